@@ -1,0 +1,1 @@
+"""What speaks to the outside: chat surfaces, agents, forges, the vault. Ports live beside their implementations."""

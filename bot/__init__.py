@@ -1,0 +1,1 @@
+"""The product: the only package that knows the others."""

@@ -1,0 +1,177 @@
+"""The states of a session, a prompt, a turn and a question, and the moves between them.
+
+A session:
+
+    idle ──enqueue──▶ queued ──claim──▶ running ──finish──▶ idle | queued
+                        ▲ ▲                │  │
+                        │ └──hand back─────┘  ├──ask──▶ waiting ──answer, expire──▶ queued
+                        │                     └──stop─▶ held
+                      resume                              │
+                        └──────────────────────────◀──────┤
+                                        idle ◀──clear─────┘
+
+- `queued` and `running` rows are what workers claim: `running` again once its lease has run out.
+- `held` keeps its prompts: they wait for Resume or Clear, whoever stopped it.
+- `waiting` keeps its turn open: the answer queues the session and the same turn goes on.
+- `closed` is the end: no prompt is accepted any more.
+"""
+
+import enum
+from collections.abc import Mapping
+from typing import TypeVar
+
+State = TypeVar("State", bound=enum.StrEnum)
+
+
+class IllegalMove(Exception):
+    """A move that the transition table does not know; always a bug of ours."""
+
+
+class SessionState(enum.StrEnum):
+    """What a session does; stored, because workers claim by it."""
+
+    IDLE = "idle"
+    """Nothing is open; the machine may rest."""
+    QUEUED = "queued"
+    """A prompt or an answered turn waits for a worker."""
+    RUNNING = "running"
+    """A worker holds the lease and runs a turn."""
+    WAITING = "waiting"
+    """A turn asked a person and rests until the answer or its time limit."""
+    HELD = "held"
+    """Stopped by a person; open prompts are kept and nothing runs."""
+    CLOSED = "closed"
+    """Over: nothing is accepted any more."""
+
+
+SESSION_MOVES: Mapping[SessionState, frozenset[SessionState]] = {
+    SessionState.IDLE: frozenset({SessionState.QUEUED, SessionState.CLOSED}),
+    SessionState.QUEUED: frozenset(
+        {SessionState.RUNNING, SessionState.IDLE, SessionState.HELD, SessionState.CLOSED}
+    ),
+    SessionState.RUNNING: frozenset(
+        {
+            SessionState.IDLE,
+            SessionState.QUEUED,
+            SessionState.WAITING,
+            SessionState.HELD,
+            SessionState.CLOSED,
+        }
+    ),
+    SessionState.WAITING: frozenset({SessionState.QUEUED, SessionState.CLOSED}),
+    SessionState.HELD: frozenset({SessionState.QUEUED, SessionState.IDLE, SessionState.CLOSED}),
+    SessionState.CLOSED: frozenset(),
+}
+
+
+class PromptState(enum.StrEnum):
+    """What became of one message for the agent."""
+
+    QUEUED = "queued"
+    """Accepted; its turn has not started."""
+    RUNNING = "running"
+    """Its turn has started."""
+    DONE = "done"
+    """Its turn has an outcome."""
+    CANCELLED = "cancelled"
+    """Taken out of the queue by a person before its turn started."""
+
+
+PROMPT_MOVES: Mapping[PromptState, frozenset[PromptState]] = {
+    PromptState.QUEUED: frozenset({PromptState.RUNNING, PromptState.CANCELLED}),
+    PromptState.RUNNING: frozenset({PromptState.DONE}),
+    PromptState.DONE: frozenset(),
+    PromptState.CANCELLED: frozenset(),
+}
+
+
+class TurnState(enum.StrEnum):
+    """Where a turn is, and how it ended."""
+
+    PREPARING = "preparing"
+    """Claimed: machine and repository are being made ready; more words may still join."""
+    RUNNING = "running"
+    """Its job was started; it is never started again."""
+    WAITING = "waiting"
+    """Its job asked a person."""
+    SUCCEEDED = "succeeded"
+    """The agent finished; for a command: exit status 0."""
+    FAILED = "failed"
+    """The agent or its command reported failure."""
+    STOPPED = "stopped"
+    """A person ended it: stop, or another prompt by `now:`."""
+    TIMED_OUT = "timed_out"
+    """It reached the turn's time limit."""
+    INTERRUPTED = "interrupted"
+    """Its machine is gone; it was not run again and a person decides."""
+
+
+OUTCOMES = frozenset(
+    {
+        TurnState.SUCCEEDED,
+        TurnState.FAILED,
+        TurnState.STOPPED,
+        TurnState.TIMED_OUT,
+        TurnState.INTERRUPTED,
+    }
+)
+
+TURN_MOVES: Mapping[TurnState, frozenset[TurnState]] = {
+    TurnState.PREPARING: frozenset({TurnState.RUNNING}) | OUTCOMES,
+    TurnState.RUNNING: frozenset({TurnState.WAITING}) | OUTCOMES,
+    TurnState.WAITING: frozenset({TurnState.RUNNING}) | OUTCOMES,
+    **dict.fromkeys(OUTCOMES, frozenset[TurnState]()),
+}
+
+
+class QuestionState(enum.StrEnum):
+    """What became of something a turn asked a person."""
+
+    OPEN = "open"
+    """Nobody has answered yet."""
+    ANSWERED = "answered"
+    """Somebody who may has answered."""
+    EXPIRED = "expired"
+    """Its time limit passed; the turn goes on without an answer."""
+    WITHDRAWN = "withdrawn"
+    """The turn ended before an answer came."""
+
+
+QUESTION_MOVES: Mapping[QuestionState, frozenset[QuestionState]] = {
+    QuestionState.OPEN: frozenset(
+        {QuestionState.ANSWERED, QuestionState.EXPIRED, QuestionState.WITHDRAWN}
+    ),
+    QuestionState.ANSWERED: frozenset(),
+    QuestionState.EXPIRED: frozenset(),
+    QuestionState.WITHDRAWN: frozenset(),
+}
+
+
+class ReplyState(enum.StrEnum):
+    """Where a reply is on its way to its thread."""
+
+    PENDING = "pending"
+    """Not posted, or posted in an older wording."""
+    SENDING = "sending"
+    """A sender holds it until a deadline; only after that may another look it up."""
+    SENT = "sent"
+    """The thread shows this wording."""
+    FAILED = "failed"
+    """The surface refused it for good; the reason is kept beside it."""
+
+
+REPLY_MOVES: Mapping[ReplyState, frozenset[ReplyState]] = {
+    ReplyState.PENDING: frozenset({ReplyState.SENDING}),
+    ReplyState.SENDING: frozenset({ReplyState.PENDING, ReplyState.SENT, ReplyState.FAILED}),
+    ReplyState.SENT: frozenset({ReplyState.PENDING}),
+    ReplyState.FAILED: frozenset({ReplyState.PENDING}),
+}
+
+
+def check_move(
+    moves: Mapping[State, frozenset[State]], current: State, to: State
+) -> State:
+    """Return `to` when the table allows the move. :raises IllegalMove: otherwise."""
+    if to not in moves[current]:
+        raise IllegalMove(f"{type(to).__name__}: {current} → {to}")
+    return to

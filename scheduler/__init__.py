@@ -1,0 +1,1 @@
+"""Time: leader leases and the chores that run on a clock."""

@@ -1,0 +1,1 @@
+"""Machines: drivers, images, the guest program, and the one channel into each."""

@@ -1,0 +1,149 @@
+"""The driver port: the code that speaks to one hypervisor, as the rest of the product sees it.
+
+A driver keeps one directory per machine below its root and nothing else: what `find` reports is
+read from the disk and from the process table, so that a new process of ours can take over what an
+earlier one left. It knows no session, no lease and no database. The owner serialises calls for
+one machine; calls for different machines may run at once.
+
+    absent ──create──▶ stopped ──boot──▶ running ──hibernate──▶ resting ──resume──▶ running
+                          │                │  ▲                    │
+                          │              pause unpause             │
+                          └──────────── destroy ◀──────────────────┘
+"""
+
+import enum
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+
+class Found(enum.StrEnum):
+    """What a driver sees of a machine when it looks."""
+
+    ABSENT = "absent"
+    """No directory: never created, or destroyed."""
+    STOPPED = "stopped"
+    """A disk, no process and no rest that could be resumed: its memory is gone."""
+    RUNNING = "running"
+    """The hypervisor's process is alive and answers."""
+    RESTING = "resting"
+    """No process; memory and disk lie complete on disk."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """What a machine boots from: read-only files that no machine ever writes."""
+
+    kernel: Path
+    initrd: Path
+    disk: Path
+    """Raw ext4 file system of the guest, the read-only base of every machine's disk."""
+    digest: str
+    """Hash of the recipe and the package manifest; names the directory the image lies in."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineSpec:
+    """How big a machine is and what it boots from."""
+
+    image: Image
+    vcpus: int
+    memory_mib: int
+    disk_gib: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sight:
+    """One machine as found on this host."""
+
+    machine_id: str
+    found: Found
+    pid: int | None = None
+    durable: bool = False
+    """Resting only: the files were fsynced, so the rest survives a power cut."""
+    broken: str | None = None
+    """Why a rest or a process that is there can't be used, in one sentence."""
+
+
+class Driver(Protocol):
+    """Creates, runs, rests and removes the machines of one host."""
+
+    name: str
+
+    async def create(self, machine_id: str, spec: MachineSpec) -> None:
+        """Lay down the machine's directory and disk; idempotent.
+
+        :raises HostFull: no room; nothing is left behind
+        """
+        ...
+
+    async def boot(self, machine_id: str) -> None:
+        """Start the hypervisor; returns when it runs, long before the guest answers.
+
+        Running already: nothing happens.
+
+        :raises MachineLost: the process ended at once; the text carries its last words
+        :raises HostUnfit: the hypervisor is missing
+        """
+        ...
+
+    async def open_channel(self, machine_id: str) -> socket.socket:
+        """Connect the one byte stream into the machine; non-blocking socket, the caller closes it.
+
+        The stream is raw: bytes of an earlier connection may still come first.
+
+        :raises MachineLost: no process
+        :raises MachineBusy: the stream is taken
+        """
+        ...
+
+    async def pause(self, machine_id: str) -> None:
+        """Stop the virtual CPUs; idempotent. :raises MachineLost: no process."""
+        ...
+
+    async def unpause(self, machine_id: str) -> None:
+        """Let the virtual CPUs go on; idempotent. :raises MachineLost: no process."""
+        ...
+
+    async def hibernate(self, machine_id: str) -> None:
+        """Write memory beside the disk, commit by rename, end the process.
+
+        Returns when the rest is `complete`; it becomes `durable` in the background. Idempotent.
+        The caller has ended every connection into the guest before.
+
+        :raises HostFull: no room; the machine runs on as before and no half rest is left
+        :raises MachineLost: no process and no rest
+        """
+        ...
+
+    async def resume(self, machine_id: str) -> None:
+        """Start from the rest; the rest is used up in that moment, whatever happens after.
+
+        Running already: nothing happens.
+
+        :raises RestRefused: missing, short, altered or of another build; nothing was started
+        :raises MachineLost: the process ended while loading
+        """
+        ...
+
+    async def destroy(self, machine_id: str) -> None:
+        """End the process and remove every file; absent already is success."""
+        ...
+
+    async def find(self) -> Sequence[Sight]:
+        """Everything on this host, leftovers included; never raises for one broken machine."""
+        ...
+
+    async def look(self, machine_id: str) -> Sight:
+        """One machine as it is now."""
+        ...
+
+    async def wait_ended(self, machine_id: str) -> str:
+        """Return, with a sentence why, when the running process ends (crash, guest panic, kill)."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of every machine without touching it; running ones run on."""
+        ...

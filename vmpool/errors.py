@@ -1,0 +1,38 @@
+"""What can go wrong with a machine, grouped by who acts.
+
+    MachineError
+    ├── MachineBusy          retry: somebody else is at it, or it is not there yet
+    ├── MachineLost          tell the person: it is gone; the session goes on from its checkpoint
+    ├── RestRefused          tell the person: what lies on disk can't be resumed; the checkpoint can
+    ├── HostFull             tell the operator: no disk or memory left; what ran still runs
+    ├── HostUnfit            tell the operator: a program or a right is missing on this host
+    └── StaleToken           bug or a lost lease: a newer holder was here; drop the result
+"""
+
+
+class MachineError(Exception):
+    """A machine did not do what was asked; the text is one sentence for a person."""
+
+
+class MachineBusy(MachineError):
+    """Not now: the channel is taken or the guest is not up yet; asking again is safe."""
+
+
+class MachineLost(MachineError):
+    """The machine ended or stopped answering for good; only its checkpoint is left."""
+
+
+class RestRefused(MachineError):
+    """The files of a rest are missing, short or altered; nothing was started from them."""
+
+
+class HostFull(MachineError):
+    """The host has no room for this; the machine is in the state it had before."""
+
+
+class HostUnfit(MachineError):
+    """The host lacks a program, a device or a right; the text names it and the remedy."""
+
+
+class StaleToken(MachineError):
+    """The guest has seen a higher lease token: whoever asks has lost the lease."""
