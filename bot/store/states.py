@@ -88,10 +88,8 @@ PROMPT_MOVES: Mapping[PromptState, frozenset[PromptState]] = {
 class TurnState(enum.StrEnum):
     """Where a turn is, and how it ended."""
 
-    PREPARING = "preparing"
-    """Claimed: machine and repository are being made ready; more words may still join."""
     RUNNING = "running"
-    """Its job was started; it is never started again."""
+    """Its job may have been started; it is never blindly started again."""
     WAITING = "waiting"
     """Its job asked a person."""
     SUCCEEDED = "succeeded"
@@ -117,7 +115,6 @@ OUTCOMES = frozenset(
 )
 
 TURN_MOVES: Mapping[TurnState, frozenset[TurnState]] = {
-    TurnState.PREPARING: frozenset({TurnState.RUNNING}) | OUTCOMES,
     TurnState.RUNNING: frozenset({TurnState.WAITING}) | OUTCOMES,
     TurnState.WAITING: frozenset({TurnState.RUNNING}) | OUTCOMES,
     **dict.fromkeys(OUTCOMES, frozenset[TurnState]()),
@@ -168,9 +165,7 @@ REPLY_MOVES: Mapping[ReplyState, frozenset[ReplyState]] = {
 }
 
 
-def check_move(
-    moves: Mapping[State, frozenset[State]], current: State, to: State
-) -> State:
+def check_move(moves: Mapping[State, frozenset[State]], current: State, to: State) -> State:
     """Return `to` when the table allows the move. :raises IllegalMove: otherwise."""
     if to not in moves[current]:
         raise IllegalMove(f"{type(to).__name__}: {current} → {to}")

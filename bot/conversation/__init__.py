@@ -1,0 +1,1 @@
+"""Conversation: what comes in, what people command, what is said back."""

@@ -1,0 +1,45 @@
+"""What every surface turns its messages into, and what it is told back."""
+
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+Verdict = Literal["prompt", "joined", "answer", "command", "refused"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class IncomingMessage:
+    """One message of one person, as a surface delivered it."""
+
+    surface: str
+    """`terminal`, `web`, `api`, and later the names of chat surfaces and forges."""
+    delivery_key: str
+    """Id of this delivery, or the caller's idempotency key; at most 200 characters."""
+    message_key: str
+    """Id of the message itself, the same in every delivery of it; at most 200 characters."""
+    place: str
+    """Address of the thread on the surface."""
+    person_id: UUID
+    text: str
+    session: str | None = None
+    """Short id of a session the surface already knows; else the thread decides."""
+    project: str | None = None
+    """Name of the project for a new session; else the only one, else a refusal that lists them."""
+    new: bool = False
+    """Open a new session even though the thread has one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accepted:
+    """What became of a message; the same again when it is delivered again."""
+
+    verdict: Verdict
+    text: str
+    """One or a few sentences for the person: what happened, what was kept, what to do."""
+    session_id: UUID | None = None
+    session: str | None = None
+    """Short id, to be shown."""
+    prompt_id: UUID | None = None
+    event: int = 0
+    """Number of the event that announced it: read on from here."""
+    duplicate: bool = False

@@ -1,0 +1,117 @@
+"""The one way to PostgreSQL: an engine, short transactions, and a listener for hints."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+
+import psycopg
+import structlog
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+
+log = structlog.get_logger(__name__)
+
+CONNECT_SECONDS = 5
+AWAY = (OperationalError, InterfaceError, PoolTimeout, psycopg.OperationalError, OSError)
+"""What a database that is down, restarting or unreachable raises."""
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether trying again later can help: the server is gone, not our statement wrong."""
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    return isinstance(error, AWAY)
+
+
+class Database:
+    """Sessions, each one transaction; commit at the end, roll back on an error."""
+
+    def __init__(self, url: str, *, connections_max: int = 10) -> None:
+        """Make an engine for `url` (`postgresql+psycopg://…`); connects at first use."""
+        self.url = url
+        self.engine = create_async_engine(
+            url,
+            pool_size=connections_max,
+            max_overflow=0,
+            pool_timeout=CONNECT_SECONDS,
+            pool_pre_ping=False,
+            connect_args={"connect_timeout": CONNECT_SECONDS},
+        )
+        self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[AsyncSession]:
+        """Open a transaction; no network may be spoken inside it."""
+        async with self._sessions.begin() as session:
+            yield session
+
+    async def ping(self) -> None:
+        """:raises Exception: when the database does not answer."""
+        async with self.engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()
+
+
+class Listener:
+    """Hears NOTIFY and calls back; reconnects for ever, because a hint may be lost.
+
+    Whoever relies on it also polls: the table is the truth.
+    """
+
+    def __init__(self, url: str, *, retry_seconds: float = 1.0) -> None:
+        """`url` as for `Database`."""
+        self._conninfo = url.replace("postgresql+psycopg://", "postgresql://", 1)
+        self._retry_seconds = retry_seconds
+        self._hearers: dict[str, list[Callable[[str], None]]] = {}
+        self.listening = asyncio.Event()
+
+    def on(self, channel: str, hear: Callable[[str], None]) -> Callable[[], None]:
+        """Call `hear(payload)` for each hint on `channel`; returns how to stop that."""
+        self._hearers.setdefault(channel, []).append(hear)
+
+        def off() -> None:
+            with suppress(ValueError):
+                self._hearers[channel].remove(hear)
+
+        return off
+
+    async def run(self) -> None:
+        """Listen until cancelled; after a reconnect every hearer gets an empty payload."""
+        while True:
+            try:
+                await self._listen()
+            except (psycopg.Error, OSError) as error:
+                log.warning("listener_lost", error=str(error))
+            self.listening.clear()
+            await asyncio.sleep(self._retry_seconds)
+
+    async def _listen(self) -> None:
+        connection = await psycopg.AsyncConnection.connect(
+            self._conninfo, autocommit=True, connect_timeout=CONNECT_SECONDS
+        )
+        async with connection:
+            for channel in CHANNELS:
+                await connection.execute(f'LISTEN "{channel}"'.encode())
+            self.listening.set()
+            for hearers in self._hearers.values():
+                for hear in list(hearers):
+                    hear("")
+            async for hint in connection.notifies():
+                for hear in list(self._hearers.get(hint.channel, ())):
+                    hear(hint.payload)
+
+
+READY = "ona_ready"
+"""A session can be claimed; payload: host id or empty."""
+EVENTS = "ona_events"
+"""A session has new events; payload: session id."""
+CONTROL = "ona_control"
+"""A running turn is asked to stop; payload: session id."""
+OUTBOX = "ona_outbox"
+"""A reply is due."""
+CHANNELS = (READY, EVENTS, CONTROL, OUTBOX)

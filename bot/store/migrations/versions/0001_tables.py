@@ -1,0 +1,580 @@
+"""Create the tables"""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = "0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "bucket",
+        sa.Column("surface", sa.String(), nullable=False),
+        sa.Column("method", sa.String(), nullable=False),
+        sa.Column("tokens", sa.Float(), nullable=False),
+        sa.Column(
+            "filled_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
+        ),
+        sa.PrimaryKeyConstraint("surface", "method", name=op.f("pk_bucket")),
+    )
+    op.create_table(
+        "host",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("driver", sa.String(), nullable=False),
+        sa.Column("accelerator", sa.String(), nullable=False),
+        sa.Column("boot_id", sa.String(), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_host")),
+    )
+    op.create_table(
+        "lease",
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("owner", sa.String(), nullable=False),
+        sa.Column("token", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column(
+            "until", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
+        ),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_lease")),
+    )
+    op.create_table(
+        "person",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.Column("deactivated_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_person")),
+    )
+    op.create_table(
+        "project",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("repository_url", sa.String(), nullable=False),
+        sa.Column("base_branch", sa.String(), nullable=True),
+        sa.Column("agent", sa.String(), nullable=False),
+        sa.Column("vcpus", sa.Integer(), nullable=True),
+        sa.Column("memory_mib", sa.Integer(), nullable=True),
+        sa.Column("disk_gib", sa.Integer(), nullable=True),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.Column("removed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_project")),
+        sa.UniqueConstraint("name", name=op.f("uq_project_name")),
+    )
+    op.create_table(
+        "credential",
+        sa.Column("digest", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("person_id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["person_id"], ["person.id"], name=op.f("fk_credential_person_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_credential")),
+    )
+    op.create_index(op.f("ix_credential_person_id"), "credential", ["person_id"], unique=False)
+    op.create_table(
+        "identity",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("person_id", sa.Uuid(), nullable=False),
+        sa.Column("surface", sa.String(), nullable=False),
+        sa.Column("external_id", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["person_id"], ["person.id"], name=op.f("fk_identity_person_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_identity")),
+        sa.UniqueConstraint("surface", "external_id", name=op.f("uq_identity_surface_external_id")),
+    )
+    op.create_index(op.f("ix_identity_person_id"), "identity", ["person_id"], unique=False)
+    op.create_table(
+        "session",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("short", sa.String(), nullable=False),
+        sa.Column("project_id", sa.Uuid(), nullable=False),
+        sa.Column("creator_id", sa.Uuid(), nullable=False),
+        sa.Column("title", sa.String(), nullable=False),
+        sa.Column("agent", sa.String(), nullable=False),
+        sa.Column("model", sa.String(), nullable=True),
+        sa.Column("branch", sa.String(), nullable=False),
+        sa.Column("base_branch", sa.String(), nullable=True),
+        sa.Column(
+            "state",
+            sa.Enum(
+                "idle",
+                "queued",
+                "running",
+                "waiting",
+                "held",
+                "closed",
+                name="sessionstate",
+                native_enum=False,
+                create_constraint=True,
+                length=16,
+            ),
+            server_default="idle",
+            nullable=False,
+        ),
+        sa.Column("priority", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("ready_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("position_last", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("event_last", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("lease_owner", sa.String(), nullable=True),
+        sa.Column("lease_token", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("host_id", sa.Uuid(), nullable=True),
+        sa.Column(
+            "stop", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True
+        ),
+        sa.Column("held_by", sa.Uuid(), nullable=True),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.Column(
+            "active_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
+        ),
+        sa.ForeignKeyConstraint(["creator_id"], ["person.id"], name=op.f("fk_session_creator_id")),
+        sa.ForeignKeyConstraint(["held_by"], ["person.id"], name=op.f("fk_session_held_by")),
+        sa.ForeignKeyConstraint(["host_id"], ["host.id"], name=op.f("fk_session_host_id")),
+        sa.ForeignKeyConstraint(["project_id"], ["project.id"], name=op.f("fk_session_project_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_session")),
+        sa.UniqueConstraint("short", name=op.f("uq_session_short")),
+    )
+    op.create_index(
+        "ix_session_claimable",
+        "session",
+        ["priority", "ready_at"],
+        unique=False,
+        postgresql_where=sa.text("state IN ('queued', 'running')"),
+    )
+    op.create_index(op.f("ix_session_host_id"), "session", ["host_id"], unique=False)
+    op.create_index(op.f("ix_session_project_id"), "session", ["project_id"], unique=False)
+    op.create_table(
+        "template",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("host_id", sa.Uuid(), nullable=False),
+        sa.Column("fingerprint", sa.String(), nullable=False),
+        sa.Column("image_digest", sa.String(), nullable=False),
+        sa.Column("vcpus", sa.Integer(), nullable=False),
+        sa.Column("memory_mib", sa.Integer(), nullable=False),
+        sa.Column("disk_gib", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["host_id"], ["host.id"], name=op.f("fk_template_host_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_template")),
+    )
+    op.create_index("ux_template_fingerprint", "template", ["host_id", "fingerprint"], unique=True)
+    op.create_table(
+        "machine",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("host_id", sa.Uuid(), nullable=False),
+        sa.Column("template_id", sa.Uuid(), nullable=False),
+        sa.Column("session_id", sa.Uuid(), nullable=True),
+        sa.Column(
+            "state",
+            sa.Enum(
+                "creating",
+                "starting",
+                "running",
+                "hibernating",
+                "resting",
+                "lost",
+                "removing",
+                "gone",
+                name="machine_state",
+                native_enum=False,
+                create_constraint=True,
+                length=16,
+            ),
+            nullable=False,
+        ),
+        sa.Column("generation", sa.BigInteger(), nullable=False),
+        sa.Column("note", sa.String(), nullable=True),
+        sa.Column(
+            "facts",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'{}'::jsonb"),
+            nullable=False,
+        ),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("used_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["host_id"], ["host.id"], name=op.f("fk_machine_host_id")),
+        sa.ForeignKeyConstraint(
+            ["template_id"], ["template.id"], name=op.f("fk_machine_template_id")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_machine")),
+    )
+    op.create_index(op.f("ix_machine_host_id"), "machine", ["host_id"], unique=False)
+    op.create_index(op.f("ix_machine_session_id"), "machine", ["session_id"], unique=False)
+    op.create_index(
+        "ux_machine_of_session",
+        "machine",
+        ["session_id"],
+        unique=True,
+        postgresql_where=sa.text("state NOT IN ('lost', 'removing', 'gone')"),
+    )
+    op.create_table(
+        "thread",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("session_id", sa.Uuid(), nullable=False),
+        sa.Column("surface", sa.String(), nullable=False),
+        sa.Column("place", sa.String(), nullable=False),
+        sa.Column("muted", sa.Boolean(), server_default="false", nullable=False),
+        sa.Column("replied_to", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.ForeignKeyConstraint(
+            ["session_id"], ["session.id"], name=op.f("fk_thread_session_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_thread")),
+        sa.UniqueConstraint("surface", "place", name=op.f("uq_thread_surface_place")),
+    )
+    op.create_index(op.f("ix_thread_session_id"), "thread", ["session_id"], unique=False)
+    op.create_table(
+        "prompt",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("session_id", sa.Uuid(), nullable=False),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("author_id", sa.Uuid(), nullable=False),
+        sa.Column("thread_id", sa.Uuid(), nullable=True),
+        sa.Column(
+            "state",
+            sa.Enum(
+                "queued",
+                "running",
+                "done",
+                "cancelled",
+                name="promptstate",
+                native_enum=False,
+                create_constraint=True,
+                length=16,
+            ),
+            server_default="queued",
+            nullable=False,
+        ),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.ForeignKeyConstraint(["author_id"], ["person.id"], name=op.f("fk_prompt_author_id")),
+        sa.ForeignKeyConstraint(
+            ["session_id"], ["session.id"], name=op.f("fk_prompt_session_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["thread_id"], ["thread.id"], name=op.f("fk_prompt_thread_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_prompt")),
+        sa.UniqueConstraint("session_id", "position", name=op.f("uq_prompt_session_id_position")),
+    )
+    op.create_index(
+        "ix_prompt_open",
+        "prompt",
+        ["session_id", "position"],
+        unique=False,
+        postgresql_where=sa.text("state IN ('queued', 'running')"),
+    )
+    op.create_table(
+        "delivery",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("surface", sa.String(), nullable=False),
+        sa.Column("delivery_key", sa.String(), nullable=False),
+        sa.Column("message_key", sa.String(), nullable=False),
+        sa.Column("person_id", sa.Uuid(), nullable=True),
+        sa.Column("session_id", sa.Uuid(), nullable=True),
+        sa.Column("prompt_id", sa.Uuid(), nullable=True),
+        sa.Column("text", sa.String(), nullable=False),
+        sa.Column("event", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column(
+            "answer",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'{}'::jsonb"),
+            nullable=False,
+        ),
+        sa.Column(
+            "received_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.ForeignKeyConstraint(["person_id"], ["person.id"], name=op.f("fk_delivery_person_id")),
+        sa.ForeignKeyConstraint(
+            ["prompt_id"], ["prompt.id"], name=op.f("fk_delivery_prompt_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["session_id"], ["session.id"], name=op.f("fk_delivery_session_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_delivery")),
+        sa.UniqueConstraint(
+            "surface", "delivery_key", name=op.f("uq_delivery_surface_delivery_key")
+        ),
+        sa.UniqueConstraint("surface", "message_key", name=op.f("uq_delivery_surface_message_key")),
+    )
+    op.create_index(op.f("ix_delivery_prompt_id"), "delivery", ["prompt_id"], unique=False)
+    op.create_index(op.f("ix_delivery_session_id"), "delivery", ["session_id"], unique=False)
+    op.create_table(
+        "turn",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("session_id", sa.Uuid(), nullable=False),
+        sa.Column("prompt_id", sa.Uuid(), nullable=False),
+        sa.Column(
+            "state",
+            sa.Enum(
+                "running",
+                "waiting",
+                "succeeded",
+                "failed",
+                "stopped",
+                "timed_out",
+                "interrupted",
+                name="turnstate",
+                native_enum=False,
+                create_constraint=True,
+                length=16,
+            ),
+            server_default="running",
+            nullable=False,
+        ),
+        sa.Column("machine_id", sa.Uuid(), nullable=True),
+        sa.Column(
+            "cursor",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'{}'::jsonb"),
+            nullable=False,
+        ),
+        sa.Column(
+            "outcome",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'{}'::jsonb"),
+            nullable=False,
+        ),
+        sa.Column(
+            "started_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["machine_id"], ["machine.id"], name=op.f("fk_turn_machine_id")),
+        sa.ForeignKeyConstraint(
+            ["prompt_id"], ["prompt.id"], name=op.f("fk_turn_prompt_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["session_id"], ["session.id"], name=op.f("fk_turn_session_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_turn")),
+        sa.UniqueConstraint("prompt_id", name=op.f("uq_turn_prompt_id")),
+    )
+    op.create_index(op.f("ix_turn_session_id"), "turn", ["session_id"], unique=False)
+    op.create_table(
+        "checkpoint",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("session_id", sa.Uuid(), nullable=False),
+        sa.Column("turn_id", sa.Uuid(), nullable=True),
+        sa.Column("base", sa.String(), nullable=False),
+        sa.Column("head", sa.String(), nullable=False),
+        sa.Column("tree", sa.String(), nullable=False),
+        sa.Column("size", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("inline", sa.LargeBinary(), nullable=True),
+        sa.Column("blob", sa.String(), nullable=True),
+        sa.Column(
+            "left_out",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'[]'::jsonb"),
+            nullable=False,
+        ),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.ForeignKeyConstraint(
+            ["session_id"],
+            ["session.id"],
+            name=op.f("fk_checkpoint_session_id"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["turn_id"], ["turn.id"], name=op.f("fk_checkpoint_turn_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_checkpoint")),
+    )
+    op.create_index(op.f("ix_checkpoint_session_id"), "checkpoint", ["session_id"], unique=False)
+    op.create_index(op.f("ix_checkpoint_turn_id"), "checkpoint", ["turn_id"], unique=False)
+    op.create_table(
+        "question",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("session_id", sa.Uuid(), nullable=False),
+        sa.Column("turn_id", sa.Uuid(), nullable=False),
+        sa.Column("asked_key", sa.String(), nullable=False),
+        sa.Column("text", sa.String(), nullable=False),
+        sa.Column(
+            "choices",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'[]'::jsonb"),
+            nullable=False,
+        ),
+        sa.Column(
+            "permitted",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'[]'::jsonb"),
+            nullable=False,
+        ),
+        sa.Column(
+            "state",
+            sa.Enum(
+                "open",
+                "answered",
+                "expired",
+                "withdrawn",
+                name="questionstate",
+                native_enum=False,
+                create_constraint=True,
+                length=16,
+            ),
+            server_default="open",
+            nullable=False,
+        ),
+        sa.Column("answer", sa.String(), nullable=True),
+        sa.Column("answered_by", sa.Uuid(), nullable=True),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.Column(
+            "expires_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.ForeignKeyConstraint(
+            ["answered_by"], ["person.id"], name=op.f("fk_question_answered_by")
+        ),
+        sa.ForeignKeyConstraint(
+            ["session_id"], ["session.id"], name=op.f("fk_question_session_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["turn_id"], ["turn.id"], name=op.f("fk_question_turn_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_question")),
+        sa.UniqueConstraint("turn_id", "asked_key", name=op.f("uq_question_turn_id_asked_key")),
+    )
+    op.create_index(op.f("ix_question_session_id"), "question", ["session_id"], unique=False)
+    op.create_index(op.f("ix_question_turn_id"), "question", ["turn_id"], unique=False)
+    op.create_table(
+        "reply",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("thread_id", sa.Uuid(), nullable=False),
+        sa.Column("turn_id", sa.Uuid(), nullable=True),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("key", sa.String(), nullable=False),
+        sa.Column("body", sa.String(), nullable=False),
+        sa.Column("final", sa.Boolean(), server_default="false", nullable=False),
+        sa.Column(
+            "state",
+            sa.Enum(
+                "pending",
+                "sending",
+                "sent",
+                "failed",
+                name="replystate",
+                native_enum=False,
+                create_constraint=True,
+                length=16,
+            ),
+            server_default="pending",
+            nullable=False,
+        ),
+        sa.Column("wording", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("wording_sent", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("posted_ref", sa.String(), nullable=True),
+        sa.Column("attempts", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column(
+            "due_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
+        ),
+        sa.Column("sender", sa.String(), nullable=True),
+        sa.Column("sender_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("error", sa.String(), nullable=True),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.ForeignKeyConstraint(
+            ["thread_id"], ["thread.id"], name=op.f("fk_reply_thread_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["turn_id"], ["turn.id"], name=op.f("fk_reply_turn_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_reply")),
+        sa.UniqueConstraint("thread_id", "key", name=op.f("uq_reply_thread_id_key")),
+    )
+    op.create_index(
+        "ix_reply_due",
+        "reply",
+        ["due_at"],
+        unique=False,
+        postgresql_where=sa.text("state IN ('pending', 'sending')"),
+    )
+    op.create_index(op.f("ix_reply_thread_id"), "reply", ["thread_id"], unique=False)
+    op.create_index(op.f("ix_reply_turn_id"), "reply", ["turn_id"], unique=False)
+    op.create_table(
+        "turn_event",
+        sa.Column("session_id", sa.Uuid(), nullable=False),
+        sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("turn_id", sa.Uuid(), nullable=True),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column(
+            "body",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'{}'::jsonb"),
+            nullable=False,
+        ),
+        sa.Column(
+            "at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
+        ),
+        sa.ForeignKeyConstraint(
+            ["session_id"],
+            ["session.id"],
+            name=op.f("fk_turn_event_session_id"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["turn_id"], ["turn.id"], name=op.f("fk_turn_event_turn_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("session_id", "number", name=op.f("pk_turn_event")),
+    )
+    op.create_index(op.f("ix_turn_event_turn_id"), "turn_event", ["turn_id"], unique=False)

@@ -1,0 +1,379 @@
+"""The tables, in the order of a prompt's way: project, people, session, prompt, turn, reply.
+
+Rows of machines, hosts and templates are in `vmpool.machine`; they share this metadata. Nothing
+here decides anything: states are in `bot.store.states`, the queue's statements in `bot/work/sql`.
+"""
+
+import enum
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Enum,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    String,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field, SQLModel
+
+import vmpool.machine  # noqa: F401  (its tables belong to the same metadata)
+from bot.store.ids import new_id
+from bot.store.states import (
+    PromptState,
+    QuestionState,
+    ReplyState,
+    SessionState,
+    TurnState,
+)
+
+
+def _key() -> Any:
+    return Field(default_factory=new_id, primary_key=True)
+
+
+def _owned_by(column: str, **options: Any) -> Any:
+    """A foreign key whose rows go when their owner goes."""
+    nullable = options.pop("nullable", False)
+    index = options.pop("index", True)
+    return Field(
+        default=None,
+        sa_column=Column(ForeignKey(column, ondelete="CASCADE"), nullable=nullable, index=index),
+    )
+
+
+def _state(kind: type[enum.StrEnum], first: enum.StrEnum) -> Any:
+    return Field(
+        default=first,
+        sa_column=Column(
+            Enum(
+                kind,
+                native_enum=False,
+                create_constraint=True,
+                length=16,
+                name=kind.__name__.lower(),
+                values_callable=lambda states: [state.value for state in states],
+            ),
+            nullable=False,
+            server_default=first.value,
+        ),
+    )
+
+
+def _moment(*, now: bool = False) -> Any:
+    column = Column(
+        DateTime(timezone=True), nullable=not now, server_default=func.now() if now else None
+    )
+    return Field(default=None, sa_column=column)
+
+
+def _counter() -> Any:
+    return Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default="0"))
+
+
+def _json(empty: str = "{}") -> Any:
+    return Field(
+        default_factory=dict if empty == "{}" else list,
+        sa_column=Column(JSONB, nullable=False, server_default=text(f"'{empty}'::jsonb")),
+    )
+
+
+class Project(SQLModel, table=True):
+    """What sessions work on: a repository, an agent, a machine size."""
+
+    id: UUID = _key()
+    name: str = Field(unique=True)
+    repository_url: str
+    """URL or absolute local path that `git fetch` reads."""
+    base_branch: str | None = None
+    """None: the repository's own default branch."""
+    agent: str = "shell"
+    vcpus: int | None = None
+    memory_mib: int | None = None
+    disk_gib: int | None = None
+    """None: the installation's setting."""
+    created_at: datetime = _moment(now=True)
+    removed_at: datetime | None = _moment()
+
+
+class Person(SQLModel, table=True):
+    """Somebody who prompts, on whatever surfaces."""
+
+    id: UUID = _key()
+    name: str
+    created_at: datetime = _moment(now=True)
+    deactivated_at: datetime | None = _moment()
+
+
+class Identity(SQLModel, table=True):
+    """A person as one surface knows them."""
+
+    id: UUID = _key()
+    person_id: UUID = _owned_by("person.id")
+    surface: str
+    external_id: str
+    name: str
+
+    __table_args__ = (UniqueConstraint("surface", "external_id"),)
+
+
+class Session(SQLModel, table=True):
+    """One piece of work with its conversation, and the lease on it."""
+
+    id: UUID = _key()
+    short: str = Field(unique=True)
+    project_id: UUID = Field(foreign_key="project.id", index=True)
+    creator_id: UUID = Field(foreign_key="person.id")
+    title: str = ""
+    agent: str
+    model: str | None = None
+    branch: str
+    """The branch of its own that the session works on."""
+    base_branch: str | None = None
+    state: SessionState = _state(SessionState, SessionState.IDLE)
+    priority: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    """0 people, 1 automations; lower goes first."""
+    ready_at: datetime | None = _moment()
+    """Since when it could be claimed; moves back of its priority after each prompt."""
+    position_last: int = _counter()
+    event_last: int = _counter()
+    lease_owner: str | None = None
+    lease_token: int = _counter()
+    """Increases with each claim; every write of a worker carries it."""
+    lease_until: datetime | None = _moment()
+    host_id: UUID | None = Field(default=None, foreign_key="host.id", index=True)
+    """The host of its machine: only that host's worker may claim it."""
+    stop: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
+    """A request to the worker to end the running turn: {by, name, why, hold}."""
+    held_by: UUID | None = Field(default=None, foreign_key="person.id")
+    created_at: datetime = _moment(now=True)
+    active_at: datetime = _moment(now=True)
+
+    __table_args__ = (
+        Index(
+            "ix_session_claimable",
+            "priority",
+            "ready_at",
+            postgresql_where=text("state IN ('queued', 'running')"),
+        ),
+    )
+
+
+class Thread(SQLModel, table=True):
+    """A place where a session talks."""
+
+    id: UUID = _key()
+    session_id: UUID = _owned_by("session.id")
+    surface: str
+    place: str
+    """The surface's own address of the thread."""
+    muted: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
+    replied_to: int = _counter()
+    """Number of the last event whose reply rows are written."""
+    created_at: datetime = _moment(now=True)
+
+    __table_args__ = (UniqueConstraint("surface", "place"),)
+
+
+class Prompt(SQLModel, table=True):
+    """One message (or several joined ones) for the agent."""
+
+    id: UUID = _key()
+    session_id: UUID = _owned_by("session.id", index=False)
+    position: int = Field(sa_column=Column(BigInteger, nullable=False))
+    """Order within the session; spaced, so that `now:` fits in front of the open ones."""
+    kind: str = "text"
+    """`text` for the agent, `command` for a `!command`."""
+    author_id: UUID = Field(foreign_key="person.id")
+    thread_id: UUID | None = _owned_by("thread.id", nullable=True, index=False)
+    """Where it was said; its answer goes there first."""
+    state: PromptState = _state(PromptState, PromptState.QUEUED)
+    created_at: datetime = _moment(now=True)
+
+    __table_args__ = (
+        UniqueConstraint("session_id", "position"),
+        Index(
+            "ix_prompt_open",
+            "session_id",
+            "position",
+            postgresql_where=text("state IN ('queued', 'running')"),
+        ),
+    )
+
+
+class Delivery(SQLModel, table=True):
+    """One message as it came in: what makes an accepted message exactly one prompt."""
+
+    id: UUID = _key()
+    surface: str
+    delivery_key: str
+    """The surface's id of this delivery attempt, or the caller's idempotency key."""
+    message_key: str
+    """The surface's id of the message itself, the same in every delivery of it."""
+    person_id: UUID | None = Field(default=None, foreign_key="person.id")
+    session_id: UUID | None = _owned_by("session.id", nullable=True)
+    prompt_id: UUID | None = _owned_by("prompt.id", nullable=True)
+    text: str = ""
+    event: int = _counter()
+    """Number of the event that announced it; the order of messages within a prompt."""
+    answer: dict[str, Any] = _json()
+    """What the sender was told, so that a repeated delivery is told the same."""
+    received_at: datetime = _moment(now=True)
+
+    __table_args__ = (
+        UniqueConstraint("surface", "delivery_key"),
+        UniqueConstraint("surface", "message_key"),
+    )
+
+
+class Turn(SQLModel, table=True):
+    """The run of one prompt."""
+
+    id: UUID = _key()
+    """Also the id of its job in the machine."""
+    session_id: UUID = _owned_by("session.id")
+    prompt_id: UUID = Field(
+        sa_column=Column(ForeignKey("prompt.id", ondelete="CASCADE"), unique=True, nullable=False)
+    )
+    state: TurnState = _state(TurnState, TurnState.RUNNING)
+    machine_id: UUID | None = Field(default=None, foreign_key="machine.id")
+    cursor: dict[str, Any] = _json()
+    """Where the harness reads on in the job's spool; moves together with the events."""
+    outcome: dict[str, Any] = _json()
+    """{summary, exit_status, seconds, by}: what is said about its end."""
+    started_at: datetime = _moment(now=True)
+    ended_at: datetime | None = _moment()
+
+
+class TurnEvent(SQLModel, table=True):
+    """What happened in a session; append-only, numbered without gaps."""
+
+    __tablename__ = "turn_event"
+
+    session_id: UUID = Field(
+        sa_column=Column(ForeignKey("session.id", ondelete="CASCADE"), primary_key=True)
+    )
+    number: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    turn_id: UUID | None = _owned_by("turn.id", nullable=True)
+    kind: str
+    body: dict[str, Any] = _json()
+    at: datetime = _moment(now=True)
+
+
+class Question(SQLModel, table=True):
+    """Something a turn asked a person: free text, a choice or a permission."""
+
+    id: UUID = _key()
+    session_id: UUID = _owned_by("session.id")
+    turn_id: UUID = _owned_by("turn.id")
+    asked_key: str
+    """The harness's own id of the question; asking twice makes one row."""
+    text: str
+    choices: list[str] = _json("[]")
+    permitted: list[str] = _json("[]")
+    """Ids of the people who may answer; empty: whoever may prompt this session."""
+    state: QuestionState = _state(QuestionState, QuestionState.OPEN)
+    answer: str | None = None
+    answered_by: UUID | None = Field(default=None, foreign_key="person.id")
+    created_at: datetime = _moment(now=True)
+    expires_at: datetime = _moment(now=True)
+
+    __table_args__ = (UniqueConstraint("turn_id", "asked_key"),)
+
+
+class Reply(SQLModel, table=True):
+    """Something we post to a thread: a row of the outbox."""
+
+    id: UUID = _key()
+    """Also the mark by which the surface finds it again."""
+    thread_id: UUID = _owned_by("thread.id")
+    turn_id: UUID | None = _owned_by("turn.id", nullable=True)
+    kind: str
+    """`live` (edited while the turn runs), `answer`, `notice`, `question`."""
+    key: str
+    """What this reply is about; one row per thread and key, whoever computes it."""
+    body: str
+    final: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
+    state: ReplyState = _state(ReplyState, ReplyState.PENDING)
+    wording: int = _counter()
+    """Counts changes of the body; the sender writes back only the one it sent."""
+    wording_sent: int = _counter()
+    posted_ref: str | None = None
+    """The surface's id of the post; None until the first post is certain."""
+    attempts: int = _counter()
+    due_at: datetime = _moment(now=True)
+    sender: str | None = None
+    sender_until: datetime | None = _moment()
+    """Deadline of the post under way; a successor waits it out, then looks the mark up."""
+    error: str | None = None
+    created_at: datetime = _moment(now=True)
+
+    __table_args__ = (
+        UniqueConstraint("thread_id", "key"),
+        Index(
+            "ix_reply_due",
+            "due_at",
+            postgresql_where=text("state IN ('pending', 'sending')"),
+        ),
+    )
+
+
+class Bucket(SQLModel, table=True):
+    """Tokens left for one method of one installation of a surface."""
+
+    surface: str = Field(sa_column=Column(String, primary_key=True))
+    method: str = Field(sa_column=Column(String, primary_key=True))
+    tokens: float
+    filled_at: datetime = _moment(now=True)
+
+
+class Checkpoint(SQLModel, table=True):
+    """What of a session survives its machine; the newest row counts."""
+
+    id: UUID = _key()
+    session_id: UUID = _owned_by("session.id")
+    turn_id: UUID | None = _owned_by("turn.id", nullable=True)
+    base: str
+    """Commit that the project's mirror has; the bundle starts after it."""
+    head: str
+    tree: str
+    """Commit of the working tree with untracked files, a child of head."""
+    size: int = _counter()
+    """Bytes of the bundle and the conversation files together."""
+    inline: bytes | None = Field(default=None, sa_column=Column(LargeBinary))
+    blob: str | None = None
+    """Key in the blob store when it is too large for a row."""
+    left_out: list[str] = _json("[]")
+    """What did not fit, told to the thread when the checkpoint is used."""
+    created_at: datetime = _moment(now=True)
+
+
+class Lease(SQLModel, table=True):
+    """The right to be the only one at something that is not a session, such as a clock."""
+
+    name: str = Field(primary_key=True)
+    owner: str
+    token: int = _counter()
+    until: datetime = _moment(now=True)
+
+
+class Credential(SQLModel, table=True):
+    """A way to sign in: API token, one-time link or browser session; only digests are kept."""
+
+    digest: str = Field(primary_key=True)
+    kind: str
+    """`token`, `link` or `browser`."""
+    person_id: UUID = _owned_by("person.id")
+    name: str = ""
+    created_at: datetime = _moment(now=True)
+    expires_at: datetime | None = _moment()
+    used_at: datetime | None = _moment()
+    revoked_at: datetime | None = _moment()

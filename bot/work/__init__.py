@@ -1,0 +1,1 @@
+"""Sessions at work: the queue, the worker, the turn, what survives a machine."""

@@ -1,0 +1,364 @@
+"""A worker's side of the queue: claim, renew, begin, write events, finish, hand back.
+
+A holder counts its lease from before the request that got it, on CLOCK_BOOTTIME, which goes on
+while the host sleeps; it stops acting when its count ends, though nobody may have taken the lease
+yet. Only the database decides who holds: a late holder's writes find another token and fail.
+"""
+
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.store.database import READY, Database
+from bot.store.ids import new_id
+from bot.store.states import OUTCOMES, SessionState, TurnState
+from bot.work.queue import SQL, Event, LeaseKey, LeaseLost, append_events, hold, notify
+
+
+def boot_seconds() -> float:
+    """Seconds since boot, sleep included."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+@dataclass(kw_only=True)
+class Lease:
+    """The right to work on a session, as its holder sees it."""
+
+    key: LeaseKey
+    short: str
+    project_id: UUID
+    agent: str
+    model: str | None
+    branch: str
+    base_branch: str | None
+    host_id: UUID | None
+    until: float
+    """On `boot_seconds`; past it the holder must not act."""
+    waited_seconds: float
+    lost: bool = False
+
+    @property
+    def session_id(self) -> UUID:
+        """The session that is held."""
+        return self.key.session_id
+
+    @property
+    def left_seconds(self) -> float:
+        """Time left to act; not positive when it ran out or was lost."""
+        return 0.0 if self.lost else self.until - boot_seconds()
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenTurn:
+    """A turn under way: begun now, or left by an earlier holder."""
+
+    id: UUID
+    prompt_id: UUID
+    kind: str
+    author_id: UUID
+    machine_id: UUID | None
+    started_at: datetime
+    cursor: Mapping[str, Any] = field(default_factory=dict)
+    resumed: bool = False
+    """An earlier holder began it: its job may exist and is attached to, never blindly run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NextPrompt:
+    """The prompt whose turn comes next."""
+
+    id: UUID
+    kind: str
+    author_id: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class StopRequest:
+    """A person asked the running turn to end."""
+
+    by: UUID
+    name: str
+    why: str
+    """`stop`, or `now` when another prompt goes first."""
+    hold: bool
+
+
+def _stop_request(value: Mapping[str, Any] | None) -> StopRequest | None:
+    if value is None:
+        return None
+    return StopRequest(
+        by=UUID(value["by"]), name=value["name"], why=value["why"], hold=value["hold"]
+    )
+
+
+class WorkQueue:
+    """The queue as one worker process sees it."""
+
+    def __init__(self, database: Database, *, owner: str, host_id: UUID, lease_seconds: float):
+        """`owner` names this process and must be new for each start of it."""
+        self.database = database
+        self.owner = owner
+        self.host_id = host_id
+        self.lease_seconds = lease_seconds
+
+    async def claim(self) -> Lease | None:
+        """Lease the session that is due first; None when nothing is."""
+        before = boot_seconds()
+        async with self.database.begin() as tx:
+            row = (
+                await tx.execute(
+                    SQL["claim"],
+                    {
+                        "owner": self.owner,
+                        "host": self.host_id,
+                        "lease_seconds": self.lease_seconds,
+                    },
+                )
+            ).one_or_none()
+        if row is None:
+            return None
+        return Lease(
+            key=LeaseKey(session_id=row.id, owner=self.owner, token=row.token),
+            short=row.short,
+            project_id=row.project_id,
+            agent=row.agent,
+            model=row.model,
+            branch=row.branch,
+            base_branch=row.base_branch,
+            host_id=row.host_id,
+            until=before + self.lease_seconds,
+            waited_seconds=float(row.waited_seconds or 0),
+        )
+
+    async def renew(self, leases: Iterable[Lease]) -> None:
+        """Renew what nobody took meanwhile; the others are marked lost."""
+        held = [lease for lease in leases if not lease.lost]
+        if not held:
+            return
+        before = boot_seconds()
+        async with self.database.begin() as tx:
+            kept = set(
+                (
+                    await tx.execute(
+                        SQL["renew"],
+                        {
+                            "owner": self.owner,
+                            "sessions": [lease.session_id for lease in held],
+                            "tokens": [lease.key.token for lease in held],
+                            "lease_seconds": self.lease_seconds,
+                        },
+                    )
+                ).scalars()
+            )
+        for lease in held:
+            if lease.session_id in kept:
+                lease.until = before + self.lease_seconds
+            else:
+                lease.lost = True
+
+    async def next_due_seconds(self) -> float | None:
+        """Seconds until another worker's lease runs out; None when nobody holds one."""
+        async with self.database.begin() as tx:
+            left = (await tx.execute(SQL["next_due"], {"host": self.host_id})).scalar_one()
+        return None if left is None else float(left)
+
+    async def stop_request(self, lease: Lease) -> StopRequest | None:
+        """What a person asked of the session, if anything. :raises LeaseLost:."""
+        async with self.database.begin() as tx:
+            return _stop_request((await hold(tx, lease.key))["stop"])
+
+    async def open_turn(self, lease: Lease) -> OpenTurn | None:
+        """The turn that an earlier holder left open."""
+        async with self.database.begin() as tx:
+            row = (await tx.execute(SQL["open_turn"], {"session": lease.session_id})).one_or_none()
+        if row is None:
+            return None
+        return OpenTurn(
+            id=row.id,
+            prompt_id=row.prompt_id,
+            kind=row.kind,
+            author_id=row.author_id,
+            machine_id=row.machine_id,
+            started_at=row.started_at,
+            cursor=row.cursor,
+            resumed=True,
+        )
+
+    async def next_prompt(self, lease: Lease) -> NextPrompt | None:
+        """The prompt that would begin now; it may still be joined, edited or cancelled."""
+        async with self.database.begin() as tx:
+            row = (
+                await tx.execute(SQL["first_prompt"], {"session": lease.session_id})
+            ).one_or_none()
+        if row is None:
+            return None
+        return NextPrompt(id=row.id, kind=row.kind, author_id=row.author_id)
+
+    async def begin_turn(
+        self, lease: Lease, machine_id: UUID | None
+    ) -> tuple[OpenTurn, str] | None:
+        """Begin the turn of the first prompt and return it with the prompt's text.
+
+        None when a person asked to stop first or no prompt is left. :raises LeaseLost:.
+        """
+        async with self.database.begin() as tx:
+            if (await hold(tx, lease.key))["stop"] is not None:
+                return None
+            prompt = (
+                await tx.execute(SQL["first_prompt"], {"session": lease.session_id})
+            ).one_or_none()
+            if prompt is None:
+                return None
+            turn_id = new_id()
+            started_at = (
+                await tx.execute(
+                    SQL["begin_turn"],
+                    {
+                        "prompt": prompt.id,
+                        "turn": turn_id,
+                        "session": lease.session_id,
+                        "machine": machine_id,
+                    },
+                )
+            ).scalar_one()
+            said = str((await tx.execute(SQL["prompt_text"], {"prompt": prompt.id})).scalar_one())
+            await append_events(
+                tx,
+                lease.session_id,
+                [
+                    Event(
+                        kind="turn.started",
+                        body={"prompt": prompt.id, "author": prompt.author_id, "text": said},
+                    )
+                ],
+                turn_id=turn_id,
+                token=lease.key.token,
+            )
+        turn = OpenTurn(
+            id=turn_id,
+            prompt_id=prompt.id,
+            kind=prompt.kind,
+            author_id=prompt.author_id,
+            machine_id=machine_id,
+            started_at=started_at,
+        )
+        return turn, said
+
+    async def append(
+        self,
+        lease: Lease,
+        events: Sequence[Event],
+        *,
+        turn_id: UUID | None = None,
+        cursor: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Append events; the turn's cursor moves in the same transaction. :raises LeaseLost:."""
+        async with self.database.begin() as tx:
+            if events:
+                await append_events(
+                    tx, lease.session_id, events, turn_id=turn_id, token=lease.key.token
+                )
+            else:
+                await hold(tx, lease.key)
+            if cursor is not None:
+                await tx.execute(
+                    SQL["move_cursor"], {"turn": turn_id, "cursor": json.dumps(dict(cursor))}
+                )
+
+    async def finish(
+        self,
+        lease: Lease,
+        turn: OpenTurn,
+        state: TurnState,
+        outcome: Mapping[str, Any],
+        *,
+        events: Sequence[Event] = (),
+    ) -> SessionState:
+        """Store the turn's outcome and give the lease back; returns the session's state.
+
+        :raises LeaseLost: nothing was written
+        """
+        if state not in OUTCOMES:
+            raise ValueError(f"{state} is no outcome")
+        async with self.database.begin() as tx:
+            stop = _stop_request((await hold(tx, lease.key))["stop"])
+            ended = (
+                await tx.execute(
+                    SQL["end_turn"],
+                    {
+                        "turn": turn.id,
+                        "state": state.value,
+                        "outcome": json.dumps(dict(outcome), default=str),
+                    },
+                )
+            ).one_or_none()
+            if ended is not None:
+                last = Event(kind="turn.ended", body={"outcome": state.value, **outcome})
+                await append_events(
+                    tx,
+                    lease.session_id,
+                    [*events, last],
+                    turn_id=turn.id,
+                    token=lease.key.token,
+                )
+            return await self._release(tx, lease, stop)
+
+    async def release(self, lease: Lease) -> SessionState:
+        """Give the lease back without a turn: stopped before one began. :raises LeaseLost:."""
+        async with self.database.begin() as tx:
+            stop = _stop_request((await hold(tx, lease.key))["stop"])
+            return await self._release(tx, lease, stop)
+
+    async def _release(
+        self, tx: AsyncSession, lease: Lease, stop: StopRequest | None
+    ) -> SessionState:
+        held = stop is not None and stop.hold
+        row = (
+            await tx.execute(
+                SQL["release"],
+                {
+                    "session": lease.session_id,
+                    "hold": held,
+                    "held_by": stop.by if stop and held else None,
+                },
+            )
+        ).one()
+        lease.lost = True
+        if row.state == SessionState.QUEUED:
+            await notify(tx, READY, row.host_id or "")
+        return SessionState(row.state)
+
+    async def hand_back(self, lease: Lease) -> bool:
+        """Give the lease back with the turn open; False when it was lost before."""
+        async with self.database.begin() as tx:
+            row = (
+                await tx.execute(
+                    SQL["hand_back"],
+                    {
+                        "session": lease.session_id,
+                        "token": lease.key.token,
+                        "owner": self.owner,
+                    },
+                )
+            ).one_or_none()
+            if row is not None:
+                await notify(tx, READY, row.host_id or "")
+        lease.lost = True
+        return row is not None
+
+
+__all__ = [
+    "Lease",
+    "LeaseLost",
+    "NextPrompt",
+    "OpenTurn",
+    "StopRequest",
+    "WorkQueue",
+    "boot_seconds",
+]

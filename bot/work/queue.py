@@ -1,0 +1,205 @@
+"""The queue: prompts go in by session and position; workers lease sessions.
+
+Every function takes an open transaction and speaks no network. Who enqueues takes the session's
+row first (`lock_session`), so positions are commit order. Who works takes it as the holder of the
+lease (`hold`): no row means that somebody else claimed the session, and the result is dropped.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.store.database import EVENTS, READY
+from bot.store.ids import new_id
+from bot.store.statements import load
+from bot.store.states import SessionState
+
+SQL = load(Path(__file__).parent / "sql" / "queue.sql")
+
+POSITION_STEP = 1024
+"""Room in front of a prompt for as many `now:` prompts in a row."""
+
+
+class LeaseLost(Exception):
+    """Somebody else holds the session now: drop the result, write nothing more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """One thing that happened, as it is stored: a kind and its JSON body."""
+
+    kind: str
+    body: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LockedSession:
+    """A session's row as seen while it is locked."""
+
+    id: UUID
+    state: SessionState
+    agent: str
+    project_id: UUID
+    creator_id: UUID
+    held_by: UUID | None
+    stopping: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeaseKey:
+    """What a holder must show with every write."""
+
+    session_id: UUID
+    owner: str
+    token: int
+
+
+async def lock_session(tx: AsyncSession, session_id: UUID) -> LockedSession | None:
+    """Take the session's row; None if there is no such session."""
+    row = (await tx.execute(SQL["lock"], {"session": session_id})).mappings().one_or_none()
+    if row is None:
+        return None
+    return LockedSession(
+        id=row["id"],
+        state=SessionState(row["state"]),
+        agent=row["agent"],
+        project_id=row["project_id"],
+        creator_id=row["creator_id"],
+        held_by=row["held_by"],
+        stopping=row["stop"] is not None,
+    )
+
+
+async def hold(tx: AsyncSession, key: LeaseKey) -> Mapping[str, Any]:
+    """Take the session's row as its holder; `state` and `stop` of it. :raises LeaseLost:."""
+    row = (
+        (
+            await tx.execute(
+                SQL["hold"],
+                {"session": key.session_id, "token": key.token, "owner": key.owner},
+            )
+        )
+        .mappings()
+        .one_or_none()
+    )
+    if row is None:
+        raise LeaseLost(f"session {key.session_id}, token {key.token}")
+    return dict(row)
+
+
+async def notify(tx: AsyncSession, channel: str, payload: object = "") -> None:
+    """Send a hint when the transaction commits."""
+    await tx.execute(SQL["notify"], {"channel": channel, "payload": str(payload)})
+
+
+async def append_events(
+    tx: AsyncSession,
+    session_id: UUID,
+    events: Sequence[Event],
+    *,
+    turn_id: UUID | None = None,
+    token: int | None = None,
+) -> int:
+    """Append `events` and return the number of the last one.
+
+    :param token: of the lease; None for what people do to a session
+    :raises LeaseLost: when `token` is not the session's any more
+    """
+    numbers = (
+        await tx.execute(
+            SQL["append"],
+            {
+                "session": session_id,
+                "turn": turn_id,
+                "token": token,
+                "kinds": [event.kind for event in events],
+                "bodies": [json.dumps(dict(event.body), default=str) for event in events],
+            },
+        )
+    ).scalars()
+    last: int | None = max(numbers, default=None)
+    if last is None:
+        raise LeaseLost(f"session {session_id}, token {token}")
+    await notify(tx, EVENTS, session_id)
+    return last
+
+
+@dataclass(frozen=True, kw_only=True)
+class Enqueued:
+    """Where a prompt ended up."""
+
+    prompt_id: UUID
+    position: int
+    joined: bool
+
+
+async def enqueue(
+    tx: AsyncSession,
+    session: LockedSession,
+    *,
+    author_id: UUID,
+    kind: str,
+    thread_id: UUID | None,
+    join: bool,
+    front: bool = False,
+) -> Enqueued:
+    """Insert a prompt into the locked session, or join the author's last one that still waits.
+
+    :param join: a text of one person while their previous one is queued belongs to it
+    :param front: `now:` goes before the open prompts
+    """
+    if join and kind == "text" and not front:
+        row = (
+            await tx.execute(SQL["joinable"], {"session": session.id, "author": author_id})
+        ).one_or_none()
+        if row is not None:
+            return Enqueued(prompt_id=row.id, position=row.position, joined=True)
+    position = await _position(tx, session.id, front=front)
+    prompt_id = new_id()
+    await tx.execute(
+        SQL["insert_prompt"],
+        {
+            "prompt": prompt_id,
+            "session": session.id,
+            "position": position,
+            "kind": kind,
+            "author": author_id,
+            "thread": thread_id,
+        },
+    )
+    if session.state is SessionState.IDLE:
+        await make_ready(tx, session.id)
+    return Enqueued(prompt_id=prompt_id, position=position, joined=False)
+
+
+async def _position(tx: AsyncSession, session_id: UUID, *, front: bool) -> int:
+    if front:
+        first = (
+            await tx.execute(SQL["position_front"], {"session": session_id})
+        ).scalar_one_or_none()
+        if first is not None:
+            return int(first)
+    taken = await tx.execute(SQL["take_position"], {"session": session_id, "step": POSITION_STEP})
+    return int(taken.scalar_one())
+
+
+async def make_ready(tx: AsyncSession, session_id: UUID) -> None:
+    """Offer an idle, held or waiting session to workers and hint them."""
+    row = (await tx.execute(SQL["ready"], {"session": session_id})).one_or_none()
+    if row is not None:
+        await notify(tx, READY, row.host_id or "")
+
+
+async def prompt_text(tx: AsyncSession, prompt_id: UUID) -> str:
+    """Everything said in the prompt, its messages joined by line ends."""
+    return str((await tx.execute(SQL["prompt_text"], {"prompt": prompt_id})).scalar_one())
+
+
+async def waiting_place(tx: AsyncSession, session_id: UUID) -> int:
+    """How many sessions go before this one; 0: it is next, or it does not wait."""
+    return int((await tx.execute(SQL["queue_place"], {"session": session_id})).scalar_one())
