@@ -1,1 +1,4 @@
-"""What speaks to the outside: chat surfaces, agents, forges, the vault. Ports live beside their implementations."""
+"""What speaks to the outside: chat surfaces, agents, forges, the vault.
+
+Ports live beside their implementations.
+"""

@@ -1,0 +1,1 @@
+"""Agents: the coding programs in the machine, and the harnesses that speak to them."""

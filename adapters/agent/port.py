@@ -1,0 +1,231 @@
+"""The agent port: how a turn drives a coding program that runs as a job in a machine.
+
+    start ──▶ events … ──▶ Ended
+              │   ▲
+        Asked ▼   │ answer
+             (the turn may rest for days in between)
+
+A harness holds nothing that matters: every event carries the cursor from which a successor, in
+another process, reads on in the job's spool after a crash, a restart or hibernation.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+Cursor = Mapping[str, Any]
+"""Opaque JSON of the harness; {} at the beginning of a turn."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text:
+    """The agent says something to the person."""
+
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thought:
+    """The agent thinks aloud."""
+
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToolCall:
+    """The agent uses a tool; later ones with the same id update it."""
+
+    id: str
+    title: str
+    status: Literal["pending", "running", "completed", "failed"]
+    diff: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """What a command wrote; text, with bytes that are no UTF-8 replaced."""
+
+    stream: Literal["stdout", "stderr"]
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputCut:
+    """More was written than the turn shows."""
+
+    bytes: int
+    """How many bytes are not shown."""
+    where: str
+    """Path of the whole output in the machine."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What the agent intends to do; replaces the earlier plan."""
+
+    entries: Sequence[Mapping[str, str]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Usage:
+    """What the turn has used so far."""
+
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost_usd: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """A question or a request for permission; the job waits for `answer`."""
+
+    key: str
+    text: str
+    choices: Sequence[str] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """Something went wrong that a person should read; the turn goes on."""
+
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """The last event: how the agent's job ended."""
+
+    succeeded: bool
+    summary: str
+    exit_status: int | None = None
+    signal: int | None = None
+    seconds: float | None = None
+
+
+AgentEvent = Text | Thought | ToolCall | Output | OutputCut | Plan | Usage | Asked | Failure | Ended
+
+
+@dataclass(frozen=True, kw_only=True)
+class Emitted:
+    """An event and where to read on after it."""
+
+    event: AgentEvent
+    cursor: Cursor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What a turn asks of an agent."""
+
+    id: str
+    """The turn's id, and that of its job."""
+    kind: Literal["text", "command"]
+    text: str
+    directory: str
+    """Working directory in the machine."""
+    model: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    output_bytes_max: int = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobChunk:
+    """Bytes of one stream of a job, and the offset of the first of them."""
+
+    stream: Literal["stdout", "stderr"]
+    offset: int
+    data: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobAsked:
+    """A program of the job asks a person."""
+
+    key: str
+    text: str
+    choices: Sequence[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobEnded:
+    """The job's first process ended; what it left in the background lives on."""
+
+    exit_status: int | None
+    signal: int | None
+    seconds: float
+    dropped: int
+    """Bytes that did not fit into the spool."""
+    background: int = 0
+    """Processes that it left running."""
+
+
+class Jobs(Protocol):
+    """The jobs of one machine, as a harness needs them.
+
+    :raises ConnectionError: by every method when the way into the machine is lost; the caller
+        reconnects and goes on at its cursor
+    """
+
+    async def start(
+        self,
+        job_id: str,
+        argv: Sequence[str],
+        *,
+        directory: str,
+        environment: Mapping[str, str],
+        merge_stderr: bool,
+    ) -> None:
+        """Start a job once; a job of this id that exists already is left as it is."""
+        ...
+
+    def attach(
+        self, job_id: str, *, stdout_offset: int, stderr_offset: int
+    ) -> AsyncIterator[JobChunk | JobAsked | JobEnded]:
+        """Everything from the offsets on, questions that are still open, then the end."""
+        ...
+
+    async def send(self, job_id: str, *, offset: int, data: bytes) -> None:
+        """Write to the job's standard input; bytes before its known offset are dropped."""
+        ...
+
+    async def answer(self, job_id: str, *, key: str, text: str) -> None:
+        """Answer a question of the job; answering twice changes nothing."""
+        ...
+
+    async def stop(self, job_id: str, *, grace_seconds: float) -> None:
+        """End the job and everything it started; ended already is success."""
+        ...
+
+    def spool_path(self, job_id: str) -> str:
+        """Where the job's output lies in the machine, for people."""
+        ...
+
+
+class Run(Protocol):
+    """One turn of an agent."""
+
+    def events(self) -> AsyncIterator[Emitted]:
+        """The events from the cursor on; the last one is `Ended`."""
+        ...
+
+    async def answer(self, key: str, text: str) -> None:
+        """Hand over a person's answer to `Asked`."""
+        ...
+
+    async def cancel(self, *, grace_seconds: float) -> None:
+        """End the turn's job; `events` then ends with `Ended`."""
+        ...
+
+    async def close(self) -> None:
+        """Let go; the job goes on in the machine."""
+        ...
+
+
+class Agent(Protocol):
+    """A kind of coding program."""
+
+    name: str
+
+    async def start(self, jobs: Jobs, task: Task, cursor: Cursor) -> Run:
+        """Start the turn's job, or attach to it when it was started before."""
+        ...

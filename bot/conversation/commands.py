@@ -1,0 +1,136 @@
+"""From the text of a message to what it asks for; pure.
+
+Anything is a prompt unless the whole message has the form of a command. Words that merely begin
+like one ("stop using tabs") are prompts; the reply may offer the command they resemble.
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import Literal
+
+ALONE = (
+    "stop",
+    "stop all",
+    "resume",
+    "clear",
+    "status",
+    "queue",
+    "sessions",
+    "retry",
+    "mute",
+    "unmute",
+    "help",
+)
+"""Commands that are the whole message."""
+
+Word = Literal[
+    "stop",
+    "stop all",
+    "resume",
+    "clear",
+    "status",
+    "queue",
+    "sessions",
+    "retry",
+    "mute",
+    "unmute",
+    "help",
+    "cancel",
+    "answer",
+]
+
+OPTIONS = ("repo", "project", "branch", "agent", "model")
+"""Options that may stand before the text, as `name=value`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompt:
+    """Words for the agent."""
+
+    text: str
+    kind: Literal["text", "command"] = "text"
+    new: bool = False
+    now: bool = False
+    options: dict[str, str] = field(default_factory=dict)
+    resembles: str | None = None
+    """The command that the text may have been meant as."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """Something for us: never reaches the agent."""
+
+    word: Word
+    number: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aside:
+    """Not for the bot: nothing happens."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Nothing:
+    """An empty message."""
+
+
+Parsed = Prompt | Command | Aside | Nothing
+
+_MENTION = re.compile(r"^\s*(?:@ona\b|/ona\b)[:,]?\s*", re.IGNORECASE)
+_CANCEL = re.compile(r"^cancel\s+#?(\d{1,6})$", re.IGNORECASE)
+_PREFIX = re.compile(r"^(new|now|aside)\s*:\s*", re.IGNORECASE)
+_OPTION = re.compile(rf"^({'|'.join(OPTIONS)})=(\S+)\s*")
+
+
+def parse(text: str) -> Parsed:
+    """Say what the message `text` asks for. The mention in front, if any, is not part of it."""
+    said = _MENTION.sub("", text, count=1).strip()
+    if not said:
+        return Nothing()
+    command = _command(said)
+    if command is not None:
+        return command
+    return _prompt(said)
+
+
+def _command(said: str) -> Command | None:
+    words = " ".join(said.casefold().split())
+    if words in ALONE:
+        return Command(word=words)  # type: ignore[arg-type]
+    match = _CANCEL.match(said)
+    if match:
+        return Command(word="cancel", number=int(match.group(1)))
+    return None
+
+
+def _prompt(said: str) -> Parsed:
+    new = now = False
+    while match := _PREFIX.match(said):
+        word = match.group(1).casefold()
+        if word == "aside":
+            return Aside()
+        new, now = new or word == "new", now or word == "now"
+        said = said[match.end() :]
+    options: dict[str, str] = {}
+    while match := _OPTION.match(said):
+        options[match.group(1)] = match.group(2)
+        said = said[match.end() :]
+    said = said.strip()
+    if said.startswith("!") and said[1:].strip():
+        return Prompt(text=said[1:].strip(), kind="command", new=new, now=now, options=options)
+    if not said:
+        return Nothing()
+    return Prompt(text=said, new=new, now=now, options=options, resembles=_resembles(said))
+
+
+def _resembles(said: str) -> str | None:
+    words = said.casefold().rstrip(".!?").split()
+    if len(words) > 3:
+        return None
+    joined = " ".join(words)
+    for command in ALONE:
+        if joined != command and words[0] == command.split()[0]:
+            return command
+    if words[0] == "cancel":
+        return "cancel 1"
+    return None

@@ -1,0 +1,302 @@
+"""The one way in: a message of a person becomes at most one prompt, however often it comes.
+
+One transaction: drop duplicates, read what is asked for, find or open the session, take its row,
+give the prompt its position, note the answer; commit; then the surface acknowledges.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+from uuid import UUID
+
+import structlog
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.conversation import commands, threads, words
+from bot.conversation.message import Accepted, IncomingMessage, Verdict
+from bot.errors import OnaError, TellPerson, TooLarge, TryAgain
+from bot.metrics import ACCEPT_SECONDS
+from bot.store.database import Database, is_away
+from bot.store.ids import new_id
+from bot.store.states import SessionState
+from bot.work import control, questions
+from bot.work.control import Actor
+from bot.work.queue import Event, LockedSession, append_events, enqueue, lock_session
+
+log = structlog.get_logger(__name__)
+
+KEY_LENGTH_MAX = 200
+
+_FIRST_DELIVERY = text(
+    """
+    INSERT INTO delivery (id, surface, delivery_key, message_key, person_id, text)
+    VALUES (:id, :surface, :delivery_key, :message_key, :person, :text)
+    ON CONFLICT DO NOTHING RETURNING id
+    """
+)
+_EARLIER = text(
+    """
+    SELECT answer FROM delivery
+     WHERE surface = :surface
+       AND (message_key = :message_key OR delivery_key = :delivery_key) LIMIT 1
+    """
+)
+_SETTLE = text(
+    """
+    UPDATE delivery
+       SET session_id = :session, prompt_id = :prompt, text = :text, event = :event,
+           answer = CAST(:answer AS jsonb)
+     WHERE id = :id
+    """
+)
+_PERSON = text("SELECT name FROM person WHERE id = :person AND deactivated_at IS NULL")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Said:
+    """What the delivery row keeps beside the answer."""
+
+    accepted: Accepted
+    text: str
+
+
+class Inbox:
+    """Accepts messages; holds nothing between them."""
+
+    def __init__(self, database: Database, *, prompt_bytes_max: int, mention: str = "ona") -> None:
+        """`prompt_bytes_max` bounds one message, in bytes of UTF-8."""
+        self._database = database
+        self._prompt_bytes_max = prompt_bytes_max
+        self._mention = mention
+
+    async def accept(self, message: IncomingMessage) -> Accepted:
+        """Accept a message; the commit has happened when this returns.
+
+        A refusal (unknown session, empty or too long, not allowed) is an answer too and is kept
+        with the delivery, so that a repeated delivery hears the same.
+
+        :raises TryAgain: the database is away; nothing was accepted
+        """
+        with ACCEPT_SECONDS.time():
+            try:
+                async with self._database.begin() as tx:
+                    return await self._accept(tx, message)
+            except Exception as error:
+                if isinstance(error, OnaError) or not is_away(error):
+                    raise
+                log.warning("accept_away", error=str(error))
+                raise TryAgain(
+                    "the database does not answer",
+                    kept="your message was not accepted",
+                    do="try again in a minute",
+                ) from error
+
+    async def _accept(self, tx: AsyncSession, message: IncomingMessage) -> Accepted:
+        delivery_id = new_id()
+        first = (
+            await tx.execute(
+                _FIRST_DELIVERY,
+                {
+                    "id": delivery_id,
+                    "surface": message.surface,
+                    "delivery_key": message.delivery_key[:KEY_LENGTH_MAX],
+                    "message_key": message.message_key[:KEY_LENGTH_MAX],
+                    "person": message.person_id,
+                    "text": "",
+                },
+            )
+        ).one_or_none()
+        if first is None:
+            return await self._earlier(tx, message)
+        said = await self._answer(tx, message)
+        accepted = said.accepted
+        await tx.execute(
+            _SETTLE,
+            {
+                "id": delivery_id,
+                "session": accepted.session_id,
+                "prompt": accepted.prompt_id,
+                "text": said.text,
+                "event": accepted.event,
+                "answer": json.dumps(asdict(accepted), default=str),
+            },
+        )
+        return accepted
+
+    async def _earlier(self, tx: AsyncSession, message: IncomingMessage) -> Accepted:
+        answer = (
+            await tx.execute(
+                _EARLIER,
+                {
+                    "surface": message.surface,
+                    "delivery_key": message.delivery_key[:KEY_LENGTH_MAX],
+                    "message_key": message.message_key[:KEY_LENGTH_MAX],
+                },
+            )
+        ).scalar_one()
+        return _accepted_again(answer)
+
+    async def _answer(self, tx: AsyncSession, message: IncomingMessage) -> _Said:
+        """Decide and do; what a person can mend is an answer, not an error of the surface."""
+        try:
+            async with tx.begin_nested():
+                return await self._decide(tx, message)
+        except TellPerson as refusal:
+            accepted = Accepted(verdict="refused", text=f"{words.sentence(str(refusal))}")
+            return _Said(accepted=accepted, text="")
+
+    async def _decide(self, tx: AsyncSession, message: IncomingMessage) -> _Said:
+        self._check_size(message.text)
+        actor = await self._actor(tx, message.person_id)
+        parsed = commands.parse(message.text.replace("\x00", "\ufffd"))
+        match parsed:
+            case commands.Nothing():
+                return _said("refused", "The message is empty; say what to do, or `help`.")
+            case commands.Aside():
+                return _said("command", "Not for me: nothing was done.")
+            case commands.Command():
+                return await self._command(tx, message, actor, parsed)
+            case commands.Prompt():
+                return await self._prompt(tx, message, actor, parsed)
+
+    def _check_size(self, said: str) -> None:
+        size = len(said.encode("utf-8", errors="replace"))
+        if size > self._prompt_bytes_max:
+            raise TooLarge(
+                f"the message has {size:,} bytes and at most {self._prompt_bytes_max:,} fit",
+                kept="nothing was queued",
+                do="put the long part into a file of the repository and name it",
+            )
+
+    async def _actor(self, tx: AsyncSession, person_id: UUID) -> Actor:
+        name = (await tx.execute(_PERSON, {"person": person_id})).scalar_one_or_none()
+        if name is None:
+            raise TellPerson("this person may not prompt here", do="ask who runs ona")
+        return Actor(id=person_id, name=name)
+
+    async def _command(
+        self,
+        tx: AsyncSession,
+        message: IncomingMessage,
+        actor: Actor,
+        command: commands.Command,
+    ) -> _Said:
+        found = await threads.find(tx, message)
+        if command.word == "help":
+            return _said("command", words.HELP)
+        if command.word == "sessions":
+            return _said("command", await threads.list_sessions(tx))
+        if found is None:
+            raise TellPerson(
+                f"there is no session in this thread, so `{command.word}` has no object",
+                do="write a prompt to open one, or `sessions` to find another",
+            )
+        told = await threads.obey(tx, found, actor, command)
+        return _said("command", told, session_id=found.session_id, session=found.short)
+
+    async def _prompt(
+        self,
+        tx: AsyncSession,
+        message: IncomingMessage,
+        actor: Actor,
+        prompt: commands.Prompt,
+    ) -> _Said:
+        found = None
+        if not (prompt.new or message.new):
+            found = await threads.find(tx, message)
+        if found is not None and not prompt.options and prompt.kind == "text" and not prompt.now:
+            answered = await self._as_answer(tx, found, actor, prompt.text)
+            if answered is not None:
+                return answered
+        if found is None:
+            found = await threads.open_session(tx, message, actor, prompt)
+        session = await lock_session(tx, found.session_id)
+        if session is None or session.state is SessionState.CLOSED:
+            raise TellPerson(
+                f"session {found.short} is closed", do="write `new:` and the prompt for a new one"
+            )
+        return await self._enqueue(tx, message, actor, prompt=prompt, found=found, session=session)
+
+    async def _as_answer(
+        self, tx: AsyncSession, found: threads.Found, actor: Actor, said: str
+    ) -> _Said | None:
+        session = await lock_session(tx, found.session_id)
+        if session is None or session.state is not SessionState.WAITING:
+            return None
+        question = await questions.open_question(tx, found.session_id)
+        if question is None or not question.may_answer(actor.id):
+            return None
+        event = await questions.answer(tx, found.session_id, actor, said)
+        return _said(
+            "answer",
+            "Your answer was handed over.",
+            session_id=found.session_id,
+            session=found.short,
+            event=event,
+        )
+
+    async def _enqueue(
+        self,
+        tx: AsyncSession,
+        message: IncomingMessage,
+        actor: Actor,
+        *,
+        prompt: commands.Prompt,
+        found: threads.Found,
+        session: LockedSession,
+    ) -> _Said:
+        put = await enqueue(
+            tx,
+            session,
+            author_id=actor.id,
+            kind=prompt.kind,
+            thread_id=found.thread_id,
+            join=True,
+            front=prompt.now,
+        )
+        interrupted = prompt.now and await control.interrupt(tx, session, actor)
+        if prompt.now and session.state is SessionState.HELD:
+            await control.resume(tx, session.id, actor)
+        queued = await control.open_prompts(tx, session.id)
+        place = [row["id"] for row in queued].index(put.prompt_id) + 1
+        body: dict[str, Any] = {
+            "prompt": put.prompt_id,
+            "author": actor.id,
+            "name": actor.name,
+            "text": prompt.text,
+            "kind": prompt.kind,
+            "position": put.position,
+            "place": place,
+            "surface": message.surface,
+        }
+        kind = "prompt.joined" if put.joined else "prompt.queued"
+        event = await append_events(tx, session.id, [Event(kind=kind, body=body)])
+        accepted = Accepted(
+            verdict="joined" if put.joined else "prompt",
+            text=words.accepted(
+                place=place,
+                joined=put.joined,
+                interrupted=interrupted,
+                running=session.state is SessionState.RUNNING,
+                held=session.state is SessionState.HELD and not prompt.now,
+                resembles=prompt.resembles,
+            ),
+            session_id=session.id,
+            session=found.short,
+            prompt_id=put.prompt_id,
+            event=event,
+        )
+        return _Said(accepted=accepted, text=prompt.text)
+
+
+def _said(verdict: Verdict, told: str, **more: Any) -> _Said:
+    return _Said(accepted=Accepted(verdict=verdict, text=told, **more), text="")
+
+
+def _accepted_again(answer: dict[str, Any]) -> Accepted:
+    known = dict(answer)
+    for name in ("session_id", "prompt_id"):
+        known[name] = UUID(known[name]) if known.get(name) else None
+    known["duplicate"] = True
+    return Accepted(**known)

@@ -1,0 +1,264 @@
+"""Threads and their sessions: which session a message is about, and commands about it."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.conversation import commands, words
+from bot.conversation.message import IncomingMessage
+from bot.errors import NotFound, NothingToDo, Refused
+from bot.store.ids import new_id, new_short
+from bot.store.states import SessionState
+from bot.work import control
+from bot.work.control import Actor
+from bot.work.queue import Event, append_events, enqueue, lock_session, waiting_place
+
+AGENTS = frozenset({"shell"})
+"""Agents that can be asked for by name."""
+TITLE_LENGTH = 60
+SHORT_TRIES = 5
+
+_BY_THREAD = text(
+    """
+    SELECT thread.id AS thread_id, session.id AS session_id, session.short
+      FROM thread JOIN session ON session.id = thread.session_id
+     WHERE thread.surface = :surface AND thread.place = :place
+    """
+)
+_BY_SHORT = text("SELECT id FROM session WHERE short = :short")
+_ADD_THREAD = text(
+    """
+    INSERT INTO thread (id, session_id, surface, place) VALUES (:id, :session, :surface, :place)
+    ON CONFLICT (surface, place) DO UPDATE
+       SET session_id = excluded.session_id,
+           replied_to = CASE WHEN thread.session_id = excluded.session_id
+                             THEN thread.replied_to ELSE 0 END
+    RETURNING id
+    """
+)
+_ADD_SESSION = text(
+    """
+    INSERT INTO session (id, short, project_id, creator_id, title, agent, model, branch,
+                         base_branch)
+    VALUES (:id, :short, :project, :creator, :title, :agent, :model, :branch, :base_branch)
+    """
+)
+_PROJECTS = text(
+    """
+    SELECT id, name, agent, base_branch, repository_url FROM project
+     WHERE removed_at IS NULL ORDER BY name
+    """
+)
+_RECENT = text(
+    """
+    SELECT session.short, session.state, session.title, project.name AS project
+      FROM session JOIN project ON project.id = session.project_id
+     WHERE session.state <> 'closed' ORDER BY session.active_at DESC LIMIT 20
+    """
+)
+_LAST_PROMPT = text(
+    """
+    SELECT prompt.id, prompt.kind,
+           (SELECT string_agg(delivery.text, E'\n' ORDER BY delivery.event)
+              FROM delivery WHERE delivery.prompt_id = prompt.id) AS text
+      FROM prompt WHERE prompt.session_id = :session AND prompt.state = 'done'
+     ORDER BY prompt.position DESC LIMIT 1
+    """
+)
+_ADD_RETRY = text(
+    """
+    INSERT INTO delivery (id, surface, delivery_key, message_key, person_id, session_id,
+                          prompt_id, text)
+    VALUES (:id, 'retry', CAST(:id AS text), CAST(:id AS text), :person, :session, :prompt, :text)
+    """
+)
+_MUTE = text("UPDATE thread SET muted = :muted WHERE id = :thread")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """The session that a message is about, and the thread it was said in."""
+
+    session_id: UUID
+    short: str
+    thread_id: UUID
+
+
+async def find(tx: AsyncSession, message: IncomingMessage) -> Found | None:
+    """The session that the message names, else the one of its thread, else None.
+
+    :raises NotFound: it names one that does not exist
+    """
+    if message.session is not None:
+        session_id = (await tx.execute(_BY_SHORT, {"short": message.session})).scalar_one_or_none()
+        if session_id is None:
+            raise NotFound(
+                f"there is no session {message.session}", do="`sessions` lists those that exist"
+            )
+        thread_id = await _thread(tx, session_id, message)
+        return Found(session_id=session_id, short=message.session, thread_id=thread_id)
+    row = (
+        await tx.execute(_BY_THREAD, {"surface": message.surface, "place": message.place})
+    ).one_or_none()
+    if row is None:
+        return None
+    return Found(session_id=row.session_id, short=row.short, thread_id=row.thread_id)
+
+
+async def open_session(
+    tx: AsyncSession, message: IncomingMessage, actor: Actor, prompt: commands.Prompt
+) -> Found:
+    """Open a session on the project that the message means, in the message's thread.
+
+    :raises NotFound: no such project, or none at all
+    :raises Refused: it could be several, or the agent is not known
+    """
+    project = _choose(
+        [dict(row) for row in (await tx.execute(_PROJECTS)).mappings()],
+        prompt.options.get("project") or message.project,
+        prompt.options.get("repo"),
+    )
+    agent = prompt.options.get("agent") or project["agent"]
+    if agent not in AGENTS:
+        raise Refused(f"there is no agent {agent}", do=f"known are: {', '.join(sorted(AGENTS))}")
+    session_id = new_id()
+    short = await _insert_session(
+        tx,
+        {
+            "id": session_id,
+            "project": project["id"],
+            "creator": actor.id,
+            "title": " ".join(prompt.text.split())[:TITLE_LENGTH],
+            "agent": agent,
+            "model": prompt.options.get("model"),
+            "base_branch": prompt.options.get("branch") or project["base_branch"],
+        },
+    )
+    thread_id = await _thread(tx, session_id, message)
+    return Found(session_id=session_id, short=short, thread_id=thread_id)
+
+
+async def _insert_session(tx: AsyncSession, values: dict[str, Any]) -> str:
+    for _ in range(SHORT_TRIES):
+        short = new_short("s")
+        try:
+            async with tx.begin_nested():
+                await tx.execute(_ADD_SESSION, {**values, "short": short, "branch": f"ona/{short}"})
+        except IntegrityError:
+            continue
+        return short
+    raise Refused("no short name was free for the session", do="try again")
+
+
+def _choose(
+    projects: list[dict[str, Any]], name: str | None, repository: str | None
+) -> dict[str, Any]:
+    if not projects:
+        raise NotFound("there is no project yet", do="add one with `ona projects add`")
+    names = ", ".join(project["name"] for project in projects)
+    if name is not None:
+        fitting = [project for project in projects if project["name"] == name]
+    elif repository is not None:
+        wanted = repository.removesuffix(".git").rstrip("/")
+        fitting = [
+            project
+            for project in projects
+            if project["repository_url"].removesuffix(".git").rstrip("/").endswith(wanted)
+        ]
+    else:
+        fitting = projects
+    if not fitting:
+        raise NotFound(f"there is no project {name or repository}", do=f"known are: {names}")
+    if len(fitting) > 1:
+        raise Refused("this could be several projects", do=f"say project=NAME, one of: {names}")
+    return fitting[0]
+
+
+async def _thread(tx: AsyncSession, session_id: UUID, message: IncomingMessage) -> UUID:
+    thread_id: UUID = (
+        await tx.execute(
+            _ADD_THREAD,
+            {
+                "id": new_id(),
+                "session": session_id,
+                "surface": message.surface,
+                "place": message.place,
+            },
+        )
+    ).scalar_one()
+    return thread_id
+
+
+async def list_sessions(tx: AsyncSession) -> str:
+    """The sessions that are not closed, as text."""
+    rows = [dict(row) for row in (await tx.execute(_RECENT)).mappings()]
+    return words.sessions(rows)
+
+
+async def obey(tx: AsyncSession, found: Found, actor: Actor, command: commands.Command) -> str:
+    """Do what a command asks of a session and say so."""
+    session_id = found.session_id
+    match command.word:
+        case "stop" | "stop all":
+            clear = command.word == "stop all"
+            told = await control.stop(tx, session_id, actor, clear=clear)
+        case "resume":
+            told = await control.resume(tx, session_id, actor)
+        case "clear":
+            told = await control.clear(tx, session_id, actor)
+        case "cancel":
+            told = await control.cancel(tx, session_id, actor, command.number or 0)
+        case "retry":
+            told = await _retry(tx, found, actor)
+        case "mute" | "unmute":
+            muted = command.word == "mute"
+            await tx.execute(_MUTE, {"thread": found.thread_id, "muted": muted})
+            told = "Muted: answers wait on the session's page." if muted else "Unmuted."
+        case _:
+            told = await _status(tx, found)
+    return told
+
+
+async def _status(tx: AsyncSession, found: Found) -> str:
+    session = await lock_session(tx, found.session_id)
+    if session is None:
+        raise NotFound("this session does not exist")
+    queued = await control.open_prompts(tx, found.session_id)
+    place = await waiting_place(tx, found.session_id)
+    return words.status(found.short, session.state, queued, place)
+
+
+async def _retry(tx: AsyncSession, found: Found, actor: Actor) -> str:
+    session = await lock_session(tx, found.session_id)
+    last = (await tx.execute(_LAST_PROMPT, {"session": found.session_id})).one_or_none()
+    if session is None or last is None:
+        raise NothingToDo("no prompt of this session has ended yet, so there is none to retry")
+    if session.state is SessionState.CLOSED:
+        raise Refused("this session is closed", do="write `new:` and the prompt")
+    put = await enqueue(
+        tx, session, author_id=actor.id, kind=last.kind, thread_id=found.thread_id, join=False
+    )
+    await tx.execute(
+        _ADD_RETRY,
+        {
+            "id": new_id(),
+            "person": actor.id,
+            "session": session.id,
+            "prompt": put.prompt_id,
+            "text": last.text or "",
+        },
+    )
+    body = {
+        "prompt": put.prompt_id,
+        "author": actor.id,
+        "name": actor.name,
+        "text": last.text or "",
+        "kind": last.kind,
+        "position": put.position,
+    }
+    await append_events(tx, session.id, [Event(kind="prompt.queued", body=body)])
+    return "The last prompt is queued again."

@@ -1,0 +1,69 @@
+"""The sentences that people read when they command or ask; pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+HELP = """\
+Write what to do; it becomes a prompt for the agent of this session.
+`!command` runs a command in the session's machine.
+`new: …` opens a new session, `now: …` interrupts the running turn, `aside: …` is not for me.
+`stop` ends the turn and holds the queue, `resume` and `clear` decide about it, `stop all` clears.
+`queue` and `status` show what waits, `cancel 2` takes one out, `retry` runs the last one again.
+`sessions` lists sessions, `mute` and `unmute` are for this thread.
+Options go before the text: `project=name branch=name agent=name`."""
+
+
+def sentence(clause: str) -> str:
+    """`clause` with a capital letter and a full stop."""
+    clause = clause.strip()
+    if not clause:
+        return ""
+    ended = clause if clause[-1] in ".!?`" else f"{clause}."
+    return ended[0].upper() + ended[1:]
+
+
+def accepted(
+    *,
+    place: int,
+    joined: bool,
+    interrupted: bool,
+    running: bool,
+    held: bool,
+    resembles: str | None,
+) -> str:
+    """What the author of a prompt hears at once."""
+    if joined:
+        told = "Added to your prompt that waits."
+    elif held:
+        told = f"Queued as number {place}; the queue is held: `resume` lets it go on."
+    elif interrupted:
+        told = "The running turn is interrupted; this goes next."
+    elif running or place > 1:
+        told = f"Queued as number {place}."
+    else:
+        told = "Accepted."
+    if resembles:
+        told += f" This is a prompt; write just `{resembles}` if you meant the command."
+    return told
+
+
+def status(short: str, state: str, queued: Sequence[Mapping[str, Any]], place: int) -> str:
+    """State and queue of a session, a line each."""
+    lines = [f"Session {short} is {state}."]
+    if place > 0:
+        lines.append(f"It waits for a free machine: {place} before it.")
+    for number, row in enumerate(queued, 1):
+        said = " ".join(row["text"].split())
+        lines.append(f"{number}. {row['name']}: {said[:80]}")
+    if not queued:
+        lines.append("No prompt is queued.")
+    return "\n".join(lines)
+
+
+def sessions(rows: Sequence[Mapping[str, Any]]) -> str:
+    """A list of sessions, a line each."""
+    if not rows:
+        return "There is no open session."
+    return "\n".join(
+        f"{row['short']}  {row['state']}  {row['project']}  {row['title']}" for row in rows
+    )

@@ -1,0 +1,91 @@
+"""What can go wrong, grouped by who acts.
+
+    OnaError
+    ├── Retry            ours: trying the same again later can help
+    │   └── TryAgain         the database or a host is away; nothing was accepted
+    ├── TellPerson       the person who asked can mend it
+    │   ├── NotFound         no such session, project, prompt …
+    │   ├── NothingToDo      what was asked for has no object: nothing runs, nothing is held
+    │   ├── Refused          they may not, or the thing can't be accepted as it is
+    │   └── TooLarge         over a limit, which the text names
+    ├── TellOperator     whoever runs the installation can mend it
+    │   ├── WrongSettings    file, key, expected, got
+    │   └── Unfit            the host lacks a program, a right or room
+    └── Bug              an assumption of ours is wrong
+
+Each says what happened, what was kept, and what to do.
+"""
+
+EXIT_DONE = 0
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_UNREACHABLE = 3
+
+
+class OnaError(Exception):
+    """Base of everything we raise on purpose."""
+
+    exit_code = EXIT_FAILED
+
+    def __init__(self, happened: str, *, kept: str = "", do: str = "") -> None:
+        """Say what happened, what was kept and what to do, each as a clause."""
+        super().__init__(happened)
+        self.happened = happened
+        self.kept = kept
+        self.do = do
+
+    def __str__(self) -> str:
+        parts = (part for part in (self.happened, self.kept, self.do) if part)
+        return "; ".join(parts)
+
+
+class Retry(OnaError):
+    """Trying the same again later can help."""
+
+    exit_code = EXIT_UNREACHABLE
+
+
+class TryAgain(Retry):
+    """Something that we need is away for the moment; nothing was accepted."""
+
+
+class TellPerson(OnaError):
+    """The person who asked can mend it."""
+
+    exit_code = EXIT_USAGE
+
+
+class NotFound(TellPerson):
+    """There is no such thing."""
+
+
+class NothingToDo(TellPerson):
+    """What was asked for has no object."""
+
+
+class Refused(TellPerson):
+    """It may not be done, or not like this."""
+
+
+class TooLarge(TellPerson):
+    """Over a limit that the text names."""
+
+
+class TellOperator(OnaError):
+    """Whoever runs the installation can mend it."""
+
+    exit_code = EXIT_UNREACHABLE
+
+
+class WrongSettings(TellOperator):
+    """A setting is unknown or has a value that it can't have."""
+
+    exit_code = EXIT_USAGE
+
+
+class Unfit(TellOperator):
+    """The host lacks a program, a right or room."""
+
+
+class Bug(OnaError):
+    """An assumption of ours is wrong; the text says which."""

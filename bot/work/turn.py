@@ -1,0 +1,413 @@
+"""The turn: the run of one prompt, from a leased session to a stored outcome.
+
+    claimed ─▶ enter the workplace ─▶ begin (or go on with) the turn ─▶ events … ─▶ checkpoint
+            ─▶ outcome and release, in one transaction
+
+Every other way out:
+- stop, `now:`, time limit: the job is ended, the outcome says who or what did it;
+- a question: the row is stored, the lease given back, the machine may rest;
+- SIGTERM: the job runs on, the lease is handed back with the turn open;
+- the lease is lost: nothing is written any more, a successor attaches to the job;
+- the machine is gone: `interrupted`, never run again by itself.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, field
+from typing import Any, assert_never
+from uuid import UUID
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from adapters.agent import port
+from bot.errors import OnaError, TellOperator
+from bot.metrics import TURN_SECONDS, TURNS
+from bot.store.database import is_away
+from bot.store.states import TurnState
+from bot.work import questions
+from bot.work.lease import Lease, OpenTurn, StopRequest, WorkQueue
+from bot.work.queue import Event, LeaseLost
+from bot.work.recorder import Recorder
+from bot.work.workplace import NoCapacity, Workplace, WorkplaceLost, Workplaces
+
+log = structlog.get_logger(__name__)
+
+CANCEL_GRACE_SECONDS = 1.0
+"""Between TERM and KILL of a stopped job; stop promises two seconds."""
+RETRY_SECONDS = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TurnLimits:
+    """What bounds a turn."""
+
+    seconds_max: float
+    output_bytes_max: int
+    question_seconds_max: float
+
+
+@dataclass(kw_only=True)
+class TurnSignals:
+    """How the worker speaks to a running turn."""
+
+    look: asyncio.Event = field(default_factory=asyncio.Event)
+    """Somebody may have asked to stop: look at the session's row."""
+    hand_back: asyncio.Event = field(default_factory=asyncio.Event)
+    """This process is about to end."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Cancelled:
+    state: TurnState
+    summary: str
+    by: str | None = None
+
+
+class _HandedBack(Exception):
+    """The turn goes on in another process."""
+
+
+class _Suspended(Exception):
+    """A question is open; the turn goes on when it is answered."""
+
+
+class Turns:
+    """Runs the turns of leased sessions."""
+
+    def __init__(
+        self,
+        queue: WorkQueue,
+        workplaces: Workplaces,
+        agents: Mapping[str, port.Agent],
+        limits: TurnLimits,
+    ) -> None:
+        """`agents` by the names that sessions use; `shell` runs every `!command`."""
+        self._queue = queue
+        self._workplaces = workplaces
+        self._agents = agents
+        self._limits = limits
+
+    async def run(self, lease: Lease, signals: TurnSignals) -> None:
+        """Run one turn of the leased session and give the lease back, whatever happens.
+
+        :raises NoCapacity: nothing was begun; the lease is still held
+        """
+        try:
+            await _Turn(self, lease, signals).run()
+        except LeaseLost:
+            log.warning("lease_lost", session=lease.short)
+        except _HandedBack:
+            await self._queue.hand_back(lease)
+            log.info("turn_handed_back")
+        except _Suspended:
+            log.info("turn_waits_for_answer")
+
+
+class _Turn:
+    """One run; the names of its parts are the steps in the module's picture."""
+
+    def __init__(self, turns: Turns, lease: Lease, signals: TurnSignals) -> None:
+        self._queue = turns._queue
+        self._workplaces = turns._workplaces
+        self._agents = turns._agents
+        self._limits = turns._limits
+        self._lease = lease
+        self._signals = signals
+        self._cancelled: _Cancelled | None = None
+
+    async def run(self) -> None:
+        open_turn = await self._queue.open_turn(self._lease)
+        stop = await self._queue.stop_request(self._lease)
+        if open_turn is None and (stop or await self._queue.next_prompt(self._lease) is None):
+            await self._queue.release(self._lease)
+            return
+        try:
+            async with AsyncExitStack() as stack:
+                place = await self._enter(stack, open_turn)
+                await self._in_place(place, open_turn)
+        except WorkplaceLost as error:
+            await self._end_interrupted(open_turn, str(error))
+        except OnaError as error:
+            await self._end_unstarted(open_turn, error)
+
+    async def _enter(self, stack: AsyncExitStack, turn: OpenTurn | None) -> Workplace:
+        """Enter, unless a person stops it or this process ends first."""
+        entering = asyncio.ensure_future(
+            stack.enter_async_context(self._workplaces.enter(self._lease, turn, self._tell))
+        )
+        watching = asyncio.ensure_future(self._interruption())
+        try:
+            await asyncio.wait({entering, watching}, return_when=asyncio.FIRST_COMPLETED)
+            if entering.done():
+                return entering.result()
+            watching.result()
+            raise _HandedBack
+        finally:
+            for task in (entering, watching):
+                task.cancel()
+                with suppress(asyncio.CancelledError, Exception):
+                    await task
+
+    async def _interruption(self) -> None:
+        """Return when there is no point in making the machine ready any more."""
+        while not self._signals.hand_back.is_set():
+            await _first(self._signals.look, self._signals.hand_back)
+            if self._signals.look.is_set():
+                self._signals.look.clear()
+                if await self._stop_request() is not None:
+                    await self._queue.release(self._lease)
+                    raise LeaseLost("stopped before the turn began")
+
+    async def _in_place(self, place: Workplace, open_turn: OpenTurn | None) -> None:
+        for notice in place.notices:
+            await self._tell(Event(kind="notice", body={"text": notice}))
+        begun = open_turn
+        said = ""
+        if begun is None:
+            new = await self._queue.begin_turn(self._lease, place.machine_id)
+            if new is None:
+                await self._queue.release(self._lease)
+                return
+            begun, said = new
+        else:
+            async with self._queue.database.begin() as tx:
+                said = await _text_of(tx, begun.prompt_id)
+        structlog.contextvars.bind_contextvars(turn=str(begun.id), prompt=str(begun.prompt_id))
+        await self._drive(place, begun, said)
+
+    async def _drive(self, place: Workplace, turn: OpenTurn, said: str) -> None:
+        recorder = Recorder(self._queue, self._lease, turn)
+        try:
+            async with asyncio.TaskGroup() as group:
+                writing = group.create_task(recorder.run())
+                ended = await self._watched(place, turn, said, recorder)
+                await recorder.drain()
+                writing.cancel()
+        except* (LeaseLost, _HandedBack, _Suspended, WorkplaceLost) as several:
+            raise several.exceptions[0] from None
+        await self._finish(place, turn, ended)
+
+    async def _watched(
+        self, place: Workplace, turn: OpenTurn, said: str, recorder: Recorder
+    ) -> port.Ended:
+        """Run the agent; a watcher cancels it for a person, the time limit or this process."""
+        agent = self._agents["shell" if turn.kind == "command" else self._lease.agent]
+        task = port.Task(
+            id=str(turn.id),
+            kind="command" if turn.kind == "command" else "text",
+            text=said,
+            directory=place.directory,
+            model=self._lease.model,
+            environment={"ONA_SESSION": self._lease.short, "ONA_TURN": str(turn.id)},
+            output_bytes_max=self._limits.output_bytes_max,
+        )
+        try:
+            run = await agent.start(place.jobs, task, turn.cursor)
+        except ConnectionError as error:
+            raise _HandedBack from error
+        reading = asyncio.ensure_future(self._read(run, turn, recorder))
+        watching = asyncio.ensure_future(self._watch(run, turn))
+        try:
+            await asyncio.wait({reading, watching}, return_when=asyncio.FIRST_COMPLETED)
+            if not reading.done():
+                watching.result()
+                await recorder.drain()
+                raise _HandedBack
+            return reading.result()
+        except ConnectionError as error:
+            # The machine may be gone or only the way into it: the next holder finds out.
+            log.warning("way_into_machine_lost", error=str(error))
+            raise _HandedBack from error
+        finally:
+            for running in (reading, watching):
+                running.cancel()
+                with suppress(asyncio.CancelledError, Exception):
+                    await running
+            await run.close()
+
+    async def _read(self, run: port.Run, turn: OpenTurn, recorder: Recorder) -> port.Ended:
+        async for emitted in run.events():
+            event = emitted.event
+            if isinstance(event, port.Ended):
+                return event
+            if isinstance(event, port.Asked):
+                await recorder.drain()
+                await self._ask(run, turn, event)
+                continue
+            await recorder.put(as_event(event), emitted.cursor)
+        raise ConnectionError("the agent's events ended without an end")
+
+    async def _ask(self, run: port.Run, turn: OpenTurn, asked: port.Asked) -> None:
+        async with self._queue.database.begin() as tx:
+            suspended = await questions.ask(
+                tx,
+                self._lease,
+                turn.id,
+                key=asked.key,
+                question=asked.text,
+                choices=asked.choices,
+                permitted=(),
+                seconds=self._limits.question_seconds_max,
+            )
+            settled = {one.key: one for one in await questions.of_turn(tx, turn.id)}
+        if suspended:
+            raise _Suspended
+        known = settled.get(asked.key)
+        if known is not None and not known.open:
+            await run.answer(asked.key, known.answer)
+
+    async def _watch(self, run: port.Run, turn: OpenTurn) -> None:
+        """Return when the turn shall be handed back; cancel the job for any other reason."""
+        deadline = asyncio.get_running_loop().time() + self._limits.seconds_max
+        while not self._signals.hand_back.is_set():
+            if self._lease.lost:
+                raise LeaseLost("claimed by another worker")
+            if self._cancelled is None:
+                self._cancelled = await self._reason_to_cancel(deadline)
+                if self._cancelled is not None:
+                    await run.cancel(grace_seconds=CANCEL_GRACE_SECONDS)
+            self._signals.look.clear()
+            await _first(self._signals.look, self._signals.hand_back, seconds_max=1.0)
+
+    async def _reason_to_cancel(self, deadline: float) -> _Cancelled | None:
+        if asyncio.get_running_loop().time() >= deadline:
+            limit = f"{self._limits.seconds_max:g} s"
+            return _Cancelled(
+                state=TurnState.TIMED_OUT,
+                summary=f"stopped at the time limit of {limit}; its output so far is kept",
+            )
+        stop = await self._stop_request()
+        if stop is None:
+            return None
+        why = "for another prompt" if stop.why == "now" else "on request"
+        return _Cancelled(
+            state=TurnState.STOPPED, summary=f"stopped {why} by {stop.name}", by=stop.name
+        )
+
+    async def _stop_request(self) -> StopRequest | None:
+        try:
+            return await self._queue.stop_request(self._lease)
+        except Exception as error:
+            if not is_away(error):
+                raise
+            return None
+
+    async def _finish(self, place: Workplace, turn: OpenTurn, ended: port.Ended) -> None:
+        told = await self._workplaces.checkpoint(self._lease, turn, place)
+        state = TurnState.SUCCEEDED if ended.succeeded else TurnState.FAILED
+        summary, by = ended.summary, None
+        if self._cancelled is not None:
+            state, summary, by = self._cancelled.state, self._cancelled.summary, self._cancelled.by
+        outcome = {
+            "summary": summary,
+            "exit_status": ended.exit_status,
+            "seconds": ended.seconds,
+            "by": by,
+        }
+        await self._store(turn, state, outcome, told)
+
+    async def _end_interrupted(self, turn: OpenTurn | None, why: str) -> None:
+        if turn is None:
+            raise LeaseLost(why)
+        summary = (
+            f"interrupted: {why}; output so far and the last checkpoint are kept, "
+            "nothing was run again; `retry` runs it once more"
+        )
+        await self._store(turn, TurnState.INTERRUPTED, {"summary": summary}, [])
+
+    async def _end_unstarted(self, turn: OpenTurn | None, error: OnaError) -> None:
+        """The machine or the repository could not be made ready: the turn fails, saying so."""
+        if isinstance(error, TellOperator):
+            log.error("workplace_failed", error=str(error))
+        if turn is None:
+            new = await self._queue.begin_turn(self._lease, None)
+            if new is None:
+                await self._queue.release(self._lease)
+                return
+            turn = new[0]
+        failed = Event(kind="error", body={"text": str(error)})
+        summary = f"{error.happened}; the prompt is kept: `retry` runs it again"
+        await self._store(turn, TurnState.FAILED, {"summary": summary}, [failed])
+
+    async def _store(
+        self, turn: OpenTurn, state: TurnState, outcome: dict[str, Any], events: list[Event]
+    ) -> None:
+        """Store the outcome, waiting for the database if it is away."""
+        while True:
+            try:
+                await self._queue.finish(self._lease, turn, state, outcome, events=events)
+            except Exception as error:
+                if not is_away(error):
+                    raise
+                log.warning("outcome_waits_for_database")
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                TURNS.labels(outcome=state.value).inc()
+                TURN_SECONDS.observe(outcome.get("seconds") or 0)
+                log.info("turn_ended", outcome=state.value)
+                return
+
+    async def _tell(self, event: Event) -> None:
+        await self._queue.append(self._lease, [event])
+
+
+def as_event(event: port.AgentEvent) -> Event:
+    """How an agent's event is stored."""
+    match event:
+        case port.Text(text=said):
+            return Event(kind="text", body={"text": _clean(said)})
+        case port.Thought(text=said):
+            return Event(kind="thought", body={"text": _clean(said)})
+        case port.Output(stream=stream, text=said):
+            return Event(kind="output", body={"stream": stream, "text": _clean(said)})
+        case port.OutputCut(bytes=size, where=where):
+            return Event(kind="output.cut", body={"bytes": size, "where": where})
+        case port.Failure(text=said):
+            return Event(kind="error", body={"text": _clean(said)})
+        case port.ToolCall() | port.Plan() | port.Usage() | port.Asked() | port.Ended():
+            return Event(kind=_KINDS[type(event)], body=_fields(event))
+        case _:
+            assert_never(event)
+
+
+_KINDS: Mapping[type, str] = {
+    port.ToolCall: "tool",
+    port.Plan: "plan",
+    port.Usage: "usage",
+    port.Asked: "question",
+    port.Ended: "ended",
+}
+
+
+def _fields(event: object) -> dict[str, Any]:
+    return {
+        name: _clean(value) if isinstance(value, str) else value
+        for name, value in vars(event).items()
+        if value is not None
+    }
+
+
+def _clean(said: str) -> str:
+    """PostgreSQL's JSON has no NUL and no lone surrogates."""
+    return said.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+
+
+async def _text_of(tx: AsyncSession, prompt_id: UUID) -> str:
+    from bot.work.queue import prompt_text
+
+    return await prompt_text(tx, prompt_id)
+
+
+async def _first(*events: asyncio.Event, seconds_max: float | None = None) -> None:
+    """Wait for any of the events, at most `seconds_max`."""
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, timeout=seconds_max, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+
+
+__all__ = ["NoCapacity", "TurnLimits", "TurnSignals", "Turns", "as_event"]

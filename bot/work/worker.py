@@ -1,0 +1,168 @@
+"""The worker: claims sessions, runs their turns in slots, renews their leases, stops cleanly."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, field
+
+import structlog
+
+from bot.metrics import QUEUE_WAIT_SECONDS
+from bot.store.database import CONTROL, READY, Listener, is_away
+from bot.work.lease import Lease, WorkQueue
+from bot.work.turn import NoCapacity, Turns, TurnSignals
+
+log = structlog.get_logger(__name__)
+
+NO_CAPACITY_SECONDS = 2.0
+AWAY_SECONDS = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerLimits:
+    """What bounds a worker."""
+
+    turns_max: int
+    poll_seconds: float
+    finish_seconds: float
+    """How long a clean stop lets running turns finish before they are handed back."""
+
+
+@dataclass(kw_only=True)
+class _Slot:
+    lease: Lease
+    signals: TurnSignals = field(default_factory=TurnSignals)
+
+
+class Worker:
+    """Runs turns until told to stop."""
+
+    def __init__(
+        self, queue: WorkQueue, turns: Turns, listener: Listener, limits: WorkerLimits
+    ) -> None:
+        """`queue`'s owner is this process."""
+        self._queue = queue
+        self._turns = turns
+        self._listener = listener
+        self._limits = limits
+        self._slots: dict[asyncio.Task[None], _Slot] = {}
+        self._wake = asyncio.Event()
+
+    @property
+    def busy(self) -> int:
+        """How many turns run."""
+        return len(self._slots)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set, then let turns finish or hand them back, and return."""
+        async with AsyncExitStack() as stack:
+            for off in (
+                self._listener.on(READY, lambda _: self._wake.set()),
+                self._listener.on(CONTROL, self._control),
+            ):
+                stack.callback(off)
+            renewing = asyncio.create_task(self._renew_for_ever())
+            stopping = asyncio.create_task(_set_when(stop, self._wake))
+            try:
+                while not stop.is_set():
+                    await self._claim_all(stop)
+                    await self._rest()
+                await self._stop()
+            finally:
+                for task in (renewing, stopping, *self._slots):
+                    task.cancel()
+                    with suppress(asyncio.CancelledError):
+                        await task
+
+    async def _claim_all(self, stop: asyncio.Event) -> None:
+        self._wake.clear()
+        while len(self._slots) < self._limits.turns_max and not stop.is_set():
+            try:
+                lease = await self._queue.claim()
+            except Exception as error:
+                if not is_away(error):
+                    raise
+                log.warning("claim_waits_for_database")
+                await asyncio.sleep(AWAY_SECONDS)
+                return
+            if lease is None:
+                return
+            QUEUE_WAIT_SECONDS.observe(lease.waited_seconds)
+            slot = _Slot(lease=lease)
+            task = asyncio.create_task(self._run(slot))
+            self._slots[task] = slot
+            task.add_done_callback(self._done)
+
+    async def _run(self, slot: _Slot) -> None:
+        structlog.contextvars.bind_contextvars(session=slot.lease.short)
+        try:
+            await self._turns.run(slot.lease, slot.signals)
+        except NoCapacity as error:
+            log.info("no_capacity", why=str(error))
+            await asyncio.sleep(NO_CAPACITY_SECONDS)
+            await self._queue.hand_back(slot.lease)
+        except Exception as error:
+            if is_away(error):
+                log.warning("turn_left_to_its_lease", error=str(error))
+            else:
+                log.exception("turn_broke")
+            with suppress(Exception):
+                await asyncio.sleep(AWAY_SECONDS)
+                await self._queue.hand_back(slot.lease)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._slots.pop(task, None)
+        self._wake.set()
+
+    def _control(self, session_id: str) -> None:
+        for slot in self._slots.values():
+            if session_id in ("", str(slot.lease.session_id)):
+                slot.signals.look.set()
+
+    async def _rest(self) -> None:
+        """Wait for a hint, a free slot, the next lease that runs out, or the slow poll."""
+        if len(self._slots) >= self._limits.turns_max:
+            await self._wake.wait()
+            return
+        seconds = self._limits.poll_seconds
+        with suppress(Exception):
+            due = await self._queue.next_due_seconds()
+            if due is not None:
+                seconds = min(seconds, max(0.05, due))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+
+    async def _renew_for_ever(self) -> None:
+        every = self._queue.lease_seconds / 3
+        while True:
+            await asyncio.sleep(every)
+            while True:
+                try:
+                    async with asyncio.timeout(every):
+                        await self._queue.renew([slot.lease for slot in self._slots.values()])
+                    break
+                except Exception as error:
+                    log.warning("renew_failed", error=str(error))
+                    await asyncio.sleep(AWAY_SECONDS)
+
+    async def _stop(self) -> None:
+        if not self._slots:
+            return
+        log.info("stopping", turns=len(self._slots))
+        await asyncio.wait(set(self._slots), timeout=self._limits.finish_seconds)
+        for slot in self._slots.values():
+            slot.signals.hand_back.set()
+        if self._slots:
+            await asyncio.wait(set(self._slots), timeout=self._limits.finish_seconds)
+
+
+async def _set_when(first: asyncio.Event, then: asyncio.Event) -> None:
+    await first.wait()
+    then.set()
+
+
+def owner_name(host: str, pid: int, now: Callable[[], float] = time.time) -> str:
+    """A name for this process that no other one ever had."""
+    return f"{host}:{pid}:{int(now() * 1000):x}"

@@ -1,0 +1,57 @@
+"""Where a turn works: the port between a turn and the machine of its session.
+
+`Workplaces` of this module's users is `bot.work.machines.MachineWorkplaces`; tests of the queue
+bring one without machines.
+"""
+
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+from uuid import UUID
+
+from adapters.agent.port import Jobs
+from bot.work.lease import Lease, OpenTurn
+from bot.work.queue import Event
+
+Tell = Callable[[Event], Awaitable[None]]
+"""Says which step runs; the events belong to the session, not to a turn."""
+
+
+class NoCapacity(Exception):
+    """Every machine of this host is in use; the prompt waits and is tried again."""
+
+
+class WorkplaceLost(Exception):
+    """The machine in which the turn ran is gone; the text says why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workplace:
+    """An open way into the session's machine, ready for a job."""
+
+    jobs: Jobs
+    directory: str
+    machine_id: UUID | None = None
+    notices: tuple[str, ...] = field(default=())
+    """What the thread must be told before the turn: what was restored, what was not."""
+
+
+class Workplaces(Protocol):
+    """Opens the workplace of a session for the holder of its lease."""
+
+    def enter(
+        self, lease: Lease, turn: OpenTurn | None, tell: Tell
+    ) -> AbstractAsyncContextManager[Workplace]:
+        """Make the session's machine ready and hold it open; leaving lets the machine idle.
+
+        :param turn: left open by an earlier holder: only the machine it began in will do
+        :raises NoCapacity: try again later
+        :raises WorkplaceLost: `turn` began in a machine that is gone
+        :raises OnaError: what a person or the operator has to mend, such as no repository
+        """
+        ...
+
+    async def checkpoint(self, lease: Lease, turn: OpenTurn, place: Workplace) -> list[Event]:
+        """Store what survives the machine; returns what the thread should know, if anything."""
+        ...
