@@ -163,9 +163,10 @@ class WorkQueue:
                 lease.lost = True
 
     async def next_due_seconds(self) -> float | None:
-        """Seconds until another worker's lease runs out; None when nobody holds one."""
+        """Seconds until something can be claimed; None when nothing is in sight."""
+        parameters = {"host": self.host_id, "owner": self.owner}
         async with self.database.begin() as tx:
-            left = (await tx.execute(SQL["next_due"], {"host": self.host_id})).scalar_one()
+            left = (await tx.execute(SQL["next_due"], parameters)).scalar_one()
         return None if left is None else float(left)
 
     async def stop_request(self, lease: Lease) -> StopRequest | None:

@@ -17,6 +17,8 @@ log = structlog.get_logger(__name__)
 
 NO_CAPACITY_SECONDS = 2.0
 AWAY_SECONDS = 1.0
+RETRY_SECONDS = 0.01
+"""After a row that was locked while we claimed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +131,7 @@ class Worker:
         with suppress(Exception):
             due = await self._queue.next_due_seconds()
             if due is not None:
-                seconds = min(seconds, max(0.05, due))
+                seconds = min(seconds, max(RETRY_SECONDS, due))
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._wake.wait()

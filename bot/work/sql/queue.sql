@@ -44,9 +44,14 @@ UPDATE session
 RETURNING session.id
 
 -- name: next_due
--- Seconds until a lease of another worker runs out, so that an idle worker need not poll often.
-SELECT extract(epoch FROM min(lease_until) - clock_timestamp())
-  FROM session WHERE state = 'running' AND (host_id IS NULL OR host_id = :host)
+-- Seconds until something can be claimed: at once if a session is queued whose row an enqueue had
+-- locked while we claimed (its hint is spent), else when a lease of another worker runs out.
+SELECT extract(epoch FROM
+           min(CASE state WHEN 'queued' THEN clock_timestamp() ELSE lease_until END)
+           - clock_timestamp())
+  FROM session
+ WHERE state IN ('queued', 'running') AND lease_owner IS DISTINCT FROM :owner
+   AND (host_id IS NULL OR host_id = :host)
 
 -- name: open_turn
 -- The turn that an earlier holder of the lease left open.

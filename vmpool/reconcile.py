@@ -1,0 +1,88 @@
+"""Makes the rows of a host's machines and what is really there agree; at start and on a clock."""
+
+from collections import Counter
+from uuid import UUID
+
+import structlog
+
+from vmpool.decide import Remedy, remedy
+from vmpool.driver import Driver, Found, Sight
+from vmpool.machine import Machine, MachineState
+from vmpool.pool import Pool
+from vmpool.registry import Registry
+
+log = structlog.get_logger(__name__)
+
+
+async def reconcile(pool: Pool, registry: Registry, driver: Driver) -> Counter[Remedy]:
+    """Repair every machine that no turn holds; returns how often each remedy was needed.
+
+    What no row owns is removed; a row without its machine is told to its session.
+    """
+    counts: Counter[Remedy] = Counter()
+    rows = {str(machine.id): machine for machine in await registry.mine()}
+    seen = {sight.machine_id: sight for sight in await driver.find()}
+    for machine_id in rows.keys() | seen.keys():
+        sight = seen.get(machine_id, Sight(machine_id=machine_id, found=Found.ABSENT))
+        machine = rows.get(machine_id)
+        if machine is None:
+            known = await registry.get(UUID(machine_id)) if _is_id(machine_id) else None
+            state = known.state if known else None
+        else:
+            if pool.is_held(machine):
+                continue
+            state = machine.state
+        needed = remedy(state, sight.found, sight.broken)
+        counts[needed] += 1
+        if machine is None:
+            await _remove_unowned(needed, driver, sight)
+        else:
+            await _repair(needed, machine, sight, pool, registry)
+    return counts
+
+
+async def _remove_unowned(needed: Remedy, driver: Driver, sight: Sight) -> None:
+    if needed is Remedy.REMOVE:
+        log.warning("unowned_machine_removed", machine=sight.machine_id)
+        await driver.destroy(sight.machine_id)
+
+
+async def _repair(
+    needed: Remedy, machine: Machine, sight: Sight, pool: Pool, registry: Registry
+) -> None:
+    match needed:
+        case Remedy.NONE:
+            return
+        case Remedy.ADOPT:
+            if machine.state is not MachineState.RUNNING:
+                await registry.move(machine.id, MachineState.RUNNING)
+            pool.watch(machine)
+        case Remedy.RESTED:
+            await _settle_rest(machine, pool, registry)
+        case Remedy.LOSE:
+            why = sight.broken or "its process ended while nobody watched"
+            await pool.lose(machine.id, why)
+        case Remedy.REMOVE | Remedy.GONE:
+            await pool.remove(machine.id, machine.note or "its removal was interrupted")
+
+
+async def _settle_rest(machine: Machine, pool: Pool, registry: Registry) -> None:
+    """A complete rest is there although the row was on its way somewhere."""
+    if machine.state is MachineState.RUNNING:
+        await registry.move(machine.id, MachineState.HIBERNATING)
+    elif machine.state is MachineState.STARTING:
+        # The rest was not used up: nothing of the machine ran since.
+        await registry.move(machine.id, MachineState.RUNNING)
+        await registry.move(machine.id, MachineState.HIBERNATING)
+    elif machine.state is not MachineState.HIBERNATING:
+        await pool.lose(machine.id, "it was interrupted while it was made")
+        return
+    await registry.move(machine.id, MachineState.RESTING)
+
+
+def _is_id(name: str) -> bool:
+    try:
+        UUID(name)
+    except ValueError:
+        return False
+    return True

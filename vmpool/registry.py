@@ -1,0 +1,167 @@
+"""The rows of machines and hosts: short transactions, each move checked by the table of moves."""
+
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select, type_coerce, update
+from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlmodel import col
+
+from vmpool.driver import MachineSpec
+from vmpool.machine import MACHINE_MOVES, Host, Machine, MachineState, Template
+
+Begin = Callable[[], AbstractAsyncContextManager[AsyncSession]]
+"""Opens a short transaction; passed in by the composition root."""
+
+ALIVE = [
+    state
+    for state in MachineState
+    if state not in {MachineState.LOST, MachineState.REMOVING, MachineState.GONE}
+]
+
+
+class IllegalMove(Exception):
+    """A move that the table of moves does not know; always a bug of ours."""
+
+
+class Registry:
+    """The machines of one host, as rows."""
+
+    def __init__(self, begin: Begin, host_id: UUID, new_id: Callable[[], UUID]) -> None:
+        """`host_id` is the host whose machines these are."""
+        self._begin = begin
+        self.host_id = host_id
+        self._new_id = new_id
+
+    async def report_host(self, *, driver: str, accelerator: str, boot_id: str) -> None:
+        """Say that this host is here."""
+        values = {
+            "name": platform.node(),
+            "driver": driver,
+            "accelerator": accelerator,
+            "boot_id": boot_id,
+            "seen_at": datetime.now(UTC),
+        }
+        statement = insert(Host).values(id=self.host_id, **values)
+        async with self._begin() as tx:
+            await tx.execute(statement.on_conflict_do_update(index_elements=["id"], set_=values))
+
+    async def template(self, spec: MachineSpec) -> UUID:
+        """The row of the template that machines of this size and image are made from."""
+        fingerprint = f"{spec.image.digest}-{spec.vcpus}-{spec.memory_mib}-{spec.disk_gib}"
+        statement = (
+            insert(Template)
+            .values(
+                id=self._new_id(),
+                host_id=self.host_id,
+                fingerprint=fingerprint,
+                image_digest=spec.image.digest,
+                vcpus=spec.vcpus,
+                memory_mib=spec.memory_mib,
+                disk_gib=spec.disk_gib,
+                created_at=datetime.now(UTC),
+            )
+            .on_conflict_do_update(
+                index_elements=["host_id", "fingerprint"], set_={"fingerprint": fingerprint}
+            )
+            .returning(col(Template.id))
+        )
+        async with self._begin() as tx:
+            template_id: UUID = (await tx.execute(statement)).scalar_one()
+        return template_id
+
+    async def of_session(self, session_id: UUID) -> Machine | None:
+        """The session's machine that is not lost or gone, on any host."""
+        async with self._begin() as tx:
+            return (
+                await tx.execute(
+                    select(Machine).where(
+                        col(Machine.session_id) == session_id,
+                        col(Machine.state).in_(ALIVE),
+                    )
+                )
+            ).scalar_one_or_none()
+
+    async def get(self, machine_id: UUID) -> Machine | None:
+        """One row."""
+        async with self._begin() as tx:
+            return await tx.get(Machine, machine_id)
+
+    async def mine(self, *states: MachineState) -> Sequence[Machine]:
+        """This host's machines in `states`; all that are not gone when none are given."""
+        wanted = states or tuple(s for s in MachineState if s is not MachineState.GONE)
+        async with self._begin() as tx:
+            return (
+                (
+                    await tx.execute(
+                        select(Machine).where(
+                            col(Machine.host_id) == self.host_id,
+                            col(Machine.state).in_(wanted),
+                        )
+                    )
+                )
+                .scalars()
+                .all()
+            )
+
+    async def add(self, session_id: UUID, template_id: UUID) -> Machine:
+        """A new row in `creating`."""
+        now = datetime.now(UTC)
+        machine = Machine(
+            id=self._new_id(),
+            host_id=self.host_id,
+            template_id=template_id,
+            session_id=session_id,
+            state=MachineState.CREATING,
+            created_at=now,
+            used_at=now,
+            changed_at=now,
+        )
+        async with self._begin() as tx:
+            tx.add(machine)
+        return machine
+
+    async def move(
+        self,
+        machine_id: UUID,
+        to: MachineState,
+        *,
+        note: str | None = None,
+        facts: Mapping[str, Any] = MappingProxyType({}),
+    ) -> Machine:
+        """Move a machine; entering `starting` takes the next generation.
+
+        :raises IllegalMove: the table of moves does not know this one
+        """
+        async with self._begin() as tx:
+            machine = (
+                await tx.execute(
+                    select(Machine).where(col(Machine.id) == machine_id).with_for_update()
+                )
+            ).scalar_one()
+            if to not in MACHINE_MOVES[machine.state]:
+                raise IllegalMove(f"machine {machine_id}: {machine.state} → {to}")
+            machine.state = to
+            machine.changed_at = datetime.now(UTC)
+            if to is MachineState.STARTING:
+                machine.generation += 1
+            if note is not None:
+                machine.note = note
+            machine.facts = {**machine.facts, **facts}
+            return machine
+
+    async def used(self, machine_id: UUID, token: int) -> None:
+        """Idle time counts from now; `token` is the highest that the guest has seen."""
+        facts = col(Machine.facts).op("||")(type_coerce({"token": token}, JSONB))
+        async with self._begin() as tx:
+            await tx.execute(
+                update(Machine)
+                .where(col(Machine.id) == machine_id)
+                .values(used_at=datetime.now(UTC), facts=facts)
+            )
