@@ -1,0 +1,249 @@
+"""A session's workplace in its machine: the machine, the repository in it, the jobs.
+
+What a turn needs is made ready here in the order in which it can fail: the repository on the host,
+the machine, the repository in the machine, from the checkpoint when the machine is new and the
+session is not.
+"""
+
+import shlex
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from time import monotonic
+from uuid import UUID
+
+import structlog
+from sqlalchemy import text
+
+from bot.errors import OnaError, Unfit
+from bot.metrics import MACHINE_READY_SECONDS
+from bot.store.database import Database
+from bot.work.checkpoint import Checkpoints
+from bot.work.jobs import ChannelJobs
+from bot.work.lease import Lease, OpenTurn
+from bot.work.queue import Event
+from bot.work.repository import Base, Repositories, clone_into
+from bot.work.workplace import NoCapacity, Tell, Workplace, WorkplaceLost
+from vmpool.channel import Channel
+from vmpool.driver import Image, MachineSpec
+from vmpool.errors import HostFull, HostUnfit, MachineError, MachineLost, StaleToken
+from vmpool.pool import NoRoom, Opened, Pool
+
+log = structlog.get_logger(__name__)
+
+WORK = "/work"
+READY_MARK = ".git/ona-ready"
+"""In the repository, when cloning or restoring it has come to its end."""
+
+_PROJECT = text(
+    """
+    SELECT project.name, project.repository_url, project.vcpus, project.memory_mib,
+           project.disk_gib
+      FROM project WHERE id = :project
+    """
+)
+_PIN = text(
+    """
+    UPDATE session SET host_id = :host
+     WHERE id = :session AND lease_token = :token AND host_id IS DISTINCT FROM :host
+    """
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineSize:
+    """The installation's size of a machine where the project says nothing."""
+
+    vcpus: int
+    memory_mib: int
+    disk_gib: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Project:
+    id: UUID
+    name: str
+    url: str
+    spec: MachineSpec
+
+    @property
+    def directory(self) -> str:
+        return f"{WORK}/{self.name}"
+
+
+class MachineWorkplaces:
+    """Workplaces in this host's machines."""
+
+    def __init__(
+        self,
+        database: Database,
+        pool: Pool,
+        repositories: Repositories,
+        checkpoints: Checkpoints,
+        *,
+        host_id: UUID,
+        image: Callable[[], Awaitable[Image]],
+        size: MachineSize,
+    ) -> None:
+        """`image` returns the guest image, building it if need be."""
+        self._database = database
+        self._pool = pool
+        self._repositories = repositories
+        self._checkpoints = checkpoints
+        self._host_id = host_id
+        self._image = image
+        self._size = size
+        self._channels: dict[UUID, Channel] = {}
+        self._furnished: set[UUID] = set()
+        """Machines known to hold their repository, so that a follow-up need not look."""
+
+    @asynccontextmanager
+    async def enter(
+        self, lease: Lease, turn: OpenTurn | None, tell: Tell
+    ) -> AsyncIterator[Workplace]:
+        """See `bot.work.workplace.Workplaces`."""
+        began = monotonic()
+        project = await self._project(lease)
+        steps: list[str] = []
+
+        async def step(name: str) -> None:
+            steps.append(name)
+            await tell(Event(kind="step", body={"step": name}))
+
+        only = turn.machine_id if turn is not None else None
+        try:
+            async with self._pool.open(
+                lease.session_id, project.spec, token=lease.key.token, only=only, step=step
+            ) as opened:
+                await self._pin(lease)
+                notices = await self._furnish(lease, project, opened, step)
+                if steps:
+                    seconds = round(monotonic() - began, 2)
+                    await tell(Event(kind="step", body={"step": "ready", "seconds": seconds}))
+                way = "booted" if opened.fresh else "resumed" if steps else "running"
+                MACHINE_READY_SECONDS.labels(way=way).observe(monotonic() - began)
+                self._channels[lease.session_id] = opened.channel
+                try:
+                    yield Workplace(
+                        jobs=ChannelJobs(opened.channel),
+                        directory=project.directory,
+                        machine_id=opened.machine_id,
+                        notices=tuple(notices),
+                    )
+                finally:
+                    self._channels.pop(lease.session_id, None)
+        except NoRoom as error:
+            raise NoCapacity(str(error)) from error
+        except MachineError as error:
+            raise _for_a_reader(error, turn) from error
+
+    async def checkpoint(self, lease: Lease, turn: OpenTurn, place: Workplace) -> list[Event]:
+        """See `bot.work.workplace.Workplaces`."""
+        channel = self._channels.get(lease.session_id)
+        if channel is None:
+            return []
+        try:
+            saved = await self._checkpoints.save(lease, turn, channel, directory=place.directory)
+        except (MachineError, ConnectionError, OSError) as error:
+            log.warning("checkpoint_failed", error=str(error))
+            told = (
+                f"This turn's files could not be saved outside the machine ({error}); "
+                "they are still in it, and the last checkpoint is kept."
+            )
+            return [Event(kind="notice", body={"text": told})]
+        return [Event(kind="notice", body={"text": told}) for told in saved.notices]
+
+    async def _project(self, lease: Lease) -> _Project:
+        async with self._database.begin() as tx:
+            row = (await tx.execute(_PROJECT, {"project": lease.project_id})).one()
+        spec = MachineSpec(
+            image=await self._image(),
+            vcpus=row.vcpus or self._size.vcpus,
+            memory_mib=row.memory_mib or self._size.memory_mib,
+            disk_gib=row.disk_gib or self._size.disk_gib,
+        )
+        return _Project(id=lease.project_id, name=row.name, url=row.repository_url, spec=spec)
+
+    async def _pin(self, lease: Lease) -> None:
+        """From now on only this host's workers may claim the session."""
+        if lease.host_id == self._host_id:
+            return
+        async with self._database.begin() as tx:
+            await tx.execute(
+                _PIN,
+                {
+                    "host": self._host_id,
+                    "session": lease.session_id,
+                    "token": lease.key.token,
+                },
+            )
+        lease.host_id = self._host_id
+
+    async def _furnish(
+        self,
+        lease: Lease,
+        project: _Project,
+        opened: Opened,
+        step: Callable[[str], Awaitable[None]],
+    ) -> list[str]:
+        """Put the repository into a machine that does not hold it yet; what to tell people."""
+        if opened.machine_id in self._furnished:
+            return []
+        channel = opened.channel
+        mark = shlex.quote(f"{project.directory}/{READY_MARK}")
+        found = await channel.run(["test", "-e", mark], timeout_seconds=30)
+        if found.exit_status != 0:
+            notices = await self._fill(lease, project, opened, step)
+            await channel.run(["touch", mark], timeout_seconds=30)
+        else:
+            notices = []
+        self._furnished.add(opened.machine_id)
+        return notices
+
+    async def _fill(
+        self,
+        lease: Lease,
+        project: _Project,
+        opened: Opened,
+        step: Callable[[str], Awaitable[None]],
+    ) -> list[str]:
+        newest = await self._checkpoints.newest(lease.session_id)
+        await step("cloning" if newest is None else "restoring")
+        await self._repositories.update(project.id, project.url)
+        if newest is not None:
+            base = Base(commit=newest.base, branch=lease.base_branch or "")
+        else:
+            base = await self._repositories.base(project.id, lease.base_branch)
+        await clone_into(
+            opened.channel,
+            self._repositories,
+            project.id,
+            base,
+            branch=lease.branch,
+            directory=project.directory,
+            origin_url=project.url,
+        )
+        if newest is None:
+            return [] if opened.lost is None else [_nothing_kept(opened.lost)]
+        restored = await self._checkpoints.restore(
+            newest, opened.channel, directory=project.directory
+        )
+        return [f"The machine of this session is gone ({opened.lost or 'removed'}). {restored}"]
+
+
+def _nothing_kept(why: str) -> str:
+    return (
+        f"The machine of this session is gone ({why}) before a first checkpoint was stored: "
+        "the repository was cloned anew and nothing else was kept."
+    )
+
+
+def _for_a_reader(error: MachineError, turn: OpenTurn | None) -> Exception:
+    """What a turn does about a machine's error."""
+    if isinstance(error, MachineLost) and turn is not None:
+        return WorkplaceLost(str(error))
+    if isinstance(error, StaleToken):
+        return NoCapacity(str(error))
+    if isinstance(error, HostFull | HostUnfit):
+        return Unfit(f"this host can't run the machine: {error}", do="see `ona doctor`")
+    return OnaError(f"the machine did not come up: {error}", do="`retry` tries again")
