@@ -1,0 +1,1 @@
+"""Drivers: one file or family of files per hypervisor, all behind `vmpool.driver.Driver`."""

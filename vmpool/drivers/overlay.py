@@ -1,0 +1,50 @@
+"""Copy-on-write disks over an image, and room on the file system they lie on."""
+
+import asyncio
+import os
+from pathlib import Path
+
+from vmpool.errors import HostFull, HostUnfit, MachineError
+
+MIB = 1 << 20
+GIB = 1 << 30
+
+
+async def make_overlay(qemu_img: str, overlay: Path, *, base: Path, disk_gib: int) -> None:
+    """Create an overlay of `disk_gib` over a raw base; an older one is replaced.
+
+    :raises MachineError: the base is larger than the disk is to be
+    :raises HostFull: no room
+    :raises HostUnfit: the program is missing or refuses
+    """
+    base_bytes = os.stat(base).st_size
+    if base_bytes > disk_gib * GIB:
+        raise MachineError(
+            f"a disk of {disk_gib} GiB is smaller than its image ({base_bytes / GIB:.1f} GiB)"
+        )
+    command = ["create", "-q", "-f", "qcow2", "-b", str(base), "-F", "raw", str(overlay)]
+    try:
+        process = await asyncio.create_subprocess_exec(
+            qemu_img, *command, f"{disk_gib}G",
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+    except OSError as error:
+        raise HostUnfit(f"{qemu_img} can't be run ({error.strerror}); install it") from error
+    words, _ = await process.communicate()
+    if process.returncode:
+        text = words.decode(errors="replace").strip()
+        if os.strerror(28) in text:
+            raise HostFull("no room for a machine's disk")
+        raise HostUnfit(f"{qemu_img} made no disk: {text}")
+
+
+def demand_room(where: Path, *, mib: int, reserve_mib: int) -> None:
+    """Make sure that `mib` fit and `reserve_mib` are left. :raises HostFull: they don't."""
+    found = os.statvfs(where)
+    free_mib = found.f_bavail * found.f_frsize // MIB
+    if free_mib < mib + reserve_mib:
+        raise HostFull(
+            f"{free_mib} MiB are free, {mib} MiB are needed and {reserve_mib} MiB must be left"
+        )

@@ -1,0 +1,470 @@
+"""The QEMU driver: machines as QEMU processes that outlive ours.
+
+A machine is a directory below the root (see `home`), and while it runs one QEMU process in a
+session of its own. Nothing else is kept: a new driver on the same root sees the same machines.
+What a crash of ours leaves in each moment of a hibernation is listed in `vmpool.rest`.
+"""
+
+import asyncio
+import errno
+import os
+import socket
+import threading
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from vmpool.driver import Found, MachineSpec, Sight
+from vmpool.drivers import process, qemu_memory
+from vmpool.drivers.home import (
+    CHANNEL_SOCKET,
+    DISK,
+    QMP_SOCKET,
+    SPEC,
+    Home,
+    Launch,
+    homeless,
+    machine_names,
+)
+from vmpool.drivers.overlay import demand_room, make_overlay
+from vmpool.drivers.qemu_argv import Accelerator, argv
+from vmpool.drivers.qemu_host import QemuHost
+from vmpool.drivers.qmp import Qmp, QmpClosed, QmpError
+from vmpool.drivers.running import Running
+from vmpool.drivers.settler import Settler
+from vmpool.drivers.sight import judged
+from vmpool.errors import (
+    HostFull,
+    HostUnfit,
+    MachineBusy,
+    MachineError,
+    MachineLost,
+    RestRefused,
+)
+from vmpool.rest import MEMORY, RestState, Stamp
+
+MIB = 1 << 20
+CHANNEL_FREE_SECONDS_MAX = 2.0
+CHANNEL_POLL_SECONDS = 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
+class QemuLimits:
+    """Bounds of one driver."""
+
+    save_seconds_max: float = 300.0
+    load_seconds_max: float = 300.0
+    disk_reserve_mib: int = 256
+    """Room that a hibernation must leave on the disk."""
+    log_bytes_max: int = 1 * MIB
+    """Console and hypervisor log of one machine, each; looked at every `log_check_seconds`."""
+    log_check_seconds: float = 5.0
+
+
+class QemuDriver:
+    """`vmpool.driver.Driver` on QEMU. Must be made and used on one event loop."""
+
+    name = "qemu"
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        accelerator: Accelerator,
+        qemu: str = "qemu-system-x86_64",
+        qemu_img: str = "qemu-img",
+        limits: QemuLimits | None = None,
+    ) -> None:
+        self.root = root.absolute()
+        self.accelerator = accelerator
+        self._qemu = qemu
+        self._qemu_img = qemu_img
+        self._limits = limits or QemuLimits()
+        self._host = QemuHost(qemu, accelerator)
+        self._running: dict[str, Running] = {}
+        self._settler = Settler()
+        self._janitor: asyncio.Task[None] | None = None
+
+    async def create(self, machine_id: str, spec: MachineSpec) -> None:
+        """Lay down directory and disk. See `Driver.create`."""
+        home = Home(self.root, machine_id)
+        known = home.read_spec()
+        if known == spec:
+            return
+        if known is not None:
+            raise MachineError(f"machine {machine_id} exists with another size or image")
+        _demand_image(spec)
+        home.make()
+        try:
+            self._demand_room(0)
+            await make_overlay(
+                self._qemu_img, home.files.disk, base=spec.image.disk, disk_gib=spec.disk_gib
+            )
+            home.write_spec(spec)
+        except BaseException as error:
+            home.remove()
+            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+                raise HostFull("no room for a machine's disk") from error
+            raise
+
+    async def boot(self, machine_id: str) -> None:
+        """Start the hypervisor. See `Driver.boot`; a machine that rests is not booted."""
+        home, spec = self._known(machine_id)
+        if self._process_of(home) is not None:
+            return
+        if home.rest.state is RestState.COMPLETE:
+            raise MachineError(f"machine {machine_id} rests; resume or destroy it")
+        home.rest.abandon()
+        home.rest.drop_used()
+        home.rest.sweep()
+        async with self._launched(home, spec, memory=None) as running:
+            await running.qmp()
+
+    async def open_channel(self, machine_id: str) -> socket.socket:
+        """Connect the byte stream. See `Driver.open_channel`."""
+        running, qmp = await self._demand_running(machine_id)
+        with _lost(running):
+            await self._until_channel(qmp, taken=False)
+            try:
+                sock = running.home.connect(CHANNEL_SOCKET)
+            except BlockingIOError as error:
+                raise MachineBusy("the machine's channel is taken") from error
+            except OSError as error:
+                raise MachineLost(f"the machine's channel is gone: {error.strerror}") from error
+            try:
+                await self._until_channel(qmp, taken=True)
+            except BaseException:
+                sock.close()
+                raise
+            return sock
+
+    async def pause(self, machine_id: str) -> None:
+        """Stop the virtual CPUs. See `Driver.pause`."""
+        running, qmp = await self._demand_running(machine_id)
+        with _lost(running):
+            await qmp.execute("stop")
+
+    async def unpause(self, machine_id: str) -> None:
+        """Let the virtual CPUs go on. See `Driver.unpause`."""
+        running, qmp = await self._demand_running(machine_id)
+        with _lost(running):
+            await qmp.execute("cont")
+
+    async def hibernate(self, machine_id: str) -> None:
+        """Write memory beside the disk and end the process. See `Driver.hibernate`."""
+        home, spec = self._known(machine_id)
+        if home.rest.state is not RestState.COMPLETE:
+            running, qmp = await self._demand_running(machine_id)
+            with _lost(running):
+                self._demand_room(_memory_mib(running.process.pid, spec))
+                await self._save(running, qmp, spec)
+        await self._end_process(home, "it was hibernated")
+        self._settler.begin(home)
+
+    async def resume(self, machine_id: str) -> None:
+        """Start from the rest. See `Driver.resume`."""
+        try:
+            home, spec = self._known(machine_id)
+        except MachineLost as error:
+            raise RestRefused(str(error)) from error
+        rest = home.rest
+        if rest.state is not RestState.COMPLETE and self._process_of(home) is not None:
+            await self._demand_running(machine_id)
+            return
+        await self._end_process(home, "its resume was begun anew")
+        stamp = await self._host.stamp(spec)
+        if why := rest.refusal(stamp):
+            raise RestRefused(why)
+        _demand_image(spec)
+        self._settler.stop(machine_id)
+        with _opened(rest.complete / MEMORY, os.O_RDONLY) as memory:
+            await self._load(home, spec, memory)
+
+    async def destroy(self, machine_id: str) -> None:
+        """End the process, remove every file. See `Driver.destroy`."""
+        home = Home(self.root, machine_id)
+        self._settler.stop(machine_id)
+        await self._end_process(home, "it was destroyed")
+        for stray in home.stray_processes():
+            await process.kill(stray)
+        await self._settler.wait(machine_id)
+        self._running.pop(machine_id, None)
+        if home.exists:
+            await asyncio.to_thread(home.remove)
+
+    async def find(self) -> Sequence[Sight]:
+        """Look at everything below the root. See `Driver.find`.
+
+        What an earlier process of ours did not get to, making rests durable, is begun.
+        """
+        names = machine_names(self.root)
+        sights = [await self._look_safely(name) for name in names]
+        for sight in sights:
+            if sight.found is Found.RESTING:
+                self._settler.begin(Home(self.root, sight.machine_id))
+        return sights + self._strays(frozenset(names))
+
+    async def look(self, machine_id: str) -> Sight:
+        """Look at one machine. See `Driver.look`."""
+        home = Home(self.root, machine_id)
+        if not home.exists:
+            strays = [s for s in self._strays(frozenset()) if s.machine_id == machine_id]
+            return strays[0] if strays else Sight(machine_id=machine_id, found=Found.ABSENT)
+        spec = home.read_spec()
+        state = home.rest.state
+        refusal = None
+        if spec is None:
+            refusal = "it was half created or half removed"
+        elif state is not RestState.NONE:
+            refusal = home.rest.refusal(await self._host.stamp(spec))
+        alive = home.find_process()
+        return judged(
+            machine_id,
+            rest=state,
+            refusal=refusal,
+            pid=alive.pid if alive is not None else None,
+            durable=home.rest.durable,
+        )
+
+    async def wait_ended(self, machine_id: str) -> str:
+        """Wait for the process's end. See `Driver.wait_ended`; ended already returns at once."""
+        home = Home(self.root, machine_id)
+        running = self._process_of(home) or self._running.get(machine_id)
+        if running is None:
+            return "it has no process"
+        return await asyncio.shield(running.ended)
+
+    async def scrub(self, machine_id: str) -> str | None:
+        """Read a resting machine's memory again; says what is wrong, and marks it broken."""
+        rest = Home(self.root, machine_id).rest
+        return await asyncio.to_thread(rest.scrub, threading.Event())
+
+    async def settled(self, machine_id: str) -> None:
+        """Wait until the background work on a rest, making it durable, is done or has failed."""
+        await self._settler.wait(machine_id)
+
+    async def close(self) -> None:
+        """Let go of every machine; they run on. See `Driver.close`."""
+        if self._janitor is not None:
+            self._janitor.cancel()
+            await asyncio.wait([self._janitor])
+        await self._settler.close()
+        for running in self._running.values():
+            await running.let_go()
+        self._running.clear()
+
+    # -- processes
+
+    def _process_of(self, home: Home) -> Running | None:
+        known = self._running.get(home.machine_id)
+        if known is not None and known.alive:
+            return known
+        found = home.find_process()
+        launch = home.read_launch()
+        if found is None or launch is None:
+            return None
+        return self._hold(home, Launch(process=found, fingerprint=launch.fingerprint), found)
+
+    def _hold(self, home: Home, launch: Launch, found: process.Process) -> Running:
+        home.write_launch(launch)
+        running = Running(home, launch, found, greeting_seconds_max=self._limits.load_seconds_max)
+        self._running[home.machine_id] = running
+        if self._janitor is None or self._janitor.done():
+            self._janitor = asyncio.get_running_loop().create_task(self._bound_logs())
+        return running
+
+    async def _demand_running(self, machine_id: str) -> tuple[Running, Qmp]:
+        home = Home(self.root, machine_id)
+        running = self._process_of(home)
+        if running is None or home.rest.state is RestState.COMPLETE:
+            known = self._running.get(machine_id)
+            why = await asyncio.shield(known.ended) if known and not known.alive else "none runs"
+            raise MachineLost(f"machine {machine_id} has no process: {why}")
+        return running, await running.qmp()
+
+    @asynccontextmanager
+    async def _launched(
+        self, home: Home, spec: MachineSpec, *, memory: int | None
+    ) -> AsyncIterator[Running]:
+        """Start a process; it is ended again when the body fails."""
+        _demand_image(spec)
+        build = await self._host.build()
+        command = argv(
+            spec,
+            binary=self._qemu,
+            machine_id=home.machine_id,
+            accelerator=self.accelerator,
+            files=home.files,
+            sandbox=build.sandbox,
+            incoming=memory is not None,
+        )
+        mark = self._host.fingerprint(spec)
+        # Without a pid this says: look among all processes, one may have been started.
+        home.write_launch(Launch(process=None, fingerprint=mark))
+        home.clear_logs(console=memory is None)
+        with home.listening(QMP_SOCKET) as control, home.listening(CHANNEL_SOCKET) as channel:
+            fds = [control.fileno(), channel.fileno(), *([] if memory is None else [memory])]
+            try:
+                found = process.start(command, log=home.files.log, fds=fds)
+            except (FileNotFoundError, PermissionError) as error:
+                home.write_launch(None)
+                raise HostUnfit(f"{self._qemu} can't be run: {error.strerror}") from error
+        running = self._hold(home, Launch(process=found, fingerprint=mark), found)
+        try:
+            yield running
+        except BaseException:
+            await running.kill("its start failed")
+            home.write_launch(None)
+            raise
+
+    async def _end_process(self, home: Home, farewell: str) -> None:
+        running = self._process_of(home)
+        if running is not None:
+            await running.kill(farewell)
+        if home.exists:
+            home.write_launch(None)
+
+    # -- memory
+
+    async def _save(self, running: Running, qmp: Qmp, spec: MachineSpec) -> None:
+        rest = running.home.rest
+        ran = await qemu_memory.is_running(qmp)
+        try:
+            path = rest.begin()
+            await qmp.execute("stop")
+            with _opened(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as memory:
+                await qemu_memory.save(qmp, memory, seconds_max=self._limits.save_seconds_max)
+            stamp = Stamp(
+                build=qmp.version,
+                fingerprint=running.launch.fingerprint,
+                boot_id=process.read_boot_id(),
+            )
+            rest.commit(stamp, small=[SPEC], large=[DISK, str(spec.image.disk)])
+        except BaseException as error:
+            await _roll_back(running, qmp, go_on=ran)
+            if isinstance(error, OSError | qemu_memory.SaveFailed):
+                raise self._why_not_saved(error) from error
+            raise
+
+    def _why_not_saved(self, error: Exception) -> MachineError:
+        if isinstance(error, TimeoutError):
+            return MachineError(
+                f"writing memory took longer than {self._limits.save_seconds_max:.0f} s; it runs on"
+            )
+        if os.strerror(errno.ENOSPC) in str(error):
+            return HostFull("the disk became full while memory was written; the machine runs on")
+        return MachineError(f"memory could not be written: {error}; the machine runs on")
+
+    async def _load(self, home: Home, spec: MachineSpec, memory: int) -> None:
+        async with self._launched(home, spec, memory=memory) as running:
+            try:
+                qmp = await running.qmp()
+                await qemu_memory.loaded(qmp, seconds_max=self._limits.load_seconds_max)
+            except (MachineLost, QmpClosed, TimeoutError) as error:
+                if why := await self.scrub(home.machine_id):
+                    raise RestRefused(why) from error
+                raise MachineLost(f"its memory was not loaded: {error}") from error
+            with _lost(running):
+                await asyncio.to_thread(home.rest.use_up)
+                await qmp.execute("cont")
+        home.rest.drop_used()
+        await asyncio.to_thread(home.rest.sweep)
+
+    # -- the rest
+
+    async def _until_channel(self, qmp: Qmp, *, taken: bool) -> None:
+        try:
+            async with asyncio.timeout(CHANNEL_FREE_SECONDS_MAX):
+                while True:
+                    if await _channel_taken(qmp) is taken:
+                        return
+                    await asyncio.sleep(CHANNEL_POLL_SECONDS)
+        except TimeoutError as error:
+            raise MachineBusy("the machine's channel is taken") from error
+
+    def _demand_room(self, mib: int) -> None:
+        demand_room(self.root, mib=mib, reserve_mib=self._limits.disk_reserve_mib)
+
+    def _known(self, machine_id: str) -> tuple[Home, MachineSpec]:
+        home = Home(self.root, machine_id)
+        try:
+            spec = home.read_spec()
+        except ValueError as error:
+            raise MachineLost(f"machine {machine_id} can't be read: {error}") from error
+        if spec is None:
+            raise MachineLost(f"there is no machine {machine_id}")
+        return home, spec
+
+    async def _look_safely(self, machine_id: str) -> Sight:
+        try:
+            return await self.look(machine_id)
+        except (MachineError, OSError, ValueError) as error:
+            return Sight(machine_id=machine_id, found=Found.STOPPED, broken=str(error))
+
+    def _strays(self, names: frozenset[str]) -> list[Sight]:
+        why = "its process runs, its directory is gone"
+        return [
+            Sight(machine_id=name, found=Found.RUNNING, pid=stray.pid, broken=why)
+            for name, stray in homeless(self.root, names)
+        ]
+
+    async def _bound_logs(self) -> None:
+        while True:
+            await asyncio.sleep(self._limits.log_check_seconds)
+            for running in list(self._running.values()):
+                running.home.bound_logs(self._limits.log_bytes_max)
+
+
+async def _roll_back(running: Running, qmp: Qmp, *, go_on: bool) -> None:
+    """Undo a save that failed: the machine goes on as before, nothing of the rest is left."""
+    rest = running.home.rest
+    try:
+        await qemu_memory.cancel(qmp)
+        if go_on:
+            await qmp.execute("cont")
+        rest.abandon()
+    except (QmpClosed, QmpError):
+        # While the process lives the partial rest stays: it tells the next connection to mend.
+        if not running.alive:
+            rest.abandon()
+
+
+async def _channel_taken(qmp: Qmp) -> bool:
+    devices = await qmp.execute("query-chardev")
+    filename = next(str(each["filename"]) for each in devices if each["label"] == "ona")
+    return not filename.startswith("disconnected:")
+
+
+@contextmanager
+def _lost(running: Running) -> Iterator[None]:
+    """Say in our words that the control connection broke or QEMU refused."""
+    try:
+        yield
+    except QmpClosed as error:
+        if running.alive:
+            raise MachineError(f"the machine's hypervisor does not answer: {error}") from error
+        raise MachineLost(f"the machine's process ended: {error}") from error
+    except QmpError as error:
+        raise MachineError(str(error)) from error
+
+
+@contextmanager
+def _opened(path: Path, flags: int) -> Iterator[int]:
+    fd = os.open(path, flags, 0o600)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _demand_image(spec: MachineSpec) -> None:
+    for path in (spec.image.kernel, spec.image.initrd, spec.image.disk):
+        if not path.is_file():
+            raise HostUnfit(f"the image lacks {path.name}; build it again")
+
+
+def _memory_mib(pid: int, spec: MachineSpec) -> int:
+    """How much a save may write at most: what the process holds, or all of the guest's memory."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return min(spec.memory_mib, pages * os.sysconf("SC_PAGE_SIZE") // MIB)

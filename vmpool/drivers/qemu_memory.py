@@ -1,0 +1,79 @@
+"""Moving a stopped machine's memory between QEMU and a file, over QMP."""
+
+import asyncio
+from collections.abc import Callable
+
+from vmpool.drivers.qmp import Qmp, QmpClosed, QmpError
+
+BANDWIDTH_BYTES_PER_SECOND = 1 << 40
+"""As good as no limit; QEMU's default would make every save take a second and more."""
+POLL_SECONDS = 0.005
+_UNDER_WAY = frozenset({"setup", "active", "device", "cancelling", "pre-switchover"})
+
+
+class SaveFailed(Exception):
+    """QEMU gave up writing; the machine is as it was, stopped."""
+
+
+async def save(qmp: Qmp, fd: int, *, seconds_max: float) -> None:
+    """Write the memory and device state of a stopped machine to an open file.
+
+    :raises SaveFailed: QEMU's own sentence why
+    :raises TimeoutError: it takes longer than allowed; the caller cancels
+    :raises QmpClosed: QEMU ended
+    """
+    capabilities = [{"capability": "events", "state": True}]
+    async with asyncio.timeout(seconds_max):
+        with qmp.subscribed("MIGRATION") as events:
+            await qmp.execute("migrate-set-capabilities", {"capabilities": capabilities})
+            await qmp.execute(
+                "migrate-set-parameters", {"max-bandwidth": BANDWIDTH_BYTES_PER_SECOND}
+            )
+            await qmp.execute("getfd", {"fdname": "memory"}, fds=[fd])
+            await qmp.execute("migrate", {"uri": "fd:memory"})
+            while True:
+                event = await events.get()
+                if event is None:
+                    raise QmpClosed("QEMU ended while writing memory")
+                status = event["data"]["status"]
+                if status == "completed":
+                    return
+                if status in ("failed", "cancelled"):
+                    raise SaveFailed(await _failure(qmp))
+
+
+async def cancel(qmp: Qmp) -> None:
+    """End a save that may be under way, finished or never begun; returns when none is."""
+    await qmp.execute("migrate_cancel")
+    await _until(qmp, "query-migrate", lambda status: status not in _UNDER_WAY)
+
+
+async def loaded(qmp: Qmp, *, seconds_max: float) -> None:
+    """Wait until a process that was started to load memory has it; it stands still then.
+
+    :raises TimeoutError: it takes longer than allowed
+    :raises QmpClosed: QEMU ended, which it does when it can't make sense of what it reads
+    """
+    async with asyncio.timeout(seconds_max):
+        await _until(qmp, "query-status", lambda status: status != "inmigrate")
+
+
+async def is_running(qmp: Qmp) -> bool:
+    """Whether the virtual CPUs run."""
+    return bool((await qmp.execute("query-status"))["running"])
+
+
+async def _failure(qmp: Qmp) -> str:
+    try:
+        found = await qmp.execute("query-migrate")
+    except QmpError as error:
+        return error.description
+    return str(found.get("error-desc") or found.get("status"))
+
+
+async def _until(qmp: Qmp, command: str, done: Callable[[str], bool]) -> None:
+    while True:
+        found = await qmp.execute(command)
+        if done(found.get("status", "none")):
+            return
+        await asyncio.sleep(POLL_SECONDS)

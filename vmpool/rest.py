@@ -1,0 +1,320 @@
+"""A machine's rest: its memory on disk, paired with its disk, and whether it may be resumed.
+
+    <machine>/rest.partial/   being written; worth nothing
+    <machine>/rest/           complete: no guest code has run since, memory and disk belong together
+    <machine>/rest.used/      resumed from; memory and disk have parted, only good for removal
+
+        begin            commit (rename)          use_up (rename, fsynced)
+    ∅ ─────────▶ partial ──────────────▶ complete ─────────────────────────▶ used ──▶ ∅
+                    │ abandon               │ settle: fsync everything, then `durable`;
+                    ▼                       │         then digest the memory (`scrub` compares)
+                    ∅                       └ refusal: lengths, small checksums, build, in O(1)
+
+What a `kill -9` of our process leaves, window by window (the hypervisor is a process of its own
+and lives on; "paused" means that its virtual CPUs stand still):
+
+| killed …                        | on disk  | process         | what it is                   |
+|---------------------------------|----------|-----------------|------------------------------|
+| after `begin`, before the stop  | partial  | runs            | running, mended (1)          |
+| while memory is written         | partial  | paused, writes  | running, mended (1)          |
+| memory written, not yet renamed | partial  | paused          | running, mended (1)          |
+| … and the hypervisor died too   | partial  | none            | stopped, broken: half-written|
+| renamed, process not yet ended  | complete | paused for good | resting, process ended (2)   |
+| while settling                  | complete | none            | resting, settled later (3)   |
+| resume, before `use_up`         | complete | paused, loading | resting, process ended (2)   |
+| resume, between it and unpause  | used     | paused          | running, mended (1)          |
+| … and the hypervisor died too   | used     | none            | stopped, broken: used up     |
+
+(1) the next connection to the hypervisor cancels, unpauses and removes what is partial or used;
+(2) by the next hibernate, resume or destroy; (3) by the next `find`.
+
+A power cut before `durable` refuses the rest by the host's boot id; after `use_up` the directory
+entry was fsynced, so a used rest never comes back.
+
+Everything here is plain file work. `settle` and `scrub` read whole memories: call them in a thread.
+"""
+
+import contextlib
+import enum
+import hashlib
+import json
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+FORMAT = 1
+MEMORY = "memory"
+MANIFEST = "rest.json"
+MANIFEST_BYTES_MAX = 64 * 1024
+SMALL_BYTES_MAX = 1024 * 1024
+EDGE_BYTES = 64 * 1024
+CHUNK_BYTES = 1024 * 1024
+
+
+class RestState(enum.StrEnum):
+    """How far a rest is; when several directories lie there the strongest counts."""
+
+    NONE = "none"
+    """Nothing of a rest is there."""
+    PARTIAL = "partial"
+    """Memory was being written; nothing can be made of it."""
+    COMPLETE = "complete"
+    """Memory and disk belong together."""
+    USED = "used"
+    """The machine went on from it; it must never be loaded again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stamp:
+    """Who wrote a rest, and therefore who may resume it."""
+
+    build: str
+    """Exact build of the hypervisor."""
+    fingerprint: str
+    """Digest of the machine's configuration as the guest sees it."""
+    boot_id: str
+    """The host kernel's boot; a rest that isn't durable is worth nothing under another one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Large:
+    path: str
+    length_bytes: int
+    edges: str | None
+    """SHA-256 of the first and last EDGE_BYTES; None for files whose content is not looked at."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Small:
+    path: str
+    sha256: str
+
+
+class Rest:
+    """The rest of the machine whose directory is given; says what is there by looking."""
+
+    def __init__(self, machine: Path) -> None:
+        self.machine = machine
+        self.partial = machine / "rest.partial"
+        self.complete = machine / "rest"
+        self.used = machine / "rest.used"
+        self._gone = machine / "rest.gone"
+
+    @property
+    def state(self) -> RestState:
+        """What lies on disk now."""
+        if self.complete.is_dir():
+            return RestState.COMPLETE
+        if self.partial.is_dir():
+            return RestState.PARTIAL
+        return RestState.USED if self.used.is_dir() else RestState.NONE
+
+    @property
+    def durable(self) -> bool:
+        """Whether a complete rest survives a power cut."""
+        return (self.complete / "durable").exists()
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is left to do for `settle`."""
+        return self.durable and (self.complete / "digest").exists()
+
+    def begin(self) -> Path:
+        """Make an empty partial rest, dropping an older one; returns where the memory goes."""
+        self.abandon()
+        self.partial.mkdir(mode=0o700)
+        return self.partial / MEMORY
+
+    def commit(self, stamp: Stamp, *, small: Sequence[str], large: Sequence[str]) -> None:
+        """Write the manifest over memory and the named files, then make the rest complete.
+
+        Names are relative to the machine's directory (or absolute). Large files are known by
+        length, small ones by checksum. Nothing may write any of them from here on.
+        """
+        memory = self.partial / MEMORY
+        manifest = {
+            "format": FORMAT,
+            "created_at": time.time(),
+            "stamp": asdict(stamp),
+            "large": [
+                asdict(
+                    _Large(
+                        path=f"rest/{MEMORY}", length_bytes=_length(memory), edges=_edges(memory)
+                    )
+                ),
+                *(
+                    asdict(_Large(path=name, length_bytes=_length(self.machine / name), edges=None))
+                    for name in large
+                ),
+            ],
+            "small": [
+                asdict(_Small(path=name, sha256=_sha256_small(self.machine / name)))
+                for name in small
+            ],
+        }
+        body = json.dumps(manifest, sort_keys=True)
+        seal = hashlib.sha256(body.encode()).hexdigest()
+        (self.partial / MANIFEST).write_text(json.dumps({"body": body, "sha256": seal}))
+        os.rename(self.partial, self.complete)
+
+    def abandon(self) -> None:
+        """Remove a partial rest; none there is success."""
+        shutil.rmtree(self.partial, ignore_errors=True)
+
+    def refusal(self, stamp: Stamp) -> str | None:
+        """Say why the rest must not be resumed, or None; constant time, reads no large file.
+
+        `stamp` is who would resume it.
+        """
+        state = self.state
+        if state is not RestState.COMPLETE:
+            return {
+                RestState.NONE: "there is no rest",
+                RestState.PARTIAL: "its rest is half-written",
+                RestState.USED: "its rest was used up and the process that resumed it ended",
+            }[state]
+        with contextlib.suppress(FileNotFoundError):
+            return (self.complete / "broken").read_text()
+        try:
+            manifest = _read_manifest(self.complete / MANIFEST)
+            return self._refusal_of(manifest, stamp)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            return f"its rest can't be read ({type(error).__name__})"
+
+    def use_up(self) -> None:
+        """Mark the rest as used, durably: after this it is never loaded again."""
+        self.drop_used()
+        os.rename(self.complete, self.used)
+        _fsync(self.machine)
+
+    def drop_used(self) -> None:
+        """Put a used rest out of sight, at once; `sweep` removes it. None there is success."""
+        if self.used.is_dir():
+            self.sweep()
+            os.rename(self.used, self._gone)
+
+    def sweep(self) -> None:
+        """Remove what `drop_used` put aside. May block for as long as a large file's removal."""
+        shutil.rmtree(self._gone, ignore_errors=True)
+
+    def settle(self, stop: threading.Event) -> None:
+        """Fsync a complete rest and what belongs to it, mark it durable, then digest its memory.
+
+        Blocking; idempotent; ends early when `stop` is set or the rest is used up meanwhile.
+        """
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            manifest = _read_manifest(self.complete / MANIFEST)
+            if not self.durable:
+                self._make_durable(manifest)
+            if not (self.complete / "digest").exists():
+                digest = _sha256(self.complete / MEMORY, stop.is_set)
+                if digest is not None:
+                    _write_by_rename(self.complete / "digest", digest)
+
+    def scrub(self, stop: threading.Event) -> str | None:
+        """Read the memory again and compare; a difference marks the rest broken and is returned.
+
+        Blocking. None: it is as it was, or there was nothing to compare with.
+        """
+        with contextlib.suppress(FileNotFoundError):
+            wanted = (self.complete / "digest").read_text()
+            found = _sha256(self.complete / MEMORY, stop.is_set)
+            if found is not None and found != wanted:
+                why = "its memory was altered on disk"
+                _write_by_rename(self.complete / "broken", why)
+                return why
+        return None
+
+    def _make_durable(self, manifest: dict[str, Any]) -> None:
+        for part in (*manifest["large"], *manifest["small"]):
+            if not os.path.isabs(part["path"]):
+                _fsync(self.machine / part["path"])
+        _fsync(self.complete / MANIFEST)
+        _fsync(self.complete)
+        _fsync(self.machine)
+        _fsync(self.machine.parent)
+        (self.complete / "durable").touch()
+        _fsync(self.complete)
+
+    def _refusal_of(self, manifest: dict[str, Any], stamp: Stamp) -> str | None:
+        if manifest["format"] != FORMAT:
+            return f"its rest has format {manifest['format']}, this program reads {FORMAT}"
+        written = Stamp(**manifest["stamp"])
+        if written.build != stamp.build:
+            return f"its rest was written by {written.build}, here is {stamp.build}"
+        if written.fingerprint != stamp.fingerprint:
+            return "its rest belongs to another machine configuration"
+        if written.boot_id != stamp.boot_id and not self.durable:
+            return "the host went down before its rest was safely on disk"
+        return next(self._altered(manifest), None)
+
+    def _altered(self, manifest: dict[str, Any]) -> Iterator[str]:
+        for part in (_Large(**entry) for entry in manifest["large"]):
+            path = self.machine / part.path
+            if _length(path) != part.length_bytes:
+                yield f"{path.name} has {_length(path)} bytes, not {part.length_bytes}"
+            if part.edges is not None and _edges(path) != part.edges:
+                yield f"{path.name} was altered"
+        for small in (_Small(**entry) for entry in manifest["small"]):
+            path = self.machine / small.path
+            if _sha256_small(path) != small.sha256:
+                yield f"{path.name} was altered"
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    if _length(path) > MANIFEST_BYTES_MAX:
+        raise ValueError("manifest too long")
+    sealed = json.loads(path.read_text())
+    body = sealed["body"]
+    if hashlib.sha256(body.encode()).hexdigest() != sealed["sha256"]:
+        raise ValueError("manifest altered")
+    manifest: dict[str, Any] = json.loads(body)
+    return manifest
+
+
+def _length(path: Path) -> int:
+    return path.stat().st_size
+
+
+def _edges(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        digest.update(file.read(EDGE_BYTES))
+        file.seek(max(0, _length(path) - EDGE_BYTES))
+        digest.update(file.read(EDGE_BYTES))
+    return digest.hexdigest()
+
+
+def _sha256_small(path: Path) -> str:
+    if _length(path) > SMALL_BYTES_MAX:
+        raise ValueError(f"{path.name} is not small")
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _sha256(path: Path, stopped: Callable[[], bool]) -> str | None:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            if stopped():
+                return None
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _write_by_rename(path: Path, text: str) -> None:
+    fresh = path.with_name(path.name + ".new")
+    fresh.write_text(text)
+    os.rename(fresh, path)
+
+
+def _fsync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
