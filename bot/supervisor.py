@@ -157,14 +157,22 @@ def _kill(process: asyncio.subprocess.Process) -> None:
             process.kill()
 
 
-async def beat_for_ever(descriptor: int | None) -> None:
-    """A child's side: beat while the event loop turns; None: nobody listens."""
+async def beat_for_ever(descriptor: int | None, orphaned: asyncio.Event) -> None:
+    """A child's side: beat while the event loop turns; None: nobody listens.
+
+    `orphaned` is set when the supervisor is gone: nobody would end this process if it stalled.
+    """
     if descriptor is None:
         return
     os.set_blocking(descriptor, False)
     while True:
-        with contextlib.suppress(BlockingIOError):
+        try:
             os.write(descriptor, b".")
+        except BlockingIOError:
+            pass
+        except BrokenPipeError:
+            orphaned.set()
+            return
         await asyncio.sleep(BEAT_SECONDS)
 
 

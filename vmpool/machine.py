@@ -115,6 +115,8 @@ class Machine(SQLModel, table=True):
     )
     generation: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
     """Increases with every boot and resume; the guest learns it in its thaw."""
+    request: str | None = None
+    """What somebody asked of its owner: `rest` or `destroy`; cleared when it is done."""
     note: str | None = None
     """Why it is lost, in one sentence for a person."""
     facts: dict[str, Any] = Field(

@@ -334,6 +334,18 @@ class Pool:
             await self._say(machine, "gone", why=why)
         return True
 
+    async def obey(self) -> None:
+        """Do what people asked of this host's machines; what is in use is asked again later."""
+        for machine in await self._registry.requested():
+            if machine.state in {MachineState.RUNNING, MachineState.RESTING}:
+                if self.is_held(machine):
+                    continue
+                if machine.request == "destroy":
+                    await self.destroy(machine.id, "a person asked for it")
+                else:
+                    await self.rest(machine.id)
+            await self._registry.answered(machine.id)
+
     async def lose(self, machine_id: UUID, why: str) -> None:
         """Say that a machine's memory is gone, tell its session, remove what is left of it."""
         machine = await self._registry.get(machine_id)

@@ -165,3 +165,26 @@ class Registry:
                 .where(col(Machine.id) == machine_id)
                 .values(used_at=datetime.now(UTC), facts=facts)
             )
+
+    async def requested(self) -> Sequence[Machine]:
+        """This host's machines of which somebody asked something."""
+        async with self._begin() as tx:
+            return (
+                (
+                    await tx.execute(
+                        select(Machine).where(
+                            col(Machine.host_id) == self.host_id,
+                            col(Machine.request).is_not(None),
+                        )
+                    )
+                )
+                .scalars()
+                .all()
+            )
+
+    async def answered(self, machine_id: UUID) -> None:
+        """What was asked of the machine is done or can't be done."""
+        async with self._begin() as tx:
+            await tx.execute(
+                update(Machine).where(col(Machine.id) == machine_id).values(request=None)
+            )

@@ -114,4 +114,6 @@ CONTROL = "ona_control"
 """A running turn is asked to stop; payload: session id."""
 OUTBOX = "ona_outbox"
 """A reply is due."""
-CHANNELS = (READY, EVENTS, CONTROL, OUTBOX)
+MACHINES = "ona_machines"
+"""Somebody asked something of a machine's owner."""
+CHANNELS = (READY, EVENTS, CONTROL, OUTBOX, MACHINES)

@@ -211,6 +211,7 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column("generation", sa.BigInteger(), nullable=False),
+        sa.Column("request", sa.String(), nullable=True),
         sa.Column("note", sa.String(), nullable=True),
         sa.Column(
             "facts",
