@@ -1,12 +1,12 @@
 """What can go wrong with a machine, grouped by who acts.
 
-    MachineError
-    ├── MachineBusy          retry: somebody else is at it, or it is not there yet
-    ├── MachineLost          tell the person: it is gone; the session goes on from its checkpoint
-    ├── RestRefused          tell the person: what lies on disk can't be resumed; the checkpoint can
-    ├── HostFull             tell the operator: no disk or memory left; what ran still runs
-    ├── HostUnfit            tell the operator: a program or a right is missing on this host
-    └── StaleToken           bug or a lost lease: a newer holder was here; drop the result
+MachineError
+├── MachineBusy          retry: somebody else is at it, or it is not there yet
+├── MachineLost          tell the person: it is gone; the session goes on from its checkpoint
+├── RestRefused          tell the person: what lies on disk can't be resumed; the checkpoint can
+├── HostFull             tell the operator: no disk or memory left; what ran still runs
+├── HostUnfit            tell the operator: a program or a right is missing on this host
+└── StaleToken           bug or a lost lease: a newer holder was here; drop the result
 """
 
 
@@ -32,6 +32,14 @@ class HostFull(MachineError):
 
 class HostUnfit(MachineError):
     """The host lacks a program, a device or a right; the text names it and the remedy."""
+
+
+class JobRefused(MachineError):
+    """The guest can't do that: unknown job or question, malformed, no room; `code` says which."""
+
+    def __init__(self, code: str, why: str) -> None:
+        super().__init__(why)
+        self.code = code
 
 
 class StaleToken(MachineError):

@@ -1,0 +1,397 @@
+"""The one channel into a machine: made by the handshake, then SSH for everything.
+
+The first login is `ona`, which may only reach sockets of the guest program: its job server, and
+the socket behind which it starts one more sshd per connection. Logins as `agent` and `root` are
+nested in the first one through that socket, and made when they are first needed.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import asyncssh
+
+from vmpool.command import Completed, Source, execute
+from vmpool.errors import MachineError, MachineLost
+from vmpool.handshake import Connect, greet
+from vmpool.jobs import (
+    REQUEST_SECONDS_MAX,
+    JobConnection,
+    JobEvent,
+    JobSpec,
+    JobStatus,
+    order_of,
+    status_of,
+)
+from vmpool.ssh import AGENT, CONTROL, Authority, hostname_of
+
+JOB_SERVER = "/run/ona/guest.sock"
+SSH_SERVER = "/run/ona/ssh.sock"
+LOGIN_SECONDS_MAX = 60.0
+KEEPALIVE_SECONDS = 5
+KEEPALIVE_COUNT = 3
+INPUT_BYTES_MAX = 256 * 1024
+CLOSE_SECONDS_MAX = 2.0
+
+# asyncssh says each connection and channel at INFO; the caller's log is for turns.
+logging.getLogger("asyncssh").setLevel(logging.WARNING)
+
+
+class Channel:
+    """A machine that answered, was thawed and is logged in to.
+
+    Every method raises MachineLost once the connection is gone, whatever became of the machine;
+    jobs go on without us, and a new channel finds them by their ids and offsets.
+    """
+
+    def __init__(
+        self,
+        *,
+        connect: Connect,
+        machine_id: str,
+        token: int,
+        authority: Authority,
+        boot: str,
+        paths: tuple[str, str] = (JOB_SERVER, SSH_SERVER),
+    ) -> None:
+        """Used by `open_machine`."""
+        self.machine_id = machine_id
+        self.boot = boot
+        """Changes with every boot, stays over hibernation."""
+        self.lost = asyncio.Event()
+        """Set when the SSH connection has ended, for whatever reason."""
+        self._connect = connect
+        self._token = token
+        self._authority = authority
+        self._job_server, self._ssh_server = paths
+        self._control: asyncssh.SSHClientConnection | None = None
+        self._logins: dict[str, asyncssh.SSHClientConnection] = {}
+        self._logging_in = asyncio.Lock()
+        self._idle: list[JobConnection] = []
+
+    # -- jobs -------------------------------------------------------------------------------
+
+    async def start_job(self, spec: JobSpec) -> JobStatus:
+        """Run a command under an id, once; a known id answers that job's status. Idempotent.
+
+        A command that can't be run is an ended job with `failure`, not an error.
+
+        :raises JobRefused: malformed, or no room in the machine
+        """
+        return status_of((await self._request("start", **order_of(spec)))["status"])
+
+    async def attach(
+        self, job_id: str, *, stdout_offset: int = 0, stderr_offset: int = 0
+    ) -> AsyncIterator[JobEvent]:
+        """Follow a job from these offsets: its output, its open questions, at last its exit.
+
+        May be given up and called again at any time. :raises JobRefused: unknown job
+        """
+        offsets = {"stdout_offset": stdout_offset, "stderr_offset": stderr_offset}
+        async with self._connection() as connection:
+            async for event in connection.attach(job_id, offsets):
+                yield event
+
+    async def send_input(self, job_id: str, offset: int, data: bytes) -> int:
+        """Feed standard input from this offset; answers up to where it was accepted.
+
+        Bytes that were accepted before are skipped, so it may be repeated after a loss. Waits
+        while the job doesn't read. Less than `offset + len(data)`: the job closed its input.
+
+        :raises JobRefused: unknown job, or a gap before the offset
+        """
+        end = offset + len(data)
+        accepted = offset
+        while True:
+            payload = data[accepted - offset : accepted - offset + INPUT_BYTES_MAX]
+            answer = await self._request(
+                "input", payload, seconds_max=None, job=job_id, offset=accepted
+            )
+            accepted = int(answer["offset"])
+            if accepted >= end or not answer["open"]:
+                return min(accepted, end)
+
+    async def close_input(self, job_id: str) -> None:
+        """End of input after what was accepted. Idempotent."""
+        await self._request("close_input", job=job_id)
+
+    async def answer(self, job_id: str, question_id: str, text: str) -> None:
+        """Answer a question; the first answer counts. Idempotent.
+
+        :raises JobRefused: it was never asked, or who asked is gone
+        """
+        await self._request("answer", job=job_id, question=question_id, text=text)
+
+    async def stop_job(self, job_id: str, grace_seconds: float) -> JobStatus:
+        """TERM to all processes of a job, its background ones too, KILL after the grace.
+
+        Returns when none is left. Idempotent.
+        """
+        limit = grace_seconds + REQUEST_SECONDS_MAX
+        answer = await self._request(
+            "stop", seconds_max=limit, job=job_id, grace_seconds=grace_seconds
+        )
+        return status_of(answer["status"])
+
+    async def job(self, job_id: str) -> JobStatus:
+        """A job as it is now. :raises JobRefused: unknown"""
+        return status_of((await self._request("status", job=job_id))["status"])
+
+    async def jobs(self) -> list[JobStatus]:
+        """Every job the machine keeps, oldest first."""
+        return [status_of(words) for words in (await self._request("list"))["jobs"]]
+
+    async def forget_job(self, job_id: str) -> None:
+        """Remove an ended job and its output. Idempotent.
+
+        :raises JobRefused: something of it is alive
+        """
+        await self._request("forget", job=job_id)
+
+    async def raise_token(self, token: int) -> None:
+        """Go on under a newer lease. :raises StaleToken: a higher one was here."""
+        await self._request("token", token=token)
+        self._token = token
+
+    # -- commands ---------------------------------------------------------------------------
+
+    async def run(
+        self,
+        argv: list[str],
+        *,
+        stdin: Source = None,
+        timeout_seconds: float,
+        user: str = AGENT,
+        output_bytes_max: int = 1 << 20,
+        stdout: Any = None,
+    ) -> Completed:
+        """Run a command over SSH and wait for it: for short things of ours, not for turns.
+
+        `argv` is passed word for word. `stdin` may be an async iterator for what is large;
+        `stdout`, a binary file, takes all of the output, else `output_bytes_max` of it are kept.
+
+        :raises MachineLost: the connection broke; the command may have run, or run on
+        :raises TimeoutError: it took longer, and was killed
+        """
+        login = await self._login(user)
+        return await execute(
+            login,
+            argv,
+            stdin=stdin,
+            timeout_seconds=timeout_seconds,
+            output_bytes_max=output_bytes_max,
+            stdout=stdout,
+        )
+
+    async def login(self, user: str = AGENT) -> asyncssh.SSHClientConnection:
+        """The SSH connection as this user, for files, terminals and forwards."""
+        return await self._login(user)
+
+    async def open_login(
+        self,
+    ) -> tuple[asyncssh.SSHReader[bytes], asyncssh.SSHWriter[bytes]]:
+        """A raw stream to an sshd of its own, for somebody's own SSH client."""
+        return await self._open(self._ssh_server)
+
+    # -- the end ----------------------------------------------------------------------------
+
+    async def freeze(self) -> None:
+        """End SSH and let the guest get ready to rest; the channel is closed after.
+
+        :raises MachineLost: the guest didn't; it may still run
+        """
+        await self.close()
+        words = await greet(
+            self._connect,
+            machine_id=self.machine_id,
+            token=self._token,
+            deadline_seconds=LOGIN_SECONDS_MAX,
+        )
+        try:
+            await words.freeze()
+        finally:
+            words.close()
+
+    async def close(self) -> None:
+        """Hang up; jobs go on. Idempotent."""
+        for connection in self._idle:
+            connection.close()
+        self._idle.clear()
+        for login in [*self._logins.values(), *([self._control] if self._control else [])]:
+            await _end(login)
+        self._logins.clear()
+        self.lost.set()
+
+    # -- inside -----------------------------------------------------------------------------
+
+    async def begin(self, control: asyncssh.SSHClientConnection) -> None:
+        """Take the control login into use; called once. :raises MachineLost"""
+        self._control = control
+        self._idle.append(JobConnection(*await self._open(self._job_server)))
+
+    async def _request(self, op: str, payload: bytes = b"", **words: Any) -> dict[str, Any]:
+        async with self._connection() as connection:
+            return await connection.request(op, payload, **words)
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[JobConnection]:
+        """One that nobody else uses; kept for the next unless something went wrong on it."""
+        connection = await self._take()
+        try:
+            yield connection
+        except MachineError as error:
+            if isinstance(error, MachineLost) or not connection.usable:
+                connection.close()
+            else:
+                self._idle.append(connection)
+            raise
+        except BaseException:
+            connection.close()
+            raise
+        self._idle.append(connection)
+
+    async def _take(self) -> JobConnection:
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.usable:
+                return connection
+            connection.close()
+        return JobConnection(*await self._open(self._job_server))
+
+    async def _open(self, path: str) -> tuple[asyncssh.SSHReader[bytes], asyncssh.SSHWriter[bytes]]:
+        if self._control is None or self.lost.is_set():
+            raise MachineLost("The connection into the machine was lost.")
+        try:
+            return await self._control.open_unix_connection(path)
+        except (OSError, asyncssh.Error) as error:
+            raise MachineLost(f"The machine does not serve {path}: {error}.") from error
+
+    async def _login(self, user: str) -> asyncssh.SSHClientConnection:
+        async with self._logging_in:
+            login = self._logins.get(user)
+            if login is None or login.is_closed():
+                login = await log_in(
+                    self.machine_id, user, self._authority, tunnel=_Nested(self, self._ssh_server)
+                )
+                self._logins[user] = login
+            return login
+
+    async def nest(self, factory: Any, path: str) -> Any:
+        """Give a socket of the guest program to asyncssh as if it were a TCP connection."""
+        if self._control is None or self.lost.is_set():
+            raise MachineLost("The connection into the machine was lost.")
+        return await self._control.create_unix_connection(factory, path)
+
+
+class _Nested:
+    """The tunnel that asyncssh asks for a connection, which is a socket in the machine."""
+
+    def __init__(self, channel: Channel, path: str) -> None:
+        self._channel = channel
+        self._path = path
+
+    async def create_connection(self, factory: Any, _host: str, _port: int) -> Any:
+        return await self._channel.nest(factory, self._path)
+
+
+class _Client(asyncssh.SSHClient):
+    """Tells when its connection has ended."""
+
+    def __init__(self, lost: asyncio.Event | None) -> None:
+        self._lost = lost
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._lost is not None:
+            self._lost.set()
+
+
+async def log_in(
+    machine_id: str,
+    user: str,
+    authority: Authority,
+    *,
+    lost: asyncio.Event | None = None,
+    **way: Any,
+) -> asyncssh.SSHClientConnection:
+    """Log in to a machine over a socket (`sock`) or a tunnel (`tunnel`).
+
+    :raises MachineLost: it failed
+    """
+    try:
+        async with asyncio.timeout(LOGIN_SECONDS_MAX):
+            return await asyncssh.connect(
+                host=hostname_of(machine_id),
+                username=user,
+                client_factory=lambda: _Client(lost),
+                client_keys=authority.login(machine_id, user),
+                known_hosts=authority.known_hosts(machine_id),
+                config=None,
+                agent_path=None,
+                keepalive_interval=KEEPALIVE_SECONDS,
+                keepalive_count_max=KEEPALIVE_COUNT,
+                **way,
+            )
+    except TimeoutError:
+        raise MachineLost(f"The machine's login took longer than {LOGIN_SECONDS_MAX} s.") from None
+    except (OSError, asyncssh.Error) as error:
+        raise MachineLost(f"The machine's login failed: {error}.") from error
+
+
+async def open_machine(
+    connect: Connect,
+    *,
+    machine_id: str,
+    token: int,
+    generation: int,
+    authority: Authority,
+    deadline_seconds: float,
+    paths: tuple[str, str] = (JOB_SERVER, SSH_SERVER),
+    user: str = CONTROL,
+) -> Channel:
+    """Greet, thaw and log in to a machine that was booted, resumed, or is simply running.
+
+    `connect` is the driver's `open_channel`; it is called again while the guest is silent.
+    `generation` must not be lower than at the last thaw and grows with each boot and resume.
+
+    :raises StaleToken: a newer lease holds the machine
+    :raises MachineLost: no answer within the deadline, or the guest refused: destroy the machine
+    """
+    words = await greet(
+        connect, machine_id=machine_id, token=token, deadline_seconds=deadline_seconds
+    )
+    channel = Channel(
+        connect=connect,
+        machine_id=machine_id,
+        token=token,
+        authority=authority,
+        boot=words.hello.boot,
+        paths=paths,
+    )
+    try:
+        await words.thaw(
+            machine_id=machine_id,
+            generation=generation,
+            host=authority.identify(machine_id),
+            user_ca=authority.user_ca,
+        )
+        await words.ssh()
+        control = await log_in(machine_id, user, authority, lost=channel.lost, sock=words.socket)
+    except BaseException:
+        words.close()
+        raise
+    try:
+        await channel.begin(control)
+    except BaseException:
+        await channel.close()
+        raise
+    return channel
+
+
+async def _end(login: asyncssh.SSHClientConnection) -> None:
+    login.close()
+    with suppress(TimeoutError, OSError, asyncssh.Error):
+        async with asyncio.timeout(CLOSE_SECONDS_MAX):
+            await login.wait_closed()
+    login.abort()

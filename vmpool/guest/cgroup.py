@@ -1,0 +1,121 @@
+"""Who belongs to a job: a cgroup v2 of its own, or where there is none, its process group."""
+
+import contextlib
+import os
+import signal
+
+
+def _read(path: str) -> str:
+    with open(path, encoding="ascii") as file:
+        return file.read()
+
+
+def _write(path: str, text: str) -> None:
+    with open(path, "w", encoding="ascii") as file:
+        file.write(text)
+
+
+class Cgroup:
+    """All processes of one job, however they forked, changed session or user."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.procs: str | None = os.path.join(path, "cgroup.procs")
+
+    def create(self, *, pids_max: int, memory_bytes_max: int | None) -> None:
+        """Make it with its limits; idempotent. :raises OSError: a controller is missing."""
+        os.makedirs(self.path, exist_ok=True)
+        _write(os.path.join(self.path, "pids.max"), str(pids_max))
+        if memory_bytes_max is not None:
+            _write(os.path.join(self.path, "memory.max"), str(memory_bytes_max))
+            _write(os.path.join(self.path, "memory.oom.group"), "1")
+
+    def pids(self, leader: int | None) -> list[int]:
+        """The processes alive in it."""
+        try:
+            return [int(line) for line in _read(os.path.join(self.path, "cgroup.procs")).split()]
+        except OSError:
+            return []
+
+    def signal(self, leader: int | None, number: int) -> None:
+        """Send a signal to each process; SIGKILL reaches also those forked meanwhile."""
+        if number == signal.SIGKILL:
+            with contextlib.suppress(OSError):
+                _write(os.path.join(self.path, "cgroup.kill"), "1")
+            return
+        for pid in self.pids(leader):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def out_of_memory(self) -> bool:
+        """Whether the kernel killed something in it for want of memory."""
+        try:
+            words = _read(os.path.join(self.path, "memory.events")).split()
+        except OSError:
+            return False
+        return int(dict(zip(words[::2], words[1::2], strict=True)).get("oom_kill", "0")) > 0
+
+    def remove(self) -> bool:
+        """Remove it when it is empty; False while something lives in it."""
+        try:
+            os.rmdir(self.path)
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        return True
+
+
+class ProcessGroup:
+    """The same without cgroups: what left the job's process group is not seen."""
+
+    procs: str | None = None
+
+    def create(self, *, pids_max: int, memory_bytes_max: int | None) -> None:
+        """Nothing to make, and no limits."""
+
+    def pids(self, leader: int | None) -> list[int]:
+        """The leader's pid while anybody of its group is alive."""
+        if leader is None:
+            return []
+        try:
+            os.killpg(leader, 0)
+        except (ProcessLookupError, PermissionError):
+            return []
+        return [leader]
+
+    def signal(self, leader: int | None, number: int) -> None:
+        """Send a signal to the whole group."""
+        if leader is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(leader, number)
+
+    def out_of_memory(self) -> bool:
+        """Unknown here."""
+        return False
+
+    def remove(self) -> bool:
+        """Nothing to remove."""
+        return True
+
+
+def prepare(root: str, memory_reserve_bytes: int) -> None:
+    """Make the parent of all jobs' cgroups; jobs together leave memory for us and for sshd.
+
+    :raises OSError: no usable cgroup v2 here
+    """
+    _write(os.path.join(os.path.dirname(root), "cgroup.subtree_control"), "+pids +memory +cpu")
+    os.makedirs(root, exist_ok=True)
+    _write(os.path.join(root, "cgroup.subtree_control"), "+pids +memory +cpu")
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    _write(os.path.join(root, "memory.max"), str(max(total - memory_reserve_bytes, total // 2)))
+
+
+def job_of(pid: int, root: str) -> str | None:
+    """The id of the job this process belongs to; None: it belongs to none."""
+    try:
+        path = _read(f"/proc/{pid}/cgroup").strip().rpartition("0::")[2]
+    except OSError:
+        return None
+    parent, _, job_id = path.partition("/" + os.path.basename(root) + "/")
+    return job_id.partition("/")[0] or None if parent == "" else None

@@ -1,0 +1,108 @@
+"""What systemd and udev would do, as far as a machine of ours needs it; only for PID 1."""
+
+import ctypes
+import fcntl
+import os
+import resource
+import socket
+import struct
+
+from vmpool.guest.loop import Loop, report
+from vmpool.guest.spawn import PATH, Cannot, spawn
+
+SIOCGIFFLAGS = 0x8913
+SIOCSIFFLAGS = 0x8914
+IFF_UP = 1
+FILES_SOFT = 65536
+FILES_HARD = 524288
+
+MOUNTS = (
+    ("proc", "/proc", "proc", ""),
+    ("sysfs", "/sys", "sysfs", ""),
+    ("devtmpfs", "/dev", "devtmpfs", "mode=0755"),
+    ("devpts", "/dev/pts", "devpts", "gid=5,mode=620,ptmxmode=666"),
+    ("tmpfs", "/dev/shm", "tmpfs", "mode=1777"),
+    ("tmpfs", "/run", "tmpfs", "mode=0755"),
+    ("tmpfs", "/tmp", "tmpfs", "mode=1777"),
+    ("cgroup2", "/sys/fs/cgroup", "cgroup2", ""),
+)
+LINKS = (
+    ("/proc/self/fd", "/dev/fd"),
+    ("/proc/self/fd/0", "/dev/stdin"),
+    ("/proc/self/fd/1", "/dev/stdout"),
+    ("/proc/self/fd/2", "/dev/stderr"),
+)
+KERNEL = (
+    ("/proc/sys/fs/inotify/max_user_watches", "524288"),
+    ("/proc/sys/fs/inotify/max_user_instances", "1024"),
+)
+
+
+def begin() -> None:
+    """Mount, link, raise limits, bring the loopback up. :raises OSError: a mount is impossible."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    for source, target, kind, options in MOUNTS:
+        mount(libc, source, target, kind, options)
+    for target, link in LINKS:
+        if not os.path.lexists(link):
+            os.symlink(target, link)
+    for path, value in KERNEL:
+        with open(path, "w", encoding="ascii") as file:
+            file.write(value)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (FILES_SOFT, FILES_HARD))
+    os.environ.clear()
+    os.environ["PATH"] = PATH
+    loopback_up()
+
+
+def mount(libc: ctypes.CDLL, source: str, target: str, kind: str, options: str) -> None:
+    """Mount unless something is mounted there already."""
+    os.makedirs(target, exist_ok=True)
+    if os.path.ismount(target):
+        return
+    words = [word.encode() for word in (source, target, kind, options)]
+    if libc.mount(words[0], words[1], words[2], 0, words[3]) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, f"mount {kind} on {target}: {os.strerror(code)}")
+
+
+def loopback_up() -> None:
+    """127.0.0.1 works, whatever other network there is."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        request = struct.pack("16sh14x", b"lo", 0)
+        answer = fcntl.ioctl(sock, SIOCGIFFLAGS, request)
+        flags = struct.unpack("16sh14x", answer)[1]
+        fcntl.ioctl(sock, SIOCSIFFLAGS, struct.pack("16sh14x", b"lo", flags | IFF_UP))
+
+
+def grow_root(loop: Loop) -> None:
+    """Let the root file system fill its disk, in the background; nothing to do: nothing done."""
+    device = root_device()
+    if device is None:
+        return
+    with open(f"/sys/class/block/{device}/size", encoding="ascii") as file:
+        disk_bytes = int(file.read()) * 512
+    here = os.statvfs("/")
+    if here.f_blocks * here.f_frsize > disk_bytes * 0.9:
+        return
+    try:
+        pid = spawn(
+            ["resize2fs", f"/dev/{device}"],
+            env={"PATH": PATH},
+            cwd="/",
+            user=None,
+            stdin=0,
+            stdout=1,
+            stderr=2,
+        )
+    except Cannot as error:
+        report(f"the disk is not grown: {error}")
+        return
+    loop.child(pid, lambda status: report(f"disk grown, status {status}") if status else None)
+
+
+def root_device() -> str | None:
+    """The kernel's name of the disk that / lies on."""
+    number = os.stat("/").st_dev
+    path = f"/sys/dev/block/{os.major(number)}:{os.minor(number)}"
+    return os.path.basename(os.path.realpath(path)) if os.path.exists(path) else None

@@ -1,0 +1,151 @@
+"""One epoll, timers and children: all the concurrency the guest program has.
+
+asyncio would do, but importing it costs a second of every boot under emulation, and its selector
+can't watch edge-triggered, which an unconnected virtio port needs.
+"""
+
+import heapq
+import itertools
+import os
+import select
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from functools import partial
+
+READ = select.EPOLLIN
+WRITE = select.EPOLLOUT
+HANGUP = select.EPOLLHUP
+ERROR = select.EPOLLERR
+EDGE = select.EPOLLET
+
+EVENTS_MAX = 64
+WAIT_SECONDS_MAX = 3600.0
+
+
+def report(what: str) -> None:
+    """Write one line to the console, which is all the log a machine has."""
+    try:
+        sys.stderr.write(f"ona-guest: {what}\n")
+        sys.stderr.flush()
+    except OSError:
+        pass
+
+
+class Timer:
+    """A callback that is due; `cancel` is idempotent."""
+
+    __slots__ = ("callback", "due")
+
+    def __init__(self, due: float, callback: Callable[[], None]) -> None:
+        self.due = due
+        self.callback: Callable[[], None] | None = callback
+
+    def cancel(self) -> None:
+        """The callback will not run any more."""
+        self.callback = None
+
+
+class Loop:
+    """Calls back when a descriptor is ready, a time has come or a child has ended.
+
+    A callback that raises is reported and its descriptor no longer watched: a bug in one
+    connection must not end PID 1, and must not spin either.
+    """
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self._watchers: dict[int, Callable[[int], None]] = {}
+        self._gone: set[int] = set()
+        self._timers: list[tuple[float, int, Timer]] = []
+        self._count = itertools.count()
+        self._children: dict[int, Callable[[int], None]] = {}
+        self._running = False
+        self._wake_up()
+
+    def _wake_up(self) -> None:
+        reader, writer = os.pipe()
+        os.set_blocking(reader, False)
+        os.set_blocking(writer, False)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+
+        def woken(_mask: int) -> None:
+            os.read(reader, 4096)
+            self._reap()
+
+        self.watch(reader, READ, woken)
+
+    def watch(self, fd: int, mask: int, callback: Callable[[int], None]) -> None:
+        """Call back with the event mask whenever the descriptor is ready."""
+        self._epoll.register(fd, mask)
+        self._watchers[fd] = callback
+
+    def change(self, fd: int, mask: int) -> None:
+        """Wait for other events of a watched descriptor; re-arms an edge."""
+        self._epoll.modify(fd, mask)
+
+    def unwatch(self, fd: int) -> None:
+        """Stop watching; must come before the descriptor is closed. Idempotent."""
+        if self._watchers.pop(fd, None) is not None:
+            self._gone.add(fd)
+            self._epoll.unregister(fd)
+
+    def later(self, seconds: float, callback: Callable[[], None]) -> Timer:
+        """Call back once, that long from now."""
+        timer = Timer(time.monotonic() + seconds, callback)
+        heapq.heappush(self._timers, (timer.due, next(self._count), timer))
+        return timer
+
+    def child(self, pid: int, callback: Callable[[int], None]) -> None:
+        """Call back with the wait status when this child has ended."""
+        self._children[pid] = callback
+
+    def run(self) -> None:
+        """Serve until `stop`."""
+        self._running = True
+        while self._running:
+            self._gone.clear()
+            for fd, mask in self._epoll.poll(self._pause(), EVENTS_MAX):
+                callback = self._watchers.get(fd)
+                if callback is not None and fd not in self._gone:
+                    self._call(partial(callback, mask), fd)
+            self._fire()
+
+    def stop(self) -> None:
+        """Let `run` return after the current round."""
+        self._running = False
+
+    def _pause(self) -> float:
+        if not self._timers:
+            return WAIT_SECONDS_MAX
+        return min(WAIT_SECONDS_MAX, max(0.0, self._timers[0][0] - time.monotonic()))
+
+    def _fire(self) -> None:
+        while self._timers and self._timers[0][0] <= time.monotonic():
+            timer = heapq.heappop(self._timers)[2]
+            if timer.callback is not None:
+                callback, timer.callback = timer.callback, None
+                self._call(callback, None)
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            callback = self._children.pop(pid, None)
+            if callback is not None:
+                self._call(partial(callback, status), None)
+
+    def _call(self, callback: Callable[[], None], fd: int | None) -> None:
+        try:
+            callback()
+        except Exception:
+            report(traceback.format_exc())
+            if fd is not None:
+                self.unwatch(fd)

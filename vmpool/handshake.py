@@ -1,0 +1,228 @@
+"""The words before SSH, as the host says them: hello, thaw, ssh, freeze.
+
+    connect ─▶ hello (repeated until the answer with our nonce comes) ─▶ thaw ─▶ ssh ─▶ SSH
+                                                                     └▶ freeze ─▶ frozen
+
+The stream may begin with bytes of an earlier connection, so everything is skipped until our own
+nonce is seen. Each connection has a nonce of its own and each read a deadline; a connection that
+stays silent is closed and made anew after a pause, without which the guest may not see the gap.
+"""
+
+import asyncio
+import base64
+import json
+import secrets
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from vmpool.errors import MachineBusy, MachineLost, StaleToken
+from vmpool.ssh import HostIdentity
+
+PROTOCOL = 1
+HELLO_SECONDS = 0.2
+ATTEMPT_SECONDS = 1.5
+GAP_SECONDS = 0.3
+WORD_SECONDS_MAX = 15.0
+ENTROPY_BYTES = 64
+READ_BYTES = 64 * 1024
+LINE_BYTES_MAX = 64 * 1024
+STALE_TOKEN = "stale token"
+
+Connect = Callable[[], Awaitable[socket.socket]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hello:
+    """How the guest answered: which boot it is, and what it last saw."""
+
+    boot: str
+    generation: int
+    token: int
+
+
+class Words:
+    """A connection on which the guest has answered our hello; close it or hand it to SSH."""
+
+    def __init__(self, sock: socket.socket, nonce: str, hello: Hello) -> None:
+        self.socket = sock
+        self.hello = hello
+        self._nonce = nonce
+
+    async def thaw(
+        self, *, machine_id: str, generation: int, host: HostIdentity, user_ca: str
+    ) -> None:
+        """Set clock, entropy, identity and generation.
+
+        :raises MachineLost: the guest refused or didn't answer; it must be destroyed
+        """
+        identity = {
+            "machine": machine_id,
+            "hostname": host.hostname.partition(".")[0],
+            "host_key": host.private_key,
+            "host_certificate": host.certificate,
+            "user_ca": user_ca,
+        }
+        await self._say(
+            "thaw",
+            "thawed",
+            generation=generation,
+            identity=identity,
+            entropy=base64.b64encode(secrets.token_bytes(ENTROPY_BYTES)).decode(),
+            time=time.time(),
+        )
+
+    async def ssh(self) -> None:
+        """Give the stream to the guest's sshd. :raises MachineLost: refused or silent."""
+        await self._say("ssh", "ok")
+
+    async def freeze(self) -> None:
+        """End logins and write back; the machine may be hibernated after. :raises MachineLost"""
+        await self._say("freeze", "frozen")
+
+    def close(self) -> None:
+        """Hang up; idempotent."""
+        self.socket.close()
+
+    async def _say(self, op: str, expected: str, **words: Any) -> None:
+        loop = asyncio.get_running_loop()
+        line = json.dumps({"op": op, "nonce": self._nonce, **words}).encode() + b"\n"
+        try:
+            async with asyncio.timeout(WORD_SECONDS_MAX):
+                await loop.sock_sendall(self.socket, line)
+                answer = await self._answer(expected)
+        except TimeoutError:
+            raise MachineLost(f"The machine did not answer to {op}.") from None
+        except OSError as error:
+            raise MachineLost(f"The machine's stream broke at {op}: {error}.") from error
+        if answer["op"] == "refused":
+            raise MachineLost(f"The machine refused to {op}: {answer.get('why')}.")
+
+    async def _answer(self, expected: str) -> dict[str, Any]:
+        """Byte by byte: what follows the last answer belongs to SSH."""
+        loop = asyncio.get_running_loop()
+        line = bytearray()
+        while len(line) <= LINE_BYTES_MAX:
+            data = await loop.sock_recv(self.socket, 1)
+            if not data:
+                raise MachineLost("The machine hung up.")
+            line += data
+            if data != b"\n":
+                continue
+            word = parse(bytes(line), self._nonce)
+            if word is not None and word["op"] in {expected, "refused"}:
+                return word
+            line.clear()
+        raise MachineLost("The machine answered with noise.")
+
+
+async def greet(connect: Connect, *, machine_id: str, token: int, deadline_seconds: float) -> Words:
+    """Connect and say hello until the guest answers.
+
+    :raises StaleToken: the guest has seen a higher lease token
+    :raises MachineLost: no answer within the deadline, or the process is gone
+    """
+    try:
+        async with asyncio.timeout(deadline_seconds):
+            while True:
+                words = await _attempt(connect, machine_id, token)
+                if words is not None:
+                    return words
+                await asyncio.sleep(GAP_SECONDS)
+    except TimeoutError:
+        raise MachineLost(
+            f"The machine did not answer within {deadline_seconds:g} seconds."
+        ) from None
+
+
+async def _attempt(connect: Connect, machine_id: str, token: int) -> Words | None:
+    try:
+        sock = await connect()
+    except MachineBusy:
+        return None
+    nonce = secrets.token_hex(16)
+    try:
+        async with asyncio.timeout(ATTEMPT_SECONDS):
+            answer = await _hello(sock, nonce, machine_id, token)
+    except (TimeoutError, OSError):
+        answer = None
+    except BaseException:
+        sock.close()
+        raise
+    if answer is None or answer["op"] == "refused":
+        sock.close()
+    if answer is None:
+        return None
+    if answer["op"] == "refused":
+        why = answer.get("why")
+        if why == STALE_TOKEN:
+            raise StaleToken(f"Machine {machine_id} was taken over by a newer lease.")
+        raise MachineLost(f"Machine {machine_id} refused hello: {why}.")
+    hello = Hello(
+        boot=str(answer["boot"]),
+        generation=int(answer["generation"]),
+        token=int(answer["token"]),
+    )
+    return Words(sock, nonce, hello)
+
+
+async def _hello(
+    sock: socket.socket, nonce: str, machine_id: str, token: int
+) -> dict[str, Any] | None:
+    loop = asyncio.get_running_loop()
+    line = (
+        json.dumps(
+            {
+                "op": "hello",
+                "protocol": PROTOCOL,
+                "nonce": nonce,
+                "token": token,
+                "machine": machine_id,
+            }
+        ).encode()
+        + b"\n"
+    )
+    # The leading newline ends whatever half line an earlier connection left with the guest.
+    line = b"\n" + line
+    buffer = bytearray()
+    while True:
+        await loop.sock_sendall(sock, line)
+        due = loop.time() + HELLO_SECONDS
+        while (left := due - loop.time()) > 0:
+            try:
+                async with asyncio.timeout(left):
+                    data = await loop.sock_recv(sock, READ_BYTES)
+            except TimeoutError:
+                break
+            if not data:
+                return None
+            word = _find(buffer, data, nonce)
+            if word is not None:
+                return word
+
+
+def _find(buffer: bytearray, data: bytes, nonce: str) -> dict[str, Any] | None:
+    buffer += data
+    while (end := buffer.find(b"\n")) >= 0:
+        line = bytes(buffer[:end])
+        del buffer[: end + 1]
+        word = parse(line, nonce)
+        if word is not None and word["op"] in {"hello", "refused"}:
+            return word
+    if len(buffer) > LINE_BYTES_MAX:
+        buffer.clear()
+    return None
+
+
+def parse(line: bytes, nonce: str) -> dict[str, Any] | None:
+    """The word in a line, if it is one and an answer to this nonce."""
+    try:
+        # Old bytes may stand before the word in the same line.
+        word = json.loads(line[max(0, line.find(b'{"op"')) :])
+    except ValueError:
+        return None
+    if not isinstance(word, dict) or word.get("nonce") != nonce or "op" not in word:
+        return None
+    return word
