@@ -1,0 +1,1 @@
+"""Govern: who is who, how they prove it, what they may."""

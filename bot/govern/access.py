@@ -1,0 +1,59 @@
+"""What a person may do; pure: facts in, yes or no out.
+
+For now everybody of the installation may see, prompt, stop and answer everywhere; only operators
+manage people, because whoever makes a sign-in link can act under that name. Deactivated people may
+nothing.
+"""
+
+import enum
+from dataclasses import dataclass
+from uuid import UUID
+
+from bot.errors import Refused
+
+
+class Act(enum.StrEnum):
+    """Something that a person wants to do."""
+
+    SEE = "see"
+    """Read sessions, machines, projects and people."""
+    PROMPT = "prompt"
+    """Give an agent work, or answer its questions."""
+    STOP = "stop"
+    """End turns; hold, clear and cancel what is queued, whoever wrote it."""
+    MACHINES = "machines"
+    """Hibernate and destroy machines."""
+    PROJECTS = "projects"
+    """Add and remove projects."""
+    PEOPLE = "people"
+    """Add and deactivate people and make their sign-in links."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """What is known of a person when it is decided what they may do."""
+
+    person_id: UUID
+    name: str
+    active: bool
+    operator: bool
+    """Runs the installation: signed in first, from its own machine."""
+
+
+_EVERYBODY = frozenset({Act.SEE, Act.PROMPT, Act.STOP, Act.MACHINES, Act.PROJECTS})
+
+
+def may(who: Standing, act: Act) -> bool:
+    """Whether this person may do this."""
+    if not who.active:
+        return False
+    return who.operator or act in _EVERYBODY
+
+
+def require(who: Standing, act: Act) -> None:
+    """:raises Refused: when this person may not do this."""
+    if may(who, act):
+        return
+    if not who.active:
+        raise Refused(f"{who.name} is deactivated here", do="ask who runs ona")
+    raise Refused("only an operator may do this", kept="nothing was changed", do="ask who runs ona")

@@ -1,0 +1,136 @@
+"""People and the names under which surfaces know them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.errors import NotFound, Refused
+from bot.govern.access import Standing
+from bot.store.ids import new_id
+
+LOCAL = "local"
+"""The surface of the machine itself: whoever has an identity here is an operator."""
+NAME_LENGTH_MAX = 80
+
+_STANDING = """
+    SELECT person.id AS person_id, person.name, person.deactivated_at IS NULL AS active,
+           EXISTS (SELECT 1 FROM identity
+                    WHERE identity.person_id = person.id AND identity.surface = 'local') AS operator
+      FROM person
+"""
+_BY_ID = text(f"{_STANDING} WHERE person.id = :person")
+_BY_IDENTITY = text(
+    f"""
+    {_STANDING} WHERE person.id = (SELECT person_id FROM identity
+                                    WHERE surface = :surface AND external_id = :external)
+    """
+)
+_BY_NAME = text(f"{_STANDING} WHERE lower(person.name) = lower(:name) ORDER BY person.id")
+_LIST = text(
+    f"""
+    SELECT person.*, created.created_at,
+           ARRAY(SELECT surface || ':' || name FROM identity
+                  WHERE identity.person_id = person.person_id ORDER BY 1) AS identities
+      FROM ({_STANDING}) AS person JOIN person AS created ON created.id = person.person_id
+     ORDER BY person.name, person.person_id LIMIT :limit
+    """
+)
+_ADD_PERSON = text("INSERT INTO person (id, name) VALUES (:id, :name)")
+_ADD_IDENTITY = text(
+    """
+    INSERT INTO identity (id, person_id, surface, external_id, name)
+    VALUES (:id, :person, :surface, :external, :name)
+    """
+)
+_DEACTIVATE = text(
+    "UPDATE person SET deactivated_at = coalesce(deactivated_at, now()) WHERE id = :person"
+)
+_ACTIVATE = text("UPDATE person SET deactivated_at = NULL WHERE id = :person")
+_REVOKE_ALL = text(
+    "UPDATE credential SET revoked_at = now() WHERE person_id = :person AND revoked_at IS NULL"
+)
+
+
+async def ensure_person(tx: AsyncSession, *, surface: str, external_id: str, name: str) -> Standing:
+    """The person whom `surface` knows as `external_id`; made at the first time; idempotent.
+
+    :raises Refused: the person is deactivated
+    """
+    known = {"surface": surface, "external": external_id}
+    row = (await tx.execute(_BY_IDENTITY, known)).mappings().one_or_none()
+    if row is None:
+        try:
+            async with tx.begin_nested():
+                person_id = await _insert(tx, name)
+                identity = {"id": new_id(), "person": person_id, "name": name, **known}
+                await tx.execute(_ADD_IDENTITY, identity)
+        except IntegrityError:
+            # Two first messages at once: the other one has made the person.
+            pass
+        row = (await tx.execute(_BY_IDENTITY, known)).mappings().one()
+    standing = Standing(**row)
+    if not standing.active:
+        raise Refused(f"{standing.name} is deactivated here", do="ask who runs ona")
+    return standing
+
+
+async def add_person(tx: AsyncSession, name: str) -> Standing:
+    """Make a person without an identity on a surface; they sign in with a link.
+
+    :raises Refused: the name is empty, too long or taken
+    """
+    name = " ".join(name.split())
+    if not name or len(name) > NAME_LENGTH_MAX:
+        raise Refused(
+            f"a person's name has 1 to {NAME_LENGTH_MAX} characters", do="give another name"
+        )
+    if (await tx.execute(_BY_NAME, {"name": name})).first() is not None:
+        raise Refused(f"there is a person {name} already", do="give another name")
+    return await standing_of(tx, await _insert(tx, name))
+
+
+async def standing_of(tx: AsyncSession, person_id: UUID) -> Standing:
+    """What is known of the person. :raises NotFound:."""
+    row = (await tx.execute(_BY_ID, {"person": person_id})).mappings().one_or_none()
+    if row is None:
+        raise NotFound("there is no such person", do="`ona people` lists those there are")
+    return Standing(**row)
+
+
+async def find_person(tx: AsyncSession, said: str) -> Standing:
+    """The person with this id or name. :raises NotFound: none, or several of that name."""
+    try:
+        return await standing_of(tx, UUID(said))
+    except ValueError:
+        pass
+    rows = (await tx.execute(_BY_NAME, {"name": said})).mappings().all()
+    if len(rows) != 1:
+        how_many = "no person" if not rows else "more than one person"
+        raise NotFound(f"there is {how_many} called {said}", do="`ona people` lists them with ids")
+    return Standing(**rows[0])
+
+
+async def list_people(tx: AsyncSession, *, limit: int = 500) -> Sequence[Mapping[str, Any]]:
+    """Everybody by name: person_id, name, active, operator, created_at, identities."""
+    return [dict(row) for row in (await tx.execute(_LIST, {"limit": limit})).mappings()]
+
+
+async def deactivate(tx: AsyncSession, person_id: UUID) -> None:
+    """Take every right and every credential from a person; idempotent."""
+    await tx.execute(_DEACTIVATE, {"person": person_id})
+    await tx.execute(_REVOKE_ALL, {"person": person_id})
+
+
+async def activate(tx: AsyncSession, person_id: UUID) -> None:
+    """Let a deactivated person sign in again, with a new link; idempotent."""
+    await tx.execute(_ACTIVATE, {"person": person_id})
+
+
+async def _insert(tx: AsyncSession, name: str) -> UUID:
+    person_id = new_id()
+    await tx.execute(_ADD_PERSON, {"id": person_id, "name": name})
+    return person_id
