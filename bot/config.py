@@ -86,6 +86,9 @@ class MachineSettings(Section):
     idle_seconds: Seconds = Field(
         default=600, description="idle time after which a machine hibernates"
     )
+    rest_at_stop: bool = Field(
+        default=False, description="hibernate every machine when `ona work` is stopped"
+    )
     retention_days: Seconds = Field(
         default=14, description="days after which a resting machine is deleted"
     )

@@ -157,6 +157,8 @@ class JobEnded:
     """Bytes that did not fit into the spool."""
     background: int = 0
     """Processes that it left running."""
+    failure: str | None = None
+    """Why it could not be started or was lost, if so."""
 
 
 class Jobs(Protocol):

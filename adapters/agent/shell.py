@@ -130,7 +130,9 @@ class ShellRun:
 
 
 def _summary(job: JobEnded) -> str:
-    if job.signal is not None:
+    if job.failure is not None:
+        how = job.failure
+    elif job.signal is not None:
         how = f"ended by signal {job.signal}"
     else:
         how = f"exit status {job.exit_status}"

@@ -94,7 +94,7 @@ def parse(text: str) -> Parsed:
 
 
 def _command(said: str) -> Command | None:
-    words = " ".join(said.casefold().split())
+    words = " ".join(said.casefold().split()).rstrip(".!")
     if words in ALONE:
         return Command(word=words)  # type: ignore[arg-type]
     match = _CANCEL.match(said)

@@ -2,11 +2,21 @@
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import assert_never
 
 from adapters.agent.port import JobAsked, JobChunk, JobEnded
 from vmpool.channel import Channel
 from vmpool.errors import MachineError
-from vmpool.jobs import JobExit, JobOutput, JobQuestion, JobSpec
+from vmpool.jobs import (
+    SPOOL_DIRECTORY,
+    JobEvent,
+    JobExit,
+    JobOutput,
+    JobQuestion,
+    JobSpec,
+    JobState,
+    JobStatus,
+)
 
 
 @contextmanager
@@ -18,20 +28,31 @@ def _as_connection_error() -> Iterator[None]:
         raise ConnectionError(str(error)) from error
 
 
-def _as_port(item: JobOutput | JobQuestion | JobExit) -> JobChunk | JobAsked | JobEnded:
+def _as_port(item: JobEvent) -> JobChunk | JobAsked | JobEnded:
     match item:
-        case JobOutput():
-            return JobChunk(stream=item.stream, offset=item.offset, data=item.data)
-        case JobQuestion():
-            return JobAsked(key=item.id, text=item.text, choices=item.choices)
-        case JobExit():
+        case JobOutput(stream=stream, offset=offset, data=data):
+            return JobChunk(stream=stream, offset=offset, data=data)
+        case JobQuestion(question_id=key, text=text, choices=choices):
+            return JobAsked(key=key, text=text, choices=tuple(choices))
+        case JobExit(status=status):
             return JobEnded(
-                exit_status=item.exit_status,
-                signal=item.signal,
-                seconds=item.seconds,
-                dropped=item.dropped,
-                background=item.background,
+                exit_status=status.exit_status,
+                signal=status.signal,
+                failure=_failure(status),
+                seconds=status.seconds,
+                dropped=status.stdout_dropped + status.stderr_dropped,
+                background=status.processes,
             )
+        case _:
+            assert_never(item)
+
+
+def _failure(status: JobStatus) -> str | None:
+    if status.state is JobState.LOST:
+        return "the machine lost its memory while it ran"
+    if status.out_of_memory:
+        return "the machine had no memory left for it"
+    return status.failure
 
 
 class ChannelJobs:
@@ -89,4 +110,4 @@ class ChannelJobs:
 
     def spool_path(self, job_id: str) -> str:
         """See `adapters.agent.port.Jobs`."""
-        return f"/var/lib/ona/jobs/{job_id}/stdout"
+        return f"{SPOOL_DIRECTORY}/{job_id}/stdout"

@@ -1,0 +1,72 @@
+"""What a message asks for."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bot.conversation.commands import ALONE, Aside, Command, Nothing, Prompt, parse
+
+
+@pytest.mark.parametrize("word", ALONE)
+def test_a_word_alone_is_a_command_in_any_case_and_spacing(word):
+    assert parse(word) == Command(word=word)
+    assert parse(f"  {word.upper().replace(' ', '   ')}\n") == Command(word=word)
+    assert parse(f"@ona {word}!") == Command(word=word)
+
+
+@pytest.mark.parametrize(
+    ("text", "resembles"),
+    [
+        ("stop using tabs", "stop"),
+        ("please stop", None),
+        ("queue the mails in redis", None),
+        ("help me", "help"),
+        ("cancel it", "cancel 1"),
+        ("fix the flaky payment test", None),
+    ],
+)
+def test_words_that_only_begin_like_a_command_are_a_prompt(text, resembles):
+    parsed = parse(text)
+    assert isinstance(parsed, Prompt)
+    assert parsed.text == text
+    assert parsed.resembles == resembles
+
+
+@pytest.mark.parametrize(("text", "number"), [("cancel 2", 2), ("Cancel #12", 12)])
+def test_cancel_takes_a_number(text, number):
+    assert parse(text) == Command(word="cancel", number=number)
+
+
+def test_a_bang_is_a_command_line_and_not_words():
+    assert parse("!git status") == Prompt(text="git status", kind="command")
+    assert parse("@ona !ls -la") == Prompt(text="ls -la", kind="command")
+    assert parse("now: !ls") == Prompt(text="ls", kind="command", now=True)
+
+
+def test_prefixes_can_be_combined_and_keep_the_text_whole():
+    assert parse("new: now: do it: all") == Prompt(text="do it: all", new=True, now=True)
+
+
+def test_options_stand_before_the_text():
+    parsed = parse("repo=acme/pay branch=dev agent=shell fix x=y")
+    assert parsed == Prompt(
+        text="fix x=y", options={"repo": "acme/pay", "branch": "dev", "agent": "shell"}
+    )
+
+
+def test_an_aside_is_not_for_the_bot():
+    assert parse("aside: what do you think, Bo?") == Aside()
+
+
+@pytest.mark.parametrize("text", ["", "  \n", "@ona", "/ona   ", "new:", "now: repo=a/b"])
+def test_nothing_to_do_is_said_so(text):
+    assert parse(text) == Nothing()
+
+
+@given(st.text(max_size=300))
+def test_any_text_is_understood_somehow_and_prompts_lose_no_words(text):
+    parsed = parse(text)
+    assert isinstance(parsed, Prompt | Command | Aside | Nothing)
+    if isinstance(parsed, Prompt):
+        assert parsed.text.strip()
+        assert parsed.text in text
