@@ -43,6 +43,10 @@ OPTIONS = ("repo", "project", "branch", "agent", "model")
 """Options that may stand before the text, as `name=value`."""
 
 
+RESEMBLANCE_WORDS_MAX = 3
+"""Longer messages are meant as they are."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Prompt:
     """Words for the agent."""
@@ -125,7 +129,7 @@ def _prompt(said: str) -> Parsed:
 
 def _resembles(said: str) -> str | None:
     words = said.casefold().rstrip(".!?").split()
-    if len(words) > 3:
+    if not 0 < len(words) <= RESEMBLANCE_WORDS_MAX:
         return None
     joined = " ".join(words)
     for command in ALONE:

@@ -1,0 +1,168 @@
+"""What people do to a session: stop, resume, clear, cancel, interrupt, answer."""
+
+from bot.store.states import SessionState, TurnState
+from bot.work import questions
+
+
+async def begin(town, owner="w"):
+    queue = town.queue(owner)
+    lease = await queue.claim()
+    turn, _ = await queue.begin_turn(lease, None)
+    return queue, lease, turn
+
+
+async def state(town):
+    return await town.value("SELECT state FROM session")
+
+
+async def test_stop_ends_the_turn_and_holds_what_is_queued_saying_whose(town):
+    await town.say("!a")
+    queue, lease, turn = await begin(town)
+    await town.say("!b", by="Bo")
+    answer = await town.say("stop")
+    assert "Stopping your turn" in answer.text
+    assert "1 prompt of Bo held" in answer.text
+    request = await queue.stop_request(lease)
+    assert (request.name, request.hold) == ("Ann", True)
+    assert await queue.finish(lease, turn, TurnState.STOPPED, {}) is SessionState.HELD
+    assert await queue.claim() is None
+
+
+async def test_whoever_is_stopped_by_somebody_else_is_told_by_whom(town):
+    await town.say("!a")
+    queue, lease, _ = await begin(town)
+    answer = await town.say("stop", by="Bo")
+    assert "the turn of Ann" in answer.text
+    assert (await queue.stop_request(lease)).name == "Bo"
+
+
+async def test_resume_lets_the_held_queue_go_on_and_clear_drops_it(town):
+    await town.say("!a")
+    await town.say("!b")
+    await town.say("stop")
+    assert await state(town) == "held"
+    assert "2 prompts go on" in (await town.say("resume")).text
+    assert await state(town) == "queued"
+    await town.say("stop")
+    assert "Cleared 2 prompts" in (await town.say("clear")).text
+    assert await state(town) == "idle"
+
+
+async def test_stop_all_ends_the_turn_and_clears(town):
+    await town.say("!a")
+    queue, lease, turn = await begin(town)
+    await town.say("!b")
+    answer = await town.say("stop all")
+    assert "Cleared 1 prompt" in answer.text
+    assert await queue.finish(lease, turn, TurnState.STOPPED, {}) is SessionState.IDLE
+
+
+async def test_stop_with_nothing_to_stop_says_so_and_changes_nothing(town):
+    await town.say("!a")
+    queue, lease, turn = await begin(town)
+    await queue.finish(lease, turn, TurnState.SUCCEEDED, {})
+    answer = await town.say("stop")
+    assert answer.verdict == "refused"
+    assert "nothing is running" in answer.text.lower()
+    assert await state(town) == "idle"
+
+
+async def test_cancel_takes_out_the_prompt_at_that_place(town):
+    for word in ("!a", "!b", "!c"):
+        await town.say(word)
+    assert "b" in (await town.say("cancel 2")).text
+    left = await town.rows("SELECT state FROM prompt ORDER BY position")
+    assert [row[0] for row in left] == ["queued", "cancelled", "queued"]
+    assert "holds 2 prompts" in (await town.say("cancel 7")).text
+
+
+async def test_cancelling_the_last_prompt_leaves_the_session_idle(town):
+    await town.say("!a")
+    await town.say("cancel 1")
+    assert await state(town) == "idle"
+    assert await town.queue("w").claim() is None
+
+
+async def test_now_interrupts_the_running_turn_and_goes_next(town):
+    await town.say("!a")
+    queue, lease, turn = await begin(town)
+    await town.say("!b")
+    answer = await town.say("now: !urgent")
+    assert "interrupted" in answer.text
+    assert (await queue.stop_request(lease)).why == "now"
+    await queue.finish(lease, turn, TurnState.STOPPED, {})
+    lease = await queue.claim()
+    _, said = await queue.begin_turn(lease, None)
+    assert said == "urgent"
+
+
+async def test_a_stop_before_the_turn_began_keeps_the_prompt(town):
+    await town.say("!a")
+    queue = town.queue("w")
+    lease = await queue.claim()
+    await town.say("stop")
+    assert await queue.begin_turn(lease, None) is None
+    assert await queue.release(lease) is SessionState.HELD
+    assert await town.value("SELECT state FROM prompt") == "queued"
+
+
+async def ask(town, queue, lease, turn, *, permitted=(), seconds=60.0):
+    async with town.database.begin() as tx:
+        return await questions.ask(
+            tx,
+            lease,
+            turn.id,
+            key="q1",
+            question="Deploy?",
+            choices=("yes", "no"),
+            permitted=permitted,
+            seconds=seconds,
+        )
+
+
+async def test_a_question_lets_the_session_wait_and_a_plain_reply_is_the_answer(town):
+    await town.say("!a")
+    queue, lease, turn = await begin(town)
+    assert await ask(town, queue, lease, turn)
+    assert await state(town) == "waiting"
+    assert await queue.claim() is None
+    answer = await town.say("yes")
+    assert answer.verdict == "answer"
+    assert await town.value("SELECT count(*) FROM prompt") == 1
+    again = await queue.claim()
+    assert (await queue.open_turn(again)).id == turn.id
+    async with town.database.begin() as tx:
+        (settled,) = await questions.of_turn(tx, turn.id)
+    assert (settled.open, settled.answer) == (False, "yes")
+    assert not await ask(town, queue, again, turn)
+
+
+async def test_the_words_of_who_may_not_answer_are_queued(town):
+    await town.say("!a")
+    queue, lease, turn = await begin(town)
+    await ask(town, queue, lease, turn, permitted=[town.people["Ann"]])
+    assert (await town.say("yes", by="Bo")).verdict == "prompt"
+    assert await state(town) == "waiting"
+    assert (await town.say("no", by="Ann")).verdict == "answer"
+
+
+async def test_a_question_that_nobody_answers_expires_and_the_turn_goes_on(town):
+    await town.say("!a")
+    queue, lease, turn = await begin(town)
+    await ask(town, queue, lease, turn, seconds=-1)
+    async with town.database.begin() as tx:
+        assert await questions.expire(tx) == 1
+    again = await queue.claim()
+    assert again is not None
+    assert not await ask(town, queue, again, turn)
+
+
+async def test_stop_ends_a_waiting_turn_and_withdraws_its_question(town):
+    await town.say("!a")
+    queue, lease, turn = await begin(town)
+    await ask(town, queue, lease, turn)
+    await town.say("stop")
+    again = await queue.claim()
+    assert (await queue.stop_request(again)).why == "stop"
+    await queue.finish(again, turn, TurnState.STOPPED, {})
+    assert await town.value("SELECT state FROM question") == "withdrawn"

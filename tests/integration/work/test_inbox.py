@@ -1,0 +1,115 @@
+"""Invariant 1, the first half: a message becomes at most one prompt. And what is refused."""
+
+import asyncio
+
+import pytest
+
+from bot.conversation.message import IncomingMessage
+from bot.errors import TryAgain
+from bot.store.database import Database
+
+
+async def prompts(town):
+    return await town.value("SELECT count(*) FROM prompt")
+
+
+async def test_answered_once_a_message_delivered_twice_is_one_prompt(town):
+    first = await town.say("!one", key="k")
+    again = await town.say("!one", key="k")
+    assert again.duplicate
+    assert not first.duplicate
+    assert (again.prompt_id, again.session, again.text) == (
+        first.prompt_id,
+        first.session,
+        first.text,
+    )
+    assert await prompts(town) == 1
+
+
+async def test_answered_once_twenty_deliveries_at_the_same_time_are_one_prompt(town):
+    answers = await asyncio.gather(*(town.say("!one", key="k") for _ in range(20)))
+    assert len({answer.prompt_id for answer in answers}) == 1
+    assert [answer.duplicate for answer in answers].count(False) == 1
+    assert await prompts(town) == 1
+
+
+async def test_answered_once_the_same_message_under_another_delivery_id_is_known(town):
+    message = IncomingMessage(
+        surface="terminal",
+        delivery_key="attempt-1",
+        message_key="message",
+        place="t",
+        person_id=town.people["Ann"],
+        text="!one",
+    )
+    await town.inbox.accept(message)
+    again = IncomingMessage(**{**vars(message), "delivery_key": "attempt-2"})
+    assert (await town.inbox.accept(again)).duplicate
+    assert await prompts(town) == 1
+
+
+async def test_a_thread_keeps_its_session_and_new_opens_another(town):
+    first = await town.say("!one")
+    second = await town.say("!two")
+    third = await town.say("new: !three")
+    elsewhere = await town.say("!four", place="other")
+    assert first.session == second.session
+    assert len({first.session, third.session, elsewhere.session}) == 3
+
+
+async def test_a_person_s_words_join_their_prompt_that_still_waits(town):
+    first = await town.say("do this")
+    second = await town.say("and that")
+    assert second.verdict == "joined"
+    assert second.prompt_id == first.prompt_id
+    other = await town.say("me too", by="Bo")
+    assert other.prompt_id != first.prompt_id
+    third = await town.say("also", by="Ann")
+    assert third.prompt_id == first.prompt_id
+    texts = await town.rows(
+        "SELECT text FROM delivery WHERE prompt_id = :p ORDER BY event", p=first.prompt_id
+    )
+    assert [row[0] for row in texts] == ["do this", "and that", "also"]
+
+
+async def test_command_lines_never_join(town):
+    await town.say("!one")
+    assert (await town.say("!two")).verdict == "prompt"
+    assert await prompts(town) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ("   ", "empty"),
+        ("x" * 200_000, "200,000 bytes and at most 100,000"),
+        ("agent=nobody do it", "no agent nobody"),
+        ("project=nothing do it", "no project nothing"),
+        ("queue", "no session in this thread"),
+    ],
+)
+async def test_what_cannot_be_accepted_says_why_and_queues_nothing(town, words, named):
+    answer = await town.say(words)
+    assert answer.verdict == "refused"
+    assert named in answer.text
+    assert await prompts(town) == 0
+    assert await town.value("SELECT count(*) FROM session") == 0
+
+
+async def test_an_unknown_session_is_refused_by_name(town):
+    answer = await town.say("!one", session="s-zzzzz")
+    assert answer.verdict == "refused"
+    assert "s-zzzzz" in answer.text
+
+
+async def test_a_nul_in_a_message_is_replaced_and_not_an_error(town):
+    await town.say("!printf 'a\x00b'")
+    assert await town.value("SELECT text FROM delivery") == "printf 'a\ufffdb'"
+
+
+async def test_a_database_that_is_away_is_said_and_nothing_is_accepted(town, database_url):
+    gone = Database(database_url.replace("host=", "host=/nowhere"), connections_max=1)
+    town.inbox._database = gone
+    with pytest.raises(TryAgain, match="try again"):
+        await town.say("!one")
+    await gone.close()

@@ -1,0 +1,190 @@
+"""Invariants 2 and 3 on the queue itself: in order, one at a time, fenced."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import text
+
+from bot.store.states import SessionState, TurnState
+from bot.work.queue import Event, LeaseLost
+
+
+async def run_one(queue):
+    """Claim, begin and finish one turn; the prompt's text, or None when nothing is due."""
+    lease = await queue.claim()
+    if lease is None:
+        return None
+    begun = await queue.begin_turn(lease, None)
+    if begun is None:
+        await queue.release(lease)
+        return None
+    turn, said = begun
+    await queue.finish(lease, turn, TurnState.SUCCEEDED, {"summary": "done"})
+    return said
+
+
+async def expire(town):
+    async with town.database.begin() as tx:
+        await tx.execute(text("UPDATE session SET lease_until = now() - interval '1 second'"))
+
+
+async def test_in_order_prompts_run_by_position_and_now_goes_first(town):
+    for word in ("!a", "!b", "!c"):
+        await town.say(word)
+    await town.say("now: !first")
+    await town.say("now: !even before")
+    queue = town.queue("w")
+    assert [await run_one(queue) for _ in range(6)] == [
+        "even before",
+        "first",
+        "a",
+        "b",
+        "c",
+        None,
+    ]
+
+
+async def test_one_at_a_time_a_leased_session_is_not_claimed_again(town):
+    await town.say("!a")
+    await town.say("!b")
+    assert await town.queue("w1").claim() is not None
+    assert await town.queue("w2").claim() is None
+
+
+async def test_in_order_positions_are_commit_order_under_concurrent_enqueues(town):
+    await town.say("!first")
+    await asyncio.gather(*(town.say(f"!{n}", by=("Ann", "Bo")[n % 2]) for n in range(40)))
+    rows = await town.rows(
+        "SELECT prompt.position, delivery.event FROM prompt"
+        " JOIN delivery ON delivery.prompt_id = prompt.id ORDER BY prompt.position"
+    )
+    events = [event for _, event in rows]
+    assert events == sorted(events)
+    assert len(set(position for position, _ in rows)) == 41
+
+
+async def test_event_numbers_have_no_gaps_under_concurrent_writers(town):
+    await town.say("!first")
+    await asyncio.gather(*(town.say(f"!{n}") for n in range(30)))
+    numbers = await town.rows("SELECT number FROM turn_event ORDER BY number")
+    assert [row[0] for row in numbers] == list(range(1, 32))
+
+
+async def test_fairness_a_session_goes_to_the_end_of_the_line_after_each_prompt(town):
+    for n in range(3):
+        await town.say(f"!long {n}", place="long")
+    await town.say("!short", place="short")
+    queue = town.queue("w")
+    assert [await run_one(queue) for _ in range(4)] == ["long 0", "short", "long 1", "long 2"]
+
+
+async def test_people_go_before_automations(town):
+    await town.say("!robot", place="robot")
+    async with town.database.begin() as tx:
+        await tx.execute(text("UPDATE session SET priority = 1"))
+    await town.say("!person", place="person")
+    queue = town.queue("w")
+    assert [await run_one(queue), await run_one(queue)] == ["person", "robot"]
+
+
+async def test_a_session_with_a_machine_is_offered_to_its_host_only(town):
+    await town.say("!a")
+    async with town.database.begin() as tx:
+        await tx.execute(
+            text(
+                "INSERT INTO host (id, name, driver, accelerator, boot_id, seen_at)"
+                " VALUES (gen_random_uuid(), 'there', 'none', 'none', 'b', now())"
+            )
+        )
+        await tx.execute(
+            text("UPDATE session SET host_id = (SELECT id FROM host WHERE name = 'there')")
+        )
+    assert await town.queue("w").claim() is None
+
+
+async def test_fenced_a_lost_lease_writes_no_event_no_outcome_and_no_cursor(town):
+    await town.say("!a")
+    stale_queue = town.queue("stale")
+    stale = await stale_queue.claim()
+    turn, _ = await stale_queue.begin_turn(stale, None)
+    await expire(town)
+    fresh_queue = town.queue("fresh")
+    fresh = await fresh_queue.claim()
+    before = await town.rows("SELECT * FROM turn_event")
+
+    with pytest.raises(LeaseLost):
+        await stale_queue.append(stale, [Event(kind="text", body={})], turn_id=turn.id)
+    with pytest.raises(LeaseLost):
+        await stale_queue.append(stale, [], turn_id=turn.id, cursor={"offset": 9})
+    with pytest.raises(LeaseLost):
+        await stale_queue.finish(stale, turn, TurnState.FAILED, {})
+    with pytest.raises(LeaseLost):
+        await stale_queue.begin_turn(stale, None)
+    assert not await stale_queue.hand_back(stale)
+    await stale_queue.renew([stale])
+
+    assert stale.lost
+    assert await town.rows("SELECT * FROM turn_event") == before
+    assert await town.value("SELECT lease_owner FROM session") == "fresh"
+    assert (await fresh_queue.open_turn(fresh)).id == turn.id
+
+
+async def test_never_run_twice_a_successor_goes_on_with_the_open_turn_at_its_cursor(town):
+    await town.say("!a")
+    await town.say("!b")
+    first = town.queue("first")
+    lease = await first.claim()
+    turn, _ = await first.begin_turn(lease, None)
+    await first.append(
+        lease, [Event(kind="output", body={})], turn_id=turn.id, cursor={"offset": 7}
+    )
+    await expire(town)
+    second = town.queue("second")
+    again = await second.claim()
+    open_turn = await second.open_turn(again)
+    assert open_turn.resumed
+    assert (open_turn.id, open_turn.cursor) == (turn.id, {"offset": 7})
+
+
+async def test_a_lease_that_nobody_took_is_renewed_by_its_holder_though_it_ran_out(town):
+    await town.say("!a")
+    queue = town.queue("w")
+    lease = await queue.claim()
+    await expire(town)
+    await queue.renew([lease])
+    assert not lease.lost
+    assert await town.queue("other").claim() is None
+
+
+async def test_a_handed_back_turn_is_claimed_at_once_and_before_others(town):
+    await town.say("!a", place="a")
+    queue = town.queue("first")
+    lease = await queue.claim()
+    turn, _ = await queue.begin_turn(lease, None)
+    await town.say("!b", place="b")
+    assert await queue.hand_back(lease)
+    second = town.queue("second")
+    again = await second.claim()
+    assert again.session_id == lease.session_id
+    assert (await second.open_turn(again)).id == turn.id
+
+
+async def test_an_outcome_is_stored_once(town):
+    await town.say("!a")
+    queue = town.queue("w")
+    lease = await queue.claim()
+    turn, _ = await queue.begin_turn(lease, None)
+    assert await queue.finish(lease, turn, TurnState.SUCCEEDED, {}) is SessionState.IDLE
+    with pytest.raises(LeaseLost):
+        await queue.finish(lease, turn, TurnState.FAILED, {})
+    assert await town.value("SELECT state FROM turn") == "succeeded"
+
+
+async def test_what_an_enqueue_had_locked_while_we_claimed_is_due_at_once(town):
+    await town.say("!a")
+    queue = town.queue("w")
+    async with town.database.begin() as tx:
+        await tx.execute(text("SELECT 1 FROM session FOR NO KEY UPDATE"))
+        assert await queue.claim() is None
+        assert await queue.next_due_seconds() <= 0
+    assert await queue.claim() is not None
