@@ -46,6 +46,7 @@ until [ -n "$port" ]; do
   sleep 0.02
 done
 (n=0; while :; do n=$((n+1)); echo $n > /run/n.new; mv /run/n.new /run/n; sleep 0.1; done) &
+until [ -f /run/n ]; do sleep 0.02; done
 exec 3<>"$port"
 echo "tiny guest is up"
 while :; do

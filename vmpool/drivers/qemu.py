@@ -47,6 +47,7 @@ from vmpool.rest import MEMORY, RestState, Stamp
 MIB = 1 << 20
 CHANNEL_FREE_SECONDS_MAX = 2.0
 CHANNEL_POLL_SECONDS = 0.01
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -352,7 +353,7 @@ class QemuDriver:
             return MachineError(
                 f"writing memory took longer than {self._limits.save_seconds_max:.0f} s; it runs on"
             )
-        if os.strerror(errno.ENOSPC) in str(error):
+        if any(os.strerror(number) in str(error) for number in _NO_ROOM):
             return HostFull("the disk became full while memory was written; the machine runs on")
         return MachineError(f"memory could not be written: {error}; the machine runs on")
 

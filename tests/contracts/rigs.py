@@ -1,0 +1,181 @@
+"""What the driver contract needs beside a driver: ways to hurt the host it runs on."""
+
+import asyncio
+import json
+import os
+import resource
+import signal
+import subprocess
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from tests.fakes.caches import cache_dir
+from tests.fakes.driver import FakeDriver, FakeHost
+from tests.fakes.tiny_guest import tiny_spec
+from vmpool.driver import Driver, Image, MachineSpec
+from vmpool.drivers.qemu import QemuDriver, QemuLimits
+
+SPOILS = ("short", "altered", "no manifest", "spec altered")
+
+
+class Rig(Protocol):
+    """One host with the driver that is tested on it."""
+
+    driver: Driver
+    spec: MachineSpec
+
+    async def reopen(self) -> None:
+        """Close the driver and make a new one on the same host, as a restart of ours does."""
+        ...
+
+    def new_id(self) -> str:
+        """A machine id that is removed at the end of the test."""
+        ...
+
+    async def kill(self, machine_id: str) -> None:
+        """End a machine's process from outside."""
+        ...
+
+    def full_disk(self, machine_id: str) -> AbstractContextManager[None]:
+        """Let the disk be full while a memory is written."""
+        ...
+
+    def spoil(self, machine_id: str, how: str) -> None:
+        """Damage a rest in one of the ways of SPOILS."""
+        ...
+
+    async def settled(self, machine_id: str) -> None:
+        """Wait until the rest had time to become durable."""
+        ...
+
+    def leftovers(self, machine_id: str) -> list[str]:
+        """What is left of a destroyed machine: files and processes."""
+        ...
+
+
+class FakeRig:
+    """The fake host."""
+
+    def __init__(self) -> None:
+        self.host = FakeHost()
+        self.driver: Driver = FakeDriver(self.host)
+        image = Image(kernel=Path("k"), initrd=Path("i"), disk=Path("d"), digest="x")
+        self.spec = MachineSpec(image=image, vcpus=1, memory_mib=128, disk_gib=1)
+
+    async def reopen(self) -> None:
+        await self.driver.close()
+        self.driver = FakeDriver(self.host)
+
+    def new_id(self) -> str:
+        return str(uuid.uuid4())
+
+    async def kill(self, machine_id: str) -> None:
+        self.host.kill(machine_id)
+
+    @contextmanager
+    def full_disk(self, machine_id: str) -> Iterator[None]:
+        self.host.full = True
+        yield
+        self.host.full = False
+
+    def spoil(self, machine_id: str, how: str) -> None:
+        self.host.machines[machine_id].broken = f"its rest is spoilt: {how}"
+
+    async def settled(self, machine_id: str) -> None:
+        await self.driver.find()
+
+    def leftovers(self, machine_id: str) -> list[str]:
+        return [machine_id] if machine_id in self.host.machines else []
+
+
+class QemuRig:
+    """Real machines under software emulation, in a directory with a very long name."""
+
+    def __init__(self, root: Path) -> None:
+        # Longer than the path of a unix socket may be.
+        self.root = root / ("a-directory-with-a-long-name" * 4)
+        self.spec = tiny_spec(cache_dir())
+        self.qemu = self._new_driver()
+        self.driver: Driver = self.qemu
+        self._ids: list[str] = []
+
+    async def reopen(self) -> None:
+        await self.qemu.close()
+        self.driver = self.qemu = self._new_driver()
+
+    def new_id(self) -> str:
+        self._ids.append(str(uuid.uuid4()))
+        return self._ids[-1]
+
+    async def kill(self, machine_id: str) -> None:
+        pid = (await self.driver.look(machine_id)).pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+
+    @contextmanager
+    def full_disk(self, machine_id: str) -> Iterator[None]:
+        # The kernel refuses the hypervisor's writes in the middle of the memory file; a file
+        # system that is really full needs root, see test_qemu_full_disk.
+        pid = self._pid(machine_id)
+        before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (4 << 20, before[1]))
+        yield
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
+
+    def spoil(self, machine_id: str, how: str) -> None:
+        rest = self.root / machine_id / "rest"
+        memory = rest / "memory"
+        match how:
+            case "short":
+                os.truncate(memory, memory.stat().st_size - 1)
+            case "altered":
+                with memory.open("r+b") as file:
+                    file.write(b"not what was there")
+            case "no manifest":
+                (rest / "rest.json").unlink()
+            case "spec altered":
+                spec = self.root / machine_id / "spec.json"
+                spec.write_text(spec.read_text() + " ")
+
+    async def settled(self, machine_id: str) -> None:
+        await self.qemu.settled(machine_id)
+
+    def leftovers(self, machine_id: str) -> list[str]:
+        files = [str(path) for path in self.root.glob(f"*{machine_id}*")]
+        listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+        return files + [line for line in listed.stdout.splitlines() if machine_id in line]
+
+    async def close(self) -> None:
+        for machine_id in self._ids:
+            await self.driver.destroy(machine_id)
+        await self.driver.close()
+
+    def _pid(self, machine_id: str) -> int:
+        record = json.loads((self.root / machine_id / "process.json").read_text())
+        return int(record["process"]["pid"])
+
+    def _new_driver(self) -> QemuDriver:
+        return QemuDriver(self.root, accelerator="tcg", limits=QemuLimits(disk_reserve_mib=1))
+
+
+@asynccontextmanager
+async def fake_rig() -> AsyncIterator[Rig]:
+    """A fake host for one test."""
+    rig = FakeRig()
+    try:
+        yield rig
+    finally:
+        await rig.host.close()
+
+
+@asynccontextmanager
+async def qemu_rig(root: Path) -> AsyncIterator[Rig]:
+    """A directory for real machines for one test; none is left afterwards."""
+    rig = await asyncio.to_thread(QemuRig, root)
+    try:
+        yield rig
+    finally:
+        await rig.close()

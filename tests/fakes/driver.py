@@ -1,0 +1,385 @@
+"""A host without a hypervisor: the driver contract in memory, and drivers that misbehave.
+
+`FakeHost` is what survives a restart of ours: disks, rests and "processes". Any number of
+`FakeDriver`s may be made over one host, one after the other. What runs inside a machine is a guest:
+an object with memory of its own whose `serve` answers on the guest's end of the channel.
+
+The contract suite runs on this fake as it does on the real driver; what the fake may do that the
+real one can't is a bug here.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Protocol
+from uuid import uuid4
+
+from vmpool.driver import Found, MachineSpec, Sight
+from vmpool.errors import HostFull, MachineBusy, MachineError, MachineLost, RestRefused
+
+TICK_SECONDS = 0.01
+
+
+class FakeGuest(Protocol):
+    """What runs in a fake machine. Its attributes are the machine's memory."""
+
+    async def serve(self, sock: socket.socket) -> None:
+        """Own the guest's end of the channel until the host lets go; cancelled by pause and end."""
+        ...
+
+
+@dataclass
+class FakeMachine:
+    """One machine of a fake host."""
+
+    machine_id: str
+    spec: MachineSpec
+    disk: dict[str, str] = field(default_factory=dict)
+    guest: FakeGuest | None = None
+    """The memory: there while it runs or rests."""
+    running: bool = False
+    paused: bool = False
+    rest: str | None = None
+    """complete or used; None: there is none."""
+    durable: bool = False
+    broken: str | None = None
+    pid: int = 0
+    channel: tuple[socket.socket, socket.socket] | None = None
+    """Guest's end, and the host's end that was handed out."""
+    serving: asyncio.Task[None] | None = None
+    ended: asyncio.Future[str] | None = None
+    boots: int = 0
+
+
+GuestFactory = Callable[[FakeMachine], FakeGuest]
+
+
+class EchoGuest:
+    """Speaks the lines of the tiny guest (see `tests.fakes.tiny_guest`)."""
+
+    def __init__(self, machine: FakeMachine) -> None:
+        self.machine = machine
+        self.boot_id = str(uuid4())
+        self.count = 0
+        self.half_line = b""
+
+    async def serve(self, sock: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        ticking = asyncio.create_task(self._tick())
+        try:
+            while chunk := await loop.sock_recv(sock, 65536):
+                *lines, self.half_line = (self.half_line + chunk).split(b"\n")
+                for line in lines:
+                    op, nonce, *args = line.decode().split(" ")
+                    answer = f"{nonce} {self._answer(op, args)}\n"
+                    await loop.sock_sendall(sock, answer.encode())
+        finally:
+            ticking.cancel()
+
+    async def _tick(self) -> None:
+        while True:
+            self.count += 1
+            await asyncio.sleep(TICK_SECONDS)
+
+    def _answer(self, op: str, args: list[str]) -> str:
+        match op, args:
+            case "echo", [text]:
+                return text
+            case "count", []:
+                return str(self.count)
+            case "boot", []:
+                return self.boot_id
+            case "write", [name, text]:
+                self.machine.disk[name] = text
+                return "ok"
+            case "read", [name]:
+                return self.machine.disk.get(name, "")
+        return "what"
+
+
+class FakeHost:
+    """Everything of a host that outlives our process, and the switches tests turn."""
+
+    def __init__(self, guest: GuestFactory = EchoGuest) -> None:
+        self.machines: dict[str, FakeMachine] = {}
+        self.full = False
+        """No room on the disk."""
+        self.new_guest = guest
+        self._pids = iter(range(1000, 1 << 30))
+
+    def start(self, machine: FakeMachine, guest: FakeGuest) -> None:
+        """Let a machine run with this memory."""
+        machine.guest = guest
+        machine.running, machine.paused = True, False
+        machine.pid = next(self._pids)
+        machine.ended = asyncio.get_running_loop().create_future()
+
+    def end(self, machine: FakeMachine, why: str, *, keep_memory: bool = False) -> None:
+        """End a machine's process, as a crash, a kill or a hibernation does."""
+        machine.running = machine.paused = False
+        if not keep_memory:
+            machine.guest = None
+        self.hang_up(machine)
+        if machine.ended is not None and not machine.ended.done():
+            machine.ended.set_result(why)
+
+    def kill(self, machine_id: str) -> None:
+        """End a machine's process from outside."""
+        self.end(self.machines[machine_id], "its process was ended by SIGKILL")
+
+    def hang_up(self, machine: FakeMachine) -> None:
+        """Close the guest's end of the channel."""
+        self.stop_serving(machine)
+        if machine.channel is not None:
+            machine.channel[0].close()
+            machine.channel = None
+
+    def serve(self, machine: FakeMachine) -> None:
+        """Let the guest answer on the open channel."""
+        if machine.channel is None or machine.guest is None or machine.paused:
+            return
+        work = _serve(machine.guest, machine.channel[0])
+        machine.serving = asyncio.get_running_loop().create_task(work)
+
+    def stop_serving(self, machine: FakeMachine) -> None:
+        """Let the guest stand still."""
+        if machine.serving is not None:
+            machine.serving.cancel()
+            machine.serving = None
+
+    async def close(self) -> None:
+        """End every machine; for the end of a test."""
+        serving = [machine.serving for machine in self.machines.values() if machine.serving]
+        for machine in self.machines.values():
+            self.end(machine, "the host went down")
+        if serving:
+            await asyncio.wait(serving)
+
+
+class FakeDriver:
+    """`vmpool.driver.Driver` over a fake host."""
+
+    name = "fake"
+
+    def __init__(self, host: FakeHost) -> None:
+        self.host = host
+
+    async def create(self, machine_id: str, spec: MachineSpec) -> None:
+        known = self.host.machines.get(machine_id)
+        if known is not None and known.spec != spec:
+            raise MachineError(f"machine {machine_id} exists with another size or image")
+        if known is None:
+            if self.host.full:
+                raise HostFull("no room for a machine's disk")
+            self.host.machines[machine_id] = FakeMachine(machine_id, spec)
+
+    async def boot(self, machine_id: str) -> None:
+        machine = self._known(machine_id)
+        if machine.running:
+            return
+        if machine.rest == "complete":
+            raise MachineError(f"machine {machine_id} rests; resume or destroy it")
+        machine.rest = machine.broken = None
+        machine.boots += 1
+        self.host.start(machine, self.host.new_guest(machine))
+
+    async def open_channel(self, machine_id: str) -> socket.socket:
+        machine = self._running(machine_id)
+        if machine.channel is not None and not _hung_up(machine.channel[0]):
+            raise MachineBusy("the machine's channel is taken")
+        self.host.hang_up(machine)
+        ours, guests = socket.socketpair()
+        ours.setblocking(False)
+        guests.setblocking(False)
+        machine.channel = (guests, ours)
+        self.host.serve(machine)
+        return ours
+
+    async def pause(self, machine_id: str) -> None:
+        machine = self._running(machine_id)
+        machine.paused = True
+        self.host.stop_serving(machine)
+
+    async def unpause(self, machine_id: str) -> None:
+        machine = self._running(machine_id)
+        if machine.paused:
+            machine.paused = False
+            self.host.serve(machine)
+
+    async def hibernate(self, machine_id: str) -> None:
+        machine = self._known(machine_id)
+        if machine.rest == "complete":
+            return
+        machine = self._running(machine_id)
+        if self.host.full:
+            raise HostFull("no room for a machine's memory; it runs on")
+        machine.rest, machine.durable = "complete", False
+        self.host.end(machine, "it was hibernated", keep_memory=True)
+
+    async def resume(self, machine_id: str) -> None:
+        machine = self.host.machines.get(machine_id)
+        if machine is not None and machine.running:
+            return
+        if machine is None or machine.rest != "complete" or machine.guest is None:
+            raise RestRefused("there is no rest")
+        if machine.broken:
+            raise RestRefused(machine.broken)
+        machine.rest = None
+        self.host.start(machine, machine.guest)
+
+    async def destroy(self, machine_id: str) -> None:
+        machine = self.host.machines.pop(machine_id, None)
+        if machine is not None:
+            self.host.end(machine, "it was destroyed")
+
+    async def find(self) -> Sequence[Sight]:
+        for machine in self.host.machines.values():
+            machine.durable = machine.rest == "complete"
+        return [await self.look(machine_id) for machine_id in self.host.machines]
+
+    async def look(self, machine_id: str) -> Sight:
+        machine = self.host.machines.get(machine_id)
+        if machine is None:
+            return Sight(machine_id=machine_id, found=Found.ABSENT)
+        found = Found.STOPPED
+        if machine.running:
+            found = Found.RUNNING
+        elif machine.rest == "complete" and machine.broken is None:
+            found = Found.RESTING
+        return Sight(
+            machine_id=machine_id,
+            found=found,
+            pid=machine.pid if machine.running else None,
+            durable=found is Found.RESTING and machine.durable,
+            broken=machine.broken,
+        )
+
+    async def wait_ended(self, machine_id: str) -> str:
+        machine = self.host.machines.get(machine_id)
+        if machine is None or machine.ended is None:
+            return "it has no process"
+        return await asyncio.shield(machine.ended)
+
+    async def close(self) -> None:
+        pass
+
+    def _known(self, machine_id: str) -> FakeMachine:
+        machine = self.host.machines.get(machine_id)
+        if machine is None:
+            raise MachineLost(f"there is no machine {machine_id}")
+        return machine
+
+    def _running(self, machine_id: str) -> FakeMachine:
+        machine = self._known(machine_id)
+        if not machine.running:
+            raise MachineLost(f"machine {machine_id} has no process")
+        return machine
+
+
+class SlowDriver(FakeDriver):
+    """Takes its time: every boot, resume and hibernation waits until `go` is set."""
+
+    def __init__(self, host: FakeHost) -> None:
+        super().__init__(host)
+        self.go = asyncio.Event()
+        self.waiting = asyncio.Event()
+        """Set as soon as somebody waits."""
+
+    async def boot(self, machine_id: str) -> None:
+        await self._take_time()
+        await super().boot(machine_id)
+
+    async def resume(self, machine_id: str) -> None:
+        await self._take_time()
+        await super().resume(machine_id)
+
+    async def hibernate(self, machine_id: str) -> None:
+        await self._take_time()
+        await super().hibernate(machine_id)
+
+    async def _take_time(self) -> None:
+        self.waiting.set()
+        await self.go.wait()
+
+
+class NeverReadyDriver(FakeDriver):
+    """Boots machines whose guest never says a word."""
+
+    async def boot(self, machine_id: str) -> None:
+        known = self.host.new_guest
+        self.host.new_guest = lambda _: _SilentGuest()
+        try:
+            await super().boot(machine_id)
+        finally:
+            self.host.new_guest = known
+
+
+class DiesLaterDriver(FakeDriver):
+    """The process ends right after the channel was opened for the `after`-th time."""
+
+    def __init__(self, host: FakeHost, *, after: int = 1) -> None:
+        super().__init__(host)
+        self.opens_left = after
+
+    async def open_channel(self, machine_id: str) -> socket.socket:
+        sock = await super().open_channel(machine_id)
+        self.opens_left -= 1
+        if self.opens_left == 0:
+            asyncio.get_running_loop().call_soon(self.host.kill, machine_id)
+        return sock
+
+
+class FailsOnStartDriver(FakeDriver):
+    """No machine ever starts."""
+
+    async def boot(self, machine_id: str) -> None:
+        self._known(machine_id)
+        raise MachineLost("its process ended with status 1: could not set up guest memory")
+
+
+class ForgetfulDriver(FakeDriver):
+    """Says that it destroyed a machine and leaves everything, `times` times."""
+
+    def __init__(self, host: FakeHost, *, times: int = 1) -> None:
+        super().__init__(host)
+        self.times = times
+
+    async def destroy(self, machine_id: str) -> None:
+        if self.times > 0:
+            self.times -= 1
+            return
+        await super().destroy(machine_id)
+
+
+class FullDiskDriver(FakeDriver):
+    """Creates and boots, but never has room for a rest."""
+
+    async def hibernate(self, machine_id: str) -> None:
+        self.host.full = True
+        try:
+            await super().hibernate(machine_id)
+        finally:
+            self.host.full = False
+
+
+class _SilentGuest:
+    async def serve(self, sock: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while await loop.sock_recv(sock, 65536):
+            pass
+
+
+async def _serve(guest: FakeGuest, sock: socket.socket) -> None:
+    with suppress(ConnectionError):
+        await guest.serve(sock)
+
+
+def _hung_up(sock: socket.socket) -> bool:
+    try:
+        return sock.recv(1, socket.MSG_PEEK) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
