@@ -1,0 +1,224 @@
+"""`ona work`: the machines of one host and the worker that runs turns in them."""
+
+import asyncio
+import contextlib
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import structlog
+from vmpool.image import ensure_image
+
+from adapters.agent.shell import ShellAgent
+from bot.config import Settings
+from bot.ground import Ground
+from bot.metrics import MACHINES
+from bot.store.blobs import DirectoryBlobs
+from bot.store.database import MACHINES as MACHINE_HINTS
+from bot.store.database import Database
+from bot.store.ids import new_id
+from bot.work.checkpoint import Checkpoints
+from bot.work.lease import WorkQueue
+from bot.work.machines import MachineSize, MachineWorkplaces
+from bot.work.queue import Event, append_events
+from bot.work.repository import Repositories
+from bot.work.turn import TurnLimits, Turns
+from bot.work.worker import Worker, WorkerLimits
+from scheduler.chores import Chore, run_chores
+from vmpool.driver import Image
+from vmpool.drivers.process import read_boot_id
+from vmpool.drivers.qemu import QemuDriver
+from vmpool.pool import Pool, PoolLimits
+from vmpool.probe import probe
+from vmpool.reconcile import reconcile
+from vmpool.registry import Registry
+from vmpool.ssh import Authority
+
+log = structlog.get_logger(__name__)
+
+QEMU = "qemu-system-x86_64"
+RECONCILE_SECONDS = 60.0
+IDLE_CHECK_SECONDS_MAX = 15.0
+HOUR_SECONDS = 3600.0
+
+
+def host_identity(host_dir: Path) -> UUID:
+    """The id of the host whose machines lie in `host_dir`; made at first use."""
+    path = host_dir / "host-id"
+    host_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with contextlib.suppress(FileNotFoundError):
+        return UUID(path.read_text().strip())
+    identity = uuid4()
+    new = path.with_suffix(".new")
+    new.write_text(f"{identity}\n")
+    new.rename(path)
+    return identity
+
+
+@dataclass(frozen=True, kw_only=True)
+class Host:
+    """The parts of `ona work`."""
+
+    base: Ground
+    host_id: UUID
+    driver: QemuDriver
+    registry: Registry
+    pool: Pool
+    image: "_CachedImage"
+
+    @classmethod
+    async def open(cls, base: Ground, stack: AsyncExitStack) -> "Host":
+        settings = base.settings
+        limits = settings.machine
+        host_id = host_identity(settings.host_dir)
+        image = _CachedImage(settings)
+        accelerator = limits.accelerator
+        if accelerator == "auto":
+            cache = settings.host_dir / "probe.json"
+            kernel = (await image()).kernel
+            accelerator = (await probe(qemu=QEMU, cache=cache, kernel=kernel)).accelerator
+        driver = QemuDriver(settings.host_dir / "machines", accelerator=accelerator)
+        registry = Registry(base.database.begin, host_id, new_id)
+        await registry.report_host(
+            driver=driver.name,
+            accelerator=accelerator,
+            boot_id=read_boot_id(),
+        )
+        pool = Pool(
+            registry,
+            driver,
+            await Authority.load(settings.host_dir / "ca"),
+            PoolLimits(
+                running_max=limits.running_max,
+                boot_seconds=limits.boot_seconds,
+                resume_seconds=limits.resume_seconds,
+                idle_seconds=limits.idle_seconds,
+                retention_days=limits.retention_days,
+            ),
+            _Teller(base.database).tell,
+        )
+        stack.push_async_callback(pool.close)
+        host = cls(
+            base=base,
+            host_id=host_id,
+            driver=driver,
+            registry=registry,
+            pool=pool,
+            image=image,
+        )
+        log.info("reconciled", **await host.reconcile())
+        chores = asyncio.create_task(run_chores(host.chores(stack), base.signals.stop))
+        stack.push_async_callback(_end, chores)
+        return host
+
+    async def reconcile(self) -> dict[str, int]:
+        """Make rows and host agree; how often each remedy was needed."""
+        counts = await reconcile(self.pool, self.registry, self.driver)
+        return {str(remedy): count for remedy, count in counts.items()}
+
+    def chores(self, stack: AsyncExitStack) -> list[Chore]:
+        """What is done again and again on a host."""
+        asked = asyncio.Event()
+        stack.callback(self.base.listener.on(MACHINE_HINTS, lambda _: asked.set()))
+        idle = self.base.settings.machine.idle_seconds
+        return [
+            Chore(name="requests", seconds=5, run=self.pool.obey, wake=asked),
+            Chore(
+                name="idle", seconds=min(idle / 4, IDLE_CHECK_SECONDS_MAX), run=self.pool.rest_idle
+            ),
+            Chore(name="reconcile", seconds=RECONCILE_SECONDS, run=self.reconcile),
+            Chore(name="retention", seconds=HOUR_SECONDS, run=self.pool.remove_expired),
+            Chore(name="gauges", seconds=15, run=self.gauge),
+        ]
+
+    async def gauge(self) -> None:
+        """Count the machines for the metrics."""
+        counts: dict[str, int] = {}
+        for machine in await self.registry.mine():
+            counts[machine.state.value] = counts.get(machine.state.value, 0) + 1
+        MACHINES.clear()
+        for state, count in counts.items():
+            MACHINES.labels(state=state).set(count)
+
+    def worker(self) -> Worker:
+        """The worker that runs turns in this host's machines."""
+        base, settings = self.base, self.base.settings
+        queue = WorkQueue(
+            base.database,
+            owner=base.owner,
+            host_id=self.host_id,
+            lease_seconds=settings.queue.lease_seconds,
+        )
+        turns = Turns(
+            queue,
+            self.workplaces(),
+            {"shell": ShellAgent()},
+            TurnLimits(
+                seconds_max=settings.turn.seconds_max,
+                output_bytes_max=settings.turn.output_bytes_max,
+                question_seconds_max=settings.turn.question_seconds_max,
+            ),
+        )
+        limits = WorkerLimits(
+            turns_max=settings.queue.turns_max,
+            poll_seconds=settings.queue.poll_seconds,
+            finish_seconds=settings.queue.finish_seconds,
+        )
+        return Worker(queue, turns, base.listener, limits)
+
+    def workplaces(self) -> MachineWorkplaces:
+        """The way from a session to its machine."""
+        settings = self.base.settings
+        size = settings.machine
+        return MachineWorkplaces(
+            self.base.database,
+            self.pool,
+            Repositories(settings.data_dir / "mirrors"),
+            Checkpoints(
+                self.base.database,
+                DirectoryBlobs(settings.data_dir / "blobs"),
+                bytes_max=settings.checkpoint.bytes_max,
+                inline_bytes_max=settings.checkpoint.inline_bytes_max,
+                file_bytes_max=settings.checkpoint.file_bytes_max,
+            ),
+            host_id=self.host_id,
+            image=self.image,
+            size=MachineSize(vcpus=size.vcpus, memory_mib=size.memory_mib, disk_gib=size.disk_gib),
+        )
+
+
+class _CachedImage:
+    """The guest image, looked up once a process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._cache = settings.images_dir
+        self._image: Image | None = None
+
+    async def __call__(self) -> Image:
+        if self._image is None:
+            self._image = await ensure_image(self._cache, progress=_log_progress)
+        return self._image
+
+
+def _log_progress(step: str) -> None:
+    log.info("image", step=step)
+
+
+class _Teller:
+    """Tells a session what happened to its machine."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def tell(self, session_id: UUID, state: str, known: dict[str, Any]) -> None:
+        async with self._database.begin() as tx:
+            event = Event(kind="machine", body={"state": state, **known})
+            await append_events(tx, session_id, [event])
+
+
+async def _end(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
