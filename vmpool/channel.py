@@ -7,8 +7,9 @@ nested in the first one through that socket, and made when they are first needed
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 import asyncssh
@@ -27,8 +28,6 @@ from vmpool.jobs import (
 )
 from vmpool.ssh import AGENT, CONTROL, Authority, hostname_of
 
-JOB_SERVER = "/run/ona/guest.sock"
-SSH_SERVER = "/run/ona/ssh.sock"
 LOGIN_SECONDS_MAX = 60.0
 KEEPALIVE_SECONDS = 5
 KEEPALIVE_COUNT = 3
@@ -37,6 +36,16 @@ CLOSE_SECONDS_MAX = 2.0
 
 # asyncssh says each connection and channel at INFO; the caller's log is for turns.
 logging.getLogger("asyncssh").setLevel(logging.WARNING)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inside:
+    """Where the guest program serves what, and as whom one logs in."""
+
+    job_server: str = "/run/ona/guest.sock"
+    ssh_server: str = "/run/ona/ssh.sock"
+    users: Mapping[str, str] = field(default_factory=dict)
+    """For guests that are not our image: other names for `ona` and `agent`."""
 
 
 class Channel:
@@ -54,7 +63,7 @@ class Channel:
         token: int,
         authority: Authority,
         boot: str,
-        paths: tuple[str, str] = (JOB_SERVER, SSH_SERVER),
+        inside: Inside,
     ) -> None:
         """Used by `open_machine`."""
         self.machine_id = machine_id
@@ -65,7 +74,7 @@ class Channel:
         self._connect = connect
         self._token = token
         self._authority = authority
-        self._job_server, self._ssh_server = paths
+        self._inside = inside
         self._control: asyncssh.SSHClientConnection | None = None
         self._logins: dict[str, asyncssh.SSHClientConnection] = {}
         self._logging_in = asyncio.Lock()
@@ -193,7 +202,7 @@ class Channel:
         self,
     ) -> tuple[asyncssh.SSHReader[bytes], asyncssh.SSHWriter[bytes]]:
         """A raw stream to an sshd of its own, for somebody's own SSH client."""
-        return await self._open(self._ssh_server)
+        return await self._open(self._inside.ssh_server)
 
     # -- the end ----------------------------------------------------------------------------
 
@@ -229,7 +238,7 @@ class Channel:
     async def begin(self, control: asyncssh.SSHClientConnection) -> None:
         """Take the control login into use; called once. :raises MachineLost"""
         self._control = control
-        self._idle.append(JobConnection(*await self._open(self._job_server)))
+        self._idle.append(JobConnection(*await self._open(self._inside.job_server)))
 
     async def _request(self, op: str, payload: bytes = b"", **words: Any) -> dict[str, Any]:
         async with self._connection() as connection:
@@ -258,7 +267,7 @@ class Channel:
             if connection.usable:
                 return connection
             connection.close()
-        return JobConnection(*await self._open(self._job_server))
+        return JobConnection(*await self._open(self._inside.job_server))
 
     async def _open(self, path: str) -> tuple[asyncssh.SSHReader[bytes], asyncssh.SSHWriter[bytes]]:
         if self._control is None or self.lost.is_set():
@@ -273,7 +282,11 @@ class Channel:
             login = self._logins.get(user)
             if login is None or login.is_closed():
                 login = await log_in(
-                    self.machine_id, user, self._authority, tunnel=_Nested(self, self._ssh_server)
+                    self.machine_id,
+                    user,
+                    self._authority,
+                    name=self._inside.users.get(user, user),
+                    tunnel=_Nested(self, self._inside.ssh_server),
                 )
                 self._logins[user] = login
             return login
@@ -283,6 +296,9 @@ class Channel:
         if self._control is None or self.lost.is_set():
             raise MachineLost("The connection into the machine was lost.")
         return await self._control.create_unix_connection(factory, path)
+
+
+_OUR_IMAGE = Inside()
 
 
 class _Nested:
@@ -312,6 +328,7 @@ async def log_in(
     user: str,
     authority: Authority,
     *,
+    name: str,
     lost: asyncio.Event | None = None,
     **way: Any,
 ) -> asyncssh.SSHClientConnection:
@@ -323,7 +340,7 @@ async def log_in(
         async with asyncio.timeout(LOGIN_SECONDS_MAX):
             return await asyncssh.connect(
                 host=hostname_of(machine_id),
-                username=user,
+                username=name,
                 client_factory=lambda: _Client(lost),
                 client_keys=authority.login(machine_id, user),
                 known_hosts=authority.known_hosts(machine_id),
@@ -347,8 +364,7 @@ async def open_machine(
     generation: int,
     authority: Authority,
     deadline_seconds: float,
-    paths: tuple[str, str] = (JOB_SERVER, SSH_SERVER),
-    user: str = CONTROL,
+    inside: Inside = _OUR_IMAGE,
 ) -> Channel:
     """Greet, thaw and log in to a machine that was booted, resumed, or is simply running.
 
@@ -367,7 +383,7 @@ async def open_machine(
         token=token,
         authority=authority,
         boot=words.hello.boot,
-        paths=paths,
+        inside=inside,
     )
     try:
         await words.thaw(
@@ -377,7 +393,14 @@ async def open_machine(
             user_ca=authority.user_ca,
         )
         await words.ssh()
-        control = await log_in(machine_id, user, authority, lost=channel.lost, sock=words.socket)
+        control = await log_in(
+            machine_id,
+            CONTROL,
+            authority,
+            name=inside.users.get(CONTROL, CONTROL),
+            lost=channel.lost,
+            sock=words.socket,
+        )
     except BaseException:
         words.close()
         raise

@@ -13,6 +13,7 @@ from vmpool.errors import MachineLost
 
 CHUNK_BYTES = 64 * 1024
 STDERR_BYTES_MAX = 64 * 1024
+KILL_SECONDS = 1.0
 
 Source = bytes | AsyncIterable[bytes] | None
 
@@ -63,7 +64,7 @@ async def execute(
     out, err = _Kept(output_bytes_max, stdout), _Kept(STDERR_BYTES_MAX)
     try:
         async with asyncio.timeout(timeout_seconds):
-            process = await login.create_process(shlex.join(argv), encoding=None)
+            process = await login.create_process(_line(argv, timeout_seconds), encoding=None)
             async with asyncio.TaskGroup() as group:
                 group.create_task(_feed(process.stdin, stdin))
                 group.create_task(out.collect(process.stdout))
@@ -88,6 +89,12 @@ async def execute(
         stderr=bytes(err.data),
         stdout_bytes=out.count,
     )
+
+
+def _line(argv: Sequence[str], timeout_seconds: float) -> str:
+    """The command with a time limit of its own: a lost connection or root can't be signalled."""
+    limit = timeout_seconds + KILL_SECONDS
+    return f"exec timeout -s KILL {limit:g} {shlex.join(argv)}"
 
 
 async def _feed(writer: asyncssh.SSHWriter[bytes], source: Source) -> None:

@@ -53,7 +53,8 @@ class JobSpec:
     cwd: str | None = None
     """None: the user's home."""
     env: Mapping[str, str] = field(default_factory=dict)
-    user: str = "agent"
+    user: str | None = None
+    """None: `agent`."""
     merge_stderr: bool = False
     """Both streams in the order they were written, as `stdout`."""
     input: bool = False

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 NOT_EXECUTABLE = 126
 NOT_FOUND = 127
+WORD_CHARS_MAX = 200
 
 
 class Cannot(Exception):
@@ -119,6 +120,6 @@ def _become(
     except BaseException as error:
         status = NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
         why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
-        os.write(failure, f"{status} {what}: {why}".encode()[:4000])
+        os.write(failure, f"{status} {what[:WORD_CHARS_MAX]}: {why}".encode())
     finally:
         os._exit(NOT_FOUND)

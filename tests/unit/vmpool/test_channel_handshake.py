@@ -1,0 +1,200 @@
+"""The host's side of the words before SSH, against streams that behave badly."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from vmpool.errors import MachineBusy, MachineLost, StaleToken
+from vmpool.handshake import Hello, greet, parse
+
+Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+HELLO = {"op": "hello", "protocol": 1, "boot": "b", "generation": 2, "token": 3}
+
+
+class Stage:
+    """Hands out streams; the n-th connection meets the n-th behaviour, the last one stays."""
+
+    def __init__(self, behaviours: list[Behaviour]) -> None:
+        self.behaviours = behaviours
+        self.connections = 0
+        self.tasks: list[asyncio.Task[None]] = []
+
+    async def connect(self) -> socket.socket:
+        behaviour = self.behaviours[min(self.connections, len(self.behaviours) - 1)]
+        self.connections += 1
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        reader, writer = await asyncio.open_connection(sock=theirs)
+
+        async def act() -> None:
+            try:
+                await behaviour(reader, writer)
+            finally:
+                writer.close()
+
+        self.tasks.append(asyncio.create_task(act()))
+        return ours
+
+
+@asynccontextmanager
+async def stage(*behaviours: Behaviour) -> AsyncIterator[Stage]:
+    made = Stage(list(behaviours))
+    yield made
+    for task in made.tasks:
+        task.cancel()
+    await asyncio.gather(*made.tasks, return_exceptions=True)
+
+
+async def heard(reader: asyncio.StreamReader) -> dict[str, Any]:
+    while True:
+        line = await reader.readuntil(b"\n")
+        if line.strip():
+            word: dict[str, Any] = json.loads(line)
+            return word
+
+
+def say(writer: asyncio.StreamWriter, nonce: str, **words: Any) -> None:
+    writer.write(json.dumps({**words, "nonce": nonce}).encode() + b"\n")
+
+
+async def silent(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+    await reader.read()
+
+
+async def good(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while True:
+        word = await heard(reader)
+        answer = {"hello": "hello", "thaw": "thawed", "ssh": "ok", "freeze": "frozen"}[word["op"]]
+        say(writer, word["nonce"], **(HELLO if answer == "hello" else {"op": answer}))
+
+
+async def noisy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"\x00\xffSSH-2.0-old\r\n" + bytes(range(256)) * 200)
+    say(writer, "somebody-elses", **HELLO)
+    writer.write(b"half a line of ciphertext")
+    await good(reader, writer)
+
+
+async def test_the_answer_with_our_nonce_is_found_behind_old_bytes() -> None:
+    async with stage(noisy) as made:
+        words = await greet(made.connect, machine_id="m", token=3, deadline_seconds=5)
+        assert words.hello == Hello(boot="b", generation=2, token=3)
+        await words.freeze()
+        words.close()
+
+
+async def test_a_silent_stream_is_made_anew() -> None:
+    async with stage(silent, good) as made:
+        words = await greet(made.connect, machine_id="m", token=3, deadline_seconds=10)
+        assert made.connections == 2
+        words.close()
+
+
+async def test_a_stream_that_ends_at_once_is_made_anew() -> None:
+    async def ends(_reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        return
+
+    async with stage(ends, ends, good) as made:
+        words = await greet(made.connect, machine_id="m", token=3, deadline_seconds=10)
+        assert made.connections == 3
+        words.close()
+
+
+async def test_hello_is_repeated_until_somebody_listens() -> None:
+    async def deaf_at_first(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await heard(reader)
+        await heard(reader)
+        await good(reader, writer)
+
+    async with stage(deaf_at_first) as made:
+        words = await greet(made.connect, machine_id="m", token=3, deadline_seconds=5)
+        assert made.connections == 1
+        words.close()
+
+
+async def test_nobody_answering_ends_at_the_deadline() -> None:
+    async with stage(silent) as made:
+        with pytest.raises(MachineLost, match=r"within 0\.5 seconds"):
+            await greet(made.connect, machine_id="m", token=3, deadline_seconds=0.5)
+
+
+async def test_noise_for_ever_ends_at_the_deadline_too() -> None:
+    async def babbling(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            writer.write(b"\xff" * 65536)
+            await writer.drain()
+
+    async with stage(babbling) as made:
+        with pytest.raises(MachineLost):
+            await greet(made.connect, machine_id="m", token=3, deadline_seconds=0.7)
+
+
+async def test_a_taken_stream_is_asked_for_again() -> None:
+    async with stage(good) as made:
+        refusals = iter([MachineBusy("taken"), MachineBusy("taken")])
+
+        async def connect() -> socket.socket:
+            error = next(refusals, None)
+            if error is not None:
+                raise error
+            return await made.connect()
+
+        words = await greet(connect, machine_id="m", token=3, deadline_seconds=5)
+        words.close()
+
+
+async def test_a_stale_token_is_told_apart_from_a_lost_machine() -> None:
+    async def newer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        word = await heard(reader)
+        say(writer, word["nonce"], op="refused", why="stale token")
+        await reader.read()
+
+    async def older(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        word = await heard(reader)
+        say(writer, word["nonce"], op="refused", why="protocol 2 only")
+        await reader.read()
+
+    async with stage(newer) as made:
+        with pytest.raises(StaleToken):
+            await greet(made.connect, machine_id="m", token=3, deadline_seconds=5)
+    async with stage(older) as made:
+        with pytest.raises(MachineLost, match="protocol 2 only"):
+            await greet(made.connect, machine_id="m", token=3, deadline_seconds=5)
+
+
+async def test_no_byte_after_the_last_answer_is_taken_from_ssh() -> None:
+    async def eager(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        say(writer, (await heard(reader))["nonce"], **HELLO)
+        nonce = (await heard(reader))["nonce"]
+        # A second answer to a repeated hello, the answer to ssh and SSH's first bytes at once.
+        say(writer, nonce, **HELLO)
+        say(writer, nonce, op="ok")
+        writer.write(b"SSH-2.0-guest\r\n")
+        await reader.read()
+
+    async with stage(eager) as made:
+        words = await greet(made.connect, machine_id="m", token=3, deadline_seconds=5)
+        await words.ssh()
+        assert await asyncio.get_running_loop().sock_recv(words.socket, 100) == b"SSH-2.0-guest\r\n"
+        words.close()
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        (b'{"op": "hello", "nonce": "n"}', True),
+        (b'\xff\xffold{"op": "hello", "nonce": "n"}', True),
+        (b'{"op": "hello", "nonce": "other"}', False),
+        (b'{"nonce": "n"}', False),
+        (b'["op", "nonce"]', False),
+        (b"", False),
+        (b"\xff", False),
+    ],
+)
+def test_only_an_answer_to_our_nonce_is_a_word(line: bytes, found: bool) -> None:
+    assert (parse(line, "n") is not None) is found
