@@ -11,6 +11,7 @@ What was tried is remembered per boot of the host, QEMU build and guest kernel.
 import asyncio
 import json
 import os
+import signal
 import tempfile
 import time
 from contextlib import suppress
@@ -97,8 +98,9 @@ def _command(qemu: str, accelerator: Accelerator, guest: list[str]) -> list[str]
 
 async def _refusal(command: list[str], seconds_max: float) -> str | None:
     """Run a guest until it prints the marker; returns why it didn't, or None."""
+    # A guest that hangs must end even when we are killed meanwhile.
     process = await asyncio.create_subprocess_exec(
-        *command,
+        *("timeout", "-s", "KILL", str(seconds_max + 5), *command),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -116,7 +118,7 @@ async def _refusal(command: list[str], seconds_max: float) -> str | None:
         return f"nothing came within {seconds_max:.0f} s"
     finally:
         with suppress(ProcessLookupError):
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
     words = [line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()]
     return f"QEMU ended: {words[0][:200]}" if words else "QEMU ended without a word"

@@ -79,15 +79,13 @@ def with_argument(option: str, prefix: str) -> Iterator[tuple[Process, str]]:
     """Find the processes called with `option` and a value that starts so; yields the value."""
     needle = b"\0" + os.fsencode(option) + b"\0" + os.fsencode(prefix)
     boot_id = read_boot_id()
-    for entry in os.scandir("/proc"):
-        if not entry.name.isdigit():
-            continue
+    for pid in [int(name) for name in os.listdir("/proc") if name.isdigit()]:
         with contextlib.suppress(OSError):
-            line = Path(entry.path, "cmdline").read_bytes()
-            ticks = _start_ticks(int(entry.name))
+            line = Path(f"/proc/{pid}/cmdline").read_bytes()
+            ticks = _start_ticks(pid)
             before, _, after = line.partition(needle)
             if before != line and ticks is not None:
-                found = Process(pid=int(entry.name), start_ticks=ticks, boot_id=boot_id)
+                found = Process(pid=pid, start_ticks=ticks, boot_id=boot_id)
                 yield found, prefix + os.fsdecode(after.partition(b"\0")[0])
 
 

@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from vmpool.drivers.qmp import describe_version
@@ -29,19 +32,20 @@ async def inspect(binary: str) -> Build:
         {"execute": "query-command-line-options", "arguments": {"option": "sandbox"}},
         {"execute": "quit"},
     ]
-    lines = "\n".join(json.dumps(command) for command in commands).encode()
+    questions = "".join(json.dumps(command) + "\n" for command in commands).encode()
     try:
-        process = await asyncio.create_subprocess_exec(
-            binary, "-machine", "none", "-nodefaults", "-nographic", "-qmp", "stdio",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
+        with _readable(questions) as stdin:
+            process = await asyncio.create_subprocess_exec(
+                binary, "-machine", "none", "-nodefaults", "-nographic", "-qmp", "stdio",
+                stdin=stdin,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+            )  # fmt: skip
     except OSError as error:
         raise HostUnfit(f"{binary} can't be run ({error.strerror}); install QEMU") from error
     try:
         async with asyncio.timeout(INSPECT_SECONDS_MAX):
-            out, err = await process.communicate(lines + b"\n")
+            out, err = await process.communicate()
     except TimeoutError as error:
         process.kill()
         await process.wait()
@@ -51,6 +55,18 @@ async def inspect(binary: str) -> Build:
     except (KeyError, ValueError, StopIteration) as error:
         words = err.decode(errors="replace").strip()[-200:]
         raise HostUnfit(f"{binary} did not say what it is: {words}") from error
+
+
+@contextmanager
+def _readable(data: bytes) -> Iterator[int]:
+    """A pipe that holds everything already: its reader comes to the end though we be killed."""
+    reader, writer = os.pipe()
+    try:
+        os.write(writer, data)
+        os.close(writer)
+        yield reader
+    finally:
+        os.close(reader)
 
 
 def _read(out: bytes) -> Build:
