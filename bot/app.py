@@ -6,20 +6,31 @@
 Both hold nothing that matters: everything is in PostgreSQL, and in the machines.
 """
 
+import asyncio
+import contextlib
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 
+import uvicorn
+from fastapi import FastAPI
 from sqlalchemy import text
 
+from adapters.chat.terminal import PULL_SURFACES, TerminalChat
 from bot.config import Settings
 from bot.conversation.inbox import Inbox
+from bot.conversation.outbox import Outbox
+from bot.conversation.replies import Replies
 from bot.ground import Ground, ground, only_process
 from bot.host import Host
-from bot.metrics import QUEUE_DEPTH
+from bot.metrics import QUEUE_DEPTH, SERVE, WorkFile
+from bot.web.app import create_app
+from bot.web.services import Services
 from bot.work import questions
-from scheduler.chores import Chore
+from scheduler.chores import Chore, run_chores
 from scheduler.leader import Leader
 
 CLOCK_LEASE_SECONDS = 10.0
+HTTP_STOP_SECONDS = 5
 
 
 async def work(settings: Settings, url: str) -> None:
@@ -30,6 +41,55 @@ async def work(settings: Settings, url: str) -> None:
             await host.worker().run(base.signals.stop)
             if settings.machine.rest_at_stop:
                 await host.pool.rest_all()
+
+
+async def serve(settings: Settings, url: str) -> None:
+    """Serve pages and API, write replies and post them until SIGTERM."""
+    SERVE.register(WorkFile(settings.metrics_file))
+    async with ground(settings, url) as base:
+        stop = base.signals.stop
+        services = Services(
+            database=base.database,
+            inbox=inbox_of(base),
+            listener=base.listener,
+            settings=settings,
+            registry=SERVE,
+            stopping=stop,
+        )
+        surfaces = {name: TerminalChat() for name in PULL_SURFACES}
+        async with asyncio.TaskGroup() as group:
+            group.create_task(Replies(base.database, base.listener).run(stop))
+            outbox = Outbox(base.database, surfaces, sender=base.owner, listener=base.listener)
+            group.create_task(outbox.run(stop))
+            group.create_task(run_chores(clock_chores(base), stop))
+            group.create_task(_serve_http(create_app(services), settings, stop))
+
+
+async def _serve_http(app: FastAPI, settings: Settings, stop: asyncio.Event) -> None:
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=HTTP_STOP_SECONDS,
+    )
+    server = _Server(config)
+    serving = asyncio.create_task(server.serve())
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    server.should_exit = True
+    stopping.cancel()
+    await serving
+    stop.set()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handling: signals are the process's, not the server's."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
 
 
 def inbox_of(base: Ground) -> Inbox:

@@ -171,6 +171,16 @@ class Settings(Section):
         return self.data_dir / "host"
 
     @property
+    def metrics_file(self) -> Path:
+        """What `ona work` of this host has counted."""
+        return self.host_dir / "metrics.prom"
+
+    @property
+    def logs_dir(self) -> Path:
+        """Logs of the processes that `ona up` started."""
+        return self.data_dir / "logs"
+
+    @property
     def token_file(self) -> Path:
         """The API token of the command line on this machine."""
         return self.data_dir / "cli-token"

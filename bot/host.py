@@ -14,7 +14,7 @@ from vmpool.image import ensure_image
 from adapters.agent.shell import ShellAgent
 from bot.config import Settings
 from bot.ground import Ground
-from bot.metrics import MACHINES
+from bot.metrics import MACHINES, write_work_metrics
 from bot.store.blobs import DirectoryBlobs
 from bot.store.database import MACHINES as MACHINE_HINTS
 from bot.store.database import Database
@@ -70,6 +70,7 @@ class Host:
 
     @classmethod
     async def open(cls, base: Ground, stack: AsyncExitStack) -> "Host":
+        """Find out what works here, take over what an earlier process left, start the chores."""
         settings = base.settings
         limits = settings.machine
         host_id = host_identity(settings.host_dir)
@@ -130,17 +131,18 @@ class Host:
             ),
             Chore(name="reconcile", seconds=RECONCILE_SECONDS, run=self.reconcile),
             Chore(name="retention", seconds=HOUR_SECONDS, run=self.pool.remove_expired),
-            Chore(name="gauges", seconds=15, run=self.gauge),
+            Chore(name="gauges", seconds=5, run=self.gauge),
         ]
 
     async def gauge(self) -> None:
-        """Count the machines for the metrics."""
+        """Count the machines and write the metrics of this process."""
         counts: dict[str, int] = {}
         for machine in await self.registry.mine():
             counts[machine.state.value] = counts.get(machine.state.value, 0) + 1
         MACHINES.clear()
         for state, count in counts.items():
             MACHINES.labels(state=state).set(count)
+        write_work_metrics(self.base.settings.metrics_file)
 
     def worker(self) -> Worker:
         """The worker that runs turns in this host's machines."""

@@ -1,38 +1,73 @@
-"""What Prometheus reads at `/metrics`; one registry a process."""
+"""What Prometheus reads at `/metrics`: one registry for each role of a process.
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+`ona work` has no port: it writes its registry to a file beside its machines, and `ona serve` on the
+same host shows that file together with its own.
+"""
 
-REGISTRY = CollectorRegistry()
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
+
+SERVE = CollectorRegistry()
+WORK = CollectorRegistry()
 
 _FAST = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 _SLOW = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 
 ACCEPT_SECONDS = Histogram(
-    "ona_accept_seconds", "Message in to committed.", buckets=_FAST, registry=REGISTRY
+    "ona_accept_seconds", "Message in to committed.", buckets=_FAST, registry=SERVE
 )
 QUEUE_WAIT_SECONDS = Histogram(
     "ona_queue_wait_seconds",
     "Ready session to claimed by a worker.",
     buckets=_SLOW,
-    registry=REGISTRY,
+    registry=WORK,
 )
-QUEUE_DEPTH = Gauge("ona_queue_depth", "Sessions that wait for a worker.", registry=REGISTRY)
-TURNS = Counter("ona_turns", "Turns that ended, by outcome.", ["outcome"], registry=REGISTRY)
+QUEUE_DEPTH = Gauge("ona_queue_depth", "Sessions that wait for a worker.", registry=SERVE)
+TURNS = Counter("ona_turns", "Turns that ended, by outcome.", ["outcome"], registry=WORK)
 TURN_SECONDS = Histogram(
-    "ona_turn_seconds", "Begin to outcome of a turn.", buckets=_SLOW, registry=REGISTRY
+    "ona_turn_seconds", "Begin to outcome of a turn.", buckets=_SLOW, registry=WORK
 )
 MACHINE_READY_SECONDS = Histogram(
     "ona_machine_ready_seconds",
     "Asked for a machine to its guest answering, by way: running, resumed, booted.",
     ["way"],
     buckets=_SLOW,
-    registry=REGISTRY,
+    registry=WORK,
 )
 HIBERNATE_SECONDS = Histogram(
-    "ona_hibernate_seconds", "Freeze to complete rest.", buckets=_SLOW, registry=REGISTRY
+    "ona_hibernate_seconds", "Freeze to complete rest.", buckets=_SLOW, registry=WORK
 )
-MACHINES = Gauge("ona_machines", "Machines of this host, by state.", ["state"], registry=REGISTRY)
+MACHINES = Gauge("ona_machines", "Machines of this host, by state.", ["state"], registry=WORK)
 OUTBOX_AGE_SECONDS = Gauge(
-    "ona_outbox_age_seconds", "Age of the oldest reply that is due.", registry=REGISTRY
+    "ona_outbox_age_seconds", "Age of the oldest reply that is due.", registry=SERVE
 )
-REPLIES = Counter("ona_replies", "Posts and edits, by result.", ["result"], registry=REGISTRY)
+REPLIES = Counter("ona_replies", "Posts and edits, by result.", ["result"], registry=SERVE)
+
+
+class WorkFile(Collector):
+    """The metrics of the `ona work` of this host, from the file that it writes."""
+
+    def __init__(self, path: Path) -> None:
+        """The file may be missing: nothing works here."""
+        self._path = path
+
+    def collect(self) -> Iterable[Metric]:
+        """The families in the file, as they were when it was written."""
+        try:
+            written = self._path.read_text(encoding="utf-8")
+        except OSError:
+            return []
+        return text_string_to_metric_families(written)
+
+
+def write_work_metrics(path: Path) -> None:
+    """Write the registry of `ona work` for `WorkFile`, by rename."""
+    new = path.with_suffix(f".{os.getpid()}")
+    new.write_bytes(generate_latest(WORK))
+    new.rename(path)

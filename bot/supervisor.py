@@ -15,6 +15,7 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import structlog
 
@@ -26,6 +27,7 @@ RESTART_SECONDS_MAX = 30.0
 STEADY_SECONDS = 60.0
 """A child that lived this long starts again without a growing pause."""
 KILL_SECONDS = 5.0
+LOG_BYTES_MAX = 16 * 1024 * 1024
 
 
 @dataclass(kw_only=True)
@@ -35,6 +37,8 @@ class Child:
     name: str
     argv: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
+    log: Path | None = None
+    """Where both output streams go; None: to ours."""
     stall_seconds: float = 20.0
     stop_seconds: float = 60.0
     restarts: int = 0
@@ -90,16 +94,21 @@ class Supervisor:
         """One life of a child: returns when its process has ended."""
         beat_read, beat_write = os.pipe()
         os.set_blocking(beat_read, False)
+        log_file = _open_log(child.log)
         try:
             process = await asyncio.create_subprocess_exec(
                 *child.argv,
                 env={**os.environ, **child.environment, "ONA_BEAT_FD": str(beat_write)},
                 pass_fds=(beat_write,),
                 stdin=asyncio.subprocess.DEVNULL,
+                stdout=log_file,
+                stderr=log_file,
                 start_new_session=True,
             )
         finally:
             os.close(beat_write)
+            if log_file is not None:
+                os.close(log_file)
         child.pid = process.pid
         ended = asyncio.create_task(process.wait())
         watching = asyncio.create_task(self._watch_beat(child, beat_read))
@@ -149,6 +158,16 @@ class Supervisor:
         await asyncio.wait({ended}, timeout=KILL_SECONDS)
         if not ended.done():
             log.error("child_killed", name=child.name)
+
+
+def _open_log(path: Path | None) -> int | None:
+    """Open the log for appending; one that has grown too long becomes the old one."""
+    if path is None:
+        return None
+    with contextlib.suppress(FileNotFoundError):
+        if path.stat().st_size > LOG_BYTES_MAX:
+            path.replace(path.with_suffix(".old.log"))
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
 
 
 def _kill(process: asyncio.subprocess.Process) -> None:

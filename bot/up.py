@@ -1,0 +1,281 @@
+"""All in one: everything that a Linux machine needs to run ona, from one command to a reply.
+
+    database ─▶ image ─▶ accelerator ─▶ serve + work ─▶ first project ─▶ first prompt ─▶ stay
+
+Each step says what it does and how long it took. Ctrl-C stops everything in the reverse order:
+turns are handed back, machines hibernate, the database ends last.
+"""
+
+import asyncio
+import getpass
+import os
+import subprocess
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import TypeVar
+
+import httpx2
+from vmpool.image import ensure_image
+
+from bot.config import Settings
+from bot.errors import OnaError, Unfit
+from bot.govern.credentials import issue, issue_token
+from bot.govern.people import LOCAL, ensure_person
+from bot.govern.projects import NewProject, add_project, list_projects
+from bot.ground import only_process
+from bot.host import QEMU
+from bot.store.database import Database
+from bot.store.embedded import EmbeddedPostgres
+from bot.store.migrate import upgrade
+from bot.supervisor import Child, Signals, Supervisor, ona_argv
+from vmpool.probe import probe
+
+READY_SECONDS_MAX = 120.0
+FIRST_PROMPT = '!echo "Hello from a machine of $(basename $PWD)"; uname -sr; git log -1 --oneline'
+FIRST_PROMPT_SECONDS_MAX = 300.0
+TOKEN_NAME = "command line"
+
+Say = Callable[[str], None]
+Result = TypeVar("Result")
+
+
+@dataclass(kw_only=True)
+class _Steps:
+    """Says each step and what it took."""
+
+    say: Say
+
+    async def run(
+        self, name: str, step: Awaitable[Result], note: Callable[[Result], str]
+    ) -> Result:
+        began = monotonic()
+        result = await step
+        told = note(result)
+        self.say(f"  {name:<12} {told + ' ' if told else ''}({monotonic() - began:.1f} s)")
+        return result
+
+
+async def up(settings: Settings, checkout: Path, say: Say) -> None:
+    """Run everything until Ctrl-C or SIGTERM.
+
+    :param checkout: directory whose repository becomes the first project, if it is one
+    :raises Refused: another `ona up` has this data directory
+    :raises OnaError: what is missing, and what to do
+    """
+    with only_process(settings.data_dir / "up.lock", "`ona up`"):
+        signals = Signals()
+        signals.install()
+        async with AsyncExitStack() as stack:
+            await _Up(settings, checkout, signals, say).run(stack)
+        say("Stopped.")
+
+
+class _Up:
+    def __init__(self, settings: Settings, checkout: Path, signals: Signals, say: Say) -> None:
+        self._settings = settings
+        self._checkout = checkout
+        self._signals = signals
+        self._say = say
+        self._steps = _Steps(say=say)
+
+    async def run(self, stack: AsyncExitStack) -> None:
+        began = monotonic()
+        self._say(f"ona keeps everything in {self._settings.data_dir}")
+        url = await self._steps.run("database", self._database(stack), lambda _: "")
+        image = await self._steps.run(
+            "guest image",
+            ensure_image(self._settings.images_dir, progress=lambda step: self._say(f"    {step}")),
+            lambda image: image.digest[:12],
+        )
+        await self._steps.run(
+            "machines",
+            probe(
+                qemu=QEMU,
+                cache=self._settings.host_dir / "probe.json",
+                kernel=image.kernel,
+            ),
+            lambda found: f"{found.accelerator}: {found.why}",
+        )
+        supervisor = Supervisor(self._children(url))
+        running = asyncio.create_task(supervisor.run(self._signals.stop))
+        hurrying = asyncio.create_task(self._hurry(supervisor))
+        try:
+            await self._first_steps(url, running, began)
+            await running
+        finally:
+            self._signals.stop.set()
+            self._say("Stopping: turns are handed back, machines hibernate …")
+            await running
+            hurrying.cancel()
+
+    async def _hurry(self, supervisor: Supervisor) -> None:
+        await self._signals.now.wait()
+        supervisor.hurry()
+
+    async def _database(self, stack: AsyncExitStack) -> str:
+        configured = self._settings.database.url
+        if configured is not None:
+            url = configured.get_secret_value()
+        else:
+            embedded = EmbeddedPostgres(self._settings.database_dir)
+            url = await embedded.start()
+            stack.push_async_callback(embedded.stop)
+        await asyncio.to_thread(upgrade, url)
+        return url
+
+    def _children(self, url: str) -> list[Child]:
+        environment = {"ONA_DATABASE__URL": url, "ONA_DATA_DIR": str(self._settings.data_dir)}
+        resting = {**environment, "ONA_MACHINE__REST_AT_STOP": "true"}
+        logs = self._settings.logs_dir
+        logs.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return [
+            Child(
+                name="serve",
+                argv=ona_argv("serve"),
+                environment=environment,
+                log=logs / "serve.log",
+            ),
+            Child(
+                name="work",
+                argv=ona_argv("work"),
+                environment=resting,
+                log=logs / "work.log",
+                stop_seconds=120.0,
+            ),
+        ]
+
+    async def _first_steps(self, url: str, running: "asyncio.Task[None]", began: float) -> None:
+        database = Database(url, connections_max=2)
+        welcoming = asyncio.create_task(self._welcome(database, began))
+        try:
+            await asyncio.wait({welcoming, running}, return_when=asyncio.FIRST_COMPLETED)
+            if welcoming.done():
+                welcoming.result()
+        finally:
+            welcoming.cancel()
+            await database.close()
+
+    async def _welcome(self, database: Database, began: float) -> None:
+        token, link = await self._credentials(database)
+        base = f"http://{_reachable(self._settings.host)}:{self._settings.port}"
+        async with httpx2.AsyncClient(
+            base_url=base, headers={"Authorization": f"Bearer {token}"}, timeout=30
+        ) as client:
+            await self._steps.run("service", self._until_ready(client), lambda _: base)
+            first = await self._first_project(database)
+            if first is not None:
+                self._say(f"  {'project':<12} {first}")
+                await self._ask_first(client)
+        self._say(f"Ready after {monotonic() - began:.1f} s.")
+        self._say(f"Open {base}{link}")
+        self._say('Ask with `ona ask "…"`; logs are in ' + str(self._settings.logs_dir))
+        self._say("Ctrl-C stops everything; machines keep their memory.")
+
+    async def _credentials(self, database: Database) -> tuple[str, str]:
+        """The command line's token, kept in a private file, and a one-time sign-in link."""
+        user = getpass.getuser()
+        seconds = self._settings.web.link_minutes * 60
+        async with database.begin() as tx:
+            person = await ensure_person(tx, surface=LOCAL, external_id=user, name=user)
+            secret = await issue(tx, "link", person.person_id, seconds=seconds)
+            token = _read(self._settings.token_file)
+            if token is None:
+                token = await issue_token(tx, person.person_id, TOKEN_NAME, None)
+        _write_private(self._settings.token_file, token)
+        return token, f"/sign-in?link={secret}"
+
+    async def _until_ready(self, client: httpx2.AsyncClient) -> None:
+        deadline = monotonic() + READY_SECONDS_MAX
+        while monotonic() < deadline:
+            try:
+                if (await client.get("/ready")).status_code == httpx2.codes.OK:
+                    return
+            except httpx2.TransportError:
+                pass
+            await asyncio.sleep(0.2)
+        raise Unfit(
+            f"the service was not ready within {READY_SECONDS_MAX:.0f} s",
+            do=f"look at {self._settings.logs_dir}",
+        )
+
+    async def _first_project(self, database: Database) -> str | None:
+        """Make a project of the checkout when there is none yet; its name if it was made."""
+        async with database.begin() as tx:
+            if await list_projects(tx):
+                return None
+        top = await asyncio.to_thread(_repository_at, self._checkout)
+        if top is None:
+            self._say("  No repository here: add a project with `ona projects add`.")
+            return None
+        async with database.begin() as tx:
+            await add_project(tx, NewProject(name=top.name, repository_url=str(top)))
+        return f"{top.name} from {top}"
+
+    async def _ask_first(self, client: httpx2.AsyncClient) -> None:
+        """Run one prompt through the whole path and show its reply; a failure is only said."""
+        self._say(f"  {'first prompt':<12} {FIRST_PROMPT}")
+        began = monotonic()
+        try:
+            async with asyncio.timeout(FIRST_PROMPT_SECONDS_MAX):
+                reply = await _ask(client, FIRST_PROMPT)
+        except (OnaError, httpx2.HTTPError, TimeoutError) as error:
+            self._say(f"    it did not come through: {error or 'time is up'}")
+            return
+        for line in reply.splitlines():
+            self._say(f"    {line}")
+        self._say(f"  {'replied':<12} after {monotonic() - began:.1f} s")
+
+
+async def _ask(client: httpx2.AsyncClient, prompt: str) -> str:
+    """Ask over the API and return what came back, when the turn has ended."""
+    asked = await client.post("/api/v1/prompts", json={"text": prompt})
+    asked.raise_for_status()
+    accepted = asked.json()
+    session, after = accepted["session"], accepted["event"]
+    lines: list[str] = []
+    while True:
+        page = await client.get(
+            f"/api/v1/sessions/{session}/events", params={"after": after, "limit": 200}
+        )
+        page.raise_for_status()
+        for event in page.json()["events"]:
+            after = event["number"]
+            body = event["body"]
+            if event["kind"] in {"output", "text", "error", "notice"}:
+                lines.append(body["text"].rstrip("\n"))
+            elif event["kind"] == "turn.ended":
+                return "\n".join([*lines, f"— {body['outcome']}: {body['summary']}"])
+        await asyncio.sleep(0.1)
+
+
+def _repository_at(directory: Path) -> Path | None:
+    """The top of the git checkout at `directory` if it has a commit."""
+    found = subprocess.run(
+        ["git", "-C", str(directory), "rev-parse", "--show-toplevel", "HEAD"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return Path(found.stdout.splitlines()[0]) if found.returncode == 0 else None
+
+
+def _reachable(host: str) -> str:
+    return "127.0.0.1" if host in {"0.0.0.0", ""} else host
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8").strip() or None
+    except FileNotFoundError:
+        return None
+
+
+def _write_private(path: Path, secret: str) -> None:
+    new = path.with_suffix(".new")
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(f"{secret}\n")
+    new.rename(path)

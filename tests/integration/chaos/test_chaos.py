@@ -1,0 +1,148 @@
+"""The invariants under processes that are killed and frozen at random points.
+
+    2 In order, one at a time.   3 Fenced.   4 Never run twice.
+
+Real worker processes, a real PostgreSQL, the real guest program (as a process of this host). The
+seed is printed; ONA_TEST_SEED repeats one, ONA_TEST_CHAOS_PROMPTS sets how many prompts are run.
+"""
+
+import asyncio
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.guest import hosted_guest
+
+PROMPTS = int(os.environ.get("ONA_TEST_CHAOS_PROMPTS", "200"))
+SEED = int(os.environ.get("ONA_TEST_SEED", random.randrange(10**6)))
+SESSIONS = 20
+LEASE_SECONDS = 2
+ROOT = Path(__file__).parents[3]
+
+
+class Workers:
+    """Worker processes that are replaced when they end."""
+
+    def __init__(self, town, url: str, job_socket: str, count: int) -> None:
+        self._arguments = [url, job_socket, str(town.host_id)]
+        self._started = 0
+        self.processes = [self._start() for _ in range(count)]
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        self._started += 1
+        owner = f"worker-{self._started}"
+        return subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "tests.fakes.work_process",
+                *self._arguments,
+                owner,
+                str(LEASE_SECONDS),
+            ],
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def kill(self, index: int) -> None:
+        self.processes[index].kill()
+        self.processes[index].wait()
+        self.processes[index] = self._start()
+
+    async def freeze(self, index: int, seconds: float) -> None:
+        process = self.processes[index]
+        process.send_signal(signal.SIGSTOP)
+        await asyncio.sleep(seconds)
+        process.send_signal(signal.SIGCONT)
+
+    def hand_over(self, index: int) -> None:
+        self.processes[index].terminate()
+        self.processes[index].wait()
+        self.processes[index] = self._start()
+
+    def end(self) -> None:
+        for process in self.processes:
+            process.send_signal(signal.SIGCONT)
+            process.kill()
+            process.wait()
+
+
+async def done(town) -> int:
+    return await town.value("SELECT count(*) FROM prompt WHERE state = 'done'")
+
+
+async def torment(town, workers: Workers, dice: random.Random, prompts: int) -> None:
+    """Kill, freeze and replace workers at random moments until every prompt is done."""
+    while await done(town) < prompts:
+        await asyncio.sleep(dice.uniform(0.1, 0.6))
+        index = dice.randrange(len(workers.processes))
+        blow = dice.random()
+        if blow < 0.6:
+            workers.kill(index)
+        elif blow < 0.8:
+            await workers.freeze(index, LEASE_SECONDS * 1.5)
+        else:
+            await asyncio.to_thread(workers.hand_over, index)
+
+
+def script(file: Path, number: int, dice: random.Random) -> str:
+    pause = dice.choice(["", f"sleep {dice.uniform(0, 0.3):.2f};"])
+    return f"!echo begin-{number}; {pause} echo {number} >> {file}; echo end-{number}"
+
+
+async def ask_all(town, directory: Path, dice: random.Random) -> dict[str, list[int]]:
+    """Ask PROMPTS prompts in SESSIONS threads; the numbers in the order of asking, by session."""
+    expected: dict[str, list[int]] = defaultdict(list)
+    for number in range(PROMPTS):
+        place = f"thread-{dice.randrange(SESSIONS)}"
+        accepted = await town.say(script(directory / place, number, dice), place=place)
+        assert accepted.verdict == "prompt"
+        expected[place].append(number)
+    return expected
+
+
+async def story(town, place: str) -> tuple[list[int], str]:
+    """The event numbers of a thread's session, and everything its turns printed."""
+    rows = await town.rows(
+        "SELECT number, kind, body->>'text' FROM turn_event"
+        " JOIN thread ON thread.session_id = turn_event.session_id"
+        " WHERE thread.place = :place ORDER BY number",
+        place=place,
+    )
+    printed = "".join(text for _, kind, text in rows if kind == "output")
+    return [number for number, _, _ in rows], printed
+
+
+@pytest.mark.timeout(600)
+async def test_in_order_fenced_never_run_twice_whatever_happens_to_workers(
+    town, database_url, tmp_path
+):
+    print(f"ONA_TEST_SEED={SEED}")
+    dice = random.Random(SEED)
+    with hosted_guest() as guest:
+        workers = Workers(town, database_url, guest.inside.job_server, count=3)
+        try:
+            expected = await ask_all(town, tmp_path, dice)
+            async with asyncio.timeout(500):
+                await torment(town, workers, dice, PROMPTS)
+        finally:
+            workers.end()
+
+    for place, numbers in expected.items():
+        ran = [int(line) for line in (tmp_path / place).read_text().split()]
+        assert ran == numbers, f"{place}: run in order and once (seed {SEED})"
+        event_numbers, printed = await story(town, place)
+        assert event_numbers == list(range(1, len(event_numbers) + 1))
+        assert printed == "".join(f"begin-{n}\nend-{n}\n" for n in numbers)
+    outcomes = await town.rows("SELECT turn.state, count(*) FROM turn GROUP BY turn.state")
+    assert outcomes == [("succeeded", PROMPTS)]
+    ends = await town.value("SELECT count(*) FROM turn_event WHERE kind = 'turn.ended'")
+    assert ends == PROMPTS
+    assert await town.rows("SELECT state FROM session WHERE state <> 'idle'") == []
