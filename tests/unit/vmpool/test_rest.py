@@ -1,0 +1,180 @@
+"""What a rest accepts and refuses, on plain files."""
+
+import json
+import os
+import shutil
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from vmpool.rest import EDGE_BYTES, MEMORY, Rest, RestState, Stamp
+
+STAMP = Stamp(build="7.2.22 (Debian)", fingerprint="f1", boot_id="b1")
+NEVER = threading.Event()
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Path:
+    machine = tmp_path / "machine"
+    machine.mkdir()
+    (machine / "disk.qcow2").write_bytes(b"disk" * 100)
+    (machine / "spec.json").write_text("{}")
+    (tmp_path / "base").write_bytes(b"base" * 100)
+    return machine
+
+
+@pytest.fixture
+def rest(machine: Path) -> Rest:
+    """A complete rest with a memory larger than its two edges."""
+    rest = Rest(machine)
+    rest.begin().write_bytes(os.urandom(3 * EDGE_BYTES))
+    rest.commit(STAMP, small=["spec.json"], large=["disk.qcow2", str(machine.parent / "base")])
+    return rest
+
+
+def test_a_committed_rest_is_complete_and_accepted(rest: Rest) -> None:
+    assert rest.state is RestState.COMPLETE
+    assert not rest.durable
+    assert rest.refusal(STAMP) is None
+    assert not rest.partial.exists()
+
+
+def test_nothing_there_is_refused(machine: Path) -> None:
+    rest = Rest(machine)
+    assert rest.state is RestState.NONE
+    assert rest.refusal(STAMP) == "there is no rest"
+
+
+def test_a_half_written_rest_is_refused(machine: Path) -> None:
+    rest = Rest(machine)
+    rest.begin().write_bytes(b"half")
+    assert rest.state is RestState.PARTIAL
+    assert "half-written" in (rest.refusal(STAMP) or "")
+
+
+def test_beginning_again_drops_what_was_partial(machine: Path) -> None:
+    rest = Rest(machine)
+    rest.begin().write_bytes(b"half")
+    assert not rest.begin().exists()
+
+
+def test_an_abandoned_rest_leaves_nothing(machine: Path) -> None:
+    rest = Rest(machine)
+    rest.begin().write_bytes(b"half")
+    rest.abandon()
+    rest.abandon()
+    assert rest.state is RestState.NONE
+
+
+def test_a_rest_that_was_used_up_is_refused_for_ever(rest: Rest) -> None:
+    rest.use_up()
+    assert rest.state is RestState.USED
+    assert "used up" in (rest.refusal(STAMP) or "")
+    rest.drop_used()
+    assert rest.state is RestState.NONE
+    rest.sweep()
+    assert list(rest.machine.glob("rest*")) == []
+
+
+@pytest.mark.parametrize(
+    ("who", "why"),
+    [
+        (replace(STAMP, build="8.0"), "was written by 7.2.22 .Debian., here is 8.0"),
+        (replace(STAMP, fingerprint="f2"), "another machine configuration"),
+        (replace(STAMP, boot_id="b2"), "before its rest was safely on disk"),
+    ],
+)
+def test_another_resumer_is_refused(rest: Rest, who: Stamp, why: str) -> None:
+    found = rest.refusal(who) or ""
+    assert why.replace(".Debian.", "(Debian)") in found
+
+
+def test_a_durable_rest_survives_another_boot(rest: Rest) -> None:
+    rest.settle(NEVER)
+    assert rest.durable
+    assert rest.refusal(replace(STAMP, boot_id="b2")) is None
+
+
+def _edit(name: str, change: Callable[[bytes], bytes]) -> Callable[[Rest], None]:
+    def spoil(rest: Rest) -> None:
+        path = rest.machine / name
+        path.write_bytes(change(path.read_bytes()))
+
+    return spoil
+
+
+def _other_format(rest: Rest) -> None:
+    import hashlib
+
+    path = rest.complete / "rest.json"
+    body = json.dumps({**json.loads(json.loads(path.read_text())["body"]), "format": 99})
+    seal = hashlib.sha256(body.encode()).hexdigest()
+    path.write_text(json.dumps({"body": body, "sha256": seal}))
+
+
+SPOILT: dict[str, Callable[[Rest], None]] = {
+    "memory a byte short": _edit("rest/memory", lambda data: data[:-1]),
+    "memory a byte long": _edit("rest/memory", lambda data: data + b"x"),
+    "memory altered at its head": _edit("rest/memory", lambda data: b"\0" * 8 + data[8:]),
+    "memory altered at its tail": _edit("rest/memory", lambda data: data[:-8] + b"\0" * 8),
+    "memory missing": lambda rest: (rest.complete / MEMORY).unlink(),
+    "disk of another length": _edit("disk.qcow2", lambda data: data * 2),
+    "disk missing": lambda rest: (rest.machine / "disk.qcow2").unlink(),
+    "base of another length": _edit("../base", lambda data: data * 2),
+    "spec altered": _edit("spec.json", lambda data: data + b" "),
+    "spec missing": lambda rest: (rest.machine / "spec.json").unlink(),
+    "manifest missing": lambda rest: (rest.complete / "rest.json").unlink(),
+    "manifest cut": _edit("rest/rest.json", lambda data: data[: len(data) // 2]),
+    "manifest altered": _edit("rest/rest.json", lambda data: data.replace(b"7.2.22", b"7.2.23")),
+    "manifest empty": _edit("rest/rest.json", lambda data: b""),
+    "manifest huge": _edit("rest/rest.json", lambda data: data * 1000),
+    "manifest of another kind": _edit("rest/rest.json", lambda data: b"[]"),
+    "manifest of another format": _other_format,
+}
+
+
+@pytest.mark.parametrize("how", SPOILT)
+def test_a_spoilt_rest_is_refused_with_a_sentence(rest: Rest, how: str) -> None:
+    SPOILT[how](rest)
+    assert rest.refusal(STAMP)
+
+
+def test_an_alteration_in_the_middle_is_found_by_scrubbing(rest: Rest) -> None:
+    rest.settle(NEVER)
+    assert rest.scrub(NEVER) is None
+    data = bytearray((rest.complete / MEMORY).read_bytes())
+    data[len(data) // 2] ^= 1
+    (rest.complete / MEMORY).write_bytes(data)
+    assert rest.refusal(STAMP) is None
+    assert rest.scrub(NEVER)
+    assert rest.refusal(STAMP) == "its memory was altered on disk"
+
+
+def test_a_rest_that_never_settled_has_nothing_to_scrub_against(rest: Rest) -> None:
+    assert rest.scrub(NEVER) is None
+
+
+def test_settling_stops_early_when_told_and_goes_on_later(rest: Rest) -> None:
+    stopped = threading.Event()
+    stopped.set()
+    rest.settle(stopped)
+    assert (rest.durable, rest.settled) == (True, False)
+    rest.settle(NEVER)
+    assert rest.settled
+
+
+def test_settling_what_was_used_up_or_removed_meanwhile_is_no_error(rest: Rest) -> None:
+    rest.use_up()
+    rest.settle(NEVER)
+    shutil.rmtree(rest.machine)
+    rest.settle(NEVER)
+
+
+def test_a_used_rest_does_not_hide_a_complete_one(rest: Rest) -> None:
+    rest.used.mkdir()
+    assert rest.state is RestState.COMPLETE
+    rest.use_up()
+    assert (rest.used / MEMORY).exists()
