@@ -59,7 +59,7 @@ class SocketJobs:
             id=job_id,
             argv=tuple(argv),
             cwd=directory,
-            env=dict(environment),
+            env={**environment, "HOME": "/"},
             user="root",
             merge_stderr=merge_stderr,
         )

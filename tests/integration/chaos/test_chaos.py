@@ -36,16 +36,9 @@ class Workers:
 
     def _start(self) -> subprocess.Popen[bytes]:
         self._started += 1
-        owner = f"worker-{self._started}"
+        arguments = [*self._arguments, f"worker-{self._started}", str(LEASE_SECONDS)]
         return subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "tests.fakes.work_process",
-                *self._arguments,
-                owner,
-                str(LEASE_SECONDS),
-            ],
+            [sys.executable, "-m", "tests.fakes.work_process", *arguments],
             cwd=ROOT,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
