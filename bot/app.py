@@ -58,7 +58,7 @@ async def serve(settings: Settings, url: str) -> None:
         )
         surfaces = {name: TerminalChat() for name in PULL_SURFACES}
         async with asyncio.TaskGroup() as group:
-            group.create_task(Replies(base.database, base.listener).run(stop))
+            group.create_task(Replies(base.database, surfaces, listener=base.listener).run(stop))
             outbox = Outbox(base.database, surfaces, sender=base.owner, listener=base.listener)
             group.create_task(outbox.run(stop))
             group.create_task(run_chores(clock_chores(base), stop))

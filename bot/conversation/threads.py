@@ -32,11 +32,13 @@ _BY_THREAD = text(
 _BY_SHORT = text("SELECT id FROM session WHERE short = :short")
 _ADD_THREAD = text(
     """
-    INSERT INTO thread (id, session_id, surface, place) VALUES (:id, :session, :surface, :place)
+    INSERT INTO thread (id, session_id, surface, place, replied_to)
+    SELECT :id, session.id, :surface, :place, session.event_last
+      FROM session WHERE session.id = :session
     ON CONFLICT (surface, place) DO UPDATE
        SET session_id = excluded.session_id,
            replied_to = CASE WHEN thread.session_id = excluded.session_id
-                             THEN thread.replied_to ELSE 0 END
+                             THEN thread.replied_to ELSE excluded.replied_to END
     RETURNING id
     """
 )

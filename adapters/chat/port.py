@@ -1,0 +1,144 @@
+"""The chat port: how a reply gets to a thread of a surface, once.
+
+    post ──▶ ref ──▶ edit … edit
+      │
+      └─ Uncertain: was it posted? ──▶ what `Limits.after_uncertain` says, by the reply's mark
+
+The mark is ours: one a reply, the same in every attempt. A surface keeps it with the post where
+people don't see it (metadata, a nonce, a hidden comment), so that `find` tells what became of an
+attempt that nobody saw the end of.
+"""
+
+import enum
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+Method = Literal["post", "edit", "find"]
+"""What tokens are counted for."""
+
+
+class ChatError(Exception):
+    """Base of what a surface can answer instead of doing it."""
+
+
+class Throttled(ChatError):
+    """The surface did nothing and names the time after which to come back."""
+
+    def __init__(self, retry_seconds: float) -> None:
+        super().__init__(f"throttled for {retry_seconds:g} s")
+        self.retry_seconds = retry_seconds
+
+
+class Unavailable(ChatError):
+    """The surface certainly did nothing: the request was never sent, or it was turned away."""
+
+
+class Uncertain(ChatError):
+    """It may have been done: the answer did not come, or said nothing about it."""
+
+
+class Gone(ChatError):
+    """The thread, or the post to be edited, does not exist any more."""
+
+
+class Rejected(ChatError):
+    """The surface refuses this for good; trying it again cannot help."""
+
+
+class AfterUncertain(enum.Enum):
+    """How a surface keeps a reply from being posted twice."""
+
+    LOOK_UP = "look up"
+    """`find` sees every post of the past hour at least: look, then post."""
+    POST_AGAIN = "post again"
+    """A post with a known mark is the same post."""
+    GIVE_UP = "give up"
+    """Neither: such a reply is posted at most once, and lost when it is uncertain."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """A surface's published limit of one method: so many at once, then so many a second."""
+
+    burst: float
+    per_second: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a surface bears."""
+
+    text_length_max: int
+    """Characters of one post, after `escape`."""
+    after_uncertain: AfterUncertain
+    rates: Mapping[Method, Rate] = field(default_factory=dict)
+    """Per installation; a method that is not named is not limited."""
+    live: bool = True
+    """Whether a message is kept up to date while a turn runs; no where the reader follows
+    the events."""
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """A moment on CLOCK_BOOTTIME, which goes on while the process or the host sleeps."""
+
+    at: float
+
+    @classmethod
+    def after(cls, seconds: float) -> "Deadline":
+        """The moment `seconds` from now."""
+        return cls(time.clock_gettime(time.CLOCK_BOOTTIME) + seconds)
+
+    @property
+    def left_seconds(self) -> float:
+        """Time left; not positive once it has passed."""
+        return self.at - time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class ChatPort(Protocol):
+    """One surface with all its installations.
+
+    Every method that takes a deadline ends before it and sends nothing after it: it looks at
+    `left_seconds` right before it writes to the network, because the process may have been
+    stopped since it was called. After the deadline somebody else looks the mark up, posts if need
+    be, and would double what comes late.
+
+    :raises Throttled: by each of them; nothing was done
+    :raises Unavailable: nothing was done
+    :raises Uncertain: it may have been done
+    :raises Gone: the thread or the post is deleted
+    :raises Rejected: refused for good
+    """
+
+    limits: Limits
+
+    def installation(self, place: str) -> str:
+        """The account whose budget a post in `place` uses up."""
+        ...
+
+    def escape(self, text: str, *, code: bool) -> str:
+        """Make `text` show as it is: no markup, no link, no mention of anybody; pure.
+
+        Never shorter than half and never longer than ten times its input, line ends are kept,
+        and escaping a part of a text gives a part of its escaped form.
+
+        :param code: it stands between two lines of three backticks, which it must not end
+        """
+        ...
+
+    async def post(self, place: str, text: str, mark: str, deadline: Deadline) -> str:
+        """Post `text` in `place` and return its ref. Not idempotent but for POST_AGAIN."""
+        ...
+
+    async def edit(self, place: str, ref: str, text: str, deadline: Deadline) -> None:
+        """Let the post show `text`. Idempotent; the last call wins."""
+        ...
+
+    async def find(self, place: str, mark: str, deadline: Deadline) -> str | None:
+        """The ref of the post with this mark; None: there certainly is none. Idempotent.
+
+        Only called where `limits.after_uncertain` is LOOK_UP.
+        """
+        ...

@@ -1,0 +1,86 @@
+"""What to do with a reply that is due, and when to come back to it after a failure; pure."""
+
+import enum
+from dataclasses import dataclass
+
+from adapters.chat.port import AfterUncertain, Method
+
+ATTEMPTS_MAX = 20
+"""With the back-off below: given up after about an hour."""
+BACKOFF_SECONDS_MIN = 1.0
+BACKOFF_SECONDS_MAX = 300.0
+
+
+class Action(enum.Enum):
+    """What comes next for a reply."""
+
+    POST = "post"
+    EDIT = "edit"
+    LOOK_UP = "look up"
+    """It may have been posted by an attempt whose end nobody saw."""
+    KEEP_QUIET = "keep quiet"
+    """The thread is muted."""
+    SKIP = "skip"
+    """A live message of a turn that is over, never posted: the answer says it all."""
+    GIVE_UP = "give up"
+    """It may have been posted, and the surface can't tell or never answers: at most once."""
+    STOP_TRYING = "stop trying"
+    """Every attempt failed."""
+
+
+REASONS = {
+    Action.KEEP_QUIET: "the thread is muted; the reply is on the session's page",
+    Action.SKIP: "its turn ended before it was posted; the answer stands for it",
+    Action.GIVE_UP: "it may or may not have been posted: the connection broke and this surface"
+    " can't be asked about it; the reply is on the session's page",
+    Action.STOP_TRYING: "given up after too many attempts; the reply is on the session's page",
+}
+"""Why a reply is not posted, as its row keeps it."""
+METHODS: dict[Action, Method] = {
+    Action.POST: "post",
+    Action.EDIT: "edit",
+    Action.LOOK_UP: "find",
+}
+"""What an action takes a token for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """Where a reply stands when its turn to be sent comes."""
+
+    live: bool
+    final: bool
+    posted: bool
+    """Its ref is known."""
+    unfinished: bool
+    """An earlier attempt's end was not seen."""
+    attempts: int
+    """Before this one, since its last success."""
+    muted: bool
+
+
+def next_action(standing: Standing, after_uncertain: AfterUncertain) -> Action:
+    """What comes next; a post that may exist already is looked for before anything else."""
+    if standing.unfinished and not standing.posted:
+        if after_uncertain is AfterUncertain.GIVE_UP or standing.attempts >= 2 * ATTEMPTS_MAX:
+            return Action.GIVE_UP
+        if after_uncertain is AfterUncertain.LOOK_UP:
+            return Action.LOOK_UP
+    if standing.attempts >= ATTEMPTS_MAX:
+        return Action.STOP_TRYING
+    return Action.EDIT if standing.posted else _first_post(standing)
+
+
+def _first_post(standing: Standing) -> Action:
+    if standing.muted:
+        return Action.KEEP_QUIET
+    return Action.SKIP if standing.live and standing.final else Action.POST
+
+
+def backoff_seconds(attempts: int, *, chance: float) -> float:
+    """The pause after `attempts` failures in a row: doubling, bounded, spread over its half.
+
+    :param chance: a random number from 0 to 1, so that many replies don't come back at once
+    """
+    full = min(BACKOFF_SECONDS_MAX, BACKOFF_SECONDS_MIN * 2.0 ** min(attempts - 1, 30))
+    return full * (0.5 + chance / 2)

@@ -1,0 +1,201 @@
+"""The text of a reply: prose and fenced blocks, cleaned, cut and split; pure.
+
+A body, as rows keep it, is text that people can read as it is. The only markup in it is a line of
+three or more backticks that opens a block, and the same line that ends it. What comes from outside
+can't make one: `prose` moves such lines in by a space, `fenced` takes a longer line than any in it.
+
+    plain ─▶ prose | fenced ─▶ body (kept) ─▶ split (by the surface's length) ─▶ compose (posted)
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+FENCE = "```"
+CUT = "… the rest is on the session's page."
+TEXT_LENGTH_MIN = 200
+"""No surface may bear less: a cut text still holds its note and some words."""
+
+_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
+_HIDDEN = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]"
+)
+_OPENS = re.compile(r"^(`{3,})$")
+_LEADING = re.compile(r"^`{3,}", re.MULTILINE)
+
+
+class Escape(Protocol):
+    """How a surface shows text as it is; see `adapters.chat.port.ChatPort.escape`."""
+
+    def __call__(self, text: str, *, code: bool) -> str:
+        """Return `text` without any meaning to the surface."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manner:
+    """What a surface bears, as far as texts go."""
+
+    text_length_max: int
+    """Characters of one post, escaped."""
+    escape: Escape
+    live: bool = True
+    """Whether a message is kept up to date while a turn runs."""
+    output_length_max: int = 3_000
+    output_lines_max: int = 60
+    parts_max: int = 5
+    """Posts that one answer may take."""
+
+    def __post_init__(self) -> None:
+        if self.text_length_max < TEXT_LENGTH_MIN:
+            raise ValueError(f"text_length_max: {self.text_length_max} < {TEXT_LENGTH_MIN}")
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of a body: prose, or what stands in a block."""
+
+    text: str
+    code: bool
+
+
+def plain(text: str) -> str:
+    """`text` as a terminal would leave it: no colours, no overwritten lines, nothing hidden."""
+    text = _ESCAPES.sub("", text.replace("\r\n", "\n"))
+    text = text.replace("\u2028", "\n").replace("\u2029", "\n")
+    lines = (line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
+    return _HIDDEN.sub("", "\n".join(lines)).encode("utf-8", "replace").decode("utf-8")
+
+
+def prose(text: str) -> str:
+    """`text` from outside as prose: none of its lines opens or ends a block."""
+    return _inert(plain(text)).strip("\n")
+
+
+def _inert(text: str) -> str:
+    return _LEADING.sub(lambda run: " " + run.group(), text)
+
+
+def fenced(text: str) -> str:
+    """`text` from outside in a block that nothing in it can end."""
+    text = plain(text).strip("\n")
+    runs = [len(run) for run in _LEADING.findall(text)]
+    fence = "`" * max([len(FENCE), *(run + 1 for run in runs)])
+    return f"{fence}\n{text}\n{fence}"
+
+
+def tail(text: str, *, lines_max: int, length_max: int) -> str:
+    """The end of `text` within both bounds, from a line's beginning if one is near."""
+    kept = "\n".join(text.split("\n")[-lines_max:])
+    if len(kept) <= length_max:
+        return kept
+    kept = kept[-length_max:]
+    line_end = kept.find("\n")
+    return kept[line_end + 1 :] if 0 <= line_end < length_max // 4 else kept
+
+
+def segments(body: str) -> list[Segment]:
+    """The stretches of a body in order; a block that is not ended goes to the end."""
+    found: list[Segment] = []
+    lines: list[str] = []
+    fence = ""
+    for line in body.split("\n"):
+        opens = _OPENS.match(line)
+        if (not fence and opens) or (fence and line == fence):
+            _add(found, lines, code=bool(fence))
+            lines = []
+            fence = "" if fence else line
+        else:
+            lines.append(line)
+    _add(found, lines, code=bool(fence))
+    return found
+
+
+def _add(found: list[Segment], lines: Sequence[str], *, code: bool) -> None:
+    text = "\n".join(lines).strip("\n")
+    if text.strip():
+        found.append(Segment(text, code))
+
+
+def split(body: str, manner: Manner) -> list[str]:
+    """Bodies that each fit into one post of the surface; no block is broken.
+
+    What does not fit into `manner.parts_max` of them is left out, and the last one says so.
+    """
+    rest = segments(body)
+    parts: list[list[Segment]] = []
+    while rest and len(parts) < manner.parts_max:
+        before = rest
+        taken, rest = _take(rest, manner, manner.text_length_max)
+        if rest and len(parts) + 1 == manner.parts_max:
+            taken, _ = _take(before, manner, manner.text_length_max - _note_length(manner))
+            taken.append(Segment(CUT, code=False))
+        parts.append(taken)
+    return [_body(part) for part in parts]
+
+
+def compose(body: str, manner: Manner) -> str:
+    """What is posted: escaped for the surface, cut to its length with a note if need be."""
+    stretches = segments(body)
+    taken, rest = _take(stretches, manner, manner.text_length_max)
+    if rest:
+        taken, _ = _take(stretches, manner, manner.text_length_max - _note_length(manner))
+        taken.append(Segment(CUT, code=False))
+    return "\n".join(_shown(stretch, manner) for stretch in taken)
+
+
+def _note_length(manner: Manner) -> int:
+    return len(manner.escape(CUT, code=False)) + 1
+
+
+def _body(stretches: Sequence[Segment]) -> str:
+    """As kept; a cut in the middle of a line may not make a fence of backticks that stood there."""
+    return "\n".join(fenced(one.text) if one.code else _inert(one.text) for one in stretches)
+
+
+def _shown(stretch: Segment, manner: Manner) -> str:
+    escaped = manner.escape(stretch.text, code=stretch.code)
+    return f"{FENCE}\n{escaped}\n{FENCE}" if stretch.code else escaped
+
+
+def _take(
+    stretches: Sequence[Segment], manner: Manner, length_max: int
+) -> tuple[list[Segment], list[Segment]]:
+    """As much as fits into `length_max`, and the rest."""
+    taken: list[Segment] = []
+    room = length_max
+    for index, stretch in enumerate(stretches):
+        length = len(_shown(stretch, manner)) + bool(taken)
+        if length <= room:
+            taken.append(stretch)
+            room -= length
+            continue
+        head, left = _cut(stretch, manner, room - bool(taken))
+        if head is not None:
+            taken.append(head)
+        rest = [left] if left.text.strip() else []
+        return taken, [*rest, *stretches[index + 1 :]]
+    return taken, []
+
+
+def _cut(stretch: Segment, manner: Manner, room: int) -> tuple[Segment | None, Segment]:
+    """Cut where a line or a word ends, if one does near the longest prefix that fits."""
+    text = stretch.text
+    fits, too_long = 0, len(text)
+    while too_long - fits > 1:
+        middle = (fits + too_long) // 2
+        if len(_shown(Segment(text[:middle], stretch.code), manner)) <= room:
+            fits = middle
+        else:
+            too_long = middle
+    at = fits
+    for end in ("\n", " "):
+        near = text.rfind(end, 0, fits + 1)
+        if near > fits // 2 and not (end == " " and stretch.code):
+            at = near
+            break
+    if at == 0:
+        return None, stretch
+    left = text[at:].lstrip("\n")
+    return Segment(text[:at].rstrip("\n"), stretch.code), Segment(left, stretch.code)

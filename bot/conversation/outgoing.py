@@ -1,0 +1,182 @@
+"""The rows of the outbox: take the one that goes next, store what became of it.
+
+Each is one short transaction. A take needs the token that its call will use up; a store shows the
+name under which the row was taken and changes nothing when it was taken by another since.
+"""
+
+import asyncio
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+from uuid import UUID, uuid4
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from adapters.chat.port import ChatPort, Deadline, Method, Rate
+from bot.conversation import budget
+from bot.conversation.attempt import METHODS, Action, Standing, next_action
+from bot.metrics import REPLIES
+from bot.store.database import Database, is_away
+from bot.store.statements import load
+
+log = structlog.get_logger(__name__)
+
+SQL = load(Path(__file__).parent / "sql" / "outbox.sql")
+
+LEASE_SECONDS = 20.0
+"""For which a reply is taken."""
+SEND_SECONDS = 10.0
+"""For which a call may last, counted from before the reply was taken."""
+RETRY_SECONDS = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Times:
+    """How long a sender holds what it takes."""
+
+    lease_seconds: float = LEASE_SECONDS
+    send_seconds: float = SEND_SECONDS
+
+    def __post_init__(self) -> None:
+        if self.send_seconds >= self.lease_seconds:
+            raise ValueError(
+                f"send_seconds {self.send_seconds:g} >= lease_seconds {self.lease_seconds:g}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Taken:
+    """A reply in our hands until its deadline."""
+
+    id: UUID
+    sender: str
+    """The name of this take; no other has it."""
+    place: str
+    body: str
+    wording: int
+    ref: str | None
+    standing: Standing
+    action: Action
+    deadline: Deadline
+
+    @property
+    def mark(self) -> str:
+        """By which the surface finds the post again."""
+        return str(self.id)
+
+
+class Outgoing:
+    """The outbox's rows of one surface, as one sender process sees them."""
+
+    def __init__(
+        self, database: Database, surface: str, port: ChatPort, *, sender: str, times: Times
+    ) -> None:
+        """`surface` as threads carry it; `sender` names this process, for people."""
+        self._database = database
+        self._surface = surface
+        self._port = port
+        self._sender = sender
+        self.times = times
+
+    async def take(self) -> Taken | Literal["postponed"] | None:
+        """Take the reply that goes next; postponed: it must wait for a token; None: none is due."""
+        deadline = Deadline.after(self.times.send_seconds)
+        async with self._database.begin() as tx:
+            row = (await tx.execute(SQL["due"], {"surface": self._surface})).one_or_none()
+            if row is None:
+                return None
+            standing = _standing(row)
+            action = next_action(standing, self._port.limits.after_uncertain)
+            wait = await self._spend(tx, row.place, action, final=row.final)
+            if wait > 0:
+                await tx.execute(SQL["postpone"], {"id": row.id, "seconds": wait})
+                REPLIES.labels(result="postponed").inc()
+                return "postponed"
+            sender = f"{self._sender}/{uuid4().hex[:12]}"
+            hold = {"id": row.id, "sender": sender, "lease_seconds": self.times.lease_seconds}
+            await tx.execute(SQL["take"], hold)
+        return Taken(
+            id=row.id,
+            sender=sender,
+            place=row.place,
+            body=row.body,
+            wording=row.wording,
+            ref=row.posted_ref,
+            standing=replace(standing, attempts=standing.attempts + 1),
+            action=action,
+            deadline=deadline,
+        )
+
+    async def spend(self, taken: Taken, action: Action) -> float:
+        """Take a token for another call about a taken reply; else how many seconds to wait."""
+        async with self._database.begin() as tx:
+            return await self._spend(tx, taken.place, action, final=taken.standing.final)
+
+    async def drain_bucket(self, place: str, method: Method, *, seconds: float) -> None:
+        """Let everybody who shares the budget wait as long as the surface said."""
+        rate = self._port.limits.rates.get(method)
+        if rate is None:
+            return
+        tokens = budget.throttled(retry_seconds=seconds, per_second=rate.per_second)
+        async with self._database.begin() as tx:
+            await tx.execute(SQL["fill_bucket"], {**self._bucket(place, method), "tokens": tokens})
+
+    async def store(self, name: str, taken: Taken, result: str, **values: Any) -> None:
+        """Store what became of it if it is still ours; waits for a database that is away."""
+        until = Deadline(taken.deadline.at - self.times.send_seconds + self.times.lease_seconds)
+        while True:
+            try:
+                async with self._database.begin() as tx:
+                    ours = {"id": taken.id, "sender": taken.sender}
+                    stored = (await tx.execute(SQL[name], {**ours, **values})).one_or_none()
+                break
+            except Exception as error:
+                if not is_away(error) or until.left_seconds <= RETRY_SECONDS:
+                    raise
+            await asyncio.sleep(RETRY_SECONDS)
+        REPLIES.labels(result=result if stored else "lost").inc()
+        if stored is None:
+            log.warning("reply_lost", reply=taken.mark, sender=taken.sender)
+
+    async def next_due_seconds(self) -> float | None:
+        """Seconds until something can be sent on the surface; None when nothing is in sight."""
+        async with self._database.begin() as tx:
+            due = (await tx.execute(SQL["next_due"], {"surface": self._surface})).scalar_one()
+        return None if due is None else float(due)
+
+    async def _spend(self, tx: AsyncSession, place: str, action: Action, *, final: bool) -> float:
+        method = METHODS.get(action)
+        rate = self._port.limits.rates.get(method) if method else None
+        if method is None or rate is None:
+            return 0.0
+        bucket = self._bucket(place, method)
+        await tx.execute(SQL["open_bucket"], {**bucket, "tokens": rate.burst})
+        held = (await tx.execute(SQL["lock_bucket"], bucket)).mappings().one()
+        decided = budget.decide(_filled(dict(held), rate), final=final, rate=rate)
+        await tx.execute(SQL["fill_bucket"], {**bucket, "tokens": decided.tokens})
+        if isinstance(decided, budget.Wait):
+            return decided.seconds * (1 + random.random() / 4)
+        return 0.0
+
+    def _bucket(self, place: str, method: Method) -> dict[str, Any]:
+        """Whose tokens: one method of one installation of one surface."""
+        account = (self._surface, self._port.installation(place))
+        return {"surface": ":".join(part for part in account if part), "method": method}
+
+
+def _filled(held: Mapping[str, Any], rate: Rate) -> float:
+    return budget.filled(held["tokens"], elapsed_seconds=float(held["elapsed_seconds"]), rate=rate)
+
+
+def _standing(row: Any) -> Standing:
+    return Standing(
+        live=row.kind == "live",
+        final=row.final,
+        posted=row.posted_ref is not None,
+        unfinished=row.unfinished,
+        attempts=row.attempts,
+        muted=row.muted,
+    )

@@ -1,0 +1,268 @@
+"""What a thread reads about a session's events: answers, live messages, notices, questions; pure.
+
+Every text is a body in the sense of `bot.conversation.fences`; everything that comes from outside
+(names, prompts, output, an agent's words) goes through `prose` or `fenced`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from bot.conversation.fences import Manner, fenced, plain, prose, tail
+
+LIVE_TEXT_LENGTH_MAX = 600
+LIVE_TOOLS_MAX = 5
+LIVE_OUTPUT_LINES_MAX = 12
+LIVE_OUTPUT_LENGTH_MAX = 900
+PLAN_ENTRIES_MAX = 12
+LINE_LENGTH_MAX = 200
+CHOICES_MAX = 20
+QUESTION_LENGTH_MAX = 1_500
+
+_STEPS: Mapping[str, str] = {
+    "creating": "Making a machine …",
+    "booting": "Starting the machine …",
+    "resuming": "Waking the machine …",
+    "cloning": "Copying the repository …",
+    "restoring": "Restoring the last checkpoint …",
+    "ready": "The machine is ready.",
+}
+_OUTCOMES: Mapping[str, str] = {
+    "succeeded": "Done",
+    "failed": "Failed",
+    "stopped": "Stopped",
+    "timed_out": "Timed out",
+    "interrupted": "Interrupted",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeenEvent:
+    """An event as it is read back."""
+
+    number: int
+    kind: str
+    body: Mapping[str, Any] = field(default_factory=dict)
+    turn_id: UUID | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Span:
+    """What happened from one turn's end (exclusive) to the next one's, or to now."""
+
+    start: int
+    """Number of the event that ended the turn before; 0: this is the first."""
+    events: Sequence[SeenEvent]
+    """In order; of the output perhaps only the end."""
+    output_length: int = 0
+    """Characters of all output events, those left out too."""
+
+    @property
+    def ended(self) -> SeenEvent | None:
+        """The end of its turn."""
+        return next((one for one in reversed(self.events) if one.kind == "turn.ended"), None)
+
+
+def answer(span: Span, manner: Manner) -> str:
+    """The final reply of a turn: what was said, the output, how it ended."""
+    parts = [prose(_last_words(span.events))]
+    if not (parts[0] and any(one.kind == "tool" for one in span.events)):
+        parts.append(
+            _output(
+                span,
+                lines_max=manner.output_lines_max,
+                length_max=manner.output_length_max,
+            )
+        )
+    parts += [f"Error: {_line(text)}" for text in _texts(span.events, "error")]
+    if span.ended is not None:
+        parts.append(outcome(span.ended))
+    return "\n".join(part for part in parts if part)
+
+
+def outcome(ended: SeenEvent) -> str:
+    """One line on how a turn ended: outcome, exit status, duration, by whom."""
+    body = ended.body
+    name = str(body.get("outcome", "ended"))
+    facts = [_line(str(body.get("summary") or "")).rstrip(".")]
+    known = facts[0].lower()
+    if (by := body.get("by")) and str(by).lower() not in known:
+        facts.append(f"by {_line(str(by))}")
+    if (status := body.get("exit_status")) is not None and "exit status" not in known:
+        facts.append(f"exit status {status}")
+    seconds = body.get("seconds")
+    if isinstance(seconds, int | float) and f"{seconds:.1f} s" not in known:
+        facts.append(f"after {_duration(seconds)}")
+    said = ", ".join(fact for fact in facts if fact)
+    word = _OUTCOMES.get(name, _line(name).capitalize())
+    if said.lower().startswith(word.lower()):
+        return f"{said[0].upper()}{said[1:]}."
+    return f"{word}: {said}." if said else f"{word}."
+
+
+def live(span: Span) -> str:
+    """What a turn does at this moment; "" before there is anything to tell."""
+    if span.ended is not None:
+        return outcome(span.ended)
+    events = span.events
+    if not any(one.kind == "turn.started" for one in events):
+        steps = [one for one in events if one.kind == "step"]
+        return _step(steps[-1]) if steps else ""
+    parts = [_standing(events), _plan(events)]
+    words = plain(_last_words(events))
+    parts.append(prose(tail(words, lines_max=8, length_max=LIVE_TEXT_LENGTH_MAX)))
+    parts += _tools(events)
+    parts.append(_output(span, lines_max=LIVE_OUTPUT_LINES_MAX, length_max=LIVE_OUTPUT_LENGTH_MAX))
+    return "\n".join(part for part in parts if part)
+
+
+def notice(event: SeenEvent) -> str:
+    """What a thread is told about an event outside of answers; "" if nothing."""
+    body = event.body
+    name = _line(str(body.get("name") or "somebody"))
+    said = ""
+    match event.kind:
+        case "notice":
+            said = prose(str(body.get("text", "")))
+        case "session.held":
+            held = list(body.get("held") or ())
+            names = ", ".join(dict.fromkeys(_line(str(one.get("name", "?"))) for one in held))
+            said = (
+                f"{name} stopped here: {_prompts(len(held))} of {names} held. "
+                "`resume` lets them go on, `clear` drops them."
+            )
+        case "session.resumed":
+            said = f"{name} let the queue go on."
+        case "session.cleared":
+            said = f"{name} took {_prompts(int(body.get('count', 0)))} out of the queue."
+        case "prompt.cancelled":
+            said = f"{name} took a prompt out of the queue."
+        case "machine" if body.get("why"):
+            state = _line(str(body.get("state", "?")))
+            said = f"The machine is {state}: {_line(str(body['why']))}"
+    return said
+
+
+def question(asked: SeenEvent, settled: SeenEvent | None) -> str:
+    """A question with its choices and time limit, and what became of it.
+
+    :param settled: its answer, its expiry, or the end of its turn
+    """
+    body = asked.body
+    said = prose(str(body.get("text", "")))[:QUESTION_LENGTH_MAX]
+    lines = [f"Question: {said}"]
+    choices = list(body.get("choices") or ())
+    lines += [f"{n}. {_line(str(one))}" for n, one in enumerate(choices[:CHOICES_MAX], 1)]
+    if settled is None:
+        lines.append(f"Answer in this thread{_until(body.get('expires_at'))}.")
+    elif settled.kind == "question.answered":
+        name = _line(str(settled.body.get("name") or "somebody"))
+        lines.append(f"{name} answered: {_line(str(settled.body.get('answer', '')))}")
+    elif settled.kind == "question.expired":
+        lines.append("Nobody answered in time; the turn goes on without an answer.")
+    else:
+        lines.append("The turn ended before an answer came.")
+    return "\n".join(lines)
+
+
+def _texts(events: Iterable[SeenEvent], kind: str) -> list[str]:
+    return [str(one.body.get("text", "")) for one in events if one.kind == kind]
+
+
+def _last_words(events: Iterable[SeenEvent]) -> str:
+    """What the agent said last, its pieces put together; a tool ends what it said before."""
+    said: list[str] = []
+    broken = False
+    for event in events:
+        if event.kind == "text":
+            if broken:
+                said, broken = [], False
+            said.append(str(event.body.get("text", "")))
+        elif event.kind in {"tool", "output"}:
+            broken = True
+    return "".join(said)
+
+
+def _output(span: Span, *, lines_max: int, length_max: int) -> str:
+    whole = "".join(_texts(span.events, "output"))
+    shown = tail(plain(whole).strip("\n"), lines_max=lines_max, length_max=length_max)
+    cut = next((one.body for one in reversed(span.events) if one.kind == "output.cut"), None)
+    if not shown.strip():
+        return ""
+    left_out = span.output_length > len(whole) or len(shown) < len(plain(whole).strip("\n"))
+    lines = []
+    if cut is not None:
+        where = _line(str(cut.get("where", "?")))
+        lines.append(f"The end of the output; all of it is in the machine at {where}")
+    elif left_out:
+        lines.append("The end of the output; all of it is on the session's page.")
+    return "\n".join([*lines, fenced(shown)])
+
+
+def _standing(events: Sequence[SeenEvent]) -> str:
+    open_questions = {str(one.body.get("question")) for one in events if one.kind == "question"}
+    for one in events:
+        if one.kind in {"question.answered", "question.expired"}:
+            open_questions.discard(str(one.body.get("question")))
+    if open_questions:
+        return "Waiting for an answer."
+    last = events[-1]
+    return _step(last) if last.kind == "step" and last.body.get("step") != "ready" else "Working …"
+
+
+def _step(event: SeenEvent) -> str:
+    name = str(event.body.get("step", "?"))
+    return _STEPS.get(name, f"{_line(name).capitalize()} …")
+
+
+def _plan(events: Sequence[SeenEvent]) -> str:
+    plan = next((one for one in reversed(events) if one.kind == "plan"), None)
+    if plan is None:
+        return ""
+    lines = []
+    for entry in list(plan.body.get("entries") or ())[:PLAN_ENTRIES_MAX]:
+        status = _line(str(entry.get("status", ""))) or "pending"
+        lines.append(f"{status}: {_line(str(entry.get('content') or entry.get('text') or '?'))}")
+    return "\n".join(lines)
+
+
+def _tools(events: Sequence[SeenEvent]) -> list[str]:
+    tools: dict[str, Mapping[str, Any]] = {}
+    for one in events:
+        if one.kind == "tool":
+            key = str(one.body.get("id", one.number))
+            tools[key] = {**tools.get(key, {}), **one.body}
+    return [
+        f"{_line(str(tool.get('status', '?')))}: {_line(str(tool.get('title', '?')))}"
+        for tool in list(tools.values())[-LIVE_TOOLS_MAX:]
+    ]
+
+
+def _line(text: str) -> str:
+    """`text` from outside on one line; it can't begin a block."""
+    words = " ".join(plain(text).split())
+    if len(words) > LINE_LENGTH_MAX:
+        words = words[: LINE_LENGTH_MAX - 1] + "…"
+    return prose(words)
+
+
+def _prompts(count: int) -> str:
+    return "1 prompt" if count == 1 else f"{count} prompts"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def _until(moment: object) -> str:
+    try:
+        at = datetime.fromisoformat(str(moment))
+    except ValueError:
+        return ""
+    return f" until {at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

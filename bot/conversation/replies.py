@@ -1,0 +1,204 @@
+"""The projector: a session's events become replies in each of its threads.
+
+    events ─▶ take a thread with news (row lock) ─▶ its span ─▶ drafts (pure) ─▶ rows ─▶ advance
+
+One transaction a span: the rows and `thread.replied_to` move together, so it can be killed at any
+point and run in any number of processes. A row is told apart by thread and key, and its wording
+counts up only when its body changes. Muted threads get their rows too: the page shows them, the
+sender keeps quiet.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from adapters.chat.port import ChatPort
+from bot.conversation.drafts import TELLING, Draft, drafts
+from bot.conversation.fences import Manner
+from bot.conversation.render import SeenEvent, Span
+from bot.conversation.waits import first_of
+from bot.store.database import EVENTS, OUTBOX, Database, Listener, is_away
+from bot.store.ids import new_id
+from bot.store.statements import load
+from bot.work.queue import notify
+
+log = structlog.get_logger(__name__)
+
+SQL = load(Path(__file__).parent / "sql" / "replies.sql")
+
+LIVE_SECONDS = 2.0
+"""Between two wordings of a live message; a turn that is over sooner has none."""
+POLL_SECONDS = 1.0
+"""A hint may be lost, and live messages come due without one."""
+GAP_SECONDS = 0.05
+"""Between two looks, however many hints come."""
+RETRY_SECONDS = 1.0
+TALK_MAX = 5_000
+"""Events of one turn that are read back beside its output."""
+
+
+def manner_of(port: ChatPort) -> Manner:
+    """What a surface bears, as texts are made for it."""
+    length = port.limits.text_length_max
+    if not port.limits.live:
+        return Manner(
+            text_length_max=length,
+            escape=port.escape,
+            live=False,
+            output_length_max=length * 3 // 4,
+            output_lines_max=length,
+        )
+    return Manner(
+        text_length_max=length, escape=port.escape, output_length_max=min(3_000, length * 3 // 4)
+    )
+
+
+class Replies:
+    """Writes the reply rows of the surfaces that this installation has."""
+
+    def __init__(
+        self,
+        database: Database,
+        surfaces: Mapping[str, ChatPort],
+        *,
+        listener: Listener | None = None,
+        live_seconds: float = LIVE_SECONDS,
+        poll_seconds: float = POLL_SECONDS,
+    ) -> None:
+        """`surfaces` by the names that threads carry; threads of others are left alone.
+
+        :param listener: brings the EVENTS hints; without one it polls
+        """
+        self._database = database
+        self._listener = listener
+        self._manners = {name: manner_of(port) for name, port in surfaces.items()}
+        self._live_seconds = live_seconds
+        self._poll_seconds = poll_seconds
+        self._hinted: set[UUID] = set()
+        self._look = asyncio.Event()
+        self._polled = 0.0
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Write rows until `stop`; waits the database out when it is away."""
+        off = self._listener.on(EVENTS, self._hear) if self._listener else None
+        try:
+            while not stop.is_set():
+                pause = await self._pass()
+                await first_of(stop, seconds_max=min(pause, GAP_SECONDS))
+                await first_of(stop, self._look, seconds_max=pause)
+                self._look.clear()
+        finally:
+            if off is not None:
+                off()
+
+    def _hear(self, payload: str) -> None:
+        with suppress(ValueError):
+            self._hinted.add(UUID(payload))
+        self._look.set()
+
+    async def _pass(self) -> float:
+        """Look once, at all sessions or only at those hinted since; seconds until the next."""
+        hinted, self._hinted = self._hinted, set()
+        now = asyncio.get_running_loop().time()
+        whole = not hinted or now - self._polled >= self._poll_seconds
+        if whole:
+            self._polled = now
+        try:
+            await self.once(None if whole else hinted)
+        except Exception as error:
+            if not is_away(error):
+                raise
+            log.warning("replies_wait_for_database", error=str(error))
+            return RETRY_SECONDS
+        return self._poll_seconds
+
+    async def once(self, sessions: set[UUID] | None = None) -> int:
+        """Write what is due now, of `sessions` or of all; how many spans were read."""
+        count = 0
+        while await self._project_one(None if sessions is None else list(sessions)):
+            count += 1
+        return count
+
+    async def _project_one(self, sessions: Sequence[UUID] | None) -> bool:
+        async with self._database.begin() as tx:
+            thread = (
+                await tx.execute(
+                    SQL["due"],
+                    {
+                        "surfaces": list(self._manners),
+                        "sessions": sessions,
+                        "live_seconds": self._live_seconds,
+                        "telling": list(TELLING),
+                    },
+                )
+            ).one_or_none()
+            if thread is None:
+                return False
+            manner = self._manners[thread.surface]
+            through, span = await _read(tx, thread, manner)
+            changed = await _write(
+                tx, thread.id, drafts(span, after=thread.replied_to, manner=manner)
+            )
+            await tx.execute(SQL["advance"], {"thread": thread.id, "through": through})
+            if changed:
+                await notify(tx, OUTBOX)
+        return True
+
+
+async def _read(tx: AsyncSession, thread: Any, manner: Manner) -> tuple[int, Span]:
+    where = {"session": thread.session_id, "after": thread.replied_to}
+    bounds = (await tx.execute(SQL["bounds"], where)).one()
+    rows = (
+        await tx.execute(
+            SQL["span"],
+            {
+                "session": thread.session_id,
+                "start": bounds.start,
+                "through": bounds.through,
+                "telling": list(TELLING),
+                "output_length": manner.output_length_max,
+                "talk": TALK_MAX,
+            },
+        )
+    ).all()
+    events = [
+        SeenEvent(number=row.number, kind=row.kind, body=row.body, turn_id=row.turn_id)
+        for row in rows
+    ]
+    length = int(rows[0].output_length) if rows else 0
+    return bounds.through, Span(start=bounds.start, events=events, output_length=length)
+
+
+async def _write(tx: AsyncSession, thread_id: UUID, made: Sequence[Draft]) -> bool:
+    """Write the drafts in order; whether anything may be due now."""
+    changed = False
+    for draft in made:
+        if draft.amends and not await _amendable(tx, thread_id, draft):
+            continue
+        await tx.execute(
+            SQL["put"],
+            {
+                "id": new_id(),
+                "thread": thread_id,
+                "turn": draft.turn_id,
+                "kind": draft.kind,
+                "key": draft.key,
+                "body": draft.body,
+                "final": draft.final,
+            },
+        )
+        changed = True
+    return changed
+
+
+async def _amendable(tx: AsyncSession, thread_id: UUID, draft: Draft) -> bool:
+    if draft.kind == "live":
+        await tx.execute(SQL["drop_unsent"], {"thread": thread_id, "key": draft.key})
+    known = await tx.execute(SQL["known"], {"thread": thread_id, "keys": [draft.key]})
+    return known.first() is not None

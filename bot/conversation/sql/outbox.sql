@@ -1,0 +1,110 @@
+-- The sender: replies become posts. Parameters are named as in outbox.py.
+-- A `pending` row with no ref was certainly not posted; a `sending` row whose time has passed may
+-- have been. The database's clock alone decides when that is.
+
+-- name: due
+-- The reply of a surface that goes next: what is final first, then what waited longest. Posts keep
+-- their order within a thread; a live message stands in nobody's way.
+SELECT reply.id, reply.kind, reply.body, reply.final, reply.wording, reply.posted_ref,
+       reply.attempts, reply.state = 'sending' AS unfinished, thread.place, thread.muted
+  FROM reply JOIN thread ON thread.id = reply.thread_id
+ WHERE thread.surface = :surface
+   AND ((reply.state = 'pending' AND reply.due_at <= clock_timestamp())
+        OR (reply.state = 'sending' AND reply.sender_until < clock_timestamp()))
+   AND (reply.posted_ref IS NOT NULL
+        OR NOT EXISTS (SELECT 1 FROM reply AS earlier
+                        WHERE earlier.thread_id = reply.thread_id AND earlier.kind <> 'live'
+                          AND earlier.posted_ref IS NULL
+                          AND earlier.state IN ('pending', 'sending')
+                          AND (earlier.created_at, earlier.id) < (reply.created_at, reply.id)))
+ ORDER BY reply.final DESC, reply.due_at LIMIT 1
+   FOR NO KEY UPDATE OF reply SKIP LOCKED
+
+-- name: take
+-- Hold the reply until a time; every later statement of the sender shows its name.
+UPDATE reply
+   SET state = 'sending', sender = :sender, attempts = attempts + 1,
+       sender_until = clock_timestamp() + make_interval(secs => :lease_seconds)
+ WHERE id = :id
+
+-- name: postpone
+-- Not enough tokens: leave it as it is, for later.
+UPDATE reply
+   SET due_at = clock_timestamp() + make_interval(secs => :seconds),
+       sender_until = CASE state WHEN 'sending'
+           THEN clock_timestamp() + make_interval(secs => :seconds) END
+ WHERE id = :id
+
+-- name: store_sent
+-- The thread shows a wording; if the body changed meanwhile, that one is due. A live message keeps
+-- a pause between two of its wordings.
+UPDATE reply
+   SET state = CASE WHEN wording = :wording THEN 'sent' ELSE 'pending' END,
+       wording_sent = :wording, posted_ref = :ref, attempts = 0, error = NULL,
+       due_at = clock_timestamp()
+              + CASE WHEN final THEN interval '0' ELSE make_interval(secs => :pause_seconds) END,
+       sender = NULL, sender_until = NULL
+ WHERE id = :id AND sender = :sender AND state = 'sending'
+RETURNING state
+
+-- name: store_found
+-- An earlier attempt had posted it, in a wording nobody knows: its newest one is due.
+UPDATE reply
+   SET state = 'pending', posted_ref = :ref, error = NULL, due_at = clock_timestamp(),
+       sender = NULL, sender_until = NULL
+ WHERE id = :id AND sender = :sender AND state = 'sending'
+RETURNING state
+
+-- name: store_unsent
+-- It certainly was not posted: again in a while.
+UPDATE reply
+   SET state = 'pending', error = :error,
+       due_at = clock_timestamp() + make_interval(secs => :seconds),
+       attempts = attempts - CASE WHEN :counts THEN 0 ELSE 1 END,
+       sender = NULL, sender_until = NULL
+ WHERE id = :id AND sender = :sender AND state = 'sending'
+RETURNING state
+
+-- name: store_uncertain
+-- It may have been posted: nobody touches it before the deadline of this attempt and the back-off
+-- are over, and then looks it up first.
+UPDATE reply
+   SET error = :error,
+       sender_until = greatest(sender_until,
+                               clock_timestamp() + make_interval(secs => :seconds))
+ WHERE id = :id AND sender = :sender AND state = 'sending'
+RETURNING state
+
+-- name: store_failed
+-- Given up, with the reason.
+UPDATE reply
+   SET state = 'failed', error = :error, sender = NULL, sender_until = NULL
+ WHERE id = :id AND sender = :sender AND state = 'sending'
+RETURNING state
+
+-- name: open_bucket
+INSERT INTO bucket (surface, method, tokens) VALUES (:surface, :method, :tokens)
+ON CONFLICT (surface, method) DO NOTHING
+
+-- name: lock_bucket
+-- What the bucket held, and how long ago.
+SELECT tokens, extract(epoch FROM clock_timestamp() - filled_at) AS elapsed_seconds
+  FROM bucket WHERE surface = :surface AND method = :method FOR UPDATE
+
+-- name: fill_bucket
+UPDATE bucket SET tokens = :tokens, filled_at = clock_timestamp()
+ WHERE surface = :surface AND method = :method
+
+-- name: next_due
+-- Seconds until something can be sent on a surface; what waits for its turn in a thread is not
+-- counted, it comes after something that is.
+SELECT extract(epoch FROM min(CASE reply.state WHEN 'pending' THEN reply.due_at
+                                               ELSE reply.sender_until END) - clock_timestamp())
+  FROM reply JOIN thread ON thread.id = reply.thread_id
+ WHERE thread.surface = :surface AND reply.state IN ('pending', 'sending')
+   AND (reply.posted_ref IS NOT NULL
+        OR NOT EXISTS (SELECT 1 FROM reply AS earlier
+                        WHERE earlier.thread_id = reply.thread_id AND earlier.kind <> 'live'
+                          AND earlier.posted_ref IS NULL
+                          AND earlier.state IN ('pending', 'sending')
+                          AND (earlier.created_at, earlier.id) < (reply.created_at, reply.id)))

@@ -1,0 +1,81 @@
+-- The projector: events become rows of the outbox. Parameters are named as in replies.py.
+
+-- name: due
+-- Take a thread whose session has news for it: something to be told at once, or something of a
+-- running turn that is old enough for another live edit. Nobody else gets the row meanwhile.
+SELECT thread.id, thread.session_id, thread.surface, thread.replied_to
+  FROM thread JOIN session ON session.id = thread.session_id
+ WHERE thread.surface = ANY(:surfaces)
+   AND (CAST(:sessions AS uuid[]) IS NULL OR thread.session_id = ANY(:sessions))
+   AND thread.replied_to < session.event_last
+   AND (EXISTS (SELECT 1 FROM turn_event
+                 WHERE session_id = thread.session_id AND number = thread.replied_to + 1
+                   AND at <= clock_timestamp() - make_interval(secs => :live_seconds))
+        OR EXISTS (SELECT 1 FROM turn_event
+                    WHERE session_id = thread.session_id AND number > thread.replied_to
+                      AND kind = ANY(:telling)))
+ ORDER BY thread.id LIMIT 1
+   FOR NO KEY UPDATE OF thread SKIP LOCKED
+
+-- name: bounds
+-- The span that the next event belongs to: after the last end of a turn, up to the next one or now.
+SELECT coalesce((SELECT number FROM turn_event
+                  WHERE session_id = :session AND kind = 'turn.ended' AND number <= :after
+                  ORDER BY number DESC LIMIT 1), 0) AS start,
+       coalesce((SELECT number FROM turn_event
+                  WHERE session_id = :session AND kind = 'turn.ended' AND number > :after
+                  ORDER BY number LIMIT 1), event_last) AS through
+  FROM session WHERE id = :session
+
+-- name: span
+-- Its events: all that tell something, the newest of what the agent said and did, the end of the
+-- output. `output_length` counts all output.
+SELECT number, kind, turn_id, body, output_length
+  FROM (SELECT number, kind, turn_id, body,
+               CASE kind WHEN 'output' THEN length(body ->> 'text') ELSE 0 END AS length,
+               sum(CASE kind WHEN 'output' THEN length(body ->> 'text') ELSE 0 END)
+                   OVER (ORDER BY number DESC) AS length_from,
+               sum(CASE kind WHEN 'output' THEN length(body ->> 'text') ELSE 0 END)
+                   OVER () AS output_length,
+               count(*) FILTER (WHERE kind <> 'output') OVER (ORDER BY number DESC) AS newer
+          FROM turn_event
+         WHERE session_id = :session AND number > :start AND number <= :through
+           AND kind NOT IN ('thought', 'usage')) AS event
+ WHERE kind = ANY(:telling) OR kind = 'turn.started'
+    OR (kind = 'output' AND length_from - length < :output_length)
+    OR (kind <> 'output' AND newer <= :talk)
+ ORDER BY number
+
+-- name: put
+-- Write a reply, or its new wording. A live one keeps its pace (due_at); what is final is due now.
+-- A reply that failed stays so, but for the last wording of a post that stands.
+INSERT INTO reply (id, thread_id, turn_id, kind, key, body, final, wording, created_at)
+VALUES (:id, :thread, :turn, :kind, :key, :body, :final, 1,
+        greatest(clock_timestamp(), (SELECT max(created_at) + interval '1 microsecond'
+                                       FROM reply WHERE thread_id = :thread)))
+ON CONFLICT (thread_id, key) DO UPDATE
+   SET body = excluded.body, final = excluded.final, wording = reply.wording + 1,
+       turn_id = coalesce(excluded.turn_id, reply.turn_id),
+       state = CASE
+           WHEN reply.state = 'sent' THEN 'pending'
+           WHEN reply.state = 'failed' AND excluded.final AND reply.posted_ref IS NOT NULL
+               THEN 'pending'
+           ELSE reply.state END,
+       attempts = CASE WHEN reply.state IN ('sent', 'failed') THEN 0 ELSE reply.attempts END,
+       due_at = CASE WHEN excluded.final AND reply.attempts = 0 THEN clock_timestamp()
+                     ELSE reply.due_at END
+ WHERE (reply.body, reply.final) IS DISTINCT FROM (excluded.body, excluded.final)
+
+-- name: known
+-- The replies of a thread that exist, of those asked for.
+SELECT key FROM reply WHERE thread_id = :thread AND key = ANY(:keys)
+
+-- name: drop_unsent
+-- A live message that nobody has tried to post when its turn ends is not needed any more.
+DELETE FROM reply
+ WHERE thread_id = :thread AND key = :key AND kind = 'live' AND final IS FALSE
+   AND state = 'pending' AND attempts = 0 AND posted_ref IS NULL
+
+-- name: advance
+-- Everything up to here has its rows.
+UPDATE thread SET replied_to = :through WHERE id = :thread
