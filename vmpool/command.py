@@ -2,7 +2,7 @@
 
 import asyncio
 import shlex
-from collections.abc import AsyncIterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -42,7 +42,7 @@ class _Kept:
         self.count = 0
 
     async def collect(self, reader: asyncssh.SSHReader[bytes]) -> None:
-        while data := await reader.read(CHUNK_BYTES):
+        while data := await _read(reader):
             self.count += len(data)
             if self._file is not None:
                 self._file.write(data)
@@ -64,7 +64,7 @@ async def execute(
     out, err = _Kept(output_bytes_max, stdout), _Kept(STDERR_BYTES_MAX)
     try:
         async with asyncio.timeout(timeout_seconds):
-            process = await login.create_process(_line(argv, timeout_seconds), encoding=None)
+            process = await _begin(login, _line(argv, timeout_seconds))
             async with asyncio.TaskGroup() as group:
                 group.create_task(_feed(process.stdin, stdin))
                 group.create_task(out.collect(process.stdout))
@@ -72,8 +72,9 @@ async def execute(
             await process.wait_closed()
     except TimeoutError:
         raise TimeoutError(f"{argv[0]} took longer than {timeout_seconds:g} s") from None
-    except (OSError, asyncssh.Error) as error:
-        raise MachineLost("The connection into the machine was lost.") from error
+    except ExceptionGroup as group:
+        # What the caller's source or file raised; the connection's own end is no exception here.
+        raise group.exceptions[0] from None
     finally:
         if process is not None and process.returncode is None:
             # Closing a channel leaves the command running.
@@ -91,6 +92,22 @@ async def execute(
     )
 
 
+async def _begin(
+    login: asyncssh.SSHClientConnection, line: str
+) -> asyncssh.SSHClientProcess[bytes]:
+    try:
+        return await login.create_process(line, encoding=None)
+    except (OSError, asyncssh.Error) as error:
+        raise MachineLost("The connection into the machine was lost.") from error
+
+
+async def _read(reader: asyncssh.SSHReader[bytes]) -> bytes:
+    try:
+        return await reader.read(CHUNK_BYTES)
+    except (OSError, asyncssh.Error):
+        return b""
+
+
 def _line(argv: Sequence[str], timeout_seconds: float) -> str:
     """The command with a time limit of its own: a lost connection or root can't be signalled."""
     limit = timeout_seconds + KILL_SECONDS
@@ -98,16 +115,21 @@ def _line(argv: Sequence[str], timeout_seconds: float) -> str:
 
 
 async def _feed(writer: asyncssh.SSHWriter[bytes], source: Source) -> None:
-    try:
-        if isinstance(source, bytes):
-            for start in range(0, len(source), CHUNK_BYTES):
-                writer.write(source[start : start + CHUNK_BYTES])
-                await writer.drain()
-        elif source is not None:
-            async for data in source:
-                writer.write(data)
-                await writer.drain()
+    """All of the source, as long as the command reads; its exit status says if that was enough."""
+    async for data in _parts(source):
+        try:
+            writer.write(data)
+            await writer.drain()
+        except (OSError, asyncssh.Error):
+            return
+    with suppress(OSError, asyncssh.Error):
         writer.write_eof()
-    except (BrokenPipeError, ConnectionError):
-        # The command closed its input; its exit status says whether that was right.
-        pass
+
+
+async def _parts(source: Source) -> AsyncIterator[bytes]:
+    if isinstance(source, bytes):
+        for start in range(0, len(source), CHUNK_BYTES):
+            yield source[start : start + CHUNK_BYTES]
+    elif source is not None:
+        async for data in source:
+            yield data

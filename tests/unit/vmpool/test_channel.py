@@ -198,6 +198,18 @@ async def test_run_streams_large_payloads_and_bounds_what_it_keeps(channel: Chan
     assert (kept.stdout, kept.stdout_bytes) == (b"y" * 10, 9000)
 
 
+async def test_a_source_or_a_file_that_fails_says_so_itself(channel: Channel) -> None:
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"some"
+        raise ValueError("the source broke")
+
+    with pytest.raises(ValueError, match="the source broke"):
+        await channel.run(["cat"], stdin=broken(), timeout_seconds=20)
+    with Path("/dev/full").open("wb", buffering=0) as full, pytest.raises(OSError, match="space"):
+        await channel.run(["echo", "x"], stdout=full, timeout_seconds=20)
+    assert (await channel.run(["true"], timeout_seconds=20)).exit_status == 0
+
+
 async def test_a_command_that_does_not_read_its_input_still_ends(channel: Channel) -> None:
     done = await channel.run(["true"], stdin=b"z" * 5_000_000, timeout_seconds=20)
     assert done.exit_status == 0
