@@ -28,7 +28,7 @@ from vmpool.drivers.home import (
     machine_names,
 )
 from vmpool.drivers.overlay import demand_room, make_overlay
-from vmpool.drivers.qemu_argv import Accelerator, argv
+from vmpool.drivers.qemu_argv import INCOMING_FD, Accelerator, argv
 from vmpool.drivers.qemu_host import QemuHost
 from vmpool.drivers.qmp import Qmp, QmpClosed, QmpError
 from vmpool.drivers.running import Running
@@ -47,6 +47,7 @@ from vmpool.rest import MEMORY, RestState, Stamp
 MIB = 1 << 20
 CHANNEL_FREE_SECONDS_MAX = 2.0
 CHANNEL_POLL_SECONDS = 0.01
+_NOT_LOADED = (MachineLost, QmpClosed, QmpError, qemu_memory.SaveFailed, TimeoutError)
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -361,8 +362,9 @@ class QemuDriver:
         async with self._launched(home, spec, memory=memory) as running:
             try:
                 qmp = await running.qmp()
-                await qemu_memory.loaded(qmp, seconds_max=self._limits.load_seconds_max)
-            except (MachineLost, QmpClosed, TimeoutError) as error:
+                limit = self._limits.load_seconds_max
+                await qemu_memory.load(qmp, INCOMING_FD, seconds_max=limit)
+            except _NOT_LOADED as error:
                 if why := await self.scrub(home.machine_id):
                     raise RestRefused(why) from error
                 raise MachineLost(f"its memory was not loaded: {error}") from error
@@ -370,7 +372,7 @@ class QemuDriver:
                 await asyncio.to_thread(home.rest.use_up)
                 await qmp.execute("cont")
         home.rest.drop_used()
-        await asyncio.to_thread(home.rest.sweep)
+        self._settler.sweep(home)
 
     # -- the rest
 

@@ -79,7 +79,7 @@ def argv(
     """Build the whole command line.
 
     The control and channel sockets are inherited as listening descriptors QMP_FD and CHANNEL_FD;
-    with `incoming` the memory is read from INCOMING_FD and the virtual CPUs wait for `cont`.
+    with `incoming` nothing runs until memory was loaded over QMP from INCOMING_FD, and `cont`.
     """
     return [
         binary,
@@ -98,7 +98,7 @@ def argv(
         "-chardev", f"socket,id=ona,fd={CHANNEL_FD},server=on,wait=off",
         "-chardev", f"socket,id=qmp,fd={QMP_FD},server=on,wait=off",
         "-mon", "chardev=qmp,mode=control",
-        *(["-S", "-incoming", f"fd:{INCOMING_FD}"] if incoming else []),
+        *(["-incoming", "defer"] if incoming else []),
     ]  # fmt: skip
 
 

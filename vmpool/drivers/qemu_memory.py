@@ -3,16 +3,17 @@
 import asyncio
 from collections.abc import Callable
 
-from vmpool.drivers.qmp import Qmp, QmpClosed, QmpError
+from vmpool.drivers.qmp import Message, Qmp, QmpClosed, QmpError
 
 BANDWIDTH_BYTES_PER_SECOND = 1 << 40
 """As good as no limit; QEMU's default would make every save take a second and more."""
 POLL_SECONDS = 0.005
+_EVENTS = [{"capability": "events", "state": True}]
 _UNDER_WAY = frozenset({"setup", "active", "device", "cancelling", "pre-switchover"})
 
 
 class SaveFailed(Exception):
-    """QEMU gave up writing; the machine is as it was, stopped."""
+    """QEMU gave up moving memory; the machine is as it was, stopped."""
 
 
 async def save(qmp: Qmp, fd: int, *, seconds_max: float) -> None:
@@ -22,24 +23,15 @@ async def save(qmp: Qmp, fd: int, *, seconds_max: float) -> None:
     :raises TimeoutError: it takes longer than allowed; the caller cancels
     :raises QmpClosed: QEMU ended
     """
-    capabilities = [{"capability": "events", "state": True}]
     async with asyncio.timeout(seconds_max):
         with qmp.subscribed("MIGRATION") as events:
-            await qmp.execute("migrate-set-capabilities", {"capabilities": capabilities})
+            await qmp.execute("migrate-set-capabilities", {"capabilities": _EVENTS})
             await qmp.execute(
                 "migrate-set-parameters", {"max-bandwidth": BANDWIDTH_BYTES_PER_SECOND}
             )
             await qmp.execute("getfd", {"fdname": "memory"}, fds=[fd])
             await qmp.execute("migrate", {"uri": "fd:memory"})
-            while True:
-                event = await events.get()
-                if event is None:
-                    raise QmpClosed("QEMU ended while writing memory")
-                status = event["data"]["status"]
-                if status == "completed":
-                    return
-                if status in ("failed", "cancelled"):
-                    raise SaveFailed(await _failure(qmp))
+            await _finished(qmp, events)
 
 
 async def cancel(qmp: Qmp) -> None:
@@ -48,19 +40,36 @@ async def cancel(qmp: Qmp) -> None:
     await _until(qmp, "query-migrate", lambda status: status not in _UNDER_WAY)
 
 
-async def loaded(qmp: Qmp, *, seconds_max: float) -> None:
-    """Wait until a process that was started to load memory has it; it stands still then.
+async def load(qmp: Qmp, fd_in_qemu: int, *, seconds_max: float) -> None:
+    """Read memory and device state into a process started for that; it stands still afterwards.
 
     :raises TimeoutError: it takes longer than allowed
     :raises QmpClosed: QEMU ended, which it does when it can't make sense of what it reads
     """
     async with asyncio.timeout(seconds_max):
-        await _until(qmp, "query-status", lambda status: status != "inmigrate")
+        with qmp.subscribed("MIGRATION") as events:
+            await qmp.execute("migrate-set-capabilities", {"capabilities": _EVENTS})
+            await qmp.execute(
+                "migrate-incoming", {"uri": f"fd:{fd_in_qemu}"}, seconds_max=seconds_max
+            )
+            await _finished(qmp, events)
 
 
 async def is_running(qmp: Qmp) -> bool:
     """Whether the virtual CPUs run."""
     return bool((await qmp.execute("query-status"))["running"])
+
+
+async def _finished(qmp: Qmp, events: asyncio.Queue[Message | None]) -> None:
+    while True:
+        event = await events.get()
+        if event is None:
+            raise QmpClosed("QEMU ended while moving memory")
+        status = event["data"]["status"]
+        if status == "completed":
+            return
+        if status in ("failed", "cancelled"):
+            raise SaveFailed(await _failure(qmp))
 
 
 async def _failure(qmp: Qmp) -> str:

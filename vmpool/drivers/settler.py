@@ -1,4 +1,4 @@
-"""Makes rests durable in the background, one thread at most per machine."""
+"""Makes rests durable and removes used ones, in the background."""
 
 import asyncio
 import logging
@@ -14,6 +14,7 @@ class Settler:
 
     def __init__(self) -> None:
         self._work: dict[str, tuple[threading.Event, asyncio.Task[None]]] = {}
+        self._sweeping: dict[str, asyncio.Task[None]] = {}
 
     def begin(self, home: Home) -> None:
         """Fsync and digest the machine's complete rest, unless that is under way or done."""
@@ -29,16 +30,26 @@ class Settler:
         if known := self._work.get(machine_id):
             known[0].set()
 
+    def sweep(self, home: Home) -> None:
+        """Remove what the machine was resumed from; large files take their time."""
+        earlier = self._sweeping.get(home.machine_id)
+        task = asyncio.get_running_loop().create_task(_sweep(home, earlier))
+        self._sweeping[home.machine_id] = task
+
     async def wait(self, machine_id: str) -> None:
         """Return when no work on the machine is under way."""
         if known := self._work.get(machine_id):
             await asyncio.wait([known[1]])
-            if known[1].done() and self._work.get(machine_id) is known:
+            if self._work.get(machine_id) is known:
                 del self._work[machine_id]
+        if sweeping := self._sweeping.get(machine_id):
+            await asyncio.wait([sweeping])
+            if self._sweeping.get(machine_id) is sweeping:
+                del self._sweeping[machine_id]
 
     async def close(self) -> None:
         """End all work early and wait for it."""
-        for machine_id in list(self._work):
+        for machine_id in {*self._work, *self._sweeping}:
             self.stop(machine_id)
             await self.wait(machine_id)
 
@@ -49,3 +60,9 @@ async def _settle(home: Home, stop: threading.Event) -> None:
     except OSError as error:
         # It stays complete and not durable; the next look at it tries again.
         _log.warning("rest of machine %s not durable: %s", home.machine_id, error)
+
+
+async def _sweep(home: Home, earlier: asyncio.Task[None] | None) -> None:
+    if earlier is not None:
+        await asyncio.wait([earlier])
+    await asyncio.to_thread(home.rest.sweep)

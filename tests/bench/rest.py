@@ -1,0 +1,223 @@
+"""Hibernate and resume of a 512 MiB machine, against the same commands done by hand.
+
+By hand means: the bare control socket and the bare files, with nothing of the driver but its
+command line. Both are measured in turns on the same host, on one machine each.
+"""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+import socket
+import statistics
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from tests.fakes.caches import cache_dir
+from tests.fakes.tiny_guest import ask, tiny_spec
+from vmpool.driver import MachineSpec
+from vmpool.drivers.qemu import QemuDriver
+from vmpool.drivers.qemu_argv import INCOMING_FD, Files, argv
+
+MEMORY_MIB = 512
+FILL_MIB = 60
+RATIO_MAX = 1.2
+
+
+class ByHand:
+    """One machine run by bare commands."""
+
+    def __init__(self, where: Path, spec: MachineSpec) -> None:
+        self.where = where
+        self.spec = spec
+        self.files = Files(disk=where / "disk", console=where / "console", log=where / "log")
+        self.pid = 0
+        where.mkdir()
+        size = f"{spec.disk_gib}G"
+        command = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw"]
+        command += ["-b", str(spec.image.disk), str(self.files.disk), size]
+        assert os.spawnvp(os.P_WAIT, command[0], command) == 0
+
+    def start(self, memory: int | None = None) -> None:
+        listeners = []
+        for name in ("qmp", "channel"):
+            (self.where / name).unlink(missing_ok=True)
+            listener = socket.socket(socket.AF_UNIX)
+            listener.bind(str(self.where / name))
+            listener.listen(1)
+            listeners.append(listener)
+        words = argv(
+            self.spec,
+            binary="qemu-system-x86_64",
+            machine_id="by-hand",
+            accelerator="tcg",
+            files=self.files,
+            sandbox=True,
+            incoming=memory is not None,
+        )
+        fds = [each.fileno() for each in listeners] + ([] if memory is None else [memory])
+        high = [os.dup(fd) for fd in fds for _ in range(1)]
+        moved = [(os.POSIX_SPAWN_DUP2, fd, 3 + place) for place, fd in enumerate(high)]
+        assert all(fd > 5 for fd in high)
+        self.pid = os.posix_spawnp(words[0], words, os.environ, file_actions=moved)
+        for fd in high:
+            os.close(fd)
+        for listener in listeners:
+            listener.close()
+        self.qmp = socket.socket(socket.AF_UNIX)
+        self.qmp.connect(str(self.where / "qmp"))
+        self.lines = self.qmp.makefile("rb")
+        self.lines.readline()
+        self.execute("qmp_capabilities")
+
+    def execute(self, command: str, arguments: dict[str, Any] | None = None, fd: int = -1) -> Any:
+        line = json.dumps({"execute": command, "arguments": arguments or {}}).encode()
+        socket.send_fds(self.qmp, [line], [fd] if fd >= 0 else [])
+        while True:
+            message = json.loads(self.lines.readline())
+            if "return" in message:
+                return message["return"]
+            assert "error" not in message, message
+
+    def hibernate(self, *, fsync: bool) -> None:
+        self.execute("stop")
+        self.execute("migrate-set-parameters", {"max-bandwidth": 1 << 40})
+        partial = self.where / "partial"
+        partial.mkdir()
+        fd = os.open(partial / "memory", os.O_WRONLY | os.O_CREAT)
+        self.execute("getfd", {"fdname": "memory"}, fd)
+        self.execute("migrate", {"uri": "fd:memory"})
+        while self.execute("query-migrate").get("status") != "completed":
+            time.sleep(0.001)
+        if fsync:
+            os.fsync(fd)
+            self._fsync(self.files.disk)
+            self._fsync(partial)
+        os.close(fd)
+        partial.rename(self.where / "rest")
+        if fsync:
+            self._fsync(self.where)
+        self.end()
+
+    def resume(self) -> None:
+        fd = os.open(self.where / "rest" / "memory", os.O_RDONLY)
+        self.start(fd)
+        os.close(fd)
+        self.execute("migrate-incoming", {"uri": f"fd:{INCOMING_FD}"})
+        while self.execute("query-migrate").get("status") != "completed":
+            time.sleep(0.001)
+        self.execute("cont")
+        shutil.rmtree(self.where / "rest")
+
+    def end(self) -> None:
+        self.lines.close()
+        self.qmp.close()
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+
+    def _fsync(self, path: Path) -> None:
+        fd = os.open(path, os.O_RDONLY)
+        os.fsync(fd)
+        os.close(fd)
+
+
+async def measure(n: int) -> list[dict[str, Any]]:
+    """Measure both in turns; every figure in seconds."""
+    spec = await asyncio.to_thread(tiny_spec, cache_dir(), memory_mib=MEMORY_MIB, vcpus=2)
+    figures: dict[str, list[float]] = {}
+
+    async def timed(name: str, work: Callable[[], Awaitable[object]]) -> None:
+        started = time.perf_counter()
+        await work()
+        figures.setdefault(name, []).append(time.perf_counter() - started)
+
+    with tempfile.TemporaryDirectory(prefix="ona-bench-") as work:
+        ours, hand = QemuDriver(Path(work) / "machines", accelerator="tcg"), None
+        machine_id = str(uuid.uuid4())
+        try:
+            await ours.create(machine_id, spec)
+            await ours.boot(machine_id)
+            with await ours.open_channel(machine_id) as sock:
+                await ask(sock, "fill", str(FILL_MIB))
+            hand = ByHand(Path(work) / "hand", spec)
+            hand.start()
+            channel = socket.socket(socket.AF_UNIX)
+            channel.connect(str(hand.where / "channel"))
+            channel.setblocking(False)
+            await ask(channel, "fill", str(FILL_MIB))
+            channel.close()
+
+            for turn in range(n + 1):
+                if turn == 1:
+                    figures.clear()  # the first turn warms caches
+
+                async def complete() -> None:
+                    await ours.hibernate(machine_id)
+
+                async def to_durable() -> None:
+                    await ours.hibernate(machine_id)
+                    while not (await ours.look(machine_id)).durable:
+                        await asyncio.sleep(0.001)
+
+                await timed("hibernate", complete)
+                await ours.settled(machine_id)
+                await timed("resume", lambda: ours.resume(machine_id))
+                await timed("hibernate to durable", to_durable)
+                await ours.settled(machine_id)
+                await ours.resume(machine_id)
+                await timed("by hand, fsynced", _as_async(lambda: hand.hibernate(fsync=True)))
+                await timed("resume by hand", _as_async(hand.resume))
+                await timed("by hand", _as_async(lambda: hand.hibernate(fsync=False)))
+                hand.resume()
+        finally:
+            await ours.destroy(machine_id)
+            await ours.close()
+            if hand is not None:
+                hand.end()
+    return [
+        _row("hibernate", figures["hibernate"], figures["by hand, fsynced"]),
+        _row("hibernate, nothing fsynced", figures["hibernate"], figures["by hand"]),
+        _row("hibernate to durable", figures["hibernate to durable"], figures["by hand, fsynced"]),
+        _row("resume", figures["resume"], figures["resume by hand"]),
+    ]
+
+
+def _as_async(work: Callable[[], None]) -> Callable[[], Awaitable[None]]:
+    async def run() -> None:
+        work()
+
+    return run
+
+
+def _row(
+    name: str, ours: list[float], yardstick: list[float], target: float = 1.2
+) -> dict[str, Any]:
+    def percentile(values: list[float], share: float) -> float:
+        ordered = sorted(values)
+        return round(ordered[min(len(ordered) - 1, int(share * len(ordered)))], 4)
+
+    ratio = round(statistics.median(ours) / statistics.median(yardstick), 3)
+    return {
+        "name": f"{name} of a {MEMORY_MIB} MiB guest",
+        "unit": "s",
+        "n": len(ours),
+        "p50": percentile(ours, 0.5),
+        "p95": percentile(ours, 0.95),
+        "p99": percentile(ours, 0.99),
+        "yardstick": round(statistics.median(yardstick), 4),
+        "ratio": ratio,
+        "target": RATIO_MAX,
+        "pass": ratio <= RATIO_MAX,
+        "machine": f"{os.cpu_count()} cores, TCG",
+    }
+
+
+if __name__ == "__main__":
+    for row in asyncio.run(measure(int(sys.argv[1]) if len(sys.argv) > 1 else 10)):
+        print(json.dumps(row))
