@@ -96,7 +96,7 @@ def outcome(ended: SeenEvent) -> str:
     if isinstance(seconds, int | float) and f"{seconds:.1f} s" not in known:
         facts.append(f"after {_duration(seconds)}")
     said = ", ".join(fact for fact in facts if fact)
-    word = _OUTCOMES.get(name, _line(name).capitalize())
+    word = _OUTCOMES.get(name, _line(name).capitalize() or "Ended")
     if said.lower().startswith(word.lower()):
         return f"{said[0].upper()}{said[1:]}."
     return f"{word}: {said}." if said else f"{word}."
@@ -223,8 +223,9 @@ def _plan(events: Sequence[SeenEvent]) -> str:
         return ""
     lines = []
     for entry in list(plan.body.get("entries") or ())[:PLAN_ENTRIES_MAX]:
-        status = _line(str(entry.get("status", ""))) or "pending"
-        lines.append(f"{status}: {_line(str(entry.get('content') or entry.get('text') or '?'))}")
+        known = entry if isinstance(entry, Mapping) else {"content": entry}
+        status = _line(str(known.get("status") or "pending"))
+        lines.append(f"{status}: {_line(str(known.get('content') or known.get('text') or '?'))}")
     return "\n".join(lines)
 
 

@@ -95,6 +95,14 @@ def shown(text: str) -> Shown:
     )
 
 
+def escape(text: str, *, code: bool) -> str:
+    """Write `text` so that it is `shown` as it is."""
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    if code:
+        return text.replace("`", "`\u200b")
+    return re.sub(r"[\\*@`]", lambda found: "\\" + found[0], text)
+
+
 @dataclass(kw_only=True)
 class ChatServer:
     """The surface itself."""
@@ -229,10 +237,7 @@ class FakeChat:
         return place.partition("/")[0]
 
     def escape(self, text: str, *, code: bool) -> str:
-        text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-        if code:
-            return text.replace("`", "`\u200b")
-        return re.sub(r"[\\*@`]", lambda found: "\\" + found[0], text)
+        return escape(text, code=code)
 
     async def post(self, place: str, text: str, mark: str, deadline: Deadline) -> str:
         body = {"place": place, "text": text, "mark": mark}

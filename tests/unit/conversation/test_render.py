@@ -1,0 +1,232 @@
+"""What threads read about events."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot.conversation.fences import Manner, segments
+from bot.conversation.render import SeenEvent, Span, answer, live, notice, outcome, question
+
+PATIENT = settings(deadline=None)
+MANNER = Manner(text_length_max=4_000, escape=lambda text, *, code: text)
+
+
+def span(*events, output_length=None, start=0):
+    seen = [
+        SeenEvent(number=start + number, kind=kind, body=body)
+        for number, (kind, body) in enumerate(events, 1)
+    ]
+    length = sum(len(one.body["text"]) for one in seen if one.kind == "output")
+    return Span(start=start, events=seen, output_length=output_length or length)
+
+
+def ended(outcome="succeeded", **body):
+    return ("turn.ended", {"outcome": outcome, **body})
+
+
+STARTED = ("turn.started", {"prompt": "p", "text": "!ls"})
+
+
+def output(text):
+    return ("output", {"stream": "stdout", "text": text})
+
+
+def test_an_answer_shows_the_output_in_a_block_and_how_it_ended():
+    done = ended(summary="exit status 0, 3.2 s", exit_status=0, seconds=3.2)
+    assert answer(span(STARTED, output("a\n"), output("b\n"), done), MANNER) == (
+        "```\na\nb\n```\nDone: exit status 0, 3.2 s."
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (
+            {"outcome": "failed", "summary": "", "exit_status": 2, "seconds": 75},
+            "Failed: exit status 2, after 1 min 15 s.",
+        ),
+        (
+            {"outcome": "stopped", "summary": "stopped on request by Bo", "by": "Bo"},
+            "Stopped on request by Bo.",
+        ),
+        ({"outcome": "stopped", "by": "Bo", "seconds": 3.0}, "Stopped: by Bo, after 3.0 s."),
+        (
+            {"outcome": "timed_out", "summary": "stopped at the time limit of 60 s"},
+            "Timed out: stopped at the time limit of 60 s.",
+        ),
+        (
+            {"outcome": "interrupted", "summary": "interrupted: the machine is gone"},
+            "Interrupted: the machine is gone.",
+        ),
+        ({"outcome": "succeeded", "seconds": 7_300}, "Done: after 2 h 1 min."),
+        ({"outcome": "melted"}, "Melted."),
+        ({}, "Ended."),
+    ],
+)
+def test_an_outcome_says_how_by_whom_and_how_long(body, said):
+    assert outcome(SeenEvent(number=1, kind="turn.ended", body=body)) == said
+
+
+def test_a_long_output_shows_its_end_and_where_the_whole_lies():
+    lines = "".join(f"line {n}\n" for n in range(1_000))
+    told = answer(span(STARTED, output(lines), ended()), MANNER)
+    assert "line 999" in told
+    assert "line 0\n" not in told
+    assert told.startswith("The end of the output; all of it is on the session's page.")
+    cut = ("output.cut", {"bytes": 5, "where": "/var/lib/ona/jobs/x/stdout"})
+    told = answer(span(STARTED, output("head"), cut, output("tail"), ended()), MANNER)
+    assert "all of it is in the machine at /var/lib/ona/jobs/x/stdout" in told
+
+
+def test_output_that_was_not_even_read_back_counts_as_left_out():
+    told = answer(span(STARTED, output("end"), ended(), output_length=10_000), MANNER)
+    assert told.startswith("The end of the output")
+
+
+def test_an_answer_of_an_agent_is_what_it_said_last():
+    told = answer(
+        span(
+            STARTED,
+            ("text", {"text": "Let me look."}),
+            ("tool", {"id": "1", "title": "grep", "status": "completed"}),
+            output("noise"),
+            ("text", {"text": "It is "}),
+            ("text", {"text": "fixed."}),
+            ended(),
+        ),
+        MANNER,
+    )
+    assert told == "It is fixed.\nDone."
+
+
+def test_errors_stand_in_the_answer():
+    told = answer(span(STARTED, ("error", {"text": "no such repository"}), ended("failed")), MANNER)
+    assert told == "Error: no such repository\nFailed."
+
+
+def test_a_turn_without_output_has_an_answer_too():
+    assert answer(span(STARTED, ended()), MANNER) == "Done."
+
+
+def test_live_goes_from_the_machine_to_the_work_to_the_outcome():
+    assert live(span(("prompt.queued", {}))) == ""
+    assert live(span(("step", {"step": "booting"}))) == "Starting the machine …"
+    assert live(span(("step", {"step": "polishing"}))) == "Polishing …"
+    assert live(span(STARTED)) == "Working …"
+    assert live(span(STARTED, ("step", {"step": "resuming"}))) == "Waking the machine …"
+    told = live(
+        span(
+            STARTED,
+            ("plan", {"entries": [{"content": "look", "status": "completed"}, "odd"]}),
+            ("text", {"text": "I will"}),
+            ("tool", {"id": "1", "title": "grep x", "status": "running"}),
+            ("tool", {"id": "1", "status": "completed"}),
+            output("found\n"),
+        )
+    )
+    assert told == (
+        "Working …\ncompleted: look\npending: odd\nI will\ncompleted: grep x\n```\nfound\n```"
+    )
+    assert live(span(STARTED, ended("stopped", by="Bo"))) == "Stopped: by Bo."
+
+
+def test_live_says_that_it_waits_for_an_answer():
+    asked = ("question", {"question": "q", "text": "sure?"})
+    assert live(span(STARTED, asked)) == "Waiting for an answer."
+    assert live(span(STARTED, asked, ("question.answered", {"question": "q"}))) == "Working …"
+
+
+ASKED = SeenEvent(
+    number=1,
+    kind="question",
+    body={
+        "question": "q",
+        "text": "Really?",
+        "choices": ["yes", "no"],
+        "expires_at": "2026-11-23T21:30:00+01:00",
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("settled", "last"),
+    [
+        (None, "Answer in this thread until 2026-11-23 20:30 UTC."),
+        (("question.answered", {"name": "Bo", "answer": "yes"}), "Bo answered: yes"),
+        (("question.expired", {}), "Nobody answered in time; the turn goes on without an answer."),
+        (("turn.ended", {}), "The turn ended before an answer came."),
+    ],
+)
+def test_a_question_has_choices_a_time_limit_and_an_end(settled, last):
+    end = SeenEvent(number=2, kind=settled[0], body=settled[1]) if settled else None
+    assert question(ASKED, end) == f"Question: Really?\n1. yes\n2. no\n{last}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "said"),
+    [
+        (
+            "session.held",
+            {"name": "Ann", "held": [{"name": "Bo"}, {"name": "Bo"}]},
+            "Ann stopped here: 2 prompts of Bo held. `resume` lets them go on, `clear` drops them.",
+        ),
+        ("session.resumed", {"name": "Ann"}, "Ann let the queue go on."),
+        ("session.cleared", {"name": "Ann", "count": 1}, "Ann took 1 prompt out of the queue."),
+        ("prompt.cancelled", {"name": "Ann"}, "Ann took a prompt out of the queue."),
+        ("notice", {"text": "restored"}, "restored"),
+        ("machine", {"state": "running", "why": "disk full"}, "The machine is running: disk full"),
+        ("machine", {"state": "resting"}, ""),
+        ("something new", {"x": 1}, ""),
+    ],
+)
+def test_notices_say_who_did_what(kind, body, said):
+    assert notice(SeenEvent(number=1, kind=kind, body=body)) == said
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=6,
+)
+SAID = st.text(alphabet=st.sampled_from("`\n@*<x \x1b["), max_size=60)
+EVENTS = st.lists(
+    st.one_of(
+        st.tuples(
+            st.sampled_from(["text", "error", "notice"]), st.fixed_dictionaries({"text": SAID})
+        ),
+        st.tuples(st.just("output"), st.fixed_dictionaries({"text": SAID})),
+        st.tuples(
+            st.just("tool"), st.fixed_dictionaries({"id": SAID, "title": SAID, "status": SAID})
+        ),
+        st.tuples(st.just("plan"), st.fixed_dictionaries({"entries": st.lists(JSON, max_size=3)})),
+        st.tuples(st.just("step"), st.fixed_dictionaries({"step": SAID})),
+        st.tuples(
+            st.just("question"),
+            st.fixed_dictionaries(
+                {"question": SAID, "text": SAID, "choices": st.lists(SAID), "expires_at": SAID}
+            ),
+        ),
+        st.tuples(st.just("output.cut"), st.fixed_dictionaries({"where": SAID})),
+        st.tuples(st.text(max_size=8), st.dictionaries(st.text(max_size=8), JSON)),
+        st.just(STARTED),
+    ),
+    max_size=12,
+)
+
+
+@PATIENT
+@given(EVENTS, st.fixed_dictionaries({"outcome": SAID, "summary": SAID, "by": SAID}))
+def test_only_output_ever_stands_in_a_block_whatever_was_said(events, end):
+    events = [one for one in events if one[0] != "turn.ended"]
+    whole = "".join(body["text"] for kind, body in events if kind == "output")
+    going, over = span(*events), span(*events, ("turn.ended", end))
+    bodies = [answer(over, MANNER), live(over), live(going)]
+    for one in over.events:
+        bodies.append(notice(one))
+        if one.kind == "question":
+            bodies += [question(one, None), question(one, over.ended)]
+    for body in bodies:
+        blocks = [one.text for one in segments(body) if one.code]
+        assert len(blocks) <= 1
+        if blocks:
+            assert whole
