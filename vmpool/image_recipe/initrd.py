@@ -1,0 +1,39 @@
+"""The initrd: busybox, the modules that the disk and the channel need, and a script."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+APPLETS = ("insmod", "mount", "poweroff", "sh", "sleep", "switch_root")
+DIRECTORIES = ("bin", "dev", "modules", "proc", "root", "sys")
+
+
+def make_initrd(*, busybox: Path, modules: Path, init: Path) -> bytes:
+    """Build a cpio archive as a kernel unpacks it; modules are loaded in the order of their names.
+
+    Not compressed: unpacking would take longer under emulation than reading does.
+    """
+    return b"".join(_entries(busybox, modules, init)).ljust(512, b"\0")
+
+
+def _entries(busybox: Path, modules: Path, init: Path) -> Iterator[bytes]:
+    for name in DIRECTORIES:
+        yield _entry(name, 0o40755)
+    yield _entry("dev/console", 0o20600, device=(5, 1))
+    yield _entry("bin/busybox", 0o100755, busybox.read_bytes())
+    for applet in APPLETS:
+        yield _entry(f"bin/{applet}", 0o120777, b"busybox")
+    yield _entry("init", 0o100755, init.read_bytes())
+    for module in sorted(modules.iterdir()):
+        yield _entry(f"modules/{module.name}", 0o100644, module.read_bytes())
+    yield _entry("TRAILER!!!", 0)
+
+
+def _entry(name: str, mode: int, data: bytes = b"", device: tuple[int, int] = (0, 0)) -> bytes:
+    spelled = name.encode() + b"\0"
+    numbers = [0, mode, 0, 0, 1, 0, len(data), 0, 0, *device, len(spelled), 0]
+    head = b"070701" + b"".join(b"%08X" % number for number in numbers) + spelled
+    return _padded(head) + _padded(data)
+
+
+def _padded(data: bytes) -> bytes:
+    return data + bytes(-len(data) % 4)
