@@ -1,0 +1,32 @@
+"""What of a session's work tree is kept outside its machine: read there, and put back there.
+
+The modules here run inside the machine as its agent. The host sends their text with each request
+(`program`), so that a machine made weeks ago does what today's host expects; they use the standard
+library and each other, nothing else.
+
+    save    stdin: one JSON line. stdout: one JSON line, then the bundle if there is one
+    restore stdin: one JSON line, then the bundle.  stdout: one JSON line
+
+What is kept is one git commit, `refs/ona/tree` of the bundle: the files as they lie on disk, byte
+for byte, past every filter of git. Its parents, as far as there are such: `head`; `index`, what
+was staged; `files`, a tree of the conversation files. Its message is JSON {branch, parents: their
+roles in order, refs, left_out}. So its id covers everything, and an equal id means: nothing new.
+"""
+
+from pathlib import Path
+
+MODULES = ("git", "look", "save", "restore")
+
+
+def program(entry: str) -> str:
+    """Python text for `python3 -I -S -c` that runs `save` or `restore`."""
+    here = Path(__file__).parent
+    lines = ["import sys, types"]
+    for name in MODULES:
+        if name in ("save", "restore") and name != entry:
+            continue
+        source = (here / f"{name}.py").read_text(encoding="utf-8")
+        full = f"{__name__}.{name}"
+        lines.append(f"module = sys.modules[{full!r}] = types.ModuleType({full!r})")
+        lines.append(f"exec({source!r}, module.__dict__)")
+    return "\n".join([*lines, "module.main()", ""])

@@ -1,0 +1,353 @@
+"""Keep the work tree as one commit and send it as a bundle; nothing that git shows is changed.
+
+Request: {directory, base, tree, bytes_max, file_bytes_max, files_max, files}; `base` and `tree` of
+the last checkpoint or null, `files` globs below the home directory.
+
+Answer: {result: "same"}, or {result: "tree", base, head, tree, size, left_out} and then `size`
+bytes, or {result: "failed", why, detail}.
+
+Everything is written in a repository of its own that borrows the agent's objects: its refs, its
+index, its configuration and its object store stay as they are.
+"""
+
+import errno
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from vmpool.guest.worktree.git import (
+    PROGRAM,
+    SCRATCH,
+    Importer,
+    Unable,
+    failure,
+    git,
+    of_repository,
+    quoted,
+)
+from vmpool.guest.worktree.look import File, Look, size
+
+TREE, INDEX, FILES = "refs/ona/tree", "refs/ona/index", "refs/ona/files"
+LADDER = (("untracked", "refs", "changed"), ("refs", "changed"), ("changed",), ())
+"""What is kept besides the commits of HEAD and the conversation, until it fits."""
+ORDER = ("changed", "files", "untracked")
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
+RACY_NS = 2_000_000_000
+MARK = b"ona-checkpoint"
+CHUNK_BYTES = 1 << 20
+SPARE_BYTES = 1 << 20
+NAMES_MAX = 20
+GROUP_MIN = 4
+NAME_CHARACTERS = 120
+
+
+def main() -> None:
+    """Serve one request."""
+    request = json.loads(sys.stdin.buffer.readline())
+    try:
+        Save(request).run()
+    except Unable as error:
+        answer({"result": "failed", "why": error.why, "detail": error.detail})
+
+
+def answer(words: dict[str, Any]) -> None:
+    """Say it in one line."""
+    sys.stdout.buffer.write(json.dumps(words).encode() + b"\n")
+    sys.stdout.buffer.flush()
+
+
+class Save:
+    """One checkpoint."""
+
+    def __init__(self, request: dict[str, Any]) -> None:
+        self._request = request
+        self._began_ns = time.time_ns()
+        self._look = look = Look(request)
+        self._base = look.base if look.base is not None else self._last_base()
+        self._fingerprint = look.fingerprint({**request, "base": None, "tree": None})
+
+    def _last_base(self) -> str | None:
+        """The base of the last checkpoint if the agent's repository still has it."""
+        base = self._request["base"]
+        try:
+            git("cat-file", "-e", f"{base}^{{commit}}", env=of_repository(self._look.git_dir))
+        except Unable:
+            return None
+        return str(base)
+
+    def run(self) -> None:
+        """Try places for temporary files, the disk before memory, and then ever less to keep."""
+        if self._untouched():
+            answer({"result": "same"})
+            return
+        unable = Unable("room")
+        for place in (self._look.git_dir, b"/tmp", b"/dev/shm"):
+            try:
+                if not has_room(place, sum(file.stat.st_size for file in self._look.files)):
+                    continue
+                with Scratch(place, self._look.git_dir) as scratch:
+                    if any(self._attempt(scratch, kinds) for kinds in LADDER):
+                        return
+                raise Unable("large")
+            except Unable as error:
+                if error.why != "room":
+                    raise
+                unable = error
+            except OSError as error:
+                if error.errno not in NO_ROOM:
+                    raise
+                unable = Unable("room", str(error))
+        raise unable
+
+    def _attempt(self, scratch: "Scratch", kinds: tuple[str, ...]) -> bool:
+        look = self._look
+        taken, left = self._select(kinds)
+        refs = look.refs if "refs" in kinds else {}
+        refs = {name: oid for name, oid in look.refs.items() if name == look.branch} | refs
+        notes = list(look.notes)
+        notes += [f"branch {short(name)}" for name in sorted(look.refs) if name not in refs]
+        tree, left_out = self._write(scratch, taken, left, refs, notes)
+        if tree == self._request["tree"]:
+            self._remember(tree)
+            answer({"result": "same"})
+            return True
+        header = self._header(tree, refs)
+        if not self._pack(scratch, tree, refs, self._request["bytes_max"] - len(header)):
+            return False
+        self._send(scratch, header, tree, left_out)
+        self._remember(tree)
+        return True
+
+    def _select(self, kinds: tuple[str, ...]) -> tuple[list[File], list[tuple[bytes, str]]]:
+        """What fits, what matters most first; and what is left out."""
+        room, count = self._request["bytes_max"], self._request["files_max"]
+        taken, left = [], list(self._look.left)
+        for file in sorted(self._look.files, key=urgency):
+            fits = file.stat.st_size <= room and count > 0
+            if fits and (file.kind in kinds or file.kind == "files"):
+                taken.append(file)
+                room -= file.stat.st_size
+                count -= 1
+            else:
+                left.append((file.path, f"no room in {size(self._request['bytes_max'])}"))
+        return taken, left
+
+    def _write(
+        self,
+        scratch: "Scratch",
+        taken: list[File],
+        left: list[tuple[bytes, str]],
+        refs: dict[str, str],
+        notes: list[str],
+    ) -> tuple[str, list[str]]:
+        look = self._look
+        importer = Importer(scratch.git_dir)
+        try:
+            changes: dict[bool, list[bytes]] = {False: [], True: []}
+            for file in taken:
+                data = content(file)
+                if data is None:
+                    left.append((file.path, "not readable"))
+                    continue
+                line = b"M %s %s %s" % (mode(file), importer.blob(data), quoted(file.path))
+                changes[file.kind == "files"].append(line)
+            left_out = [*names(left), *capped(notes)]
+            head = look.head.encode() if look.head else None
+            merged = {}
+            if look.staged:
+                merged["index"] = importer.commit(INDEX, b"", onto=head, changes=self._staged())
+            if changes[True]:
+                merged["files"] = importer.commit(FILES, b"", onto=None, changes=changes[True])
+            roles = [*(["head"] if head else []), *merged]
+            message = {"branch": look.branch, "parents": roles, "refs": refs}
+            text = json.dumps({**message, "left_out": left_out}, sort_keys=True).encode()
+            removed = [b"D " + quoted(path) for path in look.removed]
+            importer.commit(
+                TREE,
+                text,
+                onto=head,
+                merged=merged.values(),
+                changes=[*removed, *changes[False]],
+            )
+            importer.close()
+        finally:
+            importer.give_up()
+        return scratch.read(TREE), left_out
+
+    def _staged(self) -> Iterator[bytes]:
+        for entry in sorted(self._look.staged, key=lambda entry: entry.mode != b"000000"):
+            if entry.mode == b"000000":
+                yield b"D " + quoted(entry.path)
+            else:
+                yield b"M %s %s %s" % (entry.mode, entry.oid, quoted(entry.path))
+
+    def _header(self, tree: str, refs: dict[str, str]) -> bytes:
+        lines = ["# v2 git bundle"]
+        if self._base is not None:
+            lines.append(f"-{self._base} base")
+        lines.append(f"{tree} {TREE}")
+        lines += [f"{oid} {name}" for name, oid in sorted(refs.items())]
+        return os.fsencode("\n".join([*lines, "", ""]))
+
+    def _pack(self, scratch: "Scratch", tree: str, refs: dict[str, str], bytes_max: int) -> bool:
+        """Pack what base doesn't have; False when it would be more than that."""
+        wanted = [tree, *refs.values(), *([f"^{self._base}"] if self._base else [])]
+        argv = ["pack-objects", "--revs", "--thin", "--stdout", "--delta-base-offset", "-q"]
+        with subprocess.Popen(
+            [*PROGRAM, *argv],
+            env=of_repository(scratch.git_dir),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as packing:
+            assert packing.stdin is not None
+            assert packing.stdout is not None
+            assert packing.stderr is not None
+            packing.stdin.write("\n".join([*wanted, ""]).encode())
+            packing.stdin.close()
+            with open(scratch.pack, "wb") as file:
+                while data := packing.stdout.read(CHUNK_BYTES):
+                    if file.tell() + len(data) > bytes_max:
+                        packing.kill()
+                        return False
+                    file.write(data)
+            if packing.wait() != 0:
+                raise failure(packing.stderr.read())
+        return True
+
+    def _send(self, scratch: "Scratch", header: bytes, tree: str, left_out: list[str]) -> None:
+        base, head = self._base or self._request["base"] or "", self._look.head or ""
+        length = len(header) + os.path.getsize(scratch.pack)
+        words = {"base": base, "head": head, "tree": tree, "size": length, "left_out": left_out}
+        answer({"result": "tree", **words})
+        sys.stdout.buffer.write(header)
+        with open(scratch.pack, "rb") as file:
+            shutil.copyfileobj(file, sys.stdout.buffer, CHUNK_BYTES)
+        sys.stdout.buffer.flush()
+
+    def _untouched(self) -> bool:
+        try:
+            with open(os.path.join(self._look.git_dir, MARK), encoding="ascii") as file:
+                mark = json.load(file)
+        except (OSError, ValueError):
+            return False
+        return bool(mark == {"tree": self._request["tree"], "look": self._fingerprint})
+
+    def _remember(self, tree: str) -> None:
+        """Save the next look its work, unless a file may have changed while it was read."""
+        newest = max((file.stat.st_ctime_ns for file in self._look.files), default=0)
+        if newest > self._began_ns - RACY_NS:
+            return
+        try:
+            with open(os.path.join(self._look.git_dir, MARK), "w", encoding="ascii") as file:
+                json.dump({"tree": tree, "look": self._fingerprint}, file)
+        except OSError:
+            pass
+
+
+class Scratch:
+    """A repository for one checkpoint, which borrows the objects of another one."""
+
+    def __init__(self, place: bytes, git_dir: bytes) -> None:
+        own = SCRATCH if place == git_dir else SCRATCH + git_dir.replace(b"/", b"-")
+        self.git_dir = os.path.join(place, own)
+        self.pack = os.path.join(self.git_dir, b"bundle.pack")
+        self._lender = git_dir
+
+    def __enter__(self) -> "Scratch":
+        self.__exit__()
+        for name in (b"objects/info", b"objects/pack", b"refs"):
+            os.makedirs(os.path.join(self.git_dir, name), mode=0o700)
+        self._put(b"HEAD", b"ref: refs/heads/none\n")
+        self._put(b"config", b"[core]\n\trepositoryformatversion = 0\n\tbare = true\n")
+        self._put(b"objects/info/alternates", os.path.join(self._lender, b"objects") + b"\n")
+        shallow = os.path.join(self._lender, b"shallow")
+        if os.path.exists(shallow):
+            shutil.copyfile(shallow, os.path.join(self.git_dir, b"shallow"))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self.git_dir, ignore_errors=True)
+
+    def _put(self, name: bytes, data: bytes) -> None:
+        with open(os.path.join(self.git_dir, name), "wb") as file:
+            file.write(data)
+
+    def read(self, ref: str) -> str:
+        """The object that a ref is at."""
+        with open(os.path.join(self.git_dir, ref.encode()), encoding="ascii") as file:
+            return file.read().strip()
+
+
+def has_room(place: bytes, size_bytes: int) -> bool:
+    """Whether files of this size fit there twice: as objects, and packed."""
+    try:
+        found = os.statvfs(place)
+    except OSError:
+        return False
+    return found.f_bavail * found.f_frsize > 2 * size_bytes + SPARE_BYTES
+
+
+def urgency(file: File) -> tuple[int, int, bytes]:
+    """Of a conversation the newest file first, else the smallest first."""
+    within = -file.stat.st_mtime_ns if file.kind == "files" else file.stat.st_size
+    return ORDER.index(file.kind), within, file.path
+
+
+def mode(file: File) -> bytes:
+    """The mode that git has for it."""
+    if stat.S_ISLNK(file.stat.st_mode):
+        return b"120000"
+    return b"100755" if file.stat.st_mode & stat.S_IXUSR else b"100644"
+
+
+def content(file: File) -> bytes | None:
+    """What is in it, as far as it reached when it was looked at; None: it can't be read."""
+    try:
+        if stat.S_ISLNK(file.stat.st_mode):
+            return os.readlink(file.at)
+        descriptor = os.open(file.at, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with open(descriptor, "rb") as opened:
+            return opened.read(file.stat.st_size)
+    except OSError:
+        return None
+
+
+def names(left: list[tuple[bytes, str]]) -> list[str]:
+    """What is left out in a few lines: many paths of one directory are one line."""
+    groups: dict[bytes, list[tuple[bytes, str]]] = {}
+    for path, why in sorted(left):
+        groups.setdefault(path.split(b"/", 1)[0], []).append((path, why))
+    lines = []
+    for top, members in groups.items():
+        if len(members) >= GROUP_MIN:
+            lines.append(f"{printable(top)}/ ({len(members)} files, {members[0][1]})")
+        else:
+            lines += [f"{printable(path)} ({why})" for path, why in members]
+    return capped(lines)
+
+
+def capped(lines: list[str]) -> list[str]:
+    """The first lines, and how many more there are."""
+    more = len(lines) - NAMES_MAX
+    return lines if more <= 0 else [*lines[:NAMES_MAX], f"and {more} more"]
+
+
+def printable(path: bytes) -> str:
+    """A path on one line, bounded, whatever bytes it has."""
+    text = path.decode("utf-8", "backslashreplace")
+    shown = "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
+    )
+    return shown if len(shown) <= NAME_CHARACTERS else shown[:NAME_CHARACTERS] + "…"
+
+
+def short(ref: str) -> str:
+    """A branch as people name it."""
+    return printable(os.fsencode(ref.removeprefix("refs/heads/")))
