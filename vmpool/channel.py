@@ -161,6 +161,10 @@ class Channel:
 
     async def raise_token(self, token: int) -> None:
         """Go on under a newer lease. :raises StaleToken: a higher one was here."""
+        # The guest ends every connection but the one this comes on.
+        for connection in self._idle[1:]:
+            connection.close()
+        del self._idle[1:]
         await self._request("token", token=token)
         self._token = token
 

@@ -26,6 +26,8 @@ HELLO_SECONDS = 0.2
 ATTEMPT_SECONDS = 1.5
 GAP_SECONDS = 0.3
 WORD_SECONDS_MAX = 15.0
+FREEZE_SECONDS_MAX = 120.0
+"""Writing back what is dirty takes as long as the host's disk takes."""
 ENTROPY_BYTES = 64
 READ_BYTES = 64 * 1024
 LINE_BYTES_MAX = 64 * 1024
@@ -80,17 +82,19 @@ class Words:
 
     async def freeze(self) -> None:
         """End logins and write back; the machine may be hibernated after. :raises MachineLost"""
-        await self._say("freeze", "frozen")
+        await self._say("freeze", "frozen", seconds_max=FREEZE_SECONDS_MAX)
 
     def close(self) -> None:
         """Hang up; idempotent."""
         self.socket.close()
 
-    async def _say(self, op: str, expected: str, **words: Any) -> None:
+    async def _say(
+        self, op: str, expected: str, *, seconds_max: float = WORD_SECONDS_MAX, **words: Any
+    ) -> None:
         loop = asyncio.get_running_loop()
         line = json.dumps({"op": op, "nonce": self._nonce, **words}).encode() + b"\n"
         try:
-            async with asyncio.timeout(WORD_SECONDS_MAX):
+            async with asyncio.timeout(seconds_max):
                 await loop.sock_sendall(self.socket, line)
                 answer = await self._answer(expected)
         except TimeoutError:

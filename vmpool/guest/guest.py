@@ -6,6 +6,7 @@ words ──ssh──▶ relaying ──host gone, or sshd ended──▶ words
 
 import grp
 import os
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ from vmpool.guest import cgroup, thaw
 from vmpool.guest.handshake import Handshake
 from vmpool.guest.jobs import Jobs
 from vmpool.guest.login import Logins
-from vmpool.guest.loop import Loop
+from vmpool.guest.loop import Loop, report
 from vmpool.guest.port import Port
 from vmpool.guest.questions import Questions
 from vmpool.guest.relay import Relay
@@ -91,10 +92,15 @@ class Guest:
             self._port.send(data)
 
     def _on_data(self, data: bytes) -> None:
-        if self._relay is not None:
-            self._relay.feed(data)
-        else:
-            self.handshake.feed(data)
+        try:
+            if self._relay is not None:
+                self._relay.feed(data)
+            else:
+                self.handshake.feed(data)
+        except Exception:
+            # The port is the only way in: a bug on it may cost a connection, never the port.
+            report(traceback.format_exc())
+            self._on_lost()
 
     def _on_lost(self) -> None:
         self.handshake.reset()

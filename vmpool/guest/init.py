@@ -23,7 +23,6 @@ MOUNTS = (
     ("devpts", "/dev/pts", "devpts", "gid=5,mode=620,ptmxmode=666"),
     ("tmpfs", "/dev/shm", "tmpfs", "mode=1777"),
     ("tmpfs", "/run", "tmpfs", "mode=0755"),
-    ("tmpfs", "/tmp", "tmpfs", "mode=1777"),
     ("cgroup2", "/sys/fs/cgroup", "cgroup2", ""),
 )
 LINKS = (
@@ -49,6 +48,8 @@ def begin() -> None:
     for path, value in KERNEL:
         with open(path, "w", encoding="ascii") as file:
             file.write(value)
+    # On the disk, not in memory: a machine has less of that, and a rest holds all of it.
+    os.chmod("/tmp", 0o1777)
     resource.setrlimit(resource.RLIMIT_NOFILE, (FILES_SOFT, FILES_HARD))
     os.environ.clear()
     os.environ["PATH"] = PATH

@@ -41,7 +41,7 @@ def main() -> None:
 
 if __name__ == "__main__":
     if os.getpid() != 1:
-        # It mounts over /tmp and /run: on anything but a fresh machine that is vandalism.
+        # It mounts over /run and sets the kernel up; on any other machine that is vandalism.
         sys.exit("ona-guest: this is PID 1 of a machine and nothing else; not started")
     try:
         main()

@@ -1,0 +1,120 @@
+"""Real machines for tests: the image built once per recipe, one machine per module.
+
+A boot takes seconds under emulation, so the tests of a module share a machine and leave it as
+they found it: running, with an open channel to be had from `vm.channel()`.
+"""
+
+import asyncio
+import os
+import shutil
+import signal
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.fakes.caches import cache_dir
+from vmpool.channel import Channel, open_machine
+from vmpool.driver import Driver, Image, MachineSpec
+from vmpool.drivers.qemu import QemuDriver
+from vmpool.image import ensure_image
+from vmpool.ssh import Authority
+
+OPEN_SECONDS = 60
+MEMORY_MIB = 512
+
+
+class Vm:
+    """A machine as its host's worker has it: driver, lease token, generation, channel."""
+
+    def __init__(self, driver: Driver, spec: MachineSpec, authority: Authority) -> None:
+        self.driver = driver
+        self.spec = spec
+        self.authority = authority
+        self.machine_id = str(uuid.uuid4())
+        self.token = 1
+        self.generation = 0
+        self._channel: Channel | None = None
+
+    async def boot(self) -> None:
+        await self.driver.create(self.machine_id, self.spec)
+        await self.driver.boot(self.machine_id)
+        self.generation += 1
+
+    async def open(self, *, token: int | None = None, generation: int | None = None) -> Channel:
+        """A channel of its own; the one of before ends."""
+        return await open_machine(
+            lambda: self.driver.open_channel(self.machine_id),
+            machine_id=self.machine_id,
+            token=self.token if token is None else token,
+            generation=self.generation if generation is None else generation,
+            authority=self.authority,
+            deadline_seconds=OPEN_SECONDS,
+        )
+
+    async def channel(self) -> Channel:
+        """The open channel, made anew when it was lost."""
+        if self._channel is None or self._channel.lost.is_set():
+            self._channel = await self.open()
+        return self._channel
+
+    async def cut(self) -> None:
+        """Lose the connection as a killed worker does: no goodbye."""
+        channel = await self.channel()
+        assert channel._control is not None
+        channel._control.abort()
+        await channel.lost.wait()
+
+    async def rest(self) -> None:
+        """Freeze and hibernate: no process is left."""
+        await (await self.channel()).freeze()
+        await self.driver.hibernate(self.machine_id)
+
+    async def wake(self) -> Channel:
+        """Resume and open."""
+        await self.driver.resume(self.machine_id)
+        self.generation += 1
+        return await self.channel()
+
+    async def kill(self) -> None:
+        """End the hypervisor as a crash does."""
+        pid = (await self.driver.look(self.machine_id)).pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        await self.driver.wait_ended(self.machine_id)
+
+    async def close(self) -> None:
+        if self._channel is not None:
+            await self._channel.close()
+        await self.driver.destroy(self.machine_id)
+
+
+@pytest.fixture(scope="session")
+def guest_image() -> Image:
+    """The product's own image, from the tests' cache; the first run of a recipe builds it."""
+    return asyncio.run(ensure_image(cache_dir() / "images", progress=print))
+
+
+@pytest.fixture(scope="module")
+def vm_directory() -> Iterator[Path]:
+    """A directory whose path is short enough for sockets, and gone afterwards."""
+    path = Path(tempfile.mkdtemp(prefix="ona-vm-"))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def vm(guest_image: Image, vm_directory: Path) -> AsyncIterator[Vm]:
+    """The module's machine, booting; its first channel waits until it answers."""
+    driver = QemuDriver(vm_directory, accelerator="tcg")
+    spec = MachineSpec(image=guest_image, vcpus=2, memory_mib=MEMORY_MIB, disk_gib=8)
+    machine = Vm(driver, spec, await Authority.load(vm_directory / "ca"))
+    try:
+        await machine.boot()
+        yield machine
+    finally:
+        await machine.close()
+        await driver.close()
