@@ -85,6 +85,7 @@ class Driver(Protocol):
         Running already: nothing happens.
 
         :raises MachineLost: the process ended at once; the text carries its last words
+        :raises MachineError: it rests; booting would throw its memory away
         :raises HostUnfit: the hypervisor is missing
         """
         ...

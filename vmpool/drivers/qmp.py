@@ -76,9 +76,11 @@ class Qmp:
         arguments: Mapping[str, Any] | None = None,
         *,
         fds: Sequence[int] = (),
-        seconds_max: float = COMMAND_SECONDS_MAX,
+        seconds_max: float | None = None,
     ) -> Any:
         """Run one command and return what it returned; `fds` stay open on our side.
+
+        Without a limit of its own a command has COMMAND_SECONDS_MAX.
 
         :raises QmpError: QEMU said no
         :raises QmpClosed: the connection is gone or the answer did not come in time
@@ -92,7 +94,7 @@ class Qmp:
         answer: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
         self._answers[number] = answer
         try:
-            async with asyncio.timeout(seconds_max):
+            async with asyncio.timeout(seconds_max or COMMAND_SECONDS_MAX):
                 await self._send(json.dumps(message).encode() + b"\n", fds)
                 reply = await answer
         except (OSError, TimeoutError) as error:
