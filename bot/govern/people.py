@@ -134,3 +134,9 @@ async def _insert(tx: AsyncSession, name: str) -> UUID:
     person_id = new_id()
     await tx.execute(_ADD_PERSON, {"id": person_id, "name": name})
     return person_id
+
+
+def check_other(who: Standing, by: Standing) -> None:
+    """:raises Refused: somebody would lock themselves out."""
+    if who.person_id == by.person_id:
+        raise Refused("nobody can deactivate themselves", do="ask another operator")

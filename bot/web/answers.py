@@ -1,0 +1,123 @@
+"""Answers to what went wrong: one shape for the API, one page for people.
+
+Every one says what happened, what was kept and what to do.
+"""
+
+import structlog
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DBAPIError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from bot.errors import (
+    NotFound,
+    NothingToDo,
+    OnaError,
+    Refused,
+    Retry,
+    TellOperator,
+    TellPerson,
+    TooLarge,
+)
+from bot.store.database import is_away
+
+log = structlog.get_logger(__name__)
+
+RETRY_SECONDS = 5
+"""What callers are told to wait while the database is away."""
+
+
+class NotSignedIn(OnaError):
+    """Nobody is known to have sent this request."""
+
+
+class Forged(OnaError):
+    """A browser sent this for another site, or from a page that is out of date."""
+
+
+_STATUS: tuple[tuple[type[OnaError], int], ...] = (
+    (NotSignedIn, 401),
+    (Forged, 403),
+    (NotFound, 404),
+    (NothingToDo, 409),
+    (TooLarge, 413),
+    (Refused, 422),
+    (TellPerson, 422),
+    (Retry, 503),
+    (TellOperator, 503),
+)
+
+
+def status_of(error: OnaError) -> int:
+    """The HTTP status that fits the error."""
+    return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
+
+
+def problem(status: int, happened: str, *, kept: str = "", do: str = "") -> JSONResponse:
+    """The API's one shape of an error."""
+    headers: dict[str, str] = {}
+    if status == 503:
+        headers["Retry-After"] = str(RETRY_SECONDS)
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    body = {"error": happened, "kept": kept, "do": do}
+    return JSONResponse(body, status_code=status, headers=headers)
+
+
+def database_away() -> OnaError:
+    """What everybody is told while PostgreSQL does not answer."""
+    return Retry(
+        "the database does not answer",
+        kept="nothing was changed; running work goes on",
+        do="try again in a minute",
+    )
+
+
+def from_exception(request: Request, error: Exception) -> tuple[int, OnaError]:
+    """Status and words for anything that a handler raised."""
+    if isinstance(error, OnaError):
+        return status_of(error), error
+    if isinstance(error, RequestValidationError):
+        return 422, _invalid(error)
+    if isinstance(error, HTTPException):
+        return error.status_code, _plain_http(error)
+    if is_away(error):
+        log.warning("database_away", path=request.url.path, error=str(error).split("\n")[0])
+        return 503, database_away()
+    log.error("request_failed", path=request.url.path, exc_info=error)
+    happened = "something went wrong in ona itself"
+    return 500, OnaError(happened, do="its log says more; try again")
+
+
+def as_json(status: int, error: OnaError) -> Response:
+    """The error for programs."""
+    return problem(status, error.happened, kept=error.kept, do=error.do)
+
+
+def _invalid(error: RequestValidationError) -> OnaError:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"] if part not in {"body", "query", "path"})
+    return Refused(
+        f"{where or 'the request'}: {first['msg']}",
+        kept="nothing was changed",
+        do="/api/openapi.json describes what is expected",
+    )
+
+
+def _plain_http(error: HTTPException) -> OnaError:
+    if error.status_code == 404:
+        return NotFound("there is nothing at this address")
+    if error.status_code == 405:
+        return Refused("this can't be done at this address")
+    return OnaError(str(error.detail))
+
+
+CAUGHT: tuple[type[Exception], ...] = (
+    OnaError,
+    RequestValidationError,
+    HTTPException,
+    DBAPIError,
+    OSError,
+)
+"""What handlers are registered for; see also `bot.web.app`."""

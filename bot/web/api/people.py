@@ -1,0 +1,87 @@
+"""People and their credentials."""
+
+from fastapi import APIRouter, Request
+
+from bot.govern import credentials, people
+from bot.govern.access import Act
+from bot.web import shapes
+from bot.web.signing import link_url
+from bot.web.visitor import Known, Provided
+
+router = APIRouter(tags=["people"])
+
+
+@router.get("/people", response_model=shapes.People)
+async def list_people(visitor: Known, services: Provided) -> object:
+    """Everybody by name."""
+    visitor.require(Act.SEE)
+    async with services.database.begin() as tx:
+        return {"people": await people.list_people(tx)}
+
+
+@router.post("/people", status_code=201, response_model=shapes.Link)
+async def add_person(
+    person: shapes.NewPerson, request: Request, visitor: Known, services: Provided
+) -> object:
+    """Add a person and make their first sign-in link."""
+    visitor.require(Act.PEOPLE)
+    minutes = services.settings.web.link_minutes
+    async with services.database.begin() as tx:
+        added = await people.add_person(tx, person.name)
+        link = await credentials.issue(tx, "link", added.person_id, seconds=minutes * 60)
+    return {"url": link_url(request, link), "minutes": minutes, "name": added.name}
+
+
+@router.post("/people/{said}/link", status_code=201, response_model=shapes.Link)
+async def make_link(said: str, request: Request, visitor: Known, services: Provided) -> object:
+    """Make a sign-in link: for yourself (`me`), or as an operator for anybody."""
+    minutes = services.settings.web.link_minutes
+    async with services.database.begin() as tx:
+        who = visitor.standing if said == "me" else await people.find_person(tx, said)
+        visitor.require(Act.SEE if who.person_id == visitor.id else Act.PEOPLE)
+        link = await credentials.issue(tx, "link", who.person_id, seconds=minutes * 60)
+    return {"url": link_url(request, link), "minutes": minutes, "name": who.name}
+
+
+@router.post("/people/{said}/deactivate", response_model=shapes.Told)
+async def deactivate(said: str, visitor: Known, services: Provided) -> shapes.Told:
+    """Take every right and credential from a person."""
+    visitor.require(Act.PEOPLE)
+    async with services.database.begin() as tx:
+        who = await people.find_person(tx, said)
+        people.check_other(who, visitor.standing)
+        await people.deactivate(tx, who.person_id)
+    return shapes.Told(text=f"{who.name} is deactivated and signed out everywhere.")
+
+
+@router.post("/people/{said}/activate", response_model=shapes.Told)
+async def activate(said: str, visitor: Known, services: Provided) -> shapes.Told:
+    """Let a deactivated person sign in again."""
+    visitor.require(Act.PEOPLE)
+    async with services.database.begin() as tx:
+        who = await people.find_person(tx, said)
+        await people.activate(tx, who.person_id)
+    return shapes.Told(text=f"{who.name} is active again and needs a new sign-in link.")
+
+
+@router.get("/tokens", response_model=shapes.Tokens)
+async def list_tokens(visitor: Known, services: Provided) -> object:
+    """Your API tokens."""
+    async with services.database.begin() as tx:
+        return {"tokens": await credentials.tokens_of(tx, visitor.id)}
+
+
+@router.post("/tokens", status_code=201, response_model=shapes.MadeToken)
+async def make_token(token: shapes.NewToken, visitor: Known, services: Provided) -> object:
+    """Make an API token; its secret is shown this once."""
+    async with services.database.begin() as tx:
+        secret = await credentials.issue_token(tx, visitor.id, token.name, token.days)
+    return {"name": token.name, "token": secret}
+
+
+@router.delete("/tokens/{token}", response_model=shapes.Told)
+async def revoke_token(token: str, visitor: Known, services: Provided) -> shapes.Told:
+    """Revoke one of your API tokens."""
+    async with services.database.begin() as tx:
+        name = await credentials.revoke_token(tx, visitor.id, token)
+    return shapes.Told(text=f"Token {name} is revoked.")

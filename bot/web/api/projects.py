@@ -1,0 +1,47 @@
+"""Projects: what sessions work on."""
+
+from fastapi import APIRouter
+
+from bot.govern import projects
+from bot.govern.access import Act
+from bot.web import shapes
+from bot.web.visitor import Known, Provided
+
+router = APIRouter(prefix="/projects", tags=["projects"])
+
+
+@router.get("", response_model=shapes.Projects)
+async def list_projects(visitor: Known, services: Provided) -> object:
+    """Projects by name."""
+    visitor.require(Act.SEE)
+    async with services.database.begin() as tx:
+        return {"projects": await projects.list_projects(tx)}
+
+
+@router.post("", status_code=201, response_model=shapes.Project)
+async def add_project(project: shapes.NewProject, visitor: Known, services: Provided) -> object:
+    """Add a project; its repository is read first, to be sure that it can be."""
+    visitor.require(Act.PROJECTS)
+    new = projects.NewProject(**project.model_dump())
+    projects.check(new)
+    await services.check_repository(new.repository_url)
+    async with services.database.begin() as tx:
+        await projects.add_project(tx, new)
+        return await projects.get_project(tx, new.name)
+
+
+@router.get("/{name}", response_model=shapes.Project)
+async def show_project(name: str, visitor: Known, services: Provided) -> object:
+    """One project."""
+    visitor.require(Act.SEE)
+    async with services.database.begin() as tx:
+        return await projects.get_project(tx, name)
+
+
+@router.delete("/{name}", response_model=shapes.Told)
+async def remove_project(name: str, visitor: Known, services: Provided) -> shapes.Told:
+    """Remove a project; its sessions stay and go on."""
+    visitor.require(Act.PROJECTS)
+    async with services.database.begin() as tx:
+        await projects.remove_project(tx, name)
+    return shapes.Told(text=f"Project {name} is removed; its sessions stay.")

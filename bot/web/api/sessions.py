@@ -1,0 +1,133 @@
+"""Sessions: reading them, their queue and questions, and what people do to them."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+
+from bot.errors import NotFound
+from bot.govern.access import Act
+from bot.store.states import SessionState
+from bot.web import reading, shapes
+from bot.web.visitor import Known, Provided
+from bot.work import control, questions
+from bot.work.queue import lock_session
+
+router = APIRouter(prefix="/sessions", tags=["sessions"])
+
+
+@router.get("", response_model=shapes.Sessions)
+async def list_sessions(
+    *,
+    visitor: Known,
+    services: Provided,
+    limit: Annotated[int, Query(ge=1, le=reading.SESSIONS_MAX)] = 50,
+    project: str | None = None,
+    state: SessionState | None = None,
+    before: Annotated[
+        datetime | None, Query(description="`active_at` of the last one you have")
+    ] = None,
+) -> object:
+    """Sessions, the one that was active last first."""
+    visitor.require(Act.SEE)
+    async with services.database.begin() as tx:
+        found = await reading.sessions(tx, limit=limit, project=project, state=state, before=before)
+    return {"sessions": found}
+
+
+@router.get("/{short}", response_model=shapes.Session)
+async def show_session(short: str, visitor: Known, services: Provided) -> object:
+    """One session."""
+    visitor.require(Act.SEE)
+    async with services.database.begin() as tx:
+        return await reading.session(tx, short)
+
+
+@router.get("/{short}/queue", response_model=shapes.Queue)
+async def show_queue(short: str, visitor: Known, services: Provided) -> object:
+    """What waits in a session, in the order in which it will run."""
+    visitor.require(Act.SEE)
+    async with services.database.begin() as tx:
+        session = await reading.session(tx, short)
+        queued = await reading.queue(tx, session["id"])
+        before = await reading.place(tx, session["id"])
+    return {"state": session["state"], "sessions_before": before, "prompts": queued}
+
+
+@router.delete("/{short}/prompts/{number}", response_model=shapes.Told)
+async def cancel_prompt(
+    short: str,
+    number: int,
+    visitor: Known,
+    services: Provided,
+    prompt: Annotated[
+        UUID | None, Query(description="only if this prompt is still at that place")
+    ] = None,
+) -> shapes.Told:
+    """Cancel the queued prompt at a place, counted from 1."""
+    visitor.require(Act.STOP)
+    async with services.database.begin() as tx:
+        session_id = await reading.session_id(tx, short)
+        if prompt is not None:
+            await lock_session(tx, session_id)
+            queued = await reading.queue(tx, session_id)
+            if not any(row["id"] == prompt and row["place"] == number for row in queued):
+                raise NotFound(
+                    f"that prompt is not at place {number} any more",
+                    kept="nothing was cancelled",
+                    do="look at the queue again",
+                )
+        said = await control.cancel(tx, session_id, visitor.actor, number)
+    return shapes.Told(text=said)
+
+
+@router.post("/{short}/stop", response_model=shapes.Told)
+async def stop(
+    short: str, visitor: Known, services: Provided, how: shapes.Stop | None = None
+) -> shapes.Told:
+    """End the running turn and hold the queue, or clear it too."""
+    visitor.require(Act.STOP)
+    async with services.database.begin() as tx:
+        session_id = await reading.session_id(tx, short)
+        clear = how is not None and how.clear
+        return shapes.Told(text=await control.stop(tx, session_id, visitor.actor, clear=clear))
+
+
+@router.post("/{short}/resume", response_model=shapes.Told)
+async def resume(short: str, visitor: Known, services: Provided) -> shapes.Told:
+    """Let a held queue go on."""
+    visitor.require(Act.STOP)
+    async with services.database.begin() as tx:
+        session_id = await reading.session_id(tx, short)
+        return shapes.Told(text=await control.resume(tx, session_id, visitor.actor))
+
+
+@router.post("/{short}/clear", response_model=shapes.Told)
+async def clear(short: str, visitor: Known, services: Provided) -> shapes.Told:
+    """Cancel what is queued; a running turn goes on."""
+    visitor.require(Act.STOP)
+    async with services.database.begin() as tx:
+        session_id = await reading.session_id(tx, short)
+        return shapes.Told(text=await control.clear(tx, session_id, visitor.actor))
+
+
+@router.get("/{short}/questions", response_model=shapes.Questions)
+async def list_questions(short: str, visitor: Known, services: Provided) -> object:
+    """What the session's turns asked, the newest first."""
+    visitor.require(Act.SEE)
+    async with services.database.begin() as tx:
+        session_id = await reading.session_id(tx, short)
+        return {"questions": await reading.questions(tx, session_id)}
+
+
+@router.post("/{short}/questions/{question}/answer", response_model=shapes.Told)
+async def answer_question(
+    short: str, question: UUID, answer: shapes.Answer, visitor: Known, services: Provided
+) -> shapes.Told:
+    """Answer an open question."""
+    visitor.require(Act.PROMPT)
+    async with services.database.begin() as tx:
+        session_id = await reading.session_id(tx, short)
+        await questions.answer(tx, session_id, visitor.actor, answer.text, question_id=question)
+    return shapes.Told(text="Your answer was handed over.")

@@ -1,0 +1,93 @@
+"""The web application: a factory, because nothing happens at import."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.staticfiles import StaticFiles
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from bot.errors import OnaError
+from bot.web import answers, health, pages, shapes
+from bot.web.api import events, machines, people, projects, prompts, sessions
+from bot.web.following import Streams
+from bot.web.headers import Outermost
+from bot.web.rendering import HERE
+from bot.web.services import Services
+
+API = "/api/v1"
+FOR_PROGRAMS = ("/api/", "/hooks/", "/live", "/ready", "/metrics")
+"""Errors at these addresses are JSON; everywhere else they are pages."""
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"model": shapes.Problem} for status in (401, 404, 409, 413, 422, 503)
+}
+
+
+def create_app(services: Services) -> FastAPI:
+    """The application with what it works with; `services.listener` must be run by the caller."""
+    app = FastAPI(
+        title="ona",
+        version="1",
+        description="Sessions of background coding agents, the machines they run in, "
+        "and what people tell them.",
+        openapi_url="/api/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        middleware=[Middleware(Outermost, hosts=_hosts(services)), Middleware(Caught)],
+    )
+    app.state.services = services
+    app.state.streams = Streams(services.settings.web.streams_max)
+    for kind in (OnaError, RequestValidationError, HTTPException, SQLAlchemyError, OSError):
+        app.add_exception_handler(kind, answer_error)
+    api = APIRouter(prefix=API, responses=_PROBLEMS)
+    for module in (prompts, events, sessions, machines, projects, people):
+        api.include_router(module.router)
+    app.include_router(api)
+    app.include_router(health.router)
+    app.include_router(pages.router)
+    app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
+    return app
+
+
+def _hosts(services: Services) -> Sequence[str]:
+    settings = services.settings
+    own = () if settings.host in {"0.0.0.0", "::"} else (settings.host,)
+    return (*settings.web.allowed_hosts, *own)
+
+
+async def answer_error(request: Request, error: Exception) -> Response:
+    """What a failed request is answered."""
+    status, told = answers.from_exception(request, error)
+    if request.url.path.startswith(FOR_PROGRAMS):
+        return answers.as_json(status, told)
+    return await pages.as_page(request, status, told)
+
+
+class Caught:
+    """ASGI middleware: a bug is logged and answered like any other error, not as bare text."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Stand around `app`."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on; answer when nothing else did."""
+        started = False
+
+        async def noting(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        except Exception as error:
+            if scope["type"] != "http" or started:
+                raise
+            answer = await answer_error(Request(scope), error)
+            await answer(scope, receive, send)

@@ -1,0 +1,269 @@
+"""From a stored event to the words people read, on pages and in terminals; pure.
+
+An event of a kind that is not known here becomes a plain line: a reader never fails over a writer
+that is newer than itself.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+Look = Literal["output", "prompt", "answer", "thought", "tool", "note", "question", "end"]
+Tone = Literal["plain", "good", "bad", "wait"]
+UNKNOWN_LENGTH_MAX = 400
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One event in words."""
+
+    look: Look
+    """How it is set: as a terminal's output, somebody's words, a note of ours …"""
+    text: str
+    who: str = ""
+    """Whose words these are."""
+    label: str = ""
+    """A word that says what a colour or a sign would only hint at."""
+    tone: Tone = "plain"
+    detail: str = ""
+    """Longer preformatted matter, such as a diff."""
+
+
+Body = Mapping[str, Any]
+
+STEPS = {
+    "creating": "Creating a machine",
+    "booting": "Booting the machine",
+    "resuming": "Waking the machine where it stopped",
+    "cloning": "Cloning the repository",
+    "restoring": "Restoring the session from its checkpoint",
+    "ready": "The machine is ready",
+}
+MACHINE = {
+    "creating": "The machine is being created",
+    "starting": "The machine is starting",
+    "running": "The machine runs",
+    "hibernating": "The machine is being put to rest",
+    "resting": "The machine hibernates, its memory included",
+    "lost": "The machine was lost",
+    "removing": "The machine is being removed",
+    "gone": "The machine is removed",
+}
+OUTCOMES: Mapping[str, tuple[str, Tone]] = {
+    "succeeded": ("Done", "good"),
+    "failed": ("Failed", "bad"),
+    "stopped": ("Stopped", "wait"),
+    "timed_out": ("Timed out", "bad"),
+    "interrupted": ("Interrupted", "bad"),
+}
+
+
+def line(kind: str, body: Body) -> Line:
+    """The words for one event; never fails."""
+    make = _KINDS.get(kind)
+    if make is not None:
+        try:
+            return make(body)
+        except (TypeError, ValueError, AttributeError):
+            pass
+    return _unknown(kind, body)
+
+
+def seconds(value: Any) -> str:
+    """A duration as people say it: `0.3 s`, `12 s`, `3 min 5 s`, `2 h 10 min`."""
+    took = float(value)
+    if took < 10:
+        return f"{took:.1f} s"
+    whole = round(took)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min"
+
+
+def prompts(count: int) -> str:
+    """`1 prompt`, `2 prompts`."""
+    return "1 prompt" if count == 1 else f"{count} prompts"
+
+
+def _text(body: Body, key: str = "text") -> str:
+    value = body.get(key)
+    return "" if value is None else str(value)
+
+
+def _took(body: Body) -> str:
+    return f" after {seconds(body['seconds'])}" if body.get("seconds") is not None else ""
+
+
+def _note(said: str, *, tone: Tone = "plain", label: str = "") -> Line:
+    return Line(look="note", text=said, tone=tone, label=label)
+
+
+def _queued(body: Body) -> Line:
+    said = _text(body)
+    if body.get("kind") == "command":
+        said = f"!{said}"
+    return Line(look="prompt", who=_text(body, "name"), text=said)
+
+
+def _joined(body: Body) -> Line:
+    return replace(_queued(body), label="added")
+
+
+def _cancelled(body: Body) -> Line:
+    return _note(f"{_text(body, 'name')} cancelled a queued prompt.")
+
+
+def _held(body: Body) -> Line:
+    held = body.get("held") or []
+    names = ", ".join(dict.fromkeys(str(one.get("name")) for one in held))
+    whose = f" of {names}" if names else ""
+    return _note(
+        f"{_text(body, 'name')} stopped the queue: {prompts(len(held))}{whose} held until "
+        "somebody resumes or clears it.",
+        tone="wait",
+        label="Held",
+    )
+
+
+def _resumed(body: Body) -> Line:
+    return _note(f"{_text(body, 'name')} resumed the queue.")
+
+
+def _cleared(body: Body) -> Line:
+    return _note(f"{_text(body, 'name')} cleared {prompts(int(body.get('count') or 0))}.")
+
+
+def _step(body: Body) -> Line:
+    step = _text(body, "step")
+    said = STEPS.get(step, step)
+    return _note(f"{said}{_took(body)}." if step == "ready" else f"{said} …")
+
+
+def _started(body: Body) -> Line:
+    return _note("The turn has started.")
+
+
+def _answer(body: Body) -> Line:
+    return Line(look="answer", text=_text(body))
+
+
+def _thought(body: Body) -> Line:
+    return Line(look="thought", text=_text(body), label="Thinking")
+
+
+def _tool(body: Body) -> Line:
+    status = _text(body, "status")
+    tone: Tone = "bad" if status == "failed" else "plain"
+    return Line(
+        look="tool",
+        text=_text(body, "title") or "tool",
+        label=status,
+        tone=tone,
+        detail=_text(body, "diff"),
+    )
+
+
+def _output(body: Body) -> Line:
+    stream = _text(body, "stream")
+    return Line(look="output", text=_text(body), label="stderr" if stream == "stderr" else "")
+
+
+def _cut(body: Body) -> Line:
+    size = int(body.get("bytes") or 0)
+    return _note(
+        f"{size:,} more bytes are not shown; the machine has them in {_text(body, 'where')}.",
+        tone="wait",
+        label="Cut",
+    )
+
+
+def _plan(body: Body) -> Line:
+    rows = []
+    for entry in body.get("entries") or []:
+        if isinstance(entry, Mapping):
+            said = entry.get("text") or entry.get("content") or ""
+            rows.append(f"[{entry.get('status') or 'open'}] {said}")
+        else:
+            rows.append(str(entry))
+    return Line(look="tool", text="Plan", detail="\n".join(rows))
+
+
+def _usage(body: Body) -> Line:
+    return _note("Used: " + ", ".join(f"{name} {value}" for name, value in body.items()))
+
+
+def _error(body: Body) -> Line:
+    return _note(_text(body), tone="bad", label="Error")
+
+
+def _question(body: Body) -> Line:
+    choices = [str(choice) for choice in body.get("choices") or []]
+    offered = f" ({' / '.join(choices)})" if choices else ""
+    return Line(look="question", text=_text(body) + offered, label="Question", tone="wait")
+
+
+def _answered(body: Body) -> Line:
+    return Line(
+        look="question", who=_text(body, "name"), text=_text(body, "answer"), label="Answer"
+    )
+
+
+def _expired(body: Body) -> Line:
+    return _note("Nobody answered in time; the turn goes on without an answer.", tone="wait")
+
+
+def _ended(body: Body) -> Line:
+    outcome = _text(body, "outcome")
+    label, tone = OUTCOMES.get(outcome, (outcome or "Ended", "plain"))
+    summary = _text(body, "summary")
+    return Line(look="end", text=summary, label=f"{label}{_took(body)}", tone=tone)
+
+
+def _notice(body: Body) -> Line:
+    return _note(_text(body))
+
+
+def _machine(body: Body) -> Line:
+    state = _text(body, "state")
+    why = f": {_text(body, 'why')}" if body.get("why") else ""
+    tone: Tone = "bad" if state == "lost" else "plain"
+    return _note(f"{MACHINE.get(state, f'The machine is {state}')}{_took(body)}{why}.", tone=tone)
+
+
+def _unknown(kind: str, body: Body) -> Line:
+    said = json.dumps(dict(body), ensure_ascii=False, default=str)
+    if len(said) > UNKNOWN_LENGTH_MAX:
+        said = said[:UNKNOWN_LENGTH_MAX] + "…"
+    return _note(f"{kind} {said}")
+
+
+_KINDS: Mapping[str, Callable[[Body], Line]] = {
+    "prompt.queued": _queued,
+    "prompt.joined": _joined,
+    "prompt.cancelled": _cancelled,
+    "session.held": _held,
+    "session.resumed": _resumed,
+    "session.cleared": _cleared,
+    "step": _step,
+    "turn.started": _started,
+    "text": _answer,
+    "thought": _thought,
+    "tool": _tool,
+    "output": _output,
+    "output.cut": _cut,
+    "plan": _plan,
+    "usage": _usage,
+    "error": _error,
+    "question": _question,
+    "question.answered": _answered,
+    "question.expired": _expired,
+    "turn.ended": _ended,
+    "notice": _notice,
+    "machine": _machine,
+}
+KNOWN_KINDS = frozenset(_KINDS)

@@ -1,0 +1,48 @@
+"""Asking the owner of a machine to rest or destroy it; only its host's process does it."""
+
+from typing import Any, Literal
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.errors import NothingToDo
+from bot.store.database import MACHINES
+from bot.web import reading
+from bot.work.queue import notify
+
+Request = Literal["rest", "destroy"]
+
+_ASK = text(
+    """
+    UPDATE machine SET request = :request
+     WHERE id = :machine
+       AND (state = 'running' OR (state IN ('resting', 'lost') AND :request = 'destroy'))
+    RETURNING host_id
+    """
+)
+
+
+async def ask(tx: AsyncSession, said: str, request: Request) -> tuple[dict[str, Any], str]:
+    """Ask for it; the machine and one sentence for the person.
+
+    A machine in use is asked again when its turn has ended.
+
+    :raises NotFound: no such machine
+    :raises NothingToDo: it does not run, or is gone
+    """
+    machine = await reading.machine(tx, said)
+    asked = await tx.execute(_ASK, {"machine": machine["id"], "request": request})
+    host_id = asked.scalar_one_or_none()
+    if host_id is None:
+        verb = "hibernates only from running" if request == "rest" else "can't be destroyed now"
+        raise NothingToDo(
+            f"machine {machine['short']} is {machine['state']}: it {verb}",
+            do="`ona machines` shows when that changes",
+        )
+    await notify(tx, MACHINES, host_id)
+    if request == "rest":
+        return machine, f"Machine {machine['short']} hibernates as soon as no turn uses it."
+    return machine, (
+        f"Machine {machine['short']} is destroyed as soon as no turn uses it; "
+        "its session goes on from its last checkpoint."
+    )

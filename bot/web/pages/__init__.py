@@ -1,0 +1,51 @@
+"""The pages: server-rendered, usable without a script, quicker with one."""
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from bot.errors import OnaError
+from bot.web.pages import home, machines, people, projects, session, setup, sign_in
+from bot.web.rendering import by_htmx, fragment, page
+from bot.web.signing import SIGN_IN
+from bot.web.visitor import Visitor, browser_visitor
+
+router = APIRouter(include_in_schema=False)
+for _module in (home, session, machines, projects, people, setup, sign_in):
+    router.include_router(_module.router)
+
+
+async def as_page(request: Request, status: int, error: OnaError) -> Response:
+    """An error for people."""
+    if status == 401:
+        if by_htmx(request):
+            return Response(headers={"HX-Redirect": SIGN_IN})
+        return RedirectResponse(SIGN_IN, status_code=303)
+    headers = {"Retry-After": "5"} if status == 503 else {}
+    if by_htmx(request):
+        part = fragment("_told.html", text=sentences(error), tone="bad")
+        aimed = {"HX-Retarget": "#told", "HX-Reswap": "innerHTML"}
+        return HTMLResponse(part, status_code=status, headers={**headers, **aimed})
+    return page(
+        "error.html",
+        await _visitor(request, status),
+        status=status,
+        headers=headers,
+        error=error,
+        missing=status == 404,
+    )
+
+
+def sentences(error: OnaError) -> str:
+    """What happened, what was kept and what to do, as sentences."""
+    parts = (error.happened, error.kept, error.do)
+    return " ".join(f"{part[0].upper()}{part[1:]}." for part in parts if part)
+
+
+async def _visitor(request: Request, status: int) -> Visitor | None:
+    """Who sees the error, so that the page keeps its menu; nobody while the database is away."""
+    if status >= 500:
+        return None
+    try:
+        return await browser_visitor(request)
+    except Exception:
+        return None

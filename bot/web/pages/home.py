@@ -1,0 +1,66 @@
+"""The first page: a box to ask in, and the sessions."""
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import RedirectResponse, Response
+
+from bot.errors import Refused
+from bot.govern import projects
+from bot.govern.access import Act
+from bot.store.ids import new_id
+from bot.web import reading
+from bot.web.rendering import by_htmx, page
+from bot.web.saying import say
+from bot.web.visitor import Known, Provided
+
+router = APIRouter()
+SHOWN_MAX = 50
+
+
+@router.get("/")
+async def home(visitor: Known, services: Provided) -> Response:
+    """Ask, and see what there is."""
+    visitor.require(Act.SEE)
+    async with services.database.begin() as tx:
+        found = await reading.sessions(tx, limit=SHOWN_MAX)
+        known = await projects.list_projects(tx)
+        progress = await reading.progress(tx)
+    return page(
+        "home.html",
+        visitor,
+        sessions=found,
+        projects=known,
+        progress=progress,
+        key=str(new_id()),
+    )
+
+
+@router.get("/sessions")
+async def sessions(request: Request, visitor: Known, services: Provided) -> Response:
+    """The list alone, for the script that keeps it fresh."""
+    visitor.require(Act.SEE)
+    if not by_htmx(request):
+        return RedirectResponse("/", status_code=303)
+    async with services.database.begin() as tx:
+        found = await reading.sessions(tx, limit=SHOWN_MAX)
+    return page("_sessions.html", visitor, sessions=found)
+
+
+@router.post("/sessions")
+async def open_session(
+    *,
+    request: Request,
+    visitor: Known,
+    services: Provided,
+    text: str = Form(default=""),
+    project: str = Form(default=""),
+    key: str = Form(default=""),
+) -> Response:
+    """Open a session with its first prompt."""
+    visitor.require(Act.PROMPT)
+    accepted = await say(services, visitor, text, surface="web", key=key, project=project, new=True)
+    if accepted.session is None:
+        raise Refused(accepted.text.rstrip("."))
+    place = f"/sessions/{accepted.session}"
+    if by_htmx(request):
+        return Response(headers={"HX-Redirect": place})
+    return RedirectResponse(place, status_code=303)

@@ -1,0 +1,75 @@
+"""The projects."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import RedirectResponse, Response
+
+from bot.errors import OnaError
+from bot.govern import projects
+from bot.govern.access import Act
+from bot.web.rendering import page, told
+from bot.web.services import Services
+from bot.web.visitor import Known, Provided, Visitor
+
+router = APIRouter(prefix="/projects")
+EMPTY = {"name": "", "repository_url": "", "base_branch": ""}
+
+
+@router.get("")
+async def show(visitor: Known, services: Provided) -> Response:
+    """The projects, and a form to add one."""
+    visitor.require(Act.SEE)
+    return await _page(visitor, services, filled=EMPTY, error=None)
+
+
+@router.post("")
+async def add(
+    *,
+    visitor: Known,
+    services: Provided,
+    name: Annotated[str, Form()] = "",
+    repository_url: Annotated[str, Form()] = "",
+    base_branch: Annotated[str, Form()] = "",
+    back: Annotated[str, Form()] = "",
+) -> Response:
+    """Add a project once its repository could be read; what was typed is kept when not."""
+    visitor.require(Act.PROJECTS)
+    new = projects.NewProject(
+        name=name.strip(),
+        repository_url=repository_url.strip(),
+        base_branch=base_branch.strip() or None,
+    )
+    try:
+        projects.check(new)
+        await services.check_repository(new.repository_url)
+        async with services.database.begin() as tx:
+            await projects.add_project(tx, new)
+    except OnaError as error:
+        filled = {"name": name, "repository_url": repository_url, "base_branch": base_branch}
+        return await _page(visitor, services, filled=filled, error=error)
+    return RedirectResponse("/setup" if back == "setup" else "/projects", status_code=303)
+
+
+@router.post("/{name}/remove")
+async def remove(name: str, request: Request, visitor: Known, services: Provided) -> Response:
+    """Remove a project; its sessions stay."""
+    visitor.require(Act.PROJECTS)
+    async with services.database.begin() as tx:
+        await projects.remove_project(tx, name)
+    return told(request, f"Project {name} is removed; its sessions stay.", back="/projects")
+
+
+async def _page(
+    visitor: Visitor, services: Services, *, filled: dict[str, str], error: OnaError | None
+) -> Response:
+    async with services.database.begin() as tx:
+        found = await projects.list_projects(tx)
+    return page(
+        "projects.html",
+        visitor,
+        status=200 if error is None else 422,
+        projects=found,
+        filled=filled,
+        error=error,
+    )

@@ -1,0 +1,212 @@
+"""One session: its live log, its queue, its question, and what people do to it."""
+
+import hashlib
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Form, Header, Query, Request
+from fastapi.responses import RedirectResponse, Response
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.errors import NotFound
+from bot.govern.access import Act
+from bot.store.ids import new_id
+from bot.web import reading
+from bot.web.api.events import go_on_after
+from bot.web.following import HEARTBEAT, EventStream, follow, message
+from bot.web.reading import StoredEvent
+from bot.web.rendering import Shower, by_htmx, fragment, page, show_all, told
+from bot.web.saying import say
+from bot.web.services import Services
+from bot.web.visitor import Known, Provided
+from bot.work import control, questions
+from bot.work.queue import lock_session
+
+router = APIRouter(prefix="/sessions/{short}")
+SHOWN_EVENTS = 300
+"""How many of the last events a page begins with."""
+
+
+@router.get("")
+async def show(short: str, visitor: Known, services: Provided) -> Response:
+    """The session as far as it came; the stream goes on after the last event shown."""
+    visitor.require(Act.SEE)
+    async with services.database.begin() as tx:
+        session = await reading.session(tx, short)
+        last = session["event_last"]
+        found = await reading.events_before(tx, session["id"], before=last + 1, limit=SHOWN_EVENTS)
+        side = await _side(tx, session)
+    return page(
+        "session.html",
+        visitor,
+        **side,
+        shown=show_all(found),
+        first=found[0].number if found else 1,
+        last=found[-1].number if found else 0,
+        key=str(new_id()),
+        text="",
+        said=None,
+    )
+
+
+@router.get("/side")
+async def show_side(short: str, visitor: Known, services: Provided, seen: str = "") -> Response:
+    """State, question, queue and machine; 204 when the page shows just this already."""
+    visitor.require(Act.SEE)
+    async with services.database.begin() as tx:
+        side = await _side(tx, await reading.session(tx, short))
+    if side["digest"] == seen:
+        return Response(status_code=204)
+    return page("_side.html", visitor, **side)
+
+
+@router.get("/earlier")
+async def show_earlier(
+    short: str, visitor: Known, services: Provided, before: Annotated[int, Query(ge=1)]
+) -> Response:
+    """Lines before those that the page began with."""
+    visitor.require(Act.SEE)
+    async with services.database.begin() as tx:
+        session_id = await reading.session_id(tx, short)
+        found = await reading.events_before(tx, session_id, before=before, limit=SHOWN_EVENTS)
+    first = found[0].number if found else 1
+    return page("_earlier.html", visitor, short=short, shown=show_all(found), first=first)
+
+
+@router.get("/live")
+async def live(
+    *,
+    short: str,
+    request: Request,
+    visitor: Known,
+    services: Provided,
+    after: Annotated[int, Query(ge=0)] = 0,
+    last_event_id: Annotated[str, Header()] = "",
+) -> Response:
+    """The lines after a number as they come, ready to be put into the page."""
+    visitor.require(Act.SEE)
+    after = go_on_after(after, last_event_id)
+    async with services.database.begin() as tx:
+        session_id = await reading.session_id(tx, short)
+        before = await reading.events(tx, session_id, after=max(0, after - 1), limit=1)
+    source = _lines(services, session_id, after, before)
+    return EventStream(source, request.app.state.streams)
+
+
+async def _lines(
+    services: Services, session_id: UUID, after: int, before: list[StoredEvent]
+) -> AsyncIterator[str]:
+    shower = Shower(event for event in before if event.number == after)
+    async for batch in follow(services, session_id, after):
+        if not batch:
+            yield HEARTBEAT
+        for event in batch:
+            part = fragment("_line.html", one=shower.show(event))
+            yield message(part, number=event.number)
+
+
+@router.post("/prompts")
+async def ask(
+    *,
+    short: str,
+    request: Request,
+    visitor: Known,
+    services: Provided,
+    text: Annotated[str, Form()] = "",
+    key: Annotated[str, Form()] = "",
+) -> Response:
+    """Say something in this session; a refused text stays in the box."""
+    visitor.require(Act.PROMPT)
+    accepted = await say(services, visitor, text, surface="web", key=key, session=short)
+    refused = accepted.verdict == "refused"
+    if not by_htmx(request) and not refused:
+        return RedirectResponse(f"/sessions/{short}", status_code=303)
+    return page(
+        "_ask.html" if by_htmx(request) else "refused.html",
+        visitor,
+        headers={"HX-Trigger": "onachanged"},
+        session={"short": short},
+        key=str(new_id()),
+        text=text if refused else "",
+        said={"text": accepted.text, "tone": "bad" if refused else "good"},
+    )
+
+
+@router.post("/stop")
+async def stop(short: str, request: Request, visitor: Known, services: Provided) -> Response:
+    """End the running turn and hold the queue."""
+    visitor.require(Act.STOP)
+    async with services.database.begin() as tx:
+        session_id = await reading.session_id(tx, short)
+        said = await control.stop(tx, session_id, visitor.actor)
+    return told(request, said, back=f"/sessions/{short}")
+
+
+@router.post("/resume")
+async def resume(short: str, request: Request, visitor: Known, services: Provided) -> Response:
+    """Let a held queue go on."""
+    visitor.require(Act.STOP)
+    async with services.database.begin() as tx:
+        session_id = await reading.session_id(tx, short)
+        said = await control.resume(tx, session_id, visitor.actor)
+    return told(request, said, back=f"/sessions/{short}")
+
+
+@router.post("/clear")
+async def clear(short: str, request: Request, visitor: Known, services: Provided) -> Response:
+    """Cancel what is queued."""
+    visitor.require(Act.STOP)
+    async with services.database.begin() as tx:
+        session_id = await reading.session_id(tx, short)
+        said = await control.clear(tx, session_id, visitor.actor)
+    return told(request, said, back=f"/sessions/{short}")
+
+
+@router.post("/prompts/{prompt}/cancel")
+async def cancel(
+    short: str, prompt: UUID, request: Request, visitor: Known, services: Provided
+) -> Response:
+    """Cancel one queued prompt, wherever in the queue it is by now."""
+    visitor.require(Act.STOP)
+    async with services.database.begin() as tx:
+        session_id = await reading.session_id(tx, short)
+        await lock_session(tx, session_id)
+        places = {row["id"]: row["place"] for row in await reading.queue(tx, session_id)}
+        if prompt not in places:
+            raise NotFound("that prompt does not wait any more", kept="nothing was cancelled")
+        said = await control.cancel(tx, session_id, visitor.actor, places[prompt])
+    return told(request, said, back=f"/sessions/{short}")
+
+
+@router.post("/questions/{question}")
+async def answer(
+    *,
+    short: str,
+    question: UUID,
+    request: Request,
+    visitor: Known,
+    services: Provided,
+    text: Annotated[str, Form(max_length=20_000)] = "",
+) -> Response:
+    """Answer the open question."""
+    visitor.require(Act.PROMPT)
+    async with services.database.begin() as tx:
+        session_id = await reading.session_id(tx, short)
+        await questions.answer(tx, session_id, visitor.actor, text, question_id=question)
+    return told(request, "Your answer was handed over.", back=f"/sessions/{short}")
+
+
+async def _side(tx: AsyncSession, session: dict[str, Any]) -> dict[str, Any]:
+    asked = await reading.questions(tx, session["id"])
+    side = {
+        "session": session,
+        "queue": await reading.queue(tx, session["id"]),
+        "before": await reading.place(tx, session["id"]),
+        "question": next((one for one in asked if one["state"] == "open"), None),
+        "machine": None,
+    }
+    if session["machine_id"] is not None:
+        side["machine"] = await reading.machine(tx, str(session["machine_id"]))
+    whole = fragment("_side.html", csrf="", digest="", **side)
+    return {**side, "digest": hashlib.sha256(whole.encode()).hexdigest()[:16]}

@@ -1,0 +1,48 @@
+"""Signing in with a one-time link, and out."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import RedirectResponse, Response
+
+from bot.govern import credentials
+from bot.web.rendering import page
+from bot.web.signing import DAY_SECONDS, SIGN_IN, drop_cookie, set_cookie
+from bot.web.visitor import Known, Provided, browser_secret, check_origin
+
+router = APIRouter()
+
+
+@router.get(SIGN_IN)
+async def show(services: Provided, link: str = "") -> Response:
+    """Ask before the link is used: what merely looks at addresses must not use it up."""
+    name = None
+    if link:
+        async with services.database.begin() as tx:
+            name = await credentials.peek_link(tx, link)
+    return page("sign_in.html", None, link=link, name=name, status=200 if name or not link else 410)
+
+
+@router.post(SIGN_IN)
+async def sign_in(
+    request: Request, services: Provided, link: Annotated[str, Form()] = ""
+) -> Response:
+    """Use the link up and give the browser its session."""
+    check_origin(request)
+    seconds = services.settings.web.sign_in_days * DAY_SECONDS
+    async with services.database.begin() as tx:
+        person_id = await credentials.use_link(tx, link)
+        secret = await credentials.issue(tx, "browser", person_id, seconds=seconds)
+    response = RedirectResponse("/", status_code=303)
+    set_cookie(request, response, services, secret)
+    return response
+
+
+@router.post("/sign-out")
+async def sign_out(request: Request, visitor: Known, services: Provided) -> Response:
+    """Revoke the browser's session."""
+    async with services.database.begin() as tx:
+        await credentials.forget(tx, browser_secret(request))
+    response = RedirectResponse(SIGN_IN, status_code=303)
+    drop_cookie(response, services)
+    return response

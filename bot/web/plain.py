@@ -1,0 +1,51 @@
+"""Output of programs as plain text: no escape sequence, no control character gets through.
+
+A page shows colours by nothing, and a terminal that obeyed an agent's output could be made to
+retitle itself, move its cursor over what was said before, or write to the clipboard.
+"""
+
+import re
+
+_SEQUENCE = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
+    r"|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)"  # OSC, DCS and other strings
+    r"|\x1b[ -/]+[0-~]"  # character sets
+    r"|\x1b[0-Z\\^-~]"  # two characters
+    r"|\x9b[0-?]*[ -/]*[@-~]"
+)
+_BEGUN = re.compile(
+    r"(?:\x1b(?:\[[0-?]*[ -/]*|[\]PX^_][^\x07\x1b]*\x1b?|[ -/]*)?|\x9b[0-?]*[ -/]*)$"
+)
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_RETURN = re.compile(r"\r+\n?")
+TAIL_LENGTH_MAX = 4096
+"""An unfinished sequence longer than this is no sequence."""
+
+
+def plain(text: str) -> str:
+    """`text` without escape sequences and control characters; a lone CR begins a new line."""
+    return _clean(text)
+
+
+class Plain:
+    """The same for text that comes in pieces, which may end in the middle of a sequence."""
+
+    def __init__(self) -> None:
+        """Begin at a boundary."""
+        self._tail = ""
+
+    def feed(self, text: str) -> str:
+        """The plain text of the next piece; an unfinished sequence waits for the one after."""
+        text = self._tail + text
+        self._tail = ""
+        begun = _BEGUN.search(text, max(0, len(text) - TAIL_LENGTH_MAX))
+        if begun is not None and begun.group():
+            text, self._tail = text[: begun.start()], begun.group()
+        elif text.endswith("\r"):
+            # It may be the first half of a line end.
+            text, self._tail = text[:-1], "\r"
+        return _clean(text)
+
+
+def _clean(text: str) -> str:
+    return _CONTROL.sub("", _RETURN.sub("\n", _SEQUENCE.sub("", text)))

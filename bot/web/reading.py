@@ -1,0 +1,215 @@
+"""What pages and API read: each function is one query and returns plain mappings."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from bot.errors import NotFound
+from bot.work import control
+from bot.work.queue import waiting_place
+
+Row = Mapping[str, Any]
+SESSIONS_MAX = 200
+EVENTS_MAX = 500
+
+_SESSION = """
+    SELECT session.id, session.short, session.state, session.title, session.agent, session.model,
+           session.branch, session.base_branch, session.created_at, session.active_at,
+           session.event_last, project.name AS project, creator.name AS creator,
+           holder.name AS held_by, machine.state AS machine_state, machine.id AS machine_id,
+           (SELECT count(*) FROM prompt
+             WHERE prompt.session_id = session.id AND prompt.state = 'queued') AS queued,
+           outcome.state AS last_outcome
+      FROM session
+      JOIN project ON project.id = session.project_id
+      JOIN person AS creator ON creator.id = session.creator_id
+      LEFT JOIN person AS holder ON holder.id = session.held_by
+      LEFT JOIN LATERAL (
+           SELECT id, state FROM machine WHERE machine.session_id = session.id
+            ORDER BY state IN ('lost', 'removing', 'gone'), created_at DESC LIMIT 1
+      ) AS machine ON true
+      LEFT JOIN LATERAL (
+           SELECT state FROM turn WHERE turn.session_id = session.id AND turn.ended_at IS NOT NULL
+            ORDER BY ended_at DESC LIMIT 1
+      ) AS outcome ON true
+"""
+_SESSIONS = text(
+    f"""
+    {_SESSION}
+     WHERE (CAST(:project AS text) IS NULL OR project.name = :project)
+       AND (CAST(:state AS text) IS NULL OR session.state = :state)
+       AND (CAST(:before AS timestamptz) IS NULL OR session.active_at < :before)
+     ORDER BY session.active_at DESC, session.id DESC LIMIT :limit
+    """
+)
+_ONE_SESSION = text(f"{_SESSION} WHERE session.short = :short")
+_SESSION_ID = text("SELECT id FROM session WHERE short = :short")
+_EVENTS = text(
+    """
+    SELECT number, turn_id AS turn, kind, body, at FROM turn_event
+     WHERE session_id = :session AND number > :after ORDER BY number LIMIT :limit
+    """
+)
+_EVENTS_BEFORE = text(
+    """
+    SELECT number, turn_id AS turn, kind, body, at FROM turn_event
+     WHERE session_id = :session AND number < :before ORDER BY number DESC LIMIT :limit
+    """
+)
+_QUESTIONS = text(
+    """
+    SELECT question.id, question.text, question.choices, question.state, question.answer,
+           question.created_at, question.expires_at, person.name AS answered_by
+      FROM question LEFT JOIN person ON person.id = question.answered_by
+     WHERE question.session_id = :session ORDER BY question.created_at DESC LIMIT 50
+    """
+)
+_MACHINE = """
+    SELECT machine.id, 'm-' || right(CAST(machine.id AS text), 8) AS short, machine.state,
+           machine.request, machine.note, machine.facts, machine.generation, machine.created_at,
+           machine.used_at, machine.changed_at, session.short AS session, project.name AS project,
+           host.name AS host, host.driver, host.accelerator, host.seen_at AS host_seen_at,
+           template.vcpus, template.memory_mib, template.disk_gib
+      FROM machine
+      JOIN host ON host.id = machine.host_id
+      JOIN template ON template.id = machine.template_id
+      LEFT JOIN session ON session.id = machine.session_id
+      LEFT JOIN project ON project.id = session.project_id
+"""
+_MACHINES = text(
+    f"""
+    {_MACHINE} WHERE :everything OR machine.state NOT IN ('gone')
+     ORDER BY machine.used_at DESC LIMIT 200
+    """
+)
+_ONE_MACHINE = text(
+    f"""
+    {_MACHINE}
+     WHERE CAST(machine.id AS text) = :said OR 'm-' || right(CAST(machine.id AS text), 8) = :said
+        OR (session.short = :said AND machine.state NOT IN ('lost', 'removing', 'gone'))
+     ORDER BY machine.created_at DESC LIMIT 1
+    """
+)
+_HOSTS = text("SELECT name, driver, accelerator, seen_at FROM host ORDER BY name")
+_PROGRESS = text(
+    """
+    SELECT (SELECT count(*) FROM host) AS hosts,
+           (SELECT count(*) FROM project WHERE removed_at IS NULL) AS projects,
+           (SELECT count(*) FROM turn WHERE state = 'succeeded') AS succeeded,
+           (SELECT count(*) FROM session) AS sessions
+    """
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredEvent:
+    """One event of a session as it is stored."""
+
+    number: int
+    turn: UUID | None
+    kind: str
+    body: Mapping[str, Any]
+    at: datetime
+
+
+async def sessions(
+    tx: AsyncSession,
+    *,
+    limit: int = 50,
+    project: str | None = None,
+    state: str | None = None,
+    before: datetime | None = None,
+) -> Sequence[Row]:
+    """Sessions, the one that was active last first."""
+    wanted = {
+        "limit": min(limit, SESSIONS_MAX),
+        "project": project,
+        "state": state,
+        "before": before,
+    }
+    return [dict(row) for row in (await tx.execute(_SESSIONS, wanted)).mappings()]
+
+
+async def session(tx: AsyncSession, short: str) -> dict[str, Any]:
+    """One session. :raises NotFound:."""
+    row = (await tx.execute(_ONE_SESSION, {"short": short})).mappings().one_or_none()
+    if row is None:
+        raise _no_session(short)
+    return dict(row)
+
+
+async def session_id(tx: AsyncSession, short: str) -> UUID:
+    """The id behind a short one. :raises NotFound:."""
+    found: UUID | None = (await tx.execute(_SESSION_ID, {"short": short})).scalar_one_or_none()
+    if found is None:
+        raise _no_session(short)
+    return found
+
+
+async def events(
+    tx: AsyncSession, session_id: UUID, *, after: int, limit: int
+) -> list[StoredEvent]:
+    """The events after number `after`, at most `limit`, in order."""
+    wanted = {"session": session_id, "after": after, "limit": min(limit, EVENTS_MAX)}
+    return [StoredEvent(**row) for row in (await tx.execute(_EVENTS, wanted)).mappings()]
+
+
+async def events_before(
+    tx: AsyncSession, session_id: UUID, *, before: int, limit: int
+) -> list[StoredEvent]:
+    """The last `limit` events before number `before`, in order."""
+    wanted = {"session": session_id, "before": before, "limit": min(limit, EVENTS_MAX)}
+    rows = (await tx.execute(_EVENTS_BEFORE, wanted)).mappings().all()
+    return [StoredEvent(**row) for row in reversed(rows)]
+
+
+async def queue(tx: AsyncSession, session_id: UUID) -> list[dict[str, Any]]:
+    """The queued prompts in the order in which they will run, with their place from 1."""
+    rows = await control.open_prompts(tx, session_id)
+    return [{**row, "place": place} for place, row in enumerate(rows, 1)]
+
+
+async def place(tx: AsyncSession, session_id: UUID) -> int:
+    """How many sessions go before this one."""
+    return await waiting_place(tx, session_id)
+
+
+async def questions(tx: AsyncSession, session_id: UUID) -> list[dict[str, Any]]:
+    """Questions of the session's turns, the newest first."""
+    rows = await tx.execute(_QUESTIONS, {"session": session_id})
+    return [dict(row) for row in rows.mappings()]
+
+
+async def machines(tx: AsyncSession, *, everything: bool = False) -> Sequence[Row]:
+    """Machines, the one used last first; those that are gone only with `everything`."""
+    rows = await tx.execute(_MACHINES, {"everything": everything})
+    return [dict(row) for row in rows.mappings()]
+
+
+async def machine(tx: AsyncSession, said: str) -> dict[str, Any]:
+    """A machine by its id, its short id, or its session's. :raises NotFound:."""
+    row = (await tx.execute(_ONE_MACHINE, {"said": said})).mappings().one_or_none()
+    if row is None:
+        raise NotFound(
+            f"there is no machine {said[:80]}", do="`ona machines` lists those there are"
+        )
+    return dict(row)
+
+
+async def hosts(tx: AsyncSession) -> Sequence[Row]:
+    """The hosts that run machines."""
+    return [dict(row) for row in (await tx.execute(_HOSTS)).mappings()]
+
+
+async def progress(tx: AsyncSession) -> Row:
+    """How far the set-up is: hosts, projects, sessions, succeeded turns, as counts."""
+    return dict((await tx.execute(_PROGRESS)).mappings().one())
+
+
+def _no_session(short: str) -> NotFound:
+    return NotFound(f"there is no session {short[:80]}", do="`ona sessions` lists those there are")

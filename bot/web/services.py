@@ -1,0 +1,46 @@
+"""What the pages and the API work with; made by the composition root."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry
+
+from bot.config import Settings
+from bot.conversation.message import Accepted, IncomingMessage
+from bot.store.database import Database, Listener
+
+Check = Callable[[], Awaitable[None]]
+"""Returns when what it looks at works; raises anything else."""
+CheckRepository = Callable[[str], Awaitable[None]]
+"""Reads the repository at an address. :raises bot.errors.OnaError: with what is wrong."""
+
+
+class Inbox(Protocol):
+    """The one way in for messages; see `bot.conversation.inbox`."""
+
+    async def accept(self, message: IncomingMessage) -> Accepted:
+        """Accept a message; committed when it returns. :raises TryAgain:."""
+
+
+async def trust_repository(url: str) -> None:
+    """Check nothing, where no repository can be read."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """Everything that a request may need."""
+
+    database: Database
+    inbox: Inbox
+    listener: Listener
+    """Somebody else runs it."""
+    settings: Settings
+    registry: CollectorRegistry
+    check_repository: CheckRepository = trust_repository
+    """Asked before a project is added; may take seconds."""
+    ready: Mapping[str, Check] = field(default_factory=dict)
+    """What `/ready` looks at besides the database, by name."""
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the process is about to end: live streams close, so that it can."""

@@ -1,0 +1,278 @@
+"""The shapes of the API: what it takes and what it gives; OpenAPI is made from them."""
+
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Taken(BaseModel):
+    """Something the API takes; unknown fields are errors."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Given(BaseModel):
+    """Something the API gives."""
+
+
+class Problem(Given):
+    """Every error."""
+
+    error: str = Field(description="what happened")
+    kept: str = Field(description="what was kept; may be empty")
+    do: str = Field(description="what to do; may be empty")
+
+
+class NewPrompt(Taken):
+    """A message: a prompt, a command, or the answer to a question."""
+
+    text: str
+    project: str | None = Field(
+        default=None, description="name, for a new session; needed when there are several"
+    )
+    session: str | None = Field(default=None, description="short id of the session that is meant")
+    new: bool = Field(default=False, description="open a new session")
+    thread: str | None = Field(
+        default=None,
+        max_length=500,
+        description="your own name of the place where this is said: its session goes on",
+    )
+    surface: Literal["api", "terminal"] = "api"
+
+
+class AcceptedPrompt(Given):
+    """What became of a message; the same again for the same Idempotency-Key."""
+
+    verdict: Literal["prompt", "joined", "answer", "command"]
+    text: str = Field(description="one or a few sentences for a person")
+    session: str | None
+    prompt: UUID | None
+    event: int = Field(description="number of the event that announced it: read on from here")
+    duplicate: bool
+
+
+class Told(Given):
+    """What was done, in one sentence."""
+
+    text: str
+
+
+class Session(Given):
+    """One piece of work."""
+
+    id: UUID
+    short: str
+    state: str
+    title: str
+    project: str
+    agent: str
+    model: str | None
+    branch: str
+    base_branch: str | None
+    creator: str
+    held_by: str | None
+    queued: int = Field(description="prompts that wait")
+    last_outcome: str | None
+    machine_id: UUID | None
+    machine_state: str | None
+    event_last: int
+    created_at: datetime
+    active_at: datetime
+
+
+class Sessions(Given):
+    """Sessions, the one that was active last first."""
+
+    sessions: list[Session]
+
+
+class SessionEvent(Given):
+    """One thing that happened in a session."""
+
+    number: int
+    turn: UUID | None
+    kind: str
+    body: dict[str, Any]
+    at: datetime
+
+
+class Events(Given):
+    """A page of events."""
+
+    events: list[SessionEvent]
+    last: int = Field(description="pass it as `after` to read on")
+
+
+class QueuedPrompt(Given):
+    """A prompt that waits."""
+
+    place: int = Field(description="from 1; what `cancel 2` means")
+    id: UUID
+    name: str
+    kind: str
+    text: str = Field(description="its first words")
+    created_at: datetime
+
+
+class Queue(Given):
+    """The queue of a session."""
+
+    state: str
+    sessions_before: int = Field(description="sessions that a worker takes before this one")
+    prompts: list[QueuedPrompt]
+
+
+class Question(Given):
+    """Something a turn asked a person."""
+
+    id: UUID
+    text: str
+    choices: list[str]
+    state: str
+    answer: str | None
+    answered_by: str | None
+    created_at: datetime
+    expires_at: datetime
+
+
+class Questions(Given):
+    """Questions of a session, the newest first."""
+
+    questions: list[Question]
+
+
+class Answer(Taken):
+    """The answer to a question."""
+
+    text: str = Field(min_length=1, max_length=20_000)
+
+
+class Stop(Taken):
+    """How to stop."""
+
+    clear: bool = Field(default=False, description="cancel what is queued as well")
+
+
+class Machine(Given):
+    """One virtual machine."""
+
+    id: UUID
+    short: str
+    state: str
+    request: str | None = Field(description="what was asked of it and is not done yet")
+    note: str | None
+    session: str | None
+    project: str | None
+    host: str
+    driver: str
+    accelerator: str
+    vcpus: int
+    memory_mib: int
+    disk_gib: int
+    generation: int
+    facts: dict[str, Any]
+    created_at: datetime
+    used_at: datetime
+    changed_at: datetime
+
+
+class Machines(Given):
+    """Machines, the one used last first."""
+
+    machines: list[Machine]
+
+
+class NewProject(Taken):
+    """A project to add."""
+
+    name: str
+    repository_url: str = Field(description="URL, user@host:path or absolute path on the host")
+    base_branch: str | None = None
+    agent: Literal["shell"] = "shell"
+    vcpus: int | None = Field(default=None, ge=1, le=256)
+    memory_mib: int | None = Field(default=None, ge=256)
+    disk_gib: int | None = Field(default=None, ge=4)
+
+
+class Project(Given):
+    """What sessions work on."""
+
+    id: UUID
+    name: str
+    repository_url: str
+    base_branch: str | None
+    agent: str
+    vcpus: int | None
+    memory_mib: int | None
+    disk_gib: int | None
+    sessions: int
+    created_at: datetime
+
+
+class Projects(Given):
+    """Projects by name."""
+
+    projects: list[Project]
+
+
+class Person(Given):
+    """Somebody who prompts."""
+
+    person_id: UUID
+    name: str
+    active: bool
+    operator: bool
+    identities: list[str]
+    created_at: datetime
+
+
+class People(Given):
+    """Everybody by name."""
+
+    people: list[Person]
+
+
+class NewPerson(Taken):
+    """A person to add."""
+
+    name: str
+
+
+class Link(Given):
+    """A one-time sign-in link."""
+
+    url: str
+    minutes: float
+    name: str
+
+
+class NewToken(Taken):
+    """An API token to make."""
+
+    name: str
+    days: float | None = Field(default=None, gt=0, le=3650, description="none: until revoked")
+
+
+class MadeToken(Given):
+    """A new API token; its secret is shown this once."""
+
+    name: str
+    token: str
+
+
+class Token(Given):
+    """An API token that holds."""
+
+    id: str
+    name: str
+    created_at: datetime
+    expires_at: datetime | None
+    used_at: datetime | None
+
+
+class Tokens(Given):
+    """Your API tokens."""
+
+    tokens: list[Token]

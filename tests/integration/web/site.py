@@ -1,0 +1,211 @@
+"""A web server on a free port over a real database, with two people and a project in it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import httpx2
+import uvicorn
+from prometheus_client import CollectorRegistry
+from sqlalchemy import text
+
+from bot.config import Settings, WebSettings
+from bot.conversation.inbox import Inbox
+from bot.errors import Refused
+from bot.govern import credentials, people, projects
+from bot.store.database import Database, Listener
+from bot.store.ids import new_id
+from bot.store.states import TurnState
+from bot.web.app import create_app
+from bot.web.services import Services
+from bot.work import questions
+from bot.work.lease import Lease, OpenTurn, WorkQueue
+from bot.work.queue import Event
+
+BAD_REPOSITORY = "/srv/empty"
+
+
+async def check_repository(url: str) -> None:
+    if url == BAD_REPOSITORY:
+        raise Refused(f"{url} is no repository", do="give another address")
+
+
+@dataclass(kw_only=True)
+class Work:
+    """A turn under way, driven by the test instead of a worker."""
+
+    queue: WorkQueue
+    lease: Lease
+    turn: OpenTurn
+
+    async def emit(self, kind: str, **body: Any) -> None:
+        await self.emit_all([Event(kind=kind, body=body)])
+
+    async def emit_all(self, events: list[Event]) -> None:
+        await self.queue.append(self.lease, events, turn_id=self.turn.id)
+
+    async def output(self, said: str) -> None:
+        await self.emit("output", stream="stdout", text=said)
+
+    async def ask(self, question: str, *choices: str) -> None:
+        async with self.queue.database.begin() as tx:
+            await questions.ask(
+                tx,
+                self.lease,
+                self.turn.id,
+                key="q1",
+                question=question,
+                choices=choices,
+                permitted=(),
+                seconds=600,
+            )
+
+    async def end(self, state: TurnState = TurnState.SUCCEEDED, **outcome: Any) -> None:
+        summary = {"summary": "exit status 0", "exit_status": 0, "seconds": 1.5, **outcome}
+        await self.queue.finish(self.lease, self.turn, state, summary, events=[])
+
+
+@dataclass(kw_only=True)
+class Site:
+    """A running installation without workers."""
+
+    url: str
+    database: Database
+    services: Services
+    ann: UUID
+    bo: UUID
+    token: str
+    host_id: UUID = field(default_factory=new_id)
+
+    def client(self, token: str | None = None) -> httpx2.AsyncClient:
+        headers = {"Authorization": f"Bearer {token or self.token}"}
+        return httpx2.AsyncClient(base_url=self.url, headers=headers, timeout=10)
+
+    async def link(self, person: UUID | None = None, *, seconds: float = 600) -> str:
+        async with self.database.begin() as tx:
+            return await credentials.issue(tx, "link", person or self.ann, seconds=seconds)
+
+    async def token_of(self, person: UUID) -> str:
+        async with self.database.begin() as tx:
+            return await credentials.issue_token(tx, person, "test", None)
+
+    async def rows(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
+        async with self.database.begin() as tx:
+            result = await tx.execute(text(statement), values)
+            return [tuple(row) for row in result] if result.returns_rows else []
+
+    async def ask(self, words: str, **more: Any) -> dict[str, Any]:
+        async with self.client() as client:
+            answer = await client.post("/api/v1/prompts", json={"text": words, **more})
+        assert answer.status_code in {200, 202}, answer.text
+        return dict(answer.json())
+
+    async def begin(self) -> Work:
+        """Claim what is due and begin its turn, as a worker would."""
+        queue = WorkQueue(
+            self.database, owner=f"w-{new_id()}", host_id=self.host_id, lease_seconds=60
+        )
+        lease = await queue.claim()
+        assert lease is not None
+        begun = await queue.begin_turn(lease, None)
+        assert begun is not None
+        return Work(queue=queue, lease=lease, turn=begun[0])
+
+    async def machine(self, short: str, state: str = "running") -> UUID:
+        """A machine's row for a session."""
+        machine_id, template_id = new_id(), new_id()
+        await self.rows(
+            "INSERT INTO template (id, host_id, fingerprint, image_digest, vcpus, memory_mib,"
+            " disk_gib, created_at)"
+            " VALUES (:id, :host, CAST(:id AS text), 'd', 2, 1024, 16, now())",
+            id=template_id,
+            host=self.host_id,
+        )
+        await self.rows(
+            "INSERT INTO machine (id, host_id, template_id, session_id, state, generation,"
+            " created_at, used_at, changed_at) VALUES (:id, :host, :template,"
+            " (SELECT id FROM session WHERE short = :short), :state, 1, now(), now(), now())",
+            id=machine_id,
+            host=self.host_id,
+            template=template_id,
+            short=short,
+            state=state,
+        )
+        return machine_id
+
+
+async def _settle(database: Database, host_id: UUID) -> tuple[UUID, UUID, str]:
+    async with database.begin() as tx:
+        ann = await people.ensure_person(tx, surface=people.LOCAL, external_id="ann", name="Ann")
+        bo = await people.add_person(tx, "Bo")
+        await projects.add_project(tx, projects.NewProject(name="demo", repository_url="/srv/demo"))
+        await tx.execute(
+            text(
+                "INSERT INTO host (id, name, driver, accelerator, boot_id, seen_at)"
+                " VALUES (:id, 'atlas', 'qemu', 'tcg', 'b', now())"
+            ),
+            {"id": host_id},
+        )
+        token = await credentials.issue_token(tx, ann.person_id, "tests", None)
+    return ann.person_id, bo.person_id, token
+
+
+class _Server(uvicorn.Server):
+    def install_signal_handlers(self) -> None:
+        """Signals are the test runner's."""
+
+
+@asynccontextmanager
+async def running_site(url: str, data_dir: Path, **web: Any) -> AsyncIterator[Site]:
+    """A site over the migrated, empty database at `url`."""
+    database = Database(url, connections_max=20)
+    host_id = new_id()
+    ann, bo, token = await _settle(database, host_id)
+    services = Services(
+        database=database,
+        inbox=Inbox(database, prompt_bytes_max=100_000),
+        listener=Listener(url, retry_seconds=0.05),
+        settings=Settings(data_dir=data_dir, web=WebSettings(**web)),
+        registry=CollectorRegistry(),
+        check_repository=check_repository,
+    )
+    listening = asyncio.create_task(services.listener.run())
+    try:
+        async with serving(services, port=0) as port:
+            await asyncio.wait_for(services.listener.listening.wait(), 10)
+            yield Site(
+                url=f"http://127.0.0.1:{port}",
+                database=database,
+                services=services,
+                ann=ann,
+                bo=bo,
+                token=token,
+                host_id=host_id,
+            )
+            services.stopping.set()
+    finally:
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+        await database.close()
+
+
+@asynccontextmanager
+async def serving(services: Services, *, port: int) -> AsyncIterator[int]:
+    """The application on a port; 0 takes a free one."""
+    config = uvicorn.Config(
+        create_app(services), port=port, log_config=None, timeout_graceful_shutdown=2
+    )
+    server = _Server(config)
+    task = asyncio.create_task(server.serve())
+    async with asyncio.timeout(10):
+        while not server.started:
+            await asyncio.sleep(0.01)
+    try:
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        server.should_exit = True
+        await task

@@ -1,0 +1,236 @@
+"""The HTTP API over a real server and database."""
+
+import asyncio
+
+import pytest
+
+from bot.store.states import TurnState
+
+
+async def test_a_prompt_opens_a_session_and_the_same_key_opens_no_second(site):
+    async with site.client() as client:
+        said = {"text": "fix the test"}
+        first = await client.post("/api/v1/prompts", json=said, headers={"Idempotency-Key": "k"})
+        again = await client.post("/api/v1/prompts", json=said, headers={"Idempotency-Key": "k"})
+        listed = (await client.get("/api/v1/sessions")).json()["sessions"]
+    assert first.status_code == 202
+    assert first.json()["verdict"] == "prompt"
+    assert again.json() == {**first.json(), "duplicate": True}
+    assert [one["short"] for one in listed] == [first.json()["session"]]
+    assert await site.rows("SELECT count(*) FROM prompt") == [(1,)]
+
+
+async def test_the_same_key_of_another_person_is_another_prompt(site):
+    headers = {"Idempotency-Key": "k"}
+    bo = await site.token_of(site.bo)
+    async with site.client() as ann, site.client(bo) as other:
+        first = await ann.post("/api/v1/prompts", json={"text": "a"}, headers=headers)
+        second = await other.post("/api/v1/prompts", json={"text": "b"}, headers=headers)
+    assert first.json()["session"] != second.json()["session"]
+
+
+async def test_a_thread_goes_on_with_its_session_until_new_is_asked_for(site):
+    first = await site.ask("one", thread="/home/ann/demo", surface="terminal")
+    follow_up = await site.ask("two", thread="/home/ann/demo", surface="terminal")
+    new = await site.ask("three", thread="/home/ann/demo", surface="terminal", new=True)
+    assert follow_up["session"] == first["session"]
+    assert new["session"] != first["session"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        ({"text": ""}, 422, "empty"),
+        ({"text": "x", "session": "s-nope"}, 422, "no session s-nope"),
+        ({"text": "x", "project": "nope"}, 422, "no project nope"),
+        ({"text": "x" * 200_000}, 422, "at most 100,000"),
+        ({"text": "x", "colour": "red"}, 422, "colour"),
+        ({}, 422, "text"),
+    ],
+)
+async def test_what_can_not_be_accepted_says_why_in_the_one_shape(site, body, status, words):
+    async with site.client() as client:
+        answer = await client.post("/api/v1/prompts", json=body)
+    assert answer.status_code == status
+    assert set(answer.json()) == {"error", "kept", "do"}
+    assert words in answer.json()["error"]
+
+
+async def test_nobody_gets_in_without_a_token_that_holds(site):
+    async with site.client("ona_wrong") as client:
+        answer = await client.get("/api/v1/sessions")
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert "sign-in link" in answer.json()["do"]
+
+
+async def test_a_deactivated_person_may_nothing_from_that_moment(site):
+    token = await site.token_of(site.bo)
+    async with site.client() as ann, site.client(token) as bo:
+        assert (await bo.get("/api/v1/sessions")).status_code == 200
+        assert (await ann.post("/api/v1/people/Bo/deactivate")).status_code == 200
+        assert (await bo.get("/api/v1/sessions")).status_code == 401
+        assert (await ann.post("/api/v1/people/Bo/activate")).status_code == 200
+        assert (await bo.get("/api/v1/sessions")).status_code == 401
+
+
+async def test_only_an_operator_makes_links_for_others(site):
+    async with site.client(await site.token_of(site.bo)) as bo:
+        for path in ("/api/v1/people/Ann/link", "/api/v1/people/Ann/deactivate"):
+            answer = await bo.post(path)
+            assert answer.status_code == 422
+            assert "operator" in answer.json()["error"]
+        mine = await bo.post("/api/v1/people/me/link")
+    assert mine.json()["url"].startswith(f"{site.url}/sign-in?link=")
+
+
+async def test_events_come_in_pages_without_gaps(site):
+    asked = await site.ask("!seq 5")
+    work = await site.begin()
+    for number in range(5):
+        await work.output(f"{number}\n")
+    await work.end()
+    numbers, after = [], 0
+    async with site.client() as client:
+        while True:
+            page = (
+                await client.get(
+                    f"/api/v1/sessions/{asked['session']}/events",
+                    params={"after": after, "limit": 2},
+                )
+            ).json()
+            if not page["events"]:
+                break
+            numbers += [event["number"] for event in page["events"]]
+            after = page["last"]
+    assert numbers == list(range(1, numbers[-1] + 1))
+    assert len(numbers) >= 8
+
+
+async def test_a_stopped_queue_is_held_shown_resumed_and_cleared(site):
+    short = (await site.ask("!sleep 9"))["session"]
+    work = await site.begin()
+    await site.ask("!echo after", session=short)
+    async with site.client() as client:
+        path = f"/api/v1/sessions/{short}"
+        queue = (await client.get(f"{path}/queue")).json()
+        assert [row["text"] for row in queue["prompts"]] == ["echo after"]
+        stopped = await client.post(f"{path}/stop")
+        assert "held" in stopped.json()["text"]
+        await work.end(TurnState.STOPPED)
+        assert (await client.get(path)).json()["state"] == "held"
+        assert (await client.post(f"{path}/resume")).status_code == 200
+        assert (await client.post(f"{path}/resume")).status_code == 409
+        assert (await client.post(f"{path}/clear")).status_code == 200
+        assert (await client.get(path)).json()["state"] == "idle"
+        nothing = await client.post(f"{path}/stop")
+    assert nothing.status_code == 409
+    assert nothing.json()["error"] == "nothing is running or queued here"
+
+
+async def test_cancelling_by_place_can_be_tied_to_the_prompt_that_was_seen_there(site):
+    short = (await site.ask("!one"))["session"]
+    await site.ask("!two", session=short)
+    async with site.client() as client:
+        path = f"/api/v1/sessions/{short}"
+        seen = (await client.get(f"{path}/queue")).json()["prompts"]
+        assert (await client.delete(f"{path}/prompts/1")).status_code == 200
+        late = await client.delete(f"{path}/prompts/1", params={"prompt": seen[0]["id"]})
+        assert late.status_code == 404
+        assert late.json()["kept"] == "nothing was cancelled"
+        held = await client.delete(f"{path}/prompts/1", params={"prompt": seen[1]["id"]})
+        assert held.status_code == 200
+        assert (await client.delete(f"{path}/prompts/1")).status_code == 404
+
+
+async def test_a_question_is_answered_once(site):
+    short = (await site.ask("!ona-ask"))["session"]
+    work = await site.begin()
+    await work.ask("Which port?", "80", "8080")
+    async with site.client() as client:
+        path = f"/api/v1/sessions/{short}/questions"
+        (question,) = (await client.get(path)).json()["questions"]
+        assert question["choices"] == ["80", "8080"]
+        answer = f"{path}/{question['id']}/answer"
+        assert (await client.post(answer, json={"text": "80"})).status_code == 200
+        assert (await client.post(answer, json={"text": "8080"})).status_code == 409
+        (after,) = (await client.get(path)).json()["questions"]
+    assert (after["state"], after["answer"], after["answered_by"]) == ("answered", "80", "Ann")
+
+
+async def test_a_machine_is_asked_of_its_owner_by_any_of_its_names(site):
+    short = (await site.ask("!true"))["session"]
+    machine_id = await site.machine(short)
+    async with site.client() as client:
+        (machine,) = (await client.get("/api/v1/machines")).json()["machines"]
+        assert machine["session"] == short
+        for name in (str(machine_id), machine["short"], short):
+            answer = await client.post(f"/api/v1/machines/{name}/hibernate")
+            assert answer.status_code == 202
+        assert (await client.get(f"/api/v1/machines/{short}")).json()["request"] == "rest"
+        await site.rows("UPDATE machine SET state = 'resting', request = NULL")
+        assert (await client.post(f"/api/v1/machines/{short}/hibernate")).status_code == 409
+        assert (await client.post(f"/api/v1/machines/{short}/destroy")).status_code == 202
+        assert (await client.get("/api/v1/machines/m-nothing")).status_code == 404
+
+
+async def test_projects_are_checked_added_shown_and_removed(site):
+    async with site.client() as client:
+        path = "/api/v1/projects"
+        for name, url in (
+            ("web", "ext::sh -c id"),
+            ("web", "--upload-pack=x"),
+            ("../web", "https://example.org/web"),
+            ("web", "/srv/empty"),
+        ):
+            refused = await client.post(path, json={"name": name, "repository_url": url})
+            assert refused.status_code == 422, (name, url)
+            assert refused.json()["do"]
+        new = {"name": "web", "repository_url": "https://example.org/web.git"}
+        assert (await client.post(path, json=new)).status_code == 201
+        assert (await client.post(path, json=new)).status_code == 422
+        names = [one["name"] for one in (await client.get(path)).json()["projects"]]
+        assert names == ["demo", "web"]
+        assert (await client.delete(f"{path}/web")).status_code == 200
+        assert (await client.get(f"{path}/web")).status_code == 404
+        assert (await client.post(path, json=new)).status_code == 201
+
+
+async def test_tokens_are_shown_once_and_stop_working_when_revoked(site):
+    async with site.client() as client:
+        made = (await client.post("/api/v1/tokens", json={"name": "ci", "days": 1})).json()
+        assert made["token"].startswith("ona_")
+        assert made["token"] not in str(await site.rows("SELECT * FROM credential"))
+        listed = (await client.get("/api/v1/tokens")).json()["tokens"]
+        (ci,) = [one for one in listed if one["name"] == "ci"]
+        async with site.client(made["token"]) as by_token:
+            assert (await by_token.get("/api/v1/sessions")).status_code == 200
+            await client.delete(f"/api/v1/tokens/{ci['id']}")
+            assert (await by_token.get("/api/v1/sessions")).status_code == 401
+
+
+async def test_the_api_describes_itself(site):
+    async with site.client() as client:
+        described = (await client.get("/api/openapi.json")).json()
+        unknown = await client.get("/api/v1/nothing")
+        method = await client.put("/api/v1/prompts")
+    assert "/api/v1/prompts" in described["paths"]
+    assert not [path for path in described["paths"] if not path.startswith("/api/v1/")]
+    assert unknown.status_code == 404
+    assert set(unknown.json()) == {"error", "kept", "do"}
+    assert method.status_code == 405
+
+
+async def test_probes_and_metrics_answer(site):
+    async with site.client() as client:
+        assert (await client.get("/live")).json() == {"alive": True}
+        assert (await client.get("/ready")).json() == {
+            "ready": True,
+            "checks": {"database": "ok"},
+        }
+        assert (await client.get("/metrics")).status_code == 200
+
+
+async def test_many_accept_at_once(site):
+    answers = await asyncio.gather(*(site.ask(f"!echo {number}") for number in range(30)))
+    assert len({answer["session"] for answer in answers}) == 30
