@@ -84,7 +84,7 @@ def shown(text: str) -> Shown:
     for number, piece in enumerate(re.split(r"^```$\n?", text, flags=re.MULTILINE)):
         if number % 2:
             blocks.append(unescape(piece.removesuffix("\n")).replace("`\u200b", "`"))
-            out.append(blocks[-1])
+            out.append(blocks[-1] + "\n")
             continue
         bare = re.sub(r"\\([\\*@`])", lambda found: f"\x00{ord(found[1]):03d}", piece)
         mentions += re.findall(r"@(\w+)", bare)

@@ -1,0 +1,188 @@
+"""A session with threads on a fake surface, its events and its replies, on a real database."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+
+from bot.conversation.replies import SQL as REPLIES_SQL
+from bot.store.database import Database
+from bot.store.ids import new_id
+from bot.work.queue import Event, append_events
+
+SENDER = Path(__file__).parents[1] / "fakes" / "sender_process.py"
+SURFACE = "fake"
+
+
+@dataclass(kw_only=True)
+class Office:
+    """One session, and whatever it has to say."""
+
+    database: Database
+    session_id: UUID
+    threads: dict[str, UUID] = field(default_factory=dict)
+
+    @classmethod
+    async def open(cls, database: Database) -> "Office":
+        session_id = new_id()
+        async with database.begin() as tx:
+            await tx.execute(
+                text(
+                    "INSERT INTO session (id, short, project_id, creator_id, title, agent, branch)"
+                    " SELECT :id, :short, project.id, person.id, 'x', 'shell', 'ona/x'"
+                    "   FROM project, person LIMIT 1"
+                ),
+                {"id": session_id, "short": f"s-{session_id.hex[-8:]}"},
+            )
+        return cls(database=database, session_id=session_id)
+
+    async def thread(self, place: str, *, surface: str = SURFACE) -> UUID:
+        """A thread that is attached now."""
+        if place not in self.threads:
+            self.threads[place] = new_id()
+            await self.do(
+                "INSERT INTO thread (id, session_id, surface, place, replied_to)"
+                " SELECT :id, id, :surface, :place, event_last FROM session WHERE id = :session",
+                id=self.threads[place],
+                surface=surface,
+                place=place,
+                session=self.session_id,
+            )
+        return self.threads[place]
+
+    async def happen(self, *events: tuple[str, Mapping[str, Any]], ago_seconds: float = 0) -> int:
+        """Append events; the number of the last one."""
+        async with self.database.begin() as tx:
+            last = await append_events(
+                tx, self.session_id, [Event(kind=kind, body=body) for kind, body in events]
+            )
+            await tx.execute(
+                text(
+                    "UPDATE turn_event SET at = at - make_interval(secs => :ago)"
+                    " WHERE session_id = :session AND number > :before"
+                ),
+                {"ago": ago_seconds, "session": self.session_id, "before": last - len(events)},
+            )
+        return last
+
+    async def reply(
+        self,
+        body: str,
+        *,
+        place: str = "acct/t",
+        key: str | None = None,
+        kind: str = "notice",
+        final: bool = True,
+    ) -> str:
+        """Write a reply as the projector does, or its new wording; returns its key."""
+        key = key or new_id().hex
+        thread_id = await self.thread(place)
+        async with self.database.begin() as tx:
+            await tx.execute(
+                REPLIES_SQL["put"],
+                {
+                    "id": new_id(),
+                    "thread": thread_id,
+                    "turn": None,
+                    "kind": kind,
+                    "key": key,
+                    "body": body,
+                    "final": final,
+                },
+            )
+        return key
+
+    async def replies(self, place: str = "acct/t") -> list[Any]:
+        async with self.database.begin() as tx:
+            rows = await tx.execute(
+                text("SELECT * FROM reply WHERE thread_id = :thread ORDER BY created_at, id"),
+                {"thread": self.threads[place]},
+            )
+            return list(rows)
+
+    async def row(self, key: str) -> Any:
+        async with self.database.begin() as tx:
+            rows = await tx.execute(text("SELECT * FROM reply WHERE key = :key"), {"key": key})
+            return rows.one()
+
+    async def count(self, condition: str) -> int:
+        async with self.database.begin() as tx:
+            found = await tx.execute(text(f"SELECT count(*) FROM reply WHERE {condition}"))
+            return int(found.scalar_one())
+
+    async def do(self, statement: str, **values: Any) -> None:
+        async with self.database.begin() as tx:
+            await tx.execute(text(statement), values)
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let the outbox's clocks stand as if so much time had passed."""
+        ago = "make_interval(secs => :seconds)"
+        await self.do(
+            f"UPDATE reply SET due_at = due_at - {ago}, sender_until = sender_until - {ago}",
+            seconds=seconds,
+        )
+        await self.do(f"UPDATE bucket SET filled_at = filled_at - {ago}", seconds=seconds)
+
+    async def until(self, condition: str, count: int, seconds: float = 60) -> None:
+        """Wait until so many replies fulfil the condition."""
+        async with asyncio.timeout(seconds):
+            while await self.count(condition) != count:
+                await asyncio.sleep(0.02)
+
+
+class Senders:
+    """Real sender processes, forked from one that has everything imported."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self._alive: set[int] = set()
+
+    @classmethod
+    async def prepare(
+        cls, database_url: str, chat_url: str, *, lease_seconds: float, send_seconds: float
+    ) -> "Senders":
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            str(SENDER),
+            database_url,
+            chat_url,
+            str(lease_seconds),
+            str(send_seconds),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            cwd=SENDER.parents[2],
+            env={**os.environ, "PYTHONPATH": str(SENDER.parents[2])},
+        )
+        return cls(process)
+
+    async def start(self, how: str = "plain") -> int:
+        """A new sender's process id; `stops` stops itself right before its first post."""
+        self._process.stdin.write(f"{how}\n".encode())
+        async with asyncio.timeout(30):
+            pid = int(await self._process.stdout.readline())
+        self._alive.add(pid)
+        return pid
+
+    def signal(self, pid: int, number: int) -> None:
+        if pid in self._alive:
+            os.kill(pid, number)
+        if number == signal.SIGKILL:
+            self._alive.discard(pid)
+
+    async def until_stopped(self, pid: int) -> None:
+        async with asyncio.timeout(30):
+            while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+                await asyncio.sleep(0.01)
+
+    async def close(self) -> None:
+        for pid in list(self._alive):
+            self.signal(pid, signal.SIGKILL)
+        self._process.stdin.close()
+        await self._process.wait()

@@ -1,0 +1,146 @@
+"""Invariant 1, the second half: a reply is posted once, whatever becomes of its sender."""
+
+import asyncio
+import os
+import random
+import signal
+
+import pytest
+
+from tests.fakes.chat import Bad, ChatServer
+from tests.integration.outbox_rig import Office, Senders
+
+LEASE_SECONDS = 2.0
+SEND_SECONDS = 1.0
+KILLS = int(os.environ.get("ONA_TEST_OUTBOX_KILLS", "15"))
+THREADS = 10 + KILLS // 4
+REPLIES = 3
+"""In each thread."""
+
+
+@pytest.fixture
+async def office(town) -> Office:
+    return await Office.open(town.database)
+
+
+@pytest.fixture
+async def server():
+    async with ChatServer() as server:
+        yield server
+
+
+@pytest.fixture
+async def senders(database_url, server):
+    senders = await Senders.prepare(
+        database_url, server.url, lease_seconds=LEASE_SECONDS, send_seconds=SEND_SECONDS
+    )
+    yield senders
+    await senders.close()
+
+
+def assert_posted_once(server: ChatServer, rows, place: str) -> None:
+    here = [post for post in server.posts if post.place == place]
+    assert [post.mark for post in here] == [str(row.id) for row in rows]
+    assert [post.ref for post in here] == [row.posted_ref for row in rows]
+    assert [post.text for post in here] == [row.body for row in rows]
+    assert {row.state for row in rows} == {"sent"}
+
+
+async def test_answered_once_senders_killed_at_random_points_post_each_reply_once(
+    office, server, senders
+):
+    seed = int(os.environ.get("ONA_TEST_SEED", random.SystemRandom().randrange(1 << 32)))
+    print(f"seed {seed}: set ONA_TEST_SEED to repeat")
+    chance = random.Random(seed)
+    places = [f"acct/t{n}" for n in range(THREADS)]
+    for number in range(REPLIES):
+        for place in places:
+            await office.reply(f"{place} says {number}", place=place)
+
+    died = asyncio.Event()
+    pid = await senders.start()
+    kills = 0
+
+    def kill() -> None:
+        nonlocal kills
+        if not died.is_set():
+            kills += 1
+            senders.signal(pid, signal.SIGKILL)
+            died.set()
+
+    points = ("received", "stored", "answered", "time", "time")
+    while kills < KILLS and await office.count("state = 'sent'") < THREADS * REPLIES:
+        point = chance.choice(points)
+        if point == "time":
+            asyncio.get_running_loop().call_later(chance.uniform(0, 0.25), kill)
+        else:
+            calm = [Bad() for _ in range(chance.randrange(3))]
+            server.behave("post", *calm, Bad(**{point: kill}))
+        try:
+            async with asyncio.timeout(LEASE_SECONDS * 2):
+                await died.wait()
+        except TimeoutError:
+            continue
+        died.clear()
+        pid = await senders.start()
+    server.bad.clear()
+    await office.until("state = 'sent'", THREADS * REPLIES)
+    print(f"{kills} kills, {len(server.requests)} requests")
+    assert kills >= KILLS / 2
+    for place in places:
+        assert_posted_once(server, await office.replies(place), place)
+
+
+async def test_fenced_a_sender_stopped_before_its_post_posts_nothing_when_it_wakes(
+    office, server, senders
+):
+    key = await office.reply("hello")
+    first = await senders.start("stops")
+    await senders.until_stopped(first)
+    assert (await office.row(key)).state == "sending"
+    second = await senders.start()
+    await office.until("state = 'sent'", 1)
+    assert [method for method, _ in server.requests] == ["history", "post"]
+    senders.signal(second, signal.SIGKILL)
+    senders.signal(first, signal.SIGCONT)
+    # It works on after its loss: what is due next is sent by it, so its late post had its chance.
+    await office.reply("again")
+    await office.until("state = 'sent'", 2)
+    assert_posted_once(server, await office.replies(), "acct/t")
+
+
+async def test_fenced_a_post_whose_sender_was_stopped_is_waited_out_found_and_not_doubled(
+    office, server, senders
+):
+    key = await office.reply("hello")
+    first = await senders.start()
+    server.behave("post", Bad(stored=lambda: senders.signal(first, signal.SIGSTOP)))
+    await server.until(lambda: len(server.posts) == 1)
+    held = await office.row(key)
+    assert held.state == "sending"
+    second = await senders.start()
+    await office.until("state = 'sent'", 1)
+    found = await office.row(key)
+    assert found.posted_ref == server.posts[0].ref
+    assert [method for method, _ in server.requests] == ["post", "history"]
+    senders.signal(second, signal.SIGKILL)
+    senders.signal(first, signal.SIGCONT)
+    await office.reply("again")
+    await office.until("state = 'sent'", 2)
+    assert_posted_once(server, await office.replies(), "acct/t")
+
+
+async def test_the_successor_looks_only_after_the_deadline_of_the_sender_that_died(
+    office, server, senders
+):
+    await office.reply("hello")
+    first = await senders.start()
+    server.behave("post", Bad(received=lambda: senders.signal(first, signal.SIGKILL)))
+    loop = asyncio.get_running_loop()
+    await server.until(lambda: len(server.posts) == 1)
+    posted = loop.time()
+    await senders.start()
+    await office.until("state = 'sent'", 1)
+    assert loop.time() - posted > LEASE_SECONDS - SEND_SECONDS
+    assert [method for method, _ in server.requests] == ["post", "history"]
+    assert len(server.posts) == 1
