@@ -16,9 +16,13 @@ from tests.fakes.caches import cache_dir
 from tests.fakes.driver import FakeDriver, FakeHost
 from tests.fakes.tiny_guest import tiny_spec
 from vmpool.driver import Driver, Image, MachineSpec
+from vmpool.drivers.process import kill, with_argument
 from vmpool.drivers.qemu import QemuDriver, QemuLimits
 
 SPOILS = ("short", "altered", "no manifest", "spec altered")
+
+LONG_NAME = "a-directory-with-a-long-name" * 4
+OWNER = "owner.pid"
 
 
 class Rig(Protocol):
@@ -96,7 +100,9 @@ class QemuRig:
 
     def __init__(self, root: Path) -> None:
         # Longer than the path of a unix socket may be.
-        self.root = root / ("a-directory-with-a-long-name" * 4)
+        self.root = root / LONG_NAME
+        self.root.mkdir()
+        (self.root / OWNER).write_text(str(os.getpid()))
         self.spec = tiny_spec(cache_dir())
         self.qemu = self._new_driver()
         self.driver: Driver = self.qemu
@@ -179,8 +185,17 @@ async def fake_rig() -> AsyncIterator[Rig]:
 @asynccontextmanager
 async def qemu_rig(root: Path) -> AsyncIterator[Rig]:
     """A directory for real machines for one test; none is left afterwards."""
+    await reap_orphans()
     rig = await asyncio.to_thread(QemuRig, root)
     try:
         yield rig
     finally:
         await rig.close()
+
+
+async def reap_orphans() -> None:
+    """End the machines of test runs that were killed: their processes outlive them by design."""
+    for orphan, log in list(with_argument("-D", "/")):
+        owner = Path(log).parents[1] / OWNER
+        if LONG_NAME in log and owner.exists() and not Path("/proc", owner.read_text()).exists():
+            await kill(orphan)
