@@ -23,7 +23,7 @@ from vmpool.errors import HostFull, HostUnfit
 from vmpool.image_recipe.base import TREE, make_tree, read_manifest
 from vmpool.image_recipe.lock import exclusive, try_lock
 from vmpool.image_recipe.pack import DISK, INITRD, KERNEL, pack
-from vmpool.image_recipe.programs import remove_tree
+from vmpool.image_recipe.programs import remove_tree, sync_files
 from vmpool.image_recipe.recipe import Recipe, recipe_of_host
 
 Progress = Callable[[str], None]
@@ -163,6 +163,7 @@ class _Builder:
             complete.mkdir()
             os.rename(tree, complete / TREE)
             (complete / "manifest").write_text(manifest)
+            await asyncio.to_thread(sync_files, complete)
             path = self._cache / f"base-{self._recipe.base_key}-{made_at}"
             os.rename(complete, path)
         return _Base(path=path, made_at=made_at, manifest=manifest)

@@ -14,14 +14,21 @@ from pathlib import Path
 
 from vmpool.errors import HostUnfit
 from vmpool.image_recipe.programs import Failed, demand_programs, run
-from vmpool.image_recipe.recipe import HERE, Recipe
+from vmpool.image_recipe.recipe import Recipe
 
 TREE = "tree.tar"
 MANIFEST = "boot/ona/manifest"
 """Inside the tree; written by customize.sh."""
 PROGRAMS = {"mmdebstrap": "mmdebstrap", "apt-get": "apt", "tar": "tar"}
-LEFT_OUT = ("/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/doc/*")
-KEPT = ("/usr/share/doc/*/copyright", "/usr/share/locale/locale.alias")
+STEPS = {
+    "running apt-get update": "reading the package lists",
+    "downloading packages with apt": "downloading",
+    "extracting archives": "unpacking",
+    "installing essential packages": "installing the essential packages",
+    "installing remaining packages inside the chroot": "installing the other packages",
+    "creating tarball": "writing the tree",
+}
+"""What mmdebstrap says of itself, in our words."""
 
 _PROXY = re.compile(r'^(Acquire::\w+::Proxy(?:::\S+)?) "([^"]+)";$', re.MULTILINE)
 
@@ -38,20 +45,17 @@ async def make_tree(
     unshared = os.geteuid() != 0
     if unshared:
         demand_programs({"newuidmap": "uidmap"})
-    sources = work / "archive.sources"
+    sources, tree = work / "archive.sources", work / TREE
     await asyncio.to_thread(sources.write_text, recipe.sources)
-    tree = work / TREE
     argv = [
+        # Killed with us, it still tidies up.
+        *("setpriv", "--pdeathsig", "TERM", "--"),
         *([] if unshared else await _own_mounts(held)),
-        "mmdebstrap", f"--mode={'unshare' if unshared else 'root'}", "--variant=minbase",
-        "--format=tar", f"--architectures={recipe.architecture}",
-        f"--include={','.join(recipe.packages)}",
-        *(f"--dpkgopt=path-exclude={pattern}" for pattern in LEFT_OUT),
-        *(f"--dpkgopt=path-include={pattern}" for pattern in KEPT),
+        *("mmdebstrap", f"--mode={'unshare' if unshared else 'root'}", "--format=tar"),
+        *recipe.base_options,
         *(f"--aptopt={option}" for option in await _proxies(held)),
-        f"--customize-hook={(HERE / 'customize.sh').read_text()}",
-        recipe.release.codename, str(tree), str(sources),
-    ]  # fmt: skip
+        *(recipe.release.codename, str(tree), str(sources)),
+    ]
     # Our own initrd starts the machine: the packages' hooks need not make another one.
     environment = {"INITRD": "No"}
     if not unshared:
@@ -59,8 +63,9 @@ async def make_tree(
         environment["TMPDIR"] = str(work)
 
     def on_line(line: str) -> None:
-        if line.startswith("I: ") and "hook" not in line:
-            on_step(line.removeprefix("I: "))
+        step = line.removeprefix("I: ").rstrip(".")
+        if step in STEPS:
+            on_step(STEPS[step])
 
     try:
         await run(argv, held=held, on_line=on_line, environment=environment)

@@ -25,6 +25,7 @@ version=$(ls "$root/lib/modules")
 parts=$root/boot/ona
 mkdir -p "$parts/modules"
 mv "$root/boot/vmlinuz-$version" "$parts/kernel"
+rm -f "$root"/vmlinuz* "$root"/initrd.img*
 for module in ext4 virtio_pci virtio_blk virtio_console virtio-rng virtio_net; do
   inside modprobe -S "$version" --show-depends "$module"
 done > "$parts/order"

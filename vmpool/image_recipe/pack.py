@@ -13,7 +13,7 @@ from pathlib import Path
 
 from vmpool.errors import HostUnfit
 from vmpool.image_recipe.initrd import make_initrd
-from vmpool.image_recipe.programs import Failed, demand_programs, remove_tree, run
+from vmpool.image_recipe.programs import Failed, demand_programs, remove_tree, run, sync_files
 from vmpool.image_recipe.recipe import HERE, Recipe
 
 KERNEL, INITRD, DISK = "kernel", "initrd", "disk"
@@ -50,11 +50,13 @@ async def pack(recipe: Recipe, tar: Path, into: Path, *, digest: str, held: int)
     except Failed as error:
         raise HostUnfit(f"the guest's file system could not be made: {error}") from error
     await asyncio.to_thread(remove_tree, tree)
+    await asyncio.to_thread(sync_files, into)
 
 
 def _start_files(tree: Path, into: Path) -> None:
     parts = tree / _PARTS
     os.rename(parts / "kernel", into / KERNEL)
+    (into / KERNEL).chmod(0o644)
     initrd = make_initrd(
         busybox=parts / "busybox", modules=parts / "modules", init=HERE / "init.sh"
     )

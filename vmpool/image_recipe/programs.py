@@ -148,3 +148,13 @@ def remove_tree(path: Path) -> None:
             function(name)
 
     shutil.rmtree(path, onerror=unlock)
+
+
+def sync_files(directory: Path) -> None:
+    """Let the files of a directory survive a power cut, before it gets its name."""
+    for path in (*directory.iterdir(), directory):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

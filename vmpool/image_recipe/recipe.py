@@ -28,6 +28,9 @@ EXPECTED = (
 )  # fmt: skip
 """What people and agents reach for in a script before anything was set up."""
 
+LEFT_OUT = ("/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/doc/*")
+KEPT = ("/usr/share/doc/*/copyright", "/usr/share/locale/locale.alias")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
@@ -43,12 +46,26 @@ class Recipe:
     """The guest program: file name → content."""
 
     @property
+    def base_options(self) -> tuple[str, ...]:
+        """How mmdebstrap is to make the tree; what dpkg is told stays in force in the machine."""
+        dpkg = [
+            # A machine's disk is not written through either.
+            "force-unsafe-io",
+            *(f"path-exclude={pattern}" for pattern in LEFT_OUT),
+            *(f"path-include={pattern}" for pattern in KEPT),
+        ]
+        return (
+            "--variant=minbase",
+            f"--architectures={self.architecture}",
+            f"--include={','.join(self.packages)}",
+            *(f"--dpkgopt={option}" for option in dpkg),
+            f"--customize-hook={_text('customize.sh').decode()}",
+        )
+
+    @property
     def base_key(self) -> str:
         """Digest of what the expensive half is made of."""
-        return _digest(
-            [self.release.codename, self.architecture, self.sources, sorted(self.packages)],
-            *(_text(name) for name in ("base.py", "customize.sh")),
-        )
+        return _digest([self.release.codename, self.sources, self.base_options])
 
     def image_digest(self, manifest: str) -> str:
         """Digest of the whole image, given what the packages turned out to be."""
