@@ -104,7 +104,7 @@ def inbox_of(base: Ground) -> Inbox:
 def clock_chores(base: Ground) -> list[Chore]:
     """What one process of the installation does, whoever leads."""
     leader = Leader(
-        base.database.begin, name="clock", owner=base.owner, seconds=CLOCK_LEASE_SECONDS
+        base.database.session, name="clock", owner=base.owner, seconds=CLOCK_LEASE_SECONDS
     )
 
     async def expire_questions() -> None:

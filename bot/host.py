@@ -9,7 +9,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import structlog
-from vmpool.image import ensure_image
 
 from adapters.agent.shell import ShellAgent
 from bot.config import Settings
@@ -30,6 +29,7 @@ from scheduler.chores import Chore, run_chores
 from vmpool.driver import Image
 from vmpool.drivers.process import read_boot_id
 from vmpool.drivers.qemu import QemuDriver
+from vmpool.image import ensure_image
 from vmpool.pool import Pool, PoolLimits
 from vmpool.probe import probe
 from vmpool.reconcile import reconcile
@@ -81,7 +81,7 @@ class Host:
             kernel = (await image()).kernel
             accelerator = (await probe(qemu=QEMU, cache=cache, kernel=kernel)).accelerator
         driver = QemuDriver(settings.host_dir / "machines", accelerator=accelerator)
-        registry = Registry(base.database.begin, host_id, new_id)
+        registry = Registry(base.database.session, host_id, new_id)
         await registry.report_host(
             driver=driver.name,
             accelerator=accelerator,

@@ -18,7 +18,6 @@ from time import monotonic
 from typing import TypeVar
 
 import httpx2
-from vmpool.image import ensure_image
 
 from bot.config import Settings
 from bot.errors import OnaError, Unfit
@@ -31,6 +30,7 @@ from bot.store.database import Database
 from bot.store.embedded import EmbeddedPostgres
 from bot.store.migrate import upgrade
 from bot.supervisor import Child, Signals, Supervisor, ona_argv
+from vmpool.image import ensure_image
 from vmpool.probe import probe
 
 READY_SECONDS_MAX = 120.0

@@ -11,7 +11,6 @@ from uuid import UUID
 
 import structlog
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.conversation import commands, threads, words
 from bot.conversation.message import Accepted, IncomingMessage, Verdict
@@ -20,6 +19,7 @@ from bot.metrics import ACCEPT_SECONDS
 from bot.store.database import Database, is_away
 from bot.store.ids import new_id
 from bot.store.states import SessionState
+from bot.store.transaction import Transaction
 from bot.work import control, questions
 from bot.work.control import Actor
 from bot.work.queue import Event, LockedSession, append_events, enqueue, lock_session
@@ -92,7 +92,7 @@ class Inbox:
                     do="try again in a minute",
                 ) from error
 
-    async def _accept(self, tx: AsyncSession, message: IncomingMessage) -> Accepted:
+    async def _accept(self, tx: Transaction, message: IncomingMessage) -> Accepted:
         delivery_id = new_id()
         first = (
             await tx.execute(
@@ -124,7 +124,7 @@ class Inbox:
         )
         return accepted
 
-    async def _earlier(self, tx: AsyncSession, message: IncomingMessage) -> Accepted:
+    async def _earlier(self, tx: Transaction, message: IncomingMessage) -> Accepted:
         answer = (
             await tx.execute(
                 _EARLIER,
@@ -137,7 +137,7 @@ class Inbox:
         ).scalar_one()
         return _accepted_again(answer)
 
-    async def _answer(self, tx: AsyncSession, message: IncomingMessage) -> _Said:
+    async def _answer(self, tx: Transaction, message: IncomingMessage) -> _Said:
         """Decide and do; what a person can mend is an answer, not an error of the surface."""
         try:
             async with tx.begin_nested():
@@ -146,7 +146,7 @@ class Inbox:
             accepted = Accepted(verdict="refused", text=f"{words.sentence(str(refusal))}")
             return _Said(accepted=accepted, text="")
 
-    async def _decide(self, tx: AsyncSession, message: IncomingMessage) -> _Said:
+    async def _decide(self, tx: Transaction, message: IncomingMessage) -> _Said:
         self._check_size(message.text)
         actor = await self._actor(tx, message.person_id)
         parsed = commands.parse(message.text.replace("\x00", "\ufffd"))
@@ -169,7 +169,7 @@ class Inbox:
                 do="put the long part into a file of the repository and name it",
             )
 
-    async def _actor(self, tx: AsyncSession, person_id: UUID) -> Actor:
+    async def _actor(self, tx: Transaction, person_id: UUID) -> Actor:
         name = (await tx.execute(_PERSON, {"person": person_id})).scalar_one_or_none()
         if name is None:
             raise TellPerson("this person may not prompt here", do="ask who runs ona")
@@ -177,7 +177,7 @@ class Inbox:
 
     async def _command(
         self,
-        tx: AsyncSession,
+        tx: Transaction,
         message: IncomingMessage,
         actor: Actor,
         command: commands.Command,
@@ -197,7 +197,7 @@ class Inbox:
 
     async def _prompt(
         self,
-        tx: AsyncSession,
+        tx: Transaction,
         message: IncomingMessage,
         actor: Actor,
         prompt: commands.Prompt,
@@ -219,7 +219,7 @@ class Inbox:
         return await self._enqueue(tx, message, actor, prompt=prompt, found=found, session=session)
 
     async def _as_answer(
-        self, tx: AsyncSession, found: threads.Found, actor: Actor, said: str
+        self, tx: Transaction, found: threads.Found, actor: Actor, said: str
     ) -> _Said | None:
         session = await lock_session(tx, found.session_id)
         if session is None or session.state is not SessionState.WAITING:
@@ -238,7 +238,7 @@ class Inbox:
 
     async def _enqueue(
         self,
-        tx: AsyncSession,
+        tx: Transaction,
         message: IncomingMessage,
         actor: Actor,
         *,

@@ -13,7 +13,6 @@ from typing import Any, Literal
 from uuid import UUID, uuid4
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from adapters.chat.port import ChatPort, Deadline, Method, Rate
 from bot.conversation import budget
@@ -21,6 +20,7 @@ from bot.conversation.attempt import METHODS, Action, Standing, next_action
 from bot.metrics import REPLIES
 from bot.store.database import Database, is_away
 from bot.store.statements import load
+from bot.store.transaction import Transaction
 
 log = structlog.get_logger(__name__)
 
@@ -147,7 +147,7 @@ class Outgoing:
             due = (await tx.execute(SQL["next_due"], {"surface": self._surface})).scalar_one()
         return None if due is None else float(due)
 
-    async def _spend(self, tx: AsyncSession, place: str, action: Action, *, final: bool) -> float:
+    async def _spend(self, tx: Transaction, place: str, action: Action, *, final: bool) -> float:
         method = METHODS.get(action)
         rate = self._port.limits.rates.get(method) if method else None
         if method is None or rate is None:

@@ -16,7 +16,6 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from adapters.chat.port import ChatPort
 from bot.conversation.drafts import TELLING, Draft, drafts
@@ -26,6 +25,7 @@ from bot.conversation.waits import first_of
 from bot.store.database import EVENTS, OUTBOX, Database, Listener, is_away
 from bot.store.ids import new_id
 from bot.store.statements import load
+from bot.store.transaction import Transaction
 from bot.work.queue import notify
 
 log = structlog.get_logger(__name__)
@@ -151,7 +151,7 @@ class Replies:
         return True
 
 
-async def _read(tx: AsyncSession, thread: Any, manner: Manner) -> tuple[int, Span]:
+async def _read(tx: Transaction, thread: Any, manner: Manner) -> tuple[int, Span]:
     where = {"session": thread.session_id, "after": thread.replied_to}
     bounds = (await tx.execute(SQL["bounds"], where)).one()
     rows = (
@@ -175,7 +175,7 @@ async def _read(tx: AsyncSession, thread: Any, manner: Manner) -> tuple[int, Spa
     return bounds.through, Span(start=bounds.start, events=events, output_length=length)
 
 
-async def _write(tx: AsyncSession, thread_id: UUID, made: Sequence[Draft]) -> bool:
+async def _write(tx: Transaction, thread_id: UUID, made: Sequence[Draft]) -> bool:
     """Write the drafts in order; whether anything may be due now."""
     changed = False
     for draft in made:
@@ -197,7 +197,7 @@ async def _write(tx: AsyncSession, thread_id: UUID, made: Sequence[Draft]) -> bo
     return changed
 
 
-async def _amendable(tx: AsyncSession, thread_id: UUID, draft: Draft) -> bool:
+async def _amendable(tx: Transaction, thread_id: UUID, draft: Draft) -> bool:
     if draft.kind == "live":
         await tx.execute(SQL["drop_unsent"], {"thread": thread_id, "key": draft.key})
     known = await tx.execute(SQL["known"], {"thread": thread_id, "keys": [draft.key]})

@@ -4,15 +4,15 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from psycopg import IntegrityError
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.conversation import commands, words
 from bot.conversation.message import IncomingMessage
 from bot.errors import NotFound, NothingToDo, Refused
 from bot.store.ids import new_id, new_short
 from bot.store.states import SessionState
+from bot.store.transaction import Transaction
 from bot.work import control
 from bot.work.control import Actor
 from bot.work.queue import Event, append_events, enqueue, lock_session, waiting_place
@@ -90,7 +90,7 @@ class Found:
     thread_id: UUID
 
 
-async def find(tx: AsyncSession, message: IncomingMessage) -> Found | None:
+async def find(tx: Transaction, message: IncomingMessage) -> Found | None:
     """The session that the message names, else the one of its thread, else None.
 
     :raises NotFound: it names one that does not exist
@@ -112,7 +112,7 @@ async def find(tx: AsyncSession, message: IncomingMessage) -> Found | None:
 
 
 async def open_session(
-    tx: AsyncSession, message: IncomingMessage, actor: Actor, prompt: commands.Prompt
+    tx: Transaction, message: IncomingMessage, actor: Actor, prompt: commands.Prompt
 ) -> Found:
     """Open a session on the project that the message means, in the message's thread.
 
@@ -144,7 +144,7 @@ async def open_session(
     return Found(session_id=session_id, short=short, thread_id=thread_id)
 
 
-async def _insert_session(tx: AsyncSession, values: dict[str, Any]) -> str:
+async def _insert_session(tx: Transaction, values: dict[str, Any]) -> str:
     for _ in range(SHORT_TRIES):
         short = new_short("s")
         try:
@@ -180,7 +180,7 @@ def _choose(
     return fitting[0]
 
 
-async def _thread(tx: AsyncSession, session_id: UUID, message: IncomingMessage) -> UUID:
+async def _thread(tx: Transaction, session_id: UUID, message: IncomingMessage) -> UUID:
     thread_id: UUID = (
         await tx.execute(
             _ADD_THREAD,
@@ -195,13 +195,13 @@ async def _thread(tx: AsyncSession, session_id: UUID, message: IncomingMessage) 
     return thread_id
 
 
-async def list_sessions(tx: AsyncSession) -> str:
+async def list_sessions(tx: Transaction) -> str:
     """The sessions that are not closed, as text."""
     rows = [dict(row) for row in (await tx.execute(_RECENT)).mappings()]
     return words.sessions(rows)
 
 
-async def obey(tx: AsyncSession, found: Found, actor: Actor, command: commands.Command) -> str:
+async def obey(tx: Transaction, found: Found, actor: Actor, command: commands.Command) -> str:
     """Do what a command asks of a session and say so."""
     session_id = found.session_id
     match command.word:
@@ -225,7 +225,7 @@ async def obey(tx: AsyncSession, found: Found, actor: Actor, command: commands.C
     return told
 
 
-async def _status(tx: AsyncSession, found: Found) -> str:
+async def _status(tx: Transaction, found: Found) -> str:
     session = await lock_session(tx, found.session_id)
     if session is None:
         raise NotFound("this session does not exist")
@@ -234,7 +234,7 @@ async def _status(tx: AsyncSession, found: Found) -> str:
     return words.status(found.short, session.state, queued, place)
 
 
-async def _retry(tx: AsyncSession, found: Found, actor: Actor) -> str:
+async def _retry(tx: Transaction, found: Found, actor: Actor) -> str:
     session = await lock_session(tx, found.session_id)
     last = (await tx.execute(_LAST_PROMPT, {"session": found.session_id})).one_or_none()
     if session is None or last is None:

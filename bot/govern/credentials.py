@@ -14,10 +14,10 @@ from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.errors import NotFound, Refused
 from bot.govern.access import Standing
+from bot.store.transaction import Transaction
 
 TOKEN_PREFIX = "ona_"
 SECRET_BYTES = 32
@@ -113,7 +113,7 @@ def csrf_holds(browser_secret: str, given: str) -> bool:
 
 
 async def issue(
-    tx: AsyncSession, kind: Kind, person_id: UUID, *, seconds: float | None, name: str = ""
+    tx: Transaction, kind: Kind, person_id: UUID, *, seconds: float | None, name: str = ""
 ) -> str:
     """Make a credential and return its secret, which is not kept.
 
@@ -131,7 +131,7 @@ async def issue(
     return secret
 
 
-async def issue_token(tx: AsyncSession, person_id: UUID, name: str, days: float | None) -> str:
+async def issue_token(tx: Transaction, person_id: UUID, name: str, days: float | None) -> str:
     """Make an API token. :raises Refused: unnamed, or too many of them."""
     name = " ".join(name.split())
     if not name or len(name) > TOKEN_NAME_LENGTH_MAX:
@@ -145,7 +145,7 @@ async def issue_token(tx: AsyncSession, person_id: UUID, name: str, days: float 
     return await issue(tx, "token", person_id, seconds=seconds, name=name)
 
 
-async def use_link(tx: AsyncSession, secret: str) -> UUID:
+async def use_link(tx: Transaction, secret: str) -> UUID:
     """Whom a one-time link signs in; it holds no second time. :raises Refused: it does not hold."""
     row = None
     if len(secret) <= SECRET_LENGTH_MAX:
@@ -159,7 +159,7 @@ async def use_link(tx: AsyncSession, secret: str) -> UUID:
     return person_id
 
 
-async def peek_link(tx: AsyncSession, secret: str) -> str | None:
+async def peek_link(tx: Transaction, secret: str) -> str | None:
     """The name of whom a one-time link would sign in, without using it."""
     if len(secret) > SECRET_LENGTH_MAX:
         return None
@@ -169,7 +169,7 @@ async def peek_link(tx: AsyncSession, secret: str) -> str | None:
     return name
 
 
-async def signed_in(tx: AsyncSession, kind: Kind, secret: str) -> SignedIn | None:
+async def signed_in(tx: Transaction, kind: Kind, secret: str) -> SignedIn | None:
     """Who is behind a token or browser session; None when it does not hold (any more)."""
     if not secret or len(secret) > SECRET_LENGTH_MAX:
         return None
@@ -184,12 +184,12 @@ async def signed_in(tx: AsyncSession, kind: Kind, secret: str) -> SignedIn | Non
     return SignedIn(standing=Standing(**known), stale=stale)
 
 
-async def tokens_of(tx: AsyncSession, person_id: UUID) -> Sequence[Mapping[str, Any]]:
+async def tokens_of(tx: Transaction, person_id: UUID) -> Sequence[Mapping[str, Any]]:
     """A person's API tokens that hold: id, name, created_at, expires_at, used_at."""
     return [dict(row) for row in (await tx.execute(_TOKENS, {"person": person_id})).mappings()]
 
 
-async def revoke_token(tx: AsyncSession, person_id: UUID, token_id: str) -> str:
+async def revoke_token(tx: Transaction, person_id: UUID, token_id: str) -> str:
     """Revoke one of a person's tokens; returns its name. :raises NotFound:."""
     row = (await tx.execute(_REVOKE, {"person": person_id, "id": token_id})).one_or_none()
     if row is None:
@@ -197,12 +197,12 @@ async def revoke_token(tx: AsyncSession, person_id: UUID, token_id: str) -> str:
     return str(row.name)
 
 
-async def forget(tx: AsyncSession, secret: str) -> None:
+async def forget(tx: Transaction, secret: str) -> None:
     """Revoke a credential by its secret, such as a browser's that signs out; idempotent."""
     await tx.execute(_FORGET, {"digest": digest(secret)})
 
 
-async def sweep(tx: AsyncSession) -> int:
+async def sweep(tx: Transaction) -> int:
     """Delete rows that have not held for 30 days; how many."""
     result = await tx.execute(_SWEEP)
     return int(result.rowcount)  # type: ignore[attr-defined]

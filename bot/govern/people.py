@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from psycopg import IntegrityError
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.errors import NotFound, Refused
 from bot.govern.access import Standing
 from bot.store.ids import new_id
+from bot.store.transaction import Transaction
 
 LOCAL = "local"
 """The surface of the machine itself: whoever has an identity here is an operator."""
@@ -55,7 +55,7 @@ _REVOKE_ALL = text(
 )
 
 
-async def ensure_person(tx: AsyncSession, *, surface: str, external_id: str, name: str) -> Standing:
+async def ensure_person(tx: Transaction, *, surface: str, external_id: str, name: str) -> Standing:
     """The person whom `surface` knows as `external_id`; made at the first time; idempotent.
 
     :raises Refused: the person is deactivated
@@ -78,7 +78,7 @@ async def ensure_person(tx: AsyncSession, *, surface: str, external_id: str, nam
     return standing
 
 
-async def add_person(tx: AsyncSession, name: str) -> Standing:
+async def add_person(tx: Transaction, name: str) -> Standing:
     """Make a person without an identity on a surface; they sign in with a link.
 
     :raises Refused: the name is empty, too long or taken
@@ -93,7 +93,7 @@ async def add_person(tx: AsyncSession, name: str) -> Standing:
     return await standing_of(tx, await _insert(tx, name))
 
 
-async def standing_of(tx: AsyncSession, person_id: UUID) -> Standing:
+async def standing_of(tx: Transaction, person_id: UUID) -> Standing:
     """What is known of the person. :raises NotFound:."""
     row = (await tx.execute(_BY_ID, {"person": person_id})).mappings().one_or_none()
     if row is None:
@@ -101,7 +101,7 @@ async def standing_of(tx: AsyncSession, person_id: UUID) -> Standing:
     return Standing(**row)
 
 
-async def find_person(tx: AsyncSession, said: str) -> Standing:
+async def find_person(tx: Transaction, said: str) -> Standing:
     """The person with this id or name. :raises NotFound: none, or several of that name."""
     try:
         return await standing_of(tx, UUID(said))
@@ -114,23 +114,23 @@ async def find_person(tx: AsyncSession, said: str) -> Standing:
     return Standing(**rows[0])
 
 
-async def list_people(tx: AsyncSession, *, limit: int = 500) -> Sequence[Mapping[str, Any]]:
+async def list_people(tx: Transaction, *, limit: int = 500) -> Sequence[Mapping[str, Any]]:
     """Everybody by name: person_id, name, active, operator, created_at, identities."""
     return [dict(row) for row in (await tx.execute(_LIST, {"limit": limit})).mappings()]
 
 
-async def deactivate(tx: AsyncSession, person_id: UUID) -> None:
+async def deactivate(tx: Transaction, person_id: UUID) -> None:
     """Take every right and every credential from a person; idempotent."""
     await tx.execute(_DEACTIVATE, {"person": person_id})
     await tx.execute(_REVOKE_ALL, {"person": person_id})
 
 
-async def activate(tx: AsyncSession, person_id: UUID) -> None:
+async def activate(tx: Transaction, person_id: UUID) -> None:
     """Let a deactivated person sign in again, with a new link; idempotent."""
     await tx.execute(_ACTIVATE, {"person": person_id})
 
 
-async def _insert(tx: AsyncSession, name: str) -> UUID:
+async def _insert(tx: Transaction, name: str) -> UUID:
     person_id = new_id()
     await tx.execute(_ADD_PERSON, {"id": person_id, "name": name})
     return person_id

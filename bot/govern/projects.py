@@ -6,18 +6,18 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from psycopg import IntegrityError
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.errors import NotFound, Refused
 from bot.store.ids import new_id
+from bot.store.transaction import Transaction
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 """Also a directory's name in the machine."""
 URL_LENGTH_MAX = 500
-_SCHEME = re.compile(r"(?:https?|ssh|git|file)://[^\s]+", re.IGNORECASE)
-_SCP = re.compile(r"[A-Za-z0-9._-]+@[A-Za-z0-9.-]+:(?!-)[^\s]+")
+_SCHEME = re.compile(r"(?:https?|ssh|git|file)://(?!-)[^\s]+", re.IGNORECASE)
+_SCP = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*@[A-Za-z0-9][A-Za-z0-9.-]*:(?!-)[^\s]+")
 
 _LIST = text(
     """
@@ -83,7 +83,7 @@ def check_address(url: str) -> None:
         )
 
 
-async def add_project(tx: AsyncSession, project: NewProject) -> UUID:
+async def add_project(tx: Transaction, project: NewProject) -> UUID:
     """Add a project; the name of a removed one may be used again.
 
     :raises Refused: not fit, or the name is taken
@@ -101,7 +101,7 @@ async def add_project(tx: AsyncSession, project: NewProject) -> UUID:
     return project_id
 
 
-async def remove_project(tx: AsyncSession, name: str) -> None:
+async def remove_project(tx: Transaction, name: str) -> None:
     """Remove a project from what new sessions can work on; its sessions stay.
 
     :raises NotFound:
@@ -110,12 +110,12 @@ async def remove_project(tx: AsyncSession, name: str) -> None:
         raise _unknown(name)
 
 
-async def list_projects(tx: AsyncSession) -> Sequence[Mapping[str, Any]]:
+async def list_projects(tx: Transaction) -> Sequence[Mapping[str, Any]]:
     """The projects by name."""
     return [dict(row) for row in (await tx.execute(_LIST, {"name": None})).mappings()]
 
 
-async def get_project(tx: AsyncSession, name: str) -> Mapping[str, Any]:
+async def get_project(tx: Transaction, name: str) -> Mapping[str, Any]:
     """One project. :raises NotFound:."""
     row = (await tx.execute(_LIST, {"name": name})).mappings().one_or_none()
     if row is None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import psycopg
 import structlog
@@ -10,6 +11,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+
+from bot.store.transaction import Transaction
 
 log = structlog.get_logger(__name__)
 
@@ -26,7 +29,7 @@ def is_away(error: BaseException) -> bool:
 
 
 class Database:
-    """Sessions, each one transaction; commit at the end, roll back on an error."""
+    """Short transactions: commit at the end, roll back on an error."""
 
     def __init__(self, url: str, *, connections_max: int = 10) -> None:
         """Make an engine for `url` (`postgresql+psycopg://…`); connects at first use."""
@@ -42,15 +45,27 @@ class Database:
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
 
     @asynccontextmanager
-    async def begin(self) -> AsyncIterator[AsyncSession]:
-        """Open a transaction; no network may be spoken inside it."""
+    async def begin(self) -> AsyncIterator[Transaction]:
+        """Open a transaction for plain statements; no network may be spoken inside it."""
+        async with self.engine.connect() as connection:
+            driver: Any = (await connection.get_raw_connection()).driver_connection
+            try:
+                async with driver.transaction():
+                    yield Transaction(driver)
+            except psycopg.OperationalError as error:
+                await connection.invalidate(error)
+                raise
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[AsyncSession]:
+        """Open a transaction for mapped tables; no network may be spoken inside it."""
         async with self._sessions.begin() as session:
             yield session
 
     async def ping(self) -> None:
         """:raises Exception: when the database does not answer."""
-        async with self.engine.connect() as connection:
-            await connection.execute(text("SELECT 1"))
+        async with self.begin() as tx:
+            await tx.execute(text("SELECT 1"))
 
     async def close(self) -> None:
         """Close every connection."""

@@ -12,11 +12,11 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.errors import NotFound, NothingToDo
 from bot.store.database import CONTROL
 from bot.store.states import SessionState
+from bot.store.transaction import Transaction
 from bot.work.queue import Event, LockedSession, append_events, lock_session, make_ready, notify
 
 
@@ -60,13 +60,13 @@ _CANCEL = text(
 )
 
 
-async def open_prompts(tx: AsyncSession, session_id: UUID) -> Sequence[Mapping[str, Any]]:
+async def open_prompts(tx: Transaction, session_id: UUID) -> Sequence[Mapping[str, Any]]:
     """The queued prompts in the order in which they will run, with author and first words."""
     rows = await tx.execute(_OPEN, {"session": session_id})
     return [dict(row) for row in rows.mappings()]
 
 
-async def stop(tx: AsyncSession, session_id: UUID, by: Actor, *, clear: bool = False) -> str:
+async def stop(tx: Transaction, session_id: UUID, by: Actor, *, clear: bool = False) -> str:
     """End the running turn and hold the queue; with `clear` also cancel what is queued.
 
     :raises NothingToDo: nothing runs and nothing is queued
@@ -95,7 +95,7 @@ async def stop(tx: AsyncSession, session_id: UUID, by: Actor, *, clear: bool = F
     return _stopped_sentence(running, by, held, cleared)
 
 
-async def interrupt(tx: AsyncSession, session: LockedSession, by: Actor) -> bool:
+async def interrupt(tx: Transaction, session: LockedSession, by: Actor) -> bool:
     """End the running turn so that the prompt in front goes next; True if one runs."""
     running = (await tx.execute(_RUNNING, {"session": session.id})).one_or_none()
     if running is None and session.state is not SessionState.RUNNING:
@@ -105,7 +105,7 @@ async def interrupt(tx: AsyncSession, session: LockedSession, by: Actor) -> bool
     return running is not None
 
 
-async def resume(tx: AsyncSession, session_id: UUID, by: Actor) -> str:
+async def resume(tx: Transaction, session_id: UUID, by: Actor) -> str:
     """Let a held queue go on. :raises NothingToDo: it is not held."""
     session = await _locked(tx, session_id)
     if session.state is not SessionState.HELD:
@@ -121,7 +121,7 @@ async def resume(tx: AsyncSession, session_id: UUID, by: Actor) -> str:
     return f"Resumed; {_prompts(count)} go on."
 
 
-async def clear(tx: AsyncSession, session_id: UUID, by: Actor) -> str:
+async def clear(tx: Transaction, session_id: UUID, by: Actor) -> str:
     """Cancel every queued prompt; a running turn goes on. :raises NothingToDo: none queued."""
     session = await _locked(tx, session_id)
     count = await _cancel_all(tx, session_id, by)
@@ -134,7 +134,7 @@ async def clear(tx: AsyncSession, session_id: UUID, by: Actor) -> str:
     return f"Cleared {_prompts(count)}."
 
 
-async def cancel(tx: AsyncSession, session_id: UUID, by: Actor, number: int) -> str:
+async def cancel(tx: Transaction, session_id: UUID, by: Actor, number: int) -> str:
     """Cancel the queued prompt at place `number`, counted from 1.
 
     :raises NotFound: no prompt is at that place
@@ -155,19 +155,19 @@ async def cancel(tx: AsyncSession, session_id: UUID, by: Actor, number: int) -> 
     return f"Cancelled prompt {number} of {prompt['name']}: “{_short(prompt['text'])}”."
 
 
-async def _locked(tx: AsyncSession, session_id: UUID) -> LockedSession:
+async def _locked(tx: Transaction, session_id: UUID) -> LockedSession:
     session = await lock_session(tx, session_id)
     if session is None:
         raise NotFound("this session does not exist", do="`sessions` lists those that do")
     return session
 
 
-async def _open_turn(tx: AsyncSession, session_id: UUID) -> bool:
+async def _open_turn(tx: Transaction, session_id: UUID) -> bool:
     return (await tx.execute(_RUNNING, {"session": session_id})).first() is not None
 
 
 async def _ask_stop(
-    tx: AsyncSession, session: LockedSession, by: Actor, *, why: str, hold: bool
+    tx: Transaction, session: LockedSession, by: Actor, *, why: str, hold: bool
 ) -> None:
     request = {"by": str(by.id), "name": by.name, "why": why, "hold": hold}
     await tx.execute(_ASK_STOP, {"session": session.id, "stop": json.dumps(request)})
@@ -177,7 +177,7 @@ async def _ask_stop(
     await notify(tx, CONTROL, session.id)
 
 
-async def _cancel_all(tx: AsyncSession, session_id: UUID, by: Actor) -> int:
+async def _cancel_all(tx: Transaction, session_id: UUID, by: Actor) -> int:
     rows = (await tx.execute(_CANCEL, {"session": session_id, "prompt": None})).scalars().all()
     if rows:
         body = {"by": by.id, "name": by.name, "count": len(rows)}

@@ -13,11 +13,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from bot.store.database import READY, Database
 from bot.store.ids import new_id
 from bot.store.states import OUTCOMES, SessionState, TurnState
+from bot.store.transaction import Transaction
 from bot.work.queue import SQL, Event, LeaseKey, LeaseLost, append_events, hold, notify
 
 
@@ -317,7 +316,7 @@ class WorkQueue:
             return await self._release(tx, lease, stop)
 
     async def _release(
-        self, tx: AsyncSession, lease: Lease, stop: StopRequest | None
+        self, tx: Transaction, lease: Lease, stop: StopRequest | None
     ) -> SessionState:
         held = stop is not None and stop.hold
         row = (

@@ -11,11 +11,11 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.errors import NothingToDo, Refused
 from bot.store.ids import new_id
 from bot.store.states import SessionState
+from bot.store.transaction import Transaction
 from bot.work.control import Actor
 from bot.work.lease import Lease
 from bot.work.queue import SQL, Event, append_events, hold, lock_session, make_ready
@@ -76,7 +76,7 @@ class Settled:
 
 
 async def ask(
-    tx: AsyncSession,
+    tx: Transaction,
     lease: Lease,
     turn_id: UUID,
     *,
@@ -131,7 +131,7 @@ async def ask(
     return True
 
 
-async def open_question(tx: AsyncSession, session_id: UUID) -> OpenQuestion | None:
+async def open_question(tx: Transaction, session_id: UUID) -> OpenQuestion | None:
     """The oldest question of the session that nobody has answered yet."""
     row = (await tx.execute(_OPEN, {"session": session_id})).one_or_none()
     if row is None:
@@ -142,7 +142,7 @@ async def open_question(tx: AsyncSession, session_id: UUID) -> OpenQuestion | No
 
 
 async def answer(
-    tx: AsyncSession, session_id: UUID, by: Actor, said: str, *, question_id: UUID | None = None
+    tx: Transaction, session_id: UUID, by: Actor, said: str, *, question_id: UUID | None = None
 ) -> int:
     """Take `said` as the answer; returns the number of its event.
 
@@ -159,7 +159,7 @@ async def answer(
     return await _close(tx, session_id, "answered", body)
 
 
-async def expire(tx: AsyncSession) -> int:
+async def expire(tx: Transaction) -> int:
     """Close what nobody answered in time; the turns go on without an answer."""
     rows = (await tx.execute(_EXPIRED)).all()
     for row in rows:
@@ -168,7 +168,7 @@ async def expire(tx: AsyncSession) -> int:
     return len(rows)
 
 
-async def of_turn(tx: AsyncSession, turn_id: UUID) -> list[Settled]:
+async def of_turn(tx: Transaction, turn_id: UUID) -> list[Settled]:
     """Every question of the turn, the oldest first."""
     rows = await tx.execute(_OF_TURN, {"turn": turn_id})
     return [
@@ -177,7 +177,7 @@ async def of_turn(tx: AsyncSession, turn_id: UUID) -> list[Settled]:
     ]
 
 
-async def _close(tx: AsyncSession, session_id: UUID, state: str, body: Mapping[str, Any]) -> int:
+async def _close(tx: Transaction, session_id: UUID, state: str, body: Mapping[str, Any]) -> int:
     settled = {
         "question": body["question"],
         "state": state,

@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from bot.store.database import EVENTS, READY
 from bot.store.ids import new_id
 from bot.store.statements import load
 from bot.store.states import SessionState
+from bot.store.transaction import Transaction
 
 SQL = load(Path(__file__).parent / "sql" / "queue.sql")
 
@@ -59,7 +58,7 @@ class LeaseKey:
     token: int
 
 
-async def lock_session(tx: AsyncSession, session_id: UUID) -> LockedSession | None:
+async def lock_session(tx: Transaction, session_id: UUID) -> LockedSession | None:
     """Take the session's row; None if there is no such session."""
     row = (await tx.execute(SQL["lock"], {"session": session_id})).mappings().one_or_none()
     if row is None:
@@ -75,7 +74,7 @@ async def lock_session(tx: AsyncSession, session_id: UUID) -> LockedSession | No
     )
 
 
-async def hold(tx: AsyncSession, key: LeaseKey) -> Mapping[str, Any]:
+async def hold(tx: Transaction, key: LeaseKey) -> Mapping[str, Any]:
     """Take the session's row as its holder; `state` and `stop` of it. :raises LeaseLost:."""
     row = (
         (
@@ -92,13 +91,13 @@ async def hold(tx: AsyncSession, key: LeaseKey) -> Mapping[str, Any]:
     return dict(row)
 
 
-async def notify(tx: AsyncSession, channel: str, payload: object = "") -> None:
+async def notify(tx: Transaction, channel: str, payload: object = "") -> None:
     """Send a hint when the transaction commits."""
     await tx.execute(SQL["notify"], {"channel": channel, "payload": str(payload)})
 
 
 async def append_events(
-    tx: AsyncSession,
+    tx: Transaction,
     session_id: UUID,
     events: Sequence[Event],
     *,
@@ -139,7 +138,7 @@ class Enqueued:
 
 
 async def enqueue(
-    tx: AsyncSession,
+    tx: Transaction,
     session: LockedSession,
     *,
     author_id: UUID,
@@ -177,7 +176,7 @@ async def enqueue(
     return Enqueued(prompt_id=prompt_id, position=position, joined=False)
 
 
-async def _position(tx: AsyncSession, session_id: UUID, *, front: bool) -> int:
+async def _position(tx: Transaction, session_id: UUID, *, front: bool) -> int:
     if front:
         first = (
             await tx.execute(SQL["position_front"], {"session": session_id})
@@ -188,18 +187,18 @@ async def _position(tx: AsyncSession, session_id: UUID, *, front: bool) -> int:
     return int(taken.scalar_one())
 
 
-async def make_ready(tx: AsyncSession, session_id: UUID) -> None:
+async def make_ready(tx: Transaction, session_id: UUID) -> None:
     """Offer an idle, held or waiting session to workers and hint them."""
     row = (await tx.execute(SQL["ready"], {"session": session_id})).one_or_none()
     if row is not None:
         await notify(tx, READY, row.host_id or "")
 
 
-async def prompt_text(tx: AsyncSession, prompt_id: UUID) -> str:
+async def prompt_text(tx: Transaction, prompt_id: UUID) -> str:
     """Everything said in the prompt, its messages joined by line ends."""
     return str((await tx.execute(SQL["prompt_text"], {"prompt": prompt_id})).scalar_one())
 
 
-async def waiting_place(tx: AsyncSession, session_id: UUID) -> int:
+async def waiting_place(tx: Transaction, session_id: UUID) -> int:
     """How many sessions go before this one; 0: it is next, or it does not wait."""
     return int((await tx.execute(SQL["queue_place"], {"session": session_id})).scalar_one())

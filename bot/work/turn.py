@@ -19,13 +19,13 @@ from typing import Any, assert_never
 from uuid import UUID
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from adapters.agent import port
 from bot.errors import OnaError, TellOperator
 from bot.metrics import TURN_SECONDS, TURNS
 from bot.store.database import is_away
 from bot.store.states import TurnState
+from bot.store.transaction import Transaction
 from bot.work import questions
 from bot.work.lease import Lease, OpenTurn, StopRequest, WorkQueue
 from bot.work.queue import Event, LeaseLost
@@ -394,7 +394,7 @@ def _clean(said: str) -> str:
     return said.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
 
 
-async def _text_of(tx: AsyncSession, prompt_id: UUID) -> str:
+async def _text_of(tx: Transaction, prompt_id: UUID) -> str:
     from bot.work.queue import prompt_text
 
     return await prompt_text(tx, prompt_id)
