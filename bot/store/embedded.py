@@ -26,7 +26,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -49,6 +48,7 @@ IMMEDIATE_STOP_SECONDS_MAX = 5.0
 POLL_SECONDS = 0.02
 LOG_BYTES_MAX = 8 * 1024 * 1024
 SOCKET_PATH_BYTES_MAX = 107
+PID_FILE = "postmaster.pid"
 SOCKET_NAME = ".s.PGSQL.5432"
 PLAIN_PATH = re.compile(r"[A-Za-z0-9_./+@~-]+")
 """Commas, quotes and colons mean something in a host list; such a directory gets no socket."""
@@ -88,7 +88,7 @@ class EmbeddedPostgres:
         self._programs = programs
         self._options = {**OPTIONS, **(options or {})}
         self._socket_dir: Path | None = None
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: int | None = None
 
     @property
     def url(self) -> str:
@@ -105,16 +105,20 @@ class EmbeddedPostgres:
         :raises Unfit: it can't run here; the text says why and what to do
         """
         self._make_directory()
-        async with asyncio.timeout(START_SECONDS_MAX), self._starting():
-            if await self._adopted():
-                return await self._ready()
-            programs = self._find_programs()
-            wrap = await _nobody(programs) if os.geteuid() == 0 else []
-            if not self._data.exists():
-                await self._init(programs, wrap)
-            self._socket_dir = self._choose_socket_dir()
-            await self._launch(programs, wrap)
-            return await self._ready()
+        try:
+            async with asyncio.timeout(START_SECONDS_MAX), self._starting():
+                while (pid := self._running_pid()) is not None:
+                    if await self._adopts(pid):
+                        return self.url
+                    await _end(pid, self._data)
+                await self._start_new()
+                return self.url
+        except TimeoutError:
+            raise Unfit(
+                f"PostgreSQL was not ready within {START_SECONDS_MAX:.0f} s",
+                kept="it goes on starting",
+                do=f"try again; if that fails too, look at {self._directory / 'log'}",
+            ) from None
 
     async def stop(self) -> None:
         """End the server: fast, then immediate, then killed. Nothing runs: nothing to do."""
@@ -122,8 +126,8 @@ class EmbeddedPostgres:
         if pid is not None:
             await _end(pid, self._data)
         if self._child is not None:
-            self._child.wait()
-            self._child = None
+            _reap(self._child)
+        self._child = None
         self._forget_short_socket_dir()
 
     def _sockets(self) -> Path:
@@ -157,32 +161,49 @@ class EmbeddedPostgres:
         finally:
             os.close(descriptor)
 
-    async def _adopted(self) -> bool:
-        """Whether a server of an earlier process runs here, which is then ours."""
-        pid = self._running_pid()
-        if pid is None:
-            self._drop_foreign_pid_file()
-            return False
-        while (ready := _pid_file(self._data)) is None or not ready.ready:
+    async def _adopts(self, pid: int) -> bool:
+        """Whether the server of an earlier process answers; it is ours then.
+
+        It may be ending, or its socket may have been removed: no.
+        """
+        while (found := _pid_file(self._data)) is None or not found.ready:
             if not _is_server(pid, self._data):
                 return False
             await asyncio.sleep(POLL_SECONDS)
-        self._socket_dir = ready.socket_dir
-        return self._socket_dir.is_dir()
+        self._socket_dir = found.socket_dir
+        try:
+            await self._make_database()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    async def _start_new(self) -> None:
+        if self._child is not None:
+            _reap(self._child)
+        programs = self._find_programs()
+        wrap = await _nobody(programs) if os.geteuid() == 0 else []
+        if not self._data.exists():
+            await self._init(programs, wrap)
+        self._socket_dir = self._choose_socket_dir()
+        self._drop_foreign_locks()
+        await self._launch(programs, wrap)
+        await self._make_database()
 
     def _running_pid(self) -> int | None:
         found = _pid_file(self._data)
         return found.pid if found is not None and _is_server(found.pid, self._data) else None
 
-    def _drop_foreign_pid_file(self) -> None:
-        """Remove a pid file whose pid is another program's by now, on which PostgreSQL would stop.
+    def _drop_foreign_locks(self) -> None:
+        """Remove pid files whose pid is another program's by now: PostgreSQL would not start.
 
         Backends that outlived their server are still seen: PostgreSQL looks for the shared memory
         of this directory too.
         """
-        found = _pid_file(self._data)
-        if found is not None and _is_alive(found.pid):
-            (self._data / "postmaster.pid").unlink(missing_ok=True)
+        for lock in (self._data / PID_FILE, self._sockets() / f"{SOCKET_NAME}.lock"):
+            with contextlib.suppress(FileNotFoundError, ValueError):
+                pid = int(lock.read_text().split("\n", 1)[0])
+                if Path(f"/proc/{pid}").exists() and not _is_server(pid, self._data):
+                    lock.unlink()
 
     def _find_programs(self) -> Path:
         if self._programs is not None:
@@ -235,58 +256,55 @@ class EmbeddedPostgres:
                 shutil.rmtree(recorded, ignore_errors=True)
 
     async def _launch(self, programs: Path, wrap: Sequence[str]) -> None:
-        """Start the server; once more when backends of a killed one are still ending."""
-        while True:
-            log = _open_log(self._directory / "log")
-            began = os.fstat(log).st_size
-            try:
-                self._child = self._spawn(programs, wrap, log)
-            finally:
-                os.close(log)
-            if await self._comes_up(self._child):
-                return
-            self._child = None
-            with (self._directory / "log").open("rb") as file:
-                file.seek(began)
-                said = file.read(4096).decode(errors="replace").strip()
+        """Start the server; again while backends of a killed one are still ending."""
+        while not await self._comes_up(self._spawn(programs, wrap)):
+            said = _fatal((self._directory / "log").read_text(errors="replace"))
             if "still in use" not in said:
                 raise Unfit(
-                    f"PostgreSQL did not start: {said.splitlines()[-1] if said else 'no word'}",
+                    f"PostgreSQL did not start: {said}",
                     kept="the database is as it was",
                     do=f"look at {self._directory / 'log'}",
                 )
             await asyncio.sleep(POLL_SECONDS * 5)
 
-    def _spawn(self, programs: Path, wrap: Sequence[str], log: int) -> "subprocess.Popen[bytes]":
+    def _spawn(self, programs: Path, wrap: Sequence[str]) -> int:
         options = {**self._options, "unix_socket_directories": str(self._sockets())}
-        # A session of its own: Ctrl-C in the terminal must reach our processes and not the
-        # database that they still need to stop cleanly.
-        return subprocess.Popen(
-            [
-                *wrap,
-                str(programs / "postgres"),
-                "-D",
-                str(self._data),
-                *(part for key, value in options.items() for part in ("-c", f"{key}={value}")),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd="/",
-            env=_ENVIRONMENT,
-            start_new_session=True,
-        )
+        argv = [
+            *wrap,
+            str(programs / "postgres"),
+            "-D",
+            str(self._data),
+            *(part for key, value in options.items() for part in ("-c", f"{key}={value}")),
+        ]
+        log = _open_log(self._directory / "log")
+        try:
+            # A session of its own: Ctrl-C in the terminal must reach our processes and not the
+            # database that they still need to stop cleanly. No Popen: the server outlives us.
+            self._child = os.posix_spawn(
+                argv[0],
+                argv,
+                _ENVIRONMENT,
+                file_actions=[
+                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                    (os.POSIX_SPAWN_DUP2, log, 1),
+                    (os.POSIX_SPAWN_DUP2, log, 2),
+                ],
+                setsid=True,
+            )
+        finally:
+            os.close(log)
+        return self._child
 
-    async def _comes_up(self, child: "subprocess.Popen[bytes]") -> bool:
-        while child.poll() is None:
+    async def _comes_up(self, child: int) -> bool:
+        while not _reap(child):
             found = _pid_file(self._data)
-            if found is not None and found.pid == child.pid and found.ready:
+            if found is not None and found.pid == child and found.ready:
                 return True
             await asyncio.sleep(POLL_SECONDS)
         return False
 
-    async def _ready(self) -> str:
-        """Make our database where it is missing."""
+    async def _make_database(self) -> None:
+        """Connect, and make our database where it is missing."""
         connection = await psycopg.AsyncConnection.connect(
             _conninfo(self.maintenance_url()), autocommit=True
         )
@@ -296,7 +314,6 @@ class EmbeddedPostgres:
             )
             if await known.fetchone() is None:
                 await connection.execute(f"CREATE DATABASE {DATABASE}")
-        return self.url
 
 
 def bundled_programs(version: str) -> Path:
@@ -327,13 +344,17 @@ class _PidFile:
 
 def _pid_file(data: Path) -> _PidFile | None:
     try:
-        return _PidFile((data / "postmaster.pid").read_text().splitlines())
+        return _PidFile((data / PID_FILE).read_text().splitlines())
     except (FileNotFoundError, ValueError, IndexError):
         return None
 
 
-def _is_alive(pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists()
+def _reap(child: int) -> bool:
+    """Whether a child of ours has ended, or is none of ours (any more)."""
+    try:
+        return os.waitpid(child, os.WNOHANG)[0] == child
+    except ChildProcessError:
+        return True
 
 
 def _is_server(pid: int, data: Path) -> bool:
@@ -438,6 +459,12 @@ def _make_short_dir() -> Path:
         "there is no directory for the socket of PostgreSQL",
         do="choose an ONA_DATA_DIR with a short, plain path",
     )
+
+
+def _fatal(log: str) -> str:
+    """The last line that says why a server ended, without its time."""
+    lines = [line for line in log.splitlines() if "FATAL" in line or "error:" in line]
+    return lines[-1].partition("]")[2].strip() or lines[-1] if lines else "it did not say why"
 
 
 def _open_log(path: Path) -> int:
