@@ -62,17 +62,23 @@ def _start_files(tree: Path, into: Path) -> None:
     )
     (into / INITRD).write_bytes(initrd)
     remove_tree(tree / "boot")
-    (tree / "boot").mkdir(mode=0o755)
+    _make_directory(tree / "boot")
 
 
 def _program_files(tree: Path, recipe: Recipe) -> None:
     directory = tree / GUEST
     for each in (directory.parent.parent, directory.parent, directory):
-        each.mkdir(mode=0o755)
+        _make_directory(each)
     for name, data in recipe.program.items():
         (directory / name).write_bytes(data)
         (directory / name).chmod(0o755 if name == QUESTION_TOOL else 0o644)
     (tree / "usr/bin/ona-ask").symlink_to(f"/{GUEST}/{QUESTION_TOOL}")
+
+
+def _make_directory(path: Path) -> None:
+    path.mkdir()
+    # Whatever the umask of who builds: everybody in the machine goes through it.
+    path.chmod(0o755)
 
 
 async def _compile(tree: Path, held: int) -> None:

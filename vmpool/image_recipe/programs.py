@@ -73,6 +73,7 @@ async def run(
         stderr=asyncio.subprocess.STDOUT,
         env={**os.environ, "PATH": PATH, "LC_ALL": "C.UTF-8", **(environment or {})},
         start_new_session=True,
+        umask=0o022,
         pass_fds=(held,),
         limit=LINE_BYTES_MAX,
     )  # fmt: skip

@@ -11,15 +11,17 @@ import signal
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
-from tests.fakes.caches import cache_dir
+from tests.fakes.caches import images_dir
 from vmpool.channel import Channel, open_machine
 from vmpool.driver import Driver, Image, MachineSpec
 from vmpool.drivers.qemu import QemuDriver
+from vmpool.errors import MachineError
 from vmpool.image import ensure_image
 from vmpool.ssh import Authority
 
@@ -92,10 +94,19 @@ class Vm:
         await self.driver.destroy(self.machine_id)
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Build the image before the first test: it takes longer than a test may."""
+    wanted = any("guest_image" in getattr(item, "fixturenames", ()) for item in session.items)
+    if wanted and not session.config.option.collectonly:
+        # A host that can't: the fixture says so, to the tests that need it.
+        with suppress(MachineError):
+            asyncio.run(ensure_image(images_dir(), progress=print))
+
+
 @pytest.fixture(scope="session")
 def guest_image() -> Image:
     """The product's own image, from the tests' cache; the first run of a recipe builds it."""
-    return asyncio.run(ensure_image(cache_dir() / "images", progress=print))
+    return asyncio.run(ensure_image(images_dir(), progress=print))
 
 
 @pytest.fixture(scope="module")
