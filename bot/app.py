@@ -1,15 +1,12 @@
-"""The composition root: builds the parts of a process from the settings and runs them.
+"""`ona serve`: pages, API, replies and outbox; builds the parts from the settings and runs them.
 
-    serve   pages, API, replies, outbox                  any number of processes
-    work    turns, and the machines of this host         one per host: it holds the host's directory
-
-Both hold nothing that matters: everything is in PostgreSQL, and in the machines.
+Any number of these processes may run; they hold nothing that matters. `ona work`, one per host, is
+built in `bot.host`, and `ona up`, which runs one of each, in `bot.up`.
 """
 
 import asyncio
 import contextlib
 from collections.abc import Iterator
-from contextlib import AsyncExitStack
 
 import uvicorn
 from fastapi import FastAPI
@@ -20,8 +17,7 @@ from bot.config import Settings
 from bot.conversation.inbox import Inbox
 from bot.conversation.outbox import Outbox
 from bot.conversation.replies import Replies
-from bot.ground import Ground, ground, only_process
-from bot.host import Host
+from bot.ground import Ground, ground
 from bot.metrics import QUEUE_DEPTH, SERVE, WorkFile
 from bot.web.app import create_app
 from bot.web.services import Services
@@ -31,16 +27,6 @@ from scheduler.leader import Leader
 
 CLOCK_LEASE_SECONDS = 10.0
 HTTP_STOP_SECONDS = 5
-
-
-async def work(settings: Settings, url: str) -> None:
-    """Run turns and the machines of this host until SIGTERM. :raises Refused: runs already."""
-    with only_process(settings.host_dir / "work.lock", "`ona work`"):
-        async with ground(settings, url) as base, AsyncExitStack() as stack:
-            host = await Host.open(base, stack)
-            await host.worker().run(base.signals.stop)
-            if settings.machine.rest_at_stop:
-                await host.pool.rest_all()
 
 
 async def serve(settings: Settings, url: str) -> None:

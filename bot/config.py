@@ -73,6 +73,7 @@ class MachineSettings(Section):
     accelerator: Literal["auto", "kvm", "tcg"] = Field(
         default="auto", description="auto: whatever the start-up probe found to work"
     )
+    qemu: str = Field(default="qemu-system-x86_64", description="QEMU program, by name or path")
     vcpus: Count = Field(default=2, description="virtual CPUs of a machine")
     memory_mib: Annotated[int, Field(ge=256)] = Field(
         default=1024, description="memory of a machine in MiB"
@@ -265,6 +266,12 @@ def _has(values: Mapping[str, Any], key: str) -> bool:
             return False
         place = place[part]
     return True
+
+
+def client_variables(environment: Mapping[str, str] | None = None) -> tuple[str, str]:
+    """ONA_URL and ONA_TOKEN: which installation a command line speaks to, and as whom."""
+    variables = os.environ if environment is None else environment
+    return variables.get("ONA_URL", "").rstrip("/"), variables.get("ONA_TOKEN", "").strip()
 
 
 def beat_descriptor() -> int | None:

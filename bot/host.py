@@ -12,7 +12,7 @@ import structlog
 
 from adapters.agent.shell import ShellAgent
 from bot.config import Settings
-from bot.ground import Ground
+from bot.ground import Ground, ground, only_process
 from bot.metrics import MACHINES, write_work_metrics
 from bot.store.blobs import DirectoryBlobs
 from bot.store.database import MACHINES as MACHINE_HINTS
@@ -38,10 +38,19 @@ from vmpool.ssh import Authority
 
 log = structlog.get_logger(__name__)
 
-QEMU = "qemu-system-x86_64"
 RECONCILE_SECONDS = 60.0
 IDLE_CHECK_SECONDS_MAX = 15.0
 HOUR_SECONDS = 3600.0
+
+
+async def work(settings: Settings, url: str) -> None:
+    """Run turns and the machines of this host until SIGTERM. :raises Refused: runs already."""
+    with only_process(settings.host_dir / "work.lock", "`ona work`"):
+        async with ground(settings, url) as base, AsyncExitStack() as stack:
+            host = await Host.open(base, stack)
+            await host.worker().run(base.signals.stop)
+            if settings.machine.rest_at_stop:
+                await host.pool.rest_all()
 
 
 def host_identity(host_dir: Path) -> UUID:
@@ -79,8 +88,10 @@ class Host:
         if accelerator == "auto":
             cache = settings.host_dir / "probe.json"
             kernel = (await image()).kernel
-            accelerator = (await probe(qemu=QEMU, cache=cache, kernel=kernel)).accelerator
-        driver = QemuDriver(settings.host_dir / "machines", accelerator=accelerator)
+            accelerator = (await probe(qemu=limits.qemu, cache=cache, kernel=kernel)).accelerator
+        driver = QemuDriver(
+            settings.host_dir / "machines", accelerator=accelerator, qemu=limits.qemu
+        )
         registry = Registry(base.database.session, host_id, new_id)
         await registry.report_host(
             driver=driver.name,

@@ -25,7 +25,6 @@ from bot.govern.credentials import issue, issue_token
 from bot.govern.people import LOCAL, ensure_person
 from bot.govern.projects import NewProject, add_project, list_projects
 from bot.ground import only_process
-from bot.host import QEMU
 from bot.store.database import Database
 from bot.store.embedded import EmbeddedPostgres
 from bot.store.migrate import upgrade
@@ -93,7 +92,7 @@ class _Up:
         await self._steps.run(
             "machines",
             probe(
-                qemu=QEMU,
+                qemu=self._settings.machine.qemu,
                 cache=self._settings.host_dir / "probe.json",
                 kernel=image.kernel,
             ),

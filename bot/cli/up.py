@@ -30,7 +30,7 @@ def serve() -> None:
 
 def work() -> None:
     """Run turns and the machines of this host; needs ONA_DATABASE__URL. One process a host."""
-    from bot.app import work as run
+    from bot.host import work as run
 
     settings = _settings()
     _run(run(settings, _url(settings)))

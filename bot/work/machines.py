@@ -5,7 +5,6 @@ the machine, the repository in the machine, from the checkpoint when the machine
 session is not.
 """
 
-import shlex
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from bot.work.checkpoint import Checkpoints
 from bot.work.jobs import ChannelJobs
 from bot.work.lease import Lease, OpenTurn
 from bot.work.queue import Event
-from bot.work.repository import Base, Repositories, clone_into
+from bot.work.repository import READY_MARK, Base, Repositories, clone_into
 from bot.work.workplace import NoCapacity, Tell, Workplace, WorkplaceLost
 from vmpool.channel import Channel
 from vmpool.driver import Image, MachineSpec
@@ -32,8 +31,6 @@ from vmpool.pool import NoRoom, Opened, Pool
 log = structlog.get_logger(__name__)
 
 WORK = "/work"
-READY_MARK = ".git/ona-ready"
-"""In the repository, when cloning or restoring it has come to its end."""
 
 _PROJECT = text(
     """
@@ -190,7 +187,7 @@ class MachineWorkplaces:
         if opened.machine_id in self._furnished:
             return []
         channel = opened.channel
-        mark = shlex.quote(f"{project.directory}/{READY_MARK}")
+        mark = f"{project.directory}/.git/{READY_MARK}"
         found = await channel.run(["test", "-e", mark], timeout_seconds=30)
         if found.exit_status != 0:
             notices = await self._fill(lease, project, opened, step)
