@@ -82,6 +82,7 @@ _SWEEP = text(
     """
     DELETE FROM credential
      WHERE coalesce(revoked_at, expires_at) < now() - make_interval(days => 30)
+    RETURNING digest
     """
 )
 
@@ -204,5 +205,4 @@ async def forget(tx: Transaction, secret: str) -> None:
 
 async def sweep(tx: Transaction) -> int:
     """Delete rows that have not held for 30 days; how many."""
-    result = await tx.execute(_SWEEP)
-    return int(result.rowcount)  # type: ignore[attr-defined]
+    return len((await tx.execute(_SWEEP)).all())

@@ -6,7 +6,6 @@ Every one says what happened, what was kept and what to do.
 import structlog
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
@@ -111,13 +110,3 @@ def _plain_http(error: HTTPException) -> OnaError:
     if error.status_code == 405:
         return Refused("this can't be done at this address")
     return OnaError(str(error.detail))
-
-
-CAUGHT: tuple[type[Exception], ...] = (
-    OnaError,
-    RequestValidationError,
-    HTTPException,
-    DBAPIError,
-    OSError,
-)
-"""What handlers are registered for; see also `bot.web.app`."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import psycopg
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.staticfiles import StaticFiles
@@ -23,6 +24,14 @@ from bot.web.services import Services
 API = "/api/v1"
 FOR_PROGRAMS = ("/api/", "/hooks/", "/live", "/ready", "/metrics")
 """Errors at these addresses are JSON; everywhere else they are pages."""
+_EXPECTED: tuple[type[Exception], ...] = (
+    OnaError,
+    RequestValidationError,
+    HTTPException,
+    SQLAlchemyError,
+    psycopg.Error,
+    OSError,
+)
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": shapes.Problem} for status in (401, 404, 409, 413, 422, 503)
 }
@@ -42,7 +51,7 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     app.state.streams = Streams(services.settings.web.streams_max)
-    for kind in (OnaError, RequestValidationError, HTTPException, SQLAlchemyError, OSError):
+    for kind in _EXPECTED:
         app.add_exception_handler(kind, answer_error)
     api = APIRouter(prefix=API, responses=_PROBLEMS)
     for module in (prompts, events, sessions, machines, projects, people):

@@ -3,10 +3,10 @@
 from typing import Any, Literal
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.errors import NothingToDo
 from bot.store.database import MACHINES
+from bot.store.transaction import Transaction
 from bot.web import reading
 from bot.work.queue import notify
 
@@ -22,7 +22,7 @@ _ASK = text(
 )
 
 
-async def ask(tx: AsyncSession, said: str, request: Request) -> tuple[dict[str, Any], str]:
+async def ask(tx: Transaction, said: str, request: Request) -> tuple[dict[str, Any], str]:
     """Ask for it; the machine and one sentence for the person.
 
     A machine in use is asked again when its turn has ended.

@@ -8,13 +8,13 @@ import re
 
 _SEQUENCE = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
-    r"|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)"  # OSC, DCS and other strings
+    r"|\x1b[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\)"  # OSC, DCS and other strings
     r"|\x1b[ -/]+[0-~]"  # character sets
     r"|\x1b[0-Z\\^-~]"  # two characters
     r"|\x9b[0-?]*[ -/]*[@-~]"
 )
 _BEGUN = re.compile(
-    r"(?:\x1b(?:\[[0-?]*[ -/]*|[\]PX^_][^\x07\x1b]*\x1b?|[ -/]*)?|\x9b[0-?]*[ -/]*)$"
+    r"(?:\x1b(?:\[[0-?]*[ -/]*|[\]PX^_][^\x07\x1b\n]*\x1b?|[ -/]*)?|\x9b[0-?]*[ -/]*)\Z"
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _RETURN = re.compile(r"\r+\n?")
@@ -43,7 +43,8 @@ class Plain:
             text, self._tail = text[: begun.start()], begun.group()
         elif text.endswith("\r"):
             # It may be the first half of a line end.
-            text, self._tail = text[:-1], "\r"
+            kept = text.rstrip("\r")
+            text, self._tail = kept, text[len(kept) :]
         return _clean(text)
 
 

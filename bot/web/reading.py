@@ -7,9 +7,9 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.errors import NotFound
+from bot.store.transaction import Transaction
 from bot.work import control
 from bot.work.queue import waiting_place
 
@@ -118,7 +118,7 @@ class StoredEvent:
 
 
 async def sessions(
-    tx: AsyncSession,
+    tx: Transaction,
     *,
     limit: int = 50,
     project: str | None = None,
@@ -135,7 +135,7 @@ async def sessions(
     return [dict(row) for row in (await tx.execute(_SESSIONS, wanted)).mappings()]
 
 
-async def session(tx: AsyncSession, short: str) -> dict[str, Any]:
+async def session(tx: Transaction, short: str) -> dict[str, Any]:
     """One session. :raises NotFound:."""
     row = (await tx.execute(_ONE_SESSION, {"short": short})).mappings().one_or_none()
     if row is None:
@@ -143,7 +143,7 @@ async def session(tx: AsyncSession, short: str) -> dict[str, Any]:
     return dict(row)
 
 
-async def session_id(tx: AsyncSession, short: str) -> UUID:
+async def session_id(tx: Transaction, short: str) -> UUID:
     """The id behind a short one. :raises NotFound:."""
     found: UUID | None = (await tx.execute(_SESSION_ID, {"short": short})).scalar_one_or_none()
     if found is None:
@@ -151,16 +151,14 @@ async def session_id(tx: AsyncSession, short: str) -> UUID:
     return found
 
 
-async def events(
-    tx: AsyncSession, session_id: UUID, *, after: int, limit: int
-) -> list[StoredEvent]:
+async def events(tx: Transaction, session_id: UUID, *, after: int, limit: int) -> list[StoredEvent]:
     """The events after number `after`, at most `limit`, in order."""
     wanted = {"session": session_id, "after": after, "limit": min(limit, EVENTS_MAX)}
     return [StoredEvent(**row) for row in (await tx.execute(_EVENTS, wanted)).mappings()]
 
 
 async def events_before(
-    tx: AsyncSession, session_id: UUID, *, before: int, limit: int
+    tx: Transaction, session_id: UUID, *, before: int, limit: int
 ) -> list[StoredEvent]:
     """The last `limit` events before number `before`, in order."""
     wanted = {"session": session_id, "before": before, "limit": min(limit, EVENTS_MAX)}
@@ -168,30 +166,30 @@ async def events_before(
     return [StoredEvent(**row) for row in reversed(rows)]
 
 
-async def queue(tx: AsyncSession, session_id: UUID) -> list[dict[str, Any]]:
+async def queue(tx: Transaction, session_id: UUID) -> list[dict[str, Any]]:
     """The queued prompts in the order in which they will run, with their place from 1."""
     rows = await control.open_prompts(tx, session_id)
     return [{**row, "place": place} for place, row in enumerate(rows, 1)]
 
 
-async def place(tx: AsyncSession, session_id: UUID) -> int:
+async def place(tx: Transaction, session_id: UUID) -> int:
     """How many sessions go before this one."""
     return await waiting_place(tx, session_id)
 
 
-async def questions(tx: AsyncSession, session_id: UUID) -> list[dict[str, Any]]:
+async def questions(tx: Transaction, session_id: UUID) -> list[dict[str, Any]]:
     """Questions of the session's turns, the newest first."""
     rows = await tx.execute(_QUESTIONS, {"session": session_id})
     return [dict(row) for row in rows.mappings()]
 
 
-async def machines(tx: AsyncSession, *, everything: bool = False) -> Sequence[Row]:
+async def machines(tx: Transaction, *, everything: bool = False) -> Sequence[Row]:
     """Machines, the one used last first; those that are gone only with `everything`."""
     rows = await tx.execute(_MACHINES, {"everything": everything})
     return [dict(row) for row in rows.mappings()]
 
 
-async def machine(tx: AsyncSession, said: str) -> dict[str, Any]:
+async def machine(tx: Transaction, said: str) -> dict[str, Any]:
     """A machine by its id, its short id, or its session's. :raises NotFound:."""
     row = (await tx.execute(_ONE_MACHINE, {"said": said})).mappings().one_or_none()
     if row is None:
@@ -201,12 +199,12 @@ async def machine(tx: AsyncSession, said: str) -> dict[str, Any]:
     return dict(row)
 
 
-async def hosts(tx: AsyncSession) -> Sequence[Row]:
+async def hosts(tx: Transaction) -> Sequence[Row]:
     """The hosts that run machines."""
     return [dict(row) for row in (await tx.execute(_HOSTS)).mappings()]
 
 
-async def progress(tx: AsyncSession) -> Row:
+async def progress(tx: Transaction) -> Row:
     """How far the set-up is: hosts, projects, sessions, succeeded turns, as counts."""
     return dict((await tx.execute(_PROGRESS)).mappings().one())
 

@@ -7,11 +7,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Form, Header, Query, Request
 from fastapi.responses import RedirectResponse, Response
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from bot.errors import NotFound
 from bot.govern.access import Act
 from bot.store.ids import new_id
+from bot.store.transaction import Transaction
 from bot.web import reading
 from bot.web.api.events import go_on_after
 from bot.web.following import HEARTBEAT, EventStream, follow, message
@@ -197,7 +197,7 @@ async def answer(
     return told(request, "Your answer was handed over.", back=f"/sessions/{short}")
 
 
-async def _side(tx: AsyncSession, session: dict[str, Any]) -> dict[str, Any]:
+async def _side(tx: Transaction, session: dict[str, Any]) -> dict[str, Any]:
     asked = await reading.questions(tx, session["id"])
     side = {
         "session": session,

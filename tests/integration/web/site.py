@@ -1,8 +1,8 @@
 """A web server on a free port over a real database, with two people and a project in it."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from uuid import UUID
 import httpx2
 import uvicorn
 from prometheus_client import CollectorRegistry
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
 from bot.config import Settings, WebSettings
 from bot.conversation.inbox import Inbox
@@ -95,8 +95,7 @@ class Site:
 
     async def rows(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
         async with self.database.begin() as tx:
-            result = await tx.execute(text(statement), values)
-            return [tuple(row) for row in result] if result.returns_rows else []
+            return [tuple(row) for row in await tx.execute(text(statement), values)]
 
     async def ask(self, words: str, **more: Any) -> dict[str, Any]:
         async with self.client() as client:
@@ -114,6 +113,19 @@ class Site:
         begun = await queue.begin_turn(lease, None)
         assert begun is not None
         return Work(queue=queue, lease=lease, turn=begun[0])
+
+    @contextmanager
+    def cut_off(self, postgres: Any) -> Iterator[None]:
+        """The database ends every connection and takes no new one."""
+        name = make_url(self.database.url).database
+        postgres.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        postgres.execute(
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+        )
+        try:
+            yield
+        finally:
+            postgres.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
 
     async def machine(self, short: str, state: str = "running") -> UUID:
         """A machine's row for a session."""

@@ -24,10 +24,12 @@ async def stream(site, short, **headers):
         yield answer
 
 
-async def numbers(answer, until):
-    """The numbers of the events up to the first one that `until` likes."""
+async def numbers(answer, until, *, beat=None):
+    """The numbers of the events up to the first one that `until` likes; notes heartbeats."""
     seen = []
     async for line in answer.aiter_lines():
+        if beat is not None and line == following.HEARTBEAT.strip():
+            beat.set()
         if line.startswith("id: "):
             seen.append(int(line[4:]))
         if line.startswith("data: ") and until(json.loads(line[6:])):
@@ -148,3 +150,16 @@ async def test_an_unknown_session_is_no_stream(site):
     async with stream(site, "s-nope") as answer:
         assert answer.status_code == 404
         assert "no session s-nope" in (await answer.aread()).decode()
+
+
+async def test_a_stream_outlives_a_database_that_goes_away(site, postgres):
+    short = (await site.ask("!x"))["session"]
+    async with stream(site, short) as answer:
+        beat = asyncio.Event()
+        reading = asyncio.create_task(numbers(answer, is_end, beat=beat))
+        with site.cut_off(postgres):
+            beat.clear()
+            await asyncio.wait_for(beat.wait(), 20)
+        await (await site.begin()).end()
+        seen = await asyncio.wait_for(reading, 20)
+    assert seen == list(range(seen[0], seen[-1] + 1))

@@ -1,0 +1,128 @@
+"""The command line's way to the HTTP API."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from bot.errors import OnaError, TellOperator, TellPerson, TryAgain
+
+if TYPE_CHECKING:
+    import httpx2
+
+ANSWER_SECONDS_MAX = 60.0
+"""Adding a project reads its repository first."""
+CONNECT_SECONDS_MAX = 5.0
+SILENCE_SECONDS_MAX = 20.0
+"""A live stream beats more often than this."""
+
+
+class Unreachable(TellOperator):
+    """The service does not answer, or does not know us."""
+
+
+class Client:
+    """Speaks to one installation as one person."""
+
+    def __init__(self, url: str, token: str) -> None:
+        """`url` without a path, such as `http://127.0.0.1:8484`."""
+        self.url = url
+        self._api = f"{url}/api/v1"
+        self._headers = {"Authorization": f"Bearer {token}"}
+
+    def get(self, path: str, **parameters: Any) -> dict[str, Any]:
+        """:raises OnaError: what the service says, or that it does not answer."""
+        return self._ask("GET", path, params=parameters)
+
+    def post(
+        self, path: str, body: Mapping[str, Any] | None = None, *, key: str = ""
+    ) -> dict[str, Any]:
+        """As `get`; `key` is the Idempotency-Key."""
+        headers = {"Idempotency-Key": key} if key else {}
+        return self._ask("POST", path, json=body, headers=headers)
+
+    def delete(self, path: str, **parameters: Any) -> dict[str, Any]:
+        """As `get`."""
+        return self._ask("DELETE", path, params=parameters)
+
+    @contextmanager
+    def stream(self, path: str, *, after: int) -> "Iterator[Iterator[str]]":
+        """The lines of a live stream after an event.
+
+        :raises ConnectionError: it broke, or the service is away for the moment
+        """
+        import httpx2
+
+        headers = {
+            **self._headers,
+            "Accept": "text/event-stream",
+            "Last-Event-ID": str(after),
+        }
+        timeout = httpx2.Timeout(SILENCE_SECONDS_MAX, connect=CONNECT_SECONDS_MAX)
+        try:
+            with httpx2.stream("GET", self._api + path, headers=headers, timeout=timeout) as answer:
+                if answer.status_code >= 500:
+                    raise ConnectionError(f"status {answer.status_code}")
+                if answer.status_code >= 400:
+                    answer.read()
+                    raise _error(answer)
+                yield answer.iter_lines()
+        except httpx2.TransportError as error:
+            raise ConnectionError(str(error)) from error
+
+    def _ask(self, method: str, path: str, **more: Any) -> dict[str, Any]:
+        import httpx2
+
+        headers = {**self._headers, **more.pop("headers", {})}
+        timeout = httpx2.Timeout(ANSWER_SECONDS_MAX, connect=CONNECT_SECONDS_MAX)
+        try:
+            answer = httpx2.request(
+                method, self._api + path, headers=headers, timeout=timeout, **more
+            )
+        except httpx2.TransportError as error:
+            raise Unreachable(
+                f"ona does not answer at {self.url}",
+                do="start it with `ona up`, or set ONA_URL to where it runs",
+            ) from error
+        if answer.status_code >= 400:
+            raise _error(answer)
+        try:
+            return dict(answer.json())
+        except ValueError:
+            raise Unreachable(
+                f"what answers at {self.url} is not ona", do="set ONA_URL to where it runs"
+            ) from None
+
+
+def connect() -> Client:
+    """The installation that ONA_URL, or else the settings, mean. :raises Unreachable: no token."""
+    from bot.config import client_variables, load
+
+    url, token = client_variables()
+    settings = load()
+    if not token:
+        try:
+            token = settings.token_file.read_text(encoding="utf-8").strip()
+        except OSError:
+            raise Unreachable(
+                f"there is no API token: {settings.token_file} can't be read",
+                do="run `ona up` here once, or set ONA_TOKEN to a token from the page “API tokens”",
+            ) from None
+    host = "127.0.0.1" if settings.host in {"0.0.0.0", "::", ""} else settings.host
+    return Client(url or f"http://{host}:{settings.port}", token)
+
+
+def _error(answer: "httpx2.Response") -> OnaError:
+    try:
+        said = answer.json()
+        happened, kept, do = said["error"], said["kept"], said["do"]
+    except (ValueError, KeyError, TypeError):
+        happened, kept, do = f"the service answered {answer.status_code}", "", ""
+    if answer.status_code == 401:
+        return Unreachable(
+            "ona does not know this token", do="run `ona up` here once, or set ONA_TOKEN"
+        )
+    if answer.status_code == 503:
+        return TryAgain(happened, kept=kept, do=do)
+    if answer.status_code >= 500:
+        return OnaError(happened, kept=kept, do=do)
+    return TellPerson(happened, kept=kept, do=do)

@@ -1,0 +1,55 @@
+"""Every command by its name. What a command needs is imported when it runs: help is quick."""
+
+import typer
+
+from bot.cli import ask, machines, people, projects, sessions, tokens
+
+app = typer.Typer(
+    name="ona",
+    help="Background coding agents in machines of your own.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.command()
+def up() -> None:
+    """Run everything on this machine: database, service, machines. Ctrl-C stops all of it."""
+    from bot.cli import up as commands
+
+    commands.up()
+
+
+@app.command()
+def serve() -> None:
+    """Run pages, API and replies; any number of processes may. Needs ONA_DATABASE__URL."""
+    from bot.cli import up as commands
+
+    commands.serve()
+
+
+@app.command()
+def work() -> None:
+    """Run turns and the machines of this host; one process a host. Needs ONA_DATABASE__URL."""
+    from bot.cli import up as commands
+
+    commands.work()
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database at ONA_DATABASE__URL to this version's tables."""
+    from bot.cli import up as commands
+
+    commands.migrate()
+
+
+app.command("ask")(ask.ask)
+app.add_typer(sessions.app, name="sessions")
+app.add_typer(machines.app, name="machines")
+app.add_typer(projects.app, name="projects")
+app.add_typer(people.app, name="people")
+app.add_typer(tokens.app, name="tokens")

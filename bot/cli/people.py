@@ -1,0 +1,82 @@
+"""`ona people`: who may sign in."""
+
+from typing import Annotated
+
+import typer
+
+from bot.cli import show
+from bot.cli.show import Json
+
+app = typer.Typer(help="See people, add them, make sign-in links.", rich_markup_mode=None)
+
+Who = Annotated[str, typer.Argument(metavar="PERSON", help="Name or id.")]
+COLUMNS = {
+    "name": "name",
+    "active": "active",
+    "operator": "operator",
+    "identities": "known as",
+    "person_id": "id",
+}
+
+
+@app.callback(invoke_without_command=True)
+def people(context: typer.Context, json: Json = False) -> None:
+    """See people, add them, make sign-in links; alone it lists them."""
+    if context.invoked_subcommand is None:
+        list_people(json=json)
+
+
+@app.command("list")
+def list_people(json: Json = False) -> None:
+    """List everybody by name."""
+    from bot.cli.client import connect
+
+    found = connect().get("/people")
+    if json:
+        show.as_json(found)
+        return
+    show.table(found["people"], COLUMNS, empty="Nobody.")
+
+
+@app.command()
+def add(
+    name: Annotated[str, typer.Argument(help="The person's name.")], json: Json = False
+) -> None:
+    """Add a person and print their first sign-in link."""
+    _print_link("/people", {"name": name}, json=json)
+
+
+@app.command()
+def link(
+    person: Annotated[str, typer.Argument(metavar="PERSON", help="Name, id or `me`.")] = "me",
+    json: Json = False,
+) -> None:
+    """Print a one-time sign-in link for a browser: yours, or as an operator anybody's."""
+    _print_link(f"/people/{person}/link", None, json=json)
+
+
+@app.command()
+def deactivate(person: Who) -> None:
+    """Take every right and credential from a person."""
+    from bot.cli.client import connect
+
+    show.say(connect().post(f"/people/{person}/deactivate")["text"])
+
+
+@app.command()
+def activate(person: Who) -> None:
+    """Let a deactivated person sign in again."""
+    from bot.cli.client import connect
+
+    show.say(connect().post(f"/people/{person}/activate")["text"])
+
+
+def _print_link(path: str, body: dict[str, str] | None, *, json: bool) -> None:
+    from bot.cli.client import connect
+
+    made = connect().post(path, body)
+    if json:
+        show.as_json(made)
+        return
+    show.status(f"Signs {made['name']} in once, within {made['minutes']:g} minutes:")
+    typer.echo(made["url"])

@@ -1,0 +1,143 @@
+"""`ona sessions`: see them, follow them, stop them."""
+
+from typing import Annotated
+
+import typer
+
+from bot.cli import show
+from bot.cli.show import Json
+
+app = typer.Typer(help="See, follow and stop sessions.", rich_markup_mode=None)
+
+Short = Annotated[str, typer.Argument(metavar="SESSION", help="Such as s-7f3kd.")]
+COLUMNS = {
+    "short": "session",
+    "state": "state",
+    "project": "project",
+    "queued": "queued",
+    "machine_state": "machine",
+    "active_at": "active",
+    "title": "title",
+}
+FACTS = {
+    "short": "Session",
+    "title": "Title",
+    "state": "State",
+    "held_by": "Held by",
+    "project": "Project",
+    "agent": "Agent",
+    "branch": "Branch",
+    "creator": "Opened by",
+    "created_at": "Opened",
+    "active_at": "Active",
+    "machine_state": "Machine",
+    "last_outcome": "Last turn",
+}
+
+
+@app.callback(invoke_without_command=True)
+def sessions(context: typer.Context, json: Json = False) -> None:
+    """See, follow and stop sessions; alone it lists them."""
+    if context.invoked_subcommand is None:
+        list_sessions(json=json)
+
+
+@app.command("list")
+def list_sessions(
+    json: Json = False,
+    project: Annotated[str | None, typer.Option(help="Only of this project.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="At most so many.")] = 50,
+) -> None:
+    """List sessions, the one that was active last first."""
+    from bot.cli.client import connect
+
+    wanted = {"limit": limit, **({"project": project} if project else {})}
+    found = connect().get("/sessions", **wanted)
+    if json:
+        show.as_json(found)
+        return
+    show.table(found["sessions"], COLUMNS, empty='No session yet: `ona ask "…"` opens one.')
+
+
+@app.command("show")
+def show_session(session: Short, json: Json = False) -> None:
+    """Show a session, its queue and its open question."""
+    from bot.cli.client import connect
+
+    client = connect()
+    found = client.get(f"/sessions/{session}")
+    queue = client.get(f"/sessions/{session}/queue")
+    asked = client.get(f"/sessions/{session}/questions")["questions"]
+    if json:
+        show.as_json({**found, "queue": queue["prompts"], "questions": asked})
+        return
+    show.record(found, FACTS)
+    for question in asked:
+        if question["state"] == "open":
+            show.say(f"It asks: {question['text']}")
+            show.say(f"Answer with: ona ask -s {session} ANSWER")
+    if queue["sessions_before"]:
+        show.say(f"Waits for a free machine: {queue['sessions_before']} before it.")
+    for prompt in queue["prompts"]:
+        said = " ".join(prompt["text"].split())
+        show.say(f"{prompt['place']}. {prompt['name']}: {said}")
+
+
+@app.command()
+def stop(
+    session: Short,
+    clear: Annotated[bool, typer.Option("--clear", help="Cancel what is queued too.")] = False,
+) -> None:
+    """End the running turn and hold the queue."""
+    from bot.cli.client import connect
+
+    show.say(connect().post(f"/sessions/{session}/stop", {"clear": clear})["text"])
+
+
+@app.command()
+def resume(session: Short) -> None:
+    """Let a held queue go on."""
+    from bot.cli.client import connect
+
+    show.say(connect().post(f"/sessions/{session}/resume")["text"])
+
+
+@app.command()
+def clear(session: Short) -> None:
+    """Cancel what is queued; a running turn goes on."""
+    from bot.cli.client import connect
+
+    show.say(connect().post(f"/sessions/{session}/clear")["text"])
+
+
+@app.command()
+def cancel(
+    session: Short, number: Annotated[int, typer.Argument(help="Place in the queue, from 1.")]
+) -> None:
+    """Cancel one queued prompt."""
+    from bot.cli.client import connect
+
+    show.say(connect().delete(f"/sessions/{session}/prompts/{number}")["text"])
+
+
+@app.command()
+def follow(
+    session: Short,
+    after: Annotated[int, typer.Option(min=0, help="Begin after this event.")] = 0,
+    json: Json = False,
+) -> None:
+    """Show what happens in a session, live, until Ctrl-C; with --json an event a line."""
+    import json as json_text
+
+    from bot.cli.client import connect
+    from bot.cli.following import Printer, events
+
+    printer = Printer()
+    try:
+        for event in events(connect(), session, after):
+            if json:
+                typer.echo(json_text.dumps(event, ensure_ascii=False))
+            else:
+                printer.show(event)
+    except KeyboardInterrupt:
+        show.status("\nThe session goes on.")

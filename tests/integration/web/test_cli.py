@@ -1,0 +1,177 @@
+"""The command line as its own process, against a real server."""
+
+import asyncio
+import contextlib
+import io
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from bot.__main__ import main
+from bot.store.states import TurnState
+
+
+@dataclass(kw_only=True)
+class Ran:
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def ona(site, tmp_path, monkeypatch):
+    """Runs `ona …` in a directory of its own, signed in as Ann; starting Python takes longer."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in variables_of(site, tmp_path).items():
+        monkeypatch.setenv(name, value)
+
+    def run(arguments):
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                main(arguments)
+            except SystemExit as end:
+                return Ran(code=end.code or 0, out=out.getvalue(), err=err.getvalue())
+        raise AssertionError("main returned without an exit code")
+
+    async def ona(*arguments, **variables):
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        return await asyncio.wait_for(asyncio.to_thread(run, arguments), 60)
+
+    return ona
+
+
+def variables_of(site, tmp_path):
+    return {
+        "ONA_URL": site.url,
+        "ONA_TOKEN": site.token,
+        "ONA_DATA_DIR": str(tmp_path / "data"),
+    }
+
+
+async def prompt_waits(site, count=1):
+    async with asyncio.timeout(30):
+        while await site.rows("SELECT count(*) FROM prompt") != [(count,)]:
+            await asyncio.sleep(0.02)
+
+
+async def test_wait_prints_the_reply_and_exits_with_the_outcome(site, ona):
+    asking = asyncio.create_task(ona("ask", "--wait", "!make"))
+    await prompt_waits(site)
+    work = await site.begin()
+    await work.output("\x1b[31mboom\x1b[0m\n")
+    await work.end(TurnState.FAILED, summary="exit status 2")
+    ran = await asking
+    assert (ran.code, ran.out) == (1, "boom\n")
+    assert "failed: exit status 2" in ran.err
+
+
+async def test_wait_with_json_is_one_object(site, ona):
+    asking = asyncio.create_task(ona("ask", "--wait", "--json", "!echo hi"))
+    await prompt_waits(site)
+    work = await site.begin()
+    await work.output("hi\n")
+    await work.end()
+    ran = await asking
+    said = json.loads(ran.out)
+    assert ran.code == 0
+    assert set(said) == {"session", "turn", "outcome", "reply", "seconds"}
+    assert (said["outcome"], said["reply"], said["seconds"]) == ("succeeded", "hi", 1.5)
+    assert said["turn"] == str(work.turn.id)
+
+
+async def test_ask_follows_live_and_leaves_the_turn_running_on_interrupt(site, tmp_path):
+    root = str(Path(__file__).parents[3])
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bot", "ask", "!serve"),
+        cwd=tmp_path,
+        env={**os.environ, **variables_of(site, tmp_path), "PYTHONPATH": root},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    await prompt_waits(site)
+    work = await site.begin()
+    await work.output("listening\n")
+    assert await asyncio.wait_for(process.stdout.readline(), 30) == b"listening\n"
+    process.send_signal(2)
+    _, err = await asyncio.wait_for(process.communicate(), 30)
+    assert process.returncode == 130
+    assert b"ona sessions stop" in err
+    assert await site.rows("SELECT state FROM turn") == [("running",)]
+
+
+async def test_a_directory_goes_on_with_its_session_and_new_opens_another(site, ona):
+    first = json.loads((await ona("ask", "--json", "status")).out or "{}")
+    assert first == {}, "a command without a session is refused"
+    asking = asyncio.create_task(ona("ask", "--json", "!one"))
+    await prompt_waits(site)
+    await (await site.begin()).end()
+    session = json.loads((await asking).out)["session"]
+    status = json.loads((await ona("ask", "--json", "status")).out)
+    assert status["session"] == session
+    assert f"Session {session} is idle." in status["reply"]
+
+
+async def test_lists_are_tables_or_json(site, ona):
+    short = (await site.ask("!echo table"))["session"]
+    await site.machine(short)
+    table = (await ona("sessions")).out.splitlines()
+    assert table[0].split() == [
+        "SESSION", "STATE", "PROJECT", "QUEUED", "MACHINE", "ACTIVE", "TITLE",
+    ]  # fmt: skip
+    assert table[1].startswith(f"{short}  queued")
+    for noun in ("sessions", "machines", "projects", "people", "tokens"):
+        listed = json.loads((await ona(noun, "list", "--json")).out)
+        assert listed[noun]
+    shown = await ona("sessions", "show", short)
+    assert "1. Ann: echo table" in shown.out
+
+
+async def test_stopping_cancelling_and_machines_from_the_terminal(site, ona):
+    short = (await site.ask("!one"))["session"]
+    await site.machine(short)
+    assert "held" in (await ona("sessions", "stop", short)).out
+    assert "Resumed" in (await ona("sessions", "resume", short)).out
+    assert "Cancelled prompt 1" in (await ona("sessions", "cancel", short, "1")).out
+    assert (await ona("sessions", "stop", short)).code == 2
+    assert "hibernates" in (await ona("machines", "hibernate", short)).out
+    assert "destroyed" in (await ona("machines", "destroy", "--yes", short)).out
+
+
+async def test_projects_people_and_tokens_from_the_terminal(ona, tmp_path):
+    (tmp_path / "web").mkdir()
+    added = await ona("projects", "add", "./web", "--json")
+    assert json.loads(added.out)["repository_url"] == str(tmp_path / "web")
+    assert "removed" in (await ona("projects", "remove", "web")).out
+    assert "/sign-in?link=" in (await ona("people", "add", "Cy")).out
+    assert "signed out" in (await ona("people", "deactivate", "Cy")).out
+    token = (await ona("tokens", "add", "ci")).out.strip()
+    assert (await ona("sessions", ONA_TOKEN=token)).code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "code", "words"),
+    [
+        (["sessions"], {"ONA_URL": "http://127.0.0.1:9"}, 3, "Start it with `ona up`"),
+        (["sessions"], {"ONA_TOKEN": ""}, 3, "There is no API token"),
+        (["sessions"], {"ONA_TOKEN": "ona_wrong"}, 3, "does not know this token"),
+        (["sessions"], {"ONA_COLOUR": "red"}, 2, "ONA_COLOUR"),
+        (["sessions", "show", "s-nope"], {}, 2, "There is no session s-nope"),
+        (["ask", "--new", "--session", "s-x", "hi"], {}, 2, "exclude each other"),
+        (["ask", "   "], {}, 2, "empty"),
+        (["ask"], {}, 2, "Missing argument"),
+        (["sesions"], {}, 2, "No such command"),
+    ],
+)
+async def test_what_goes_wrong_has_its_exit_code_and_says_what_to_do(
+    ona, arguments, variables, code, words
+):
+    ran = await ona(*arguments, **variables)
+    assert (ran.code, ran.out) == (code, "")
+    assert words in ran.err
+    assert "Traceback" not in ran.err

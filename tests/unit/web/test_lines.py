@@ -1,0 +1,60 @@
+"""Every kind of event in words."""
+
+import pytest
+
+from bot.web.lines import KNOWN_KINDS, line, seconds
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "words"),
+    [
+        ("prompt.queued", {"name": "Ann", "text": "x", "kind": "command"}, "!x"),
+        ("prompt.queued", {"name": "Ann", "text": "x", "kind": "text"}, "x"),
+        ("prompt.cancelled", {"name": "Bo"}, "Bo cancelled a queued prompt."),
+        (
+            "session.held",
+            {"name": "Bo", "held": [{"name": "Ann"}, {"name": "Ann"}]},
+            "Bo stopped the queue: 2 prompts of Ann held until somebody resumes or clears it.",
+        ),
+        ("session.cleared", {"name": "Bo", "count": 1}, "Bo cleared 1 prompt."),
+        ("step", {"step": "booting"}, "Booting the machine …"),
+        ("step", {"step": "ready", "seconds": 4.21}, "The machine is ready after 4.2 s."),
+        ("output.cut", {"bytes": 12345, "where": "/x"}, "12,345 more bytes"),
+        ("machine", {"state": "lost", "why": "host rebooted"}, "was lost: host rebooted."),
+        ("question", {"text": "Port?", "choices": ["80", "81"]}, "Port? (80 / 81)"),
+    ],
+)
+def test_events_are_said_in_words(kind, body, words):
+    assert words in line(kind, body).text
+
+
+def test_an_end_says_its_outcome_in_words_and_not_by_colour_alone():
+    for outcome, word in (
+        ("succeeded", "Done after 3 min 5 s"),
+        ("failed", "Failed"),
+        ("stopped", "Stopped"),
+        ("timed_out", "Timed out"),
+        ("interrupted", "Interrupted"),
+        ("exploded", "exploded"),
+    ):
+        assert line("turn.ended", {"outcome": outcome, "seconds": 185}).label.startswith(word)
+
+
+def test_an_unknown_kind_is_a_plain_line():
+    made = line("weather", {"text": "x" * 1000})
+    assert made.look == "note"
+    assert made.text.startswith("weather {")
+    assert len(made.text) < 500
+
+
+@pytest.mark.parametrize("kind", sorted(KNOWN_KINDS))
+@pytest.mark.parametrize(
+    "body", [{}, {"text": 7, "held": "x", "seconds": "soon", "entries": 3, "bytes": "many"}]
+)
+def test_no_body_makes_a_reader_fail(kind, body):
+    assert line(kind, body).look
+
+
+def test_durations_are_said_as_people_say_them():
+    said = [seconds(value) for value in (0.04, 9.96, 12.3, 59.7, 61, 3600 * 2 + 600)]
+    assert said == ["0.0 s", "10.0 s", "12 s", "1 min 0 s", "1 min 1 s", "2 h 10 min"]

@@ -1,0 +1,65 @@
+"""What the command line makes of a stream of events."""
+
+from bot.cli.following import Watch
+from bot.cli.projects import name_of
+
+
+def event(kind, turn=None, **body):
+    return {"number": 1, "kind": kind, "turn": turn, "body": body}
+
+
+def watched(watch, *events):
+    return [watch.take(one) for one in events]
+
+
+def test_only_the_turn_of_the_prompt_counts():
+    watch = Watch(prompt="p2")
+    concerns = watched(
+        watch,
+        event("turn.started", "t1", prompt="p1"),
+        event("output", "t1", text="not mine"),
+        event("turn.ended", "t1", outcome="succeeded"),
+        event("step", None, step="booting"),
+        event("turn.started", "t2", prompt="p2"),
+        event("output", "t2", text="mine\n"),
+        event("turn.ended", "t2", outcome="failed", summary="exit status 2", seconds=1.0),
+    )
+    assert concerns == [False, False, False, True, True, True, True]
+    assert (watch.turn, watch.outcome, watch.reply) == ("t2", "failed", "mine")
+    assert (watch.summary, watch.seconds) == ("exit status 2", 1.0)
+
+
+def test_what_the_agent_says_is_the_reply_and_not_what_its_tools_put_out():
+    watch = Watch(prompt="p")
+    watched(
+        watch,
+        event("turn.started", "t", prompt="p"),
+        event("output", "t", text="noise"),
+        event("text", "t", text="Fixed "),
+        event("text", "t", text="it."),
+    )
+    assert watch.reply == "Fixed it."
+
+
+def test_a_cancelled_prompt_ends_the_wait():
+    watch = Watch(prompt="p")
+    watched(watch, event("prompt.cancelled", None, prompt="other"))
+    assert watch.outcome is None
+    watched(watch, event("prompt.cancelled", None, prompt="p", name="Bo"))
+    assert watch.outcome == "cancelled"
+
+
+def test_an_answer_is_followed_to_the_end_of_the_turn_that_asked():
+    watch = Watch(prompt=None)
+    watched(
+        watch,
+        event("output", "t", text="80"),
+        event("turn.ended", "t", outcome="succeeded"),
+    )
+    assert (watch.turn, watch.outcome) == ("t", "succeeded")
+
+
+def test_a_project_is_named_after_its_repository():
+    assert name_of("https://example.org/team/web.git") == "web"
+    assert name_of("git@example.org:web") == "web"
+    assert name_of("/srv/my repo/") == "my-repo"
