@@ -1,6 +1,8 @@
 """What the repository and the checkpoint need of a machine: to run a short command in it."""
 
+import asyncio
 import json
+import os
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from tempfile import SpooledTemporaryFile
 from typing import Any, Protocol, Self
@@ -9,6 +11,7 @@ from vmpool.command import Completed, Source
 from vmpool.guest.worktree import program
 
 ANSWER_BYTES_MAX = 256 * 1024
+CHUNK_BYTES = 256 * 1024
 PYTHON = ("/usr/bin/python3", "-I", "-S", "-c")
 
 
@@ -45,6 +48,7 @@ class Spool:
         """Above `memory_bytes_max` it is a temporary file; above `bytes_max` it is dropped."""
         self._file = SpooledTemporaryFile[bytes](max_size=memory_bytes_max)
         self._left = ANSWER_BYTES_MAX + bytes_max
+        self._start = 0
 
     def write(self, data: bytes) -> int:
         """Keep what fits; the machine may send what it wants."""
@@ -54,11 +58,25 @@ class Spool:
     def answer(self) -> dict[str, Any]:
         """Read the answer and stand at the payload. :raises ScriptFailed:"""
         self._file.seek(0)
-        return _answer(self._file.readline(ANSWER_BYTES_MAX))
+        answer = _answer(self._file.readline(ANSWER_BYTES_MAX))
+        self._start = self._file.tell()
+        return answer
+
+    @property
+    def payload_bytes(self) -> int:
+        """How long the payload is. Call `answer` first."""
+        return self._file.seek(0, os.SEEK_END) - self._start
 
     def payload(self) -> bytes:
-        """The rest of it. Call `answer` first."""
+        """All of it. Call `answer` first."""
+        self._file.seek(self._start)
         return self._file.read()
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """The payload piece by piece. Call `answer` first."""
+        self._file.seek(self._start)
+        while chunk := await asyncio.to_thread(self._file.read, CHUNK_BYTES):
+            yield chunk
 
     def __enter__(self) -> Self:
         return self

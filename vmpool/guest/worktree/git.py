@@ -12,7 +12,11 @@ SCRATCH = b"ona-scratch"
 
 
 class Unable(Exception):
-    """It can't be done. `why`: `gone`, no repository; `room`, no space; `large`; `git`; `cut`."""
+    """It can't be done.
+
+    `why`: `gone`, no repository; `room`, no space; `large`, over the limit; `bundle`, not whole;
+    `cut`, the input ended early; `git`, what git says.
+    """
 
     def __init__(self, why: str, detail: str = "") -> None:
         super().__init__(why)

@@ -84,11 +84,15 @@ class Restore:
                     left -= len(data)
             if left:
                 raise Unable("cut", f"{left} bytes did not arrive")
-            for line in self._git("bundle", "unbundle", os.fsdecode(path)).splitlines():
+            try:
+                said = self._git("bundle", "unbundle", os.fsdecode(path))
+            except Unable as error:
+                raise Unable("bundle" if error.why == "git" else error.why, error.detail) from None
+            for line in said.splitlines():
                 oid, name = line.split(b" ", 1)
                 if name == b"refs/ona/tree":
                     return oid.decode()
-            raise Unable("git", "the bundle has no tree")
+            raise Unable("bundle", "it has no tree")
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 

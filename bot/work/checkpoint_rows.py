@@ -1,0 +1,92 @@
+"""The rows of checkpoints: the newest of a session counts, a few older ones stay in case."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from uuid import UUID
+
+from bot.store.database import Database
+from bot.store.statements import load
+from bot.work.queue import LeaseKey, hold
+
+SQL = load(Path(__file__).parent / "sql" / "checkpoint.sql")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredCheckpoint:
+    """A checkpoint, without what it holds."""
+
+    id: UUID
+    session_id: UUID
+    base: str
+    """The commit that a clone needs before it; empty: whatever the branch is at."""
+    head: str
+    tree: str
+    size: int
+    blob: str | None
+    """None: it is in the row itself."""
+    left_out: list[str]
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewCheckpoint:
+    """A checkpoint that is about to be stored."""
+
+    id: UUID
+    turn_id: UUID
+    base: str
+    head: str
+    tree: str
+    size: int
+    left_out: list[str]
+    inline: bytes | None = None
+    blob: str | None = None
+
+
+class CheckpointRows:
+    """The table of checkpoints."""
+
+    def __init__(self, database: Database) -> None:
+        """Each method is one transaction."""
+        self._database = database
+
+    async def newest(self, session_id: UUID, count: int) -> list[StoredCheckpoint]:
+        """The newest ones of a session, the newest first."""
+        async with self._database.begin() as tx:
+            rows = await tx.execute(SQL["newest"], {"session": session_id, "count": count})
+        return [StoredCheckpoint(**row) for row in rows.mappings()]
+
+    async def inline(self, checkpoint_id: UUID) -> bytes | None:
+        """What a small one holds; None when its row is gone."""
+        async with self._database.begin() as tx:
+            data = await tx.scalar(SQL["inline"], {"checkpoint": checkpoint_id})
+        return None if data is None else bytes(data)
+
+    async def store(self, key: LeaseKey, new: NewCheckpoint, *, kept_max: int) -> list[str]:
+        """Store it as the holder of the lease and remove the oldest; returns their blobs.
+
+        Idempotent by its id. :raises LeaseLost: nothing was stored
+        """
+        row = {
+            **vars(new),
+            "session": key.session_id,
+            "left_out": json.dumps(new.left_out),
+        }
+        async with self._database.begin() as tx:
+            await hold(tx, key)
+            await tx.execute(SQL["store"], row)
+            kept = {"session": key.session_id, "kept": kept_max}
+            return [blob for blob in (await tx.execute(SQL["forget"], kept)).scalars() if blob]
+
+    async def exists(self, checkpoint_id: UUID) -> bool:
+        """Whether it is stored."""
+        async with self._database.begin() as tx:
+            return bool(await tx.scalar(SQL["exists"], {"checkpoint": checkpoint_id}))
+
+    async def referred(self, blobs: Sequence[str]) -> set[str]:
+        """Which of these blobs are in use."""
+        async with self._database.begin() as tx:
+            return set((await tx.execute(SQL["referred"], {"keys": list(blobs)})).scalars())

@@ -1,0 +1,34 @@
+-- Checkpoints: the newest row of a session counts, a few older ones stay in case it can't be read.
+
+-- name: newest
+-- The newest checkpoints of a session, without what they hold.
+SELECT id, session_id, base, head, tree, size, blob, left_out, created_at
+  FROM checkpoint WHERE session_id = :session ORDER BY created_at DESC, id DESC LIMIT :count
+
+-- name: inline
+-- What a small checkpoint holds.
+SELECT inline FROM checkpoint WHERE id = :checkpoint
+
+-- name: store
+-- A checkpoint; again when the answer to the first commit was lost.
+INSERT INTO checkpoint
+       (id, session_id, turn_id, base, head, tree, size, inline, blob, left_out, created_at)
+VALUES (:id, :session, :turn_id, :base, :head, :tree, :size, :inline, :blob,
+        CAST(:left_out AS jsonb), clock_timestamp())
+    ON CONFLICT (id) DO NOTHING
+
+-- name: forget
+-- Remove all but the newest; returns the blobs that nobody refers to any more.
+DELETE FROM checkpoint
+ WHERE session_id = :session
+   AND id NOT IN (SELECT id FROM checkpoint WHERE session_id = :session
+                   ORDER BY created_at DESC, id DESC LIMIT :kept)
+RETURNING blob
+
+-- name: exists
+-- Whether a checkpoint is stored.
+SELECT true FROM checkpoint WHERE id = :checkpoint
+
+-- name: referred
+-- Which of these blobs are in use.
+SELECT blob FROM checkpoint WHERE blob = ANY(CAST(:keys AS text[]))
