@@ -1,0 +1,56 @@
+# `make up` runs everything, `make test` tests everything; both do their own set-up.
+
+PYTHON := .venv/bin/python
+PYTEST := $(PYTHON) -m pytest -q --durations=15
+
+.DEFAULT_GOAL := help
+.PHONY: help up setup setup-test test test-fast test-long lint format bench docs lock clean
+
+help: ## show this
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+up: setup ## set everything up and run it here; Ctrl-C stops it
+	@exec .venv/bin/ona up
+
+setup: ## only set up what `make up` needs
+	@deploy/packages.sh up
+	@deploy/environment.sh
+
+setup-test:
+	@deploy/packages.sh test
+	@deploy/environment.sh
+	@deploy/browser.sh
+
+test: setup-test ## every test, on real virtual machines and in a real browser
+	@exec $(PYTEST)
+
+test-fast: setup-test ## the tests without virtual machines and browser
+	@exec $(PYTEST) -m 'not vm and not browser'
+
+test-long: setup-test ## full counts, for hours; writes docs/test-long.md
+	@exec $(PYTHON) -m tests.support.long
+
+lint: setup ## style, types, directions between packages
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+
+format: setup ## put the code into its form
+	@.venv/bin/ruff check --fix .
+	@.venv/bin/ruff format .
+
+bench: setup-test ## measure; writes docs/benchmarks.md and tests/bench/results.json
+	@exec $(PYTHON) -m tests.bench
+
+docs: setup ## write docs/settings.md anew
+	@$(PYTHON) -m tests.support.settings_page
+
+lock: setup ## bring requirements.lock in line with pyproject.toml
+	@uv=$$(command -v uv || echo .tools/uv/bin/uv); \
+	  exec $$uv pip compile --quiet --universal --generate-hashes --no-header --group dev \
+	  --python-version 3.11 pyproject.toml -o requirements.lock
+
+clean: ## remove environment and caches; never any data
+	@rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find adapters bot scheduler tests vmpool -name __pycache__ -type d -prune -exec rm -rf {} +
