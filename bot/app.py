@@ -6,7 +6,7 @@ built in `bot.host`, and `ona up`, which runs one of each, in `bot.up`.
 
 import asyncio
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 
 import uvicorn
 from fastapi import FastAPI
@@ -17,7 +17,8 @@ from bot.config import Settings
 from bot.conversation.inbox import Inbox
 from bot.conversation.outbox import Outbox
 from bot.conversation.replies import Replies
-from bot.ground import Ground, ground
+from bot.errors import Unfit
+from bot.ground import REPORT_SECONDS, Ground, ground
 from bot.metrics import QUEUE_DEPTH, SERVE, WorkFile
 from bot.web.app import create_app
 from bot.web.services import Services
@@ -27,6 +28,10 @@ from scheduler.leader import Leader
 
 CLOCK_LEASE_SECONDS = 10.0
 HTTP_STOP_SECONDS = 5
+HOST_SILENT_SECONDS = 3 * REPORT_SECONDS
+_HOSTS_SEEN = text(
+    "SELECT count(*) FROM host WHERE seen_at > now() - make_interval(secs => :seconds)"
+)
 
 
 async def serve(settings: Settings, url: str) -> None:
@@ -40,6 +45,7 @@ async def serve(settings: Settings, url: str) -> None:
             listener=base.listener,
             settings=settings,
             registry=SERVE,
+            ready={"hosts": _host_check(base)},
             stopping=stop,
         )
         surfaces = {name: TerminalChat() for name in PULL_SURFACES}
@@ -85,6 +91,16 @@ def inbox_of(base: Ground) -> Inbox:
         prompt_bytes_max=base.settings.turn.prompt_bytes_max,
         mention=base.settings.mention,
     )
+
+
+def _host_check(base: Ground) -> Callable[[], Awaitable[None]]:
+    async def some_host_works() -> None:
+        async with base.database.begin() as tx:
+            seen = await tx.scalar(_HOSTS_SEEN, {"seconds": HOST_SILENT_SECONDS})
+        if not seen:
+            raise Unfit("no `ona work` has reported lately", do="start one, or look at its log")
+
+    return some_host_works
 
 
 def clock_chores(base: Ground) -> list[Chore]:

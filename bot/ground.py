@@ -15,6 +15,9 @@ from bot.store.database import Database, Listener
 from bot.supervisor import Signals, beat_for_ever
 from bot.work.worker import owner_name
 
+REPORT_SECONDS = 10.0
+"""How often a host says that it is here."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Ground:

@@ -12,7 +12,7 @@ import structlog
 
 from adapters.agent.shell import ShellAgent
 from bot.config import Settings
-from bot.ground import Ground, ground, only_process
+from bot.ground import REPORT_SECONDS, Ground, ground, only_process
 from bot.metrics import MACHINES, write_work_metrics
 from bot.store.blobs import DirectoryBlobs
 from bot.store.database import MACHINES as MACHINE_HINTS
@@ -29,7 +29,7 @@ from scheduler.chores import Chore, run_chores
 from vmpool.driver import Image
 from vmpool.drivers.process import read_boot_id
 from vmpool.drivers.qemu import QemuDriver
-from vmpool.image import ensure_image
+from vmpool.image import ensure_image, remove_unused
 from vmpool.pool import Pool, PoolLimits
 from vmpool.probe import probe
 from vmpool.reconcile import reconcile
@@ -93,11 +93,6 @@ class Host:
             settings.host_dir / "machines", accelerator=accelerator, qemu=limits.qemu
         )
         registry = Registry(base.database.session, host_id, new_id)
-        await registry.report_host(
-            driver=driver.name,
-            accelerator=accelerator,
-            boot_id=read_boot_id(),
-        )
         pool = Pool(
             registry,
             driver,
@@ -120,10 +115,25 @@ class Host:
             pool=pool,
             image=image,
         )
+        await host.report()
         log.info("reconciled", **await host.reconcile())
         chores = asyncio.create_task(run_chores(host.chores(stack), base.signals.stop))
         stack.push_async_callback(_end, chores)
         return host
+
+    async def report(self) -> None:
+        """Say that this host is here."""
+        await self.registry.report_host(
+            driver=self.driver.name,
+            accelerator=self.driver.accelerator,
+            boot_id=read_boot_id(),
+        )
+
+    async def remove_images(self) -> None:
+        """Remove the guest images that neither a machine nor the next one needs."""
+        in_use = await self.registry.images_in_use()
+        newest = (await self.image()).digest
+        await remove_unused(self.base.settings.images_dir, {*in_use, newest})
 
     async def reconcile(self) -> dict[str, int]:
         """Make rows and host agree; how often each remedy was needed."""
@@ -142,6 +152,8 @@ class Host:
             ),
             Chore(name="reconcile", seconds=RECONCILE_SECONDS, run=self.reconcile),
             Chore(name="retention", seconds=HOUR_SECONDS, run=self.pool.remove_expired),
+            Chore(name="images", seconds=HOUR_SECONDS, run=self.remove_images),
+            Chore(name="report", seconds=REPORT_SECONDS, run=self.report),
             Chore(name="gauges", seconds=5, run=self.gauge),
         ]
 

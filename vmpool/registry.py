@@ -166,6 +166,19 @@ class Registry:
                 .values(used_at=datetime.now(UTC), facts=facts)
             )
 
+    async def images_in_use(self) -> set[str]:
+        """Digests of the images that this host's machines were made from."""
+        async with self._begin() as tx:
+            digests = await tx.execute(
+                select(col(Template.image_digest))
+                .join(Machine, col(Machine.template_id) == col(Template.id))
+                .where(
+                    col(Machine.host_id) == self.host_id,
+                    col(Machine.state) != MachineState.GONE,
+                )
+            )
+            return set(digests.scalars())
+
     async def requested(self) -> Sequence[Machine]:
         """This host's machines of which somebody asked something."""
         async with self._begin() as tx:
