@@ -1,7 +1,7 @@
 """One worker process of the throughput bench: ours, or procrastinate's.
 
-Run as `python -m tests.bench.queue_process ours|procrastinate URL …`; it prints `ready`, waits for a
-line on standard input, works until nothing is left, and ends.
+Run as `python -m tests.bench.queue_process ours|procrastinate URL …`; it prints `ready`, waits
+for a line on standard input, works until nothing is left, and ends.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What accepting a `!command` in a known thread costs with psycopg alone: same statements, no us."""
+"""What accepting a `!command` in a known thread costs with psycopg alone: the same statements."""
 
 import json
 from uuid import uuid4
@@ -69,9 +69,7 @@ class ByHand:
             )
             await cursor.execute("SAVEPOINT one")
             await cursor.execute(PERSON, {"person": message.person_id})
-            await cursor.execute(
-                BY_THREAD, {"surface": message.surface, "place": message.place}
-            )
+            await cursor.execute(BY_THREAD, {"surface": message.surface, "place": message.place})
             thread, session, short = await cursor.fetchone()
             await cursor.execute(LOCK, {"session": session})
             await cursor.execute(TAKE, {"session": session, "step": POSITION_STEP})
