@@ -134,7 +134,10 @@ class Driver(Protocol):
         ...
 
     async def find(self) -> Sequence[Sight]:
-        """Everything on this host, leftovers included; never raises for one broken machine."""
+        """Everything on this host, leftovers included; never raises for one broken machine.
+
+        Finishes what an earlier process of ours left half done, as far as nobody has to decide.
+        """
         ...
 
     async def look(self, machine_id: str) -> Sight:

@@ -25,8 +25,8 @@ and lives on; "paused" means that its virtual CPUs stand still):
 | resume, between it and unpause  | used     | paused          | running, mended (1)          |
 | … and the hypervisor died too   | used     | none            | stopped, broken: used up     |
 
-(1) the next connection to the hypervisor cancels, unpauses and removes what is partial or used;
-(2) by the next hibernate, resume or destroy; (3) by the next `find`.
+(1) the next `find`, or whoever connects to the hypervisor first, cancels, unpauses and removes
+what is partial or used; (2) by the next find, hibernate, resume or destroy; (3) by the next find.
 
 A power cut before `durable` refuses the rest by the host's boot id; after `use_up` the directory
 entry was fsynced, so a used rest never comes back.

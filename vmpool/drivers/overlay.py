@@ -1,6 +1,7 @@
 """Copy-on-write disks over an image, and room on the file system they lie on."""
 
 import asyncio
+import errno
 import os
 from pathlib import Path
 
@@ -8,6 +9,8 @@ from vmpool.errors import HostFull, HostUnfit, MachineError
 
 MIB = 1 << 20
 GIB = 1 << 30
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the kernel says when a file may not grow: file system, quota, file size."""
 
 
 async def make_overlay(qemu_img: str, overlay: Path, *, base: Path, disk_gib: int) -> None:
@@ -35,7 +38,7 @@ async def make_overlay(qemu_img: str, overlay: Path, *, base: Path, disk_gib: in
     words, _ = await process.communicate()
     if process.returncode:
         text = words.decode(errors="replace").strip()
-        if os.strerror(28) in text:
+        if os.strerror(errno.ENOSPC) in text:
             raise HostFull("no room for a machine's disk")
         raise HostUnfit(f"{qemu_img} made no disk: {text}")
 

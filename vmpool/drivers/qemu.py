@@ -6,49 +6,45 @@ What a crash of ours leaves in each moment of a hibernation is listed in `vmpool
 """
 
 import asyncio
-import errno
 import os
 import socket
 import threading
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from vmpool.driver import Found, MachineSpec, Sight
 from vmpool.drivers import process, qemu_memory
 from vmpool.drivers.home import (
     CHANNEL_SOCKET,
-    DISK,
     QMP_SOCKET,
-    SPEC,
     Home,
     Launch,
     homeless,
     machine_names,
 )
-from vmpool.drivers.overlay import demand_room, make_overlay
+from vmpool.drivers.overlay import NO_ROOM, demand_room, make_overlay
 from vmpool.drivers.qemu_argv import INCOMING_FD, Accelerator, argv
+from vmpool.drivers.qemu_channel import open_channel
 from vmpool.drivers.qemu_host import QemuHost
-from vmpool.drivers.qmp import Qmp, QmpClosed, QmpError
+from vmpool.drivers.qemu_save import opened, save_rest
+from vmpool.drivers.qmp import Qmp
 from vmpool.drivers.running import Running
 from vmpool.drivers.settler import Settler
 from vmpool.drivers.sight import judged
 from vmpool.errors import (
     HostFull,
     HostUnfit,
-    MachineBusy,
     MachineError,
     MachineLost,
     RestRefused,
 )
-from vmpool.rest import MEMORY, RestState, Stamp
+from vmpool.rest import MEMORY, RestState
 
 MIB = 1 << 20
-CHANNEL_FREE_SECONDS_MAX = 2.0
-CHANNEL_POLL_SECONDS = 0.01
-_NOT_LOADED = (MachineLost, QmpClosed, QmpError, qemu_memory.SaveFailed, TimeoutError)
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+MEND_SECONDS_MAX = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +81,7 @@ class QemuDriver:
         self._limits = limits or QemuLimits()
         self._host = QemuHost(qemu, accelerator)
         self._running: dict[str, Running] = {}
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._settler = Settler()
         self._janitor: asyncio.Task[None] | None = None
 
@@ -97,8 +94,8 @@ class QemuDriver:
         if known is not None:
             raise MachineError(f"machine {machine_id} exists with another size or image")
         _demand_image(spec)
-        home.make()
         try:
+            home.make()
             self._demand_room(0)
             await make_overlay(
                 self._qemu_img, home.files.disk, base=spec.image.disk, disk_gib=spec.disk_gib
@@ -106,7 +103,7 @@ class QemuDriver:
             home.write_spec(spec)
         except BaseException as error:
             home.remove()
-            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            if isinstance(error, OSError) and error.errno in NO_ROOM:
                 raise HostFull("no room for a machine's disk") from error
             raise
 
@@ -117,51 +114,38 @@ class QemuDriver:
             return
         if home.rest.state is RestState.COMPLETE:
             raise MachineError(f"machine {machine_id} rests; resume or destroy it")
-        home.rest.abandon()
-        home.rest.drop_used()
-        home.rest.sweep()
-        async with self._launched(home, spec, memory=None) as running:
-            await running.qmp()
+        async with self._lock(machine_id):
+            home.rest.abandon()
+            home.rest.drop_used()
+            home.rest.sweep()
+            async with self._launched(home, spec, memory=None) as running:
+                await running.qmp()
 
     async def open_channel(self, machine_id: str) -> socket.socket:
         """Connect the byte stream. See `Driver.open_channel`."""
-        running, qmp = await self._demand_running(machine_id)
-        with _lost(running):
-            await self._until_channel(qmp, taken=False)
-            try:
-                sock = running.home.connect(CHANNEL_SOCKET)
-            except BlockingIOError as error:
-                raise MachineBusy("the machine's channel is taken") from error
-            except OSError as error:
-                raise MachineLost(f"the machine's channel is gone: {error.strerror}") from error
-            try:
-                await self._until_channel(qmp, taken=True)
-            except BaseException:
-                sock.close()
-                raise
-            return sock
+        async with self._speaking(machine_id) as (running, qmp):
+            return await open_channel(running.home, qmp)
 
     async def pause(self, machine_id: str) -> None:
         """Stop the virtual CPUs. See `Driver.pause`."""
-        running, qmp = await self._demand_running(machine_id)
-        with _lost(running):
+        async with self._speaking(machine_id) as (_, qmp):
             await qmp.execute("stop")
 
     async def unpause(self, machine_id: str) -> None:
         """Let the virtual CPUs go on. See `Driver.unpause`."""
-        running, qmp = await self._demand_running(machine_id)
-        with _lost(running):
+        async with self._speaking(machine_id) as (_, qmp):
             await qmp.execute("cont")
 
     async def hibernate(self, machine_id: str) -> None:
         """Write memory beside the disk and end the process. See `Driver.hibernate`."""
         home, spec = self._known(machine_id)
-        if home.rest.state is not RestState.COMPLETE:
-            running, qmp = await self._demand_running(machine_id)
-            with _lost(running):
-                self._demand_room(_memory_mib(running.process.pid, spec))
-                await self._save(running, qmp, spec)
-        await self._end_process(home, "it was hibernated")
+        async with self._lock(machine_id):
+            if home.rest.state is not RestState.COMPLETE:
+                async with self._speaking(machine_id) as (running, qmp):
+                    self._demand_room(_memory_mib(running.process.pid, spec))
+                    limit = self._limits.save_seconds_max
+                    await save_rest(running, qmp, spec, seconds_max=limit)
+            await self._end_process(home, "it was hibernated")
         self._settler.begin(home)
 
     async def resume(self, machine_id: str) -> None:
@@ -172,39 +156,47 @@ class QemuDriver:
             raise RestRefused(str(error)) from error
         rest = home.rest
         if rest.state is not RestState.COMPLETE and self._process_of(home) is not None:
-            await self._demand_running(machine_id)
-            return
-        await self._end_process(home, "its resume was begun anew")
-        stamp = await self._host.stamp(spec)
-        if why := rest.refusal(stamp):
-            raise RestRefused(why)
-        _demand_image(spec)
-        self._settler.stop(machine_id)
-        with _opened(rest.complete / MEMORY, os.O_RDONLY) as memory:
-            await self._load(home, spec, memory)
+            async with self._speaking(machine_id):
+                return
+        async with self._lock(machine_id):
+            await self._end_process(home, "its resume was begun anew")
+            if why := rest.refusal(await self._host.stamp(spec)):
+                raise RestRefused(why)
+            _demand_image(spec)
+            self._settler.stop(machine_id)
+            with opened(rest.complete / MEMORY, os.O_RDONLY) as memory:
+                await self._load(home, spec, memory)
 
     async def destroy(self, machine_id: str) -> None:
         """End the process, remove every file. See `Driver.destroy`."""
         home = Home(self.root, machine_id)
         self._settler.stop(machine_id)
+        # Without waiting for its turn: whoever is at the machine then finds it lost.
         await self._end_process(home, "it was destroyed")
-        for stray in home.stray_processes():
-            await process.kill(stray)
-        await self._settler.wait(machine_id)
-        self._running.pop(machine_id, None)
-        if home.exists:
-            await asyncio.to_thread(home.remove)
+        async with self._lock(machine_id):
+            for stray in list(home.stray_processes()):
+                await process.kill(stray)
+            await self._settler.wait(machine_id)
+            self._running.pop(machine_id, None)
+            if home.exists:
+                await asyncio.to_thread(home.remove)
 
     async def find(self) -> Sequence[Sight]:
         """Look at everything below the root. See `Driver.find`.
 
-        What an earlier process of ours did not get to, making rests durable, is begun.
+        What an earlier process of ours left half done is finished: rests are made durable,
+        processes that only wait to be ended are ended, machines that only wait to go on go on.
         """
         names = machine_names(self.root)
-        sights = [await self._look_safely(name) for name in names]
-        for sight in sights:
+        sights = []
+        for name in names:
+            await asyncio.sleep(0)  # looking is file work that never waits; others want to run too
+            sight = await self._look_safely(name)
+            if sight.pid is not None and await self._mended(name):
+                sight = await self._look_safely(name)
             if sight.found is Found.RESTING:
-                self._settler.begin(Home(self.root, sight.machine_id))
+                self._settler.begin(Home(self.root, name))
+            sights.append(sight)
         return sights + self._strays(frozenset(names))
 
     async def look(self, machine_id: str) -> Sight:
@@ -276,14 +268,16 @@ class QemuDriver:
             self._janitor = asyncio.get_running_loop().create_task(self._bound_logs())
         return running
 
-    async def _demand_running(self, machine_id: str) -> tuple[Running, Qmp]:
+    @asynccontextmanager
+    async def _speaking(self, machine_id: str) -> AsyncIterator[tuple[Running, Qmp]]:
         home = Home(self.root, machine_id)
         running = self._process_of(home)
         if running is None or home.rest.state is RestState.COMPLETE:
             known = self._running.get(machine_id)
             why = await asyncio.shield(known.ended) if known and not known.alive else "none runs"
             raise MachineLost(f"machine {machine_id} has no process: {why}")
-        return running, await running.qmp()
+        async with running.speaking() as qmp:
+            yield running, qmp
 
     @asynccontextmanager
     async def _launched(
@@ -320,6 +314,27 @@ class QemuDriver:
             home.write_launch(None)
             raise
 
+    async def _mended(self, machine_id: str) -> bool:
+        """Finish what an earlier process of ours began with this machine, if that is needed."""
+        home = Home(self.root, machine_id)
+        lock = self._lock(machine_id)
+        ours = machine_id in self._running or lock.locked()
+        if ours or home.rest.state is RestState.NONE:
+            return False
+        with suppress(MachineError, TimeoutError):
+            async with lock, asyncio.timeout(MEND_SECONDS_MAX):
+                if home.rest.state is RestState.COMPLETE:
+                    await self._end_process(home, "it had been hibernated")
+                elif running := self._process_of(home):
+                    await running.qmp()
+        return True
+
+    def _lock(self, machine_id: str) -> asyncio.Lock:
+        lock = self._locks.get(machine_id)
+        if lock is None:
+            lock = self._locks[machine_id] = asyncio.Lock()
+        return lock
+
     async def _end_process(self, home: Home, farewell: str) -> None:
         running = self._process_of(home)
         if running is not None:
@@ -329,62 +344,23 @@ class QemuDriver:
 
     # -- memory
 
-    async def _save(self, running: Running, qmp: Qmp, spec: MachineSpec) -> None:
-        rest = running.home.rest
-        ran = await qemu_memory.is_running(qmp)
-        try:
-            path = rest.begin()
-            await qmp.execute("stop")
-            with _opened(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL) as memory:
-                await qemu_memory.save(qmp, memory, seconds_max=self._limits.save_seconds_max)
-            stamp = Stamp(
-                build=qmp.version,
-                fingerprint=running.launch.fingerprint,
-                boot_id=process.read_boot_id(),
-            )
-            rest.commit(stamp, small=[SPEC], large=[DISK, str(spec.image.disk)])
-        except BaseException as error:
-            await _roll_back(running, qmp, go_on=ran)
-            if isinstance(error, OSError | qemu_memory.SaveFailed):
-                raise self._why_not_saved(error) from error
-            raise
-
-    def _why_not_saved(self, error: Exception) -> MachineError:
-        if isinstance(error, TimeoutError):
-            return MachineError(
-                f"writing memory took longer than {self._limits.save_seconds_max:.0f} s; it runs on"
-            )
-        if any(os.strerror(number) in str(error) for number in _NO_ROOM):
-            return HostFull("the disk became full while memory was written; the machine runs on")
-        return MachineError(f"memory could not be written: {error}; the machine runs on")
-
     async def _load(self, home: Home, spec: MachineSpec, memory: int) -> None:
         async with self._launched(home, spec, memory=memory) as running:
             try:
-                qmp = await running.qmp()
-                limit = self._limits.load_seconds_max
-                await qemu_memory.load(qmp, INCOMING_FD, seconds_max=limit)
-            except _NOT_LOADED as error:
+                async with running.speaking() as qmp:
+                    limit = self._limits.load_seconds_max
+                    await qemu_memory.load(qmp, INCOMING_FD, seconds_max=limit)
+            except (MachineError, qemu_memory.MoveFailed, TimeoutError) as error:
                 if why := await self.scrub(home.machine_id):
                     raise RestRefused(why) from error
                 raise MachineLost(f"its memory was not loaded: {error}") from error
-            with _lost(running):
+            async with running.speaking() as qmp:
                 await asyncio.to_thread(home.rest.use_up)
                 await qmp.execute("cont")
         home.rest.drop_used()
         self._settler.sweep(home)
 
     # -- the rest
-
-    async def _until_channel(self, qmp: Qmp, *, taken: bool) -> None:
-        try:
-            async with asyncio.timeout(CHANNEL_FREE_SECONDS_MAX):
-                while True:
-                    if await _channel_taken(qmp) is taken:
-                        return
-                    await asyncio.sleep(CHANNEL_POLL_SECONDS)
-        except TimeoutError as error:
-            raise MachineBusy("the machine's channel is taken") from error
 
     def _demand_room(self, mib: int) -> None:
         demand_room(self.root, mib=mib, reserve_mib=self._limits.disk_reserve_mib)
@@ -417,48 +393,6 @@ class QemuDriver:
             await asyncio.sleep(self._limits.log_check_seconds)
             for running in list(self._running.values()):
                 running.home.bound_logs(self._limits.log_bytes_max)
-
-
-async def _roll_back(running: Running, qmp: Qmp, *, go_on: bool) -> None:
-    """Undo a save that failed: the machine goes on as before, nothing of the rest is left."""
-    rest = running.home.rest
-    try:
-        await qemu_memory.cancel(qmp)
-        if go_on:
-            await qmp.execute("cont")
-        rest.abandon()
-    except (QmpClosed, QmpError):
-        # While the process lives the partial rest stays: it tells the next connection to mend.
-        if not running.alive:
-            rest.abandon()
-
-
-async def _channel_taken(qmp: Qmp) -> bool:
-    devices = await qmp.execute("query-chardev")
-    filename = next(str(each["filename"]) for each in devices if each["label"] == "ona")
-    return not filename.startswith("disconnected:")
-
-
-@contextmanager
-def _lost(running: Running) -> Iterator[None]:
-    """Say in our words that the control connection broke or QEMU refused."""
-    try:
-        yield
-    except QmpClosed as error:
-        if running.alive:
-            raise MachineError(f"the machine's hypervisor does not answer: {error}") from error
-        raise MachineLost(f"the machine's process ended: {error}") from error
-    except QmpError as error:
-        raise MachineError(str(error)) from error
-
-
-@contextmanager
-def _opened(path: Path, flags: int) -> Iterator[int]:
-    fd = os.open(path, flags, 0o600)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
 
 
 def _demand_image(spec: MachineSpec) -> None:

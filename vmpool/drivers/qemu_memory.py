@@ -12,14 +12,14 @@ _EVENTS = [{"capability": "events", "state": True}]
 _UNDER_WAY = frozenset({"setup", "active", "device", "cancelling", "pre-switchover"})
 
 
-class SaveFailed(Exception):
+class MoveFailed(Exception):
     """QEMU gave up moving memory; the machine is as it was, stopped."""
 
 
 async def save(qmp: Qmp, fd: int, *, seconds_max: float) -> None:
     """Write the memory and device state of a stopped machine to an open file.
 
-    :raises SaveFailed: QEMU's own sentence why
+    :raises MoveFailed: QEMU's own sentence why
     :raises TimeoutError: it takes longer than allowed; the caller cancels
     :raises QmpClosed: QEMU ended
     """
@@ -69,7 +69,7 @@ async def _finished(qmp: Qmp, events: asyncio.Queue[Message | None]) -> None:
         if status == "completed":
             return
         if status in ("failed", "cancelled"):
-            raise SaveFailed(await _failure(qmp))
+            raise MoveFailed(await _failure(qmp))
 
 
 async def _failure(qmp: Qmp) -> str:

@@ -1,6 +1,8 @@
 """One live QEMU process as its driver holds it: control connection and the watch on its end."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from vmpool.drivers import process, qemu_memory
 from vmpool.drivers.home import QMP_SOCKET, Home, Launch
@@ -56,6 +58,21 @@ class Running:
                 except (OSError, QmpClosed, QmpError) as error:
                     raise await self._unreachable(error) from error
             return self._qmp
+
+    @asynccontextmanager
+    async def speaking(self) -> AsyncIterator[Qmp]:
+        """Speak to QEMU and say in our words what goes wrong meanwhile.
+
+        :raises MachineLost: the process ended
+        :raises MachineError: it does not answer, or refuses
+        """
+        qmp = await self.qmp()
+        try:
+            yield qmp
+        except QmpClosed as error:
+            raise await self._unreachable(error) from error
+        except QmpError as error:
+            raise MachineError(str(error)) from error
 
     async def kill(self, farewell: str) -> None:
         """End the process and wait until it is gone; its waiters are told `farewell`."""

@@ -73,6 +73,9 @@ async def test_a_kill_in_a_hibernation_leaves_it_running_or_resting(
     for turn in range(KILLS_PER_OPERATION):
         await answer(rig, running, "write", "turn", str(turn))
         await killed_while(rig, running, "hibernate", moments.uniform(0, 0.1))
+        if turn % 2:
+            [sight] = await rig.driver.find()
+            assert (sight.pid is None) is (sight.found is Found.RESTING)
         sight = await rig.driver.look(running)
         seen.append(sight.found)
         assert sight.broken is None
@@ -119,6 +122,34 @@ async def test_a_kill_in_a_boot_or_removal_leaves_nothing_unseen(
         assert len(processes) == len([sight for sight in sights if sight.pid is not None])
         await rig.driver.destroy(machine_id)
         assert rig.leftovers(machine_id) == []
+
+
+async def test_an_interrupted_hibernation_goes_on_running_as_soon_as_we_look(
+    rig: QemuRig, running: str
+) -> None:
+    before = int(await answer(rig, running, "count"))
+    await rig.driver.pause(running)
+    (rig.root / running / "rest.partial").mkdir()
+    await rig.reopen()
+    assert [sight.found for sight in await rig.driver.find()] == [Found.RUNNING]
+    assert not (rig.root / running / "rest.partial").exists()
+    async with asyncio.timeout(60):
+        while int(await answer(rig, running, "count")) <= before:
+            pass
+
+
+async def test_looking_meddles_with_no_hibernation_under_way(rig: QemuRig, running: str) -> None:
+    boot_id = await answer(rig, running, "boot")
+    for _ in range(3):
+        saving = asyncio.ensure_future(rig.driver.hibernate(running))
+        while not saving.done():
+            await rig.driver.find()
+        await saving
+        resuming = asyncio.ensure_future(rig.driver.resume(running))
+        while not resuming.done():
+            await rig.driver.find()
+        await resuming
+    assert await answer(rig, running, "boot") == boot_id
 
 
 async def test_a_hypervisor_that_dies_in_a_save_leaves_a_stopped_machine(
