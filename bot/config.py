@@ -5,13 +5,23 @@ directory or at `ONA_CONFIG`, then the defaults here. An unknown key is an error
 file, the key, what was expected and what was found.
 """
 
+import difflib
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
+from pydantic.fields import FieldInfo
 
 from bot.errors import WrongSettings
 
@@ -20,8 +30,18 @@ OURS = frozenset({"ONA_CONFIG", "ONA_BEAT_FD", "ONA_TOKEN", "ONA_URL"})
 """Variables that are no settings of the installation."""
 TEST_PREFIX = "ONA_TEST_"
 
-Seconds = Annotated[float, Field(gt=0)]
+SHOWN_CHARACTERS_MAX = 80
+
+
+def _split(value: Any) -> Any:
+    return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
+Listed = Annotated[tuple[str, ...], BeforeValidator(_split)]
+"""A list; in a variable its parts stand between commas."""
+AnyPath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
 
 
 class Section(BaseModel):
@@ -112,7 +132,7 @@ class CheckpointSettings(Section):
 class WebSettings(Section):
     """Pages and API."""
 
-    allowed_hosts: tuple[str, ...] = Field(
+    allowed_hosts: Listed = Field(
         default=(), description="names besides the loopback ones under which it may be reached"
     )
     sign_in_days: Seconds = Field(default=30, description="life of a browser's sign-in")
@@ -131,15 +151,15 @@ class LogSettings(Section):
     )
 
 
-def _default_data_dir() -> Path:
-    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(base) / "ona"
+def _default_data_dir(variables: Mapping[str, str] = os.environ) -> Path:
+    base = Path(variables.get("XDG_DATA_HOME", ""))
+    return (base if base.is_absolute() else Path.home() / ".local" / "share") / "ona"
 
 
 class Settings(Section):
     """All settings of an installation."""
 
-    data_dir: Path = Field(
+    data_dir: AnyPath = Field(
         default_factory=_default_data_dir,
         description="everything that ona keeps; default by XDG: ~/.local/share/ona",
     )
@@ -187,85 +207,94 @@ class Settings(Section):
         return self.data_dir / "cli-token"
 
 
+class _Given(dict[str, tuple[str, str]]):
+    """The settings among the variables: key → (variable, value)."""
+
+
 def load(environment: Mapping[str, str] | None = None) -> Settings:
     """Read the settings. :raises WrongSettings: with file or variable, key, expected, got."""
-    variables = dict(os.environ if environment is None else environment)
-    from_variables, names = _variables(variables)
-    path = _file_path(variables, from_variables)
-    from_file = _file(path)
+    variables = os.environ if environment is None else environment
+    given = _given(variables)
+    path, values = _file(variables, given)
+    for key, (_, value) in given.items():
+        section, _, name = key.rpartition(".")
+        place = values.setdefault(section, {}) if section else values
+        if isinstance(place, dict):
+            place[name] = value
+    values.setdefault("data_dir", _default_data_dir(variables))
     try:
-        return Settings.model_validate(_merged(from_file, from_variables))
+        return Settings.model_validate(values)
     except ValidationError as error:
-        raise _explained(error, path, from_variables, names) from None
+        raise _explained(error, path, given) from None
 
 
-def _file_path(variables: Mapping[str, str], values: Mapping[str, Any]) -> Path:
-    if "ONA_CONFIG" in variables:
-        return Path(variables["ONA_CONFIG"])
-    return Path(values.get("data_dir") or _default_data_dir()) / "ona.toml"
+def _given(variables: Mapping[str, str]) -> _Given:
+    """Find the settings among the variables; an empty one counts as not set."""
+    known = {key for key, _ in _fields()}
+    given = _Given()
+    for variable, value in variables.items():
+        if not variable.startswith(PREFIX) or variable in OURS or variable.startswith(TEST_PREFIX):
+            continue
+        key = variable.removeprefix(PREFIX).lower().replace("__", ".")
+        if key not in known:
+            raise _unknown(variable, key)
+        if value:
+            given[key] = (variable, value)
+    return given
 
 
-def _file(path: Path) -> dict[str, Any]:
+def _file(variables: Mapping[str, str], given: _Given) -> tuple[Path, dict[str, Any]]:
+    """Read `ona.toml`; it may be missing unless ONA_CONFIG names it."""
+    named = variables.get("ONA_CONFIG", "")
+    _, directory = given.get("data_dir", ("", ""))
+    default = Path(directory).expanduser() if directory else _default_data_dir(variables)
+    path = Path(named).expanduser() if named else default / "ona.toml"
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return path, tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        return {}
+        if not named:
+            return path, {}
+        raise WrongSettings(
+            f"there is no file {path}, which ONA_CONFIG names", do="make it or unset ONA_CONFIG"
+        ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise WrongSettings(f"{path} can't be read: {error}", do="mend it or remove it") from None
 
 
-def _variables(variables: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """The settings among the variables as nested values, and which variable gave each."""
-    values: dict[str, Any] = {}
-    names: dict[str, str] = {}
-    for name, value in variables.items():
-        if not name.startswith(PREFIX) or name in OURS or name.startswith(TEST_PREFIX):
-            continue
-        keys = name.removeprefix(PREFIX).lower().split("__")
-        place = values
-        for key in keys[:-1]:
-            place = place.setdefault(key, {})
-        place[keys[-1]] = _read(value)
-        names[".".join(keys)] = name
-    return values, names
-
-
-def _read(value: str) -> Any:
-    """Lists are written with commas; numbers and booleans are read by the model."""
-    return value.split(",") if "," in value else value
-
-
-def _merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(low)
-    for key, value in high.items():
-        below = merged.get(key)
-        both = isinstance(value, dict) and isinstance(below, dict)
-        merged[key] = _merged(below, value) if both and isinstance(below, dict) else value
-    return merged
-
-
-def _explained(
-    error: ValidationError, path: Path, values: Mapping[str, Any], names: Mapping[str, str]
-) -> WrongSettings:
+def _explained(error: ValidationError, path: Path, given: _Given) -> WrongSettings:
     first = error.errors(include_url=False)[0]
-    key = ".".join(str(part) for part in first["loc"])
-    where = names.get(key) or (str(path) if not _has(values, key) else "the environment")
+    fields = dict(_fields())
+    loc = [str(part) for part in first["loc"]]
+    key = ".".join(loc[:2]) if ".".join(loc[:2]) in fields else loc[0]
+    where, _ = given.get(key, (str(path), ""))
     if first["type"] == "extra_forbidden":
-        return WrongSettings(
-            f"{where}: there is no setting {key}", do="docs/settings.md lists those there are"
-        )
-    got = "a secret" if "url" in key else repr(first["input"])
-    expected = first["msg"].removeprefix("Input should be ")
+        return _unknown(where, ".".join(loc))
+    if key not in fields:
+        return WrongSettings(f"{where}: {key} should be a table, but is none", do="mend it")
+    expected = first["msg"].removeprefix("Input should be ").partition(", unable")[0]
+    got = repr(first["input"])[:SHOWN_CHARACTERS_MAX]
+    if "SecretStr" in str(fields[key].annotation):
+        got = "something else"
     return WrongSettings(f"{where}: {key} should be {expected}, but is {got}", do="mend it")
 
 
-def _has(values: Mapping[str, Any], key: str) -> bool:
-    place: Any = values
-    for part in key.split("."):
-        if not isinstance(place, Mapping) or part not in place:
-            return False
-        place = place[part]
-    return True
+def _unknown(where: str, key: str) -> WrongSettings:
+    near = difflib.get_close_matches(key, [known for known, _ in _fields()], n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    return WrongSettings(
+        f"{where}: there is no setting {key}", do=f"{hint}docs/settings.md lists those there are"
+    )
+
+
+def _fields() -> Iterator[tuple[str, FieldInfo]]:
+    """Every setting by its key: `port`, `queue.turns_max`, …"""
+    for name, field in Settings.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, Section):
+            for inner_name, inner in kind.model_fields.items():
+                yield f"{name}.{inner_name}", inner
+        else:
+            yield name, field
 
 
 def client_variables(environment: Mapping[str, str] | None = None) -> tuple[str, str]:
@@ -282,20 +311,16 @@ def beat_descriptor() -> int | None:
 
 def reference() -> list[tuple[str, str, str, str]]:
     """Every setting as (key, variable, default, meaning), for the documentation."""
-    rows: list[tuple[str, str, str, str]] = []
-    for name, field in Settings.model_fields.items():
-        kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, Section):
-            rows.extend(
-                _row(f"{name}.{key}", inner.default, inner.description)
-                for key, inner in kind.model_fields.items()
-            )
-        else:
-            rows.append(_row(name, field.default, field.description))
-    return rows
+    return [
+        (key, PREFIX + key.upper().replace(".", "__"), _shown(field), field.description or "")
+        for key, field in _fields()
+    ]
 
 
-def _row(key: str, default: Any, meaning: str | None) -> tuple[str, str, str, str]:
-    shown = "" if default is None or type(default).__name__ == "PydanticUndefinedType" else default
-    variable = PREFIX + key.upper().replace(".", "__")
-    return key, variable, str(shown), meaning or ""
+def _shown(field: FieldInfo) -> str:
+    """The default as it would be written in the file; empty where it is described in words."""
+    if field.is_required() or field.default_factory is not None:
+        return ""
+    if field.default is None or field.default == ():
+        return ""
+    return str(field.default).lower() if isinstance(field.default, bool) else str(field.default)

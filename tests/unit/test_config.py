@@ -1,0 +1,161 @@
+"""Settings: where they come from, and what is said about wrong ones."""
+
+from pathlib import Path
+
+import pytest
+
+from bot.config import Settings, load, reference
+from bot.errors import WrongSettings
+
+
+@pytest.fixture
+def home(tmp_path):
+    """A data directory, and the environment that names it."""
+    return tmp_path, {"ONA_DATA_DIR": str(tmp_path)}
+
+
+def refusal(environment) -> str:
+    with pytest.raises(WrongSettings) as caught:
+        load(environment)
+    assert caught.value.exit_code == 2
+    return str(caught.value)
+
+
+def test_without_anything_the_defaults_hold(tmp_path):
+    settings = load({"XDG_DATA_HOME": str(tmp_path)})
+    assert settings.data_dir == tmp_path / "ona"
+    assert settings == Settings(data_dir=tmp_path / "ona")
+    assert (settings.host, settings.port) == ("127.0.0.1", 8484)
+
+
+def test_a_relative_xdg_directory_is_ignored_as_its_specification_says():
+    assert load({"XDG_DATA_HOME": "here"}).data_dir == Path.home() / ".local" / "share" / "ona"
+
+
+def test_a_variable_goes_before_the_file_and_the_file_before_the_default(home):
+    directory, environment = home
+    (directory / "ona.toml").write_text("port = 1000\n[queue]\nturns_max = 2\npoll_seconds = 3\n")
+    settings = load({**environment, "ONA_QUEUE__TURNS_MAX": "7"})
+    assert (settings.queue.turns_max, settings.queue.poll_seconds) == (7, 3)
+    assert settings.port == 1000
+    assert settings.queue.lease_seconds == 30
+
+
+def test_ona_config_names_another_file_which_must_be_there(home):
+    directory, environment = home
+    other = directory / "other.toml"
+    assert str(other) in refusal({**environment, "ONA_CONFIG": str(other)})
+    other.write_text("port = 5\n")
+    assert load({**environment, "ONA_CONFIG": str(other)}).port == 5
+
+
+def test_lists_are_written_with_commas_or_as_one_word(home):
+    _, environment = home
+    for written, read in {"a": ("a",), "a, b": ("a", "b")}.items():
+        assert load({**environment, "ONA_WEB__ALLOWED_HOSTS": written}).web.allowed_hosts == read
+
+
+def test_a_comma_in_a_setting_that_is_no_list_is_kept(home):
+    _, environment = home
+    url = "postgresql+psycopg://u@/d?host=a,b"
+    found = load({**environment, "ONA_DATABASE__URL": url}).database.url
+    assert found is not None
+    assert found.get_secret_value() == url
+
+
+def test_an_empty_variable_counts_as_not_set(home):
+    _, environment = home
+    assert load({**environment, "ONA_DATABASE__URL": "", "ONA_PORT": ""}).database.url is None
+
+
+def test_the_data_directory_is_absolute_whatever_was_given(home, monkeypatch):
+    directory, _ = home
+    monkeypatch.chdir(directory)
+    assert load({"ONA_DATA_DIR": "here"}).data_dir == directory / "here"
+    assert load({"ONA_DATA_DIR": "~/ona"}).data_dir == Path.home() / "ona"
+
+
+def test_an_unknown_variable_is_named_with_what_was_meant(home):
+    _, environment = home
+    said = refusal({**environment, "ONA_QUEUE__TURN_MAX": "1"})
+    assert "ONA_QUEUE__TURN_MAX: there is no setting queue.turn_max" in said
+    assert "did you mean queue.turns_max?" in said
+
+
+@pytest.mark.parametrize("name", ["ONA_NONSENSE", "ONA_DATABASE", "ONA_PORT__X", "ONA_"])
+def test_a_variable_that_is_no_setting_is_an_error_of_its_own(home, name):
+    _, environment = home
+    assert f"{name}: there is no setting" in refusal({**environment, name: "1"})
+
+
+def test_variables_of_tests_and_of_our_own_processes_are_no_settings(home):
+    _, environment = home
+    names = ("ONA_TEST_SEED", "ONA_BEAT_FD", "ONA_TOKEN", "ONA_URL")
+    assert load({**environment, **dict.fromkeys(names, "1")}).port == 8484
+
+
+@pytest.mark.parametrize(
+    ("written", "key"), [("colour = 1", "colour"), ("[queue]\nspeed = 1", "queue.speed")]
+)
+def test_an_unknown_key_in_the_file_is_named_with_the_file(home, written, key):
+    directory, environment = home
+    (directory / "ona.toml").write_text(written)
+    assert f"{directory / 'ona.toml'}: there is no setting {key}" in refusal(environment)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "said"),
+    [
+        ("ONA_PORT", "many", "port should be a valid integer, but is 'many'"),
+        ("ONA_PORT", "70000", "port should be less than or equal to 65535, but is '70000'"),
+        ("ONA_LOG__LEVEL", "loud", "log.level should be 'debug', 'info', 'warning' or 'error'"),
+        ("ONA_QUEUE__LEASE_SECONDS", "0", "queue.lease_seconds should be greater than 0"),
+        ("ONA_QUEUE__LEASE_SECONDS", "inf", "queue.lease_seconds should be a finite number"),
+        ("ONA_MACHINE__REST_AT_STOP", "perhaps", "machine.rest_at_stop should be a valid boolean"),
+    ],
+)
+def test_a_wrong_value_says_where_what_and_what_was_expected(home, variable, value, said):
+    _, environment = home
+    assert f"{variable}: {said}" in refusal({**environment, variable: value})
+
+
+def test_a_wrong_value_in_the_file_names_the_file(home):
+    directory, environment = home
+    (directory / "ona.toml").write_text('[queue]\nturns_max = "x"\n')
+    said = refusal({**environment, "ONA_QUEUE__POLL_SECONDS": "1"})
+    assert f"{directory / 'ona.toml'}: queue.turns_max should be a valid integer" in said
+
+
+@pytest.mark.parametrize("written", ["port = ", "\xff", "[queue]\nx"])
+def test_a_file_that_can_not_be_read_says_which(home, written):
+    directory, environment = home
+    (directory / "ona.toml").write_bytes(written.encode("latin-1"))
+    assert f"{directory / 'ona.toml'} can't be read" in refusal(environment)
+
+
+@pytest.mark.parametrize(
+    "written", ['database = "hunter2"', '[database]\nurl = ["hunter2"]', '[database]\nur="hunter2"']
+)
+def test_no_refusal_prints_a_secret(home, written):
+    directory, environment = home
+    (directory / "ona.toml").write_text(written)
+    said = refusal({**environment, "ONA_DATABASE__CONNECTIONS_MAX": "3"})
+    assert "hunter2" not in said
+    assert "database" in said
+
+
+def test_settings_never_print_a_secret(home):
+    _, environment = home
+    settings = load({**environment, "ONA_DATABASE__URL": "postgresql://u:hunter2@h/d"})
+    assert "hunter2" not in f"{settings} {settings!r} {settings.model_dump_json()}"
+
+
+def test_a_long_wrong_value_is_cut(home):
+    _, environment = home
+    assert len(refusal({**environment, "ONA_PORT": "x" * 10_000})) < 300
+
+
+def test_every_setting_is_described():
+    for key, variable, _, meaning in reference():
+        assert meaning, key
+        assert variable == "ONA_" + key.upper().replace(".", "__")
