@@ -101,6 +101,14 @@
       this.trim();
     }
 
+    /* Earlier lines may end in the middle of the line that the ones below begin with. */
+    join() {
+      for (const block of this.log.querySelectorAll("pre.output + pre.output")) {
+        block.previousElementSibling.append(...block.childNodes);
+        block.remove();
+      }
+    }
+
     trim() {
       const lines = this.log.querySelectorAll("[data-n]");
       if (lines.length <= LINES_MAX * 1.25) return;
@@ -147,16 +155,17 @@
   function start() {
     showTimes(document);
     document.addEventListener("keydown", sendByKey);
+    const place = document.getElementById("log");
+    const log = place && new Log(place);
     document.addEventListener("htmx:after:swap", () => {
       showTimes(document);
+      log?.join();
       if (document.activeElement === document.body) document.querySelector("#ask textarea")?.focus();
     });
     document.addEventListener("htmx:error", () => {
       const place = document.getElementById("told");
       if (place) place.textContent = "ona does not answer; what you wrote is kept here, try again.";
     });
-    const log = document.getElementById("log");
-    if (log) new Log(log);
   }
 
   // htmx starts on DOMContentLoaded too; both scripts are deferred, so the document is there.
