@@ -43,8 +43,8 @@ format: setup ## put the code into its form
 bench: setup-test ## measure; writes docs/benchmarks.md and tests/bench/results.json
 	@exec $(PYTHON) -m tests.bench
 
-docs: setup ## write docs/settings.md anew
-	@$(PYTHON) -m tests.support.settings_page
+docs: setup ## write the pages of docs/ that list what is in the code
+	@$(PYTHON) -m tests.support.pages
 
 lock: setup ## bring requirements.lock in line with pyproject.toml
 	@uv=$$(command -v uv || echo .tools/uv/bin/uv); \

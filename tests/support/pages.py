@@ -1,0 +1,128 @@
+"""Writes the pages of docs/ that list what is in the code: `make docs`.
+
+A test compares them with the code, so they are never out of date.
+"""
+
+import ast
+import enum
+import inspect
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from bot import metrics
+from bot.config import reference
+from bot.store import states
+from vmpool import machine
+
+DOCS = Path(__file__).parents[2] / "docs"
+STATES = (
+    ("Session", states.SessionState, states.SESSION_MOVES),
+    ("Prompt", states.PromptState, states.PROMPT_MOVES),
+    ("Turn", states.TurnState, states.TURN_MOVES),
+    ("Question", states.QuestionState, states.QUESTION_MOVES),
+    ("Reply", states.ReplyState, states.REPLY_MOVES),
+    ("Machine", machine.MachineState, machine.MACHINE_MOVES),
+)
+
+
+def settings_page() -> str:
+    rows = [
+        (f"`{key}`", f"`{variable}`", f"`{default}`" if default else "", meaning)
+        for key, variable, default, meaning in reference()
+    ]
+    return _page(
+        "Settings",
+        "A variable goes before the file, the file before the default. The file is `ona.toml` in"
+        " the data directory, or the one that `ONA_CONFIG` names. A key with a point is in a table:"
+        " `queue.turns_max` is `turns_max` under `[queue]`. Lists are written with commas in a"
+        " variable. An unknown key is an error. `ONA_URL` and `ONA_TOKEN` tell the command line"
+        " which installation to speak to.",
+        _table(("key", "variable", "default", "meaning"), rows),
+    )
+
+
+def states_page() -> str:
+    parts = []
+    for name, kind, moves in STATES:
+        meanings = _meanings(kind)
+        rows = [(f"`{state.value}`", meanings[state.name], _listed(moves[state])) for state in kind]
+        parts.append(f"## {name}\n\n{_table(('state', 'meaning', 'can become'), rows)}")
+    return _page(
+        "States",
+        "What the words on the pages, in the API and in the database mean. Every move that is not"
+        " listed is refused.",
+        *parts,
+    )
+
+
+def metrics_page() -> str:
+    return _page(
+        "Metrics",
+        "At `/metrics`, for Prometheus. `ona work` has no port: the `ona serve` of the same host"
+        " shows its figures too.",
+        _table(("metric", "kind", "meaning"), _families()),
+    )
+
+
+PAGES = {
+    "settings.md": settings_page,
+    "states.md": states_page,
+    "metrics.md": metrics_page,
+}
+
+
+def _meanings(kind: type[enum.StrEnum]) -> dict[str, str]:
+    """The text below each member, which Python itself does not keep."""
+    (defined,) = ast.parse(inspect.getsource(kind)).body
+    assert isinstance(defined, ast.ClassDef)
+    found = {}
+    for member, below in zip(defined.body, defined.body[1:], strict=False):
+        if isinstance(member, ast.Assign) and isinstance(below, ast.Expr):
+            (name,) = member.targets
+            assert isinstance(name, ast.Name)
+            assert isinstance(below.value, ast.Constant)
+            found[name.id] = " ".join(str(below.value.value).split())
+    return found
+
+
+def _families() -> list[Sequence[str]]:
+    return [
+        (
+            f"`{family.name}{'_total' if family.type == 'counter' else ''}`",
+            family.type,
+            family.documentation,
+        )
+        for metric in vars(metrics).values()
+        if isinstance(metric, Counter | Gauge | Histogram)
+        for family in metric.describe()
+    ]
+
+
+def _listed(following: frozenset[enum.StrEnum]) -> str:
+    return ", ".join(f"`{state.value}`" for state in sorted(following)) or "nothing"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in lines
+    )
+
+
+def _page(title: str, *parts: str) -> str:
+    return "\n\n".join((f"# {title}", *parts, "Written by `make docs`.")) + "\n"
+
+
+def write() -> Mapping[str, str]:
+    DOCS.mkdir(exist_ok=True)
+    pages = {name: page() for name, page in PAGES.items()}
+    for name, text in pages.items():
+        (DOCS / name).write_text(text, encoding="utf-8")
+    return pages
+
+
+if __name__ == "__main__":
+    for name in write():
+        print(f"docs/{name}")

@@ -1,0 +1,56 @@
+"""The documentation names what is in the code: every setting, state and metric."""
+
+import re
+
+import pytest
+
+from bot import metrics
+from bot.config import reference
+from bot.store import states
+from tests.support.pages import DOCS, PAGES
+from vmpool.machine import MachineState
+
+STATES = (
+    states.SessionState,
+    states.PromptState,
+    states.TurnState,
+    states.QuestionState,
+    states.ReplyState,
+    MachineState,
+)
+
+
+def written(name: str) -> str:
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_that_lists_what_is_in_the_code_is_current(name):
+    assert written(name) == PAGES[name](), "run `make docs`"
+
+
+def test_every_setting_is_documented():
+    page = written("settings.md")
+    for key, variable, _, _ in reference():
+        assert f"| `{key}` | `{variable}` |" in page
+
+
+def test_every_state_is_documented_with_a_meaning():
+    page = written("states.md")
+    for kind in STATES:
+        for state in kind:
+            assert re.search(rf"^\| `{state.value}` \| \w.* \|", page, re.MULTILINE), state
+
+
+def test_every_metric_is_documented_with_a_meaning():
+    page = written("metrics.md")
+    for registry in (metrics.SERVE, metrics.WORK):
+        for family in registry.collect():
+            assert re.search(rf"^\| `{family.name}(_total)?` \| \w+ \| \w", page, re.MULTILINE)
+
+
+def test_every_table_with_a_state_column_has_its_states_on_the_page():
+    defined = {
+        name for module in (states,) for name in vars(module) if re.fullmatch(r"\w+State", name)
+    }
+    assert defined == {kind.__name__ for kind in STATES} - {"MachineState"}
