@@ -10,6 +10,7 @@ are renewed when they are too old; when only the guest program changes, they are
 """
 
 import asyncio
+import errno
 import os
 import tempfile
 import time
@@ -62,12 +63,12 @@ async def ensure_image(
         waiting = "another process builds the guest image; waiting for it"
         async with exclusive(cache / "lock", on_wait=lambda: progress(waiting)) as held:
             return await asyncio.to_thread(builder.find) or await builder.build(held)
-    except PermissionError as error:
-        raise HostUnfit(
-            f"{cache} can't be written ({error.strerror}); give it to this user"
-        ) from error
     except OSError as error:
-        raise HostFull(f"the guest image can't be written: {error}") from error
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise HostFull(f"no room for the guest image below {cache}: {error}") from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise HostUnfit(f"{cache} can't be written; give it to this user: {error}") from error
+        raise
 
 
 async def remove_unused(cache: Path, in_use: set[str]) -> list[str]:
