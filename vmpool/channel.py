@@ -6,10 +6,8 @@ nested in the first one through that socket, and made when they are first needed
 """
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncssh
@@ -26,26 +24,11 @@ from vmpool.jobs import (
     order_of,
     status_of,
 )
-from vmpool.ssh import AGENT, CONTROL, Authority, hostname_of
+from vmpool.login import LOGIN_SECONDS_MAX, OUR_IMAGE, Inside, Nested, end, log_in
+from vmpool.ssh import AGENT, CONTROL, Authority
 
-LOGIN_SECONDS_MAX = 60.0
-KEEPALIVE_SECONDS = 5
-KEEPALIVE_COUNT = 3
 INPUT_BYTES_MAX = 256 * 1024
-CLOSE_SECONDS_MAX = 2.0
-
-# asyncssh says each connection and channel at INFO; the caller's log is for turns.
-logging.getLogger("asyncssh").setLevel(logging.WARNING)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Inside:
-    """Where the guest program serves what, and as whom one logs in."""
-
-    job_server: str = "/run/ona/guest.sock"
-    ssh_server: str = "/run/ona/ssh.sock"
-    users: Mapping[str, str] = field(default_factory=dict)
-    """For guests that are not our image: other names for `ona` and `agent`."""
+FOLLOWING_MAX = 4
 
 
 class Channel:
@@ -79,6 +62,7 @@ class Channel:
         self._logins: dict[str, asyncssh.SSHClientConnection] = {}
         self._logging_in = asyncio.Lock()
         self._idle: list[JobConnection] = []
+        self._following: dict[str, JobConnection] = {}
 
     # -- jobs -------------------------------------------------------------------------------
 
@@ -89,7 +73,17 @@ class Channel:
 
         :raises JobRefused: malformed, or no room in the machine
         """
-        return status_of((await self._request("start", **order_of(spec)))["status"])
+        connection = await self._take()
+        try:
+            answer = await connection.request("start", follow=True, **order_of(spec))
+        except BaseException:
+            connection.close()
+            raise
+        if answer["following"]:
+            self._keep_following(spec.id, connection)
+        else:
+            self._idle.append(connection)
+        return status_of(answer["status"])
 
     async def attach(
         self, job_id: str, *, stdout_offset: int = 0, stderr_offset: int = 0
@@ -99,8 +93,13 @@ class Channel:
         May be given up and called again at any time. :raises JobRefused: unknown job
         """
         offsets = {"stdout_offset": stdout_offset, "stderr_offset": stderr_offset}
-        async with self._connection() as connection:
-            async for event in connection.attach(job_id, offsets):
+        begun = self._following.pop(job_id, None)
+        if begun is not None and (stdout_offset or stderr_offset or not begun.usable):
+            begun.close()
+            begun = None
+        async with self._connection(begun) as connection:
+            events = connection.follow() if begun else connection.attach(job_id, offsets)
+            async for event in events:
                 yield event
 
     async def send_input(self, job_id: str, offset: int, data: bytes) -> int:
@@ -162,9 +161,10 @@ class Channel:
     async def raise_token(self, token: int) -> None:
         """Go on under a newer lease. :raises StaleToken: a higher one was here."""
         # The guest ends every connection but the one this comes on.
-        for connection in self._idle[1:]:
+        for connection in [*self._idle[1:], *self._following.values()]:
             connection.close()
         del self._idle[1:]
+        self._following.clear()
         await self._request("token", token=token)
         self._token = token
 
@@ -229,11 +229,12 @@ class Channel:
 
     async def close(self) -> None:
         """Hang up; jobs go on. Idempotent."""
-        for connection in self._idle:
+        for connection in [*self._idle, *self._following.values()]:
             connection.close()
         self._idle.clear()
+        self._following.clear()
         for login in [*self._logins.values(), *([self._control] if self._control else [])]:
-            await _end(login)
+            await end(login)
         self._logins.clear()
         self.lost.set()
 
@@ -249,9 +250,12 @@ class Channel:
             return await connection.request(op, payload, **words)
 
     @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[JobConnection]:
+    async def _connection(
+        self, connection: JobConnection | None = None
+    ) -> AsyncIterator[JobConnection]:
         """One that nobody else uses; kept for the next unless something went wrong on it."""
-        connection = await self._take()
+        if connection is None:
+            connection = await self._take()
         try:
             yield connection
         except MachineError as error:
@@ -264,6 +268,12 @@ class Channel:
             connection.close()
             raise
         self._idle.append(connection)
+
+    def _keep_following(self, job_id: str, connection: JobConnection) -> None:
+        """A new job's output is on its way before anybody asks: the first byte comes sooner."""
+        self._following[job_id] = connection
+        while len(self._following) > FOLLOWING_MAX:
+            self._following.pop(next(iter(self._following))).close()
 
     async def _take(self) -> JobConnection:
         while self._idle:
@@ -290,7 +300,7 @@ class Channel:
                     user,
                     self._authority,
                     name=self._inside.users.get(user, user),
-                    tunnel=_Nested(self, self._inside.ssh_server),
+                    tunnel=Nested(self.nest, self._inside.ssh_server),
                 )
                 self._logins[user] = login
             return login
@@ -302,64 +312,6 @@ class Channel:
         return await self._control.create_unix_connection(factory, path)
 
 
-_OUR_IMAGE = Inside()
-
-
-class _Nested:
-    """The tunnel that asyncssh asks for a connection, which is a socket in the machine."""
-
-    def __init__(self, channel: Channel, path: str) -> None:
-        self._channel = channel
-        self._path = path
-
-    async def create_connection(self, factory: Any, _host: str, _port: int) -> Any:
-        return await self._channel.nest(factory, self._path)
-
-
-class _Client(asyncssh.SSHClient):
-    """Tells when its connection has ended."""
-
-    def __init__(self, lost: asyncio.Event | None) -> None:
-        self._lost = lost
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._lost is not None:
-            self._lost.set()
-
-
-async def log_in(
-    machine_id: str,
-    user: str,
-    authority: Authority,
-    *,
-    name: str,
-    lost: asyncio.Event | None = None,
-    **way: Any,
-) -> asyncssh.SSHClientConnection:
-    """Log in to a machine over a socket (`sock`) or a tunnel (`tunnel`).
-
-    :raises MachineLost: it failed
-    """
-    try:
-        async with asyncio.timeout(LOGIN_SECONDS_MAX):
-            return await asyncssh.connect(
-                host=hostname_of(machine_id),
-                username=name,
-                client_factory=lambda: _Client(lost),
-                client_keys=authority.login(machine_id, user),
-                known_hosts=authority.known_hosts(machine_id),
-                config=None,
-                agent_path=None,
-                keepalive_interval=KEEPALIVE_SECONDS,
-                keepalive_count_max=KEEPALIVE_COUNT,
-                **way,
-            )
-    except TimeoutError:
-        raise MachineLost(f"The machine's login took longer than {LOGIN_SECONDS_MAX} s.") from None
-    except (OSError, asyncssh.Error) as error:
-        raise MachineLost(f"The machine's login failed: {error}.") from error
-
-
 async def open_machine(
     connect: Connect,
     *,
@@ -368,7 +320,7 @@ async def open_machine(
     generation: int,
     authority: Authority,
     deadline_seconds: float,
-    inside: Inside = _OUR_IMAGE,
+    inside: Inside = OUR_IMAGE,
 ) -> Channel:
     """Greet, thaw and log in to a machine that was booted, resumed, or is simply running.
 
@@ -414,11 +366,3 @@ async def open_machine(
         await channel.close()
         raise
     return channel
-
-
-async def _end(login: asyncssh.SSHClientConnection) -> None:
-    login.close()
-    with suppress(TimeoutError, OSError, asyncssh.Error):
-        async with asyncio.timeout(CLOSE_SECONDS_MAX):
-            await login.wait_closed()
-    login.abort()

@@ -161,6 +161,11 @@ class JobConnection:
     async def attach(self, job_id: str, offsets: Mapping[str, int]) -> AsyncIterator[JobEvent]:
         """Follow a job; ends after its exit. :raises: as `request`."""
         await self.request("attach", job=job_id, **offsets)
+        async for event in self.follow():
+            yield event
+
+    async def follow(self) -> AsyncIterator[JobEvent]:
+        """What comes on a connection that is attached."""
         while True:
             frame, data = await self._receive()
             match refused_or(frame).get("frame"):

@@ -13,9 +13,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from vmpool.channel import Channel, Inside, open_machine
+from vmpool.channel import Channel, open_machine
 from vmpool.errors import MachineBusy
 from vmpool.jobs import JobConnection
+from vmpool.login import Inside
 from vmpool.ssh import AGENT, CONTROL, Authority
 
 PROGRAM = Path(__file__).with_name("guest_process.py")

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+from collections.abc import Iterator
 
 
 def _read(path: str) -> str:
@@ -20,15 +21,25 @@ class Cgroup:
 
     def __init__(self, path: str) -> None:
         self.path = path
-        self.procs: str | None = os.path.join(path, "cgroup.procs")
 
     def create(self, *, pids_max: int, memory_bytes_max: int | None) -> None:
         """Make it with its limits; idempotent. :raises OSError: a controller is missing."""
         os.makedirs(self.path, exist_ok=True)
-        _write(os.path.join(self.path, "pids.max"), str(pids_max))
+        # While it is started we are in it too.
+        _write(os.path.join(self.path, "pids.max"), str(max(2, pids_max)))
         if memory_bytes_max is not None:
             _write(os.path.join(self.path, "memory.max"), str(memory_bytes_max))
             _write(os.path.join(self.path, "memory.oom.group"), "1")
+
+    @contextlib.contextmanager
+    def entered(self) -> Iterator[None]:
+        """Be in it ourselves for a moment: what is started then is in it from its first step."""
+        home = os.path.dirname(os.path.dirname(self.path))
+        try:
+            _write(os.path.join(self.path, "cgroup.procs"), "0")
+            yield
+        finally:
+            _write(os.path.join(home, "cgroup.procs"), "0")
 
     def pids(self, leader: int | None) -> list[int]:
         """The processes alive in it."""
@@ -69,10 +80,12 @@ class Cgroup:
 class ProcessGroup:
     """The same without cgroups: what left the job's process group is not seen."""
 
-    procs: str | None = None
-
     def create(self, *, pids_max: int, memory_bytes_max: int | None) -> None:
         """Nothing to make, and no limits."""
+
+    def entered(self) -> contextlib.AbstractContextManager[None]:
+        """Nothing to be in: a new session is a new group."""
+        return contextlib.nullcontext()
 
     def pids(self, leader: int | None) -> list[int]:
         """The leader's pid while anybody of its group is alive."""

@@ -113,7 +113,7 @@ class Job:
                 stdin=stdin,
                 stdout=theirs[1],
                 stderr=theirs[-1],
-                cgroup_procs=self.members.procs,
+                within=self.members.entered(),
             )
         except BaseException:
             for fd in ours:

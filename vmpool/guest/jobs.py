@@ -54,6 +54,10 @@ class Jobs:
         self._jobs[job_id] = job
         return job
 
+    def knows(self, job_id: object) -> bool:
+        """Whether this id was started before."""
+        return str(job_id) in self._jobs
+
     def find(self, job_id: object) -> Job:
         """The job of this id. :raises Refused: there is none."""
         job = self._jobs.get(str(job_id))

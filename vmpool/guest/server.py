@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from vmpool.guest.attach import Attachment, offsets_of
+from vmpool.guest.job import Job
 from vmpool.guest.jobs import Jobs, Refused
 from vmpool.guest.loop import READ, Loop
 from vmpool.guest.settings import Settings
@@ -114,14 +115,23 @@ class Client:
         self.stream.send({"seq": request.get("seq"), **words})
 
     def _start(self, request: dict[str, Any], _payload: bytes) -> None:
-        self._reply(request, status=self._jobs.start(request).status())
+        """With `follow`, a job that is really started now is attached to at once."""
+        new = not self._jobs.knows(request.get("job"))
+        job = self._jobs.start(request)
+        follow = new and bool(request.get("follow"))
+        self._reply(request, status=job.status(), following=follow)
+        if follow:
+            self._follow(job, offsets_of({}))
 
     def _attach(self, request: dict[str, Any], _payload: bytes) -> None:
-        if self._attachment is not None and not self._attachment.over:
-            raise Refused("malformed", "one attachment per connection at a time")
         job = self._jobs.find(request.get("job"))
         offsets = offsets_of(request)
         self._reply(request, status=job.status())
+        self._follow(job, offsets)
+
+    def _follow(self, job: Job, offsets: dict[str, int]) -> None:
+        if self._attachment is not None and not self._attachment.over:
+            raise Refused("malformed", "one attachment per connection at a time")
         try:
             self._attachment = Attachment(job, self.stream, offsets)
         except OSError as error:

@@ -1,14 +1,16 @@
 """Start one process: its own session, user, directory and cgroup, nothing of ours inherited.
 
-A fork of our own rather than `subprocess`: the child must be in its cgroup before its first
-instruction, and no helper process may stand between (one costs more than the rest together).
+A vfork without a line of ours in the child: forking an interpreter and running it until the exec
+costs more under emulation than the whole command. So we ourselves step into the job's cgroup, its
+directory and its real user for the moment of the start, and the child resets to that user. An exec
+copies the effective user to the saved one: there is no way back for it.
 """
 
-import contextlib
 import os
 import pwd
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 NOT_EXECUTABLE = 126
@@ -57,69 +59,68 @@ def spawn(
     stdin: int,
     stdout: int,
     stderr: int,
-    cgroup_procs: str | None = None,
+    within: AbstractContextManager[None] | None = None,
 ) -> int:
-    """Start the program as leader of a new session and answer its pid once it runs.
+    """Start the program as leader of a new session and answer its pid.
 
-    `user` None keeps ours. :raises Cannot: the child reports what failed, nothing is left behind
+    `user` None keeps ours; `within` is entered for the start, for a cgroup to inherit.
+
+    :raises Cannot: nothing was started
     """
-    reader, writer = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        _become(
-            argv,
-            env=env,
-            cwd=cwd,
-            user=user,
-            streams=(stdin, stdout, stderr),
-            cgroup_procs=cgroup_procs,
-            failure=writer,
-        )
-    os.close(writer)
-    with open(reader, "rb") as words:
-        failure = words.read().decode("utf-8", "replace")
-    if failure:
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(pid, 0)
-        status, _, why = failure.partition(" ")
-        raise Cannot(why, int(status))
-    return pid
-
-
-def _become(
-    argv: Sequence[str],
-    *,
-    env: Mapping[str, str],
-    cwd: str,
-    user: pwd.struct_passwd | None,
-    streams: tuple[int, int, int],
-    cgroup_procs: str | None,
-    failure: int,
-) -> None:
-    what = argv[0]
+    streams = [(os.POSIX_SPAWN_DUP2, fd, at) for at, fd in enumerate((stdin, stdout, stderr))]
     try:
-        os.setsid()
-        if cgroup_procs is not None:
-            what = cgroup_procs
-            fd = os.open(cgroup_procs, os.O_WRONLY)
-            os.write(fd, b"0")
-            os.close(fd)
-        for number in (signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD):
-            signal.signal(number, signal.SIG_DFL)
-        for target, source in enumerate(streams):
-            os.dup2(source, target, inheritable=True)
-        os.umask(0o022)
-        if user is not None and os.getuid() == 0:
-            os.initgroups(user.pw_name, user.pw_gid)
-            os.setgid(user.pw_gid)
-            os.setuid(user.pw_uid)
-        what = cwd
-        os.chdir(cwd)
-        what = argv[0]
-        os.execvpe(argv[0], list(argv), dict(env))
-    except BaseException as error:
+        with within or nullcontext(), _inside(cwd), _as(user):
+            return os.posix_spawn(
+                _program(argv[0], env),
+                list(argv),
+                env,
+                file_actions=streams,
+                resetids=True,
+                setsid=True,
+                setsigmask=(),
+                setsigdef=(signal.SIGPIPE, signal.SIGXFSZ),
+            )
+    except OSError as error:
         status = NOT_FOUND if isinstance(error, FileNotFoundError) else NOT_EXECUTABLE
-        why = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else error
-        os.write(failure, f"{status} {what[:WORD_CHARS_MAX]}: {why}".encode())
+        what = str(error.filename or argv[0])[:WORD_CHARS_MAX]
+        raise Cannot(f"{what}: {os.strerror(error.errno or 0)}", status) from error
+
+
+def _program(name: str, env: Mapping[str, str]) -> str:
+    """Where it lies. A name without a slash is looked for in the PATH it will see."""
+    if "/" in name:
+        return name
+    for directory in env.get("PATH", PATH).split(":"):
+        path = os.path.join(directory, name)
+        if os.access(path, os.X_OK) and os.path.isfile(path):
+            return path
+    raise FileNotFoundError(2, "not found", name)
+
+
+@contextmanager
+def _inside(directory: str) -> Iterator[None]:
+    before = os.open(".", os.O_PATH | os.O_DIRECTORY)
+    try:
+        os.chdir(directory)
+        yield
     finally:
-        os._exit(NOT_FOUND)
+        os.fchdir(before)
+        os.close(before)
+
+
+@contextmanager
+def _as(user: pwd.struct_passwd | None) -> Iterator[None]:
+    """Have this real user and these groups for a moment; effective stays root."""
+    if user is None or user.pw_uid == os.getuid():
+        yield
+        return
+    groups = os.getgroups()
+    try:
+        os.initgroups(user.pw_name, user.pw_gid)
+        os.setresgid(user.pw_gid, 0, 0)
+        os.setresuid(user.pw_uid, 0, 0)
+        yield
+    finally:
+        os.setresuid(0, 0, 0)
+        os.setresgid(0, 0, 0)
+        os.setgroups(groups)
