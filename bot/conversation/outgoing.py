@@ -31,6 +31,8 @@ LEASE_SECONDS = 20.0
 SEND_SECONDS = 10.0
 """For which a call may last, counted from before the reply was taken."""
 RETRY_SECONDS = 1.0
+WINDOW = 32
+"""Replies that are looked at for one that no other sender is just taking."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +87,9 @@ class Outgoing:
         """Take the reply that goes next; postponed: it must wait for a token; None: none is due."""
         deadline = Deadline.after(self.times.send_seconds)
         async with self._database.begin() as tx:
-            row = (await tx.execute(SQL["due"], {"surface": self._surface})).one_or_none()
+            row = (
+                await tx.execute(SQL["due"], {"surface": self._surface, "window": WINDOW})
+            ).one_or_none()
             if row is None:
                 return None
             standing = _standing(row)

@@ -121,24 +121,33 @@ class Replies:
     async def once(self, sessions: set[UUID] | None = None) -> int:
         """Write what is due now, of `sessions` or of all; how many spans were read."""
         count = 0
-        while await self._project_one(None if sessions is None else list(sessions)):
-            count += 1
-        return count
+        while True:
+            due = await self._due(sessions)
+            written = sum([await self._project(row.id, row.replied_to) for row in due])
+            if not written:
+                # Nothing is due any more, or others have it.
+                return count
+            count += written
 
-    async def _project_one(self, sessions: Sequence[UUID] | None) -> bool:
+    async def _due(self, sessions: set[UUID] | None) -> Sequence[Any]:
         async with self._database.begin() as tx:
-            thread = (
-                await tx.execute(
-                    SQL["due"],
-                    {
-                        "surfaces": list(self._manners),
-                        "sessions": sessions,
-                        "live_seconds": self._live_seconds,
-                        "telling": list(TELLING),
-                    },
-                )
-            ).one_or_none()
-            if thread is None:
+            rows = await tx.execute(
+                SQL["due"],
+                {
+                    "surfaces": list(self._manners),
+                    "sessions": None if sessions is None else list(sessions),
+                    "live_seconds": self._live_seconds,
+                    "telling": list(TELLING),
+                },
+            )
+            return rows.all()
+
+    async def _project(self, thread_id: UUID, replied_to: int) -> bool:
+        """Write the rows of the thread's next span; False: somebody else does."""
+        async with self._database.begin() as tx:
+            taking = {"thread": thread_id, "replied_to": replied_to}
+            thread = (await tx.execute(SQL["take"], taking)).one_or_none()
+            if thread is None or thread.surface not in self._manners:
                 return False
             manner = self._manners[thread.surface]
             through, span = await _read(tx, thread, manner)

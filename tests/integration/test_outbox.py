@@ -382,6 +382,41 @@ async def test_fenced_who_lost_a_reply_stores_nothing(office, server, sending):
     assert len(server.posts) == 1
 
 
+async def test_fenced_a_late_refusal_does_not_undo_what_a_successor_did(office, server, sending):
+    key = await office.reply("hello")
+    hold = asyncio.Event()
+    server.behave("post", Bad(wait=hold))
+    late = asyncio.create_task(sending().once())
+    await office.until("state = 'sending'", 1)
+    await sending().once(later_seconds=AN_HOUR)
+    assert (await office.row(key)).state == "sent"
+    server.gone.add("acct/t")
+    hold.set()
+    await late
+    row = await office.row(key)
+    assert (row.state, row.error, row.posted_ref) == ("sent", None, server.posts[0].ref)
+
+
+class Hanging(FakeChat):
+    """A port that forgets its deadline."""
+
+    async def post(self, place, text, mark, deadline):
+        await asyncio.Event().wait()
+
+
+async def test_a_call_that_forgets_its_deadline_is_cut_off(office, server):
+    key = await office.reply("hello")
+    port = Hanging(server.url)
+    outbox = Outbox(
+        office.database, {SURFACE: port}, sender="s", lease_seconds=30, send_seconds=0.2
+    )
+    async with asyncio.timeout(10):
+        assert await outbox.once() == 1
+    row = await office.row(key)
+    assert (row.state, row.error) == ("sending", "no answer in time")
+    await port.close()
+
+
 async def test_a_slow_surface_keeps_no_other_waiting(office, server, sending):
     quick = sending().port
     async with ChatServer() as slow_server:
@@ -392,7 +427,9 @@ async def test_a_slow_surface_keeps_no_other_waiting(office, server, sending):
         for number in range(20):
             await office.thread(f"slow/{number}", surface="slow")
             await office.reply("x", place=f"slow/{number}")
-        outbox = Outbox(office.database, {"slow": slow, SURFACE: quick}, sender="s", slots=4, poll_seconds=0.2)
+        outbox = Outbox(
+            office.database, {"slow": slow, SURFACE: quick}, sender="s", slots=4, poll_seconds=0.2
+        )
         async with running(outbox):
             await office.until("state = 'sending'", 4)
             await office.reply("quick")

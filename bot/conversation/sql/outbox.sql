@@ -5,18 +5,24 @@
 -- name: due
 -- The reply of a surface that goes next: what is final first, then what waited longest. Posts keep
 -- their order within a thread; a live message stands in nobody's way.
+WITH open AS MATERIALIZED (
+    SELECT reply.id, reply.final, reply.due_at, reply.posted_ref,
+           CASE reply.state WHEN 'pending' THEN reply.due_at ELSE reply.sender_until END AS from_at,
+           count(*) FILTER (WHERE reply.kind <> 'live' AND reply.posted_ref IS NULL)
+               OVER (PARTITION BY reply.thread_id ORDER BY reply.created_at, reply.id
+                     ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS ahead
+      FROM reply JOIN thread ON thread.id = reply.thread_id
+     WHERE thread.surface = :surface AND reply.state IN ('pending', 'sending')
+), next AS MATERIALIZED (
+    SELECT id FROM open
+     WHERE from_at < clock_timestamp() AND (posted_ref IS NOT NULL OR ahead = 0)
+     ORDER BY final DESC, due_at LIMIT :window
+)
 SELECT reply.id, reply.kind, reply.body, reply.final, reply.wording, reply.posted_ref,
        reply.attempts, reply.state = 'sending' AS unfinished, thread.place, thread.muted
-  FROM reply JOIN thread ON thread.id = reply.thread_id
- WHERE thread.surface = :surface
-   AND ((reply.state = 'pending' AND reply.due_at <= clock_timestamp())
-        OR (reply.state = 'sending' AND reply.sender_until < clock_timestamp()))
-   AND (reply.posted_ref IS NOT NULL
-        OR NOT EXISTS (SELECT 1 FROM reply AS earlier
-                        WHERE earlier.thread_id = reply.thread_id AND earlier.kind <> 'live'
-                          AND earlier.posted_ref IS NULL
-                          AND earlier.state IN ('pending', 'sending')
-                          AND (earlier.created_at, earlier.id) < (reply.created_at, reply.id)))
+  FROM next JOIN reply ON reply.id = next.id JOIN thread ON thread.id = reply.thread_id
+ WHERE (reply.state = 'pending' AND reply.due_at <= clock_timestamp())
+    OR (reply.state = 'sending' AND reply.sender_until < clock_timestamp())
  ORDER BY reply.final DESC, reply.due_at LIMIT 1
    FOR NO KEY UPDATE OF reply SKIP LOCKED
 
@@ -98,13 +104,13 @@ UPDATE bucket SET tokens = :tokens, filled_at = clock_timestamp()
 -- name: next_due
 -- Seconds until something can be sent on a surface; what waits for its turn in a thread is not
 -- counted, it comes after something that is.
-SELECT extract(epoch FROM min(CASE reply.state WHEN 'pending' THEN reply.due_at
-                                               ELSE reply.sender_until END) - clock_timestamp())
-  FROM reply JOIN thread ON thread.id = reply.thread_id
- WHERE thread.surface = :surface AND reply.state IN ('pending', 'sending')
-   AND (reply.posted_ref IS NOT NULL
-        OR NOT EXISTS (SELECT 1 FROM reply AS earlier
-                        WHERE earlier.thread_id = reply.thread_id AND earlier.kind <> 'live'
-                          AND earlier.posted_ref IS NULL
-                          AND earlier.state IN ('pending', 'sending')
-                          AND (earlier.created_at, earlier.id) < (reply.created_at, reply.id)))
+SELECT extract(epoch FROM min(from_at) - clock_timestamp())
+  FROM (SELECT reply.posted_ref,
+               CASE reply.state WHEN 'pending' THEN reply.due_at
+                                ELSE reply.sender_until END AS from_at,
+               count(*) FILTER (WHERE reply.kind <> 'live' AND reply.posted_ref IS NULL)
+                   OVER (PARTITION BY reply.thread_id ORDER BY reply.created_at, reply.id
+                         ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS ahead
+          FROM reply JOIN thread ON thread.id = reply.thread_id
+         WHERE thread.surface = :surface AND reply.state IN ('pending', 'sending')) AS open
+ WHERE posted_ref IS NOT NULL OR ahead = 0

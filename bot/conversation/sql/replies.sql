@@ -1,21 +1,27 @@
 -- The projector: events become rows of the outbox. Parameters are named as in replies.py.
 
 -- name: due
--- Take a thread whose session has news for it: something to be told at once, or something of a
--- running turn that is old enough for another live edit. Nobody else gets the row meanwhile.
-SELECT thread.id, thread.session_id, thread.surface, thread.replied_to
-  FROM thread JOIN session ON session.id = thread.session_id
- WHERE thread.surface = ANY(:surfaces)
-   AND (CAST(:sessions AS uuid[]) IS NULL OR thread.session_id = ANY(:sessions))
-   AND thread.replied_to < session.event_last
-   AND (EXISTS (SELECT 1 FROM turn_event
-                 WHERE session_id = thread.session_id AND number = thread.replied_to + 1
-                   AND at <= clock_timestamp() - make_interval(secs => :live_seconds))
-        OR EXISTS (SELECT 1 FROM turn_event
-                    WHERE session_id = thread.session_id AND number > thread.replied_to
-                      AND kind = ANY(:telling)))
- ORDER BY thread.id LIMIT 1
-   FOR NO KEY UPDATE OF thread SKIP LOCKED
+-- The threads whose session has news for them: something to be told at once, or something of a
+-- running turn that is old enough for another live edit.
+WITH behind AS MATERIALIZED (
+    SELECT thread.id, thread.session_id, thread.replied_to
+      FROM thread JOIN session ON session.id = thread.session_id
+     WHERE thread.surface = ANY(:surfaces) AND thread.replied_to < session.event_last
+       AND (CAST(:sessions AS uuid[]) IS NULL OR thread.session_id = ANY(:sessions))
+)
+SELECT id, replied_to FROM behind
+ WHERE EXISTS (SELECT 1 FROM turn_event
+                WHERE session_id = behind.session_id AND number = behind.replied_to + 1
+                  AND at <= clock_timestamp() - make_interval(secs => :live_seconds))
+    OR EXISTS (SELECT 1 FROM turn_event
+                WHERE session_id = behind.session_id AND number > behind.replied_to
+                  AND kind = ANY(:telling))
+
+-- name: take
+-- One of them, if no other projector has it or had it since.
+SELECT id, session_id, surface, replied_to FROM thread
+ WHERE id = :thread AND replied_to = :replied_to
+   FOR NO KEY UPDATE SKIP LOCKED
 
 -- name: bounds
 -- The span that the next event belongs to: after the last end of a turn, up to the next one or now.
@@ -78,4 +84,4 @@ DELETE FROM reply
 
 -- name: advance
 -- Everything up to here has its rows.
-UPDATE thread SET replied_to = :through WHERE id = :thread
+UPDATE thread SET replied_to = greatest(replied_to, :through) WHERE id = :thread
