@@ -15,7 +15,7 @@ import os
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,15 +71,16 @@ async def ensure_image(
         raise
 
 
-async def remove_unused(cache: Path, in_use: set[str]) -> list[str]:
+async def remove_unused(cache: Path, in_use: set[str], *, idle_hours_min: float = 1) -> list[str]:
     """Remove images that no machine boots from, and packages that no image is made of any more.
 
-    The newest image stays. `in_use` holds the digests of all machines of this cache, and those
-    that running processes got from `ensure_image`. While something is built, nothing is done.
+    What `ensure_image` last gave out stays, as does what it gave out in the last hours. While
+    something is built, nothing is done.
 
+    :param in_use: the digests of all machines of this cache, and those that running processes hold
     :returns: the digests of what was removed
     """
-    return await asyncio.to_thread(_remove_unused, cache, in_use)
+    return await asyncio.to_thread(_remove_unused, cache, in_use, idle_hours_min * 3600)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +121,11 @@ class _Builder:
         base = self._base()
         if base is None or self._is_old(base):
             return None
-        return _image(self._cache, self._recipe.image_digest(base.manifest))
+        image = _image(self._cache, self._recipe.image_digest(base.manifest))
+        if image is not None:
+            _mark_used(base.path)
+            _mark_used(image.disk.parent)
+        return image
 
     async def build(self, held: int) -> Image:
         """Build what is missing. The lock is held."""
@@ -209,7 +214,7 @@ def _workshop(cache: Path) -> Iterator[Path]:
         remove_tree(work)
 
 
-def _remove_unused(cache: Path, in_use: set[str]) -> list[str]:
+def _remove_unused(cache: Path, in_use: set[str], idle_seconds_min: float) -> list[str]:
     try:
         descriptor = os.open(cache / "lock", os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -218,11 +223,11 @@ def _remove_unused(cache: Path, in_use: set[str]) -> list[str]:
         if not try_lock(descriptor):
             return []
         _remove_leftovers(cache)
-        for path in _by_age(cache, "base-*")[:-1]:
+        for path in _idle(cache, "base-*", idle_seconds_min):
             remove_tree(path)
         unused = [
             path
-            for path in _by_age(cache, "image-*")[:-1]
+            for path in _idle(cache, "image-*", idle_seconds_min)
             if path.name.removeprefix("image-") not in in_use
         ]
         for path in unused:
@@ -232,9 +237,16 @@ def _remove_unused(cache: Path, in_use: set[str]) -> list[str]:
         os.close(descriptor)
 
 
-def _by_age(cache: Path, pattern: str) -> list[Path]:
-    """Oldest first."""
-    return sorted(cache.glob(pattern), key=lambda path: path.stat().st_mtime)
+def _idle(cache: Path, pattern: str, seconds_min: float) -> list[Path]:
+    """All but the one that was asked for last, and those that were asked for lately."""
+    by_use = sorted(cache.glob(pattern), key=lambda path: path.stat().st_mtime)
+    latest = time.time() - seconds_min
+    return [path for path in by_use[:-1] if path.stat().st_mtime < latest]
+
+
+def _mark_used(path: Path) -> None:
+    with suppress(OSError):  # not ours, read-only: then it isn't ours to remove either
+        os.utime(path)
 
 
 def _remove_leftovers(cache: Path) -> None:

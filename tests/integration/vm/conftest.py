@@ -22,11 +22,12 @@ from vmpool.channel import Channel, open_machine
 from vmpool.driver import Driver, Image, MachineSpec
 from vmpool.drivers.qemu import QemuDriver
 from vmpool.errors import MachineError
-from vmpool.image import ensure_image
+from vmpool.image import ensure_image, remove_unused
 from vmpool.ssh import Authority
 
 OPEN_SECONDS = 60
 MEMORY_MIB = 512
+IMAGE_IDLE_HOURS = 6
 
 
 class Vm:
@@ -101,6 +102,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         # A host that can't: the fixture says so, to the tests that need it.
         with suppress(MachineError):
             asyncio.run(ensure_image(images_dir(), progress=print))
+            # Each change of the guest program has left one behind.
+            asyncio.run(remove_unused(images_dir(), set(), idle_hours_min=IMAGE_IDLE_HOURS))
 
 
 @pytest.fixture(scope="session")

@@ -128,6 +128,19 @@ async def test_another_guest_program_is_packed_without_installing_packages(cache
     assert shown.stdout == b"MORE = 1\n"
 
 
+async def test_a_builder_who_hides_his_files_builds_the_same_image(cache: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        image = await ensure_image(cache, progress=lambda _: None)
+    finally:
+        os.umask(before)
+    shown = subprocess.run(
+        ["debugfs", "-R", "stat /usr/lib/ona-guest/vmpool/guest", str(image.disk)],
+        env={"PATH": "/usr/sbin:/sbin:/usr/bin:/bin"}, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    assert "Mode:  0755" in shown.stdout
+
+
 async def test_a_build_cancelled_in_the_middle_leaves_nothing(cache: Path) -> None:
     task = asyncio.ensure_future(ensure_image(cache, progress=lambda _: None))
     async with asyncio.timeout(STEP_SECONDS_MAX):

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,17 @@ def names(cache: Path) -> set[str]:
 async def test_what_is_in_use_and_the_newest_stay(cache: Path) -> None:
     assert await remove_unused(cache, {"used"}) == ["old"]
     assert names(cache) == {"image-used", "image-new", "base-k-2"}
+
+
+async def test_what_was_asked_for_lately_stays(cache: Path) -> None:
+    lately = time.time() - 1800
+    for name in ("image-old", "base-k-1"):
+        os.utime(cache / name, (lately, lately))
+    for name in ("image-new", "base-k-2"):
+        os.utime(cache / name)
+    assert await remove_unused(cache, set()) == ["used"]
+    assert names(cache) == {"image-old", "image-new", "base-k-1", "base-k-2"}
+    assert await remove_unused(cache, set(), idle_hours_min=0.1) == ["old"]
 
 
 async def test_removing_again_removes_nothing(cache: Path) -> None:
