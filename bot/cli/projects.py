@@ -1,6 +1,5 @@
 """`ona projects`: what sessions work on."""
 
-import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -53,11 +52,12 @@ def list_projects(json: Json = False) -> None:
 
 @app.command()
 def add(
+    name: Name,
     repository: Annotated[
-        str, typer.Argument(help="URL, user@host:path, or a path on the host that runs ona.")
+        str,
+        typer.Argument(metavar="URL", help="URL, user@host:path, or a path on the host of ona."),
     ],
     *,
-    name: Annotated[str | None, typer.Option(help="Default: the repository's name.")] = None,
     branch: Annotated[str | None, typer.Option(help="Base branch; default: its own.")] = None,
     vcpus: Annotated[int | None, typer.Option(min=1, help="Of its machines.")] = None,
     memory_mib: Annotated[int | None, typer.Option(min=256, help="Of its machines.")] = None,
@@ -67,10 +67,9 @@ def add(
     """Add a project; its repository is read first, to be sure that it can be."""
     from bot.cli.client import connect
 
-    address = _absolute(repository)
     body: dict[str, Any] = {
-        "name": name or name_of(address),
-        "repository_url": address,
+        "name": name,
+        "repository_url": _absolute(repository),
         "base_branch": branch,
         "vcpus": vcpus,
         "memory_mib": memory_mib,
@@ -101,12 +100,6 @@ def remove(name: Name) -> None:
     from bot.cli.client import connect
 
     show.say(connect().delete(f"/projects/{name}")["text"])
-
-
-def name_of(address: str) -> str:
-    """A project's name from its repository's address."""
-    last = re.split(r"[/:]", address.rstrip("/"))[-1].removesuffix(".git")
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", last).strip("-._") or "project"
 
 
 def _absolute(repository: str) -> str:

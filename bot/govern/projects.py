@@ -15,9 +15,6 @@ from bot.store.transaction import Transaction
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 """Also a directory's name in the machine."""
-URL_LENGTH_MAX = 500
-_SCHEME = re.compile(r"(?:https?|ssh|git|file)://(?!-)[^\s]+", re.IGNORECASE)
-_SCP = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*@[A-Za-z0-9][A-Za-z0-9.-]*:(?!-)[^\s]+")
 
 _LIST = text(
     """
@@ -51,6 +48,7 @@ class NewProject:
 
     name: str
     repository_url: str
+    """See `bot.work.remote`."""
     base_branch: str | None = None
     agent: str = "shell"
     vcpus: int | None = None
@@ -59,28 +57,17 @@ class NewProject:
 
 
 def check(project: NewProject) -> None:
-    """:raises Refused: the name or the repository's address can't be used."""
+    """Whether it can be added, its repository's address aside.
+
+    :raises Refused: the name or branch can't be used
+    """
     if not NAME.fullmatch(project.name):
         raise Refused(
             f"“{project.name[:80]}” can't be a project's name",
             do="use up to 63 letters, digits, dots, dashes, underscores; no dot or dash first",
         )
-    check_address(project.repository_url)
     if project.base_branch is not None and project.base_branch.startswith("-"):
         raise Refused("a branch does not begin with a dash", do="give the branch's name")
-
-
-def check_address(url: str) -> None:
-    """Allow what plain `git fetch` reads without running a helper that the address names.
-
-    :raises Refused: it is something else
-    """
-    known = _SCHEME.fullmatch(url) or _SCP.fullmatch(url) or url.startswith("/")
-    if not known or "::" in url.split("/", 1)[0] or len(url) > URL_LENGTH_MAX or "\n" in url:
-        raise Refused(
-            "this is no address of a repository",
-            do="give an https, ssh, git or file URL, user@host:path, or an absolute path",
-        )
 
 
 async def add_project(tx: Transaction, project: NewProject) -> UUID:

@@ -9,7 +9,9 @@ from uuid import UUID
 from sqlalchemy import text
 
 from bot.errors import NotFound
+from bot.govern.projects import get_project, list_projects
 from bot.store.transaction import Transaction
+from bot.web.repository import shown
 from bot.work import control
 from bot.work.queue import waiting_place
 
@@ -197,6 +199,19 @@ async def machine(tx: Transaction, said: str) -> dict[str, Any]:
             f"there is no machine {said[:80]}", do="`ona machines` lists those there are"
         )
     return dict(row)
+
+
+async def projects(tx: Transaction) -> list[dict[str, Any]]:
+    """The projects by name, their addresses without credentials."""
+    return [
+        {**row, "repository_url": shown(row["repository_url"])} for row in await list_projects(tx)
+    ]
+
+
+async def project(tx: Transaction, name: str) -> dict[str, Any]:
+    """One project, its address without credentials. :raises NotFound:."""
+    row = await get_project(tx, name)
+    return {**row, "repository_url": shown(row["repository_url"])}
 
 
 async def hosts(tx: Transaction) -> Sequence[Row]:

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from bot.config import Settings
 from bot.conversation.message import Accepted, IncomingMessage
 from bot.store.database import Database, Listener
+from bot.web.repository import read_repository
 
 Check = Callable[[], Awaitable[None]]
 """Returns when what it looks at works; raises anything else."""
@@ -24,10 +25,6 @@ class Inbox(Protocol):
         """Accept a message; committed when it returns. :raises TryAgain:."""
 
 
-async def trust_repository(url: str) -> None:
-    """Check nothing, where no repository can be read."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Services:
     """Everything that a request may need."""
@@ -38,7 +35,7 @@ class Services:
     """Somebody else runs it."""
     settings: Settings
     registry: CollectorRegistry
-    check_repository: CheckRepository = trust_repository
+    check_repository: CheckRepository = read_repository
     """Asked before a project is added; may take seconds."""
     ready: Mapping[str, Check] = field(default_factory=dict)
     """What `/ready` looks at besides the database, by name."""

@@ -4,7 +4,7 @@ from fastapi import APIRouter
 
 from bot.govern import projects
 from bot.govern.access import Act
-from bot.web import shapes
+from bot.web import reading, shapes
 from bot.web.visitor import Known, Provided
 
 router = APIRouter(prefix="/projects", tags=["projects"])
@@ -15,7 +15,7 @@ async def list_projects(visitor: Known, services: Provided) -> object:
     """Projects by name."""
     visitor.require(Act.SEE)
     async with services.database.begin() as tx:
-        return {"projects": await projects.list_projects(tx)}
+        return {"projects": await reading.projects(tx)}
 
 
 @router.post("", status_code=201, response_model=shapes.Project)
@@ -27,7 +27,7 @@ async def add_project(project: shapes.NewProject, visitor: Known, services: Prov
     await services.check_repository(new.repository_url)
     async with services.database.begin() as tx:
         await projects.add_project(tx, new)
-        return await projects.get_project(tx, new.name)
+        return await reading.project(tx, new.name)
 
 
 @router.get("/{name}", response_model=shapes.Project)
@@ -35,7 +35,7 @@ async def show_project(name: str, visitor: Known, services: Provided) -> object:
     """One project."""
     visitor.require(Act.SEE)
     async with services.database.begin() as tx:
-        return await projects.get_project(tx, name)
+        return await reading.project(tx, name)
 
 
 @router.delete("/{name}", response_model=shapes.Told)

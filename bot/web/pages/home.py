@@ -4,7 +4,6 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from bot.errors import Refused
-from bot.govern import projects
 from bot.govern.access import Act
 from bot.store.ids import new_id
 from bot.web import reading
@@ -22,7 +21,7 @@ async def home(visitor: Known, services: Provided) -> Response:
     visitor.require(Act.SEE)
     async with services.database.begin() as tx:
         found = await reading.sessions(tx, limit=SHOWN_MAX)
-        known = await projects.list_projects(tx)
+        known = await reading.projects(tx)
         progress = await reading.progress(tx)
     return page(
         "home.html",

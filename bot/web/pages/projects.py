@@ -8,6 +8,7 @@ from fastapi.responses import RedirectResponse, Response
 from bot.errors import OnaError
 from bot.govern import projects
 from bot.govern.access import Act
+from bot.web import reading
 from bot.web.rendering import page, told
 from bot.web.services import Services
 from bot.web.visitor import Known, Provided, Visitor
@@ -64,7 +65,7 @@ async def _page(
     visitor: Visitor, services: Services, *, filled: dict[str, str], error: OnaError | None
 ) -> Response:
     async with services.database.begin() as tx:
-        found = await projects.list_projects(tx)
+        found = await reading.projects(tx)
     return page(
         "projects.html",
         visitor,

@@ -3,7 +3,6 @@
 from fastapi import APIRouter
 from fastapi.responses import Response
 
-from bot.govern import projects
 from bot.govern.access import Act
 from bot.store.ids import new_id
 from bot.web import reading
@@ -18,7 +17,7 @@ async def show(visitor: Known, services: Provided) -> Response:
     """Each step: done or not, what to do; any can be skipped and repeated."""
     visitor.require(Act.SEE)
     async with services.database.begin() as tx:
-        found = await projects.list_projects(tx)
+        found = await reading.projects(tx)
         hosts = await reading.hosts(tx)
         progress = await reading.progress(tx)
     return page(

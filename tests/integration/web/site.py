@@ -25,11 +25,14 @@ from bot.web.services import Services
 from bot.work import questions
 from bot.work.lease import Lease, OpenTurn, WorkQueue
 from bot.work.queue import Event
+from bot.work.remote import remote
 
 BAD_REPOSITORY = "/srv/empty"
 
 
 async def check_repository(url: str) -> None:
+    """Reads no repository; refuses what is no address and one that is bad."""
+    remote(url)
     if url == BAD_REPOSITORY:
         raise Refused(f"{url} is no repository", do="give another address")
 

@@ -145,7 +145,7 @@ async def test_stopping_cancelling_and_machines_from_the_terminal(site, ona):
 
 async def test_projects_people_and_tokens_from_the_terminal(ona, tmp_path):
     (tmp_path / "web").mkdir()
-    added = await ona("projects", "add", "./web", "--json")
+    added = await ona("projects", "add", "web", "./web", "--json")
     assert json.loads(added.out)["repository_url"] == str(tmp_path / "web")
     assert "removed" in (await ona("projects", "remove", "web")).out
     assert "/sign-in?link=" in (await ona("people", "add", "Cy")).out

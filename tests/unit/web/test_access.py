@@ -35,29 +35,6 @@ def test_a_form_token_belongs_to_one_browser_session():
     assert not csrf_holds("secret", "é")
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "https://example.org/a.git",
-        "ssh://git@example.org:22/a",
-        "git@example.org:team/a.git",
-        "/srv/a",
-        "file:///srv/a",
-    ],
-)
-def test_addresses_that_git_reads_by_itself_are_repositories(url):
-    check(NewProject(name="a", repository_url=url))
-
-
-@pytest.mark.parametrize(
-    "url",
-    ["", "ext::sh -c id", "-u", "--upload-pack=id", "a b", "git@-oProxy:x", "javascript:1", "x\n"],
-)
-def test_addresses_that_would_run_something_are_not(url):
-    with pytest.raises(Refused):
-        check(NewProject(name="a", repository_url=url))
-
-
 @pytest.mark.parametrize("name", ["", ".", "..", "../a", "a/b", "-a", "a b", "x" * 64, "a\n"])
 def test_names_that_are_no_directory_are_no_project(name):
     with pytest.raises(Refused):

@@ -1,7 +1,6 @@
 """What the command line makes of a stream of events."""
 
 from bot.cli.following import Watch
-from bot.cli.projects import name_of
 
 
 def event(kind, turn=None, **body):
@@ -57,9 +56,3 @@ def test_an_answer_is_followed_to_the_end_of_the_turn_that_asked():
         event("turn.ended", "t", outcome="succeeded"),
     )
     assert (watch.turn, watch.outcome) == ("t", "succeeded")
-
-
-def test_a_project_is_named_after_its_repository():
-    assert name_of("https://example.org/team/web.git") == "web"
-    assert name_of("git@example.org:web") == "web"
-    assert name_of("/srv/my repo/") == "my-repo"
