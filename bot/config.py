@@ -167,6 +167,9 @@ class Settings(Section):
     port: Annotated[int, Field(ge=0, le=65535)] = Field(
         default=8484, description="port of the web server"
     )
+    images_dir: AnyPath | None = Field(
+        default=None, description="guest images; default: `images` in the data directory"
+    )
     mention: str = Field(default="ona", description="name by which people address the bot")
     database: DatabaseSettings = DatabaseSettings()
     queue: QueueSettings = QueueSettings()
@@ -182,9 +185,9 @@ class Settings(Section):
         return self.data_dir / "postgres"
 
     @property
-    def images_dir(self) -> Path:
-        """Guest images."""
-        return self.data_dir / "images"
+    def image_cache(self) -> Path:
+        """Where guest images lie."""
+        return self.images_dir or self.data_dir / "images"
 
     @property
     def host_dir(self) -> Path:

@@ -133,7 +133,7 @@ class Host:
         """Remove the guest images that neither a machine nor the next one needs."""
         in_use = await self.registry.images_in_use()
         newest = (await self.image()).digest
-        await remove_unused(self.base.settings.images_dir, {*in_use, newest})
+        await remove_unused(self.base.settings.image_cache, {*in_use, newest})
 
     async def reconcile(self) -> dict[str, int]:
         """Make rows and host agree; how often each remedy was needed."""
@@ -218,7 +218,7 @@ class _CachedImage:
     """The guest image, looked up once a process."""
 
     def __init__(self, settings: Settings) -> None:
-        self._cache = settings.images_dir
+        self._cache = settings.image_cache
         self._image: Image | None = None
 
     async def __call__(self) -> Image:

@@ -86,7 +86,9 @@ class _Up:
         url = await self._steps.run("database", self._database(stack), lambda _: "")
         image = await self._steps.run(
             "guest image",
-            ensure_image(self._settings.images_dir, progress=lambda step: self._say(f"    {step}")),
+            ensure_image(
+                self._settings.image_cache, progress=lambda step: self._say(f"    {step}")
+            ),
             lambda image: image.digest[:12],
         )
         await self._steps.run(

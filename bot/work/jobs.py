@@ -11,12 +11,16 @@ from vmpool.jobs import (
     SPOOL_DIRECTORY,
     JobEvent,
     JobExit,
+    JobLimits,
     JobOutput,
     JobQuestion,
     JobSpec,
     JobState,
     JobStatus,
 )
+
+SPOOL_BYTES_MAX = 256 * 1024 * 1024
+"""Of each stream of a job; what a command writes beyond is counted and dropped."""
 
 
 @contextmanager
@@ -80,6 +84,7 @@ class ChannelJobs:
                     cwd=directory,
                     env=dict(environment),
                     merge_stderr=merge_stderr,
+                    limits=JobLimits(spool_bytes_max=SPOOL_BYTES_MAX),
                 )
             )
 
