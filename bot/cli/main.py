@@ -3,6 +3,7 @@
 import typer
 
 from bot.cli import ask, machines, people, projects, sessions, tokens
+from bot.cli.show import Json
 
 app = typer.Typer(
     name="ona",
@@ -45,6 +46,14 @@ def migrate() -> None:
     from bot.cli import up as commands
 
     commands.migrate()
+
+
+@app.command()
+def doctor(json: Json = False) -> None:
+    """See what ona needs here: found or not, what follows, what to do."""
+    from bot.cli import doctor as commands
+
+    commands.doctor(json=json)
 
 
 app.command("ask")(ask.ask)

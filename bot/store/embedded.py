@@ -120,6 +120,13 @@ class EmbeddedPostgres:
                 do=f"try again; if that fails too, look at {self._directory / 'log'}",
             ) from None
 
+    def find(self) -> str | None:
+        """The url of the server that runs here; None: none does. Starts nothing."""
+        found = _pid_file(self._data)
+        if found is None or not found.ready or not _is_server(found.pid, self._data):
+            return None
+        return _url(found.socket_dir, DATABASE)
+
     async def stop(self) -> None:
         """End the server: fast, then immediate, then killed. Nothing runs: nothing to do."""
         pid = self._running_pid()

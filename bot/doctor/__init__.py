@@ -1,0 +1,1 @@
+"""`ona doctor`: each thing that is needed, found or not, what follows, what to do."""

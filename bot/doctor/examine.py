@@ -1,0 +1,45 @@
+"""Makes every check, and turns what a check did not expect into a finding too."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+from bot.config import Settings
+from bot.doctor import host, installation
+from bot.doctor.finding import Finding, Verdict
+
+CHECK_SECONDS_MAX = 40.0
+
+Check = Callable[[Settings], Awaitable[Finding]]
+
+CHECKS: tuple[tuple[str, Check], ...] = (
+    ("Python", host.check_python),
+    ("QEMU", host.check_qemu),
+    ("KVM", host.check_accelerator),
+    ("programs", host.check_programs),
+    ("image programs", host.check_image_programs),
+    ("user namespaces", host.check_user_namespaces),
+    ("subordinate ids", host.check_subordinate_ids),
+    ("memory", host.check_memory),
+    ("data directory", installation.check_data_dir),
+    ("disk", installation.check_disk),
+    ("database", installation.check_database),
+    ("guest image", installation.check_image),
+)
+
+
+async def examine(
+    settings: Settings, checks: Sequence[tuple[str, Check]] = CHECKS
+) -> list[Finding]:
+    """Make every check, at the same time; the findings are in the order of the checks."""
+    return list(await asyncio.gather(*(_made(name, check, settings) for name, check in checks)))
+
+
+async def _made(name: str, check: Check, settings: Settings) -> Finding:
+    try:
+        async with asyncio.timeout(CHECK_SECONDS_MAX):
+            return await check(settings)
+    except TimeoutError:
+        found = f"no answer within {CHECK_SECONDS_MAX:.0f} s"
+    except Exception as error:
+        found = f"could not be examined: {type(error).__name__}: {error}"
+    return Finding(name=name, verdict=Verdict.LESS, found=found, follows="It may or may not work.")

@@ -1,0 +1,132 @@
+"""Checks of what is kept: data directory, disk, database, guest image."""
+
+import os
+import time
+from pathlib import Path
+
+import psycopg
+
+from bot.config import Settings
+from bot.doctor.finding import Finding, Verdict
+from bot.store.embedded import EmbeddedPostgres
+
+CONNECT_SECONDS_MAX = 5
+FREE_GIB_MIN = 1.0
+FREE_GIB_WANTED = 5.0
+"""A guest image takes 3 GiB while it is made; machines take what they write."""
+POSTGRES_OLDEST = 15
+IMAGE_DAYS_MAX = 7.0
+
+
+async def check_data_dir(settings: Settings) -> Finding:
+    """The data directory: ours, writable, private."""
+    name, directory = "data directory", settings.data_dir
+    existing = _existing(directory)
+    if not os.access(existing, os.W_OK | os.X_OK):
+        return Finding(
+            name=name,
+            verdict=Verdict.MISSING,
+            found=f"{existing} can't be written",
+            follows="Nothing can be kept.",
+            do="Choose another one by ONA_DATA_DIR.",
+        )
+    if existing != directory:
+        return Finding(name=name, verdict=Verdict.FINE, found=f"{directory} will be made")
+    if directory.stat().st_mode & 0o077:
+        return Finding(
+            name=name,
+            verdict=Verdict.LESS,
+            found=f"{directory} is open to others",
+            follows="What people work on is kept there.",
+            do=f"chmod 700 {directory}",
+        )
+    return Finding(name=name, verdict=Verdict.FINE, found=str(directory))
+
+
+async def check_disk(settings: Settings) -> Finding:
+    """Room for the image, machines and their memory."""
+    room = os.statvfs(_existing(settings.data_dir))
+    free = room.f_bavail * room.f_frsize / 2**30
+    found = f"{free:.1f} GiB free at {settings.data_dir}"
+    if free >= FREE_GIB_WANTED:
+        return Finding(name="disk", verdict=Verdict.FINE, found=found)
+    return Finding(
+        name="disk",
+        verdict=Verdict.MISSING if free < FREE_GIB_MIN else Verdict.LESS,
+        found=found,
+        follows="Making the image takes 3 GiB for a while, and machines rest with their memory.",
+        do="Make room, or choose another ONA_DATA_DIR.",
+    )
+
+
+async def check_database(settings: Settings) -> Finding:
+    """The configured PostgreSQL, or the one that `ona up` brings."""
+    name = "database"
+    if settings.database.url is None:
+        url = EmbeddedPostgres(settings.database_dir).find()
+        if url is None:
+            return Finding(
+                name=name, verdict=Verdict.FINE, found="`ona up` starts its own; it is not running"
+            )
+    else:
+        url = settings.database.url.get_secret_value()
+    try:
+        version = await _server_version(url)
+    except psycopg.Error as error:
+        return Finding(
+            name=name,
+            verdict=Verdict.MISSING,
+            found=" ".join(str(error).split()),
+            follows="Nothing is accepted while it is away.",
+            do="Start it, or mend database.url.",
+        )
+    if version < POSTGRES_OLDEST:
+        return Finding(
+            name=name,
+            verdict=Verdict.MISSING,
+            found=f"PostgreSQL {version}",
+            follows="Its SQL lacks what ona uses.",
+            do=f"Use {POSTGRES_OLDEST} or newer.",
+        )
+    return Finding(name=name, verdict=Verdict.FINE, found=f"PostgreSQL {version} answers")
+
+
+async def check_image(settings: Settings) -> Finding:
+    """The guest image; it is made when it is first needed."""
+    name, kernel = "guest image", newest_kernel(settings)
+    if kernel is None:
+        return Finding(
+            name=name,
+            verdict=Verdict.LESS,
+            found="not made yet",
+            follows="The first start takes some minutes longer.",
+        )
+    days = (time.time() - kernel.stat().st_mtime) / 86400
+    if days <= IMAGE_DAYS_MAX:
+        return Finding(name=name, verdict=Verdict.FINE, found=f"made {days:.0f} days ago")
+    return Finding(
+        name=name,
+        verdict=Verdict.LESS,
+        found=f"made {days:.0f} days ago",
+        follows="The next start makes it again, for security fixes.",
+    )
+
+
+def newest_kernel(settings: Settings) -> Path | None:
+    """The kernel of the newest guest image; None: no image was made yet."""
+    kernels = settings.image_cache.glob("image-*/kernel")
+    return max(kernels, key=lambda path: path.stat().st_mtime, default=None)
+
+
+def _existing(directory: Path) -> Path:
+    """The directory, or the nearest one above it that is there."""
+    return next(path for path in (directory, *directory.parents) if path.exists())
+
+
+async def _server_version(url: str) -> int:
+    connection = await psycopg.AsyncConnection.connect(
+        url.replace("postgresql+psycopg://", "postgresql://", 1),
+        connect_timeout=CONNECT_SECONDS_MAX,
+    )
+    async with connection:
+        return connection.info.server_version // 10_000

@@ -1,0 +1,149 @@
+"""`ona doctor` on this host, as it is and with things taken away."""
+
+import os
+import time
+
+import pytest
+
+from bot.config import DatabaseSettings, MachineSettings, Settings
+from bot.doctor import host, installation
+from bot.doctor.examine import CHECKS, examine
+from bot.doctor.finding import Verdict, as_rows
+from tests.support.postgres import embedded
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return Settings(data_dir=tmp_path / "data")
+
+
+def with_image(settings: Settings, *, days: float) -> None:
+    kernel = settings.image_cache / "image-abc" / "kernel"
+    kernel.parent.mkdir(parents=True)
+    kernel.touch()
+    os.utime(kernel, (time.time() - days * 86400,) * 2)
+
+
+@pytest.mark.vm
+async def test_every_thing_has_a_finding_and_those_that_are_not_fine_say_what_follows(settings):
+    findings = await examine(settings)
+    assert [finding.name for finding in findings] == [name for name, _ in CHECKS]
+    for finding in findings:
+        assert finding.found
+        assert (finding.verdict is Verdict.FINE) == (not finding.follows), finding
+    assert len(as_rows(findings)) == len(CHECKS)
+    assert not settings.data_dir.exists()
+
+
+@pytest.mark.vm
+async def test_what_was_found_out_about_kvm_is_remembered_where_ona_lives(settings):
+    settings.host_dir.mkdir(parents=True)
+    first = await host.check_accelerator(settings)
+    again = await host.check_accelerator(settings)
+    assert first == again
+    assert first.name == "KVM"
+
+
+async def test_without_qemu_no_machine_can_run_and_kvm_can_not_be_tried(settings):
+    lacking = settings.model_copy(update={"machine": MachineSettings(qemu="/nowhere/qemu")})
+    found = await host.check_qemu(lacking)
+    assert found.verdict is Verdict.MISSING
+    assert "/nowhere/qemu" in found.found
+    assert "apt-get install qemu-system-x86" in found.do
+
+
+async def test_missing_programs_are_named_with_their_packages(settings, monkeypatch, tmp_path):
+    monkeypatch.setattr(host, "SBIN", ())
+    monkeypatch.setenv("PATH", str(tmp_path))
+    found = await host.check_programs(settings)
+    assert found.verdict is Verdict.MISSING
+    assert found.found == "git, ssh, qemu-img not found"
+    assert found.do == "Install: apt-get install git openssh-client qemu-utils"
+
+
+async def test_what_makes_the_image_matters_less_once_there_is_one(settings, monkeypatch, tmp_path):
+    monkeypatch.setattr(host, "SBIN", ())
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert (await host.check_image_programs(settings)).verdict is Verdict.MISSING
+    with_image(settings, days=1)
+    assert (await host.check_image_programs(settings)).verdict is Verdict.LESS
+
+
+@pytest.mark.parametrize(("days", "verdict"), [(1, Verdict.FINE), (8, Verdict.LESS)])
+async def test_an_old_image_will_be_made_again(settings, days, verdict):
+    assert (await installation.check_image(settings)).found == "not made yet"
+    with_image(settings, days=days)
+    found = await installation.check_image(settings)
+    assert (found.verdict, found.found) == (verdict, f"made {days} days ago")
+
+
+async def test_refused_user_namespaces_say_what_else_can_be_done(settings, monkeypatch, tmp_path):
+    refusing = tmp_path / "unshare"
+    refusing.write_text("#!/bin/sh\necho 'unshare failed: Operation not permitted'; exit 1\n")
+    refusing.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    found = await host.check_user_namespaces(settings)
+    assert found.verdict is Verdict.MISSING
+    assert "not permitted" in found.found
+    assert found.do
+
+
+async def test_a_data_directory_below_a_file_can_not_be_written(tmp_path):
+    (tmp_path / "file").touch()
+    found = await installation.check_data_dir(Settings(data_dir=tmp_path / "file" / "data"))
+    assert found.verdict is Verdict.MISSING
+    assert "ONA_DATA_DIR" in found.do
+
+
+async def test_a_data_directory_that_is_open_to_others_is_noted(settings):
+    assert (await installation.check_data_dir(settings)).verdict is Verdict.FINE
+    settings.data_dir.mkdir(mode=0o755)
+    assert (await installation.check_data_dir(settings)).verdict is Verdict.LESS
+    settings.data_dir.chmod(0o700)
+    assert (await installation.check_data_dir(settings)).verdict is Verdict.FINE
+
+
+async def test_a_database_that_does_not_answer_is_missing_without_its_password(settings, tmp_path):
+    url = f"postgresql+psycopg://u:hunter2@/d?host={tmp_path}"
+    away = settings.model_copy(update={"database": DatabaseSettings(url=url)})
+    found = await installation.check_database(away)
+    assert found.verdict is Verdict.MISSING
+    assert "hunter2" not in str(found)
+
+
+async def test_a_database_that_answers_is_told_with_its_version(settings, database_url):
+    there = settings.model_copy(update={"database": DatabaseSettings(url=database_url)})
+    found = await installation.check_database(there)
+    assert (found.verdict, found.found[:11]) == (Verdict.FINE, "PostgreSQL ")
+
+
+async def test_the_embedded_database_is_asked_when_it_runs_and_not_started(settings):
+    found = await installation.check_database(settings)
+    assert (found.verdict, found.found) == (
+        Verdict.FINE,
+        "`ona up` starts its own; it is not running",
+    )
+    assert not settings.database_dir.exists()
+    postgres = embedded(settings.database_dir)
+    await postgres.start()
+    try:
+        assert "answers" in (await installation.check_database(settings)).found
+    finally:
+        await postgres.stop()
+
+
+async def test_too_little_memory_for_all_machines_is_said_in_machines(settings):
+    greedy = MachineSettings(memory_mib=1024 * 1024)
+    found = await host.check_memory(settings.model_copy(update={"machine": greedy}))
+    assert found.verdict is Verdict.LESS
+    assert found.follows == "0 machines fit now; 4 may run at once."
+
+
+async def test_a_check_that_breaks_is_a_finding_and_hides_no_other(settings):
+    async def breaks(_: Settings):
+        raise ZeroDivisionError("by zero")
+
+    broken, fine = await examine(settings, [("odd", breaks), ("Python", host.check_python)])
+    assert (broken.name, broken.verdict) == ("odd", Verdict.LESS)
+    assert "ZeroDivisionError" in broken.found
+    assert fine.verdict is Verdict.FINE
