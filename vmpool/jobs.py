@@ -160,7 +160,8 @@ class JobConnection:
 
     async def attach(self, job_id: str, offsets: Mapping[str, int]) -> AsyncIterator[JobEvent]:
         """Follow a job; ends after its exit. :raises: as `request`."""
-        await self.request("attach", job=job_id, **offsets)
+        words: dict[str, Any] = {"job": job_id, **offsets}
+        await self.request("attach", **words)
         async for event in self.follow():
             yield event
 
