@@ -2,13 +2,16 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bot.cli import show
 from bot.cli.show import Json
 from bot.errors import EXIT_DONE, EXIT_FAILED, Refused
+
+if TYPE_CHECKING:
+    from bot.cli.client import Client
 
 EXIT_LEFT = 130
 """Ctrl-C: the turn goes on without us."""
@@ -54,7 +57,7 @@ def ask(
         _command(accepted, as_json=json)
         raise typer.Exit(EXIT_DONE)
     show.status(f"{accepted['session']}: {accepted['text']}")
-    raise typer.Exit(_follow(client, accepted, quiet=wait or json, as_json=json))
+    raise typer.Exit(follow(client, accepted, quiet=wait or json, as_json=json))
 
 
 def _thread(project: str | None) -> str:
@@ -78,7 +81,13 @@ def _command(accepted: dict[str, Any], *, as_json: bool) -> None:
         show.say(accepted["text"])
 
 
-def _follow(client: Any, accepted: dict[str, Any], *, quiet: bool, as_json: bool) -> int:
+def follow(
+    client: "Client", accepted: dict[str, Any], *, quiet: bool = False, as_json: bool = False
+) -> int:
+    """Follow an accepted prompt to its outcome; the exit code.
+
+    :param quiet: print only the reply, at the end
+    """
     from bot.cli.following import Printer, Watch, events
 
     session = accepted["session"]

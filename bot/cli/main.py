@@ -2,7 +2,7 @@
 
 import typer
 
-from bot.cli import ask, machines, people, projects, sessions, tokens
+from bot.cli import ask, machines, people, projects, sessions, setup, tokens
 from bot.cli.show import Json
 
 app = typer.Typer(
@@ -42,7 +42,7 @@ def work() -> None:
 
 @app.command()
 def migrate() -> None:
-    """Bring the database at ONA_DATABASE__URL to this version's tables."""
+    """Bring the database of ONA_DATABASE__URL up to date."""
     from bot.cli import up as commands
 
     commands.migrate()
@@ -56,6 +56,7 @@ def doctor(json: Json = False) -> None:
     commands.doctor(json=json)
 
 
+app.command("setup")(setup.setup)
 app.command("ask")(ask.ask)
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(machines.app, name="machines")

@@ -7,7 +7,7 @@ from bot.errors import Refused
 from bot.govern.access import Act
 from bot.store.ids import new_id
 from bot.web import reading
-from bot.web.rendering import by_htmx, page
+from bot.web.rendering import by_htmx, page, told
 from bot.web.saying import say
 from bot.web.visitor import Known, Provided
 
@@ -57,6 +57,8 @@ async def open_session(
     """Open a session with its first prompt."""
     visitor.require(Act.PROMPT)
     accepted = await say(services, visitor, text, surface="web", key=key, project=project, new=True)
+    if accepted.verdict == "command" and by_htmx(request):
+        return told(request, accepted.text, back="/")
     if accepted.session is None:
         raise Refused(accepted.text.rstrip("."))
     place = f"/sessions/{accepted.session}"

@@ -31,6 +31,7 @@ async def sign_in(
     check_origin(request)
     seconds = services.settings.web.sign_in_days * DAY_SECONDS
     async with services.database.begin() as tx:
+        await credentials.sweep(tx)
         person_id = await credentials.use_link(tx, link)
         secret = await credentials.issue(tx, "browser", person_id, seconds=seconds)
     response = RedirectResponse("/", status_code=303)
