@@ -8,12 +8,18 @@ from vmpool.drivers.qmp import Message, Qmp, QmpClosed, QmpError
 BANDWIDTH_BYTES_PER_SECOND = 1 << 40
 """As good as no limit; QEMU's default would make every save take a second and more."""
 POLL_SECONDS = 0.005
-_EVENTS = [{"capability": "events", "state": True}]
 _UNDER_WAY = frozenset({"setup", "active", "device", "cancelling", "pre-switchover"})
 
 
 class MoveFailed(Exception):
     """QEMU gave up moving memory; the machine is as it was, stopped."""
+
+
+async def prepare(qmp: Qmp) -> None:
+    """Set once what `save` and `load` rely on; not while memory is being moved."""
+    events = [{"capability": "events", "state": True}]
+    await qmp.execute("migrate-set-capabilities", {"capabilities": events})
+    await qmp.execute("migrate-set-parameters", {"max-bandwidth": BANDWIDTH_BYTES_PER_SECOND})
 
 
 async def save(qmp: Qmp, fd: int, *, seconds_max: float) -> None:
@@ -25,10 +31,6 @@ async def save(qmp: Qmp, fd: int, *, seconds_max: float) -> None:
     """
     async with asyncio.timeout(seconds_max):
         with qmp.subscribed("MIGRATION") as events:
-            await qmp.execute("migrate-set-capabilities", {"capabilities": _EVENTS})
-            await qmp.execute(
-                "migrate-set-parameters", {"max-bandwidth": BANDWIDTH_BYTES_PER_SECOND}
-            )
             await qmp.execute("getfd", {"fdname": "memory"}, fds=[fd])
             await qmp.execute("migrate", {"uri": "fd:memory"})
             await _finished(qmp, events)
@@ -48,7 +50,6 @@ async def load(qmp: Qmp, fd_in_qemu: int, *, seconds_max: float) -> None:
     """
     async with asyncio.timeout(seconds_max):
         with qmp.subscribed("MIGRATION") as events:
-            await qmp.execute("migrate-set-capabilities", {"capabilities": _EVENTS})
             await qmp.execute(
                 "migrate-incoming", {"uri": f"fd:{fd_in_qemu}"}, seconds_max=seconds_max
             )

@@ -94,6 +94,7 @@ class Running:
         qmp = await Qmp.greet(self.home.connect(QMP_SOCKET), seconds_max=self._greeting_seconds_max)
         try:
             await self._mend(qmp)
+            await qemu_memory.prepare(qmp)
         except BaseException:
             await qmp.close()
             raise
