@@ -15,16 +15,18 @@ roles in order, refs, left_out}. So its id covers everything, and an equal id me
 
 from pathlib import Path
 
-MODULES = ("git", "look", "save", "restore")
+MODULES = {
+    "save": ("git", "look", "names", "scratch", "save"),
+    "restore": ("git", "scratch", "restore"),
+}
+"""What each script consists of, in the order in which it is imported."""
 
 
 def program(entry: str) -> str:
     """Python text for `python3 -I -S -c` that runs `save` or `restore`."""
     here = Path(__file__).parent
     lines = ["import sys, types"]
-    for name in MODULES:
-        if name in ("save", "restore") and name != entry:
-            continue
+    for name in MODULES[entry]:
         source = (here / f"{name}.py").read_text(encoding="utf-8")
         full = f"{__name__}.{name}"
         lines.append(f"module = sys.modules[{full!r}] = types.ModuleType({full!r})")

@@ -8,7 +8,6 @@ from typing import Any
 PROGRAM = ("git", "-c", "core.fsmonitor=false", "-c", "core.compression=1", "-c", "gc.auto=0")
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 DETAIL_CHARACTERS = 500
-SCRATCH = b"ona-scratch"
 
 
 class Unable(Exception):

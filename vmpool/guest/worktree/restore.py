@@ -18,13 +18,13 @@ from typing import Any
 from vmpool.guest.worktree.git import (
     EMPTY_TREE,
     PROGRAM,
-    SCRATCH,
     Unable,
     failure,
     git,
     git_dir_of,
     of_agent,
 )
+from vmpool.guest.worktree.scratch import SCRATCH
 
 CHUNK_BYTES = 1 << 20
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)

@@ -23,7 +23,6 @@ from typing import Any
 
 from vmpool.guest.worktree.git import (
     PROGRAM,
-    SCRATCH,
     Importer,
     Unable,
     failure,
@@ -32,6 +31,8 @@ from vmpool.guest.worktree.git import (
     quoted,
 )
 from vmpool.guest.worktree.look import File, Look, size
+from vmpool.guest.worktree.names import capped, names, short
+from vmpool.guest.worktree.scratch import Scratch, has_room
 
 TREE, INDEX, FILES = "refs/ona/tree", "refs/ona/index", "refs/ona/files"
 LADDER = (("untracked", "refs", "changed"), ("refs", "changed"), ("changed",), ())
@@ -41,10 +42,6 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 RACY_NS = 2_000_000_000
 MARK = b"ona-checkpoint"
 CHUNK_BYTES = 1 << 20
-SPARE_BYTES = 1 << 20
-NAMES_MAX = 20
-GROUP_MIN = 4
-NAME_CHARACTERS = 120
 
 
 def main() -> None:
@@ -105,7 +102,7 @@ class Save:
                 unable = Unable("room", str(error))
         raise unable
 
-    def _attempt(self, scratch: "Scratch", kinds: tuple[str, ...]) -> bool:
+    def _attempt(self, scratch: Scratch, kinds: tuple[str, ...]) -> bool:
         look = self._look
         taken, left = self._select(kinds)
         refs = look.refs if "refs" in kinds else {}
@@ -140,7 +137,7 @@ class Save:
 
     def _write(
         self,
-        scratch: "Scratch",
+        scratch: Scratch,
         taken: list[File],
         left: list[tuple[bytes, str]],
         refs: dict[str, str],
@@ -195,7 +192,7 @@ class Save:
         lines += [f"{oid} {name}" for name, oid in sorted(refs.items())]
         return os.fsencode("\n".join([*lines, "", ""]))
 
-    def _pack(self, scratch: "Scratch", tree: str, refs: dict[str, str], bytes_max: int) -> bool:
+    def _pack(self, scratch: Scratch, tree: str, refs: dict[str, str], bytes_max: int) -> bool:
         """Pack what base doesn't have; False when it would be more than that."""
         wanted = [tree, *refs.values(), *([f"^{self._base}"] if self._base else [])]
         argv = ["pack-objects", "--revs", "--thin", "--stdout", "--delta-base-offset", "-q"]
@@ -221,7 +218,7 @@ class Save:
                 raise failure(packing.stderr.read())
         return True
 
-    def _send(self, scratch: "Scratch", header: bytes, tree: str, left_out: list[str]) -> None:
+    def _send(self, scratch: Scratch, header: bytes, tree: str, left_out: list[str]) -> None:
         base, head = self._base or self._request["base"] or "", self._look.head or ""
         length = len(header) + os.path.getsize(scratch.pack)
         words = {"base": base, "head": head, "tree": tree, "size": length, "left_out": left_out}
@@ -251,49 +248,6 @@ class Save:
             pass
 
 
-class Scratch:
-    """A repository for one checkpoint, which borrows the objects of another one."""
-
-    def __init__(self, place: bytes, git_dir: bytes) -> None:
-        own = SCRATCH if place == git_dir else SCRATCH + git_dir.replace(b"/", b"-")
-        self.git_dir = os.path.join(place, own)
-        self.pack = os.path.join(self.git_dir, b"bundle.pack")
-        self._lender = git_dir
-
-    def __enter__(self) -> "Scratch":
-        self.__exit__()
-        for name in (b"objects/info", b"objects/pack", b"refs"):
-            os.makedirs(os.path.join(self.git_dir, name), mode=0o700)
-        self._put(b"HEAD", b"ref: refs/heads/none\n")
-        self._put(b"config", b"[core]\n\trepositoryformatversion = 0\n\tbare = true\n")
-        self._put(b"objects/info/alternates", os.path.join(self._lender, b"objects") + b"\n")
-        shallow = os.path.join(self._lender, b"shallow")
-        if os.path.exists(shallow):
-            shutil.copyfile(shallow, os.path.join(self.git_dir, b"shallow"))
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        shutil.rmtree(self.git_dir, ignore_errors=True)
-
-    def _put(self, name: bytes, data: bytes) -> None:
-        with open(os.path.join(self.git_dir, name), "wb") as file:
-            file.write(data)
-
-    def read(self, ref: str) -> str:
-        """The object that a ref is at."""
-        with open(os.path.join(self.git_dir, ref.encode()), encoding="ascii") as file:
-            return file.read().strip()
-
-
-def has_room(place: bytes, size_bytes: int) -> bool:
-    """Whether files of this size fit there twice: as objects, and packed."""
-    try:
-        found = os.statvfs(place)
-    except OSError:
-        return False
-    return found.f_bavail * found.f_frsize > 2 * size_bytes + SPARE_BYTES
-
-
 def urgency(file: File) -> tuple[int, int, bytes]:
     """Of a conversation the newest file first, else the smallest first."""
     within = -file.stat.st_mtime_ns if file.kind == "files" else file.stat.st_size
@@ -317,37 +271,3 @@ def content(file: File) -> bytes | None:
             return opened.read(file.stat.st_size)
     except OSError:
         return None
-
-
-def names(left: list[tuple[bytes, str]]) -> list[str]:
-    """What is left out in a few lines: many paths of one directory are one line."""
-    groups: dict[bytes, list[tuple[bytes, str]]] = {}
-    for path, why in sorted(left):
-        groups.setdefault(path.split(b"/", 1)[0], []).append((path, why))
-    lines = []
-    for top, members in groups.items():
-        if len(members) >= GROUP_MIN:
-            lines.append(f"{printable(top)}/ ({len(members)} files, {members[0][1]})")
-        else:
-            lines += [f"{printable(path)} ({why})" for path, why in members]
-    return capped(lines)
-
-
-def capped(lines: list[str]) -> list[str]:
-    """The first lines, and how many more there are."""
-    more = len(lines) - NAMES_MAX
-    return lines if more <= 0 else [*lines[:NAMES_MAX], f"and {more} more"]
-
-
-def printable(path: bytes) -> str:
-    """A path on one line, bounded, whatever bytes it has."""
-    text = path.decode("utf-8", "backslashreplace")
-    shown = "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
-    )
-    return shown if len(shown) <= NAME_CHARACTERS else shown[:NAME_CHARACTERS] + "…"
-
-
-def short(ref: str) -> str:
-    """A branch as people name it."""
-    return printable(os.fsencode(ref.removeprefix("refs/heads/")))

@@ -1,0 +1,50 @@
+"""A place to write while the agent's repository stays as it is."""
+
+import os
+import shutil
+
+SCRATCH = b"ona-scratch"
+SPARE_BYTES = 1 << 20
+
+
+class Scratch:
+    """A repository for one checkpoint, which borrows the objects of another one."""
+
+    def __init__(self, place: bytes, git_dir: bytes) -> None:
+        own = SCRATCH if place == git_dir else SCRATCH + git_dir.replace(b"/", b"-")
+        self.git_dir = os.path.join(place, own)
+        self.pack = os.path.join(self.git_dir, b"bundle.pack")
+        self._lender = git_dir
+
+    def __enter__(self) -> "Scratch":
+        self.__exit__()
+        for name in (b"objects/info", b"objects/pack", b"refs"):
+            os.makedirs(os.path.join(self.git_dir, name), mode=0o700)
+        self._put(b"HEAD", b"ref: refs/heads/none\n")
+        self._put(b"config", b"[core]\n\trepositoryformatversion = 0\n\tbare = true\n")
+        self._put(b"objects/info/alternates", os.path.join(self._lender, b"objects") + b"\n")
+        shallow = os.path.join(self._lender, b"shallow")
+        if os.path.exists(shallow):
+            shutil.copyfile(shallow, os.path.join(self.git_dir, b"shallow"))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self.git_dir, ignore_errors=True)
+
+    def _put(self, name: bytes, data: bytes) -> None:
+        with open(os.path.join(self.git_dir, name), "wb") as file:
+            file.write(data)
+
+    def read(self, ref: str) -> str:
+        """The object that a ref is at."""
+        with open(os.path.join(self.git_dir, ref.encode()), encoding="ascii") as file:
+            return file.read().strip()
+
+
+def has_room(place: bytes, size_bytes: int) -> bool:
+    """Whether files of this size fit there twice: as objects, and packed."""
+    try:
+        found = os.statvfs(place)
+    except OSError:
+        return False
+    return found.f_bavail * found.f_frsize > 2 * size_bytes + SPARE_BYTES
