@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
-from bot.work.guest import Spool, ask
+from bot.work.guest import Machine, Spool, ask
 from tests.fakes import git_tree
 from tests.fakes.git_tree import Files
 from tests.fakes.local_machine import LocalMachine
@@ -24,8 +24,12 @@ class Kept:
 
 
 async def save(machine: LocalMachine, **request: Any) -> Kept:
+    return await save_in(machine, str(machine.directory), **request)
+
+
+async def save_in(machine: Machine, directory: str, **request: Any) -> Kept:
     asked = {
-        "directory": str(machine.directory),
+        "directory": directory,
         "base": None,
         "tree": None,
         "bytes_max": BYTES_MAX,
@@ -35,7 +39,7 @@ async def save(machine: LocalMachine, **request: Any) -> Kept:
         **request,
     }
     with Spool(memory_bytes_max=BYTES_MAX, bytes_max=BYTES_MAX) as spool:
-        answer = await ask(machine, "save", asked, timeout_seconds=30, spool=spool)
+        answer = await ask(machine, "save", asked, timeout_seconds=60, spool=spool)
         return Kept(answer, spool.payload())
 
 
