@@ -10,7 +10,6 @@ import contextlib
 import errno
 import json
 import os
-import shutil
 import subprocess
 import sys
 from typing import Any
@@ -24,7 +23,7 @@ from vmpool.guest.worktree.git import (
     git_dir_of,
     of_agent,
 )
-from vmpool.guest.worktree.scratch import SCRATCH
+from vmpool.guest.worktree.scratch import SCRATCH, remove
 
 CHUNK_BYTES = 1 << 20
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -73,7 +72,7 @@ class Restore:
 
     def _unbundle(self) -> str:
         scratch = os.path.join(self._git_dir, SCRATCH)
-        shutil.rmtree(scratch, ignore_errors=True)
+        remove(scratch)
         os.mkdir(scratch)
         path = os.path.join(scratch, b"bundle")
         try:
@@ -94,7 +93,7 @@ class Restore:
                     return oid.decode()
             raise Unable("bundle", "it has no tree")
         finally:
-            shutil.rmtree(scratch, ignore_errors=True)
+            remove(scratch)
 
     def _point(self, branch: str | None, head: str | None, refs: dict[str, str], tip: str) -> None:
         """Exactly these branches; HEAD out of the way of their changes until they are made."""

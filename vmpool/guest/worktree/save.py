@@ -13,7 +13,6 @@ index, its configuration and its object store stay as they are.
 import errno
 import json
 import os
-import shutil
 import stat
 import subprocess
 import sys
@@ -225,7 +224,8 @@ class Save:
         answer({"result": "tree", **words})
         sys.stdout.buffer.write(header)
         with open(scratch.pack, "rb") as file:
-            shutil.copyfileobj(file, sys.stdout.buffer, CHUNK_BYTES)
+            while data := file.read(CHUNK_BYTES):
+                sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
 
     def _untouched(self) -> bool:

@@ -1,7 +1,7 @@
 """A place to write while the agent's repository stays as it is."""
 
+import contextlib
 import os
-import shutil
 
 SCRATCH = b"ona-scratch"
 SPARE_BYTES = 1 << 20
@@ -25,11 +25,12 @@ class Scratch:
         self._put(b"objects/info/alternates", os.path.join(self._lender, b"objects") + b"\n")
         shallow = os.path.join(self._lender, b"shallow")
         if os.path.exists(shallow):
-            shutil.copyfile(shallow, os.path.join(self.git_dir, b"shallow"))
+            with open(shallow, "rb") as file:
+                self._put(b"shallow", file.read())
         return self
 
     def __exit__(self, *_: object) -> None:
-        shutil.rmtree(self.git_dir, ignore_errors=True)
+        remove(self.git_dir)
 
     def _put(self, name: bytes, data: bytes) -> None:
         with open(os.path.join(self.git_dir, name), "wb") as file:
@@ -48,3 +49,16 @@ def has_room(place: bytes, size_bytes: int) -> bool:
     except OSError:
         return False
     return found.f_bavail * found.f_frsize > 2 * size_bytes + SPARE_BYTES
+
+
+def remove(directory: bytes) -> None:
+    """Remove a directory and what is in it, as far as that goes. Idempotent."""
+    for parent, names, files in os.walk(directory, topdown=False):
+        for name in files:
+            with contextlib.suppress(OSError):
+                os.unlink(os.path.join(parent, name))
+        for name in names:
+            with contextlib.suppress(OSError):
+                os.rmdir(os.path.join(parent, name))
+    with contextlib.suppress(OSError):
+        os.rmdir(directory)
