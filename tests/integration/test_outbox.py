@@ -139,6 +139,25 @@ async def test_a_wording_that_changes_during_a_post_is_sent_after_it(office, ser
     assert (row.state, row.wording, row.wording_sent) == ("sent", 2, 2)
 
 
+async def test_no_network_inside_a_transaction_none_is_open_while_a_surface_is_spoken_to(
+    town, office, server, sending
+):
+    await office.reply("hello")
+    hold = asyncio.Event()
+    server.behave("post", Bad(answer_wait=hold))
+    posting = asyncio.create_task(sending().once())
+    await server.until(lambda: len(server.posts) == 1)
+    assert (
+        await town.value(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+            " AND pid <> pg_backend_pid() AND xact_start IS NOT NULL AND backend_type LIKE 'client%'"
+        )
+        == 0
+    )
+    hold.set()
+    await posting
+
+
 async def test_a_live_message_keeps_a_pause_and_one_edit_stands_for_all_that_came_meanwhile(
     office, server, sending
 ):
