@@ -89,7 +89,7 @@ class Spool:
 async def ask(
     machine: Machine,
     entry: str,
-    request: Mapping[str, Any],
+    request: Mapping[str, object],
     *,
     timeout_seconds: float,
     payload: AsyncIterable[bytes] | None = None,
@@ -100,8 +100,8 @@ async def ask(
     :raises ScriptFailed: it broke; what the machine said is in the text
     """
     done = await machine.run(
-        [*PYTHON, program(entry)],
-        stdin=_input(request, payload),
+        [*PYTHON, program(entry, request)],
+        stdin=payload,
         timeout_seconds=timeout_seconds,
         output_bytes_max=ANSWER_BYTES_MAX,
         stdout=spool,
@@ -109,15 +109,6 @@ async def ask(
     if done.exit_status != 0:
         raise ScriptFailed(last_line(done.stderr) or f"exit status {done.exit_status}")
     return spool.answer() if spool is not None else _answer(done.stdout)
-
-
-async def _input(
-    request: Mapping[str, Any], payload: AsyncIterable[bytes] | None
-) -> AsyncIterator[bytes]:
-    yield json.dumps(request).encode() + b"\n"
-    if payload is not None:
-        async for data in payload:
-            yield data
 
 
 def _answer(line: bytes) -> dict[str, Any]:

@@ -1,13 +1,15 @@
-"""Git inside the machine: run it, read why it failed, write to it what it reads."""
+"""Git inside the machine: run it, read why it failed, write to it what it reads.
+
+Without `subprocess`, and nothing else that is slow to import: this is paid after each turn, and
+under emulation `subprocess` and `json` together take longer than git does.
+"""
 
 import os
-import subprocess
-from collections.abc import Iterable, Mapping
-from typing import Any
 
 PROGRAM = ("git", "-c", "core.fsmonitor=false", "-c", "core.compression=1", "-c", "gc.auto=0")
 EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 DETAIL_CHARACTERS = 500
+SIGKILL, SIGPIPE = 9, 13
 
 
 class Unable(Exception):
@@ -60,12 +62,78 @@ def of_repository(git_dir: bytes) -> dict[str, str]:
     }
 
 
-def git(*argv: str, env: Mapping[str, str], **options: Any) -> bytes:
+class Process:
+    """A git that runs; its complaints are kept in memory, so nobody has to read along."""
+
+    def __init__(self, argv: list[str], env: dict[str, str], *, stdin: int, stdout: int) -> None:
+        self._stderr = os.memfd_create("stderr")
+        streams = ((stdin, 0), (stdout, 1), (self._stderr, 2))
+        self._pid = os.posix_spawnp(
+            PROGRAM[0],
+            [*PROGRAM, *argv],
+            env,
+            file_actions=[(os.POSIX_SPAWN_DUP2, ours, theirs) for ours, theirs in streams],
+            setsigdef=[SIGPIPE],
+        )
+        self._ended = False
+
+    def wait(self) -> None:
+        """Wait for its end. :raises Unable: it failed"""
+        if self._ended:
+            return
+        _, status = os.waitpid(self._pid, 0)
+        self._ended = True
+        said = contents(self._stderr)
+        if status != 0:
+            raise failure(said)
+
+    def end(self) -> None:
+        """Leave nothing running. Idempotent."""
+        if not self._ended:
+            os.kill(self._pid, SIGKILL)
+            try:  # noqa: SIM105 (contextlib is slow to import)
+                self.wait()
+            except Unable:
+                pass
+
+
+def git(*argv: str, env: dict[str, str], stdin: bytes = b"") -> bytes:
     """What git says. :raises Unable: it failed"""
-    done = subprocess.run([*PROGRAM, *argv], capture_output=True, check=False, env=env, **options)
-    if done.returncode != 0:
-        raise failure(done.stderr)
-    return bytes(done.stdout)
+    return said_by(*start(*argv, env=env, stdin=stdin))
+
+
+def start(*argv: str, env: dict[str, str], stdin: bytes = b"") -> tuple[Process, int]:
+    """Run git without waiting for it; give what is returned to `said_by`."""
+    read, out = memory(stdin), os.memfd_create("stdout")
+    process = Process([*argv], env, stdin=read, stdout=out)
+    os.close(read)
+    return process, out
+
+
+def said_by(process: Process, out: int) -> bytes:
+    """What a started git says. :raises Unable: it failed"""
+    try:
+        process.wait()
+    finally:
+        said = contents(out)
+    return said
+
+
+def memory(data: bytes) -> int:
+    """A file in memory, to be read from its beginning."""
+    descriptor = os.memfd_create("stdin")
+    left = memoryview(data)
+    while left:
+        left = left[os.write(descriptor, left) :]
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return descriptor
+
+
+def contents(descriptor: int) -> bytes:
+    """All of a file in memory, which is closed."""
+    with open(descriptor, "rb") as file:
+        file.seek(0)
+        return file.read()
 
 
 def failure(stderr: bytes) -> Unable:
@@ -88,12 +156,13 @@ class Importer:
     """One `git fast-import`: blobs and commits without an index, filters or limits on names."""
 
     def __init__(self, git_dir: bytes) -> None:
-        self._process = subprocess.Popen(
-            [*PROGRAM, "fast-import", "--quiet", "--force", "--date-format=raw"],
-            env=of_repository(git_dir),
-            stdin=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+        read, write = os.pipe()
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        argv = ["fast-import", "--quiet", "--force", "--date-format=raw"]
+        self._process = Process(argv, of_repository(git_dir), stdin=read, stdout=nowhere)
+        os.close(read)
+        os.close(nowhere)
+        self._stream = os.fdopen(write, "wb")
         self._mark = 0
 
     def blob(self, data: bytes) -> bytes:
@@ -108,8 +177,8 @@ class Importer:
         message: bytes,
         *,
         onto: bytes | None,
-        merged: Iterable[bytes] = (),
-        changes: Iterable[bytes],
+        merged: tuple[bytes, ...] = (),
+        changes: list[bytes],
     ) -> bytes:
         """Store a commit: the tree of `onto`, or none, and these changes. Returns its mark."""
         self._mark += 1
@@ -123,22 +192,26 @@ class Importer:
 
     def close(self) -> None:
         """Wait until everything is stored. :raises Unable: it is not"""
-        _, stderr = self._process.communicate()
-        if self._process.returncode != 0:
-            raise failure(stderr)
+        try:
+            self._stream.close()
+        except BrokenPipeError:
+            self._process.wait()
+            raise Unable("git", "fast-import ended early") from None
+        self._process.wait()
 
     def give_up(self) -> None:
         """Leave nothing running. Idempotent."""
-        self._process.kill()
-        self._process.wait()
+        self._process.end()
+        try:  # noqa: SIM105
+            self._stream.close()
+        except BrokenPipeError:
+            pass
 
     def _write(self, data: bytes) -> None:
-        assert self._process.stdin is not None
         try:
-            self._process.stdin.write(data)
+            self._stream.write(data)
         except BrokenPipeError:
             self.close()
-            raise Unable("git", "fast-import ended") from None
 
 
 SIGNATURE = b"ona <ona@localhost> 4102444800 +0000"

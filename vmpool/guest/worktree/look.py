@@ -1,12 +1,9 @@
 """What git and the disk say about a work tree at one moment; nothing is written."""
 
-import json
 import os
 import stat
-import subprocess
-from typing import Any, NamedTuple
 
-from vmpool.guest.worktree.git import PROGRAM, git, git_dir_of, of_agent
+from vmpool.guest.worktree.git import git, git_dir_of, of_agent, said_by, start
 
 STATUS = ("--porcelain=v2", "--branch", "-z", "--untracked-files=all", "--no-renames")
 REFS = ("refs/heads", "refs/ona/base", "refs/stash")
@@ -21,29 +18,59 @@ UNDER_WAY = {
 REPOSITORY_WITHIN = "a repository of its own"
 
 
-class File(NamedTuple):
+class Request:
+    """What is asked for."""
+
+    def __init__(
+        self,
+        *,
+        directory: str,
+        base: str | None,
+        tree: str | None,
+        bytes_max: int,
+        file_bytes_max: int,
+        files_max: int,
+        files: list[str],
+    ) -> None:
+        self.directory = directory
+        self.base = base
+        """Of the last checkpoint."""
+        self.tree = tree
+        """Of the last checkpoint."""
+        self.bytes_max = bytes_max
+        """Of the bundle."""
+        self.file_bytes_max = file_bytes_max
+        """Of one untracked file."""
+        self.files_max = files_max
+        self.files = files
+        """Conversation files: globs below the home directory."""
+
+
+class File:
     """A file that differs from HEAD, or a conversation file."""
 
-    kind: str
-    """`changed`, `files` or `untracked`; in this order they are kept."""
-    path: bytes
-    at: bytes
-    stat: os.stat_result
+    def __init__(self, kind: str, path: bytes, at: bytes, found: os.stat_result) -> None:
+        self.kind = kind
+        """`changed`, `files` or `untracked`; in this order they are kept."""
+        self.path = path
+        self.at = at
+        self.stat = found
 
 
-class Staged(NamedTuple):
+class Staged:
     """An entry of the index that differs from HEAD; mode 000000: removed."""
 
-    path: bytes
-    mode: bytes
-    oid: bytes
+    def __init__(self, path: bytes, mode: bytes, oid: bytes) -> None:
+        self.path = path
+        self.mode = mode
+        self.oid = oid
 
 
 class Look:
-    """The work tree of `request` {directory, files, file_bytes_max}. :raises Unable:"""
+    """The work tree that is asked for. :raises Unable: there is none"""
 
-    def __init__(self, request: dict[str, Any]) -> None:
-        self.directory = os.path.realpath(os.fsencode(request["directory"]))
+    def __init__(self, request: Request) -> None:
+        self.directory = os.path.realpath(os.fsencode(request.directory))
         self.git_dir = git_dir_of(self.directory)
         self.branch = branch_of(self.git_dir)
         self.head: str | None = None
@@ -56,26 +83,23 @@ class Look:
         """Paths that are not kept, and why."""
         self.notes: list[str] = []
         """What else is not kept."""
-        self._file_bytes_max = request["file_bytes_max"]
+        self._request = request
         for record in self._records():
             self._read(record)
-        self._conversation(request["files"])
+        self._conversation(request.files)
         self._under_way()
 
     def _records(self) -> list[bytes]:
-        environment = of_agent(self.directory)
-        with subprocess.Popen(
-            [*PROGRAM, "for-each-ref", "--format=%(objectname) %(refname)", *REFS],
-            cwd=self.directory,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-        ) as refs:
-            status = git("status", *STATUS, cwd=self.directory, env=environment)
-            assert refs.stdout is not None
-            for line in refs.stdout.read().splitlines():
-                oid, name = line.split(b" ", 1)
-                self._ref(oid.decode(), os.fsdecode(name))
+        env, place = of_agent(self.directory), ("-C", os.fsdecode(self.directory))
+        listing = ("for-each-ref", "--format=%(objectname) %(refname)", *REFS)
+        refs = start(*place, *listing, env=env)
+        try:
+            status = git(*place, "status", *STATUS, env=env)
+        finally:
+            listed = said_by(*refs)
+        for line in listed.splitlines():
+            oid, name = line.split(b" ", 1)
+            self._ref(oid.decode(), os.fsdecode(name))
         # Untracked ones last: a path may be both removed from the index and there.
         return sorted(status.split(b"\0"), key=lambda record: record.startswith(b"? "))
 
@@ -122,8 +146,9 @@ class Look:
         found = self._found(path)
         if found is None:
             return
-        if found.st_size > self._file_bytes_max:
-            why = f"{size(found.st_size)}, more than {size(self._file_bytes_max)}"
+        largest = self._request.file_bytes_max
+        if found.st_size > largest:
+            why = f"{size(found.st_size)}, more than {size(largest)}"
             self.left.append((path, why))
         else:
             self._add("untracked", path, found)
@@ -174,12 +199,15 @@ class Look:
     def _has(self, name: bytes) -> bool:
         return os.path.exists(os.path.join(self.git_dir, name))
 
-    def fingerprint(self, request: dict[str, Any]) -> str:
+    def fingerprint(self) -> str:
         """Equal to an earlier one: as far as the disk tells, nothing was touched since."""
-        known = [request, self.head, self.branch, self.base, sorted(self.refs.items()), self.notes]
-        paths = [self.removed, self.staged, self.left]
-        files = [(f.at, f.stat.st_mode, f.stat.st_size, *moments(f)) for f in self.files]
-        return repr([json.dumps(known), paths, files])
+        asked = {**vars(self._request), "base": None, "tree": None}
+        known = [asked, self.head, self.branch, self.base, sorted(self.refs.items()), self.notes]
+        staged = [(entry.path, entry.mode, entry.oid) for entry in self.staged]
+        files = [
+            (file.at, file.stat.st_mode, file.stat.st_size, *moments(file)) for file in self.files
+        ]
+        return ascii([known, self.removed, staged, self.left, files])
 
 
 def moments(file: File) -> tuple[int, int, int]:

@@ -1,7 +1,5 @@
 """Put a kept work tree into a fresh clone: HEAD, branches, index, files, conversation.
 
-Request: {directory, size}, then the bundle of `size` bytes.
-
 Answer: {result: "restored", branch, head, changed, files} or {result: "failed", why, detail}.
 `changed` and `files` count files. It may be repeated, on a fresh clone, after a failure.
 """
@@ -10,28 +8,27 @@ import contextlib
 import errno
 import json
 import os
-import subprocess
 import sys
-from typing import Any
 
-from vmpool.guest.worktree.git import (
-    EMPTY_TREE,
-    PROGRAM,
-    Unable,
-    failure,
-    git,
-    git_dir_of,
-    of_agent,
-)
+from vmpool.guest.worktree.git import EMPTY_TREE, Process, Unable, git, git_dir_of, of_agent
+from vmpool.guest.worktree.json import as_json
 from vmpool.guest.worktree.scratch import SCRATCH, remove
 
 CHUNK_BYTES = 1 << 20
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
-def main() -> None:
+class Request:
+    """What is asked for."""
+
+    def __init__(self, *, directory: str, size: int) -> None:
+        self.directory = directory
+        self.size = size
+        """Of the bundle, which is on standard input."""
+
+
+def main(request: Request) -> None:
     """Serve one request."""
-    request = json.loads(sys.stdin.buffer.readline())
     try:
         words = Restore(request).run()
     except Unable as error:
@@ -39,36 +36,54 @@ def main() -> None:
     except OSError as error:
         why = "room" if error.errno in NO_ROOM else "git"
         words = {"result": "failed", "why": why, "detail": str(error)}
-    sys.stdout.write(json.dumps(words) + "\n")
+    sys.stdout.write(as_json(words) + "\n")
+
+
+class Message:
+    """What a kept commit says of itself."""
+
+    def __init__(self, commit: bytes) -> None:
+        header, _, text = commit.partition(b"\n\n")
+        lines = header.decode("utf-8", "replace").splitlines()
+        oids = [line.split()[1] for line in lines if line.startswith("parent ")]
+        words = json.loads(text)
+        self.branch: str | None = words["branch"]
+        self.refs: dict[str, str] = words["refs"]
+        self.parents: dict[str, str] = dict(zip(words["parents"], oids, strict=True))
 
 
 class Restore:
     """One restoration."""
 
-    def __init__(self, request: dict[str, Any]) -> None:
-        self._directory = os.path.realpath(os.fsencode(request["directory"]))
+    def __init__(self, request: Request) -> None:
+        self._directory = os.path.realpath(os.fsencode(request.directory))
         self._git_dir = git_dir_of(self._directory)
         self._environment = of_agent(self._directory) | {"GIT_OPTIONAL_LOCKS": "1"}
-        self._size = int(request["size"])
+        self._size = request.size
 
-    def run(self) -> dict[str, Any]:
+    def run(self) -> dict[str, object]:
         """Objects first, then refs, then what is seen of them."""
         tip = self._unbundle()
         with Objects(self._directory, self._environment) as objects:
-            commit = objects.read(tip)
-            parents, message = parse(commit)
-            head = parents.get("head")
-            self._point(message["branch"], head, message["refs"], tip)
+            message = Message(objects.read(tip))
+            parents, head = message.parents, message.parents.get("head")
+            self._point(message, head, tip)
             self._git("read-tree", "--reset", "-u", head or EMPTY_TREE)
             changed = self._write_tree(objects, head or EMPTY_TREE, tip)
             if "index" in parents:
                 self._git("read-tree", "--reset", parents["index"])
             files = self._write_files(objects, parents.get("files"))
-        words = {"branch": message["branch"], "head": head, "changed": changed, "files": files}
+        words: dict[str, object] = {
+            "branch": message.branch,
+            "head": head,
+            "changed": changed,
+            "files": files,
+        }
         return {"result": "restored", **words}
 
-    def _git(self, *argv: str, **options: Any) -> bytes:
-        return git(*argv, cwd=self._directory, env=self._environment, **options)
+    def _git(self, *argv: str, stdin: bytes = b"") -> bytes:
+        place = ("-C", os.fsdecode(self._directory))
+        return git(*place, *argv, env=self._environment, stdin=stdin)
 
     def _unbundle(self) -> str:
         scratch = os.path.join(self._git_dir, SCRATCH)
@@ -95,15 +110,16 @@ class Restore:
         finally:
             remove(scratch)
 
-    def _point(self, branch: str | None, head: str | None, refs: dict[str, str], tip: str) -> None:
+    def _point(self, message: Message, head: str | None, tip: str) -> None:
         """Exactly these branches; HEAD out of the way of their changes until they are made."""
+        branch, refs = message.branch, message.refs
         self._write_head(tip)
         listed = self._git("for-each-ref", "--format=%(refname)", "refs/heads").splitlines()
         removed = [b"delete " + name for name in listed if os.fsdecode(name) not in refs]
         made = [os.fsencode(f"update {name} {oid}") for name, oid in refs.items()]
         for commands in (removed, made):
             if commands:
-                self._git("update-ref", "--stdin", input=b"\n".join([*commands, b""]))
+                self._git("update-ref", "--stdin", stdin=b"\n".join([*commands, b""]))
         self._write_head(f"ref: {branch}" if branch else head or tip)
 
     def _write_head(self, text: str) -> None:
@@ -165,43 +181,34 @@ def put(at: bytes, mode: bytes, oid: str, objects: "Objects", *, private: bool =
         file.write(data)
 
 
-def parse(commit: bytes) -> tuple[dict[str, str], dict[str, Any]]:
-    """The parents by their roles, and the message."""
-    header, _, text = commit.partition(b"\n\n")
-    lines = header.decode("utf-8", "replace").splitlines()
-    parents = [line.split()[1] for line in lines if line.startswith("parent ")]
-    message = json.loads(text)
-    return dict(zip(message["parents"], parents, strict=True)), message
-
-
 class Objects:
     """One `git cat-file` for all reading of objects."""
 
     def __init__(self, directory: bytes, environment: dict[str, str]) -> None:
-        self._process = subprocess.Popen(
-            [*PROGRAM, "cat-file", "--batch"],
-            cwd=directory,
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
+        read, asking = os.pipe()
+        answering, write = os.pipe()
+        argv = ["-C", os.fsdecode(directory), "cat-file", "--batch"]
+        self._process = Process(argv, environment, stdin=read, stdout=write)
+        os.close(read)
+        os.close(write)
+        self._asked = os.fdopen(asking, "wb")
+        self._answers = os.fdopen(answering, "rb")
 
     def __enter__(self) -> "Objects":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.communicate()
+        self._asked.close()
+        self._answers.close()
+        self._process.end()
 
     def read(self, oid: str) -> bytes:
         """What an object holds. :raises Unable: it is not there"""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(oid.encode() + b"\n")
-        self._process.stdin.flush()
-        words = self._process.stdout.readline().split()
+        self._asked.write(oid.encode() + b"\n")
+        self._asked.flush()
+        words = self._answers.readline().split()
         if len(words) != 3:
-            raise failure(b"object " + oid.encode() + b" is missing")
-        data = self._process.stdout.read(int(words[2]))
-        self._process.stdout.read(1)
+            raise Unable("git", f"object {oid} is missing")
+        data = self._answers.read(int(words[2]))
+        self._answers.read(1)
         return data

@@ -1,8 +1,5 @@
 """Keep the work tree as one commit and send it as a bundle; nothing that git shows is changed.
 
-Request: {directory, base, tree, bytes_max, file_bytes_max, files_max, files}; `base` and `tree` of
-the last checkpoint or null, `files` globs below the home directory.
-
 Answer: {result: "same"}, or {result: "tree", base, head, tree, size, left_out} and then `size`
 bytes, or {result: "failed", why, detail}.
 
@@ -11,25 +8,14 @@ index, its configuration and its object store stay as they are.
 """
 
 import errno
-import json
 import os
 import stat
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from typing import Any
 
-from vmpool.guest.worktree.git import (
-    PROGRAM,
-    Importer,
-    Unable,
-    failure,
-    git,
-    of_repository,
-    quoted,
-)
-from vmpool.guest.worktree.look import File, Look, size
+from vmpool.guest.worktree.git import Importer, Process, Unable, git, memory, of_repository, quoted
+from vmpool.guest.worktree.json import as_json
+from vmpool.guest.worktree.look import File, Look, Request, size
 from vmpool.guest.worktree.names import capped, names, short
 from vmpool.guest.worktree.scratch import Scratch, has_room
 
@@ -41,41 +27,42 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 RACY_NS = 2_000_000_000
 MARK = b"ona-checkpoint"
 CHUNK_BYTES = 1 << 20
+PACK = ["pack-objects", "--revs", "--thin", "--stdout", "--delta-base-offset", "-q"]
 
 
-def main() -> None:
+def main(request: Request) -> None:
     """Serve one request."""
-    request = json.loads(sys.stdin.buffer.readline())
     try:
         Save(request).run()
     except Unable as error:
         answer({"result": "failed", "why": error.why, "detail": error.detail})
 
 
-def answer(words: dict[str, Any]) -> None:
+def answer(words: dict[str, object]) -> None:
     """Say it in one line."""
-    sys.stdout.buffer.write(json.dumps(words).encode() + b"\n")
+    sys.stdout.buffer.write(as_json(words).encode() + b"\n")
     sys.stdout.buffer.flush()
 
 
 class Save:
     """One checkpoint."""
 
-    def __init__(self, request: dict[str, Any]) -> None:
+    def __init__(self, request: Request) -> None:
         self._request = request
         self._began_ns = time.time_ns()
         self._look = look = Look(request)
         self._base = look.base if look.base is not None else self._last_base()
-        self._fingerprint = look.fingerprint({**request, "base": None, "tree": None})
 
     def _last_base(self) -> str | None:
         """The base of the last checkpoint if the agent's repository still has it."""
-        base = self._request["base"]
+        base = self._request.base
+        if not base:
+            return None
         try:
             git("cat-file", "-e", f"{base}^{{commit}}", env=of_repository(self._look.git_dir))
         except Unable:
             return None
-        return str(base)
+        return base
 
     def run(self) -> None:
         """Try places for temporary files, the disk before memory, and then ever less to keep."""
@@ -109,12 +96,12 @@ class Save:
         notes = list(look.notes)
         notes += [f"branch {short(name)}" for name in sorted(look.refs) if name not in refs]
         tree, left_out = self._write(scratch, taken, left, refs, notes)
-        if tree == self._request["tree"]:
+        if tree == self._request.tree:
             self._remember(tree)
             answer({"result": "same"})
             return True
         header = self._header(tree, refs)
-        if not self._pack(scratch, tree, refs, self._request["bytes_max"] - len(header)):
+        if not self._pack(scratch, tree, refs, self._request.bytes_max - len(header)):
             return False
         self._send(scratch, header, tree, left_out)
         self._remember(tree)
@@ -122,7 +109,7 @@ class Save:
 
     def _select(self, kinds: tuple[str, ...]) -> tuple[list[File], list[tuple[bytes, str]]]:
         """What fits, what matters most first; and what is left out."""
-        room, count = self._request["bytes_max"], self._request["files_max"]
+        room, count = self._request.bytes_max, self._request.files_max
         taken, left = [], list(self._look.left)
         for file in sorted(self._look.files, key=urgency):
             fits = file.stat.st_size <= room and count > 0
@@ -131,7 +118,7 @@ class Save:
                 room -= file.stat.st_size
                 count -= 1
             else:
-                left.append((file.path, f"no room in {size(self._request['bytes_max'])}"))
+                left.append((file.path, f"no room in {size(self._request.bytes_max)}"))
         return taken, left
 
     def _write(
@@ -162,13 +149,13 @@ class Save:
                 merged["files"] = importer.commit(FILES, b"", onto=None, changes=changes[True])
             roles = [*(["head"] if head else []), *merged]
             message = {"branch": look.branch, "parents": roles, "refs": refs}
-            text = json.dumps({**message, "left_out": left_out}, sort_keys=True).encode()
+            text = as_json({**message, "left_out": left_out}).encode()
             removed = [b"D " + quoted(path) for path in look.removed]
             importer.commit(
                 TREE,
                 text,
                 onto=head,
-                merged=merged.values(),
+                merged=tuple(merged.values()),
                 changes=[*removed, *changes[False]],
             )
             importer.close()
@@ -176,12 +163,13 @@ class Save:
             importer.give_up()
         return scratch.read(TREE), left_out
 
-    def _staged(self) -> Iterator[bytes]:
-        for entry in sorted(self._look.staged, key=lambda entry: entry.mode != b"000000"):
-            if entry.mode == b"000000":
-                yield b"D " + quoted(entry.path)
-            else:
-                yield b"M %s %s %s" % (entry.mode, entry.oid, quoted(entry.path))
+    def _staged(self) -> list[bytes]:
+        removed = [entry for entry in self._look.staged if entry.mode == b"000000"]
+        others = [entry for entry in self._look.staged if entry.mode != b"000000"]
+        return [
+            *(b"D " + quoted(entry.path) for entry in removed),
+            *(b"M %s %s %s" % (entry.mode, entry.oid, quoted(entry.path)) for entry in others),
+        ]
 
     def _header(self, tree: str, refs: dict[str, str]) -> bytes:
         lines = ["# v2 git bundle"]
@@ -194,31 +182,24 @@ class Save:
     def _pack(self, scratch: Scratch, tree: str, refs: dict[str, str], bytes_max: int) -> bool:
         """Pack what base doesn't have; False when it would be more than that."""
         wanted = [tree, *refs.values(), *([f"^{self._base}"] if self._base else [])]
-        argv = ["pack-objects", "--revs", "--thin", "--stdout", "--delta-base-offset", "-q"]
-        with subprocess.Popen(
-            [*PROGRAM, *argv],
-            env=of_repository(scratch.git_dir),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        ) as packing:
-            assert packing.stdin is not None
-            assert packing.stdout is not None
-            assert packing.stderr is not None
-            packing.stdin.write("\n".join([*wanted, ""]).encode())
-            packing.stdin.close()
-            with open(scratch.pack, "wb") as file:
-                while data := packing.stdout.read(CHUNK_BYTES):
+        revisions = memory("\n".join([*wanted, ""]).encode())
+        read, write = os.pipe()
+        packing = Process(PACK, of_repository(scratch.git_dir), stdin=revisions, stdout=write)
+        os.close(revisions)
+        os.close(write)
+        try:
+            with open(read, "rb") as packed, open(scratch.pack, "wb") as file:
+                while data := packed.read(CHUNK_BYTES):
                     if file.tell() + len(data) > bytes_max:
-                        packing.kill()
                         return False
                     file.write(data)
-            if packing.wait() != 0:
-                raise failure(packing.stderr.read())
+            packing.wait()
+        finally:
+            packing.end()
         return True
 
     def _send(self, scratch: Scratch, header: bytes, tree: str, left_out: list[str]) -> None:
-        base, head = self._base or self._request["base"] or "", self._look.head or ""
+        base, head = self._base or self._request.base or "", self._look.head or ""
         length = len(header) + os.path.getsize(scratch.pack)
         words = {"base": base, "head": head, "tree": tree, "size": length, "left_out": left_out}
         answer({"result": "tree", **words})
@@ -231,10 +212,9 @@ class Save:
     def _untouched(self) -> bool:
         try:
             with open(os.path.join(self._look.git_dir, MARK), encoding="ascii") as file:
-                mark = json.load(file)
+                return file.read() == f"{self._request.tree} {self._look.fingerprint()}"
         except (OSError, ValueError):
             return False
-        return bool(mark == {"tree": self._request["tree"], "look": self._fingerprint})
 
     def _remember(self, tree: str) -> None:
         """Save the next look its work, unless a file may have changed while it was read."""
@@ -243,7 +223,7 @@ class Save:
             return
         try:
             with open(os.path.join(self._look.git_dir, MARK), "w", encoding="ascii") as file:
-                json.dump({"tree": tree, "look": self._fingerprint}, file)
+                file.write(f"{tree} {self._look.fingerprint()}")
         except OSError:
             pass
 

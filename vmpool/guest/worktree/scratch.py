@@ -1,6 +1,5 @@
 """A place to write while the agent's repository stays as it is."""
 
-import contextlib
 import os
 
 SCRATCH = b"ona-scratch"
@@ -55,10 +54,14 @@ def remove(directory: bytes) -> None:
     """Remove a directory and what is in it, as far as that goes. Idempotent."""
     for parent, names, files in os.walk(directory, topdown=False):
         for name in files:
-            with contextlib.suppress(OSError):
-                os.unlink(os.path.join(parent, name))
+            _drop(os.path.join(parent, name), directory=False)
         for name in names:
-            with contextlib.suppress(OSError):
-                os.rmdir(os.path.join(parent, name))
-    with contextlib.suppress(OSError):
-        os.rmdir(directory)
+            _drop(os.path.join(parent, name), directory=True)
+    _drop(directory, directory=True)
+
+
+def _drop(path: bytes, *, directory: bool) -> None:
+    try:  # noqa: SIM105 (contextlib is slow to import)
+        (os.rmdir if directory else os.unlink)(path)
+    except OSError:
+        pass
