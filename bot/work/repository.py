@@ -4,7 +4,9 @@ The machine has no way to the remote of its own: what it gets is a bundle of the
 its channel. Tags that the base contains come along; other branches do not.
 """
 
-from collections.abc import AsyncGenerator, Mapping
+import asyncio
+import shutil
+from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -167,6 +169,22 @@ class Repositories:
         """The commits whose parents the remote itself doesn't have."""
         path = self._mirror(project_id).directory / "shallow"
         return path.read_text().split() if path.exists() else []
+
+    async def sweep(self, projects: Collection[UUID]) -> list[str]:
+        """Remove what is there of projects other than these; returns the names of the files."""
+        return await asyncio.to_thread(self._sweep, {str(project) for project in projects})
+
+    def _sweep(self, projects: set[str]) -> list[str]:
+        removed = []
+        for path in sorted(self._directory.glob("*")):
+            if path.name.partition(".")[0] in projects:
+                continue
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+            removed.append(path.name)
+        return removed
 
     async def _commit(self, mirror: Mirror, name: str) -> str | None:
         try:

@@ -403,3 +403,15 @@ async def test_an_unknown_project_has_a_mirror_of_its_own(
     other = uuid4()
     await repositories.update(other, str(origin))
     assert (await repositories.base(other, "main")).branch == "main"
+
+
+async def test_mirrors_of_projects_that_are_gone_are_swept(
+    origin: Path, repositories: Repositories, tmp_path: Path
+) -> None:
+    other = uuid4()
+    await repositories.update(PROJECT, str(origin))
+    await repositories.update(other, str(origin))
+    (tmp_path / "mirrors" / f"{other}.git.new").mkdir()
+    gone = [f"{other}.git", f"{other}.git.new", f"{other}.lock"]
+    assert await repositories.sweep([PROJECT]) == gone
+    assert (await repositories.base(PROJECT, None)).branch == "main"
