@@ -23,7 +23,8 @@ MOUNTS = (
     ("devpts", "/dev/pts", "devpts", "gid=5,mode=620,ptmxmode=666"),
     ("tmpfs", "/dev/shm", "tmpfs", "mode=1777"),
     ("tmpfs", "/run", "tmpfs", "mode=0755"),
-    ("cgroup2", "/sys/fs/cgroup", "cgroup2", ""),
+    # Without the option, to start something in a cgroup waits for an RCU grace period.
+    ("cgroup2", "/sys/fs/cgroup", "cgroup2", "favordynmods"),
 )
 LINKS = (
     ("/proc/self/fd", "/dev/fd"),

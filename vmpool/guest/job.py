@@ -84,7 +84,8 @@ class Job:
             self._spawn(loop, order, limits)
         except (Cannot, OSError) as error:
             self._fail(error)
-        self.save()
+        # After the answer: whoever waits for the first byte doesn't wait for the disk.
+        loop.later(0, self.save)
 
     def _spawn(self, loop: Loop, order: dict[str, Any], limits: dict[str, Any]) -> None:
         user = account(str(order.get("user") or self.settings.agent_user))
