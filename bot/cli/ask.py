@@ -18,7 +18,9 @@ EXIT_LEFT = 130
 
 
 def ask(
-    text: Annotated[list[str], typer.Argument(help="What to do; `-` reads it from stdin.")],
+    text: Annotated[
+        list[str], typer.Argument(metavar="TEXT", help="What to do; `-` reads it from stdin.")
+    ],
     *,
     new: Annotated[bool, typer.Option("--new", help="Open a new session.")] = False,
     session: Annotated[

@@ -105,7 +105,8 @@ def connect() -> Client:
         except OSError:
             raise Unreachable(
                 f"there is no API token: {settings.token_file} can't be read",
-                do="run `ona up` here once, or set ONA_TOKEN to a token from the page “API tokens”",
+                do="start `ona up` here, set ONA_DATA_DIR if it keeps its data elsewhere, "
+                "or set ONA_TOKEN to a token from the page “API tokens”",
             ) from None
     host = "127.0.0.1" if settings.host in {"0.0.0.0", "::", ""} else settings.host
     return Client(url or f"http://{host}:{settings.port}", token)

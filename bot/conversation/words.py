@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bot.errors import OnaError
+
 HELP = """\
 Write what to do; it becomes a prompt for the agent of this session.
 `!command` runs a command in the session's machine.
@@ -20,6 +22,12 @@ def sentence(clause: str) -> str:
         return ""
     ended = clause if clause[-1] in ".!?`" else f"{clause}."
     return ended[0].upper() + ended[1:]
+
+
+def told(error: OnaError) -> str:
+    """What happened, what was kept and what to do, as sentences."""
+    parts = (error.happened, error.kept, error.do)
+    return " ".join(sentence(part) for part in parts if part)
 
 
 def accepted(

@@ -221,7 +221,8 @@ def _ended(body: Body) -> Line:
     outcome = _text(body, "outcome")
     label, tone = OUTCOMES.get(outcome, (outcome or "Ended", "plain"))
     summary = _text(body, "summary")
-    return Line(look="end", text=summary, label=f"{label}{_took(body)}", tone=tone)
+    took = "" if summary.endswith(" s") else _took(body)
+    return Line(look="end", text=summary, label=label + took, tone=tone)
 
 
 def _notice(body: Body) -> Line:

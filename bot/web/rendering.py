@@ -14,6 +14,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from bot.conversation.words import sentence
 from bot.web import lines
 from bot.web.lines import Line
 from bot.web.plain import Plain, plain
@@ -102,7 +103,12 @@ _environment.globals.update(
     session_states=SESSION_STATES, machine_states=MACHINE_STATES, changed=CHANGED
 )
 _environment.filters.update(
-    moment=moment, exact=exact, seconds=lines.seconds, plain=plain, prompts=lines.prompts
+    moment=moment,
+    exact=exact,
+    seconds=lines.seconds,
+    plain=plain,
+    prompts=lines.prompts,
+    sentence=sentence,
 )
 
 

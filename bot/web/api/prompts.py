@@ -37,7 +37,7 @@ async def post_prompt(
         new=prompt.new,
     )
     if accepted.verdict == "refused":
-        raise Refused(accepted.text)
+        raise Refused(accepted.text.removesuffix("."))
     if accepted.verdict in {"command", "answer"}:
         response.status_code = 200
     return shapes.AcceptedPrompt(

@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from bot.conversation.words import told
 from bot.errors import OnaError
 from bot.web.pages import home, machines, people, projects, session, setup, sign_in
 from bot.web.rendering import by_htmx, fragment, page
@@ -22,7 +23,7 @@ async def as_page(request: Request, status: int, error: OnaError) -> Response:
         return RedirectResponse(SIGN_IN, status_code=303)
     headers = {"Retry-After": "5"} if status == 503 else {}
     if by_htmx(request):
-        part = fragment("_told.html", text=sentences(error), tone="bad")
+        part = fragment("_told.html", text=told(error), tone="bad")
         aimed = {"HX-Retarget": "#told", "HX-Reswap": "innerHTML"}
         return HTMLResponse(part, status_code=status, headers={**headers, **aimed})
     return page(
@@ -33,12 +34,6 @@ async def as_page(request: Request, status: int, error: OnaError) -> Response:
         error=error,
         missing=status == 404,
     )
-
-
-def sentences(error: OnaError) -> str:
-    """What happened, what was kept and what to do, as sentences."""
-    parts = (error.happened, error.kept, error.do)
-    return " ".join(f"{part[0].upper()}{part[1:]}." for part in parts if part)
 
 
 async def _visitor(request: Request, status: int) -> Visitor | None:

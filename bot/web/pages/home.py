@@ -60,7 +60,7 @@ async def open_session(
     if accepted.verdict == "command" and by_htmx(request):
         return told(request, accepted.text, back="/")
     if accepted.session is None:
-        raise Refused(accepted.text.rstrip("."))
+        raise Refused(accepted.text)
     place = f"/sessions/{accepted.session}"
     if by_htmx(request):
         return Response(headers={"HX-Redirect": place})

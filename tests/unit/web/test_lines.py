@@ -40,6 +40,13 @@ def test_an_end_says_its_outcome_in_words_and_not_by_colour_alone():
         assert line("turn.ended", {"outcome": outcome, "seconds": 185}).label.startswith(word)
 
 
+def test_an_end_says_its_duration_once():
+    made = line(
+        "turn.ended", {"outcome": "failed", "summary": "exit status 2, 1.6 s", "seconds": 1.6}
+    )
+    assert (made.label, made.text) == ("Failed", "exit status 2, 1.6 s")
+
+
 def test_an_unknown_kind_is_a_plain_line():
     made = line("weather", {"text": "x" * 1000})
     assert made.look == "note"
