@@ -206,7 +206,8 @@ class MachineWorkplaces:
     ) -> list[str]:
         newest = await self._checkpoints.newest(lease.session_id)
         await step("cloning" if newest is None else "restoring")
-        await self._repositories.update(project.id, project.url)
+        if newest is None or not await self._repositories.has(project.id, newest.base):
+            await self._repositories.update(project.id, project.url)
         if newest is not None:
             base = Base(commit=newest.base, branch=lease.base_branch or "")
         else:

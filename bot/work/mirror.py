@@ -85,6 +85,11 @@ class Mirror:
         limits = GitLimits(seconds_max=self.limits.seconds_max)
         return await git(*argv, git_dir=self.directory, limits=limits, stdin=stdin)
 
+    @property
+    def is_damaged(self) -> bool:
+        """Whether the next update makes it anew."""
+        return (self.directory / DAMAGED).exists()
+
     # -- inside -----------------------------------------------------------------------------
 
     async def _update(self, source: Remote, lock: int, seconds_max: float) -> None:
@@ -95,7 +100,7 @@ class Mirror:
         listing = await self._list(source, lock, min(seconds_max, LIST_SECONDS_MAX))
         if not listing:
             raise empty(source)
-        if (self.directory / DAMAGED).exists():
+        if self.is_damaged:
             await self._make_anew(source, listing, lock, seconds_max)
         else:
             await self._fetch_or_mend(source, listing, lock, seconds_max)

@@ -121,6 +121,17 @@ class Repositories:
             )
         return Base(commit=commit, branch=name.removeprefix(HEADS))
 
+    async def has(self, project_id: UUID, commit: str) -> bool:
+        """Whether a clone at this commit needs no update before."""
+        mirror = self._mirror(project_id)
+        if not commit or mirror.is_damaged:
+            return False
+        try:
+            await mirror.run("cat-file", "-e", f"{commit}^{{commit}}")
+        except GitFailed:
+            return False
+        return True
+
     async def keep(self, project_id: UUID, commit: str) -> None:
         """Keep a commit though the remote may forget it. Idempotent.
 

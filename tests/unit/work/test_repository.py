@@ -372,6 +372,19 @@ async def test_a_kept_base_can_be_cloned_after_the_remote_forgot_it(
         await clone(repositories, machine, origin, gone)
 
 
+async def test_a_commit_that_the_mirror_has_needs_no_update(
+    origin: Path, repositories: Repositories, tmp_path: Path
+) -> None:
+    assert not await repositories.has(PROJECT, "1" * 40)
+    await repositories.update(PROJECT, str(origin))
+    base = await repositories.base(PROJECT, None)
+    assert await repositories.has(PROJECT, base.commit)
+    assert not await repositories.has(PROJECT, "1" * 40)
+    assert not await repositories.has(PROJECT, "")
+    (tmp_path / "mirrors" / f"{PROJECT}.git" / "ona-damaged").touch()
+    assert not await repositories.has(PROJECT, base.commit)
+
+
 async def test_a_clone_that_broke_off_leaves_nothing_in_place_and_is_repeated(
     origin: Path, repositories: Repositories, machine: LocalMachine
 ) -> None:
