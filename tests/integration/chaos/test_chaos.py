@@ -123,7 +123,7 @@ async def test_in_order_fenced_never_run_twice_whatever_happens_to_workers(
         workers = Workers(town, database_url, guest.inside.job_server, count=3)
         try:
             expected = await ask_all(town, tmp_path, dice)
-            async with asyncio.timeout(500):
+            async with asyncio.timeout(max(500, 2.5 * PROMPTS)):
                 await torment(town, workers, dice, PROMPTS)
         finally:
             workers.end()

@@ -1,0 +1,89 @@
+"""`make test-long`: the tests that kill and freeze processes, with full counts, for hours.
+
+Writes docs/test-long.md, to be committed: what was run when, on which commit and host, and how it
+ended. Words after the command go to pytest.
+"""
+
+import os
+import platform
+import random
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "test-long.md"
+TESTS = (
+    "tests/integration/chaos",
+    "tests/integration/test_outbox_crash.py",
+    "tests/integration/vm",
+)
+COUNTS: Mapping[str, str] = {
+    "ONA_TEST_CHAOS_PROMPTS": "2000",
+    "ONA_TEST_OUTBOX_KILLS": "200",
+    "ONA_TEST_KILLS": "50",
+}
+TEST_SECONDS_MAX = 6 * 3600
+
+
+class Results:
+    """A pytest plugin: gives each test hours, and keeps how it ended."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[str, str, float]] = []
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        for item in items:
+            item.add_marker(pytest.mark.timeout(TEST_SECONDS_MAX), append=False)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.when == "call" or report.failed:
+            self.rows.append((report.nodeid, report.outcome, report.duration))
+
+
+def page(results: Results, began: datetime, settings: Mapping[str, str], status: int) -> str:
+    ended = datetime.now(UTC)
+    minutes = (ended - began).total_seconds() / 60
+    lines = [
+        "# The long tests",
+        "",
+        f"Run by `make test-long` on {began:%Y-%m-%d} from {began:%H:%M} UTC,"
+        f" {minutes:.0f} minutes: **{'passed' if status == 0 else 'failed'}**.",
+        "",
+        f"- commit: {_commit()}",
+        f"- host: {os.cpu_count()} CPUs, Linux {platform.release()}",
+        f"- Python: {platform.python_version()}",
+        *(f"- {name}: {value}" for name, value in settings.items()),
+        "",
+        "| test | outcome | seconds |",
+        "| --- | --- | --- |",
+        *(f"| `{name}` | {outcome} | {took:.0f} |" for name, outcome, took in results.rows),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _commit() -> str:
+    def git(*words: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=False
+        ).stdout.strip()
+
+    return git("rev-parse", "HEAD") + (", with changes" if git("status", "--porcelain") else "")
+
+
+def main(arguments: list[str]) -> int:
+    settings = {**COUNTS, "ONA_TEST_SEED": str(random.SystemRandom().randrange(1 << 32))}
+    settings = {name: os.environ.get(name, value) for name, value in settings.items()}
+    os.environ.update(settings)
+    results, began = Results(), datetime.now(UTC)
+    status = pytest.main(["-q", *(arguments or [str(ROOT / test) for test in TESTS])], [results])
+    PAGE.write_text(page(results, began, settings, int(status)), encoding="utf-8")
+    return int(status)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
