@@ -152,6 +152,7 @@ class Host:
             ),
             Chore(name="reconcile", seconds=RECONCILE_SECONDS, run=self.reconcile),
             Chore(name="retention", seconds=HOUR_SECONDS, run=self.pool.remove_expired),
+            Chore(name="scrub", seconds=HOUR_SECONDS / 4, run=self.driver.scrub_next),
             Chore(name="images", seconds=HOUR_SECONDS, run=self.remove_images),
             Chore(name="report", seconds=REPORT_SECONDS, run=self.report),
             Chore(name="gauges", seconds=5, run=self.gauge),

@@ -124,6 +124,13 @@ class Rest:
         """Whether nothing is left to do for `settle`."""
         return self.durable and (self.complete / "digest").exists()
 
+    @property
+    def scrubbed_at(self) -> float | None:
+        """When the memory was last seen to be as it was, in Unix seconds; None: never digested."""
+        with contextlib.suppress(FileNotFoundError):
+            return (self.complete / "digest").stat().st_mtime
+        return None
+
     def begin(self) -> Path:
         """Make an empty partial rest, dropping an older one; returns where the memory goes."""
         self.abandon()
@@ -221,13 +228,17 @@ class Rest:
 
         Blocking. None: it is as it was, or there was nothing to compare with.
         """
-        with contextlib.suppress(FileNotFoundError):
-            wanted = (self.complete / "digest").read_text()
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            digest = self.complete / "digest"
+            wanted = digest.read_text()
             found = _sha256(self.complete / MEMORY, stop.is_set)
-            if found is not None and found != wanted:
+            if found is None or stop.is_set():
+                return None
+            if found != wanted:
                 why = "its memory was altered on disk"
                 _write_by_rename(self.complete / "broken", why)
                 return why
+            os.utime(digest)
         return None
 
     def _make_durable(self, manifest: dict[str, Any]) -> None:

@@ -8,7 +8,6 @@ What a crash of ours leaves in each moment of a hibernation is listed in `vmpool
 import asyncio
 import os
 import socket
-import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -141,6 +140,8 @@ class QemuDriver:
         home, spec = self._known(machine_id)
         async with self._lock(machine_id):
             if home.rest.state is not RestState.COMPLETE:
+                # What still works on the rest of before must not touch the new one.
+                await self._settler.wait(machine_id)
                 async with self._speaking(machine_id) as (running, qmp):
                     self._demand_room(_memory_mib(running.process.pid, spec))
                     limit = self._limits.save_seconds_max
@@ -230,9 +231,19 @@ class QemuDriver:
         return await asyncio.shield(running.ended)
 
     async def scrub(self, machine_id: str) -> str | None:
-        """Read a resting machine's memory again; says what is wrong, and marks it broken."""
-        rest = Home(self.root, machine_id).rest
-        return await asyncio.to_thread(rest.scrub, threading.Event())
+        """Read a resting machine's memory again; says what is wrong, and marks it broken.
+
+        A resume meanwhile ends it early.
+        """
+        return await self._settler.scrub(Home(self.root, machine_id))
+
+    async def scrub_next(self) -> str | None:
+        """Scrub the rest that was looked at longest ago; for a clock. Says what is wrong."""
+        ages = {name: Home(self.root, name).rest.scrubbed_at for name in machine_names(self.root)}
+        known = {name: age for name, age in ages.items() if age is not None}
+        if not known:
+            return None
+        return await self.scrub(min(known, key=lambda name: known[name]))
 
     async def settled(self, machine_id: str) -> None:
         """Wait until the background work on a rest, making it durable, is done or has failed."""
@@ -351,7 +362,8 @@ class QemuDriver:
                     limit = self._limits.load_seconds_max
                     await qemu_memory.load(qmp, INCOMING_FD, seconds_max=limit)
             except (MachineError, qemu_memory.MoveFailed, TimeoutError) as error:
-                if why := await self.scrub(home.machine_id):
+                await self._settler.wait(home.machine_id)
+                if why := await self._settler.scrub(home):
                     raise RestRefused(why) from error
                 raise MachineLost(f"its memory was not loaded: {error}") from error
             async with running.speaking() as qmp:

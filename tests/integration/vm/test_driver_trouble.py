@@ -192,3 +192,33 @@ async def test_an_answer_that_never_comes_does_not_block_a_hibernation_for_ever(
     monkeypatch.undo()
     assert await answer(rig, running, "boot") == boot_id
     assert not list((rig.root / running).glob("rest*"))
+
+
+async def test_rests_are_scrubbed_one_after_the_other(rig: QemuRig, running: str) -> None:
+    assert await rig.qemu.scrub_next() is None
+    await rig.driver.hibernate(running)
+    await rig.settled(running)
+    assert await rig.qemu.scrub_next() is None
+    assert (await rig.driver.look(running)).found is Found.RESTING
+    memory = rig.root / running / "rest" / "memory"
+    with memory.open("r+b") as file:
+        file.seek(memory.stat().st_size // 2)
+        file.write(b"rot")
+    assert "altered" in (await rig.qemu.scrub_next() or "")
+    assert (await rig.driver.look(running)).broken
+    with pytest.raises(RestRefused, match="altered"):
+        await rig.driver.resume(running)
+
+
+async def test_hibernating_again_at_once_leaves_a_rest_that_holds(
+    rig: QemuRig, running: str
+) -> None:
+    for _ in range(5):
+        await rig.driver.hibernate(running)
+        await rig.driver.resume(running)
+    await rig.driver.hibernate(running)
+    await rig.settled(running)
+    assert (await rig.driver.look(running)).durable
+    assert await rig.qemu.scrub(running) is None
+    await rig.driver.resume(running)
+    assert await answer(rig, running, "echo", "holds") == "holds"

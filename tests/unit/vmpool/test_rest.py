@@ -157,6 +157,24 @@ def test_a_rest_that_never_settled_has_nothing_to_scrub_against(rest: Rest) -> N
     assert rest.scrub(NEVER) is None
 
 
+def test_a_scrub_that_finds_nothing_wrong_says_when(rest: Rest) -> None:
+    assert rest.scrubbed_at is None
+    rest.settle(NEVER)
+    os.utime(rest.complete / "digest", (1, 1))
+    assert rest.scrubbed_at == 1
+    assert rest.scrub(NEVER) is None
+    assert (rest.scrubbed_at or 0) > 1
+
+
+def test_a_scrub_that_is_stopped_says_nothing(rest: Rest) -> None:
+    rest.settle(NEVER)
+    (rest.complete / MEMORY).write_bytes(b"altered")
+    stopped = threading.Event()
+    stopped.set()
+    assert rest.scrub(stopped) is None
+    assert rest.scrub(NEVER)
+
+
 def test_settling_stops_early_when_told_and_goes_on_later(rest: Rest) -> None:
     stopped = threading.Event()
     stopped.set()
