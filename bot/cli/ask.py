@@ -54,7 +54,11 @@ def ask(
         "thread": _thread(project),
         "surface": "terminal",
     }
-    accepted = client.post("/prompts", body, key=str(new_id()))
+    try:
+        accepted = client.post("/prompts", body, key=str(new_id()))
+    except KeyboardInterrupt:
+        show.status("\nNo answer came yet: it may be accepted or not; look at `ona sessions`.")
+        raise typer.Exit(EXIT_LEFT) from None
     if accepted["verdict"] == "command":
         _command(accepted, as_json=json)
         raise typer.Exit(EXIT_DONE)

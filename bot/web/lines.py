@@ -12,6 +12,8 @@ from typing import Any, Literal
 Look = Literal["output", "prompt", "answer", "thought", "tool", "note", "question", "end"]
 Tone = Literal["plain", "good", "bad", "wait"]
 UNKNOWN_LENGTH_MAX = 400
+STARTED_LENGTH_MAX = 60
+"""Enough to tell which prompt it is, when others were queued meanwhile."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +47,7 @@ MACHINE = {
     "starting": "The machine is starting",
     "running": "The machine runs",
     "hibernating": "The machine is being put to rest",
-    "resting": "The machine hibernates, its memory included",
+    "resting": "The machine hibernates with its memory",
     "lost": "The machine was lost",
     "removing": "The machine is being removed",
     "gone": "The machine is removed",
@@ -145,7 +147,10 @@ def _step(body: Body) -> Line:
 
 
 def _started(body: Body) -> Line:
-    return _note("The turn has started.")
+    said = " ".join(_text(body).split())
+    if len(said) > STARTED_LENGTH_MAX:
+        said = said[: STARTED_LENGTH_MAX - 1] + "…"
+    return _note(f"The turn for “{said}” has started." if said else "The turn has started.")
 
 
 def _answer(body: Body) -> Line:
@@ -233,7 +238,8 @@ def _machine(body: Body) -> Line:
     state = _text(body, "state")
     why = f": {_text(body, 'why')}" if body.get("why") else ""
     tone: Tone = "bad" if state == "lost" else "plain"
-    return _note(f"{MACHINE.get(state, f'The machine is {state}')}{_took(body)}{why}.", tone=tone)
+    took = f" ({seconds(body['seconds'])})" if body.get("seconds") is not None else ""
+    return _note(f"{MACHINE.get(state, f'The machine is {state}')}{took}{why}.", tone=tone)
 
 
 def _unknown(kind: str, body: Body) -> Line:
