@@ -150,7 +150,8 @@ async def test_no_network_inside_a_transaction_none_is_open_while_a_surface_is_s
     assert (
         await town.value(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-            " AND pid <> pg_backend_pid() AND xact_start IS NOT NULL AND backend_type LIKE 'client%'"
+            " AND pid <> pg_backend_pid() AND xact_start IS NOT NULL"
+            " AND backend_type LIKE 'client%'"
         )
         == 0
     )
