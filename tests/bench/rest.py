@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 import uuid
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -31,6 +32,7 @@ MEMORY_MIB = 512
 FILL_MIB = 60
 RATIO_MAX = 1.2
 TURNS = 20
+CALM_SECONDS = 0.3
 
 
 class ByHand:
@@ -118,7 +120,15 @@ class ByHand:
         self.execute("cont")
         shutil.rmtree(self.where / "rest")
 
+    def channel(self) -> socket.socket:
+        sock = socket.socket(socket.AF_UNIX)
+        sock.connect(str(self.where / "channel"))
+        sock.setblocking(False)
+        return sock
+
     def end(self) -> None:
+        if self.pid == 0:
+            return
         self.lines.close()
         self.qmp.close()
         os.kill(self.pid, signal.SIGKILL)
@@ -130,73 +140,110 @@ class ByHand:
         os.close(fd)
 
 
+class Bench:
+    """The two machines, of which one runs and the other stands still."""
+
+    def __init__(self, ours: QemuDriver, hand: ByHand) -> None:
+        self.ours = ours
+        self.hand = hand
+        self.machine_id = str(uuid.uuid4())
+        self.figures: dict[str, list[float]] = defaultdict(list)
+
+    async def start(self) -> None:
+        await self.ours.create(self.machine_id, self.hand.spec)
+        await self.ours.boot(self.machine_id)
+        with await self.ours.open_channel(self.machine_id) as sock:
+            await ask(sock, "fill", str(FILL_MIB))
+        await self.ours.pause(self.machine_id)
+        self.hand.start()
+        with self.hand.channel() as sock:
+            await ask(sock, "fill", str(FILL_MIB))
+        self.hand.execute("stop")
+
+    async def turn_of_ours(self) -> None:
+        await self.ours.unpause(self.machine_id)
+        await self._calm_ours()
+        await self._timed("hibernate", self.ours.hibernate(self.machine_id))
+        await self.ours.settled(self.machine_id)
+        await self._timed("resume", self.ours.resume(self.machine_id))
+        await self._calm_ours()
+        await self._timed("hibernate until durable", self._until_durable())
+        await self.ours.settled(self.machine_id)
+        await self.ours.resume(self.machine_id)
+        await self._calm_ours()
+        await self.ours.pause(self.machine_id)
+
+    async def turn_by_hand(self) -> None:
+        self.hand.execute("cont")
+        await self._calm_hand()
+        await self._timed("by hand, fsynced", _done(lambda: self.hand.hibernate(fsync=True)))
+        await self._timed("resume by hand", _done(self.hand.resume))
+        await self._calm_hand()
+        await self._timed("by hand", _done(lambda: self.hand.hibernate(fsync=False)))
+        self.hand.resume()
+        await self._calm_hand()
+        self.hand.execute("stop")
+
+    async def _until_durable(self) -> None:
+        await self.ours.hibernate(self.machine_id)
+        marker = self.ours.root / self.machine_id / "rest" / "durable"
+        while not os.path.exists(marker):
+            await asyncio.sleep(0.001)
+
+    async def _calm_ours(self) -> None:
+        with await self.ours.open_channel(self.machine_id) as sock:
+            await _calm(sock)
+        await self.ours.settled(self.machine_id)
+
+    async def _calm_hand(self) -> None:
+        with self.hand.channel() as sock:
+            await _calm(sock)
+
+    async def _timed(self, name: str, work: Awaitable[object]) -> None:
+        started = time.perf_counter()
+        await work
+        self.figures[name].append(time.perf_counter() - started)
+
+
 async def measure(n: int = TURNS) -> list[Figure]:
     """Measure both in turns, after one turn that warms caches."""
     spec = await asyncio.to_thread(tiny_spec, cache_dir(), memory_mib=MEMORY_MIB, vcpus=2)
-    figures: dict[str, list[float]] = {}
-
-    async def timed(name: str, work: Callable[[], Awaitable[object]]) -> None:
-        started = time.perf_counter()
-        await work()
-        figures.setdefault(name, []).append(time.perf_counter() - started)
-
     with tempfile.TemporaryDirectory(prefix="ona-bench-") as work:
-        ours, hand = QemuDriver(Path(work) / "machines", accelerator="tcg"), None
-        machine_id = str(uuid.uuid4())
+        ours = QemuDriver(Path(work) / "machines", accelerator="tcg")
+        bench = Bench(ours, ByHand(Path(work) / "hand", spec))
         try:
-            await ours.create(machine_id, spec)
-            await ours.boot(machine_id)
-            with await ours.open_channel(machine_id) as sock:
-                await ask(sock, "fill", str(FILL_MIB))
-            hand = ByHand(Path(work) / "hand", spec)
-            hand.start()
-            channel = socket.socket(socket.AF_UNIX)
-            channel.connect(str(hand.where / "channel"))
-            channel.setblocking(False)
-            await ask(channel, "fill", str(FILL_MIB))
-            channel.close()
-
+            await bench.start()
             for turn in range(n + 1):
-                if turn == 1:
-                    figures.clear()  # the first turn warms caches
-
-                async def complete() -> None:
-                    await ours.hibernate(machine_id)
-
-                async def to_durable() -> None:
-                    await ours.hibernate(machine_id)
-                    while not (await ours.look(machine_id)).durable:
-                        await asyncio.sleep(0.001)
-
-                await timed("hibernate", complete)
-                await ours.settled(machine_id)
-                await timed("resume", lambda: ours.resume(machine_id))
-                await timed("hibernate to durable", to_durable)
-                await ours.settled(machine_id)
-                await ours.resume(machine_id)
-                await timed("by hand, fsynced", _as_async(lambda: hand.hibernate(fsync=True)))
-                await timed("resume by hand", _as_async(hand.resume))
-                await timed("by hand", _as_async(lambda: hand.hibernate(fsync=False)))
-                hand.resume()
+                await bench.turn_of_ours()
+                await bench.turn_by_hand()
+                if turn == 0:
+                    bench.figures.clear()
         finally:
-            await ours.destroy(machine_id)
+            await ours.destroy(bench.machine_id)
             await ours.close()
-            if hand is not None:
-                hand.end()
-    fsynced, bare = figures["by hand, fsynced"], figures["by hand"]
+            bench.hand.end()
+    return _figures(bench.figures)
+
+
+def _figures(found: dict[str, list[float]]) -> list[Figure]:
+    fsynced, bare = found["by hand, fsynced"], found["by hand"]
     return [
-        _figure("hibernate", figures["hibernate"], fsynced, "the same commands, fsync and rename"),
-        _figure("hibernate until durable", figures["hibernate to durable"], fsynced, "the same"),
-        _figure("hibernate, not fsynced", figures["hibernate"], bare, "by hand without fsync"),
-        _figure("resume", figures["resume"], figures["resume by hand"], "the same commands"),
+        _figure("hibernate", found["hibernate"], fsynced, "the same commands, fsync and rename"),
+        _figure("hibernate until durable", found["hibernate until durable"], fsynced, "the same"),
+        _figure("hibernate, not fsynced", found["hibernate"], bare, "by hand without fsync"),
+        _figure("resume", found["resume"], found["resume by hand"], "the same commands"),
     ]
 
 
-def _as_async(work: Callable[[], None]) -> Callable[[], Awaitable[None]]:
-    async def run() -> None:
-        work()
+async def _calm(sock: socket.socket) -> None:
+    """A machine that was just resumed is busy with itself for a moment."""
+    await ask(sock, "echo", "here")
+    await asyncio.sleep(CALM_SECONDS)
+    await ask(sock, "echo", "there")
 
-    return run
+
+async def _done(work: Callable[[], None]) -> None:
+    work()
 
 
 def _figure(name: str, ours: list[float], theirs: list[float], yardstick: str) -> Figure:
