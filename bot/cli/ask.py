@@ -120,13 +120,15 @@ def follow(
                 "session": session,
                 "turn": watch.turn,
                 "outcome": watch.outcome,
-                "reply": watch.reply,
+                "reply": watch.reply or "\n".join(watch.notes),
                 "seconds": watch.seconds,
             }
         )
     elif quiet:
         if watch.reply:
             typer.echo(watch.reply)
+        for note in watch.notes:
+            show.status(note)
         if watch.outcome != "succeeded":
             show.status(f"{watch.outcome}: {watch.summary}")
     return EXIT_DONE if watch.outcome == "succeeded" else EXIT_FAILED

@@ -30,6 +30,8 @@ class Watch:
     seconds: float | None = None
     said: list[str] = field(default_factory=list)
     output: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    """What we said about it: errors, what was cut, what was restored."""
     _length: int = 0
 
     def take(self, event: dict[str, Any]) -> bool:
@@ -59,6 +61,8 @@ class Watch:
             text = str(body.get("text") or "")
             self._length += len(text)
             (self.said if kind == "text" else self.output).append(text)
+        elif kind in {"error", "notice", "output.cut"}:
+            self.notes.append(line(kind, body).text)
 
     @property
     def reply(self) -> str:

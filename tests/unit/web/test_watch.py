@@ -40,6 +40,19 @@ def test_what_the_agent_says_is_the_reply_and_not_what_its_tools_put_out():
     assert watch.reply == "Fixed it."
 
 
+def test_what_was_cut_or_went_wrong_is_noted_beside_the_reply():
+    watch = Watch(prompt="p")
+    watched(
+        watch,
+        event("turn.started", "t", prompt="p"),
+        event("output", "t", text="x"),
+        event("output.cut", "t", bytes=12, where="/var/x"),
+        event("error", "t", text="broken"),
+    )
+    assert watch.reply == "x"
+    assert watch.notes == ["12 more bytes are not shown; the machine has them in /var/x.", "broken"]
+
+
 def test_a_cancelled_prompt_ends_the_wait():
     watch = Watch(prompt="p")
     watched(watch, event("prompt.cancelled", None, prompt="other"))
