@@ -241,7 +241,7 @@ async def test_commits_go_before_files_when_both_do_not_fit(
 async def test_more_files_than_may_be_are_left_out_in_one_line(machine: LocalMachine) -> None:
     git_tree.write(machine.directory, {b"many/%03d" % n: b"x" for n in range(50)})
     kept = await save(machine, files_max=10)
-    assert kept.answer["left_out"] == ["many/ (40 files, no room in 1 MB)"]
+    assert kept.answer["left_out"] == ["many/ (40 files, more than 10 files)"]
 
 
 async def test_conversation_files_come_back_below_the_new_home_readable_by_nobody_else(

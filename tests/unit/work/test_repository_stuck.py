@@ -21,7 +21,7 @@ from uuid import UUID
 from bot.work.repository import MirrorLimits, Repositories
 directory, ssh, url = sys.argv[1:]
 repositories = Repositories(
-    Path(directory), MirrorLimits(seconds_max=4), {"GIT_SSH_COMMAND": ssh}
+    Path(directory), MirrorLimits(seconds_max=2), {"GIT_SSH_COMMAND": ssh}
 )
 asyncio.run(repositories.update(UUID(int=1), url))
 """

@@ -84,6 +84,8 @@ class Look:
         self.notes: list[str] = []
         """What else is not kept."""
         self._request = request
+        self._tracked_paths: set[bytes] = set()
+        self._plain: dict[bytes, bool] = {}
         for record in self._records():
             self._read(record)
         self._conversation(request.files)
@@ -135,13 +137,14 @@ class Look:
         if found is None:
             self.removed.append(path)
         else:
+            self._tracked_paths.add(path)
             self._add("changed", path, found)
 
     def _untracked(self, path: bytes) -> None:
         if path.endswith(b"/"):
             self.left.append((path, REPOSITORY_WITHIN))
             return
-        if any(file.path == path for file in self.files):
+        if path in self._tracked_paths:
             return
         found = self._found(path)
         if found is None:
@@ -157,7 +160,9 @@ class Look:
         """The file itself; not one behind a symlink that stands where a directory was."""
         at = os.path.join(self.directory, path)
         parent = os.path.dirname(at)
-        if os.path.realpath(parent) != parent:
+        if parent not in self._plain:
+            self._plain[parent] = os.path.realpath(parent) == parent
+        if not self._plain[parent]:
             return None
         try:
             found = os.lstat(at)

@@ -112,13 +112,14 @@ class Save:
         room, count = self._request.bytes_max, self._request.files_max
         taken, left = [], list(self._look.left)
         for file in sorted(self._look.files, key=urgency):
-            fits = file.stat.st_size <= room and count > 0
-            if fits and (file.kind in kinds or file.kind == "files"):
+            if count == 0:
+                left.append((file.path, f"more than {self._request.files_max} files"))
+            elif file.stat.st_size > room or file.kind not in (*kinds, "files"):
+                left.append((file.path, f"no room in {size(self._request.bytes_max)}"))
+            else:
                 taken.append(file)
                 room -= file.stat.st_size
                 count -= 1
-            else:
-                left.append((file.path, f"no room in {size(self._request.bytes_max)}"))
         return taken, left
 
     def _write(
