@@ -160,27 +160,24 @@ class Bench:
             await ask(sock, "fill", str(FILL_MIB))
         self.hand.execute("stop")
 
-    async def turn_of_ours(self) -> None:
+    async def turn_of_ours(self, *, durable: bool) -> None:
         await self.ours.unpause(self.machine_id)
         await self._calm_ours()
-        await self._timed("hibernate", self.ours.hibernate(self.machine_id))
+        if durable:
+            await self._timed("hibernate until durable", self._until_durable())
+        else:
+            await self._timed("hibernate", self.ours.hibernate(self.machine_id))
         await self.ours.settled(self.machine_id)
         await self._timed("resume", self.ours.resume(self.machine_id))
         await self._calm_ours()
-        await self._timed("hibernate until durable", self._until_durable())
-        await self.ours.settled(self.machine_id)
-        await self.ours.resume(self.machine_id)
-        await self._calm_ours()
         await self.ours.pause(self.machine_id)
 
-    async def turn_by_hand(self) -> None:
+    async def turn_by_hand(self, *, fsync: bool) -> None:
         self.hand.execute("cont")
         await self._calm_hand()
-        await self._timed("by hand, fsynced", _done(lambda: self.hand.hibernate(fsync=True)))
+        name = "by hand, fsynced" if fsync else "by hand"
+        await self._timed(name, _done(lambda: self.hand.hibernate(fsync=fsync)))
         await self._timed("resume by hand", _done(self.hand.resume))
-        await self._calm_hand()
-        await self._timed("by hand", _done(lambda: self.hand.hibernate(fsync=False)))
-        self.hand.resume()
         await self._calm_hand()
         self.hand.execute("stop")
 
@@ -213,10 +210,10 @@ async def measure(n: int = TURNS) -> list[Figure]:
         bench = Bench(ours, ByHand(Path(work) / "hand", spec))
         try:
             await bench.start()
-            for turn in range(n + 1):
-                await bench.turn_of_ours()
-                await bench.turn_by_hand()
-                if turn == 0:
+            for turn in range(-1, 2 * n):
+                await bench.turn_of_ours(durable=turn % 2 == 1)
+                await bench.turn_by_hand(fsync=turn % 2 == 1)
+                if turn == -1:
                     bench.figures.clear()
         finally:
             await ours.destroy(bench.machine_id)
