@@ -12,7 +12,8 @@ import pytest
 
 from bot.errors import Unfit
 from bot.store.embedded import EmbeddedPostgres
-from tests.support.postgres import DEBIAN_15, embedded, wanted_version
+from tests.support.postgres import CARELESS, DEBIAN_15, wanted_version
+from tests.support.postgres import embedded as embedded_of_this_run
 
 CHILD = """
 import asyncio, sys
@@ -24,6 +25,10 @@ asyncio.run(postgres.start())
 print("started", flush=True)
 sys.stdin.read()
 """
+
+
+def embedded(directory: Path, **options: str) -> EmbeddedPostgres:
+    return embedded_of_this_run(directory, options={**CARELESS, **options})
 
 
 @pytest.fixture
@@ -89,7 +94,7 @@ async def test_the_same_object_starts_again_after_a_stop_and_a_second_stop_does_
 
 
 async def test_a_killed_server_is_recovered_by_the_next_start(place):
-    postgres = embedded(place)
+    postgres = embedded(place, fsync="on", synchronous_commit="on", full_page_writes="on")
     url = await postgres.start()
     await query(url, "CREATE TABLE kept AS SELECT 7 AS seven")
     os.kill(server_pid(place), signal.SIGKILL)
@@ -213,7 +218,7 @@ async def test_a_database_of_a_version_that_is_not_there_is_left_alone(place):
 
 
 async def test_a_server_that_can_not_start_says_why(place):
-    postgres = embedded(place, options={"shared_buffers": "nonsense"})
+    postgres = embedded(place, shared_buffers="nonsense")
     with pytest.raises(Unfit, match=r"shared_buffers.*log"):
         await postgres.start()
 
