@@ -12,6 +12,7 @@ from bot.errors import EXIT_DONE, EXIT_FAILED, Refused
 
 if TYPE_CHECKING:
     from bot.cli.client import Client
+    from bot.cli.following import Watch
 
 EXIT_LEFT = 130
 """Ctrl-C: the turn goes on without us."""
@@ -114,6 +115,12 @@ def follow(
             f"stop it: ona sessions stop {session}"
         )
         return EXIT_LEFT
+    if quiet:
+        _print_end(session, watch, as_json=as_json)
+    return EXIT_DONE if watch.outcome == "succeeded" else EXIT_FAILED
+
+
+def _print_end(session: str, watch: "Watch", *, as_json: bool) -> None:
     if as_json:
         show.as_json(
             {
@@ -124,11 +131,10 @@ def follow(
                 "seconds": watch.seconds,
             }
         )
-    elif quiet:
-        if watch.reply:
-            typer.echo(watch.reply)
-        for note in watch.notes:
-            show.status(note)
-        if watch.outcome != "succeeded":
-            show.status(f"{watch.outcome}: {watch.summary}")
-    return EXIT_DONE if watch.outcome == "succeeded" else EXIT_FAILED
+        return
+    if watch.reply:
+        typer.echo(watch.reply)
+    for note in watch.notes:
+        show.status(note)
+    if watch.outcome != "succeeded":
+        show.status(f"{watch.outcome}: {watch.summary}")
