@@ -3,6 +3,7 @@
 Every one says what happened, what was kept and what to do.
 """
 
+import psycopg
 import structlog
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
@@ -81,6 +82,9 @@ def from_exception(request: Request, error: Exception) -> tuple[int, OnaError]:
         return 422, _invalid(error)
     if isinstance(error, HTTPException):
         return error.status_code, _plain_http(error)
+    if isinstance(error, psycopg.DataError | UnicodeError):
+        # NUL bytes, lone surrogates, numbers beyond every row.
+        return 422, Refused("a value here can't be stored or looked up", kept="nothing was changed")
     if is_away(error):
         log.warning("database_away", path=request.url.path, error=str(error).split("\n")[0])
         return 503, database_away()

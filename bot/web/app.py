@@ -30,6 +30,7 @@ _EXPECTED: tuple[type[Exception], ...] = (
     HTTPException,
     SQLAlchemyError,
     psycopg.Error,
+    UnicodeError,
     OSError,
 )
 _PROBLEMS: dict[int | str, dict[str, Any]] = {

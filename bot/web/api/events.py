@@ -14,6 +14,8 @@ from bot.web.following import HEARTBEAT, EventStream, follow, message
 from bot.web.services import Services
 from bot.web.visitor import Known, Provided
 
+NUMBER_LENGTH_MAX = 18
+"""More digits are no number of an event."""
 router = APIRouter(prefix="/sessions", tags=["events"])
 
 
@@ -54,11 +56,8 @@ async def list_events(
 
 def go_on_after(after: int, last_event_id: str) -> int:
     """Where a reader goes on: a browser that reconnects repeats the address it began with."""
-    return (
-        max(after, int(last_event_id))
-        if last_event_id.isascii() and last_event_id.isdigit()
-        else after
-    )
+    number = last_event_id if len(last_event_id) <= NUMBER_LENGTH_MAX else ""
+    return max(after, int(number)) if number.isascii() and number.isdigit() else after
 
 
 async def _live(services: Services, session_id: UUID, after: int) -> AsyncIterator[str]:

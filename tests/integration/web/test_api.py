@@ -1,6 +1,7 @@
 """The HTTP API over a real server and database."""
 
 import asyncio
+import json
 
 import pytest
 
@@ -234,3 +235,41 @@ async def test_probes_and_metrics_answer(site):
 async def test_many_accept_at_once(site):
     answers = await asyncio.gather(*(site.ask(f"!echo {number}") for number in range(30)))
     assert len({answer["session"] for answer in answers}) == 30
+
+
+@pytest.mark.parametrize("odd", ["a\x00b", "a\ud800b"], ids=["nul", "surrogate"])
+async def test_characters_that_no_text_has_are_replaced_or_refused(site, odd):
+    body = json.dumps({"text": odd}).encode()
+    short = (await site.ask("!x"))["session"]
+    work = await site.begin()
+    await work.ask("Which?")
+    headers = {"Content-Type": "application/json"}
+    async with site.client() as client:
+        (question,) = (await client.get(f"/api/v1/sessions/{short}/questions")).json()["questions"]
+        for path, content in (
+            ("/api/v1/prompts", body),
+            (f"/api/v1/sessions/{short}/questions/{question['id']}/answer", body),
+            ("/api/v1/people", json.dumps({"name": odd}).encode()),
+            ("/api/v1/tokens", json.dumps({"name": odd}).encode()),
+            ("/api/v1/projects", json.dumps({"name": odd, "repository_url": odd}).encode()),
+        ):
+            answer = await client.post(path, content=content, headers=headers)
+            assert answer.status_code < 500, (path, answer.text)
+        for path in ("/api/v1/sessions/s-%00", "/api/v1/machines/%00", "/sessions/%00"):
+            assert (await client.get(path)).status_code in {404, 422}
+
+
+async def test_numbers_beyond_every_event_are_no_failure_of_ours(site):
+    short = (await site.ask("!x"))["session"]
+    async with site.client() as client:
+        path = f"/api/v1/sessions/{short}/events"
+        beyond = await client.get(path, params={"after": 10**30})
+        assert beyond.json()["events"] == []
+        assert (await client.get(path, params={"after": -1})).status_code == 422
+        live = {"Accept": "text/event-stream", "Last-Event-ID": "9" * 5000}
+        async with client.stream("GET", path, headers=live) as answer:
+            assert answer.status_code == 200
+            async for line in answer.aiter_lines():
+                if line.startswith("id: "):
+                    assert line == "id: 1"
+                    break
