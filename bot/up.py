@@ -124,6 +124,7 @@ class _Up:
             embedded = EmbeddedPostgres(self._settings.database_dir)
             url = await embedded.start()
             stack.push_async_callback(embedded.stop)
+            await stack.enter_async_context(embedded.kept())
         await asyncio.to_thread(upgrade, url)
         return url
 

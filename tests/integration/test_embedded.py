@@ -47,7 +47,11 @@ async def query(url: str, statement: str):
 
 
 def server_pid(directory: Path) -> int:
-    return int((directory / "data" / "postmaster.pid").read_text().splitlines()[0])
+    """What the pid file says; 0 while there is none."""
+    try:
+        return int((directory / "data" / "postmaster.pid").read_text().splitlines()[0])
+    except (FileNotFoundError, IndexError):
+        return 0
 
 
 def servers_on(directory: Path) -> list[int]:
@@ -103,6 +107,18 @@ async def test_a_killed_server_is_recovered_by_the_next_start(place):
     assert len(servers_on(place)) == 1
     await again.stop()
     await postgres.stop()
+
+
+async def test_a_server_that_is_kept_comes_back_under_the_same_url(place):
+    postgres = embedded(place)
+    url = await postgres.start()
+    before = server_pid(place)
+    async with postgres.kept(), asyncio.timeout(30):
+        os.kill(before, signal.SIGKILL)
+        while server_pid(place) == before or postgres.find() is None:
+            await asyncio.sleep(0.05)
+    assert postgres.url == url
+    assert await query(url, "SELECT 1") == [(1,)]
 
 
 async def test_the_server_of_a_killed_process_is_adopted_and_can_be_stopped(place):
