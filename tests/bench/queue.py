@@ -267,4 +267,5 @@ async def _notifies(town: Town) -> list[float]:
             await speaker.execute("NOTIFY bench")
             await hearing
             times.append(time.perf_counter() - began)
+        await notices.aclose()  # it holds the connection, which could not be closed
     return times
