@@ -161,11 +161,16 @@ class JobEnded:
     """Why it could not be started or was lost, if so."""
 
 
+class JobRefused(Exception):
+    """The machine says no, and would again: no room, unknown, malformed; the text says which."""
+
+
 class Jobs(Protocol):
     """The jobs of one machine, as a harness needs them.
 
     :raises ConnectionError: by every method when the way into the machine is lost; the caller
         reconnects and goes on at its cursor
+    :raises JobRefused: by every method; the turn ends with that
     """
 
     async def start(

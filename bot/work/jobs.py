@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import assert_never
 
-from adapters.agent.port import JobAsked, JobChunk, JobEnded
+from adapters.agent.port import JobAsked, JobChunk, JobEnded, JobRefused
+from vmpool import errors
 from vmpool.channel import Channel
 from vmpool.errors import MachineError
 from vmpool.jobs import (
@@ -24,10 +25,12 @@ SPOOL_BYTES_MAX = 256 * 1024 * 1024
 
 
 @contextmanager
-def _as_connection_error() -> Iterator[None]:
-    """A harness knows one error: the way into the machine is lost."""
+def _errors() -> Iterator[None]:
+    """A harness knows two errors: the machine says no, or the way into it is lost."""
     try:
         yield
+    except errors.JobRefused as error:
+        raise JobRefused(str(error)) from error
     except (MachineError, OSError) as error:
         raise ConnectionError(str(error)) from error
 
@@ -76,7 +79,7 @@ class ChannelJobs:
         merge_stderr: bool,
     ) -> None:
         """See `adapters.agent.port.Jobs`."""
-        with _as_connection_error():
+        with _errors():
             await self._channel.start_job(
                 JobSpec(
                     id=job_id,
@@ -92,7 +95,7 @@ class ChannelJobs:
         self, job_id: str, *, stdout_offset: int, stderr_offset: int
     ) -> AsyncIterator[JobChunk | JobAsked | JobEnded]:
         """See `adapters.agent.port.Jobs`."""
-        with _as_connection_error():
+        with _errors():
             async for item in self._channel.attach(
                 job_id, stdout_offset=stdout_offset, stderr_offset=stderr_offset
             ):
@@ -100,17 +103,17 @@ class ChannelJobs:
 
     async def send(self, job_id: str, *, offset: int, data: bytes) -> None:
         """See `adapters.agent.port.Jobs`."""
-        with _as_connection_error():
+        with _errors():
             await self._channel.send_input(job_id, offset, data)
 
     async def answer(self, job_id: str, *, key: str, text: str) -> None:
         """See `adapters.agent.port.Jobs`."""
-        with _as_connection_error():
+        with _errors():
             await self._channel.answer(job_id, key, text)
 
     async def stop(self, job_id: str, *, grace_seconds: float) -> None:
         """See `adapters.agent.port.Jobs`."""
-        with _as_connection_error():
+        with _errors():
             await self._channel.stop_job(job_id, grace_seconds)
 
     def spool_path(self, job_id: str) -> str:

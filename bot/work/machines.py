@@ -17,11 +17,11 @@ from sqlalchemy import text
 from bot.errors import OnaError, Unfit
 from bot.metrics import MACHINE_READY_SECONDS
 from bot.store.database import Database
-from bot.work.checkpoint import Checkpoints
+from bot.work.checkpoint import Checkpoints, Restored
 from bot.work.jobs import ChannelJobs
 from bot.work.lease import Lease, OpenTurn
 from bot.work.queue import Event
-from bot.work.repository import READY_MARK, Base, Repositories, clone_into
+from bot.work.repository import READY_MARK, Base, Cloned, Repositories, clone_into
 from bot.work.workplace import NoCapacity, Tell, Workplace, WorkplaceLost
 from vmpool.channel import Channel
 from vmpool.driver import Image, MachineSpec
@@ -212,7 +212,7 @@ class MachineWorkplaces:
             base = Base(commit=newest.base, branch=lease.base_branch or "")
         else:
             base = await self._repositories.base(project.id, lease.base_branch)
-        await clone_into(
+        cloned = await clone_into(
             opened.channel,
             self._repositories,
             project.id,
@@ -221,19 +221,29 @@ class MachineWorkplaces:
             directory=project.directory,
             origin_url=project.url,
         )
-        if newest is None:
-            return [] if opened.lost is None else [_nothing_kept(opened.lost)]
-        restored = await self._checkpoints.restore(
-            newest, opened.channel, directory=project.directory
+        restored = None
+        if newest is not None:
+            restored = await self._checkpoints.restore(
+                newest, opened.channel, directory=project.directory
+            )
+        return _refilled(opened, cloned, restored)
+
+
+def _refilled(opened: Opened, cloned: Cloned, restored: Restored | None) -> list[str]:
+    """What people must know about a repository that was put into a machine anew."""
+    told = []
+    if opened.fresh and restored is not None:
+        told.append(f"The machine of this session is gone ({opened.lost or 'removed'}). {restored}")
+    elif restored is not None:
+        told.append(f"The repository in the machine was not whole. {restored}")
+    elif opened.lost is not None:
+        told.append(
+            f"The machine of this session is gone ({opened.lost}) before a first checkpoint was "
+            "stored: the repository was cloned anew and nothing else was kept."
         )
-        return [f"The machine of this session is gone ({opened.lost or 'removed'}). {restored}"]
-
-
-def _nothing_kept(why: str) -> str:
-    return (
-        f"The machine of this session is gone ({why}) before a first checkpoint was stored: "
-        "the repository was cloned anew and nothing else was kept."
-    )
+    if cloned.aside is not None:
+        told.append(f"Files that were in the repository's place are now in {cloned.aside}.")
+    return told
 
 
 def _for_a_reader(error: MachineError, turn: OpenTurn | None) -> Exception:

@@ -207,6 +207,8 @@ class _Turn:
             run = await agent.start(place.jobs, task, turn.cursor)
         except ConnectionError as error:
             raise _HandedBack from error
+        except port.JobRefused as error:
+            return _refused(error)
         reading = asyncio.ensure_future(self._read(run, turn, recorder))
         watching = asyncio.ensure_future(self._watch(run, turn))
         try:
@@ -220,6 +222,8 @@ class _Turn:
             # The machine may be gone or only the way into it: the next holder finds out.
             log.warning("way_into_machine_lost", error=str(error))
             raise _HandedBack from error
+        except port.JobRefused as error:
+            return _refused(error)
         finally:
             for running in (reading, watching):
                 running.cancel()
@@ -351,6 +355,10 @@ class _Turn:
 
     async def _tell(self, event: Event) -> None:
         await self._queue.append(self._lease, [event])
+
+
+def _refused(error: port.JobRefused) -> port.Ended:
+    return port.Ended(succeeded=False, summary=f"the machine refused: {error}; `retry` tries again")
 
 
 def as_event(event: port.AgentEvent) -> Event:

@@ -173,6 +173,11 @@ class Job:
         for listener in list(self.listeners):
             listener()
 
+    @property
+    def kept_bytes(self) -> int:
+        """What its output takes of the disk."""
+        return sum(spool.length for spool in self.spools.values())
+
     def processes(self) -> list[int]:
         """Who of it is alive: the command, or what it left behind."""
         return self.members.pids(self.pid)

@@ -42,6 +42,7 @@ class Jobs:
         if job_id in self._jobs:
             return self._jobs[job_id]
         check(order)
+        self.forget_old()
         if len(self._jobs) >= self.settings.jobs_max:
             raise Refused("too_many_jobs", f"this machine keeps {self.settings.jobs_max} jobs")
         job = self._make(job_id)
@@ -92,6 +93,21 @@ class Jobs:
             raise Refused("job_alive", f"job {job.job_id} still has processes; stop it first")
         shutil.rmtree(job.directory, ignore_errors=True)
         del self._jobs[job.job_id]
+
+    def forget_old(self) -> None:
+        """Forget the oldest jobs of which nothing is alive, beyond what is kept of them.
+
+        The newest always stays: its end may not have been read yet.
+        """
+        ended = [one for one in self._jobs.values() if one.state != "running"]
+        ended = [one for one in ended[:-1] if not one.processes()]
+        size = sum(job.kept_bytes for job in ended)
+        for number, job in enumerate(ended):
+            left = len(ended) - number
+            if left <= self.settings.ended_jobs_max and size <= self.settings.ended_bytes_max:
+                return
+            size -= job.kept_bytes
+            self.forget(job.job_id)
 
     def _make(self, job_id: str) -> Job:
         root = self.settings.cgroup_root

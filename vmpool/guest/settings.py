@@ -25,6 +25,8 @@ class Settings:
     job_pids_max = 4096
     memory_reserve_bytes = 48 * 1024 * 1024
     jobs_max = 10_000
+    ended_jobs_max = 200
+    ended_bytes_max = 1024 * 1024 * 1024
     question_bytes_max = 16 * 1024
     question_choices_max = 20
     questions_open_max = 16
