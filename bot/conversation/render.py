@@ -27,6 +27,7 @@ _STEPS: Mapping[str, str] = {
     "resuming": "Waking the machine …",
     "cloning": "Copying the repository …",
     "restoring": "Restoring the last checkpoint …",
+    "waiting": "Waiting for a machine …",
     "ready": "The machine is ready.",
 }
 _OUTCOMES: Mapping[str, str] = {
@@ -214,6 +215,9 @@ def _standing(events: Sequence[SeenEvent]) -> str:
 
 def _step(event: SeenEvent) -> str:
     name = str(event.body.get("step", "?"))
+    if name == "waiting" and event.body.get("place"):
+        why = _line(str(event.body.get("why") or "none is free"))
+        return f"Waiting for a machine, place {event.body['place']} in the line: {why}."
     return _STEPS.get(name, f"{_line(name).capitalize()} …")
 
 

@@ -251,6 +251,8 @@ class Turn(SQLModel, table=True):
     """{summary, exit_status, seconds, by}: what is said about its end."""
     started_at: datetime = _moment(now=True)
     ended_at: datetime | None = _moment()
+    ran_seconds: float = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    """How long holders of the lease ran it, rests not counted; as of the last renewal."""
 
 
 class TurnEvent(SQLModel, table=True):

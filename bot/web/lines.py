@@ -40,6 +40,7 @@ STEPS = {
     "resuming": "Waking the machine where it stopped",
     "cloning": "Cloning the repository",
     "restoring": "Restoring the session from its checkpoint",
+    "waiting": "Waiting for a machine",
     "ready": "The machine is ready",
 }
 MACHINE = {
@@ -143,6 +144,9 @@ def _cleared(body: Body) -> Line:
 def _step(body: Body) -> Line:
     step = _text(body, "step")
     said = STEPS.get(step, step)
+    if step == "waiting" and body.get("place"):
+        why = _text(body, "why") or "none is free"
+        return _note(f"{said}, place {body['place']} in the line: {why}.", tone="wait")
     return _note(f"{said}{_took(body)}." if step == "ready" else f"{said} …")
 
 

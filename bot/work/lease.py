@@ -17,12 +17,35 @@ from bot.store.database import READY, Database
 from bot.store.ids import new_id
 from bot.store.states import OUTCOMES, SessionState, TurnState
 from bot.store.transaction import Transaction
-from bot.work.queue import SQL, Event, LeaseKey, LeaseLost, append_events, hold, notify
+from bot.work.queue import (
+    SQL,
+    Event,
+    LeaseKey,
+    LeaseLost,
+    append_events,
+    hold,
+    notify,
+    waiting_place,
+)
 
 
 def boot_seconds() -> float:
     """Seconds since boot, sleep included."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+@dataclass(kw_only=True)
+class TurnClock:
+    """How long a turn has run, under this holder and those before."""
+
+    turn_id: UUID
+    before_seconds: float
+    since: float = field(default_factory=time.monotonic)
+
+    @property
+    def ran_seconds(self) -> float:
+        """Until now; the time nobody held it is not counted."""
+        return self.before_seconds + time.monotonic() - self.since
 
 
 @dataclass(kw_only=True)
@@ -41,6 +64,8 @@ class Lease:
     """On `boot_seconds`; past it the holder must not act."""
     waited_seconds: float
     lost: bool = False
+    clock: TurnClock | None = None
+    """Of the turn that runs under it."""
 
     @property
     def session_id(self) -> UUID:
@@ -64,6 +89,7 @@ class OpenTurn:
     machine_id: UUID | None
     started_at: datetime
     cursor: Mapping[str, Any] = field(default_factory=dict)
+    ran_seconds: float = 0.0
     resumed: bool = False
     """An earlier holder began it: its job may exist and is attached to, never blindly run."""
 
@@ -150,6 +176,8 @@ class WorkQueue:
                             "owner": self.owner,
                             "sessions": [lease.session_id for lease in held],
                             "tokens": [lease.key.token for lease in held],
+                            "turns": [lease.clock and lease.clock.turn_id for lease in held],
+                            "ran": [lease.clock and lease.clock.ran_seconds for lease in held],
                             "lease_seconds": self.lease_seconds,
                         },
                     )
@@ -187,6 +215,7 @@ class WorkQueue:
             machine_id=row.machine_id,
             started_at=row.started_at,
             cursor=row.cursor,
+            ran_seconds=row.ran_seconds,
             resumed=True,
         )
 
@@ -348,9 +377,38 @@ class WorkQueue:
                 )
             ).one_or_none()
             if row is not None:
+                await stop_clock(tx, lease)
                 await notify(tx, READY, row.host_id or "")
         lease.lost = True
         return row is not None
+
+    async def defer(self, lease: Lease, *, seconds: float, why: str, told: int | None) -> int:
+        """Give the lease back until there may be capacity; the session's place in the line, from 1.
+
+        :param why: what is short, for the thread
+        :param told: the place that the thread was told last; told again only when it moved
+        :raises LeaseLost:
+        """
+        async with self.database.begin() as tx:
+            key = lease.key
+            parameters = {"session": key.session_id, "token": key.token, "owner": key.owner}
+            row = await tx.execute(SQL["defer"], {**parameters, "seconds": seconds})
+            if row.one_or_none() is None:
+                raise LeaseLost(f"session {key.session_id}, token {key.token}")
+            place = await waiting_place(tx, key.session_id) + 1
+            if place != told:
+                body = {"step": "waiting", "place": place, "why": why}
+                event = Event(kind="step", body=body)
+                await append_events(tx, key.session_id, [event], token=key.token)
+        lease.lost = True
+        return place
+
+
+async def stop_clock(tx: Transaction, lease: Lease) -> None:
+    """Note how long the turn under this lease ran, in the transaction that gives it back."""
+    if lease.clock is not None:
+        ran = {"turn": lease.clock.turn_id, "ran": lease.clock.ran_seconds}
+        await tx.execute(SQL["clock"], ran)
 
 
 __all__ = [

@@ -17,7 +17,7 @@ from bot.store.ids import new_id
 from bot.store.states import SessionState
 from bot.store.transaction import Transaction
 from bot.work.control import Actor
-from bot.work.lease import Lease
+from bot.work.lease import Lease, stop_clock
 from bot.work.queue import SQL, Event, append_events, hold, lock_session, make_ready
 
 _INSERT = text(
@@ -127,6 +127,7 @@ async def ask(
     if not still_open or state["stop"] is not None:
         return False
     await tx.execute(SQL["suspend"], {"session": lease.session_id})
+    await stop_clock(tx, lease)
     lease.lost = True
     return True
 

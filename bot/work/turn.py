@@ -27,7 +27,7 @@ from bot.store.database import is_away
 from bot.store.states import TurnState
 from bot.store.transaction import Transaction
 from bot.work import questions
-from bot.work.lease import Lease, OpenTurn, StopRequest, WorkQueue
+from bot.work.lease import Lease, OpenTurn, StopRequest, TurnClock, WorkQueue
 from bot.work.queue import Event, LeaseLost
 from bot.work.recorder import Recorder
 from bot.work.workplace import NoCapacity, Workplace, WorkplaceLost, Workplaces
@@ -178,6 +178,7 @@ class _Turn:
         await self._drive(place, begun, said)
 
     async def _drive(self, place: Workplace, turn: OpenTurn, said: str) -> None:
+        self._lease.clock = TurnClock(turn_id=turn.id, before_seconds=turn.ran_seconds)
         recorder = Recorder(self._queue, self._lease, turn)
         try:
             async with asyncio.TaskGroup() as group:
@@ -264,19 +265,19 @@ class _Turn:
 
     async def _watch(self, run: port.Run, turn: OpenTurn) -> None:
         """Return when the turn shall be handed back; cancel the job for any other reason."""
-        deadline = asyncio.get_running_loop().time() + self._limits.seconds_max
         while not self._signals.hand_back.is_set():
             if self._lease.lost:
                 raise LeaseLost("claimed by another worker")
             if self._cancelled is None:
-                self._cancelled = await self._reason_to_cancel(deadline)
+                self._cancelled = await self._reason_to_cancel()
                 if self._cancelled is not None:
                     await run.cancel(grace_seconds=CANCEL_GRACE_SECONDS)
             self._signals.look.clear()
             await _first(self._signals.look, self._signals.hand_back, seconds_max=1.0)
 
-    async def _reason_to_cancel(self, deadline: float) -> _Cancelled | None:
-        if asyncio.get_running_loop().time() >= deadline:
+    async def _reason_to_cancel(self) -> _Cancelled | None:
+        assert self._lease.clock is not None
+        if self._lease.clock.ran_seconds >= self._limits.seconds_max:
             limit = f"{self._limits.seconds_max:g} s"
             return _Cancelled(
                 state=TurnState.TIMED_OUT,

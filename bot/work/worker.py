@@ -5,18 +5,23 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
+from uuid import UUID
 
 import structlog
 
 from bot.metrics import QUEUE_WAIT_SECONDS
 from bot.store.database import CONTROL, READY, Listener, is_away
 from bot.work.lease import Lease, WorkQueue
+from bot.work.queue import LeaseLost
 from bot.work.turn import NoCapacity, Turns, TurnSignals
 
 log = structlog.get_logger(__name__)
 
-NO_CAPACITY_SECONDS = 2.0
+CAPACITY_SECONDS = 1.0
+"""After which a session that found no capacity looks again."""
 AWAY_SECONDS = 1.0
+HAND_BACK_SECONDS_MAX = 10.0
+"""For storing what was read and giving the leases back, at a clean stop."""
 RETRY_SECONDS = 0.01
 """After a row that was locked while we claimed."""
 
@@ -50,6 +55,8 @@ class Worker:
         self._limits = limits
         self._slots: dict[asyncio.Task[None], _Slot] = {}
         self._wake = asyncio.Event()
+        self._waiting: dict[UUID, int] = {}
+        """The place in the line that sessions which wait for capacity were told last."""
 
     @property
     def busy(self) -> int:
@@ -100,10 +107,9 @@ class Worker:
         structlog.contextvars.bind_contextvars(session=slot.lease.short)
         try:
             await self._turns.run(slot.lease, slot.signals)
+            self._waiting.pop(slot.lease.session_id, None)
         except NoCapacity as error:
-            log.info("no_capacity", why=str(error))
-            await asyncio.sleep(NO_CAPACITY_SECONDS)
-            await self._queue.hand_back(slot.lease)
+            await self._defer(slot.lease, str(error))
         except Exception as error:
             if is_away(error):
                 log.warning("turn_left_to_its_lease", error=str(error))
@@ -112,6 +118,14 @@ class Worker:
             with suppress(Exception):
                 await asyncio.sleep(AWAY_SECONDS)
                 await self._queue.hand_back(slot.lease)
+
+    async def _defer(self, lease: Lease, why: str) -> None:
+        """Let the session wait for capacity without keeping a slot."""
+        told = self._waiting.get(lease.session_id)
+        with suppress(LeaseLost):
+            place = await self._queue.defer(lease, seconds=CAPACITY_SECONDS, why=why, told=told)
+            self._waiting[lease.session_id] = place
+            log.info("waits_for_capacity", why=why, place=place)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._slots.pop(task, None)
@@ -157,7 +171,7 @@ class Worker:
         for slot in self._slots.values():
             slot.signals.hand_back.set()
         if self._slots:
-            await asyncio.wait(set(self._slots), timeout=self._limits.finish_seconds)
+            await asyncio.wait(set(self._slots), timeout=HAND_BACK_SECONDS_MAX)
 
 
 async def _set_when(first: asyncio.Event, then: asyncio.Event) -> None:

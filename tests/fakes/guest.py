@@ -43,6 +43,11 @@ class HostedGuest:
         """What a job needs so that `ona-ask` finds this guest."""
         return {"ONA_JOB_SOCKET": str(self.directory / "run" / "job.sock")}
 
+    @property
+    def jobs_directory(self) -> Path:
+        """Where it keeps its jobs."""
+        return self.directory / "state" / "jobs"
+
     async def connect(self) -> socket.socket:
         """The stream, as a driver opens it."""
         sock = socket.socket(socket.AF_UNIX)

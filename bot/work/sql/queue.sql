@@ -35,20 +35,31 @@ RETURNING session.id, session.short, session.lease_token AS token, session.proje
           extract(epoch FROM clock_timestamp() - session.ready_at) AS waited_seconds
 
 -- name: renew
--- Keep the leases that nobody took meanwhile, even if they ran out.
-UPDATE session
-   SET lease_until = clock_timestamp() + make_interval(secs => :lease_seconds)
-  FROM unnest(CAST(:sessions AS uuid[]), CAST(:tokens AS bigint[])) AS held (id, token)
- WHERE session.id = held.id AND session.lease_token = held.token
-   AND session.lease_owner = :owner
-RETURNING session.id
+-- Keep the leases that nobody took meanwhile, even if they ran out; note how long turns ran.
+WITH held AS (
+    SELECT * FROM unnest(CAST(:sessions AS uuid[]), CAST(:tokens AS bigint[]),
+                         CAST(:turns AS uuid[]), CAST(:ran AS double precision[]))
+               AS held (id, token, turn, ran_seconds)
+), kept AS (
+    UPDATE session
+       SET lease_until = clock_timestamp() + make_interval(secs => :lease_seconds)
+      FROM held
+     WHERE session.id = held.id AND session.lease_token = held.token
+       AND session.lease_owner = :owner
+    RETURNING session.id, held.turn, held.ran_seconds
+), clocked AS (
+    UPDATE turn SET ran_seconds = kept.ran_seconds FROM kept WHERE turn.id = kept.turn
+)
+SELECT id FROM kept
+
+-- name: clock
+-- Note how long a turn ran; whoever holds it next counts on.
+UPDATE turn SET ran_seconds = :ran WHERE id = :turn
 
 -- name: next_due
 -- Seconds until something can be claimed: at once if a session is queued whose row an enqueue had
 -- locked while we claimed (its hint is spent), else when a lease of another worker runs out.
-SELECT extract(epoch FROM
-           min(CASE state WHEN 'queued' THEN clock_timestamp() ELSE lease_until END)
-           - clock_timestamp())
+SELECT extract(epoch FROM min(coalesce(lease_until, clock_timestamp())) - clock_timestamp())
   FROM session
  WHERE state IN ('queued', 'running') AND lease_owner IS DISTINCT FROM :owner
    AND (host_id IS NULL OR host_id = :host)
@@ -56,6 +67,7 @@ SELECT extract(epoch FROM
 -- name: open_turn
 -- The turn that an earlier holder of the lease left open.
 SELECT turn.id, turn.prompt_id, turn.state, turn.machine_id, turn.cursor, turn.started_at,
+       turn.ran_seconds,
        prompt.kind, prompt.author_id
   FROM turn JOIN prompt ON prompt.id = turn.prompt_id
  WHERE turn.session_id = :session AND turn.state IN ('running', 'waiting')
@@ -130,6 +142,15 @@ UPDATE session
    SET state = 'queued', lease_owner = NULL, lease_until = NULL
  WHERE id = :session AND lease_token = :token AND lease_owner = :owner AND state = 'running'
 RETURNING host_id
+
+-- name: defer
+-- Give the lease back until there may be capacity. All who wait come back at the same moment, so
+-- that who waits longest is first.
+UPDATE session
+   SET state = 'queued', lease_owner = NULL,
+       lease_until = date_trunc('second', clock_timestamp()) + make_interval(secs => :seconds)
+ WHERE id = :session AND lease_token = :token AND lease_owner = :owner AND state = 'running'
+RETURNING id
 
 -- name: suspend
 -- Give the lease back while a question is open.

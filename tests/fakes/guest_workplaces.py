@@ -1,0 +1,31 @@
+"""Workplaces whose machine is a guest program on this host; how they fail is set by a test."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from bot.work.jobs import ChannelJobs
+from bot.work.lease import Lease, OpenTurn
+from bot.work.queue import Event
+from bot.work.workplace import Tell, Workplace
+from vmpool.channel import Channel
+
+
+class GuestWorkplaces:
+    """`bot.work.workplace.Workplaces` over one channel."""
+
+    def __init__(self, channel: Channel, directory: str) -> None:
+        self._jobs = ChannelJobs(channel)
+        self._directory = directory
+        self.full: Exception | None = None
+        """Raised by `enter` while set."""
+
+    @asynccontextmanager
+    async def enter(
+        self, lease: Lease, turn: OpenTurn | None, tell: Tell
+    ) -> AsyncIterator[Workplace]:
+        if self.full is not None:
+            raise self.full
+        yield Workplace(jobs=self._jobs, directory=self._directory)
+
+    async def checkpoint(self, lease: Lease, turn: OpenTurn, place: Workplace) -> list[Event]:
+        return []

@@ -1,0 +1,124 @@
+"""Turns on the real queue, in a real guest program without a machine around it."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from adapters.agent.shell import ShellAgent
+from bot.store.database import Listener
+from bot.work.turn import TurnLimits, Turns
+from bot.work.worker import Worker, WorkerLimits
+from bot.work.workplace import NoCapacity
+from tests.fakes.guest import HostedGuest, hosted_guest
+from tests.fakes.guest_workplaces import GuestWorkplaces
+from tests.integration.conftest import Town
+from vmpool.ssh import Authority
+
+
+@pytest.fixture
+def guest() -> Iterator[HostedGuest]:
+    with hosted_guest() as running:
+        yield running
+
+
+@pytest.fixture
+async def places(guest: HostedGuest, tmp_path: Path) -> AsyncIterator[GuestWorkplaces]:
+    channel = await guest.open(await Authority.load(tmp_path / "ca"))
+    yield GuestWorkplaces(channel, str(tmp_path))
+    await channel.close()
+
+
+class Shift:
+    """One worker process's time at work."""
+
+    def __init__(self, town: Town, places: GuestWorkplaces, name: str, **limits: float) -> None:
+        self._listener = Listener(town.database.url)
+        turns = Turns(
+            town.queue(name),
+            places,
+            {"shell": ShellAgent()},
+            TurnLimits(
+                seconds_max=limits.get("seconds_max", 60),
+                output_bytes_max=1 << 20,
+                question_seconds_max=60,
+            ),
+        )
+        bounds = WorkerLimits(turns_max=2, poll_seconds=1, finish_seconds=0)
+        self.worker = Worker(town.queue(name), turns, self._listener, bounds)
+        self._stop = asyncio.Event()
+
+    async def __aenter__(self) -> "Shift":
+        self._listening = asyncio.create_task(self._listener.run())
+        self._working = asyncio.create_task(self.worker.run(self._stop))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._stop.set()
+        await self._working
+        self._listening.cancel()
+
+
+async def until(town: Town, statement: str, holds: Callable[[list[tuple]], bool]) -> list[tuple]:
+    async with asyncio.timeout(20):
+        while True:
+            rows = await town.rows(statement)
+            if holds(rows):
+                return rows
+            await asyncio.sleep(0.02)
+
+
+TURN = "SELECT state, outcome ->> 'summary', ran_seconds FROM turn ORDER BY started_at"
+WAITING = """
+    SELECT (body ->> 'place')::int, body ->> 'why' FROM turn_event
+     WHERE body ->> 'step' = 'waiting' ORDER BY number
+"""
+
+
+async def test_the_time_limit_goes_on_when_another_process_takes_the_turn_over(
+    town: Town, places: GuestWorkplaces
+) -> None:
+    await town.say("!echo begun; sleep 60")
+    async with Shift(town, places, "first", seconds_max=60):
+        await until(town, "SELECT 1 FROM turn_event WHERE kind = 'output'", bool)
+        await asyncio.sleep(0.5)
+    ((state, _, ran),) = await town.rows(TURN)
+    assert state == "running"
+    assert ran >= 0.5
+    async with Shift(town, places, "second", seconds_max=ran):
+        ((_, why, _),) = await until(town, TURN, lambda rows: rows[0][0] == "timed_out")
+    assert "time limit" in why
+
+
+async def test_a_refusal_of_the_machine_ends_the_turn_and_is_told(
+    town: Town, guest: HostedGuest, places: GuestWorkplaces
+) -> None:
+    shutil.rmtree(guest.jobs_directory)
+    guest.jobs_directory.touch()
+    await town.say("!echo hi")
+    async with Shift(town, places, "w"):
+        ((_, why, _),) = await until(town, TURN, lambda rows: rows and rows[0][0] == "failed")
+    assert "no room for the job's output" in why
+    assert await town.value("SELECT state FROM session") == "idle"
+
+
+async def test_who_waits_for_capacity_keeps_no_slot_and_is_told_the_place(
+    town: Town, places: GuestWorkplaces
+) -> None:
+    places.full = NoCapacity("all 2 machines of this host are in use")
+    for number in range(4):
+        await town.say("!true", place=f"t{number}")
+    async with Shift(town, places, "w") as shift:
+        rows = await until(town, WAITING, lambda rows: {place for place, _ in rows} == {1, 2, 3, 4})
+        assert rows[0][1] == "all 2 machines of this host are in use"
+        await until(town, "SELECT 1", lambda _: shift.worker.busy == 0)
+        assert await town.rows("SELECT 1 FROM turn") == []
+        places.full = None
+        await until(town, TURN, lambda rows: [row[0] for row in rows] == ["succeeded"] * 4)
+    begun = await town.rows(
+        "SELECT prompt.created_at FROM turn JOIN prompt ON prompt.id = prompt_id"
+        " ORDER BY turn.started_at"
+    )
+    assert begun[:2] == sorted(begun)[:2]
