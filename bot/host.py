@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import structlog
+from sqlalchemy import text
 
 from adapters.agent.shell import ShellAgent
 from bot.config import Settings
@@ -38,6 +39,7 @@ from vmpool.ssh import Authority
 
 log = structlog.get_logger(__name__)
 
+_PROJECTS = text("SELECT id FROM project")
 RECONCILE_SECONDS = 60.0
 IDLE_CHECK_SECONDS_MAX = 15.0
 HOUR_SECONDS = 3600.0
@@ -75,6 +77,8 @@ class Host:
     driver: QemuDriver
     registry: Registry
     pool: Pool
+    repositories: Repositories
+    checkpoints: Checkpoints
     image: "_CachedImage"
 
     @classmethod
@@ -113,6 +117,14 @@ class Host:
             driver=driver,
             registry=registry,
             pool=pool,
+            repositories=Repositories(settings.data_dir / "mirrors"),
+            checkpoints=Checkpoints(
+                base.database,
+                DirectoryBlobs(settings.data_dir / "blobs"),
+                bytes_max=settings.checkpoint.bytes_max,
+                inline_bytes_max=settings.checkpoint.inline_bytes_max,
+                file_bytes_max=settings.checkpoint.file_bytes_max,
+            ),
             image=image,
         )
         await host.report()
@@ -135,6 +147,17 @@ class Host:
         newest = (await self.image()).digest
         await remove_unused(self.base.settings.image_cache, {*in_use, newest})
 
+    async def sweep(self) -> None:
+        """Remove the files of sessions and projects that are gone."""
+        database = self.base.database
+
+        async def projects() -> list[UUID]:
+            async with database.begin() as tx:
+                return list((await tx.execute(_PROJECTS)).scalars())
+
+        await self.repositories.sweep(projects)
+        await self.checkpoints.sweep()
+
     async def reconcile(self) -> dict[str, int]:
         """Make rows and host agree; how often each remedy was needed."""
         counts = await reconcile(self.pool, self.registry, self.driver)
@@ -154,6 +177,7 @@ class Host:
             Chore(name="retention", seconds=HOUR_SECONDS, run=self.pool.remove_expired),
             Chore(name="scrub", seconds=HOUR_SECONDS / 4, run=self.driver.scrub_next),
             Chore(name="images", seconds=HOUR_SECONDS, run=self.remove_images),
+            Chore(name="sweep", seconds=HOUR_SECONDS, run=self.sweep),
             Chore(name="report", seconds=REPORT_SECONDS, run=self.report),
             Chore(name="gauges", seconds=5, run=self.gauge),
         ]
@@ -201,14 +225,8 @@ class Host:
         return MachineWorkplaces(
             self.base.database,
             self.pool,
-            Repositories(settings.data_dir / "mirrors"),
-            Checkpoints(
-                self.base.database,
-                DirectoryBlobs(settings.data_dir / "blobs"),
-                bytes_max=settings.checkpoint.bytes_max,
-                inline_bytes_max=settings.checkpoint.inline_bytes_max,
-                file_bytes_max=settings.checkpoint.file_bytes_max,
-            ),
+            self.repositories,
+            self.checkpoints,
             host_id=self.host_id,
             image=self.image,
             size=MachineSize(vcpus=size.vcpus, memory_mib=size.memory_mib, disk_gib=size.disk_gib),

@@ -21,7 +21,7 @@ import httpx2
 
 from bot.config import Settings
 from bot.errors import OnaError, Unfit
-from bot.govern.credentials import issue, issue_token
+from bot.govern.credentials import issue, issue_token, signed_in
 from bot.govern.people import LOCAL, ensure_person
 from bot.govern.projects import NewProject, add_project, list_projects
 from bot.ground import only_process
@@ -161,7 +161,7 @@ class _Up:
             await database.close()
 
     async def _welcome(self, database: Database, began: float) -> None:
-        token, link = await self._credentials(database)
+        token, link = await credentials_here(database, self._settings)
         base = f"http://{_reachable(self._settings.host)}:{self._settings.port}"
         async with httpx2.AsyncClient(
             base_url=base, headers={"Authorization": f"Bearer {token}"}, timeout=30
@@ -175,19 +175,6 @@ class _Up:
         self._say(f"Open {base}{link}")
         self._say('Ask with `ona ask "…"`; logs are in ' + str(self._settings.logs_dir))
         self._say("Ctrl-C stops everything; machines keep their memory.")
-
-    async def _credentials(self, database: Database) -> tuple[str, str]:
-        """The command line's token, kept in a private file, and a one-time sign-in link."""
-        user = getpass.getuser()
-        seconds = self._settings.web.link_minutes * 60
-        async with database.begin() as tx:
-            person = await ensure_person(tx, surface=LOCAL, external_id=user, name=user)
-            secret = await issue(tx, "link", person.person_id, seconds=seconds)
-            token = _read(self._settings.token_file)
-            if token is None:
-                token = await issue_token(tx, person.person_id, TOKEN_NAME, None)
-        _write_private(self._settings.token_file, token)
-        return token, f"/sign-in?link={secret}"
 
     async def _until_ready(self, client: httpx2.AsyncClient) -> None:
         deadline = monotonic() + READY_SECONDS_MAX
@@ -229,6 +216,23 @@ class _Up:
         for line in reply.splitlines():
             self._say(f"    {line}")
         self._say(f"  {'replied':<12} after {monotonic() - began:.1f} s")
+
+
+async def credentials_here(database: Database, settings: Settings) -> tuple[str, str]:
+    """The command line's token, kept in a private file, and the path of a one-time sign-in link.
+
+    A kept token that this database doesn't know, because it is a new one, is replaced.
+    """
+    user = getpass.getuser()
+    seconds = settings.web.link_minutes * 60
+    async with database.begin() as tx:
+        person = await ensure_person(tx, surface=LOCAL, external_id=user, name=user)
+        secret = await issue(tx, "link", person.person_id, seconds=seconds)
+        token = _read(settings.token_file)
+        if token is None or await signed_in(tx, "token", token) is None:
+            token = await issue_token(tx, person.person_id, TOKEN_NAME, None)
+    _write_private(settings.token_file, token)
+    return token, f"/sign-in?link={secret}"
 
 
 async def _ask(client: httpx2.AsyncClient, prompt: str) -> str:

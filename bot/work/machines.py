@@ -65,7 +65,8 @@ class _Project:
 
     @property
     def directory(self) -> str:
-        return f"{WORK}/{self.name}"
+        """A removed project whose name was given to another one keeps its own after a `~`."""
+        return f"{WORK}/{self.name.partition('~')[0]}"
 
 
 class MachineWorkplaces:

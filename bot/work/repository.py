@@ -6,7 +6,7 @@ its channel. Tags that the base contains come along; other branches do not.
 
 import asyncio
 import shutil
-from collections.abc import AsyncGenerator, Collection, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -181,21 +181,16 @@ class Repositories:
         path = self._mirror(project_id).directory / "shallow"
         return path.read_text().split() if path.exists() else []
 
-    async def sweep(self, projects: Collection[UUID]) -> list[str]:
-        """Remove what is there of projects other than these; returns the names of the files."""
-        return await asyncio.to_thread(self._sweep, {str(project) for project in projects})
+    async def sweep(self, projects: Callable[[], Awaitable[Collection[UUID]]]) -> list[str]:
+        """Remove what is there of projects that are gone; returns the names of the files.
 
-    def _sweep(self, projects: set[str]) -> list[str]:
-        removed = []
-        for path in sorted(self._directory.glob("*")):
-            if path.name.partition(".")[0] in projects:
-                continue
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
-            removed.append(path.name)
-        return removed
+        :param projects: all there are; asked after the files were listed, so that the mirror of a
+            project which is just being added is not taken for a left-over
+        """
+        found = await asyncio.to_thread(lambda: sorted(self._directory.glob("*")))
+        known = {str(project) for project in await projects()}
+        gone = [path for path in found if path.name.partition(".")[0] not in known]
+        return await asyncio.to_thread(_remove, gone)
 
     async def _commit(self, mirror: Mirror, name: str) -> str | None:
         try:
@@ -279,6 +274,17 @@ class _Input:
                     yield data
         except GitFailed as error:
             self.failed = error
+
+
+def _remove(paths: Iterable[Path]) -> list[str]:
+    removed = []
+    for path in paths:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+        removed.append(path.name)
+    return removed
 
 
 def _config(url: str) -> str:

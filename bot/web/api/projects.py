@@ -4,7 +4,7 @@ from fastapi import APIRouter
 
 from bot.govern import projects
 from bot.govern.access import Act
-from bot.web import reading, shapes
+from bot.web import adding, reading, shapes
 from bot.web.visitor import Known, Provided
 
 router = APIRouter(prefix="/projects", tags=["projects"])
@@ -21,12 +21,9 @@ async def list_projects(visitor: Known, services: Provided) -> object:
 @router.post("", status_code=201, response_model=shapes.Project)
 async def add_project(project: shapes.NewProject, visitor: Known, services: Provided) -> object:
     """Add a project; its repository is read first, to be sure that it can be."""
-    visitor.require(Act.PROJECTS)
     new = projects.NewProject(**project.model_dump())
-    projects.check(new)
-    await services.check_repository(new.repository_url)
+    await adding.add_project(visitor, services, new)
     async with services.database.begin() as tx:
-        await projects.add_project(tx, new)
         return await reading.project(tx, new.name)
 
 

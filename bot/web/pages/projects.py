@@ -8,7 +8,7 @@ from fastapi.responses import RedirectResponse, Response
 from bot.errors import OnaError
 from bot.govern import projects
 from bot.govern.access import Act
-from bot.web import reading
+from bot.web import adding, reading
 from bot.web.rendering import page, told
 from bot.web.services import Services
 from bot.web.visitor import Known, Provided, Visitor
@@ -35,17 +35,13 @@ async def add(
     back: Annotated[str, Form()] = "",
 ) -> Response:
     """Add a project once its repository could be read; what was typed is kept when not."""
-    visitor.require(Act.PROJECTS)
     new = projects.NewProject(
         name=name.strip(),
         repository_url=repository_url.strip(),
         base_branch=base_branch.strip() or None,
     )
     try:
-        projects.check(new)
-        await services.check_repository(new.repository_url)
-        async with services.database.begin() as tx:
-            await projects.add_project(tx, new)
+        await adding.add_project(visitor, services, new)
     except OnaError as error:
         filled = {"name": name, "repository_url": repository_url, "base_branch": base_branch}
         return await _page(visitor, services, filled=filled, error=error)

@@ -85,6 +85,16 @@ async def test_only_an_operator_makes_links_for_others(site):
     assert mine.json()["url"].startswith(f"{site.url}/sign-in?link=")
 
 
+async def test_only_an_operator_makes_a_project_of_the_hosts_files(site, tmp_path):
+    project = {"name": "theirs", "repository_url": str(tmp_path)}
+    async with site.client(await site.token_of(site.bo)) as bo:
+        answer = await bo.post("/api/v1/projects", json=project)
+        assert answer.status_code == 422
+        assert "operator" in answer.json()["error"]
+        names = [one["name"] for one in (await bo.get("/api/v1/projects")).json()["projects"]]
+    assert "theirs" not in names
+
+
 async def test_events_come_in_pages_without_gaps(site):
     asked = await site.ask("!seq 5")
     work = await site.begin()

@@ -15,9 +15,9 @@ def standing(*, active=True, operator=False):
     return Standing(person_id=new_id(), name="Ann", active=active, operator=operator)
 
 
-def test_everybody_may_work_and_only_operators_manage_people():
+def test_everybody_may_work_and_only_operators_manage_people_and_open_the_hosts_files():
     for act in Act:
-        assert may(standing(), act) is (act is not Act.PEOPLE)
+        assert may(standing(), act) is (act not in {Act.PEOPLE, Act.HOST_FILES})
         assert may(standing(operator=True), act)
 
 

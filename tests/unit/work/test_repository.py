@@ -426,5 +426,10 @@ async def test_mirrors_of_projects_that_are_gone_are_swept(
     await repositories.update(other, str(origin))
     (tmp_path / "mirrors" / f"{other}.git.new").mkdir()
     gone = [f"{other}.git", f"{other}.git.new", f"{other}.lock"]
-    assert await repositories.sweep([PROJECT]) == gone
+
+    async def those_there_are() -> list[UUID]:
+        (tmp_path / "mirrors" / f"{uuid4()}.git").mkdir()  # just being added
+        return [PROJECT]
+
+    assert await repositories.sweep(those_there_are) == gone
     assert (await repositories.base(PROJECT, None)).branch == "main"

@@ -1,0 +1,32 @@
+"""Parts of `ona up` that need no machine."""
+
+from pathlib import Path
+
+import pytest
+
+from bot.config import Settings
+from bot.govern.credentials import signed_in
+from bot.store.database import Database
+from bot.up import credentials_here
+
+
+@pytest.mark.parametrize("kept", [None, "", "ona_of_a_database_that_is_gone"])
+async def test_the_command_lines_token_is_known_to_the_database(
+    database_url: str, tmp_path: Path, kept: str | None
+) -> None:
+    settings = Settings(data_dir=tmp_path)
+    if kept is not None:
+        settings.token_file.write_text(kept)
+    database = Database(database_url, connections_max=2)
+    try:
+        token, link = await credentials_here(database, settings)
+        again, _ = await credentials_here(database, settings)
+        async with database.begin() as tx:
+            known = await signed_in(tx, "token", token)
+    finally:
+        await database.close()
+    assert known is not None
+    assert again == token
+    assert settings.token_file.read_text().strip() == token
+    assert settings.token_file.stat().st_mode & 0o777 == 0o600
+    assert link.startswith("/sign-in?link=")
