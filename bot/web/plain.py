@@ -17,13 +17,18 @@ _BEGUN = re.compile(
     r"(?:\x1b(?:\[[0-?]*[ -/]*|[\]PX^_][^\x07\x1b\n]*\x1b?|[ -/]*)?|\x9b[0-?]*[ -/]*)\Z"
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+_OVERWRITTEN = re.compile(r"\r(?:[^\r\n]+\r)+(?![\r\n])")
+"""What a progress bar showed and replaced, as far as both came in one piece."""
 _RETURN = re.compile(r"\r+\n?")
 TAIL_LENGTH_MAX = 4096
 """An unfinished sequence longer than this is no sequence."""
 
 
 def plain(text: str) -> str:
-    """`text` without escape sequences and control characters; a lone CR begins a new line."""
+    """`text` without escape sequences and control characters.
+
+    A lone CR begins a new line; of what was overwritten again and again only the last state stays.
+    """
     return _clean(text)
 
 
@@ -49,4 +54,5 @@ class Plain:
 
 
 def _clean(text: str) -> str:
-    return _CONTROL.sub("", _RETURN.sub("\n", _SEQUENCE.sub("", text)))
+    text = _OVERWRITTEN.sub("\r", _SEQUENCE.sub("", text))
+    return _CONTROL.sub("", _RETURN.sub("\n", text))

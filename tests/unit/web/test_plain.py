@@ -1,7 +1,5 @@
 """Output of programs as plain text."""
 
-import re
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +17,8 @@ from bot.web.plain import Plain, plain
         ("\x9b31mred", "red"),
         ("bell\x07 back\x08space \x00nul", "bell backspace nul"),
         ("one\r\ntwo\rthree", "one\ntwo\nthree"),
+        ("get\r10%\r20%\r30%\ndone", "get\n30%\ndone"),
+        ("10%\r20%\r100%\r\ndone", "10%\n100%\ndone"),
         ("tab\tstays\n", "tab\tstays\n"),
         ("<script>alert(1)</script>", "<script>alert(1)</script>"),
         ("\x1b[", "["),
@@ -37,14 +37,15 @@ def test_a_sequence_that_is_cut_in_two_is_still_none():
     st.lists(st.sampled_from(["\x1b", "[", "1", ";", "m", "\r", "\n", "a", "\\"])),
     st.integers(1, 5),
 )
-def test_pieces_say_the_same_as_the_whole(characters, size):
+def test_pieces_say_all_that_the_whole_says(characters, size):
     text = "".join(characters) + "a"
     pieces = Plain()
     fed = "".join(pieces.feed(text[i : i + size]) for i in range(0, len(text), size))
     assert "\x1b" not in fed
     assert "\r" not in fed
-    # Where carriage returns surround a sequence, only the number of empty lines may differ.
-    assert re.sub("\n+", "\n", fed) == re.sub("\n+", "\n", plain(text))
+    # In pieces fewer overwritten lines are known to be overwritten, and none is empty for sure.
+    lines = iter(filter(None, fed.split("\n")))
+    assert all(line in lines for line in filter(None, plain(text).split("\n")))
 
 
 def test_an_unfinished_sequence_withholds_no_more_than_its_line():
