@@ -19,7 +19,7 @@ from bot.conversation.outbox import Outbox
 from bot.conversation.replies import Replies
 from bot.errors import Unfit
 from bot.ground import REPORT_SECONDS, Ground, ground
-from bot.metrics import QUEUE_DEPTH, SERVE, WorkFile
+from bot.metrics import QUEUE_DEPTH, SERVE, Sending, WorkFile
 from bot.web.app import create_app
 from bot.web.services import Services
 from bot.work import questions
@@ -37,6 +37,7 @@ _HOSTS_SEEN = text(
 async def serve(settings: Settings, url: str) -> None:
     """Serve pages and API, write replies and post them until SIGTERM."""
     SERVE.register(WorkFile(settings.metrics_file))
+    SERVE.register(Sending())
     async with ground(settings, url) as base:
         stop = base.signals.stop
         services = Services(

@@ -28,14 +28,17 @@ class Action(enum.Enum):
     """Every attempt failed."""
 
 
+ELSEWHERE = "; the reply is on the session's page"
 REASONS = {
-    Action.KEEP_QUIET: "the thread is muted; the reply is on the session's page",
+    Action.KEEP_QUIET: f"the thread is muted{ELSEWHERE}",
     Action.SKIP: "its turn ended before it was posted; the answer stands for it",
     Action.GIVE_UP: "it may or may not have been posted: the connection broke and this surface"
-    " can't be asked about it; the reply is on the session's page",
-    Action.STOP_TRYING: "given up after too many attempts; the reply is on the session's page",
+    f" can't be asked about it{ELSEWHERE}",
+    Action.STOP_TRYING: f"given up after too many attempts{ELSEWHERE}",
 }
 """Why a reply is not posted, as its row keeps it."""
+MEANT = frozenset({Action.KEEP_QUIET, Action.SKIP})
+"""Nothing went wrong: nobody needs to be told."""
 METHODS: dict[Action, Method] = {
     Action.POST: "post",
     Action.EDIT: "edit",

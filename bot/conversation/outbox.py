@@ -17,23 +17,11 @@
 """
 
 import asyncio
-import random
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 
 import structlog
 
-from adapters.chat.port import (
-    ChatPort,
-    Gone,
-    Method,
-    Rejected,
-    Throttled,
-    Unavailable,
-    Uncertain,
-)
-from bot.conversation.attempt import REASONS, Action, backoff_seconds, next_action
-from bot.conversation.fences import compose
+from adapters.chat.port import ChatPort
 from bot.conversation.outgoing import (
     LEASE_SECONDS,
     RETRY_SECONDS,
@@ -42,8 +30,10 @@ from bot.conversation.outgoing import (
     Taken,
     Times,
 )
-from bot.conversation.replies import LIVE_SECONDS, manner_of
+from bot.conversation.posting import Posting
+from bot.conversation.replies import LIVE_SECONDS
 from bot.conversation.waits import first_of
+from bot.metrics import OUTBOX_AGE_SECONDS
 from bot.store.database import OUTBOX, Database, Listener, is_away
 
 log = structlog.get_logger(__name__)
@@ -53,15 +43,8 @@ SLOTS = 8
 POLL_SECONDS = 5.0
 """A hint may be lost: the table is the truth."""
 IDLE_SECONDS_MIN = 0.02
-ERROR_LENGTH_MAX = 300
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Called:
-    """How a call ended; when it was not answered, that is stored already."""
-
-    answered: bool
-    ref: str | None = None
+AGE_SECONDS = 5.0
+"""Between two looks at how long the oldest reply has waited."""
 
 
 class Outbox:
@@ -88,6 +71,7 @@ class Outbox:
         times = Times(lease_seconds=lease_seconds, send_seconds=send_seconds)
         self._senders = [
             _Sender(
+                name,
                 Outgoing(database, name, port, sender=sender, times=times),
                 port,
                 live_seconds=live_seconds,
@@ -123,6 +107,7 @@ class _Sender:
 
     def __init__(
         self,
+        surface: str,
         rows: Outgoing,
         port: ChatPort,
         *,
@@ -131,9 +116,8 @@ class _Sender:
         slots: int,
     ) -> None:
         self._rows = rows
-        self._port = port
-        self._manner = manner_of(port)
-        self._live_seconds = live_seconds
+        self._posting = Posting(rows, port, live_seconds=live_seconds)
+        self._age = OUTBOX_AGE_SECONDS.labels(surface=surface)
         self._poll_seconds = poll_seconds
         self._slots = slots
         self.look = asyncio.Event()
@@ -141,6 +125,7 @@ class _Sender:
     async def run(self, stop: asyncio.Event) -> None:
         slots = asyncio.Semaphore(self._slots)
         async with asyncio.TaskGroup() as sends:
+            sends.create_task(self._gauge(stop))
             while not stop.is_set():
                 await slots.acquire()
                 self.look.clear()
@@ -152,6 +137,16 @@ class _Sender:
                 if taken is None:
                     await first_of(stop, self.look, seconds_max=pause)
 
+    async def _gauge(self, stop: asyncio.Event) -> None:
+        """Say how long the oldest reply waits, also while every slot is taken."""
+        while not stop.is_set():
+            try:
+                self._age.set(await self._rows.age_seconds())
+            except Exception as error:
+                if not is_away(error):
+                    raise
+            await first_of(stop, seconds_max=AGE_SECONDS)
+
     async def drain(self) -> int:
         count = 0
         while True:
@@ -161,7 +156,7 @@ class _Sender:
                     batch.append(taken)
             if not batch:
                 return count
-            await asyncio.gather(*(self._handle(taken) for taken in batch))
+            await asyncio.gather(*(self._posting.handle(taken) for taken in batch))
             count += len(batch)
 
     async def _next(self) -> tuple[Taken | str | None, float]:
@@ -180,130 +175,7 @@ class _Sender:
 
     async def _send(self, taken: Taken, slots: asyncio.Semaphore) -> None:
         try:
-            await self._handle(taken)
+            await self._posting.handle(taken)
         finally:
             slots.release()
             self.look.set()
-
-    async def _handle(self, taken: Taken) -> None:
-        """Act on a taken reply and store what became of it."""
-        try:
-            if taken.action is Action.LOOK_UP:
-                await self._look_up(taken)
-            elif taken.action in {Action.POST, Action.EDIT}:
-                await self._speak(taken)
-            else:
-                await self._fail(taken, REASONS[taken.action], result=taken.action.value)
-        except Exception:
-            # It stays `sending`: after its time it is looked up, by anybody.
-            log.exception("reply_left_unfinished", reply=taken.mark)
-
-    async def _look_up(self, taken: Taken) -> None:
-        """Find out what became of the attempt before; post only if there is certainly nothing."""
-        called = await self._call(taken, "find")
-        if not called.answered:
-            return
-        if called.ref is not None:
-            await self._found(taken, called.ref)
-            return
-        certain = replace(taken.standing, unfinished=False)
-        action = next_action(certain, self._port.limits.after_uncertain)
-        if action is not Action.POST:
-            await self._fail(taken, REASONS[action], result=action.value)
-            return
-        wait = await self._rows.spend(taken, action)
-        if wait > 0 or taken.deadline.left_seconds < self._rows.times.send_seconds / 4:
-            await self._unsent(taken, "not found", seconds=wait, counts=False)
-            return
-        await self._speak(replace(taken, action=action))
-
-    async def _found(self, taken: Taken, ref: str) -> None:
-        if taken.wording == 1:
-            # It never had another wording, so this is the one that stands there.
-            await self._sent(taken, ref, result="found")
-        else:
-            await self._rows.store("store_found", taken, "found", ref=ref)
-
-    async def _speak(self, taken: Taken) -> None:
-        method: Method = "edit" if taken.action is Action.EDIT else "post"
-        called = await self._call(taken, method)
-        if called.answered:
-            await self._sent(taken, called.ref or taken.mark, result=f"{method}ed")
-
-    async def _call(self, taken: Taken, method: Method) -> _Called:
-        """Make one call under the deadline; any failure of it is stored here."""
-        try:
-            async with asyncio.timeout(max(0.0, taken.deadline.left_seconds)):
-                return _Called(answered=True, ref=await self._ask(taken, method))
-        except Throttled as error:
-            await self._throttled(taken, method, error)
-        except (Gone, Rejected) as error:
-            await self._fail(taken, _said(error), result=type(error).__name__.lower())
-        except TimeoutError:
-            await self._back_off(taken, Uncertain("no answer in time"))
-        except Exception as error:
-            if not isinstance(error, Unavailable | Uncertain):
-                log.exception("reply_failed", reply=taken.mark)
-            await self._back_off(taken, error)
-        return _Called(answered=False)
-
-    async def _ask(self, taken: Taken, method: Method) -> str | None:
-        if method == "find":
-            return await self._port.find(taken.place, taken.mark, taken.deadline)
-        text = compose(taken.body, self._manner)
-        if method == "post":
-            return await self._port.post(taken.place, text, taken.mark, taken.deadline)
-        await self._port.edit(taken.place, taken.ref or "", text, taken.deadline)
-        return taken.ref
-
-    async def _back_off(self, taken: Taken, error: Exception) -> None:
-        """Come back later; to a reply that may have been posted, only after its time."""
-        seconds = backoff_seconds(taken.standing.attempts, chance=random.random())
-        nothing_done = isinstance(error, Unavailable)
-        if nothing_done and taken.action is not Action.LOOK_UP:
-            await self._unsent(taken, "unavailable", seconds=seconds, error=_said(error))
-            return
-        await self._rows.store(
-            "store_uncertain",
-            taken,
-            "unavailable" if nothing_done else "uncertain",
-            error=_said(error),
-            seconds=seconds,
-        )
-
-    async def _throttled(self, taken: Taken, method: Method, error: Throttled) -> None:
-        """Honour the surface's word, for this reply and for all that share its budget."""
-        seconds = max(0.0, error.retry_seconds) * (1 + random.random() / 10)
-        await self._rows.drain_bucket(taken.place, method, seconds=seconds)
-        if method == "find" or taken.action is Action.LOOK_UP:
-            await self._rows.store(
-                "store_uncertain", taken, "throttled", error=_said(error), seconds=seconds
-            )
-        else:
-            await self._unsent(
-                taken, "throttled", seconds=seconds, counts=False, error=_said(error)
-            )
-
-    async def _sent(self, taken: Taken, ref: str, *, result: str) -> None:
-        values = {"wording": taken.wording, "ref": ref, "pause_seconds": self._live_seconds}
-        await self._rows.store("store_sent", taken, result, **values)
-
-    async def _unsent(
-        self,
-        taken: Taken,
-        result: str,
-        *,
-        seconds: float,
-        counts: bool = True,
-        error: str | None = None,
-    ) -> None:
-        values = {"seconds": seconds, "counts": counts, "error": error}
-        await self._rows.store("store_unsent", taken, result, **values)
-
-    async def _fail(self, taken: Taken, why: str, *, result: str) -> None:
-        log.info("reply_not_sent", reply=taken.mark, why=why)
-        await self._rows.store("store_failed", taken, result, error=why[:ERROR_LENGTH_MAX])
-
-
-def _said(error: Exception) -> str:
-    return (str(error) or type(error).__name__)[:ERROR_LENGTH_MAX].replace("\x00", "\ufffd")

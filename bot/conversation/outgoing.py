@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 import structlog
 
 from adapters.chat.port import ChatPort, Deadline, Method, Rate
-from bot.conversation import budget
+from bot.conversation import budget, refusals
 from bot.conversation.attempt import METHODS, Action, Standing, next_action
 from bot.metrics import REPLIES
 from bot.store.database import Database, is_away
@@ -96,6 +96,8 @@ class Outgoing:
             action = next_action(standing, self._port.limits.after_uncertain)
             wait = await self._spend(tx, row.place, action, final=row.final)
             if wait > 0:
+                # The thread that asked comes back first, the others spread out behind it.
+                wait *= 1 if row.asked else 1 + random.random() / 4
                 await tx.execute(SQL["postpone"], {"id": row.id, "seconds": wait})
                 REPLIES.labels(result="postponed").inc()
                 return "postponed"
@@ -128,14 +130,21 @@ class Outgoing:
         async with self._database.begin() as tx:
             await tx.execute(SQL["fill_bucket"], {**self._bucket(place, method), "tokens": tokens})
 
-    async def store(self, name: str, taken: Taken, result: str, **values: Any) -> None:
-        """Store what became of it if it is still ours; waits for a database that is away."""
+    async def store(
+        self, name: str, taken: Taken, result: str, *, tell: bool = False, **values: Any
+    ) -> None:
+        """Store what became of it if it is still ours; waits for a database that is away.
+
+        :param tell: it failed, which its session must know
+        """
         until = Deadline(taken.deadline.at - self.times.send_seconds + self.times.lease_seconds)
         while True:
             try:
                 async with self._database.begin() as tx:
                     ours = {"id": taken.id, "sender": taken.sender}
                     stored = (await tx.execute(SQL[name], {**ours, **values})).one_or_none()
+                    if tell and stored is not None:
+                        await refusals.tell(tx, taken.id, values["error"])
                 break
             except Exception as error:
                 if not is_away(error) or until.left_seconds <= RETRY_SECONDS:
@@ -151,6 +160,11 @@ class Outgoing:
             due = (await tx.execute(SQL["next_due"], {"surface": self._surface})).scalar_one()
         return None if due is None else float(due)
 
+    async def age_seconds(self) -> float:
+        """For how long the oldest reply of the surface has waited; 0 when none waits."""
+        async with self._database.begin() as tx:
+            return float((await tx.execute(SQL["age"], {"surface": self._surface})).scalar_one())
+
     async def _spend(self, tx: Transaction, place: str, action: Action, *, final: bool) -> float:
         method = METHODS.get(action)
         rate = self._port.limits.rates.get(method) if method else None
@@ -162,7 +176,7 @@ class Outgoing:
         decided = budget.decide(_filled(dict(held), rate), final=final, rate=rate)
         await tx.execute(SQL["fill_bucket"], {**bucket, "tokens": decided.tokens})
         if isinstance(decided, budget.Wait):
-            return decided.seconds * (1 + random.random() / 4)
+            return decided.seconds
         return 0.0
 
     def _bucket(self, place: str, method: Method) -> dict[str, Any]:

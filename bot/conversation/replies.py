@@ -18,6 +18,7 @@ from uuid import UUID
 import structlog
 
 from adapters.chat.port import ChatPort
+from bot.conversation import refusals
 from bot.conversation.drafts import TELLING, Draft, drafts
 from bot.conversation.fences import Manner
 from bot.conversation.render import SeenEvent, Span
@@ -179,6 +180,7 @@ async def _read(tx: Transaction, thread: Any, manner: Manner) -> tuple[int, Span
     events = [
         SeenEvent(number=row.number, kind=row.kind, body=row.body, turn_id=row.turn_id)
         for row in rows
+        if refusals.is_for(thread.id, row.body)
     ]
     length = int(rows[0].output_length) if rows else 0
     return bounds.through, Span(start=bounds.start, events=events, output_length=length)

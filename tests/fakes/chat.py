@@ -53,6 +53,8 @@ class Bad:
     throttle_seconds: float | None = None
     error: bool = False
     """500, nothing done."""
+    refused: str | None = None
+    """422 with these words, nothing done."""
     wait: asyncio.Event | None = None
     """Do nothing before this is set."""
     drop: bool = False
@@ -177,6 +179,8 @@ class ChatServer:
             return 429, {"retry_seconds": bad.throttle_seconds}, None
         if bad.error:
             return 500, {"error": "a bad day"}, None
+        if bad.refused is not None:
+            return 422, {"error": bad.refused}, None
         status, payload = self._do(method, body)
         async with self.changed:
             self.changed.notify_all()

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "test-long.md"
 TESTS = (
     "tests/integration/chaos",
-    "tests/integration/test_outbox_crash.py",
+    "tests/integration/outbox/test_crash.py",
     "tests/integration/vm",
 )
 COUNTS: Mapping[str, str] = {

@@ -3,27 +3,31 @@
 -- have been. The database's clock alone decides when that is.
 
 -- name: due
--- The reply of a surface that goes next: what is final first, then what waited longest. Posts keep
--- their order within a thread; a live message stands in nobody's way.
+-- The reply of a surface that goes next: what is final first, then what goes to the thread in which
+-- its turn was asked for (what is of no turn was asked for everywhere), then what waited longest.
+-- Posts keep their order within a thread; a live message stands in nobody's way.
 WITH open AS MATERIALIZED (
     SELECT reply.id, reply.final, reply.due_at, reply.posted_ref,
+           coalesce(prompt.thread_id = reply.thread_id, true) AS asked,
            CASE reply.state WHEN 'pending' THEN reply.due_at ELSE reply.sender_until END AS from_at,
            count(*) FILTER (WHERE reply.kind <> 'live' AND reply.posted_ref IS NULL)
                OVER (PARTITION BY reply.thread_id ORDER BY reply.created_at, reply.id
                      ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS ahead
       FROM reply JOIN thread ON thread.id = reply.thread_id
+      LEFT JOIN turn ON turn.id = reply.turn_id LEFT JOIN prompt ON prompt.id = turn.prompt_id
      WHERE thread.surface = :surface AND reply.state IN ('pending', 'sending')
 ), next AS MATERIALIZED (
-    SELECT id FROM open
+    SELECT id, asked FROM open
      WHERE from_at < clock_timestamp() AND (posted_ref IS NOT NULL OR ahead = 0)
-     ORDER BY final DESC, due_at LIMIT :window
+     ORDER BY final DESC, asked DESC, due_at LIMIT :window
 )
 SELECT reply.id, reply.kind, reply.body, reply.final, reply.wording, reply.posted_ref,
-       reply.attempts, reply.state = 'sending' AS unfinished, thread.place, thread.muted
+       reply.attempts, reply.state = 'sending' AS unfinished, next.asked, thread.place,
+       thread.muted
   FROM next JOIN reply ON reply.id = next.id JOIN thread ON thread.id = reply.thread_id
  WHERE (reply.state = 'pending' AND reply.due_at <= clock_timestamp())
     OR (reply.state = 'sending' AND reply.sender_until < clock_timestamp())
- ORDER BY reply.final DESC, reply.due_at LIMIT 1
+ ORDER BY reply.final DESC, next.asked DESC, reply.due_at LIMIT 1
    FOR NO KEY UPDATE OF reply SKIP LOCKED
 
 -- name: take
@@ -87,6 +91,26 @@ UPDATE reply
    SET state = 'failed', error = :error, sender = NULL, sender_until = NULL
  WHERE id = :id AND sender = :sender AND state = 'sending'
 RETURNING state
+
+-- name: untold
+-- The session that is to be told that a reply can't be posted in a thread; none when what went
+-- before it there had failed for the same reason: that was told then.
+SELECT coalesce(turn.session_id, thread.session_id) AS session, thread.id AS thread, thread.surface
+  FROM reply JOIN thread ON thread.id = reply.thread_id
+  LEFT JOIN turn ON turn.id = reply.turn_id
+ WHERE reply.id = :id AND reply.kind <> 'live' AND reply.posted_ref IS NULL
+   AND NOT coalesce((SELECT earlier.state = 'failed' AND earlier.error = :error
+                       FROM reply AS earlier
+                      WHERE earlier.thread_id = reply.thread_id AND earlier.kind <> 'live'
+                        AND (earlier.created_at, earlier.id) < (reply.created_at, reply.id)
+                      ORDER BY earlier.created_at DESC, earlier.id DESC LIMIT 1), false)
+
+-- name: age
+-- For how many seconds the oldest reply of a surface that could be sent has waited.
+SELECT greatest(0, extract(epoch FROM clock_timestamp() - min(
+           CASE reply.wording_sent WHEN 0 THEN reply.created_at ELSE reply.due_at END)))
+  FROM reply JOIN thread ON thread.id = reply.thread_id
+ WHERE thread.surface = :surface AND reply.state IN ('pending', 'sending')
 
 -- name: open_bucket
 INSERT INTO bucket (surface, method, tokens) VALUES (:surface, :method, :tokens)

@@ -2,7 +2,8 @@
 
 -- name: due
 -- The threads whose session has news for them: something to be told at once, or something of a
--- running turn that is old enough for another live edit.
+-- running turn that is old enough for another live edit. First the threads in which their next
+-- turn was asked for.
 WITH behind AS MATERIALIZED (
     SELECT thread.id, thread.session_id, thread.replied_to
       FROM thread JOIN session ON session.id = thread.session_id
@@ -16,6 +17,12 @@ SELECT id, replied_to FROM behind
     OR EXISTS (SELECT 1 FROM turn_event
                 WHERE session_id = behind.session_id AND number > behind.replied_to
                   AND kind = ANY(:telling))
+ ORDER BY id = (SELECT prompt.thread_id
+                  FROM turn_event JOIN turn ON turn.id = turn_event.turn_id
+                  JOIN prompt ON prompt.id = turn.prompt_id
+                 WHERE turn_event.session_id = behind.session_id
+                   AND turn_event.number > behind.replied_to
+                 ORDER BY turn_event.number LIMIT 1) DESC NULLS LAST
 
 -- name: take
 -- One of them, if no other projector has it or had it since.

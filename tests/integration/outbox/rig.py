@@ -1,10 +1,11 @@
-"""A session with threads on a fake surface, its events and its replies, on a real database."""
+"""A session with threads on a fake surface, its events and replies, and who sends them."""
 
 import asyncio
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,16 @@ from uuid import UUID
 
 from sqlalchemy import text
 
+from bot.conversation.outbox import Outbox
 from bot.conversation.replies import SQL as REPLIES_SQL
 from bot.store.database import Database
 from bot.store.ids import new_id
 from bot.work.queue import Event, append_events
+from tests.fakes.chat import ChatServer, FakeChat
 
-SENDER = Path(__file__).parents[1] / "fakes" / "sender_process.py"
+SENDER = Path(__file__).parents[2] / "fakes" / "sender_process.py"
 SURFACE = "fake"
+AN_HOUR = 3_600.0
 
 
 @dataclass(kw_only=True)
@@ -57,11 +61,43 @@ class Office:
             )
         return self.threads[place]
 
-    async def happen(self, *events: tuple[str, Mapping[str, Any]], ago_seconds: float = 0) -> int:
+    async def turn(self, place: str) -> UUID:
+        """A turn that was asked for in a thread."""
+        turn_id, prompt_id = new_id(), new_id()
+        await self.do(
+            "INSERT INTO prompt (id, session_id, position, kind, author_id, thread_id, state)"
+            " SELECT :id, id, position_last + 1, 'text', creator_id, :thread, 'done' FROM session"
+            "  WHERE id = :session",
+            id=prompt_id,
+            thread=await self.thread(place),
+            session=self.session_id,
+        )
+        await self.do(
+            "UPDATE session SET position_last = position_last + 1 WHERE id = :session",
+            session=self.session_id,
+        )
+        await self.do(
+            "INSERT INTO turn (id, session_id, prompt_id, state)"
+            " VALUES (:id, :session, :prompt, 'succeeded')",
+            id=turn_id,
+            session=self.session_id,
+            prompt=prompt_id,
+        )
+        return turn_id
+
+    async def happen(
+        self,
+        *events: tuple[str, Mapping[str, Any]],
+        turn_id: UUID | None = None,
+        ago_seconds: float = 0,
+    ) -> int:
         """Append events; the number of the last one."""
         async with self.database.begin() as tx:
             last = await append_events(
-                tx, self.session_id, [Event(kind=kind, body=body) for kind, body in events]
+                tx,
+                self.session_id,
+                [Event(kind=kind, body=body) for kind, body in events],
+                turn_id=turn_id,
             )
             await tx.execute(
                 text(
@@ -80,6 +116,7 @@ class Office:
         key: str | None = None,
         kind: str = "notice",
         final: bool = True,
+        turn_id: UUID | None = None,
     ) -> str:
         """Write a reply as the projector does, or its new wording; returns its key."""
         key = key or new_id().hex
@@ -90,7 +127,7 @@ class Office:
                 {
                     "id": new_id(),
                     "thread": thread_id,
-                    "turn": None,
+                    "turn": turn_id,
                     "kind": kind,
                     "key": key,
                     "body": body,
@@ -106,6 +143,18 @@ class Office:
                 {"thread": self.threads[place]},
             )
             return list(rows)
+
+    async def told(self) -> list[str]:
+        """What the session's page says in notices."""
+        async with self.database.begin() as tx:
+            rows = await tx.execute(
+                text(
+                    "SELECT body ->> 'text' FROM turn_event"
+                    " WHERE session_id = :session AND kind = 'notice' ORDER BY number"
+                ),
+                {"session": self.session_id},
+            )
+            return [row[0] for row in rows]
 
     async def row(self, key: str) -> Any:
         async with self.database.begin() as tx:
@@ -135,6 +184,33 @@ class Office:
         async with asyncio.timeout(seconds):
             while await self.count(condition) != count:
                 await asyncio.sleep(0.02)
+
+
+class Sending:
+    """A sender of the fake surface."""
+
+    def __init__(self, office: Office, server: ChatServer, **port: Any) -> None:
+        self.office = office
+        self.port = FakeChat(server.url, **port)
+        self.outbox = Outbox(office.database, {SURFACE: self.port}, sender="test")
+
+    async def once(self, *, later_seconds: float = 0) -> int:
+        if later_seconds:
+            await self.office.pass_time(later_seconds)
+        return await self.outbox.once()
+
+
+@asynccontextmanager
+async def running(*outboxes: Outbox) -> AsyncIterator[asyncio.Event]:
+    """Let them send; the event that is yielded stops them."""
+    stop = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        for outbox in outboxes:
+            group.create_task(outbox.run(stop))
+        try:
+            yield stop
+        finally:
+            stop.set()
 
 
 class Senders:

@@ -8,7 +8,7 @@ import signal
 import pytest
 
 from tests.fakes.chat import Bad, ChatServer
-from tests.integration.outbox_rig import Office, Senders
+from tests.integration.outbox.rig import Senders
 
 LEASE_SECONDS = 2.0
 SEND_SECONDS = 1.0
@@ -16,17 +16,6 @@ KILLS = int(os.environ.get("ONA_TEST_OUTBOX_KILLS", "15"))
 THREADS = 10 + KILLS // 4
 REPLIES = 3
 """In each thread."""
-
-
-@pytest.fixture
-async def office(town) -> Office:
-    return await Office.open(town.database)
-
-
-@pytest.fixture
-async def server():
-    async with ChatServer() as server:
-        yield server
 
 
 @pytest.fixture

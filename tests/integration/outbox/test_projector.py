@@ -7,12 +7,11 @@ from contextlib import suppress
 import pytest
 from sqlalchemy import text
 
-from adapters.chat.terminal import TerminalChat
 from bot.conversation.outbox import Outbox
 from bot.conversation.replies import Replies
 from bot.store.database import Database, Listener
 from tests.fakes.chat import ChatServer, FakeChat
-from tests.integration.outbox_rig import SURFACE, Office
+from tests.integration.outbox.rig import SURFACE, Office
 
 STARTED = ("turn.started", {"prompt": "p", "text": "!ls"})
 ENDED = ("turn.ended", {"outcome": "succeeded", "summary": "exit status 0, 1.0 s"})
@@ -32,18 +31,6 @@ async def office(town) -> Office:
     office = await Office.open(town.database)
     await office.thread("acct/t")
     return office
-
-
-@pytest.fixture
-async def port():
-    port = FakeChat("http://127.0.0.1:1")
-    yield port
-    await port.close()
-
-
-@pytest.fixture
-def replies(office, port) -> Replies:
-    return Replies(office.database, {SURFACE: port, "terminal": TerminalChat()})
 
 
 async def bodies(office, place="acct/t"):
@@ -192,6 +179,45 @@ async def test_what_must_be_told_is_told_after_any_amount_of_talk(office, replie
     answers = [body for kind, body in await bodies(office) if kind == "answer"]
     assert len(answers) == 5
     assert answers[-1].endswith("the rest is on the session's page.")
+
+
+async def test_the_thread_in_which_a_turn_was_asked_for_gets_its_rows_first(office, replies):
+    places = ["acct/1", "acct/2", "acct/3"]
+    for place in places:
+        await office.thread(place)
+    for asked in places:
+        turn = await office.turn(asked)
+        await office.happen(STARTED, output("a\n"), ENDED, turn_id=turn)
+        await replies.once()
+        newest = {place: (await office.replies(place))[-1] for place in places}
+        assert min(newest, key=lambda place: newest[place].created_at) == asked
+
+
+async def test_while_a_projector_writes_a_live_message_no_other_has_its_thread(
+    office, replies, port, database_url
+):
+    await office.happen(STARTED, output("one\n"), ago_seconds=LONG_AGO)
+    database = Database(database_url)
+    other = Replies(database, {SURFACE: port})
+    async with office.database.begin() as tx:
+        # A row of a reply can't be written before this ends: the first projector is held right
+        # between its reading and its writing.
+        await tx.execute(text("LOCK TABLE reply IN SHARE MODE"))
+        first = asyncio.create_task(replies.once())
+        async with asyncio.timeout(30):
+            while not await tx.scalar(text(WAITING)):
+                await asyncio.sleep(0.01)
+        await office.happen(output("two\n"), ago_seconds=LONG_AGO)
+        async with asyncio.timeout(30):
+            assert await other.once() == 0
+    await first
+    await other.once()
+    (row,) = await office.replies()
+    assert row.body == "Working …\n```\none\ntwo\n```"
+    await database.close()
+
+
+WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'reply'::regclass"
 
 
 async def test_any_number_of_projectors_write_each_row_once(office, database_url, port):

@@ -1,0 +1,39 @@
+"""Live messages: paced, replaced by their newest wording, ended with the turn."""
+
+from tests.fakes.chat import Bad
+from tests.integration.outbox.rig import AN_HOUR
+
+
+async def test_a_live_message_keeps_a_pause_and_one_edit_stands_for_all_that_came_meanwhile(
+    office, server, sending
+):
+    key = await office.reply("0", kind="live", final=False)
+    await sending().once()
+    for number in range(1, 6):
+        await office.reply(str(number), key=key, kind="live", final=False)
+        await sending().once()
+    assert server.posts[0].texts == ["0"]
+    await sending().once(later_seconds=3)
+    assert server.posts[0].texts == ["0", "5"]
+
+
+async def test_the_last_wording_of_a_live_message_does_not_wait(office, server, sending):
+    key = await office.reply("0", kind="live", final=False)
+    await sending().once()
+    await office.reply("1", key=key, kind="live", final=False)
+    await office.reply("done", key=key, kind="live", final=True)
+    await sending().once()
+    assert server.posts[0].texts == ["0", "done"]
+
+
+async def test_a_live_message_that_was_never_posted_is_not_posted_after_its_turn(
+    office, server, sending
+):
+    key = await office.reply("working", kind="live", final=False)
+    server.behave("post", Bad(throttle_seconds=1))
+    await sending().once()
+    await office.reply("done", key=key, kind="live", final=True)
+    await office.reply("the answer", kind="answer")
+    await sending().once(later_seconds=AN_HOUR)
+    assert server.texts("acct/t") == ["the answer"]
+    assert (await office.row(key)).state == "failed"
