@@ -20,11 +20,11 @@ from bot.store.database import MACHINES as MACHINE_HINTS
 from bot.store.database import Database
 from bot.store.ids import new_id
 from bot.work.checkpoint import Checkpoints
-from bot.work.lease import WorkQueue
 from bot.work.machines import MachineSize, MachineWorkplaces
 from bot.work.queue import Event, append_events
 from bot.work.repository import Repositories
 from bot.work.turn import TurnLimits, Turns
+from bot.work.work_queue import WorkQueue
 from bot.work.worker import Worker, WorkerLimits
 from scheduler.chores import Chore, run_chores
 from vmpool.driver import Image

@@ -17,8 +17,9 @@ from bot.store.ids import new_id
 from bot.store.states import SessionState
 from bot.store.transaction import Transaction
 from bot.work.control import Actor
-from bot.work.lease import Lease, stop_clock
+from bot.work.lease import Lease
 from bot.work.queue import SQL, Event, append_events, hold, lock_session, make_ready
+from bot.work.work_queue import stop_clock
 
 _INSERT = text(
     """

@@ -13,8 +13,9 @@ from typing import Any
 import structlog
 
 from bot.store.database import is_away
-from bot.work.lease import Lease, OpenTurn, WorkQueue
+from bot.work.lease import Lease, OpenTurn
 from bot.work.queue import Event, LeaseLost
+from bot.work.work_queue import WorkQueue
 
 log = structlog.get_logger(__name__)
 

@@ -15,8 +15,7 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
-from typing import Any, assert_never
-from uuid import UUID
+from typing import Any
 
 import structlog
 
@@ -25,11 +24,12 @@ from bot.errors import OnaError, TellOperator
 from bot.metrics import TURN_SECONDS, TURNS
 from bot.store.database import is_away
 from bot.store.states import TurnState
-from bot.store.transaction import Transaction
 from bot.work import questions
-from bot.work.lease import Lease, OpenTurn, StopRequest, TurnClock, WorkQueue
-from bot.work.queue import Event, LeaseLost
+from bot.work.agent_events import as_event
+from bot.work.lease import Lease, OpenTurn, StopRequest, TurnClock
+from bot.work.queue import Event, LeaseLost, prompt_text
 from bot.work.recorder import Recorder
+from bot.work.work_queue import WorkQueue
 from bot.work.workplace import NoCapacity, Workplace, WorkplaceLost, Workplaces
 
 log = structlog.get_logger(__name__)
@@ -173,7 +173,7 @@ class _Turn:
             begun, said = new
         else:
             async with self._queue.database.begin() as tx:
-                said = await _text_of(tx, begun.prompt_id)
+                said = await prompt_text(tx, begun.prompt_id)
         structlog.contextvars.bind_contextvars(turn=str(begun.id), prompt=str(begun.prompt_id))
         await self._drive(place, begun, said)
 
@@ -362,53 +362,6 @@ def _refused(error: port.JobRefused) -> port.Ended:
     return port.Ended(succeeded=False, summary=f"the machine refused: {error}; `retry` tries again")
 
 
-def as_event(event: port.AgentEvent) -> Event:
-    """How an agent's event is stored."""
-    match event:
-        case port.Text(text=said):
-            return Event(kind="text", body={"text": _clean(said)})
-        case port.Thought(text=said):
-            return Event(kind="thought", body={"text": _clean(said)})
-        case port.Output(stream=stream, text=said):
-            return Event(kind="output", body={"stream": stream, "text": _clean(said)})
-        case port.OutputCut(bytes=size, where=where):
-            return Event(kind="output.cut", body={"bytes": size, "where": where})
-        case port.Failure(text=said):
-            return Event(kind="error", body={"text": _clean(said)})
-        case port.ToolCall() | port.Plan() | port.Usage() | port.Asked() | port.Ended():
-            return Event(kind=_KINDS[type(event)], body=_fields(event))
-        case _:
-            assert_never(event)
-
-
-_KINDS: Mapping[type, str] = {
-    port.ToolCall: "tool",
-    port.Plan: "plan",
-    port.Usage: "usage",
-    port.Asked: "question",
-    port.Ended: "ended",
-}
-
-
-def _fields(event: object) -> dict[str, Any]:
-    return {
-        name: _clean(value) if isinstance(value, str) else value
-        for name, value in vars(event).items()
-        if value is not None
-    }
-
-
-def _clean(said: str) -> str:
-    """PostgreSQL's JSON has no NUL and no lone surrogates."""
-    return said.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
-
-
-async def _text_of(tx: Transaction, prompt_id: UUID) -> str:
-    from bot.work.queue import prompt_text
-
-    return await prompt_text(tx, prompt_id)
-
-
 async def _first(*events: asyncio.Event, seconds_max: float | None = None) -> None:
     """Wait for any of the events, at most `seconds_max`."""
     waits = [asyncio.ensure_future(event.wait()) for event in events]
@@ -419,4 +372,4 @@ async def _first(*events: asyncio.Event, seconds_max: float | None = None) -> No
             wait.cancel()
 
 
-__all__ = ["NoCapacity", "TurnLimits", "TurnSignals", "Turns", "as_event"]
+__all__ = ["NoCapacity", "TurnLimits", "TurnSignals", "Turns"]

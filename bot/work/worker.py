@@ -11,9 +11,10 @@ import structlog
 
 from bot.metrics import QUEUE_WAIT_SECONDS
 from bot.store.database import CONTROL, READY, Listener, is_away
-from bot.work.lease import Lease, WorkQueue
+from bot.work.lease import Lease
 from bot.work.queue import LeaseLost
 from bot.work.turn import NoCapacity, Turns, TurnSignals
+from bot.work.work_queue import WorkQueue
 
 log = structlog.get_logger(__name__)
 

@@ -16,7 +16,7 @@ from bot.conversation.message import IncomingMessage
 from bot.store.database import READY, Database, Listener
 from bot.store.ids import new_id
 from bot.store.states import TurnState
-from bot.work.lease import WorkQueue
+from bot.work.work_queue import WorkQueue
 from tests.bench.figures import Figure, percentile, spread
 from tests.bench.queue_yardstick import make_app
 from tests.bench.sql_by_hand import ByHand

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from bot.store.database import READY, Database, Listener
 from bot.store.states import TurnState
-from bot.work.lease import WorkQueue
+from bot.work.work_queue import WorkQueue
 
 SLOTS = 8
 

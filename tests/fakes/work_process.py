@@ -14,9 +14,10 @@ from adapters.agent.port import JobChunk, JobEnded
 from adapters.agent.shell import ShellAgent
 from bot.store.database import Database, Listener
 from bot.supervisor import Signals
-from bot.work.lease import Lease, OpenTurn, WorkQueue
+from bot.work.lease import Lease, OpenTurn
 from bot.work.queue import Event
 from bot.work.turn import TurnLimits, Turns
+from bot.work.work_queue import WorkQueue
 from bot.work.worker import Worker, WorkerLimits
 from bot.work.workplace import Tell, Workplace
 from vmpool.errors import MachineError

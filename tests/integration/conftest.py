@@ -11,7 +11,7 @@ from bot.conversation.inbox import Inbox
 from bot.conversation.message import Accepted, IncomingMessage
 from bot.store.database import Database
 from bot.store.ids import new_id
-from bot.work.lease import WorkQueue
+from bot.work.work_queue import WorkQueue
 
 
 @dataclass(kw_only=True)

@@ -23,9 +23,10 @@ from bot.store.states import TurnState
 from bot.web.app import create_app
 from bot.web.services import Services
 from bot.work import questions
-from bot.work.lease import Lease, OpenTurn, WorkQueue
+from bot.work.lease import Lease, OpenTurn
 from bot.work.queue import Event
 from bot.work.remote import remote
+from bot.work.work_queue import WorkQueue
 
 BAD_REPOSITORY = "/srv/empty"
 

@@ -1,0 +1,48 @@
+"""How what an agent reports is stored as events of its session; pure."""
+
+from collections.abc import Mapping
+from typing import Any, assert_never
+
+from adapters.agent import port
+from bot.work.queue import Event
+
+
+def as_event(event: port.AgentEvent) -> Event:
+    """How an agent's event is stored."""
+    match event:
+        case port.Text(text=said):
+            return Event(kind="text", body={"text": _clean(said)})
+        case port.Thought(text=said):
+            return Event(kind="thought", body={"text": _clean(said)})
+        case port.Output(stream=stream, text=said):
+            return Event(kind="output", body={"stream": stream, "text": _clean(said)})
+        case port.OutputCut(bytes=size, where=where):
+            return Event(kind="output.cut", body={"bytes": size, "where": where})
+        case port.Failure(text=said):
+            return Event(kind="error", body={"text": _clean(said)})
+        case port.ToolCall() | port.Plan() | port.Usage() | port.Asked() | port.Ended():
+            return Event(kind=_KINDS[type(event)], body=_fields(event))
+        case _:
+            assert_never(event)
+
+
+_KINDS: Mapping[type, str] = {
+    port.ToolCall: "tool",
+    port.Plan: "plan",
+    port.Usage: "usage",
+    port.Asked: "question",
+    port.Ended: "ended",
+}
+
+
+def _fields(event: object) -> dict[str, Any]:
+    return {
+        name: _clean(value) if isinstance(value, str) else value
+        for name, value in vars(event).items()
+        if value is not None
+    }
+
+
+def _clean(said: str) -> str:
+    """PostgreSQL's JSON has no NUL and no lone surrogates."""
+    return said.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
