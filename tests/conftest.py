@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.databases import Databases
 from tests.support.postgres import TestServer, server
 
 
@@ -15,13 +16,13 @@ def postgres() -> Iterator[TestServer]:
 
 
 @pytest.fixture(scope="session")
-def _template(postgres: TestServer) -> Iterator[str]:
-    with postgres.migrated() as name:
-        yield name
+def _databases(postgres: TestServer) -> Iterator[Databases]:
+    with postgres.migrated() as template:
+        yield Databases(postgres, template)
 
 
 @pytest.fixture
-def database_url(postgres: TestServer, _template: str) -> Iterator[str]:
-    """The url of a fresh database with our tables, for one test."""
-    with postgres.database(template=_template) as name:
-        yield postgres.url_of(name)
+def database_url(_databases: Databases) -> Iterator[str]:
+    """The url of a database with our tables and nothing in them, for one test."""
+    with _databases.one() as url:
+        yield url

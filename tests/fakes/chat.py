@@ -9,6 +9,7 @@ import asyncio
 import itertools
 import json
 import re
+import ssl
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -29,6 +30,8 @@ from adapters.chat.port import (
 )
 
 TEXT_LENGTH_MAX = 1_000
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""Loading the certificates of the world takes longer than most tests."""
 UNREAD_STATUS = {404: Gone, 422: Rejected}
 
 
@@ -232,7 +235,7 @@ class FakeChat:
         )
         self._url = url
         self._before_write = before_write
-        self._client = httpx2.AsyncClient(timeout=None)
+        self._client = httpx2.AsyncClient(timeout=None, verify=NO_TLS)
 
     async def close(self) -> None:
         await self._client.aclose()

@@ -12,7 +12,6 @@ import threading
 import uuid
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,32 +28,48 @@ IN_MEMORY_BYTES_MIN = 1 << 30
 CARELESS = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
 
 
-@dataclass(frozen=True, kw_only=True)
 class TestServer:
-    """A running PostgreSQL."""
+    """A running PostgreSQL; not to be used by several threads at once."""
 
     __test__ = False
 
-    maintenance_url: str
+    def __init__(self, maintenance_url: str) -> None:
+        self._maintenance_url = maintenance_url
+        self._connection: psycopg.Connection[Any] | None = None
 
-    def execute(self, statement: str) -> None:
-        conninfo = self.maintenance_url.replace("postgresql+psycopg://", "postgresql://", 1)
-        with psycopg.connect(conninfo, autocommit=True) as connection:
-            connection.execute(statement.encode())
+    def execute(self, statement: str) -> list[Any]:
+        """Run it; the rows of a query."""
+        if self._connection is None or self._connection.closed:
+            conninfo = _conninfo(self._maintenance_url)
+            self._connection = psycopg.connect(conninfo, autocommit=True)
+        cursor = self._connection.execute(statement.encode())
+        return cursor.fetchall() if cursor.description else []
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
 
     def url_of(self, database: str) -> str:
-        return self.maintenance_url.replace("@/postgres?", f"@/{database}?", 1)
+        return self._maintenance_url.replace("@/postgres?", f"@/{database}?", 1)
 
-    @contextmanager
-    def database(self, *, template: str | None = None) -> Iterator[str]:
-        """A new database; yields its name."""
-        name = f"t{uuid.uuid4().hex[:12]}"
+    def create(self, *, template: str | None = None) -> str:
+        """A new database's name."""
+        name = new_name()
         copied = f" TEMPLATE {template} STRATEGY FILE_COPY" if template else ""
         self.execute(f"CREATE DATABASE {name}{copied}")
+        return name
+
+    def drop(self, name: str) -> None:
+        self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    @contextmanager
+    def database(self) -> Iterator[str]:
+        """A new, empty database; yields its name."""
+        name = self.create()
         try:
             yield name
         finally:
-            self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+            self.drop(name)
 
     @contextmanager
     def migrated(self) -> Iterator[str]:
@@ -62,6 +77,15 @@ class TestServer:
         with self.database() as name:
             upgrade(self.url_of(name))
             yield name
+
+
+def new_name() -> str:
+    """A name that no database had before."""
+    return f"t{uuid.uuid4().hex[:12]}"
+
+
+def _conninfo(url: str) -> str:
+    return url.replace("postgresql+psycopg://", "postgresql://", 1)
 
 
 def wanted_version() -> str:
@@ -85,7 +109,9 @@ def server() -> Iterator[TestServer]:
     postgres = embedded(directory, options=CARELESS)
     try:
         _run(postgres.start())
-        yield TestServer(maintenance_url=postgres.maintenance_url())
+        running = TestServer(postgres.maintenance_url())
+        yield running
+        running.close()
     finally:
         _run(postgres.stop())
         shutil.rmtree(directory)
