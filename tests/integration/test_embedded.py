@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
@@ -37,6 +38,33 @@ async def place(tmp_path):
     directory = tmp_path / "pg"
     yield directory
     await EmbeddedPostgres(directory).stop()
+
+
+@pytest.fixture(scope="module")
+def kept_database(tmp_path_factory) -> Path:
+    """The `data` of a server that was stopped."""
+    directory = tmp_path_factory.mktemp("kept") / "pg"
+
+    async def make() -> None:
+        postgres = embedded(directory)
+        await postgres.start()
+        await postgres.stop()
+
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, make()).result()
+    return directory / "data"
+
+
+@pytest.fixture
+def used(place, kept_database) -> Path:
+    """As `place`, with a database in it: making one is most of a first start."""
+    return with_database(place, kept_database)
+
+
+def with_database(directory: Path, kept: Path) -> Path:
+    directory.mkdir(mode=0o700, parents=True)
+    subprocess.run(["cp", "-a", kept, directory / "data"], check=True)
+    return directory
 
 
 async def query(url: str, statement: str):
@@ -89,54 +117,54 @@ async def test_the_first_start_makes_our_database_and_the_next_keeps_what_is_in_
     await again.stop()
 
 
-async def test_the_same_object_starts_again_after_a_stop_and_a_second_stop_does_nothing(place):
-    postgres = embedded(place)
+async def test_the_same_object_starts_again_after_a_stop_and_a_second_stop_does_nothing(used):
+    postgres = embedded(used)
     await postgres.start()
     await postgres.stop()
     await postgres.stop()
     assert await query(await postgres.start(), "SELECT 1") == [(1,)]
 
 
-async def test_a_killed_server_is_recovered_by_the_next_start(place):
-    postgres = embedded(place, fsync="on", synchronous_commit="on", full_page_writes="on")
+async def test_a_killed_server_is_recovered_by_the_next_start(used):
+    postgres = embedded(used, fsync="on", synchronous_commit="on", full_page_writes="on")
     url = await postgres.start()
     await query(url, "CREATE TABLE kept AS SELECT 7 AS seven")
-    os.kill(server_pid(place), signal.SIGKILL)
-    again = embedded(place)
+    os.kill(server_pid(used), signal.SIGKILL)
+    again = embedded(used)
     assert await query(await again.start(), "SELECT seven FROM kept") == [(7,)]
-    assert len(servers_on(place)) == 1
+    assert len(servers_on(used)) == 1
     await again.stop()
     await postgres.stop()
 
 
-async def test_a_server_that_is_kept_comes_back_under_the_same_url(place):
-    postgres = embedded(place)
+async def test_a_server_that_is_kept_comes_back_under_the_same_url(used):
+    postgres = embedded(used)
     url = await postgres.start()
-    before = server_pid(place)
+    before = server_pid(used)
     async with postgres.kept(), asyncio.timeout(30):
         os.kill(before, signal.SIGKILL)
-        while server_pid(place) == before or postgres.find() is None:
+        while server_pid(used) == before or postgres.find() is None:
             await asyncio.sleep(0.05)
     assert postgres.url == url
     assert await query(url, "SELECT 1") == [(1,)]
 
 
-async def test_the_server_of_a_killed_process_is_adopted_and_can_be_stopped(place):
+async def test_the_server_of_a_killed_process_is_adopted_and_can_be_stopped(used):
     programs = str(DEBIAN_15) if wanted_version() == "15" else ""
     child = subprocess.Popen(
-        [sys.executable, "-c", CHILD, str(place), wanted_version(), programs],
+        [sys.executable, "-c", CHILD, str(used), wanted_version(), programs],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
     with child:
         assert child.stdout.readline() == b"started\n"
-        before = server_pid(place)
+        before = server_pid(used)
         child.kill()
-    postgres = embedded(place)
+    postgres = embedded(used)
     assert await query(await postgres.start(), "SELECT 1") == [(1,)]
-    assert servers_on(place) == [before]
+    assert servers_on(used) == [before]
     await postgres.stop()
-    assert servers_on(place) == []
+    assert servers_on(used) == []
 
 
 async def test_starts_at_the_same_time_share_one_server(place):
@@ -145,23 +173,23 @@ async def test_starts_at_the_same_time_share_one_server(place):
     assert len(servers_on(place)) == 1
 
 
-async def test_a_server_whose_socket_was_removed_is_replaced(place):
-    postgres = embedded(place)
+async def test_a_server_whose_socket_was_removed_is_replaced(used):
+    postgres = embedded(used)
     await postgres.start()
-    before = server_pid(place)
-    (place / ".s.PGSQL.5432").unlink()
+    before = server_pid(used)
+    (used / ".s.PGSQL.5432").unlink()
     assert await query(await postgres.start(), "SELECT 1") == [(1,)]
-    assert servers_on(place) == [server_pid(place)]
-    assert server_pid(place) != before
+    assert servers_on(used) == [server_pid(used)]
+    assert server_pid(used) != before
 
 
-async def test_a_pid_file_whose_pid_is_another_programs_by_now_stops_nothing(place):
-    postgres = embedded(place)
+async def test_a_pid_file_whose_pid_is_another_programs_by_now_stops_nothing(used):
+    postgres = embedded(used)
     await postgres.start()
-    left = (place / "data" / "postmaster.pid").read_text().splitlines()
+    left = (used / "data" / "postmaster.pid").read_text().splitlines()
     await postgres.stop()
     left[0] = str(os.getpid())
-    (place / "data" / "postmaster.pid").write_text("\n".join(left) + "\n")
+    (used / "data" / "postmaster.pid").write_text("\n".join(left) + "\n")
     assert await query(await postgres.start(), "SELECT 1") == [(1,)]
 
 
@@ -171,8 +199,8 @@ async def test_a_database_that_was_being_made_when_we_were_killed_is_made_again(
     assert not (place / "data.new").exists()
 
 
-async def test_a_clean_stop_does_not_wait_for_those_who_are_connected(place):
-    postgres = embedded(place)
+async def test_a_clean_stop_does_not_wait_for_those_who_are_connected(used):
+    postgres = embedded(used)
     url = await postgres.start()
     conninfo = url.replace("postgresql+psycopg://", "postgresql://", 1)
     connection = await psycopg.AsyncConnection.connect(conninfo)
@@ -180,34 +208,33 @@ async def test_a_clean_stop_does_not_wait_for_those_who_are_connected(place):
     async with asyncio.timeout(15):
         await postgres.stop()
     await connection.close()
-    assert servers_on(place) == []
+    assert servers_on(used) == []
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o700, 0o711])
-async def test_the_directory_above_keeps_its_mode_and_may_be_private(tmp_path, mode):
+async def test_the_directory_above_keeps_its_mode_and_may_be_private(tmp_path, kept_database, mode):
     above = tmp_path / "above"
-    above.mkdir()
+    postgres = embedded(with_database(above / "pg", kept_database))
     above.chmod(mode)
-    postgres = embedded(above / "pg")
     assert await query(await postgres.start(), "SELECT 1") == [(1,)]
     await postgres.stop()
     assert above.stat().st_mode & 0o7777 == mode
     assert (above / "pg").stat().st_mode & 0o7777 == 0o700
 
 
-async def test_nobody_else_may_reach_it_and_it_listens_on_no_port(place):
-    place.mkdir(mode=0o755)
-    url = await embedded(place).start()
-    assert place.stat().st_mode & 0o777 == 0o700
+async def test_nobody_else_may_reach_it_and_it_listens_on_no_port(used):
+    used.chmod(0o755)
+    url = await embedded(used).start()
+    assert used.stat().st_mode & 0o777 == 0o700
     assert await query(url, "SHOW listen_addresses") == [("",)]
 
 
-async def test_it_runs_without_privileges_and_outside_our_session(place):
-    await embedded(place).start()
-    pid = server_pid(place)
+async def test_it_runs_without_privileges_and_outside_our_session(used):
+    await embedded(used).start()
+    pid = server_pid(used)
     assert capabilities(pid) == 0
     assert os.getsid(pid) == pid
-    assert (place / "data").stat().st_uid == os.geteuid()
+    assert (used / "data").stat().st_uid == os.geteuid()
 
 
 @pytest.mark.parametrize("name", ["l" * 120, "with, comma", "sp ace $HOME `x` 'q' %41"])
@@ -233,8 +260,8 @@ async def test_a_database_of_a_version_that_is_not_there_is_left_alone(place):
     assert [entry.name for entry in (place / "data").iterdir()] == ["PG_VERSION"]
 
 
-async def test_a_server_that_can_not_start_says_why(place):
-    postgres = embedded(place, shared_buffers="nonsense")
+async def test_a_server_that_can_not_start_says_why(used):
+    postgres = embedded(used, shared_buffers="nonsense")
     with pytest.raises(Unfit, match=r"shared_buffers.*log"):
         await postgres.start()
 
