@@ -1,10 +1,12 @@
-"""Forks senders that tests kill and stop: `sender_process.py DATABASE CHAT LEASE SEND`.
+"""Forks senders that tests kill and stop.
 
-Each line on standard input makes one and is answered by its process id. `stops`: it stops itself
-right before its first post looks at its deadline, as a process does that loses the processor there.
+Each line on standard input makes one and is answered by its process id; it is a JSON list: how,
+database, chat, lease and send seconds. `stops`: it stops itself right before its first post looks
+at its deadline, as a process does that loses the processor there.
 """
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -35,12 +37,14 @@ async def send(url: str, chat: str, lease: float, seconds: float, *, stops: bool
 
 
 def main() -> None:
-    url, chat, lease, seconds = sys.argv[1:]
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     for line in sys.stdin:
+        how, url, chat, lease, seconds = json.loads(line)
         pid = os.fork()
         if pid == 0:
-            asyncio.run(send(url, chat, float(lease), float(seconds), stops=line == "stops\n"))
+            # Whatever a sender logs is no answer.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            asyncio.run(send(url, chat, float(lease), float(seconds), stops=how == "stops"))
         print(pid, flush=True)
 
 

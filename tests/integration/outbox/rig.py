@@ -1,10 +1,12 @@
 """A session with threads on a fake surface, its events and replies, and who sends them."""
 
 import asyncio
+import json
 import os
 import signal
+import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -213,36 +215,46 @@ async def running(*outboxes: Outbox) -> AsyncIterator[asyncio.Event]:
             stop.set()
 
 
-class Senders:
-    """Real sender processes, forked from one that has everything imported."""
+class SenderFactory:
+    """A process that has everything imported and forks the senders."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self._process = process
-        self._alive: set[int] = set()
-
-    @classmethod
-    async def prepare(
-        cls, database_url: str, chat_url: str, *, lease_seconds: float, send_seconds: float
-    ) -> "Senders":
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            str(SENDER),
-            database_url,
-            chat_url,
-            str(lease_seconds),
-            str(send_seconds),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            cwd=SENDER.parents[2],
-            env={**os.environ, "PYTHONPATH": str(SENDER.parents[2])},
+    def __init__(self) -> None:
+        root = SENDER.parents[2]
+        self._process = subprocess.Popen(
+            [sys.executable, str(SENDER)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+            cwd=root,
+            env={**os.environ, "PYTHONPATH": str(root)},
         )
-        return cls(process)
+
+    def make(self, words: Sequence[str]) -> int:
+        """The process id of a new sender."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(words) + "\n")
+        return int(self._process.stdout.readline())
+
+    def close(self) -> None:
+        with self._process as process:
+            process.kill()
+
+
+class Senders:
+    """Real sender processes of one test."""
+
+    def __init__(self, factory: SenderFactory, *words: str) -> None:
+        """`words` are what `sender_process` is told besides how a sender behaves."""
+        self._factory = factory
+        self._words = words
+        self._alive: set[int] = set()
 
     async def start(self, how: str = "plain") -> int:
         """A new sender's process id; `stops` stops itself right before its first post."""
-        self._process.stdin.write(f"{how}\n".encode())
         async with asyncio.timeout(30):
-            pid = int(await self._process.stdout.readline())
+            pid = await asyncio.to_thread(self._factory.make, [how, *self._words])
         self._alive.add(pid)
         return pid
 
@@ -257,8 +269,6 @@ class Senders:
             while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
                 await asyncio.sleep(0.01)
 
-    async def close(self) -> None:
+    def close(self) -> None:
         for pid in list(self._alive):
             self.signal(pid, signal.SIGKILL)
-        self._process.stdin.close()
-        await self._process.wait()
