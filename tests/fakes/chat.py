@@ -121,6 +121,7 @@ class ChatServer:
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
     _refs: itertools.count = field(default_factory=lambda: itertools.count(1))
     _server: asyncio.Server | None = None
+    _connections: set[asyncio.Task] = field(default_factory=set)
     url: str = ""
 
     async def __aenter__(self) -> "ChatServer":
@@ -132,6 +133,10 @@ class ChatServer:
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None
         self._server.close()
+        for connection in self._connections:
+            connection.cancel()
+        if self._connections:
+            await asyncio.wait(self._connections)
 
     def behave(self, method: str, *bad: Bad) -> None:
         self.bad.setdefault(method, deque()).extend(bad)
@@ -147,6 +152,9 @@ class ChatServer:
             await self.changed.wait_for(true)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = asyncio.current_task()
+        self._connections.add(connection)
+        connection.add_done_callback(self._connections.discard)
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 length = int(re.search(rb"content-length: (\d+)", head, re.IGNORECASE)[1])
@@ -163,7 +171,7 @@ class ChatServer:
                 await writer.drain()
                 if after:
                     after()
-        except (asyncio.IncompleteReadError, ConnectionError):
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             pass
         finally:
             writer.close()
