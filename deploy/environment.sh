@@ -35,6 +35,7 @@ if ! .venv/bin/python -c "$suits" 2>/dev/null; then
     "$uv" venv --quiet --clear --python "$python" .venv
 fi
 export VIRTUAL_ENV="$PWD/.venv"
-"$uv" pip sync --quiet --require-hashes requirements.lock
+# Compiled here: where PYTHONDONTWRITEBYTECODE is set, every process would compile it all again.
+"$uv" pip sync --quiet --compile-bytecode --require-hashes requirements.lock
 "$uv" pip install --quiet --no-deps -e .
 echo "$wanted" >$stamp
