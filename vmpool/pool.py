@@ -232,7 +232,8 @@ class Pool:
             if room.free:
                 return
             if room.evict is None or not await self.rest(room.evict):
-                raise NoRoom(f"all {self._limits.running_max} machines of this host are in use")
+                most = self._limits.running_max
+                raise NoRoom(f"{most} of {most} machines of this host are in use")
 
     async def _standing(self) -> Sequence[Standing]:
         return [
