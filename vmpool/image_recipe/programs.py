@@ -66,17 +66,7 @@ async def run(
     :raises HostUnfit: the network or a right is missing
     :raises Failed: any other failure; the text has its last words
     """
-    process = await asyncio.create_subprocess_exec(
-        find(argv[0]) or argv[0], *argv[1:],
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-        env={**os.environ, "PATH": PATH, "LC_ALL": "C.UTF-8", **(environment or {})},
-        start_new_session=True,
-        umask=0o022,
-        pass_fds=(held,),
-        limit=LINE_BYTES_MAX,
-    )  # fmt: skip
+    process = await _start(argv, held=held, environment=environment or {})
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(_feed(process, stdin))
@@ -87,6 +77,31 @@ async def run(
     if status:
         raise _reason(argv[0], status, words)
     return words
+
+
+async def _start(
+    argv: Sequence[str], *, held: int, environment: Mapping[str, str]
+) -> asyncio.subprocess.Process:
+    starting = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(
+            *(find(argv[0]) or argv[0], *argv[1:]),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env={**os.environ, "PATH": PATH, "LC_ALL": "C.UTF-8", **environment},
+            start_new_session=True,
+            umask=0o022,
+            pass_fds=(held,),
+            limit=LINE_BYTES_MAX,
+        )
+    )
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        # It runs before asyncio has wired it up; cancelled there, asyncio would end it alone and
+        # leave its children.
+        await _end(await starting)
+        raise
 
 
 async def _feed(process: asyncio.subprocess.Process, data: bytes) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,6 +67,42 @@ async def test_cancelled_it_ends_the_whole_family(held: int, tmp_path: Path) -> 
         for pid in pids.read_text().split():
             while is_running(pid):
                 await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("steps", range(12))
+async def test_cancelled_at_any_step_of_its_start_it_leaves_none_of_its_family(
+    held: int, tmp_path: Path, steps: int
+) -> None:
+    born = tmp_path / "born"
+    mark = {"ONA_TEST_FAMILY": str(tmp_path)}
+    task = asyncio.ensure_future(
+        run(sh(f"sleep 1000 & touch {born}; wait"), held=held, environment=mark)
+    )
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    # Without the loop: it stands still at this step while the family grows.
+    until = time.monotonic() + DEADLINE_SECONDS
+    while family(mark) and not born.exists() and time.monotonic() < until:
+        time.sleep(0.001)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    async with asyncio.timeout(DEADLINE_SECONDS):
+        while family(mark):
+            await asyncio.sleep(0.01)
+
+
+def family(mark: dict[str, str]) -> list[str]:
+    """The processes that have it in their environment."""
+    ((name, value),) = mark.items()
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if f"{name}={value}".encode() in (process / "environ").read_bytes().split(b"\0"):
+                found.append(process.name)
+        except OSError:
+            continue
+    return [pid for pid in found if is_running(pid)]
 
 
 def is_running(pid: str) -> bool:
