@@ -14,7 +14,7 @@ from typing import Protocol
 
 from tests.fakes.caches import cache_dir
 from tests.fakes.driver import FakeDriver, FakeHost
-from tests.fakes.tiny_guest import tiny_spec
+from tests.fakes.tiny_guest import ask, tiny_spec
 from vmpool.driver import Driver, Image, MachineSpec
 from vmpool.drivers.process import kill, with_argument
 from vmpool.drivers.qemu import QemuDriver, QemuLimits
@@ -23,6 +23,7 @@ SPOILS = ("short", "altered", "no manifest", "spec altered")
 
 LONG_NAME = "a-directory-with-a-long-name" * 4
 OWNER = "owner.pid"
+ANSWER_SECONDS_MAX = 60
 
 
 class Rig(Protocol):
@@ -172,6 +173,21 @@ class QemuRig:
         return QemuDriver(self.root, accelerator="tcg", limits=limits)
 
 
+async def started(rig: Rig) -> str:
+    """A machine whose guest has answered."""
+    machine_id = rig.new_id()
+    await rig.driver.create(machine_id, rig.spec)
+    await rig.driver.boot(machine_id)
+    await answer(rig, machine_id, "echo", "up")
+    return machine_id
+
+
+async def answer(rig: Rig, machine_id: str, *question: str) -> str:
+    """Ask the guest one thing over a connection of its own."""
+    with await rig.driver.open_channel(machine_id) as sock:
+        return await ask(sock, *question, seconds_max=ANSWER_SECONDS_MAX)
+
+
 @asynccontextmanager
 async def fake_rig() -> AsyncIterator[Rig]:
     """A fake host for one test."""
@@ -183,7 +199,7 @@ async def fake_rig() -> AsyncIterator[Rig]:
 
 
 @asynccontextmanager
-async def qemu_rig(root: Path) -> AsyncIterator[Rig]:
+async def qemu_rig(root: Path) -> AsyncIterator[QemuRig]:
     """A directory for real machines for one test; none is left afterwards."""
     await reap_orphans()
     rig = await asyncio.to_thread(QemuRig, root)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contracts.rigs import SPOILS, Rig, fake_rig, qemu_rig
+from tests.contracts.rigs import SPOILS, Rig, answer, fake_rig, qemu_rig, started
 from tests.fakes.tiny_guest import ask
 from vmpool.driver import Found, MachineSpec, Sight
 from vmpool.errors import HostFull, MachineBusy, MachineError, MachineLost, RestRefused
@@ -27,18 +27,7 @@ async def rig(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[R
 
 @pytest.fixture
 async def running(rig: Rig) -> str:
-    """A machine whose guest has answered."""
-    machine_id = rig.new_id()
-    await rig.driver.create(machine_id, rig.spec)
-    await rig.driver.boot(machine_id)
-    await answer(rig, machine_id, "echo", "up")
-    return machine_id
-
-
-async def answer(rig: Rig, machine_id: str, *question: str) -> str:
-    """Ask one thing over a connection of its own."""
-    with await rig.driver.open_channel(machine_id) as sock:
-        return await ask(sock, *question, seconds_max=WAIT_SECONDS_MAX)
+    return await started(rig)
 
 
 async def counted(rig: Rig, machine_id: str, enough: Callable[[int], bool]) -> int:

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from tests.contracts.rigs import QemuRig, qemu_rig, started
 from tests.fakes.caches import images_dir
 from vmpool.channel import Channel, open_machine
 from vmpool.driver import Driver, Image, MachineSpec
@@ -132,3 +133,15 @@ async def vm(guest_image: Image, vm_directory: Path) -> AsyncIterator[Vm]:
     finally:
         await machine.close()
         await driver.close()
+
+
+@pytest.fixture
+async def rig(tmp_path: Path) -> AsyncIterator[QemuRig]:
+    """A directory for machines with the tiny guest, which boots in a second."""
+    async with qemu_rig(tmp_path) as rig:
+        yield rig
+
+
+@pytest.fixture
+async def running(rig: QemuRig) -> str:
+    return await started(rig)

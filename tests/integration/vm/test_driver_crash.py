@@ -7,13 +7,11 @@ import signal
 import subprocess
 import sys
 import uuid
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from tests.contracts.rigs import QemuRig, qemu_rig
-from tests.fakes.tiny_guest import ask
+from tests.contracts.rigs import QemuRig, answer, qemu_rig
 from vmpool.driver import Found
 from vmpool.errors import HostFull
 
@@ -21,27 +19,6 @@ CHILD = Path(__file__).with_name("driver_child.py")
 KILLS_PER_OPERATION = int(os.environ.get("ONA_TEST_KILLS", "8"))
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(300)]
-
-
-@pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[QemuRig]:
-    async with qemu_rig(tmp_path) as rig:
-        assert isinstance(rig, QemuRig)
-        yield rig
-
-
-@pytest.fixture
-async def running(rig: QemuRig) -> str:
-    machine_id = rig.new_id()
-    await rig.driver.create(machine_id, rig.spec)
-    await rig.driver.boot(machine_id)
-    await answer(rig, machine_id, "echo", "up")
-    return machine_id
-
-
-async def answer(rig: QemuRig, machine_id: str, *question: str) -> str:
-    with await rig.driver.open_channel(machine_id) as sock:
-        return await ask(sock, *question)
 
 
 async def killed_while(rig: QemuRig, machine_id: str, operation: str, after: float) -> None:
@@ -213,7 +190,6 @@ async def test_a_disk_that_is_really_full_leaves_the_machine_running(tmp_path: P
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", small], check=True)
     try:
         async with qemu_rig(small) as rig:
-            assert isinstance(rig, QemuRig)
             machine_id = rig.new_id()
             await rig.driver.create(machine_id, rig.spec)
             await rig.driver.boot(machine_id)

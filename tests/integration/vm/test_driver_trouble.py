@@ -4,41 +4,18 @@ import asyncio
 import os
 import random
 import signal
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.contracts.rigs import QemuRig, qemu_rig
-from tests.fakes.tiny_guest import ask
+from tests.contracts.rigs import QemuRig, answer
 from vmpool.driver import Found
 from vmpool.drivers import qmp as qmp_module
 from vmpool.drivers.qemu import QemuDriver, QemuLimits
 from vmpool.errors import HostUnfit, MachineError, MachineLost, RestRefused
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(300)]
-
-
-@pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[QemuRig]:
-    async with qemu_rig(tmp_path) as rig:
-        assert isinstance(rig, QemuRig)
-        yield rig
-
-
-@pytest.fixture
-async def running(rig: QemuRig) -> str:
-    machine_id = rig.new_id()
-    await rig.driver.create(machine_id, rig.spec)
-    await rig.driver.boot(machine_id)
-    await answer(rig, machine_id, "echo", "up")
-    return machine_id
-
-
-async def answer(rig: QemuRig, machine_id: str, *question: str) -> str:
-    with await rig.driver.open_channel(machine_id) as sock:
-        return await ask(sock, *question)
 
 
 async def test_a_hibernation_cancelled_at_any_moment_leaves_it_running_or_resting(
