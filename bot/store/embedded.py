@@ -2,7 +2,7 @@
 
     <directory>/data      the database; made under another name and renamed when it is complete
     <directory>/log       what the server says
-    <directory>/socket    where its socket is when <directory> is no place for one
+    <directory>/socket    where its socket is, see `postgres_sockets`
 
     no server ─▶ ready ─▶ stopped (fast, then immediate, then killed)
         │
@@ -19,37 +19,36 @@ made for it, and its files stay ours.
 
 import asyncio
 import contextlib
-import errno
 import fcntl
 import os
-import re
 import shutil
-import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from urllib.parse import quote
 
 import psycopg
 import structlog
 
 from bot.errors import Unfit
+from bot.store.postgres_log import open_log, why_it_ended
 from bot.store.postgres_process import PID_FILE, end_server, is_server, read_pid_file, reap
 from bot.store.postgres_programs import ENVIRONMENT, as_nobody, bundled_programs, run
+from bot.store.postgres_sockets import (
+    SOCKET_NAME,
+    USER,
+    choose_socket_dir,
+    conninfo_of,
+    forget_socket_dir,
+    url_of,
+)
 
 log = structlog.get_logger(__name__)
 
 DATABASE = "ona"
-USER = "postgres"
 START_SECONDS_MAX = 60.0
 """Time for a start, a recovery after a crash included."""
 POLL_SECONDS = 0.02
 KEEP_SECONDS = 1.0
-LOG_BYTES_MAX = 8 * 1024 * 1024
-SOCKET_PATH_BYTES_MAX = 107
-SOCKET_NAME = ".s.PGSQL.5432"
-PLAIN_PATH = re.compile(r"[A-Za-z0-9_./+@~-]+")
-"""Commas, quotes and colons mean something in a host list; such a directory gets no socket."""
 
 OPTIONS: Mapping[str, str] = {
     "listen_addresses": "",
@@ -91,11 +90,11 @@ class EmbeddedPostgres:
     @property
     def url(self) -> str:
         """For SQLAlchemy. :raises RuntimeError: before `start`."""
-        return _url(self._sockets(), DATABASE)
+        return url_of(self._sockets(), DATABASE)
 
     def maintenance_url(self) -> str:
         """The url of the database `postgres`, from which others can be made and dropped."""
-        return _url(self._sockets(), "postgres")
+        return url_of(self._sockets(), "postgres")
 
     async def start(self) -> str:
         """Return the url of a server that answers, an already running one included.
@@ -153,7 +152,7 @@ class EmbeddedPostgres:
         found = read_pid_file(self._data)
         if found is None or not found.ready or not is_server(found.pid, self._data):
             return None
-        return _url(found.socket_dir, DATABASE)
+        return url_of(found.socket_dir, DATABASE)
 
     async def stop(self) -> None:
         """End the server: fast, then immediate, then killed. Nothing runs: nothing to do."""
@@ -163,7 +162,7 @@ class EmbeddedPostgres:
         if self._child is not None:
             reap(self._child)
         self._child = None
-        self._forget_short_socket_dir()
+        forget_socket_dir(self._directory)
 
     def _sockets(self) -> Path:
         if self._socket_dir is None:
@@ -219,7 +218,7 @@ class EmbeddedPostgres:
         wrap = await as_nobody(programs) if os.geteuid() == 0 else []
         if not self._data.exists():
             await self._init(programs, wrap)
-        self._socket_dir = self._choose_socket_dir()
+        self._socket_dir = choose_socket_dir(self._directory)
         self._drop_foreign_locks()
         await self._launch(programs, wrap)
         await self._make_database()
@@ -269,31 +268,10 @@ class EmbeddedPostgres:
             raise Unfit(f"the database could not be made: {said}", do="mend that and start again")
         new.rename(self._data)
 
-    def _choose_socket_dir(self) -> Path:
-        """The directory itself, or a short one of our own when it is no place for a socket."""
-        if _can_hold_socket(self._directory):
-            return self._directory
-        record = self._directory / "socket"
-        with contextlib.suppress(FileNotFoundError):
-            recorded = Path(record.read_text().strip())
-            if _is_private(recorded):
-                return recorded
-        made = _make_short_dir()
-        record.write_text(f"{made}\n")
-        return made
-
-    def _forget_short_socket_dir(self) -> None:
-        record = self._directory / "socket"
-        with contextlib.suppress(FileNotFoundError):
-            recorded = Path(record.read_text().strip())
-            record.unlink()
-            if _is_private(recorded):
-                shutil.rmtree(recorded, ignore_errors=True)
-
     async def _launch(self, programs: Path, wrap: Sequence[str]) -> None:
         """Start the server; again while backends of a killed one are still ending."""
         while not await self._comes_up(self._spawn(programs, wrap)):
-            said = _fatal((self._directory / "log").read_text(errors="replace"))
+            said = why_it_ended((self._directory / "log").read_text(errors="replace"))
             if "still in use" not in said:
                 raise Unfit(
                     f"PostgreSQL did not start: {said}",
@@ -311,7 +289,7 @@ class EmbeddedPostgres:
             str(self._data),
             *(part for key, value in options.items() for part in ("-c", f"{key}={value}")),
         ]
-        log = _open_log(self._directory / "log")
+        log = open_log(self._directory / "log")
         try:
             # A session of its own: Ctrl-C in the terminal must reach our processes and not the
             # database that they still need to stop cleanly. No Popen: the server outlives us.
@@ -341,7 +319,7 @@ class EmbeddedPostgres:
     async def _make_database(self) -> None:
         """Connect, and make our database where it is missing."""
         connection = await psycopg.AsyncConnection.connect(
-            _conninfo(self.maintenance_url()), autocommit=True
+            conninfo_of(self.maintenance_url()), autocommit=True
         )
         async with connection:
             known = await connection.execute(
@@ -349,55 +327,3 @@ class EmbeddedPostgres:
             )
             if await known.fetchone() is None:
                 await connection.execute(f"CREATE DATABASE {DATABASE}")
-
-
-def _can_hold_socket(directory: Path) -> bool:
-    path = os.fsencode(directory / SOCKET_NAME)
-    return len(path) <= SOCKET_PATH_BYTES_MAX and PLAIN_PATH.fullmatch(str(directory)) is not None
-
-
-def _is_private(directory: Path) -> bool:
-    try:
-        found = directory.lstat()
-    except OSError:
-        return False
-    return (
-        found.st_uid == os.geteuid()
-        and found.st_mode & 0o777 == 0o700
-        and directory.is_dir()
-        and not directory.is_symlink()
-    )
-
-
-def _make_short_dir() -> Path:
-    for parent in (f"/run/user/{os.geteuid()}", "/run", "/tmp"):
-        try:
-            return Path(tempfile.mkdtemp(prefix="ona-postgres-", dir=parent))
-        except OSError as error:
-            if error.errno not in {errno.EACCES, errno.EPERM, errno.ENOENT, errno.EROFS}:
-                raise
-    raise Unfit(
-        "there is no directory for the socket of PostgreSQL",
-        do="choose an ONA_DATA_DIR with a short, plain path",
-    )
-
-
-def _fatal(log: str) -> str:
-    """The last line that says why a server ended, without its time."""
-    lines = [line for line in log.splitlines() if "FATAL" in line or "error:" in line]
-    return lines[-1].partition("]")[2].strip() or lines[-1] if lines else "it did not say why"
-
-
-def _open_log(path: Path) -> int:
-    with contextlib.suppress(FileNotFoundError):
-        if path.stat().st_size > LOG_BYTES_MAX:
-            path.replace(path.with_name("log.old"))
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-
-
-def _url(socket_dir: Path, database: str) -> str:
-    return f"postgresql+psycopg://{USER}@/{database}?host={quote(str(socket_dir), safe='/')}"
-
-
-def _conninfo(url: str) -> str:
-    return url.replace("postgresql+psycopg://", "postgresql://", 1)
