@@ -6,6 +6,7 @@ at its deadline, as a process does that loses the processor there.
 """
 
 import asyncio
+import ctypes
 import json
 import os
 import signal
@@ -14,6 +15,9 @@ import sys
 from bot.conversation.outbox import Outbox
 from bot.store.database import Database
 from tests.fakes.chat import FakeChat
+
+PR_SET_PDEATHSIG = 1
+"""None outlives a run of the tests that was killed."""
 
 
 async def send(url: str, chat: str, lease: float, seconds: float, *, stops: bool) -> None:
@@ -42,6 +46,7 @@ def main() -> None:
         how, url, chat, lease, seconds = json.loads(line)
         pid = os.fork()
         if pid == 0:
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             # Whatever a sender logs is no answer.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             asyncio.run(send(url, chat, float(lease), float(seconds), stops=how == "stops"))

@@ -217,7 +217,10 @@ async def test_while_a_projector_writes_a_live_message_no_other_has_its_thread(
     await database.close()
 
 
-WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'reply'::regclass"
+WAITING = (
+    "SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database"
+    " WHERE NOT granted AND relation = 'reply'::regclass AND datname = current_database()"
+)
 
 
 async def test_any_number_of_projectors_write_each_row_once(office, database_url, port):
