@@ -32,7 +32,7 @@ from bot.work.work_queue import WorkQueue
 
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """Loading the certificates of the world takes longer than most tests."""
-STOP_SECONDS_MAX = 30
+WAIT_SECONDS_MAX = 60
 BAD_REPOSITORY = "/srv/empty"
 
 
@@ -92,7 +92,9 @@ class Site:
 
     def client(self, token: str | None = None) -> httpx2.AsyncClient:
         headers = {"Authorization": f"Bearer {token or self.token}"}
-        return httpx2.AsyncClient(base_url=self.url, headers=headers, timeout=30, verify=NO_TLS)
+        return httpx2.AsyncClient(
+            base_url=self.url, headers=headers, timeout=WAIT_SECONDS_MAX, verify=NO_TLS
+        )
 
     async def link(self, person: UUID | None = None, *, seconds: float = 600) -> str:
         async with self.database.begin() as tx:
@@ -196,7 +198,7 @@ class _Server(uvicorn.Server):
             server.close()
         for connection in list(self.server_state.connections):
             connection.shutdown()
-        async with asyncio.timeout(STOP_SECONDS_MAX):
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
             while self.server_state.connections or self.server_state.tasks:
                 await asyncio.sleep(0.002)
         await self.lifespan.shutdown()
@@ -219,7 +221,7 @@ async def running_site(url: str, data_dir: Path, **web: Any) -> AsyncIterator[Si
     listening = asyncio.create_task(services.listener.run())
     try:
         async with serving(services, port=0) as port:
-            await asyncio.wait_for(services.listener.listening.wait(), 10)
+            await asyncio.wait_for(services.listener.listening.wait(), WAIT_SECONDS_MAX)
             yield Site(
                 url=f"http://127.0.0.1:{port}",
                 database=database,
@@ -239,10 +241,13 @@ async def running_site(url: str, data_dir: Path, **web: Any) -> AsyncIterator[Si
 @asynccontextmanager
 async def serving(services: Services, *, port: int) -> AsyncIterator[int]:
     """The application on a port; 0 takes a free one."""
-    config = uvicorn.Config(create_app(services), port=port, log_config=None)
+    # A loaded machine may stand still for seconds between two requests of a test.
+    config = uvicorn.Config(
+        create_app(services), port=port, log_config=None, timeout_keep_alive=WAIT_SECONDS_MAX
+    )
     server = _Server(config)
     task = asyncio.create_task(server.serve())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(WAIT_SECONDS_MAX):
         while not server.started:
             await asyncio.sleep(0.01)
     try:
