@@ -111,24 +111,36 @@ async def _started(
     holding: Sequence[int],
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     blocks = str(max(1, limits.file_bytes_max // BLOCK_BYTES))
-    process = await asyncio.create_subprocess_exec(
-        *("sh", "-c", LIMITED, "sh", blocks, f"{limits.seconds_max:g}"),
-        *("git", "-c", "core.hooksPath=/dev/null", "-c", "gc.autoDetach=false", *argv),
-        cwd="/",
-        env=environment(git_dir, more),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        pass_fds=tuple(holding),
-        start_new_session=True,
+    starting = asyncio.ensure_future(
+        asyncio.create_subprocess_exec(
+            *("sh", "-c", LIMITED, "sh", blocks, f"{limits.seconds_max:g}"),
+            *("git", "-c", "core.hooksPath=/dev/null", "-c", "gc.autoDetach=false", *argv),
+            cwd="/",
+            env=environment(git_dir, more),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            pass_fds=tuple(holding),
+            start_new_session=True,
+        )
     )
+    try:
+        process = await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        # It runs already, and asyncio would end it without its children, who keep our locks.
+        await _kill(await starting)
+        raise
     try:
         yield process
     finally:
-        if process.returncode is None:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            await process.communicate()
+        await _kill(process)
+
+
+async def _kill(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.communicate()
 
 
 async def _ended(process: asyncio.subprocess.Process, stderr: bytes) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.family import family, is_running
 from vmpool.errors import HostFull, HostUnfit
 from vmpool.image_recipe.lock import exclusive, try_lock
 from vmpool.image_recipe.programs import Failed, run
@@ -90,26 +91,6 @@ async def test_cancelled_at_any_step_of_its_start_it_leaves_none_of_its_family(
     async with asyncio.timeout(DEADLINE_SECONDS):
         while family(mark):
             await asyncio.sleep(0.01)
-
-
-def family(mark: dict[str, str]) -> list[str]:
-    """The processes that have it in their environment."""
-    ((name, value),) = mark.items()
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if f"{name}={value}".encode() in (process / "environ").read_bytes().split(b"\0"):
-                found.append(process.name)
-        except OSError:
-            continue
-    return [pid for pid in found if is_running(pid)]
-
-
-def is_running(pid: str) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 async def test_one_builds_and_the_other_is_told_to_wait(tmp_path: Path) -> None:
