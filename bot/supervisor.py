@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 BEAT_SECONDS = 1.0
 RESTART_SECONDS_MIN = 0.5
-RESTART_SECONDS_MAX = 30.0
+RESTART_SECONDS_MAX = 5.0
 STEADY_SECONDS = 60.0
 """A child that lived this long starts again without a growing pause."""
 KILL_SECONDS = 5.0

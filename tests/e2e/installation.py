@@ -113,12 +113,14 @@ class Installation:
 
     # -- the API ----------------------------------------------------------------------------
 
-    def request(self, method: str, path: str, **more: Any) -> Any:
+    def request(
+        self, method: str, path: str, *, headers: dict[str, str] | None = None, **more: Any
+    ) -> Any:
         token = (self.data / "cli-token").read_text().strip()
         answer = httpx2.request(
             method,
             f"http://127.0.0.1:{self.port}/api/v1{path}",
-            headers={"Authorization": f"Bearer {token}"},
+            headers={"Authorization": f"Bearer {token}", **(headers or {})},
             timeout=30,
             **more,
         )

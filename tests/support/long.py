@@ -19,11 +19,13 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "test-long.md"
 TESTS = (
     "tests/integration/chaos",
+    "tests/e2e/test_killed_processes.py",
     "tests/integration/outbox/test_crash.py",
     "tests/integration/vm",
 )
 COUNTS: Mapping[str, str] = {
     "ONA_TEST_CHAOS_PROMPTS": "2000",
+    "ONA_TEST_VM_PROMPTS": "200",
     "ONA_TEST_OUTBOX_KILLS": "200",
     "ONA_TEST_KILLS": "50",
 }
