@@ -1,6 +1,6 @@
 """The invariants on real machines, while the processes of an installation are killed and frozen.
 
-    1 Answered once.   2 In order, one at a time.   3 Fenced.   4 Never run twice.   6 Nothing leaks.
+    1 Answered once.   2 In order, one at a time.   3 Fenced.   4 Never run twice.   6 No leaks.
 
 The seed is printed; ONA_TEST_SEED repeats one, ONA_TEST_VM_PROMPTS sets how many prompts are run.
 """
