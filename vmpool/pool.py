@@ -92,6 +92,8 @@ class Pool:
         self._in_use: set[UUID] = set()
         self._opening: set[asyncio.Task[Opened]] = set()
         self._watching: dict[UUID, asyncio.Task[None]] = {}
+        self._kept_awake: set[UUID] = set()
+        """Machines that the full disk keeps from resting, as their sessions were told."""
 
     # -- for a turn -------------------------------------------------------------------------
 
@@ -282,7 +284,9 @@ class Pool:
             await self._registry.move(machine.id, MachineState.RUNNING, note=str(error))
             self.watch(machine)
             log.error("rest_refused_host_full", machine=str(machine.id), error=str(error))
-            await self._say(machine, "running", why=f"it could not hibernate: {error}")
+            if machine.id not in self._kept_awake:
+                self._kept_awake.add(machine.id)
+                await self._say(machine, "running", why=f"it could not hibernate: {error}")
             return False
         except (MachineError, ConnectionError, OSError, TimeoutError) as error:
             sight = await self._driver.look(str(machine.id))
@@ -297,6 +301,7 @@ class Pool:
         await self._registry.move(
             machine.id, MachineState.RESTING, facts={"hibernate_seconds": seconds}
         )
+        self._kept_awake.discard(machine.id)
         await self._say(machine, "resting", seconds=seconds)
         return True
 
