@@ -47,6 +47,16 @@ class Turn:
     body: dict[str, Any]
 
 
+def of_turn(events: list[dict[str, Any]], accepted: dict[str, Any]) -> list[dict[str, Any]]:
+    """Those of the turn that runs the accepted prompt."""
+    turns = [
+        event["turn"]
+        for event in events
+        if event["kind"] == "turn.started" and event["body"]["prompt"] == accepted["prompt"]
+    ]
+    return [event for event in events if turns and event["turn"] == turns[0]]
+
+
 @dataclass
 class Installation:
     """`ona up` as a process."""
@@ -139,13 +149,13 @@ class Installation:
         return list(page["events"])
 
     def wait(self, accepted: dict[str, Any], kind: str = "turn.ended") -> list[dict[str, Any]]:
-        """The events from the prompt to the first one of `kind`."""
+        """The events from the prompt to the first one of `kind` in its turn."""
         seen: list[dict[str, Any]] = []
 
         def found() -> bool:
             last = seen[-1]["number"] if seen else accepted["event"]
             seen.extend(self.events(accepted["session"], last))
-            return any(event["kind"] == kind for event in seen)
+            return any(event["kind"] == kind for event in of_turn(seen, accepted))
 
         self.until(found, f"{kind} in {accepted['session']}")
         return seen
@@ -154,16 +164,16 @@ class Installation:
         """Ask, wait for the outcome and return it."""
         accepted = self.ask(text, session)
         events = self.wait(accepted)
-        ended = next(event for event in events if event["kind"] == "turn.ended")
-        kinds = {"output": [], "notice": []}
-        for event in events[: events.index(ended)]:
-            if event["kind"] in kinds:
-                kinds[event["kind"]].append(event["body"]["text"])
+        turn = of_turn(events, accepted)
+        ended = turn[-1]
+        assert ended["kind"] == "turn.ended"
+        notices = [one for one in events if one["kind"] == "notice"]
+        outputs = [one for one in turn if one["kind"] == "output"]
         return Turn(
             session=accepted["session"],
             outcome=ended["body"]["outcome"],
-            output="".join(kinds["output"]),
-            notices=kinds["notice"],
+            output="".join(one["body"]["text"] for one in outputs),
+            notices=[one["body"]["text"] for one in notices],
             body=ended["body"],
         )
 
