@@ -105,6 +105,9 @@ class Supervisor:
                 stderr=log_file,
                 start_new_session=True,
             )
+        except BaseException:
+            os.close(beat_read)
+            raise
         finally:
             os.close(beat_write)
             if log_file is not None:
@@ -158,6 +161,7 @@ class Supervisor:
         await asyncio.wait({ended}, timeout=KILL_SECONDS)
         if not ended.done():
             log.error("child_killed", name=child.name)
+            _kill(process)
 
 
 def _open_log(path: Path | None) -> int | None:
