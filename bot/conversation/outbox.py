@@ -144,7 +144,7 @@ class _Sender:
                 self._age.set(await self._rows.age_seconds())
             except Exception as error:
                 if not is_away(error):
-                    raise
+                    log.exception("outbox_age_unknown")
             await first_of(stop, seconds_max=AGE_SECONDS)
 
     async def drain(self) -> int:
@@ -165,9 +165,10 @@ class _Sender:
             taken = await self._rows.take()
             due = await self._rows.next_due_seconds() if taken is None else 0.0
         except Exception as error:
-            if not is_away(error):
-                raise
-            log.warning("outbox_waits_for_database", error=str(error))
+            if is_away(error):
+                log.warning("outbox_waits_for_database", error=str(error))
+            else:
+                log.exception("outbox_failed")
             return None, RETRY_SECONDS
         if due is None:
             return taken, self._poll_seconds

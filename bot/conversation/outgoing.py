@@ -181,7 +181,13 @@ class Outgoing:
 
     def _bucket(self, place: str, method: Method) -> dict[str, Any]:
         """Whose tokens: one method of one installation of one surface."""
-        account = (self._surface, self._port.installation(place))
+        try:
+            installation = self._port.installation(place)
+        except Exception:
+            # The call will fail too, and is given up in time; others must not wait for it.
+            log.exception("place_unreadable", surface=self._surface, place=place)
+            installation = ""
+        account = (self._surface, installation)
         return {"surface": ":".join(part for part in account if part), "method": method}
 
 

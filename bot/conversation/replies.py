@@ -5,12 +5,13 @@
 One transaction a span: the rows and `thread.replied_to` move together, so it can be killed at any
 point and run in any number of processes. A row is told apart by thread and key, and its wording
 counts up only when its body changes. Muted threads get their rows too: the page shows them, the
-sender keeps quiet.
+sender keeps quiet. A thread whose span fails waits, longer each time, and keeps no other waiting.
 """
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -40,6 +41,8 @@ POLL_SECONDS = 1.0
 GAP_SECONDS = 0.05
 """Between two looks, however many hints come."""
 RETRY_SECONDS = 1.0
+FAILED_SECONDS_MAX = 300.0
+"""Longest pause of a thread whose span can't be written."""
 TALK_MAX = 5_000
 """Events of one turn that are read back beside its output."""
 
@@ -82,11 +85,12 @@ class Replies:
         self._live_seconds = live_seconds
         self._poll_seconds = poll_seconds
         self._hinted: set[UUID] = set()
+        self._failed: dict[UUID, _Failed] = {}
         self._look = asyncio.Event()
         self._polled = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Write rows until `stop`; waits the database out when it is away."""
+        """Write rows until `stop`; waits out whatever fails."""
         off = self._listener.on(EVENTS, self._hear) if self._listener else None
         try:
             while not stop.is_set():
@@ -113,9 +117,10 @@ class Replies:
         try:
             await self.once(None if whole else hinted)
         except Exception as error:
-            if not is_away(error):
-                raise
-            log.warning("replies_wait_for_database", error=str(error))
+            if is_away(error):
+                log.warning("replies_wait_for_database", error=str(error))
+            else:
+                log.exception("replies_failed")
             return RETRY_SECONDS
         return self._poll_seconds
 
@@ -124,7 +129,7 @@ class Replies:
         count = 0
         while True:
             due = await self._due(sessions)
-            written = sum([await self._project(row.id, row.replied_to) for row in due])
+            written = sum([await self._attempt(row.id, row.replied_to) for row in due])
             if not written:
                 # Nothing is due any more, or others have it.
                 return count
@@ -141,7 +146,27 @@ class Replies:
                     "telling": list(TELLING),
                 },
             )
-            return rows.all()
+            return [row for row in rows if not self._waits(row.id)]
+
+    def _waits(self, thread_id: UUID) -> bool:
+        failed = self._failed.get(thread_id)
+        return failed is not None and asyncio.get_running_loop().time() < failed.until
+
+    async def _attempt(self, thread_id: UUID, replied_to: int) -> bool:
+        """Write the thread's next span, or let the thread wait when that fails."""
+        try:
+            written = await self._project(thread_id, replied_to)
+        except Exception as error:
+            if is_away(error):
+                raise
+            failed = _Failed.again(self._failed.get(thread_id), asyncio.get_running_loop().time())
+            self._failed[thread_id] = failed
+            log.exception(
+                "thread_failed", thread=str(thread_id), after=replied_to, times=failed.times
+            )
+            return False
+        self._failed.pop(thread_id, None)
+        return written
 
     async def _project(self, thread_id: UUID, replied_to: int) -> bool:
         """Write the rows of the thread's next span; False: somebody else does."""
@@ -159,6 +184,21 @@ class Replies:
             if changed:
                 await notify(tx, OUTBOX)
         return True
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Failed:
+    """A thread whose span could not be written, so many times in a row."""
+
+    times: int
+    until: float
+    """On the loop's clock."""
+
+    @classmethod
+    def again(cls, before: "_Failed | None", now: float) -> "_Failed":
+        times = before.times + 1 if before else 1
+        pause = min(RETRY_SECONDS * 2 ** min(times, 16), FAILED_SECONDS_MAX)
+        return cls(times=times, until=now + pause)
 
 
 async def _read(tx: Transaction, thread: Any, manner: Manner) -> tuple[int, Span]:
