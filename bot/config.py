@@ -37,10 +37,15 @@ def _split(value: Any) -> Any:
     return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
 
+def _bare(value: Any) -> Any:
+    return value.strip().lstrip("@/") if isinstance(value, str) else value
+
+
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Listed = Annotated[tuple[str, ...], BeforeValidator(_split)]
 """A list; in a variable its parts stand between commas."""
+Name = Annotated[str, BeforeValidator(_bare), Field(min_length=1)]
 AnyPath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
 
 
@@ -170,7 +175,9 @@ class Settings(Section):
     images_dir: AnyPath | None = Field(
         default=None, description="guest images; default: `images` in the data directory"
     )
-    mention: str = Field(default="ona", description="name by which people address the bot")
+    mention: Name = Field(
+        default="ona", description="name by which people address the bot, `@` or `/` in front"
+    )
     database: DatabaseSettings = DatabaseSettings()
     queue: QueueSettings = QueueSettings()
     turn: TurnSettings = TurnSettings()

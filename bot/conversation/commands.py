@@ -4,6 +4,7 @@ Anything is a prompt unless the whole message has the form of a command. Words t
 like one ("stop using tabs") are prompts; the reply may offer the command they resemble.
 """
 
+import functools
 import re
 from dataclasses import dataclass, field
 from typing import Literal
@@ -80,21 +81,25 @@ class Nothing:
 
 Parsed = Prompt | Command | Aside | Nothing
 
-_MENTION = re.compile(r"^\s*(?:@ona\b|/ona\b)[:,]?\s*", re.IGNORECASE)
 _CANCEL = re.compile(r"^cancel\s+#?(\d{1,6})$", re.IGNORECASE)
 _PREFIX = re.compile(r"^(new|now|aside)\s*:\s*", re.IGNORECASE)
 _OPTION = re.compile(rf"^({'|'.join(OPTIONS)})=(\S+)\s*")
 
 
-def parse(text: str) -> Parsed:
-    """Say what the message `text` asks for. The mention in front, if any, is not part of it."""
-    said = _MENTION.sub("", text, count=1).strip()
+def parse(text: str, mention: str = "ona") -> Parsed:
+    """Say what the message `text` asks for; `@mention` or `/mention` in front is not part of it."""
+    said = _mentioning(mention).sub("", text, count=1).strip()
     if not said:
         return Nothing()
     command = _command(said)
     if command is not None:
         return command
     return _prompt(said)
+
+
+@functools.cache
+def _mentioning(name: str) -> re.Pattern[str]:
+    return re.compile(rf"^\s*[@/]{re.escape(name)}(?![\w-])[:,]?\s*", re.IGNORECASE)
 
 
 def _command(said: str) -> Command | None:

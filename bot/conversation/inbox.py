@@ -65,7 +65,7 @@ class Inbox:
     """Accepts messages; holds nothing between them."""
 
     def __init__(self, database: Database, *, prompt_bytes_max: int, mention: str = "ona") -> None:
-        """`prompt_bytes_max` bounds one message, in bytes of UTF-8."""
+        """`prompt_bytes_max` bounds one message, in bytes of UTF-8; `mention` addresses us."""
         self._database = database
         self._prompt_bytes_max = prompt_bytes_max
         self._mention = mention
@@ -149,7 +149,7 @@ class Inbox:
     async def _decide(self, tx: Transaction, message: IncomingMessage) -> _Said:
         self._check_size(message.text)
         actor = await self._actor(tx, message.person_id)
-        parsed = commands.parse(message.text.replace("\x00", "\ufffd"))
+        parsed = commands.parse(message.text.replace("\x00", "\ufffd"), self._mention)
         match parsed:
             case commands.Nothing():
                 return _said("refused", "The message is empty; say what to do, or `help`.")

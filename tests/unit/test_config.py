@@ -159,3 +159,9 @@ def test_every_setting_is_described():
     for key, variable, _, meaning in reference():
         assert meaning, key
         assert variable == "ONA_" + key.upper().replace(".", "__")
+
+
+def test_the_name_of_the_bot_may_be_written_as_people_address_it(home):
+    _, environment = home
+    assert load({**environment, "ONA_MENTION": " @robo"}).mention == "robo"
+    assert "mention" in refusal({**environment, "ONA_MENTION": "@"})

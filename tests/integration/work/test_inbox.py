@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from bot.conversation.inbox import Inbox
 from bot.conversation.message import IncomingMessage
 from bot.errors import TryAgain
 from bot.store.database import Database
@@ -70,6 +71,14 @@ async def test_a_person_s_words_join_their_prompt_that_still_waits(town):
         "SELECT text FROM delivery WHERE prompt_id = :p ORDER BY event", p=first.prompt_id
     )
     assert [row[0] for row in texts] == ["do this", "and that", "also"]
+
+
+async def test_the_name_by_which_people_address_the_bot_is_a_setting(town):
+    town.inbox = Inbox(town.database, prompt_bytes_max=100_000, mention="robo")
+    await town.say("@robo !one")
+    await town.say("@ona !two")
+    said = await town.rows("SELECT text FROM delivery ORDER BY event")
+    assert [row[0] for row in said] == ["one", "@ona !two"]
 
 
 async def test_command_lines_never_join(town):

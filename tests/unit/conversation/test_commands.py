@@ -63,6 +63,14 @@ def test_nothing_to_do_is_said_so(text):
     assert parse(text) == Nothing()
 
 
+def test_only_the_name_that_is_set_addresses_the_bot():
+    assert parse("@robo-2 stop", "robo-2") == Command(word="stop")
+    assert parse("/Robo-2: !ls", "robo-2") == Prompt(text="ls", kind="command")
+    assert parse("@ona stop", "robo-2") == Prompt(text="@ona stop")
+    assert parse("@robo-2x stop", "robo-2") == Prompt(text="@robo-2x stop")
+    assert parse("a@b stop", "a.b") == Prompt(text="a@b stop")
+
+
 @given(st.text(max_size=300))
 def test_any_text_is_understood_somehow_and_prompts_lose_no_words(text):
     parsed = parse(text)
