@@ -142,9 +142,9 @@ class Host:
         )
 
     async def remove_images(self) -> None:
-        """Remove the guest images that neither a machine nor the next one needs."""
+        """Renew the guest image when it is too old, and remove those that nothing needs."""
         in_use = await self.registry.images_in_use()
-        newest = (await self.image()).digest
+        newest = (await self.image.renewed()).digest
         await remove_unused(self.base.settings.image_cache, {*in_use, newest})
 
     async def sweep(self) -> None:
@@ -234,15 +234,18 @@ class Host:
 
 
 class _CachedImage:
-    """The guest image, looked up once a process."""
+    """The guest image: looked up at first use; a chore looks again, and may build a newer one."""
 
     def __init__(self, settings: Settings) -> None:
         self._cache = settings.image_cache
         self._image: Image | None = None
 
     async def __call__(self) -> Image:
-        if self._image is None:
-            self._image = await ensure_image(self._cache, progress=_log_progress)
+        return self._image or await self.renewed()
+
+    async def renewed(self) -> Image:
+        """The newest; machines are made of the one before while it is built."""
+        self._image = await ensure_image(self._cache, progress=_log_progress)
         return self._image
 
 

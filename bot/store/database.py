@@ -17,7 +17,7 @@ from bot.store.transaction import Transaction
 log = structlog.get_logger(__name__)
 
 CONNECT_SECONDS = 5
-AWAY = (OperationalError, InterfaceError, PoolTimeout, psycopg.OperationalError, OSError)
+AWAY = (OperationalError, InterfaceError, PoolTimeout, psycopg.OperationalError, ConnectionError)
 """What a database that is down, restarting or unreachable raises."""
 
 

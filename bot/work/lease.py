@@ -8,7 +8,6 @@ yet. Only the database decides who holds: a late holder's writes find another to
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -71,22 +70,11 @@ class OpenTurn:
     id: UUID
     prompt_id: UUID
     kind: str
-    author_id: UUID
+    text: str
+    """The prompt's."""
     machine_id: UUID | None
-    started_at: datetime
     cursor: Mapping[str, Any] = field(default_factory=dict)
     ran_seconds: float = 0.0
-    resumed: bool = False
-    """An earlier holder began it: its job may exist and is attached to, never blindly run."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class NextPrompt:
-    """The prompt whose turn comes next."""
-
-    id: UUID
-    kind: str
-    author_id: UUID
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,7 @@ from bot.store.database import Database
 from bot.work.checkpoint import Checkpoints, Restored
 from bot.work.jobs import ChannelJobs
 from bot.work.lease import Lease, OpenTurn
-from bot.work.queue import Event
+from bot.work.queue import Event, LeaseLost, hold
 from bot.work.repository import READY_MARK, Base, Cloned, Repositories, clone_into
 from bot.work.workplace import NoCapacity, Tell, Workplace, WorkplaceLost
 from vmpool.channel import Channel
@@ -41,8 +41,7 @@ _PROJECT = text(
 )
 _PIN = text(
     """
-    UPDATE session SET host_id = :host
-     WHERE id = :session AND lease_token = :token AND host_id IS DISTINCT FROM :host
+    UPDATE session SET host_id = :host WHERE id = :session
     """
 )
 
@@ -101,7 +100,6 @@ class MachineWorkplaces:
     ) -> AsyncIterator[Workplace]:
         """See `bot.work.workplace.Workplaces`."""
         began = monotonic()
-        project = await self._project(lease)
         steps: list[str] = []
 
         async def step(name: str) -> None:
@@ -110,16 +108,17 @@ class MachineWorkplaces:
 
         only = turn.machine_id if turn is not None else None
         try:
+            project = await self._project(lease)
             async with self._pool.open(
                 lease.session_id, project.spec, token=lease.key.token, only=only, step=step
             ) as opened:
+                way = "booted" if opened.fresh else "resumed" if steps else "running"
+                MACHINE_READY_SECONDS.labels(way=way).observe(monotonic() - began)
                 await self._pin(lease)
                 notices = await self._furnish(lease, project, opened, step)
                 if steps:
                     seconds = round(monotonic() - began, 2)
                     await tell(Event(kind="step", body={"step": "ready", "seconds": seconds}))
-                way = "booted" if opened.fresh else "resumed" if steps else "running"
-                MACHINE_READY_SECONDS.labels(way=way).observe(monotonic() - began)
                 self._channels[lease.session_id] = opened.channel
                 try:
                     yield Workplace(
@@ -132,6 +131,8 @@ class MachineWorkplaces:
                     self._channels.pop(lease.session_id, None)
         except NoRoom as error:
             raise NoCapacity(str(error)) from error
+        except StaleToken as error:
+            raise LeaseLost(str(error)) from error
         except MachineError as error:
             raise _for_a_reader(error, turn) from error
 
@@ -167,14 +168,8 @@ class MachineWorkplaces:
         if lease.host_id == self._host_id:
             return
         async with self._database.begin() as tx:
-            await tx.execute(
-                _PIN,
-                {
-                    "host": self._host_id,
-                    "session": lease.session_id,
-                    "token": lease.key.token,
-                },
-            )
+            await hold(tx, lease.key)
+            await tx.execute(_PIN, {"host": self._host_id, "session": lease.session_id})
         lease.host_id = self._host_id
 
     async def _furnish(
@@ -251,8 +246,6 @@ def _for_a_reader(error: MachineError, turn: OpenTurn | None) -> Exception:
     """What a turn does about a machine's error."""
     if isinstance(error, MachineLost) and turn is not None:
         return WorkplaceLost(str(error))
-    if isinstance(error, StaleToken):
-        return NoCapacity(str(error))
     if isinstance(error, HostFull | HostUnfit):
         return Unfit(f"this host can't run the machine: {error}", do="see `ona doctor`")
     return OnaError(f"the machine did not come up: {error}", do="`retry` tries again")

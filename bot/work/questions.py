@@ -18,7 +18,7 @@ from bot.store.states import SessionState
 from bot.store.transaction import Transaction
 from bot.work.control import Actor
 from bot.work.lease import Lease
-from bot.work.queue import SQL, Event, append_events, hold, lock_session, make_ready
+from bot.work.queue import SQL, Event, append_events, append_held, hold, lock_session, make_ready
 from bot.work.work_queue import stop_clock
 
 _INSERT = text(
@@ -117,13 +117,7 @@ async def ask(
             "choices": list(choices),
             "expires_at": inserted.expires_at,
         }
-        await append_events(
-            tx,
-            lease.session_id,
-            [Event(kind="question", body=body)],
-            turn_id=turn_id,
-            token=lease.key.token,
-        )
+        await append_held(tx, lease.key, [Event(kind="question", body=body)], turn_id=turn_id)
     still_open = any(one.key == key and one.open for one in await of_turn(tx, turn_id))
     if not still_open or state["stop"] is not None:
         return False

@@ -102,29 +102,47 @@ async def append_events(
     events: Sequence[Event],
     *,
     turn_id: UUID | None = None,
-    token: int | None = None,
 ) -> int:
-    """Append `events` and return the number of the last one.
+    """Append what people did to a session, or what happened to it; returns the last number."""
+    last = await _append(tx, session_id, None, events, turn_id)
+    if last is None:
+        raise ValueError(f"there is no session {session_id}, or nothing to append")
+    return last
 
-    :param token: of the lease; None for what people do to a session
-    :raises LeaseLost: when `token` is not the session's any more
-    """
+
+async def append_held(
+    tx: Transaction, key: LeaseKey, events: Sequence[Event], *, turn_id: UUID | None = None
+) -> int:
+    """Append what the holder of the lease did; returns the last number. :raises LeaseLost:."""
+    last = await _append(tx, key.session_id, key, events, turn_id)
+    if last is None:
+        raise LeaseLost(f"session {key.session_id}, token {key.token}")
+    return last
+
+
+async def _append(
+    tx: Transaction,
+    session_id: UUID,
+    key: LeaseKey | None,
+    events: Sequence[Event],
+    turn_id: UUID | None,
+) -> int | None:
     numbers = (
         await tx.execute(
             SQL["append"],
             {
                 "session": session_id,
                 "turn": turn_id,
-                "token": token,
+                "token": key and key.token,
+                "owner": key and key.owner,
                 "kinds": [event.kind for event in events],
                 "bodies": [json.dumps(dict(event.body), default=str) for event in events],
             },
         )
     ).scalars()
     last: int | None = max(numbers, default=None)
-    if last is None:
-        raise LeaseLost(f"session {session_id}, token {token}")
-    await notify(tx, EVENTS, session_id)
+    if last is not None:
+        await notify(tx, EVENTS, session_id)
     return last
 
 

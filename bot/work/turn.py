@@ -20,14 +20,14 @@ from typing import Any
 import structlog
 
 from adapters.agent import port
-from bot.errors import OnaError, TellOperator
+from bot.errors import Bug, OnaError, TellOperator
 from bot.metrics import TURN_SECONDS, TURNS
 from bot.store.database import is_away
 from bot.store.states import TurnState
 from bot.work import questions
 from bot.work.agent_events import as_event
 from bot.work.lease import Lease, OpenTurn, StopRequest, TurnClock
-from bot.work.queue import Event, LeaseLost, prompt_text
+from bot.work.queue import Event, LeaseLost
 from bot.work.recorder import Recorder
 from bot.work.work_queue import WorkQueue
 from bot.work.workplace import NoCapacity, Workplace, WorkplaceLost, Workplaces
@@ -69,6 +69,10 @@ class _HandedBack(Exception):
     """The turn goes on in another process."""
 
 
+class _Stopped(Exception):
+    """A person stopped the session before a turn began."""
+
+
 class _Suspended(Exception):
     """A question is open; the turn goes on when it is answered."""
 
@@ -104,6 +108,18 @@ class Turns:
         except _Suspended:
             log.info("turn_waits_for_answer")
 
+    async def give_up(self, lease: Lease, error: Exception) -> None:
+        """End the turn that can't be run for a reason that nobody foresaw, and give the lease back.
+
+        :raises LeaseLost:
+        """
+        bug = Bug(
+            f"an error of ours ended this turn ({type(error).__name__})",
+            kept="its command may still run in the machine",
+            do="the log of `ona work` has the whole story",
+        )
+        await _Turn(self, lease, TurnSignals()).fail(bug)
+
 
 class _Turn:
     """One run; the names of its parts are the steps in the module's picture."""
@@ -115,27 +131,31 @@ class _Turn:
         self._limits = turns._limits
         self._lease = lease
         self._signals = signals
+        self._turn: OpenTurn | None = None
+        """The turn that is open: left by an earlier holder, or begun here."""
         self._cancelled: _Cancelled | None = None
 
     async def run(self) -> None:
-        open_turn = await self._queue.open_turn(self._lease)
+        self._turn = await self._queue.open_turn(self._lease)
         stop = await self._queue.stop_request(self._lease)
-        if open_turn is None and (stop or await self._queue.next_prompt(self._lease) is None):
+        if self._turn is None and (stop or not await self._queue.has_prompt(self._lease)):
             await self._queue.release(self._lease)
             return
         try:
             async with AsyncExitStack() as stack:
-                place = await self._enter(stack, open_turn)
-                await self._in_place(place, open_turn)
+                place = await self._enter(stack)
+                await self._in_place(place)
+        except _Stopped:
+            await self._queue.release(self._lease)
         except WorkplaceLost as error:
-            await self._end_interrupted(open_turn, str(error))
+            await self._end_interrupted(str(error))
         except OnaError as error:
-            await self._end_unstarted(open_turn, error)
+            await self.fail(error)
 
-    async def _enter(self, stack: AsyncExitStack, turn: OpenTurn | None) -> Workplace:
+    async def _enter(self, stack: AsyncExitStack) -> Workplace:
         """Enter, unless a person stops it or this process ends first."""
         entering = asyncio.ensure_future(
-            stack.enter_async_context(self._workplaces.enter(self._lease, turn, self._tell))
+            stack.enter_async_context(self._workplaces.enter(self._lease, self._turn, self._tell))
         )
         watching = asyncio.ensure_future(self._interruption())
         try:
@@ -156,54 +176,47 @@ class _Turn:
             await _first(self._signals.look, self._signals.hand_back)
             if self._signals.look.is_set():
                 self._signals.look.clear()
-                if await self._stop_request() is not None:
-                    await self._queue.release(self._lease)
-                    raise LeaseLost("stopped before the turn began")
+                # A turn that is open has a job: it is ended there, once we are in.
+                if self._turn is None and await self._stop_request() is not None:
+                    raise _Stopped
 
-    async def _in_place(self, place: Workplace, open_turn: OpenTurn | None) -> None:
+    async def _in_place(self, place: Workplace) -> None:
         for notice in place.notices:
             await self._tell(Event(kind="notice", body={"text": notice}))
-        begun = open_turn
-        said = ""
-        if begun is None:
-            new = await self._queue.begin_turn(self._lease, place.machine_id)
-            if new is None:
-                await self._queue.release(self._lease)
-                return
-            begun, said = new
-        else:
-            async with self._queue.database.begin() as tx:
-                said = await prompt_text(tx, begun.prompt_id)
-        structlog.contextvars.bind_contextvars(turn=str(begun.id), prompt=str(begun.prompt_id))
-        await self._drive(place, begun, said)
+        if self._turn is None:
+            self._turn = await self._queue.begin_turn(self._lease, place.machine_id)
+        if self._turn is None:
+            raise _Stopped
+        turn = self._turn
+        structlog.contextvars.bind_contextvars(turn=str(turn.id), prompt=str(turn.prompt_id))
+        await self._drive(place, turn)
 
-    async def _drive(self, place: Workplace, turn: OpenTurn, said: str) -> None:
+    async def _drive(self, place: Workplace, turn: OpenTurn) -> None:
         self._lease.clock = TurnClock(turn_id=turn.id, before_seconds=turn.ran_seconds)
         recorder = Recorder(self._queue, self._lease, turn)
         try:
             async with asyncio.TaskGroup() as group:
                 writing = group.create_task(recorder.run())
-                ended = await self._watched(place, turn, said, recorder)
+                ended = await self._watched(place, turn, recorder)
                 await recorder.drain()
                 writing.cancel()
         except* (LeaseLost, _HandedBack, _Suspended, WorkplaceLost) as several:
             raise several.exceptions[0] from None
         await self._finish(place, turn, ended)
 
-    async def _watched(
-        self, place: Workplace, turn: OpenTurn, said: str, recorder: Recorder
-    ) -> port.Ended:
+    async def _watched(self, place: Workplace, turn: OpenTurn, recorder: Recorder) -> port.Ended:
         """Run the agent; a watcher cancels it for a person, the time limit or this process."""
         agent = self._agents["shell" if turn.kind == "command" else self._lease.agent]
         task = port.Task(
             id=str(turn.id),
             kind="command" if turn.kind == "command" else "text",
-            text=said,
+            text=turn.text,
             directory=place.directory,
             model=self._lease.model,
             environment={"ONA_SESSION": self._lease.short, "ONA_TURN": str(turn.id)},
             output_bytes_max=self._limits.output_bytes_max,
         )
+        self._must_hold()
         try:
             run = await agent.start(place.jobs, task, turn.cursor)
         except ConnectionError as error:
@@ -268,7 +281,7 @@ class _Turn:
         while not self._signals.hand_back.is_set():
             if self._lease.lost:
                 raise LeaseLost("claimed by another worker")
-            if self._cancelled is None:
+            if self._cancelled is None and self._lease.left_seconds > 0:
                 self._cancelled = await self._reason_to_cancel()
                 if self._cancelled is not None:
                     await run.cancel(grace_seconds=CANCEL_GRACE_SECONDS)
@@ -313,28 +326,34 @@ class _Turn:
         }
         await self._store(turn, state, outcome, told)
 
-    async def _end_interrupted(self, turn: OpenTurn | None, why: str) -> None:
-        if turn is None:
-            raise LeaseLost(why)
+    def _must_hold(self) -> None:
+        """What reaches beyond the database is done under a lease that has not run out."""
+        if self._lease.left_seconds <= 0:
+            raise LeaseLost("the lease ran out")
+
+    async def _end_interrupted(self, why: str) -> None:
+        if self._turn is None:
+            raise OnaError(why)
         summary = (
             f"interrupted: {why}; output so far and the last checkpoint are kept, "
             "nothing was run again; `retry` runs it once more"
         )
-        await self._store(turn, TurnState.INTERRUPTED, {"summary": summary}, [])
+        await self._store(self._turn, TurnState.INTERRUPTED, {"summary": summary}, [])
 
-    async def _end_unstarted(self, turn: OpenTurn | None, error: OnaError) -> None:
-        """The machine or the repository could not be made ready: the turn fails, saying so."""
+    async def fail(self, error: OnaError) -> None:
+        """End the open turn, or that of the next prompt: it can't be run as things are."""
         if isinstance(error, TellOperator):
             log.error("workplace_failed", error=str(error))
-        if turn is None:
-            new = await self._queue.begin_turn(self._lease, None)
-            if new is None:
-                await self._queue.release(self._lease)
-                return
-            turn = new[0]
+        if self._turn is None:
+            self._turn = await self._queue.open_turn(self._lease)
+        if self._turn is None:
+            self._turn = await self._queue.begin_turn(self._lease, None)
+        if self._turn is None:
+            await self._queue.release(self._lease)
+            return
         failed = Event(kind="error", body={"text": str(error)})
         summary = f"{error.happened}; the prompt is kept: `retry` runs it again"
-        await self._store(turn, TurnState.FAILED, {"summary": summary}, [failed])
+        await self._store(self._turn, TurnState.FAILED, {"summary": summary}, [failed])
 
     async def _store(
         self, turn: OpenTurn, state: TurnState, outcome: dict[str, Any], events: list[Event]
@@ -350,7 +369,8 @@ class _Turn:
                 await asyncio.sleep(RETRY_SECONDS)
             else:
                 TURNS.labels(outcome=state.value).inc()
-                TURN_SECONDS.observe(outcome.get("seconds") or 0)
+                if self._lease.clock is not None:
+                    TURN_SECONDS.observe(self._lease.clock.ran_seconds)
                 log.info("turn_ended", outcome=state.value)
                 return
 

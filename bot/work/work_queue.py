@@ -12,13 +12,14 @@ from bot.store.database import READY, Database
 from bot.store.ids import new_id
 from bot.store.states import OUTCOMES, SessionState, TurnState
 from bot.store.transaction import Transaction
-from bot.work.lease import Lease, NextPrompt, OpenTurn, StopRequest, boot_seconds
+from bot.work.lease import Lease, OpenTurn, StopRequest, boot_seconds
 from bot.work.queue import (
     SQL,
     Event,
     LeaseKey,
     LeaseLost,
     append_events,
+    append_held,
     hold,
     notify,
     prompt_text,
@@ -109,34 +110,27 @@ class WorkQueue:
         """The turn that an earlier holder left open."""
         async with self.database.begin() as tx:
             row = (await tx.execute(SQL["open_turn"], {"session": lease.session_id})).one_or_none()
-        if row is None:
-            return None
+            if row is None:
+                return None
+            said = await prompt_text(tx, row.prompt_id)
         return OpenTurn(
             id=row.id,
             prompt_id=row.prompt_id,
             kind=row.kind,
-            author_id=row.author_id,
+            text=said,
             machine_id=row.machine_id,
-            started_at=row.started_at,
             cursor=row.cursor,
             ran_seconds=row.ran_seconds,
-            resumed=True,
         )
 
-    async def next_prompt(self, lease: Lease) -> NextPrompt | None:
-        """The prompt that would begin now; it may still be joined, edited or cancelled."""
+    async def has_prompt(self, lease: Lease) -> bool:
+        """Whether a prompt waits; it may still be joined, edited or cancelled."""
         async with self.database.begin() as tx:
-            row = (
-                await tx.execute(SQL["first_prompt"], {"session": lease.session_id})
-            ).one_or_none()
-        if row is None:
-            return None
-        return NextPrompt(id=row.id, kind=row.kind, author_id=row.author_id)
+            rows = await tx.execute(SQL["first_prompt"], {"session": lease.session_id})
+        return rows.first() is not None
 
-    async def begin_turn(
-        self, lease: Lease, machine_id: UUID | None
-    ) -> tuple[OpenTurn, str] | None:
-        """Begin the turn of the first prompt and return it with the prompt's text.
+    async def begin_turn(self, lease: Lease, machine_id: UUID | None) -> OpenTurn | None:
+        """Begin the turn of the first prompt.
 
         None when a person asked to stop first or no prompt is left. :raises LeaseLost:.
         """
@@ -149,39 +143,26 @@ class WorkQueue:
             if prompt is None:
                 return None
             turn_id = new_id()
-            started_at = (
-                await tx.execute(
-                    SQL["begin_turn"],
-                    {
-                        "prompt": prompt.id,
-                        "turn": turn_id,
-                        "session": lease.session_id,
-                        "machine": machine_id,
-                    },
-                )
-            ).scalar_one()
-            said = await prompt_text(tx, prompt.id)
-            await append_events(
-                tx,
-                lease.session_id,
-                [
-                    Event(
-                        kind="turn.started",
-                        body={"prompt": prompt.id, "author": prompt.author_id, "text": said},
-                    )
-                ],
-                turn_id=turn_id,
-                token=lease.key.token,
+            await tx.execute(
+                SQL["begin_turn"],
+                {
+                    "prompt": prompt.id,
+                    "turn": turn_id,
+                    "session": lease.session_id,
+                    "machine": machine_id,
+                },
             )
-        turn = OpenTurn(
+            said = await prompt_text(tx, prompt.id)
+            body = {"prompt": prompt.id, "author": prompt.author_id, "text": said}
+            started = Event(kind="turn.started", body=body)
+            await append_held(tx, lease.key, [started], turn_id=turn_id)
+        return OpenTurn(
             id=turn_id,
             prompt_id=prompt.id,
             kind=prompt.kind,
-            author_id=prompt.author_id,
+            text=said,
             machine_id=machine_id,
-            started_at=started_at,
         )
-        return turn, said
 
     async def append(
         self,
@@ -194,9 +175,7 @@ class WorkQueue:
         """Append events; the turn's cursor moves in the same transaction. :raises LeaseLost:."""
         async with self.database.begin() as tx:
             if events:
-                await append_events(
-                    tx, lease.session_id, events, turn_id=turn_id, token=lease.key.token
-                )
+                await append_held(tx, lease.key, events, turn_id=turn_id)
             else:
                 await hold(tx, lease.key)
             if cursor is not None:
@@ -233,13 +212,7 @@ class WorkQueue:
             ).one_or_none()
             if ended is not None:
                 last = Event(kind="turn.ended", body={"outcome": state.value, **outcome})
-                await append_events(
-                    tx,
-                    lease.session_id,
-                    [*events, last],
-                    turn_id=turn.id,
-                    token=lease.key.token,
-                )
+                await append_held(tx, lease.key, [*events, last], turn_id=turn.id)
             return await self._release(tx, lease, stop)
 
     async def release(self, lease: Lease) -> SessionState:
@@ -302,8 +275,7 @@ class WorkQueue:
             place = await waiting_place(tx, key.session_id) + 1
             if place != told:
                 body = {"step": "waiting", "place": place, "why": why}
-                event = Event(kind="step", body=body)
-                await append_events(tx, key.session_id, [event], token=key.token)
+                await append_events(tx, key.session_id, [Event(kind="step", body=body)])
         lease.lost = True
         return place
 

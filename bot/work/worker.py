@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ CAPACITY_SECONDS = 1.0
 AWAY_SECONDS = 1.0
 HAND_BACK_SECONDS_MAX = 10.0
 """For storing what was read and giving the leases back, at a clean stop."""
+BROKEN_MAX = 3
+"""Times that a turn may break in a row before it is ended."""
 RETRY_SECONDS = 0.01
 """After a row that was locked while we claimed."""
 
@@ -58,6 +61,8 @@ class Worker:
         self._wake = asyncio.Event()
         self._waiting: dict[UUID, int] = {}
         """The place in the line that sessions which wait for capacity were told last."""
+        self._broken: Counter[UUID] = Counter()
+        """How often in a row the turns of a session broke."""
 
     @property
     def busy(self) -> int:
@@ -109,6 +114,7 @@ class Worker:
         try:
             await self._turns.run(slot.lease, slot.signals)
             self._waiting.pop(slot.lease.session_id, None)
+            self._broken.pop(slot.lease.session_id, None)
         except NoCapacity as error:
             await self._defer(slot.lease, str(error))
         except Exception as error:
@@ -116,9 +122,18 @@ class Worker:
                 log.warning("turn_left_to_its_lease", error=str(error))
             else:
                 log.exception("turn_broke")
+                self._broken[slot.lease.session_id] += 1
             with suppress(Exception):
                 await asyncio.sleep(AWAY_SECONDS)
-                await self._queue.hand_back(slot.lease)
+                await self._hand_back_or_give_up(slot.lease, error)
+
+    async def _hand_back_or_give_up(self, lease: Lease, error: Exception) -> None:
+        """Let somebody try once more; what breaks again and again ends, and says so."""
+        if self._broken[lease.session_id] < BROKEN_MAX:
+            await self._queue.hand_back(lease)
+            return
+        await self._turns.give_up(lease, error)
+        del self._broken[lease.session_id]
 
     async def _defer(self, lease: Lease, why: str) -> None:
         """Let the session wait for capacity without keeping a slot."""

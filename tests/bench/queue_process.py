@@ -32,7 +32,7 @@ async def ours(url: str, host_id: str, owner: str, total: str) -> None:
                 if begun is None:
                     await queue.release(lease)
                     continue
-                await queue.finish(lease, begun[0], TurnState.SUCCEEDED, {"summary": "done"})
+                await queue.finish(lease, begun, TurnState.SUCCEEDED, {"summary": "done"})
                 continue
             try:
                 async with asyncio.timeout(0.05):

@@ -1,5 +1,6 @@
 """Workplaces whose machine is a guest program on this host; how they fail is set by a test."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -18,11 +19,17 @@ class GuestWorkplaces:
         self._directory = directory
         self.full: Exception | None = None
         """Raised by `enter` while set."""
+        self.door = asyncio.Event()
+        """`enter` waits until it is open."""
+        self.door.set()
+        self.knocked = asyncio.Event()
 
     @asynccontextmanager
     async def enter(
         self, lease: Lease, turn: OpenTurn | None, tell: Tell
     ) -> AsyncIterator[Workplace]:
+        self.knocked.set()
+        await self.door.wait()
         if self.full is not None:
             raise self.full
         yield Workplace(jobs=self._jobs, directory=self._directory)

@@ -1,9 +1,10 @@
 -- The queue: a worker leases a session, not a prompt. Parameters are named as in bot/work/queue.py.
--- The database's clock alone decides about leases. Every statement of a holder carries its token.
+-- The database's clock alone decides about leases. A statement of a holder carries its token, or
+-- runs after `hold` in the same transaction.
 
 -- name: lock
 -- Take the session's row before anything is decided; enqueues of one session line up here.
-SELECT id, state, agent, project_id, creator_id, position_last, stop, held_by, lease_until
+SELECT id, state, agent, project_id, creator_id, stop, held_by
   FROM session WHERE id = :session FOR NO KEY UPDATE
 
 -- name: hold
@@ -66,9 +67,7 @@ SELECT extract(epoch FROM min(coalesce(lease_until, clock_timestamp())) - clock_
 
 -- name: open_turn
 -- The turn that an earlier holder of the lease left open.
-SELECT turn.id, turn.prompt_id, turn.state, turn.machine_id, turn.cursor, turn.started_at,
-       turn.ran_seconds,
-       prompt.kind, prompt.author_id
+SELECT turn.id, turn.prompt_id, turn.machine_id, turn.cursor, turn.ran_seconds, prompt.kind
   FROM turn JOIN prompt ON prompt.id = turn.prompt_id
  WHERE turn.session_id = :session AND turn.state IN ('running', 'waiting')
 
@@ -88,13 +87,13 @@ WITH taken AS (
 )
 INSERT INTO turn (id, session_id, prompt_id, machine_id)
 SELECT :turn, :session, taken.id, :machine FROM taken
-RETURNING started_at
 
 -- name: append
 -- Number events under the session's row lock, without gaps, for whoever holds the lease.
 WITH numbered AS (
     UPDATE session SET event_last = event_last + cardinality(CAST(:kinds AS text[]))
-     WHERE id = :session AND (CAST(:token AS bigint) IS NULL OR lease_token = :token)
+     WHERE id = :session
+       AND (CAST(:token AS bigint) IS NULL OR lease_token = :token AND lease_owner = :owner)
     RETURNING event_last - cardinality(CAST(:kinds AS text[])) AS before
 )
 INSERT INTO turn_event (session_id, number, turn_id, kind, body)

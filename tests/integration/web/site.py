@@ -123,7 +123,7 @@ class Site:
         assert lease is not None
         begun = await queue.begin_turn(lease, None)
         assert begun is not None
-        return Work(queue=queue, lease=lease, turn=begun[0])
+        return Work(queue=queue, lease=lease, turn=begun)
 
     @contextmanager
     def cut_off(self, postgres: Any) -> Iterator[None]:

@@ -94,7 +94,7 @@ async def desk(town: Town, tmp_path: Path) -> Desk:
         town=town,
         root=tmp_path,
         lease=lease,
-        turn=begun[0],
+        turn=begun,
         machine=LocalMachine(tmp_path / "first"),
         checkpoints=Checkpoints(
             town.database,

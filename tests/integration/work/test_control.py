@@ -7,7 +7,7 @@ from bot.work import questions
 async def begin(town, owner="w"):
     queue = town.queue(owner)
     lease = await queue.claim()
-    turn, _ = await queue.begin_turn(lease, None)
+    turn = await queue.begin_turn(lease, None)
     return queue, lease, turn
 
 
@@ -92,7 +92,7 @@ async def test_now_interrupts_the_running_turn_and_goes_next(town):
     assert (await queue.stop_request(lease)).why == "now"
     await queue.finish(lease, turn, TurnState.STOPPED, {})
     lease = await queue.claim()
-    _, said = await queue.begin_turn(lease, None)
+    said = (await queue.begin_turn(lease, None)).text
     assert said == "urgent"
 
 

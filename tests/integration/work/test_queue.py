@@ -18,9 +18,8 @@ async def run_one(queue):
     if begun is None:
         await queue.release(lease)
         return None
-    turn, said = begun
-    await queue.finish(lease, turn, TurnState.SUCCEEDED, {"summary": "done"})
-    return said
+    await queue.finish(lease, begun, TurnState.SUCCEEDED, {"summary": "done"})
+    return begun.text
 
 
 async def expire(town):
@@ -106,7 +105,7 @@ async def test_fenced_a_lost_lease_writes_no_event_no_outcome_and_no_cursor(town
     await town.say("!a")
     stale_queue = town.queue("stale")
     stale = await stale_queue.claim()
-    turn, _ = await stale_queue.begin_turn(stale, None)
+    turn = await stale_queue.begin_turn(stale, None)
     await expire(town)
     fresh_queue = town.queue("fresh")
     fresh = await fresh_queue.claim()
@@ -134,7 +133,7 @@ async def test_never_run_twice_a_successor_goes_on_with_the_open_turn_at_its_cur
     await town.say("!b")
     first = town.queue("first")
     lease = await first.claim()
-    turn, _ = await first.begin_turn(lease, None)
+    turn = await first.begin_turn(lease, None)
     await first.append(
         lease, [Event(kind="output", body={})], turn_id=turn.id, cursor={"offset": 7}
     )
@@ -142,8 +141,32 @@ async def test_never_run_twice_a_successor_goes_on_with_the_open_turn_at_its_cur
     second = town.queue("second")
     again = await second.claim()
     open_turn = await second.open_turn(again)
-    assert open_turn.resumed
     assert (open_turn.id, open_turn.cursor) == (turn.id, {"offset": 7})
+
+
+async def test_fenced_who_gave_the_lease_back_appends_nothing_more(town):
+    await town.say("!a")
+    queue = town.queue("w")
+    lease = await queue.claim()
+    assert await queue.hand_back(lease)
+    with pytest.raises(LeaseLost):
+        await queue.append(lease, [Event(kind="step", body={"step": "booting"})])
+
+
+async def test_who_waits_longest_for_capacity_comes_back_first(town):
+    queue = town.queue("w")
+    for place in ("t1", "t2", "t3"):
+        await town.say("!a", place=place)
+    leases = [await queue.claim() for _ in range(3)]
+    places = [
+        await queue.defer(lease, seconds=5, why="full", told=None) for lease in reversed(leases)
+    ]
+    assert places == [1, 1, 1]
+    assert await queue.claim() is None
+    assert len(await town.rows("SELECT DISTINCT lease_until FROM session")) <= 2
+    await expire(town)
+    again = [(await queue.claim()).session_id for _ in range(3)]
+    assert again == [lease.session_id for lease in leases]
 
 
 async def test_a_lease_that_nobody_took_is_renewed_by_its_holder_though_it_ran_out(town):
@@ -160,7 +183,7 @@ async def test_a_handed_back_turn_is_claimed_at_once_and_before_others(town):
     await town.say("!a", place="a")
     queue = town.queue("first")
     lease = await queue.claim()
-    turn, _ = await queue.begin_turn(lease, None)
+    turn = await queue.begin_turn(lease, None)
     await town.say("!b", place="b")
     assert await queue.hand_back(lease)
     second = town.queue("second")
@@ -173,7 +196,7 @@ async def test_an_outcome_is_stored_once(town):
     await town.say("!a")
     queue = town.queue("w")
     lease = await queue.claim()
-    turn, _ = await queue.begin_turn(lease, None)
+    turn = await queue.begin_turn(lease, None)
     assert await queue.finish(lease, turn, TurnState.SUCCEEDED, {}) is SessionState.IDLE
     with pytest.raises(LeaseLost):
         await queue.finish(lease, turn, TurnState.FAILED, {})

@@ -117,8 +117,36 @@ async def test_who_waits_for_capacity_keeps_no_slot_and_is_told_the_place(
         assert await town.rows("SELECT 1 FROM turn") == []
         places.full = None
         await until(town, TURN, lambda rows: [row[0] for row in rows] == ["succeeded"] * 4)
-    begun = await town.rows(
-        "SELECT prompt.created_at FROM turn JOIN prompt ON prompt.id = prompt_id"
-        " ORDER BY turn.started_at"
-    )
-    assert begun[:2] == sorted(begun)[:2]
+
+
+async def test_a_stop_while_an_open_turn_is_entered_again_ends_its_job(
+    town: Town, places: GuestWorkplaces
+) -> None:
+    await town.say("!echo begun; sleep 60; echo whole")
+    async with Shift(town, places, "first"):
+        await until(town, "SELECT 1 FROM turn_event WHERE kind = 'output'", bool)
+    places.door.clear()
+    places.knocked.clear()
+    async with Shift(town, places, "second"):
+        async with asyncio.timeout(10):
+            await places.knocked.wait()
+        await town.say("stop")
+        await asyncio.sleep(0.2)
+        places.door.set()
+        ((_, why, _),) = await until(town, TURN, lambda rows: rows[0][0] == "stopped")
+    assert "on request by Ann" in why
+    assert await town.value("SELECT state FROM session") == "idle"
+
+
+async def test_what_breaks_again_and_again_ends_and_is_told(
+    town: Town, places: GuestWorkplaces
+) -> None:
+    places.full = ZeroDivisionError("a bug")
+    await town.say("!true")
+    await town.say("!echo next")
+    async with Shift(town, places, "w"):
+        ((_, why, _), *_) = await until(town, TURN, lambda rows: rows and rows[0][0] == "failed")
+        places.full = None
+        await until(town, TURN, lambda rows: [one[0] for one in rows] == ["failed", "succeeded"])
+    assert "an error of ours" in why
+    assert "ZeroDivisionError" in why
