@@ -14,7 +14,7 @@ from sqlalchemy import text
 from adapters.agent.shell import ShellAgent
 from bot.config import Settings
 from bot.ground import REPORT_SECONDS, Ground, ground, only_process
-from bot.metrics import MACHINES, write_work_metrics
+from bot.metrics import HIBERNATE_SECONDS, MACHINES, write_work_metrics
 from bot.store.blobs import DirectoryBlobs
 from bot.store.database import MACHINES as MACHINE_HINTS
 from bot.store.database import Database
@@ -31,6 +31,7 @@ from vmpool.driver import Image
 from vmpool.drivers.process import read_boot_id
 from vmpool.drivers.qemu import QemuDriver
 from vmpool.image import ensure_image, remove_unused
+from vmpool.machine import MachineState
 from vmpool.pool import Pool, PoolLimits
 from vmpool.probe import probe
 from vmpool.reconcile import reconcile
@@ -260,6 +261,8 @@ class _Teller:
         self._database = database
 
     async def tell(self, session_id: UUID, state: str, known: dict[str, Any]) -> None:
+        if state == MachineState.RESTING and "seconds" in known:
+            HIBERNATE_SECONDS.observe(known["seconds"])
         async with self._database.begin() as tx:
             event = Event(kind="machine", body={"state": state, **known})
             await append_events(tx, session_id, [event])

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from prometheus_client import Counter, Gauge, Histogram
 
 from bot import metrics
 from bot.config import reference
@@ -54,3 +55,21 @@ def test_every_table_with_a_state_column_has_its_states_on_the_page():
         name for module in (states,) for name in vars(module) if re.fullmatch(r"\w+State", name)
     }
     assert defined == {kind.__name__ for kind in STATES} - {"MachineState"}
+
+
+def test_every_metric_is_observed_somewhere_in_the_code():
+    code = "\n".join(
+        path.read_text(encoding="utf-8")
+        for path in (DOCS.parent / "bot").rglob("*.py")
+        if path != DOCS.parent / "bot" / "metrics.py"
+    )
+    names = [
+        name
+        for name, metric in vars(metrics).items()
+        if isinstance(metric, Counter | Gauge | Histogram)
+    ]
+    unseen = [
+        name for name in names if not re.search(rf"\b{name}\.(labels|observe|set|inc|time)\(", code)
+    ]
+    assert names
+    assert unseen == []
