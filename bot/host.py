@@ -33,7 +33,7 @@ from vmpool.drivers.qemu import QemuDriver
 from vmpool.image import ensure_image, remove_unused
 from vmpool.machine import MachineState
 from vmpool.pool import Pool, PoolLimits
-from vmpool.probe import probe
+from vmpool.probe import Finding, probe
 from vmpool.reconcile import reconcile
 from vmpool.registry import Registry
 from vmpool.ssh import Authority
@@ -69,6 +69,19 @@ def host_identity(host_dir: Path) -> UUID:
     return identity
 
 
+async def chosen_accelerator(settings: Settings, kernel: Path) -> Finding:
+    """What machines of this host run under: what the settings say, or what works.
+
+    :raises HostUnfit: QEMU is missing
+    """
+    chosen = settings.machine.accelerator
+    if chosen != "auto":
+        why = "the settings say so"
+        return Finding(accelerator=chosen, why=why, seconds=0.0, proven=False)
+    cache = settings.host_dir / "probe.json"
+    return await probe(qemu=settings.machine.qemu, cache=cache, kernel=kernel)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Host:
     """The parts of `ona work`."""
@@ -89,11 +102,7 @@ class Host:
         limits = settings.machine
         host_id = host_identity(settings.host_dir)
         image = _CachedImage(settings)
-        accelerator = limits.accelerator
-        if accelerator == "auto":
-            cache = settings.host_dir / "probe.json"
-            kernel = (await image()).kernel
-            accelerator = (await probe(qemu=limits.qemu, cache=cache, kernel=kernel)).accelerator
+        accelerator = (await chosen_accelerator(settings, (await image()).kernel)).accelerator
         driver = QemuDriver(
             settings.host_dir / "machines", accelerator=accelerator, qemu=limits.qemu
         )

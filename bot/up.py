@@ -25,12 +25,12 @@ from bot.govern.credentials import issue, issue_token, signed_in
 from bot.govern.people import LOCAL, ensure_person
 from bot.govern.projects import NewProject, add_project, list_projects
 from bot.ground import only_process
+from bot.host import chosen_accelerator
 from bot.store.database import Database
 from bot.store.embedded import EmbeddedPostgres
 from bot.store.migrate import upgrade
 from bot.supervisor import Child, Signals, Supervisor, ona_argv
 from vmpool.image import ensure_image
-from vmpool.probe import probe
 
 READY_SECONDS_MAX = 120.0
 FIRST_PROMPT = '!echo "Hello from a machine of $(basename $PWD)"; uname -sr; git log -1 --oneline'
@@ -93,11 +93,7 @@ class _Up:
         )
         await self._steps.run(
             "machines",
-            probe(
-                qemu=self._settings.machine.qemu,
-                cache=self._settings.host_dir / "probe.json",
-                kernel=image.kernel,
-            ),
+            chosen_accelerator(self._settings, image.kernel),
             lambda found: f"{found.accelerator}: {found.why}",
         )
         supervisor = Supervisor(self._children(url))

@@ -6,6 +6,7 @@ the session, and whoever claims it hands the answer to the job that asked.
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -157,11 +158,14 @@ async def answer(
 
 async def expire(tx: Transaction) -> int:
     """Close what nobody answered in time; the turns go on without an answer."""
-    rows = (await tx.execute(_EXPIRED)).all()
-    for row in rows:
+    expired = 0
+    for row in (await tx.execute(_EXPIRED)).all():
         await lock_session(tx, row.session_id)
-        await _close(tx, row.session_id, "expired", {"question": row.id})
-    return len(rows)
+        with suppress(NothingToDo):
+            # Answered, or ended with its turn, while we waited for the session's row.
+            await _close(tx, row.session_id, "expired", {"question": row.id})
+            expired += 1
+    return expired
 
 
 async def of_turn(tx: Transaction, turn_id: UUID) -> list[Settled]:
