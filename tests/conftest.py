@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 
+from tests.support import moves
 from tests.support.databases import Databases
 from tests.support.postgres import TestServer, server
 
@@ -18,6 +20,8 @@ def postgres() -> Iterator[TestServer]:
 @pytest.fixture(scope="session")
 def _databases(postgres: TestServer) -> Iterator[Databases]:
     with postgres.migrated() as template:
+        with psycopg.connect(postgres.url_of(template).replace("+psycopg", "", 1)) as connection:
+            connection.execute(moves.statements().encode())
         yield Databases(postgres, template)
 
 

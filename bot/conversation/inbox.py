@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from bot.conversation import commands, threads, words
 from bot.conversation.message import Accepted, IncomingMessage, Verdict
-from bot.errors import OnaError, TellPerson, TooLarge, TryAgain
+from bot.errors import NotFound, OnaError, TellPerson, TooLarge, TryAgain
 from bot.metrics import ACCEPT_SECONDS
 from bot.store.database import Database, is_away
 from bot.store.ids import new_id
@@ -212,9 +212,9 @@ class Inbox:
         if found is None:
             found = await threads.open_session(tx, message, actor, prompt)
         session = await lock_session(tx, found.session_id)
-        if session is None or session.state is SessionState.CLOSED:
-            raise TellPerson(
-                f"session {found.short} is closed", do="write `new:` and the prompt for a new one"
+        if session is None:
+            raise NotFound(
+                f"there is no session {found.short}", do="`sessions` lists those there are"
             )
         return await self._enqueue(tx, message, actor, prompt=prompt, found=found, session=session)
 

@@ -11,7 +11,6 @@ from bot.conversation import commands, words
 from bot.conversation.message import IncomingMessage
 from bot.errors import NotFound, NothingToDo, Refused
 from bot.store.ids import new_id, new_short
-from bot.store.states import SessionState
 from bot.store.transaction import Transaction
 from bot.work import control
 from bot.work.control import Actor
@@ -59,7 +58,7 @@ _RECENT = text(
     """
     SELECT session.short, session.state, session.title, project.name AS project
       FROM session JOIN project ON project.id = session.project_id
-     WHERE session.state <> 'closed' ORDER BY session.active_at DESC LIMIT 20
+     ORDER BY session.active_at DESC LIMIT 20
     """
 )
 _LAST_PROMPT = text(
@@ -196,7 +195,7 @@ async def _thread(tx: Transaction, session_id: UUID, message: IncomingMessage) -
 
 
 async def list_sessions(tx: Transaction) -> str:
-    """The sessions that are not closed, as text."""
+    """The sessions that were active last, as text."""
     rows = [dict(row) for row in (await tx.execute(_RECENT)).mappings()]
     return words.sessions(rows)
 
@@ -239,8 +238,6 @@ async def _retry(tx: Transaction, found: Found, actor: Actor) -> str:
     last = (await tx.execute(_LAST_PROMPT, {"session": found.session_id})).one_or_none()
     if session is None or last is None:
         raise NothingToDo("no prompt of this session has ended yet, so there is none to retry")
-    if session.state is SessionState.CLOSED:
-        raise Refused("this session is closed", do="write `new:` and the prompt")
     put = await enqueue(
         tx, session, author_id=actor.id, kind=last.kind, thread_id=found.thread_id, join=False
     )

@@ -71,7 +71,7 @@ def status(short: str, state: str, queued: Sequence[Mapping[str, Any]], place: i
 def sessions(rows: Sequence[Mapping[str, Any]]) -> str:
     """A list of sessions, a line each."""
     if not rows:
-        return "There is no open session."
+        return "There is no session yet."
     return "\n".join(
         f"{row['short']}  {row['state']}  {row['project']}  {row['title']}" for row in rows
     )

@@ -13,18 +13,12 @@ A session:
 - `queued` and `running` rows are what workers claim: `running` again once its lease has run out.
 - `held` keeps its prompts: they wait for Resume or Clear, whoever stopped it.
 - `waiting` keeps its turn open: the answer queues the session and the same turn goes on.
-- `closed` is the end: no prompt is accepted any more.
+
+The statements that move rows keep to these tables; a database of the tests refuses any other move.
 """
 
 import enum
 from collections.abc import Mapping
-from typing import TypeVar
-
-State = TypeVar("State", bound=enum.StrEnum)
-
-
-class IllegalMove(Exception):
-    """A move that the transition table does not know; always a bug of ours."""
 
 
 class SessionState(enum.StrEnum):
@@ -40,27 +34,16 @@ class SessionState(enum.StrEnum):
     """A turn asked a person and rests until the answer or its time limit."""
     HELD = "held"
     """Stopped by a person; open prompts are kept and nothing runs."""
-    CLOSED = "closed"
-    """Over: nothing is accepted any more."""
 
 
 SESSION_MOVES: Mapping[SessionState, frozenset[SessionState]] = {
-    SessionState.IDLE: frozenset({SessionState.QUEUED, SessionState.CLOSED}),
-    SessionState.QUEUED: frozenset(
-        {SessionState.RUNNING, SessionState.IDLE, SessionState.HELD, SessionState.CLOSED}
-    ),
+    SessionState.IDLE: frozenset({SessionState.QUEUED}),
+    SessionState.QUEUED: frozenset({SessionState.RUNNING, SessionState.IDLE, SessionState.HELD}),
     SessionState.RUNNING: frozenset(
-        {
-            SessionState.IDLE,
-            SessionState.QUEUED,
-            SessionState.WAITING,
-            SessionState.HELD,
-            SessionState.CLOSED,
-        }
+        {SessionState.IDLE, SessionState.QUEUED, SessionState.WAITING, SessionState.HELD}
     ),
-    SessionState.WAITING: frozenset({SessionState.QUEUED, SessionState.CLOSED}),
-    SessionState.HELD: frozenset({SessionState.QUEUED, SessionState.IDLE, SessionState.CLOSED}),
-    SessionState.CLOSED: frozenset(),
+    SessionState.WAITING: frozenset({SessionState.QUEUED}),
+    SessionState.HELD: frozenset({SessionState.QUEUED, SessionState.IDLE}),
 }
 
 
@@ -89,9 +72,7 @@ class TurnState(enum.StrEnum):
     """Where a turn is, and how it ended."""
 
     RUNNING = "running"
-    """Its job may have been started; it is never blindly started again."""
-    WAITING = "waiting"
-    """Its job asked a person."""
+    """Its job may have been started, or asks a person; it is never blindly started again."""
     SUCCEEDED = "succeeded"
     """The agent finished; for a command: exit status 0."""
     FAILED = "failed"
@@ -115,8 +96,7 @@ OUTCOMES = frozenset(
 )
 
 TURN_MOVES: Mapping[TurnState, frozenset[TurnState]] = {
-    TurnState.RUNNING: frozenset({TurnState.WAITING}) | OUTCOMES,
-    TurnState.WAITING: frozenset({TurnState.RUNNING}) | OUTCOMES,
+    TurnState.RUNNING: OUTCOMES,
     **dict.fromkeys(OUTCOMES, frozenset[TurnState]()),
 }
 
@@ -163,10 +143,3 @@ REPLY_MOVES: Mapping[ReplyState, frozenset[ReplyState]] = {
     ReplyState.SENT: frozenset({ReplyState.PENDING}),
     ReplyState.FAILED: frozenset({ReplyState.PENDING}),
 }
-
-
-def check_move(moves: Mapping[State, frozenset[State]], current: State, to: State) -> State:
-    """Return `to` when the table allows the move. :raises IllegalMove: otherwise."""
-    if to not in moves[current]:
-        raise IllegalMove(f"{type(to).__name__}: {current} → {to}")
-    return to

@@ -31,7 +31,6 @@ SESSION_STATES: Mapping[str, str] = {
     "running": "Running",
     "waiting": "Waiting for an answer",
     "held": "Held",
-    "closed": "Closed",
 }
 MACHINE_STATES: Mapping[str, str] = {
     "creating": "being created",

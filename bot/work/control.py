@@ -44,7 +44,7 @@ _RUNNING = text(
     SELECT turn.id, prompt.author_id, person.name
       FROM turn JOIN prompt ON prompt.id = turn.prompt_id
       JOIN person ON person.id = prompt.author_id
-     WHERE turn.session_id = :session AND turn.state IN ('running', 'waiting')
+     WHERE turn.session_id = :session AND turn.state = 'running'
     """
 )
 _ASK_STOP = text("UPDATE session SET stop = CAST(:stop AS jsonb) WHERE id = :session")

@@ -51,8 +51,10 @@ def states_page() -> str:
         parts.append(f"## {name}\n\n{_table(('state', 'meaning', 'can become'), rows)}")
     return _page(
         "States",
-        "What the words on the pages, in the API and in the database mean. Every move that is not"
-        " listed is refused.",
+        "What the words on the pages, in the API and in the database mean. The database refuses a"
+        " state that is not listed. A move of a machine that is not listed is refused at run time;"
+        " the other moves are what the statements do, and the tests run on databases that refuse"
+        " every other one.",
         *parts,
     )
 

@@ -69,7 +69,7 @@ SELECT extract(epoch FROM min(coalesce(lease_until, clock_timestamp())) - clock_
 -- The turn that an earlier holder of the lease left open.
 SELECT turn.id, turn.prompt_id, turn.machine_id, turn.cursor, turn.ran_seconds, prompt.kind
   FROM turn JOIN prompt ON prompt.id = turn.prompt_id
- WHERE turn.session_id = :session AND turn.state IN ('running', 'waiting')
+ WHERE turn.session_id = :session AND turn.state = 'running'
 
 -- name: first_prompt
 -- The prompt whose turn comes next.
@@ -111,7 +111,7 @@ UPDATE turn SET cursor = CAST(:cursor AS jsonb) WHERE id = :turn
 -- Store the outcome, once.
 WITH ended AS (
     UPDATE turn SET state = :state, outcome = CAST(:outcome AS jsonb), ended_at = now()
-     WHERE id = :turn AND state IN ('running', 'waiting')
+     WHERE id = :turn AND state = 'running'
     RETURNING prompt_id
 ), withdrawn AS (
     UPDATE question SET state = 'withdrawn' WHERE turn_id = :turn AND state = 'open'

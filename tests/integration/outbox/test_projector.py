@@ -109,6 +109,7 @@ async def test_a_live_message_follows_the_machine_and_ends_with_the_turn(office,
     await office.happen(("step", {"step": "booting"}), ago_seconds=LONG_AGO)
     await replies.once()
     assert await bodies(office) == [("live", "Starting the machine …")]
+    await office.do("UPDATE reply SET state = 'sending'")
     await office.do("UPDATE reply SET state = 'sent', posted_ref = 'r', attempts = 0")
     await office.happen(STARTED, output("a\n"), ENDED)
     await replies.once()

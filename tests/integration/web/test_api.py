@@ -179,6 +179,7 @@ async def test_a_machine_is_asked_of_its_owner_by_any_of_its_names(site):
             answer = await client.post(f"/api/v1/machines/{name}/hibernate")
             assert answer.status_code == 202
         assert (await client.get(f"/api/v1/machines/{short}")).json()["request"] == "rest"
+        await site.rows("UPDATE machine SET state = 'hibernating'")
         await site.rows("UPDATE machine SET state = 'resting', request = NULL")
         assert (await client.post(f"/api/v1/machines/{short}/hibernate")).status_code == 409
         assert (await client.post(f"/api/v1/machines/{short}/destroy")).status_code == 202

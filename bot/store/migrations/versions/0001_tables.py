@@ -126,7 +126,6 @@ def upgrade() -> None:
                 "running",
                 "waiting",
                 "held",
-                "closed",
                 name="sessionstate",
                 native_enum=False,
                 create_constraint=True,
@@ -351,7 +350,6 @@ def upgrade() -> None:
             "state",
             sa.Enum(
                 "running",
-                "waiting",
                 "succeeded",
                 "failed",
                 "stopped",
