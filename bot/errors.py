@@ -26,6 +26,8 @@ class OnaError(Exception):
     """Base of everything we raise on purpose."""
 
     exit_code = EXIT_FAILED
+    code = "failed"
+    """For programs: tells the kinds apart across processes and in stored answers."""
 
     def __init__(self, happened: str, *, kept: str = "", do: str = "") -> None:
         """Say what happened, what was kept and what to do, each as a clause."""
@@ -43,6 +45,7 @@ class Retry(OnaError):
     """Trying the same again later can help."""
 
     exit_code = EXIT_UNREACHABLE
+    code = "try_again"
 
 
 class TryAgain(Retry):
@@ -53,14 +56,19 @@ class TellPerson(OnaError):
     """The person who asked can mend it."""
 
     exit_code = EXIT_USAGE
+    code = "refused"
 
 
 class NotFound(TellPerson):
     """There is no such thing."""
 
+    code = "not_found"
+
 
 class NothingToDo(TellPerson):
     """What was asked for has no object."""
+
+    code = "nothing_to_do"
 
 
 class Refused(TellPerson):
@@ -70,11 +78,21 @@ class Refused(TellPerson):
 class TooLarge(TellPerson):
     """Over a limit that the text names."""
 
+    code = "too_large"
+
+
+def for_person(code: str, happened: str, *, kept: str = "", do: str = "") -> TellPerson:
+    """The error of that code as it was raised elsewhere; an unknown code is a refusal."""
+    kinds: tuple[type[TellPerson], ...] = (NotFound, NothingToDo, TooLarge)
+    kind = next((kind for kind in kinds if kind.code == code), Refused)
+    return kind(happened, kept=kept, do=do)
+
 
 class TellOperator(OnaError):
     """Whoever runs the installation can mend it."""
 
     exit_code = EXIT_UNREACHABLE
+    code = "unfit"
 
 
 class WrongSettings(TellOperator):

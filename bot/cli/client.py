@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from bot.errors import OnaError, TellOperator, TellPerson, TryAgain
+from bot.errors import OnaError, TellOperator, TryAgain, for_person
 
 if TYPE_CHECKING:
     import httpx2
@@ -116,8 +116,10 @@ def _error(answer: "httpx2.Response") -> OnaError:
     try:
         said = answer.json()
         happened, kept, do = said["error"], said["kept"], said["do"]
+        code = str(said.get("code", ""))
     except (ValueError, KeyError, TypeError):
         happened, kept, do = f"the service answered {answer.status_code}", "", ""
+        code = ""
     if answer.status_code == 401:
         return Unreachable(
             "ona does not know this token", do="run `ona up` here once, or set ONA_TOKEN"
@@ -126,4 +128,4 @@ def _error(answer: "httpx2.Response") -> OnaError:
         return TryAgain(happened, kept=kept, do=do)
     if answer.status_code >= 500:
         return OnaError(happened, kept=kept, do=do)
-    return TellPerson(happened, kept=kept, do=do)
+    return for_person(code, happened, kept=kept, do=do)

@@ -13,8 +13,16 @@ import structlog
 from sqlalchemy import text
 
 from bot.conversation import commands, threads, words
-from bot.conversation.message import Accepted, IncomingMessage, Verdict
-from bot.errors import NotFound, OnaError, TellPerson, TooLarge, TryAgain
+from bot.conversation.message import Accepted, IncomingMessage, Refusal, Verdict
+from bot.errors import (
+    NotFound,
+    NothingToDo,
+    OnaError,
+    Refused,
+    TellPerson,
+    TooLarge,
+    TryAgain,
+)
 from bot.metrics import ACCEPT_SECONDS
 from bot.store.database import Database, is_away
 from bot.store.ids import new_id
@@ -143,8 +151,8 @@ class Inbox:
             async with tx.begin_nested():
                 return await self._decide(tx, message)
         except TellPerson as refusal:
-            accepted = Accepted(verdict="refused", text=f"{words.sentence(str(refusal))}")
-            return _Said(accepted=accepted, text="")
+            told = words.sentence(str(refusal))
+            return _said("refused", told, refusal=Refusal.of(refusal))
 
     async def _decide(self, tx: Transaction, message: IncomingMessage) -> _Said:
         self._check_size(message.text)
@@ -152,7 +160,7 @@ class Inbox:
         parsed = commands.parse(message.text.replace("\x00", "\ufffd"), self._mention)
         match parsed:
             case commands.Nothing():
-                return _said("refused", "The message is empty; say what to do, or `help`.")
+                raise Refused("the message is empty", do="say what to do, or `help`")
             case commands.Aside():
                 return _said("command", "Not for me: nothing was done.")
             case commands.Command():
@@ -172,7 +180,7 @@ class Inbox:
     async def _actor(self, tx: Transaction, person_id: UUID) -> Actor:
         name = (await tx.execute(_PERSON, {"person": person_id})).scalar_one_or_none()
         if name is None:
-            raise TellPerson("this person may not prompt here", do="ask who runs ona")
+            raise Refused("this person may not prompt here", do="ask who runs ona")
         return Actor(id=person_id, name=name)
 
     async def _command(
@@ -188,7 +196,7 @@ class Inbox:
         if command.word == "sessions":
             return _said("command", await threads.list_sessions(tx))
         if found is None:
-            raise TellPerson(
+            raise NothingToDo(
                 f"there is no session in this thread, so `{command.word}` has no object",
                 do="write a prompt to open one, or `sessions` to find another",
             )
@@ -299,4 +307,6 @@ def _accepted_again(answer: dict[str, Any]) -> Accepted:
     for name in ("session_id", "prompt_id"):
         known[name] = UUID(known[name]) if known.get(name) else None
     known["duplicate"] = True
+    if known.get("refusal"):
+        known["refusal"] = Refusal(**known["refusal"])
     return Accepted(**known)

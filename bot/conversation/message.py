@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
+from bot.errors import TellPerson, for_person
+
 Verdict = Literal["prompt", "joined", "answer", "command", "refused"]
 
 
@@ -30,6 +32,25 @@ class IncomingMessage:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Refusal:
+    """Why a message was refused, in the parts of the error that it was."""
+
+    happened: str
+    kept: str
+    do: str
+    code: str
+
+    @classmethod
+    def of(cls, error: TellPerson) -> "Refusal":
+        """The parts of `error`."""
+        return cls(happened=error.happened, kept=error.kept, do=error.do, code=error.code)
+
+    def error(self) -> TellPerson:
+        """The error again, to be raised where a surface answers with its class."""
+        return for_person(self.code, self.happened, kept=self.kept, do=self.do)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Accepted:
     """What became of a message; the same again when it is delivered again."""
 
@@ -43,3 +64,5 @@ class Accepted:
     event: int = 0
     """Number of the event that announced it: read on from here."""
     duplicate: bool = False
+    refusal: Refusal | None = None
+    """With the verdict `refused`."""

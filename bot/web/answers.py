@@ -31,9 +31,13 @@ RETRY_SECONDS = 5
 class NotSignedIn(OnaError):
     """Nobody is known to have sent this request."""
 
+    code = "not_signed_in"
+
 
 class Forged(OnaError):
     """A browser sent this for another site, or from a page that is out of date."""
+
+    code = "forged"
 
 
 _STATUS: tuple[tuple[type[OnaError], int], ...] = (
@@ -54,14 +58,14 @@ def status_of(error: OnaError) -> int:
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
 
 
-def problem(status: int, happened: str, *, kept: str = "", do: str = "") -> JSONResponse:
+def problem(status: int, happened: str, *, code: str, kept: str = "", do: str = "") -> JSONResponse:
     """The API's one shape of an error."""
     headers: dict[str, str] = {}
     if status == 503:
         headers["Retry-After"] = str(RETRY_SECONDS)
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    body = {"error": happened, "kept": kept, "do": do}
+    body = {"error": happened, "kept": kept, "do": do, "code": code}
     return JSONResponse(body, status_code=status, headers=headers)
 
 
@@ -95,7 +99,7 @@ def from_exception(request: Request, error: Exception) -> tuple[int, OnaError]:
 
 def as_json(status: int, error: OnaError) -> Response:
     """The error for programs."""
-    return problem(status, error.happened, kept=error.kept, do=error.do)
+    return problem(status, error.happened, code=error.code, kept=error.kept, do=error.do)
 
 
 def _invalid(error: RequestValidationError) -> OnaError:

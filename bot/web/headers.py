@@ -68,6 +68,7 @@ class Outermost:
             answer = problem(
                 421,
                 f"this is not known here as {host[:100] or 'what you called it'}",
+                code="refused",
                 do="use its loopback address, or name it in the setting web.allowed_hosts",
             )
             await answer(scope, receive, secured)
@@ -79,6 +80,7 @@ class Outermost:
                 f"the request is larger than {BODY_BYTES_MAX:,} bytes"
                 if body == 413
                 else "the request did not arrive in time",
+                code="too_large" if body == 413 else "try_again",
                 kept="nothing was accepted",
                 do="send less",
             )

@@ -4,6 +4,7 @@ import hashlib
 from typing import Literal
 
 from bot.conversation.message import Accepted, IncomingMessage
+from bot.errors import Refused, TellPerson
 from bot.store.ids import new_id
 from bot.web.services import Services
 from bot.web.visitor import Visitor
@@ -44,6 +45,13 @@ async def say(
             new=new,
         )
     )
+
+
+def refusal(accepted: Accepted) -> TellPerson:
+    """The error that a refused message is, whenever it is answered."""
+    if accepted.refusal is not None:
+        return accepted.refusal.error()
+    return Refused(accepted.text.removesuffix("."))
 
 
 def _digest(*parts: str) -> str:

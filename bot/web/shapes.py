@@ -23,6 +23,7 @@ class Problem(Given):
     error: str = Field(description="what happened")
     kept: str = Field(description="what was kept; may be empty")
     do: str = Field(description="what to do; may be empty")
+    code: str = Field(description="its kind: not_found, nothing_to_do, too_large, refused …")
 
 
 class NewPrompt(Taken):

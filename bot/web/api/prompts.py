@@ -4,10 +4,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Response
 
-from bot.errors import Refused
 from bot.govern.access import Act
 from bot.web import shapes
-from bot.web.saying import say
+from bot.web.saying import refusal, say
 from bot.web.visitor import Known, Provided
 
 router = APIRouter(tags=["prompts"])
@@ -37,7 +36,7 @@ async def post_prompt(
         new=prompt.new,
     )
     if accepted.verdict == "refused":
-        raise Refused(accepted.text.removesuffix("."))
+        raise refusal(accepted)
     if accepted.verdict in {"command", "answer"}:
         response.status_code = 200
     return shapes.AcceptedPrompt(

@@ -3,12 +3,11 @@
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
-from bot.errors import Refused
 from bot.govern.access import Act
 from bot.store.ids import new_id
 from bot.web import reading
 from bot.web.rendering import by_htmx, page, told
-from bot.web.saying import say
+from bot.web.saying import refusal, say
 from bot.web.visitor import Known, Provided
 
 router = APIRouter()
@@ -60,7 +59,7 @@ async def open_session(
     if accepted.verdict == "command" and by_htmx(request):
         return told(request, accepted.text, back="/")
     if accepted.session is None:
-        raise Refused(accepted.text)
+        raise refusal(accepted)
     place = f"/sessions/{accepted.session}"
     if by_htmx(request):
         return Response(headers={"HX-Redirect": place})

@@ -42,9 +42,10 @@ async def test_a_thread_goes_on_with_its_session_until_new_is_asked_for(site):
     ("body", "status", "words"),
     [
         ({"text": ""}, 422, "empty"),
-        ({"text": "x", "session": "s-nope"}, 422, "no session s-nope"),
-        ({"text": "x", "project": "nope"}, 422, "no project nope"),
-        ({"text": "x" * 200_000}, 422, "at most 100,000"),
+        ({"text": "x", "session": "s-nope"}, 404, "no session s-nope"),
+        ({"text": "x", "project": "nope"}, 404, "no project nope"),
+        ({"text": "stop"}, 409, "no session in this thread"),
+        ({"text": "x" * 200_000}, 413, "at most 100,000"),
         ({"text": "x", "colour": "red"}, 422, "colour"),
         ({}, 422, "text"),
     ],
@@ -53,8 +54,23 @@ async def test_what_can_not_be_accepted_says_why_in_the_one_shape(site, body, st
     async with site.client() as client:
         answer = await client.post("/api/v1/prompts", json=body)
     assert answer.status_code == status
-    assert set(answer.json()) == {"error", "kept", "do"}
+    assert set(answer.json()) == {"error", "kept", "do", "code"}
     assert words in answer.json()["error"]
+
+
+async def test_a_refusal_keeps_what_was_kept_and_what_to_do_in_every_delivery(site):
+    async with site.client() as client:
+        for _ in range(2):
+            answer = await client.post(
+                "/api/v1/prompts", json={"text": "x" * 200_000}, headers={"Idempotency-Key": "k"}
+            )
+            assert answer.status_code == 413
+            assert answer.json() == {
+                "error": "the message has 200,000 bytes and at most 100,000 fit",
+                "kept": "nothing was queued",
+                "do": "put the long part into a file of the repository and name it",
+                "code": "too_large",
+            }
 
 
 async def test_nobody_gets_in_without_a_token_that_holds(site):
@@ -229,7 +245,7 @@ async def test_the_api_describes_itself(site):
     assert "/api/v1/prompts" in described["paths"]
     assert not [path for path in described["paths"] if not path.startswith("/api/v1/")]
     assert unknown.status_code == 404
-    assert set(unknown.json()) == {"error", "kept", "do"}
+    assert set(unknown.json()) == {"error", "kept", "do", "code"}
     assert method.status_code == 405
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from bot.conversation.inbox import Inbox
 from bot.conversation.message import IncomingMessage
-from bot.errors import TryAgain
+from bot.errors import NotFound, TryAgain
 from bot.store.database import Database
 
 
@@ -109,6 +109,15 @@ async def test_an_unknown_session_is_refused_by_name(town):
     answer = await town.say("!one", session="s-zzzzz")
     assert answer.verdict == "refused"
     assert "s-zzzzz" in answer.text
+
+
+async def test_a_refusal_can_be_raised_again_as_the_error_that_it_was(town):
+    for _ in range(2):
+        answer = await town.say("project=nothing do it", key="k")
+        assert answer.refusal is not None
+        error = answer.refusal.error()
+        assert type(error) is NotFound
+        assert (error.happened, error.do) == ("there is no project nothing", "known are: demo")
 
 
 async def test_a_nul_in_a_message_is_replaced_and_not_an_error(town):
