@@ -24,21 +24,20 @@ ALONE = (
 )
 """Commands that are the whole message."""
 
-Word = Literal[
+SessionWord = Literal[
     "stop",
     "stop all",
     "resume",
     "clear",
     "status",
     "queue",
-    "sessions",
     "retry",
     "mute",
     "unmute",
-    "help",
     "cancel",
-    "answer",
 ]
+"""Commands about one session."""
+Word = Literal[SessionWord, "sessions", "help"]
 
 OPTIONS = ("repo", "project", "branch", "agent", "model")
 """Options that may stand before the text, as `name=value`."""

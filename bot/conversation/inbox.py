@@ -14,9 +14,10 @@ from sqlalchemy import text
 
 from bot.conversation import commands, threads, words
 from bot.conversation.message import Accepted, IncomingMessage, Refusal, Verdict
+from bot.conversation.obeying import obey
+from bot.conversation.prompting import add_prompt
 from bot.errors import (
     NotFound,
-    NothingToDo,
     OnaError,
     Refused,
     TellPerson,
@@ -28,9 +29,9 @@ from bot.store.database import Database, is_away
 from bot.store.ids import new_id
 from bot.store.states import SessionState
 from bot.store.transaction import Transaction
-from bot.work import control, questions
+from bot.work import questions
 from bot.work.control import Actor
-from bot.work.queue import Event, LockedSession, append_events, enqueue, lock_session
+from bot.work.queue import LockedSession, lock_session
 
 log = structlog.get_logger(__name__)
 
@@ -191,16 +192,9 @@ class Inbox:
         command: commands.Command,
     ) -> _Said:
         found = await threads.find(tx, message)
-        if command.word == "help":
-            return _said("command", words.HELP)
-        if command.word == "sessions":
-            return _said("command", await threads.list_sessions(tx))
+        told = await obey(tx, found, actor, command)
         if found is None:
-            raise NothingToDo(
-                f"there is no session in this thread, so `{command.word}` has no object",
-                do="write a prompt to open one, or `sessions` to find another",
-            )
-        told = await threads.obey(tx, found, actor, command)
+            return _said("command", told)
         return _said("command", told, session_id=found.session_id, session=found.short)
 
     async def _prompt(
@@ -254,46 +248,24 @@ class Inbox:
         found: threads.Found,
         session: LockedSession,
     ) -> _Said:
-        put = await enqueue(
+        added = await add_prompt(
             tx,
             session,
-            author_id=actor.id,
+            actor,
+            said=prompt.text,
             kind=prompt.kind,
             thread_id=found.thread_id,
-            join=True,
+            surface=message.surface,
             front=prompt.now,
+            resembles=prompt.resembles,
         )
-        interrupted = prompt.now and await control.interrupt(tx, session, actor)
-        if prompt.now and session.state is SessionState.HELD:
-            await control.resume(tx, session.id, actor)
-        queued = await control.open_prompts(tx, session.id)
-        place = [row["id"] for row in queued].index(put.prompt_id) + 1
-        body: dict[str, Any] = {
-            "prompt": put.prompt_id,
-            "author": actor.id,
-            "name": actor.name,
-            "text": prompt.text,
-            "kind": prompt.kind,
-            "position": put.position,
-            "place": place,
-            "surface": message.surface,
-        }
-        kind = "prompt.joined" if put.joined else "prompt.queued"
-        event = await append_events(tx, session.id, [Event(kind=kind, body=body)])
         accepted = Accepted(
-            verdict="joined" if put.joined else "prompt",
-            text=words.accepted(
-                place=place,
-                joined=put.joined,
-                interrupted=interrupted,
-                running=session.state is SessionState.RUNNING,
-                held=session.state is SessionState.HELD and not prompt.now,
-                resembles=prompt.resembles,
-            ),
+            verdict="joined" if added.joined else "prompt",
+            text=added.told,
             session_id=session.id,
             session=found.short,
-            prompt_id=put.prompt_id,
-            event=event,
+            prompt_id=added.prompt_id,
+            event=added.event,
         )
         return _Said(accepted=accepted, text=prompt.text)
 

@@ -1,4 +1,4 @@
-"""Threads and their sessions: which session a message is about, and commands about it."""
+"""Threads and their sessions: which session a message is about, and opening one."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,12 +9,10 @@ from sqlalchemy import text
 
 from bot.conversation import commands, words
 from bot.conversation.message import IncomingMessage
-from bot.errors import NotFound, NothingToDo, Refused
+from bot.errors import NotFound, Refused
 from bot.store.ids import new_id, new_short
 from bot.store.transaction import Transaction
-from bot.work import control
 from bot.work.control import Actor
-from bot.work.queue import Event, append_events, enqueue, lock_session, waiting_place
 
 AGENTS = frozenset({"shell"})
 """Agents that can be asked for by name."""
@@ -61,23 +59,6 @@ _RECENT = text(
      ORDER BY session.active_at DESC LIMIT 20
     """
 )
-_LAST_PROMPT = text(
-    """
-    SELECT prompt.id, prompt.kind,
-           (SELECT string_agg(delivery.text, E'\n' ORDER BY delivery.event)
-              FROM delivery WHERE delivery.prompt_id = prompt.id) AS text
-      FROM prompt WHERE prompt.session_id = :session AND prompt.state = 'done'
-     ORDER BY prompt.position DESC LIMIT 1
-    """
-)
-_ADD_RETRY = text(
-    """
-    INSERT INTO delivery (id, surface, delivery_key, message_key, person_id, session_id,
-                          prompt_id, text)
-    VALUES (:id, 'retry', CAST(:id AS text), CAST(:id AS text), :person, :session, :prompt, :text)
-    """
-)
-_MUTE = text("UPDATE thread SET muted = :muted WHERE id = :thread")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,66 +179,3 @@ async def list_sessions(tx: Transaction) -> str:
     """The sessions that were active last, as text."""
     rows = [dict(row) for row in (await tx.execute(_RECENT)).mappings()]
     return words.sessions(rows)
-
-
-async def obey(tx: Transaction, found: Found, actor: Actor, command: commands.Command) -> str:
-    """Do what a command asks of a session and say so."""
-    session_id = found.session_id
-    match command.word:
-        case "stop" | "stop all":
-            clear = command.word == "stop all"
-            told = await control.stop(tx, session_id, actor, clear=clear)
-        case "resume":
-            told = await control.resume(tx, session_id, actor)
-        case "clear":
-            told = await control.clear(tx, session_id, actor)
-        case "cancel":
-            told = await control.cancel(tx, session_id, actor, command.number or 0)
-        case "retry":
-            told = await _retry(tx, found, actor)
-        case "mute" | "unmute":
-            muted = command.word == "mute"
-            await tx.execute(_MUTE, {"thread": found.thread_id, "muted": muted})
-            told = "Muted: answers wait on the session's page." if muted else "Unmuted."
-        case _:
-            told = await _status(tx, found)
-    return told
-
-
-async def _status(tx: Transaction, found: Found) -> str:
-    session = await lock_session(tx, found.session_id)
-    if session is None:
-        raise NotFound("this session does not exist")
-    queued = await control.open_prompts(tx, found.session_id)
-    place = await waiting_place(tx, found.session_id)
-    return words.status(found.short, session.state, queued, place)
-
-
-async def _retry(tx: Transaction, found: Found, actor: Actor) -> str:
-    session = await lock_session(tx, found.session_id)
-    last = (await tx.execute(_LAST_PROMPT, {"session": found.session_id})).one_or_none()
-    if session is None or last is None:
-        raise NothingToDo("no prompt of this session has ended yet, so there is none to retry")
-    put = await enqueue(
-        tx, session, author_id=actor.id, kind=last.kind, thread_id=found.thread_id, join=False
-    )
-    await tx.execute(
-        _ADD_RETRY,
-        {
-            "id": new_id(),
-            "person": actor.id,
-            "session": session.id,
-            "prompt": put.prompt_id,
-            "text": last.text or "",
-        },
-    )
-    body = {
-        "prompt": put.prompt_id,
-        "author": actor.id,
-        "name": actor.name,
-        "text": last.text or "",
-        "kind": last.kind,
-        "position": put.position,
-    }
-    await append_events(tx, session.id, [Event(kind="prompt.queued", body=body)])
-    return "The last prompt is queued again."

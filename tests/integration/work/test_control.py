@@ -166,3 +166,36 @@ async def test_stop_ends_a_waiting_turn_and_withdraws_its_question(town):
     assert (await queue.stop_request(again)).why == "stop"
     await queue.finish(again, turn, TurnState.STOPPED, {})
     assert await town.value("SELECT state FROM question") == "withdrawn"
+
+
+async def test_a_retry_in_a_held_session_says_that_it_is_held_and_at_which_place(town):
+    first = await town.say("do it")
+    queue = town.queue("w")
+    lease = await queue.claim()
+    turn = await queue.begin_turn(lease, None)
+    await town.say("!later", by="Bo")
+    await town.say("stop", by="Bo")
+    await queue.finish(lease, turn, TurnState.STOPPED, {})
+    told = await town.say("retry")
+    assert told.text == (
+        "The last prompt once more. Queued as number 2; the queue is held: `resume` lets it go on."
+    )
+    (body,) = (
+        await town.rows(
+            "SELECT body FROM turn_event WHERE kind = 'prompt.queued' ORDER BY number DESC LIMIT 1"
+        )
+    )[0]
+    assert (body["place"], body["text"], body["surface"]) == (2, "do it", "retry")
+    assert body["prompt"] != str(first.prompt_id)
+
+
+async def test_words_that_join_a_retried_prompt_come_after_it(town):
+    await town.say("do it")
+    queue = town.queue("w")
+    lease = await queue.claim()
+    turn = await queue.begin_turn(lease, None)
+    await queue.finish(lease, turn, TurnState.FAILED, {})
+    await town.say("retry")
+    assert (await town.say("and that")).verdict == "joined"
+    lease = await queue.claim()
+    assert (await queue.begin_turn(lease, None)).text == "do it\nand that"

@@ -1,10 +1,16 @@
 """What a message asks for."""
 
+from typing import get_args
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.conversation.commands import ALONE, Aside, Command, Nothing, Prompt, parse
+from bot.conversation.commands import ALONE, Aside, Command, Nothing, Prompt, Word, parse
+
+
+def test_every_word_of_a_command_can_be_said():
+    assert set(get_args(Word)) == {*ALONE, "cancel"}
 
 
 @pytest.mark.parametrize("word", ALONE)

@@ -1,0 +1,80 @@
+"""Putting a prompt into a session's queue, and what its author hears at once."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from bot.conversation import words
+from bot.store.states import SessionState
+from bot.store.transaction import Transaction
+from bot.work import control
+from bot.work.control import Actor
+from bot.work.queue import Event, LockedSession, append_events, enqueue
+
+
+@dataclass(frozen=True, kw_only=True)
+class Added:
+    """A prompt that is in the queue, or that another one took in."""
+
+    prompt_id: UUID
+    joined: bool
+    event: int
+    """Number of the event that announced it."""
+    told: str
+
+
+async def add_prompt(
+    tx: Transaction,
+    session: LockedSession,
+    actor: Actor,
+    *,
+    said: str,
+    kind: str,
+    thread_id: UUID,
+    surface: str,
+    join: bool = True,
+    front: bool = False,
+    resembles: str | None = None,
+) -> Added:
+    """Queue `said` in the locked session and announce it; the delivery of it is the caller's.
+
+    :param join: the author's last text that still waits takes it in
+    :param front: `now:` interrupts the running turn, goes first, and lets a held queue go on
+    :param resembles: the command that it may have been meant as
+    """
+    put = await enqueue(
+        tx,
+        session,
+        author_id=actor.id,
+        kind=kind,
+        thread_id=thread_id,
+        join=join,
+        front=front,
+    )
+    interrupted = front and await control.interrupt(tx, session, actor)
+    held = session.state is SessionState.HELD
+    if front and held:
+        await control.resume(tx, session.id, actor)
+    queued = await control.open_prompts(tx, session.id)
+    place = [row["id"] for row in queued].index(put.prompt_id) + 1
+    body: dict[str, Any] = {
+        "prompt": put.prompt_id,
+        "author": actor.id,
+        "name": actor.name,
+        "text": said,
+        "kind": kind,
+        "position": put.position,
+        "place": place,
+        "surface": surface,
+    }
+    event = Event(kind="prompt.joined" if put.joined else "prompt.queued", body=body)
+    number = await append_events(tx, session.id, [event])
+    told = words.accepted(
+        place=place,
+        joined=put.joined,
+        interrupted=interrupted,
+        running=session.state is SessionState.RUNNING,
+        held=held and not front,
+        resembles=resembles,
+    )
+    return Added(prompt_id=put.prompt_id, joined=put.joined, event=number, told=told)
