@@ -30,6 +30,8 @@ from vmpool.image_recipe.recipe import Recipe, recipe_of_host
 Progress = Callable[[str], None]
 
 DAY_SECONDS = 24 * 3600
+AGE_DAYS_MAX = 7.0
+"""Older packages are renewed, for security fixes."""
 ROOM_MIB_MIN = 3 * 1024
 """Free space that a build from nothing is started with."""
 
@@ -38,7 +40,7 @@ async def ensure_image(
     cache: Path,
     *,
     progress: Progress,
-    age_days_max: float = 7,
+    age_days_max: float = AGE_DAYS_MAX,
     recipe: Recipe | None = None,
 ) -> Image:
     """Find the image of this host and this guest program, or build it.
@@ -54,7 +56,7 @@ async def ensure_image(
     """
     if recipe is None:
         recipe = await asyncio.to_thread(recipe_of_host)
-    builder = _Builder(cache, recipe, _Steps(progress), age_days_max * DAY_SECONDS)
+    builder = _Builder(cache, recipe, _Steps(progress), age_days_max)
     image = await asyncio.to_thread(builder.find)
     if image is not None:
         return image
@@ -69,6 +71,38 @@ async def ensure_image(
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise HostUnfit(f"{cache} can't be written; give it to this user: {error}") from error
         raise
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cached:
+    """What a cache holds of an image."""
+
+    packages: Path
+    age_days: float
+    """Of the packages."""
+    too_old: bool
+    """They will be renewed before anything is made of them."""
+    image: Image | None
+    """None: it is to be made of them, which takes seconds."""
+
+
+def cached_image(
+    cache: Path, *, age_days_max: float = AGE_DAYS_MAX, recipe: Recipe | None = None
+) -> Cached | None:
+    """What `ensure_image` would find; None: it would build everything. Reads a few small files.
+
+    :raises HostUnfit: not a known distribution
+    """
+    recipe = recipe or recipe_of_host()
+    base = _newest_base(cache, recipe)
+    if base is None:
+        return None
+    return Cached(
+        packages=base.path,
+        age_days=base.age_days,
+        too_old=base.is_too_old(age_days_max),
+        image=_image(cache, recipe.image_digest(base.manifest)),
+    )
 
 
 async def remove_unused(cache: Path, in_use: set[str], *, idle_hours_min: float = 1) -> list[str]:
@@ -88,6 +122,13 @@ class _Base:
     path: Path
     made_at: float
     manifest: str
+
+    @property
+    def age_days(self) -> float:
+        return (time.time() - self.made_at) / DAY_SECONDS
+
+    def is_too_old(self, age_days_max: float) -> bool:
+        return not 0 <= self.age_days <= age_days_max
 
 
 class _Steps:
@@ -110,50 +151,39 @@ class _Steps:
 
 
 class _Builder:
-    def __init__(self, cache: Path, recipe: Recipe, steps: _Steps, age_seconds_max: float) -> None:
+    def __init__(self, cache: Path, recipe: Recipe, steps: _Steps, age_days_max: float) -> None:
         self._cache = cache
         self._recipe = recipe
         self._steps = steps
-        self._age_seconds_max = age_seconds_max
+        self._age_days_max = age_days_max
 
     def find(self) -> Image | None:
         """The image, if it is there and its packages are young enough."""
-        base = self._base()
-        if base is None or self._is_old(base):
+        found = cached_image(self._cache, age_days_max=self._age_days_max, recipe=self._recipe)
+        if found is None or found.too_old or found.image is None:
             return None
-        image = _image(self._cache, self._recipe.image_digest(base.manifest))
-        if image is not None:
-            _mark_used(base.path)
-            _mark_used(image.disk.parent)
-        return image
+        _mark_used(found.packages)
+        _mark_used(found.image.disk.parent)
+        return found.image
 
     async def build(self, held: int) -> Image:
         """Build what is missing. The lock is held."""
         await asyncio.to_thread(_remove_leftovers, self._cache)
-        base = self._base()
+        base = _newest_base(self._cache, self._recipe)
         if base is None:
             base = await self._build_base(held)
-        elif self._is_old(base):
+        elif base.is_too_old(self._age_days_max):
             base = await self._renew_base(base, held)
         digest = self._recipe.image_digest(base.manifest)
         return _image(self._cache, digest) or await self._build_image(base, digest, held)
 
-    def _base(self) -> _Base | None:
-        return max(
-            _bases(self._cache, self._recipe.base_key), key=lambda each: each.made_at, default=None
-        )
-
-    def _is_old(self, base: _Base) -> bool:
-        return not 0 <= time.time() - base.made_at <= self._age_seconds_max
-
     async def _renew_base(self, old: _Base, held: int) -> _Base:
-        days = (time.time() - old.made_at) / DAY_SECONDS
         try:
             return await self._build_base(held)
         except (HostUnfit, HostFull) as error:
             self._steps.tell(
-                f"the guest's packages are {days:.0f} days old and could not be renewed, the old "
-                f"ones are used: {error}"
+                f"the guest's packages are {old.age_days:.0f} days old and could not be renewed, "
+                f"the old ones are used: {error}"
             )
             return old
 
@@ -194,6 +224,10 @@ def _image(cache: Path, digest: str) -> Image | None:
     return Image(
         kernel=directory / KERNEL, initrd=directory / INITRD, disk=directory / DISK, digest=digest
     )
+
+
+def _newest_base(cache: Path, recipe: Recipe) -> _Base | None:
+    return max(_bases(cache, recipe.base_key), key=lambda each: each.made_at, default=None)
 
 
 def _bases(cache: Path, key: str) -> Iterator[_Base]:

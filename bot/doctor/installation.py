@@ -1,7 +1,7 @@
 """Checks of what is kept: data directory, disk, database, guest image."""
 
+import asyncio
 import os
-import time
 from pathlib import Path
 
 import psycopg
@@ -9,13 +9,14 @@ import psycopg
 from bot.config import Settings
 from bot.doctor.finding import Finding, Verdict
 from bot.store.embedded import EmbeddedPostgres
+from vmpool.errors import HostUnfit
+from vmpool.image import cached_image
 
 CONNECT_SECONDS_MAX = 5
 FREE_GIB_MIN = 1.0
 FREE_GIB_WANTED = 5.0
 """A guest image takes 3 GiB while it is made; machines take what they write."""
 POSTGRES_OLDEST = 15
-IMAGE_DAYS_MAX = 7.0
 
 
 async def check_data_dir(settings: Settings) -> Finding:
@@ -93,27 +94,35 @@ async def check_database(settings: Settings) -> Finding:
 
 async def check_image(settings: Settings) -> Finding:
     """The guest image; it is made when it is first needed."""
-    name, kernel = "guest image", newest_kernel(settings)
-    if kernel is None:
+    name = "guest image"
+    try:
+        cached = await asyncio.to_thread(cached_image, settings.image_cache)
+    except HostUnfit as error:
+        return Finding(
+            name=name,
+            verdict=Verdict.MISSING,
+            found=str(error),
+            follows="No guest image can be found or made.",
+        )
+    if cached is None:
         return Finding(
             name=name,
             verdict=Verdict.LESS,
             found="not made yet",
             follows="The first start takes some minutes longer.",
         )
-    days = (time.time() - kernel.stat().st_mtime) / 86400
-    if days <= IMAGE_DAYS_MAX:
-        return Finding(name=name, verdict=Verdict.FINE, found=f"made {days:.0f} days ago")
-    return Finding(
-        name=name,
-        verdict=Verdict.LESS,
-        found=f"made {days:.0f} days ago",
-        follows="The next start makes it again, for security fixes.",
-    )
+    found = f"packages of {cached.age_days:.0f} days ago"
+    if cached.too_old:
+        follows = "The next start makes it again, for security fixes."
+    elif cached.image is None:
+        follows = "The next start makes it of them, which takes seconds."
+    else:
+        return Finding(name=name, verdict=Verdict.FINE, found=found)
+    return Finding(name=name, verdict=Verdict.LESS, found=found, follows=follows)
 
 
 def newest_kernel(settings: Settings) -> Path | None:
-    """The kernel of the newest guest image; None: no image was made yet."""
+    """A kernel to try things with, of the image made last; None: no image was made yet."""
     kernels = settings.image_cache.glob("image-*/kernel")
     return max(kernels, key=lambda path: path.stat().st_mtime, default=None)
 

@@ -10,6 +10,8 @@ from bot.doctor import host, installation
 from bot.doctor.examine import CHECKS, examine
 from bot.doctor.finding import Verdict, as_rows
 from tests.support.postgres import embedded
+from vmpool.image import AGE_DAYS_MAX
+from vmpool.image_recipe.recipe import recipe_of_host
 
 
 @pytest.fixture
@@ -69,12 +71,30 @@ async def test_what_makes_the_image_matters_less_once_there_is_one(settings, mon
     assert (await host.check_image_programs(settings)).verdict is Verdict.LESS
 
 
-@pytest.mark.parametrize(("days", "verdict"), [(1, Verdict.FINE), (8, Verdict.LESS)])
-async def test_an_old_image_will_be_made_again(settings, days, verdict):
+@pytest.mark.parametrize("days", [1, AGE_DAYS_MAX + 1])
+async def test_the_image_is_judged_as_it_will_be_at_the_next_start(settings, days):
     assert (await installation.check_image(settings)).found == "not made yet"
-    with_image(settings, days=days)
+    recipe = recipe_of_host()
+    made_at = int(time.time() - days * 86400)
+    packages = settings.image_cache / f"base-{recipe.base_key}-{made_at}"
+    packages.mkdir(parents=True)
+    (packages / "manifest").write_text("git 1\n")
+    missing = await installation.check_image(settings)
+    assert missing.verdict is Verdict.LESS
+    digest = recipe.image_digest("git 1\n")
+    (settings.image_cache / f"image-{digest}").mkdir()
     found = await installation.check_image(settings)
-    assert (found.verdict, found.found) == (verdict, f"made {days} days ago")
+    assert found.found == f"packages of {days:.0f} days ago"
+    if days <= AGE_DAYS_MAX:
+        assert "seconds" in missing.follows
+        assert found.verdict is Verdict.FINE
+    else:
+        assert "makes it again" in found.follows
+
+
+async def test_an_image_of_another_guest_program_is_none_of_ours(settings):
+    with_image(settings, days=1)
+    assert (await installation.check_image(settings)).found == "not made yet"
 
 
 async def test_refused_user_namespaces_say_what_else_can_be_done(settings, monkeypatch, tmp_path):
