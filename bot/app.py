@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator
 
+import structlog
 import uvicorn
 from fastapi import FastAPI
 from sqlalchemy import text
@@ -20,15 +21,19 @@ from bot.conversation.replies import Replies
 from bot.errors import Unfit
 from bot.ground import REPORT_SECONDS, Ground, ground
 from bot.metrics import QUEUE_DEPTH, SERVE, Sending, WorkFile
+from bot.store.database import Database, is_away
 from bot.web.app import create_app
 from bot.web.services import Services
 from bot.work import questions
 from scheduler.chores import Chore, run_chores
 from scheduler.leader import Leader
 
+log = structlog.get_logger(__name__)
+
 CLOCK_LEASE_SECONDS = 10.0
 HTTP_STOP_SECONDS = 5
 HOST_SILENT_SECONDS = 3 * REPORT_SECONDS
+_QUEUED = text("SELECT count(*) FROM session WHERE state = 'queued'")
 _HOSTS_SEEN = text(
     "SELECT count(*) FROM host WHERE seen_at > now() - make_interval(secs => :seconds)"
 )
@@ -54,7 +59,7 @@ async def serve(settings: Settings, url: str) -> None:
             group.create_task(Replies(base.database, surfaces, listener=base.listener).run(stop))
             outbox = Outbox(base.database, surfaces, sender=base.owner, listener=base.listener)
             group.create_task(outbox.run(stop))
-            group.create_task(run_chores(clock_chores(base), stop))
+            group.create_task(run_clock(base.database, base.owner, stop))
             group.create_task(_serve_http(create_app(services), settings, stop))
 
 
@@ -104,23 +109,28 @@ def _host_check(base: Ground) -> Callable[[], Awaitable[None]]:
     return some_host_works
 
 
-def clock_chores(base: Ground) -> list[Chore]:
-    """What one process of the installation does, whoever leads."""
-    leader = Leader(
-        base.database.session, name="clock", owner=base.owner, seconds=CLOCK_LEASE_SECONDS
-    )
+async def run_clock(database: Database, owner: str, stop: asyncio.Event) -> None:
+    """Do until `stop` what one process of the installation does, whoever leads; then resign."""
+    leader = Leader(name="clock", owner=owner, seconds=CLOCK_LEASE_SECONDS)
 
     async def expire_questions() -> None:
-        if await leader.lead() is not None:
-            async with base.database.begin() as tx:
+        async with database.begin() as tx:
+            if await leader.lead(tx) is not None:
                 await questions.expire(tx)
 
     async def gauge_queue() -> None:
-        async with base.database.begin() as tx:
-            depth = await tx.scalar(text("SELECT count(*) FROM session WHERE state = 'queued'"))
-        QUEUE_DEPTH.set(depth or 0)
+        async with database.begin() as tx:
+            QUEUE_DEPTH.set(await tx.scalar(_QUEUED) or 0)
 
-    return [
+    chores = [
         Chore(name="questions", seconds=CLOCK_LEASE_SECONDS / 2, run=expire_questions),
         Chore(name="queue_gauge", seconds=15, run=gauge_queue),
     ]
+    await run_chores(chores, stop)
+    try:
+        async with database.begin() as tx:
+            await leader.resign(tx)
+    except Exception as error:
+        if not is_away(error):
+            raise
+        log.warning("clock_not_resigned", error=str(error))
