@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 import structlog
 from sqlalchemy import text
 
+from adapters.agent.port import Agent
 from adapters.agent.shell import ShellAgent
 from bot.config import Settings
 from bot.ground import REPORT_SECONDS, Ground, ground, only_process
@@ -214,7 +215,7 @@ class Host:
         turns = Turns(
             queue,
             self.workplaces(),
-            {"shell": ShellAgent()},
+            agents(),
             TurnLimits(
                 seconds_max=settings.turn.seconds_max,
                 output_bytes_max=settings.turn.output_bytes_max,
@@ -275,6 +276,11 @@ class _Teller:
         async with self._database.begin() as tx:
             event = Event(kind="machine", body={"state": state, **known})
             await append_events(tx, session_id, [event])
+
+
+def agents() -> dict[str, Agent]:
+    """The adapters of `bot.govern.agents.AGENTS`, by name."""
+    return {agent.name: agent for agent in (ShellAgent(),)}
 
 
 async def _end(task: "asyncio.Task[None]") -> None:

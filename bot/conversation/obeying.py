@@ -19,7 +19,7 @@ RETRY = "retry"
 
 _LAST_PROMPT = text(
     """
-    SELECT prompt.id, prompt.kind,
+    SELECT prompt.kind,
            (SELECT string_agg(delivery.text, E'\n' ORDER BY delivery.event)
               FROM delivery WHERE delivery.prompt_id = prompt.id) AS text
       FROM prompt WHERE prompt.session_id = :session AND prompt.state = 'done'

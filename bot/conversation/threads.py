@@ -10,12 +10,11 @@ from sqlalchemy import text
 from bot.conversation import commands, words
 from bot.conversation.message import IncomingMessage
 from bot.errors import NotFound, Refused
+from bot.govern.agents import check_agent
 from bot.store.ids import new_id, new_short
 from bot.store.transaction import Transaction
 from bot.work.control import Actor
 
-AGENTS = frozenset({"shell"})
-"""Agents that can be asked for by name."""
 TITLE_LENGTH = 60
 SHORT_TRIES = 5
 
@@ -105,8 +104,7 @@ async def open_session(
         prompt.options.get("repo"),
     )
     agent = prompt.options.get("agent") or project["agent"]
-    if agent not in AGENTS:
-        raise Refused(f"there is no agent {agent}", do=f"known are: {', '.join(sorted(AGENTS))}")
+    check_agent(agent)
     session_id = new_id()
     short = await _insert_session(
         tx,

@@ -10,6 +10,7 @@ from psycopg import IntegrityError
 from sqlalchemy import text
 
 from bot.errors import NotFound, Refused
+from bot.govern.agents import AGENTS, check_agent
 from bot.store.ids import new_id
 from bot.store.transaction import Transaction
 
@@ -50,7 +51,7 @@ class NewProject:
     repository_url: str
     """See `bot.work.remote`."""
     base_branch: str | None = None
-    agent: str = "shell"
+    agent: str = AGENTS[0]
     vcpus: int | None = None
     memory_mib: int | None = None
     disk_gib: int | None = None
@@ -59,7 +60,7 @@ class NewProject:
 def check(project: NewProject) -> None:
     """Whether it can be added, its repository's address aside.
 
-    :raises Refused: the name or branch can't be used
+    :raises Refused: the name, branch or agent can't be used
     """
     if not NAME.fullmatch(project.name):
         raise Refused(
@@ -68,6 +69,7 @@ def check(project: NewProject) -> None:
         )
     if project.base_branch is not None and project.base_branch.startswith("-"):
         raise Refused("a branch does not begin with a dash", do="give the branch's name")
+    check_agent(project.agent)
 
 
 async def add_project(tx: Transaction, project: NewProject) -> UUID:

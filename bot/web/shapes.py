@@ -6,6 +6,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from bot.govern.agents import AGENTS
+
 
 class Taken(BaseModel):
     """Something the API takes; unknown fields are errors."""
@@ -191,7 +193,7 @@ class NewProject(Taken):
     name: str
     repository_url: str = Field(description="URL, user@host:path or absolute path on the host")
     base_branch: str | None = None
-    agent: Literal["shell"] = "shell"
+    agent: str = Field(default=AGENTS[0], description=f"one of: {', '.join(AGENTS)}")
     vcpus: int | None = Field(default=None, ge=1, le=256)
     memory_mib: int | None = Field(default=None, ge=256)
     disk_gib: int | None = Field(default=None, ge=4)
