@@ -12,7 +12,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit; an error says what to do and has its exit code."""
     try:
         from bot.cli.main import app
-        from bot.conversation.words import told
+        from bot.words.sentences import told
 
         app(args=arguments, prog_name="ona")
     except KeyboardInterrupt:

@@ -10,7 +10,7 @@ from typing import Any
 from bot.cli.client import Client, Unreachable
 from bot.cli.show import status
 from bot.web.lines import Line, line
-from bot.web.plain import Plain, plain
+from bot.words.plain import Plain, plain
 
 AWAY_SECONDS_MAX = 300.0
 RETRY_SECONDS = 1.0

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bot.web.plain import plain
+from bot.words.plain import plain
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

@@ -4,7 +4,7 @@ A body, as rows keep it, is text that people can read as it is. The only markup 
 three or more backticks that opens a block, and the same line that ends it. What comes from outside
 can't make one: `prose` moves such lines in by a space, `fenced` takes a longer line than any in it.
 
-    plain ─▶ prose | fenced ─▶ body (kept) ─▶ split (by the surface's length) ─▶ compose (posted)
+    settled ─▶ prose | fenced ─▶ body (kept) ─▶ split (by the surface's length) ─▶ compose (posted)
 """
 
 import re
@@ -12,15 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from bot.words.plain import settled
+
 FENCE = "```"
 CUT = "… the rest is on the session's page."
 TEXT_LENGTH_MIN = 200
 """No surface may bear less: a cut text still holds its note and some words."""
 
-_ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
-_HIDDEN = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]"
-)
 _OPENS = re.compile(r"^(`{3,})$")
 _LEADING = re.compile(r"^`{3,}", re.MULTILINE)
 
@@ -60,17 +58,9 @@ class Segment:
     code: bool
 
 
-def plain(text: str) -> str:
-    """`text` as a terminal would leave it: no colours, no overwritten lines, nothing hidden."""
-    text = _ESCAPES.sub("", text.replace("\r\n", "\n"))
-    text = text.replace("\u2028", "\n").replace("\u2029", "\n")
-    lines = (line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
-    return _HIDDEN.sub("", "\n".join(lines)).encode("utf-8", "replace").decode("utf-8")
-
-
 def prose(text: str) -> str:
     """`text` from outside as prose: none of its lines opens or ends a block."""
-    return _inert(plain(text)).strip("\n")
+    return _inert(settled(text)).strip("\n")
 
 
 def _inert(text: str) -> str:
@@ -79,7 +69,7 @@ def _inert(text: str) -> str:
 
 def fenced(text: str) -> str:
     """`text` from outside in a block that nothing in it can end."""
-    text = plain(text).strip("\n")
+    text = settled(text).strip("\n")
     runs = [len(run) for run in _LEADING.findall(text)]
     fence = "`" * max([len(FENCE), *(run + 1 for run in runs)])
     return f"{fence}\n{text}\n{fence}"

@@ -12,7 +12,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy import text
 
-from bot.conversation import commands, threads, words
+from bot.conversation import commands, threads
 from bot.conversation.message import Accepted, IncomingMessage, Refusal, Verdict
 from bot.conversation.obeying import obey
 from bot.conversation.prompting import add_prompt
@@ -29,6 +29,7 @@ from bot.store.database import Database, is_away
 from bot.store.ids import new_id
 from bot.store.states import SessionState
 from bot.store.transaction import Transaction
+from bot.words.sentences import sentence
 from bot.work import questions
 from bot.work.control import Actor
 from bot.work.queue import LockedSession, lock_session
@@ -152,7 +153,7 @@ class Inbox:
             async with tx.begin_nested():
                 return await self._decide(tx, message)
         except TellPerson as refusal:
-            told = words.sentence(str(refusal))
+            told = sentence(str(refusal))
             return _said("refused", told, refusal=Refusal.of(refusal))
 
     async def _decide(self, tx: Transaction, message: IncomingMessage) -> _Said:

@@ -10,7 +10,10 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from bot.conversation.fences import Manner, fenced, plain, prose, tail
+from bot.conversation.fences import Manner, fenced, prose, tail
+from bot.words import events as event_words
+from bot.words.amounts import duration, prompts, short
+from bot.words.plain import settled
 
 LIVE_TEXT_LENGTH_MAX = 600
 LIVE_TOOLS_MAX = 5
@@ -20,23 +23,6 @@ PLAN_ENTRIES_MAX = 12
 LINE_LENGTH_MAX = 200
 CHOICES_MAX = 20
 QUESTION_LENGTH_MAX = 1_500
-
-_STEPS: Mapping[str, str] = {
-    "creating": "Making a machine …",
-    "booting": "Starting the machine …",
-    "resuming": "Waking the machine …",
-    "cloning": "Copying the repository …",
-    "restoring": "Restoring the last checkpoint …",
-    "waiting": "Waiting for a machine …",
-    "ready": "The machine is ready.",
-}
-_OUTCOMES: Mapping[str, str] = {
-    "succeeded": "Done",
-    "failed": "Failed",
-    "stopped": "Stopped",
-    "timed_out": "Timed out",
-    "interrupted": "Interrupted",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,9 +81,9 @@ def outcome(ended: SeenEvent) -> str:
         facts.append(f"exit status {status}")
     seconds = body.get("seconds")
     if isinstance(seconds, int | float) and f"{seconds:.1f} s" not in known:
-        facts.append(f"after {_duration(seconds)}")
+        facts.append(f"after {duration(seconds)}")
     said = ", ".join(fact for fact in facts if fact)
-    word = _OUTCOMES.get(name, _line(name).capitalize() or "Ended")
+    word = event_words.OUTCOMES.get(name, _line(name).capitalize() or "Ended")
     if said.lower().startswith(word.lower()):
         return f"{said[0].upper()}{said[1:]}."
     return f"{word}: {said}." if said else f"{word}."
@@ -112,7 +98,7 @@ def live(span: Span) -> str:
         steps = [one for one in events if one.kind == "step"]
         return _step(steps[-1]) if steps else ""
     parts = [_standing(events), _plan(events)]
-    words = plain(_last_words(events))
+    words = settled(_last_words(events))
     parts.append(prose(tail(words, lines_max=8, length_max=LIVE_TEXT_LENGTH_MAX)))
     parts += _tools(events)
     parts.append(_output(span, lines_max=LIVE_OUTPUT_LINES_MAX, length_max=LIVE_OUTPUT_LENGTH_MAX))
@@ -131,13 +117,13 @@ def notice(event: SeenEvent) -> str:
             held = list(body.get("held") or ())
             names = ", ".join(dict.fromkeys(_line(str(one.get("name", "?"))) for one in held))
             said = (
-                f"{name} stopped here: {_prompts(len(held))} of {names} held. "
+                f"{name} stopped here: {prompts(len(held))} of {names} held. "
                 "`resume` lets them go on, `clear` drops them."
             )
         case "session.resumed":
             said = f"{name} let the queue go on."
         case "session.cleared":
-            said = f"{name} took {_prompts(int(body.get('count', 0)))} out of the queue."
+            said = f"{name} took {prompts(int(body.get('count', 0)))} out of the queue."
         case "prompt.cancelled":
             said = f"{name} took a prompt out of the queue."
         case "machine" if body.get("why"):
@@ -162,7 +148,7 @@ def question(asked: SeenEvent, settled: SeenEvent | None) -> str:
         name = _line(str(settled.body.get("name") or "somebody"))
         lines.append(f"{name} answered: {_line(str(settled.body.get('answer', '')))}")
     elif settled.kind == "question.expired":
-        lines.append("Nobody answered in time; the turn goes on without an answer.")
+        lines.append(event_words.NOBODY_ANSWERED)
     else:
         lines.append("The turn ended before an answer came.")
     return "\n".join(lines)
@@ -188,11 +174,11 @@ def _last_words(events: Iterable[SeenEvent]) -> str:
 
 def _output(span: Span, *, lines_max: int, length_max: int) -> str:
     whole = "".join(_texts(span.events, "output"))
-    shown = tail(plain(whole).strip("\n"), lines_max=lines_max, length_max=length_max)
+    shown = tail(settled(whole).strip("\n"), lines_max=lines_max, length_max=length_max)
     cut = next((one.body for one in reversed(span.events) if one.kind == "output.cut"), None)
     if not shown.strip():
         return ""
-    left_out = span.output_length > len(whole) or len(shown) < len(plain(whole).strip("\n"))
+    left_out = span.output_length > len(whole) or len(shown) < len(settled(whole).strip("\n"))
     lines = []
     if cut is not None:
         where = _line(str(cut.get("where", "?")))
@@ -214,11 +200,10 @@ def _standing(events: Sequence[SeenEvent]) -> str:
 
 
 def _step(event: SeenEvent) -> str:
-    name = str(event.body.get("step", "?"))
-    if name == "waiting" and event.body.get("place"):
-        why = _line(str(event.body.get("why") or "none is free"))
-        return f"Waiting for a machine, place {event.body['place']} in the line: {why}."
-    return _STEPS.get(name, f"{_line(name).capitalize()} …")
+    body = event.body
+    name, why = _line(str(body.get("step", "?"))), _line(str(body.get("why") or ""))
+    place = body.get("place")
+    return event_words.step(name, place=place and _line(str(place)), why=why)
 
 
 def _plan(events: Sequence[SeenEvent]) -> str:
@@ -247,22 +232,7 @@ def _tools(events: Sequence[SeenEvent]) -> list[str]:
 
 def _line(text: str) -> str:
     """`text` from outside on one line; it can't begin a block."""
-    words = " ".join(plain(text).split())
-    if len(words) > LINE_LENGTH_MAX:
-        words = words[: LINE_LENGTH_MAX - 1] + "…"
-    return prose(words)
-
-
-def _prompts(count: int) -> str:
-    return "1 prompt" if count == 1 else f"{count} prompts"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+    return prose(short(settled(text), LINE_LENGTH_MAX))
 
 
 def _until(moment: object) -> str:

@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bot.errors import OnaError
+from bot.words.amounts import short as shortened
 
+SHOWN_LENGTH_MAX = 80
+"""Of a prompt that waits: enough to tell which it is."""
 HELP = """\
 Write what to do; it becomes a prompt for the agent of this session.
 `!command` runs a command in the session's machine.
@@ -13,21 +15,6 @@ Write what to do; it becomes a prompt for the agent of this session.
 `queue` and `status` show what waits, `cancel 2` takes one out, `retry` runs the last one again.
 `sessions` lists sessions, `mute` and `unmute` are for this thread.
 Options go before the text: `project=name branch=name agent=name`."""
-
-
-def sentence(clause: str) -> str:
-    """`clause` with a capital letter and a full stop."""
-    clause = clause.strip()
-    if not clause:
-        return ""
-    ended = clause if clause[-1] in ".!?`" else f"{clause}."
-    return ended[0].upper() + ended[1:]
-
-
-def told(error: OnaError) -> str:
-    """What happened, what was kept and what to do, as sentences."""
-    parts = (error.happened, error.kept, error.do)
-    return " ".join(sentence(part) for part in parts if part)
 
 
 def accepted(
@@ -61,8 +48,7 @@ def status(short: str, state: str, queued: Sequence[Mapping[str, Any]], place: i
     if place > 0:
         lines.append(f"It waits for a free machine: {place} before it.")
     for number, row in enumerate(queued, 1):
-        said = " ".join(row["text"].split())
-        lines.append(f"{number}. {row['name']}: {said[:80]}")
+        lines.append(f"{number}. {row['name']}: {shortened(row['text'], SHOWN_LENGTH_MAX)}")
     if not queued:
         lines.append("No prompt is queued.")
     return "\n".join(lines)

@@ -9,6 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from bot.words import events
+from bot.words.amounts import duration, prompts, short
+
 Look = Literal["output", "prompt", "answer", "thought", "tool", "note", "question", "end"]
 Tone = Literal["plain", "good", "bad", "wait"]
 UNKNOWN_LENGTH_MAX = 400
@@ -34,32 +37,14 @@ class Line:
 
 Body = Mapping[str, Any]
 
-STEPS = {
-    "creating": "Creating a machine",
-    "booting": "Booting the machine",
-    "resuming": "Waking the machine where it stopped",
-    "cloning": "Cloning the repository",
-    "restoring": "Restoring the session from its checkpoint",
-    "waiting": "Waiting for a machine",
-    "ready": "The machine is ready",
+TONES: Mapping[str, Tone] = {
+    "succeeded": "good",
+    "failed": "bad",
+    "stopped": "wait",
+    "timed_out": "bad",
+    "interrupted": "bad",
 }
-MACHINE = {
-    "creating": "The machine is being created",
-    "starting": "The machine is starting",
-    "running": "The machine runs",
-    "hibernating": "The machine is being put to rest",
-    "resting": "The machine hibernates with its memory",
-    "lost": "The machine was lost",
-    "removing": "The machine is being removed",
-    "gone": "The machine is removed",
-}
-OUTCOMES: Mapping[str, tuple[str, Tone]] = {
-    "succeeded": ("Done", "good"),
-    "failed": ("Failed", "bad"),
-    "stopped": ("Stopped", "wait"),
-    "timed_out": ("Timed out", "bad"),
-    "interrupted": ("Interrupted", "bad"),
-}
+"""Of outcomes."""
 
 
 def line(kind: str, body: Body) -> Line:
@@ -73,33 +58,13 @@ def line(kind: str, body: Body) -> Line:
     return _unknown(kind, body)
 
 
-def seconds(value: Any) -> str:
-    """A duration as people say it: `0.3 s`, `12 s`, `3 min 5 s`, `2 h 10 min`."""
-    took = float(value)
-    if took < 10:
-        return f"{took:.1f} s"
-    whole = round(took)
-    if whole < 60:
-        return f"{whole} s"
-    minutes, rest = divmod(whole, 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min"
-
-
-def prompts(count: int) -> str:
-    """`1 prompt`, `2 prompts`."""
-    return "1 prompt" if count == 1 else f"{count} prompts"
-
-
 def _text(body: Body, key: str = "text") -> str:
     value = body.get(key)
     return "" if value is None else str(value)
 
 
 def _took(body: Body) -> str:
-    return f" after {seconds(body['seconds'])}" if body.get("seconds") is not None else ""
+    return f" after {duration(float(body['seconds']))}" if body.get("seconds") is not None else ""
 
 
 def _note(said: str, *, tone: Tone = "plain", label: str = "") -> Line:
@@ -142,18 +107,13 @@ def _cleared(body: Body) -> Line:
 
 
 def _step(body: Body) -> Line:
-    step = _text(body, "step")
-    said = STEPS.get(step, step)
-    if step == "waiting" and body.get("place"):
-        why = _text(body, "why") or "none is free"
-        return _note(f"{said}, place {body['place']} in the line: {why}.", tone="wait")
-    return _note(f"{said}{_took(body)}." if step == "ready" else f"{said} …")
+    name, place = _text(body, "step"), body.get("place")
+    said = events.step(name, place=place, why=_text(body, "why"), took=_took(body))
+    return _note(said, tone="wait" if name == "waiting" and place else "plain")
 
 
 def _started(body: Body) -> Line:
-    said = " ".join(_text(body).split())
-    if len(said) > STARTED_LENGTH_MAX:
-        said = said[: STARTED_LENGTH_MAX - 1] + "…"
+    said = short(_text(body), STARTED_LENGTH_MAX)
     return _note(f"The turn for “{said}” has started." if said else "The turn has started.")
 
 
@@ -223,15 +183,15 @@ def _answered(body: Body) -> Line:
 
 
 def _expired(body: Body) -> Line:
-    return _note("Nobody answered in time; the turn goes on without an answer.", tone="wait")
+    return _note(events.NOBODY_ANSWERED, tone="wait")
 
 
 def _ended(body: Body) -> Line:
     outcome = _text(body, "outcome")
-    label, tone = OUTCOMES.get(outcome, (outcome or "Ended", "plain"))
+    label = events.OUTCOMES.get(outcome, outcome or "Ended")
     summary = _text(body, "summary")
     took = "" if summary.endswith(" s") else _took(body)
-    return Line(look="end", text=summary, label=label + took, tone=tone)
+    return Line(look="end", text=summary, label=label + took, tone=TONES.get(outcome, "plain"))
 
 
 def _notice(body: Body) -> Line:
@@ -242,8 +202,10 @@ def _machine(body: Body) -> Line:
     state = _text(body, "state")
     why = f": {_text(body, 'why')}" if body.get("why") else ""
     tone: Tone = "bad" if state == "lost" else "plain"
-    took = f" ({seconds(body['seconds'])})" if body.get("seconds") is not None else ""
-    return _note(f"{MACHINE.get(state, f'The machine is {state}')}{took}{why}.", tone=tone)
+    took = f" ({duration(float(body['seconds']))})" if body.get("seconds") is not None else ""
+    return _note(
+        f"{events.MACHINE_STATES.get(state, f'The machine is {state}')}{took}{why}.", tone=tone
+    )
 
 
 def _unknown(kind: str, body: Body) -> Line:

@@ -14,12 +14,13 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from bot.conversation.words import sentence
 from bot.web import lines
 from bot.web.lines import Line
-from bot.web.plain import Plain, plain
 from bot.web.reading import StoredEvent
 from bot.web.visitor import Visitor
+from bot.words.amounts import duration, prompts
+from bot.words.plain import Plain, plain
+from bot.words.sentences import sentence
 
 HERE = Path(__file__).parent
 CHANGED = "onachanged"
@@ -104,9 +105,9 @@ _environment.globals.update(
 _environment.filters.update(
     moment=moment,
     exact=exact,
-    seconds=lines.seconds,
+    seconds=duration,
     plain=plain,
-    prompts=lines.prompts,
+    prompts=prompts,
     sentence=sentence,
 )
 

@@ -11,12 +11,12 @@ from bot.conversation.fences import (
     Segment,
     compose,
     fenced,
-    plain,
     prose,
     segments,
     split,
     tail,
 )
+from bot.words.plain import settled
 from tests.fakes.chat import escape, shown
 
 PATIENT = settings(deadline=None)
@@ -47,7 +47,7 @@ def test_prose_from_outside_opens_no_block(text):
 @example("```\nx\n```")
 @example("`````")
 def test_nothing_in_a_block_ends_it(text):
-    inside = plain(text).strip("\n")
+    inside = settled(text).strip("\n")
     found = segments(fenced(text))
     assert found == ([Segment(inside, code=True)] if inside.strip() else [])
 
@@ -120,7 +120,7 @@ def test_a_tail_is_an_end_within_its_bounds(text, lines_max, length_max):
     ],
 )
 def test_text_is_as_a_terminal_would_leave_it(text, read):
-    assert plain(text) == read
+    assert settled(text) == read
 
 
 def test_a_surface_that_bears_too_little_is_refused():

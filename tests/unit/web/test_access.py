@@ -8,7 +8,7 @@ from bot.govern.credentials import csrf_holds, csrf_token
 from bot.govern.projects import NewProject, check
 from bot.store.ids import new_id
 from bot.web.headers import host_name
-from bot.web.lines import prompts
+from bot.words.amounts import prompts
 
 
 def standing(*, active=True, operator=False):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.web.plain import Plain, plain
+from bot.words.plain import Plain, plain
 
 
 @pytest.mark.parametrize(

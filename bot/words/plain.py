@@ -2,6 +2,9 @@
 
 A page shows colours by nothing, and a terminal that obeyed an agent's output could be made to
 retitle itself, move its cursor over what was said before, or write to the clipboard.
+
+`plain`, `Plain`: what is said while it goes on; a line that is overwritten stays as one of its own.
+`settled`: what stands there in the end, for messages: overwritten lines and hidden characters go.
 """
 
 import re
@@ -19,6 +22,9 @@ _BEGUN = re.compile(
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 _OVERWRITTEN = re.compile(r"\r(?:[^\r\n]+\r)+(?![\r\n])")
 """What a progress bar showed and replaced, as far as both came in one piece."""
+_HIDDEN = re.compile("[\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
+"""What turns the direction of writing around or can't be seen."""
+_UNENDED = re.compile(r"\x1b\][^\x07\x1b\n]*")
 _RETURN = re.compile(r"\r+\n?")
 TAIL_LENGTH_MAX = 4096
 """An unfinished sequence longer than this is no sequence."""
@@ -30,6 +36,15 @@ def plain(text: str) -> str:
     A lone CR begins a new line; of what was overwritten again and again only the last state stays.
     """
     return _clean(text)
+
+
+def settled(text: str) -> str:
+    """`text` as a terminal would leave it: no colours, no overwritten lines, nothing hidden."""
+    text = _UNENDED.sub("", _SEQUENCE.sub("", text.replace("\r\n", "\n")))
+    text = text.replace("\u2028", "\n").replace("\u2029", "\n")
+    lines = (line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
+    shown = _HIDDEN.sub("", _CONTROL.sub("", "\n".join(lines)))
+    return shown.encode("utf-8", "replace").decode("utf-8")
 
 
 class Plain:

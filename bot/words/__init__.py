@@ -1,0 +1,1 @@
+"""Words and forms that every surface shares: amounts, events, sentences, plain text; pure."""

@@ -1,0 +1,17 @@
+"""Durations and counts."""
+
+from bot.words.amounts import duration, prompts, short
+
+
+def test_durations_are_said_as_people_say_them():
+    said = [duration(value) for value in (0.04, 9.96, 12.3, 59.7, 61, 3600 * 2 + 600)]
+    assert said == ["0.0 s", "10.0 s", "12 s", "1 min 0 s", "1 min 1 s", "2 h 10 min"]
+
+
+def test_a_count_agrees_with_its_noun():
+    assert [prompts(count) for count in (0, 1, 2)] == ["0 prompts", "1 prompt", "2 prompts"]
+
+
+def test_a_text_is_cut_to_its_length_and_says_so():
+    assert short("a\n b", 3) == "a b"
+    assert short("abcd", 3) == "ab…"
