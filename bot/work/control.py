@@ -17,7 +17,11 @@ from bot.errors import NotFound, NothingToDo
 from bot.store.database import CONTROL
 from bot.store.states import SessionState
 from bot.store.transaction import Transaction
+from bot.words.amounts import prompts, short
 from bot.work.queue import Event, LockedSession, append_events, lock_session, make_ready, notify
+
+SAID_LENGTH_MAX = 60
+"""Of a cancelled prompt: enough to tell which it was."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,7 +122,7 @@ async def resume(tx: Transaction, session_id: UUID, by: Actor) -> str:
         await tx.execute(_IDLE, {"session": session_id})
         return "Resumed; the queue is empty."
     await make_ready(tx, session_id)
-    return f"Resumed; {_prompts(count)} go on."
+    return f"Resumed; {prompts(count)} go on."
 
 
 async def clear(tx: Transaction, session_id: UUID, by: Actor) -> str:
@@ -131,7 +135,7 @@ async def clear(tx: Transaction, session_id: UUID, by: Actor) -> str:
         await tx.execute(_IDLE, {"session": session_id})
     if not count:
         raise NothingToDo("no prompt is queued")
-    return f"Cleared {_prompts(count)}."
+    return f"Cleared {prompts(count)}."
 
 
 async def cancel(tx: Transaction, session_id: UUID, by: Actor, number: int) -> str:
@@ -144,7 +148,7 @@ async def cancel(tx: Transaction, session_id: UUID, by: Actor, number: int) -> s
     if not 1 <= number <= len(queued):
         raise NotFound(
             f"there is no prompt {number} in the queue",
-            do=f"it holds {_prompts(len(queued))}; `queue` lists them",
+            do=f"it holds {prompts(len(queued))}; `queue` lists them",
         )
     prompt = queued[number - 1]
     await tx.execute(_CANCEL, {"session": session_id, "prompt": prompt["id"]})
@@ -152,7 +156,8 @@ async def cancel(tx: Transaction, session_id: UUID, by: Actor, number: int) -> s
     only = len(queued) == 1 and session.state in {SessionState.HELD, SessionState.QUEUED}
     if only and not await _open_turn(tx, session_id):
         await tx.execute(_IDLE, {"session": session_id})
-    return f"Cancelled prompt {number} of {prompt['name']}: “{_short(prompt['text'])}”."
+    said = short(prompt["text"], SAID_LENGTH_MAX)
+    return f"Cancelled prompt {number} of {prompt['name']}: “{said}”."
 
 
 async def _locked(tx: Transaction, session_id: UUID) -> LockedSession:
@@ -198,20 +203,11 @@ def _stopped_sentence(
         whose = "your turn" if running.author_id == by.id else f"the turn of {running.name}"
         parts.append(f"Stopping {whose}.")
     if cleared:
-        parts.append(f"Cleared {_prompts(cleared)}.")
+        parts.append(f"Cleared {prompts(cleared)}.")
     if held:
         names = ", ".join(dict.fromkeys(row["name"] for row in held))
         parts.append(
-            f"{_prompts(len(held)).capitalize()} of {names} held: `resume` lets them go on, "
+            f"{prompts(len(held)).capitalize()} of {names} held: `resume` lets them go on, "
             "`clear` drops them."
         )
     return " ".join(parts) or "Stopping."
-
-
-def _prompts(count: int) -> str:
-    return "1 prompt" if count == 1 else f"{count} prompts"
-
-
-def _short(said: str, length: int = 60) -> str:
-    words = " ".join(said.split())
-    return words if len(words) <= length else words[: length - 1] + "…"
