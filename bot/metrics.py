@@ -33,7 +33,10 @@ QUEUE_WAIT_SECONDS = Histogram(
 QUEUE_DEPTH = Gauge("ona_queue_depth", "Sessions that wait for a worker.", registry=SERVE)
 TURNS = Counter("ona_turns", "Turns that ended, by outcome.", ["outcome"], registry=WORK)
 TURN_SECONDS = Histogram(
-    "ona_turn_seconds", "Begin to outcome of a turn.", buckets=_SLOW, registry=WORK
+    "ona_turn_seconds",
+    "How long workers ran a turn, until its outcome; waiting for a person does not count.",
+    buckets=_SLOW,
+    registry=WORK,
 )
 MACHINE_READY_SECONDS = Histogram(
     "ona_machine_ready_seconds",

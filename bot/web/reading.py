@@ -75,7 +75,7 @@ _MACHINE = """
     SELECT machine.id, 'm-' || right(CAST(machine.id AS text), 8) AS short, machine.state,
            machine.request, machine.note, machine.facts, machine.generation, machine.created_at,
            machine.used_at, machine.changed_at, session.short AS session, project.name AS project,
-           host.name AS host, host.driver, host.accelerator, host.seen_at AS host_seen_at,
+           host.name AS host, host.driver, host.accelerator,
            template.vcpus, template.memory_mib, template.disk_gib
       FROM machine
       JOIN host ON host.id = machine.host_id
