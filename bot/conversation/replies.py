@@ -28,7 +28,6 @@ from bot.store.database import EVENTS, OUTBOX, Database, Listener, is_away
 from bot.store.ids import new_id
 from bot.store.statements import load
 from bot.store.transaction import Transaction
-from bot.work.queue import notify
 
 log = structlog.get_logger(__name__)
 
@@ -182,7 +181,7 @@ class Replies:
             )
             await tx.execute(SQL["advance"], {"thread": thread.id, "through": through})
             if changed:
-                await notify(tx, OUTBOX)
+                tx.hint(OUTBOX)
         return True
 
 

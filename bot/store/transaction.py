@@ -73,6 +73,12 @@ class Transaction:
     def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
         """`connection` is in a transaction."""
         self._connection = connection
+        self.hints: dict[tuple[str, str], None] = {}
+        """What is notified after the commit: (channel, payload), each once, in order."""
+
+    def hint(self, channel: str, payload: object = "") -> None:
+        """Let those who listen on the channel look, once this is committed."""
+        self.hints[channel, str(payload)] = None
 
     async def execute(self, statement: TextClause, parameters: Mapping[str, Any] = NOTHING) -> Rows:
         """Run a statement with `:name` parameters and fetch what it returns."""

@@ -8,7 +8,6 @@ from bot.errors import NothingToDo
 from bot.store.database import MACHINES
 from bot.store.transaction import Transaction
 from bot.web import reading
-from bot.work.queue import notify
 
 Request = Literal["rest", "destroy"]
 
@@ -39,7 +38,7 @@ async def ask(tx: Transaction, said: str, request: Request) -> tuple[dict[str, A
             f"machine {machine['short']} is {machine['state']}: it {verb}",
             do="`ona machines` shows when that changes",
         )
-    await notify(tx, MACHINES, host_id)
+    tx.hint(MACHINES, host_id)
     if request == "rest":
         return machine, f"Machine {machine['short']} hibernates as soon as no turn uses it."
     return machine, (

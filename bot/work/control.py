@@ -18,7 +18,7 @@ from bot.store.database import CONTROL
 from bot.store.states import SessionState
 from bot.store.transaction import Transaction
 from bot.words.amounts import prompts, short
-from bot.work.queue import Event, LockedSession, append_events, lock_session, make_ready, notify
+from bot.work.queue import Event, LockedSession, append_events, lock_session, make_ready
 
 SAID_LENGTH_MAX = 60
 """Of a cancelled prompt: enough to tell which it was."""
@@ -179,7 +179,7 @@ async def _ask_stop(
     if session.state is SessionState.WAITING:
         # Nobody runs it now: a worker claims it, sees the request and stores the outcome.
         await make_ready(tx, session.id)
-    await notify(tx, CONTROL, session.id)
+    tx.hint(CONTROL, session.id)
 
 
 async def _cancel_all(tx: Transaction, session_id: UUID, by: Actor) -> int:

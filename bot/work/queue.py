@@ -91,11 +91,6 @@ async def hold(tx: Transaction, key: LeaseKey) -> Mapping[str, Any]:
     return dict(row)
 
 
-async def notify(tx: Transaction, channel: str, payload: object = "") -> None:
-    """Send a hint when the transaction commits."""
-    await tx.execute(SQL["notify"], {"channel": channel, "payload": str(payload)})
-
-
 async def append_events(
     tx: Transaction,
     session_id: UUID,
@@ -142,7 +137,7 @@ async def _append(
     ).scalars()
     last: int | None = max(numbers, default=None)
     if last is not None:
-        await notify(tx, EVENTS, session_id)
+        tx.hint(EVENTS, session_id)
     return last
 
 
@@ -209,7 +204,7 @@ async def make_ready(tx: Transaction, session_id: UUID) -> None:
     """Offer an idle, held or waiting session to workers and hint them."""
     row = (await tx.execute(SQL["ready"], {"session": session_id})).one_or_none()
     if row is not None:
-        await notify(tx, READY, row.host_id or "")
+        tx.hint(READY, row.host_id or "")
 
 
 async def prompt_text(tx: Transaction, prompt_id: UUID) -> str:

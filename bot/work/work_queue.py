@@ -21,7 +21,6 @@ from bot.work.queue import (
     append_events,
     append_held,
     hold,
-    notify,
     prompt_text,
     waiting_place,
 )
@@ -40,17 +39,12 @@ class WorkQueue:
     async def claim(self) -> Lease | None:
         """Lease the session that is due first; None when nothing is."""
         before = boot_seconds()
-        async with self.database.begin() as tx:
-            row = (
-                await tx.execute(
-                    SQL["claim"],
-                    {
-                        "owner": self.owner,
-                        "host": self.host_id,
-                        "lease_seconds": self.lease_seconds,
-                    },
-                )
-            ).one_or_none()
+        parameters = {
+            "owner": self.owner,
+            "host": self.host_id,
+            "lease_seconds": self.lease_seconds,
+        }
+        row = (await self.database.run(SQL["claim"], parameters)).one_or_none()
         if row is None:
             return None
         return Lease(
@@ -97,8 +91,7 @@ class WorkQueue:
     async def next_due_seconds(self) -> float | None:
         """Seconds until something can be claimed; None when nothing is in sight."""
         parameters = {"host": self.host_id, "owner": self.owner}
-        async with self.database.begin() as tx:
-            left = (await tx.execute(SQL["next_due"], parameters)).scalar_one()
+        left = (await self.database.run(SQL["next_due"], parameters)).scalar_one()
         return None if left is None else float(left)
 
     async def stop_request(self, lease: Lease) -> StopRequest | None:
@@ -125,8 +118,7 @@ class WorkQueue:
 
     async def has_prompt(self, lease: Lease) -> bool:
         """Whether a prompt waits; it may still be joined, edited or cancelled."""
-        async with self.database.begin() as tx:
-            rows = await tx.execute(SQL["first_prompt"], {"session": lease.session_id})
+        rows = await self.database.run(SQL["first_prompt"], {"session": lease.session_id})
         return rows.first() is not None
 
     async def begin_turn(self, lease: Lease, machine_id: UUID | None) -> OpenTurn | None:
@@ -216,7 +208,11 @@ class WorkQueue:
             return await self._release(tx, lease, stop)
 
     async def release(self, lease: Lease) -> SessionState:
-        """Give the lease back without a turn: stopped before one began. :raises LeaseLost:."""
+        """Give the lease back without a turn: stopped before one began. :raises LeaseLost:.
+
+        Nobody is hinted, here and in `finish`: who gives a lease back has room for another and
+        looks by itself, or calls `leave` if it will not look any more.
+        """
         async with self.database.begin() as tx:
             stop = _stop_request((await hold(tx, lease.key))["stop"])
             return await self._release(tx, lease, stop)
@@ -236,9 +232,12 @@ class WorkQueue:
             )
         ).one()
         lease.lost = True
-        if row.state == SessionState.QUEUED:
-            await notify(tx, READY, row.host_id or "")
         return SessionState(row.state)
+
+    async def leave(self) -> None:
+        """This worker claims nothing more: let the others look."""
+        async with self.database.begin() as tx:
+            tx.hint(READY)
 
     async def hand_back(self, lease: Lease) -> bool:
         """Give the lease back with the turn open; False when it was lost before."""
@@ -255,7 +254,7 @@ class WorkQueue:
             ).one_or_none()
             if row is not None:
                 await stop_clock(tx, lease)
-                await notify(tx, READY, row.host_id or "")
+                tx.hint(READY, row.host_id or "")
         lease.lost = True
         return row is not None
 

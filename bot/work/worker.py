@@ -84,6 +84,8 @@ class Worker:
                     await self._claim_all(stop)
                     await self._rest()
                 await self._stop()
+                with suppress(Exception):
+                    await self._queue.leave()
             finally:
                 for task in (renewing, stopping, *self._slots):
                     task.cancel()

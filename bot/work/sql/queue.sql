@@ -14,7 +14,9 @@ SELECT id, state, stop FROM session
    FOR NO KEY UPDATE
 
 -- name: claim
--- Lease the session that is due first: people before automations, then who waited longest.
+-- Lease the session that is due first: people before automations, then who waited longest. Nobody
+-- waits for the disk here: a crash of the database may forget a claim and give its token again. It
+-- is on the disk before anything is done under it, because `hold` comes first and is waited for.
 WITH due AS (
     SELECT id FROM session
      WHERE state IN ('queued', 'running')
@@ -33,7 +35,8 @@ UPDATE session
  WHERE session.id = due.id
 RETURNING session.id, session.short, session.lease_token AS token, session.project_id,
           session.agent, session.model, session.branch, session.base_branch, session.host_id,
-          extract(epoch FROM clock_timestamp() - session.ready_at) AS waited_seconds
+          extract(epoch FROM clock_timestamp() - session.ready_at) AS waited_seconds,
+          set_config('synchronous_commit', 'off', true)
 
 -- name: renew
 -- Keep the leases that nobody took meanwhile, even if they ran out; note how long turns ran.
@@ -133,7 +136,7 @@ UPDATE session
        lease_owner = NULL, lease_until = NULL, stop = NULL,
        ready_at = clock_timestamp(), active_at = now()
  WHERE id = :session
-RETURNING state, host_id
+RETURNING state
 
 -- name: hand_back
 -- Give the lease back with the turn still open: the next process goes on with it at once.
@@ -190,7 +193,3 @@ SELECT id, position FROM prompt
 SELECT count(*) FROM session AS other, session AS mine
  WHERE mine.id = :session AND mine.state = 'queued' AND other.state = 'queued'
    AND (other.priority, other.ready_at) < (mine.priority, mine.ready_at)
-
--- name: notify
--- A hint; the table is the truth.
-SELECT pg_notify(:channel, :payload)
