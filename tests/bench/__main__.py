@@ -1,76 +1,140 @@
 """`make bench`: every measurement one after the other, then the page and the JSON.
 
-`python -m tests.bench queue` or `rest` measures one part and prints it, and writes nothing.
+Each part runs in a process of its own, for a limited time: one that hangs or breaks is reported as
+failed and the others go on. Nothing is left behind, after SIGTERM and SIGINT either.
 """
 
+import argparse
 import asyncio
-import itertools
 import json
+import os
+import signal
 import sys
-import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+import time
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from bot.store.embedded import EmbeddedPostgres
-from bot.store.migrate import upgrade
-from tests.bench import queue, rest
-from tests.bench.figures import Figure, write
-from tests.support.postgres import TestServer
+from tests.bench.figures import PAGE, RESULTS, Figure, write
+from tests.bench.parts import PARTS, Part
+from tests.bench.scratch import end_all, scratch
+
+END_SECONDS_MAX = 30.0
+"""For a part to clean up when it is told to end."""
+REASON_CHARACTERS_MAX = 300
+ROOT = Path(__file__).parents[2]
 
 
-@asynccontextmanager
-async def _databases() -> AsyncIterator[Callable[[], str]]:
-    """Makes fresh databases on a server with the product's settings: fsync costs what it costs."""
-    with tempfile.TemporaryDirectory(prefix="ona-bench-postgres-") as directory:
-        postgres = EmbeddedPostgres(Path(directory))
-        await postgres.start()
-        server = TestServer(maintenance_url=postgres.maintenance_url())
-        server.execute("CREATE DATABASE template")
-        await asyncio.to_thread(upgrade, server.url_of("template"))
-        numbers = itertools.count()
-
-        def make() -> str:
-            name = f"bench{next(numbers)}"
-            server.execute(f"CREATE DATABASE {name} TEMPLATE template")
-            return server.url_of(name)
-
-        try:
-            yield make
-        finally:
-            await postgres.stop()
-
-
-async def _queue() -> list[Figure]:
-    async with _databases() as make_url:
-        return [
-            await queue.throughput(make_url),
-            *await queue.accept(make_url),
-            await queue.claim(make_url),
-        ]
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read the command line."""
+    shown = "\n".join(
+        f"  {name:<12}{part.about}; at most {part.seconds_max:g} s" for name, part in PARTS.items()
+    )
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench",
+        description=f"Measure all parts and write {PAGE.name} and {RESULTS.name}.",
+        epilog=f"parts:\n{shown}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--only",
+        metavar="NAME",
+        nargs="+",
+        choices=list(PARTS),
+        help="measure these parts, print their figures, and write nothing",
+    )
+    return parser.parse_args(arguments)
 
 
-PARTS: dict[str, Callable[[], Awaitable[list[Figure]]]] = {"queue": _queue, "rest": rest.measure}
+async def run(name: str, part: Part, directory: Path) -> list[Figure]:
+    """Measure a part in a process of its own; one figure that says why, if it failed."""
+    into, log = directory / "figures.json", directory / "log"
+    directory.mkdir()
+    with log.open("wb") as said:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "tests.bench.one_part", name, str(into)),
+            cwd=ROOT,
+            env={**os.environ, "TMPDIR": str(directory)},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+            start_new_session=True,
+        )
+    late = False
+    try:
+        async with asyncio.timeout(part.seconds_max):
+            await process.wait()
+    except TimeoutError:
+        late = True
+    finally:
+        await _end(process)
+        await end_all(directory)
+    if process.returncode == 0 and into.exists():
+        return [Figure(**found) for found in json.loads(into.read_text())]
+    text = log.read_text(errors="replace").strip()
+    print(text, file=sys.stderr)
+    why = f"not done after {part.seconds_max:g} s" if late else text.rpartition("\n")[2]
+    return [_failed(name, part, why[:REASON_CHARACTERS_MAX])]
 
 
-async def main(names: Sequence[str]) -> int:
-    """Measure the parts; 0 done, 2 there is no such part. A missed target is no failure."""
-    unknown = [name for name in names if name not in PARTS]
-    if unknown:
-        print(f"no part {', '.join(unknown)}; there are: {', '.join(PARTS)}", file=sys.stderr)
-        return 2
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is not None:
+        return
+    process.send_signal(signal.SIGINT)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(END_SECONDS_MAX):
+            await process.wait()
+    if process.returncode is None:
+        process.kill()
+        await process.wait()
+
+
+def _failed(name: str, part: Part, why: str) -> Figure:
+    return Figure(
+        name=f"{name}: {part.about}", unit="", yardstick="", target="", passed=False, note=why
+    )
+
+
+async def main(names: Sequence[str]) -> list[Figure]:
+    """Measure the parts and return their figures, those of failed parts included."""
     figures: list[Figure] = []
-    for name in names or PARTS:
-        print(f"measuring: {name} …", flush=True)
-        found = await PARTS[name]()
-        for figure in found:
-            print(json.dumps(asdict(figure), ensure_ascii=False), flush=True)
-        figures += found
-    if not names:
+    async with scratch() as directory:
+        for name in names:
+            load = os.getloadavg()[0]
+            print(f"measuring: {name} (load {load:.1f}) …", flush=True)
+            began = time.monotonic()
+            found = await run(name, PARTS[name], directory / name)
+            for figure in found:
+                print(json.dumps(asdict(figure), ensure_ascii=False), flush=True)
+            print(f"  {time.monotonic() - began:.0f} s", flush=True)
+            figures += found
+    return figures
+
+
+async def until_signalled(names: Sequence[str]) -> list[Figure] | None:
+    """Like `main`; None when SIGTERM or SIGINT ended it."""
+    working = asyncio.create_task(main(names))
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, working.cancel)
+    try:
+        return await working
+    except asyncio.CancelledError:
+        return None
+
+
+def command(arguments: Sequence[str]) -> int:
+    """0 done, though a target may be missed; 1 a part failed; 130 ended by a signal."""
+    only = parse(arguments).only
+    figures = asyncio.run(until_signalled(only or list(PARTS)))
+    if figures is None:
+        return 130
+    if not only:
         write(figures)
-    return 0
+    return 1 if any(figure.failed for figure in figures) else 0
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main(sys.argv[1:])))
+    sys.exit(command(sys.argv[1:]))

@@ -19,16 +19,21 @@ class Figure:
 
     name: str
     unit: str
-    n: int
-    p50: float
-    p95: float
-    p99: float
+    n: int = 0
+    p50: float | None = None
+    p95: float | None = None
+    p99: float | None = None
     yardstick: str
-    yardstick_p50: float | None
-    ratio: float | None
+    yardstick_p50: float | None = None
+    ratio: float | None = None
     target: str
     passed: bool
     note: str = ""
+
+    @property
+    def failed(self) -> bool:
+        """Nothing was measured; the note says why."""
+        return self.n == 0
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -62,7 +67,7 @@ def write(figures: Sequence[Figure]) -> None:
     """Write the JSON for programs and the page for people."""
     here, today = machine(), datetime.now(UTC).date().isoformat()
     rows = [
-        {**asdict(figure), "pass": figure.passed, "machine": here, "date": today}
+        {**asdict(figure), "pass": _met(figure), "machine": here, "date": today}
         for figure in figures
     ]
     for row in rows:
@@ -70,6 +75,11 @@ def write(figures: Sequence[Figure]) -> None:
     RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
     PAGE.parent.mkdir(exist_ok=True)
     PAGE.write_text(_page(figures, here, today))
+
+
+def _met(figure: Figure) -> bool | None:
+    """None: it has no target and stands there to be seen."""
+    return figure.passed if figure.target or figure.failed else None
 
 
 def _page(figures: Sequence[Figure], here: str, today: str) -> str:
@@ -83,14 +93,26 @@ def _page(figures: Sequence[Figure], here: str, today: str) -> str:
         "| what | n | p50 | p95 | p99 | yardstick | its p50 | ratio | target | met |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for figure in figures:
-        ratio = "" if figure.ratio is None else f"{figure.ratio:.2f}"
-        theirs = "" if figure.yardstick_p50 is None else f"{figure.yardstick_p50:g}"
-        met = "yes" if figure.passed else "**no**"
-        lines.append(
-            f"| {figure.name} ({figure.unit}) | {figure.n} | {figure.p50:g} | {figure.p95:g} "
-            f"| {figure.p99:g} | {figure.yardstick} | {theirs} | {ratio} | {figure.target} "
-            f"| {met} |"
-        )
+    lines += [_line(figure) for figure in figures]
     notes = [f"- {figure.name}: {figure.note}" for figure in figures if figure.note]
     return "\n".join([*lines, "", *notes, ""])
+
+
+def _line(figure: Figure) -> str:
+    unit = f" ({figure.unit})" if figure.unit else ""
+    met = {True: "yes", False: "**no**", None: ""}[_met(figure)]
+    cells = [
+        f"{figure.name}{unit}",
+        str(figure.n),
+        *(_number(value) for value in (figure.p50, figure.p95, figure.p99)),
+        figure.yardstick,
+        _number(figure.yardstick_p50),
+        "" if figure.ratio is None else f"{figure.ratio:.2f}",
+        figure.target,
+        "**failed**" if figure.failed else met,
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:g}"

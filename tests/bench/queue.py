@@ -1,122 +1,76 @@
-"""Throughput of the queue, time to accept, time to claim; each with its yardstick."""
+"""Throughput of the queue and time to accept; each with its yardstick."""
 
 import asyncio
-import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from uuid import UUID, uuid4
 
-import psycopg
 from sqlalchemy import text
 
-from bot.conversation.inbox import Inbox
-from bot.conversation.message import IncomingMessage
-from bot.store.database import READY, Database, Listener
-from bot.store.ids import new_id
-from bot.store.states import TurnState
-from bot.work.work_queue import WorkQueue
+from bot.store.database import Database
 from tests.bench.figures import Figure, percentile, spread
 from tests.bench.queue_yardstick import make_app
 from tests.bench.sql_by_hand import ByHand
+from tests.bench.town import Town, databases
 
 ROOT = Path(__file__).parents[2]
 SESSIONS = 40
 PROMPTS_EACH = 10
 PROCESSES = 4
-ROUNDS = 3
+ROUNDS = 5
 ACCEPT_ROUNDS = 20
-CLAIMS = 200
 
 
-class Town:
-    """An installation with a person, a project and a host, and nothing else."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.database = Database(url, connections_max=40)
-        self.inbox = Inbox(self.database, prompt_bytes_max=100_000)
-        self.person, self.project, self.host = new_id(), new_id(), new_id()
-
-    async def settle(self) -> None:
-        async with self.database.begin() as tx:
-            await tx.execute(
-                text("INSERT INTO person (id, name) VALUES (:id, 'Ann')"), {"id": self.person}
-            )
-            await tx.execute(
-                text(
-                    "INSERT INTO project (id, name, repository_url, agent)"
-                    " VALUES (:id, 'demo', '/srv/demo', 'shell')"
-                ),
-                {"id": self.project},
-            )
-            await tx.execute(
-                text(
-                    "INSERT INTO host (id, name, driver, accelerator, boot_id, seen_at)"
-                    " VALUES (:id, 'here', 'none', 'none', 'b', now())"
-                ),
-                {"id": self.host},
-            )
-
-    def message(self, place: str, said: str = "!true") -> IncomingMessage:
-        key = str(uuid4())
-        return IncomingMessage(
-            surface="terminal",
-            delivery_key=key,
-            message_key=key,
-            place=place,
-            person_id=self.person,
-            text=said,
-        )
-
-
-def _race(argv: Sequence[Sequence[str]]) -> float:
-    """Start the processes, let them go at once, and return the seconds until all ended."""
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "tests.bench.queue_process", *arguments],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for arguments in argv
-    ]
-    for process in processes:
+@asynccontextmanager
+async def _process(arguments: Sequence[str]) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A worker process that has said it is ready; ended at the latest when it is not needed."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "tests.bench.queue_process", *arguments),
+        cwd=ROOT,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
         assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    began = time.monotonic()
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    for process in processes:
-        assert process.wait(timeout=300) == 0
-    return time.monotonic() - began
+        assert await process.stdout.readline() == b"ready\n"
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
 
-async def throughput(make_url) -> Figure:
+async def _race(argv: Sequence[Sequence[str]]) -> float:
+    """Start the processes, let them go at once, and return the seconds until all ended."""
+    async with AsyncExitStack() as stack:
+        starting = [stack.enter_async_context(_process(arguments)) for arguments in argv]
+        processes = [await process for process in starting]
+        began = time.monotonic()
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.write(b"go\n")
+        for process in processes:
+            assert await process.wait() == 0
+        return time.monotonic() - began
+
+
+async def throughput() -> list[Figure]:
     """Prompts a second through claim, begin and outcome, against procrastinate's jobs."""
     ours: list[float] = []
     theirs: list[float] = []
     violations = 0
     total = SESSIONS * PROMPTS_EACH
-    for _ in range(ROUNDS):
-        town = Town(make_url())
-        await town.settle()
-        for number in range(total):
-            await town.inbox.accept(town.message(f"t{number % SESSIONS}", f"!{number}"))
-        seconds = await asyncio.to_thread(
-            _race,
-            [["ours", town.url, str(town.host), f"w{n}", str(total)] for n in range(PROCESSES)],
-        )
-        ours.append(total / seconds)
-        violations += await _violations(town.database)
-        await town.database.close()
-        theirs.append(await _procrastinate(make_url(), total))
+    async with databases() as make_url:
+        for _ in range(ROUNDS):
+            rate, wrong = await _ours(make_url(), total)
+            ours.append(rate)
+            violations += wrong
+            theirs.append(await _procrastinate(make_url(), total))
     ratio = percentile(ours, 0.5) / percentile(theirs, 0.5)
-    return Figure(
+    figure = Figure(
         name="prompts through the queue, 40 sessions × 10, 4 processes",
         unit="prompts/s",
         **spread(ours),
@@ -127,6 +81,20 @@ async def throughput(make_url) -> Figure:
         passed=ratio >= 2 and violations == 0,
         note=f"{violations} order violations in {ROUNDS * total} prompts.",
     )
+    return [figure]
+
+
+async def _ours(url: str, total: int) -> tuple[float, int]:
+    town = Town(url)
+    await town.settle()
+    for number in range(total):
+        await town.inbox.accept(town.message(f"t{number % SESSIONS}", f"!{number}"))
+    seconds = await _race(
+        [["ours", url, str(town.host), f"w{n}", str(total)] for n in range(PROCESSES)]
+    )
+    violations = await _violations(town.database)
+    await town.database.close()
+    return total / seconds, violations
 
 
 async def _procrastinate(url: str, total: int) -> float:
@@ -137,9 +105,7 @@ async def _procrastinate(url: str, total: int) -> float:
             await app.configure_task("nothing", lock=f"s{number % SESSIONS}").defer_async(
                 number=number
             )
-    seconds = await asyncio.to_thread(
-        _race, [["procrastinate", url, str(total)] for _ in range(PROCESSES)]
-    )
+    seconds = await _race([["procrastinate", url, str(total)] for _ in range(PROCESSES)])
     return total / seconds
 
 
@@ -155,8 +121,13 @@ async def _violations(database: Database) -> int:
         return int(await tx.scalar(statement) or 0)
 
 
-async def accept(make_url) -> list[Figure]:
+async def accept() -> list[Figure]:
     """Message in to commit, 50 sessions at once, against the same statements in psycopg."""
+    async with databases() as make_url:
+        return await _accept(make_url)
+
+
+async def _accept(make_url: Callable[[], str]) -> list[Figure]:
     town = Town(make_url())
     await town.settle()
     by_hand = await ByHand.open(town)
@@ -195,77 +166,3 @@ async def _timed(work) -> float:
     began = time.perf_counter()
     await work
     return time.perf_counter() - began
-
-
-async def claim(make_url) -> Figure:
-    """Commit of a prompt to its claim by a waiting worker, against a bare NOTIFY round trip."""
-    town = Town(make_url())
-    await town.settle()
-    ours = await _claims(town)
-    theirs = await _notifies(town)
-    await town.database.close()
-    ratio = percentile(ours, 0.5) / percentile(theirs, 0.5)
-    return Figure(
-        name="commit → a waiting worker has claimed",
-        unit="ms",
-        **spread([value * 1000 for value in ours]),
-        yardstick="bare NOTIFY round trip",
-        yardstick_p50=round(percentile(theirs, 0.5) * 1000, 2),
-        ratio=round(ratio, 2),
-        target="≤ 3 ×",
-        passed=ratio <= 3,
-    )
-
-
-async def _claims(town: Town) -> list[float]:
-    listener = Listener(town.url)
-    wake = asyncio.Event()
-    listener.on(READY, lambda _: wake.set())
-    listening = asyncio.create_task(listener.run())
-    await listener.listening.wait()
-    queue = WorkQueue(town.database, owner="bench", host_id=UUID(str(town.host)), lease_seconds=30)
-    times: list[float] = []
-    for number in range(CLAIMS):
-        wake.clear()
-        waiting = asyncio.create_task(_claim_when_hinted(queue, wake))
-        await asyncio.sleep(0)
-        await town.inbox.accept(town.message(f"claim-{number % 20}"))
-        committed = time.perf_counter()
-        lease, claimed = await waiting
-        times.append(max(0.0, claimed - committed))
-        begun = await queue.begin_turn(lease, None)
-        assert begun is not None
-        await queue.finish(lease, begun[0], TurnState.SUCCEEDED, {})
-    listening.cancel()
-    return times
-
-
-async def _claim_when_hinted(queue: WorkQueue, wake: asyncio.Event):
-    while True:
-        await wake.wait()
-        wake.clear()
-        lease = await queue.claim()
-        if lease is not None:
-            return lease, time.perf_counter()
-        if await queue.next_due_seconds() is not None:
-            wake.set()
-
-
-async def _notifies(town: Town) -> list[float]:
-    conninfo = town.url.replace("postgresql+psycopg://", "postgresql://", 1)
-    times: list[float] = []
-    async with (
-        await psycopg.AsyncConnection.connect(conninfo, autocommit=True) as hearer,
-        await psycopg.AsyncConnection.connect(conninfo, autocommit=True) as speaker,
-    ):
-        await hearer.execute("LISTEN bench")
-        notices = hearer.notifies()
-        for _ in range(CLAIMS):
-            hearing = asyncio.ensure_future(anext(notices))
-            await asyncio.sleep(0)
-            began = time.perf_counter()
-            await speaker.execute("NOTIFY bench")
-            await hearing
-            times.append(time.perf_counter() - began)
-        await notices.aclose()  # it holds the connection, which could not be closed
-    return times

@@ -8,54 +8,53 @@ import asyncio
 import sys
 from uuid import UUID
 
-from bot.store.database import READY, Database, Listener
+from sqlalchemy import text
+
+from bot.store.database import Database, Listener
 from bot.store.states import TurnState
+from bot.work.lease import Lease
+from bot.work.turn import TurnSignals
 from bot.work.work_queue import WorkQueue
+from bot.work.worker import Worker, WorkerLimits
 
 SLOTS = 8
+DONE = text("SELECT count(*) FROM turn WHERE ended_at IS NOT NULL")
+
+
+class NoTurns:
+    """Turns without work inside; everything around them is the product's."""
+
+    def __init__(self, queue: WorkQueue) -> None:
+        self._queue = queue
+        self.ended = asyncio.Event()
+
+    async def run(self, lease: Lease, signals: TurnSignals) -> None:
+        begun = await self._queue.begin_turn(lease, None)
+        if begun is None:
+            await self._queue.release(lease)
+            return
+        await self._queue.finish(lease, begun, TurnState.SUCCEEDED, {"summary": "done"})
+        self.ended.set()
 
 
 async def ours(url: str, host_id: str, owner: str, total: str) -> None:
     database, listener = Database(url, connections_max=SLOTS), Listener(url)
     queue = WorkQueue(database, owner=owner, host_id=UUID(host_id), lease_seconds=30)
-    wake, finished = asyncio.Event(), asyncio.Event()
-    listener.on(READY, lambda _: wake.set())
+    limits = WorkerLimits(turns_max=SLOTS, poll_seconds=5, finish_seconds=5)
+    worker = Worker(queue, NoTurns(queue), listener, limits)  # type: ignore[arg-type]
+    stop = asyncio.Event()
     listening = asyncio.create_task(listener.run())
     await listener.listening.wait()
 
-    async def slot() -> None:
-        while not finished.is_set():
-            wake.clear()
-            lease = await queue.claim()
-            if lease is not None:
-                begun = await queue.begin_turn(lease, None)
-                if begun is None:
-                    await queue.release(lease)
-                    continue
-                await queue.finish(lease, begun, TurnState.SUCCEEDED, {"summary": "done"})
-                continue
-            try:
-                async with asyncio.timeout(0.05):
-                    await wake.wait()
-            except TimeoutError:
-                pass
-
     async def watch() -> None:
-        from sqlalchemy import text
-
-        while not finished.is_set():
-            async with database.begin() as tx:
-                done = await tx.scalar(text("SELECT count(*) FROM turn WHERE ended_at IS NOT NULL"))
-            if done is not None and done >= int(total):
-                finished.set()
-                return
+        while (await database.run(DONE)).scalar_one() < int(total):
             await asyncio.sleep(0.05)
+        stop.set()
 
     print("ready", flush=True)
     await asyncio.to_thread(sys.stdin.readline)
     async with asyncio.TaskGroup() as group:
-        for _ in range(SLOTS):
-            group.create_task(slot())
+        group.create_task(worker.run(stop))
         group.create_task(watch())
     listening.cancel()
     await database.close()

@@ -25,9 +25,8 @@ OPEN = plain(control._OPEN)
 LOCK = plain(SQL["lock"])
 TAKE = plain(SQL["take_position"])
 INSERT = plain(SQL["insert_prompt"])
-READY = plain(SQL["ready"])
 APPEND = plain(SQL["append"])
-NOTIFY = plain(SQL["notify"])
+NOTIFY = b"SELECT set_config('synchronous_commit', 'off', true), pg_notify(%s, %s)"
 
 
 class ByHand:
@@ -41,7 +40,9 @@ class ByHand:
     @classmethod
     async def open(cls, town) -> "ByHand":
         conninfo = town.url.replace("postgresql+psycopg://", "postgresql://", 1)
-        pool = AsyncConnectionPool(conninfo, min_size=40, max_size=40, open=False)
+        pool = AsyncConnectionPool(
+            conninfo, min_size=40, max_size=40, open=False, kwargs={"autocommit": True}
+        )
         await pool.open(wait=True)
         return cls(town, pool)
 
@@ -54,60 +55,65 @@ class ByHand:
             await self._town.inbox.accept(message)
             return
         async with self._pool.connection() as connection:
-            cursor = connection.cursor()
-            delivery, prompt = uuid4(), uuid4()
-            await cursor.execute(
-                FIRST,
-                {
-                    "id": delivery,
-                    "surface": message.surface,
-                    "delivery_key": message.delivery_key,
-                    "message_key": message.message_key,
-                    "person": message.person_id,
-                    "text": "",
-                },
-            )
-            await cursor.execute("SAVEPOINT one")
-            await cursor.execute(PERSON, {"person": message.person_id})
-            await cursor.execute(BY_THREAD, {"surface": message.surface, "place": message.place})
-            thread, session, short = await cursor.fetchone()
-            await cursor.execute(LOCK, {"session": session})
-            await cursor.execute(TAKE, {"session": session, "step": POSITION_STEP})
-            (position,) = await cursor.fetchone()
-            await cursor.execute(
-                INSERT,
-                {
-                    "prompt": prompt,
-                    "session": session,
-                    "position": position,
-                    "kind": "command",
-                    "author": message.person_id,
-                    "thread": thread,
-                },
-            )
-            await cursor.execute(OPEN, {"session": session})
-            place = len(await cursor.fetchall())
-            await cursor.execute(
-                APPEND,
-                {
-                    "session": session,
-                    "turn": None,
-                    "token": None,
-                    "kinds": ["prompt.queued"],
-                    "bodies": [json.dumps({"prompt": str(prompt), "place": place})],
-                },
-            )
-            (event,) = await cursor.fetchone()
-            await cursor.execute(NOTIFY, {"channel": "ona_events", "payload": str(session)})
-            await cursor.execute("RELEASE SAVEPOINT one")
-            await cursor.execute(
-                SETTLE,
-                {
-                    "id": delivery,
-                    "session": session,
-                    "prompt": prompt,
-                    "text": message.text,
-                    "event": event,
-                    "answer": json.dumps({"session": short, "event": event}),
-                },
-            )
+            async with connection.transaction():
+                session = await self._store(connection.cursor(), message)
+            await connection.execute(NOTIFY, ("ona_events", str(session)))
+
+    async def _store(self, cursor, message) -> object:
+        delivery, prompt = uuid4(), uuid4()
+        await cursor.execute(
+            FIRST,
+            {
+                "id": delivery,
+                "surface": message.surface,
+                "delivery_key": message.delivery_key,
+                "message_key": message.message_key,
+                "person": message.person_id,
+                "text": "",
+            },
+        )
+        await cursor.execute("SAVEPOINT one")
+        await cursor.execute(PERSON, {"person": message.person_id})
+        await cursor.execute(BY_THREAD, {"surface": message.surface, "place": message.place})
+        thread, session, short = await cursor.fetchone()
+        await cursor.execute(LOCK, {"session": session})
+        await cursor.execute(TAKE, {"session": session, "step": POSITION_STEP})
+        (position,) = await cursor.fetchone()
+        await cursor.execute(
+            INSERT,
+            {
+                "prompt": prompt,
+                "session": session,
+                "position": position,
+                "kind": "command",
+                "author": message.person_id,
+                "thread": thread,
+            },
+        )
+        await cursor.execute(OPEN, {"session": session})
+        place = len(await cursor.fetchall())
+        await cursor.execute(
+            APPEND,
+            {
+                "session": session,
+                "turn": None,
+                "token": None,
+                "owner": None,
+                "kinds": ["prompt.queued"],
+                "bodies": [json.dumps({"prompt": str(prompt), "place": place})],
+            },
+        )
+        (event,) = await cursor.fetchone()
+        await cursor.execute("RELEASE SAVEPOINT one")
+        await cursor.execute(
+            SETTLE,
+            {
+                "id": delivery,
+                "session": session,
+                "prompt": prompt,
+                "text": message.text,
+                "event": event,
+                "answer": json.dumps({"session": short, "event": event}),
+            },
+        )
+        return session

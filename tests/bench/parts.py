@@ -1,0 +1,69 @@
+"""The parts of `make bench`: what is measured, and how long it may take at most.
+
+A part is imported only by the process that runs it.
+"""
+
+import asyncio
+import importlib
+import inspect
+from dataclasses import dataclass
+
+from tests.bench.figures import Figure
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A function without parameters that returns figures; plain, or a coroutine function."""
+
+    module: str
+    function: str
+    seconds_max: float
+    about: str
+
+
+PARTS: dict[str, Part] = {
+    "throughput": Part(
+        module="tests.bench.queue",
+        function="throughput",
+        seconds_max=150,
+        about="prompts through the queue, against procrastinate",
+    ),
+    "accept": Part(
+        module="tests.bench.queue",
+        function="accept",
+        seconds_max=90,
+        about="a message until it is committed, against psycopg",
+    ),
+    "claim": Part(
+        module="tests.bench.claim",
+        function="measure",
+        seconds_max=60,
+        about="a commit until a worker has claimed, against NOTIFY",
+    ),
+    "first-byte": Part(
+        module="tests.bench.first_byte",
+        function="measure",
+        seconds_max=180,
+        about="a prompt until its first output is in the log, against SSH (boots a machine)",
+    ),
+    "rest": Part(
+        module="tests.bench.rest",
+        function="measure",
+        seconds_max=210,
+        about="hibernate and resume, against the same by hand (boots two machines)",
+    ),
+    "memory": Part(
+        module="tests.bench.memory",
+        function="measure",
+        seconds_max=240,
+        about="`ona serve` and `ona work` with 1,000 sessions at rest (boots a machine)",
+    ),
+}
+
+
+def run(part: Part) -> list[Figure]:
+    """Measure it in this process."""
+    measure = getattr(importlib.import_module(part.module), part.function)
+    if inspect.iscoroutinefunction(measure):
+        return asyncio.run(measure())
+    return measure()
