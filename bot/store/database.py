@@ -17,6 +17,8 @@ from bot.store.transaction import NOTHING, Rows, Transaction
 log = structlog.get_logger(__name__)
 
 CONNECT_SECONDS = 5
+MAPPED_CONNECTIONS_MAX = 5
+"""For mapped tables, which only machines and leaders use."""
 AWAY = (OperationalError, InterfaceError, PoolTimeout, psycopg.OperationalError, ConnectionError)
 """What a database that is down, restarting or unreachable raises."""
 
@@ -34,15 +36,18 @@ class Database:
     def __init__(self, url: str, *, connections_max: int = 10) -> None:
         """Make an engine for `url` (`postgresql+psycopg://…`); connects at first use."""
         self.url = url
+        options: dict[str, Any] = {
+            "max_overflow": 0,
+            "pool_timeout": CONNECT_SECONDS,
+            "connect_args": {"connect_timeout": CONNECT_SECONDS},
+        }
         self.engine = create_async_engine(
-            url,
-            pool_size=connections_max,
-            max_overflow=0,
-            pool_timeout=CONNECT_SECONDS,
-            pool_pre_ping=False,
-            connect_args={"connect_timeout": CONNECT_SECONDS},
+            url, pool_size=min(connections_max, MAPPED_CONNECTIONS_MAX), **options
         )
-        self._plain = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        # Its transactions are begun by us, so that one statement can be one round trip.
+        self._plain = create_async_engine(
+            url, pool_size=connections_max, isolation_level="AUTOCOMMIT", **options
+        )
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
 
     @asynccontextmanager
@@ -84,6 +89,7 @@ class Database:
     async def close(self) -> None:
         """Close every connection."""
         await self.engine.dispose()
+        await self._plain.dispose()
 
 
 async def _send(driver: psycopg.AsyncConnection[Any], hints: Collection[tuple[str, str]]) -> bool:
