@@ -92,18 +92,18 @@ class Room:
     """Whether one more machine may run, and who has to rest for it."""
 
     free: bool
-    evict: UUID | None = None
+    evict: tuple[UUID, ...] = ()
+    """Who may make way, the one that was idle longest first: any of them may refuse."""
 
 
 def room(machines: Iterable[Standing], running_max: int) -> Room:
-    """Whether one more fits; if not, the machine that was idle longest makes way."""
+    """Whether one more fits; if not, a machine that nobody uses makes way."""
     live = [machine for machine in machines if machine.state in _TAKES_ROOM]
     if len(live) < running_max:
         return Room(free=True)
     idle = [m for m in live if m.state is MachineState.RUNNING and not m.in_use]
-    if not idle:
-        return Room(free=False)
-    return Room(free=False, evict=min(idle, key=lambda machine: machine.used_at).id)
+    idle.sort(key=lambda machine: machine.used_at)
+    return Room(free=False, evict=tuple(machine.id for machine in idle))
 
 
 def idle(machines: Iterable[Standing], now: datetime, idle_seconds: float) -> list[UUID]:

@@ -152,12 +152,15 @@ class Pool:
                 if only is not None:
                     raise MachineLost(lost) from error
         machine = await self._create(session_id, spec, step)
+        machine = await self._registry.move(machine.id, MachineState.STARTING)
         channel = await self._start(machine, token, step, resumed=False)
         return Opened(machine_id=machine.id, channel=channel, fresh=True, lost=lost)
 
     async def _wake(self, machine: Machine, token: int, step: Step) -> Channel:
         if machine.state is MachineState.RESTING:
-            await self._make_room(machine.id)
+            async with self._room(machine.id):
+                await step("resuming")
+                machine = await self._registry.move(machine.id, MachineState.STARTING)
             return await self._start(machine, token, step, resumed=True)
         sight = await self._driver.look(str(machine.id))
         if sight.found is not Found.RUNNING:
@@ -172,10 +175,10 @@ class Pool:
         return await self._connect(machine, token, self._limits.resume_seconds)
 
     async def _create(self, session_id: UUID, spec: MachineSpec, step: Step) -> Machine:
-        await self._make_room(None)
-        await step("creating")
         template_id = await self._registry.template(spec)
-        machine = await self._registry.add(session_id, template_id)
+        async with self._room(None):
+            await step("creating")
+            machine = await self._registry.add(session_id, template_id)
         try:
             await self._driver.create(str(machine.id), spec)
         except BaseException as error:
@@ -184,13 +187,12 @@ class Pool:
         return machine
 
     async def _start(self, machine: Machine, token: int, step: Step, *, resumed: bool) -> Channel:
-        await step("resuming" if resumed else "booting")
         began = monotonic()
-        machine = await self._registry.move(machine.id, MachineState.STARTING)
         try:
             if resumed:
                 await self._driver.resume(str(machine.id))
             else:
+                await step("booting")
                 await self._driver.boot(str(machine.id))
             limit = self._limits.resume_seconds if resumed else self._limits.boot_seconds
             channel = await self._connect(machine, token, limit)
@@ -227,15 +229,22 @@ class Pool:
             with suppress(Exception):
                 await channel.close()
 
-    async def _make_room(self, coming: UUID | None) -> None:
+    @asynccontextmanager
+    async def _room(self, coming: UUID | None) -> AsyncIterator[None]:
+        """Room for one more, which must be taken by a row before this ends. :raises NoRoom:."""
         async with self._making_room:
             standing = [one for one in await self._standing() if one.id != coming]
             room = decide.room(standing, self._limits.running_max)
-            if room.free:
-                return
-            if room.evict is None or not await self.rest(room.evict):
+            if not room.free and not await self._one_rests(room.evict):
                 most = self._limits.running_max
                 raise NoRoom(f"{most} of {most} machines of this host are in use")
+            yield
+
+    async def _one_rests(self, candidates: Sequence[UUID]) -> bool:
+        for machine_id in candidates:
+            if await self.rest(machine_id):
+                return True
+        return False
 
     async def _standing(self) -> Sequence[Standing]:
         return [
