@@ -83,7 +83,9 @@ class TurnSettings(Section):
     """What bounds a turn."""
 
     seconds_max: Seconds = Field(default=3600, description="time limit of a turn")
-    prompt_bytes_max: Count = Field(default=100_000, description="size of one message")
+    prompt_bytes_max: Count = Field(
+        default=100_000, le=120_000, description="size of one message; 120,000 at most"
+    )
     output_bytes_max: Count = Field(
         default=1024 * 1024, description="output of a turn that is shown; the rest stays in a file"
     )

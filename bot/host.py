@@ -26,7 +26,7 @@ from bot.work.queue import Event, append_events
 from bot.work.repository import Repositories
 from bot.work.turn import TurnLimits, Turns
 from bot.work.work_queue import WorkQueue
-from bot.work.worker import Worker, WorkerLimits
+from bot.work.worker import Worker, WorkerLimits, unless
 from scheduler.chores import Chore, run_chores
 from vmpool.driver import Image
 from vmpool.drivers.process import read_boot_id
@@ -52,9 +52,9 @@ async def work(settings: Settings, url: str) -> None:
     with only_process(settings.host_dir / "work.lock", "`ona work`"):
         async with ground(settings, url) as base, AsyncExitStack() as stack:
             host = await Host.open(base, stack)
-            await host.worker().run(base.signals.stop)
+            await host.worker().run(base.signals.stop, base.signals.now)
             if settings.machine.rest_at_stop:
-                await host.pool.rest_all()
+                await unless(base.signals.now, host.pool.rest_all())
 
 
 def host_identity(host_dir: Path) -> UUID:

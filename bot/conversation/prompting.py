@@ -48,6 +48,7 @@ async def add_prompt(
         author_id=actor.id,
         kind=kind,
         thread_id=thread_id,
+        size_bytes=len(said.encode("utf-8", "replace")),
         join=join,
         front=front,
     )

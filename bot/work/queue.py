@@ -20,6 +20,8 @@ from bot.store.transaction import Transaction
 
 SQL = load(Path(__file__).parent / "sql" / "queue.sql")
 
+JOINED_BYTES_MAX = 120_000
+"""Of all that is said in one prompt: Linux takes words of up to 131,072 bytes for a command."""
 POSITION_STEP = 1024
 """Room in front of a prompt for as many `now:` prompts in a row."""
 
@@ -157,17 +159,27 @@ async def enqueue(
     author_id: UUID,
     kind: str,
     thread_id: UUID | None,
+    size_bytes: int,
     join: bool,
     front: bool = False,
 ) -> Enqueued:
     """Insert a prompt into the locked session, or join the author's last one that still waits.
 
+    :param size_bytes: of what is said, in UTF-8
     :param join: a text of one person while their previous one is queued belongs to it
     :param front: `now:` goes before the open prompts
     """
     if join and kind == "text" and not front:
         row = (
-            await tx.execute(SQL["joinable"], {"session": session.id, "author": author_id})
+            await tx.execute(
+                SQL["joinable"],
+                {
+                    "session": session.id,
+                    "author": author_id,
+                    "more_bytes": size_bytes,
+                    "bytes_max": JOINED_BYTES_MAX,
+                },
+            )
         ).one_or_none()
         if row is not None:
             return Enqueued(prompt_id=row.id, position=row.position, joined=True)

@@ -36,6 +36,8 @@ log = structlog.get_logger(__name__)
 
 CANCEL_GRACE_SECONDS = 1.0
 """Between TERM and KILL of a stopped job; stop promises two seconds."""
+LOOK_SECONDS = 1.0
+"""A stop is looked for again after so long: the hint may be lost."""
 RETRY_SECONDS = 1.0
 
 
@@ -174,12 +176,11 @@ class _Turn:
     async def _interruption(self) -> None:
         """Return when there is no point in making the machine ready any more."""
         while not self._signals.hand_back.is_set():
-            await _first(self._signals.look, self._signals.hand_back)
-            if self._signals.look.is_set():
-                self._signals.look.clear()
-                # A turn that is open has a job: it is ended there, once we are in.
-                if self._turn is None and await self._stop_request() is not None:
-                    raise _Stopped
+            await _first(self._signals.look, self._signals.hand_back, seconds_max=LOOK_SECONDS)
+            self._signals.look.clear()
+            # A turn that is open has a job: it is ended there, once we are in.
+            if self._turn is None and await self._stop_request() is not None:
+                raise _Stopped
 
     async def _in_place(self, place: Workplace) -> None:
         for notice in place.notices:
@@ -287,7 +288,7 @@ class _Turn:
                 if self._cancelled is not None:
                     await run.cancel(grace_seconds=CANCEL_GRACE_SECONDS)
             self._signals.look.clear()
-            await _first(self._signals.look, self._signals.hand_back, seconds_max=1.0)
+            await _first(self._signals.look, self._signals.hand_back, seconds_max=LOOK_SECONDS)
 
     async def _reason_to_cancel(self) -> _Cancelled | None:
         assert self._lease.clock is not None

@@ -3,9 +3,10 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -69,8 +70,11 @@ class Worker:
         """How many turns run."""
         return len(self._slots)
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set, then let turns finish or hand them back, and return."""
+    async def run(self, stop: asyncio.Event, now: asyncio.Event | None = None) -> None:
+        """Work until `stop` is set, then let turns finish or hand them back, and return.
+
+        :param now: hand them back at once, when it is set
+        """
         async with AsyncExitStack() as stack:
             for off in (
                 self._listener.on(READY, lambda _: self._wake.set()),
@@ -83,7 +87,7 @@ class Worker:
                 while not stop.is_set():
                     await self._claim_all(stop)
                     await self._rest()
-                await self._stop()
+                await self._stop(now or asyncio.Event())
                 with suppress(Exception):
                     await self._queue.leave()
             finally:
@@ -181,15 +185,28 @@ class Worker:
                     log.warning("renew_failed", error=str(error))
                     await asyncio.sleep(AWAY_SECONDS)
 
-    async def _stop(self) -> None:
+    async def _stop(self, now: asyncio.Event) -> None:
         if not self._slots:
             return
         log.info("stopping", turns=len(self._slots))
-        await asyncio.wait(set(self._slots), timeout=self._limits.finish_seconds)
+        finishing = asyncio.wait(set(self._slots), timeout=self._limits.finish_seconds)
+        await unless(now, finishing)
         for slot in self._slots.values():
             slot.signals.hand_back.set()
         if self._slots:
             await asyncio.wait(set(self._slots), timeout=HAND_BACK_SECONDS_MAX)
+
+
+async def unless(now: asyncio.Event, work: Coroutine[Any, Any, object]) -> None:
+    """Do the work, or leave it when `now` is set first."""
+    tasks = {asyncio.create_task(now.wait()), asyncio.ensure_future(work)}
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
 
 
 async def _set_when(first: asyncio.Event, then: asyncio.Event) -> None:

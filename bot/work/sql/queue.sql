@@ -183,10 +183,14 @@ UPDATE session SET position_last = position_last + :step, active_at = now()
  WHERE id = :session RETURNING position_last
 
 -- name: joinable
--- The author's last text prompt that has not started.
-SELECT id, position FROM prompt
- WHERE session_id = :session AND author_id = :author AND state = 'queued' AND kind = 'text'
- ORDER BY position DESC LIMIT 1
+-- The author's last prompt that has not started, if it is a text with room for more.
+SELECT id, position
+  FROM (SELECT id, position, kind FROM prompt
+         WHERE session_id = :session AND author_id = :author AND state = 'queued'
+         ORDER BY position DESC LIMIT 1) AS last
+ WHERE kind = 'text'
+   AND :more_bytes + (SELECT coalesce(sum(octet_length(text) + 1), 0) FROM delivery
+                       WHERE prompt_id = last.id) <= :bytes_max
 
 -- name: queue_place
 -- How many sessions a worker of this host takes before this one.

@@ -14,6 +14,13 @@ async def prompts(town):
     return await town.value("SELECT count(*) FROM prompt")
 
 
+async def texts(town):
+    return await town.rows(
+        "SELECT prompt.position, string_agg(text, E'\\n' ORDER BY event) FROM prompt"
+        " JOIN delivery ON delivery.prompt_id = prompt.id GROUP BY prompt.position ORDER BY 1"
+    )
+
+
 async def test_answered_once_a_message_delivered_twice_is_one_prompt(town):
     first = await town.say("!one", key="k")
     again = await town.say("!one", key="k")
@@ -79,6 +86,19 @@ async def test_the_name_by_which_people_address_the_bot_is_a_setting(town):
     await town.say("@ona !two")
     said = await town.rows("SELECT text FROM delivery ORDER BY event")
     assert [row[0] for row in said] == ["one", "@ona !two"]
+
+
+async def test_what_comes_after_a_command_stays_after_it(town):
+    await town.say("busy", by="Bo")
+    for words in ("first", "!make", "second"):
+        await town.say(words)
+    assert [row[1] for row in await texts(town)] == ["busy", "first", "make", "second"]
+
+
+async def test_words_that_have_no_room_in_a_prompt_begin_another(town):
+    for letter in "abc":
+        await town.say(letter * 50_000)
+    assert [len(row[1]) for row in await texts(town)] == [100_001, 50_000]
 
 
 async def test_command_lines_never_join(town):

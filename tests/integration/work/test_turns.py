@@ -34,7 +34,15 @@ async def places(guest: HostedGuest, tmp_path: Path) -> AsyncIterator[GuestWorkp
 class Shift:
     """One worker process's time at work."""
 
-    def __init__(self, town: Town, places: GuestWorkplaces, name: str, **limits: float) -> None:
+    def __init__(
+        self,
+        town: Town,
+        places: GuestWorkplaces,
+        name: str,
+        *,
+        now: asyncio.Event | None = None,
+        **limits: float,
+    ) -> None:
         self._listener = Listener(town.database.url)
         turns = Turns(
             town.queue(name),
@@ -46,13 +54,16 @@ class Shift:
                 question_seconds_max=60,
             ),
         )
-        bounds = WorkerLimits(turns_max=2, poll_seconds=1, finish_seconds=0)
+        bounds = WorkerLimits(
+            turns_max=2, poll_seconds=1, finish_seconds=limits.get("finish_seconds", 0)
+        )
+        self._now = now
         self.worker = Worker(town.queue(name), turns, self._listener, bounds)
         self._stop = asyncio.Event()
 
     async def __aenter__(self) -> "Shift":
         self._listening = asyncio.create_task(self._listener.run())
-        self._working = asyncio.create_task(self.worker.run(self._stop))
+        self._working = asyncio.create_task(self.worker.run(self._stop, self._now))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -136,6 +147,27 @@ async def test_a_stop_while_an_open_turn_is_entered_again_ends_its_job(
         ((_, why, _),) = await until(town, TURN, lambda rows: rows[0][0] == "stopped")
     assert "on request by Ann" in why
     assert await town.value("SELECT state FROM session") == "idle"
+
+
+async def test_a_second_signal_hands_the_turn_back_at_once(
+    town: Town, places: GuestWorkplaces
+) -> None:
+    await town.say("!echo begun; sleep 60")
+    now = asyncio.Event()
+    async with Shift(town, places, "w", finish_seconds=60, now=now):
+        await until(town, "SELECT 1 FROM turn_event WHERE kind = 'output'", bool)
+        asyncio.get_running_loop().call_later(0.2, now.set)
+    assert await town.rows("SELECT state, lease_owner FROM session") == [("queued", None)]
+    assert (await town.rows(TURN))[0][0] == "running"
+
+
+async def test_bo_who_stops_anns_turn_is_named(town: Town, places: GuestWorkplaces) -> None:
+    await town.say("!echo begun; sleep 60", by="Ann")
+    async with Shift(town, places, "w"):
+        await until(town, "SELECT 1 FROM turn_event WHERE kind = 'output'", bool)
+        await town.say("stop", by="Bo")
+        ((_, why, _),) = await until(town, TURN, lambda rows: rows[0][0] == "stopped")
+    assert why == "stopped on request by Bo"
 
 
 async def test_what_breaks_again_and_again_ends_and_is_told(
