@@ -1,6 +1,7 @@
 """What a session is told, and what it keeps, when something goes wrong around its machine."""
 
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -104,6 +105,21 @@ def test_stop_holds_what_is_queued_and_resume_lets_it_go_on(ona, session):
     )
     ona.ask("resume", session)
     assert printed(ona, queued) == "next\n"
+
+
+def test_a_machine_that_dies_interrupts_its_turn_which_is_not_run_again(ona, session):
+    ona.run("!echo kept > kept.txt", session)
+    accepted = ona.ask("!echo half; sleep 60; echo whole", session)
+    ona.wait(accepted, "output")
+    (hypervisor,) = ona.processes(f"qemu-system-x86_64 -name {ona.machine(session)['id']}")
+    os.kill(hypervisor, signal.SIGKILL)
+    assert printed(ona, accepted) == "half\n"
+    ended = of_turn(ona.wait(accepted), accepted)[-1]["body"]
+    assert ended["outcome"] == "interrupted"
+    assert "nothing was run again; `retry` runs it once more" in ended["summary"]
+    after = ona.run("!cat kept.txt", session)
+    assert after.output == "kept\n"
+    assert any("machine of this session is gone" in notice for notice in after.notices)
 
 
 def test_a_full_disk_keeps_the_machine_up_and_the_session_is_told_once(ona, session):
