@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from tests.bench.figures import PAGE, RESULTS, Figure, write
@@ -106,6 +106,7 @@ async def main(names: Sequence[str]) -> list[Figure]:
             print(f"measuring: {name} (load {load:.1f}) …", flush=True)
             began = time.monotonic()
             found = await run(name, PARTS[name], directory / name)
+            found = [replace(figure, load=round(load, 1)) for figure in found]
             for figure in found:
                 print(json.dumps(asdict(figure), ensure_ascii=False), flush=True)
             print(f"  {time.monotonic() - began:.0f} s", flush=True)

@@ -29,6 +29,8 @@ class Figure:
     target: str
     passed: bool
     note: str = ""
+    load: float | None = None
+    """Of the machine, over a minute, when the part began: below 1 it was quiet."""
 
     @property
     def failed(self) -> bool:
@@ -88,10 +90,11 @@ def _page(figures: Sequence[Figure], here: str, today: str) -> str:
         "",
         f"Written by `make bench` on {today}; {here}.",
         "Each figure stands beside a yardstick measured in the same run, because machines differ",
-        "and are noisy: read the ratio, not the time.",
+        "and are noisy: read the ratio, not the time. The load is that of the machine when the part",
+        "began; below 1 it was quiet.",
         "",
-        "| what | n | p50 | p95 | p99 | yardstick | its p50 | ratio | target | met |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| what | n | p50 | p95 | p99 | yardstick | its p50 | ratio | target | met | load |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [_line(figure) for figure in figures]
     notes = [f"- {figure.name}: {figure.note}" for figure in figures if figure.note]
@@ -110,6 +113,7 @@ def _line(figure: Figure) -> str:
         "" if figure.ratio is None else f"{figure.ratio:.2f}",
         figure.target,
         "**failed**" if figure.failed else met,
+        _number(figure.load),
     ]
     return "| " + " | ".join(cells) + " |"
 
