@@ -21,7 +21,7 @@ from bot.conversation.replies import Replies
 from bot.errors import Unfit
 from bot.ground import REPORT_SECONDS, Ground, ground
 from bot.metrics import QUEUE_DEPTH, SERVE, Sending, WorkFile
-from bot.store.database import Database, is_away
+from bot.store.database import EVENTS, OUTBOX, Database, is_away
 from bot.web.app import create_app
 from bot.web.services import Services
 from bot.work import questions
@@ -43,7 +43,7 @@ async def serve(settings: Settings, url: str) -> None:
     """Serve pages and API, write replies and post them until SIGTERM."""
     SERVE.register(WorkFile(settings.metrics_file))
     SERVE.register(Sending())
-    async with ground(settings, url) as base:
+    async with ground(settings, url, (EVENTS, OUTBOX)) as base:
         stop = base.signals.stop
         services = Services(
             database=base.database,

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import fcntl
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,12 +31,15 @@ class Ground:
 
 
 @asynccontextmanager
-async def ground(settings: Settings, url: str) -> AsyncIterator[Ground]:
-    """Open the database and the listener; take the signals over; beat for the supervisor."""
+async def ground(settings: Settings, url: str, hears: Collection[str]) -> AsyncIterator[Ground]:
+    """Open the database and the listener; take the signals over; beat for the supervisor.
+
+    :param hears: the channels of hints that this process listens on
+    """
     signals = Signals()
     signals.install()
     database = Database(url, connections_max=settings.database.connections_max)
-    listener = Listener(url)
+    listener = Listener(url, *hears)
     tasks = [
         asyncio.create_task(listener.run()),
         asyncio.create_task(beat_for_ever(beat_descriptor(), signals.stop)),

@@ -17,8 +17,8 @@ from bot.config import Settings
 from bot.ground import REPORT_SECONDS, Ground, ground, only_process
 from bot.metrics import HIBERNATE_SECONDS, MACHINES, write_work_metrics
 from bot.store.blobs import DirectoryBlobs
+from bot.store.database import CONTROL, READY, Database
 from bot.store.database import MACHINES as MACHINE_HINTS
-from bot.store.database import Database
 from bot.store.ids import new_id
 from bot.work.checkpoint import Checkpoints
 from bot.work.machines import MachineSize, MachineWorkplaces
@@ -49,8 +49,9 @@ HOUR_SECONDS = 3600.0
 
 async def work(settings: Settings, url: str) -> None:
     """Run turns and the machines of this host until SIGTERM. :raises Refused: runs already."""
+    hears = (READY, CONTROL, MACHINE_HINTS)
     with only_process(settings.host_dir / "work.lock", "`ona work`"):
-        async with ground(settings, url) as base, AsyncExitStack() as stack:
+        async with ground(settings, url, hears) as base, AsyncExitStack() as stack:
             host = await Host.open(base, stack)
             await host.worker().run(base.signals.stop, base.signals.now)
             if settings.machine.rest_at_stop:

@@ -1,26 +1,37 @@
 """The one way to PostgreSQL: an engine, short transactions, and a listener for hints."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import psycopg
 import structlog
+from psycopg.rows import namedtuple_row
+from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import TextClause, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
-from bot.store.transaction import NOTHING, Rows, Transaction
+from bot.store.transaction import NOTHING, Connection, Rows, Transaction, driver_text, fetch
 
 log = structlog.get_logger(__name__)
 
 CONNECT_SECONDS = 5
+TRANSACTION_SECONDS = 20
+"""A server that accepts but does not answer is as good as away."""
+RECONNECT_SECONDS = 2
+"""For which the pool tries by itself; after that it tries when somebody asks."""
 MAPPED_CONNECTIONS_MAX = 5
 """For mapped tables, which only machines and leaders use."""
 AWAY = (OperationalError, InterfaceError, PoolTimeout, psycopg.OperationalError, ConnectionError)
 """What a database that is down, restarting or unreachable raises."""
+
+
+def conninfo(url: str) -> str:
+    """The URL as libpq takes it."""
+    return url.replace("postgresql+psycopg://", "postgresql://", 1)
 
 
 def is_away(error: BaseException) -> bool:
@@ -33,47 +44,92 @@ def is_away(error: BaseException) -> bool:
 class Database:
     """Short transactions: commit at the end, roll back on an error."""
 
-    def __init__(self, url: str, *, connections_max: int = 10) -> None:
-        """Make an engine for `url` (`postgresql+psycopg://…`); connects at first use."""
+    def __init__(
+        self,
+        url: str,
+        *,
+        connections_max: int = 10,
+        transaction_seconds: float = TRANSACTION_SECONDS,
+    ) -> None:
+        """Speak to `url` (`postgresql+psycopg://…`); connects at first use."""
         self.url = url
-        options: dict[str, Any] = {
-            "max_overflow": 0,
-            "pool_timeout": CONNECT_SECONDS,
-            "connect_args": {"connect_timeout": CONNECT_SECONDS},
-        }
+        self._seconds_max = transaction_seconds
         self.engine = create_async_engine(
-            url, pool_size=min(connections_max, MAPPED_CONNECTIONS_MAX), **options
-        )
-        # Its transactions are begun by us, so that one statement can be one round trip.
-        self._plain = create_async_engine(
-            url, pool_size=connections_max, isolation_level="AUTOCOMMIT", **options
+            url,
+            pool_size=min(connections_max, MAPPED_CONNECTIONS_MAX),
+            max_overflow=0,
+            pool_timeout=CONNECT_SECONDS,
+            connect_args={"connect_timeout": CONNECT_SECONDS},
         )
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+        self._plain = AsyncConnectionPool(
+            conninfo(url),
+            min_size=0,
+            max_size=connections_max,
+            timeout=CONNECT_SECONDS,
+            reconnect_timeout=RECONNECT_SECONDS,
+            kwargs={
+                "autocommit": True,
+                "connect_timeout": CONNECT_SECONDS,
+                "row_factory": namedtuple_row,
+                # Few statements, run often, that look up rows by keys: plan each once.
+                "prepare_threshold": 0,
+                "options": "-c plan_cache_mode=force_generic_plan",
+            },
+            open=False,
+        )
+        self._hints = Hints(self.run)
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[Transaction]:
         """Open a transaction for plain statements; no network may be spoken inside it."""
-        async with self._plain.connect() as connection:
-            driver: Any = (await connection.get_raw_connection()).driver_connection
-            tx = Transaction(driver)
-            try:
-                async with driver.transaction():
-                    yield tx
-                if not await _send(driver, tx.hints):
-                    await connection.invalidate()
-            except psycopg.OperationalError as error:
-                await connection.invalidate(error)
-                raise
+        async with self._connection() as connection:
+            tx = Transaction(connection)
+            async with connection.transaction():
+                yield tx
+        self.hint(*tx.hints)
 
     async def run(self, statement: TextClause, parameters: Mapping[str, Any] = NOTHING) -> Rows:
         """Run one statement as a transaction of its own, in one round trip."""
-        async with self._plain.connect() as connection:
-            driver: Any = (await connection.get_raw_connection()).driver_connection
+        async with self._connection() as connection:
+            return await Transaction(connection).execute(statement, parameters)
+
+    async def batch(self, *statements: tuple[TextClause, Mapping[str, Any]]) -> list[Rows]:
+        """Run several statements as one transaction in one round trip.
+
+        They are sent without waiting, so none can use what another returned; each sees what was
+        committed before it began, so one may wait for a lock and the next read what it guards.
+        """
+        async with self._connection() as connection:
+            async with connection.pipeline():
+                cursors = [
+                    await connection.execute(driver_text(statement), parameters)
+                    for statement, parameters in statements
+                ]
+            return [await fetch(cursor) for cursor in cursors]
+
+    def hint(self, *hints: tuple[str, str]) -> None:
+        """Let those who listen look at what was committed: (channel, payload) each."""
+        self._hints.send(hints)
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[Connection]:
+        if self._plain.closed:
+            await self._plain.open()
+        async with self._plain.connection() as connection:
             try:
-                return await Transaction(driver).execute(statement, parameters)
-            except psycopg.OperationalError as error:
-                await connection.invalidate(error)
-                raise
+                async with asyncio.timeout(self._seconds_max) as limit:
+                    yield connection
+            except TimeoutError as error:
+                if not limit.expired():
+                    raise
+                raise psycopg.OperationalError(
+                    f"the database did not answer for {self._seconds_max:g} s"
+                ) from error
+            finally:
+                if connection.closed:
+                    # Most likely the server went away, and the idle ones with it.
+                    await self._plain.drain()
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[AsyncSession]:
@@ -83,35 +139,63 @@ class Database:
 
     async def ping(self) -> None:
         """:raises Exception: when the database does not answer."""
-        async with self.begin() as tx:
-            await tx.execute(text("SELECT 1"))
+        await self.run(text("SELECT 1"))
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Send the last hints and close every connection."""
+        await self._hints.sent()
+        await self._plain.close()
         await self.engine.dispose()
-        await self._plain.dispose()
 
 
-async def _send(driver: psycopg.AsyncConnection[Any], hints: Collection[tuple[str, str]]) -> bool:
-    """Notify whoever listens, after the commit and without waiting for the disk; False: in vain.
+class Hints:
+    """Notifies whoever listens, after the commit and without holding up who committed.
 
     A transaction that notifies takes a lock of the whole server until it is on the disk, so all
-    that did would commit one after the other: with four workers a third of the throughput.
+    that did would commit one after the other. What is due while a notification is under way goes
+    out with the next, each hint once.
     """
-    if not hints:
-        return True
-    calls = ", ".join(["pg_notify(%s, %s)"] * len(hints))
-    words = [word for hint in hints for word in hint]
-    try:
-        async with asyncio.timeout(CONNECT_SECONDS):
-            await driver.execute(
-                f"SELECT set_config('synchronous_commit', 'off', true), {calls}".encode(), words
-            )
-    except (psycopg.Error, TimeoutError) as error:
-        # What was committed stays committed; who listens also polls.
-        log.warning("hints_lost", error=str(error))
-        return False
-    return True
+
+    def __init__(
+        self, run: Callable[[TextClause, Mapping[str, Any]], Coroutine[Any, Any, Rows]]
+    ) -> None:
+        """`run` runs a statement as a transaction of its own."""
+        self._run = run
+        self._due: dict[tuple[str, str], None] = {}
+        self._sending: asyncio.Task[None] | None = None
+
+    def send(self, hints: Iterable[tuple[str, str]]) -> None:
+        """Send soon; what is lost is found by who polls."""
+        self._due.update(dict.fromkeys(hints))
+        if self._due and (self._sending is None or self._sending.done()):
+            self._sending = asyncio.create_task(self._send())
+
+    async def sent(self) -> None:
+        """Wait until nothing is due."""
+        if self._sending is not None:
+            await asyncio.wait({self._sending}, timeout=CONNECT_SECONDS)
+
+    async def _send(self) -> None:
+        while self._due:
+            due, self._due = list(self._due), {}
+            hints = {
+                "channels": [channel for channel, _ in due],
+                "payloads": [payload for _, payload in due],
+            }
+            try:
+                async with asyncio.timeout(CONNECT_SECONDS):
+                    await self._run(_NOTIFY, hints)
+            except (psycopg.Error, TimeoutError) as error:
+                # What was committed stays committed; who listens also polls.
+                log.warning("hints_lost", error=str(error))
+
+
+_NOTIFY = text(
+    """
+    SELECT set_config('synchronous_commit', 'off', true), pg_notify(channel, payload)
+      FROM unnest(CAST(:channels AS text[]), CAST(:payloads AS text[])) AS due (channel, payload)
+    """
+)
 
 
 class Listener:
@@ -120,15 +204,18 @@ class Listener:
     Whoever relies on it also polls: the table is the truth.
     """
 
-    def __init__(self, url: str, *, retry_seconds: float = 1.0) -> None:
-        """`url` as for `Database`."""
-        self._conninfo = url.replace("postgresql+psycopg://", "postgresql://", 1)
+    def __init__(self, url: str, *channels: str, retry_seconds: float = 1.0) -> None:
+        """Hear `channels` at `url`; no other, since every hint wakes who listens."""
+        self._channels = channels
+        self._conninfo = conninfo(url)
         self._retry_seconds = retry_seconds
         self._hearers: dict[str, list[Callable[[str], None]]] = {}
         self.listening = asyncio.Event()
 
     def on(self, channel: str, hear: Callable[[str], None]) -> Callable[[], None]:
         """Call `hear(payload)` for each hint on `channel`; returns how to stop that."""
+        if channel not in self._channels:
+            raise ValueError(f"this process does not listen on {channel}")
         self._hearers.setdefault(channel, []).append(hear)
 
         def off() -> None:
@@ -152,7 +239,7 @@ class Listener:
             self._conninfo, autocommit=True, connect_timeout=CONNECT_SECONDS
         )
         async with connection:
-            for channel in CHANNELS:
+            for channel in self._channels:
                 await connection.execute(f'LISTEN "{channel}"'.encode())
             self.listening.set()
             for hearers in self._hearers.values():
@@ -173,4 +260,3 @@ OUTBOX = "ona_outbox"
 """A reply is due."""
 MACHINES = "ona_machines"
 """Somebody asked something of a machine's owner."""
-CHANNELS = (READY, EVENTS, CONTROL, OUTBOX, MACHINES)

@@ -247,6 +247,8 @@ class Turn(SQLModel, table=True):
     machine_id: UUID | None = Field(default=None, foreign_key="machine.id")
     cursor: dict[str, Any] = _json()
     """Where the harness reads on in the job's spool; moves together with the events."""
+    batches: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    """How many batches of events were written; one whose commit was not answered is known by it."""
     outcome: dict[str, Any] = _json()
     """{summary, exit_status, seconds, by}: what is said about its end."""
     started_at: datetime = _moment(now=True)

@@ -74,6 +74,8 @@ class OpenTurn:
     """The prompt's."""
     machine_id: UUID | None
     cursor: Mapping[str, Any] = field(default_factory=dict)
+    batches: int = 0
+    """How many batches of its events were written."""
     ran_seconds: float = 0.0
 
 
@@ -86,3 +88,14 @@ class StopRequest:
     why: str
     """`stop`, or `now` when another prompt goes first."""
     hold: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Due:
+    """What a session's new holder finds to do."""
+
+    stop: StopRequest | None
+    turn: OpenTurn | None
+    """Left open by an earlier holder."""
+    prompt_waits: bool
+    """It may still be joined, edited or cancelled."""

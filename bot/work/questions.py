@@ -120,7 +120,7 @@ async def ask(
         }
         await append_held(tx, lease.key, [Event(kind="question", body=body)], turn_id=turn_id)
     still_open = any(one.key == key and one.open for one in await of_turn(tx, turn_id))
-    if not still_open or state["stop"] is not None:
+    if not still_open or state.stop is not None:
         return False
     await tx.execute(SQL["suspend"], {"session": lease.session_id})
     await stop_clock(tx, lease)

@@ -16,7 +16,7 @@ from bot.store.database import EVENTS, READY
 from bot.store.ids import new_id
 from bot.store.statements import load
 from bot.store.states import SessionState
-from bot.store.transaction import Transaction
+from bot.store.transaction import Rows, Transaction
 
 SQL = load(Path(__file__).parent / "sql" / "queue.sql")
 
@@ -76,21 +76,22 @@ async def lock_session(tx: Transaction, session_id: UUID) -> LockedSession | Non
     )
 
 
-async def hold(tx: Transaction, key: LeaseKey) -> Mapping[str, Any]:
-    """Take the session's row as its holder; `state` and `stop` of it. :raises LeaseLost:."""
-    row = (
-        (
-            await tx.execute(
-                SQL["hold"],
-                {"session": key.session_id, "token": key.token, "owner": key.owner},
-            )
-        )
-        .mappings()
-        .one_or_none()
-    )
+def shown(key: LeaseKey) -> dict[str, Any]:
+    """The parameters with which a holder shows its lease."""
+    return {"session": key.session_id, "token": key.token, "owner": key.owner}
+
+
+def must_hold(held: Rows, key: LeaseKey) -> Any:
+    """The row that `hold` returned. :raises LeaseLost: it returned none."""
+    row = held.one_or_none()
     if row is None:
         raise LeaseLost(f"session {key.session_id}, token {key.token}")
-    return dict(row)
+    return row
+
+
+async def hold(tx: Transaction, key: LeaseKey) -> Any:
+    """Take the session's row as its holder; `state` and `stop` of it. :raises LeaseLost:."""
+    return must_hold(await tx.execute(SQL["hold"], shown(key)), key)
 
 
 async def append_events(
@@ -117,6 +118,14 @@ async def append_held(
     return last
 
 
+def columns(events: Sequence[Event]) -> dict[str, list[str]]:
+    """The parameters with which a statement takes events."""
+    return {
+        "kinds": [event.kind for event in events],
+        "bodies": [json.dumps(dict(event.body), default=str) for event in events],
+    }
+
+
 async def _append(
     tx: Transaction,
     session_id: UUID,
@@ -132,8 +141,7 @@ async def _append(
                 "turn": turn_id,
                 "token": key and key.token,
                 "owner": key and key.owner,
-                "kinds": [event.kind for event in events],
-                "bodies": [json.dumps(dict(event.body), default=str) for event in events],
+                **columns(events),
             },
         )
     ).scalars()
@@ -217,11 +225,6 @@ async def make_ready(tx: Transaction, session_id: UUID) -> None:
     row = (await tx.execute(SQL["ready"], {"session": session_id})).one_or_none()
     if row is not None:
         tx.hint(READY, row.host_id or "")
-
-
-async def prompt_text(tx: Transaction, prompt_id: UUID) -> str:
-    """Everything said in the prompt, its messages joined by line ends."""
-    return str((await tx.execute(SQL["prompt_text"], {"prompt": prompt_id})).scalar_one())
 
 
 async def waiting_place(tx: Transaction, session_id: UUID) -> int:

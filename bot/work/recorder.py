@@ -43,6 +43,7 @@ class Recorder:
         self._queue = queue
         self._lease = lease
         self._turn = turn
+        self._batches = turn.batches
         self._waiting: deque[_Waiting] = deque()
         self._size = 0
         self._changed = asyncio.Condition()
@@ -116,12 +117,14 @@ class Recorder:
         cursors = [one.cursor for one in batch if one.cursor is not None]
         while True:
             try:
-                await self._queue.append(
+                await self._queue.record(
                     self._lease,
+                    self._turn,
                     [one.event for one in batch],
-                    turn_id=self._turn.id,
+                    batch=self._batches + 1,
                     cursor=cursors[-1] if cursors else None,
                 )
+                self._batches += 1
                 return
             except Exception as error:
                 if not is_away(error) or self._lease.lost:

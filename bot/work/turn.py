@@ -138,10 +138,9 @@ class _Turn:
         self._cancelled: _Cancelled | None = None
 
     async def run(self) -> None:
-        # It takes the row as the holder: with that the claim is on the database's disk.
-        stop = await self._queue.stop_request(self._lease)
-        self._turn = await self._queue.open_turn(self._lease)
-        if self._turn is None and (stop or not await self._queue.has_prompt(self._lease)):
+        due = await self._queue.look(self._lease)
+        self._turn = due.turn
+        if due.turn is None and (due.stop or not due.prompt_waits):
             await self._queue.release(self._lease)
             return
         try:

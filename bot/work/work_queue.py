@@ -8,20 +8,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from bot.store.database import READY, Database
+from bot.store.database import EVENTS, READY, Database
 from bot.store.ids import new_id
 from bot.store.states import OUTCOMES, SessionState, TurnState
-from bot.store.transaction import Transaction
-from bot.work.lease import Lease, OpenTurn, StopRequest, boot_seconds
+from bot.store.transaction import Rows, Transaction
+from bot.work.lease import Due, Lease, OpenTurn, StopRequest, boot_seconds
 from bot.work.queue import (
     SQL,
     Event,
     LeaseKey,
-    LeaseLost,
     append_events,
     append_held,
-    hold,
-    prompt_text,
+    columns,
+    must_hold,
+    shown,
     waiting_place,
 )
 
@@ -66,22 +66,15 @@ class WorkQueue:
         if not held:
             return
         before = boot_seconds()
-        async with self.database.begin() as tx:
-            kept = set(
-                (
-                    await tx.execute(
-                        SQL["renew"],
-                        {
-                            "owner": self.owner,
-                            "sessions": [lease.session_id for lease in held],
-                            "tokens": [lease.key.token for lease in held],
-                            "turns": [lease.clock and lease.clock.turn_id for lease in held],
-                            "ran": [lease.clock and lease.clock.ran_seconds for lease in held],
-                            "lease_seconds": self.lease_seconds,
-                        },
-                    )
-                ).scalars()
-            )
+        parameters = {
+            "owner": self.owner,
+            "sessions": [lease.session_id for lease in held],
+            "tokens": [lease.key.token for lease in held],
+            "turns": [lease.clock and lease.clock.turn_id for lease in held],
+            "ran": [lease.clock and lease.clock.ran_seconds for lease in held],
+            "lease_seconds": self.lease_seconds,
+        }
+        kept = set((await self.database.run(SQL["renew"], parameters)).scalars())
         for lease in held:
             if lease.session_id in kept:
                 lease.until = before + self.lease_seconds
@@ -94,86 +87,82 @@ class WorkQueue:
         left = (await self.database.run(SQL["next_due"], parameters)).scalar_one()
         return None if left is None else float(left)
 
+    async def look(self, lease: Lease) -> Due:
+        """What is to be done under a new lease.
+
+        It takes the row as the holder: with that the claim is on the database's disk.
+
+        :raises LeaseLost:
+        """
+        here = {"session": lease.session_id}
+        held, left, waits = await self.database.batch(
+            (SQL["hold"], shown(lease.key)), (SQL["open_turn"], here), (SQL["prompt_waits"], here)
+        )
+        return Due(
+            stop=_stop_request(must_hold(held, lease.key).stop),
+            turn=_open_turn(left),
+            prompt_waits=waits.scalar_one(),
+        )
+
     async def stop_request(self, lease: Lease) -> StopRequest | None:
         """What a person asked of the session, if anything. :raises LeaseLost:."""
-        async with self.database.begin() as tx:
-            return _stop_request((await hold(tx, lease.key))["stop"])
+        held = await self.database.run(SQL["hold"], shown(lease.key))
+        return _stop_request(must_hold(held, lease.key).stop)
 
     async def open_turn(self, lease: Lease) -> OpenTurn | None:
         """The turn that an earlier holder left open."""
-        async with self.database.begin() as tx:
-            row = (await tx.execute(SQL["open_turn"], {"session": lease.session_id})).one_or_none()
-            if row is None:
-                return None
-            said = await prompt_text(tx, row.prompt_id)
-        return OpenTurn(
-            id=row.id,
-            prompt_id=row.prompt_id,
-            kind=row.kind,
-            text=said,
-            machine_id=row.machine_id,
-            cursor=row.cursor,
-            ran_seconds=row.ran_seconds,
-        )
-
-    async def has_prompt(self, lease: Lease) -> bool:
-        """Whether a prompt waits; it may still be joined, edited or cancelled."""
-        rows = await self.database.run(SQL["first_prompt"], {"session": lease.session_id})
-        return rows.first() is not None
+        return _open_turn(await self.database.run(SQL["open_turn"], {"session": lease.session_id}))
 
     async def begin_turn(self, lease: Lease, machine_id: UUID | None) -> OpenTurn | None:
         """Begin the turn of the first prompt.
 
         None when a person asked to stop first or no prompt is left. :raises LeaseLost:.
         """
-        async with self.database.begin() as tx:
-            if (await hold(tx, lease.key))["stop"] is not None:
-                return None
-            prompt = (
-                await tx.execute(SQL["first_prompt"], {"session": lease.session_id})
-            ).one_or_none()
-            if prompt is None:
-                return None
-            turn_id = new_id()
-            await tx.execute(
-                SQL["begin_turn"],
-                {
-                    "prompt": prompt.id,
-                    "turn": turn_id,
-                    "session": lease.session_id,
-                    "machine": machine_id,
-                },
-            )
-            said = await prompt_text(tx, prompt.id)
-            body = {"prompt": prompt.id, "author": prompt.author_id, "text": said}
-            started = Event(kind="turn.started", body=body)
-            await append_held(tx, lease.key, [started], turn_id=turn_id)
+        turn_id = new_id()
+        key = shown(lease.key)
+        held, begun = await self.database.batch(
+            (SQL["hold"], key),
+            (SQL["begin_turn"], {**key, "turn": turn_id, "machine": machine_id}),
+        )
+        must_hold(held, lease.key)
+        prompt = begun.one_or_none()
+        if prompt is None:
+            return None
+        self._hint_events(lease)
         return OpenTurn(
             id=turn_id,
             prompt_id=prompt.id,
             kind=prompt.kind,
-            text=said,
+            text=prompt.text,
             machine_id=machine_id,
         )
 
-    async def append(
+    async def append(self, lease: Lease, events: Sequence[Event]) -> None:
+        """Append what happened around a turn. :raises LeaseLost:."""
+        async with self.database.begin() as tx:
+            await append_held(tx, lease.key, events)
+
+    async def record(
         self,
         lease: Lease,
+        turn: OpenTurn,
         events: Sequence[Event],
         *,
-        turn_id: UUID | None = None,
+        batch: int,
         cursor: Mapping[str, Any] | None = None,
     ) -> None:
-        """Append events; the turn's cursor moves in the same transaction. :raises LeaseLost:."""
-        async with self.database.begin() as tx:
-            if events:
-                await append_held(tx, lease.key, events, turn_id=turn_id)
-            else:
-                await hold(tx, lease.key)
-            if cursor is not None:
-                await tx.execute(
-                    SQL["move_cursor"], {"turn": turn_id, "cursor": json.dumps(dict(cursor))}
-                )
+        """Append what the turn's job did and move its cursor, in one transaction.
+
+        :param batch: its number in the turn, from 1; may be tried again with the same number
+        :param cursor: how far the job was read; None leaves it where it is
+        :raises LeaseLost: nothing was written
+        """
+        key = shown(lease.key)
+        at = None if cursor is None else json.dumps(dict(cursor))
+        written = {**key, "turn": turn.id, "batch": batch, "cursor": at, **columns(events)}
+        held, _ = await self.database.batch((SQL["hold"], key), (SQL["record"], written))
+        must_hold(held, lease.key)
+        self._hint_events(lease)
 
     async def finish(
         self,
@@ -190,22 +179,14 @@ class WorkQueue:
         """
         if state not in OUTCOMES:
             raise ValueError(f"{state} is no outcome")
-        async with self.database.begin() as tx:
-            stop = _stop_request((await hold(tx, lease.key))["stop"])
-            ended = (
-                await tx.execute(
-                    SQL["end_turn"],
-                    {
-                        "turn": turn.id,
-                        "state": state.value,
-                        "outcome": json.dumps(dict(outcome), default=str),
-                    },
-                )
-            ).one_or_none()
-            if ended is not None:
-                last = Event(kind="turn.ended", body={"outcome": state.value, **outcome})
-                await append_held(tx, lease.key, [*events, last], turn_id=turn.id)
-            return await self._release(tx, lease, stop)
+        last = Event(kind="turn.ended", body={"outcome": state.value, **outcome})
+        return await self._finish(
+            lease,
+            turn=turn.id,
+            state=state.value,
+            outcome=json.dumps(dict(outcome), default=str),
+            **columns([*events, last]),
+        )
 
     async def release(self, lease: Lease) -> SessionState:
         """Give the lease back without a turn: stopped before one began. :raises LeaseLost:.
@@ -213,45 +194,29 @@ class WorkQueue:
         Nobody is hinted, here and in `finish`: who gives a lease back has room for another and
         looks by itself, or calls `leave` if it will not look any more.
         """
-        async with self.database.begin() as tx:
-            stop = _stop_request((await hold(tx, lease.key))["stop"])
-            return await self._release(tx, lease, stop)
+        return await self._finish(lease, turn=None, state=None, outcome=None, **columns([]))
 
-    async def _release(
-        self, tx: Transaction, lease: Lease, stop: StopRequest | None
-    ) -> SessionState:
-        held = stop is not None and stop.hold
-        row = (
-            await tx.execute(
-                SQL["release"],
-                {
-                    "session": lease.session_id,
-                    "hold": held,
-                    "held_by": stop.by if stop and held else None,
-                },
-            )
-        ).one()
+    async def _finish(self, lease: Lease, **ending: Any) -> SessionState:
+        key = shown(lease.key)
+        held, released = await self.database.batch(
+            (SQL["hold"], key), (SQL["finish"], {**key, **ending})
+        )
+        must_hold(held, lease.key)
         lease.lost = True
-        return SessionState(row.state)
+        self._hint_events(lease)
+        return SessionState(released.scalar_one())
+
+    def _hint_events(self, lease: Lease) -> None:
+        self.database.hint((EVENTS, str(lease.session_id)))
 
     async def leave(self) -> None:
         """This worker claims nothing more: let the others look."""
-        async with self.database.begin() as tx:
-            tx.hint(READY)
+        self.database.hint((READY, ""))
 
     async def hand_back(self, lease: Lease) -> bool:
         """Give the lease back with the turn open; False when it was lost before."""
         async with self.database.begin() as tx:
-            row = (
-                await tx.execute(
-                    SQL["hand_back"],
-                    {
-                        "session": lease.session_id,
-                        "token": lease.key.token,
-                        "owner": self.owner,
-                    },
-                )
-            ).one_or_none()
+            row = (await tx.execute(SQL["hand_back"], shown(lease.key))).one_or_none()
             if row is not None:
                 await stop_clock(tx, lease)
                 tx.hint(READY, row.host_id or "")
@@ -267,10 +232,8 @@ class WorkQueue:
         """
         async with self.database.begin() as tx:
             key = lease.key
-            parameters = {"session": key.session_id, "token": key.token, "owner": key.owner}
-            row = await tx.execute(SQL["defer"], {**parameters, "seconds": seconds})
-            if row.one_or_none() is None:
-                raise LeaseLost(f"session {key.session_id}, token {key.token}")
+            deferred = await tx.execute(SQL["defer"], {**shown(key), "seconds": seconds})
+            must_hold(deferred, key)
             place = await waiting_place(tx, key.session_id) + 1
             if place != told:
                 body = {"step": "waiting", "place": place, "why": why}
@@ -284,6 +247,11 @@ async def stop_clock(tx: Transaction, lease: Lease) -> None:
     if lease.clock is not None:
         ran = {"turn": lease.clock.turn_id, "ran": lease.clock.ran_seconds}
         await tx.execute(SQL["clock"], ran)
+
+
+def _open_turn(left: Rows) -> OpenTurn | None:
+    row = left.one_or_none()
+    return None if row is None else OpenTurn(**row._asdict())
 
 
 def _stop_request(value: Mapping[str, Any] | None) -> StopRequest | None:

@@ -8,12 +8,10 @@ import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
 
 import psycopg
 
-from bot.store import database as database_module
-from bot.store.database import Database, Listener
+from bot.store.database import CONTROL, READY, Database, Listener
 from bot.work.lease import Lease
 from bot.work.work_queue import WorkQueue
 from bot.work.worker import Worker, WorkerLimits
@@ -45,7 +43,7 @@ async def measure() -> list[Figure]:
     async with databases() as make_url:
         town = Town(make_url())
         await town.settle()
-        listener = Listener(town.url)
+        listener = Listener(town.url, READY, CONTROL)
         listening = asyncio.create_task(listener.run())
         await listener.listening.wait()
         try:
@@ -102,26 +100,26 @@ async def _measured(town: Town, listener: Listener) -> tuple[list[float], list[f
 async def _claimed(town: Town, queue: _TimedQueue, turns: NoTurns, number: int) -> float:
     await asyncio.sleep(CALM_SECONDS)
     turns.ended.clear()
-    with commits() as committed:
+    with commits(town.database) as committed:
         await town.inbox.accept(town.message(f"claim-{number % SESSIONS}"))
     await turns.ended.wait()
     return queue.claimed - committed[0]
 
 
 @contextmanager
-def commits() -> Iterator[list[float]]:
+def commits(database: Database) -> Iterator[list[float]]:
     """Notes when a transaction has been committed and its hints are about to be sent."""
-    send, moments = database_module._send, []
+    send, moments = database.hint, []
 
-    async def noting(*arguments: Any) -> bool:
+    def noting(*hints: tuple[str, str]) -> None:
         moments.append(time.perf_counter())
-        return await send(*arguments)
+        send(*hints)
 
-    database_module._send = noting
+    database.hint = noting  # type: ignore[method-assign]
     try:
         yield moments
     finally:
-        database_module._send = send
+        database.hint = send  # type: ignore[method-assign]
 
 
 async def _heard(

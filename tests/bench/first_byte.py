@@ -18,7 +18,7 @@ from sqlalchemy import text
 from adapters.agent.shell import ShellAgent
 from bot.conversation.message import Accepted
 from bot.store.blobs import DirectoryBlobs
-from bot.store.database import EVENTS, Listener
+from bot.store.database import CONTROL, EVENTS, READY, Listener
 from bot.store.ids import new_id
 from bot.work.checkpoint import Checkpoints
 from bot.work.machines import MachineSize, MachineWorkplaces
@@ -110,7 +110,7 @@ async def _at_work(town: Town, place: Path) -> AsyncIterator[tuple[Pool, Listene
     queue = WorkQueue(town.database, owner="bench", host_id=town.host, lease_seconds=30)
     turn = TurnLimits(seconds_max=600, output_bytes_max=1 << 20, question_seconds_max=60)
     turns = Turns(queue, workplaces, {"shell": ShellAgent()}, turn)
-    listener, stop = Listener(town.url), asyncio.Event()
+    listener, stop = Listener(town.url, READY, CONTROL, EVENTS), asyncio.Event()
     listening = asyncio.create_task(listener.run())
     await listener.listening.wait()
     bounds = WorkerLimits(turns_max=2, poll_seconds=5, finish_seconds=5)
@@ -139,7 +139,7 @@ async def _sampled(town: Town, pool: Pool, listener: Listener) -> tuple[list[flo
     ours: list[float] = []
     theirs: list[float] = []
     for _ in range(SAMPLES):
-        with commits() as committed:
+        with commits(town.database) as committed:
             accepted = await town.inbox.accept(town.message("bench", f"!{COMMAND}"))
         await _until(town, wake, accepted, OUTPUT)
         ours.append(time.perf_counter() - committed[0])

@@ -44,7 +44,7 @@ async def _process(arguments: Sequence[str]) -> AsyncIterator[asyncio.subprocess
 
 
 async def _race(argv: Sequence[Sequence[str]]) -> float:
-    """Start the processes, let them go at once, and return the seconds until all ended."""
+    """Start the processes, let them go at once, and return the seconds until all are done."""
     async with AsyncExitStack() as stack:
         starting = [stack.enter_async_context(_process(arguments)) for arguments in argv]
         processes = [await process for process in starting]
@@ -53,8 +53,12 @@ async def _race(argv: Sequence[Sequence[str]]) -> float:
             assert process.stdin is not None
             process.stdin.write(b"go\n")
         for process in processes:
+            assert process.stdout is not None
+            assert await process.stdout.readline() == b"done\n"
+        seconds = time.monotonic() - began
+        for process in processes:
             assert await process.wait() == 0
-        return time.monotonic() - began
+        return seconds
 
 
 async def throughput() -> list[Figure]:

@@ -1,7 +1,7 @@
 """One worker process of the throughput bench: ours, or procrastinate's.
 
 Run as `python -m tests.bench.queue_process ours|procrastinate URL …`; it prints `ready`, waits
-for a line on standard input, works until nothing is left, and ends.
+for a line on standard input, works until nothing is left, prints `done`, and ends.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from bot.store.database import Database, Listener
+from bot.store.database import CONTROL, READY, Database, Listener
 from bot.store.states import TurnState
 from bot.work.lease import Lease
 from bot.work.turn import TurnSignals
@@ -18,6 +18,8 @@ from bot.work.work_queue import WorkQueue
 from bot.work.worker import Worker, WorkerLimits
 
 SLOTS = 8
+CONNECTIONS = 4
+"""Each is held for one round trip, so fewer than slots do."""
 DONE = text("SELECT count(*) FROM turn WHERE ended_at IS NOT NULL")
 
 
@@ -38,7 +40,8 @@ class NoTurns:
 
 
 async def ours(url: str, host_id: str, owner: str, total: str) -> None:
-    database, listener = Database(url, connections_max=SLOTS), Listener(url)
+    database = Database(url, connections_max=CONNECTIONS)
+    listener = Listener(url, READY, CONTROL)
     queue = WorkQueue(database, owner=owner, host_id=UUID(host_id), lease_seconds=30)
     limits = WorkerLimits(turns_max=SLOTS, poll_seconds=5, finish_seconds=5)
     worker = Worker(queue, NoTurns(queue), listener, limits)  # type: ignore[arg-type]
@@ -56,6 +59,7 @@ async def ours(url: str, host_id: str, owner: str, total: str) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(worker.run(stop))
         group.create_task(watch())
+    print("done", flush=True)
     listening.cancel()
     await database.close()
 
@@ -73,6 +77,7 @@ async def theirs(url: str, total: str) -> None:
             install_signal_handlers=False,
             fetch_job_polling_interval=0.05,
         )
+        print("done", flush=True)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from adapters.agent.port import JobChunk, JobEnded
 from adapters.agent.shell import ShellAgent
-from bot.store.database import Database, Listener
+from bot.store.database import CONTROL, READY, Database, Listener
 from bot.supervisor import Signals
 from bot.work.lease import Lease, OpenTurn
 from bot.work.queue import Event
@@ -118,7 +118,7 @@ class SocketWorkplaces:
 async def main(url: str, path: str, host_id: str, owner: str, lease_seconds: str) -> None:
     signals = Signals()
     signals.install()
-    database, listener = Database(url, connections_max=5), Listener(url)
+    database, listener = Database(url, connections_max=5), Listener(url, READY, CONTROL)
     listening = asyncio.create_task(listener.run())
     queue = WorkQueue(
         database, owner=owner, host_id=UUID(host_id), lease_seconds=float(lease_seconds)

@@ -1,6 +1,7 @@
 -- The queue: a worker leases a session, not a prompt. Parameters are named as in bot/work/queue.py.
 -- The database's clock alone decides about leases. A statement of a holder carries its token, or
--- runs after `hold` in the same transaction.
+-- runs after `hold` in the same transaction. A statement sees what was committed before it began,
+-- not what was while it waited for a row: who reads what the row guards takes the row first.
 
 -- name: lock
 -- Take the session's row before anything is decided; enqueues of one session line up here.
@@ -70,26 +71,44 @@ SELECT extract(epoch FROM min(coalesce(lease_until, clock_timestamp())) - clock_
 
 -- name: open_turn
 -- The turn that an earlier holder of the lease left open.
-SELECT turn.id, turn.prompt_id, turn.machine_id, turn.cursor, turn.ran_seconds, prompt.kind
+SELECT turn.id, turn.prompt_id, turn.machine_id, turn.cursor, turn.batches, turn.ran_seconds,
+       prompt.kind,
+       (SELECT coalesce(string_agg(text, E'\n' ORDER BY event), '') FROM delivery
+         WHERE prompt_id = turn.prompt_id) AS text
   FROM turn JOIN prompt ON prompt.id = turn.prompt_id
  WHERE turn.session_id = :session AND turn.state = 'running'
 
--- name: first_prompt
--- The prompt whose turn comes next.
-SELECT id, kind, author_id FROM prompt
- WHERE session_id = :session AND state = 'queued' ORDER BY position LIMIT 1
-
--- name: prompt_text
--- Everything that was said in a prompt, in the order in which it came in.
-SELECT coalesce(string_agg(text, E'\n' ORDER BY event), '') FROM delivery WHERE prompt_id = :prompt
+-- name: prompt_waits
+-- Whether a prompt waits for its turn.
+SELECT EXISTS (SELECT FROM prompt WHERE session_id = :session AND state = 'queued')
 
 -- name: begin_turn
--- Start the turn of a prompt that is still queued.
-WITH taken AS (
-    UPDATE prompt SET state = 'running' WHERE id = :prompt AND state = 'queued' RETURNING id
+-- Start the turn of the next prompt, with everything that was said in it, in the order in which it
+-- came in. After `hold`, so that it sees what was said while that waited for the row.
+WITH next AS (
+    SELECT prompt.id, prompt.kind, prompt.author_id
+      FROM prompt JOIN session ON session.id = prompt.session_id
+     WHERE session.id = :session AND session.lease_token = :token AND session.lease_owner = :owner
+       AND session.stop IS NULL AND prompt.state = 'queued'
+     ORDER BY prompt.position LIMIT 1
+), said AS (
+    SELECT coalesce(string_agg(delivery.text, E'\n' ORDER BY delivery.event), '') AS text
+      FROM delivery JOIN next ON delivery.prompt_id = next.id
+), taken AS (
+    UPDATE prompt SET state = 'running' FROM next WHERE prompt.id = next.id
+), begun AS (
+    INSERT INTO turn (id, session_id, prompt_id, machine_id)
+    SELECT :turn, :session, next.id, :machine FROM next
+), numbered AS (
+    UPDATE session SET event_last = event_last + 1
+      FROM next WHERE session.id = :session RETURNING event_last
+), logged AS (
+    INSERT INTO turn_event (session_id, number, turn_id, kind, body)
+    SELECT :session, numbered.event_last, :turn, 'turn.started',
+           jsonb_build_object('prompt', next.id, 'author', next.author_id, 'text', said.text)
+      FROM numbered, next, said
 )
-INSERT INTO turn (id, session_id, prompt_id, machine_id)
-SELECT :turn, :session, taken.id, :machine FROM taken
+SELECT next.id, next.kind, said.text FROM next, said
 
 -- name: append
 -- Number events under the session's row lock, without gaps, for whoever holds the lease.
@@ -106,37 +125,73 @@ SELECT :session, numbered.before + event.ordinal, :turn, event.kind, CAST(event.
            WITH ORDINALITY AS event (kind, body, ordinal)
 RETURNING number
 
--- name: move_cursor
--- Remember how far the job's spool was read; in the same transaction as the events from it.
-UPDATE turn SET cursor = CAST(:cursor AS jsonb) WHERE id = :turn
-
--- name: end_turn
--- Store the outcome, once.
-WITH ended AS (
-    UPDATE turn SET state = :state, outcome = CAST(:outcome AS jsonb), ended_at = now()
-     WHERE id = :turn AND state = 'running'
-    RETURNING prompt_id
-), withdrawn AS (
-    UPDATE question SET state = 'withdrawn' WHERE turn_id = :turn AND state = 'open'
+-- name: record
+-- Append what a turn's job did and remember how far its spool was read; a batch that was written
+-- before is not written again: the answer to its commit was lost. After `hold`.
+WITH moved AS (
+    UPDATE turn
+       SET batches = :batch, cursor = coalesce(CAST(:cursor AS jsonb), turn.cursor)
+      FROM session
+     WHERE turn.id = :turn AND turn.batches < :batch
+       AND session.id = turn.session_id
+       AND session.lease_token = :token AND session.lease_owner = :owner
+    RETURNING turn.session_id
+), numbered AS (
+    UPDATE session SET event_last = event_last + cardinality(CAST(:kinds AS text[]))
+      FROM moved WHERE session.id = moved.session_id
+    RETURNING session.id, event_last - cardinality(CAST(:kinds AS text[])) AS before
 )
-UPDATE prompt SET state = 'done' FROM ended WHERE prompt.id = ended.prompt_id
-RETURNING prompt.id
+INSERT INTO turn_event (session_id, number, turn_id, kind, body)
+SELECT numbered.id, numbered.before + event.ordinal, :turn, event.kind, CAST(event.body AS jsonb)
+  FROM numbered,
+       unnest(CAST(:kinds AS text[]), CAST(:bodies AS text[]))
+           WITH ORDINALITY AS event (kind, body, ordinal)
 
--- name: release
--- Give the lease back: to the end of the line if prompts are open, held if a person asked for it.
-UPDATE session
-   SET state = CASE
-           WHEN state <> 'running' THEN state
-           WHEN :hold THEN 'held'
-           WHEN EXISTS (SELECT 1 FROM prompt
-                         WHERE prompt.session_id = session.id AND prompt.state = 'queued')
-               THEN 'queued'
-           ELSE 'idle' END,
-       held_by = CASE WHEN :hold THEN CAST(:held_by AS uuid) ELSE held_by END,
-       lease_owner = NULL, lease_until = NULL, stop = NULL,
-       ready_at = clock_timestamp(), active_at = now()
- WHERE id = :session
-RETURNING state
+-- name: finish
+-- Store a turn's outcome, once, with its last events, and give the lease back: to the end of the
+-- line if prompts are open, held if a person asked for it. No turn: only give it back. After `hold`,
+-- so that it sees the prompts that came while that waited for the row.
+WITH held AS (
+    SELECT id FROM session
+     WHERE id = :session AND lease_token = :token AND lease_owner = :owner
+), ended AS (
+    UPDATE turn SET state = :state, outcome = CAST(:outcome AS jsonb), ended_at = now()
+      FROM held
+     WHERE turn.id = CAST(:turn AS uuid) AND turn.state = 'running'
+    RETURNING turn.prompt_id
+), withdrawn AS (
+    UPDATE question SET state = 'withdrawn'
+      FROM held
+     WHERE question.turn_id = CAST(:turn AS uuid) AND question.state = 'open'
+), done AS (
+    UPDATE prompt SET state = 'done' FROM ended WHERE prompt.id = ended.prompt_id
+), released AS (
+    UPDATE session
+       SET state = CASE
+               WHEN state <> 'running' THEN state
+               WHEN (stop ->> 'hold')::boolean THEN 'held'
+               WHEN EXISTS (SELECT FROM prompt
+                             WHERE prompt.session_id = session.id AND prompt.state = 'queued')
+                   THEN 'queued'
+               ELSE 'idle' END,
+           held_by = CASE WHEN (stop ->> 'hold')::boolean
+                         THEN (stop ->> 'by')::uuid ELSE held_by END,
+           lease_owner = NULL, lease_until = NULL, stop = NULL,
+           ready_at = clock_timestamp(), active_at = now(),
+           event_last = event_last + CASE WHEN EXISTS (SELECT FROM ended)
+                         THEN cardinality(CAST(:kinds AS text[])) ELSE 0 END
+      FROM held
+     WHERE session.id = held.id
+    RETURNING session.state, event_last - cardinality(CAST(:kinds AS text[])) AS before
+), logged AS (
+    INSERT INTO turn_event (session_id, number, turn_id, kind, body)
+    SELECT :session, released.before + event.ordinal, CAST(:turn AS uuid), event.kind,
+           CAST(event.body AS jsonb)
+      FROM released, ended,
+           unnest(CAST(:kinds AS text[]), CAST(:bodies AS text[]))
+               WITH ORDINALITY AS event (kind, body, ordinal)
+)
+SELECT state FROM released
 
 -- name: hand_back
 -- Give the lease back with the turn still open: the next process goes on with it at once.
@@ -193,7 +248,8 @@ SELECT id, position
                        WHERE prompt_id = last.id) <= :bytes_max
 
 -- name: queue_place
--- How many sessions a worker of this host takes before this one.
+-- How many sessions a worker takes before this one, of those that it may take as well.
 SELECT count(*) FROM session AS other, session AS mine
  WHERE mine.id = :session AND mine.state = 'queued' AND other.state = 'queued'
+   AND (other.host_id IS NULL OR mine.host_id IS NULL OR other.host_id = mine.host_id)
    AND (other.priority, other.ready_at) < (mine.priority, mine.ready_at)

@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from bot.conversation.outbox import Outbox
 from bot.conversation.replies import Replies
-from bot.store.database import Database, Listener
+from bot.store.database import EVENTS, OUTBOX, Database, Listener
 from tests.fakes.chat import ChatServer, FakeChat
 from tests.integration.outbox.rig import SURFACE, Office
 
@@ -291,7 +291,7 @@ async def test_a_projector_that_is_cut_off_at_random_points_loses_and_doubles_no
 
 
 async def test_a_hint_is_enough_to_write_at_once(office, port, database_url):
-    listener = Listener(database_url)
+    listener = Listener(database_url, EVENTS, OUTBOX)
     listening = asyncio.create_task(listener.run())
     await listener.listening.wait()
     stop = asyncio.Event()

@@ -19,7 +19,7 @@ from bot.config import Settings, WebSettings
 from bot.conversation.inbox import Inbox
 from bot.errors import Refused
 from bot.govern import credentials, people, projects
-from bot.store.database import Database, Listener
+from bot.store.database import EVENTS, Database, Listener
 from bot.store.ids import new_id
 from bot.store.states import TurnState
 from bot.web.app import create_app
@@ -50,12 +50,14 @@ class Work:
     queue: WorkQueue
     lease: Lease
     turn: OpenTurn
+    batches: int = 0
 
     async def emit(self, kind: str, **body: Any) -> None:
         await self.emit_all([Event(kind=kind, body=body)])
 
     async def emit_all(self, events: list[Event]) -> None:
-        await self.queue.append(self.lease, events, turn_id=self.turn.id)
+        self.batches += 1
+        await self.queue.record(self.lease, self.turn, events, batch=self.batches)
 
     async def output(self, said: str) -> None:
         await self.emit("output", stream="stdout", text=said)
@@ -213,7 +215,7 @@ async def running_site(url: str, data_dir: Path, **web: Any) -> AsyncIterator[Si
     services = Services(
         database=database,
         inbox=Inbox(database, prompt_bytes_max=100_000),
-        listener=Listener(url, retry_seconds=0.05),
+        listener=Listener(url, EVENTS, retry_seconds=0.05),
         settings=Settings(data_dir=data_dir, web=WebSettings(**web)),
         registry=CollectorRegistry(),
         check_repository=check_repository,

@@ -112,9 +112,9 @@ async def test_fenced_a_lost_lease_writes_no_event_no_outcome_and_no_cursor(town
     before = await town.rows("SELECT * FROM turn_event")
 
     with pytest.raises(LeaseLost):
-        await stale_queue.append(stale, [Event(kind="text", body={})], turn_id=turn.id)
+        await stale_queue.record(stale, turn, [Event(kind="text", body={})], batch=1)
     with pytest.raises(LeaseLost):
-        await stale_queue.append(stale, [], turn_id=turn.id, cursor={"offset": 9})
+        await stale_queue.record(stale, turn, [], batch=1, cursor={"offset": 9})
     with pytest.raises(LeaseLost):
         await stale_queue.finish(stale, turn, TurnState.FAILED, {})
     with pytest.raises(LeaseLost):
@@ -134,14 +134,28 @@ async def test_never_run_twice_a_successor_goes_on_with_the_open_turn_at_its_cur
     first = town.queue("first")
     lease = await first.claim()
     turn = await first.begin_turn(lease, None)
-    await first.append(
-        lease, [Event(kind="output", body={})], turn_id=turn.id, cursor={"offset": 7}
-    )
+    await first.record(lease, turn, [Event(kind="output", body={})], batch=1, cursor={"offset": 7})
     await expire(town)
     second = town.queue("second")
     again = await second.claim()
     open_turn = await second.open_turn(again)
-    assert (open_turn.id, open_turn.cursor) == (turn.id, {"offset": 7})
+    assert (open_turn.id, open_turn.cursor, open_turn.batches) == (turn.id, {"offset": 7}, 1)
+
+
+async def test_a_batch_whose_commit_was_not_answered_is_not_written_twice(town):
+    await town.say("!a")
+    queue = town.queue("w")
+    lease = await queue.claim()
+    turn = await queue.begin_turn(lease, None)
+    for _ in range(2):
+        await queue.record(lease, turn, [Event(kind="output")], batch=1, cursor={"offset": 7})
+    await queue.record(lease, turn, [Event(kind="output")], batch=2)
+
+    kinds = await town.rows("SELECT number, kind FROM turn_event ORDER BY number DESC LIMIT 2")
+    assert [kind for _, kind in kinds] == ["output", "output"]
+    assert await town.value("SELECT count(*) FROM turn_event WHERE kind = 'output'") == 2
+    assert await town.value("SELECT event_last FROM session") == kinds[0][0]
+    assert (await queue.open_turn(lease)).cursor == {"offset": 7}
 
 
 async def test_fenced_who_gave_the_lease_back_appends_nothing_more(town):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from adapters.agent.shell import ShellAgent
-from bot.store.database import Listener
+from bot.store.database import CONTROL, READY, Listener
 from bot.work.turn import TurnLimits, Turns
 from bot.work.worker import Worker, WorkerLimits
 from bot.work.workplace import NoCapacity
@@ -43,7 +43,7 @@ class Shift:
         now: asyncio.Event | None = None,
         **limits: float,
     ) -> None:
-        self._listener = Listener(town.database.url)
+        self._listener = Listener(town.database.url, READY, CONTROL)
         turns = Turns(
             town.queue(name),
             places,

@@ -383,6 +383,7 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("batches", sa.Integer(), server_default="0", nullable=False),
         sa.Column("ran_seconds", sa.Float(), server_default="0", nullable=False),
         sa.ForeignKeyConstraint(["machine_id"], ["machine.id"], name=op.f("fk_turn_machine_id")),
         sa.ForeignKeyConstraint(

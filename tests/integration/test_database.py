@@ -1,0 +1,125 @@
+"""The way to PostgreSQL: transactions, batches, hints, and a server that goes away or hangs."""
+
+import asyncio
+import os
+import signal
+
+import psycopg
+import pytest
+from sqlalchemy import text
+
+from bot.store.database import CONTROL, READY, Database, Listener, is_away
+from bot.store.embedded import EmbeddedPostgres
+from bot.store.ids import new_id
+from tests.integration.conftest import settle
+
+ADD = text("INSERT INTO person (id, name) VALUES (:id, :name)")
+COUNT = text("SELECT count(*) FROM person")
+
+
+@pytest.fixture
+async def database(database_url):
+    database = Database(database_url)
+    yield database
+    await database.close()
+
+
+async def test_a_batch_is_one_transaction(database):
+    twice = {"id": new_id(), "name": "Ann"}
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        await database.batch((ADD, twice), (ADD, twice))
+    assert (await database.run(COUNT)).scalar_one() == 0
+
+    bo = {"id": new_id(), "name": "Bo"}
+    _, counted = await database.batch((ADD, bo), (COUNT, {}))
+    assert counted.scalar_one() == 1
+
+
+async def test_a_statement_of_a_batch_sees_what_was_committed_while_the_one_before_waited(database):
+    ann = {"id": new_id(), "name": "Ann"}
+    await database.run(ADD, ann)
+    lock = text("SELECT id FROM person WHERE id = :id FOR UPDATE")
+    async with database.begin() as tx:
+        await tx.execute(lock, {"id": ann["id"]})
+        waiting = asyncio.create_task(database.batch((lock, {"id": ann["id"]}), (COUNT, {})))
+        await _until_one_waits(database)
+        await tx.execute(ADD, {"id": new_id(), "name": "Bo"})
+    _, counted = await waiting
+    assert counted.scalar_one() == 2
+
+
+async def _until_one_waits(database: Database) -> None:
+    statement = text(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    async with asyncio.timeout(10):
+        while not (await database.run(statement)).scalar_one():
+            await asyncio.sleep(0.01)
+
+
+async def test_what_is_hinted_is_heard_after_the_commit_and_each_once(database, database_url):
+    listener, heard = Listener(database_url, READY), asyncio.Queue()
+    listener.on(READY, heard.put_nowait)
+    listening = asyncio.create_task(listener.run())
+    await listener.listening.wait()
+    assert await heard.get() == ""
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        await _hint_and_fail(database)
+    async with database.begin() as tx:
+        tx.hint(READY, "committed")
+        tx.hint(READY, "committed")
+        tx.hint(CONTROL, "for others")
+        await tx.execute(COUNT)
+        assert heard.empty()
+    await database.close()
+    async with asyncio.timeout(10):
+        assert await heard.get() == "committed"
+    assert heard.empty()
+    listening.cancel()
+
+
+async def _hint_and_fail(database: Database) -> None:
+    async with database.begin() as tx:
+        tx.hint(READY, "rolled back")
+        await tx.execute(text("SELECT * FROM nothing"))
+
+
+async def test_connections_that_the_server_ended_are_replaced_at_once(database):
+    await asyncio.gather(*(database.run(text("SELECT pg_sleep(0.05)")) for _ in range(3)))
+    ended = text(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    await database.run(ended)
+    tried = [await asyncio.gather(database.run(COUNT), return_exceptions=True) for _ in range(5)]
+    failed = [error for (error,) in tried if isinstance(error, BaseException)]
+    assert len(failed) <= 1
+    assert all(is_away(error) for error in failed)
+
+
+async def test_a_server_that_hangs_is_as_good_as_away(tmp_path):
+    postgres = EmbeddedPostgres(tmp_path)
+    await postgres.start()
+    database = Database(postgres.url, transaction_seconds=0.5)
+    try:
+        backend = (await database.run(text("SELECT pg_backend_pid()"))).scalar_one()
+        os.kill(backend, signal.SIGSTOP)
+        try:
+            with pytest.raises(psycopg.OperationalError, match=r"did not answer for 0.5 s") as away:
+                await database.run(COUNT)
+        finally:
+            os.kill(backend, signal.SIGCONT)
+        assert is_away(away.value)
+        assert (await database.run(text("SELECT 1"))).scalar_one() == 1
+    finally:
+        await database.close()
+        await postgres.stop()
+
+
+async def test_two_transactions_at_once_wait_for_a_connection(database_url):
+    database = Database(database_url, connections_max=1)
+    _, people = await settle(database)
+    found = await asyncio.gather(*(database.run(COUNT) for _ in range(20)))
+    assert {rows.scalar_one() for rows in found} == {len(people)}
+    await database.close()
