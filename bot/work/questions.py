@@ -5,7 +5,7 @@ the session, and whoever claims it hands the answer to the job that asked.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +29,16 @@ _INSERT = text(
             now() + make_interval(secs => :seconds))
     ON CONFLICT (turn_id, asked_key) DO NOTHING
     RETURNING expires_at
+    """
+)
+_ASKED = text(
+    """
+    SELECT prompt.author_id FROM turn JOIN prompt ON prompt.id = turn.prompt_id
+     WHERE turn.id = :turn
+    UNION SELECT delivery.person_id FROM turn JOIN delivery USING (prompt_id)
+     WHERE turn.id = :turn AND delivery.person_id IS NOT NULL
+    UNION SELECT session.creator_id FROM turn JOIN session ON session.id = turn.session_id
+     WHERE turn.id = :turn
     """
 )
 _OPEN = text(
@@ -85,16 +95,21 @@ async def ask(
     key: str,
     question: str,
     choices: Sequence[str],
-    permitted: Sequence[UUID],
+    permitted: Collection[UUID] | None = None,
     seconds: float,
 ) -> bool:
     """Store the question and let the session wait; the lease is given back with that.
+
+    :param permitted: who may answer; None: who said something in the prompt, and who opened the
+        session; empty: everybody
 
     False when it was asked (and answered or expired) before: the turn goes on.
 
     :raises LeaseLost:
     """
     state = await hold(tx, lease.key)
+    if permitted is None:
+        permitted = set((await tx.execute(_ASKED, {"turn": turn_id})).scalars())
     question_id = new_id()
     inserted = (
         await tx.execute(
@@ -106,7 +121,7 @@ async def ask(
                 "key": key,
                 "text": question,
                 "choices": _json(list(choices)),
-                "permitted": _json([str(person) for person in permitted]),
+                "permitted": _json(sorted(str(person) for person in permitted)),
                 "seconds": seconds,
             },
         )

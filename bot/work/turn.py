@@ -267,7 +267,6 @@ class _Turn:
                 key=asked.key,
                 question=asked.text,
                 choices=asked.choices,
-                permitted=(),
                 seconds=self._limits.question_seconds_max,
             )
             settled = {one.key: one for one in await questions.of_turn(tx, turn.id)}

@@ -106,7 +106,7 @@ async def test_a_stop_before_the_turn_began_keeps_the_prompt(town):
     assert await town.value("SELECT state FROM prompt") == "queued"
 
 
-async def ask(town, queue, lease, turn, *, permitted=(), seconds=60.0):
+async def ask(town, queue, lease, turn, *, permitted=None, seconds=60.0):
     async with town.database.begin() as tx:
         return await questions.ask(
             tx,
@@ -140,10 +140,17 @@ async def test_a_question_lets_the_session_wait_and_a_plain_reply_is_the_answer(
 async def test_the_words_of_who_may_not_answer_are_queued(town):
     await town.say("!a")
     queue, lease, turn = await begin(town)
-    await ask(town, queue, lease, turn, permitted=[town.people["Ann"]])
+    await ask(town, queue, lease, turn)
     assert (await town.say("yes", by="Bo")).verdict == "prompt"
     assert await state(town) == "waiting"
     assert (await town.say("no", by="Ann")).verdict == "answer"
+
+
+async def test_a_question_to_everybody_is_answered_by_anybody(town):
+    await town.say("!a")
+    queue, lease, turn = await begin(town)
+    await ask(town, queue, lease, turn, permitted=())
+    assert (await town.say("yes", by="Bo")).verdict == "answer"
 
 
 async def test_a_question_that_nobody_answers_expires_and_the_turn_goes_on(town):

@@ -83,7 +83,8 @@ async def test_descriptors_arrive_in_order_from_three_on(tmp_path: Path) -> None
 
 async def test_a_process_is_found_by_its_arguments(tmp_path: Path) -> None:
     mark = str(uuid.uuid4())
-    process = shell(tmp_path / "log", "sleep 100; true", "-D", f"/{mark}/log")
+    # Stops without a child, which would have the same arguments until its exec.
+    process = shell(tmp_path / "log", "kill -STOP $$", "-D", f"/{mark}/log")
     assert [(found.pid, value) for found, value in with_argument("-D", f"/{mark}/")] == [
         (process.pid, f"/{mark}/log")
     ]
