@@ -151,13 +151,6 @@ class Channel:
         """Every job the machine keeps, oldest first."""
         return [status_of(words) for words in (await self._request("list"))["jobs"]]
 
-    async def forget_job(self, job_id: str) -> None:
-        """Remove an ended job and its output. Idempotent.
-
-        :raises JobRefused: something of it is alive
-        """
-        await self._request("forget", job=job_id)
-
     async def raise_token(self, token: int) -> None:
         """Go on under a newer lease. :raises StaleToken: a higher one was here."""
         # The guest ends every connection but the one this comes on.
@@ -201,12 +194,6 @@ class Channel:
     async def login(self, user: str = AGENT) -> asyncssh.SSHClientConnection:
         """The SSH connection as this user, for files, terminals and forwards."""
         return await self._login(user)
-
-    async def open_login(
-        self,
-    ) -> tuple[asyncssh.SSHReader[bytes], asyncssh.SSHWriter[bytes]]:
-        """A raw stream to an sshd of its own, for somebody's own SSH client."""
-        return await self._open(self._inside.ssh_server)
 
     # -- the end ----------------------------------------------------------------------------
 

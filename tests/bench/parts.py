@@ -25,7 +25,7 @@ PARTS: dict[str, Part] = {
     "throughput": Part(
         module="tests.bench.queue",
         function="throughput",
-        seconds_max=150,
+        seconds_max=300,
         about="prompts through the queue, against procrastinate",
     ),
     "accept": Part(

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from sqlalchemy import text
@@ -20,6 +21,8 @@ SESSIONS = 40
 PROMPTS_EACH = 10
 PROCESSES = 4
 ROUNDS = 5
+LONG_EACH = 50
+LONG_ROUNDS = 2
 ACCEPT_ROUNDS = 20
 
 
@@ -63,33 +66,52 @@ async def _race(argv: Sequence[Sequence[str]]) -> float:
 
 async def throughput() -> list[Figure]:
     """Prompts a second through claim, begin and outcome, against procrastinate's jobs."""
+    async with databases() as make_url:
+        short, lost = await _compared(make_url, PROMPTS_EACH, ROUNDS)
+        long, more_lost = await _compared(make_url, LONG_EACH, LONG_ROUNDS)
+    assert short.ratio is not None
+    return [
+        replace(
+            short,
+            target="≥ 2 × and 0 order violations",
+            passed=short.ratio >= 2 and not lost,
+            note=(
+                f"{short.note} A prompt here is three durable steps that write its turn and two "
+                "events of the log; a job there is two statements and no log."
+            ),
+        ),
+        replace(
+            long,
+            target="0 order violations",
+            passed=not more_lost,
+            note=f"{long.note} Their fetch reads every job that waits, ours the sessions.",
+        ),
+    ]
+
+
+async def _compared(make_url: Callable[[], str], each: int, rounds: int) -> tuple[Figure, int]:
+    """The figure, and how many prompts ran out of order."""
     ours: list[float] = []
     theirs: list[float] = []
     violations = 0
-    total = SESSIONS * PROMPTS_EACH
-    async with databases() as make_url:
-        for _ in range(ROUNDS):
-            rate, wrong = await _ours(make_url(), total)
-            ours.append(rate)
-            violations += wrong
-            theirs.append(await _procrastinate(make_url(), total))
-    ratio = percentile(ours, 0.5) / percentile(theirs, 0.5)
+    total = SESSIONS * each
+    for _ in range(rounds):
+        rate, wrong = await _ours(make_url(), total)
+        ours.append(rate)
+        violations += wrong
+        theirs.append(await _procrastinate(make_url(), total))
     figure = Figure(
-        name="prompts through the queue, 40 sessions × 10, 4 processes",
+        name=f"prompts through the queue, {SESSIONS} sessions × {each}, {PROCESSES} processes",
         unit="prompts/s",
         **spread(ours),
         yardstick="procrastinate 3.10, a lock per session",
         yardstick_p50=round(percentile(theirs, 0.5), 1),
-        ratio=round(ratio, 2),
-        target="≥ 2 × and 0 order violations",
-        passed=ratio >= 2 and violations == 0,
-        note=(
-            f"{violations} order violations in {ROUNDS * total} prompts. A prompt here is three "
-            "transactions of 15 statements, with its turn and two events of the log; a job there "
-            "is two statements and no log."
-        ),
+        ratio=round(percentile(ours, 0.5) / percentile(theirs, 0.5), 2),
+        target="",
+        passed=True,
+        note=f"{violations} order violations in {rounds * total} prompts.",
     )
-    return [figure]
+    return figure, violations
 
 
 async def _ours(url: str, total: int) -> tuple[float, int]:
