@@ -28,7 +28,7 @@ from bot.work.turn import TurnLimits, Turns
 from bot.work.work_queue import WorkQueue
 from bot.work.worker import Worker, WorkerLimits, unless
 from scheduler.chores import Chore, run_chores
-from vmpool.driver import Image
+from vmpool.driver import Driver, Image
 from vmpool.drivers.process import read_boot_id
 from vmpool.drivers.qemu import QemuDriver
 from vmpool.image import ensure_image, remove_unused
@@ -90,7 +90,7 @@ class Host:
 
     base: Ground
     host_id: UUID
-    driver: QemuDriver
+    driver: Driver
     registry: Registry
     pool: Pool
     repositories: Repositories

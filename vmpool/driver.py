@@ -72,6 +72,11 @@ class Driver(Protocol):
 
     name: str
 
+    @property
+    def accelerator(self) -> str:
+        """What runs the guest's instructions, as the hypervisor calls it: `kvm`, `tcg`."""
+        ...
+
     async def create(self, machine_id: str, spec: MachineSpec) -> None:
         """Lay down the machine's directory and disk; idempotent.
 
@@ -142,6 +147,13 @@ class Driver(Protocol):
 
     async def look(self, machine_id: str) -> Sight:
         """One machine as it is now."""
+        ...
+
+    async def scrub_next(self) -> str | None:
+        """Read the rest that was read longest ago and compare it with its digests; for a clock.
+
+        What was altered is refused from then on; returns what is wrong, if anything.
+        """
         ...
 
     async def wait_ended(self, machine_id: str) -> str:

@@ -6,7 +6,6 @@ that a turn and a rest never meet. A machine that worked for one session is neve
 """
 
 import asyncio
-from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from datetime import UTC, datetime
 from time import monotonic
 from typing import Any
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -39,6 +39,8 @@ Told = Callable[[UUID, str, dict[str, Any]], Awaitable[None]]
 """Tells a session what happened to its machine: (session id, state, what else is known)."""
 Step = Callable[[str], Awaitable[None]]
 """Says which step of making a machine ready begins."""
+Enter = Callable[..., Awaitable[Channel]]
+"""`vmpool.channel.open_machine`, or one like it for guests that are not our image."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,14 +81,18 @@ class Pool:
         authority: Authority,
         limits: PoolLimits,
         told: Told,
+        *,
+        enter: Enter = open_machine,
     ) -> None:
-        """`told` reaches the session that a machine works for."""
+        """`told` reaches the session that a machine works for; `enter` makes a channel."""
         self._registry = registry
         self._driver = driver
         self._authority = authority
         self._limits = limits
         self._told = told
-        self._locks: defaultdict[UUID, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._enter = enter
+        self._locks: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
+        """By session; one that nobody holds is forgotten."""
         self._making_room = asyncio.Lock()
         self._channels: dict[UUID, Channel] = {}
         self._in_use: set[UUID] = set()
@@ -109,7 +115,7 @@ class Pool:
         :raises MachineLost: `only` is gone
         :raises HostFull, HostUnfit: for the operator
         """
-        lock = self._locks[session_id]
+        lock = self._lock(session_id)
         await lock.acquire()
         opening = asyncio.create_task(
             self._open(session_id, spec, token=token, only=only, step=step)
@@ -212,7 +218,7 @@ class Pool:
     async def _connect(self, machine: Machine, token: int, seconds: float) -> Channel:
         await self._disconnect(machine.id)
         machine_id = str(machine.id)
-        channel = await open_machine(
+        channel = await self._enter(
             lambda: self._driver.open_channel(machine_id),
             machine_id=machine_id,
             token=token,
@@ -259,7 +265,13 @@ class Pool:
 
     def is_held(self, machine: Machine) -> bool:
         """Whether a turn, a rest or a removal has the machine now."""
-        return self._locks[machine.session_id or machine.id].locked()
+        return self._lock(machine.session_id or machine.id).locked()
+
+    def _lock(self, session_id: UUID) -> asyncio.Lock:
+        lock = self._locks.get(session_id)
+        if lock is None:
+            lock = self._locks[session_id] = asyncio.Lock()
+        return lock
 
     # -- rest and removal -------------------------------------------------------------------
 
@@ -268,7 +280,7 @@ class Pool:
         machine = await self._registry.get(machine_id)
         if machine is None or machine.state is not MachineState.RUNNING:
             return False
-        lock = self._locks[machine.session_id or machine_id]
+        lock = self._lock(machine.session_id or machine_id)
         if lock.locked():
             return False
         async with lock:
@@ -341,7 +353,7 @@ class Pool:
         machine = await self._registry.get(machine_id)
         if machine is None or machine.state is MachineState.GONE:
             return True
-        lock = self._locks[machine.session_id or machine_id]
+        lock = self._lock(machine.session_id or machine_id)
         if lock.locked():
             return False
         async with lock:

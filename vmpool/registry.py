@@ -8,8 +8,8 @@ from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, type_coerce, update
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -38,6 +38,8 @@ class Registry:
         self._begin = begin
         self.host_id = host_id
         self._new_id = new_id
+        self._ours = col(Machine.host_id) == host_id
+        """Only the owner of a machine's directory moves its row."""
 
     async def report_host(self, *, driver: str, accelerator: str, boot_id: str) -> None:
         """Say that this host is here."""
@@ -77,11 +79,12 @@ class Registry:
         return template_id
 
     async def of_session(self, session_id: UUID) -> Machine | None:
-        """The session's machine that is not lost or gone, on any host."""
+        """The session's machine here that is not lost or gone."""
         async with self._begin() as tx:
             return (
                 await tx.execute(
                     select(Machine).where(
+                        self._ours,
                         col(Machine.session_id) == session_id,
                         col(Machine.state).in_(ALIVE),
                     )
@@ -101,7 +104,7 @@ class Registry:
                 (
                     await tx.execute(
                         select(Machine).where(
-                            col(Machine.host_id) == self.host_id,
+                            self._ours,
                             col(Machine.state).in_(wanted),
                         )
                     )
@@ -137,7 +140,7 @@ class Registry:
     ) -> Machine:
         """Move a machine; entering `starting` takes the next generation.
 
-        :raises IllegalMove: the table of moves does not know this one
+        :raises IllegalMove: the table of moves does not know this one, or it is another host's
         """
         async with self._begin() as tx:
             machine = (
@@ -145,6 +148,8 @@ class Registry:
                     select(Machine).where(col(Machine.id) == machine_id).with_for_update()
                 )
             ).scalar_one()
+            if machine.host_id != self.host_id:
+                raise IllegalMove(f"machine {machine_id} belongs to another host")
             if to not in MACHINE_MOVES[machine.state]:
                 raise IllegalMove(f"machine {machine_id}: {machine.state} → {to}")
             machine.state = to
@@ -157,13 +162,14 @@ class Registry:
             return machine
 
     async def used(self, machine_id: UUID, token: int) -> None:
-        """Idle time counts from now; `token` is the highest that the guest has seen."""
-        facts = col(Machine.facts).op("||")(type_coerce({"token": token}, JSONB))
+        """Idle time counts from now; the guest has seen `token`, and maybe higher ones since."""
+        known = func.coalesce(col(Machine.facts)["token"].as_integer(), 0)
+        seen = func.jsonb_build_object("token", func.greatest(known, token))
         async with self._begin() as tx:
             await tx.execute(
                 update(Machine)
-                .where(col(Machine.id) == machine_id)
-                .values(used_at=datetime.now(UTC), facts=facts)
+                .where(self._ours, col(Machine.id) == machine_id)
+                .values(used_at=datetime.now(UTC), facts=col(Machine.facts).op("||")(seen))
             )
 
     async def images_in_use(self) -> set[str]:
@@ -173,7 +179,7 @@ class Registry:
                 select(col(Template.image_digest))
                 .join(Machine, col(Machine.template_id) == col(Template.id))
                 .where(
-                    col(Machine.host_id) == self.host_id,
+                    self._ours,
                     col(Machine.state) != MachineState.GONE,
                 )
             )
@@ -186,7 +192,7 @@ class Registry:
                 (
                     await tx.execute(
                         select(Machine).where(
-                            col(Machine.host_id) == self.host_id,
+                            self._ours,
                             col(Machine.request).is_not(None),
                         )
                     )
@@ -199,5 +205,7 @@ class Registry:
         """What was asked of the machine is done or can't be done."""
         async with self._begin() as tx:
             await tx.execute(
-                update(Machine).where(col(Machine.id) == machine_id).values(request=None)
+                update(Machine)
+                .where(self._ours, col(Machine.id) == machine_id)
+                .values(request=None)
             )

@@ -31,6 +31,8 @@ from vmpool.pool import NoRoom, Opened, Pool
 log = structlog.get_logger(__name__)
 
 WORK = "/work"
+FURNISHED_MAX = 10_000
+"""Machines that are remembered to hold their repository; past it all are looked at once more."""
 
 _PROJECT = text(
     """
@@ -190,6 +192,8 @@ class MachineWorkplaces:
             await channel.run(["touch", mark], timeout_seconds=30)
         else:
             notices = []
+        if len(self._furnished) >= FURNISHED_MAX:
+            self._furnished.clear()
         self._furnished.add(opened.machine_id)
         return notices
 

@@ -162,6 +162,7 @@ class FakeDriver:
     """`vmpool.driver.Driver` over a fake host."""
 
     name = "fake"
+    accelerator = "none"
 
     def __init__(self, host: FakeHost) -> None:
         self.host = host
@@ -255,6 +256,10 @@ class FakeDriver:
             durable=found is Found.RESTING and machine.durable,
             broken=machine.broken,
         )
+
+    async def scrub_next(self) -> str | None:
+        resting = [machine for machine in self.host.machines.values() if machine.rest == "complete"]
+        return next((machine.broken for machine in resting if machine.broken), None)
 
     async def wait_ended(self, machine_id: str) -> str:
         machine = self.host.machines.get(machine_id)

@@ -48,6 +48,8 @@ class ListeningPort(Port):
         client = accept(self._server)
         if client is None:
             return
+        if self._client is not None and self._hung_up():
+            self._gone()
         if self._client is not None:
             client.close()
             return
@@ -56,6 +58,16 @@ class ListeningPort(Port):
         self._reading = True
         self._loop.watch(client.fileno(), READ, self._event)
         self._write()
+
+    def _hung_up(self) -> bool:
+        """Whether the host's end is closed, though that event comes after this one."""
+        assert self._client is not None
+        try:
+            return self._client.recv(1, socket.MSG_PEEK) == b""
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
     def _event(self, mask: int) -> None:
         if mask & WRITE:

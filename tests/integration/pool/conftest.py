@@ -1,0 +1,214 @@
+"""A pool with its rows in PostgreSQL over a fake host whose machines run the real guest program."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+
+from bot.store.ids import new_id
+from tests.fakes.driver import FakeDriver, FakeHost, FakeMachine
+from tests.fakes.guest import HostedGuest, hosted_guest
+from tests.integration.conftest import Town
+from vmpool.channel import Channel, open_machine
+from vmpool.driver import Image, MachineSpec
+from vmpool.machine import Machine, MachineState
+from vmpool.pool import Opened, Pool, PoolLimits
+from vmpool.registry import Registry
+from vmpool.ssh import Authority
+
+SPEC = MachineSpec(
+    image=Image(kernel=Path("k"), initrd=Path("i"), disk=Path("d"), digest="x"),
+    vcpus=1,
+    memory_mib=128,
+    disk_gib=1,
+)
+
+
+PATHS = {
+    "running": (),
+    "hibernating": ("hibernating",),
+    "resting": ("hibernating", "resting"),
+    "starting": ("hibernating", "resting", "starting"),
+    "lost": ("lost",),
+    "removing": ("removing",),
+}
+"""From `running` to each state on legal moves; the database allows no others."""
+
+
+class GuestProcess:
+    """The memory of a fake machine: a guest program on this host."""
+
+    def __init__(self, guest: HostedGuest) -> None:
+        self._guest = guest
+        self._one = asyncio.Lock()
+
+    async def serve(self, sock: socket.socket) -> None:
+        async with self._one:
+            guest = await self._guest.connect()
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(_copy(sock, guest))
+                    group.create_task(_copy(guest, sock))
+            except* OSError:
+                pass
+            finally:
+                guest.close()
+
+
+async def _copy(source: socket.socket, sink: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    while data := await loop.sock_recv(source, 65536):
+        await loop.sock_sendall(sink, data)
+    raise ConnectionResetError
+
+
+@dataclass(kw_only=True)
+class Yard:
+    """One host: its pool, its rows, its fake machines, and what the sessions were told."""
+
+    town: Town
+    host: FakeHost
+    driver: FakeDriver
+    pool: Pool
+    registry: Registry
+    told: list[tuple[UUID, str, dict[str, Any]]] = field(default_factory=list)
+    steps: list[str] = field(default_factory=list)
+    tokens: int = 0
+
+    async def session(self, words: str = "!a") -> UUID:
+        """A new session."""
+        accepted = await self.town.say(words, place=f"place-{new_id()}")
+        assert accepted.session_id is not None
+        return accepted.session_id
+
+    @asynccontextmanager
+    async def open(
+        self, session_id: UUID, *, token: int | None = None, only: UUID | None = None
+    ) -> AsyncIterator[Opened]:
+        """The session's machine, as a turn has it, with a newer token each time."""
+        self.tokens += 1
+
+        async def step(name: str) -> None:
+            self.steps.append(name)
+
+        async with self.pool.open(
+            session_id, SPEC, token=token or self.tokens, only=only, step=step
+        ) as opened:
+            yield opened
+
+    async def opened(self, session_id: UUID) -> UUID:
+        """The id of the session's machine, after a turn that did nothing."""
+        async with self.open(session_id) as opened:
+            return opened.machine_id
+
+    async def row(self, machine_id: UUID) -> Machine:
+        machine = await self.registry.get(machine_id)
+        assert machine is not None
+        return machine
+
+    async def state(self, machine_id: UUID) -> MachineState:
+        return (await self.row(machine_id)).state
+
+    async def became(self, machine_id: UUID, state: MachineState) -> None:
+        """Wait for a state; fails after some seconds."""
+        async with asyncio.timeout(10):
+            while await self.state(machine_id) is not state:
+                await asyncio.sleep(0.01)
+
+    async def put(self, machine_id: UUID, **columns: Any) -> None:
+        """Change a row behind the pool's back, as an earlier process or a person did."""
+        assigned = ", ".join(f"{name} = :{name}" for name in columns)
+        async with self.town.database.begin() as tx:
+            await tx.execute(
+                text(f"UPDATE machine SET {assigned} WHERE id = :id"), {"id": machine_id, **columns}
+            )
+
+    async def reach(self, machine_id: UUID, state: str) -> None:
+        """Move a running machine's row on to `state`, and nothing but the row."""
+        for step in PATHS[state]:
+            await self.registry.move(machine_id, MachineState(step))
+
+    def said(self, session_id: UUID) -> list[str]:
+        """The states that the session was told, in order."""
+        return [state for session, state, _ in self.told if session == session_id]
+
+    def why(self) -> str:
+        """What was said last."""
+        return str(self.told[-1][2].get("why", ""))
+
+
+class Yards:
+    """Makes yards on one database; a second one on the same host is a restarted process."""
+
+    def __init__(self, town: Town, stack: AsyncExitStack, authority: Authority) -> None:
+        self._town = town
+        self._stack = stack
+        self._authority = authority
+        self._guests: dict[str, HostedGuest] = {}
+
+        def memory(machine: FakeMachine) -> GuestProcess:
+            guest = stack.enter_context(hosted_guest())
+            self._guests[machine.machine_id] = guest
+            return GuestProcess(guest)
+
+        self.host = FakeHost(memory)
+        stack.push_async_callback(self.host.close)
+
+    def make(self, driver: FakeDriver | None = None, **limits: Any) -> Yard:
+        """A pool over `driver` (the kind one, if none is given) and the host."""
+        known = {
+            "running_max": 2,
+            "boot_seconds": 20.0,
+            "resume_seconds": 20.0,
+            "idle_seconds": 600.0,
+            "retention_days": 14.0,
+        }
+        driver = driver or FakeDriver(self.host)
+        database = self._town.database
+        registry = Registry(database.session, self._town.host_id, new_id)
+        told: list[tuple[UUID, str, dict[str, Any]]] = []
+
+        async def tell(session_id: UUID, state: str, more: dict[str, Any]) -> None:
+            told.append((session_id, state, more))
+
+        pool = Pool(
+            registry,
+            driver,
+            self._authority,
+            PoolLimits(**{**known, **limits}),
+            tell,
+            enter=self._enter,
+        )
+        self._stack.push_async_callback(pool.close)
+        return Yard(
+            town=self._town,
+            host=self.host,
+            driver=driver,
+            pool=pool,
+            registry=registry,
+            told=told,
+        )
+
+    async def _enter(self, connect: Any, **known: Any) -> Channel:
+        """`open_machine`, into a guest whose sockets lie elsewhere than in our image."""
+        guest = self._guests.get(known["machine_id"])
+        inside = {"inside": guest.inside} if guest is not None else {}
+        return await open_machine(connect, **known, **inside)
+
+
+@pytest.fixture
+async def yards(town, tmp_path) -> AsyncIterator[Yards]:
+    async with AsyncExitStack() as stack:
+        yield Yards(town, stack, await Authority.load(tmp_path / "ca"))
+
+
+@pytest.fixture
+def yard(yards) -> Yard:
+    return yards.make()

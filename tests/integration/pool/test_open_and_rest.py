@@ -1,0 +1,150 @@
+"""A session's machine through its life, on a host that behaves."""
+
+import asyncio
+
+import pytest
+
+from tests.fakes.driver import SlowDriver
+from vmpool.errors import MachineLost, StaleToken
+from vmpool.machine import MachineState
+from vmpool.pool import NoRoom
+
+
+async def test_a_machine_is_made_rests_and_comes_back_with_its_memory(yard):
+    session = await yard.session()
+    async with yard.open(session) as opened:
+        assert opened.fresh
+        boot = opened.channel.boot
+        machine_id = opened.machine_id
+    assert yard.steps == ["creating", "booting"]
+    assert await yard.pool.rest(machine_id)
+    assert await yard.state(machine_id) is MachineState.RESTING
+    assert yard.said(session) == ["resting"]
+
+    async with yard.open(session) as again:
+        assert (again.machine_id, again.fresh, again.lost) == (machine_id, False, None)
+        assert again.channel.boot == boot
+    assert yard.steps[2:] == ["resuming"]
+    row = await yard.row(machine_id)
+    assert row.generation == 2
+    assert row.facts["token"] == 2
+    assert {"boot_seconds", "hibernate_seconds", "resume_seconds"} <= row.facts.keys()
+
+
+async def test_a_running_machine_is_used_again_under_the_newer_token(yard):
+    session = await yard.session()
+    async with yard.open(session) as first:
+        pass
+    async with yard.open(session) as second:
+        assert second.channel is first.channel
+    assert len(yard.steps) == 2
+    with pytest.raises(StaleToken):
+        async with yard.open(session, token=1):
+            pass
+    assert (await yard.row(first.machine_id)).facts["token"] == 2
+
+
+async def test_a_lost_channel_is_made_anew(yard):
+    session = await yard.session()
+    async with yard.open(session) as first:
+        await first.channel.close()
+    async with yard.open(session) as second:
+        assert second.machine_id == first.machine_id
+        assert second.channel is not first.channel
+    await second.channel.close()
+    assert await yard.pool.rest(first.machine_id)
+
+
+async def test_two_turns_never_have_a_machine_at_once_and_no_rest_meets_a_turn(yard):
+    session = await yard.session()
+    async with yard.open(session) as opened:
+        waiting = asyncio.create_task(yard.opened(session))
+        assert not await yard.pool.rest(opened.machine_id)
+        assert not await yard.pool.destroy(opened.machine_id, "no reason")
+        assert not waiting.done()
+    assert await waiting == opened.machine_id
+
+
+async def test_who_idled_longest_makes_room_and_who_is_in_use_does_not(yards):
+    yard = yards.make(running_max=2)
+    first, second, third = [await yard.session() for _ in range(3)]
+    machines = [await yard.opened(first), await yard.opened(second)]
+    await yard.opened(first)
+    machines.append(await yard.opened(third))
+    states = [await yard.state(machine_id) for machine_id in machines]
+    assert states == [MachineState.RUNNING, MachineState.RESTING, MachineState.RUNNING]
+
+    async with yard.open(first), yard.open(third):
+        with pytest.raises(NoRoom, match="2 of 2 machines of this host are in use"):
+            await yard.opened(second)
+    assert await yard.opened(second) == machines[1]
+
+
+async def test_idle_machines_rest_and_old_ones_are_removed(yards):
+    yard = yards.make(idle_seconds=60, retention_days=1)
+    session = await yard.session()
+    machine_id = await yard.opened(session)
+    assert await yard.pool.rest_idle() == 0
+    row = await yard.row(machine_id)
+    await yard.put(machine_id, used_at=row.used_at.replace(year=row.used_at.year - 1))
+    assert await yard.pool.rest_idle() == 1
+    assert await yard.pool.remove_expired() == 1
+    assert await yard.state(machine_id) is MachineState.GONE
+    assert yard.host.machines == {}
+    async with yard.open(session) as opened:
+        assert opened.fresh
+
+
+async def test_everything_rests_when_the_process_ends(yard):
+    machines = [await yard.opened(await yard.session()) for _ in range(2)]
+    await yard.pool.rest_all()
+    assert [await yard.state(machine_id) for machine_id in machines] == [MachineState.RESTING] * 2
+
+
+async def test_a_machine_whose_opener_left_is_brought_up_and_can_be_used(yards):
+    driver = SlowDriver(yards.host)
+    yard = yards.make(driver)
+    session = await yard.session()
+    opening = asyncio.create_task(yard.opened(session))
+    await driver.waiting.wait()
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    again = asyncio.create_task(yard.opened(session))
+    driver.go.set()
+    machine_id = await again
+    assert await yard.state(machine_id) is MachineState.RUNNING
+    assert list(yard.host.machines) == [str(machine_id)]
+
+
+async def test_what_people_ask_is_done_when_nobody_uses_the_machine(yard):
+    session = await yard.session()
+    async with yard.open(session) as opened:
+        await yard.put(opened.machine_id, request="rest")
+        await yard.pool.obey()
+        assert await yard.state(opened.machine_id) is MachineState.RUNNING
+        assert (await yard.row(opened.machine_id)).request == "rest"
+    await yard.pool.obey()
+    assert await yard.state(opened.machine_id) is MachineState.RESTING
+    assert (await yard.row(opened.machine_id)).request is None
+
+    await yard.put(opened.machine_id, request="destroy")
+    await yard.pool.obey()
+    assert await yard.state(opened.machine_id) is MachineState.GONE
+    assert yard.said(session) == ["resting", "gone"]
+
+
+async def test_a_turn_that_began_in_a_machine_gets_that_one_or_none(yard):
+    session = await yard.session()
+    machine_id = await yard.opened(session)
+    assert await yard.pool.destroy(machine_id, "a person asked for it")
+    with pytest.raises(MachineLost, match="a person asked for it"):
+        async with yard.open(session, only=machine_id):
+            pass
+    assert yard.host.machines == {}
+
+
+async def test_locks_of_sessions_that_nobody_works_on_are_forgotten(yard):
+    for _ in range(2):
+        await yard.pool.rest(await yard.opened(await yard.session()))
+    assert len(yard.pool._locks) == 0

@@ -1,0 +1,167 @@
+"""A new process makes rows and host agree: each thing it may find, and what it does about it."""
+
+import pytest
+
+from bot.store.ids import new_id
+from tests.integration.pool.conftest import SPEC
+from vmpool.decide import Remedy
+from vmpool.machine import MachineState
+from vmpool.reconcile import reconcile
+from vmpool.registry import IllegalMove, Registry
+
+
+@pytest.fixture
+async def before(yards):
+    """A session with a machine that an earlier process left running."""
+    yard = yards.make()
+    session = await yard.session()
+    machine_id = await yard.opened(session)
+    await yard.pool.close()
+    return session, machine_id
+
+
+async def repaired(yards):
+    """What a new process did, and its yard."""
+    yard = yards.make()
+    return yard, +await reconcile(yard.pool, yard.registry, yard.driver)
+
+
+async def test_a_running_machine_is_adopted_and_watched(yards, before):
+    session, machine_id = before
+    yard, done = await repaired(yards)
+    assert done == {Remedy.ADOPT: 1}
+    assert yard.told == []
+    yard.host.kill(str(machine_id))
+    await yard.became(machine_id, MachineState.GONE)
+    assert yard.said(session) == ["lost"]
+
+
+@pytest.mark.parametrize("state", ["starting", "hibernating"])
+async def test_a_machine_that_runs_though_its_row_was_on_the_way_goes_on(yards, before, state):
+    session, machine_id = before
+    await yards.make().reach(machine_id, state)
+    yard, done = await repaired(yards)
+    assert done == {Remedy.ADOPT: 1}
+    assert await yard.opened(session) == machine_id
+
+
+@pytest.mark.parametrize("state", ["running", "hibernating", "starting"])
+async def test_a_complete_rest_is_kept_whatever_the_row_says(yards, before, state):
+    session, machine_id = before
+    early = yards.make()
+    await early.driver.hibernate(str(machine_id))
+    await early.reach(machine_id, state)
+    yard, done = await repaired(yards)
+    assert done == {Remedy.RESTED: 1}
+    assert await yard.state(machine_id) is MachineState.RESTING
+    assert await yard.opened(session) == machine_id
+
+
+@pytest.mark.parametrize("state", ["starting", "running", "hibernating", "resting"])
+async def test_a_machine_that_is_gone_is_told_to_its_session(yards, before, state):
+    session, machine_id = before
+    early = yards.make()
+    await early.driver.destroy(str(machine_id))
+    await early.reach(machine_id, state)
+    yard, done = await repaired(yards)
+    assert done == {Remedy.LOSE: 1}
+    assert await yard.state(machine_id) is MachineState.GONE
+    assert yard.said(session) == ["lost"]
+    assert "ended while nobody watched" in yard.why()
+
+
+async def test_a_spoilt_rest_is_lost_with_its_reason(yards, before):
+    session, machine_id = before
+    early = yards.make()
+    await early.driver.hibernate(str(machine_id))
+    yards.host.machines[str(machine_id)].broken = "its memory was altered"
+    await early.reach(machine_id, "resting")
+    yard, done = await repaired(yards)
+    assert done == {Remedy.LOSE: 1}
+    assert yard.said(session) == ["lost"]
+    assert yard.why() == "its memory was altered"
+    assert yards.host.machines == {}
+
+
+@pytest.mark.parametrize("rested", [True, False])
+async def test_a_machine_that_was_never_finished_is_not_trusted(yards, rested):
+    early = yards.make()
+    session = await early.session()
+    row = await early.registry.add(session, await early.registry.template(SPEC))
+    if rested:
+        await early.driver.create(str(row.id), SPEC)
+        await early.driver.boot(str(row.id))
+        await early.driver.hibernate(str(row.id))
+    yard, _ = await repaired(yards)
+    assert await yard.state(row.id) is MachineState.GONE
+    assert yard.said(session) == ["lost"]
+    assert yards.host.machines == {}
+
+
+@pytest.mark.parametrize("state", ["lost", "removing"])
+async def test_a_removal_is_finished(yards, before, state):
+    _, machine_id = before
+    await yards.make().reach(machine_id, state)
+    yard, done = await repaired(yards)
+    assert done == {Remedy.REMOVE: 1}
+    assert await yard.state(machine_id) is MachineState.GONE
+    assert yards.host.machines == {}
+
+
+@pytest.mark.parametrize("state", ["lost", "removing"])
+async def test_a_removal_whose_files_are_gone_is_noted(yards, before, state):
+    _, machine_id = before
+    early = yards.make()
+    await early.driver.destroy(str(machine_id))
+    await early.reach(machine_id, state)
+    yard, done = await repaired(yards)
+    assert done == {Remedy.GONE: 1}
+    assert await yard.state(machine_id) is MachineState.GONE
+
+
+async def test_no_leftovers_what_no_row_owns_is_removed(yards, before):
+    _, machine_id = before
+    early = yards.make()
+    await early.driver.create(str(new_id()), SPEC)
+    await early.driver.create("not-an-id", SPEC)
+    _, done = await repaired(yards)
+    assert done == {Remedy.REMOVE: 2, Remedy.ADOPT: 1}
+    assert list(yards.host.machines) == [str(machine_id)]
+
+
+async def test_what_agrees_is_left_alone(yards, before):
+    _, machine_id = before
+    early = yards.make()
+    await early.pool.rest(machine_id)
+    yard, done = await repaired(yards)
+    assert done == {Remedy.NONE: 1}
+    assert yard.told == []
+
+
+async def test_a_machine_that_a_turn_holds_is_not_repaired(yards):
+    yard = yards.make()
+    async with yard.open(await yard.session()):
+        assert not await reconcile(yard.pool, yard.registry, yard.driver)
+
+
+async def test_fenced_a_row_of_another_host_is_not_touched(yards, before):
+    session, machine_id = before
+    yard = yards.make()
+    other = Registry(yard.town.database.session, new_id(), new_id)
+    with pytest.raises(IllegalMove, match="belongs to another host"):
+        await other.move(machine_id, MachineState.HIBERNATING)
+    await yard.put(machine_id, request="rest")
+    await other.used(machine_id, 99)
+    await other.answered(machine_id)
+    row = await yard.row(machine_id)
+    assert (row.state, row.request, row.facts["token"]) == (MachineState.RUNNING, "rest", 1)
+    assert await other.of_session(session) is None
+    assert await other.requested() == []
+
+
+async def test_the_highest_token_that_a_guest_saw_is_kept(yards, before):
+    _, machine_id = before
+    yard = yards.make()
+    await yard.registry.used(machine_id, 7)
+    await yard.registry.used(machine_id, 3)
+    assert (await yard.row(machine_id)).facts["token"] == 7

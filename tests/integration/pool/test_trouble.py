@@ -1,0 +1,103 @@
+"""The same on hosts that misbehave: what the caller gets, what is told and what is left."""
+
+import pytest
+
+from tests.fakes.driver import (
+    DiesLaterDriver,
+    FailsOnStartDriver,
+    ForgetfulDriver,
+    FullDiskDriver,
+    NeverReadyDriver,
+)
+from vmpool.errors import HostFull, MachineLost
+from vmpool.machine import MachineState
+from vmpool.reconcile import reconcile
+
+
+async def gone(yard, session, why):
+    """Nothing of the session's machine is left, and the session knows why."""
+    (row,) = await yard.town.rows(
+        "SELECT state, note FROM machine WHERE session_id = :id", id=session
+    )
+    assert row[0] == "gone"
+    assert why in row[1]
+    assert yard.host.machines == {}
+
+
+async def test_a_guest_that_never_answers_is_lost_after_the_limit(yards):
+    yard = yards.make(NeverReadyDriver(yards.host), boot_seconds=0.3)
+    session = await yard.session()
+    with pytest.raises(MachineLost):
+        await yard.opened(session)
+    assert yard.said(session) == ["lost"]
+    await gone(yard, session, "it did not come up")
+
+
+async def test_a_machine_that_can_not_start_is_lost_with_the_reason(yards):
+    yard = yards.make(FailsOnStartDriver(yards.host))
+    session = await yard.session()
+    with pytest.raises(MachineLost, match="could not set up guest memory"):
+        await yard.opened(session)
+    await gone(yard, session, "could not set up guest memory")
+
+
+async def test_a_machine_that_dies_while_it_is_entered_is_lost(yards):
+    yard = yards.make(DiesLaterDriver(yards.host), boot_seconds=1)
+    session = await yard.session()
+    with pytest.raises(MachineLost):
+        await yard.opened(session)
+    await gone(yard, session, "it did not come up")
+
+
+async def test_a_machine_that_dies_later_is_told_and_followed_by_a_new_one(yard):
+    session = await yard.session()
+    machine_id = await yard.opened(session)
+    yard.host.kill(str(machine_id))
+    await yard.became(machine_id, MachineState.GONE)
+    assert yard.said(session) == ["lost"]
+    assert "SIGKILL" in yard.why()
+    async with yard.open(session) as opened:
+        assert opened.fresh
+        assert opened.machine_id != machine_id
+
+
+async def test_a_rest_that_is_spoilt_is_refused_and_a_new_machine_says_why(yard):
+    session = await yard.session()
+    machine_id = await yard.opened(session)
+    await yard.pool.rest(machine_id)
+    yard.host.machines[str(machine_id)].broken = "its memory is 4096 bytes short"
+    async with yard.open(session) as opened:
+        assert opened.fresh
+        assert "4096 bytes short" in (opened.lost or "")
+    assert yard.said(session) == ["resting", "lost"]
+
+
+async def test_a_full_disk_keeps_a_machine_up_and_is_told_once(yards):
+    yard = yards.make(FullDiskDriver(yards.host))
+    session = await yard.session()
+    machine_id = await yard.opened(session)
+    for _ in range(2):
+        assert not await yard.pool.rest(machine_id)
+        assert await yard.state(machine_id) is MachineState.RUNNING
+    assert yard.said(session) == ["running"]
+    assert "no room for a machine's memory" in yard.why()
+    assert await yard.opened(session) == machine_id
+
+
+async def test_a_full_disk_makes_no_machine_and_leaves_nothing(yards):
+    yard = yards.make()
+    yards.host.full = True
+    session = await yard.session()
+    with pytest.raises(HostFull):
+        await yard.opened(session)
+    await gone(yard, session, "no room for a machine's disk")
+
+
+async def test_what_a_driver_forgot_to_destroy_is_found_and_removed(yards):
+    yard = yards.make(ForgetfulDriver(yards.host))
+    session = await yard.session()
+    machine_id = await yard.opened(session)
+    assert await yard.pool.destroy(machine_id, "a person asked for it")
+    assert list(yard.host.machines) == [str(machine_id)]
+    assert (await reconcile(yard.pool, yard.registry, yard.driver))["remove"] == 1
+    assert yard.host.machines == {}
