@@ -2,9 +2,9 @@
 
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest -q --durations=15
-FAST := $(PYTEST) -n 2 --dist worksteal -m 'not vm and not browser'
+FAST := $(PYTEST) -n 2 --dist worksteal -m 'not vm and not browser and not slow'
 # One after the other: a machine without KVM wants both processors, and a time limit is a time limit.
-SLOW := $(PYTEST) -m 'vm or browser'
+SLOW := $(PYTEST) -m 'vm or browser or slow'
 
 # Compiling our own code takes longer than starting it.
 unexport PYTHONDONTWRITEBYTECODE

@@ -149,6 +149,8 @@ class Pool:
             gone = await self._registry.get(only)
             raise MachineLost((gone and gone.note) or "the machine it ran in is gone")
         if machine is not None:
+            # Before the guest sees it: whoever comes after us must show at least this one.
+            await self._registry.used(machine.id, token)
             try:
                 channel = await self._wake(machine, token, step)
                 return Opened(machine_id=machine.id, channel=channel, fresh=False)
@@ -157,7 +159,7 @@ class Pool:
                 await self.lose(machine.id, lost)
                 if only is not None:
                     raise MachineLost(lost) from error
-        machine = await self._create(session_id, spec, step)
+        machine = await self._create(session_id, spec, token, step)
         machine = await self._registry.move(machine.id, MachineState.STARTING)
         channel = await self._start(machine, token, step, resumed=False)
         return Opened(machine_id=machine.id, channel=channel, fresh=True, lost=lost)
@@ -180,11 +182,12 @@ class Pool:
                 log.info("channel_replaced", machine=str(machine.id))
         return await self._connect(machine, token, self._limits.resume_seconds)
 
-    async def _create(self, session_id: UUID, spec: MachineSpec, step: Step) -> Machine:
+    async def _create(self, session_id: UUID, spec: MachineSpec, token: int, step: Step) -> Machine:
         template_id = await self._registry.template(spec)
         async with self._room(None):
             await step("creating")
             machine = await self._registry.add(session_id, template_id)
+            await self._registry.used(machine.id, token)
         try:
             await self._driver.create(str(machine.id), spec)
         except BaseException as error:

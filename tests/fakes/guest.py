@@ -25,7 +25,8 @@ PROGRAM = Path(__file__).with_name("guest_process.py")
 class HostedGuest:
     """A running guest program; everything it made is gone when the context ends."""
 
-    def __init__(self, directory: Path, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, directory: Path, process: subprocess.Popen[bytes] | None = None) -> None:
+        """`process`: of who started it here."""
         self.directory = directory
         self.process = process
 

@@ -2,8 +2,10 @@
 
     2 In order, one at a time.   3 Fenced.   4 Never run twice.
 
-Real worker processes, a real PostgreSQL, the real guest program (as a process of this host). The
-seed is printed; ONA_TEST_SEED repeats one, ONA_TEST_CHAOS_PROMPTS sets how many prompts are run.
+Real worker processes, a real PostgreSQL, the real guest program (as a process of this host). Once
+several workers share sessions without machines; once the one worker of a host has a pool of
+machines over a fake driver, and they outlive it. The seed is printed; ONA_TEST_SEED repeats one,
+ONA_TEST_CHAOS_PROMPTS sets how many prompts are run.
 """
 
 import asyncio
@@ -12,12 +14,15 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.fakes.guest import hosted_guest
+from tests.fakes.process_driver import ProcessDriver
 
 PROMPTS = int(os.environ.get("ONA_TEST_CHAOS_PROMPTS", "200"))
 SEED = int(os.environ.get("ONA_TEST_SEED", random.randrange(10**6)))
@@ -29,20 +34,24 @@ ROOT = Path(__file__).parents[3]
 class Workers:
     """Worker processes that are replaced when they end."""
 
-    def __init__(self, town, url: str, job_socket: str, count: int) -> None:
-        self._arguments = [url, job_socket, str(town.host_id)]
+    def __init__(self, program: str, town, url: str, place: str, *, count: int, log: Path) -> None:
+        """`place` is what the program works in: a job server, or a host's directory."""
+        self._program = program
+        self._arguments = [url, place, str(town.host_id)]
+        self._log = log
         self._started = 0
         self.processes = [self._start() for _ in range(count)]
 
     def _start(self) -> subprocess.Popen[bytes]:
         self._started += 1
         arguments = [*self._arguments, f"worker-{self._started}", str(LEASE_SECONDS)]
-        return subprocess.Popen(
-            [sys.executable, "-m", "tests.fakes.work_process", *arguments],
-            cwd=ROOT,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        with self._log.open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", self._program, *arguments],
+                cwd=ROOT,
+                stdout=log,
+                stderr=log,
+            )
 
     def kill(self, index: int) -> None:
         self.processes[index].kill()
@@ -50,10 +59,14 @@ class Workers:
         self.processes[index] = self._start()
 
     async def freeze(self, index: int, seconds: float) -> None:
+        """Let it stand still past its leases; the only one of a host is then replaced."""
         process = self.processes[index]
         process.send_signal(signal.SIGSTOP)
         await asyncio.sleep(seconds)
-        process.send_signal(signal.SIGCONT)
+        if len(self.processes) == 1:
+            self.kill(index)
+        else:
+            process.send_signal(signal.SIGCONT)
 
     def hand_over(self, index: int) -> None:
         self.processes[index].terminate()
@@ -71,10 +84,12 @@ async def done(town) -> int:
     return await town.value("SELECT count(*) FROM prompt WHERE state = 'done'")
 
 
-async def torment(town, workers: Workers, dice: random.Random, prompts: int) -> None:
+async def torment(
+    town, workers: Workers, dice: random.Random, prompts: int, calm_seconds: tuple[float, float]
+) -> None:
     """Kill, freeze and replace workers at random moments until every prompt is done."""
     while await done(town) < prompts:
-        await asyncio.sleep(dice.uniform(0.1, 0.6))
+        await asyncio.sleep(dice.uniform(*calm_seconds))
         index = dice.randrange(len(workers.processes))
         blow = dice.random()
         if blow < 0.6:
@@ -113,23 +128,21 @@ async def story(town, place: str) -> tuple[list[int], str]:
     return [number for number, _, _ in rows], printed
 
 
-@pytest.mark.timeout(600)
-async def test_in_order_fenced_never_run_twice_whatever_happens_to_workers(
-    town, database_url, tmp_path
-):
+async def held(town, directory: Path, workers: Workers, calm_seconds: tuple[float, float]) -> None:
+    """Ask, torment, and see that every prompt ran in order, once, and was told whole.
+
+    :param calm_seconds: between two blows, at least and at most
+    """
     print(f"ONA_TEST_SEED={SEED}")
     dice = random.Random(SEED)
-    with hosted_guest() as guest:
-        workers = Workers(town, database_url, guest.inside.job_server, count=3)
-        try:
-            expected = await ask_all(town, tmp_path, dice)
-            async with asyncio.timeout(max(500, 2.5 * PROMPTS)):
-                await torment(town, workers, dice, PROMPTS)
-        finally:
-            workers.end()
-
+    try:
+        expected = await ask_all(town, directory, dice)
+        async with asyncio.timeout(max(500, 2.5 * PROMPTS)):
+            await torment(town, workers, dice, PROMPTS, calm_seconds)
+    finally:
+        workers.end()
     for place, numbers in expected.items():
-        ran = [int(line) for line in (tmp_path / place).read_text().split()]
+        ran = [int(line) for line in (directory / place).read_text().split()]
         assert ran == numbers, f"{place}: run in order and once (seed {SEED})"
         event_numbers, printed = await story(town, place)
         assert event_numbers == list(range(1, len(event_numbers) + 1))
@@ -139,3 +152,56 @@ async def test_in_order_fenced_never_run_twice_whatever_happens_to_workers(
     ends = await town.value("SELECT count(*) FROM turn_event WHERE kind = 'turn.ended'")
     assert ends == PROMPTS
     assert await town.rows("SELECT state FROM session WHERE state <> 'idle'") == []
+
+
+@pytest.mark.timeout(600)
+async def test_in_order_fenced_never_run_twice_whatever_happens_to_workers(
+    town, database_url, tmp_path
+):
+    with hosted_guest() as guest:
+        place = guest.inside.job_server
+        workers = Workers(
+            "tests.fakes.work_process",
+            town,
+            database_url,
+            place,
+            count=3,
+            log=tmp_path / "workers.log",
+        )
+        await held(town, tmp_path, workers, (0.1, 0.6))
+
+
+@pytest.fixture
+def host_directory() -> Iterator[Path]:
+    """Short enough for the sockets of machines; nothing of them is left afterwards."""
+    with tempfile.TemporaryDirectory(prefix="ona-host-") as name:
+        (Path(name) / "machines").mkdir()
+        yield Path(name)
+        asyncio.run(_destroy_all(ProcessDriver(Path(name) / "machines")))
+
+
+async def _destroy_all(driver: ProcessDriver) -> None:
+    for sight in await driver.find():
+        await driver.destroy(sight.machine_id)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_no_leftovers_in_order_never_run_twice_whatever_happens_to_a_host(
+    town, database_url, tmp_path, host_directory
+):
+    workers = Workers(
+        "tests.fakes.host_process",
+        town,
+        database_url,
+        str(host_directory),
+        count=1,
+        log=tmp_path / "host.log",
+    )
+    # Starting takes a second, in which the only worker does nothing that could break.
+    await held(town, tmp_path, workers, (0.5, 3.0))
+    used = await town.rows("SELECT DISTINCT machine_id IS NULL FROM turn")
+    assert used == [(False,)], "every turn ran in a machine"
+    rows = await town.rows("SELECT id::text FROM machine WHERE state <> 'gone'")
+    assert {home.name for home in (host_directory / "machines").iterdir()} == {id for (id,) in rows}
+    assert len(rows) <= SESSIONS

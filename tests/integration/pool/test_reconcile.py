@@ -36,6 +36,17 @@ async def test_a_running_machine_is_adopted_and_watched(yards, before):
     assert yard.said(session) == ["lost"]
 
 
+async def test_an_adopted_machine_rests_though_a_turn_in_it_never_ended(yards):
+    yard = yards.make()
+    session = await yard.session()
+    async with yard.open(session, token=5) as opened:
+        # As after a kill: nothing of what follows a turn was done.
+        await yard.pool.close()
+        later, _ = await repaired(yards)
+        assert await later.pool.rest(opened.machine_id)
+    assert later.said(session) == ["resting"]
+
+
 @pytest.mark.parametrize("state", ["starting", "hibernating"])
 async def test_a_machine_that_runs_though_its_row_was_on_the_way_goes_on(yards, before, state):
     session, machine_id = before
