@@ -4,6 +4,7 @@ One transaction: drop duplicates, read what is asked for, find or open the sessi
 give the prompt its position, note the answer; commit; then the surface acknowledges.
 """
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -37,6 +38,7 @@ from bot.work.queue import LockedSession, lock_session
 log = structlog.get_logger(__name__)
 
 KEY_LENGTH_MAX = 200
+"""Of what identifies a delivery or a message; what is longer is known by its digest."""
 
 _FIRST_DELIVERY = text(
     """
@@ -110,8 +112,7 @@ class Inbox:
                 {
                     "id": delivery_id,
                     "surface": message.surface,
-                    "delivery_key": message.delivery_key[:KEY_LENGTH_MAX],
-                    "message_key": message.message_key[:KEY_LENGTH_MAX],
+                    **_keys(message),
                     "person": message.person_id,
                     "text": "",
                 },
@@ -135,16 +136,8 @@ class Inbox:
         return accepted
 
     async def _earlier(self, tx: Transaction, message: IncomingMessage) -> Accepted:
-        answer = (
-            await tx.execute(
-                _EARLIER,
-                {
-                    "surface": message.surface,
-                    "delivery_key": message.delivery_key[:KEY_LENGTH_MAX],
-                    "message_key": message.message_key[:KEY_LENGTH_MAX],
-                },
-            )
-        ).scalar_one()
+        known = {"surface": message.surface, **_keys(message)}
+        answer = (await tx.execute(_EARLIER, known)).scalar_one()
         return _accepted_again(answer)
 
     async def _answer(self, tx: Transaction, message: IncomingMessage) -> _Said:
@@ -269,6 +262,19 @@ class Inbox:
             event=added.event,
         )
         return _Said(accepted=accepted, text=prompt.text)
+
+
+def _keys(message: IncomingMessage) -> dict[str, str]:
+    return {
+        "delivery_key": _bounded(message.delivery_key),
+        "message_key": _bounded(message.message_key),
+    }
+
+
+def _bounded(key: str) -> str:
+    if len(key) <= KEY_LENGTH_MAX:
+        return key
+    return f"sha256:{hashlib.sha256(key.encode(errors='surrogatepass')).hexdigest()}"
 
 
 def _said(verdict: Verdict, told: str, **more: Any) -> _Said:

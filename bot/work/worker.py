@@ -81,7 +81,7 @@ class Worker:
                 self._listener.on(CONTROL, self._control),
             ):
                 stack.callback(off)
-            renewing = asyncio.create_task(self._renew_for_ever())
+            self._renewing = asyncio.create_task(self._renew_for_ever())
             stopping = asyncio.create_task(_set_when(stop, self._wake))
             try:
                 while not stop.is_set():
@@ -91,7 +91,7 @@ class Worker:
                 with suppress(Exception):
                     await self._queue.leave()
             finally:
-                for task in (renewing, stopping, *self._slots):
+                for task in (self._renewing, stopping, *self._slots):
                     task.cancel()
                     with suppress(asyncio.CancelledError):
                         await task

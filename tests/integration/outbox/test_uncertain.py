@@ -6,6 +6,7 @@ import pytest
 
 from adapters.chat.port import AfterUncertain
 from bot.conversation.outbox import Outbox
+from bot.conversation.outgoing import Outgoing, Times
 from tests.fakes.chat import Bad, FakeChat
 from tests.integration.outbox.rig import AN_HOUR, SURFACE, Sending
 
@@ -127,3 +128,22 @@ async def test_a_call_that_forgets_its_deadline_is_cut_off(office, server):
     row = await office.row(key)
     assert (row.state, row.error) == ("sending", "no answer in time")
     await port.close()
+
+
+async def test_fenced_a_late_sender_stores_nothing_over_its_successor(office, server, sending):
+    key = await office.reply("hello")
+    late, next_one = [
+        Outgoing(office.database, SURFACE, sending().port, sender=name, times=Times())
+        for name in ("late", "next")
+    ]
+    first = await late.take()
+    await office.do("UPDATE reply SET sender_until = now() - interval '1 second'")
+    second = await next_one.take()
+    assert first.id == second.id
+    values = {"wording": 1, "ref": "r", "pause_seconds": 0, "error": "e", "seconds": 0}
+    for name in ("store_sent", "store_found", "store_unsent", "store_uncertain", "store_failed"):
+        await late.store(name, first, "sent", **values, counts=True)
+        row = await office.row(key)
+        assert (row.state, row.sender, row.posted_ref) == ("sending", second.sender, None), name
+    await next_one.store("store_sent", second, "sent", **values)
+    assert (await office.row(key)).state == "sent"

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from bot.conversation.inbox import Inbox
+from bot.conversation.inbox import KEY_LENGTH_MAX, Inbox
 from bot.conversation.message import IncomingMessage
 from bot.errors import NotFound, TryAgain
 from bot.store.database import Database
@@ -54,6 +54,28 @@ async def test_answered_once_the_same_message_under_another_delivery_id_is_known
     again = IncomingMessage(**{**vars(message), "delivery_key": "attempt-2"})
     assert (await town.inbox.accept(again)).duplicate
     assert await prompts(town) == 1
+
+
+async def test_answered_once_the_same_delivery_of_an_altered_message_is_known(town):
+    message = IncomingMessage(
+        surface="terminal",
+        delivery_key="delivery",
+        message_key="message-1",
+        place="t",
+        person_id=town.people["Ann"],
+        text="!one",
+    )
+    await town.inbox.accept(message)
+    again = IncomingMessage(**{**vars(message), "message_key": "message-2", "text": "!two"})
+    assert (await town.inbox.accept(again)).duplicate
+    assert await prompts(town) == 1
+
+
+async def test_long_keys_that_begin_alike_are_different_messages(town):
+    await town.say("!one", key="k" * KEY_LENGTH_MAX + "1")
+    await town.say("!two", key="k" * KEY_LENGTH_MAX + "2")
+    assert await prompts(town) == 2
+    assert (await town.say("!two", key="k" * KEY_LENGTH_MAX + "2")).duplicate
 
 
 async def test_a_thread_keeps_its_session_and_new_opens_another(town):

@@ -9,6 +9,8 @@ import pytest
 
 from adapters.agent.shell import ShellAgent
 from bot.store.database import CONTROL, READY, Listener
+from bot.work import turn as turn_module
+from bot.work.queue import Event
 from bot.work.turn import TurnLimits, Turns
 from bot.work.worker import Worker, WorkerLimits
 from bot.work.workplace import NoCapacity
@@ -41,11 +43,13 @@ class Shift:
         name: str,
         *,
         now: asyncio.Event | None = None,
+        lease_seconds: float = 30,
         **limits: float,
     ) -> None:
         self._listener = Listener(town.database.url, READY, CONTROL)
+        queue = town.queue(name, lease_seconds=lease_seconds)
         turns = Turns(
-            town.queue(name),
+            queue,
             places,
             {"shell": ShellAgent()},
             TurnLimits(
@@ -55,14 +59,17 @@ class Shift:
             ),
         )
         bounds = WorkerLimits(
-            turns_max=2, poll_seconds=1, finish_seconds=limits.get("finish_seconds", 0)
+            turns_max=2,
+            poll_seconds=limits.get("poll_seconds", 1),
+            finish_seconds=limits.get("finish_seconds", 0),
         )
         self._now = now
-        self.worker = Worker(town.queue(name), turns, self._listener, bounds)
+        self.worker = Worker(queue, turns, self._listener, bounds)
         self._stop = asyncio.Event()
 
     async def __aenter__(self) -> "Shift":
         self._listening = asyncio.create_task(self._listener.run())
+        await self._listener.listening.wait()
         self._working = asyncio.create_task(self.worker.run(self._stop, self._now))
         return self
 
@@ -182,3 +189,62 @@ async def test_what_breaks_again_and_again_ends_and_is_told(
         await until(town, TURN, lambda rows: [one[0] for one in rows] == ["failed", "succeeded"])
     assert "an error of ours" in why
     assert "ZeroDivisionError" in why
+
+
+async def test_hints_bring_a_prompt_and_a_stop_to_a_worker_that_hardly_polls(
+    town: Town, places: GuestWorkplaces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turn_module, "LOOK_SECONDS", 600.0)
+    async with Shift(town, places, "w", poll_seconds=600):
+        await town.say("!true")
+        await until(town, TURN, lambda rows: [row[0] for row in rows] == ["succeeded"])
+        await town.say("!echo begun; sleep 600")
+        await until(town, "SELECT 1 FROM turn_event WHERE kind = 'output'", bool)
+        await town.say("stop")
+        await until(town, TURN, lambda rows: rows[-1][0] == "stopped")
+
+
+async def test_a_turn_longer_than_its_lease_keeps_it(town: Town, places: GuestWorkplaces) -> None:
+    await town.say("!sleep 2.5; echo done")
+    async with (
+        Shift(town, places, "first", lease_seconds=1, poll_seconds=0.1),
+        Shift(town, places, "second", lease_seconds=1, poll_seconds=0.1),
+    ):
+        await until(town, TURN, lambda rows: [row[0] for row in rows] == ["succeeded"])
+    assert await town.value("SELECT lease_token FROM session") == 1
+
+
+async def test_fenced_who_can_not_renew_any_more_stores_nothing(
+    town: Town, places: GuestWorkplaces
+) -> None:
+    await town.say("!echo begun; sleep 1.5; echo done")
+    async with Shift(town, places, "first", lease_seconds=1) as first:
+        await until(town, "SELECT 1 FROM turn_event WHERE kind = 'output'", bool)
+        first.worker._renewing.cancel()
+        async with Shift(town, places, "second", lease_seconds=5, poll_seconds=0.1):
+            await until(town, TURN, lambda rows: [row[0] for row in rows] == ["succeeded"])
+    assert await town.value("SELECT lease_token FROM session") == 2
+    ends = "SELECT count(*) FROM turn_event WHERE kind = 'turn.ended'"
+    assert await town.value(ends) == 1
+    said = await town.rows(
+        "SELECT body ->> 'text' FROM turn_event WHERE kind = 'output' ORDER BY number"
+    )
+    assert "".join(text for (text,) in said) == "begun\ndone\n"
+
+
+async def test_the_checkpoint_is_taken_before_the_outcome_is_stored(
+    town: Town, places: GuestWorkplaces
+) -> None:
+    states = []
+
+    async def checkpoint(*_: object) -> list[Event]:
+        states.append(await town.value("SELECT state FROM turn"))
+        return [Event(kind="notice", body={"text": "not everything was kept"})]
+
+    places.checkpoint = checkpoint
+    await town.say("!true")
+    async with Shift(town, places, "w"):
+        await until(town, TURN, lambda rows: [row[0] for row in rows] == ["succeeded"])
+    assert states == ["running"]
+    kinds = await town.rows("SELECT kind FROM turn_event ORDER BY number")
+    assert kinds[-2:] == [("notice",), ("turn.ended",)]
