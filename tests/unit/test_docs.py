@@ -73,3 +73,16 @@ def test_every_metric_is_observed_somewhere_in_the_code():
     ]
     assert names
     assert unseen == []
+
+
+def test_every_invariant_is_named_by_a_test():
+    text = (DOCS.parent / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    named = re.findall(r"^\d\. \*\*(.+?)\.\*\*", text, re.MULTILINE)
+    assert len(named) == 6
+    tests = "\n".join(
+        re.sub(r"^(?!(async )?def test_).*$", "", path.read_text(encoding="utf-8"), flags=re.M)
+        for path in (DOCS.parent / "tests").rglob("test_*.py")
+    )
+    for title in named:
+        for part in title.lower().split(", "):
+            assert part.replace(" ", "_") in tests, title

@@ -130,7 +130,7 @@ async def test_a_removal_whose_files_are_gone_is_noted(yards, before, state):
     assert await yard.state(machine_id) is MachineState.GONE
 
 
-async def test_no_leftovers_what_no_row_owns_is_removed(yards, before):
+async def test_nothing_leaks_what_no_row_owns_is_removed(yards, before):
     _, machine_id = before
     early = yards.make()
     await early.driver.create(str(new_id()), SPEC)
