@@ -1,8 +1,9 @@
 """The machines of one host: made, opened for a turn, rested, resumed, removed, reconciled.
 
 Only the process that holds the host's directory runs one of these. A session's machine is opened
-by the holder of the session's lease; whoever wants to rest or remove a machine takes its lock, so
-that a turn and a rest never meet. A machine that worked for one session is never given to another.
+by the holder of the session's lease; whoever wants to rest or remove a machine takes the session's
+lock, so that a turn and a rest never meet. A machine that worked for one session is never given to
+another. What is done with one machine beside turns is in `vmpool.care`.
 """
 
 import asyncio
@@ -11,23 +12,21 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
-from typing import Any
 from uuid import UUID
 from weakref import WeakValueDictionary
 
 import structlog
 
 from vmpool import decide
+from vmpool.care import Care, Enter, Told
 from vmpool.channel import Channel, open_machine
-from vmpool.decide import Standing
+from vmpool.decide import Remedy, Standing
 from vmpool.driver import Driver, Found, MachineSpec
 from vmpool.errors import (
-    HostFull,
     MachineBusy,
     MachineError,
     MachineLost,
     RestRefused,
-    StaleToken,
 )
 from vmpool.machine import Machine, MachineState
 from vmpool.registry import Registry
@@ -35,12 +34,8 @@ from vmpool.ssh import Authority
 
 log = structlog.get_logger(__name__)
 
-Told = Callable[[UUID, str, dict[str, Any]], Awaitable[None]]
-"""Tells a session what happened to its machine: (session id, state, what else is known)."""
 Step = Callable[[str], Awaitable[None]]
 """Says which step of making a machine ready begins."""
-Enter = Callable[..., Awaitable[Channel]]
-"""`vmpool.channel.open_machine`, or one like it for guests that are not our image."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,19 +82,20 @@ class Pool:
         """`told` reaches the session that a machine works for; `enter` makes a channel."""
         self._registry = registry
         self._driver = driver
-        self._authority = authority
         self._limits = limits
-        self._told = told
-        self._enter = enter
+        self.care = Care(
+            registry,
+            driver,
+            authority,
+            told,
+            reach_seconds=limits.resume_seconds,
+            enter=enter,
+        )
         self._locks: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
         """By session; one that nobody holds is forgotten."""
         self._making_room = asyncio.Lock()
-        self._channels: dict[UUID, Channel] = {}
         self._in_use: set[UUID] = set()
         self._opening: set[asyncio.Task[Opened]] = set()
-        self._watching: dict[UUID, asyncio.Task[None]] = {}
-        self._kept_awake: set[UUID] = set()
-        """Machines that the full disk keeps from resting, as their sessions were told."""
 
     # -- for a turn -------------------------------------------------------------------------
 
@@ -156,7 +152,7 @@ class Pool:
                 return Opened(machine_id=machine.id, channel=channel, fresh=False)
             except (MachineLost, RestRefused) as error:
                 lost = str(error)
-                await self.lose(machine.id, lost)
+                await self.care.lose(machine.id, lost)
                 if only is not None:
                     raise MachineLost(lost) from error
         machine = await self._create(session_id, spec, token, step)
@@ -165,22 +161,25 @@ class Pool:
         return Opened(machine_id=machine.id, channel=channel, fresh=True, lost=lost)
 
     async def _wake(self, machine: Machine, token: int, step: Step) -> Channel:
+        sight = await self._driver.look(str(machine.id))
+        if decide.remedy(machine.state, sight.found, sight.broken) is Remedy.RESTED:
+            # Whoever let it rest could not write it down.
+            machine = await self.care.settle_rest(machine.id)
         if machine.state is MachineState.RESTING:
             async with self._room(machine.id):
                 await step("resuming")
                 machine = await self._registry.move(machine.id, MachineState.STARTING)
             return await self._start(machine, token, step, resumed=True)
-        sight = await self._driver.look(str(machine.id))
         if sight.found is not Found.RUNNING:
             raise MachineLost(sight.broken or "its process ended without a rest")
-        channel = self._channels.get(machine.id)
-        if channel is not None and not channel.lost.is_set():
+        channel = self.care.channel(machine.id)
+        if channel is not None:
             try:
                 await channel.raise_token(token)
                 return channel
             except (MachineError, ConnectionError, OSError):
                 log.info("channel_replaced", machine=str(machine.id))
-        return await self._connect(machine, token, self._limits.resume_seconds)
+        return await self.care.connect(machine, token, self._limits.resume_seconds)
 
     async def _create(self, session_id: UUID, spec: MachineSpec, token: int, step: Step) -> Machine:
         template_id = await self._registry.template(spec)
@@ -191,7 +190,7 @@ class Pool:
         try:
             await self._driver.create(str(machine.id), spec)
         except BaseException as error:
-            await asyncio.shield(self.remove(machine.id, f"it could not be created: {error}"))
+            await asyncio.shield(self.care.remove(machine.id, f"it could not be created: {error}"))
             raise
         return machine
 
@@ -204,10 +203,10 @@ class Pool:
                 await step("booting")
                 await self._driver.boot(str(machine.id))
             limit = self._limits.resume_seconds if resumed else self._limits.boot_seconds
-            channel = await self._connect(machine, token, limit)
+            channel = await self.care.connect(machine, token, limit)
         except BaseException as error:
             # Fail closed: a guest that was not thawed properly must not run on.
-            await asyncio.shield(self.lose(machine.id, f"it did not come up: {error}"))
+            await asyncio.shield(self.care.lose(machine.id, f"it did not come up: {error}"))
             raise
         seconds = round(monotonic() - began, 3)
         await self._registry.move(
@@ -215,28 +214,8 @@ class Pool:
             MachineState.RUNNING,
             facts={"resume_seconds" if resumed else "boot_seconds": seconds},
         )
-        self.watch(machine)
+        self.care.watch(machine)
         return channel
-
-    async def _connect(self, machine: Machine, token: int, seconds: float) -> Channel:
-        await self._disconnect(machine.id)
-        machine_id = str(machine.id)
-        channel = await self._enter(
-            lambda: self._driver.open_channel(machine_id),
-            machine_id=machine_id,
-            token=token,
-            generation=machine.generation,
-            authority=self._authority,
-            deadline_seconds=seconds,
-        )
-        self._channels[machine.id] = channel
-        return channel
-
-    async def _disconnect(self, machine_id: UUID) -> None:
-        channel = self._channels.pop(machine_id, None)
-        if channel is not None:
-            with suppress(Exception):
-                await channel.close()
 
     @asynccontextmanager
     async def _room(self, coming: UUID | None) -> AsyncIterator[None]:
@@ -287,47 +266,7 @@ class Pool:
         if lock.locked():
             return False
         async with lock:
-            machine = await self._registry.get(machine_id)
-            if machine is None or machine.state is not MachineState.RUNNING:
-                return False
-            return await self._rest(machine)
-
-    async def _rest(self, machine: Machine) -> bool:
-        began = monotonic()
-        self._unwatch(machine.id)
-        await self._registry.move(machine.id, MachineState.HIBERNATING)
-        try:
-            channel = self._channels.get(machine.id)
-            if channel is None or channel.lost.is_set():
-                token = int(machine.facts.get("token", 0))
-                channel = await self._connect(machine, token, self._limits.resume_seconds)
-            await channel.freeze()
-            await self._disconnect(machine.id)
-            await self._driver.hibernate(str(machine.id))
-        except HostFull as error:
-            await self._registry.move(machine.id, MachineState.RUNNING, note=str(error))
-            self.watch(machine)
-            log.error("rest_refused_host_full", machine=str(machine.id), error=str(error))
-            if machine.id not in self._kept_awake:
-                self._kept_awake.add(machine.id)
-                await self._say(machine, "running", why=f"it could not hibernate: {error}")
-            return False
-        except (MachineError, ConnectionError, OSError, TimeoutError) as error:
-            sight = await self._driver.look(str(machine.id))
-            if sight.found is Found.RUNNING:
-                await self._registry.move(machine.id, MachineState.RUNNING)
-                self.watch(machine)
-                log.warning("rest_failed", machine=str(machine.id), error=str(error))
-                return False
-            await self.lose(machine.id, f"it ended while going to rest: {error}")
-            return False
-        seconds = round(monotonic() - began, 3)
-        await self._registry.move(
-            machine.id, MachineState.RESTING, facts={"hibernate_seconds": seconds}
-        )
-        self._kept_awake.discard(machine.id)
-        await self._say(machine, "resting", seconds=seconds)
-        return True
+            return await self.care.rest(machine_id)
 
     async def rest_idle(self) -> int:
         """Hibernate what nobody used for the idle time; how many rest now."""
@@ -348,7 +287,7 @@ class Pool:
         now = datetime.now(UTC)
         old = decide.expired(await self._standing(), now, self._limits.retention_days)
         for machine_id in old:
-            await self.remove(machine_id, "it rested longer than machines are kept")
+            await self.care.remove(machine_id, "it rested longer than machines are kept")
         return len(old)
 
     async def destroy(self, machine_id: UUID, why: str) -> bool:
@@ -360,8 +299,8 @@ class Pool:
         if lock.locked():
             return False
         async with lock:
-            await self.remove(machine_id, why)
-            await self._say(machine, "gone", why=why)
+            await self.care.remove(machine_id, why)
+            await self.care.say(machine, "gone", why=why)
         return True
 
     async def obey(self) -> None:
@@ -376,64 +315,7 @@ class Pool:
                     await self.rest(machine.id)
             await self._registry.answered(machine.id)
 
-    async def lose(self, machine_id: UUID, why: str) -> None:
-        """Say that a machine's memory is gone, tell its session, remove what is left of it."""
-        machine = await self._registry.get(machine_id)
-        if machine is not None and machine.state not in {
-            MachineState.LOST,
-            MachineState.REMOVING,
-            MachineState.GONE,
-        }:
-            await self._registry.move(machine_id, MachineState.LOST, note=why)
-            await self._say(machine, "lost", why=why)
-        await self.remove(machine_id, why)
-
-    async def remove(self, machine_id: UUID, why: str) -> None:
-        """Remove process and files, whatever state they are in; again is no harm."""
-        self._unwatch(machine_id)
-        await self._disconnect(machine_id)
-        machine = await self._registry.get(machine_id)
-        if machine is not None and machine.state not in {
-            MachineState.REMOVING,
-            MachineState.GONE,
-        }:
-            await self._registry.move(machine_id, MachineState.REMOVING, note=why)
-        await self._driver.destroy(str(machine_id))
-        if machine is not None and machine.state is not MachineState.GONE:
-            await self._registry.move(machine_id, MachineState.GONE)
-
-    # -- watching ---------------------------------------------------------------------------
-
-    def watch(self, machine: Machine) -> None:
-        """Find out when a running machine's process ends."""
-        self._unwatch(machine.id)
-        self._watching[machine.id] = asyncio.create_task(self._wait_ended(machine.id))
-
-    def _unwatch(self, machine_id: UUID) -> None:
-        task = self._watching.pop(machine_id, None)
-        if task is not None and task is not asyncio.current_task():
-            task.cancel()
-
-    async def _wait_ended(self, machine_id: UUID) -> None:
-        why = await self._driver.wait_ended(str(machine_id))
-        log.warning("machine_ended", machine=str(machine_id), why=why)
-        await self.lose(machine_id, why)
-
-    async def _say(self, machine: Machine, state: str, **known: Any) -> None:
-        if machine.session_id is None:
-            return
-        try:
-            await self._told(machine.session_id, state, known)
-        except Exception:
-            log.exception("session_not_told", machine=str(machine.id), state=state)
-
     async def close(self) -> None:
         """Let go of every machine; running ones run on."""
-        for machine_id in list(self._watching):
-            self._unwatch(machine_id)
-        for machine_id in list(self._channels):
-            await self._disconnect(machine_id)
+        await self.care.close()
         await self._driver.close()
-
-
-__all__ = ["NoRoom", "Opened", "Pool", "PoolLimits", "StaleToken"]

@@ -7,6 +7,7 @@ import structlog
 
 from vmpool.decide import Remedy, remedy
 from vmpool.driver import Driver, Found, Sight
+from vmpool.errors import MachineLost
 from vmpool.machine import Machine, MachineState
 from vmpool.pool import Pool
 from vmpool.registry import Registry
@@ -56,28 +57,17 @@ async def _repair(
         case Remedy.ADOPT:
             if machine.state is not MachineState.RUNNING:
                 await registry.move(machine.id, MachineState.RUNNING)
-            pool.watch(machine)
+            pool.care.watch(machine)
         case Remedy.RESTED:
-            await _settle_rest(machine, pool, registry)
+            try:
+                await pool.care.settle_rest(machine.id)
+            except MachineLost as error:
+                await pool.care.lose(machine.id, str(error))
         case Remedy.LOSE:
             why = sight.broken or "its process ended while nobody watched"
-            await pool.lose(machine.id, why)
+            await pool.care.lose(machine.id, why)
         case Remedy.REMOVE | Remedy.GONE:
-            await pool.remove(machine.id, machine.note or "its removal was interrupted")
-
-
-async def _settle_rest(machine: Machine, pool: Pool, registry: Registry) -> None:
-    """A complete rest is there although the row was on its way somewhere."""
-    if machine.state is MachineState.RUNNING:
-        await registry.move(machine.id, MachineState.HIBERNATING)
-    elif machine.state is MachineState.STARTING:
-        # The rest was not used up: nothing of the machine ran since.
-        await registry.move(machine.id, MachineState.RUNNING)
-        await registry.move(machine.id, MachineState.HIBERNATING)
-    elif machine.state is not MachineState.HIBERNATING:
-        await pool.lose(machine.id, "it was interrupted while it was made")
-        return
-    await registry.move(machine.id, MachineState.RESTING)
+            await pool.care.remove(machine.id, machine.note or "its removal was interrupted")
 
 
 def _is_id(name: str) -> bool:

@@ -134,7 +134,7 @@ async def _sampled(town: Town, pool: Pool, listener: Listener) -> tuple[list[flo
     listener.on(EVENTS, lambda _: wake.set())
     first = await town.inbox.accept(town.message("bench", f"!{COMMAND}"))
     await _until(town, wake, first, ENDED)
-    (channel,) = pool._channels.values()
+    (channel,) = pool.care._channels.values()
     connection = await channel.login()
     ours: list[float] = []
     theirs: list[float] = []

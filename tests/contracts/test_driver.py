@@ -360,3 +360,19 @@ async def test_closing_is_quick_and_ends_no_machine(rig: Rig, running: str) -> N
     await rig.reopen()
     assert time.monotonic() - started < 5
     assert await answer(rig, running, "echo", "alive") == "alive"
+
+
+async def test_a_driver_says_what_runs_the_instructions(rig: Rig) -> None:
+    assert rig.driver.name
+    assert rig.driver.accelerator
+
+
+async def test_scrubbing_finds_a_rest_that_was_altered(rig: Rig, running: str) -> None:
+    assert await rig.driver.scrub_next() is None
+    await rig.driver.hibernate(running)
+    await rig.settled(running)
+    assert await rig.driver.scrub_next() is None
+    rig.spoil(running, "altered")
+    assert "altered" in (await rig.driver.scrub_next() or "")
+    with pytest.raises(RestRefused):
+        await rig.driver.resume(running)

@@ -336,6 +336,14 @@ class DiesLaterDriver(FakeDriver):
         return sock
 
 
+class DiesAtRestDriver(FakeDriver):
+    """The process ends while its memory is written."""
+
+    async def hibernate(self, machine_id: str) -> None:
+        self.host.kill(machine_id)
+        await super().hibernate(machine_id)
+
+
 class FailsOnStartDriver(FakeDriver):
     """No machine ever starts."""
 
@@ -361,8 +369,13 @@ class ForgetfulDriver(FakeDriver):
 class FullDiskDriver(FakeDriver):
     """Creates and boots, but never has room for a rest."""
 
+    def __init__(self, host: FakeHost, *, smaller: Sequence[str] = ()) -> None:
+        """There is room for the rests of the `smaller` ones."""
+        super().__init__(host)
+        self.smaller = list(smaller)
+
     async def hibernate(self, machine_id: str) -> None:
-        self.host.full = True
+        self.host.full = machine_id not in self.smaller
         try:
             await super().hibernate(machine_id)
         finally:

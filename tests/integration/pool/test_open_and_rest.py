@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.fakes.driver import SlowDriver
+from tests.fakes.driver import FullDiskDriver, SlowDriver
 from vmpool.errors import MachineLost, StaleToken
 from vmpool.machine import MachineState
 from vmpool.pool import NoRoom
@@ -148,3 +148,47 @@ async def test_locks_of_sessions_that_nobody_works_on_are_forgotten(yard):
     for _ in range(2):
         await yard.pool.rest(await yard.opened(await yard.session()))
     assert len(yard.pool._locks) == 0
+
+
+async def test_a_rest_that_nobody_could_write_down_is_resumed(yard):
+    session = await yard.session()
+    async with yard.open(session) as opened:
+        boot = opened.channel.boot
+    # As when the database is away in the moment in which the rest is complete.
+    await yard.pool.close()
+    await yard.driver.hibernate(str(opened.machine_id))
+    await yard.reach(opened.machine_id, "hibernating")
+    async with yard.open(session) as again:
+        assert (again.machine_id, again.lost) == (opened.machine_id, None)
+        assert again.channel.boot == boot
+    assert yard.said(session) == []
+
+
+async def test_who_has_no_room_for_its_rest_is_passed_over(yards):
+    driver = FullDiskDriver(yards.host)
+    yard = yards.make(driver, running_max=2)
+    machines = [await yard.opened(await yard.session()) for _ in range(2)]
+    last = await yard.session()
+    with pytest.raises(NoRoom):
+        await yard.opened(last)
+    driver.smaller.append(str(machines[1]))
+    await yard.opened(last)
+    states = [await yard.state(machine_id) for machine_id in machines]
+    assert states == [MachineState.RUNNING, MachineState.RESTING]
+
+
+async def test_a_turn_that_comes_while_its_machine_goes_to_rest_resumes_it(yards):
+    driver = SlowDriver(yards.host)
+    driver.go.set()
+    yard = yards.make(driver)
+    session = await yard.session()
+    machine_id = await yard.opened(session)
+    driver.go.clear()
+    driver.waiting.clear()
+    resting = asyncio.create_task(yard.pool.rest(machine_id))
+    await driver.waiting.wait()
+    turn = asyncio.create_task(yard.opened(session))
+    driver.go.set()
+    assert await resting
+    assert await turn == machine_id
+    assert yard.steps == ["creating", "booting", "resuming"]

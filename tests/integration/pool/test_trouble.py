@@ -1,8 +1,11 @@
 """The same on hosts that misbehave: what the caller gets, what is told and what is left."""
 
+import asyncio
+
 import pytest
 
 from tests.fakes.driver import (
+    DiesAtRestDriver,
     DiesLaterDriver,
     FailsOnStartDriver,
     ForgetfulDriver,
@@ -101,3 +104,52 @@ async def test_what_a_driver_forgot_to_destroy_is_found_and_removed(yards):
     assert list(yard.host.machines) == [str(machine_id)]
     assert (await reconcile(yard.pool, yard.registry, yard.driver))["remove"] == 1
     assert yard.host.machines == {}
+
+
+async def test_a_machine_that_dies_while_it_goes_to_rest_is_lost(yards):
+    yard = yards.make(DiesAtRestDriver(yards.host))
+    session = await yard.session()
+    machine_id = await yard.opened(session)
+    assert not await yard.pool.rest(machine_id)
+    assert yard.said(session) == ["lost"]
+    assert "it ended while going to rest" in yard.why()
+    await gone(yard, session, "it ended while going to rest")
+
+
+@pytest.mark.parametrize("yields", range(0, 40, 4))
+async def test_a_turn_that_meets_the_end_of_its_machine_gets_a_new_one(yard, yields):
+    session = await yard.session()
+    machine_id = await yard.opened(session)
+    yard.host.kill(str(machine_id))
+    for _ in range(yields):
+        await asyncio.sleep(0)
+    async with yard.open(session) as opened:
+        assert opened.fresh
+    await yard.became(machine_id, MachineState.GONE)
+    assert yard.said(session) == ["lost"]
+
+
+@pytest.mark.parametrize("yields", range(0, 40, 4))
+async def test_a_rest_that_meets_the_end_of_its_machine_is_no_rest(yard, yields):
+    session = await yard.session()
+    machine_id = await yard.opened(session)
+    yard.host.kill(str(machine_id))
+    for _ in range(yields):
+        await asyncio.sleep(0)
+    assert not await yard.pool.rest(machine_id)
+    await yard.became(machine_id, MachineState.GONE)
+    assert yard.said(session) == ["lost"]
+
+
+async def test_a_machine_that_comes_back_after_a_full_disk_is_told_anew(yards):
+    driver = FullDiskDriver(yards.host)
+    yard = yards.make(driver)
+    session = await yard.session()
+    machine_id = await yard.opened(session)
+    assert not await yard.pool.rest(machine_id)
+    driver.smaller.append(str(machine_id))
+    assert await yard.pool.rest(machine_id)
+    driver.smaller.clear()
+    await yard.opened(session)
+    assert not await yard.pool.rest(machine_id)
+    assert yard.said(session) == ["running", "resting", "running"]

@@ -1,0 +1,247 @@
+"""What is done with one machine beside turns: reached, watched, rested, lost, removed.
+
+One thing at a time for each machine, whoever asks: the end of a process is noticed by itself and
+may meet a rest or a removal. Whoever rests or removes a machine sees to it that no turn has it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from time import monotonic
+from typing import Any
+from uuid import UUID
+from weakref import WeakValueDictionary
+
+import structlog
+
+from vmpool.channel import Channel, open_machine
+from vmpool.driver import Driver, Found
+from vmpool.errors import HostFull, MachineError, MachineLost
+from vmpool.machine import Machine, MachineState
+from vmpool.registry import Registry
+from vmpool.ssh import Authority
+
+log = structlog.get_logger(__name__)
+
+Told = Callable[[UUID, str, dict[str, Any]], Awaitable[None]]
+"""Tells a session what happened to its machine: (session id, state, what else is known)."""
+Enter = Callable[..., Awaitable[Channel]]
+"""`vmpool.channel.open_machine`, or one like it for guests that are not our image."""
+
+_WAYS_TO_REST = {
+    MachineState.RESTING: (),
+    MachineState.HIBERNATING: (MachineState.RESTING,),
+    MachineState.RUNNING: (MachineState.HIBERNATING, MachineState.RESTING),
+    # The rest was not used up: nothing of the machine ran since.
+    MachineState.STARTING: (
+        MachineState.RUNNING,
+        MachineState.HIBERNATING,
+        MachineState.RESTING,
+    ),
+}
+"""Legal moves of a row whose machine turns out to rest."""
+
+
+class Care:
+    """Looks after the machines of one host."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        driver: Driver,
+        authority: Authority,
+        told: Told,
+        *,
+        reach_seconds: float,
+        enter: Enter = open_machine,
+    ) -> None:
+        """`reach_seconds` bounds how long a running guest may take to answer."""
+        self._registry = registry
+        self._driver = driver
+        self._authority = authority
+        self._told = told
+        self._reach_seconds = reach_seconds
+        self._enter = enter
+        self._alone: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
+        """By machine; one that nobody holds is forgotten."""
+        self._channels: dict[UUID, Channel] = {}
+        self._watching: dict[UUID, asyncio.Task[None]] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+        """Watchers whose process has ended: they are let finish."""
+        self._kept_awake: set[UUID] = set()
+        """Machines that the full disk keeps from resting, as their sessions were told."""
+
+    # -- the channel ------------------------------------------------------------------------
+
+    def channel(self, machine_id: UUID) -> Channel | None:
+        """The open channel into a machine, if there is one."""
+        channel = self._channels.get(machine_id)
+        return None if channel is None or channel.lost.is_set() else channel
+
+    async def connect(self, machine: Machine, token: int, seconds: float) -> Channel:
+        """A new channel in place of an earlier one.
+
+        :raises StaleToken: the guest has seen a higher token
+        :raises MachineError: it did not answer as it must within `seconds`
+        """
+        await self._disconnect(machine.id)
+        machine_id = str(machine.id)
+        channel = await self._enter(
+            lambda: self._driver.open_channel(machine_id),
+            machine_id=machine_id,
+            token=token,
+            generation=machine.generation,
+            authority=self._authority,
+            deadline_seconds=seconds,
+        )
+        self._channels[machine.id] = channel
+        return channel
+
+    async def _disconnect(self, machine_id: UUID) -> None:
+        channel = self._channels.pop(machine_id, None)
+        if channel is not None:
+            with suppress(Exception):
+                await channel.close()
+
+    # -- rest -------------------------------------------------------------------------------
+
+    async def rest(self, machine_id: UUID) -> bool:
+        """Hibernate a running machine; False when it does not run or can't rest now."""
+        async with self._lock(machine_id):
+            machine = await self._registry.get(machine_id)
+            if machine is None or machine.state is not MachineState.RUNNING:
+                return False
+            began = monotonic()
+            self._unwatch(machine_id)
+            await self._registry.move(machine_id, MachineState.HIBERNATING)
+            try:
+                await self._hibernate(machine)
+            except (MachineError, ConnectionError, OSError, TimeoutError) as error:
+                await self._not_rested(machine, error)
+                return False
+            seconds = round(monotonic() - began, 3)
+            await self._registry.move(
+                machine_id, MachineState.RESTING, facts={"hibernate_seconds": seconds}
+            )
+            self._kept_awake.discard(machine_id)
+            await self.say(machine, "resting", seconds=seconds)
+            return True
+
+    async def _hibernate(self, machine: Machine) -> None:
+        channel = self.channel(machine.id)
+        if channel is None:
+            token = int(machine.facts.get("token", 0))
+            channel = await self.connect(machine, token, self._reach_seconds)
+        await channel.freeze()
+        await self._disconnect(machine.id)
+        await self._driver.hibernate(str(machine.id))
+
+    async def _not_rested(self, machine: Machine, error: Exception) -> None:
+        """It runs on as before, or its memory is gone; a full disk is told once."""
+        sight = await self._driver.look(str(machine.id))
+        if sight.found is not Found.RUNNING:
+            await self._lose(machine.id, f"it ended while going to rest: {error}")
+            return
+        if not isinstance(error, HostFull):
+            await self._registry.move(machine.id, MachineState.RUNNING)
+            self.watch(machine)
+            log.warning("rest_failed", machine=str(machine.id), error=str(error))
+            return
+        await self._registry.move(machine.id, MachineState.RUNNING, note=str(error))
+        self.watch(machine)
+        log.error("rest_refused_host_full", machine=str(machine.id), error=str(error))
+        if machine.id not in self._kept_awake:
+            self._kept_awake.add(machine.id)
+            await self.say(machine, "running", why=f"it could not hibernate: {error}")
+
+    async def settle_rest(self, machine_id: UUID) -> Machine:
+        """Let the row say what is there, a complete rest, although it was on its way somewhere.
+
+        :raises MachineLost: the machine was never finished, or is being removed
+        """
+        async with self._lock(machine_id):
+            machine = await self._registry.get(machine_id)
+            if machine is None or machine.state not in _WAYS_TO_REST:
+                raise MachineLost((machine and machine.note) or "it was interrupted while made")
+            self._unwatch(machine_id)
+            for state in _WAYS_TO_REST[machine.state]:
+                machine = await self._registry.move(machine_id, state)
+            return machine
+
+    # -- the end ----------------------------------------------------------------------------
+
+    async def lose(self, machine_id: UUID, why: str) -> None:
+        """Say that a machine's memory is gone, tell its session, remove what is left of it."""
+        async with self._lock(machine_id):
+            await self._lose(machine_id, why)
+
+    async def _lose(self, machine_id: UUID, why: str) -> None:
+        machine = await self._registry.get(machine_id)
+        if machine is not None and machine.state not in {
+            MachineState.LOST,
+            MachineState.REMOVING,
+            MachineState.GONE,
+        }:
+            await self._registry.move(machine_id, MachineState.LOST, note=why)
+            await self.say(machine, "lost", why=why)
+        await self._remove(machine_id, why)
+
+    async def remove(self, machine_id: UUID, why: str) -> None:
+        """Remove process and files, whatever state they are in; again is no harm."""
+        async with self._lock(machine_id):
+            await self._remove(machine_id, why)
+
+    async def _remove(self, machine_id: UUID, why: str) -> None:
+        self._unwatch(machine_id)
+        self._kept_awake.discard(machine_id)
+        await self._disconnect(machine_id)
+        machine = await self._registry.get(machine_id)
+        if machine is not None and machine.state not in {
+            MachineState.REMOVING,
+            MachineState.GONE,
+        }:
+            await self._registry.move(machine_id, MachineState.REMOVING, note=why)
+        await self._driver.destroy(str(machine_id))
+        if machine is not None and machine.state is not MachineState.GONE:
+            await self._registry.move(machine_id, MachineState.GONE)
+
+    # -- watching ---------------------------------------------------------------------------
+
+    def watch(self, machine: Machine) -> None:
+        """Find out when a running machine's process ends."""
+        self._unwatch(machine.id)
+        self._watching[machine.id] = asyncio.create_task(self._wait_ended(machine.id))
+
+    def _unwatch(self, machine_id: UUID) -> None:
+        task = self._watching.pop(machine_id, None)
+        if task is not None:
+            task.cancel()
+
+    async def _wait_ended(self, machine_id: UUID) -> None:
+        why = await self._driver.wait_ended(str(machine_id))
+        task = self._watching.pop(machine_id)
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+        log.warning("machine_ended", machine=str(machine_id), why=why)
+        await self.lose(machine_id, why)
+
+    async def say(self, machine: Machine, state: str, **known: Any) -> None:
+        """Tell the machine's session; that it can't be told stops nothing."""
+        if machine.session_id is None:
+            return
+        try:
+            await self._told(machine.session_id, state, known)
+        except Exception:
+            log.exception("session_not_told", machine=str(machine.id), state=state)
+
+    def _lock(self, machine_id: UUID) -> asyncio.Lock:
+        return self._alone.setdefault(machine_id, asyncio.Lock())
+
+    async def close(self) -> None:
+        """Let go of every machine; running ones run on."""
+        for machine_id in list(self._watching):
+            self._unwatch(machine_id)
+        for task in self._ending:
+            task.cancel()
+        for machine_id in list(self._channels):
+            await self._disconnect(machine_id)
