@@ -36,9 +36,12 @@ async def test_a_running_machine_is_adopted_and_watched(yards, before):
     assert yard.said(session) == ["lost"]
 
 
-async def test_an_adopted_machine_rests_though_a_turn_in_it_never_ended(yards):
+@pytest.mark.parametrize("turns_before", [0, 1])
+async def test_an_adopted_machine_rests_though_a_turn_in_it_never_ended(yards, turns_before):
     yard = yards.make()
     session = await yard.session()
+    for _ in range(turns_before):
+        await yard.opened(session)
     async with yard.open(session, token=5) as opened:
         # As after a kill: nothing of what follows a turn was done.
         await yard.pool.close()

@@ -1,0 +1,108 @@
+"""What `ona work` does again and again, over a pool whose machines run the real guest program."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import pytest
+
+from bot.config import Settings
+from bot.ground import Ground
+from bot.host import Host, _CachedImage
+from bot.metrics import MACHINES as MACHINES_METRIC
+from bot.store.blobs import DirectoryBlobs
+from bot.store.database import MACHINES, Listener
+from bot.supervisor import Signals
+from bot.work.checkpoint import Checkpoints
+from bot.work.repository import Repositories
+from vmpool.machine import MachineState
+
+WAIT_SECONDS_MAX = 10
+
+
+@pytest.fixture
+async def host(yard, database_url, tmp_path) -> AsyncIterator[Host]:
+    """The parts of `ona work` over a fake driver, with nothing started but the listener."""
+    settings = Settings(data_dir=tmp_path / "ona")
+    settings.host_dir.mkdir(parents=True)
+    listener = Listener(database_url, MACHINES)
+    hearing = asyncio.create_task(listener.run())
+    base = Ground(
+        settings=settings,
+        database=yard.town.database,
+        listener=listener,
+        signals=Signals(),
+        owner="test",
+    )
+    checkpoints = Checkpoints(
+        yard.town.database,
+        DirectoryBlobs(settings.data_dir / "blobs"),
+        bytes_max=1000,
+        inline_bytes_max=1000,
+        file_bytes_max=1000,
+    )
+    yield Host(
+        base=base,
+        host_id=yard.town.host_id,
+        driver=yard.driver,
+        registry=yard.registry,
+        pool=yard.pool,
+        repositories=Repositories(settings.data_dir / "mirrors"),
+        checkpoints=checkpoints,
+        image=_CachedImage(settings),
+    )
+    hearing.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await hearing
+
+
+async def test_each_chore_of_a_host_has_a_clock_and_a_name_of_its_own(host):
+    async with AsyncExitStack() as stack:
+        chores = host.chores(stack)
+    assert [chore.name for chore in chores] == [
+        "requests",
+        "idle",
+        "reconcile",
+        "retention",
+        "scrub",
+        "images",
+        "sweep",
+        "report",
+        "gauges",
+    ]
+    assert all(chore.seconds > 0 for chore in chores)
+    assert [chore.name for chore in chores if chore.wake] == ["requests"]
+
+
+async def test_every_chore_of_a_host_can_be_done_while_machines_run_and_rest(host, yard):
+    running, resting = [await yard.opened(await yard.session()) for _ in range(2)]
+    await yard.put(resting, request="rest")
+    async with AsyncExitStack() as stack:
+        for chore in host.chores(stack):
+            # That one would build an image.
+            if chore.name != "images":
+                await chore.run()
+    assert await yard.state(running) is MachineState.RUNNING
+    assert await yard.state(resting) is MachineState.RESTING
+    counted = {
+        sample.labels["state"]: sample.value
+        for metric in MACHINES_METRIC.collect()
+        for sample in metric.samples
+    }
+    assert counted == {"running": 1, "resting": 1}
+    assert host.base.settings.metrics_file.exists()
+    assert await yard.town.rows(
+        "SELECT driver, accelerator FROM host WHERE id = :id", id=host.host_id
+    ) == [("fake", "none")]
+
+
+async def test_a_request_of_a_person_wakes_the_host(host, yard):
+    async with asyncio.timeout(WAIT_SECONDS_MAX):
+        await host.base.listener.listening.wait()
+        async with AsyncExitStack() as stack:
+            (wake,) = [chore.wake for chore in host.chores(stack) if chore.wake]
+            wake.clear()
+            async with yard.town.database.begin() as tx:
+                tx.hint(MACHINES, host.host_id)
+            await wake.wait()
