@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
-from bot.store.transaction import NOTHING, Connection, Rows, Transaction, driver_text, fetch
+from bot.store.transaction import NOTHING, Connection, Rows, Transaction
 
 log = structlog.get_logger(__name__)
 
@@ -93,20 +93,6 @@ class Database:
         """Run one statement as a transaction of its own, in one round trip."""
         async with self._connection() as connection:
             return await Transaction(connection).execute(statement, parameters)
-
-    async def batch(self, *statements: tuple[TextClause, Mapping[str, Any]]) -> list[Rows]:
-        """Run several statements as one transaction in one round trip.
-
-        They are sent without waiting, so none can use what another returned; each sees what was
-        committed before it began, so one may wait for a lock and the next read what it guards.
-        """
-        async with self._connection() as connection:
-            async with connection.pipeline():
-                cursors = [
-                    await connection.execute(driver_text(statement), parameters)
-                    for statement, parameters in statements
-                ]
-            return [await fetch(cursor) for cursor in cursors]
 
     def hint(self, *hints: tuple[str, str]) -> None:
         """Let those who listen look at what was committed: (channel, payload) each."""

@@ -84,7 +84,8 @@ class Transaction:
 
     async def execute(self, statement: TextClause, parameters: Mapping[str, Any] = NOTHING) -> Rows:
         """Run a statement with `:name` parameters and fetch what it returns."""
-        return await fetch(await self._connection.execute(driver_text(statement), parameters))
+        cursor = await self._connection.execute(driver_text(statement), parameters)
+        return Rows(await cursor.fetchall() if cursor.description else ())
 
     async def scalar(self, statement: TextClause, parameters: Mapping[str, Any] = NOTHING) -> Any:
         """The first column of the first row, or None."""
@@ -94,11 +95,6 @@ class Transaction:
     def begin_nested(self) -> AbstractAsyncContextManager[Any]:
         """A part that is undone by itself when it fails."""
         return self._connection.transaction()
-
-
-async def fetch(cursor: psycopg.AsyncCursor[Any]) -> Rows:
-    """What a statement returned; none, if it is not of that kind."""
-    return Rows(await cursor.fetchall() if cursor.description else ())
 
 
 @lru_cache(maxsize=1024)

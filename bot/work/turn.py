@@ -345,7 +345,7 @@ class _Turn:
         if isinstance(error, TellOperator):
             log.error("workplace_failed", error=str(error))
         if self._turn is None:
-            self._turn = await self._queue.open_turn(self._lease)
+            self._turn = (await self._queue.look(self._lease)).turn
         if self._turn is None:
             self._turn = await self._queue.begin_turn(self._lease, None)
         if self._turn is None:

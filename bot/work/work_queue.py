@@ -4,14 +4,14 @@ Every write but the claim shows the lease's token; see `bot.work.lease`.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 from bot.store.database import EVENTS, READY, Database
 from bot.store.ids import new_id
 from bot.store.states import OUTCOMES, SessionState, TurnState
-from bot.store.transaction import Rows, Transaction
+from bot.store.transaction import Transaction
 from bot.work.lease import Due, Lease, OpenTurn, StopRequest, boot_seconds
 from bot.work.queue import (
     SQL,
@@ -88,30 +88,22 @@ class WorkQueue:
         return None if left is None else float(left)
 
     async def look(self, lease: Lease) -> Due:
-        """What is to be done under a new lease.
+        """What is to be done under a lease.
 
         It takes the row as the holder: with that the claim is on the database's disk.
 
         :raises LeaseLost:
         """
-        here = {"session": lease.session_id}
-        held, left, waits = await self.database.batch(
-            (SQL["hold"], shown(lease.key)), (SQL["open_turn"], here), (SQL["prompt_waits"], here)
-        )
-        return Due(
-            stop=_stop_request(must_hold(held, lease.key).stop),
-            turn=_open_turn(left),
-            prompt_waits=waits.scalar_one(),
-        )
+        found = await self.database.run(SQL["look"], shown(lease.key))
+        row = must_hold(found, lease.key)._asdict()
+        stop, prompt_waits = _stop_request(row.pop("stop")), row.pop("prompt_waits")
+        turn = OpenTurn(**row) if row["id"] is not None else None
+        return Due(stop=stop, turn=turn, prompt_waits=prompt_waits)
 
     async def stop_request(self, lease: Lease) -> StopRequest | None:
         """What a person asked of the session, if anything. :raises LeaseLost:."""
         held = await self.database.run(SQL["hold"], shown(lease.key))
         return _stop_request(must_hold(held, lease.key).stop)
-
-    async def open_turn(self, lease: Lease) -> OpenTurn | None:
-        """The turn that an earlier holder left open."""
-        return _open_turn(await self.database.run(SQL["open_turn"], {"session": lease.session_id}))
 
     async def begin_turn(self, lease: Lease, machine_id: UUID | None) -> OpenTurn | None:
         """Begin the turn of the first prompt.
@@ -119,19 +111,17 @@ class WorkQueue:
         None when a person asked to stop first or no prompt is left. :raises LeaseLost:.
         """
         turn_id = new_id()
-        key = shown(lease.key)
-        held, begun = await self.database.batch(
-            (SQL["hold"], key),
-            (SQL["begin_turn"], {**key, "turn": turn_id, "machine": machine_id}),
+        prompt = await self._step(
+            lease,
+            "begin_turn",
+            {"turn": turn_id, "machine": machine_id},
+            done=lambda row: row.number or row.prompt_id is None,
         )
-        must_hold(held, lease.key)
-        prompt = begun.one_or_none()
-        if prompt is None:
+        if prompt.prompt_id is None:
             return None
-        self._hint_events(lease)
         return OpenTurn(
             id=turn_id,
-            prompt_id=prompt.id,
+            prompt_id=prompt.prompt_id,
             kind=prompt.kind,
             text=prompt.text,
             machine_id=machine_id,
@@ -157,12 +147,9 @@ class WorkQueue:
         :param cursor: how far the job was read; None leaves it where it is
         :raises LeaseLost: nothing was written
         """
-        key = shown(lease.key)
         at = None if cursor is None else json.dumps(dict(cursor))
-        written = {**key, "turn": turn.id, "batch": batch, "cursor": at, **columns(events)}
-        held, _ = await self.database.batch((SQL["hold"], key), (SQL["record"], written))
-        must_hold(held, lease.key)
-        self._hint_events(lease)
+        written = {"turn": turn.id, "batch": batch, "cursor": at, **columns(events)}
+        await self._step(lease, "record", written, done=lambda row: row.known or row.written)
 
     async def finish(
         self,
@@ -197,17 +184,20 @@ class WorkQueue:
         return await self._finish(lease, turn=None, state=None, outcome=None, **columns([]))
 
     async def _finish(self, lease: Lease, **ending: Any) -> SessionState:
-        key = shown(lease.key)
-        held, released = await self.database.batch(
-            (SQL["hold"], key), (SQL["finish"], {**key, **ending})
-        )
-        must_hold(held, lease.key)
+        released = await self._step(lease, "finish", ending, done=lambda row: row.state)
         lease.lost = True
-        self._hint_events(lease)
-        return SessionState(released.scalar_one())
+        return SessionState(released.state)
 
-    def _hint_events(self, lease: Lease) -> None:
-        self.database.hint((EVENTS, str(lease.session_id)))
+    async def _step(
+        self, lease: Lease, name: str, values: Mapping[str, Any], *, done: Callable[[Any], object]
+    ) -> Any:
+        """Run a holder's step until nothing came in between; its row. :raises LeaseLost:."""
+        while True:
+            rows = await self.database.run(SQL[name], {**shown(lease.key), **values})
+            row = must_hold(rows, lease.key)
+            if done(row):
+                self.database.hint((EVENTS, str(lease.session_id)))
+                return row
 
     async def leave(self) -> None:
         """This worker claims nothing more: let the others look."""
@@ -247,11 +237,6 @@ async def stop_clock(tx: Transaction, lease: Lease) -> None:
     if lease.clock is not None:
         ran = {"turn": lease.clock.turn_id, "ran": lease.clock.ran_seconds}
         await tx.execute(SQL["clock"], ran)
-
-
-def _open_turn(left: Rows) -> OpenTurn | None:
-    row = left.one_or_none()
-    return None if row is None else OpenTurn(**row._asdict())
 
 
 def _stop_request(value: Mapping[str, Any] | None) -> StopRequest | None:

@@ -10,7 +10,6 @@ from sqlalchemy import text
 
 from bot.store.database import CONTROL, READY, Database, Listener, is_away
 from bot.store.embedded import EmbeddedPostgres
-from bot.store.ids import new_id
 from tests.integration.conftest import settle
 
 ADD = text("INSERT INTO person (id, name) VALUES (:id, :name)")
@@ -22,40 +21,6 @@ async def database(database_url):
     database = Database(database_url)
     yield database
     await database.close()
-
-
-async def test_a_batch_is_one_transaction(database):
-    twice = {"id": new_id(), "name": "Ann"}
-    with pytest.raises(psycopg.errors.UniqueViolation):
-        await database.batch((ADD, twice), (ADD, twice))
-    assert (await database.run(COUNT)).scalar_one() == 0
-
-    bo = {"id": new_id(), "name": "Bo"}
-    _, counted = await database.batch((ADD, bo), (COUNT, {}))
-    assert counted.scalar_one() == 1
-
-
-async def test_a_statement_of_a_batch_sees_what_was_committed_while_the_one_before_waited(database):
-    ann = {"id": new_id(), "name": "Ann"}
-    await database.run(ADD, ann)
-    lock = text("SELECT id FROM person WHERE id = :id FOR UPDATE")
-    async with database.begin() as tx:
-        await tx.execute(lock, {"id": ann["id"]})
-        waiting = asyncio.create_task(database.batch((lock, {"id": ann["id"]}), (COUNT, {})))
-        await _until_one_waits(database)
-        await tx.execute(ADD, {"id": new_id(), "name": "Bo"})
-    _, counted = await waiting
-    assert counted.scalar_one() == 2
-
-
-async def _until_one_waits(database: Database) -> None:
-    statement = text(
-        "SELECT count(*) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    )
-    async with asyncio.timeout(10):
-        while not (await database.run(statement)).scalar_one():
-            await asyncio.sleep(0.01)
 
 
 async def test_what_is_hinted_is_heard_after_the_commit_and_each_once(database, database_url):

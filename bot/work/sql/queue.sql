@@ -1,7 +1,11 @@
 -- The queue: a worker leases a session, not a prompt. Parameters are named as in bot/work/queue.py.
 -- The database's clock alone decides about leases. A statement of a holder carries its token, or
--- runs after `hold` in the same transaction. A statement sees what was committed before it began,
--- not what was while it waited for a row: who reads what the row guards takes the row first.
+-- runs after `hold` in the same transaction.
+--
+-- A statement sees what was committed before it began, not what was while it waited for a row. Who
+-- enqueues therefore takes the session's row first. A holder's steps are one statement each: they
+-- change the row only if nothing was appended to the session since they looked (`event_last` is as
+-- `seen`), and are tried again otherwise.
 
 -- name: lock
 -- Take the session's row before anything is decided; enqueues of one session line up here.
@@ -69,46 +73,54 @@ SELECT extract(epoch FROM min(coalesce(lease_until, clock_timestamp())) - clock_
  WHERE state IN ('queued', 'running') AND lease_owner IS DISTINCT FROM :owner
    AND (host_id IS NULL OR host_id = :host)
 
--- name: open_turn
--- The turn that an earlier holder of the lease left open.
-SELECT turn.id, turn.prompt_id, turn.machine_id, turn.cursor, turn.batches, turn.ran_seconds,
-       prompt.kind,
-       (SELECT coalesce(string_agg(text, E'\n' ORDER BY event), '') FROM delivery
-         WHERE prompt_id = turn.prompt_id) AS text
-  FROM turn JOIN prompt ON prompt.id = turn.prompt_id
- WHERE turn.session_id = :session AND turn.state = 'running'
-
--- name: prompt_waits
--- Whether a prompt waits for its turn.
-SELECT EXISTS (SELECT FROM prompt WHERE session_id = :session AND state = 'queued')
+-- name: look
+-- Take the row as its new holder: what a person asked for, the turn that an earlier holder left
+-- open, and whether a prompt waits.
+SELECT session.stop, turn.id, turn.prompt_id, turn.machine_id, turn.cursor, turn.batches,
+       turn.ran_seconds, prompt.kind,
+       (SELECT coalesce(string_agg(delivery.text, E'\n' ORDER BY delivery.event), '')
+          FROM delivery WHERE delivery.prompt_id = turn.prompt_id) AS text,
+       EXISTS (SELECT FROM prompt AS next
+                WHERE next.session_id = session.id AND next.state = 'queued') AS prompt_waits
+  FROM session
+  LEFT JOIN turn ON turn.session_id = session.id AND turn.state = 'running'
+  LEFT JOIN prompt ON prompt.id = turn.prompt_id
+ WHERE session.id = :session AND session.lease_token = :token AND session.lease_owner = :owner
+   FOR NO KEY UPDATE OF session
 
 -- name: begin_turn
 -- Start the turn of the next prompt, with everything that was said in it, in the order in which it
--- came in. After `hold`, so that it sees what was said while that waited for the row.
-WITH next AS (
+-- came in. No row: the lease is lost; no number: try again.
+WITH seen AS MATERIALIZED (
+    SELECT id, event_last, stop FROM session
+     WHERE id = :session AND lease_token = :token AND lease_owner = :owner
+), next AS MATERIALIZED (
     SELECT prompt.id, prompt.kind, prompt.author_id
-      FROM prompt JOIN session ON session.id = prompt.session_id
-     WHERE session.id = :session AND session.lease_token = :token AND session.lease_owner = :owner
-       AND session.stop IS NULL AND prompt.state = 'queued'
+      FROM prompt JOIN seen ON prompt.session_id = seen.id
+     WHERE prompt.state = 'queued' AND seen.stop IS NULL
      ORDER BY prompt.position LIMIT 1
 ), said AS (
     SELECT coalesce(string_agg(delivery.text, E'\n' ORDER BY delivery.event), '') AS text
       FROM delivery JOIN next ON delivery.prompt_id = next.id
+), numbered AS (
+    UPDATE session SET event_last = session.event_last + 1
+      FROM seen, next
+     WHERE session.id = seen.id AND session.event_last = seen.event_last
+       AND session.lease_token = :token AND session.lease_owner = :owner AND session.stop IS NULL
+    RETURNING session.event_last AS number
 ), taken AS (
-    UPDATE prompt SET state = 'running' FROM next WHERE prompt.id = next.id
+    UPDATE prompt SET state = 'running' FROM next, numbered WHERE prompt.id = next.id
 ), begun AS (
     INSERT INTO turn (id, session_id, prompt_id, machine_id)
-    SELECT :turn, :session, next.id, :machine FROM next
-), numbered AS (
-    UPDATE session SET event_last = event_last + 1
-      FROM next WHERE session.id = :session RETURNING event_last
+    SELECT :turn, :session, next.id, :machine FROM next, numbered
 ), logged AS (
     INSERT INTO turn_event (session_id, number, turn_id, kind, body)
-    SELECT :session, numbered.event_last, :turn, 'turn.started',
+    SELECT :session, numbered.number, :turn, 'turn.started',
            jsonb_build_object('prompt', next.id, 'author', next.author_id, 'text', said.text)
       FROM numbered, next, said
 )
-SELECT next.id, next.kind, said.text FROM next, said
+SELECT next.id AS prompt_id, next.kind, said.text, numbered.number
+  FROM seen CROSS JOIN said LEFT JOIN next ON true LEFT JOIN numbered ON true
 
 -- name: append
 -- Number events under the session's row lock, without gaps, for whoever holds the lease.
@@ -127,71 +139,83 @@ RETURNING number
 
 -- name: record
 -- Append what a turn's job did and remember how far its spool was read; a batch that was written
--- before is not written again: the answer to its commit was lost. After `hold`.
-WITH moved AS (
+-- before is not written again: the answer to its commit was lost. No row: the lease is lost;
+-- neither known nor written: try again.
+WITH seen AS MATERIALIZED (
+    SELECT session.id, session.event_last, turn.batches >= :batch AS known
+      FROM session JOIN turn ON turn.session_id = session.id AND turn.id = :turn
+     WHERE session.id = :session
+       AND session.lease_token = :token AND session.lease_owner = :owner
+), numbered AS (
+    UPDATE session
+       SET event_last = session.event_last + cardinality(CAST(:kinds AS text[]))
+      FROM seen
+     WHERE session.id = seen.id AND session.event_last = seen.event_last AND NOT seen.known
+       AND session.lease_token = :token AND session.lease_owner = :owner
+    RETURNING seen.event_last AS before
+), moved AS (
     UPDATE turn
        SET batches = :batch, cursor = coalesce(CAST(:cursor AS jsonb), turn.cursor)
-      FROM session
-     WHERE turn.id = :turn AND turn.batches < :batch
-       AND session.id = turn.session_id
-       AND session.lease_token = :token AND session.lease_owner = :owner
-    RETURNING turn.session_id
-), numbered AS (
-    UPDATE session SET event_last = event_last + cardinality(CAST(:kinds AS text[]))
-      FROM moved WHERE session.id = moved.session_id
-    RETURNING session.id, event_last - cardinality(CAST(:kinds AS text[])) AS before
-)
-INSERT INTO turn_event (session_id, number, turn_id, kind, body)
-SELECT numbered.id, numbered.before + event.ordinal, :turn, event.kind, CAST(event.body AS jsonb)
-  FROM numbered,
-       unnest(CAST(:kinds AS text[]), CAST(:bodies AS text[]))
-           WITH ORDINALITY AS event (kind, body, ordinal)
-
--- name: finish
--- Store a turn's outcome, once, with its last events, and give the lease back: to the end of the
--- line if prompts are open, held if a person asked for it. No turn: only give it back. After `hold`,
--- so that it sees the prompts that came while that waited for the row.
-WITH held AS (
-    SELECT id FROM session
-     WHERE id = :session AND lease_token = :token AND lease_owner = :owner
-), ended AS (
-    UPDATE turn SET state = :state, outcome = CAST(:outcome AS jsonb), ended_at = now()
-      FROM held
-     WHERE turn.id = CAST(:turn AS uuid) AND turn.state = 'running'
-    RETURNING turn.prompt_id
-), withdrawn AS (
-    UPDATE question SET state = 'withdrawn'
-      FROM held
-     WHERE question.turn_id = CAST(:turn AS uuid) AND question.state = 'open'
-), done AS (
-    UPDATE prompt SET state = 'done' FROM ended WHERE prompt.id = ended.prompt_id
-), released AS (
-    UPDATE session
-       SET state = CASE
-               WHEN state <> 'running' THEN state
-               WHEN (stop ->> 'hold')::boolean THEN 'held'
-               WHEN EXISTS (SELECT FROM prompt
-                             WHERE prompt.session_id = session.id AND prompt.state = 'queued')
-                   THEN 'queued'
-               ELSE 'idle' END,
-           held_by = CASE WHEN (stop ->> 'hold')::boolean
-                         THEN (stop ->> 'by')::uuid ELSE held_by END,
-           lease_owner = NULL, lease_until = NULL, stop = NULL,
-           ready_at = clock_timestamp(), active_at = now(),
-           event_last = event_last + CASE WHEN EXISTS (SELECT FROM ended)
-                         THEN cardinality(CAST(:kinds AS text[])) ELSE 0 END
-      FROM held
-     WHERE session.id = held.id
-    RETURNING session.state, event_last - cardinality(CAST(:kinds AS text[])) AS before
+      FROM numbered WHERE turn.id = :turn
 ), logged AS (
     INSERT INTO turn_event (session_id, number, turn_id, kind, body)
-    SELECT :session, released.before + event.ordinal, CAST(:turn AS uuid), event.kind,
+    SELECT :session, numbered.before + event.ordinal, :turn, event.kind,
            CAST(event.body AS jsonb)
-      FROM released, ended,
+      FROM numbered,
            unnest(CAST(:kinds AS text[]), CAST(:bodies AS text[]))
                WITH ORDINALITY AS event (kind, body, ordinal)
 )
-SELECT state FROM released
+SELECT seen.known, numbered.before IS NOT NULL AS written
+  FROM seen LEFT JOIN numbered ON true
+
+-- name: finish
+-- Store a turn's outcome, once, with its last events, and give the lease back: to the end of the
+-- line if prompts are open, held if a person asked for it. No turn: only give it back. No row: the
+-- lease is lost; no state: try again.
+WITH seen AS MATERIALIZED (
+    SELECT session.id, session.event_last, turn.id AS turn_id, turn.prompt_id,
+           EXISTS (SELECT FROM prompt
+                    WHERE prompt.session_id = session.id AND prompt.state = 'queued') AS waits,
+           CASE WHEN turn.id IS NULL THEN 0
+                ELSE cardinality(CAST(:kinds AS text[])) END AS count
+      FROM session
+      LEFT JOIN turn ON turn.id = CAST(:turn AS uuid) AND turn.state = 'running'
+     WHERE session.id = :session
+       AND session.lease_token = :token AND session.lease_owner = :owner
+), released AS (
+    UPDATE session
+       SET state = CASE
+               WHEN session.state <> 'running' THEN session.state
+               WHEN (session.stop ->> 'hold')::boolean THEN 'held'
+               WHEN seen.waits THEN 'queued'
+               ELSE 'idle' END,
+           held_by = CASE WHEN (session.stop ->> 'hold')::boolean
+                         THEN (session.stop ->> 'by')::uuid ELSE session.held_by END,
+           lease_owner = NULL, lease_until = NULL, stop = NULL,
+           ready_at = clock_timestamp(), active_at = now(),
+           event_last = session.event_last + seen.count
+      FROM seen
+     WHERE session.id = seen.id AND session.event_last = seen.event_last
+       AND session.lease_token = :token AND session.lease_owner = :owner
+    RETURNING session.state, seen.event_last AS before, seen.turn_id, seen.prompt_id
+), ended AS (
+    UPDATE turn SET state = :state, outcome = CAST(:outcome AS jsonb), ended_at = now()
+      FROM released WHERE turn.id = released.turn_id
+), withdrawn AS (
+    UPDATE question SET state = 'withdrawn'
+      FROM released WHERE question.turn_id = CAST(:turn AS uuid) AND question.state = 'open'
+), done AS (
+    UPDATE prompt SET state = 'done' FROM released WHERE prompt.id = released.prompt_id
+), logged AS (
+    INSERT INTO turn_event (session_id, number, turn_id, kind, body)
+    SELECT :session, released.before + event.ordinal, released.turn_id, event.kind,
+           CAST(event.body AS jsonb)
+      FROM released,
+           unnest(CAST(:kinds AS text[]), CAST(:bodies AS text[]))
+               WITH ORDINALITY AS event (kind, body, ordinal)
+     WHERE released.turn_id IS NOT NULL
+)
+SELECT released.state FROM seen LEFT JOIN released ON true
 
 -- name: hand_back
 -- Give the lease back with the turn still open: the next process goes on with it at once.

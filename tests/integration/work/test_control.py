@@ -130,7 +130,7 @@ async def test_a_question_lets_the_session_wait_and_a_plain_reply_is_the_answer(
     assert answer.verdict == "answer"
     assert await town.value("SELECT count(*) FROM prompt") == 1
     again = await queue.claim()
-    assert (await queue.open_turn(again)).id == turn.id
+    assert (await queue.look(again)).turn.id == turn.id
     async with town.database.begin() as tx:
         (settled,) = await questions.of_turn(tx, turn.id)
     assert (settled.open, settled.answer) == (False, "yes")

@@ -5,8 +5,10 @@ import asyncio
 import pytest
 from sqlalchemy import text
 
+from bot.store.ids import new_id
 from bot.store.states import SessionState, TurnState
-from bot.work.queue import Event, LeaseLost
+from bot.work import control
+from bot.work.queue import Event, LeaseLost, append_events, enqueue, lock_session
 
 
 async def run_one(queue):
@@ -125,7 +127,7 @@ async def test_fenced_a_lost_lease_writes_no_event_no_outcome_and_no_cursor(town
     assert stale.lost
     assert await town.rows("SELECT * FROM turn_event") == before
     assert await town.value("SELECT lease_owner FROM session") == "fresh"
-    assert (await fresh_queue.open_turn(fresh)).id == turn.id
+    assert (await fresh_queue.look(fresh)).turn.id == turn.id
 
 
 async def test_never_run_twice_a_successor_goes_on_with_the_open_turn_at_its_cursor(town):
@@ -138,7 +140,7 @@ async def test_never_run_twice_a_successor_goes_on_with_the_open_turn_at_its_cur
     await expire(town)
     second = town.queue("second")
     again = await second.claim()
-    open_turn = await second.open_turn(again)
+    open_turn = (await second.look(again)).turn
     assert (open_turn.id, open_turn.cursor, open_turn.batches) == (turn.id, {"offset": 7}, 1)
 
 
@@ -155,7 +157,7 @@ async def test_a_batch_whose_commit_was_not_answered_is_not_written_twice(town):
     assert [kind for _, kind in kinds] == ["output", "output"]
     assert await town.value("SELECT count(*) FROM turn_event WHERE kind = 'output'") == 2
     assert await town.value("SELECT event_last FROM session") == kinds[0][0]
-    assert (await queue.open_turn(lease)).cursor == {"offset": 7}
+    assert (await queue.look(lease)).turn.cursor == {"offset": 7}
 
 
 async def test_fenced_who_gave_the_lease_back_appends_nothing_more(town):
@@ -203,7 +205,7 @@ async def test_a_handed_back_turn_is_claimed_at_once_and_before_others(town):
     second = town.queue("second")
     again = await second.claim()
     assert again.session_id == lease.session_id
-    assert (await second.open_turn(again)).id == turn.id
+    assert (await second.look(again)).turn.id == turn.id
 
 
 async def test_an_outcome_is_stored_once(town):
@@ -225,3 +227,109 @@ async def test_what_an_enqueue_had_locked_while_we_claimed_is_due_at_once(town):
         assert await queue.claim() is None
         assert await queue.next_due_seconds() <= 0
     assert await queue.claim() is not None
+
+
+async def while_it_waits(town, step, meanwhile):
+    """Run a holder's `step` while somebody's open transaction holds the row, then commits."""
+    async with town.database.begin() as tx:
+        session_id = await tx.scalar(text("SELECT id FROM session"))
+        session = await lock_session(tx, session_id)
+        stepping = asyncio.create_task(step)
+        async with asyncio.timeout(10):
+            waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            while not await town.value(f"{waiting} AND datname = current_database()"):
+                await asyncio.sleep(0.01)
+        await meanwhile(tx, session)
+    return await stepping
+
+
+async def test_what_is_said_while_a_turn_begins_belongs_to_it(town):
+    first = await town.say("one", place="t")
+    queue = town.queue("w")
+    lease = await queue.claim()
+
+    async def join(tx, session):
+        await tx.execute(
+            text(
+                "INSERT INTO delivery (id, surface, delivery_key, message_key, person_id, text,"
+                " session_id, prompt_id, event) SELECT :id, surface, 'late', 'late', person_id,"
+                " 'two', session_id, prompt_id, event + 1 FROM delivery"
+            ),
+            {"id": new_id()},
+        )
+        await append_events(tx, session.id, [Event(kind="prompt.joined")])
+
+    turn = await while_it_waits(town, queue.begin_turn(lease, None), join)
+    assert (turn.prompt_id, turn.text) == (first.prompt_id, "one\ntwo")
+    assert await town.value("SELECT count(*) FROM turn") == 1
+
+
+async def test_a_stop_while_a_turn_begins_comes_first(town):
+    await town.say("!one")
+    queue = town.queue("w")
+    lease = await queue.claim()
+
+    async def ask_to_stop(tx, session):
+        ann = control.Actor(id=town.people["Ann"], name="Ann")
+        await control.stop(tx, session.id, ann)
+
+    assert await while_it_waits(town, queue.begin_turn(lease, None), ask_to_stop) is None
+    assert await queue.release(lease) is SessionState.HELD
+
+
+async def test_a_prompt_that_comes_while_a_turn_ends_is_not_forgotten(town):
+    await town.say("!one")
+    queue = town.queue("w")
+    lease = await queue.claim()
+    turn = await queue.begin_turn(lease, None)
+
+    async def add(tx, session):
+        await enqueue(
+            tx,
+            session,
+            author_id=town.people["Ann"],
+            kind="command",
+            thread_id=None,
+            size_bytes=1,
+            join=False,
+        )
+        await append_events(tx, session.id, [Event(kind="prompt.queued")])
+
+    ending = queue.finish(lease, turn, TurnState.SUCCEEDED, {"summary": "x"})
+    assert await while_it_waits(town, ending, add) is SessionState.QUEUED
+    assert await town.value("SELECT count(*) FROM turn_event WHERE kind = 'turn.ended'") == 1
+
+
+async def test_a_batch_that_waits_behind_others_is_written_once_and_after_them(town):
+    await town.say("!one")
+    queue = town.queue("w")
+    lease = await queue.claim()
+    turn = await queue.begin_turn(lease, None)
+
+    async def say(tx, session):
+        await append_events(tx, session.id, [Event(kind="notice")])
+
+    batch = queue.record(lease, turn, [Event(kind="output")] * 2, batch=1)
+    await while_it_waits(town, batch, say)
+    rows = await town.rows("SELECT number, kind FROM turn_event ORDER BY number")
+    assert [number for number, _ in rows] == list(range(1, len(rows) + 1))
+    assert [kind for _, kind in rows[-3:]] == ["notice", "output", "output"]
+
+
+async def test_fenced_a_step_that_waits_while_the_session_is_claimed_does_nothing(town):
+    await town.say("!one")
+    queue = town.queue("w")
+    lease = await queue.claim()
+    turn = await queue.begin_turn(lease, None)
+
+    async def claim(tx, session):
+        await tx.execute(
+            text("UPDATE session SET lease_token = lease_token + 1, lease_owner = 'other'")
+        )
+
+    with pytest.raises(LeaseLost):
+        await while_it_waits(
+            town, queue.finish(lease, turn, TurnState.SUCCEEDED, {"summary": "x"}), claim
+        )
+    assert await town.rows("SELECT state, batches FROM turn") == [("running", 0)]
+    assert await town.value("SELECT count(*) FROM turn_event WHERE kind = 'turn.ended'") == 0
