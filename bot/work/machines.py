@@ -60,14 +60,10 @@ class MachineSize:
 @dataclass(frozen=True, kw_only=True)
 class _Project:
     id: UUID
-    name: str
     url: str
     spec: MachineSpec
-
-    @property
-    def directory(self) -> str:
-        """A removed project whose name was given to another one keeps its own after a `~`."""
-        return f"{WORK}/{self.name.partition('~')[0]}"
+    directory: str
+    """Of its repository in the machine."""
 
 
 class MachineWorkplaces:
@@ -83,8 +79,9 @@ class MachineWorkplaces:
         host_id: UUID,
         image: Callable[[], Awaitable[Image]],
         size: MachineSize,
+        work: str = WORK,
     ) -> None:
-        """`image` returns the guest image, building it if need be."""
+        """`image` returns the guest image, building it if need be; `work` holds repositories."""
         self._database = database
         self._pool = pool
         self._repositories = repositories
@@ -92,6 +89,7 @@ class MachineWorkplaces:
         self._host_id = host_id
         self._image = image
         self._size = size
+        self._work = work
         self._channels: dict[UUID, Channel] = {}
         self._furnished: set[UUID] = set()
         """Machines known to hold their repository, so that a follow-up need not look."""
@@ -163,7 +161,9 @@ class MachineWorkplaces:
             memory_mib=row.memory_mib or self._size.memory_mib,
             disk_gib=row.disk_gib or self._size.disk_gib,
         )
-        return _Project(id=lease.project_id, name=row.name, url=row.repository_url, spec=spec)
+        # A removed project whose name was given to another one keeps its own after a `~`.
+        directory = f"{self._work}/{row.name.partition('~')[0]}"
+        return _Project(id=lease.project_id, url=row.repository_url, spec=spec, directory=directory)
 
     async def _pin(self, lease: Lease) -> None:
         """From now on only this host's workers may claim the session."""

@@ -1,0 +1,137 @@
+"""A session's way to its machine, with the repository in it, over pool, rows and a guest."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from bot.store.blobs import DirectoryBlobs
+from bot.work.checkpoint import Checkpoints
+from bot.work.lease import Lease, OpenTurn
+from bot.work.machines import MachineSize, MachineWorkplaces
+from bot.work.queue import Event
+from bot.work.repository import Repositories
+from bot.work.work_queue import WorkQueue
+from bot.work.workplace import NoCapacity, WorkplaceLost
+from tests.fakes import git_tree
+from tests.integration.pool.conftest import SPEC, Yard
+
+_POINT = text("UPDATE project SET repository_url = :url")
+LIMITS = {"bytes_max": 1 << 20, "inline_bytes_max": 1 << 16, "file_bytes_max": 1 << 18}
+
+
+@dataclass(kw_only=True)
+class Desk:
+    """A session of a project whose repository is a directory here."""
+
+    yard: Yard
+    queue: WorkQueue
+    lease: Lease
+    workplaces: MachineWorkplaces
+    directory: Path
+    steps: list[str] = field(default_factory=list)
+
+    async def tell(self, event: Event) -> None:
+        self.steps.append(event.body["step"])
+
+    def enter(self, turn: OpenTurn | None = None):
+        return self.workplaces.enter(self.lease, turn, self.tell)
+
+    async def turn(self, machine_id) -> OpenTurn:
+        turn = await self.queue.begin_turn(self.lease, machine_id)
+        assert turn is not None
+        return turn
+
+    async def machine_removed(self, machine_id) -> None:
+        """As a person asks for it; the work in it goes with it."""
+        assert await self.yard.pool.destroy(machine_id, "a person asked for it")
+        shutil.rmtree(self.directory)
+
+
+@pytest.fixture
+def desk_at(yards, town, tmp_path) -> Callable:
+    async def make(**limits) -> Desk:
+        yard = yards.make(**limits)
+        git_tree.make(tmp_path / "origin", {b"README": b"hello\n"})
+        async with town.database.begin() as tx:
+            await tx.execute(_POINT, {"url": str(tmp_path / "origin")})
+        await town.say("!work")
+        queue = town.queue("w")
+        lease = await queue.claim()
+        assert lease is not None
+
+        async def image():
+            return SPEC.image
+
+        (tmp_path / "work").mkdir()
+        workplaces = MachineWorkplaces(
+            town.database,
+            yard.pool,
+            Repositories(tmp_path / "mirrors"),
+            Checkpoints(town.database, DirectoryBlobs(tmp_path / "blobs"), **LIMITS),
+            host_id=town.host_id,
+            image=image,
+            size=MachineSize(vcpus=1, memory_mib=128, disk_gib=1),
+            work=str(tmp_path / "work"),
+        )
+        return Desk(
+            yard=yard,
+            queue=queue,
+            lease=lease,
+            workplaces=workplaces,
+            directory=tmp_path / "work" / "demo",
+        )
+
+    return make
+
+
+async def test_the_first_turn_clones_and_the_next_finds_everything_there(desk_at):
+    desk = await desk_at()
+    async with desk.enter() as place:
+        assert (desk.directory / "README").read_text() == "hello\n"
+        assert place.notices == ()
+    assert desk.steps == ["creating", "booting", "cloning", "ready"]
+    async with desk.enter() as again:
+        assert again.machine_id == place.machine_id
+    assert desk.steps == ["creating", "booting", "cloning", "ready"]
+    assert await desk.yard.pool.rest(place.machine_id)
+    async with desk.enter() as again:
+        assert again.machine_id == place.machine_id
+    assert desk.steps[4:] == ["resuming", "ready"]
+    pinned = "SELECT host_id FROM session WHERE id = :id"
+    assert await desk.yard.town.value(pinned, id=desk.lease.session_id) == desk.yard.town.host_id
+
+
+async def test_files_of_a_removed_machine_come_back_from_the_checkpoint(desk_at):
+    desk = await desk_at()
+    async with desk.enter() as place:
+        turn = await desk.turn(place.machine_id)
+        (desk.directory / "new").write_text("kept\n")
+        assert await desk.workplaces.checkpoint(desk.lease, turn, place) == []
+    await desk.machine_removed(place.machine_id)
+    async with desk.enter() as again:
+        assert (desk.directory / "new").read_text() == "kept\n"
+        assert "The machine of this session is gone" in again.notices[0]
+    assert "restoring" in desk.steps
+
+
+async def test_a_turn_whose_machine_was_removed_is_told_so_and_no_other_is_made(desk_at):
+    desk = await desk_at()
+    async with desk.enter() as place:
+        turn = await desk.turn(place.machine_id)
+    await desk.machine_removed(place.machine_id)
+    with pytest.raises(WorkplaceLost, match="a person asked for it"):
+        async with desk.enter(turn):
+            pass
+    assert desk.yard.host.machines == {}
+
+
+async def test_no_room_is_for_later(desk_at):
+    desk = await desk_at(running_max=1)
+    async with desk.yard.open(await desk.yard.session()):
+        with pytest.raises(NoCapacity, match="1 of 1 machines"):
+            async with desk.enter():
+                pass
