@@ -76,6 +76,7 @@ async def add_prompt(
         interrupted=interrupted,
         running=session.state is SessionState.RUNNING,
         held=held and not front,
+        resumed=len(queued) - 1 if held and front else 0,
         resembles=resembles,
     )
     return Added(prompt_id=put.prompt_id, joined=put.joined, event=number, told=told)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from bot.words.amounts import prompts
 from bot.words.amounts import short as shortened
 
 SHOWN_LENGTH_MAX = 80
@@ -24,9 +25,13 @@ def accepted(
     interrupted: bool,
     running: bool,
     held: bool,
+    resumed: int,
     resembles: str | None,
 ) -> str:
-    """What the author of a prompt hears at once."""
+    """What the author of a prompt hears at once.
+
+    :param resumed: how many prompts of a held queue go on after this one
+    """
     if joined:
         told = "Added to your prompt that waits."
     elif held:
@@ -37,6 +42,8 @@ def accepted(
         told = f"Queued as number {place}."
     else:
         told = "Accepted."
+    if resumed:
+        told += f" The queue was held; it goes on with {prompts(resumed)} behind this one."
     if resembles:
         told += f" This is a prompt; write just `{resembles}` if you meant the command."
     return told

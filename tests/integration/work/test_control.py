@@ -206,3 +206,15 @@ async def test_words_that_join_a_retried_prompt_come_after_it(town):
     assert (await town.say("and that")).verdict == "joined"
     lease = await queue.claim()
     assert (await queue.begin_turn(lease, None)).text == "do it\nand that"
+
+
+async def test_now_lets_a_held_queue_go_on_and_says_so(town):
+    await town.say("!a")
+    await town.say("!b")
+    queue, lease, turn = await begin(town)
+    await town.say("stop")
+    await queue.finish(lease, turn, TurnState.STOPPED, {})
+    assert await state(town) == "held"
+    answer = await town.say("now: !c")
+    assert answer.text.endswith("The queue was held; it goes on with 1 prompt behind this one.")
+    assert await state(town) == "queued"
