@@ -6,6 +6,7 @@ import sys
 import time
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from tests.e2e.installation import Installation, make_repository
@@ -54,6 +55,49 @@ def test_a_machine_hibernates_when_idle_and_a_follow_up_finds_its_processes_aliv
     assert int(beats) > 1
     assert abs(int(clock) - time.time()) < 60
     assert ona.machine(first.session)["id"] == machine_id
+
+
+def test_what_happened_is_measured_and_ready_says_what_it_needs(ona):
+    address = f"http://127.0.0.1:{ona.port}"
+    measured = (
+        "ona_accept_seconds_count",
+        "ona_queue_wait_seconds_count",
+        'ona_turns_total{outcome="succeeded"}',
+        "ona_turn_seconds_count",
+        'ona_machine_ready_seconds_count{way="booted"}',
+        'ona_machine_ready_seconds_count{way="resumed"}',
+        "ona_hibernate_seconds_count",
+        'ona_machines{state="running"}',
+    )
+
+    def missing() -> list[str]:
+        lines = httpx2.get(f"{address}/metrics").text.splitlines()
+        values = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+        assert "ona_queue_depth" in values
+        assert any(name.startswith("ona_outbox_age_seconds") for name in values)
+        return [name for name in measured if float(values.get(name, 0)) == 0]
+
+    ona.run("!true")
+    ona.until(lambda: not missing(), f"the metrics; {missing()} are 0")
+    ready = httpx2.get(f"{address}/ready")
+    assert ready.json() == {"ready": True, "checks": {"database": "ok", "hosts": "ok"}}
+
+
+def test_a_second_work_process_on_a_host_refuses_and_names_the_first(ona):
+    (pid,) = ona.processes("-m bot work")
+    words = Path(f"/proc/{pid}/environ").read_text().split("\0")
+    second = subprocess.run(
+        [sys.executable, "-m", "bot", "work"],
+        cwd=Path(__file__).parents[2],
+        env=dict(word.split("=", 1) for word in words if "=" in word and "BEAT" not in word),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert second.returncode != 0
+    assert f"`ona work` already runs on {ona.data}" in second.stderr
+    assert f"process {pid}" in second.stderr
 
 
 def test_never_run_twice_work_is_killed_in_the_middle_and_the_successor_goes_on(ona):
