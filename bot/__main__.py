@@ -3,9 +3,11 @@
 import sys
 from collections.abc import Sequence
 
-from bot.errors import OnaError
+from bot.errors import OnaError, Refused
 
 EXIT_INTERRUPTED = 130
+ARGUMENT_LENGTH_MAX = 80
+"""Of an argument that can't be read, in what is said about it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -14,12 +16,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from bot.cli.main import app
         from bot.words.sentences import told
 
+        _check_text(sys.argv[1:] if arguments is None else arguments)
         app(args=arguments, prog_name="ona")
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)
     except OnaError as error:
         print(f"ona: {told(error)}", file=sys.stderr)
         sys.exit(error.exit_code)
+
+
+def _check_text(arguments: Sequence[str]) -> None:
+    """Bytes that are no text reach Python as lone surrogates, which nothing can store."""
+    for argument in arguments:
+        if not argument.isascii() and any("\ud800" <= one <= "\udfff" for one in argument):
+            shown = argument.encode(errors="surrogateescape").decode(errors="backslashreplace")
+            raise Refused(
+                f"an argument is not valid UTF-8: {shown[:ARGUMENT_LENGTH_MAX]}",
+                kept="nothing was done",
+                do="write it as UTF-8, or put it into a file of the repository",
+            )
 
 
 if __name__ == "__main__":

@@ -70,6 +70,8 @@ async def _serve_http(app: FastAPI, settings: Settings, stop: asyncio.Event) -> 
         port=settings.port,
         log_config=None,
         access_log=False,
+        # Any client of this host could say what it wants about itself.
+        proxy_headers=False,
         timeout_graceful_shutdown=HTTP_STOP_SECONDS,
     )
     server = _Server(config)

@@ -1,5 +1,6 @@
 """`ona ask`: say something, and see what comes of it."""
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -69,7 +70,8 @@ def ask(
 
 def _thread(project: str | None) -> str:
     """A directory is a place where one talks; so is each project that is named in it."""
-    here = str(Path.cwd())
+    # A directory whose name is no text is still one place.
+    here = os.fsencode(Path.cwd()).decode(errors="backslashreplace")
     return f"{here}#{project}" if project else here
 
 

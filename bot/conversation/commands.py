@@ -80,7 +80,9 @@ class Nothing:
 
 Parsed = Prompt | Command | Aside | Nothing
 
-_CANCEL = re.compile(r"^cancel\s+#?(\d{1,6})$", re.IGNORECASE)
+NUMBER_DIGITS_MAX = 9
+"""Of a place in a queue; no queue is as long."""
+_CANCEL = re.compile(r"^cancel\s+#?(\d+)$", re.IGNORECASE)
 _PREFIX = re.compile(r"^(new|now|aside)\s*:\s*", re.IGNORECASE)
 _OPTION = re.compile(rf"^({'|'.join(OPTIONS)})=(\S+)\s*")
 
@@ -107,7 +109,7 @@ def _command(said: str) -> Command | None:
         return Command(word=words)  # type: ignore[arg-type]
     match = _CANCEL.match(said)
     if match:
-        return Command(word="cancel", number=int(match.group(1)))
+        return Command(word="cancel", number=int(match.group(1)[:NUMBER_DIGITS_MAX]))
     return None
 
 

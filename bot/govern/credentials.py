@@ -135,9 +135,9 @@ async def issue(
 async def issue_token(tx: Transaction, person_id: UUID, name: str, days: float | None) -> str:
     """Make an API token. :raises Refused: unnamed, or too many of them."""
     name = " ".join(name.split())
-    if not name or len(name) > TOKEN_NAME_LENGTH_MAX:
+    if not name or len(name) > TOKEN_NAME_LENGTH_MAX or not name.isprintable():
         raise Refused(
-            f"a token's name has 1 to {TOKEN_NAME_LENGTH_MAX} characters",
+            f"a token's name has 1 to {TOKEN_NAME_LENGTH_MAX} printable characters",
             do="name it after what will use it",
         )
     if len(await tokens_of(tx, person_id)) >= TOKENS_MAX:

@@ -84,9 +84,10 @@ async def add_person(tx: Transaction, name: str) -> Standing:
     :raises Refused: the name is empty, too long or taken
     """
     name = " ".join(name.split())
-    if not name or len(name) > NAME_LENGTH_MAX:
+    if not name or len(name) > NAME_LENGTH_MAX or not name.isprintable():
         raise Refused(
-            f"a person's name has 1 to {NAME_LENGTH_MAX} characters", do="give another name"
+            f"a person's name has 1 to {NAME_LENGTH_MAX} printable characters",
+            do="give another name",
         )
     if (await tx.execute(_BY_NAME, {"name": name})).first() is not None:
         raise Refused(f"there is a person {name} already", do="give another name")

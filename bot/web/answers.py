@@ -117,4 +117,8 @@ def _plain_http(error: HTTPException) -> OnaError:
         return NotFound("there is nothing at this address")
     if error.status_code == 405:
         return Refused("this can't be done at this address")
+    if error.status_code == 400:
+        return Refused(
+            "the body can't be read", kept="nothing was changed", do="send JSON in UTF-8"
+        )
     return OnaError(str(error.detail))

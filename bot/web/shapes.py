@@ -192,11 +192,11 @@ class NewProject(Taken):
 
     name: str
     repository_url: str = Field(description="URL, user@host:path or absolute path on the host")
-    base_branch: str | None = None
+    base_branch: str | None = Field(default=None, min_length=1, max_length=250)
     agent: str = Field(default=AGENTS[0], description=f"one of: {', '.join(AGENTS)}")
     vcpus: int | None = Field(default=None, ge=1, le=256)
-    memory_mib: int | None = Field(default=None, ge=256)
-    disk_gib: int | None = Field(default=None, ge=4)
+    memory_mib: int | None = Field(default=None, ge=256, le=4 * 1024 * 1024)
+    disk_gib: int | None = Field(default=None, ge=4, le=64 * 1024)
 
 
 class Project(Given):

@@ -15,6 +15,7 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any
 
 import structlog
@@ -39,6 +40,8 @@ CANCEL_GRACE_SECONDS = 1.0
 LOOK_SECONDS = 1.0
 """A stop is looked for again after so long: the hint may be lost."""
 RETRY_SECONDS = 1.0
+CHECKPOINT_STOPPED_SECONDS = 10.0
+"""For a checkpoint whose session somebody wants to stop; the files stay in the machine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +68,12 @@ class _Cancelled:
     state: TurnState
     summary: str
     by: str | None = None
+
+
+_UNSAVED = (
+    "This turn's files were not saved outside the machine: that took too long for a session that "
+    "is stopped. They are still in it, and the last checkpoint is kept."
+)
 
 
 class _HandedBack(Exception):
@@ -313,7 +322,7 @@ class _Turn:
             return None
 
     async def _finish(self, place: Workplace, turn: OpenTurn, ended: port.Ended) -> None:
-        told = await self._workplaces.checkpoint(self._lease, turn, place)
+        told = await self._save(place, turn)
         state = TurnState.SUCCEEDED if ended.succeeded else TurnState.FAILED
         summary, by = ended.summary, None
         if self._cancelled is not None:
@@ -325,6 +334,24 @@ class _Turn:
             "by": by,
         }
         await self._store(turn, state, outcome, told)
+
+    async def _save(self, place: Workplace, turn: OpenTurn) -> list[Event]:
+        """Take the checkpoint; give it up when a person who stops has waited long enough."""
+        saving = asyncio.ensure_future(self._workplaces.checkpoint(self._lease, turn, place))
+        stopped: float | None = None
+        try:
+            while True:
+                await asyncio.wait({saving}, timeout=LOOK_SECONDS)
+                if saving.done():
+                    return saving.result()
+                if stopped is None and await self._stop_request() is not None:
+                    stopped = monotonic()
+                if stopped is not None and monotonic() - stopped >= CHECKPOINT_STOPPED_SECONDS:
+                    return [Event(kind="notice", body={"text": _UNSAVED})]
+        finally:
+            saving.cancel()
+            with suppress(asyncio.CancelledError, Exception):
+                await saving
 
     def _must_hold(self) -> None:
         """What reaches beyond the database is done under a lease that has not run out."""

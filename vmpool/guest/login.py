@@ -42,6 +42,7 @@ AllowAgentForwarding no
 PermitTunnel no
 GatewayPorts no
 PermitUserEnvironment no
+PermitUserRC no
 PrintMotd no
 PrintLastLog no
 AcceptEnv LANG LC_* TERM COLORTERM

@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+SHELL = "/bin/bash"
+"""What programs in a job may use; a login's own shell only starts what we ask for."""
 NOT_EXECUTABLE = 126
 NOT_FOUND = 127
 WORD_CHARS_MAX = 200
@@ -44,7 +46,7 @@ def environment(user: pwd.struct_passwd, more: Mapping[str, str]) -> dict[str, s
         "HOME": user.pw_dir,
         "USER": user.pw_name,
         "LOGNAME": user.pw_name,
-        "SHELL": user.pw_shell or "/bin/sh",
+        "SHELL": SHELL if os.path.exists(SHELL) else user.pw_shell or "/bin/sh",
         "LANG": "C.UTF-8",
     }
     return {**base, **more}

@@ -113,6 +113,29 @@ async def test_a_terminal_has_a_size_and_a_shell(vm: Vm) -> None:
     assert process.exit_status == 6
 
 
+async def test_what_the_agent_puts_into_its_home_does_not_run_in_our_logins(vm: Vm) -> None:
+    channel = await vm.channel()
+    files = [
+        ".bashrc",
+        ".profile",
+        ".bash_profile",
+        ".ssh/rc",
+        ".ssh/environment",
+        ".pam_environment",
+    ]
+    traps = "; ".join(f"echo 'sleep 1000' > {name}" for name in files)
+    undo = "; ".join(f"rm {name}" for name in files)
+    await channel.run(["sh", "-c", f"mkdir -p .ssh; {traps}"], timeout_seconds=60)
+    try:
+        await channel.close()
+        again = await vm.channel()
+        done = await again.run(["echo", "here"], timeout_seconds=60)
+        assert done.stdout == b"here\n"
+    finally:
+        again = await vm.channel()
+        await again.run(["sh", "-c", undo], timeout_seconds=60)
+
+
 async def test_a_port_in_the_machine_can_be_reached(vm: Vm) -> None:
     channel = await vm.channel()
     login = await channel.login()

@@ -300,3 +300,34 @@ async def test_numbers_beyond_every_event_are_no_failure_of_ours(site):
                 if line.startswith("id: "):
                     assert line == "id: 1"
                     break
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "named"),
+    [
+        ("/projects", {"memory_mib": 10**9}, "memory_mib"),
+        ("/projects", {"disk_gib": 10**9}, "disk_gib"),
+        ("/projects", {"base_branch": "x" * 1000}, "base_branch"),
+        ("/people", {"name": "\x1b[31mred"}, "printable"),
+        ("/people", {"name": "a\u202eb"}, "printable"),
+        ("/tokens", {"name": "\x1b[31mred"}, "printable"),
+    ],
+)
+async def test_what_can_not_work_or_be_shown_is_refused_by_name(site, path, body, named):
+    given = {"name": "shop", "repository_url": "https://example.org/shop.git"}
+    async with site.client() as client:
+        body = {**given, **body} if path == "/projects" else body
+        answer = await client.post(f"/api/v1{path}", json=body)
+    assert answer.status_code == 422
+    assert named in answer.json()["error"]
+
+
+async def test_a_body_that_is_no_text_says_what_to_send(site):
+    headers = {"Content-Type": "application/json"}
+    async with site.client() as client:
+        answer = await client.post(
+            "/api/v1/prompts", content=b'{"text":"\xff\xfe"}', headers=headers
+        )
+    assert answer.status_code in {400, 422}
+    assert answer.json()["do"]
+    assert answer.json()["kept"] == "nothing was changed"

@@ -165,6 +165,8 @@ async def test_projects_people_and_tokens_from_the_terminal(ona, tmp_path):
         (["ask", "--new", "--session", "s-x", "hi"], {}, 2, "exclude each other"),
         (["ask", "   "], {}, 2, "empty"),
         (["ask"], {}, 2, "Missing argument"),
+        (["ask", "a\udcff"], {}, 2, "An argument is not valid UTF-8: a\\xff"),
+        (["sessions", "show", "\udcff"], {}, 2, "not valid UTF-8"),
         (["sesions"], {}, 2, "No such command"),
     ],
 )

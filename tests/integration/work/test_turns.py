@@ -232,6 +232,29 @@ async def test_fenced_who_can_not_renew_any_more_stores_nothing(
     assert "".join(text for (text,) in said) == "begun\ndone\n"
 
 
+async def test_a_stop_does_not_wait_for_a_checkpoint_for_ever(
+    town: Town, places: GuestWorkplaces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turn_module, "CHECKPOINT_STOPPED_SECONDS", 0.1)
+    monkeypatch.setattr(turn_module, "LOOK_SECONDS", 0.05)
+    saving = asyncio.Event()
+
+    async def checkpoint(*_: object) -> list[Event]:
+        saving.set()
+        await asyncio.sleep(600)
+        return []
+
+    places.checkpoint = checkpoint
+    await town.say("!true")
+    async with Shift(town, places, "w"):
+        await saving.wait()
+        await town.say("stop")
+        await until(town, TURN, lambda rows: [row[0] for row in rows] == ["succeeded"])
+    (told,) = await town.rows("SELECT body ->> 'text' FROM turn_event WHERE kind = 'notice'")
+    assert "were not saved outside the machine" in told[0]
+    assert await town.value("SELECT state FROM session") in {"held", "idle"}
+
+
 async def test_the_checkpoint_is_taken_before_the_outcome_is_stored(
     town: Town, places: GuestWorkplaces
 ) -> None:

@@ -38,7 +38,9 @@ def test_words_that_only_begin_like_a_command_are_a_prompt(text, resembles):
     assert parsed.resembles == resembles
 
 
-@pytest.mark.parametrize(("text", "number"), [("cancel 2", 2), ("Cancel #12", 12)])
+@pytest.mark.parametrize(
+    ("text", "number"), [("cancel 2", 2), ("Cancel #12", 12), ("cancel 99999999999", 999_999_999)]
+)
 def test_cancel_takes_a_number(text, number):
     assert parse(text) == Command(word="cancel", number=number)
 
