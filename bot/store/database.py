@@ -7,8 +7,8 @@ from typing import Any
 
 import psycopg
 import structlog
+from psycopg.pq import TransactionStatus
 from psycopg.rows import namedtuple_row
-from psycopg_pool import AsyncConnectionPool
 from sqlalchemy import TextClause, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -21,8 +21,6 @@ log = structlog.get_logger(__name__)
 CONNECT_SECONDS = 5
 TRANSACTION_SECONDS = 20
 """A server that accepts but does not answer is as good as away."""
-RECONNECT_SECONDS = 2
-"""For which the pool tries by itself; after that it tries when somebody asks."""
 MAPPED_CONNECTIONS_MAX = 5
 """For mapped tables, which only machines and leaders use."""
 AWAY = (OperationalError, InterfaceError, PoolTimeout, psycopg.OperationalError, ConnectionError)
@@ -62,22 +60,7 @@ class Database:
             connect_args={"connect_timeout": CONNECT_SECONDS},
         )
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
-        self._plain = AsyncConnectionPool(
-            conninfo(url),
-            min_size=0,
-            max_size=connections_max,
-            timeout=CONNECT_SECONDS,
-            reconnect_timeout=RECONNECT_SECONDS,
-            kwargs={
-                "autocommit": True,
-                "connect_timeout": CONNECT_SECONDS,
-                "row_factory": namedtuple_row,
-                # Few statements, run often, that look up rows by keys: plan each once.
-                "prepare_threshold": 0,
-                "options": "-c plan_cache_mode=force_generic_plan",
-            },
-            open=False,
-        )
+        self._plain = Connections(conninfo(url), connections_max)
         self._hints = Hints(self.run)
 
     @asynccontextmanager
@@ -100,9 +83,7 @@ class Database:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Connection]:
-        if self._plain.closed:
-            await self._plain.open()
-        async with self._plain.connection() as connection:
+        async with self._plain.one() as connection:
             try:
                 async with asyncio.timeout(self._seconds_max) as limit:
                     yield connection
@@ -112,10 +93,6 @@ class Database:
                 raise psycopg.OperationalError(
                     f"the database did not answer for {self._seconds_max:g} s"
                 ) from error
-            finally:
-                if connection.closed:
-                    # Most likely the server went away, and the idle ones with it.
-                    await self._plain.drain()
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[AsyncSession]:
@@ -132,6 +109,69 @@ class Database:
         await self._hints.sent()
         await self._plain.close()
         await self.engine.dispose()
+
+
+class Connections:
+    """A bounded pool that connects when somebody asks, who then hears at once why it fails.
+
+    psycopg's own pool connects in the background: whoever asks waits out a time limit, and is told
+    that no connection came in time, when the server had refused it in a millisecond.
+    """
+
+    def __init__(self, conninfo: str, size: int) -> None:
+        """At most `size` at once; those that are free stay open."""
+        self._conninfo = conninfo
+        self._slots = asyncio.Semaphore(size)
+        self._free: list[Connection] = []
+
+    @asynccontextmanager
+    async def one(self) -> AsyncIterator[Connection]:
+        """Lend a connection, in autocommit and outside any transaction.
+
+        :raises psycopg.OperationalError: the server can't be reached, or all are lent for too long
+        """
+        await self._slot()
+        try:
+            connection = self._free.pop() if self._free else await self._connect()
+            try:
+                yield connection
+            finally:
+                await self._take_back(connection)
+        finally:
+            self._slots.release()
+
+    async def _slot(self) -> None:
+        try:
+            async with asyncio.timeout(CONNECT_SECONDS):
+                await self._slots.acquire()
+        except TimeoutError:
+            raise psycopg.OperationalError(
+                f"every connection was in use for {CONNECT_SECONDS} s"
+            ) from None
+
+    async def _connect(self) -> Connection:
+        return await psycopg.AsyncConnection.connect(
+            self._conninfo,
+            autocommit=True,
+            connect_timeout=CONNECT_SECONDS,
+            row_factory=namedtuple_row,
+            # Few statements, run often, that look up rows by keys: plan each once.
+            prepare_threshold=0,
+            options="-c plan_cache_mode=force_generic_plan",
+        )
+
+    async def _take_back(self, connection: Connection) -> None:
+        if connection.info.transaction_status is TransactionStatus.IDLE:
+            self._free.append(connection)
+            return
+        await connection.close()
+        # Most likely the server went away, and the free ones with it.
+        await self.close()
+
+    async def close(self) -> None:
+        """Close those that are free."""
+        while self._free:
+            await self._free.pop().close()
 
 
 class Hints:

@@ -14,6 +14,8 @@ import pytest
 from bot.supervisor import KILL_SECONDS
 from tests.support.family import is_running
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 STEP_SECONDS_MAX = 40.0
 PATIENT_SECONDS = 100.0

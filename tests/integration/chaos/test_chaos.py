@@ -24,6 +24,8 @@ import pytest
 from tests.fakes.guest import hosted_guest
 from tests.fakes.process_driver import ProcessDriver
 
+pytestmark = pytest.mark.slow
+
 PROMPTS = int(os.environ.get("ONA_TEST_CHAOS_PROMPTS", "200"))
 SEED = int(os.environ.get("ONA_TEST_SEED", random.randrange(10**6)))
 SESSIONS = 20
@@ -185,7 +187,6 @@ async def _destroy_all(driver: ProcessDriver) -> None:
         await driver.destroy(sight.machine_id)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(600)
 async def test_nothing_leaks_in_order_never_run_twice_whatever_happens_to_a_host(
     town, database_url, tmp_path, host_directory
