@@ -27,7 +27,7 @@ async def test_users_are_those_the_guest_program_expects(vm: Vm) -> None:
         "uid=0(root) gid=0(root) groups=0(root)",
     ]
     shells = await as_root(vm, "getent passwd ona agent | cut -d: -f6,7")
-    assert shells == ["/nonexistent:/usr/sbin/nologin", "/home/agent:/bin/bash"]
+    assert shells == ["/nonexistent:/usr/sbin/nologin", "/home/agent:/bin/sh"]
     assert await as_root(vm, "stat -c %U:%G /home/agent") == ["agent:agent"]
     passwords = await as_root(vm, "getent shadow root ona agent | cut -d: -f2")
     assert passwords == ["*"] * 3
