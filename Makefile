@@ -2,7 +2,7 @@
 
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest -q --durations=15
-FAST := $(PYTEST) -n 2 --dist worksteal -m 'not vm and not browser and not slow'
+FAST := $(PYTEST) -n 2 --dist worksteal -m 'not vm and not browser and not slow and not nested'
 # One after the other: a machine without KVM wants both processors, and a time limit is a time limit.
 SLOW := $(PYTEST) -m 'vm or browser or slow'
 
@@ -10,7 +10,7 @@ SLOW := $(PYTEST) -m 'vm or browser or slow'
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up setup setup-test test test-fast test-long lint format bench docs lock clean
+.PHONY: help up setup setup-test test test-fast test-nested test-long lint format bench docs lock clean
 
 help: ## show this
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -32,6 +32,9 @@ test: setup-test ## every test, on real virtual machines and in a real browser
 
 test-fast: setup-test ## the tests without virtual machines and browser
 	@exec $(FAST)
+
+test-nested: setup-test ## what wants a real Cloud Hypervisor; CLOUD_HYPERVISOR=/path names it
+	@exec $(PYTHON) -m tests.nested
 
 test-long: setup-test ## full counts, for hours; writes docs/test-long.md
 	@exec $(PYTHON) -m tests.support.long

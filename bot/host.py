@@ -29,8 +29,9 @@ from bot.work.work_queue import WorkQueue
 from bot.work.worker import Worker, WorkerLimits, unless
 from scheduler.chores import Chore, run_chores
 from vmpool.driver import Driver, Image
+from vmpool.drivers.local import LocalDriver
 from vmpool.drivers.process import read_boot_id
-from vmpool.drivers.qemu import QemuDriver
+from vmpool.drivers.qemu import Qemu
 from vmpool.image import ensure_image, remove_unused
 from vmpool.machine import MachineState
 from vmpool.pool import Pool, PoolLimits
@@ -105,8 +106,8 @@ class Host:
         host_id = host_identity(settings.host_dir)
         image = _CachedImage(settings)
         accelerator = (await chosen_accelerator(settings, (await image()).kernel)).accelerator
-        driver = QemuDriver(
-            settings.host_dir / "machines", accelerator=accelerator, qemu=limits.qemu
+        driver = LocalDriver(
+            settings.host_dir / "machines", Qemu(accelerator=accelerator, binary=limits.qemu)
         )
         registry = Registry(base.database.session, host_id, new_id)
         pool = Pool(

@@ -101,7 +101,7 @@ class Driver(Protocol):
         The stream is raw: bytes of an earlier connection may still come first.
 
         :raises MachineLost: no process
-        :raises MachineBusy: the stream is taken
+        :raises MachineBusy: the stream is taken, or the guest is not up yet or paused: ask again
         """
         ...
 

@@ -19,8 +19,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from vmpool.drivers.process import read_boot_id
-from vmpool.drivers.qemu_argv import Accelerator
-from vmpool.drivers.qemu_build import inspect
+from vmpool.drivers.qemu.argv import Accelerator
+from vmpool.drivers.qemu.build import inspect
 from vmpool.probe_guest import MARKER, firmware, initrd
 
 FIRMWARE_SECONDS_MAX = 4.0

@@ -137,11 +137,19 @@ class Rest:
         self.partial.mkdir(mode=0o700)
         return self.partial / MEMORY
 
-    def commit(self, stamp: Stamp, *, small: Sequence[str], large: Sequence[str]) -> None:
+    def commit(
+        self,
+        stamp: Stamp,
+        *,
+        small: Sequence[str],
+        large: Sequence[str],
+        beside_memory: Sequence[str] = (),
+    ) -> None:
         """Write the manifest over memory and the named files, then make the rest complete.
 
-        Names are relative to the machine's directory (or absolute). Large files are known by
-        length, small ones by checksum. Nothing may write any of them from here on.
+        Names are relative to the machine's directory (or absolute); those `beside_memory` are
+        small files in the partial rest. Large files are known by length, small ones by checksum.
+        Nothing may write any of them from here on.
         """
         memory = self.partial / MEMORY
         manifest = {
@@ -160,8 +168,14 @@ class Rest:
                 ),
             ],
             "small": [
-                asdict(_Small(path=name, sha256=_sha256_small(self.machine / name)))
-                for name in small
+                *(
+                    asdict(_Small(path=name, sha256=_sha256_small(self.machine / name)))
+                    for name in small
+                ),
+                *(
+                    asdict(_Small(path=f"rest/{name}", sha256=_sha256_small(self.partial / name)))
+                    for name in beside_memory
+                ),
             ],
         }
         body = json.dumps(manifest, sort_keys=True)

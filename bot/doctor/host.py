@@ -16,7 +16,7 @@ from pathlib import Path
 from bot.config import Settings
 from bot.doctor.finding import Finding, Verdict
 from bot.doctor.installation import newest_kernel
-from vmpool.drivers.qemu_build import inspect
+from vmpool.drivers.qemu.build import inspect
 from vmpool.errors import HostUnfit
 from vmpool.probe import probe
 

@@ -32,7 +32,8 @@ from tests.bench.town import Town, databases
 from tests.e2e.installation import make_repository
 from tests.fakes.caches import images_dir
 from vmpool.driver import Image
-from vmpool.drivers.qemu import QemuDriver
+from vmpool.drivers.local import LocalDriver
+from vmpool.drivers.qemu import Qemu
 from vmpool.image import ensure_image
 from vmpool.pool import Pool, PoolLimits
 from vmpool.registry import Registry
@@ -86,7 +87,7 @@ async def _at_work(town: Town, place: Path) -> AsyncIterator[tuple[Pool, Listene
     async def told(session_id: UUID, state: str, known: dict[str, object]) -> None:
         pass
 
-    driver = QemuDriver(place / "machines", accelerator="tcg")
+    driver = LocalDriver(place / "machines", Qemu(accelerator="tcg"))
     registry = Registry(town.database.session, town.host, new_id)
     limits = PoolLimits(
         running_max=2, boot_seconds=90, resume_seconds=60, idle_seconds=600, retention_days=1

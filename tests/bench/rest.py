@@ -25,8 +25,10 @@ from tests.bench.figures import Figure, spread
 from tests.fakes.caches import cache_dir
 from tests.fakes.tiny_guest import ask, tiny_spec
 from vmpool.driver import MachineSpec
-from vmpool.drivers.qemu import QemuDriver
-from vmpool.drivers.qemu_argv import INCOMING_FD, Files, argv
+from vmpool.drivers.home import Home
+from vmpool.drivers.local import LocalDriver
+from vmpool.drivers.qemu import Qemu
+from vmpool.drivers.qemu.argv import LOG_OPTION, argv
 
 MEMORY_MIB = 512
 FILL_MIB = 60
@@ -41,15 +43,15 @@ class ByHand:
     def __init__(self, where: Path, spec: MachineSpec) -> None:
         self.where = where
         self.spec = spec
-        self.files = Files(disk=where / "disk", console=where / "console", log=where / "log")
+        self.home = Home(where.parent, where.name, log_option=LOG_OPTION)
         self.pid = 0
         where.mkdir()
         size = f"{spec.disk_gib}G"
         command = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw"]
-        command += ["-b", str(spec.image.disk), str(self.files.disk), size]
+        command += ["-b", str(spec.image.disk), str(self.home.disk), size]
         assert os.spawnvp(os.P_WAIT, command[0], command) == 0
 
-    def start(self, memory: int | None = None) -> None:
+    def start(self, *, loading: bool = False) -> None:
         listeners = []
         for name in ("qmp", "channel"):
             (self.where / name).unlink(missing_ok=True)
@@ -60,13 +62,12 @@ class ByHand:
         words = argv(
             self.spec,
             binary="qemu-system-x86_64",
-            machine_id="by-hand",
+            home=self.home,
             accelerator="tcg",
-            files=self.files,
             sandbox=True,
-            incoming=memory is not None,
+            incoming=loading,
         )
-        fds = [each.fileno() for each in listeners] + ([] if memory is None else [memory])
+        fds = [each.fileno() for each in listeners]
         high = [os.dup(fd) for fd in fds]
         moved = [(os.POSIX_SPAWN_DUP2, fd, 3 + place) for place, fd in enumerate(high)]
         assert all(fd > 5 for fd in high)
@@ -102,7 +103,7 @@ class ByHand:
             time.sleep(0.001)
         if fsync:
             os.fsync(fd)
-            self._fsync(self.files.disk)
+            self._fsync(self.home.disk)
             self._fsync(partial)
         os.close(fd)
         partial.rename(self.where / "rest")
@@ -111,10 +112,11 @@ class ByHand:
         self.end()
 
     def resume(self) -> None:
+        self.start(loading=True)
         fd = os.open(self.where / "rest" / "memory", os.O_RDONLY)
-        self.start(fd)
+        self.execute("getfd", {"fdname": "memory"}, fd)
         os.close(fd)
-        self.execute("migrate-incoming", {"uri": f"fd:{INCOMING_FD}"})
+        self.execute("migrate-incoming", {"uri": "fd:memory"})
         while self.execute("query-migrate").get("status") != "completed":
             time.sleep(0.001)
         self.execute("cont")
@@ -143,7 +145,7 @@ class ByHand:
 class Bench:
     """The two machines, of which one runs and the other stands still."""
 
-    def __init__(self, ours: QemuDriver, hand: ByHand) -> None:
+    def __init__(self, ours: LocalDriver, hand: ByHand) -> None:
         self.ours = ours
         self.hand = hand
         self.machine_id = str(uuid.uuid4())
@@ -206,7 +208,7 @@ async def measure(n: int = TURNS) -> list[Figure]:
     """Measure both in turns, after one turn that warms caches."""
     spec = await asyncio.to_thread(tiny_spec, cache_dir(), memory_mib=MEMORY_MIB, vcpus=2)
     with tempfile.TemporaryDirectory(prefix="ona-bench-") as work:
-        ours = QemuDriver(Path(work) / "machines", accelerator="tcg")
+        ours = LocalDriver(Path(work) / "machines", Qemu(accelerator="tcg"))
         bench = Bench(ours, ByHand(Path(work) / "hand", spec))
         try:
             await bench.start()

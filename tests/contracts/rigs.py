@@ -5,6 +5,7 @@ import json
 import os
 import resource
 import signal
+import socket
 import subprocess
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -16,8 +17,11 @@ from tests.fakes.caches import cache_dir
 from tests.fakes.driver import FakeDriver, FakeHost
 from tests.fakes.tiny_guest import ask, tiny_spec
 from vmpool.driver import Driver, Image, MachineSpec
+from vmpool.drivers.cloud_hypervisor import CloudHypervisor
+from vmpool.drivers.hypervisor import Hypervisor
+from vmpool.drivers.local import DriverLimits, LocalDriver
 from vmpool.drivers.process import kill, with_argument
-from vmpool.drivers.qemu import QemuDriver, QemuLimits
+from vmpool.errors import MachineBusy
 
 SPOILS = ("short", "altered", "no manifest", "spec altered")
 
@@ -96,22 +100,23 @@ class FakeRig:
         return [machine_id] if machine_id in self.host.machines else []
 
 
-class QemuRig:
-    """Real machines under software emulation, in a directory with a very long name."""
+class LocalRig:
+    """Machines of a hypervisor that is installed here, in a directory with a very long name."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, hypervisor: Hypervisor) -> None:
         # Longer than the path of a unix socket may be.
         self.root = root / LONG_NAME
         self.root.mkdir()
         (self.root / OWNER).write_text(str(os.getpid()))
         self.spec = tiny_spec(cache_dir())
-        self.qemu = self._new_driver()
-        self.driver: Driver = self.qemu
+        self.hypervisor = hypervisor
+        self.local = self._new_driver()
+        self.driver: Driver = self.local
         self._ids: list[str] = []
 
     async def reopen(self) -> None:
-        await self.qemu.close()
-        self.driver = self.qemu = self._new_driver()
+        await self.local.close()
+        self.driver = self.local = self._new_driver()
 
     def new_id(self) -> str:
         self._ids.append(str(uuid.uuid4()))
@@ -148,7 +153,7 @@ class QemuRig:
                 spec.write_text(spec.read_text() + " ")
 
     async def settled(self, machine_id: str) -> None:
-        await self.qemu.settled(machine_id)
+        await self.local.settled(machine_id)
 
     def leftovers(self, machine_id: str) -> list[str]:
         files = [str(path) for path in self.root.glob(f"*{machine_id}*")]
@@ -166,11 +171,16 @@ class QemuRig:
 
     def ignore_free_space(self) -> None:
         """Let the disk say itself that it is full."""
-        self.qemu._demand_room = lambda mib: None  # type: ignore[method-assign]
+        self.local._demand_room = lambda mib: None  # type: ignore[method-assign]
 
-    def _new_driver(self) -> QemuDriver:
-        limits = QemuLimits(disk_reserve_mib=1, log_check_seconds=0.2)
-        return QemuDriver(self.root, accelerator="tcg", limits=limits)
+    def _new_driver(self) -> LocalDriver:
+        limits = DriverLimits(disk_reserve_mib=1, log_check_seconds=0.2)
+        return LocalDriver(self.root, self.hypervisor, limits)
+
+
+def real_cloud_hypervisor() -> CloudHypervisor:
+    """The one that CLOUD_HYPERVISOR names; only where KVM works."""
+    return CloudHypervisor(binary=os.environ["CLOUD_HYPERVISOR"])
 
 
 async def started(rig: Rig) -> str:
@@ -182,9 +192,19 @@ async def started(rig: Rig) -> str:
     return machine_id
 
 
+async def opened(rig: Rig, machine_id: str) -> socket.socket:
+    """A connection to a guest that may not be up yet."""
+    async with asyncio.timeout(ANSWER_SECONDS_MAX):
+        while True:
+            try:
+                return await rig.driver.open_channel(machine_id)
+            except MachineBusy:
+                await asyncio.sleep(0.05)
+
+
 async def answer(rig: Rig, machine_id: str, *question: str) -> str:
     """Ask the guest one thing over a connection of its own."""
-    with await rig.driver.open_channel(machine_id) as sock:
+    with await opened(rig, machine_id) as sock:
         return await ask(sock, *question, seconds_max=ANSWER_SECONDS_MAX)
 
 
@@ -199,19 +219,19 @@ async def fake_rig() -> AsyncIterator[Rig]:
 
 
 @asynccontextmanager
-async def qemu_rig(root: Path) -> AsyncIterator[QemuRig]:
-    """A directory for real machines for one test; none is left afterwards."""
-    await reap_orphans()
-    rig = await asyncio.to_thread(QemuRig, root)
+async def local_rig(root: Path, hypervisor: Hypervisor) -> AsyncIterator[LocalRig]:
+    """A directory for machines for one test; none is left afterwards."""
+    await reap_orphans(hypervisor.log_option)
+    rig = await asyncio.to_thread(LocalRig, root, hypervisor)
     try:
         yield rig
     finally:
         await rig.close()
 
 
-async def reap_orphans() -> None:
+async def reap_orphans(log_option: str) -> None:
     """End the machines of test runs that were killed: their processes outlive them by design."""
-    for orphan, log in list(with_argument("-D", "/")):
+    for orphan, log in list(with_argument(log_option, "/")):
         owner = Path(log).parents[1] / OWNER
         if LONG_NAME in log and owner.exists() and not Path("/proc", owner.read_text()).exists():
             await kill(orphan)

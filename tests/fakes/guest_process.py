@@ -22,17 +22,14 @@ from vmpool.guest.stream import accept, listen
 PR_SET_CHILD_SUBREAPER = 36
 
 
-class ListeningPort(Port):
-    """A port whose host connects to a unix socket."""
+class UnixPort(Port):
+    """A port whose host connects to a unix socket, and which keeps what nobody read."""
 
     def __init__(self, loop: Loop, path: str) -> None:
+        super().__init__()
         self._loop = loop
         self._client: socket.socket | None = None
         self._waiting = bytearray()
-        self._reading = True
-        self.on_data = lambda _data: None
-        self.on_lost = lambda: None
-        self.on_drained = lambda: None
         self._server = listen(path, mode=0o600)
         loop.watch(self._server.fileno(), READ, lambda _mask: self._accept())
 
@@ -126,7 +123,7 @@ def main(directory: str) -> None:
     settings.login_end_seconds = 0.5
     loop = Loop()
     guest = Guest(loop, settings)
-    guest.listen(ListeningPort(loop, os.path.join(directory, "channel.sock")))
+    guest.listen(UnixPort(loop, os.path.join(directory, "channel.sock")))
     print("ready", flush=True)
     loop.run()
 

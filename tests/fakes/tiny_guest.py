@@ -7,7 +7,7 @@ The guest answers lines `<op> <nonce> [argument…]` with `<nonce> <result>`:
 
     echo TEXT · count (goes up ten times a second, in memory) · boot (the kernel's boot id)
     write NAME TEXT · read NAME (on the disk) · fill MIB · sum (of what fill left in memory)
-    panic · off
+    random BYTES (of the kernel's, in hex) · panic · reboot · off
 """
 
 import asyncio
@@ -22,9 +22,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.fakes.vsock_program import accept_program
 from vmpool.driver import Image, MachineSpec
 
-MODULES = ("virtio_pci", "virtio_blk", "virtio_console", "virtio_rng")
+MODULES = (
+    "virtio_pci", "virtio_blk", "virtio_console", "virtio_rng", "vmw_vsock_virtio_transport",
+)  # fmt: skip
 BUSYBOX = Path("/bin/busybox")
 DISK_MIB = 16
 
@@ -37,7 +40,16 @@ INIT = r"""#!/bin/busybox sh
 export PATH=/bin
 while read -r module; do insmod "/modules/$module"; done < /modules/order
 until [ -b /dev/vda ]; do sleep 0.02; done
-mount -t ext4 /dev/vda /disk
+disk=/dev/vda
+[ -b /dev/vdb ] && disk=/dev/vdb
+mount -t ext4 $disk /disk
+(n=0; while :; do n=$((n+1)); echo $n > /run/n.new; mv /run/n.new /run/n; sleep 0.1; done) &
+until [ -f /run/n ]; do sleep 0.02; done
+echo "tiny guest is up"
+if grep -q 0x0013 /sys/bus/virtio/devices/*/device; then
+  # A vsock device: one connection at a time, and no listener meanwhile.
+  while :; do /accept; sleep 0.02; done
+fi
 port=
 until [ -n "$port" ]; do
   for entry in /sys/class/virtio-ports/*; do
@@ -45,29 +57,29 @@ until [ -n "$port" ]; do
   done
   sleep 0.02
 done
-(n=0; while :; do n=$((n+1)); echo $n > /run/n.new; mv /run/n.new /run/n; sleep 0.1; done) &
-until [ -f /run/n ]; do sleep 0.02; done
-exec 3<>"$port"
-echo "tiny guest is up"
-while :; do
-  if read -r op nonce a b <&3; then
-    case "$op" in
-      echo) r=$a ;;
-      count) r=$(cat /run/n) ;;
-      boot) r=$(cat /proc/sys/kernel/random/boot_id) ;;
-      write) echo "$b" > "/disk/$a"; sync; r=ok ;;
-      read) r=$(cat "/disk/$a") ;;
-      fill) head -c "${a}m" /dev/urandom > /run/fill; r=ok ;;
-      sum) r=$(md5sum < /run/fill) ;;
-      noise) head -c "${a}m" /dev/zero | tr '\0' x; r=ok ;;
-      panic) echo c > /proc/sysrq-trigger ;;
-      off) poweroff -f ;;
-      *) r=what ;;
-    esac
-    echo "$nonce $r" >&3
-  else
-    sleep 0.02
-  fi
+exec 0<>"$port" 1>&0
+while :; do . /serve; sleep 0.02; done
+"""
+
+SERVE = r"""
+export PATH=/bin
+while read -r op nonce a b; do
+  case "$op" in
+    echo) r=$a ;;
+    count) r=$(cat /run/n) ;;
+    boot) r=$(cat /proc/sys/kernel/random/boot_id) ;;
+    write) echo "$b" > "/disk/$a"; sync; r=ok ;;
+    read) r=$(cat "/disk/$a") ;;
+    fill) head -c "${a}m" /dev/urandom > /run/fill; r=ok ;;
+    sum) r=$(md5sum < /run/fill) ;;
+    noise) head -c "${a}m" /dev/zero | tr '\0' x; r=ok ;;
+    random) r=$(head -c "$a" /dev/urandom | od -An -v -tx1 | tr -d ' \n') ;;
+    panic) echo c > /proc/sysrq-trigger ;;
+    reboot) reboot -f ;;
+    off) poweroff -f ;;
+    *) r=what ;;
+  esac
+  echo "$nonce $r"
 done
 """
 
@@ -79,7 +91,8 @@ def tiny_spec(cache: Path, *, memory_mib: int = 128, vcpus: int = 1) -> MachineS
 
 def tiny_image(cache: Path) -> Image:
     """Build or find the tiny guest below `cache`."""
-    digest = hashlib.sha256(INIT.encode() + BUSYBOX.read_bytes()).hexdigest()[:16]
+    parts = [INIT.encode(), SERVE.encode(), repr(MODULES).encode(), accept_program()]
+    digest = hashlib.sha256(b"".join([*parts, BUSYBOX.read_bytes()])).hexdigest()[:16]
     final = cache / f"tiny-guest-{digest}"
     if not (final / "disk").exists():
         cache.mkdir(parents=True, exist_ok=True)
@@ -142,6 +155,8 @@ def _initrd(kernel: Path) -> bytes:
         _entry("dev/console", 0o20600, device=(5, 1)),
         _entry("bin/busybox", 0o100755, BUSYBOX.read_bytes()),
         _entry("init", 0o100755, INIT.encode()),
+        _entry("serve", 0o100644, SERVE.encode()),
+        _entry("accept", 0o100755, accept_program()),
         _entry("modules", 0o40755),
         _entry("modules/order", 0o100644, order),
         *(_entry(f"modules/{each.name}", 0o100644, each.read_bytes()) for each in modules),

@@ -1,12 +1,13 @@
 """One machine's directory below a driver's root: files, records, sockets.
 
-spec.json      what the machine is; written last by create, so that its absence means half-made
-process.json   the process that was launched; with no pid while the launch is under way
-disk.qcow2     written only by this machine's hypervisor
-console.log    the guest's console, bounded
-qemu.log       the hypervisor's own words, bounded
-qmp.sock channel.sock
-rest*/         see vmpool.rest
+spec.json        what the machine is; written last by create: its absence means half-made
+process.json     the process that was launched; with no pid while the launch is under way
+disk             written only by this machine's hypervisor, in the format that it likes
+console.log      the guest's console, bounded
+hypervisor.log   the hypervisor's own words, bounded
+rest*/           see vmpool.rest
+
+Sockets and what else a hypervisor needs lie beside them.
 """
 
 import contextlib
@@ -21,13 +22,12 @@ from pathlib import Path
 
 from vmpool.driver import Image, MachineSpec
 from vmpool.drivers.process import Process, is_alive, with_argument
-from vmpool.drivers.qemu_argv import Files
 from vmpool.rest import Rest
 
-QMP_SOCKET = "qmp.sock"
-CHANNEL_SOCKET = "channel.sock"
 SPEC = "spec.json"
-DISK = "disk.qcow2"
+DISK = "disk"
+CONSOLE = "console.log"
+LOG = "hypervisor.log"
 WORDS_BYTES_MAX = 64 * 1024
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -44,15 +44,17 @@ class Launch:
 class Home:
     """The directory of one machine; every method looks at the disk anew."""
 
-    def __init__(self, root: Path, machine_id: str) -> None:
+    def __init__(self, root: Path, machine_id: str, *, log_option: str) -> None:
+        """`log_option` stands before the log's path in the command line of its processes."""
         if not is_machine_name(machine_id):
             raise ValueError(f"not a machine id: {machine_id!r}")
         self.machine_id = machine_id
         self.path = root / machine_id
-        self.files = Files(
-            disk=self.path / DISK, console=self.path / "console.log", log=self.path / "qemu.log"
-        )
+        self.disk = self.path / DISK
+        self.console = self.path / CONSOLE
+        self.log = self.path / LOG
         self.rest = Rest(self.path)
+        self._log_option = log_option
 
     @property
     def exists(self) -> bool:
@@ -123,14 +125,15 @@ class Home:
 
     def stray_processes(self) -> Iterator[Process]:
         """Every live process that was started for this directory, recorded or not."""
-        log = str(self.files.log)
-        return (process for process, value in with_argument("-D", log) if value == log)
+        log = str(self.log)
+        found = with_argument(self._log_option, log)
+        return (process for process, value in found if value == log)
 
     @contextlib.contextmanager
     def listening(self, name: str) -> Iterator[socket.socket]:
         """A fresh listening socket in the directory, for the hypervisor to inherit."""
         (self.path / name).unlink(missing_ok=True)
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock, self._short() as short:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock, self.short() as short:
             sock.bind(f"{short}/{name}")
             sock.listen(1)
             yield sock
@@ -144,7 +147,7 @@ class Home:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         sock.setblocking(False)
         try:
-            with self._short() as short:
+            with self.short() as short:
                 sock.connect(f"{short}/{name}")
         except BaseException:
             sock.close()
@@ -153,7 +156,7 @@ class Home:
 
     def bound_logs(self, bytes_max: int) -> None:
         """Cut console and log down to their last half once they are longer than allowed."""
-        for path in (self.files.console, self.files.log):
+        for path in (self.console, self.log):
             with contextlib.suppress(FileNotFoundError):
                 if path.stat().st_size <= bytes_max:
                     continue
@@ -165,22 +168,25 @@ class Home:
 
     def clear_logs(self, *, console: bool) -> None:
         """Start the hypervisor's log anew, the guest's console only when asked."""
-        for path in (self.files.log, *([self.files.console] if console else [])):
+        for path in (self.log, *([self.console] if console else [])):
             path.write_bytes(b"")
 
     def last_words(self) -> str:
         """What the hypervisor said last, in one line; empty when it said nothing."""
-        lines = _tail_lines(self.files.log)
+        lines = _tail_lines(self.log)
         return lines[-1].strip() if lines else ""
 
     def panic(self) -> str:
         """The console's last line about a kernel panic; empty when there is none."""
-        lines = [line for line in _tail_lines(self.files.console) if "Kernel panic" in line]
+        lines = [line for line in _tail_lines(self.console) if "Kernel panic" in line]
         return lines[-1].strip() if lines else ""
 
     @contextlib.contextmanager
-    def _short(self) -> Iterator[str]:
-        # A unix socket's path may have 107 bytes; through a descriptor any directory is short.
+    def short(self) -> Iterator[str]:
+        """A short path of the directory, for the time of the context.
+
+        A unix socket's path may have 107 bytes; through a descriptor any directory is short.
+        """
         fd = os.open(self.path, os.O_PATH | os.O_DIRECTORY)
         try:
             yield f"/proc/self/fd/{fd}"
@@ -211,9 +217,11 @@ def _tail_lines(path: Path) -> list[str]:
     return []
 
 
-def homeless(root: Path, names: frozenset[str]) -> Iterator[tuple[str, Process]]:
+def homeless(
+    root: Path, names: frozenset[str], *, log_option: str
+) -> Iterator[tuple[str, Process]]:
     """Live processes started for directories below `root` that are not among `names`."""
-    for process, value in with_argument("-D", f"{root}/"):
+    for process, value in with_argument(log_option, f"{root}/"):
         machine_id = Path(value).parent.name
         if Path(value).parent.parent == root and machine_id not in names:
             yield machine_id, process

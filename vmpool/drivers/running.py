@@ -1,39 +1,37 @@
-"""One live QEMU process as its driver holds it: control connection and the watch on its end."""
+"""One live hypervisor process as its driver holds it: control connection, watch on its end."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from vmpool.drivers import process, qemu_memory
-from vmpool.drivers.home import QMP_SOCKET, Home, Launch
+from vmpool.drivers import process
+from vmpool.drivers.home import Home, Launch
+from vmpool.drivers.hypervisor import Control, ControlClosed, ControlRefused
 from vmpool.drivers.process import Process
-from vmpool.drivers.qmp import Qmp, QmpClosed, QmpError
 from vmpool.errors import MachineError, MachineLost
 from vmpool.rest import RestState
 
-GREETING_SECONDS_MAX = 60.0
 ENDING_SECONDS_MAX = 2.0
+
+Connect = Callable[[Home], Awaitable[Control]]
 
 
 class Running:
-    """A process that was started or found. `qmp` connects late and mends what a crash left."""
+    """A process that was started or found. `control` connects late and mends what a crash left."""
 
     def __init__(
-        self,
-        home: Home,
-        launch: Launch,
-        found: Process,
-        *,
-        greeting_seconds_max: float = GREETING_SECONDS_MAX,
+        self, home: Home, launch: Launch, found: Process, *, connect: Connect, adopted: bool
     ) -> None:
+        """`adopted`: an earlier process of ours started it, so it must have a machine already."""
         self.home = home
-        self._greeting_seconds_max = greeting_seconds_max
         self.launch = launch
         self.process = found
         self.farewell: str | None = None
         """Why it is about to end, when that is our doing."""
         self.ended = asyncio.get_running_loop().create_task(self._watch())
-        self._qmp: Qmp | None = None
+        self._connect = connect
+        self._adopted = adopted
+        self._control: Control | None = None
         self._connecting = asyncio.Lock()
 
     @property
@@ -41,7 +39,7 @@ class Running:
         """Whether the process still runs, asked of the kernel."""
         return process.is_alive(self.process)
 
-    async def qmp(self) -> Qmp:
+    async def control(self) -> Control:
         """Connect to the control socket, once.
 
         A save or a resume that an earlier process of ours began and never finished is mended on
@@ -51,27 +49,27 @@ class Running:
         :raises MachineError: it is there and does not answer
         """
         async with self._connecting:
-            if self._qmp is None or self._qmp.closed:
+            if self._control is None or self._control.closed:
                 try:
                     await self._disconnect()
-                    self._qmp = await self._connect()
-                except (OSError, QmpClosed, QmpError) as error:
+                    self._control = await self._connected()
+                except (OSError, ControlClosed, ControlRefused) as error:
                     raise await self._unreachable(error) from error
-            return self._qmp
+            return self._control
 
     @asynccontextmanager
-    async def speaking(self) -> AsyncIterator[Qmp]:
-        """Speak to QEMU and say in our words what goes wrong meanwhile.
+    async def speaking(self) -> AsyncIterator[Control]:
+        """Speak to the hypervisor and say in our words what goes wrong meanwhile.
 
         :raises MachineLost: the process ended
         :raises MachineError: it does not answer, or refuses
         """
-        qmp = await self.qmp()
+        control = await self.control()
         try:
-            yield qmp
-        except QmpClosed as error:
+            yield control
+        except ControlClosed as error:
             raise await self._unreachable(error) from error
-        except QmpError as error:
+        except ControlRefused as error:
             raise MachineError(str(error)) from error
 
     async def kill(self, farewell: str) -> None:
@@ -87,27 +85,30 @@ class Running:
         await self._disconnect()
 
     async def _disconnect(self) -> None:
-        if self._qmp is not None:
-            await self._qmp.close()
+        if self._control is not None:
+            await self._control.close()
 
-    async def _connect(self) -> Qmp:
-        qmp = await Qmp.greet(self.home.connect(QMP_SOCKET), seconds_max=self._greeting_seconds_max)
+    async def _connected(self) -> Control:
+        control = await self._connect(self.home)
         try:
-            await self._mend(qmp)
-            await qemu_memory.prepare(qmp)
+            if self._adopted and not await control.has_machine():
+                self.farewell = "its start was never finished"
+                await process.kill(self.process)
+                raise ControlClosed(self.farewell)
+            await self._mend(control)
         except BaseException:
-            await qmp.close()
+            await control.close()
             raise
-        return qmp
+        return control
 
-    async def _mend(self, qmp: Qmp) -> None:
+    async def _mend(self, control: Control) -> None:
         rest = self.home.rest
         if rest.state is RestState.PARTIAL:
-            await qemu_memory.cancel(qmp)
-            await qmp.execute("cont")
+            await control.cancel()
+            await control.unpause()
             rest.abandon()
         elif rest.state is RestState.USED:
-            await qmp.execute("cont")
+            await control.unpause()
             rest.drop_used()
 
     async def _unreachable(self, error: Exception) -> MachineError:
@@ -119,8 +120,8 @@ class Running:
 
     async def _watch(self) -> str:
         status = await process.ended(self.process)
-        if self._qmp is not None:
-            await self._qmp.drained(seconds_max=ENDING_SECONDS_MAX)
+        if self._control is not None:
+            await self._control.drained(seconds_max=ENDING_SECONDS_MAX)
         try:
             return self._why(status)
         except OSError:
@@ -133,9 +134,8 @@ class Running:
             return self.farewell
         if panic := self.home.panic():
             return f"the guest's kernel panicked: {panic.partition('Kernel panic')[2].strip(' -')}"
-        for event in reversed(self._qmp.events if self._qmp is not None else ()):
-            if event["event"] == "SHUTDOWN" and event.get("data", {}).get("guest"):
-                return "the guest shut itself down"
+        if self._control is not None and (why := self._control.farewell()):
+            return why
         words = self.home.last_words()
         text = process.describe_status(status)
         return f"{text}: {words}" if words else text

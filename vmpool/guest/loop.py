@@ -23,6 +23,8 @@ EDGE = select.EPOLLET
 
 EVENTS_MAX = 64
 WAIT_SECONDS_MAX = 3600.0
+LATE_SECONDS_MAX = 1.0
+"""A wait that took longer than it should by more than this was a sleep of the whole machine."""
 
 
 def report(what: str) -> None:
@@ -51,6 +53,9 @@ class Timer:
 class Loop:
     """Calls back when a descriptor is ready, a time has come or a child has ended.
 
+    Time is that in which the machine was awake: under some hypervisors the monotonic clock jumps
+    by the whole time asleep, and every timer would be due at once.
+
     A callback that raises is reported and its descriptor no longer watched: a bug in one
     connection must not end PID 1, and must not spin either.
     """
@@ -63,6 +68,8 @@ class Loop:
         self._count = itertools.count()
         self._children: dict[int, Callable[[int], None]] = {}
         self._running = False
+        self._awake = 0.0
+        self._looked = time.monotonic()
         self._wake_up()
 
     def _wake_up(self) -> None:
@@ -95,7 +102,8 @@ class Loop:
 
     def later(self, seconds: float, callback: Callable[[], None]) -> Timer:
         """Call back once, that long from now."""
-        timer = Timer(time.monotonic() + seconds, callback)
+        self._tick(0.0)
+        timer = Timer(self._awake + seconds, callback)
         heapq.heappush(self._timers, (timer.due, next(self._count), timer))
         return timer
 
@@ -108,7 +116,11 @@ class Loop:
         self._running = True
         while self._running:
             self._gone.clear()
-            for fd, mask in self._epoll.poll(self._pause(), EVENTS_MAX):
+            self._tick(0.0)
+            pause = self._pause()
+            ready = self._epoll.poll(pause, EVENTS_MAX)
+            self._tick(pause)
+            for fd, mask in ready:
                 callback = self._watchers.get(fd)
                 if callback is not None and fd not in self._gone:
                     self._call(partial(callback, mask), fd)
@@ -121,10 +133,18 @@ class Loop:
     def _pause(self) -> float:
         if not self._timers:
             return WAIT_SECONDS_MAX
-        return min(WAIT_SECONDS_MAX, max(0.0, self._timers[0][0] - time.monotonic()))
+        return min(WAIT_SECONDS_MAX, max(0.0, self._timers[0][0] - self._awake))
+
+    def _tick(self, waited_seconds_max: float) -> None:
+        """Let time go on by what has passed, as far as it can have been that long."""
+        now = time.monotonic()
+        passed = now - self._looked
+        self._looked = now
+        self._awake += max(0.0, min(passed, waited_seconds_max + LATE_SECONDS_MAX))
 
     def _fire(self) -> None:
-        while self._timers and self._timers[0][0] <= time.monotonic():
+        self._tick(0.0)
+        while self._timers and self._timers[0][0] <= self._awake:
             timer = heapq.heappop(self._timers)[2]
             if timer.callback is not None:
                 callback, timer.callback = timer.callback, None

@@ -9,7 +9,13 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspa
 from vmpool.guest import init
 from vmpool.guest.guest import Guest
 from vmpool.guest.loop import Loop, report
-from vmpool.guest.port import Port, find_port
+from vmpool.guest.port import (
+    ListeningPort,
+    SerialPort,
+    find_port,
+    has_vsock,
+    listen_on_vsock,
+)
 from vmpool.guest.settings import Settings
 
 PORT_LOOK_SECONDS = 0.1
@@ -20,8 +26,11 @@ def find_and_listen(guest: Guest, loop: Loop, settings: Settings, looks: int = 0
     """Open the port once the kernel shows it; it may come after us."""
     path = find_port(settings.port_name)
     if path is not None:
-        guest.listen(Port(loop, os.open(path, os.O_RDWR | os.O_NONBLOCK)))
+        guest.listen(SerialPort(loop, os.open(path, os.O_RDWR | os.O_NONBLOCK)))
         report(f"listening on {path}")
+    elif has_vsock():
+        guest.listen(ListeningPort(loop, listen_on_vsock))
+        report("listening on vsock")
     elif looks < PORT_LOOKS_MAX:
         loop.later(PORT_LOOK_SECONDS, lambda: find_and_listen(guest, loop, settings, looks + 1))
     else:

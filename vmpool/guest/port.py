@@ -1,20 +1,27 @@
-"""The byte stream to the host: a virtio-serial port, found without udev.
+"""The byte stream to the host: a virtio-serial port found without udev, or a vsock listener.
 
-While no host is connected such a port is readable and hung up for ever, so it is watched
+While no host is connected a serial port is readable and hung up for ever, so it is watched
 edge-triggered (an epoll of its own, nested in the loop's): the first wait says that nobody is
 there, the next wake-up is somebody's connect. Connected, it is watched level-triggered.
+
+On vsock one host is served at a time: while it is there, nobody listens, so that a second one is
+refused at once.
 """
 
 import os
 import select
+import socket
 from collections import deque
 from collections.abc import Callable
 
-from vmpool.guest.loop import READ, Loop
+from vmpool.guest.loop import READ, WRITE, Loop
 
 READ_BYTES = 64 * 1024
 OUTPUT_BYTES_MAX = 256 * 1024
 PORTS = "/sys/class/virtio-ports"
+DEVICES = "/sys/bus/virtio/devices"
+VSOCK_DEVICE = "0x0013"
+VSOCK_PORT = 1024
 
 
 def find_port(name: str) -> str | None:
@@ -30,6 +37,31 @@ def find_port(name: str) -> str | None:
     return None
 
 
+def has_vsock() -> bool:
+    """Whether the host gave us a vsock device."""
+    try:
+        entries = os.listdir(DEVICES)
+    except OSError:
+        return False
+    for entry in entries:
+        with open(os.path.join(DEVICES, entry, "device"), encoding="ascii") as file:
+            if file.read().strip() == VSOCK_DEVICE:
+                return True
+    return False
+
+
+def listen_on_vsock() -> socket.socket:
+    """Listen where the host looks for us. :raises OSError: the device is not there yet."""
+    sock = socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)
+    try:
+        sock.bind((socket.VMADDR_CID_ANY, VSOCK_PORT))
+        sock.listen(1)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
 class Port:
     """Bytes in both directions, and whether somebody is there.
 
@@ -37,8 +69,8 @@ class Port:
     a congested port has room again. All three are set by the owner before the loop runs.
     """
 
-    def __init__(self, loop: Loop, fd: int) -> None:
-        self._fd = fd
+    def __init__(self) -> None:
+        self._fd = -1
         self._connected = False
         self._reading = True
         self._outgoing: deque[memoryview] = deque()
@@ -46,10 +78,6 @@ class Port:
         self.on_data: Callable[[bytes], None] = lambda _data: None
         self.on_lost: Callable[[], None] = lambda: None
         self.on_drained: Callable[[], None] = lambda: None
-        os.set_blocking(fd, False)
-        self._epoll = select.epoll()
-        self._epoll.register(fd, self._mask())
-        loop.watch(self._epoll.fileno(), READ, lambda _mask: self._ready())
 
     @property
     def congested(self) -> bool:
@@ -74,27 +102,19 @@ class Port:
         self._reading = True
         self._arm()
 
-    def _mask(self) -> int:
-        if not self._connected:
-            return select.EPOLLIN | select.EPOLLET
-        return (select.EPOLLIN if self._reading else 0) | (select.EPOLLOUT if self._outgoing else 0)
-
     def _arm(self) -> None:
-        self._epoll.modify(self._fd, self._mask())
+        """Wait for what is wanted now."""
+        raise NotImplementedError
 
-    def _ready(self) -> None:
-        for _fd, mask in self._epoll.poll(0):
-            if mask & select.EPOLLHUP:
-                self._hung_up()
-                continue
-            if not self._connected:
-                self._connected = True
-                self._reading = True
-                self._arm()
-            if mask & select.EPOLLOUT:
-                self._flush()
-            if mask & select.EPOLLIN and self._reading:
-                self._read()
+    def _let_go(self) -> None:
+        """Nobody is there any more: wait for the next."""
+        raise NotImplementedError
+
+    def _serve(self, *, readable: bool, writable: bool) -> None:
+        if writable:
+            self._flush()
+        if readable and self._reading and self._connected:
+            self._read()
 
     def _hung_up(self) -> None:
         if not self._connected:
@@ -102,7 +122,7 @@ class Port:
         self._connected = False
         self._outgoing.clear()
         self._outgoing_bytes = 0
-        self._arm()
+        self._let_go()
         self.on_lost()
 
     def _read(self) -> None:
@@ -138,3 +158,90 @@ class Port:
             else:
                 self._outgoing.popleft()
         self._arm()
+
+
+class SerialPort(Port):
+    """A virtio-serial port."""
+
+    def __init__(self, loop: Loop, fd: int) -> None:
+        super().__init__()
+        self._fd = fd
+        os.set_blocking(fd, False)
+        self._epoll = select.epoll()
+        self._epoll.register(fd, self._mask())
+        loop.watch(self._epoll.fileno(), READ, lambda _mask: self._ready())
+
+    def _mask(self) -> int:
+        if not self._connected:
+            return select.EPOLLIN | select.EPOLLET
+        return (select.EPOLLIN if self._reading else 0) | (select.EPOLLOUT if self._outgoing else 0)
+
+    def _arm(self) -> None:
+        self._epoll.modify(self._fd, self._mask())
+
+    def _let_go(self) -> None:
+        self._arm()
+
+    def _ready(self) -> None:
+        for _fd, mask in self._epoll.poll(0):
+            if mask & select.EPOLLHUP:
+                self._hung_up()
+                continue
+            if not self._connected:
+                self._connected = True
+                self._reading = True
+                self._arm()
+            self._serve(readable=bool(mask & select.EPOLLIN), writable=bool(mask & select.EPOLLOUT))
+
+
+class ListeningPort(Port):
+    """A listening socket that serves one host at a time; `listen` makes it anew each time."""
+
+    def __init__(self, loop: Loop, listen: Callable[[], socket.socket]) -> None:
+        super().__init__()
+        self._loop = loop
+        self._listen = listen
+        self._socket: socket.socket
+        self._wait()
+
+    def _wait(self) -> None:
+        self._socket = self._listen()
+        self._socket.setblocking(False)
+        self._loop.watch(self._socket.fileno(), READ, lambda _mask: self._accept())
+
+    def _accept(self) -> None:
+        try:
+            found, _ = self._socket.accept()
+        except OSError:
+            return  # whoever it was has gone again
+        self._end_socket()
+        self._socket = found
+        self._socket.setblocking(False)
+        self._fd = found.fileno()
+        self._connected = True
+        self._reading = True
+        self._loop.watch(self._fd, self._mask(), self._ready)
+
+    def _mask(self) -> int:
+        # Paused, the end of the other side alone is waited for; else reading finds it, in order.
+        reading = READ if self._reading else select.EPOLLRDHUP
+        return reading | (WRITE if self._outgoing else 0)
+
+    def _arm(self) -> None:
+        if self._connected:
+            self._loop.change(self._fd, self._mask())
+
+    def _let_go(self) -> None:
+        self._end_socket()
+        self._wait()
+
+    def _end_socket(self) -> None:
+        self._loop.unwatch(self._socket.fileno())
+        self._socket.close()
+
+    def _ready(self, mask: int) -> None:
+        if mask & select.EPOLLRDHUP and not self._reading:
+            self._hung_up()
+            return
+        gone = mask & (select.EPOLLHUP | select.EPOLLERR)
+        self._serve(readable=bool(mask & READ or gone), writable=bool(mask & WRITE))

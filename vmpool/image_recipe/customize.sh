@@ -27,7 +27,8 @@ parts=$root/boot/ona
 mkdir -p "$parts/modules"
 mv "$root/boot/vmlinuz-$version" "$parts/kernel"
 rm -f "$root"/vmlinuz* "$root"/initrd.img*
-for module in ext4 virtio_pci virtio_blk virtio_console virtio-rng virtio_net; do
+for module in ext4 overlay virtio_pci virtio_blk virtio_console virtio-rng virtio_net \
+  vmw_vsock_virtio_transport; do
   inside modprobe -S "$version" --show-depends "$module"
 done > "$parts/order"
 number=100

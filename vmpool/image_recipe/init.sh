@@ -11,7 +11,19 @@ until [ -b /dev/vda ]; do
   [ $looks -lt 500 ] || die "no disk"
   sleep 0.02
 done
-mount -t ext4 -o rw,noatime /dev/vda /root || die "the disk can't be mounted"
+read -r words < /proc/cmdline
+case " $words " in
+  *" ona.overlay "*)
+    # The image, shared with other machines, below an empty disk of this one's own.
+    until [ -b /dev/vdb ]; do sleep 0.02; done
+    mount -t ext4 -o ro,noatime /dev/vda /image || die "the image can't be mounted"
+    mount -t ext4 -o rw,noatime /dev/vdb /writable || die "the disk can't be mounted"
+    mkdir -p /writable/upper /writable/work
+    mount -t overlay -o lowerdir=/image,upperdir=/writable/upper,workdir=/writable/work ona /root ||
+      die "the disks can't be laid over each other" ;;
+  *)
+    mount -t ext4 -o rw,noatime /dev/vda /root || die "the disk can't be mounted" ;;
+esac
 mount --move /dev /root/dev
 mount --move /sys /root/sys
 mount --move /proc /root/proc

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-APPLETS = ("insmod", "mount", "poweroff", "sh", "sleep", "switch_root")
-DIRECTORIES = ("bin", "dev", "modules", "proc", "root", "sys")
+APPLETS = ("insmod", "mkdir", "mount", "poweroff", "sh", "sleep", "switch_root")
+DIRECTORIES = ("bin", "dev", "image", "modules", "proc", "root", "sys", "writable")
 
 
 def make_initrd(*, busybox: Path, modules: Path, init: Path) -> bytes:

@@ -17,11 +17,12 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.contracts.rigs import QemuRig, qemu_rig, started
+from tests.contracts.rigs import LocalRig, local_rig, started
 from tests.fakes.caches import images_dir
 from vmpool.channel import Channel, open_machine
 from vmpool.driver import Driver, Image, MachineSpec
-from vmpool.drivers.qemu import QemuDriver
+from vmpool.drivers.local import LocalDriver
+from vmpool.drivers.qemu import Qemu
 from vmpool.errors import MachineError
 from vmpool.image import ensure_image, remove_unused
 from vmpool.ssh import Authority
@@ -124,7 +125,7 @@ def vm_directory() -> Iterator[Path]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def vm(guest_image: Image, vm_directory: Path) -> AsyncIterator[Vm]:
     """The module's machine, booting; its first channel waits until it answers."""
-    driver = QemuDriver(vm_directory, accelerator="tcg")
+    driver = LocalDriver(vm_directory, Qemu(accelerator="tcg"))
     spec = MachineSpec(image=guest_image, vcpus=2, memory_mib=MEMORY_MIB, disk_gib=8)
     machine = Vm(driver, spec, await Authority.load(vm_directory / "ca"))
     try:
@@ -136,12 +137,12 @@ async def vm(guest_image: Image, vm_directory: Path) -> AsyncIterator[Vm]:
 
 
 @pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[QemuRig]:
+async def rig(tmp_path: Path) -> AsyncIterator[LocalRig]:
     """A directory for machines with the tiny guest, which boots in a second."""
-    async with qemu_rig(tmp_path) as rig:
+    async with local_rig(tmp_path, Qemu(accelerator="tcg")) as rig:
         yield rig
 
 
 @pytest.fixture
-async def running(rig: QemuRig) -> str:
+async def running(rig: LocalRig) -> str:
     return await started(rig)

@@ -7,11 +7,12 @@ import asyncio
 import sys
 from pathlib import Path
 
-from vmpool.drivers.qemu import QemuDriver, QemuLimits
+from vmpool.drivers.local import DriverLimits, LocalDriver
+from vmpool.drivers.qemu import Qemu
 
 
 async def main(root: str, machine_id: str, operation: str) -> None:
-    driver = QemuDriver(Path(root), accelerator="tcg", limits=QemuLimits(disk_reserve_mib=1))
+    driver = LocalDriver(Path(root), Qemu(accelerator="tcg"), DriverLimits(disk_reserve_mib=1))
     await driver.look(machine_id)
     print("begun", flush=True)
     if operation == "hibernate":

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.contracts.rigs import QemuRig, answer, qemu_rig
+from tests.contracts.rigs import LocalRig, answer, local_rig
 from vmpool.driver import Found
+from vmpool.drivers.qemu import Qemu
 from vmpool.errors import HostFull
 
 CHILD = Path(__file__).with_name("driver_child.py")
@@ -21,7 +22,7 @@ KILLS_PER_OPERATION = int(os.environ.get("ONA_TEST_KILLS", "8"))
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(300)]
 
 
-async def killed_while(rig: QemuRig, machine_id: str, operation: str, after: float) -> None:
+async def killed_while(rig: LocalRig, machine_id: str, operation: str, after: float) -> None:
     """Let a process of ours begin something and kill it some time later."""
     await rig.driver.close()
     child = await asyncio.create_subprocess_exec(
@@ -40,7 +41,7 @@ async def killed_while(rig: QemuRig, machine_id: str, operation: str, after: flo
 
 
 async def test_a_kill_in_a_hibernation_leaves_it_running_or_resting(
-    rig: QemuRig, running: str
+    rig: LocalRig, running: str
 ) -> None:
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")
@@ -65,7 +66,7 @@ async def test_a_kill_in_a_hibernation_leaves_it_running_or_resting(
     print(seen)
 
 
-async def test_a_kill_in_a_resume_leaves_it_running_or_resting(rig: QemuRig, running: str) -> None:
+async def test_a_kill_in_a_resume_leaves_it_running_or_resting(rig: LocalRig, running: str) -> None:
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")
     moments = random.Random(seed)
@@ -85,7 +86,7 @@ async def test_a_kill_in_a_resume_leaves_it_running_or_resting(rig: QemuRig, run
 
 @pytest.mark.parametrize("operation", ["boot", "destroy"])
 async def test_a_kill_in_a_boot_or_removal_leaves_nothing_unseen(
-    rig: QemuRig, operation: str
+    rig: LocalRig, operation: str
 ) -> None:
     moments = random.Random()
     for _ in range(KILLS_PER_OPERATION // 2):
@@ -102,7 +103,7 @@ async def test_a_kill_in_a_boot_or_removal_leaves_nothing_unseen(
 
 
 async def test_an_interrupted_hibernation_goes_on_running_as_soon_as_we_look(
-    rig: QemuRig, running: str
+    rig: LocalRig, running: str
 ) -> None:
     before = int(await answer(rig, running, "count"))
     await rig.driver.pause(running)
@@ -115,7 +116,7 @@ async def test_an_interrupted_hibernation_goes_on_running_as_soon_as_we_look(
             pass
 
 
-async def test_looking_meddles_with_no_hibernation_under_way(rig: QemuRig, running: str) -> None:
+async def test_looking_meddles_with_no_hibernation_under_way(rig: LocalRig, running: str) -> None:
     boot_id = await answer(rig, running, "boot")
     for _ in range(3):
         saving = asyncio.ensure_future(rig.driver.hibernate(running))
@@ -130,7 +131,7 @@ async def test_looking_meddles_with_no_hibernation_under_way(rig: QemuRig, runni
 
 
 async def test_a_hypervisor_that_dies_in_a_save_leaves_a_stopped_machine(
-    rig: QemuRig, running: str
+    rig: LocalRig, running: str
 ) -> None:
     rest = rig.root / running / "rest.partial"
     rest.mkdir()
@@ -144,7 +145,7 @@ async def test_a_hypervisor_that_dies_in_a_save_leaves_a_stopped_machine(
 
 
 async def test_a_process_whose_record_was_never_written_is_found(
-    rig: QemuRig, running: str
+    rig: LocalRig, running: str
 ) -> None:
     record = rig.root / running / "process.json"
     pid = (await rig.driver.look(running)).pid
@@ -156,7 +157,7 @@ async def test_a_process_whose_record_was_never_written_is_found(
 
 
 async def test_a_process_whose_directory_is_gone_is_found_and_removed(
-    rig: QemuRig, running: str
+    rig: LocalRig, running: str
 ) -> None:
     await rig.driver.close()
     moved = rig.root / f".{uuid.uuid4()}"
@@ -170,7 +171,7 @@ async def test_a_process_whose_directory_is_gone_is_found_and_removed(
     assert await rig.driver.find() == []
 
 
-async def test_somebody_elses_process_with_our_pid_is_not_ours(rig: QemuRig, running: str) -> None:
+async def test_somebody_elses_process_with_our_pid_is_not_ours(rig: LocalRig, running: str) -> None:
     record = rig.root / running / "process.json"
     told = record.read_text()
     await rig.kill(running)
@@ -189,7 +190,7 @@ async def test_a_disk_that_is_really_full_leaves_the_machine_running(tmp_path: P
     small.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", small], check=True)
     try:
-        async with qemu_rig(small) as rig:
+        async with local_rig(small, Qemu(accelerator="tcg")) as rig:
             machine_id = rig.new_id()
             await rig.driver.create(machine_id, rig.spec)
             await rig.driver.boot(machine_id)
@@ -205,7 +206,7 @@ async def test_a_disk_that_is_really_full_leaves_the_machine_running(tmp_path: P
         subprocess.run(["umount", small], check=True)
 
 
-async def test_a_talkative_guest_fills_no_disk(rig: QemuRig, running: str) -> None:
+async def test_a_talkative_guest_fills_no_disk(rig: LocalRig, running: str) -> None:
     console = rig.root / running / "console.log"
     await answer(rig, running, "noise", "2")
     async with asyncio.timeout(60):

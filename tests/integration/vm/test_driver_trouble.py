@@ -9,17 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.contracts.rigs import QemuRig, answer
+from tests.contracts.rigs import LocalRig, answer
 from vmpool.driver import Found
-from vmpool.drivers import qmp as qmp_module
-from vmpool.drivers.qemu import QemuDriver, QemuLimits
+from vmpool.drivers.local import DriverLimits, LocalDriver
+from vmpool.drivers.qemu import Qemu
+from vmpool.drivers.qemu import qmp as qmp_module
 from vmpool.errors import HostUnfit, MachineError, MachineLost, RestRefused
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(300)]
 
 
 async def test_a_hibernation_cancelled_at_any_moment_leaves_it_running_or_resting(
-    rig: QemuRig, running: str
+    rig: LocalRig, running: str
 ) -> None:
     boot_id = await answer(rig, running, "boot")
     for _ in range(10):
@@ -35,10 +36,10 @@ async def test_a_hibernation_cancelled_at_any_moment_leaves_it_running_or_restin
         assert await answer(rig, running, "boot") == boot_id
 
 
-async def test_a_save_that_takes_too_long_is_undone(rig: QemuRig, running: str) -> None:
-    limits = QemuLimits(disk_reserve_mib=1, save_seconds_max=0.01)
+async def test_a_save_that_takes_too_long_is_undone(rig: LocalRig, running: str) -> None:
+    limits = DriverLimits(disk_reserve_mib=1, save_seconds_max=0.01)
     await rig.driver.close()
-    hasty = QemuDriver(rig.root, accelerator="tcg", limits=limits)
+    hasty = LocalDriver(rig.root, Qemu(accelerator="tcg"), limits)
     with pytest.raises(MachineError, match="took longer"):
         await hasty.hibernate(running)
     await hasty.close()
@@ -48,13 +49,13 @@ async def test_a_save_that_takes_too_long_is_undone(rig: QemuRig, running: str) 
 
 
 async def test_a_hypervisor_that_hangs_is_said_so_and_can_be_destroyed(
-    rig: QemuRig, running: str
+    rig: LocalRig, running: str
 ) -> None:
     pid = (await rig.driver.look(running)).pid
     assert pid
     os.kill(pid, signal.SIGSTOP)
     await rig.reopen()
-    rig.qemu._limits = QemuLimits(load_seconds_max=0.2)
+    rig.local._limits = DriverLimits(load_seconds_max=0.2)
     with pytest.raises(MachineError, match="does not answer") as caught:
         await asyncio.wait_for(rig.driver.open_channel(running), 30)
     assert not isinstance(caught.value, MachineLost)
@@ -66,7 +67,7 @@ async def test_a_hypervisor_that_hangs_is_said_so_and_can_be_destroyed(
     assert rig.leftovers(running) == []
 
 
-async def test_a_guest_that_shuts_itself_down_is_said_so(rig: QemuRig, running: str) -> None:
+async def test_a_guest_that_shuts_itself_down_is_said_so(rig: LocalRig, running: str) -> None:
     ending = asyncio.ensure_future(rig.driver.wait_ended(running))
     with await rig.driver.open_channel(running) as sock:
         await asyncio.get_running_loop().sock_sendall(sock, b"off now\n")
@@ -74,7 +75,7 @@ async def test_a_guest_that_shuts_itself_down_is_said_so(rig: QemuRig, running: 
             assert "shut itself down" in await ending
 
 
-async def test_a_panic_of_the_guest_is_said_with_its_words(rig: QemuRig, running: str) -> None:
+async def test_a_panic_of_the_guest_is_said_with_its_words(rig: LocalRig, running: str) -> None:
     ending = asyncio.ensure_future(rig.driver.wait_ended(running))
     with await rig.driver.open_channel(running) as sock:
         await asyncio.get_running_loop().sock_sendall(sock, b"panic now\n")
@@ -82,7 +83,7 @@ async def test_a_panic_of_the_guest_is_said_with_its_words(rig: QemuRig, running
             assert "kernel panicked: not syncing" in await ending
 
 
-async def test_a_kernel_that_is_none_never_becomes_a_machine(rig: QemuRig, tmp_path: Path) -> None:
+async def test_a_kernel_that_is_none_never_becomes_a_machine(rig: LocalRig, tmp_path: Path) -> None:
     spec = replace(rig.spec, image=replace(rig.spec.image, kernel=tmp_path / "kernel"))
     machine_id = rig.new_id()
     with pytest.raises(HostUnfit, match="lacks kernel"):
@@ -94,8 +95,8 @@ async def test_a_kernel_that_is_none_never_becomes_a_machine(rig: QemuRig, tmp_p
     assert (await rig.driver.look(machine_id)).found is Found.STOPPED
 
 
-async def test_a_missing_hypervisor_is_told_to_the_operator(rig: QemuRig) -> None:
-    driver = QemuDriver(rig.root, accelerator="tcg", qemu="/nonexistent/qemu")
+async def test_a_missing_hypervisor_is_told_to_the_operator(rig: LocalRig) -> None:
+    driver = LocalDriver(rig.root, Qemu(accelerator="tcg", binary="/nonexistent/qemu"))
     machine_id = rig.new_id()
     await driver.create(machine_id, rig.spec)
     with pytest.raises(HostUnfit, match="install"):
@@ -105,7 +106,7 @@ async def test_a_missing_hypervisor_is_told_to_the_operator(rig: QemuRig) -> Non
 
 
 async def test_memory_that_is_altered_in_the_middle_is_refused_after_the_load_fails(
-    rig: QemuRig, running: str
+    rig: LocalRig, running: str
 ) -> None:
     await rig.driver.hibernate(running)
     await rig.settled(running)
@@ -122,7 +123,7 @@ async def test_memory_that_is_altered_in_the_middle_is_refused_after_the_load_fa
     assert sight.broken
 
 
-async def test_a_rest_of_another_build_is_refused(rig: QemuRig, running: str) -> None:
+async def test_a_rest_of_another_build_is_refused(rig: LocalRig, running: str) -> None:
     await rig.driver.hibernate(running)
     await rig.driver.close()
     other = rig.root.parent / "other-qemu"
@@ -132,7 +133,7 @@ async def test_a_rest_of_another_build_is_refused(rig: QemuRig, running: str) ->
         """echo '{"return": {}}'\n"""
     )
     other.chmod(0o755)
-    driver = QemuDriver(rig.root, accelerator="tcg", qemu=str(other))
+    driver = LocalDriver(rig.root, Qemu(accelerator="tcg", binary=str(other)))
     assert "here is 9.0.0" in ((await driver.look(running)).broken or "")
     with pytest.raises(RestRefused, match="was written by"):
         await driver.resume(running)
@@ -142,7 +143,7 @@ async def test_a_rest_of_another_build_is_refused(rig: QemuRig, running: str) ->
     assert await answer(rig, running, "echo", "same") == "same"
 
 
-async def test_many_may_look_ask_and_wait_at_once(rig: QemuRig, running: str) -> None:
+async def test_many_may_look_ask_and_wait_at_once(rig: LocalRig, running: str) -> None:
     await rig.reopen()
     waiting = [asyncio.ensure_future(rig.driver.wait_ended(running)) for _ in range(5)]
     async with asyncio.TaskGroup() as group:
@@ -156,7 +157,7 @@ async def test_many_may_look_ask_and_wait_at_once(rig: QemuRig, running: str) ->
 
 
 async def test_an_answer_that_never_comes_does_not_block_a_hibernation_for_ever(
-    rig: QemuRig, running: str, monkeypatch: pytest.MonkeyPatch
+    rig: LocalRig, running: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pid = (await rig.driver.look(running)).pid
     assert pid
@@ -171,24 +172,24 @@ async def test_an_answer_that_never_comes_does_not_block_a_hibernation_for_ever(
     assert not list((rig.root / running).glob("rest*"))
 
 
-async def test_rests_are_scrubbed_one_after_the_other(rig: QemuRig, running: str) -> None:
-    assert await rig.qemu.scrub_next() is None
+async def test_rests_are_scrubbed_one_after_the_other(rig: LocalRig, running: str) -> None:
+    assert await rig.local.scrub_next() is None
     await rig.driver.hibernate(running)
     await rig.settled(running)
-    assert await rig.qemu.scrub_next() is None
+    assert await rig.local.scrub_next() is None
     assert (await rig.driver.look(running)).found is Found.RESTING
     memory = rig.root / running / "rest" / "memory"
     with memory.open("r+b") as file:
         file.seek(memory.stat().st_size // 2)
         file.write(b"rot")
-    assert "altered" in (await rig.qemu.scrub_next() or "")
+    assert "altered" in (await rig.local.scrub_next() or "")
     assert (await rig.driver.look(running)).broken
     with pytest.raises(RestRefused, match="altered"):
         await rig.driver.resume(running)
 
 
 async def test_hibernating_again_at_once_leaves_a_rest_that_holds(
-    rig: QemuRig, running: str
+    rig: LocalRig, running: str
 ) -> None:
     for _ in range(5):
         await rig.driver.hibernate(running)
@@ -196,6 +197,6 @@ async def test_hibernating_again_at_once_leaves_a_rest_that_holds(
     await rig.driver.hibernate(running)
     await rig.settled(running)
     assert (await rig.driver.look(running)).durable
-    assert await rig.qemu.scrub(running) is None
+    assert await rig.local.scrub(running) is None
     await rig.driver.resume(running)
     assert await answer(rig, running, "echo", "holds") == "holds"

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from vmpool.driver import Image, MachineSpec
-from vmpool.drivers.qemu_argv import Accelerator, Files, argv, fingerprint, shape
+from vmpool.drivers.home import Home
+from vmpool.drivers.qemu.argv import LOG_OPTION, Accelerator, argv, fingerprint, shape
 
 IMAGE = Image(kernel=Path("/i/k"), initrd=Path("/i/r"), disk=Path("/i/d"), digest="d1")
 SPEC = MachineSpec(image=IMAGE, vcpus=2, memory_mib=512, disk_gib=8)
-FILES = Files(disk=Path("/m,1/disk"), console=Path("/m,1/console"), log=Path("/m,1/log"))
+HOME = Home(Path("/m,1"), "m1", log_option=LOG_OPTION)
 
 
 def line(
@@ -20,9 +21,8 @@ def line(
     return argv(
         SPEC,
         binary="qemu",
-        machine_id="m1",
         accelerator=accelerator,
-        files=FILES,
+        home=HOME,
         sandbox=sandbox,
         incoming=incoming,
     )
@@ -66,14 +66,14 @@ def test_the_channel_port_has_a_name_and_an_id() -> None:
 
 def test_the_base_of_the_disk_is_read_only_wherever_the_image_lies() -> None:
     disk = json.loads(value(line(), "-blockdev"))
-    assert disk["file"]["filename"] == "/m,1/disk"
+    assert disk["file"]["filename"] == "/m,1/m1/disk"
     assert disk["backing"]["read-only"] is True
     assert disk["backing"]["file"] == {"driver": "file", "filename": "/i/d", "read-only": True}
 
 
 def test_commas_in_paths_do_not_become_options() -> None:
     console = next(word for word in line() if word.startswith("file,id=console"))
-    assert "path=/m,,1/console," in console
+    assert "path=/m,,1/m1/console.log," in console
 
 
 def test_the_sandbox_is_left_out_where_it_is_not_possible() -> None:

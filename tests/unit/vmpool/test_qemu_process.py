@@ -100,22 +100,22 @@ async def test_a_missing_program_is_said_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["", ".hidden", "../up", "a/b", "x" * 65, "a b"])
 def test_what_is_no_machine_id_never_becomes_a_path(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match="not a machine id"):
-        Home(tmp_path, name)
+        Home(tmp_path, name, log_option="-D")
 
 
 def test_a_long_console_is_cut_to_its_end(tmp_path: Path) -> None:
-    home = Home(tmp_path, "m1")
+    home = Home(tmp_path, "m1", log_option="-D")
     home.make()
-    home.files.console.write_bytes(b"old" * 1000 + b"the end")
+    home.console.write_bytes(b"old" * 1000 + b"the end")
     home.bound_logs(100)
-    kept = home.files.console.read_bytes()
+    kept = home.console.read_bytes()
     assert len(kept) == 50
     assert kept.endswith(b"the end")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"process": 1, "fingerprint": "x"}', "null"])
 def test_an_unreadable_record_of_a_process_counts_as_none(tmp_path: Path, text: str) -> None:
-    home = Home(tmp_path, "m1")
+    home = Home(tmp_path, "m1", log_option="-D")
     home.make()
     (home.path / "process.json").write_text(text)
     assert home.read_launch() is None

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from vmpool.drivers import qmp as qmp_module
-from vmpool.drivers.qmp import Qmp, QmpClosed, QmpError, describe_version
+from vmpool.drivers.qemu import qmp as qmp_module
+from vmpool.drivers.qemu.qmp import Qmp, QmpClosed, QmpError, describe_version
 
 GREETING = {
     "QMP": {

@@ -20,7 +20,7 @@ NEVER = threading.Event()
 def machine(tmp_path: Path) -> Path:
     machine = tmp_path / "machine"
     machine.mkdir()
-    (machine / "disk.qcow2").write_bytes(b"disk" * 100)
+    (machine / "disk").write_bytes(b"disk" * 100)
     (machine / "spec.json").write_text("{}")
     (tmp_path / "base").write_bytes(b"base" * 100)
     return machine
@@ -31,7 +31,7 @@ def rest(machine: Path) -> Rest:
     """A complete rest with a memory larger than its two edges."""
     rest = Rest(machine)
     rest.begin().write_bytes(os.urandom(3 * EDGE_BYTES))
-    rest.commit(STAMP, small=["spec.json"], large=["disk.qcow2", str(machine.parent / "base")])
+    rest.commit(STAMP, small=["spec.json"], large=["disk", str(machine.parent / "base")])
     return rest
 
 
@@ -121,8 +121,8 @@ SPOILT: dict[str, Callable[[Rest], None]] = {
     "memory altered at its head": _edit("rest/memory", lambda data: b"\0" * 8 + data[8:]),
     "memory altered at its tail": _edit("rest/memory", lambda data: data[:-8] + b"\0" * 8),
     "memory missing": lambda rest: (rest.complete / MEMORY).unlink(),
-    "disk of another length": _edit("disk.qcow2", lambda data: data * 2),
-    "disk missing": lambda rest: (rest.machine / "disk.qcow2").unlink(),
+    "disk of another length": _edit("disk", lambda data: data * 2),
+    "disk missing": lambda rest: (rest.machine / "disk").unlink(),
     "base of another length": _edit("../base", lambda data: data * 2),
     "spec altered": _edit("spec.json", lambda data: data + b" "),
     "spec missing": lambda rest: (rest.machine / "spec.json").unlink(),

@@ -1,4 +1,4 @@
-"""Copy-on-write disks over an image, and room on the file system they lie on."""
+"""Copy-on-write disks over an image."""
 
 import asyncio
 import errno
@@ -7,10 +7,7 @@ from pathlib import Path
 
 from vmpool.errors import HostFull, HostUnfit, MachineError
 
-MIB = 1 << 20
 GIB = 1 << 30
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""What the kernel says when a file may not grow: file system, quota, file size."""
 
 
 async def make_overlay(qemu_img: str, overlay: Path, *, base: Path, disk_gib: int) -> None:
@@ -41,13 +38,3 @@ async def make_overlay(qemu_img: str, overlay: Path, *, base: Path, disk_gib: in
         if os.strerror(errno.ENOSPC) in text:
             raise HostFull("no room for a machine's disk")
         raise HostUnfit(f"{qemu_img} made no disk: {text}")
-
-
-def demand_room(where: Path, *, mib: int, reserve_mib: int) -> None:
-    """Make sure that `mib` fit and `reserve_mib` are left. :raises HostFull: they don't."""
-    found = os.statvfs(where)
-    free_mib = found.f_bavail * found.f_frsize // MIB
-    if free_mib < mib + reserve_mib:
-        raise HostFull(
-            f"{free_mib} MiB are free, {mib} MiB are needed and {reserve_mib} MiB must be left"
-        )

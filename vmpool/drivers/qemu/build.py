@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from vmpool.drivers.qmp import describe_version
+from vmpool.drivers.qemu.qmp import describe_version
 from vmpool.errors import HostUnfit
 
 INSPECT_SECONDS_MAX = 20.0

@@ -14,6 +14,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any, Self
 
+from vmpool.drivers.hypervisor import ControlClosed, ControlRefused
+
 LINE_BYTES_MAX = 4 * 1024 * 1024
 EVENTS_KEPT_MAX = 64
 COMMAND_SECONDS_MAX = 30.0
@@ -21,7 +23,7 @@ COMMAND_SECONDS_MAX = 30.0
 Message = dict[str, Any]
 
 
-class QmpError(Exception):
+class QmpError(ControlRefused):
     """QEMU refused a command; `description` is its own sentence."""
 
     def __init__(self, command: str, description: str) -> None:
@@ -30,7 +32,7 @@ class QmpError(Exception):
         self.description = description
 
 
-class QmpClosed(Exception):
+class QmpClosed(ControlClosed):
     """The connection ended or QEMU stopped answering on it."""
 
 

@@ -3,16 +3,13 @@
 import asyncio
 from collections.abc import Callable
 
-from vmpool.drivers.qmp import Message, Qmp, QmpClosed, QmpError
+from vmpool.drivers.hypervisor import MoveFailed
+from vmpool.drivers.qemu.qmp import Message, Qmp, QmpClosed, QmpError
 
 BANDWIDTH_BYTES_PER_SECOND = 1 << 40
 """As good as no limit; QEMU's default would make every save take a second and more."""
 POLL_SECONDS = 0.005
 _UNDER_WAY = frozenset({"setup", "active", "device", "cancelling", "pre-switchover"})
-
-
-class MoveFailed(Exception):
-    """QEMU gave up moving memory; the machine is as it was, stopped."""
 
 
 async def prepare(qmp: Qmp) -> None:
@@ -42,17 +39,17 @@ async def cancel(qmp: Qmp) -> None:
     await _until(qmp, "query-migrate", lambda status: status not in _UNDER_WAY)
 
 
-async def load(qmp: Qmp, fd_in_qemu: int, *, seconds_max: float) -> None:
+async def load(qmp: Qmp, fd: int, *, seconds_max: float) -> None:
     """Read memory and device state into a process started for that; it stands still afterwards.
 
+    :raises MoveFailed: QEMU's own sentence why
     :raises TimeoutError: it takes longer than allowed
     :raises QmpClosed: QEMU ended, which it does when it can't make sense of what it reads
     """
     async with asyncio.timeout(seconds_max):
         with qmp.subscribed("MIGRATION") as events:
-            await qmp.execute(
-                "migrate-incoming", {"uri": f"fd:{fd_in_qemu}"}, seconds_max=seconds_max
-            )
+            await qmp.execute("getfd", {"fdname": "memory"}, fds=[fd])
+            await qmp.execute("migrate-incoming", {"uri": "fd:memory"}, seconds_max=seconds_max)
             await _finished(qmp, events)
 
 

@@ -3,10 +3,11 @@
 import asyncio
 import socket
 
-from vmpool.drivers.home import CHANNEL_SOCKET, Home
-from vmpool.drivers.qmp import Qmp
+from vmpool.drivers.home import Home
+from vmpool.drivers.qemu.qmp import Qmp
 from vmpool.errors import MachineBusy, MachineLost
 
+CHANNEL_SOCKET = "channel.sock"
 FREE_SECONDS_MAX = 2.0
 """How long QEMU may take to notice that the client of before has gone."""
 POLL_SECONDS = 0.01

@@ -1,8 +1,9 @@
-"""The QEMU driver: machines as QEMU processes that outlive ours.
+"""The driver of this host's machines: processes of one hypervisor that outlive ours.
 
-A machine is a directory below the root (see `home`), and while it runs one QEMU process in a
-session of its own. Nothing else is kept: a new driver on the same root sees the same machines.
-What a crash of ours leaves in each moment of a hibernation is listed in `vmpool.rest`.
+A machine is a directory below the root (see `home`), and while it runs one process in a session
+of its own. Nothing else is kept: a new driver on the same root sees the same machines. What a
+crash of ours leaves in each moment of a hibernation is listed in `vmpool.rest`. What is particular
+to a hypervisor is behind `vmpool.drivers.hypervisor`.
 """
 
 import asyncio
@@ -15,22 +16,12 @@ from pathlib import Path
 from weakref import WeakValueDictionary
 
 from vmpool.driver import Found, MachineSpec, Sight
-from vmpool.drivers import process, qemu_memory
-from vmpool.drivers.home import (
-    CHANNEL_SOCKET,
-    QMP_SOCKET,
-    Home,
-    Launch,
-    homeless,
-    machine_names,
-)
-from vmpool.drivers.overlay import NO_ROOM, demand_room, make_overlay
-from vmpool.drivers.qemu_argv import INCOMING_FD, Accelerator, argv
-from vmpool.drivers.qemu_channel import open_channel
-from vmpool.drivers.qemu_host import QemuHost
-from vmpool.drivers.qemu_save import opened, save_rest
-from vmpool.drivers.qmp import Qmp
+from vmpool.drivers import process
+from vmpool.drivers.home import Home, Launch, homeless, machine_names
+from vmpool.drivers.host import MIB, NO_ROOM, demand_room
+from vmpool.drivers.hypervisor import Control, Hypervisor, MoveFailed
 from vmpool.drivers.running import Running
+from vmpool.drivers.saving import save_rest
 from vmpool.drivers.settler import Settler
 from vmpool.drivers.sight import judged
 from vmpool.errors import (
@@ -40,14 +31,13 @@ from vmpool.errors import (
     MachineLost,
     RestRefused,
 )
-from vmpool.rest import MEMORY, RestState
+from vmpool.rest import RestState
 
-MIB = 1 << 20
 MEND_SECONDS_MAX = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class QemuLimits:
+class DriverLimits:
     """Bounds of one driver."""
 
     save_seconds_max: float = 300.0
@@ -59,34 +49,29 @@ class QemuLimits:
     log_check_seconds: float = 5.0
 
 
-class QemuDriver:
-    """`vmpool.driver.Driver` on QEMU. Must be made and used on one event loop."""
-
-    name = "qemu"
+class LocalDriver:
+    """`vmpool.driver.Driver` on one hypervisor. Must be made and used on one event loop."""
 
     def __init__(
-        self,
-        root: Path,
-        *,
-        accelerator: Accelerator,
-        qemu: str = "qemu-system-x86_64",
-        qemu_img: str = "qemu-img",
-        limits: QemuLimits | None = None,
+        self, root: Path, hypervisor: Hypervisor, limits: DriverLimits | None = None
     ) -> None:
         self.root = root.absolute()
-        self.accelerator = accelerator
-        self._qemu = qemu
-        self._qemu_img = qemu_img
-        self._limits = limits or QemuLimits()
-        self._host = QemuHost(qemu, accelerator)
+        self.name = hypervisor.name
+        self.hypervisor = hypervisor
+        self._limits = limits or DriverLimits()
         self._running: dict[str, Running] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._settler = Settler()
         self._janitor: asyncio.Task[None] | None = None
 
+    @property
+    def accelerator(self) -> str:
+        """What runs the guest's instructions."""
+        return self.hypervisor.accelerator
+
     async def create(self, machine_id: str, spec: MachineSpec) -> None:
         """Lay down directory and disk. See `Driver.create`."""
-        home = Home(self.root, machine_id)
+        home = self._home(machine_id)
         known = home.read_spec()
         if known == spec:
             return
@@ -96,9 +81,7 @@ class QemuDriver:
         try:
             home.make()
             self._demand_room(0)
-            await make_overlay(
-                self._qemu_img, home.files.disk, base=spec.image.disk, disk_gib=spec.disk_gib
-            )
+            await self.hypervisor.make_disk(home.disk, spec)
             home.write_spec(spec)
         except BaseException as error:
             home.remove()
@@ -117,23 +100,26 @@ class QemuDriver:
             home.rest.abandon()
             home.rest.drop_used()
             home.rest.sweep()
-            async with self._launched(home, spec, memory=None) as running:
-                await running.qmp()
+            async with (
+                self._launched(home, spec, loading=False) as running,
+                running.speaking() as control,
+            ):
+                await control.boot(spec)
 
     async def open_channel(self, machine_id: str) -> socket.socket:
         """Connect the byte stream. See `Driver.open_channel`."""
-        async with self._speaking(machine_id) as (running, qmp):
-            return await open_channel(running.home, qmp)
+        async with self._speaking(machine_id) as (_, control):
+            return await control.open_channel()
 
     async def pause(self, machine_id: str) -> None:
         """Stop the virtual CPUs. See `Driver.pause`."""
-        async with self._speaking(machine_id) as (_, qmp):
-            await qmp.execute("stop")
+        async with self._speaking(machine_id) as (_, control):
+            await control.pause()
 
     async def unpause(self, machine_id: str) -> None:
         """Let the virtual CPUs go on. See `Driver.unpause`."""
-        async with self._speaking(machine_id) as (_, qmp):
-            await qmp.execute("cont")
+        async with self._speaking(machine_id) as (_, control):
+            await control.unpause()
 
     async def hibernate(self, machine_id: str) -> None:
         """Write memory beside the disk and end the process. See `Driver.hibernate`."""
@@ -142,10 +128,11 @@ class QemuDriver:
             if home.rest.state is not RestState.COMPLETE:
                 # What still works on the rest of before must not touch the new one.
                 await self._settler.wait(machine_id)
-                async with self._speaking(machine_id) as (running, qmp):
-                    self._demand_room(_memory_mib(running.process.pid, spec))
+                async with self._speaking(machine_id) as (running, control):
+                    resident_mib = _resident_mib(running.process.pid)
+                    self._demand_room(self.hypervisor.save_mib(spec, resident_mib))
                     limit = self._limits.save_seconds_max
-                    await save_rest(running, qmp, spec, seconds_max=limit)
+                    await save_rest(running, control, spec, seconds_max=limit)
             await self._end_process(home, "it was hibernated")
         self._settler.begin(home)
 
@@ -161,16 +148,15 @@ class QemuDriver:
                 return
         async with self._lock(machine_id):
             await self._end_process(home, "its resume was begun anew")
-            if why := rest.refusal(await self._host.stamp(spec)):
+            if why := rest.refusal(await self.hypervisor.stamp(spec)):
                 raise RestRefused(why)
             _demand_image(spec)
             self._settler.stop(machine_id)
-            with opened(rest.complete / MEMORY, os.O_RDONLY) as memory:
-                await self._load(home, spec, memory)
+            await self._load(home, spec)
 
     async def destroy(self, machine_id: str) -> None:
         """End the process, remove every file. See `Driver.destroy`."""
-        home = Home(self.root, machine_id)
+        home = self._home(machine_id)
         self._settler.stop(machine_id)
         # Without waiting for its turn: whoever is at the machine then finds it lost.
         await self._end_process(home, "it was destroyed")
@@ -196,13 +182,13 @@ class QemuDriver:
             if sight.pid is not None and await self._mended(name):
                 sight = await self._look_safely(name)
             if sight.found is Found.RESTING:
-                self._settler.begin(Home(self.root, name))
+                self._settler.begin(self._home(name))
             sights.append(sight)
         return sights + self._strays(frozenset(names))
 
     async def look(self, machine_id: str) -> Sight:
         """Look at one machine. See `Driver.look`."""
-        home = Home(self.root, machine_id)
+        home = self._home(machine_id)
         if not home.exists:
             strays = [s for s in self._strays(frozenset()) if s.machine_id == machine_id]
             return strays[0] if strays else Sight(machine_id=machine_id, found=Found.ABSENT)
@@ -212,7 +198,7 @@ class QemuDriver:
         if spec is None:
             refusal = "it was half created or half removed"
         elif state is not RestState.NONE:
-            refusal = home.rest.refusal(await self._host.stamp(spec))
+            refusal = home.rest.refusal(await self.hypervisor.stamp(spec))
         alive = home.find_process()
         return judged(
             machine_id,
@@ -224,7 +210,7 @@ class QemuDriver:
 
     async def wait_ended(self, machine_id: str) -> str:
         """Wait for the process's end. See `Driver.wait_ended`; ended already returns at once."""
-        home = Home(self.root, machine_id)
+        home = self._home(machine_id)
         running = self._process_of(home) or self._running.get(machine_id)
         if running is None:
             return "it has no process"
@@ -235,11 +221,11 @@ class QemuDriver:
 
         A resume meanwhile ends it early.
         """
-        return await self._settler.scrub(Home(self.root, machine_id))
+        return await self._settler.scrub(self._home(machine_id))
 
     async def scrub_next(self) -> str | None:
         """Scrub the rest that was looked at longest ago; for a clock. Says what is wrong."""
-        ages = {name: Home(self.root, name).rest.scrubbed_at for name in machine_names(self.root)}
+        ages = {name: self._home(name).rest.scrubbed_at for name in machine_names(self.root)}
         known = {name: age for name, age in ages.items() if age is not None}
         if not known:
             return None
@@ -269,55 +255,49 @@ class QemuDriver:
         launch = home.read_launch()
         if found is None or launch is None:
             return None
-        return self._hold(home, Launch(process=found, fingerprint=launch.fingerprint), found)
+        launch = Launch(process=found, fingerprint=launch.fingerprint)
+        return self._hold(home, launch, found, adopted=True)
 
-    def _hold(self, home: Home, launch: Launch, found: process.Process) -> Running:
+    def _hold(
+        self, home: Home, launch: Launch, found: process.Process, *, adopted: bool
+    ) -> Running:
         home.write_launch(launch)
-        running = Running(home, launch, found, greeting_seconds_max=self._limits.load_seconds_max)
+        running = Running(home, launch, found, connect=self._connect, adopted=adopted)
         self._running[home.machine_id] = running
         if self._janitor is None or self._janitor.done():
             self._janitor = asyncio.get_running_loop().create_task(self._bound_logs())
         return running
 
     @asynccontextmanager
-    async def _speaking(self, machine_id: str) -> AsyncIterator[tuple[Running, Qmp]]:
-        home = Home(self.root, machine_id)
+    async def _speaking(self, machine_id: str) -> AsyncIterator[tuple[Running, Control]]:
+        home = self._home(machine_id)
         running = self._process_of(home)
         if running is None or home.rest.state is RestState.COMPLETE:
             known = self._running.get(machine_id)
             why = await asyncio.shield(known.ended) if known and not known.alive else "none runs"
             raise MachineLost(f"machine {machine_id} has no process: {why}")
-        async with running.speaking() as qmp:
-            yield running, qmp
+        async with running.speaking() as control:
+            yield running, control
 
     @asynccontextmanager
     async def _launched(
-        self, home: Home, spec: MachineSpec, *, memory: int | None
+        self, home: Home, spec: MachineSpec, *, loading: bool
     ) -> AsyncIterator[Running]:
         """Start a process; it is ended again when the body fails."""
         _demand_image(spec)
-        build = await self._host.build()
-        command = argv(
-            spec,
-            binary=self._qemu,
-            machine_id=home.machine_id,
-            accelerator=self.accelerator,
-            files=home.files,
-            sandbox=build.sandbox,
-            incoming=memory is not None,
-        )
-        mark = self._host.fingerprint(spec)
+        command = await self.hypervisor.command(home, spec, loading=loading)
+        mark = (await self.hypervisor.stamp(spec)).fingerprint
         # Without a pid this says: look among all processes, one may have been started.
         home.write_launch(Launch(process=None, fingerprint=mark))
-        home.clear_logs(console=memory is None)
-        with home.listening(QMP_SOCKET) as control, home.listening(CHANNEL_SOCKET) as channel:
-            fds = [control.fileno(), channel.fileno(), *([] if memory is None else [memory])]
+        home.clear_logs(console=not loading)
+        with self.hypervisor.inherited(home) as fds:
             try:
-                found = process.start(command, log=home.files.log, fds=fds)
+                found = process.start(command, log=self.hypervisor.output(home), fds=fds)
             except (FileNotFoundError, PermissionError) as error:
                 home.write_launch(None)
-                raise HostUnfit(f"{self._qemu} can't be run: {error.strerror}") from error
-        running = self._hold(home, Launch(process=found, fingerprint=mark), found)
+                raise HostUnfit(f"{command[0]} can't be run: {error.strerror}") from error
+        launch = Launch(process=found, fingerprint=mark)
+        running = self._hold(home, launch, found, adopted=False)
         try:
             yield running
         except BaseException:
@@ -325,9 +305,12 @@ class QemuDriver:
             home.write_launch(None)
             raise
 
+    async def _connect(self, home: Home) -> Control:
+        return await self.hypervisor.connect(home, seconds_max=self._limits.load_seconds_max)
+
     async def _mended(self, machine_id: str) -> bool:
         """Finish what an earlier process of ours began with this machine, if that is needed."""
-        home = Home(self.root, machine_id)
+        home = self._home(machine_id)
         lock = self._lock(machine_id)
         ours = machine_id in self._running or lock.locked()
         if ours or home.rest.state is RestState.NONE:
@@ -337,7 +320,7 @@ class QemuDriver:
                 if home.rest.state is RestState.COMPLETE:
                     await self._end_process(home, "it had been hibernated")
                 elif running := self._process_of(home):
-                    await running.qmp()
+                    await running.control()
         return True
 
     def _lock(self, machine_id: str) -> asyncio.Lock:
@@ -355,20 +338,20 @@ class QemuDriver:
 
     # -- memory
 
-    async def _load(self, home: Home, spec: MachineSpec, memory: int) -> None:
-        async with self._launched(home, spec, memory=memory) as running:
+    async def _load(self, home: Home, spec: MachineSpec) -> None:
+        async with self._launched(home, spec, loading=True) as running:
             try:
-                async with running.speaking() as qmp:
+                async with running.speaking() as control:
                     limit = self._limits.load_seconds_max
-                    await qemu_memory.load(qmp, INCOMING_FD, seconds_max=limit)
-            except (MachineError, qemu_memory.MoveFailed, TimeoutError) as error:
+                    await control.load(home.rest.complete, seconds_max=limit)
+            except (MachineError, MoveFailed, TimeoutError) as error:
                 await self._settler.wait(home.machine_id)
                 if why := await self._settler.scrub(home):
                     raise RestRefused(why) from error
                 raise MachineLost(f"its memory was not loaded: {error}") from error
-            async with running.speaking() as qmp:
+            async with running.speaking() as control:
                 await asyncio.to_thread(home.rest.use_up)
-                await qmp.execute("cont")
+                await control.unpause()
         home.rest.drop_used()
         self._settler.sweep(home)
 
@@ -377,8 +360,11 @@ class QemuDriver:
     def _demand_room(self, mib: int) -> None:
         demand_room(self.root, mib=mib, reserve_mib=self._limits.disk_reserve_mib)
 
+    def _home(self, machine_id: str) -> Home:
+        return Home(self.root, machine_id, log_option=self.hypervisor.log_option)
+
     def _known(self, machine_id: str) -> tuple[Home, MachineSpec]:
-        home = Home(self.root, machine_id)
+        home = self._home(machine_id)
         try:
             spec = home.read_spec()
         except ValueError as error:
@@ -397,7 +383,7 @@ class QemuDriver:
         why = "its process runs, its directory is gone"
         return [
             Sight(machine_id=name, found=Found.RUNNING, pid=stray.pid, broken=why)
-            for name, stray in homeless(self.root, names)
+            for name, stray in homeless(self.root, names, log_option=self.hypervisor.log_option)
         ]
 
     async def _bound_logs(self) -> None:
@@ -413,7 +399,6 @@ def _demand_image(spec: MachineSpec) -> None:
             raise HostUnfit(f"the image lacks {path.name}; build it again")
 
 
-def _memory_mib(pid: int, spec: MachineSpec) -> int:
-    """How much a save may write at most: what the process holds, or all of the guest's memory."""
+def _resident_mib(pid: int) -> int:
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return min(spec.memory_mib, pages * os.sysconf("SC_PAGE_SIZE") // MIB)
+    return pages * os.sysconf("SC_PAGE_SIZE") // MIB

@@ -6,33 +6,24 @@ what only the host sees: paths, descriptors, the sandbox. No network device of a
 
 import hashlib
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from vmpool.driver import MachineSpec
+from vmpool.drivers.home import Home
 
 Accelerator = Literal["kvm", "tcg"]
 
 FORMAT = 1
 """Increase when `shape` changes in a way that an older rest can't be loaded into."""
 
+LOG_OPTION = "-D"
 QMP_FD = 3
 CHANNEL_FD = 4
-INCOMING_FD = 5
 
 CHANNEL_PORT = "ona.0"
 CMDLINE = "console=ttyS0 quiet panic=-1 root=/dev/vda rootfstype=ext4 rw random.trust_cpu=on"
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Files:
-    """Where one machine's files lie."""
-
-    disk: Path
-    console: Path
-    log: Path
 
 
 def shape(spec: MachineSpec, accelerator: Accelerator) -> list[str]:
@@ -70,30 +61,29 @@ def argv(
     spec: MachineSpec,
     *,
     binary: str,
-    machine_id: str,
+    home: Home,
     accelerator: Accelerator,
-    files: Files,
     sandbox: bool,
     incoming: bool,
 ) -> list[str]:
     """Build the whole command line.
 
     The control and channel sockets are inherited as listening descriptors QMP_FD and CHANNEL_FD;
-    with `incoming` nothing runs until memory was loaded over QMP from INCOMING_FD, and `cont`.
+    with `incoming` nothing runs until memory was loaded over QMP, and `cont`.
     """
     return [
         binary,
-        "-name", machine_id,
+        "-name", home.machine_id,
         # Also how a process of ours is recognised when its record was never written.
-        "-D", str(files.log),
+        LOG_OPTION, str(home.log),
         "-nodefaults", "-no-user-config", "-nographic", "-no-reboot",
         *(["-sandbox", SANDBOX] if sandbox else []),
         *shape(spec, accelerator),
         "-kernel", str(spec.image.kernel),
         "-initrd", str(spec.image.initrd),
-        "-blockdev", json.dumps(_disk(files.disk, spec.image.disk)),
+        "-blockdev", json.dumps(_disk(home.disk, spec.image.disk)),
         "-object", "rng-random,id=entropy,filename=/dev/urandom",
-        "-chardev", f"file,id=console,path={_escaped(files.console)},append=on",
+        "-chardev", f"file,id=console,path={_escaped(home.console)},append=on",
         "-serial", "chardev:console",
         "-chardev", f"socket,id=ona,fd={CHANNEL_FD},server=on,wait=off",
         "-chardev", f"socket,id=qmp,fd={QMP_FD},server=on,wait=off",

@@ -1,0 +1,280 @@
+"""What is decided about Cloud Hypervisor without one: configuration, snapshots, events, errors."""
+
+import asyncio
+import json
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vmpool.driver import Image, MachineSpec
+from vmpool.drivers.cloud_hypervisor import events
+from vmpool.drivers.cloud_hypervisor.api import Api, ApiError
+from vmpool.drivers.cloud_hypervisor.config import (
+    MIB,
+    config,
+    fingerprint,
+    resumable,
+    verify,
+)
+from vmpool.drivers.cloud_hypervisor.hypervisor import CloudHypervisor
+from vmpool.drivers.home import Home
+from vmpool.drivers.hypervisor import ControlClosed
+from vmpool.errors import HostUnfit
+
+IMAGE = Image(kernel=Path("/i/k"), initrd=Path("/i/r"), disk=Path("/i/d"), digest="d1")
+SPEC = MachineSpec(image=IMAGE, vcpus=2, memory_mib=512, disk_gib=8)
+HOME = Home(Path("/m"), "m1", log_option="--log-file")
+MEMORY = Path("/m/m1/rest/memory")
+
+Json = dict[str, Any]
+
+
+def state(*lengths: int) -> Json:
+    """A snapshot's state, as far as it is looked at; lengths of its ranges in bytes."""
+    manager = {
+        "memory_ranges": {"data": [{"gpa": 0, "length": length} for length in lengths]},
+        "guest_ram_mappings": [{"slot": 1, "zone_id": "mem0"}],
+    }
+    node = {"snapshots": {}, "snapshot_data": {"state": json.dumps(manager)}}
+    return {"snapshots": {"memory-manager": node, "cpu-manager": {"kept": True}}}
+
+
+# -- configuration
+
+
+def test_a_machine_has_no_network_device_and_every_device_an_id() -> None:
+    made = config(SPEC, HOME)
+    assert "net" not in made
+    named = [*made["disks"], *made["memory"]["zones"], made["vsock"], made["rng"]]
+    assert all(each["id"] for each in named)
+
+
+def test_the_image_is_read_only_and_the_disk_is_the_machines() -> None:
+    base, disk = config(SPEC, HOME)["disks"]
+    assert (base["path"], base["readonly"]) == ("/i/d", True)
+    assert (disk["path"], disk.get("readonly", False)) == ("/m/m1/disk", False)
+
+
+def test_the_channels_socket_is_short_wherever_the_machine_lies() -> None:
+    far = Home(Path("/" + "long/" * 60), "m1", log_option="--log-file")
+    assert len(config(SPEC, far)["vsock"]["socket"]) < 100
+
+
+def test_fingerprints_tell_machines_and_hosts_apart() -> None:
+    marks = {
+        fingerprint(SPEC, host_cpu="c1", kernel="k1"),
+        fingerprint(SPEC, host_cpu="c2", kernel="k1"),
+        fingerprint(SPEC, host_cpu="c1", kernel="k2"),
+        fingerprint(
+            MachineSpec(image=IMAGE, vcpus=1, memory_mib=512, disk_gib=8),
+            host_cpu="c1",
+            kernel="k1",
+        ),
+    }
+    assert len(marks) == 4
+
+
+# -- snapshots
+
+
+@pytest.mark.parametrize("lengths", [(512 * MIB,), (384 * MIB, 128 * MIB)])
+def test_a_snapshot_is_rewritten_to_map_its_memory(lengths: tuple[int, ...]) -> None:
+    new_config, new_state = resumable(config(SPEC, HOME), state(*lengths), memory=MEMORY)
+    zone = new_config["memory"]["zones"][0]
+    assert (zone["file"], zone["shared"], zone["size"]) == (str(MEMORY), False, 512 * MIB)
+    node = new_state["snapshots"]["memory-manager"]["snapshot_data"]
+    manager = json.loads(node["state"])
+    assert manager["memory_ranges"] == {"data": []}
+    assert manager["guest_ram_mappings"] == [{"slot": 1, "zone_id": "mem0"}]
+    assert new_state["snapshots"]["cpu-manager"] == {"kept": True}
+
+
+def _without_zone(found: Json) -> Json:
+    return {**found, "memory": {"size": 512 * MIB, "zones": [{"id": "other"}]}}
+
+
+@pytest.mark.parametrize(
+    ("found", "lengths"),
+    [
+        (config(SPEC, HOME), (256 * MIB,)),
+        (config(SPEC, HOME), ()),
+        (_without_zone(config(SPEC, HOME)), (512 * MIB,)),
+    ],
+)
+def test_a_snapshot_that_is_not_whole_is_no_snapshot(found: Json, lengths: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="snapshot"):
+        resumable(found, state(*lengths), memory=MEMORY)
+
+
+def _cpus(found: Json) -> None:
+    found["cpus"]["boot_vcpus"] = 4
+
+
+def _memory(found: Json) -> None:
+    found["memory"]["zones"][0]["size"] = 256 * MIB
+
+
+def _no_disk(found: Json) -> None:
+    found["disks"].pop()
+
+
+def _renamed_disk(found: Json) -> None:
+    found["disks"][1]["id"] = "other"
+
+
+def _foreign_disk(found: Json) -> None:
+    found["disks"][1]["path"] = "/m/m2/disk"
+
+
+def _no_channel(found: Json) -> None:
+    del found["vsock"]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (_cpus, "virtual CPUs"),
+        (_memory, "memory size"),
+        (_no_disk, "other disks"),
+        (_renamed_disk, "other disks"),
+        (_foreign_disk, "other disks"),
+        (_no_channel, "other channel"),
+    ],
+)
+def test_what_a_real_one_would_accept_is_refused(spoil: Callable[[Json], None], words: str) -> None:
+    found = config(SPEC, HOME)
+    assert verify(found, SPEC, HOME) is None
+    spoil(found)
+    assert words in (verify(found, SPEC, HOME) or "")
+
+
+# -- events
+
+
+def _event(source: str, name: str) -> str:
+    stamp = {"secs": 1, "nanos": 2}
+    return json.dumps({"timestamp": stamp, "source": source, "event": name}, indent=2) + "\n\n"
+
+
+def test_events_are_read_though_the_stream_was_cut() -> None:
+    whole = _event("vmm", "starting") + _event("vm", "booting") + _event("vm", "booted")
+    assert list(events.parse(whole)) == ["vmm starting", "vm booting", "vm booted"]
+    assert list(events.parse(whole[40:-20])) == ["vm booting"]
+    assert list(events.parse("")) == []
+    assert list(events.parse("{{{")) == []
+
+
+@pytest.mark.parametrize(
+    ("seen", "words"),
+    [
+        ([], None),
+        (["vm booted", "vm snapshotted"], None),
+        (["vm booted", "vm shutdown", "vmm shutdown"], "shut itself down"),
+        (["guest panic", "vm shutdown"], "panicked"),
+        (["vm rebooting", "vm rebooted"], "rebooted"),
+    ],
+)
+def test_what_the_guest_did_is_said(seen: list[str], words: str | None) -> None:
+    said = events.farewell(seen)
+    assert (words is None and said is None) or (words or "?") in (said or "")
+
+
+def test_a_process_that_wrote_no_event_has_none(tmp_path: Path) -> None:
+    assert events.read(tmp_path / "events") == []
+
+
+# -- the API
+
+
+async def _answered(answer: bytes, ask: Callable[[Api], Any]) -> Any:
+    """Ask a process that answers every request with these bytes and hangs up."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+        writer.close()
+
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind("")
+    listener.listen()
+    server = await asyncio.start_unix_server(serve, sock=listener)
+
+    def connect() -> socket.socket:
+        sock = socket.socket(socket.AF_UNIX)
+        sock.connect(listener.getsockname())
+        sock.setblocking(False)
+        return sock
+
+    try:
+        return await ask(Api(connect))
+    finally:
+        server.close()
+
+
+def _http(status: str, body: str) -> bytes:
+    return f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+
+
+async def test_an_empty_reason_is_no_error() -> None:
+    answer = _http("200 ", '{"build_version": "v53.0", "pid": 7}')
+    assert (await _answered(answer, lambda api: api.ping())).build == "v53.0"
+
+
+async def test_an_error_chain_becomes_a_sentence() -> None:
+    answer = _http("500 ", '["Error from API", "The VM could not be paused", "VM is not running"]')
+    with pytest.raises(ApiError, match="The VM could not be paused: VM is not running") as caught:
+        await _answered(answer, lambda api: api.pause())
+    assert caught.value.status == 500
+
+
+async def test_too_many_connections_is_said() -> None:
+    answer = _http("503", '{ "error": "Too many open connections" }')
+    with pytest.raises(ApiError, match="Too many open connections"):
+        await _answered(answer, lambda api: api.resume())
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200", b"nonsense\r\n\r\n"])
+async def test_a_process_that_dies_in_the_middle_is_closed(answer: bytes) -> None:
+    with pytest.raises(ControlClosed):
+        await _answered(answer, lambda api: api.boot())
+
+
+async def test_a_process_that_does_not_answer_is_closed() -> None:
+    ours, _theirs = socket.socketpair()
+    ours.setblocking(False)
+    with pytest.raises(ControlClosed, match="within"):
+        await Api(lambda: ours).ping(seconds_max=0.05)
+    _theirs.close()
+
+
+# -- the binary
+
+
+def _binary(tmp_path: Path, words: str) -> CloudHypervisor:
+    program = tmp_path / "cloud-hypervisor"
+    program.write_text(f"#!/bin/sh\necho '{words}'\n")
+    program.chmod(0o755)
+    return CloudHypervisor(binary=str(program))
+
+
+async def test_a_build_is_told_exactly(tmp_path: Path) -> None:
+    made = _binary(tmp_path, "cloud-hypervisor v53.0-246-gae44c2971\nMigration versions: 0")
+    assert (await made.stamp(SPEC)).build == "cloud-hypervisor v53.0-246-gae44c2971"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"), [("cloud-hypervisor v52.1.0", "too old"), ("bash 5", "not a version")]
+)
+async def test_what_is_too_old_or_something_else_is_refused(
+    tmp_path: Path, words: str, said: str
+) -> None:
+    with pytest.raises(HostUnfit, match=said):
+        await _binary(tmp_path, words).stamp(SPEC)
+
+
+async def test_a_missing_binary_is_told_to_the_operator() -> None:
+    with pytest.raises(HostUnfit, match="install"):
+        await CloudHypervisor(binary="/nonexistent/cloud-hypervisor").stamp(SPEC)

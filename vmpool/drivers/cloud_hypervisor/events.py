@@ -1,0 +1,53 @@
+"""The event monitor's stream: pretty-printed JSON objects, one after the other, in a file.
+
+Events are hints. `snapshotted` is written before the files exist and also when the write then
+fails, `pausing` also for a refused pause: what a request did is said by its HTTP answer alone.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+TAIL_BYTES_MAX = 256 * 1024
+
+REBOOTED = "vm rebooted"
+"""Its memory is gone: the guest started anew in the same process."""
+SHUT_DOWN = "vm shutdown"
+PANICKED = "guest panic"
+
+
+def parse(text: str) -> Iterator[str]:
+    """Yield the events of a stream as `<source> <event>`; a cut first or last object is skipped."""
+    decoder = json.JSONDecoder()
+    place = text.find("{")
+    while place >= 0:
+        try:
+            found, place = decoder.raw_decode(text, place)
+        except ValueError:
+            place = text.find("\n{", place + 1)
+            place += 1 if place >= 0 else 0
+            continue
+        if isinstance(found, dict) and "event" in found:
+            yield f"{found.get('source')} {found['event']}"
+        place = text.find("{", place)
+
+
+def read(path: Path) -> list[str]:
+    """Read the events of a process, oldest first; those of the last TAIL_BYTES_MAX of its file."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - TAIL_BYTES_MAX))
+            return list(parse(file.read(TAIL_BYTES_MAX).decode(errors="replace")))
+    except FileNotFoundError:
+        return []
+
+
+def farewell(events: list[str]) -> str | None:
+    """Say what the guest did that ended its machine; None when it was not the guest."""
+    if REBOOTED in events:
+        return "the guest rebooted, so what it had in memory is gone"
+    if PANICKED in events:
+        return "the guest's kernel panicked"
+    if SHUT_DOWN in events:
+        return "the guest shut itself down"
+    return None

@@ -1,0 +1,124 @@
+"""Cloud Hypervisor as it is installed on this host. See `vmpool.drivers.hypervisor`."""
+
+import asyncio
+import os
+import platform
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from vmpool.driver import MachineSpec
+from vmpool.drivers.cloud_hypervisor.config import VSOCK, fingerprint
+from vmpool.drivers.cloud_hypervisor.control import (
+    API_SOCKET,
+    EVENTS,
+    CloudHypervisorControl,
+    build_name,
+)
+from vmpool.drivers.cloud_hypervisor.disk import make_writable
+from vmpool.drivers.home import Home
+from vmpool.drivers.host import host_cpu
+from vmpool.drivers.process import read_boot_id
+from vmpool.errors import HostUnfit
+from vmpool.rest import Stamp
+
+MAJOR_MIN = 53
+"""Older ones step the guest's clock wrongly and can't map a saved memory; not tried."""
+VERSION_SECONDS_MAX = 10.0
+
+
+class CloudHypervisor:
+    """`vmpool.drivers.hypervisor.Hypervisor` on Cloud Hypervisor."""
+
+    name = "cloud-hypervisor"
+    log_option = "--log-file"
+    accelerator = "kvm"
+
+    def __init__(self, *, binary: str = "cloud-hypervisor") -> None:
+        self._binary = binary
+        self._inspected: tuple[object, str] | None = None
+
+    async def stamp(self, spec: MachineSpec) -> Stamp:
+        """Who would resume a rest here and now. :raises HostUnfit: none that is new enough."""
+        return Stamp(
+            build=await self._build(),
+            fingerprint=fingerprint(spec, host_cpu=host_cpu(), kernel=platform.release()),
+            boot_id=read_boot_id(),
+        )
+
+    async def make_disk(self, disk: Path, spec: MachineSpec) -> None:
+        """Create an empty file system that the guest lays over the image."""
+        await make_writable(disk, gib=spec.disk_gib)
+
+    async def command(self, home: Home, spec: MachineSpec, *, loading: bool) -> list[str]:
+        """Build the command line; what the machine is, is said over the API."""
+        await self._build()
+        return [
+            self._binary,
+            "--api-socket", "fd=3",
+            "--event-monitor", f"path={home.path / EVENTS}",
+            self.log_option, str(home.log),
+            "--seccomp", "true",
+        ]  # fmt: skip
+
+    def output(self, home: Home) -> Path:
+        """Standard output is the guest's console."""
+        return home.console
+
+    @contextmanager
+    def inherited(self, home: Home) -> Iterator[Sequence[int]]:
+        """Listen on the API socket, and open the machine's directory."""
+        # A killed process leaves its socket, and another one is refused where one lies.
+        (home.path / VSOCK).unlink(missing_ok=True)
+        (home.path / EVENTS).unlink(missing_ok=True)
+        directory = os.open(home.path, os.O_PATH | os.O_DIRECTORY)
+        try:
+            with home.listening(API_SOCKET) as api:
+                yield api.fileno(), directory
+        finally:
+            os.close(directory)
+
+    def save_mib(self, spec: MachineSpec, resident_mib: int) -> int:
+        """All of it: a private memory is written whole."""
+        return spec.memory_mib
+
+    async def connect(self, home: Home, *, seconds_max: float) -> CloudHypervisorControl:
+        """Ask the process who it is. See `Hypervisor.connect`."""
+        return await CloudHypervisorControl.connect(home, seconds_max=seconds_max)
+
+    async def _build(self) -> str:
+        """The installed build; from memory until the binary on disk changes."""
+        path = shutil.which(self._binary)
+        if path is None:
+            raise HostUnfit(f"{self._binary} can't be run; install Cloud Hypervisor {MAJOR_MIN}+")
+        found = os.stat(path)
+        key = (path, found.st_ino, found.st_size, found.st_mtime_ns)
+        if self._inspected is None or self._inspected[0] != key:
+            self._inspected = (key, build_name(_new_enough(await _version(path))))
+        return self._inspected[1]
+
+
+async def _version(path: str) -> str:
+    try:
+        async with asyncio.timeout(VERSION_SECONDS_MAX):
+            process = await asyncio.create_subprocess_exec(
+                path, "--version",
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+            )  # fmt: skip
+            words, _ = await process.communicate()
+    except (OSError, TimeoutError) as error:
+        raise HostUnfit(f"{path} does not say its version ({type(error).__name__})") from error
+    return words.decode(errors="replace").strip()
+
+
+def _new_enough(words: str) -> str:
+    found = re.match(r"cloud-hypervisor (v(\d+)\.\S+)$", words, re.MULTILINE)
+    if found is None:
+        raise HostUnfit(f"not a version of Cloud Hypervisor: {words[:80]!r}")
+    if int(found.group(2)) < MAJOR_MIN:
+        raise HostUnfit(f"Cloud Hypervisor {found.group(1)} is too old; {MAJOR_MIN}+ is needed")
+    return found.group(1)

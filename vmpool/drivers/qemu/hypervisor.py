@@ -1,0 +1,87 @@
+"""QEMU as it is installed on this host. See `vmpool.drivers.hypervisor`."""
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from vmpool.driver import MachineSpec
+from vmpool.drivers.home import Home
+from vmpool.drivers.host import host_cpu
+from vmpool.drivers.process import read_boot_id
+from vmpool.drivers.qemu.argv import LOG_OPTION, Accelerator, argv, fingerprint
+from vmpool.drivers.qemu.build import Build, inspect
+from vmpool.drivers.qemu.channel import CHANNEL_SOCKET
+from vmpool.drivers.qemu.control import QMP_SOCKET, QemuControl
+from vmpool.drivers.qemu.disk import make_overlay
+from vmpool.rest import Stamp
+
+
+class Qemu:
+    """`vmpool.drivers.hypervisor.Hypervisor` on QEMU."""
+
+    name = "qemu"
+    log_option = LOG_OPTION
+
+    def __init__(
+        self,
+        *,
+        accelerator: Accelerator,
+        binary: str = "qemu-system-x86_64",
+        qemu_img: str = "qemu-img",
+    ) -> None:
+        self.accelerator = accelerator
+        self._binary = binary
+        self._qemu_img = qemu_img
+        self._inspected: tuple[object, Build] | None = None
+
+    async def stamp(self, spec: MachineSpec) -> Stamp:
+        """Who would resume a rest here and now. :raises HostUnfit: no QEMU answers."""
+        return Stamp(
+            build=(await self._build()).version,
+            fingerprint=fingerprint(spec, self.accelerator, host_cpu=host_cpu()),
+            boot_id=read_boot_id(),
+        )
+
+    async def make_disk(self, disk: Path, spec: MachineSpec) -> None:
+        """Create an overlay over the image's disk. See `Hypervisor.make_disk`."""
+        await make_overlay(self._qemu_img, disk, base=spec.image.disk, disk_gib=spec.disk_gib)
+
+    async def command(self, home: Home, spec: MachineSpec, *, loading: bool) -> list[str]:
+        """Build the command line. :raises HostUnfit: no QEMU answers."""
+        return argv(
+            spec,
+            binary=self._binary,
+            home=home,
+            accelerator=self.accelerator,
+            sandbox=(await self._build()).sandbox,
+            incoming=loading,
+        )
+
+    def output(self, home: Home) -> Path:
+        """Its own words; the console is a file of its own."""
+        return home.log
+
+    @contextmanager
+    def inherited(self, home: Home) -> Iterator[Sequence[int]]:
+        """Listen on the control and the channel socket."""
+        with home.listening(QMP_SOCKET) as control, home.listening(CHANNEL_SOCKET) as channel:
+            yield control.fileno(), channel.fileno()
+
+    def save_mib(self, spec: MachineSpec, resident_mib: int) -> int:
+        """What was touched: pages of zeros are written as such."""
+        return min(spec.memory_mib, resident_mib)
+
+    async def connect(self, home: Home, *, seconds_max: float) -> QemuControl:
+        """Connect to the control socket. See `Hypervisor.connect`."""
+        return await QemuControl.connect(home, seconds_max=seconds_max)
+
+    async def _build(self) -> Build:
+        """The installed build; from memory until the binary on disk changes."""
+        path = shutil.which(self._binary)
+        found = os.stat(path) if path is not None else None
+        key = (path, found and (found.st_ino, found.st_size, found.st_mtime_ns))
+        if self._inspected is None or self._inspected[0] != key:
+            self._inspected = (key, await inspect(self._binary))
+        return self._inspected[1]
