@@ -9,6 +9,11 @@ one machine; calls for different machines may run at once.
                           │                │  ▲                    │
                           │              pause unpause             │
                           └──────────── destroy ◀──────────────────┘
+
+    running ──freeze──▶ a template, the machine is absent;  template ──clone──▶ resting
+
+A template is a machine's memory and disk at rest, never written again. Clones share its memory
+copy-on-write; it may be dropped while they run.
 """
 
 import enum
@@ -65,6 +70,15 @@ class Sight:
     """Resting only: the files were fsynced, so the rest survives a power cut."""
     broken: str | None = None
     """Why a rest or a process that is there can't be used, in one sentence."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TemplateSight:
+    """One template as found on this host."""
+
+    template_id: str
+    broken: str | None = None
+    """Why no machine can be made of it, in one sentence."""
 
 
 class Driver(Protocol):
@@ -136,6 +150,32 @@ class Driver(Protocol):
 
     async def destroy(self, machine_id: str) -> None:
         """End the process and remove every file; absent already is success."""
+        ...
+
+    async def freeze(self, machine_id: str, template_id: str) -> None:
+        """Make a running or resting machine a template; the machine is absent afterwards.
+
+        A template of this name is there already: nothing happens. It is durable on return. The
+        caller has ended every connection into the guest before.
+
+        :raises HostFull, MachineLost: as `hibernate`
+        """
+        ...
+
+    async def clone(self, template_id: str, machine_id: str) -> None:
+        """Lay down a machine that rests as the template does; idempotent. Quick, whatever its size.
+
+        :raises RestRefused: there is no such template, or it can't be used here; build it again
+        :raises HostFull: no room; nothing is left behind
+        """
+        ...
+
+    async def drop(self, template_id: str) -> None:
+        """Remove a template; its clones go on. Absent already is success."""
+        ...
+
+    async def templates(self) -> Sequence[TemplateSight]:
+        """Every template on this host, those included that can't be used."""
         ...
 
     async def find(self) -> Sequence[Sight]:

@@ -296,6 +296,123 @@ async def test_a_full_disk_leaves_the_machine_running(rig: Rig, running: str) ->
     assert await answer(rig, running, "boot") == boot_id
 
 
+# -- templates and clones
+
+
+@pytest.fixture
+async def template(rig: Rig, running: str) -> str:
+    """One whose guest has counted, and has a note on its disk."""
+    await answer(rig, running, "write", "note", "template")
+    await answer(rig, running, "boot")  # the kernel makes its id when it is first asked for
+    await counted(rig, running, lambda count: count > 5)
+    template_id = rig.new_template_id()
+    await rig.driver.freeze(running, template_id)
+    return template_id
+
+
+async def cloned(rig: Rig, template_id: str) -> str:
+    """A clone that runs."""
+    machine_id = rig.new_id()
+    await rig.driver.clone(template_id, machine_id)
+    await rig.driver.resume(machine_id)
+    return machine_id
+
+
+async def listed(rig: Rig) -> dict[str, str | None]:
+    """Templates, and what is wrong with them."""
+    return {sight.template_id: sight.broken for sight in await rig.driver.templates()}
+
+
+async def test_a_frozen_machine_is_a_template_and_no_machine(
+    rig: Rig, running: str, template: str
+) -> None:
+    assert await listed(rig) == {template: None}
+    assert (await found(rig, running)).found is Found.ABSENT
+    assert rig.leftovers(running) == []
+
+
+async def test_freezing_twice_is_freezing_once(rig: Rig, running: str, template: str) -> None:
+    await rig.driver.freeze(running, template)
+    assert await listed(rig) == {template: None}
+
+
+async def test_a_clone_goes_on_where_the_template_stopped(rig: Rig, template: str) -> None:
+    machine_id = rig.new_id()
+    await rig.driver.clone(template, machine_id)
+    await rig.driver.clone(template, machine_id)
+    sight = await found(rig, machine_id)
+    assert (sight.found, sight.pid, sight.broken) == (Found.RESTING, None, None)
+    await rig.driver.resume(machine_id)
+    assert int(await answer(rig, machine_id, "count")) > 5
+    assert await answer(rig, machine_id, "read", "note") == "template"
+
+
+async def test_clones_share_a_beginning_and_nothing_after_it(rig: Rig, template: str) -> None:
+    one, two = await cloned(rig, template), await cloned(rig, template)
+    assert await answer(rig, one, "boot") == await answer(rig, two, "boot")
+    await answer(rig, one, "write", "note", "one")
+    assert await answer(rig, two, "read", "note") == "template"
+    await rig.kill(one)
+    await rig.driver.wait_ended(one)
+    assert await answer(rig, two, "read", "note") == "template"
+    third = await cloned(rig, template)
+    assert await answer(rig, third, "read", "note") == "template"
+
+
+async def test_a_clone_rests_and_wakes_by_itself(rig: Rig, template: str) -> None:
+    clone = await cloned(rig, template)
+    boot_id = await answer(rig, clone, "boot")
+    for note in ("first", "second"):
+        await answer(rig, clone, "write", "note", note)
+        await rig.driver.hibernate(clone)
+        await rig.driver.resume(clone)
+        assert await answer(rig, clone, "read", "note") == note
+    assert await answer(rig, clone, "boot") == boot_id
+
+
+async def test_a_template_may_go_while_its_clones_live(rig: Rig, template: str) -> None:
+    runs, rests = await cloned(rig, template), rig.new_id()
+    await rig.driver.clone(template, rests)
+    await rig.driver.drop(template)
+    await rig.driver.drop(template)
+    assert await listed(rig) == {}
+    await answer(rig, runs, "write", "note", "alone")
+    await rig.driver.hibernate(runs)
+    await rig.driver.resume(runs)
+    assert await answer(rig, runs, "read", "note") == "alone"
+    await rig.driver.resume(rests)
+    assert await answer(rig, rests, "read", "note") == "template"
+
+
+async def test_what_is_no_template_is_not_cloned(rig: Rig) -> None:
+    machine_id = rig.new_id()
+    with pytest.raises(RestRefused, match="no template"):
+        await rig.driver.clone("none", machine_id)
+    assert (await found(rig, machine_id)).found is Found.ABSENT
+
+
+@pytest.mark.parametrize("how", ["short", "altered", "no manifest", "spec altered"])
+async def test_a_spoilt_template_is_refused(rig: Rig, template: str, how: str) -> None:
+    rig.spoil_template(template, how)
+    assert (await listed(rig))[template]
+    machine_id = rig.new_id()
+    with pytest.raises(RestRefused):
+        await rig.driver.clone(template, machine_id)
+    assert (await found(rig, machine_id)).found is Found.ABSENT
+    assert rig.leftovers(machine_id) == []
+
+
+async def test_templates_and_clones_outlive_our_process(rig: Rig, template: str) -> None:
+    rests = rig.new_id()
+    await rig.driver.clone(template, rests)
+    await rig.reopen()
+    assert await listed(rig) == {template: None}
+    for machine_id in (rests, rig.new_id()):
+        await rig.driver.clone(template, machine_id)
+        await rig.driver.resume(machine_id)
+        assert await answer(rig, machine_id, "read", "note") == "template"
+
+
 # -- ends
 
 

@@ -9,6 +9,7 @@ real one can't is a bug here.
 """
 
 import asyncio
+import copy
 import socket
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import uuid4
 
-from vmpool.driver import Found, MachineSpec, Sight
+from vmpool.driver import Found, MachineSpec, Sight, TemplateSight
 from vmpool.errors import HostFull, MachineBusy, MachineError, MachineLost, RestRefused
 
 TICK_SECONDS = 0.01
@@ -24,6 +25,8 @@ TICK_SECONDS = 0.01
 
 class FakeGuest(Protocol):
     """What runs in a fake machine. Its attributes are the machine's memory."""
+
+    machine: "FakeMachine"
 
     async def serve(self, sock: socket.socket) -> None:
         """Own the guest's end of the channel until the host lets go; cancelled by pause and end."""
@@ -104,6 +107,7 @@ class FakeHost:
 
     def __init__(self, guest: GuestFactory = EchoGuest) -> None:
         self.machines: dict[str, FakeMachine] = {}
+        self.templates: dict[str, FakeMachine] = {}
         self.full = False
         """No room on the disk."""
         self.new_guest = guest
@@ -234,6 +238,36 @@ class FakeDriver:
         machine = self.host.machines.pop(machine_id, None)
         if machine is not None:
             self.host.end(machine, "it was destroyed")
+
+    async def freeze(self, machine_id: str, template_id: str) -> None:
+        if template_id in self.host.templates:
+            return
+        await self.hibernate(machine_id)
+        self.host.templates[template_id] = self.host.machines.pop(machine_id)
+
+    async def clone(self, template_id: str, machine_id: str) -> None:
+        if machine_id in self.host.machines:
+            return
+        template = self.host.templates.get(template_id)
+        if template is None or template.guest is None:
+            raise RestRefused(f"there is no template {template_id}")
+        if template.broken:
+            raise RestRefused(f"template {template_id} can't be used: {template.broken}")
+        if self.host.full:
+            raise HostFull("no room for a machine's disk")
+        machine = FakeMachine(machine_id, template.spec, dict(template.disk), rest="complete")
+        machine.guest = copy.copy(template.guest)
+        machine.guest.machine = machine
+        self.host.machines[machine_id] = machine
+
+    async def drop(self, template_id: str) -> None:
+        self.host.templates.pop(template_id, None)
+
+    async def templates(self) -> Sequence[TemplateSight]:
+        return [
+            TemplateSight(template_id=template_id, broken=template.broken)
+            for template_id, template in self.host.templates.items()
+        ]
 
     async def find(self) -> Sequence[Sight]:
         for machine in self.host.machines.values():

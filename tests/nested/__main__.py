@@ -19,7 +19,10 @@ from tests.nested.load import ROOT
 from vmpool.errors import HostFull, HostUnfit
 from vmpool.probe import probe
 
-SELECTION = ("-m", "nested", "tests/nested", "tests/contracts/test_driver.py")
+SELECTION = (
+    "-m", "nested", "tests/nested", "tests/contracts/test_driver.py",
+    "tests/integration/vm/test_clones.py",
+)  # fmt: skip
 """What runs when the caller names no path."""
 QEMU = "qemu-system-x86_64"
 

@@ -18,16 +18,19 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.fakes.caches import cache_dir
+from tests.fakes.caches import cache_dir, images_dir
 from tests.fakes.tiny_guest import tiny_image
 from tests.nested.image import L1Image, Say, ensure_l1_image
 from tests.nested.load import HYPERVISOR, PACKAGES, PROJECT, write_load
 from tests.nested.workplace import record, workplace
 from vmpool.drivers.process import Process, is_alive, kill, start
 from vmpool.errors import HostUnfit
+from vmpool.image import ensure_image
 from vmpool.image_recipe.programs import demand_programs
 
 MEMORY_MIB = 6144
+GUEST_IMAGE_GIB = 4
+"""Apparent size; sparse."""
 SCRATCH_GIB = 16
 """Apparent size of the disk that tests write to; sparse."""
 BOOT_SECONDS_MAX = 180.0
@@ -86,7 +89,20 @@ async def run_in_bed(pytest_arguments: Sequence[str], *, hypervisor: Path, say: 
         await asyncio.to_thread(
             write_load, work / "load", public_key=key, hypervisor=hypervisor, guest=guest
         )
+        await _pack_guest_image(work / "image", say)
         return await _with_restarts(image, work, pytest_arguments, say)
+
+
+async def _pack_guest_image(disk: Path, say: Say) -> None:
+    """Give L1 the product's own image as a file system: it could not be built inside."""
+    built = await ensure_image(images_dir(), progress=say)
+    command = ("mke2fs", "-q", "-F", "-t", "ext4", "-O", "^has_journal", "-m", "0", "-d")
+    words = [*command, str(built.disk.parent), str(disk), f"{GUEST_IMAGE_GIB}G"]
+    process = await asyncio.create_subprocess_exec(
+        *words, env={"PATH": "/usr/sbin:/sbin:/usr/bin:/bin"}, stdin=asyncio.subprocess.DEVNULL
+    )
+    if await process.wait():
+        raise HostUnfit("mke2fs could not pack the guest's image")
 
 
 async def _with_restarts(
@@ -149,6 +165,7 @@ def _argv(image: L1Image, work: Path, port: int) -> list[str]:
         *("-device", "virtio-net-pci,netdev=net,romfile="),
         *_drive("root", image.disk, "snapshot=on"),
         *_drive("load", work / "load", "read-only=on"),
+        *_drive("image", work / "image", "read-only=on"),
         *_drive("scratch", work / "scratch", "cache=unsafe,discard=unmap"),
     ]
 
@@ -186,7 +203,12 @@ async def _is_up(l1: _L1) -> bool:
 
 
 async def _pytest(l1: _L1, arguments: Sequence[str]) -> int:
-    environment = [f"PYTHONPATH={PACKAGES}", f"CLOUD_HYPERVISOR={HYPERVISOR}", "LC_ALL=C.UTF-8"]
+    environment = [
+        f"PYTHONPATH={PACKAGES}",
+        f"CLOUD_HYPERVISOR={HYPERVISOR}",
+        "ONA_TEST_GUEST_IMAGE=/bed/image",
+        "LC_ALL=C.UTF-8",
+    ]
     command = ["python3", "-u", "-m", "pytest", "-o", f"timeout={TEST_SECONDS_MAX}", *arguments]
     words = shlex.join(["env", *environment, *command])
     # The shell's own exit: when pytest is killed, ssh says 255 as for a lost connection.

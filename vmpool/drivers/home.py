@@ -6,6 +6,7 @@ disk             written only by this machine's hypervisor, in the format that i
 console.log      the guest's console, bounded
 hypervisor.log   the hypervisor's own words, bounded
 rest*/           see vmpool.rest
+base             of a clone: the template's disk, below its own; a hard link
 
 Sockets and what else a hypervisor needs lie beside them.
 """
@@ -26,6 +27,7 @@ from vmpool.rest import Rest
 
 SPEC = "spec.json"
 DISK = "disk"
+BASE = "base"
 CONSOLE = "console.log"
 LOG = "hypervisor.log"
 WORDS_BYTES_MAX = 64 * 1024
@@ -44,12 +46,18 @@ class Launch:
 class Home:
     """The directory of one machine; every method looks at the disk anew."""
 
-    def __init__(self, root: Path, machine_id: str, *, log_option: str) -> None:
-        """`log_option` stands before the log's path in the command line of its processes."""
+    def __init__(
+        self, root: Path, machine_id: str, *, log_option: str, directory: str | None = None
+    ) -> None:
+        """`log_option` stands before the log's path in the command line of its processes.
+
+        The directory is called like the machine unless it says otherwise.
+        """
         if not is_machine_name(machine_id):
             raise ValueError(f"not a machine id: {machine_id!r}")
         self.machine_id = machine_id
-        self.path = root / machine_id
+        self.path = root / (directory or machine_id)
+        self.base = self.path / BASE
         self.disk = self.path / DISK
         self.console = self.path / CONSOLE
         self.log = self.path / LOG

@@ -124,6 +124,15 @@ class Hypervisor(Protocol):
         """
         ...
 
+    async def clone(self, template: Home, home: Home, spec: MachineSpec) -> Sequence[str]:
+        """Lay down a clone's disk, and beside the memory in its partial rest what a resume needs.
+
+        Returns the names of those files, as `Control.save`.
+
+        :raises HostFull, HostUnfit: as `make_disk`
+        """
+        ...
+
     async def command(self, home: Home, spec: MachineSpec, *, loading: bool) -> list[str]:
         """Build the command line. :raises HostUnfit: nothing usable is installed."""
         ...
@@ -134,6 +143,10 @@ class Hypervisor(Protocol):
 
     def inherited(self, home: Home) -> AbstractContextManager[Sequence[int]]:
         """Open what the process is to find as descriptors 3, 4, …"""
+        ...
+
+    def lost(self, home: Home) -> str | None:
+        """Why a machine is lost though its process lives, if it is; quick, asked on a clock."""
         ...
 
     def save_mib(self, spec: MachineSpec, resident_mib: int) -> int:

@@ -9,13 +9,13 @@ to a hypervisor is behind `vmpool.drivers.hypervisor`.
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from vmpool.driver import Found, MachineSpec, Sight
+from vmpool.driver import Found, MachineSpec, Sight, TemplateSight
 from vmpool.drivers import process
 from vmpool.drivers.home import Home, Launch, homeless, machine_names
 from vmpool.drivers.host import MIB, NO_ROOM, demand_room
@@ -24,6 +24,7 @@ from vmpool.drivers.running import Running
 from vmpool.drivers.saving import save_rest
 from vmpool.drivers.settler import Settler
 from vmpool.drivers.sight import judged
+from vmpool.drivers.templates import Templates
 from vmpool.errors import (
     HostFull,
     HostUnfit,
@@ -45,8 +46,9 @@ class DriverLimits:
     disk_reserve_mib: int = 256
     """Room that a hibernation must leave on the disk."""
     log_bytes_max: int = 1 * MIB
-    """Console and hypervisor log of one machine, each; looked at every `log_check_seconds`."""
-    log_check_seconds: float = 5.0
+    """Console and hypervisor log of one machine, each; looked at every `look_seconds`."""
+    look_seconds: float = 5.0
+    """How long a guest that rebooted may run on before its machine is ended as lost, too."""
 
 
 class LocalDriver:
@@ -62,6 +64,7 @@ class LocalDriver:
         self._running: dict[str, Running] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._settler = Settler()
+        self._templates = Templates(self.root, hypervisor)
         self._janitor: asyncio.Task[None] | None = None
 
     @property
@@ -78,16 +81,10 @@ class LocalDriver:
         if known is not None:
             raise MachineError(f"machine {machine_id} exists with another size or image")
         _demand_image(spec)
-        try:
+        with self._laying_down(home):
             home.make()
-            self._demand_room(0)
             await self.hypervisor.make_disk(home.disk, spec)
             home.write_spec(spec)
-        except BaseException as error:
-            home.remove()
-            if isinstance(error, OSError) and error.errno in NO_ROOM:
-                raise HostFull("no room for a machine's disk") from error
-            raise
 
     async def boot(self, machine_id: str) -> None:
         """Start the hypervisor. See `Driver.boot`; a machine that rests is not booted."""
@@ -167,6 +164,34 @@ class LocalDriver:
             self._running.pop(machine_id, None)
             if home.exists:
                 await asyncio.to_thread(home.remove)
+
+    async def freeze(self, machine_id: str, template_id: str) -> None:
+        """Make a template of a machine. See `Driver.freeze`."""
+        if self._templates.home(template_id).exists:
+            return
+        await self.hibernate(machine_id)
+        async with self._lock(machine_id):
+            await self._settler.wait(machine_id)
+            self._running.pop(machine_id, None)
+            await asyncio.to_thread(self._templates.take, self._home(machine_id), template_id)
+
+    async def clone(self, template_id: str, machine_id: str) -> None:
+        """Lay down a machine that rests as a template. See `Driver.clone`."""
+        home = self._home(machine_id)
+        async with self._lock(machine_id):
+            if home.read_spec() is not None:
+                return
+            with self._laying_down(home):
+                await self._templates.clone(template_id, home)
+        self._settler.begin(home)
+
+    async def drop(self, template_id: str) -> None:
+        """Remove a template. See `Driver.drop`."""
+        await asyncio.to_thread(self._templates.drop, template_id)
+
+    async def templates(self) -> Sequence[TemplateSight]:
+        """Look at every template. See `Driver.templates`."""
+        return await self._templates.find()
 
     async def find(self) -> Sequence[Sight]:
         """Look at everything below the root. See `Driver.find`.
@@ -265,7 +290,7 @@ class LocalDriver:
         running = Running(home, launch, found, connect=self._connect, adopted=adopted)
         self._running[home.machine_id] = running
         if self._janitor is None or self._janitor.done():
-            self._janitor = asyncio.get_running_loop().create_task(self._bound_logs())
+            self._janitor = asyncio.get_running_loop().create_task(self._look_after())
         return running
 
     @asynccontextmanager
@@ -357,6 +382,19 @@ class LocalDriver:
 
     # -- the rest
 
+    @contextmanager
+    def _laying_down(self, home: Home) -> Iterator[None]:
+        """Nothing is left of a machine that could not be laid down whole."""
+        try:
+            self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._demand_room(0)
+            yield
+        except BaseException as error:
+            home.remove()
+            if isinstance(error, OSError) and error.errno in NO_ROOM:
+                raise HostFull("no room for a machine's disk") from error
+            raise
+
     def _demand_room(self, mib: int) -> None:
         demand_room(self.root, mib=mib, reserve_mib=self._limits.disk_reserve_mib)
 
@@ -386,11 +424,13 @@ class LocalDriver:
             for name, stray in homeless(self.root, names, log_option=self.hypervisor.log_option)
         ]
 
-    async def _bound_logs(self) -> None:
+    async def _look_after(self) -> None:
         while True:
-            await asyncio.sleep(self._limits.log_check_seconds)
-            for running in list(self._running.values()):
+            await asyncio.sleep(self._limits.look_seconds)
+            for running in [each for each in self._running.values() if each.alive]:
                 running.home.bound_logs(self._limits.log_bytes_max)
+                if why := self.hypervisor.lost(running.home):
+                    await running.kill(running.panic() or why)
 
 
 def _demand_image(spec: MachineSpec) -> None:

@@ -78,6 +78,12 @@ class Running:
         await process.kill(self.process)
         await asyncio.wait([self.ended])
 
+    def panic(self) -> str | None:
+        """What the guest's kernel said when it panicked; None: it did not."""
+        if panic := self.home.panic():
+            return f"the guest's kernel panicked: {panic.partition('Kernel panic')[2].strip(' -')}"
+        return None
+
     async def let_go(self) -> None:
         """Stop watching and disconnect; the process runs on."""
         self.ended.cancel()
@@ -132,8 +138,8 @@ class Running:
     def _why(self, status: int | None) -> str:
         if self.farewell is not None:
             return self.farewell
-        if panic := self.home.panic():
-            return f"the guest's kernel panicked: {panic.partition('Kernel panic')[2].strip(' -')}"
+        if panic := self.panic():
+            return panic
         if self._control is not None and (why := self._control.farewell()):
             return why
         words = self.home.last_words()

@@ -3,7 +3,7 @@
 import os
 
 from vmpool.driver import MachineSpec
-from vmpool.drivers.home import DISK, SPEC
+from vmpool.drivers.home import BASE, DISK, SPEC, Home
 from vmpool.drivers.host import NO_ROOM
 from vmpool.drivers.hypervisor import Control, ControlClosed, ControlRefused, MoveFailed
 from vmpool.drivers.process import read_boot_id
@@ -34,7 +34,7 @@ async def save_rest(
         rest.commit(
             stamp,
             small=[SPEC],
-            large=[DISK, str(spec.image.disk)],
+            large=disks(running.home, spec),
             beside_memory=beside_memory,
         )
     except BaseException as error:
@@ -42,6 +42,11 @@ async def save_rest(
         if isinstance(error, OSError | MoveFailed):
             raise _why_not_saved(error, seconds_max) from error
         raise
+
+
+def disks(home: Home, spec: MachineSpec) -> list[str]:
+    """What a machine's disk is made of, as a manifest names it; the last is only read."""
+    return [DISK, *([BASE] if home.base.exists() else []), str(spec.image.disk)]
 
 
 async def _roll_back(running: Running, control: Control, *, go_on: bool) -> None:

@@ -11,6 +11,8 @@ mount -t cgroup2 cgroup /sys/fs/cgroup
 mkfs.xfs -q -f -m reflink=1 "$(cat /bed/scratch)"
 mount -t xfs -o noatime "$(cat /bed/scratch)" /tmp
 chmod 1777 /tmp
+mkdir /bed/image
+mount -t ext4 -o ro "$(cat /bed/image-disk)" /bed/image
 hostname l1
 ip link set lo up
 ip addr add 10.0.2.15/24 dev eth0

@@ -14,7 +14,7 @@ disk() { # SERIAL: the device that QEMU gave this serial
     done
 }
 looks=0
-until [ -b "$(disk scratch)" ] && [ -b "$(disk load)" ] && [ -b "$(disk root)" ]; do
+until [ -b "$(disk scratch)" ] && [ -b "$(disk load)" ] && [ -b "$(disk image)" ] && [ -b "$(disk root)" ]; do
     looks=$((looks + 1))
     [ $looks -lt 1000 ] || die "no disks"
     sleep 0.02
@@ -22,6 +22,7 @@ done
 mount -t ext4 -o rw,noatime "$(disk root)" /root || die "the root disk can't be mounted"
 /bin/busybox tar -x -f "$(disk load)" -C /root || die "the load can't be unpacked"
 disk scratch > /root/bed/scratch
+disk image > /root/bed/image-disk
 mount --move /dev /root/dev
 mount --move /sys /root/sys
 mount --move /proc /root/proc

@@ -16,9 +16,11 @@ from vmpool.drivers.cloud_hypervisor.config import (
     MIB,
     config,
     fingerprint,
+    moved,
     resumable,
     verify,
 )
+from vmpool.drivers.cloud_hypervisor.disk import copy_sparse, make_writable
 from vmpool.drivers.cloud_hypervisor.hypervisor import CloudHypervisor
 from vmpool.drivers.home import Home
 from vmpool.drivers.hypervisor import ControlClosed
@@ -173,7 +175,7 @@ def test_events_are_read_though_the_stream_was_cut() -> None:
         ([], None),
         (["vm booted", "vm snapshotted"], None),
         (["vm booted", "vm shutdown", "vmm shutdown"], "shut itself down"),
-        (["guest panic", "vm shutdown"], "panicked"),
+        (["guest panic", "vm rebooted"], "panicked"),
         (["vm rebooting", "vm rebooted"], "rebooted"),
     ],
 )
@@ -278,3 +280,46 @@ async def test_what_is_too_old_or_something_else_is_refused(
 async def test_a_missing_binary_is_told_to_the_operator() -> None:
     with pytest.raises(HostUnfit, match="install"):
         await CloudHypervisor(binary="/nonexistent/cloud-hypervisor").stamp(SPEC)
+
+
+# -- clones
+
+
+def test_a_clones_configuration_names_its_own_files_and_the_shared_image() -> None:
+    other = Home(Path("/m"), "m2", log_option="--log-file")
+    found, _ = resumable(config(SPEC, HOME), state(512 * MIB), memory=MEMORY)
+    new = moved(found, home=other, memory=Path("/m/m2/rest/memory"))
+    assert new["memory"]["zones"][0]["file"] == "/m/m2/rest/memory"
+    assert [each["path"] for each in new["disks"]] == ["/i/d", "/m/m2/disk"]
+    assert verify(new, SPEC, other) is None
+    assert verify(new, SPEC, HOME)
+
+
+def test_a_sparse_file_is_copied_with_its_holes(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    with old.open("wb") as file:
+        file.write(b"begin")
+        file.seek(16 * MIB)
+        file.write(b"middle" * 10_000)
+        file.truncate(64 * MIB)
+    new.write_bytes(b"an older one")
+    copy_sparse(old, new)
+    assert new.stat().st_size == 64 * MIB
+    assert new.stat().st_blocks * 512 < 2 * MIB
+    assert new.read_bytes() == old.read_bytes()
+
+
+def test_an_empty_file_is_copied(tmp_path: Path) -> None:
+    (tmp_path / "old").touch()
+    copy_sparse(tmp_path / "old", tmp_path / "new")
+    assert (tmp_path / "new").read_bytes() == b""
+
+
+async def test_a_new_disk_is_an_empty_file_system_that_takes_no_room(tmp_path: Path) -> None:
+    await make_writable(tmp_path / "disk", gib=8)
+    found = (tmp_path / "disk").stat()
+    assert found.st_size == 8 << 30
+    assert found.st_blocks * 512 < 16 * MIB
+    with (tmp_path / "disk").open("rb") as file:
+        file.seek(1080)
+        assert file.read(2) == b"\x53\xef"  # ext4's magic number

@@ -21,6 +21,7 @@ MIB = 1 << 20
 FORMAT = 1
 """Increase when `config` changes in a way that an older snapshot can't be resumed with."""
 ZONE = "mem0"
+WRITABLE = "disk"
 CHANNEL_PORT = 1024
 CONFIG = "config.json"
 STATE = "state.json"
@@ -44,7 +45,7 @@ def config(spec: MachineSpec, home: Home) -> Json:
         },
         "disks": [
             {"id": "base", "path": str(spec.image.disk), "readonly": True, "image_type": "Raw"},
-            {"id": "disk", "path": str(home.disk), "image_type": "Raw"},
+            {"id": WRITABLE, "path": str(home.disk), "image_type": "Raw"},
         ],
         "vsock": {"id": "vsock0", "cid": 3, "socket": f"/proc/self/fd/{HOME_FD}/{VSOCK}"},
         "rng": {"id": "rng0", "src": "/dev/urandom"},
@@ -78,6 +79,16 @@ def resumable(found: Json, state: Json, *, memory: Path) -> tuple[Json, Json]:
     zone = {**zones[0], "file": str(memory), "shared": False}
     new_config = {**found, "memory": {**found["memory"], "zones": [zone]}}
     return new_config, _with_manager(state, {**ranges, "memory_ranges": {"data": []}})
+
+
+def moved(found: Json, *, home: Home, memory: Path) -> Json:
+    """Rewrite a resumable configuration for a clone in another directory."""
+    zones = [{**zone, "file": str(memory)} for zone in found["memory"]["zones"]]
+    disks = [
+        {**each, "path": str(home.disk)} if each["id"] == WRITABLE else each
+        for each in found["disks"]
+    ]
+    return {**found, "memory": {**found["memory"], "zones": zones}, "disks": disks}
 
 
 def verify(found: Json, spec: MachineSpec, home: Home) -> str | None:

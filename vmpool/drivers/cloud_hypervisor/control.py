@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 from collections.abc import Sequence
 from pathlib import Path
@@ -69,7 +70,7 @@ class CloudHypervisorControl:
         """Write a snapshot and make it fit for a resume. See `Control.save`."""
         try:
             await self._api.snapshot(into, seconds_max=seconds_max)
-            _make_resumable(into, self._home.rest.complete / MEMORY)
+            _make_resumable(into, _memory(self._home))
         except (ApiError, ValueError, KeyError) as error:
             raise MoveFailed(str(error)) from error
         return config.CONFIG, config.STATE
@@ -81,7 +82,7 @@ class CloudHypervisorControl:
     async def load(self, rest: Path, *, seconds_max: float) -> None:
         """Make a paused machine of a rest. See `Control.load`."""
         spec = self._home.read_spec()
-        why = spec and config.verify(_read(rest / config.CONFIG), spec, self._home)
+        why = spec and config.verify(read_json(rest / config.CONFIG), spec, self._home)
         if why:
             raise MoveFailed(why)
         try:
@@ -113,7 +114,7 @@ class CloudHypervisorControl:
 
 def _make_resumable(partial: Path, memory: Path) -> None:
     new_config, state = config.resumable(
-        _read(partial / config.CONFIG), _read(partial / config.STATE), memory=memory
+        read_json(partial / config.CONFIG), read_json(partial / config.STATE), memory=memory
     )
     ranges = partial / MEMORY_RANGES
     if ranges.stat().st_size != new_config["memory"]["zones"][0]["size"]:
@@ -123,7 +124,24 @@ def _make_resumable(partial: Path, memory: Path) -> None:
     os.rename(ranges, partial / MEMORY)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def write_clone(template: Path, partial: Path, home: Home) -> Sequence[str]:
+    """Write what a clone's resume needs beside its memory; returns the names of the files.
+
+    :param template: the template's complete rest
+    :param partial: the clone's partial rest
+    """
+    found = config.moved(read_json(template / config.CONFIG), home=home, memory=_memory(home))
+    (partial / config.CONFIG).write_text(json.dumps(found))
+    shutil.copyfile(template / config.STATE, partial / config.STATE)
+    return config.CONFIG, config.STATE
+
+
+def _memory(home: Home) -> Path:
+    return home.rest.complete / MEMORY
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read an object of a snapshot, bounded. :raises ValueError: it is none, or too long"""
     if path.stat().st_size > JSON_BYTES_MAX:
         raise ValueError(f"{path.name} is longer than JSON_BYTES_MAX")
     found = json.loads(path.read_text())

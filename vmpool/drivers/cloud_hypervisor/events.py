@@ -10,8 +10,9 @@ from pathlib import Path
 
 TAIL_BYTES_MAX = 256 * 1024
 
-REBOOTED = "vm rebooted"
-"""Its memory is gone: the guest started anew in the same process."""
+REBOOTING = "vm rebooting"
+"""Its memory is gone. A guest that was booted here starts anew in the same process; under one that
+was resumed the process ends, because the file of its memory is not where it was."""
 SHUT_DOWN = "vm shutdown"
 PANICKED = "guest panic"
 
@@ -42,12 +43,19 @@ def read(path: Path) -> list[str]:
         return []
 
 
-def farewell(events: list[str]) -> str | None:
-    """Say what the guest did that ended its machine; None when it was not the guest."""
-    if REBOOTED in events:
-        return "the guest rebooted, so what it had in memory is gone"
+def rebooted(events: list[str]) -> str | None:
+    """Say that the guest started anew, by itself or because it panicked; None: it did not."""
+    if REBOOTING not in events:
+        return None
     if PANICKED in events:
         return "the guest's kernel panicked"
+    return "the guest rebooted, so what it had in memory is gone"
+
+
+def farewell(events: list[str]) -> str | None:
+    """Say what the guest did that ended its machine; None when it was not the guest."""
+    if why := rebooted(events):
+        return why
     if SHUT_DOWN in events:
         return "the guest shut itself down"
     return None

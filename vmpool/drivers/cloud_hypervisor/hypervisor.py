@@ -10,14 +10,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vmpool.driver import MachineSpec
+from vmpool.drivers.cloud_hypervisor import events
 from vmpool.drivers.cloud_hypervisor.config import VSOCK, fingerprint
 from vmpool.drivers.cloud_hypervisor.control import (
     API_SOCKET,
     EVENTS,
     CloudHypervisorControl,
     build_name,
+    write_clone,
 )
-from vmpool.drivers.cloud_hypervisor.disk import make_writable
+from vmpool.drivers.cloud_hypervisor.disk import copy_sparse, make_writable
 from vmpool.drivers.home import Home
 from vmpool.drivers.host import host_cpu
 from vmpool.drivers.process import read_boot_id
@@ -52,6 +54,11 @@ class CloudHypervisor:
         """Create an empty file system that the guest lays over the image."""
         await make_writable(disk, gib=spec.disk_gib)
 
+    async def clone(self, template: Home, home: Home, spec: MachineSpec) -> Sequence[str]:
+        """Copy the template's disk, without its bytes where the file system can."""
+        await asyncio.to_thread(copy_sparse, template.disk, home.disk)
+        return write_clone(template.rest.complete, home.rest.partial, home)
+
     async def command(self, home: Home, spec: MachineSpec, *, loading: bool) -> list[str]:
         """Build the command line; what the machine is, is said over the API."""
         await self._build()
@@ -79,6 +86,10 @@ class CloudHypervisor:
                 yield api.fileno(), directory
         finally:
             os.close(directory)
+
+    def lost(self, home: Home) -> str | None:
+        """Whether its guest rebooted: it then runs on in the same process, without its memory."""
+        return events.rebooted(events.read(home.path / EVENTS))
 
     def save_mib(self, spec: MachineSpec, resident_mib: int) -> int:
         """All of it: a private memory is written whole."""

@@ -81,7 +81,7 @@ def argv(
         *shape(spec, accelerator),
         "-kernel", str(spec.image.kernel),
         "-initrd", str(spec.image.initrd),
-        "-blockdev", json.dumps(_disk(home.disk, spec.image.disk)),
+        "-blockdev", json.dumps(_disk(home, spec.image.disk)),
         "-object", "rng-random,id=entropy,filename=/dev/urandom",
         "-chardev", f"file,id=console,path={_escaped(home.console)},append=on",
         "-serial", "chardev:console",
@@ -92,7 +92,19 @@ def argv(
     ]  # fmt: skip
 
 
-def _disk(overlay: Path, base: Path) -> dict[str, object]:
+def _disk(home: Home, image: Path) -> dict[str, object]:
+    base: dict[str, object] = {
+        "driver": "raw",
+        "read-only": True,
+        "file": {"driver": "file", "filename": str(image), "read-only": True},
+    }
+    if home.base.exists():
+        base = {
+            "driver": "qcow2",
+            "read-only": True,
+            "file": {"driver": "file", "filename": str(home.base), "read-only": True},
+            "backing": base,
+        }
     # Flushes of the guest stop at the page cache: what runs when the power goes is lost with its
     # memory anyway, and a rest is fsynced before it counts as durable.
     cache = {"no-flush": True}
@@ -102,12 +114,8 @@ def _disk(overlay: Path, base: Path) -> dict[str, object]:
         "cache": cache,
         "discard": "unmap",
         "detect-zeroes": "unmap",
-        "file": {"driver": "file", "filename": str(overlay), "cache": cache, "discard": "unmap"},
-        "backing": {
-            "driver": "raw",
-            "read-only": True,
-            "file": {"driver": "file", "filename": str(base), "read-only": True},
-        },
+        "file": {"driver": "file", "filename": str(home.disk), "cache": cache, "discard": "unmap"},
+        "backing": base,
     }
 
 

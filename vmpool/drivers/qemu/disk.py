@@ -10,8 +10,10 @@ from vmpool.errors import HostFull, HostUnfit, MachineError
 GIB = 1 << 30
 
 
-async def make_overlay(qemu_img: str, overlay: Path, *, base: Path, disk_gib: int) -> None:
-    """Create an overlay of `disk_gib` over a raw base; an older one is replaced.
+async def make_overlay(
+    qemu_img: str, overlay: Path, *, base: Path, base_format: str, disk_gib: int
+) -> None:
+    """Create an overlay of `disk_gib` over a base; an older one is replaced.
 
     :raises MachineError: the base is larger than the disk is to be
     :raises HostFull: no room
@@ -22,7 +24,7 @@ async def make_overlay(qemu_img: str, overlay: Path, *, base: Path, disk_gib: in
         raise MachineError(
             f"a disk of {disk_gib} GiB is smaller than its image ({base_bytes / GIB:.1f} GiB)"
         )
-    command = ["create", "-q", "-f", "qcow2", "-b", str(base), "-F", "raw", str(overlay)]
+    command = ["create", "-q", "-f", "qcow2", "-b", str(base), "-F", base_format, str(overlay)]
     try:
         process = await asyncio.create_subprocess_exec(
             qemu_img, *command, f"{disk_gib}G",

@@ -46,7 +46,25 @@ class Qemu:
 
     async def make_disk(self, disk: Path, spec: MachineSpec) -> None:
         """Create an overlay over the image's disk. See `Hypervisor.make_disk`."""
-        await make_overlay(self._qemu_img, disk, base=spec.image.disk, disk_gib=spec.disk_gib)
+        await make_overlay(
+            self._qemu_img,
+            disk,
+            base=spec.image.disk,
+            base_format="raw",
+            disk_gib=spec.disk_gib,
+        )
+
+    async def clone(self, template: Home, home: Home, spec: MachineSpec) -> Sequence[str]:
+        """Create an overlay over the template's disk. See `Hypervisor.clone`."""
+        os.link(template.disk, home.base)
+        await make_overlay(
+            self._qemu_img,
+            home.disk,
+            base=home.base,
+            base_format="qcow2",
+            disk_gib=spec.disk_gib,
+        )
+        return ()
 
     async def command(self, home: Home, spec: MachineSpec, *, loading: bool) -> list[str]:
         """Build the command line. :raises HostUnfit: no QEMU answers."""
@@ -68,6 +86,10 @@ class Qemu:
         """Listen on the control and the channel socket."""
         with home.listening(QMP_SOCKET) as control, home.listening(CHANNEL_SOCKET) as channel:
             yield control.fileno(), channel.fileno()
+
+    def lost(self, home: Home) -> str | None:
+        """Never: a guest that reboots ends its process."""
+        return None
 
     def save_mib(self, spec: MachineSpec, resident_mib: int) -> int:
         """What was touched: pages of zeros are written as such."""

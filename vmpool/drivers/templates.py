@@ -1,0 +1,117 @@
+"""Templates: machines at rest that were put aside, and the machines made of them.
+
+<root>/template.<id>/    a machine's directory as its hibernation left it, files read-only
+<root>/template.gone.*   one that is being removed
+
+A clone's memory is a hard link to the template's: nothing is copied, every clone maps the same
+pages of the page cache, and the template may be removed while they run. What a clone changes is
+in its own memory and on its own disk.
+"""
+
+import contextlib
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from vmpool.driver import MachineSpec, TemplateSight
+from vmpool.drivers.home import SPEC, Home, is_machine_name
+from vmpool.drivers.hypervisor import Hypervisor
+from vmpool.drivers.saving import disks
+from vmpool.errors import MachineError, RestRefused
+from vmpool.rest import MEMORY, RestState
+
+PREFIX = "template."
+_GONE = "template.gone."
+"""No template is called so: an id has no dot."""
+
+
+class Templates:
+    """The templates below a driver's root; every method looks at the disk anew."""
+
+    def __init__(self, root: Path, hypervisor: Hypervisor) -> None:
+        self._root = root
+        self._hypervisor = hypervisor
+
+    def home(self, template_id: str) -> Home:
+        """The directory of one. :raises ValueError: not a name for one"""
+        return Home(
+            self._root,
+            template_id,
+            log_option=self._hypervisor.log_option,
+            directory=PREFIX + template_id,
+        )
+
+    def take(self, machine: Home, template_id: str) -> None:
+        """Put a resting machine aside as a template, durably. Blocking, short.
+
+        :raises MachineError: its rest is not durable
+        """
+        if not machine.rest.durable:
+            raise MachineError("a template must be safe on disk, and its rest is not")
+        for path in (machine.disk, machine.rest.complete / MEMORY):
+            path.chmod(0o400)
+        os.rename(machine.path, self.home(template_id).path)
+        _fsync(self._root)
+
+    async def clone(self, template_id: str, home: Home) -> None:
+        """Lay down a machine that rests as the template does. See `Driver.clone`."""
+        template = self.home(template_id)
+        spec = await self._usable(template)
+        home.make()
+        rest = home.rest
+        os.link(template.rest.complete / MEMORY, rest.begin())
+        with contextlib.suppress(FileNotFoundError):
+            # It was read once; what is linked needs no second reading.
+            shutil.copy(template.rest.complete / "digest", rest.partial)
+        beside_memory = await self._hypervisor.clone(template, home, spec)
+        home.write_spec(spec)
+        rest.commit(
+            await self._hypervisor.stamp(spec),
+            small=[SPEC],
+            large=disks(home, spec),
+            beside_memory=beside_memory,
+        )
+
+    async def find(self) -> Sequence[TemplateSight]:
+        """Look at every template, and remove what a removal cut short left."""
+        for left in self._root.glob(f"{_GONE}*"):
+            shutil.rmtree(left, ignore_errors=True)
+        return [await self._look(template_id) for template_id in self._ids()]
+
+    def drop(self, template_id: str) -> None:
+        """Remove one, out of sight at once. Blocking. Absent already is success."""
+        gone = self._root / f"{_GONE}{uuid.uuid4()}"
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(self.home(template_id).path, gone)
+        shutil.rmtree(gone, ignore_errors=True)
+
+    def _ids(self) -> Iterator[str]:
+        for path in sorted(self._root.glob(f"{PREFIX}*")):
+            template_id = path.name.removeprefix(PREFIX)
+            if is_machine_name(template_id):
+                yield template_id
+
+    async def _look(self, template_id: str) -> TemplateSight:
+        try:
+            await self._usable(self.home(template_id))
+        except (MachineError, OSError, ValueError) as error:
+            return TemplateSight(template_id=template_id, broken=str(error))
+        return TemplateSight(template_id=template_id)
+
+    async def _usable(self, template: Home) -> MachineSpec:
+        spec = template.read_spec()
+        if spec is None or template.rest.state is not RestState.COMPLETE:
+            raise RestRefused(f"there is no template {template.machine_id}")
+        if why := template.rest.refusal(await self._hypervisor.stamp(spec)):
+            raise RestRefused(f"template {template.machine_id} can't be used: {why}")
+        return spec
+
+
+def _fsync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
