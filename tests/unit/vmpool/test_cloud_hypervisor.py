@@ -175,7 +175,7 @@ def test_events_are_read_though_the_stream_was_cut() -> None:
         ([], None),
         (["vm booted", "vm snapshotted"], None),
         (["vm booted", "vm shutdown", "vmm shutdown"], "shut itself down"),
-        (["guest panic", "vm rebooted"], "panicked"),
+        (["guest panic", "vm rebooting"], "panicked"),
         (["vm rebooting", "vm rebooted"], "rebooted"),
     ],
 )
