@@ -98,6 +98,7 @@ def inbox_of(base: Ground) -> Inbox:
         base.database,
         prompt_bytes_max=base.settings.turn.prompt_bytes_max,
         mention=base.settings.mention,
+        sizes=tuple(base.settings.sizes),
     )
 
 

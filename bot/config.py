@@ -7,10 +7,11 @@ file, the key, what was expected and what was found.
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -20,6 +21,7 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    model_validator,
 )
 from pydantic.fields import FieldInfo
 
@@ -100,13 +102,17 @@ class MachineSettings(Section):
     accelerator: Literal["auto", "kvm", "tcg"] = Field(
         default="auto", description="auto: whatever the start-up probe found to work"
     )
-    qemu: str = Field(default="qemu-system-x86_64", description="QEMU program, by name or path")
-    vcpus: Count = Field(default=2, description="virtual CPUs of a machine")
-    memory_mib: Annotated[int, Field(ge=256)] = Field(
-        default=1024, description="memory of a machine in MiB"
+    hypervisor: Literal["auto", "cloud-hypervisor", "qemu"] = Field(
+        default="auto", description="auto: Cloud Hypervisor where it and KVM work, else QEMU"
     )
-    disk_gib: Annotated[int, Field(ge=4)] = Field(
-        default=16, description="disk of a machine in GiB; takes only what is written"
+    qemu: str = Field(default="qemu-system-x86_64", description="QEMU program, by name or path")
+    cloud_hypervisor: str = Field(
+        default="cloud-hypervisor",
+        description="Cloud Hypervisor program, by name or path; `CLOUD_HYPERVISOR` sets it too",
+    )
+    size: str = Field(default="medium", description="size of a machine where nobody asks for one")
+    memory_mib_max: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="memory for all machines of this host; 0: all but 15 % of it"
     )
     running_max: Count = Field(default=4, description="machines that run at once on this host")
     boot_seconds: Seconds = Field(default=120, description="time limit of a boot")
@@ -119,6 +125,55 @@ class MachineSettings(Section):
     )
     retention_days: Seconds = Field(
         default=14, description="days after which a resting machine is deleted"
+    )
+
+
+class SizeSettings(Section):
+    """A size of machines."""
+
+    vcpus: Count
+    memory_mib: Annotated[int, Field(ge=256, le=4 * 1024 * 1024)]
+    disk_gib: Annotated[int, Field(ge=4, le=64 * 1024)]
+
+
+SIZES: Mapping[str, SizeSettings] = {
+    "small": SizeSettings(vcpus=1, memory_mib=512, disk_gib=8),
+    "medium": SizeSettings(vcpus=2, memory_mib=1024, disk_gib=16),
+    "large": SizeSettings(vcpus=4, memory_mib=4096, disk_gib=32),
+}
+"""Those there are without being set."""
+SIZE_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
+
+
+class PoolSettings(Section):
+    """Templates, and the machines of them that wait to be handed out."""
+
+    enabled: bool = Field(
+        default=True, description="build templates and keep machines waiting; else all are booted"
+    )
+    hot_max: Annotated[int, Field(ge=0)] = Field(
+        default=4, description="machines of one pool that are up and paused, at most"
+    )
+    hot_min: Annotated[int, Field(ge=0)] = Field(
+        default=1, description="machines of a used pool that are up and paused, at least"
+    )
+    cold_max: Annotated[int, Field(ge=0)] = Field(
+        default=8, description="machines of one pool that wait as snapshots, at most"
+    )
+    cold_min: Annotated[int, Field(ge=0)] = Field(
+        default=1, description="machines of a used pool that wait as snapshots, at least"
+    )
+    keep_days: Seconds = Field(
+        default=7, description="days after the last session of a project until its pool is let go"
+    )
+    rebuild_minutes: Seconds = Field(
+        default=30, description="how often a template follows a base branch that moves, at most"
+    )
+    setup_minutes: Seconds = Field(
+        default=30, description="time limit of one set-up command of a template"
+    )
+    at_once_max: Annotated[int, Field(ge=0)] = Field(
+        default=0, description="machines made ready at once; 0: half as many as processors"
     )
 
 
@@ -158,6 +213,19 @@ class LogSettings(Section):
     )
 
 
+def _with_known_sizes(given: Any) -> Any:
+    """What is set goes over what is there, number by number."""
+    if not isinstance(given, Mapping):
+        return given
+    sizes: dict[str, Any] = {name: dict(size) for name, size in SIZES.items()}
+    for name, size in given.items():
+        if not SIZE_NAME.fullmatch(name):
+            raise ValueError(f"size names of small letters, digits and dashes, not {name[:40]!r}")
+        is_table = isinstance(size, Mapping)
+        sizes[name] = {**sizes.get(name, {}), **size} if is_table else size
+    return sizes
+
+
 def _default_data_dir(variables: Mapping[str, str] = os.environ) -> Path:
     base = Path(variables.get("XDG_DATA_HOME", ""))
     return (base if base.is_absolute() else Path.home() / ".local" / "share") / "ona"
@@ -184,9 +252,22 @@ class Settings(Section):
     queue: QueueSettings = QueueSettings()
     turn: TurnSettings = TurnSettings()
     machine: MachineSettings = MachineSettings()
+    sizes: Annotated[Mapping[str, SizeSettings], BeforeValidator(_with_known_sizes)] = Field(
+        default=SIZES,
+        description="machine sizes by name, as tables `[sizes.NAME]` with `vcpus`, `memory_mib` and"
+        " `disk_gib`; `small`, `medium` and `large` are there and may be changed",
+    )
+    pool: PoolSettings = PoolSettings()
     checkpoint: CheckpointSettings = CheckpointSettings()
     web: WebSettings = WebSettings()
     log: LogSettings = LogSettings()
+
+    @model_validator(mode="after")
+    def _known_size(self) -> Self:
+        if self.machine.size not in self.sizes:
+            known = ", ".join(self.sizes)
+            raise ValueError(f"machine.size one of {known}, but is {self.machine.size!r}")
+        return self
 
     @property
     def database_dir(self) -> Path:
@@ -229,8 +310,10 @@ def load(environment: Mapping[str, str] | None = None) -> Settings:
     given = _given(variables)
     path, values = _file(variables, given)
     for key, (_, value) in given.items():
-        section, _, name = key.rpartition(".")
-        place = values.setdefault(section, {}) if section else values
+        *sections, name = key.split(".")
+        place: Any = values
+        for section in sections:
+            place = place.setdefault(section, {}) if isinstance(place, dict) else None
         if isinstance(place, dict):
             place[name] = value
     values.setdefault("data_dir", _default_data_dir(variables))
@@ -248,11 +331,16 @@ def _given(variables: Mapping[str, str]) -> _Given:
         if not variable.startswith(PREFIX) or variable in OURS or variable.startswith(TEST_PREFIX):
             continue
         key = variable.removeprefix(PREFIX).lower().replace("__", ".")
-        if key not in known:
+        if key not in known and not _SIZE_KEY.fullmatch(key):
             raise _unknown(variable, key)
         if value:
             given[key] = (variable, value)
+    if binary := variables.get("CLOUD_HYPERVISOR"):
+        given.setdefault("machine.cloud_hypervisor", ("CLOUD_HYPERVISOR", binary))
     return given
+
+
+_SIZE_KEY = re.compile(r"sizes\.[^.]+\.(vcpus|memory_mib|disk_gib)")
 
 
 def _file(variables: Mapping[str, str], given: _Given) -> tuple[Path, dict[str, Any]]:
@@ -333,6 +421,6 @@ def _shown(field: FieldInfo) -> str:
     """The default as it would be written in the file; empty where it is described in words."""
     if field.is_required() or field.default_factory is not None:
         return ""
-    if field.default is None or field.default == ():
+    if field.default is None or field.default == () or isinstance(field.default, Mapping):
         return ""
     return str(field.default).lower() if isinstance(field.default, bool) else str(field.default)

@@ -15,13 +15,15 @@ from adapters.agent.port import Agent
 from adapters.agent.shell import ShellAgent
 from bot.config import Settings
 from bot.ground import REPORT_SECONDS, Ground, ground, only_process
+from bot.hypervisor import chosen_hypervisor
 from bot.metrics import HIBERNATE_SECONDS, MACHINES, write_work_metrics
+from bot.pools import Pools, sizes
 from bot.store.blobs import DirectoryBlobs
 from bot.store.database import CONTROL, READY, Database
 from bot.store.database import MACHINES as MACHINE_HINTS
 from bot.store.ids import new_id
 from bot.work.checkpoint import Checkpoints
-from bot.work.machines import MachineSize, MachineWorkplaces
+from bot.work.machines import MachineWorkplaces
 from bot.work.queue import Event, append_events
 from bot.work.repository import Repositories
 from bot.work.turn import TurnLimits, Turns
@@ -31,20 +33,21 @@ from scheduler.chores import Chore, run_chores
 from vmpool.driver import Driver, Image
 from vmpool.drivers.local import LocalDriver
 from vmpool.drivers.process import read_boot_id
-from vmpool.drivers.qemu import Qemu
 from vmpool.image import ensure_image, remove_unused
 from vmpool.machine import MachineState
 from vmpool.pool import Pool, PoolLimits
-from vmpool.probe import Finding, probe
 from vmpool.reconcile import reconcile
 from vmpool.registry import Registry
 from vmpool.ssh import Authority
+from vmpool.warm.rows import Rows
 
 log = structlog.get_logger(__name__)
 
 _PROJECTS = text("SELECT id FROM project")
 RECONCILE_SECONDS = 60.0
 IDLE_CHECK_SECONDS_MAX = 15.0
+POOL_SECONDS = 30.0
+"""Slow clock of what hand-outs wake."""
 HOUR_SECONDS = 3600.0
 
 
@@ -72,19 +75,6 @@ def host_identity(host_dir: Path) -> UUID:
     return identity
 
 
-async def chosen_accelerator(settings: Settings, kernel: Path) -> Finding:
-    """What machines of this host run under: what the settings say, or what works.
-
-    :raises HostUnfit: QEMU is missing
-    """
-    chosen = settings.machine.accelerator
-    if chosen != "auto":
-        why = "the settings say so"
-        return Finding(accelerator=chosen, why=why, seconds=0.0, proven=False)
-    cache = settings.host_dir / "probe.json"
-    return await probe(qemu=settings.machine.qemu, cache=cache, kernel=kernel)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Host:
     """The parts of `ona work`."""
@@ -94,6 +84,7 @@ class Host:
     driver: Driver
     registry: Registry
     pool: Pool
+    pools: Pools
     repositories: Repositories
     checkpoints: Checkpoints
     image: "_CachedImage"
@@ -102,46 +93,46 @@ class Host:
     async def open(cls, base: Ground, stack: AsyncExitStack) -> "Host":
         """Find out what works here, take over what an earlier process left, start the chores."""
         settings = base.settings
-        limits = settings.machine
         host_id = host_identity(settings.host_dir)
         image = _CachedImage(settings)
-        accelerator = (await chosen_accelerator(settings, (await image()).kernel)).accelerator
-        driver = LocalDriver(
-            settings.host_dir / "machines", Qemu(accelerator=accelerator, binary=limits.qemu)
-        )
+        chosen = await chosen_hypervisor(settings, (await image()).kernel)
+        log.info("hypervisor", name=chosen.hypervisor.name, why=chosen.why)
+        driver = LocalDriver(settings.host_dir / "machines", chosen.hypervisor)
         registry = Registry(base.database.session, host_id, new_id)
+        rows = Rows(base.database.session, host_id, new_id)
         pool = Pool(
             registry,
+            rows,
             driver,
-            await Authority.load(settings.host_dir / "ca"),
-            PoolLimits(
-                running_max=limits.running_max,
-                boot_seconds=limits.boot_seconds,
-                resume_seconds=limits.resume_seconds,
-                idle_seconds=limits.idle_seconds,
-                retention_days=limits.retention_days,
-            ),
-            _Teller(base.database).tell,
+            _pool_limits(settings),
+            authority=await Authority.load(settings.host_dir / "ca"),
+            told=_Teller(base.database).tell,
         )
         stack.push_async_callback(pool.close)
+        repositories = Repositories(settings.data_dir / "mirrors")
         host = cls(
             base=base,
             host_id=host_id,
             driver=driver,
             registry=registry,
             pool=pool,
-            repositories=Repositories(settings.data_dir / "mirrors"),
-            checkpoints=Checkpoints(
+            pools=Pools.of(
+                settings,
                 base.database,
-                DirectoryBlobs(settings.data_dir / "blobs"),
-                bytes_max=settings.checkpoint.bytes_max,
-                inline_bytes_max=settings.checkpoint.inline_bytes_max,
-                file_bytes_max=settings.checkpoint.file_bytes_max,
+                pool=pool,
+                rows=rows,
+                registry=registry,
+                driver=driver,
+                repositories=repositories,
+                image=image,
             ),
+            repositories=repositories,
+            checkpoints=_checkpoints(settings, base.database),
             image=image,
         )
         await host.report()
         log.info("reconciled", **await host.reconcile())
+        await host.pools.keeper.repair()
         chores = asyncio.create_task(run_chores(host.chores(stack), base.signals.stop))
         stack.push_async_callback(_end, chores)
         return host
@@ -180,6 +171,8 @@ class Host:
         """What is done again and again on a host."""
         asked = asyncio.Event()
         stack.callback(self.base.listener.on(MACHINE_HINTS, lambda _: asked.set()))
+        lacking = self.pools.keeper.lacking
+        stack.callback(self.base.listener.on(MACHINE_HINTS, lambda _: lacking.set()))
         idle = self.base.settings.machine.idle_seconds
         return [
             Chore(name="requests", seconds=5, run=self.pool.obey, wake=asked),
@@ -193,6 +186,19 @@ class Host:
             Chore(name="sweep", seconds=HOUR_SECONDS, run=self.sweep),
             Chore(name="report", seconds=REPORT_SECONDS, run=self.report),
             Chore(name="gauges", seconds=5, run=self.gauge),
+            *(self._pool_chores() if self.base.settings.pool.enabled else []),
+        ]
+
+    def _pool_chores(self) -> list[Chore]:
+        keeper = self.pools.keeper
+        return [
+            Chore(name="pools", seconds=POOL_SECONDS, run=keeper.tend, wake=self.pool.claimed),
+            Chore(
+                name="templates",
+                seconds=POOL_SECONDS,
+                run=self.pools.templates.build_due,
+                wake=keeper.lacking,
+            ),
         ]
 
     async def gauge(self) -> None:
@@ -233,8 +239,6 @@ class Host:
 
     def workplaces(self) -> MachineWorkplaces:
         """The way from a session to its machine."""
-        settings = self.base.settings
-        size = settings.machine
         return MachineWorkplaces(
             self.base.database,
             self.pool,
@@ -242,8 +246,30 @@ class Host:
             self.checkpoints,
             host_id=self.host_id,
             image=self.image,
-            size=MachineSize(vcpus=size.vcpus, memory_mib=size.memory_mib, disk_gib=size.disk_gib),
+            sizes=sizes(self.base.settings),
         )
+
+
+def _pool_limits(settings: Settings) -> PoolLimits:
+    limits = settings.machine
+    return PoolLimits(
+        running_max=limits.running_max,
+        memory_mib_max=limits.memory_mib_max,
+        boot_seconds=limits.boot_seconds,
+        resume_seconds=limits.resume_seconds,
+        idle_seconds=limits.idle_seconds,
+        retention_days=limits.retention_days,
+    )
+
+
+def _checkpoints(settings: Settings, database: Database) -> Checkpoints:
+    return Checkpoints(
+        database,
+        DirectoryBlobs(settings.data_dir / "blobs"),
+        bytes_max=settings.checkpoint.bytes_max,
+        inline_bytes_max=settings.checkpoint.inline_bytes_max,
+        file_bytes_max=settings.checkpoint.file_bytes_max,
+    )
 
 
 class _CachedImage:

@@ -25,7 +25,7 @@ from bot.govern.credentials import issue, issue_token, signed_in
 from bot.govern.people import LOCAL, ensure_person
 from bot.govern.projects import NewProject, add_project, list_projects
 from bot.ground import only_process
-from bot.host import chosen_accelerator
+from bot.hypervisor import chosen_hypervisor
 from bot.store.database import Database
 from bot.store.embedded import EmbeddedPostgres
 from bot.store.migrate import upgrade
@@ -93,8 +93,8 @@ class _Up:
         )
         await self._steps.run(
             "machines",
-            chosen_accelerator(self._settings, image.kernel),
-            lambda found: f"{found.accelerator}: {found.why}",
+            chosen_hypervisor(self._settings, image.kernel),
+            lambda found: f"{found.hypervisor.accelerator}: {found.why}",
         )
         supervisor = Supervisor(self._children(url))
         running = asyncio.create_task(supervisor.run(self._signals.stop))

@@ -5,8 +5,8 @@ may meet a rest or a removal. Whoever rests or removes a machine sees to it that
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from time import monotonic
 from typing import Any
 from uuid import UUID
@@ -34,6 +34,11 @@ _WAYS_TO_REST = {
     MachineState.RUNNING: (MachineState.HIBERNATING, MachineState.RESTING),
     # The rest was not used up: nothing of the machine ran since.
     MachineState.STARTING: (
+        MachineState.RUNNING,
+        MachineState.HIBERNATING,
+        MachineState.RESTING,
+    ),
+    MachineState.PAUSED: (
         MachineState.RUNNING,
         MachineState.HIBERNATING,
         MachineState.RESTING,
@@ -70,6 +75,8 @@ class Care:
         """Watchers whose process has ended: they are let finish."""
         self._kept_awake: set[UUID] = set()
         """Machines that the full disk keeps from resting, as their sessions were told."""
+        self._unused: set[UUID] = set()
+        """Machines being handed out: their sessions never had them, so are told nothing."""
 
     # -- the channel ------------------------------------------------------------------------
 
@@ -103,6 +110,15 @@ class Care:
             with suppress(Exception):
                 await channel.close()
 
+    @contextmanager
+    def unused(self, machine_id: UUID) -> Iterator[None]:
+        """While it is handed out: that it is lost concerns nobody."""
+        self._unused.add(machine_id)
+        try:
+            yield
+        finally:
+            self._unused.discard(machine_id)
+
     # -- rest -------------------------------------------------------------------------------
 
     async def rest(self, machine_id: UUID) -> bool:
@@ -128,13 +144,26 @@ class Care:
             return True
 
     async def _hibernate(self, machine: Machine) -> None:
+        await self._quieted(machine)
+        await self._driver.hibernate(str(machine.id))
+
+    async def freeze(self, machine: Machine, template_id: str) -> None:
+        """Make a template of a machine that nobody works in; it is absent afterwards.
+
+        :raises HostFull, MachineLost: as `Driver.freeze`
+        """
+        async with self._lock(machine.id):
+            self._unwatch(machine.id)
+            await self._quieted(machine)
+            await self._driver.freeze(str(machine.id), template_id)
+
+    async def _quieted(self, machine: Machine) -> None:
         channel = self.channel(machine.id)
         if channel is None:
             token = int(machine.facts.get("token", 0))
             channel = await self.connect(machine, token, self._reach_seconds)
         await channel.freeze()
         await self._disconnect(machine.id)
-        await self._driver.hibernate(str(machine.id))
 
     async def _not_rested(self, machine: Machine, error: Exception) -> None:
         """It runs on as before, or its memory is gone; a full disk is told once."""
@@ -227,7 +256,7 @@ class Care:
 
     async def say(self, machine: Machine, state: str, **known: Any) -> None:
         """Tell the machine's session; that it can't be told stops nothing."""
-        if machine.session_id is None:
+        if machine.session_id is None or machine.id in self._unused:
             return
         try:
             await self._told(machine.session_id, state, known)

@@ -6,6 +6,7 @@ nested in the first one through that socket, and made when they are first needed
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -152,13 +153,16 @@ class Channel:
         return [status_of(words) for words in (await self._request("list"))["jobs"]]
 
     async def raise_token(self, token: int) -> None:
-        """Go on under a newer lease. :raises StaleToken: a higher one was here."""
+        """Go on under a newer lease; the guest's clock is set, as it may have stood still.
+
+        :raises StaleToken: a higher one was here
+        """
         # The guest ends every connection but the one this comes on.
         for connection in [*self._idle[1:], *self._following.values()]:
             connection.close()
         del self._idle[1:]
         self._following.clear()
-        await self._request("token", token=token)
+        await self._request("token", token=token, time=time.time())
         self._token = token
 
     # -- commands ---------------------------------------------------------------------------

@@ -44,6 +44,7 @@ def remedy(state: MachineState | None, found: Found, broken: str | None) -> Reme
             MachineState.CREATING
             | MachineState.STARTING
             | MachineState.RUNNING
+            | MachineState.PAUSED
             | MachineState.HIBERNATING
             | MachineState.RESTING
         ):
@@ -74,7 +75,13 @@ class Standing:
     state: MachineState
     used_at: datetime
     in_use: bool
-    """A turn holds it open now."""
+    """A turn holds it open now, or somebody makes something of it."""
+    waits: bool = False
+    """It works for nobody yet."""
+    memory_mib: int
+    """That its guest has."""
+    private_mib: int | None = None
+    """That it really took, when that was measured last."""
 
 
 _TAKES_ROOM = frozenset(
@@ -82,9 +89,31 @@ _TAKES_ROOM = frozenset(
         MachineState.CREATING,
         MachineState.STARTING,
         MachineState.RUNNING,
+        MachineState.PAUSED,
         MachineState.HIBERNATING,
     }
 )
+HYPERVISOR_MIB = 64
+"""What a machine takes beside its guest's memory: the hypervisor's own, page tables, buffers."""
+RESERVE_SHARE = 0.15
+RESERVE_MIB_MIN = 1024
+"""Of the host's memory, for everything that is no machine."""
+
+
+def memory_budget(total_mib: int) -> int:
+    """What machines may take of a host with so much memory."""
+    return max(0, total_mib - max(RESERVE_MIB_MIN, int(total_mib * RESERVE_SHARE)))
+
+
+def charge(machine: Standing) -> int:
+    """How much of the host's memory a machine is counted with, in MiB.
+
+    One that stands still takes what it took. One that runs may take all that its guest has, and
+    does so when nobody looks: it is counted whole.
+    """
+    if machine.state is MachineState.PAUSED and machine.private_mib is not None:
+        return machine.private_mib
+    return machine.memory_mib + HYPERVISOR_MIB
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,17 +122,51 @@ class Room:
 
     free: bool
     evict: tuple[UUID, ...] = ()
-    """Who may make way, the one that was idle longest first: any of them may refuse."""
+    """Who may make way, the first one first: any of them may refuse."""
+    why: str = ""
+    """Why it is not free, in one sentence."""
 
 
-def room(machines: Iterable[Standing], running_max: int) -> Room:
-    """Whether one more fits; if not, a machine that nobody uses makes way."""
+def room(
+    machines: Iterable[Standing], memory_mib: int, running_max: int, memory_mib_max: int
+) -> Room:
+    """Whether one more with this memory fits; if not, one that works for nobody makes way, the
+    one that was made last first, then the one that nobody used for longest.
+
+    A single machine is never refused for its memory: it would never run at all.
+    """
     live = [machine for machine in machines if machine.state in _TAKES_ROOM]
-    if len(live) < running_max:
+    taken = sum(map(charge, live))
+    fits = not live or taken + memory_mib + HYPERVISOR_MIB <= memory_mib_max
+    if len(live) < running_max and fits:
         return Room(free=True)
-    idle = [m for m in live if m.state is MachineState.RUNNING and not m.in_use]
+    waiting = [m for m in live if m.waits and not m.in_use and m.state is MachineState.PAUSED]
+    waiting.sort(key=lambda machine: machine.used_at, reverse=True)
+    idle = [m for m in live if m.state is MachineState.RUNNING and not m.in_use and not m.waits]
     idle.sort(key=lambda machine: machine.used_at)
-    return Room(free=False, evict=tuple(machine.id for machine in idle))
+    if len(live) >= running_max:
+        why = f"{len(live)} of {running_max} machines of this host are in use"
+    else:
+        why = f"machines of this host take {taken} of {memory_mib_max} MiB"
+    return Room(free=False, evict=tuple(machine.id for machine in [*waiting, *idle]), why=why)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spare:
+    """What is left of a host."""
+
+    memory_mib: int
+    """Negative: too much is taken."""
+    machines: int
+
+
+def spare(machines: Iterable[Standing], running_max: int, memory_mib_max: int) -> Spare:
+    """What machines that wait may still take; one place is always kept for a session."""
+    live = [machine for machine in machines if machine.state in _TAKES_ROOM]
+    return Spare(
+        memory_mib=memory_mib_max - sum(map(charge, live)),
+        machines=running_max - 1 - len(live),
+    )
 
 
 def idle(machines: Iterable[Standing], now: datetime, idle_seconds: float) -> list[UUID]:
@@ -112,7 +175,10 @@ def idle(machines: Iterable[Standing], now: datetime, idle_seconds: float) -> li
     return [
         machine.id
         for machine in machines
-        if machine.state is MachineState.RUNNING and not machine.in_use and machine.used_at <= limit
+        if machine.state is MachineState.RUNNING
+        and not machine.in_use
+        and not machine.waits
+        and machine.used_at <= limit
     ]
 
 
@@ -122,5 +188,5 @@ def expired(machines: Iterable[Standing], now: datetime, retention_days: float) 
     return [
         machine.id
         for machine in machines
-        if machine.state is MachineState.RESTING and machine.used_at <= limit
+        if machine.state is MachineState.RESTING and not machine.waits and machine.used_at <= limit
     ]

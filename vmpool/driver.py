@@ -178,6 +178,17 @@ class Driver(Protocol):
         """Every template on this host, those included that can't be used."""
         ...
 
+    async def bound_to(self, spec: MachineSpec) -> str:
+        """What a rest made here can only be resumed by: hypervisor, build, processor, kernel.
+
+        :raises HostUnfit: the hypervisor is missing
+        """
+        ...
+
+    def free_disk_mib(self) -> int:
+        """Room on the disk where machines lie; blocking, quick."""
+        ...
+
     async def find(self) -> Sequence[Sight]:
         """Everything on this host, leftovers included; never raises for one broken machine.
 

@@ -1,10 +1,13 @@
 """A machine's rows and states: one virtual machine, the host it lives on, what it was made from.
 
     creating ──▶ starting ──▶ running ──▶ hibernating ──▶ resting ──▶ starting …
-        │            │           │             │             │
-        │            │           │             └─(host full)─▶ running
-        ▼            ▼           ▼                           ▼
+        │ └(clone)─▶ resting  │  ▲ └▶ paused ─┐  │           │
+        │            │        │  └────────────┘  └(host full)▶ running
+        ▼            ▼        ▼                              ▼
      removing ◀── removing ◀── lost (its process ended)   removing ──▶ gone
+
+    template:  building ──▶ ready ──▶ retired ──▶ gone
+                   └──────▶ failed ────────────────▲
 
 - Only the process of the host that owns a machine moves it; everybody else asks.
 - `lost` is a fact found out, never chosen: its memory is gone, its session has a checkpoint.
@@ -31,6 +34,8 @@ class MachineState(enum.StrEnum):
     """Booting or resuming; the guest has not answered yet."""
     RUNNING = "running"
     """The guest answered; jobs may run."""
+    PAUSED = "paused"
+    """Up and made its own, its CPUs stopped: hot, handed out at once."""
     HIBERNATING = "hibernating"
     """Memory is being written; the process is about to end."""
     RESTING = "resting"
@@ -46,15 +51,69 @@ class MachineState(enum.StrEnum):
 _END = frozenset({MachineState.LOST, MachineState.REMOVING})
 
 MACHINE_MOVES: Mapping[MachineState, frozenset[MachineState]] = {
-    MachineState.CREATING: frozenset({MachineState.STARTING}) | _END,
+    MachineState.CREATING: frozenset({MachineState.STARTING, MachineState.RESTING}) | _END,
     MachineState.STARTING: frozenset({MachineState.RUNNING}) | _END,
-    MachineState.RUNNING: frozenset({MachineState.HIBERNATING}) | _END,
+    MachineState.RUNNING: frozenset({MachineState.HIBERNATING, MachineState.PAUSED}) | _END,
+    MachineState.PAUSED: frozenset({MachineState.RUNNING}) | _END,
     MachineState.HIBERNATING: frozenset({MachineState.RESTING, MachineState.RUNNING}) | _END,
     MachineState.RESTING: frozenset({MachineState.STARTING}) | _END,
     MachineState.LOST: frozenset({MachineState.REMOVING}),
     MachineState.REMOVING: frozenset({MachineState.GONE}),
     MachineState.GONE: frozenset(),
 }
+
+
+class TemplateState(enum.StrEnum):
+    """Where a template is between the first step of its build and its removal."""
+
+    BUILDING = "building"
+    """A machine is set up for it."""
+    READY = "ready"
+    """Machines are made of it."""
+    FAILED = "failed"
+    """A step of its build failed; the log says which."""
+    RETIRED = "retired"
+    """A newer one is ready; it goes when nothing waits of it any more."""
+    GONE = "gone"
+    """Nothing of it is left on the host; machines made of it may live on."""
+
+
+TEMPLATE_MOVES: Mapping[TemplateState, frozenset[TemplateState]] = {
+    TemplateState.BUILDING: frozenset(
+        {TemplateState.READY, TemplateState.FAILED, TemplateState.GONE}
+    ),
+    TemplateState.READY: frozenset({TemplateState.RETIRED, TemplateState.FAILED}),
+    TemplateState.FAILED: frozenset({TemplateState.GONE}),
+    TemplateState.RETIRED: frozenset({TemplateState.GONE}),
+    TemplateState.GONE: frozenset(),
+}
+
+
+class Tier(enum.StrEnum):
+    """Where a session's machine came from when it was handed out."""
+
+    HOT = "hot"
+    """It was up and paused."""
+    COLD = "cold"
+    """It waited as a snapshot."""
+    BOOT = "boot"
+    """Nothing waited: it was booted."""
+
+
+def _state(kind: type[enum.StrEnum], name: str) -> Any:
+    return Field(
+        sa_column=Column(
+            Enum(
+                kind,
+                native_enum=False,
+                create_constraint=True,
+                length=16,
+                name=name,
+                values_callable=lambda states: [state.value for state in states],
+            ),
+            nullable=False,
+        )
+    )
 
 
 def _moment(*, index: bool = False, nullable: bool = True) -> Any:
@@ -77,19 +136,48 @@ class Host(SQLModel, table=True):
 
 
 class Template(SQLModel, table=True):
-    """What machines of a project are made from, one row per fingerprint."""
+    """What machines of a project and size are made from on a host, set up once and frozen."""
 
     id: UUID = Field(primary_key=True)
-    host_id: UUID = Field(foreign_key="host.id")
-    fingerprint: str
-    """Digest of everything that went into it: image, machine size."""
-    image_digest: str
+    """Also its name with the driver."""
+    host_id: UUID = Field(foreign_key="host.id", index=True)
+    project_id: UUID = Field(index=True)
+    """Whose machines they are; opaque here."""
+    size: str
+    """Name of the machines' size."""
     vcpus: int
     memory_mib: int
     disk_gib: int
+    image_digest: str
+    fingerprint: str
+    """Digest of everything that goes in but the commit; see `vmpool.warm.fingerprint`."""
+    commit: str = ""
+    """What its repository is at; empty until it is known."""
+    state: TemplateState = _state(TemplateState, "template_state")
+    generation: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
+    """What its machine's guest was last told; clones go on from it."""
+    machine_id: UUID | None = None
+    """The machine that is or was set up for it."""
+    steps: list[dict[str, Any]] = Field(
+        default_factory=list,
+        sa_column=Column(JSONB, nullable=False, server_default=text("'[]'::jsonb")),
+    )
+    """The log of its build: {step, seconds, exit_status, output}, bounded by the builder."""
+    note: str | None = None
+    """Why it failed or went, in one sentence for a person."""
     created_at: datetime = _moment(nullable=False)
+    changed_at: datetime = _moment(nullable=False)
 
-    __table_args__ = (Index("ux_template_fingerprint", "host_id", "fingerprint", unique=True),)
+    __table_args__ = (
+        Index(
+            "ux_template_building",
+            "host_id",
+            "project_id",
+            "size",
+            unique=True,
+            postgresql_where=text("state = 'building'"),
+        ),
+    )
 
 
 class Machine(SQLModel, table=True):
@@ -97,22 +185,17 @@ class Machine(SQLModel, table=True):
 
     id: UUID = Field(primary_key=True)
     host_id: UUID = Field(foreign_key="host.id", index=True)
-    template_id: UUID = Field(foreign_key="template.id")
+    template_id: UUID | None = Field(default=None, foreign_key="template.id", index=True)
+    """What it was cloned from; None: it was booted."""
     session_id: UUID | None = Field(default=None, index=True)
-    """Whom it works for; opaque here. Set once: a machine is never given to another session."""
-    state: MachineState = Field(
-        sa_column=Column(
-            Enum(
-                MachineState,
-                native_enum=False,
-                create_constraint=True,
-                length=16,
-                name="machine_state",
-                values_callable=lambda states: [state.value for state in states],
-            ),
-            nullable=False,
-        )
-    )
+    """Whom it works for; opaque here. Set once: a machine is never given to another session.
+    None: it waits to be handed out, or a template is made of it."""
+    size: str
+    vcpus: int
+    memory_mib: int
+    disk_gib: int
+    image_digest: str
+    state: MachineState = _state(MachineState, "machine_state")
     generation: int = Field(default=0, sa_column=Column(BigInteger, nullable=False))
     """Increases with every boot and resume; the guest learns it in its thaw."""
     request: str | None = None
@@ -137,3 +220,38 @@ class Machine(SQLModel, table=True):
             postgresql_where=text("state NOT IN ('lost', 'removing', 'gone')"),
         ),
     )
+
+
+class Handout(SQLModel, table=True):
+    """A machine given to a session that had none: what pools are sized by, and judged by."""
+
+    id: UUID = Field(primary_key=True)
+    host_id: UUID = Field(foreign_key="host.id")
+    project_id: UUID
+    size: str
+    machine_id: UUID
+    tier: Tier = _state(Tier, "tier")
+    seconds: float
+    """From the question for a machine to its answer to the first command."""
+    at: datetime = _moment(nullable=False)
+
+    __table_args__ = (Index("ix_handout_at", "host_id", "at"),)
+
+
+class PoolStatus(SQLModel, table=True):
+    """How a pool stands, as its host last decided: for people to read, never to act on."""
+
+    __tablename__ = "pool"
+
+    host_id: UUID = Field(foreign_key="host.id", primary_key=True)
+    project_id: UUID = Field(primary_key=True)
+    size: str = Field(primary_key=True)
+    hot_target: int
+    cold_target: int
+    why: str
+    """Why these targets, in one sentence."""
+    held: str | None = None
+    """Why it is not filled, if it is not: no template, no memory, failures."""
+    refill_seconds: float
+    """How long a machine takes to become hot."""
+    changed_at: datetime = _moment(nullable=False)

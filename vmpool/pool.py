@@ -1,14 +1,18 @@
 """The machines of one host: made, opened for a turn, rested, resumed, removed, reconciled.
 
+    a session's turn ──▶ its own machine ─┬─ none ──▶ one that waits: hot, cold ─┬─ none ──▶ boot
+                                          └─▶ as it runs, or resumed             └─▶ claimed
+
 Only the process that holds the host's directory runs one of these. A session's machine is opened
 by the holder of the session's lease; whoever wants to rest or remove a machine takes the session's
 lock, so that a turn and a rest never meet. A machine that worked for one session is never given to
-another. What is done with one machine beside turns is in `vmpool.care`.
+another. What is done with one machine beside turns is in `vmpool.care`; the machines that wait are
+made in `vmpool.warm`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
@@ -21,16 +25,18 @@ from vmpool import decide
 from vmpool.care import Care, Enter, Told
 from vmpool.channel import Channel, open_machine
 from vmpool.decide import Remedy, Standing
-from vmpool.driver import Driver, Found, MachineSpec
+from vmpool.driver import Driver, Found
 from vmpool.errors import (
     MachineBusy,
     MachineError,
     MachineLost,
     RestRefused,
 )
-from vmpool.machine import Machine, MachineState
-from vmpool.registry import Registry
+from vmpool.machine import Machine, MachineState, Tier
+from vmpool.memory import host_memory
+from vmpool.registry import Order, Registry
 from vmpool.ssh import Authority
+from vmpool.warm.rows import Rows
 
 log = structlog.get_logger(__name__)
 
@@ -43,6 +49,8 @@ class PoolLimits:
     """What bounds the machines of a host."""
 
     running_max: int
+    memory_mib_max: int = 0
+    """For all of them together; 0: what the host has, less a reserve."""
     boot_seconds: float
     """Start of the hypervisor to the guest's answer."""
     resume_seconds: float
@@ -56,10 +64,17 @@ class Opened:
 
     machine_id: UUID
     channel: Channel
-    fresh: bool
-    """Just created: it holds nothing yet."""
+    tier: Tier | None = None
+    """Where it came from, if the session had none before."""
+    template_id: UUID | None = None
+    """What it was cloned from; None: it was booted and holds nothing but the image."""
     lost: str | None = None
     """Why the session's earlier machine could not be used, if there was one."""
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the session had no machine before that could be used."""
+        return self.tier is not None
 
 
 class NoRoom(MachineBusy):
@@ -72,17 +87,21 @@ class Pool:
     def __init__(
         self,
         registry: Registry,
+        rows: Rows,
         driver: Driver,
-        authority: Authority,
         limits: PoolLimits,
-        told: Told,
         *,
+        authority: Authority,
+        told: Told,
         enter: Enter = open_machine,
     ) -> None:
         """`told` reaches the session that a machine works for; `enter` makes a channel."""
         self._registry = registry
+        self._rows = rows
         self._driver = driver
         self._limits = limits
+        self.claimed = asyncio.Event()
+        """Set whenever a machine that waited was taken, or none was there."""
         self.care = Care(
             registry,
             driver,
@@ -95,13 +114,15 @@ class Pool:
         """By session; one that nobody holds is forgotten."""
         self._making_room = asyncio.Lock()
         self._in_use: set[UUID] = set()
+        self._held: set[UUID] = set()
+        """Machines without a session that somebody makes something of."""
         self._opening: set[asyncio.Task[Opened]] = set()
 
     # -- for a turn -------------------------------------------------------------------------
 
     @asynccontextmanager
     async def open(
-        self, session_id: UUID, spec: MachineSpec, *, token: int, only: UUID | None, step: Step
+        self, session_id: UUID, order: Order, *, token: int, only: UUID | None, step: Step
     ) -> AsyncIterator[Opened]:
         """Make the session's machine ready and hold it for a turn.
 
@@ -114,7 +135,7 @@ class Pool:
         lock = self._lock(session_id)
         await lock.acquire()
         opening = asyncio.create_task(
-            self._open(session_id, spec, token=token, only=only, step=step)
+            self._open(session_id, order, token=token, only=only, step=step)
         )
         self._opening.add(opening)
         opening.add_done_callback(self._opening.discard)
@@ -137,28 +158,71 @@ class Pool:
                 await self._registry.used(opened.machine_id, token)
 
     async def _open(
-        self, session_id: UUID, spec: MachineSpec, *, token: int, only: UUID | None, step: Step
+        self, session_id: UUID, order: Order, *, token: int, only: UUID | None, step: Step
     ) -> Opened:
         machine = await self._registry.of_session(session_id)
         lost: str | None = None
         if only is not None and (machine is None or machine.id != only):
             gone = await self._registry.get(only)
             raise MachineLost((gone and gone.note) or "the machine it ran in is gone")
+        if machine is not None and only is None and order.insist and machine.size != order.size:
+            lost = f"a {order.size} one was asked for, and it was {machine.size}"
+            await self.care.remove(machine.id, lost)
+            machine = None
         if machine is not None:
             # Before the guest sees it: whoever comes after us must show at least this one.
             await self._registry.used(machine.id, token)
             try:
                 channel = await self._wake(machine, token, step)
-                return Opened(machine_id=machine.id, channel=channel, fresh=False)
+                return Opened(
+                    machine_id=machine.id, channel=channel, template_id=machine.template_id
+                )
             except (MachineLost, RestRefused) as error:
                 lost = str(error)
                 await self.care.lose(machine.id, lost)
                 if only is not None:
                     raise MachineLost(lost) from error
-        machine = await self._create(session_id, spec, token, step)
-        machine = await self._registry.move(machine.id, MachineState.STARTING)
-        channel = await self._start(machine, token, step, resumed=False)
-        return Opened(machine_id=machine.id, channel=channel, fresh=True, lost=lost)
+        return await self._new(session_id, order, token, step, lost)
+
+    async def _new(
+        self, session_id: UUID, order: Order, token: int, step: Step, lost: str | None
+    ) -> Opened:
+        began = monotonic()
+        claimed = await self._claim(session_id, order, token, step)
+        if claimed is not None:
+            machine, tier, channel = claimed
+        else:
+            machine, tier = await self._create(session_id, order, token, step), Tier.BOOT
+            machine = await self._registry.move(machine.id, MachineState.STARTING)
+            channel = await self._start(machine, token, step, resumed=False)
+        await self._rows.handed_out(order, machine.id, tier, round(monotonic() - began, 4))
+        return Opened(
+            machine_id=machine.id,
+            channel=channel,
+            tier=tier,
+            template_id=machine.template_id,
+            lost=lost,
+        )
+
+    async def _claim(
+        self, session_id: UUID, order: Order, token: int, step: Step
+    ) -> tuple[Machine, Tier, Channel] | None:
+        """Take a machine that waits; one that does not come up is thrown away, and the next taken.
+
+        :raises NoRoom: the one taken is the session's from now on, and rests
+        """
+        while (claim := await self._rows.claim(order, session_id)) is not None:
+            machine, tier = claim
+            self.claimed.set()
+            await self._registry.used(machine.id, token)
+            try:
+                with self.care.unused(machine.id):
+                    return machine, tier, await self._wake(machine, token, step)
+            except (MachineLost, RestRefused) as error:
+                log.warning("claimed_machine_lost", machine=str(machine.id), error=str(error))
+                await self.care.remove(machine.id, f"it did not come up: {error}")
+        self.claimed.set()
+        return None
 
     async def _wake(self, machine: Machine, token: int, step: Step) -> Channel:
         sight = await self._driver.look(str(machine.id))
@@ -166,12 +230,28 @@ class Pool:
             # Whoever let it rest could not write it down.
             machine = await self.care.settle_rest(machine.id)
         if machine.state is MachineState.RESTING:
-            async with self._room(machine.id):
+            async with self._room(machine.id, machine.memory_mib):
                 await step("resuming")
                 machine = await self._registry.move(machine.id, MachineState.STARTING)
             return await self._start(machine, token, step, resumed=True)
         if sight.found is not Found.RUNNING:
             raise MachineLost(sight.broken or "its process ended without a rest")
+        if machine.state is MachineState.PAUSED:
+            return await self._unpause(machine, token)
+        return await self._go_on(machine, token)
+
+    async def _unpause(self, machine: Machine, token: int) -> Channel:
+        await self._driver.unpause(str(machine.id))
+        try:
+            channel = await self._go_on(machine, token)
+        except MachineError as error:
+            # Fail closed, as when it does not come up.
+            raise MachineLost(str(error)) from error
+        await self._registry.move(machine.id, MachineState.RUNNING)
+        self.care.watch(machine)
+        return channel
+
+    async def _go_on(self, machine: Machine, token: int) -> Channel:
         channel = self.care.channel(machine.id)
         if channel is not None:
             try:
@@ -181,14 +261,13 @@ class Pool:
                 log.info("channel_replaced", machine=str(machine.id))
         return await self.care.connect(machine, token, self._limits.resume_seconds)
 
-    async def _create(self, session_id: UUID, spec: MachineSpec, token: int, step: Step) -> Machine:
-        template_id = await self._registry.template(spec)
-        async with self._room(None):
+    async def _create(self, session_id: UUID, order: Order, token: int, step: Step) -> Machine:
+        async with self._room(None, order.spec.memory_mib):
             await step("creating")
-            machine = await self._registry.add(session_id, template_id)
+            machine = await self._registry.add(order, session_id=session_id)
             await self._registry.used(machine.id, token)
         try:
-            await self._driver.create(str(machine.id), spec)
+            await self._driver.create(str(machine.id), order.spec)
         except BaseException as error:
             await asyncio.shield(self.care.remove(machine.id, f"it could not be created: {error}"))
             raise
@@ -218,21 +297,41 @@ class Pool:
         return channel
 
     @asynccontextmanager
-    async def _room(self, coming: UUID | None) -> AsyncIterator[None]:
+    async def _room(self, coming: UUID | None, memory_mib: int) -> AsyncIterator[None]:
         """Room for one more, which must be taken by a row before this ends. :raises NoRoom:."""
         async with self._making_room:
-            standing = [one for one in await self._standing() if one.id != coming]
-            room = decide.room(standing, self._limits.running_max)
-            if not room.free and not await self._one_rests(room.evict):
-                most = self._limits.running_max
-                raise NoRoom(f"{most} of {most} machines of this host are in use")
+            while True:
+                standing = [one for one in await self._standing() if one.id != coming]
+                room = decide.room(
+                    standing, memory_mib, self._limits.running_max, self.memory_mib_max()
+                )
+                if room.free:
+                    break
+                if not await self._one_rests(room.evict):
+                    raise NoRoom(room.why)
             yield
+
+    def memory_mib_max(self) -> int:
+        """What machines may take of the host's memory together."""
+        return self._limits.memory_mib_max or decide.memory_budget(host_memory().total_mib)
 
     async def _one_rests(self, candidates: Sequence[UUID]) -> bool:
         for machine_id in candidates:
-            if await self.rest(machine_id):
+            if await self._remove_waiting(machine_id) or await self.rest(machine_id):
                 return True
         return False
+
+    async def _remove_waiting(self, machine_id: UUID) -> bool:
+        why = "a session needs its room"
+        taken = await self._rows.take_aside(machine_id, MachineState.REMOVING, note=why)
+        if taken is not None:
+            await self.care.remove(machine_id, why)
+        return taken is not None
+
+    async def spare(self) -> decide.Spare:
+        """What machines that wait may still take of this host."""
+        standing = await self._standing()
+        return decide.spare(standing, self._limits.running_max, self.memory_mib_max())
 
     async def _standing(self) -> Sequence[Standing]:
         return [
@@ -240,14 +339,31 @@ class Pool:
                 id=machine.id,
                 state=machine.state,
                 used_at=machine.used_at,
-                in_use=machine.id in self._in_use,
+                in_use=machine.id in self._in_use or machine.id in self._held,
+                waits=machine.session_id is None and machine.template_id is not None,
+                memory_mib=machine.memory_mib,
+                private_mib=machine.facts.get("private_mib"),
             )
             for machine in await self._registry.mine()
         ]
 
+    async def quiet(self) -> None:
+        """Return when no session waits for its machine."""
+        while self._opening:
+            await asyncio.wait(set(self._opening), return_when=asyncio.FIRST_COMPLETED)
+
+    @contextmanager
+    def hold(self, machine_id: UUID) -> Iterator[None]:
+        """Keep everybody else off a machine that works for no session."""
+        self._held.add(machine_id)
+        try:
+            yield
+        finally:
+            self._held.discard(machine_id)
+
     def is_held(self, machine: Machine) -> bool:
-        """Whether a turn, a rest or a removal has the machine now."""
-        return self._lock(machine.session_id or machine.id).locked()
+        """Whether a turn, a rest, a removal or whoever makes it has the machine now."""
+        return machine.id in self._held or self._lock(machine.session_id or machine.id).locked()
 
     def _lock(self, session_id: UUID) -> asyncio.Lock:
         lock = self._locks.get(session_id)
@@ -260,12 +376,9 @@ class Pool:
     async def rest(self, machine_id: UUID) -> bool:
         """Hibernate a machine that no turn uses; False when it is in use or can't rest now."""
         machine = await self._registry.get(machine_id)
-        if machine is None or machine.state is not MachineState.RUNNING:
+        if machine is None or machine.state is not MachineState.RUNNING or self.is_held(machine):
             return False
-        lock = self._lock(machine.session_id or machine_id)
-        if lock.locked():
-            return False
-        async with lock:
+        async with self._lock(machine.session_id or machine_id):
             return await self.care.rest(machine_id)
 
     async def rest_idle(self) -> int:
@@ -278,9 +391,9 @@ class Pool:
         """Hibernate everything that runs: the process ends and nothing shall go on."""
         if self._opening:
             await asyncio.wait(set(self._opening), timeout=self._limits.boot_seconds)
-        running = await self._registry.mine(MachineState.RUNNING)
-        for machine in running:
-            await self.rest(machine.id)
+        for machine in await self._registry.mine(MachineState.RUNNING, MachineState.PAUSED):
+            if not await self._remove_waiting(machine.id):
+                await self.rest(machine.id)
 
     async def remove_expired(self) -> int:
         """Delete resting machines past their retention; their checkpoints stay."""
@@ -295,18 +408,31 @@ class Pool:
         machine = await self._registry.get(machine_id)
         if machine is None or machine.state is MachineState.GONE:
             return True
-        lock = self._lock(machine.session_id or machine_id)
-        if lock.locked():
+        if self.is_held(machine):
             return False
-        async with lock:
+        async with self._lock(machine.session_id or machine_id):
             await self.care.remove(machine_id, why)
             await self.care.say(machine, "gone", why=why)
         return True
 
+    async def adopt(self, machine: Machine) -> None:
+        """Go on with a machine that an earlier process of ours left up."""
+        hot = machine.state is MachineState.PAUSED and machine.session_id is None
+        if machine.state is MachineState.PAUSED and not hot:
+            # Whoever handed it out ended before it went on.
+            await self._driver.unpause(str(machine.id))
+        if not hot and machine.state is not MachineState.RUNNING:
+            await self._registry.move(machine.id, MachineState.RUNNING)
+        self.care.watch(machine)
+
     async def obey(self) -> None:
         """Do what people asked of this host's machines; what is in use is asked again later."""
         for machine in await self._registry.requested():
-            if machine.state in {MachineState.RUNNING, MachineState.RESTING}:
+            if machine.state in {
+                MachineState.RUNNING,
+                MachineState.PAUSED,
+                MachineState.RESTING,
+            }:
                 if self.is_held(machine):
                     continue
                 if machine.request == "destroy":

@@ -8,7 +8,7 @@ import structlog
 from vmpool.decide import Remedy, remedy
 from vmpool.driver import Driver, Found, Sight
 from vmpool.errors import MachineLost
-from vmpool.machine import Machine, MachineState
+from vmpool.machine import Machine
 from vmpool.pool import Pool
 from vmpool.registry import Registry
 
@@ -38,7 +38,7 @@ async def reconcile(pool: Pool, registry: Registry, driver: Driver) -> Counter[R
         if machine is None:
             await _remove_unowned(needed, driver, sight)
         else:
-            await _repair(needed, machine, sight, pool, registry)
+            await _repair(needed, machine, sight, pool)
     return counts
 
 
@@ -48,16 +48,12 @@ async def _remove_unowned(needed: Remedy, driver: Driver, sight: Sight) -> None:
         await driver.destroy(sight.machine_id)
 
 
-async def _repair(
-    needed: Remedy, machine: Machine, sight: Sight, pool: Pool, registry: Registry
-) -> None:
+async def _repair(needed: Remedy, machine: Machine, sight: Sight, pool: Pool) -> None:
     match needed:
         case Remedy.NONE:
             return
         case Remedy.ADOPT:
-            if machine.state is not MachineState.RUNNING:
-                await registry.move(machine.id, MachineState.RUNNING)
-            pool.care.watch(machine)
+            await pool.adopt(machine)
         case Remedy.RESTED:
             try:
                 await pool.care.settle_rest(machine.id)

@@ -3,6 +3,7 @@
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
@@ -14,7 +15,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
 from vmpool.driver import MachineSpec
-from vmpool.machine import MACHINE_MOVES, Host, Machine, MachineState, Template
+from vmpool.machine import (
+    MACHINE_MOVES,
+    Host,
+    Machine,
+    MachineState,
+    Template,
+    TemplateState,
+)
 
 Begin = Callable[[], AbstractAsyncContextManager[AsyncSession]]
 """Opens a short transaction; passed in by the composition root."""
@@ -24,6 +32,19 @@ ALIVE = [
     for state in MachineState
     if state not in {MachineState.LOST, MachineState.REMOVING, MachineState.GONE}
 ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What machine is asked for."""
+
+    project_id: UUID
+    """Whose templates it may be made of; opaque here."""
+    size: str
+    """Name of `spec`'s numbers."""
+    spec: MachineSpec
+    insist: bool = False
+    """Somebody asked for this size: a machine of another one is replaced."""
 
 
 class IllegalMove(Exception):
@@ -53,30 +74,6 @@ class Registry:
         statement = insert(Host).values(id=self.host_id, **values)
         async with self._begin() as tx:
             await tx.execute(statement.on_conflict_do_update(index_elements=["id"], set_=values))
-
-    async def template(self, spec: MachineSpec) -> UUID:
-        """The row of the template that machines of this size and image are made from."""
-        fingerprint = f"{spec.image.digest}-{spec.vcpus}-{spec.memory_mib}-{spec.disk_gib}"
-        statement = (
-            insert(Template)
-            .values(
-                id=self._new_id(),
-                host_id=self.host_id,
-                fingerprint=fingerprint,
-                image_digest=spec.image.digest,
-                vcpus=spec.vcpus,
-                memory_mib=spec.memory_mib,
-                disk_gib=spec.disk_gib,
-                created_at=datetime.now(UTC),
-            )
-            .on_conflict_do_update(
-                index_elements=["host_id", "fingerprint"], set_={"fingerprint": fingerprint}
-            )
-            .returning(col(Template.id))
-        )
-        async with self._begin() as tx:
-            template_id: UUID = (await tx.execute(statement)).scalar_one()
-        return template_id
 
     async def of_session(self, session_id: UUID) -> Machine | None:
         """The session's machine here that is not lost or gone."""
@@ -113,14 +110,36 @@ class Registry:
                 .all()
             )
 
-    async def add(self, session_id: UUID, template_id: UUID) -> Machine:
-        """A new row in `creating`."""
+    async def add(self, order: Order, *, session_id: UUID | None = None) -> Machine:
+        """A new row in `creating`; without a session it becomes a template."""
+        return await self._add(
+            session_id=session_id,
+            size=order.size,
+            vcpus=order.spec.vcpus,
+            memory_mib=order.spec.memory_mib,
+            disk_gib=order.spec.disk_gib,
+            image_digest=order.spec.image.digest,
+        )
+
+    async def clone_row(self, template: Template, *, note: str) -> Machine:
+        """A new row in `creating` for a machine of this template, which will wait."""
+        return await self._add(
+            template_id=template.id,
+            generation=template.generation,
+            size=template.size,
+            vcpus=template.vcpus,
+            memory_mib=template.memory_mib,
+            disk_gib=template.disk_gib,
+            image_digest=template.image_digest,
+            note=note,
+        )
+
+    async def _add(self, **columns: Any) -> Machine:
         now = datetime.now(UTC)
         machine = Machine(
             id=self._new_id(),
             host_id=self.host_id,
-            template_id=template_id,
-            session_id=session_id,
+            **columns,
             state=MachineState.CREATING,
             created_at=now,
             used_at=now,
@@ -173,17 +192,15 @@ class Registry:
             )
 
     async def images_in_use(self) -> set[str]:
-        """Digests of the images that this host's machines were made from."""
+        """Digests of the images that this host's machines and templates are made from."""
+        machines = select(col(Machine.image_digest)).where(
+            self._ours, col(Machine.state) != MachineState.GONE
+        )
+        templates = select(col(Template.image_digest)).where(
+            col(Template.host_id) == self.host_id, col(Template.state) != TemplateState.GONE
+        )
         async with self._begin() as tx:
-            digests = await tx.execute(
-                select(col(Template.image_digest))
-                .join(Machine, col(Machine.template_id) == col(Template.id))
-                .where(
-                    self._ours,
-                    col(Machine.state) != MachineState.GONE,
-                )
-            )
-            return set(digests.scalars())
+            return set((await tx.execute(machines.union(templates))).scalars())
 
     async def requested(self) -> Sequence[Machine]:
         """This host's machines of which somebody asked something."""

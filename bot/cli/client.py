@@ -40,6 +40,10 @@ class Client:
         headers = {"Idempotency-Key": key} if key else {}
         return self._ask("POST", path, json=body, headers=headers)
 
+    def patch(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """As `get`."""
+        return self._ask("PATCH", path, json=body)
+
     def delete(self, path: str, **parameters: Any) -> dict[str, Any]:
         """As `get`."""
         return self._ask("DELETE", path, params=parameters)

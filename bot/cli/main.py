@@ -2,7 +2,7 @@
 
 import typer
 
-from bot.cli import ask, machines, people, projects, sessions, setup, tokens
+from bot.cli import ask, machines, people, pool, projects, sessions, setup, tokens
 from bot.cli.show import Json
 
 app = typer.Typer(
@@ -60,6 +60,8 @@ app.command("setup")(setup.setup)
 app.command("ask")(ask.ask)
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(machines.app, name="machines")
+app.command("pool")(pool.pool)
+app.add_typer(pool.templates_app, name="templates")
 app.add_typer(projects.app, name="projects")
 app.add_typer(people.app, name="people")
 app.add_typer(tokens.app, name="tokens")

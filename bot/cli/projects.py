@@ -11,6 +11,15 @@ from bot.cli.show import Json
 app = typer.Typer(help="Add, see and remove projects.", rich_markup_mode=None)
 
 Name = Annotated[str, typer.Argument(help="The project's name.")]
+Size = Annotated[str | None, typer.Option(help="Of its machines, such as small or large.")]
+Setup = Annotated[
+    list[str] | None,
+    typer.Option(help="Shell command that readies a machine, in the repository; repeatable."),
+]
+Start = Annotated[
+    list[str] | None,
+    typer.Option(help="Shell command that runs on in every machine, a service; repeatable."),
+]
 COLUMNS = {
     "name": "name",
     "repository_url": "repository",
@@ -23,9 +32,9 @@ FACTS = {
     "repository_url": "Repository",
     "base_branch": "Base branch",
     "agent": "Agent",
-    "vcpus": "vCPUs",
-    "memory_mib": "Memory (MiB)",
-    "disk_gib": "Disk (GiB)",
+    "size": "Machine size",
+    "setup": "Set-up",
+    "start": "Services",
     "sessions": "Sessions",
     "created_at": "Added",
 }
@@ -59,9 +68,9 @@ def add(
     ],
     *,
     branch: Annotated[str | None, typer.Option(help="Base branch; default: its own.")] = None,
-    vcpus: Annotated[int | None, typer.Option(min=1, help="Of its machines.")] = None,
-    memory_mib: Annotated[int | None, typer.Option(min=256, help="Of its machines.")] = None,
-    disk_gib: Annotated[int | None, typer.Option(min=4, help="Of its machines.")] = None,
+    size: Size = None,
+    setup: Setup = None,
+    start: Start = None,
     json: Json = False,
 ) -> None:
     """Add a project; its repository is read first, to be sure that it can be."""
@@ -71,9 +80,9 @@ def add(
         "name": name,
         "repository_url": _absolute(repository),
         "base_branch": branch,
-        "vcpus": vcpus,
-        "memory_mib": memory_mib,
-        "disk_gib": disk_gib,
+        "size": size,
+        "setup": setup or [],
+        "start": start or [],
     }
     added = connect().post("/projects", body)
     if json:
@@ -92,6 +101,32 @@ def show_project(name: Name, json: Json = False) -> None:
         show.as_json(found)
     else:
         show.record(found, FACTS)
+
+
+@app.command()
+def change(
+    name: Name,
+    *,
+    branch: Annotated[str | None, typer.Option(help="Base branch.")] = None,
+    size: Size = None,
+    setup: Setup = None,
+    start: Start = None,
+    json: Json = False,
+) -> None:
+    """Change what is named of a project; an empty --setup or --start takes the commands away."""
+    from bot.cli.client import connect
+
+    asked = {"base_branch": branch, "size": size, "setup": setup, "start": start}
+    body: dict[str, Any] = {
+        key: [command for command in value if command] if isinstance(value, list) else value
+        for key, value in asked.items()
+        if value is not None
+    }
+    changed = connect().patch(f"/projects/{name}", body)
+    if json:
+        show.as_json(changed)
+    else:
+        show.say(f"Project {name} is changed; its templates are built again if they differ.")
 
 
 @app.command()

@@ -39,7 +39,7 @@ SessionWord = Literal[
 """Commands about one session."""
 Word = Literal[SessionWord, "sessions", "help"]
 
-OPTIONS = ("repo", "project", "branch", "agent", "model")
+OPTIONS = ("repo", "project", "branch", "agent", "model", "size")
 """Options that may stand before the text, as `name=value`."""
 
 

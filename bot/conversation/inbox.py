@@ -6,6 +6,7 @@ give the prompt its position, note the answer; commit; then the surface acknowle
 
 import hashlib
 import json
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any
 from uuid import UUID
@@ -25,6 +26,7 @@ from bot.errors import (
     TooLarge,
     TryAgain,
 )
+from bot.govern.projects import check_size
 from bot.metrics import ACCEPT_SECONDS
 from bot.store.database import Database, is_away
 from bot.store.ids import new_id
@@ -76,11 +78,22 @@ class _Said:
 class Inbox:
     """Accepts messages; holds nothing between them."""
 
-    def __init__(self, database: Database, *, prompt_bytes_max: int, mention: str = "ona") -> None:
-        """`prompt_bytes_max` bounds one message, in bytes of UTF-8; `mention` addresses us."""
+    def __init__(
+        self,
+        database: Database,
+        *,
+        prompt_bytes_max: int,
+        mention: str = "ona",
+        sizes: Collection[str] = (),
+    ) -> None:
+        """`prompt_bytes_max` bounds one message, in bytes of UTF-8; `mention` addresses us.
+
+        `sizes` are the names that `size=` takes.
+        """
         self._database = database
         self._prompt_bytes_max = prompt_bytes_max
         self._mention = mention
+        self._sizes = sizes
 
     async def accept(self, message: IncomingMessage) -> Accepted:
         """Accept a message; the commit has happened when this returns.
@@ -199,6 +212,9 @@ class Inbox:
         prompt: commands.Prompt,
     ) -> _Said:
         found = None
+        size = prompt.options.get("size")
+        if size is not None:
+            check_size(size, self._sizes)
         if not (prompt.new or message.new):
             found = await threads.find(tx, message)
         if found is not None and not prompt.options and prompt.kind == "text" and not prompt.now:
@@ -207,6 +223,8 @@ class Inbox:
                 return answered
         if found is None:
             found = await threads.open_session(tx, message, actor, prompt)
+        elif size is not None:
+            await threads.resize(tx, found.session_id, size)
         session = await lock_session(tx, found.session_id)
         if session is None:
             raise NotFound(

@@ -40,11 +40,12 @@ _ADD_THREAD = text(
 )
 _ADD_SESSION = text(
     """
-    INSERT INTO session (id, short, project_id, creator_id, title, agent, model, branch,
+    INSERT INTO session (id, short, project_id, creator_id, title, agent, model, size, branch,
                          base_branch)
-    VALUES (:id, :short, :project, :creator, :title, :agent, :model, :branch, :base_branch)
+    VALUES (:id, :short, :project, :creator, :title, :agent, :model, :size, :branch, :base_branch)
     """
 )
+_RESIZE = text("UPDATE session SET size = :size WHERE id = :session")
 _PROJECTS = text(
     """
     SELECT id, name, agent, base_branch, repository_url FROM project
@@ -115,11 +116,17 @@ async def open_session(
             "title": " ".join(prompt.text.split())[:TITLE_LENGTH],
             "agent": agent,
             "model": prompt.options.get("model"),
+            "size": prompt.options.get("size"),
             "base_branch": prompt.options.get("branch") or project["base_branch"],
         },
     )
     thread_id = await _thread(tx, session_id, message)
     return Found(session_id=session_id, short=short, thread_id=thread_id)
+
+
+async def resize(tx: Transaction, session_id: UUID, size: str) -> None:
+    """From its next turn on the session's machine is of this size."""
+    await tx.execute(_RESIZE, {"session": session_id, "size": size})
 
 
 async def _insert_session(tx: Transaction, values: dict[str, Any]) -> str:

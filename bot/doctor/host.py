@@ -152,8 +152,9 @@ async def check_memory(settings: Settings) -> Finding:
         if line.startswith("MemAvailable")
     )
     machine = settings.machine
-    fitting = available // machine.memory_mib
-    found = f"{available} MiB available, {machine.memory_mib} MiB a machine"
+    each = settings.sizes[machine.size].memory_mib
+    fitting = available // each
+    found = f"{available} MiB available, {each} MiB a {machine.size} machine"
     if fitting >= machine.running_max:
         return Finding(name="memory", verdict=Verdict.FINE, found=found)
     return Finding(
@@ -161,7 +162,7 @@ async def check_memory(settings: Settings) -> Finding:
         verdict=Verdict.LESS,
         found=found,
         follows=f"{fitting} machines fit now; {machine.running_max} may run at once.",
-        do="Lower machine.running_max or machine.memory_mib.",
+        do="Lower machine.running_max, or choose a smaller machine.size.",
     )
 
 

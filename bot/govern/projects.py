@@ -1,7 +1,8 @@
 """Projects: what may be one, adding and removing them."""
 
+import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -16,11 +17,14 @@ from bot.store.transaction import Transaction
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 """Also a directory's name in the machine."""
+COMMAND_CHARACTERS_MAX = 10_000
+COMMANDS_MAX = 50
+"""Of set-up and services together."""
 
 _LIST = text(
     """
     SELECT project.id, project.name, project.repository_url, project.base_branch, project.agent,
-           project.vcpus, project.memory_mib, project.disk_gib, project.created_at,
+           project.size, project.setup, project.start, project.created_at,
            (SELECT count(*) FROM session WHERE session.project_id = project.id) AS sessions
       FROM project WHERE removed_at IS NULL AND (CAST(:name AS text) IS NULL OR name = :name)
      ORDER BY name
@@ -28,9 +32,20 @@ _LIST = text(
 )
 _ADD = text(
     """
-    INSERT INTO project (id, name, repository_url, base_branch, agent, vcpus, memory_mib, disk_gib)
-    VALUES (:id, :name, :repository_url, :base_branch, :agent, :vcpus, :memory_mib, :disk_gib)
+    INSERT INTO project (id, name, repository_url, base_branch, agent, size, setup, start)
+    VALUES (:id, :name, :repository_url, :base_branch, :agent, :size, CAST(:setup AS jsonb),
+            CAST(:start AS jsonb))
     """
+)
+_CHANGE = text(
+    """
+    UPDATE project SET base_branch = :base_branch, agent = :agent, size = :size,
+           setup = CAST(:setup AS jsonb), start = CAST(:start AS jsonb)
+     WHERE name = :name AND removed_at IS NULL RETURNING id
+    """
+)
+_REBUILD = text(
+    "UPDATE project SET rebuild_at = now() WHERE name = :name AND removed_at IS NULL RETURNING id"
 )
 _MAKE_WAY = text(
     """
@@ -52,15 +67,21 @@ class NewProject:
     """See `bot.work.remote`."""
     base_branch: str | None = None
     agent: str = AGENTS[0]
-    vcpus: int | None = None
-    memory_mib: int | None = None
-    disk_gib: int | None = None
+    size: str | None = None
+    setup: Sequence[str] = ()
+    start: Sequence[str] = ()
 
 
-def check(project: NewProject) -> None:
+def check_size(name: str, sizes: Collection[str]) -> None:
+    """:raises Refused: there is no size of that name."""
+    if name not in sizes:
+        raise Refused(f"there is no size {name[:80]}", do=f"known are: {', '.join(sizes)}")
+
+
+def check(project: NewProject, sizes: Collection[str]) -> None:
     """Whether it can be added, its repository's address aside.
 
-    :raises Refused: the name, branch or agent can't be used
+    :raises Refused: the name, branch, agent, size or a command can't be used
     """
     if not NAME.fullmatch(project.name):
         raise Refused(
@@ -70,24 +91,57 @@ def check(project: NewProject) -> None:
     if project.base_branch is not None and project.base_branch.startswith("-"):
         raise Refused("a branch does not begin with a dash", do="give the branch's name")
     check_agent(project.agent)
+    if project.size is not None:
+        check_size(project.size, sizes)
+    for command in (*project.setup, *project.start):
+        if not command.strip() or "\x00" in command or len(command) > COMMAND_CHARACTERS_MAX:
+            raise Refused(
+                f"a command has 1 to {COMMAND_CHARACTERS_MAX:,} characters", do="put it into a file"
+            )
+    if len(project.setup) + len(project.start) > COMMANDS_MAX:
+        raise Refused(
+            f"a project has at most {COMMANDS_MAX} commands",
+            do="put them into a file and call that",
+        )
 
 
 async def add_project(tx: Transaction, project: NewProject) -> UUID:
-    """Add a project; the name of a removed one may be used again.
+    """Add a checked project; the name of a removed one may be used again.
 
-    :raises Refused: not fit, or the name is taken
+    :raises Refused: the name is taken
     """
-    check(project)
     await tx.execute(_MAKE_WAY, {"name": project.name})
     project_id = new_id()
     try:
         async with tx.begin_nested():
-            await tx.execute(_ADD, {"id": project_id, **vars(project)})
+            await tx.execute(_ADD, {"id": project_id, **_columns(project)})
     except IntegrityError:
         raise Refused(
             f"there is a project {project.name} already", do="give another name, or remove it first"
         ) from None
     return project_id
+
+
+async def change_project(tx: Transaction, project: NewProject) -> None:
+    """Give a project what `project` says, checked before, its repository aside.
+
+    :raises NotFound:
+    """
+    values = _columns(project)
+    del values["repository_url"]
+    if (await tx.execute(_CHANGE, values)).first() is None:
+        raise _unknown(project.name)
+
+
+async def rebuild(tx: Transaction, name: str) -> None:
+    """Have the templates of a project built again. :raises NotFound:."""
+    if (await tx.execute(_REBUILD, {"name": name})).first() is None:
+        raise _unknown(name)
+
+
+def _columns(project: NewProject) -> dict[str, Any]:
+    lists = {"setup": project.setup, "start": project.start}
+    return {**vars(project), **{name: json.dumps(list(some)) for name, some in lists.items()}}
 
 
 async def remove_project(tx: Transaction, name: str) -> None:

@@ -96,10 +96,14 @@ class Project(SQLModel, table=True):
     base_branch: str | None = None
     """None: the repository's own default branch."""
     agent: str = "shell"
-    vcpus: int | None = None
-    memory_mib: int | None = None
-    disk_gib: int | None = None
-    """None: the installation's setting."""
+    size: str | None = None
+    """Of its machines, a name of the settings; None: the installation's default."""
+    setup: list[str] = _json("[]")
+    """Shell commands that ready a machine, in the repository; part of its template."""
+    start: list[str] = _json("[]")
+    """Shell commands that run on in every machine: its services."""
+    rebuild_at: datetime | None = _moment()
+    """Templates that were begun before are built again: somebody asked for it."""
     created_at: datetime = _moment(now=True)
     removed_at: datetime | None = _moment()
 
@@ -135,6 +139,8 @@ class Session(SQLModel, table=True):
     title: str = ""
     agent: str
     model: str | None = None
+    size: str | None = None
+    """Of its machine, when somebody asked for one; None: the project's."""
     branch: str
     """The branch of its own that the session works on."""
     base_branch: str | None = None

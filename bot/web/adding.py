@@ -1,8 +1,13 @@
-"""Adding a project for somebody who asks over the web, by page or API."""
+"""Adding and changing a project for somebody who asks over the web, by page or API."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 from bot.govern import projects
 from bot.govern.access import Act
 from bot.govern.projects import NewProject
+from bot.store.database import MACHINES
 from bot.web.services import Services
 from bot.web.visitor import Visitor
 from bot.work.remote import remote
@@ -14,9 +19,40 @@ async def add_project(visitor: Visitor, services: Services, new: NewProject) -> 
     :raises TellPerson: they may not, it can't be read, or its name can't be used
     """
     visitor.require(Act.PROJECTS)
-    projects.check(new)
+    projects.check(new, services.settings.sizes)
     if remote(new.repository_url).path is not None:
         visitor.require(Act.HOST_FILES)
     await services.check_repository(new.repository_url)
     async with services.database.begin() as tx:
         await projects.add_project(tx, new)
+
+
+async def change_project(
+    visitor: Visitor, services: Services, name: str, changes: Mapping[str, Any]
+) -> None:
+    """Change what `changes` names of a project; templates follow by themselves.
+
+    :raises TellPerson: they may not, there is no such project, or it can't be so
+    """
+    visitor.require(Act.PROJECTS)
+    async with services.database.begin() as tx:
+        known = await projects.get_project(tx, name)
+        fields = {field.name: known[field.name] for field in dataclasses.fields(NewProject)}
+        new = NewProject(**{**fields, **changes})
+        projects.check(new, services.settings.sizes)
+        await projects.change_project(tx, new)
+        tx.hint(MACHINES, name)
+
+
+async def rebuild(visitor: Visitor, services: Services, name: str) -> str:
+    """Have the templates of a project built again; one sentence for the person.
+
+    :raises TellPerson: they may not, or there is no such project
+    """
+    visitor.require(Act.PROJECTS)
+    async with services.database.begin() as tx:
+        await projects.rebuild(tx, name)
+        tx.hint(MACHINES, name)
+    return (
+        f"The templates of {name} are built again, one after the other; `ona templates` shows it."
+    )

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bot.errors import OnaError
 from bot.web import answers, health, pages, shapes
-from bot.web.api import events, machines, people, projects, prompts, sessions
+from bot.web.api import events, machines, people, pools, projects, prompts, sessions
 from bot.web.following import Streams
 from bot.web.headers import Outermost
 from bot.web.rendering import HERE
@@ -64,7 +64,7 @@ def create_app(services: Services) -> FastAPI:
 def _routes() -> Sequence[BaseRoute]:
     """Every address; they know no services, and making them takes a tenth of a second."""
     api = APIRouter(prefix=API, responses=_PROBLEMS)
-    for module in (prompts, events, sessions, machines, projects, people):
+    for module in (prompts, events, sessions, machines, pools, projects, people):
         api.include_router(module.router)
     everything = APIRouter()
     for router in (api, health.router, pages.router):

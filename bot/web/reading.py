@@ -75,13 +75,13 @@ _MACHINE = """
     SELECT machine.id, 'm-' || right(CAST(machine.id AS text), 8) AS short, machine.state,
            machine.request, machine.note, machine.facts, machine.generation, machine.created_at,
            machine.used_at, machine.changed_at, session.short AS session, project.name AS project,
-           host.name AS host, host.driver, host.accelerator,
-           template.vcpus, template.memory_mib, template.disk_gib
+           host.name AS host, host.driver, host.accelerator, machine.template_id AS template,
+           machine.size, machine.vcpus, machine.memory_mib, machine.disk_gib
       FROM machine
       JOIN host ON host.id = machine.host_id
-      JOIN template ON template.id = machine.template_id
       LEFT JOIN session ON session.id = machine.session_id
-      LEFT JOIN project ON project.id = session.project_id
+      LEFT JOIN template ON template.id = machine.template_id OR template.machine_id = machine.id
+      LEFT JOIN project ON project.id = coalesce(session.project_id, template.project_id)
 """
 _MACHINES = text(
     f"""

@@ -37,6 +37,7 @@ MACHINE_STATES: Mapping[str, str] = {
     "creating": "being created",
     "starting": "starting",
     "running": "running",
+    "paused": "up and paused",
     "hibernating": "going to rest",
     "resting": "hibernated",
     "lost": "lost",

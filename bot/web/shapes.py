@@ -168,9 +168,11 @@ class Machine(Given):
     note: str | None
     session: str | None
     project: str | None
+    template: UUID | None = Field(description="what it was cloned from")
     host: str
     driver: str
     accelerator: str
+    size: str
     vcpus: int
     memory_mib: int
     disk_gib: int
@@ -187,6 +189,74 @@ class Machines(Given):
     machines: list[Machine]
 
 
+class TemplateStep(Given):
+    """One step of a template's build."""
+
+    step: str
+    seconds: float
+    exit_status: int
+    output: str
+
+
+class Template(Given):
+    """What machines of a project and size are made from on a host."""
+
+    id: UUID
+    short: str
+    project: str | None
+    size: str
+    state: str
+    commit: str
+    note: str | None
+    host: str
+    fingerprint: str
+    build_seconds: float
+    created_at: datetime
+    changed_at: datetime
+
+
+class Templates(Given):
+    """Templates, the newest first."""
+
+    templates: list[Template]
+
+
+class TemplateWithLog(Template):
+    """A template and how it was built."""
+
+    steps: list[TemplateStep]
+
+
+class Pool(Given):
+    """The machines of one project and size that wait on a host."""
+
+    project: str | None
+    size: str
+    host: str
+    hot: int
+    hot_target: int
+    cold: int
+    cold_target: int
+    making: int
+    why: str = Field(description="why these targets")
+    held: str | None = Field(description="why it is not filled, if it is not")
+    handouts: int = Field(description="machines given to sessions in the last seven days")
+    hits: int = Field(description="of these, how many were hot or cold")
+    hot_hits: int
+    hit_ratio: float | None
+    seconds_hot: float | None = Field(description="median of a hot machine's hand-out")
+    seconds_cold: float | None
+    seconds_boot: float | None
+    refill_seconds: float
+    changed_at: datetime
+
+
+class Pools(Given):
+    """Pools by project and size."""
+
+    pools: list[Pool]
+
+
 class NewProject(Taken):
     """A project to add."""
 
@@ -194,9 +264,23 @@ class NewProject(Taken):
     repository_url: str = Field(description="URL, user@host:path or absolute path on the host")
     base_branch: str | None = Field(default=None, min_length=1, max_length=250)
     agent: str = Field(default=AGENTS[0], description=f"one of: {', '.join(AGENTS)}")
-    vcpus: int | None = Field(default=None, ge=1, le=256)
-    memory_mib: int | None = Field(default=None, ge=256, le=4 * 1024 * 1024)
-    disk_gib: int | None = Field(default=None, ge=4, le=64 * 1024)
+    size: str | None = Field(default=None, max_length=40, description="of its machines")
+    setup: list[str] = Field(
+        default_factory=list, description="shell commands that ready a machine, in the repository"
+    )
+    start: list[str] = Field(
+        default_factory=list, description="shell commands that run on in every machine"
+    )
+
+
+class ProjectChanges(Taken):
+    """What to change of a project; what is not named stays."""
+
+    base_branch: str | None = Field(default=None, min_length=1, max_length=250)
+    agent: str = Field(default=AGENTS[0], description=f"one of: {', '.join(AGENTS)}")
+    size: str | None = Field(default=None, max_length=40)
+    setup: list[str] = Field(default_factory=list)
+    start: list[str] = Field(default_factory=list)
 
 
 class Project(Given):
@@ -207,9 +291,9 @@ class Project(Given):
     repository_url: str
     base_branch: str | None
     agent: str
-    vcpus: int | None
-    memory_mib: int | None
-    disk_gib: int | None
+    size: str | None
+    setup: list[str]
+    start: list[str]
     sessions: int
     created_at: datetime
 

@@ -21,26 +21,35 @@ from bot.work.checkpoint import Checkpoints, Restored
 from bot.work.jobs import ChannelJobs
 from bot.work.lease import Lease, OpenTurn
 from bot.work.queue import Event, LeaseLost, hold
+from bot.work.refresh import refresh
 from bot.work.repository import READY_MARK, Base, Cloned, Repositories, clone_into
-from bot.work.workplace import NoCapacity, Tell, Workplace, WorkplaceLost
+from bot.work.sizes import Sizes
+from bot.work.workplace import (
+    WORK,
+    NoCapacity,
+    Tell,
+    Workplace,
+    WorkplaceLost,
+    repository_directory,
+)
 from vmpool.channel import Channel
-from vmpool.driver import Image, MachineSpec
+from vmpool.driver import Image
 from vmpool.errors import HostFull, HostUnfit, MachineError, MachineLost, StaleToken
 from vmpool.pool import NoRoom, Opened, Pool
+from vmpool.registry import Order
 
 log = structlog.get_logger(__name__)
 
-WORK = "/work"
 FURNISHED_MAX = 10_000
 """Machines that are remembered to hold their repository; past it all are looked at once more."""
 
 _PROJECT = text(
     """
-    SELECT project.name, project.repository_url, project.vcpus, project.memory_mib,
-           project.disk_gib
-      FROM project WHERE id = :project
+    SELECT project.name, project.repository_url, project.size, session.size AS asked
+      FROM session JOIN project ON project.id = session.project_id WHERE session.id = :session
     """
 )
+_TEMPLATE = text("SELECT commit FROM template WHERE id = :template")
 _PIN = text(
     """
     UPDATE session SET host_id = :host WHERE id = :session
@@ -49,19 +58,10 @@ _PIN = text(
 
 
 @dataclass(frozen=True, kw_only=True)
-class MachineSize:
-    """The installation's size of a machine where the project says nothing."""
-
-    vcpus: int
-    memory_mib: int
-    disk_gib: int
-
-
-@dataclass(frozen=True, kw_only=True)
 class _Project:
     id: UUID
     url: str
-    spec: MachineSpec
+    order: Order
     directory: str
     """Of its repository in the machine."""
 
@@ -78,7 +78,7 @@ class MachineWorkplaces:
         *,
         host_id: UUID,
         image: Callable[[], Awaitable[Image]],
-        size: MachineSize,
+        sizes: Sizes,
         work: str = WORK,
     ) -> None:
         """`image` returns the guest image, building it if need be; `work` holds repositories."""
@@ -88,7 +88,7 @@ class MachineWorkplaces:
         self._checkpoints = checkpoints
         self._host_id = host_id
         self._image = image
-        self._size = size
+        self._sizes = sizes
         self._work = work
         self._channels: dict[UUID, Channel] = {}
         self._furnished: set[UUID] = set()
@@ -110,9 +110,9 @@ class MachineWorkplaces:
         try:
             project = await self._project(lease)
             async with self._pool.open(
-                lease.session_id, project.spec, token=lease.key.token, only=only, step=step
+                lease.session_id, project.order, token=lease.key.token, only=only, step=step
             ) as opened:
-                way = "booted" if opened.fresh else "resumed" if steps else "running"
+                way = opened.tier.value if opened.tier else "resumed" if steps else "running"
                 MACHINE_READY_SECONDS.labels(way=way).observe(monotonic() - began)
                 await self._pin(lease)
                 notices = await self._furnish(lease, project, opened, step)
@@ -154,16 +154,17 @@ class MachineWorkplaces:
 
     async def _project(self, lease: Lease) -> _Project:
         async with self._database.begin() as tx:
-            row = (await tx.execute(_PROJECT, {"project": lease.project_id})).one()
-        spec = MachineSpec(
-            image=await self._image(),
-            vcpus=row.vcpus or self._size.vcpus,
-            memory_mib=row.memory_mib or self._size.memory_mib,
-            disk_gib=row.disk_gib or self._size.disk_gib,
+            row = (await tx.execute(_PROJECT, {"session": lease.session_id})).one()
+        name, size = self._sizes.chosen(row.asked, row.size)
+        spec = size.spec(await self._image())
+        return _Project(
+            id=lease.project_id,
+            url=row.repository_url,
+            order=Order(
+                project_id=lease.project_id, size=name, spec=spec, insist=row.asked == name
+            ),
+            directory=repository_directory(row.name, self._work),
         )
-        # A removed project whose name was given to another one keeps its own after a `~`.
-        directory = f"{self._work}/{row.name.partition('~')[0]}"
-        return _Project(id=lease.project_id, url=row.repository_url, spec=spec, directory=directory)
 
     async def _pin(self, lease: Lease) -> None:
         """From now on only this host's workers may claim the session."""
@@ -205,13 +206,17 @@ class MachineWorkplaces:
         step: Callable[[str], Awaitable[None]],
     ) -> list[str]:
         newest = await self._checkpoints.newest(lease.session_id)
-        await step("cloning" if newest is None else "restoring")
+        fresh = opened.template_id is not None and newest is None
+        if not fresh:
+            await step("cloning" if newest is None else "restoring")
         if newest is None or not await self._repositories.has(project.id, newest.base):
             await self._repositories.update(project.id, project.url)
         if newest is not None:
             base = Base(commit=newest.base, branch=lease.base_branch or "")
         else:
             base = await self._repositories.base(project.id, lease.base_branch)
+        if fresh and await self._refresh(lease, project, opened, base):
+            return _refilled(opened, None, None)
         cloned = await clone_into(
             opened.channel,
             self._repositories,
@@ -228,8 +233,24 @@ class MachineWorkplaces:
             )
         return _refilled(opened, cloned, restored)
 
+    async def _refresh(self, lease: Lease, project: _Project, opened: Opened, base: Base) -> bool:
+        """Whether what came with the machine's template was brought up to date."""
+        async with self._database.begin() as tx:
+            since = (
+                await tx.execute(_TEMPLATE, {"template": opened.template_id})
+            ).scalar_one_or_none()
+        return bool(since) and await refresh(
+            opened.channel,
+            self._repositories,
+            project.id,
+            base,
+            since=since,
+            branch=lease.branch,
+            directory=project.directory,
+        )
 
-def _refilled(opened: Opened, cloned: Cloned, restored: Restored | None) -> list[str]:
+
+def _refilled(opened: Opened, cloned: Cloned | None, restored: Restored | None) -> list[str]:
     """What people must know about a repository that was put into a machine anew."""
     told = []
     if opened.fresh and restored is not None:
@@ -241,7 +262,7 @@ def _refilled(opened: Opened, cloned: Cloned, restored: Restored | None) -> list
             f"The machine of this session is gone ({opened.lost}) before a first checkpoint was "
             "stored: the repository was cloned anew and nothing else was kept."
         )
-    if cloned.aside is not None:
+    if cloned is not None and cloned.aside is not None:
         told.append(f"Files that were in the repository's place are now in {cloned.aside}.")
     return told
 

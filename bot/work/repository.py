@@ -142,10 +142,13 @@ class Repositories:
         except GitFailed:
             raise _forgotten(commit) from None
 
-    async def bundle(self, project_id: UUID, base: Base) -> AsyncGenerator[bytes, None]:
+    async def bundle(
+        self, project_id: UUID, base: Base, *, since: str | None = None
+    ) -> AsyncGenerator[bytes, None]:
         """The history of a base as git's bundle format has it: refs/ona/base, branch, tags.
 
-        :raises NotFound: the mirror doesn't have the commit
+        :param since: a commit that the reader has with all that it leads to
+        :raises NotFound: the mirror doesn't have a commit
         """
         mirror = self._mirror(project_id)
         try:
@@ -159,9 +162,11 @@ class Repositories:
         refs = [f"{base.commit} refs/ona/base"]
         if base.branch:
             refs.append(f"{base.commit} {HEADS}{base.branch}")
-        head = "\n".join(["# v2 git bundle", *refs, *tags.splitlines(), "", ""])
+        known = [f"-{since} since"] if since else []
+        head = "\n".join(["# v2 git bundle", *known, *refs, *tags.splitlines(), "", ""])
         yield head.encode("utf-8", "surrogateescape")
         oids = {line.split(" ", 1)[0] for line in [*refs, *tags.splitlines()]}
+        oids |= {f"^{since}"} if since else set()
         try:
             packing = git_stream(
                 *("pack-objects", "--revs", "--stdout", "--delta-base-offset", "-q"),

@@ -14,8 +14,17 @@ from adapters.agent.port import Jobs
 from bot.work.lease import Lease, OpenTurn
 from bot.work.queue import Event
 
+WORK = "/work"
+"""Where repositories lie in a machine."""
+
 Tell = Callable[[Event], Awaitable[None]]
 """Says which step runs; the events belong to the session, not to a turn."""
+
+
+def repository_directory(project: str, work: str = WORK) -> str:
+    """Of a project's repository in its machines."""
+    # A removed project whose name was given to another one keeps its own after a `~`.
+    return f"{work}/{project.partition('~')[0]}"
 
 
 class NoCapacity(Exception):

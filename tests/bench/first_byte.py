@@ -21,8 +21,9 @@ from bot.store.blobs import DirectoryBlobs
 from bot.store.database import CONTROL, EVENTS, READY, Listener
 from bot.store.ids import new_id
 from bot.work.checkpoint import Checkpoints
-from bot.work.machines import MachineSize, MachineWorkplaces
+from bot.work.machines import MachineWorkplaces
 from bot.work.repository import Repositories
+from bot.work.sizes import MachineSize, Sizes
 from bot.work.turn import TurnLimits, Turns
 from bot.work.work_queue import WorkQueue
 from bot.work.worker import Worker, WorkerLimits
@@ -38,6 +39,7 @@ from vmpool.image import ensure_image
 from vmpool.pool import Pool, PoolLimits
 from vmpool.registry import Registry
 from vmpool.ssh import Authority
+from vmpool.warm.rows import Rows
 
 SAMPLES = 25
 COMMAND = "echo hello"
@@ -92,7 +94,9 @@ async def _at_work(town: Town, place: Path) -> AsyncIterator[tuple[Pool, Listene
     limits = PoolLimits(
         running_max=2, boot_seconds=90, resume_seconds=60, idle_seconds=600, retention_days=1
     )
-    pool = Pool(registry, driver, await Authority.load(place / "ca"), limits, told)
+    rows = Rows(town.database.session, town.host, new_id)
+    authority = await Authority.load(place / "ca")
+    pool = Pool(registry, rows, driver, limits, authority=authority, told=told)
     workplaces = MachineWorkplaces(
         town.database,
         pool,
@@ -106,7 +110,9 @@ async def _at_work(town: Town, place: Path) -> AsyncIterator[tuple[Pool, Listene
         ),
         host_id=town.host,
         image=image,
-        size=MachineSize(vcpus=2, memory_mib=512, disk_gib=8),
+        sizes=Sizes(
+            by_name={"medium": MachineSize(vcpus=2, memory_mib=512, disk_gib=8)}, default="medium"
+        ),
     )
     queue = WorkQueue(town.database, owner="bench", host_id=town.host, lease_seconds=30)
     turn = TurnLimits(seconds_max=600, output_bytes_max=1 << 20, question_seconds_max=60)

@@ -75,7 +75,9 @@ class Installation:
             "ONA_DATA_DIR": str(self.data),
             "ONA_IMAGES_DIR": str(images_dir()),
             "ONA_PORT": str(self.port),
-            "ONA_MACHINE__MEMORY_MIB": "512",
+            "ONA_SIZES__MEDIUM__MEMORY_MIB": "512",
+            # Where there is no KVM, a template that is built meanwhile takes the processors.
+            "ONA_POOL__ENABLED": "false",
             **self.settings,
         }
 

@@ -57,6 +57,7 @@ class FakeMachine:
 
 
 GuestFactory = Callable[[FakeMachine], FakeGuest]
+Cloner = Callable[[FakeGuest, FakeMachine], FakeGuest]
 
 
 class EchoGuest:
@@ -105,12 +106,17 @@ class EchoGuest:
 class FakeHost:
     """Everything of a host that outlives our process, and the switches tests turn."""
 
-    def __init__(self, guest: GuestFactory = EchoGuest) -> None:
+    def __init__(
+        self, guest: GuestFactory = EchoGuest, clone: Cloner = lambda guest, _: copy.copy(guest)
+    ) -> None:
+        """`clone` makes a clone's memory of its template's."""
         self.machines: dict[str, FakeMachine] = {}
         self.templates: dict[str, FakeMachine] = {}
         self.full = False
         """No room on the disk."""
+        self.build = "fake 1"
         self.new_guest = guest
+        self.clone_guest = clone
         self._pids = iter(range(1000, 1 << 30))
 
     def start(self, machine: FakeMachine, guest: FakeGuest) -> None:
@@ -256,7 +262,7 @@ class FakeDriver:
         if self.host.full:
             raise HostFull("no room for a machine's disk")
         machine = FakeMachine(machine_id, template.spec, dict(template.disk), rest="complete")
-        machine.guest = copy.copy(template.guest)
+        machine.guest = self.host.clone_guest(template.guest, machine)
         machine.guest.machine = machine
         self.host.machines[machine_id] = machine
 
@@ -268,6 +274,12 @@ class FakeDriver:
             TemplateSight(template_id=template_id, broken=template.broken)
             for template_id, template in self.host.templates.items()
         ]
+
+    async def bound_to(self, spec: MachineSpec) -> str:
+        return self.host.build
+
+    def free_disk_mib(self) -> int:
+        return 0 if self.host.full else 1 << 20
 
     async def find(self) -> Sequence[Sight]:
         for machine in self.host.machines.values():

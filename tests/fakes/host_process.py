@@ -28,8 +28,9 @@ from vmpool.driver import Image, MachineSpec
 from vmpool.errors import MachineLost, StaleToken
 from vmpool.pool import NoRoom, Pool, PoolLimits
 from vmpool.reconcile import reconcile
-from vmpool.registry import Registry
+from vmpool.registry import Order, Registry
 from vmpool.ssh import Authority
+from vmpool.warm.rows import Rows
 
 RUNNING_MAX = 3
 SPEC = MachineSpec(
@@ -38,6 +39,11 @@ SPEC = MachineSpec(
     memory_mib=128,
     disk_gib=1,
 )
+
+
+def order_of(lease: Lease) -> Order:
+    """A small machine for the session."""
+    return Order(project_id=lease.project_id, size="small", spec=SPEC)
 
 
 class HomelessJobs(ChannelJobs):
@@ -65,7 +71,7 @@ class PoolWorkplaces:
         only = turn.machine_id if turn is not None else None
         try:
             async with self._pool.open(
-                lease.session_id, SPEC, token=lease.key.token, only=only, step=step
+                lease.session_id, order_of(lease), token=lease.key.token, only=only, step=step
             ) as opened:
                 jobs = HomelessJobs(opened.channel)
                 yield Workplace(jobs=jobs, directory="/", machine_id=opened.machine_id)
@@ -99,7 +105,8 @@ async def main(url: str, root: str, host_id: str, owner: str, lease_seconds: str
         print(session_id, state, known, flush=True)
 
     authority = await Authority.load(Path(root) / "ca")
-    pool = Pool(registry, driver, authority, limits, told, enter=driver.enter)
+    rows = Rows(database.session, UUID(host_id), new_id)
+    pool = Pool(registry, rows, driver, limits, authority=authority, told=told, enter=driver.enter)
     print(dict(await reconcile(pool, registry, driver)), flush=True)
     queue = WorkQueue(
         database, owner=owner, host_id=UUID(host_id), lease_seconds=float(lease_seconds)

@@ -54,6 +54,10 @@ class Town:
         )
 
 
+DEMO = new_id()
+"""The project of every town."""
+
+
 async def settle(database: Database) -> tuple[UUID, dict[str, UUID]]:
     """Insert a host, a project and two people; return the host's id and the people's."""
     host_id, people = new_id(), {"Ann": new_id(), "Bo": new_id()}
@@ -68,7 +72,7 @@ async def settle(database: Database) -> tuple[UUID, dict[str, UUID]]:
                 "INSERT INTO project (id, name, repository_url, agent)"
                 " VALUES (:id, 'demo', '/srv/demo', 'shell')"
             ),
-            {"id": new_id()},
+            {"id": DEMO},
         )
         await tx.execute(
             text(
@@ -84,6 +88,6 @@ async def settle(database: Database) -> tuple[UUID, dict[str, UUID]]:
 async def town(database_url) -> AsyncIterator[Town]:
     database = Database(database_url, connections_max=20)
     host_id, people = await settle(database)
-    inbox = Inbox(database, prompt_bytes_max=100_000)
+    inbox = Inbox(database, prompt_bytes_max=100_000, sizes=("small", "medium"))
     yield Town(database=database, inbox=inbox, host_id=host_id, people=people)
     await database.close()

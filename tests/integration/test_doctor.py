@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from bot.config import DatabaseSettings, MachineSettings, Settings
+from bot.config import DatabaseSettings, MachineSettings, Settings, SizeSettings
 from bot.doctor import host, installation
 from bot.doctor.examine import CHECKS, examine
 from bot.doctor.finding import Verdict, as_rows
@@ -153,8 +153,8 @@ async def test_the_embedded_database_is_asked_when_it_runs_and_not_started(setti
 
 
 async def test_too_little_memory_for_all_machines_is_said_in_machines(settings):
-    greedy = MachineSettings(memory_mib=1024 * 1024)
-    found = await host.check_memory(settings.model_copy(update={"machine": greedy}))
+    greedy = {"medium": SizeSettings(vcpus=1, memory_mib=1024 * 1024, disk_gib=8)}
+    found = await host.check_memory(settings.model_copy(update={"sizes": greedy}))
     assert found.verdict is Verdict.LESS
     assert found.follows == "0 machines fit now; 4 may run at once."
 

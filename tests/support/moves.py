@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bot.store import states
-from vmpool.machine import MACHINE_MOVES
+from vmpool.machine import MACHINE_MOVES, TEMPLATE_MOVES
 
 MOVES: Mapping[str, Mapping[Any, frozenset[Any]]] = {
     "session": states.SESSION_MOVES,
@@ -15,6 +15,7 @@ MOVES: Mapping[str, Mapping[Any, frozenset[Any]]] = {
     "question": states.QUESTION_MOVES,
     "reply": states.REPLY_MOVES,
     "machine": MACHINE_MOVES,
+    "template": TEMPLATE_MOVES,
 }
 """By the name of the table."""
 

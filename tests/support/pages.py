@@ -24,6 +24,7 @@ STATES = (
     ("Question", states.QuestionState, states.QUESTION_MOVES),
     ("Reply", states.ReplyState, states.REPLY_MOVES),
     ("Machine", machine.MachineState, machine.MACHINE_MOVES),
+    ("Template", machine.TemplateState, machine.TEMPLATE_MOVES),
 )
 
 

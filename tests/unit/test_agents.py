@@ -14,4 +14,4 @@ def test_a_host_has_every_agent_that_can_be_asked_for_and_no_other():
 
 def test_a_project_of_an_unknown_agent_is_refused():
     with pytest.raises(Refused, match="no agent nobody; known are: shell"):
-        check(NewProject(name="demo", repository_url="/srv/demo", agent="nobody"))
+        check(NewProject(name="demo", repository_url="/srv/demo", agent="nobody"), ())

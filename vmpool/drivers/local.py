@@ -8,6 +8,7 @@ to a hypervisor is behind `vmpool.drivers.hypervisor`.
 
 import asyncio
 import os
+import shutil
 import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -192,6 +193,16 @@ class LocalDriver:
     async def templates(self) -> Sequence[TemplateSight]:
         """Look at every template. See `Driver.templates`."""
         return await self._templates.find()
+
+    async def bound_to(self, spec: MachineSpec) -> str:
+        """What a rest made here can only be resumed by. See `Driver.bound_to`."""
+        stamp = await self.hypervisor.stamp(spec)
+        return f"{self.name} {stamp.build} {stamp.fingerprint}"
+
+    def free_disk_mib(self) -> int:
+        """Room on the disk. See `Driver.free_disk_mib`."""
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return shutil.disk_usage(self.root).free // MIB
 
     async def find(self) -> Sequence[Sight]:
         """Look at everything below the root. See `Driver.find`.

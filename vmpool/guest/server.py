@@ -3,7 +3,7 @@
 Each request is one header `{"seq": n, "op": ...}` (with a payload for `input`); each answer
 repeats the `seq`. `attach` goes on with frames until the job has ended. A connection belongs to
 the lease token that was the highest when it was made, and dies when a higher one is heard of;
-`token` raises it for the connection it comes on.
+`token` raises it for the connection it comes on, and sets the clock if it says what time it is.
 """
 
 import os
@@ -17,6 +17,7 @@ from vmpool.guest.jobs import Jobs, Refused
 from vmpool.guest.loop import READ, Loop
 from vmpool.guest.settings import Settings
 from vmpool.guest.stream import Stream, accept, listen
+from vmpool.guest.thaw import set_clock
 
 GRACE_SECONDS_MAX = 3600.0
 
@@ -78,6 +79,7 @@ class Client:
         server: Server,
     ) -> None:
         self._loop = loop
+        self._settings = settings
         self._jobs = jobs
         self._server = server
         self._attachment: Attachment | None = None
@@ -180,4 +182,6 @@ class Client:
 
     def _token(self, request: dict[str, Any], _payload: bytes) -> None:
         self._server.raise_token(int(request["token"]), self)
+        if "time" in request:
+            set_clock(float(request["time"]), self._settings)
         self._reply(request)

@@ -23,10 +23,16 @@ def thaw(word: dict[str, Any], settings: Settings) -> None:
     """Apply all of it. :raises Exception: something failed; the host must destroy the machine."""
     identity = word["identity"]
     if settings.owns_machine:
-        time.clock_settime(time.CLOCK_REALTIME, float(word["time"]))
+        set_clock(float(word["time"]), settings)
         add_entropy(base64.b64decode(word["entropy"], validate=True))
         name_machine(str(identity["hostname"]), str(identity["machine"]))
     write_identity(identity, settings)
+
+
+def set_clock(seconds: float, settings: Settings) -> None:
+    """Step the clock to this moment, if it is ours to set."""
+    if settings.owns_machine:
+        time.clock_settime(time.CLOCK_REALTIME, seconds)
 
 
 def add_entropy(data: bytes) -> None:

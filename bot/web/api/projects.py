@@ -35,6 +35,16 @@ async def show_project(name: str, visitor: Known, services: Provided) -> object:
         return await reading.project(tx, name)
 
 
+@router.patch("/{name}", response_model=shapes.Project)
+async def change_project(
+    name: str, changes: shapes.ProjectChanges, visitor: Known, services: Provided
+) -> object:
+    """Change what is named of a project; its templates follow by themselves."""
+    await adding.change_project(visitor, services, name, changes.model_dump(exclude_unset=True))
+    async with services.database.begin() as tx:
+        return await reading.project(tx, name)
+
+
 @router.delete("/{name}", response_model=shapes.Told)
 async def remove_project(name: str, visitor: Known, services: Provided) -> shapes.Told:
     """Remove a project; its sessions stay and go on."""

@@ -15,13 +15,18 @@ from sqlalchemy import text
 from bot.store.ids import new_id
 from tests.fakes.driver import FakeDriver, FakeHost, FakeMachine
 from tests.fakes.guest import HostedGuest, hosted_guest
-from tests.integration.conftest import Town
+from tests.integration.conftest import DEMO, Town
 from vmpool.channel import Channel, open_machine
 from vmpool.driver import Image, MachineSpec
 from vmpool.machine import Machine, MachineState
 from vmpool.pool import Opened, Pool, PoolLimits
-from vmpool.registry import Registry
+from vmpool.registry import Order, Registry
 from vmpool.ssh import Authority
+from vmpool.warm.building import Builder
+from vmpool.warm.demand import DemandLimits, Demands
+from vmpool.warm.keeper import Keeper, KeeperLimits
+from vmpool.warm.rows import Rows
+from vmpool.warm.stock import Stock, StockLimits
 
 SPEC = MachineSpec(
     image=Image(kernel=Path("k"), initrd=Path("i"), disk=Path("d"), digest="x"),
@@ -31,6 +36,7 @@ SPEC = MachineSpec(
 )
 
 
+DEMAND = DemandLimits(hot_min=1, hot_max=4, cold_min=1, cold_max=4, keep_seconds=86400)
 PATHS = {
     "running": (),
     "hibernating": ("hibernating",),
@@ -78,6 +84,11 @@ class Yard:
     driver: FakeDriver
     pool: Pool
     registry: Registry
+    rows: Rows
+    order: Order
+    stock: Stock
+    builder: Builder
+    keeper: Keeper
     told: list[tuple[UUID, str, dict[str, Any]]] = field(default_factory=list)
     steps: list[str] = field(default_factory=list)
     tokens: int = 0
@@ -99,7 +110,7 @@ class Yard:
             self.steps.append(name)
 
         async with self.pool.open(
-            session_id, SPEC, token=token or self.tokens, only=only, step=step
+            session_id, self.order, token=token or self.tokens, only=only, step=step
         ) as opened:
             yield opened
 
@@ -158,10 +169,16 @@ class Yards:
             self._guests[machine.machine_id] = guest
             return GuestProcess(guest)
 
-        self.host = FakeHost(memory)
+        self.host = FakeHost(memory, clone=lambda _, machine: memory(machine))
         stack.push_async_callback(self.host.close)
 
-    def make(self, driver: FakeDriver | None = None, **limits: Any) -> Yard:
+    def make(
+        self,
+        driver: FakeDriver | None = None,
+        *,
+        demand: DemandLimits | None = None,
+        **limits: Any,
+    ) -> Yard:
         """A pool over `driver` (the kind one, if none is given) and the host."""
         known = {
             "running_max": 2,
@@ -178,21 +195,38 @@ class Yards:
         async def tell(session_id: UUID, state: str, more: dict[str, Any]) -> None:
             told.append((session_id, state, more))
 
+        rows = Rows(database.session, self._town.host_id, new_id)
         pool = Pool(
             registry,
+            rows,
             driver,
-            self._authority,
             PoolLimits(**{**known, **limits}),
-            tell,
+            authority=self._authority,
+            told=tell,
             enter=self._enter,
         )
         self._stack.push_async_callback(pool.close)
+        stock = Stock(rows, registry, driver, pool, StockLimits(at_once_max=2, resume_seconds=20))
+        builder = Builder(rows, registry, driver, pool, boot_seconds=20)
         return Yard(
             town=self._town,
             host=self.host,
             driver=driver,
             pool=pool,
             registry=registry,
+            rows=rows,
+            stock=stock,
+            builder=builder,
+            keeper=Keeper(
+                rows,
+                driver,
+                pool,
+                stock=stock,
+                builder=builder,
+                demands=Demands(rows, demand or DEMAND),
+                limits=KeeperLimits(rebuild_seconds=1800, disk_reserve_mib=1),
+            ),
+            order=Order(project_id=DEMO, size="small", spec=SPEC),
             told=told,
         )
 

@@ -11,11 +11,14 @@ from bot.config import Settings
 from bot.ground import Ground
 from bot.host import Host, _CachedImage
 from bot.metrics import MACHINES as MACHINES_METRIC
+from bot.pools import Pools
 from bot.store.blobs import DirectoryBlobs
 from bot.store.database import MACHINES, Listener
 from bot.supervisor import Signals
 from bot.work.checkpoint import Checkpoints
 from bot.work.repository import Repositories
+from tests.integration.pool.conftest import SPEC
+from vmpool.driver import Image
 from vmpool.machine import MachineState
 
 WAIT_SECONDS_MAX = 10
@@ -42,13 +45,28 @@ async def host(yard, database_url, tmp_path) -> AsyncIterator[Host]:
         inline_bytes_max=1000,
         file_bytes_max=1000,
     )
+    repositories = Repositories(settings.data_dir / "mirrors")
+
+    async def image() -> Image:
+        return SPEC.image
+
     yield Host(
         base=base,
         host_id=yard.town.host_id,
         driver=yard.driver,
         registry=yard.registry,
         pool=yard.pool,
-        repositories=Repositories(settings.data_dir / "mirrors"),
+        pools=Pools.of(
+            settings,
+            yard.town.database,
+            pool=yard.pool,
+            rows=yard.rows,
+            registry=yard.registry,
+            driver=yard.driver,
+            repositories=repositories,
+            image=image,
+        ),
+        repositories=repositories,
         checkpoints=checkpoints,
         image=_CachedImage(settings),
     )
@@ -70,9 +88,15 @@ async def test_each_chore_of_a_host_has_a_clock_and_a_name_of_its_own(host):
         "sweep",
         "report",
         "gauges",
+        "pools",
+        "templates",
     ]
     assert all(chore.seconds > 0 for chore in chores)
-    assert [chore.name for chore in chores if chore.wake] == ["requests"]
+    assert [chore.name for chore in chores if chore.wake] == [
+        "requests",
+        "pools",
+        "templates",
+    ]
 
 
 async def test_every_chore_of_a_host_can_be_done_while_machines_run_and_rest(host, yard):
@@ -101,7 +125,8 @@ async def test_a_request_of_a_person_wakes_the_host(host, yard):
     async with asyncio.timeout(WAIT_SECONDS_MAX):
         await host.base.listener.listening.wait()
         async with AsyncExitStack() as stack:
-            (wake,) = [chore.wake for chore in host.chores(stack) if chore.wake]
+            (wake,) = [chore.wake for chore in host.chores(stack) if chore.name == "requests"]
+            assert wake is not None
             wake.clear()
             async with yard.town.database.begin() as tx:
                 tx.hint(MACHINES, host.host_id)

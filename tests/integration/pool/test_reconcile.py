@@ -101,7 +101,7 @@ async def test_a_spoilt_rest_is_lost_with_its_reason(yards, before):
 async def test_a_machine_that_was_never_finished_is_not_trusted(yards, rested):
     early = yards.make()
     session = await early.session()
-    row = await early.registry.add(session, await early.registry.template(SPEC))
+    row = await early.registry.add(early.order, session_id=session)
     if rested:
         await early.driver.create(str(row.id), SPEC)
         await early.driver.boot(str(row.id))

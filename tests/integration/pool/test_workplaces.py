@@ -11,15 +11,17 @@ from sqlalchemy import text
 from bot.store.blobs import DirectoryBlobs
 from bot.work.checkpoint import Checkpoints
 from bot.work.lease import Lease, OpenTurn
-from bot.work.machines import MachineSize, MachineWorkplaces
+from bot.work.machines import MachineWorkplaces
 from bot.work.queue import Event
 from bot.work.repository import Repositories
+from bot.work.sizes import MachineSize, Sizes
 from bot.work.work_queue import WorkQueue
 from bot.work.workplace import NoCapacity, WorkplaceLost
 from tests.fakes import git_tree
 from tests.integration.pool.conftest import SPEC, Yard
 
 _POINT = text("UPDATE project SET repository_url = :url")
+SIZES = Sizes(by_name={"small": MachineSize(vcpus=1, memory_mib=128, disk_gib=1)}, default="small")
 LIMITS = {"bytes_max": 1 << 20, "inline_bytes_max": 1 << 16, "file_bytes_max": 1 << 18}
 
 
@@ -74,7 +76,7 @@ def desk_at(yards, town, tmp_path) -> Callable:
             Checkpoints(town.database, DirectoryBlobs(tmp_path / "blobs"), **LIMITS),
             host_id=town.host_id,
             image=image,
-            size=MachineSize(vcpus=1, memory_mib=128, disk_gib=1),
+            sizes=SIZES,
             work=str(tmp_path / "work"),
         )
         return Desk(

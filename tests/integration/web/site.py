@@ -142,21 +142,14 @@ class Site:
 
     async def machine(self, short: str, state: str = "running") -> UUID:
         """A machine's row for a session."""
-        machine_id, template_id = new_id(), new_id()
+        machine_id = new_id()
         await self.rows(
-            "INSERT INTO template (id, host_id, fingerprint, image_digest, vcpus, memory_mib,"
-            " disk_gib, created_at)"
-            " VALUES (:id, :host, CAST(:id AS text), 'd', 2, 1024, 16, now())",
-            id=template_id,
-            host=self.host_id,
-        )
-        await self.rows(
-            "INSERT INTO machine (id, host_id, template_id, session_id, state, generation,"
-            " created_at, used_at, changed_at) VALUES (:id, :host, :template,"
-            " (SELECT id FROM session WHERE short = :short), :state, 1, now(), now(), now())",
+            "INSERT INTO machine (id, host_id, session_id, size, vcpus, memory_mib, disk_gib,"
+            " image_digest, state, generation, created_at, used_at, changed_at) VALUES (:id, :host,"
+            " (SELECT id FROM session WHERE short = :short), 'medium', 2, 1024, 16, 'd', :state, 1,"
+            " now(), now(), now())",
             id=machine_id,
             host=self.host_id,
-            template=template_id,
             short=short,
             state=state,
         )

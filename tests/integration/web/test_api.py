@@ -305,8 +305,9 @@ async def test_numbers_beyond_every_event_are_no_failure_of_ours(site):
 @pytest.mark.parametrize(
     ("path", "body", "named"),
     [
-        ("/projects", {"memory_mib": 10**9}, "memory_mib"),
-        ("/projects", {"disk_gib": 10**9}, "disk_gib"),
+        ("/projects", {"size": "x" * 50}, "size"),
+        ("/projects", {"size": "vast"}, "there is no size vast"),
+        ("/projects", {"setup": [" "]}, "a command has"),
         ("/projects", {"base_branch": "x" * 1000}, "base_branch"),
         ("/people", {"name": "\x1b[31mred"}, "printable"),
         ("/people", {"name": "a\u202eb"}, "printable"),

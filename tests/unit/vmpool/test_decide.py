@@ -6,7 +6,17 @@ from uuid import uuid4
 
 import pytest
 
-from vmpool.decide import Remedy, Room, Standing, expired, idle, remedy, room
+from vmpool.decide import (
+    Remedy,
+    Room,
+    Standing,
+    expired,
+    idle,
+    memory_budget,
+    remedy,
+    room,
+    spare,
+)
 from vmpool.driver import Found
 from vmpool.machine import MachineState
 
@@ -18,16 +28,17 @@ REMEDIES = {
     (None, F.STOPPED): R.REMOVE,
     (None, F.RUNNING): R.REMOVE,
     (None, F.RESTING): R.REMOVE,
-    **{(state, F.RUNNING): R.ADOPT for state in (S.CREATING, S.STARTING, S.RUNNING)},
+    **{(state, F.RUNNING): R.ADOPT for state in (S.CREATING, S.STARTING, S.RUNNING, S.PAUSED)},
     (S.HIBERNATING, F.RUNNING): R.ADOPT,
     (S.RESTING, F.RUNNING): R.ADOPT,
     (S.RESTING, F.RESTING): R.NONE,
     **{
-        (state, F.RESTING): R.RESTED for state in (S.CREATING, S.STARTING, S.RUNNING, S.HIBERNATING)
+        (state, F.RESTING): R.RESTED
+        for state in (S.CREATING, S.STARTING, S.RUNNING, S.PAUSED, S.HIBERNATING)
     },
     **{
         (state, found): R.LOSE
-        for state in (S.CREATING, S.STARTING, S.RUNNING, S.HIBERNATING, S.RESTING)
+        for state in (S.CREATING, S.STARTING, S.RUNNING, S.PAUSED, S.HIBERNATING, S.RESTING)
         for found in (F.STOPPED, F.ABSENT)
     },
     **{
@@ -51,24 +62,70 @@ def test_what_is_broken_is_lost_and_not_adopted(found):
     assert remedy(S.RUNNING, found, "its rest is short") is R.LOSE
 
 
-def standing(state=S.RUNNING, *, minutes=0, in_use=False):
-    used = NOW - timedelta(minutes=minutes)
-    return Standing(id=uuid4(), state=state, used_at=used, in_use=in_use)
+GIB = 1024
+
+
+def standing(state=S.RUNNING, *, minutes=0, in_use=False, waits=False, private_mib=None):
+    return Standing(
+        id=uuid4(),
+        state=state,
+        used_at=NOW - timedelta(minutes=minutes),
+        in_use=in_use,
+        waits=waits,
+        memory_mib=GIB,
+        private_mib=private_mib,
+    )
+
+
+def hot(*, minutes=0, private_mib=100):
+    return standing(S.PAUSED, minutes=minutes, waits=True, private_mib=private_mib)
 
 
 def test_there_is_room_while_fewer_machines_run_than_may():
     resting = [standing(S.RESTING) for _ in range(9)]
-    assert room([standing(), *resting], 2) == Room(free=True)
+    assert room([standing(), *resting], GIB, 2, 64 * GIB) == Room(free=True)
 
 
 def test_the_machine_that_was_idle_longest_makes_way_first():
     old, young = standing(minutes=9), standing(minutes=1)
-    found = room([young, old, standing(minutes=99, in_use=True)], 3)
-    assert found == Room(free=False, evict=(old.id, young.id))
+    found = room([young, old, standing(minutes=99, in_use=True)], GIB, 3, 64 * GIB)
+    assert (found.free, found.evict) == (False, (old.id, young.id))
+    assert found.why == "3 of 3 machines of this host are in use"
+
+
+def test_machines_that_wait_make_way_before_those_of_sessions():
+    old, young, idler = hot(minutes=9), hot(minutes=1), standing(minutes=99)
+    assert room([idler, old, young], GIB, 3, 64 * GIB).evict == (young.id, old.id, idler.id)
+
+
+def test_memory_is_room_too_and_one_that_stands_still_takes_what_it_took():
+    budget = 3 * GIB + 100
+    assert room([standing(), hot(private_mib=GIB // 2)], GIB, 9, budget).free
+    full = room([standing(), hot(private_mib=GIB)], GIB, 9, budget)
+    assert not full.free
+    assert full.why == f"machines of this host take {2 * GIB + 64} of {budget} MiB"
+    unmeasured = [standing(), hot(private_mib=None)]
+    assert not room(unmeasured, GIB, 9, budget).free
+
+
+def test_a_machine_that_is_alone_is_never_refused_for_its_memory():
+    assert room([standing(S.RESTING)], 64 * GIB, 4, GIB).free
+
+
+@pytest.mark.parametrize(("total", "left"), [(16000, 13600), (4000, 2976), (800, 0)])
+def test_the_host_keeps_a_reserve(total, left):
+    assert memory_budget(total) == left
+
+
+def test_what_waits_takes_what_is_spare_and_leaves_one_place():
+    found = spare([standing(), hot(private_mib=100), standing(S.RESTING)], 4, 4 * GIB)
+    assert (found.memory_mib, found.machines) == (4 * GIB - (GIB + 64) - 100, 1)
+    assert spare([standing()] * 3, 4, GIB).memory_mib < 0
 
 
 def test_nobody_makes_way_when_every_machine_is_in_use():
-    assert room([standing(in_use=True), standing(S.STARTING)], 2) == Room(free=False)
+    machines = [standing(in_use=True), standing(S.STARTING), standing(in_use=True, waits=True)]
+    assert room(machines, GIB, 3, 64 * GIB).evict == ()
 
 
 def test_only_running_machines_that_no_turn_holds_are_idle():
@@ -77,11 +134,13 @@ def test_only_running_machines_that_no_turn_holds_are_idle():
         standing(minutes=9),
         standing(minutes=99, in_use=True),
         standing(S.RESTING, minutes=99),
+        standing(minutes=99, waits=True),
     ]
     assert idle([due, *others], NOW, 600) == [due.id]
 
 
 def test_only_resting_machines_expire():
     due = standing(S.RESTING, minutes=60 * 24 * 2)
-    assert expired([due, standing(minutes=10**6)], NOW, 2) == [due.id]
+    waits = standing(S.RESTING, minutes=10**6, waits=True)
+    assert expired([due, standing(minutes=10**6), waits], NOW, 2) == [due.id]
     assert expired([due], NOW, 2.1) == []

@@ -38,7 +38,7 @@ def test_a_form_token_belongs_to_one_browser_session():
 @pytest.mark.parametrize("name", ["", ".", "..", "../a", "a/b", "-a", "a b", "x" * 64, "a\n"])
 def test_names_that_are_no_directory_are_no_project(name):
     with pytest.raises(Refused):
-        check(NewProject(name=name, repository_url="/srv/a"))
+        check(NewProject(name=name, repository_url="/srv/a"), ())
 
 
 def test_host_headers_are_reduced_to_their_name():

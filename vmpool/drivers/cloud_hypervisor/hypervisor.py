@@ -42,6 +42,10 @@ class CloudHypervisor:
         self._binary = binary
         self._inspected: tuple[object, str] | None = None
 
+    async def installed(self) -> str:
+        """The build that is installed. :raises HostUnfit: none that is new enough."""
+        return await self._build()
+
     async def stamp(self, spec: MachineSpec) -> Stamp:
         """Who would resume a rest here and now. :raises HostUnfit: none that is new enough."""
         return Stamp(

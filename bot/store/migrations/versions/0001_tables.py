@@ -59,9 +59,20 @@ def upgrade() -> None:
         sa.Column("repository_url", sa.String(), nullable=False),
         sa.Column("base_branch", sa.String(), nullable=True),
         sa.Column("agent", sa.String(), nullable=False),
-        sa.Column("vcpus", sa.Integer(), nullable=True),
-        sa.Column("memory_mib", sa.Integer(), nullable=True),
-        sa.Column("disk_gib", sa.Integer(), nullable=True),
+        sa.Column("size", sa.String(), nullable=True),
+        sa.Column(
+            "setup",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'[]'::jsonb"),
+            nullable=False,
+        ),
+        sa.Column(
+            "start",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'[]'::jsonb"),
+            nullable=False,
+        ),
+        sa.Column("rebuild_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column(
             "created_at",
             sa.DateTime(timezone=True),
@@ -116,6 +127,7 @@ def upgrade() -> None:
         sa.Column("title", sa.String(), nullable=False),
         sa.Column("agent", sa.String(), nullable=False),
         sa.Column("model", sa.String(), nullable=True),
+        sa.Column("size", sa.String(), nullable=True),
         sa.Column("branch", sa.String(), nullable=False),
         sa.Column("base_branch", sa.String(), nullable=True),
         sa.Column(
@@ -171,32 +183,25 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_session_host_id"), "session", ["host_id"], unique=False)
     op.create_index(op.f("ix_session_project_id"), "session", ["project_id"], unique=False)
-    op.create_table(
-        "template",
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("host_id", sa.Uuid(), nullable=False),
-        sa.Column("fingerprint", sa.String(), nullable=False),
-        sa.Column("image_digest", sa.String(), nullable=False),
-        sa.Column("vcpus", sa.Integer(), nullable=False),
-        sa.Column("memory_mib", sa.Integer(), nullable=False),
-        sa.Column("disk_gib", sa.Integer(), nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(["host_id"], ["host.id"], name=op.f("fk_template_host_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_template")),
-    )
-    op.create_index("ux_template_fingerprint", "template", ["host_id", "fingerprint"], unique=True)
+    _pools()
     op.create_table(
         "machine",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("host_id", sa.Uuid(), nullable=False),
-        sa.Column("template_id", sa.Uuid(), nullable=False),
+        sa.Column("template_id", sa.Uuid(), nullable=True),
         sa.Column("session_id", sa.Uuid(), nullable=True),
+        sa.Column("size", sa.String(), nullable=False),
+        sa.Column("vcpus", sa.Integer(), nullable=False),
+        sa.Column("memory_mib", sa.Integer(), nullable=False),
+        sa.Column("disk_gib", sa.Integer(), nullable=False),
+        sa.Column("image_digest", sa.String(), nullable=False),
         sa.Column(
             "state",
             sa.Enum(
                 "creating",
                 "starting",
                 "running",
+                "paused",
                 "hibernating",
                 "resting",
                 "lost",
@@ -229,6 +234,7 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_machine_host_id"), "machine", ["host_id"], unique=False)
     op.create_index(op.f("ix_machine_session_id"), "machine", ["session_id"], unique=False)
+    op.create_index(op.f("ix_machine_template_id"), "machine", ["template_id"], unique=False)
     op.create_index(
         "ux_machine_of_session",
         "machine",
@@ -579,3 +585,96 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("session_id", "number", name=op.f("pk_turn_event")),
     )
     op.create_index(op.f("ix_turn_event_turn_id"), "turn_event", ["turn_id"], unique=False)
+
+
+def _pools() -> None:
+    op.create_table(
+        "template",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("host_id", sa.Uuid(), nullable=False),
+        sa.Column("project_id", sa.Uuid(), nullable=False),
+        sa.Column("size", sa.String(), nullable=False),
+        sa.Column("vcpus", sa.Integer(), nullable=False),
+        sa.Column("memory_mib", sa.Integer(), nullable=False),
+        sa.Column("disk_gib", sa.Integer(), nullable=False),
+        sa.Column("image_digest", sa.String(), nullable=False),
+        sa.Column("fingerprint", sa.String(), nullable=False),
+        sa.Column("commit", sa.String(), nullable=False),
+        sa.Column(
+            "state",
+            sa.Enum(
+                "building",
+                "ready",
+                "failed",
+                "retired",
+                "gone",
+                name="template_state",
+                native_enum=False,
+                create_constraint=True,
+                length=16,
+            ),
+            nullable=False,
+        ),
+        sa.Column("generation", sa.BigInteger(), nullable=False),
+        sa.Column("machine_id", sa.Uuid(), nullable=True),
+        sa.Column(
+            "steps",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'[]'::jsonb"),
+            nullable=False,
+        ),
+        sa.Column("note", sa.String(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["host_id"], ["host.id"], name=op.f("fk_template_host_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_template")),
+    )
+    op.create_index(op.f("ix_template_host_id"), "template", ["host_id"], unique=False)
+    op.create_index(op.f("ix_template_project_id"), "template", ["project_id"], unique=False)
+    op.create_index(
+        "ux_template_building",
+        "template",
+        ["host_id", "project_id", "size"],
+        unique=True,
+        postgresql_where=sa.text("state = 'building'"),
+    )
+    op.create_table(
+        "pool",
+        sa.Column("host_id", sa.Uuid(), nullable=False),
+        sa.Column("project_id", sa.Uuid(), nullable=False),
+        sa.Column("size", sa.String(), nullable=False),
+        sa.Column("hot_target", sa.Integer(), nullable=False),
+        sa.Column("cold_target", sa.Integer(), nullable=False),
+        sa.Column("why", sa.String(), nullable=False),
+        sa.Column("held", sa.String(), nullable=True),
+        sa.Column("refill_seconds", sa.Float(), nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["host_id"], ["host.id"], name=op.f("fk_pool_host_id")),
+        sa.PrimaryKeyConstraint("host_id", "project_id", "size", name=op.f("pk_pool")),
+    )
+    op.create_table(
+        "handout",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("host_id", sa.Uuid(), nullable=False),
+        sa.Column("project_id", sa.Uuid(), nullable=False),
+        sa.Column("size", sa.String(), nullable=False),
+        sa.Column("machine_id", sa.Uuid(), nullable=False),
+        sa.Column(
+            "tier",
+            sa.Enum(
+                "hot",
+                "cold",
+                "boot",
+                name="tier",
+                native_enum=False,
+                create_constraint=True,
+                length=16,
+            ),
+            nullable=False,
+        ),
+        sa.Column("seconds", sa.Float(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["host_id"], ["host.id"], name=op.f("fk_handout_host_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_handout")),
+    )
+    op.create_index("ix_handout_at", "handout", ["host_id", "at"], unique=False)

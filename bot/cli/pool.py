@@ -1,0 +1,131 @@
+"""`ona pool`, `ona templates`: what waits to be handed out, and what it is made of."""
+
+from typing import Annotated, Any
+
+import typer
+
+from bot.cli import show
+from bot.cli.show import Json
+
+templates_app = typer.Typer(help="See and rebuild templates.", rich_markup_mode=None)
+
+Which = Annotated[
+    str, typer.Argument(metavar="TEMPLATE", help="Such as t-1f2e3d4c, or a project's name.")
+]
+TEMPLATES = {
+    "short": "template",
+    "project": "project",
+    "size": "size",
+    "state": "state",
+    "commit": "commit",
+    "build_seconds": "seconds",
+    "host": "host",
+    "created_at": "begun",
+    "note": "note",
+}
+FACTS = {
+    "short": "Template",
+    "id": "Id",
+    "project": "Project",
+    "size": "Size",
+    "state": "State",
+    "note": "Note",
+    "commit": "Commit",
+    "host": "Host",
+    "fingerprint": "Fingerprint",
+    "created_at": "Begun",
+    "changed_at": "Changed",
+}
+POOLS = {
+    "project": "project",
+    "size": "size",
+    "host": "host",
+    "hot": "hot",
+    "cold": "cold",
+    "making": "making",
+    "hits": "hits",
+    "times": "hot/cold/boot",
+    "why": "why",
+}
+
+
+def pool(json: Json = False) -> None:
+    """Show the machines that wait: hot and cold of how many, hits, hand-out times, and why."""
+    from bot.cli.client import connect
+
+    found = connect().get("/pools")
+    if json:
+        show.as_json(found)
+        return
+    rows = [_pool(one) for one in found["pools"]]
+    show.table(rows, POOLS, empty="No pool: the first session of a project brings one.")
+
+
+@templates_app.callback(invoke_without_command=True)
+def templates(context: typer.Context, json: Json = False) -> None:
+    """See and rebuild templates; alone it lists them."""
+    if context.invoked_subcommand is None:
+        list_templates(json=json)
+
+
+@templates_app.command("list")
+def list_templates(
+    json: Json = False,
+    everything: Annotated[bool, typer.Option("--all", help="Those that are gone too.")] = False,
+) -> None:
+    """List templates, the newest first."""
+    from bot.cli.client import connect
+
+    found = connect().get("/templates", all=everything)
+    if json:
+        show.as_json(found)
+        return
+    rows = [
+        {
+            **one,
+            "commit": one["commit"][:12],
+            "build_seconds": f"{one['build_seconds']:.1f}",
+        }
+        for one in found["templates"]
+    ]
+    show.table(rows, TEMPLATES, empty="No template: the first session of a project brings one.")
+
+
+@templates_app.command("show")
+def show_template(template: Which, json: Json = False) -> None:
+    """Show a template and the log of its build."""
+    from bot.cli.client import connect
+
+    found = connect().get(f"/templates/{template}")
+    if json:
+        show.as_json(found)
+        return
+    show.record(found, FACTS)
+    for step in found["steps"]:
+        ended = "" if step["exit_status"] == 0 else f", status {step['exit_status']}"
+        show.say(f"\n{step['step']} ({step['seconds']:.1f} s{ended})")
+        for line in step["output"].splitlines():
+            show.say(f"    {line}")
+
+
+@templates_app.command()
+def build(
+    project: Annotated[str, typer.Argument(help="The project's name.")],
+) -> None:
+    """Have the templates of a project built again; machines that wait stay until then."""
+    from bot.cli.client import connect
+
+    show.say(connect().post(f"/projects/{project}/rebuild")["text"])
+
+
+def _pool(one: dict[str, Any]) -> dict[str, Any]:
+    times = [one["seconds_hot"], one["seconds_cold"], one["seconds_boot"]]
+    ratio = one["hit_ratio"]
+    return {
+        **one,
+        "hot": f"{one['hot']} of {one['hot_target']}",
+        "cold": f"{one['cold']} of {one['cold_target']}",
+        "hits": "" if ratio is None else f"{one['hits']} of {one['handouts']} ({ratio:.0%})",
+        "times": "/".join("-" if seconds is None else f"{seconds:.2g} s" for seconds in times),
+        "why": one["held"] or one["why"],
+    }

@@ -1,0 +1,75 @@
+"""Which hypervisor the machines of this host run under: what the settings say, or what works."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from bot.config import Settings
+from vmpool.drivers.cloud_hypervisor import CloudHypervisor
+from vmpool.drivers.hypervisor import Hypervisor
+from vmpool.drivers.qemu import Qemu
+from vmpool.errors import HostUnfit
+from vmpool.probe import KVM_DEVICE, Finding, probe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """A hypervisor, and why it is this one."""
+
+    hypervisor: Hypervisor
+    why: str
+    """One sentence for a person."""
+
+
+async def chosen_hypervisor(settings: Settings, kernel: Path | None) -> Chosen:
+    """Choose: Cloud Hypervisor where it is installed and KVM works, else QEMU.
+
+    :raises HostUnfit: nothing usable is installed, or not what the settings demand
+    """
+    wish = settings.machine.hypervisor
+    if wish == "qemu":
+        return await _qemu(settings, kernel)
+    cloud = CloudHypervisor(binary=settings.machine.cloud_hypervisor)
+    try:
+        build = await cloud.installed()
+        kvm = await _kvm(settings, kernel)
+        if kvm.accelerator != "kvm":
+            raise HostUnfit(f"Cloud Hypervisor needs KVM, and {kvm.why}")
+    except HostUnfit as error:
+        if wish == "cloud-hypervisor":
+            raise
+        qemu = await _qemu(settings, kernel)
+        return Chosen(hypervisor=qemu.hypervisor, why=f"{qemu.why}; {error}")
+    return Chosen(hypervisor=cloud, why=f"Cloud Hypervisor {build}, and {kvm.why}")
+
+
+async def chosen_accelerator(settings: Settings, kernel: Path | None) -> Finding:
+    """What QEMU's machines run under.
+
+    :raises HostUnfit: QEMU is missing
+    """
+    chosen = settings.machine.accelerator
+    if chosen != "auto":
+        return _as_set(chosen)
+    cache = settings.host_dir / "probe.json"
+    return await probe(qemu=settings.machine.qemu, cache=cache, kernel=kernel)
+
+
+async def _qemu(settings: Settings, kernel: Path | None) -> Chosen:
+    finding = await chosen_accelerator(settings, kernel)
+    qemu = Qemu(accelerator=finding.accelerator, binary=settings.machine.qemu)
+    return Chosen(hypervisor=qemu, why=finding.why)
+
+
+async def _kvm(settings: Settings, kernel: Path | None) -> Finding:
+    """Whether KVM works; without QEMU to try it with, that its device is there has to do."""
+    try:
+        return await chosen_accelerator(settings, kernel)
+    except HostUnfit:
+        if KVM_DEVICE.exists():
+            return _as_set("kvm", why=f"{KVM_DEVICE} is there, not tried for lack of QEMU")
+        return _as_set("tcg", why=f"there is no {KVM_DEVICE}")
+
+
+def _as_set(accelerator: Literal["kvm", "tcg"], *, why: str = "the settings say so") -> Finding:
+    return Finding(accelerator=accelerator, why=why, seconds=0.0, proven=False)

@@ -1,0 +1,101 @@
+"""The templates and waiting machines of one host, put together."""
+
+import os
+from dataclasses import dataclass
+
+from bot.config import Settings
+from bot.store.database import Database
+from bot.work.repository import Repositories
+from bot.work.sizes import MachineSize, Sizes
+from bot.work.templates import GetImage, ProjectTemplates, TemplateLimits
+from vmpool.driver import Driver
+from vmpool.pool import Pool
+from vmpool.registry import Registry
+from vmpool.warm.building import Builder
+from vmpool.warm.demand import DemandLimits, Demands
+from vmpool.warm.keeper import Keeper, KeeperLimits
+from vmpool.warm.rows import Rows
+from vmpool.warm.stock import Stock, StockLimits
+
+DAY_SECONDS = 86400.0
+DISK_RESERVE_MIB = 2048
+"""Machines that wait leave so much for the rests of sessions."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pools:
+    """What keeps the pools of a host, and what knows which templates there should be."""
+
+    keeper: Keeper
+    templates: ProjectTemplates
+
+    @classmethod
+    def of(
+        cls,
+        settings: Settings,
+        database: Database,
+        *,
+        pool: Pool,
+        rows: Rows,
+        registry: Registry,
+        driver: Driver,
+        repositories: Repositories,
+        image: GetImage,
+    ) -> "Pools":
+        """Put them together over the machines of `pool`."""
+        limits = settings.pool
+        stock = Stock(
+            rows,
+            registry,
+            driver,
+            pool,
+            StockLimits(
+                at_once_max=limits.at_once_max or max(1, (os.cpu_count() or 1) // 2),
+                resume_seconds=settings.machine.resume_seconds,
+            ),
+        )
+        builder = Builder(rows, registry, driver, pool, boot_seconds=settings.machine.boot_seconds)
+        demands = Demands(
+            rows,
+            DemandLimits(
+                hot_min=limits.hot_min,
+                hot_max=limits.hot_max,
+                cold_min=limits.cold_min,
+                cold_max=limits.cold_max,
+                keep_seconds=limits.keep_days * DAY_SECONDS,
+            ),
+        )
+        rebuild_seconds = limits.rebuild_minutes * 60
+        keeper = Keeper(
+            rows,
+            driver,
+            pool,
+            stock=stock,
+            builder=builder,
+            demands=demands,
+            limits=KeeperLimits(rebuild_seconds=rebuild_seconds, disk_reserve_mib=DISK_RESERVE_MIB),
+        )
+        templates = ProjectTemplates(
+            database,
+            keeper,
+            repositories,
+            image=image,
+            sizes=sizes(settings),
+            limits=TemplateLimits(
+                keep_seconds=limits.keep_days * DAY_SECONDS,
+                rebuild_seconds=rebuild_seconds,
+                setup_seconds_max=limits.setup_minutes * 60,
+            ),
+        )
+        return cls(keeper=keeper, templates=templates)
+
+
+def sizes(settings: Settings) -> Sizes:
+    """The sizes of machines that the settings know."""
+    return Sizes(
+        by_name={
+            name: MachineSize(vcpus=size.vcpus, memory_mib=size.memory_mib, disk_gib=size.disk_gib)
+            for name, size in settings.sizes.items()
+        },
+        default=settings.machine.size,
+    )

@@ -1,0 +1,41 @@
+"""Templates and pools: what is built, what waits, and why."""
+
+from fastapi import APIRouter, Query
+
+from bot.govern.access import Act
+from bot.web import adding, pools, shapes
+from bot.web.visitor import Known, Provided
+
+router = APIRouter(tags=["pools"])
+
+
+@router.get("/templates", response_model=shapes.Templates)
+async def list_templates(
+    visitor: Known, services: Provided, everything: bool = Query(default=False, alias="all")
+) -> object:
+    """Templates, the newest first; with `all` also those that are gone."""
+    visitor.require(Act.SEE)
+    async with services.database.begin() as tx:
+        return {"templates": await pools.templates(tx, everything=everything)}
+
+
+@router.get("/templates/{template}", response_model=shapes.TemplateWithLog)
+async def show_template(template: str, visitor: Known, services: Provided) -> object:
+    """One template with the log of its build, by its id, its short id or its project's name."""
+    visitor.require(Act.SEE)
+    async with services.database.begin() as tx:
+        return await pools.template(tx, template)
+
+
+@router.post("/projects/{name}/rebuild", status_code=202, response_model=shapes.Told)
+async def rebuild(name: str, visitor: Known, services: Provided) -> shapes.Told:
+    """Have the templates of a project built again."""
+    return shapes.Told(text=await adding.rebuild(visitor, services, name))
+
+
+@router.get("/pools", response_model=shapes.Pools)
+async def list_pools(visitor: Known, services: Provided) -> object:
+    """Pools by project and size: what waits, what should, and how machines were handed out."""
+    visitor.require(Act.SEE)
+    async with services.database.begin() as tx:
+        return {"pools": await pools.pools(tx)}

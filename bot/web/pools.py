@@ -1,0 +1,97 @@
+"""What pages and API read of templates and pools; each function is one query."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import text
+
+from bot.errors import NotFound
+from bot.store.transaction import Transaction
+
+Row = Mapping[str, Any]
+TEMPLATES_MAX = 200
+
+_TEMPLATE = """
+    SELECT template.id, 't-' || right(CAST(template.id AS text), 8) AS short,
+           project.name AS project, template.size, template.state, template.commit, template.note,
+           host.name AS host, template.fingerprint, template.created_at, template.changed_at,
+           (SELECT coalesce(sum(CAST(step ->> 'seconds' AS double precision)), 0)
+              FROM jsonb_array_elements(template.steps) AS step) AS build_seconds,
+           template.steps
+      FROM template
+      JOIN host ON host.id = template.host_id
+      LEFT JOIN project ON project.id = template.project_id
+"""
+_TEMPLATES = text(
+    f"""
+    {_TEMPLATE} WHERE :everything OR template.state <> 'gone'
+     ORDER BY template.created_at DESC LIMIT {TEMPLATES_MAX}
+    """
+)
+_ONE_TEMPLATE = text(
+    f"""
+    {_TEMPLATE}
+     WHERE CAST(template.id AS text) = :said OR 't-' || right(CAST(template.id AS text), 8) = :said
+        OR project.name = :said
+     ORDER BY template.created_at DESC LIMIT 1
+    """
+)
+_POOLS = text(
+    """
+    SELECT project.name AS project, pool.size, host.name AS host, pool.hot_target,
+           pool.cold_target, pool.why, pool.held, pool.refill_seconds, pool.changed_at,
+           waiting.hot, waiting.cold, waiting.making,
+           given.handouts, given.hits, given.hot_hits,
+           CASE WHEN given.handouts > 0
+                THEN given.hits / CAST(given.handouts AS double precision) END AS hit_ratio,
+           given.seconds_hot, given.seconds_cold, given.seconds_boot
+      FROM pool
+      JOIN host ON host.id = pool.host_id
+      LEFT JOIN project ON project.id = pool.project_id
+     CROSS JOIN LATERAL (
+           SELECT count(*) FILTER (WHERE machine.state = 'paused') AS hot,
+                  count(*) FILTER (WHERE machine.state = 'resting') AS cold,
+                  count(*) FILTER (WHERE machine.state IN ('creating', 'starting', 'running'))
+                      AS making
+             FROM machine JOIN template ON template.id = machine.template_id
+            WHERE machine.session_id IS NULL AND machine.host_id = pool.host_id
+              AND template.project_id = pool.project_id AND template.size = pool.size
+     ) AS waiting
+     CROSS JOIN LATERAL (
+           SELECT count(*) AS handouts,
+                  count(*) FILTER (WHERE tier IN ('hot', 'cold')) AS hits,
+                  count(*) FILTER (WHERE tier = 'hot') AS hot_hits,
+                  percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds)
+                      FILTER (WHERE tier = 'hot') AS seconds_hot,
+                  percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds)
+                      FILTER (WHERE tier = 'cold') AS seconds_cold,
+                  percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds)
+                      FILTER (WHERE tier = 'boot') AS seconds_boot
+             FROM handout
+            WHERE handout.host_id = pool.host_id AND handout.project_id = pool.project_id
+              AND handout.size = pool.size AND handout.at > now() - interval '7 days'
+     ) AS given
+     ORDER BY project.name, pool.size, host.name
+    """
+)
+
+
+async def templates(tx: Transaction, *, everything: bool = False) -> Sequence[Row]:
+    """Templates, the newest first; those that are gone only with `everything`."""
+    rows = await tx.execute(_TEMPLATES, {"everything": everything})
+    return [dict(row) for row in rows.mappings()]
+
+
+async def template(tx: Transaction, said: str) -> Row:
+    """A template by its id, its short id, or its project's newest. :raises NotFound:."""
+    row = (await tx.execute(_ONE_TEMPLATE, {"said": said})).mappings().one_or_none()
+    if row is None:
+        raise NotFound(
+            f"there is no template {said[:80]}", do="`ona templates` lists those there are"
+        )
+    return dict(row)
+
+
+async def pools(tx: Transaction) -> Sequence[Row]:
+    """The pools of every host, by project and size."""
+    return [dict(row) for row in (await tx.execute(_POOLS)).mappings()]

@@ -1,0 +1,106 @@
+"""What of a project goes into a template's machine: its repository, its set-up, its services."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from bot.errors import OnaError
+from bot.work.refresh import TEMPLATE_BRANCH
+from bot.work.repository import Base, Repositories, clone_into
+from vmpool.channel import Channel
+from vmpool.command import Completed
+from vmpool.jobs import JobOutput, JobSpec, JobState
+from vmpool.warm.building import BuildLog, StepFailed
+
+SERVICE_SETTLES_SECONDS = 1.0
+"""A service that ends with an error sooner never ran; later it is its own affair."""
+SERVICE_OUTPUT_BYTES_MAX = 8 * 1024
+LOGIN_SHELL = ("/bin/sh", "-lc")
+
+_IN_PLACE = 'exec 2>&1; cd -- "$0" || exit; eval "$1"'
+
+
+@dataclass(frozen=True, kw_only=True)
+class Furnishing:
+    """What a project puts into the machine that its template is made of."""
+
+    project_id: UUID
+    base: Base
+    origin_url: str
+    directory: str
+    setup: Sequence[str]
+    """Shell commands, one after the other, in the repository, as the agent."""
+    start: Sequence[str]
+    """Shell commands that go on running: they are in the template as they then are."""
+    setup_seconds_max: float
+
+    async def __call__(
+        self, repositories: Repositories, channel: Channel, build_log: BuildLog
+    ) -> str:
+        """Do it, each step logged; the commit. :raises StepFailed:"""
+        async with build_log.step("repository"):
+            commit = await self._clone(repositories, channel)
+        for command in self.setup:
+            async with build_log.step(command) as said:
+                said.append(_output(await self._run(channel, command)))
+        for number, command in enumerate(self.start, 1):
+            async with build_log.step(f"start: {command}"):
+                await self._start(channel, f"service-{number}", command)
+        return commit
+
+    async def _clone(self, repositories: Repositories, channel: Channel) -> str:
+        try:
+            cloned = await clone_into(
+                channel,
+                repositories,
+                self.project_id,
+                self.base,
+                branch=TEMPLATE_BRANCH,
+                directory=self.directory,
+                origin_url=self.origin_url,
+            )
+        except OnaError as error:
+            raise StepFailed(str(error)) from error
+        return cloned.base.commit
+
+    async def _run(self, channel: Channel, command: str) -> Completed:
+        argv = [*LOGIN_SHELL, _IN_PLACE, self.directory, command]
+        try:
+            done = await channel.run(argv, timeout_seconds=self.setup_seconds_max)
+        except TimeoutError:
+            minutes = self.setup_seconds_max / 60
+            raise StepFailed(
+                f"`{command}` did not end within {minutes:g} minutes", exit_status=124
+            ) from None
+        if done.exit_status != 0:
+            raise StepFailed(
+                f"`{command}` ended with status {done.exit_status}",
+                exit_status=done.exit_status,
+                output=_output(done),
+            )
+        return done
+
+    async def _start(self, channel: Channel, name: str, command: str) -> None:
+        argv = [*LOGIN_SHELL, _IN_PLACE, self.directory, command]
+        await channel.start_job(JobSpec(id=name, argv=argv, merge_stderr=True))
+        await asyncio.sleep(SERVICE_SETTLES_SECONDS)
+        status = await channel.job(name)
+        if status.state is JobState.ENDED and status.exit_status != 0:
+            raise StepFailed(
+                f"`{command}` ended with status {status.exit_status} right after its start",
+                exit_status=status.exit_status,
+                output=await _said(channel, name),
+            )
+
+
+async def _said(channel: Channel, job_id: str) -> str:
+    data = b""
+    async for event in channel.attach(job_id):
+        if isinstance(event, JobOutput):
+            data = (data + event.data)[-SERVICE_OUTPUT_BYTES_MAX:]
+    return data.decode("utf-8", "replace")
+
+
+def _output(done: Completed) -> str:
+    return done.stdout.decode("utf-8", "replace")

@@ -1,0 +1,140 @@
+"""The templates that the projects of an installation want on this host."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from time import monotonic
+from typing import Any
+from uuid import UUID
+
+import structlog
+from sqlalchemy import text
+
+from bot.errors import OnaError
+from bot.store.database import Database
+from bot.work.furnish import Furnishing
+from bot.work.repository import Base, Repositories
+from bot.work.sizes import Sizes
+from bot.work.workplace import repository_directory
+from vmpool.driver import Image
+from vmpool.registry import Order
+from vmpool.warm.building import Furnish
+from vmpool.warm.keeper import Keeper
+from vmpool.warm.templates import Wanted
+
+log = structlog.get_logger(__name__)
+
+GetImage = Callable[[], Awaitable[Image]]
+"""Returns the guest image, building it if need be."""
+
+_USED = text(
+    """
+    SELECT project.id, project.name, project.repository_url, project.base_branch,
+           project.setup, project.start, project.rebuild_at,
+           coalesce(session.size, project.size) AS size,
+           max(greatest(session.active_at, project.created_at)) AS active_at
+      FROM project LEFT JOIN session ON session.project_id = project.id
+       AND session.active_at > now() - make_interval(secs => :keep_seconds)
+     WHERE project.removed_at IS NULL
+       AND (session.id IS NOT NULL
+            OR project.created_at > now() - make_interval(secs => :keep_seconds))
+     GROUP BY project.id, coalesce(session.size, project.size)
+     ORDER BY active_at DESC NULLS LAST
+    """
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TemplateLimits:
+    """What bounds the templates of an installation."""
+
+    keep_seconds: float
+    """How long a project that nobody uses keeps its templates."""
+    rebuild_seconds: float
+    """How often a repository is looked at."""
+    setup_seconds_max: float
+
+
+class ProjectTemplates:
+    """Finds out which templates there should be, and has them built."""
+
+    def __init__(
+        self,
+        database: Database,
+        keeper: Keeper,
+        repositories: Repositories,
+        *,
+        image: GetImage,
+        sizes: Sizes,
+        limits: TemplateLimits,
+    ) -> None:
+        self._database = database
+        self._keeper = keeper
+        self._repositories = repositories
+        self._image = image
+        self._sizes = sizes
+        self._limits = limits
+        self._looked_at: dict[UUID, float] = {}
+
+    async def build_due(self) -> None:
+        """Build the one template that is due most, if one is."""
+        async with self._database.begin() as tx:
+            limits = {"keep_seconds": self._limits.keep_seconds}
+            projects = [dict(row) for row in (await tx.execute(_USED, limits)).mappings()]
+        wanted: list[Wanted] = []
+        furnish: dict[tuple[UUID, str], Furnish] = {}
+        for project in projects:
+            want, base = await self._wanted(project)
+            if want.key not in furnish:
+                wanted.append(want)
+                furnish[want.key] = partial(self._furnishing(project, base), self._repositories)
+        await self._keeper.build_due(wanted, furnish)
+
+    async def _wanted(self, project: Mapping[str, Any]) -> tuple[Wanted, Base]:
+        name, size = self._sizes.chosen(project["size"])
+        base = await self._base(project)
+        want = Wanted(
+            order=Order(project_id=project["id"], size=name, spec=size.spec(await self._image())),
+            ingredients=_ingredients(project),
+            commit=base.commit,
+            begun_after=project["rebuild_at"],
+        )
+        return want, base
+
+    async def _base(self, project: Mapping[str, Any]) -> Base:
+        """Where the base branch is; an unknown commit when the repository can't be read now."""
+        try:
+            now = monotonic()
+            last = self._looked_at.get(project["id"])
+            if last is None or now - last >= self._limits.rebuild_seconds:
+                await self._repositories.update(project["id"], project["repository_url"])
+                self._looked_at[project["id"]] = now
+            return await self._repositories.base(project["id"], project["base_branch"])
+        except (OnaError, OSError) as error:
+            log.warning("repository_not_read", project=project["name"], error=str(error))
+            return Base(commit="", branch=project["base_branch"] or "")
+
+    def _furnishing(self, project: Mapping[str, Any], base: Base) -> Furnishing:
+        return Furnishing(
+            project_id=project["id"],
+            base=base,
+            origin_url=project["repository_url"],
+            directory=repository_directory(project["name"]),
+            setup=project["setup"],
+            start=project["start"],
+            setup_seconds_max=self._limits.setup_seconds_max,
+        )
+
+
+def _ingredients(project: Mapping[str, Any]) -> tuple[str, ...]:
+    """What of a project changes its templates; the lengths keep the two lists apart."""
+    setup: Sequence[str] = project["setup"]
+    start: Sequence[str] = project["start"]
+    return (
+        project["name"],
+        project["repository_url"],
+        project["base_branch"] or "",
+        str(len(setup)),
+        *setup,
+        *start,
+    )

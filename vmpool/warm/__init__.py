@@ -1,0 +1,1 @@
+"""The machines that wait to be handed out: how many, which, made and given."""

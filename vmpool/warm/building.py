@@ -1,0 +1,180 @@
+"""Building a template: a machine is booted, set up, frozen, and from then on only cloned.
+
+    row ─▶ create ─▶ boot ─▶ furnish (repository, set-up, services) ─▶ freeze ─▶ ready
+            └──────────┴──────────────┴──▶ failed: the log says at which step; the machine goes
+
+What is left of a build whose process ended is removed at the next start: nothing of it counts.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from time import monotonic
+from uuid import UUID
+
+import structlog
+
+from vmpool.channel import Channel
+from vmpool.driver import Driver
+from vmpool.errors import MachineError
+from vmpool.machine import Machine, MachineState, Template, TemplateState
+from vmpool.pool import Pool as Machines
+from vmpool.registry import Order, Registry
+from vmpool.warm.rows import Rows
+
+log = structlog.get_logger(__name__)
+
+UNCLAIMED_TOKEN = 0
+OUTPUT_BYTES_MAX = 16 * 1024
+"""Of one step's output in the log: its end, where the reason stands."""
+STEPS_MAX = 100
+
+
+class StepFailed(Exception):
+    """A step of a build failed; the text says so to a person."""
+
+    def __init__(self, why: str, *, exit_status: int | None = None, output: str = "") -> None:
+        super().__init__(why)
+        self.exit_status = exit_status
+        self.output = output
+
+
+class BuildLog:
+    """Writes down the steps of one build."""
+
+    def __init__(self, rows: Rows, template_id: UUID) -> None:
+        self._rows = rows
+        self._template_id = template_id
+        self._steps = 0
+
+    @asynccontextmanager
+    async def step(self, name: str) -> AsyncIterator[list[str]]:
+        """A step: what is appended to the yielded list is its output, kept from its end.
+
+        :raises StepFailed: passed on, and written down
+        """
+        began = monotonic()
+        said: list[str] = []
+        try:
+            yield said
+        except StepFailed as error:
+            await self._write(name, began, error.exit_status or 1, error.output or str(error))
+            raise
+        except (MachineError, OSError, TimeoutError) as error:
+            await self._write(name, began, 1, str(error))
+            raise
+        await self._write(name, began, 0, "".join(said))
+
+    async def _write(self, name: str, began: float, exit_status: int, output: str) -> None:
+        self._steps += 1
+        if self._steps > STEPS_MAX:
+            return
+        step = {
+            "step": name,
+            "seconds": round(monotonic() - began, 3),
+            "exit_status": exit_status,
+            "output": output[-OUTPUT_BYTES_MAX:].replace("\x00", "\ufffd"),
+        }
+        await self._rows.log_step(self._template_id, step)
+
+
+Furnish = Callable[[Channel, BuildLog], Awaitable[str]]
+"""Sets the machine up; returns the commit its repository is at. :raises StepFailed:"""
+
+
+class Builder:
+    """Builds the templates of a host, one at a time."""
+
+    def __init__(
+        self,
+        rows: Rows,
+        registry: Registry,
+        driver: Driver,
+        machines: Machines,
+        *,
+        boot_seconds: float,
+    ) -> None:
+        self._rows = rows
+        self._registry = registry
+        self._driver = driver
+        self._machines = machines
+        self._care = machines.care
+        self._boot_seconds = boot_seconds
+
+    async def build(self, order: Order, fingerprint: str, furnish: Furnish) -> Template | None:
+        """Build one; None when it failed, which its row then tells. Cancelled: nothing is left."""
+        template = await self._rows.begin_template(order, fingerprint)
+        log.info("template_building", template=str(template.id), project=str(order.project_id))
+        machine = await self._registry.add(order)
+        with self._machines.hold(machine.id):
+            try:
+                await self._rows.note_machine(template.id, machine.id)
+                await self._build(template, machine, order, furnish)
+            except (StepFailed, MachineError, OSError, TimeoutError) as error:
+                await self._give_up(template, machine, str(error))
+                return None
+            except BaseException as error:
+                why = f"its build was interrupted ({type(error).__name__})"
+                await asyncio.shield(self._give_up(template, machine, why))
+                raise
+        log.info("template_ready", template=str(template.id))
+        return await self._rows.template(template.id)
+
+    async def _build(
+        self, template: Template, machine: Machine, order: Order, furnish: Furnish
+    ) -> None:
+        build_log = BuildLog(self._rows, template.id)
+        async with build_log.step("boot"):
+            await self._driver.create(str(machine.id), order.spec)
+            machine = await self._registry.move(machine.id, MachineState.STARTING)
+            await self._driver.boot(str(machine.id))
+            channel = await self._care.connect(machine, UNCLAIMED_TOKEN, self._boot_seconds)
+            await self._registry.move(machine.id, MachineState.RUNNING)
+        commit = await furnish(channel, build_log)
+        async with build_log.step("freeze"):
+            await self._care.freeze(machine, str(template.id))
+        await self._rows.move_template(
+            template.id,
+            TemplateState.READY,
+            known={"commit": commit, "generation": machine.generation},
+        )
+        await self._rows.retire_before(template)
+        await self._care.remove(machine.id, "it became a template")
+
+    async def _give_up(self, template: Template, machine: Machine, why: str) -> None:
+        log.warning("template_failed", template=str(template.id), why=why)
+        await self._care.remove(machine.id, "the template it was set up for failed")
+        await self._driver.drop(str(template.id))
+        await self._rows.move_template(template.id, TemplateState.FAILED, note=why)
+
+    async def repair(self) -> None:
+        """Remove what a build left whose process ended, and templates that no row owns.
+
+        A template whose files are gone or can't be used here any more has failed: it is built
+        again. Not to be called while a build is under way.
+        """
+        for template in await self._rows.templates(TemplateState.BUILDING):
+            if template.machine_id is not None:
+                await self._care.remove(template.machine_id, "its template's build was interrupted")
+            await self._rows.move_template(
+                template.id, TemplateState.GONE, note="its build was interrupted"
+            )
+        seen = {sight.template_id: sight for sight in await self._driver.templates()}
+        rows = {str(template.id): template for template in await self._rows.templates()}
+        for template_id, template in rows.items():
+            if template.state is not TemplateState.READY:
+                continue
+            sight = seen.get(template_id)
+            why = "its files are gone" if sight is None else sight.broken
+            if why is not None:
+                log.warning("template_broken", template=template_id, why=why)
+                await self._rows.move_template(template.id, TemplateState.FAILED, note=why)
+        for template_id in seen:
+            owner = rows.get(template_id)
+            if owner is None or owner.state is TemplateState.FAILED:
+                await self._driver.drop(template_id)
+
+    async def forget(self, template_id: UUID) -> None:
+        """Remove a retired or failed template; machines made of it live on."""
+        await self._driver.drop(str(template_id))
+        await self._rows.move_template(template_id, TemplateState.GONE)

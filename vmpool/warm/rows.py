@@ -1,0 +1,286 @@
+"""The rows of templates, of machines that wait, and of machines handed out: short transactions.
+
+A machine waits while it was cloned from a template and works for no session. Whoever takes it
+from there, for a session or to change it, does so by one guarded update: at most one succeeds.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.sql.expression import cast
+from sqlmodel import col
+
+from vmpool.machine import (
+    MACHINE_MOVES,
+    TEMPLATE_MOVES,
+    Handout,
+    Machine,
+    MachineState,
+    PoolStatus,
+    Template,
+    TemplateState,
+    Tier,
+)
+from vmpool.registry import Begin, IllegalMove, Order
+
+HANDED_OUT_FROM = {MachineState.PAUSED: Tier.HOT, MachineState.RESTING: Tier.COLD}
+"""In the order in which they are taken."""
+
+
+class Rows:
+    """Templates and waiting machines of one host, as rows."""
+
+    def __init__(self, begin: Begin, host_id: UUID, new_id: Callable[[], UUID]) -> None:
+        """`host_id` is the host whose templates and machines these are."""
+        self._begin = begin
+        self._host_id = host_id
+        self._new_id = new_id
+        self._waiting = (
+            col(Machine.host_id) == host_id,
+            col(Machine.session_id).is_(None),
+            col(Machine.template_id).is_not(None),
+        )
+
+    # -- machines that wait -----------------------------------------------------------------
+
+    async def claim(self, order: Order, session_id: UUID) -> tuple[Machine, Tier] | None:
+        """Give the session a machine that waits, a hot one first; None: none waits.
+
+        Retired templates count until theirs are used up: what a machine holds is brought up to
+        date by whoever gets it.
+        """
+        spec = order.spec
+        chosen = (
+            select(col(Machine.id))
+            .join(Template, col(Template.id) == col(Machine.template_id))
+            .where(
+                *self._waiting,
+                col(Template.project_id) == order.project_id,
+                col(Machine.size) == order.size,
+                col(Machine.vcpus) == spec.vcpus,
+                col(Machine.memory_mib) == spec.memory_mib,
+                col(Machine.disk_gib) == spec.disk_gib,
+                col(Machine.state).in_(HANDED_OUT_FROM),
+            )
+            .order_by(
+                (col(Machine.state) == MachineState.PAUSED).desc(),
+                col(Template.created_at).desc(),
+                col(Machine.created_at),
+            )
+            .limit(1)
+            .with_for_update(of=Machine, skip_locked=True)
+        )
+        now = datetime.now(UTC)
+        statement = (
+            update(Machine)
+            .where(col(Machine.id) == chosen.scalar_subquery())
+            .values(session_id=session_id, used_at=now, note=None)
+            .returning(Machine)
+        )
+        async with self._begin() as tx:
+            machine = (await tx.execute(statement)).scalar_one_or_none()
+        return None if machine is None else (machine, HANDED_OUT_FROM[machine.state])
+
+    async def waiting(self) -> Sequence[Machine]:
+        """The machines that wait or are being made to wait."""
+        async with self._begin() as tx:
+            statement = select(Machine).where(
+                *self._waiting, col(Machine.state) != MachineState.GONE
+            )
+            return (await tx.execute(statement)).scalars().all()
+
+    async def unclaimed(self) -> Sequence[Machine]:
+        """Every machine without a session: those that wait, and those set up for a template."""
+        async with self._begin() as tx:
+            statement = select(Machine).where(
+                col(Machine.host_id) == self._host_id,
+                col(Machine.session_id).is_(None),
+                col(Machine.state) != MachineState.GONE,
+            )
+            return (await tx.execute(statement)).scalars().all()
+
+    async def take_aside(self, machine_id: UUID, to: MachineState, *, note: str) -> Machine | None:
+        """Move a machine that still waits; None when a session has it meanwhile.
+
+        Entering `starting` takes the next generation, as in `Registry.move`.
+        """
+        sources = [state for state, moves in MACHINE_MOVES.items() if to in moves]
+        values: dict[str, Any] = {"state": to, "note": note, "changed_at": datetime.now(UTC)}
+        if to is MachineState.STARTING:
+            values["generation"] = col(Machine.generation) + 1
+        statement = (
+            update(Machine)
+            .where(*self._waiting, col(Machine.id) == machine_id, col(Machine.state).in_(sources))
+            .values(**values)
+            .returning(Machine)
+        )
+        async with self._begin() as tx:
+            return (await tx.execute(statement)).scalar_one_or_none()
+
+    # -- handed out -------------------------------------------------------------------------
+
+    async def handed_out(self, order: Order, machine_id: UUID, tier: Tier, seconds: float) -> None:
+        """Write down that a session got a machine."""
+        async with self._begin() as tx:
+            tx.add(
+                Handout(
+                    id=self._new_id(),
+                    host_id=self._host_id,
+                    project_id=order.project_id,
+                    size=order.size,
+                    machine_id=machine_id,
+                    tier=tier,
+                    seconds=seconds,
+                    at=datetime.now(UTC),
+                )
+            )
+
+    async def handouts(self, since: datetime) -> Sequence[tuple[UUID, str, datetime]]:
+        """Which machines were asked for after `since`: project, size, when; the oldest first."""
+        statement = (
+            select(col(Handout.project_id), col(Handout.size), col(Handout.at))
+            .where(col(Handout.host_id) == self._host_id, col(Handout.at) > since)
+            .order_by(col(Handout.at))
+        )
+        async with self._begin() as tx:
+            return [(row[0], row[1], row[2]) for row in await tx.execute(statement)]
+
+    async def forget_handouts(self, before: datetime) -> None:
+        """Remove what is older than anybody looks back."""
+        async with self._begin() as tx:
+            await tx.execute(
+                delete(Handout).where(
+                    col(Handout.host_id) == self._host_id, col(Handout.at) < before
+                )
+            )
+
+    # -- templates --------------------------------------------------------------------------
+
+    async def begin_template(self, order: Order, fingerprint: str) -> Template:
+        """A new row in `building`. :raises IntegrityError: one for this order is being built."""
+        now = datetime.now(UTC)
+        template = Template(
+            id=self._new_id(),
+            host_id=self._host_id,
+            project_id=order.project_id,
+            size=order.size,
+            vcpus=order.spec.vcpus,
+            memory_mib=order.spec.memory_mib,
+            disk_gib=order.spec.disk_gib,
+            image_digest=order.spec.image.digest,
+            fingerprint=fingerprint,
+            state=TemplateState.BUILDING,
+            created_at=now,
+            changed_at=now,
+        )
+        async with self._begin() as tx:
+            tx.add(template)
+        return template
+
+    async def templates(self, *states: TemplateState) -> Sequence[Template]:
+        """This host's templates in `states`, the newest first; all but gone ones if none given."""
+        wanted = states or tuple(s for s in TemplateState if s is not TemplateState.GONE)
+        statement = (
+            select(Template)
+            .where(col(Template.host_id) == self._host_id, col(Template.state).in_(wanted))
+            .order_by(col(Template.created_at).desc())
+        )
+        async with self._begin() as tx:
+            return (await tx.execute(statement)).scalars().all()
+
+    async def template(self, template_id: UUID) -> Template | None:
+        """One row."""
+        async with self._begin() as tx:
+            return await tx.get(Template, template_id)
+
+    async def note_machine(self, template_id: UUID, machine_id: UUID) -> None:
+        """Say which machine is set up for a template."""
+        async with self._begin() as tx:
+            await tx.execute(
+                update(Template)
+                .where(col(Template.id) == template_id)
+                .values(machine_id=machine_id)
+            )
+
+    async def log_step(self, template_id: UUID, step: Mapping[str, Any]) -> None:
+        """Append to the log of a build."""
+        steps = col(Template.steps).op("||")(cast([dict(step)], JSONB))
+        async with self._begin() as tx:
+            await tx.execute(
+                update(Template).where(col(Template.id) == template_id).values(steps=steps)
+            )
+
+    async def move_template(
+        self,
+        template_id: UUID,
+        to: TemplateState,
+        *,
+        note: str | None = None,
+        known: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        """Move a template and set columns of it. :raises IllegalMove:."""
+        sources = [state for state, moves in TEMPLATE_MOVES.items() if to in moves]
+        values = {"state": to, "changed_at": datetime.now(UTC), **known}
+        if note is not None:
+            values["note"] = note
+        statement = (
+            update(Template)
+            .where(
+                col(Template.id) == template_id,
+                col(Template.host_id) == self._host_id,
+                col(Template.state).in_(sources),
+            )
+            .values(**values)
+            .returning(col(Template.id))
+        )
+        async with self._begin() as tx:
+            if (await tx.execute(statement)).scalar_one_or_none() is None:
+                raise IllegalMove(f"template {template_id} can't become {to}")
+
+    async def retire_before(self, template: Template) -> None:
+        """Older templates of the same pool make no machines any more."""
+        async with self._begin() as tx:
+            await tx.execute(
+                update(Template)
+                .where(
+                    col(Template.host_id) == self._host_id,
+                    col(Template.project_id) == template.project_id,
+                    col(Template.size) == template.size,
+                    col(Template.state) == TemplateState.READY,
+                    col(Template.id) != template.id,
+                )
+                .values(
+                    state=TemplateState.RETIRED,
+                    changed_at=datetime.now(UTC),
+                    note="a newer one is ready",
+                )
+            )
+
+    # -- what pools look like ---------------------------------------------------------------
+
+    async def report(self, statuses: Iterable[Mapping[str, Any]]) -> None:
+        """Say how the pools of this host stand; those not among `statuses` are gone."""
+        rows = [{"host_id": self._host_id, **status} for status in statuses]
+        keys = ["host_id", "project_id", "size"]
+        async with self._begin() as tx:
+            await tx.execute(
+                delete(PoolStatus).where(
+                    col(PoolStatus.host_id) == self._host_id,
+                    func.row(col(PoolStatus.project_id), col(PoolStatus.size)).not_in(
+                        [(row["project_id"], row["size"]) for row in rows]
+                    )
+                    if rows
+                    else col(PoolStatus.host_id) == self._host_id,
+                )
+            )
+            if rows:
+                statement = insert(PoolStatus)
+                changed = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+                await tx.execute(
+                    statement.on_conflict_do_update(index_elements=keys, set_=changed), rows
+                )
