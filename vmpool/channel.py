@@ -25,7 +25,15 @@ from vmpool.jobs import (
     order_of,
     status_of,
 )
-from vmpool.login import LOGIN_SECONDS_MAX, OUR_IMAGE, Inside, Nested, end, log_in
+from vmpool.login import (
+    KEEPALIVE_SECONDS,
+    LOGIN_SECONDS_MAX,
+    OUR_IMAGE,
+    Inside,
+    Nested,
+    end,
+    log_in,
+)
 from vmpool.ssh import AGENT, CONTROL, Authority
 
 INPUT_BYTES_MAX = 256 * 1024
@@ -152,6 +160,11 @@ class Channel:
         """Every job the machine keeps, oldest first."""
         return [status_of(words) for words in (await self._request("list"))["jobs"]]
 
+    def stand_still(self) -> None:
+        """Ask for no sign of life from now on: the machine is about to be paused."""
+        for login in self._all_logins():
+            login.set_keepalive(0)
+
     async def raise_token(self, token: int) -> None:
         """Go on under a newer lease; the guest's clock is set, as it may have stood still.
 
@@ -164,6 +177,8 @@ class Channel:
         self._following.clear()
         await self._request("token", token=token, time=time.time())
         self._token = token
+        for login in self._all_logins():
+            login.set_keepalive(KEEPALIVE_SECONDS)
 
     # -- commands ---------------------------------------------------------------------------
 
@@ -224,10 +239,14 @@ class Channel:
             connection.close()
         self._idle.clear()
         self._following.clear()
-        for login in [*self._logins.values(), *([self._control] if self._control else [])]:
+        for login in self._all_logins():
             await end(login)
         self._logins.clear()
         self.lost.set()
+
+    def _all_logins(self) -> list[asyncssh.SSHClientConnection]:
+        """Those nested in the control login go before it."""
+        return [*self._logins.values(), *([self._control] if self._control else [])]
 
     # -- inside -----------------------------------------------------------------------------
 

@@ -257,8 +257,8 @@ class Pool:
             try:
                 await channel.raise_token(token)
                 return channel
-            except (MachineError, ConnectionError, OSError):
-                log.info("channel_replaced", machine=str(machine.id))
+            except (MachineError, ConnectionError, OSError) as error:
+                log.info("channel_replaced", machine=str(machine.id), why=str(error))
         return await self.care.connect(machine, token, self._limits.resume_seconds)
 
     async def _create(self, session_id: UUID, order: Order, token: int, step: Step) -> Machine:

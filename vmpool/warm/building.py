@@ -133,12 +133,8 @@ class Builder:
         commit = await furnish(channel, build_log)
         async with build_log.step("freeze"):
             await self._care.freeze(machine, str(template.id))
-        await self._rows.move_template(
-            template.id,
-            TemplateState.READY,
-            known={"commit": commit, "generation": machine.generation},
-        )
-        await self._rows.retire_before(template)
+        generation = machine.generation
+        await self._rows.finish_template(template, commit=commit, generation=generation)
         await self._care.remove(machine.id, "it became a template")
 
     async def _give_up(self, template: Template, machine: Machine, why: str) -> None:

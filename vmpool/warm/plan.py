@@ -9,10 +9,13 @@ to be used most per byte; what is worth less makes way. Nothing here looks at a 
 """
 
 import enum
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
+ACTIONS_MAX = 64
+"""Of each kind in one plan: it is done a few at a time, and planned anew after."""
 DWELL_SECONDS = 60.0
 """A hot machine that is one too many stays so long: targets move, and the next claim may come."""
 
@@ -122,16 +125,21 @@ def plan(pools: Iterable[Pool], waiting: Iterable[Waiting], room: Room) -> list[
     """Say what to do now, the most urgent first. Repeated until it says nothing."""
     pools = sorted(pools, key=lambda pool: pool.worth, reverse=True)
     counts: dict[UUID, _Count] = {}
-    actions: list[Action] = []
+    stranded = []
     for machine in waiting:
         if machine.stage is Stage.STRANDED:
-            actions.append(_remove(machine, "whoever made it ended"))
+            stranded.append(machine)
         else:
             _count(counts.setdefault(machine.template_id, _Count()), machine)
-    actions += _of_nobody(pools, counts)
-    actions += [action for pool in pools for action in _surplus(pool, counts)]
+    removals = itertools.chain(
+        (_remove(machine, "whoever made it ended") for machine in stranded),
+        _of_nobody(pools, counts),
+        itertools.chain.from_iterable(_surplus(pool, counts) for pool in pools),
+    )
+    actions = list(itertools.islice(removals, ACTIONS_MAX))
     gone = {action.subject for action in actions}
-    return actions + _wanted(pools, counts, room, gone)
+    wanted = _Wanted(pools, counts, room, gone)
+    return actions + list(itertools.islice(wanted.actions(), ACTIONS_MAX))
 
 
 def _count(count: _Count, machine: Waiting) -> None:
@@ -176,74 +184,81 @@ def _all(pool: Pool) -> int:
     return pool.hot + pool.cold
 
 
-@dataclass(kw_only=True)
-class _Left:
-    memory_mib: int
-    machines: int
+class _Wanted:
+    """Heats and clones what is missing; while memory lacks, what is worth less makes way."""
 
+    def __init__(
+        self,
+        pools: Sequence[Pool],
+        counts: dict[UUID, _Count],
+        room: Room,
+        gone: set[UUID],
+    ) -> None:
+        """`pools` are sorted, those worth most first; `gone` are removed already."""
+        self._pools = pools
+        self._counts = counts
+        self._room = room
+        self._gone = gone
+        self._memory_mib = room.memory_mib
+        self._machines = room.machines
+        self._evictable = self._worth_least_first()
+        self._next = next(self._evictable, None)
 
-def _wanted(
-    pools: Sequence[Pool], counts: dict[UUID, _Count], room: Room, gone: set[UUID]
-) -> list[Action]:
-    """Heat and clone what is missing; while memory lacks, what is worth less makes way."""
-    left = _Left(memory_mib=room.memory_mib, machines=room.machines)
-    evictable = [
-        (pool, machine)
-        for pool in reversed(pools)
-        for template_id in (*pool.retired, pool.template_id)
-        if template_id in counts
-        for machine in counts[template_id].hot
-        if machine.id not in gone
-    ]
-    actions = []
-    while left.memory_mib < 0 and evictable:
-        pool, machine = evictable.pop(0)
-        actions.append(_remove(machine, "running sessions need its memory"))
-        left.memory_mib += pool.memory_mib
-        left.machines += 1
-    for pool in pools:
-        if pool.template_id is None or pool.held:
-            continue
-        count = counts.get(pool.template_id, _Count())
-        missing = pool.hot - len(count.hot) - count.heating
-        cold = [machine for machine in count.cold if machine.id not in gone]
-        for _ in range(missing):
-            made = _make_room(pool, left, evictable)
-            if made is None:
+    def _worth_least_first(self) -> Iterator[tuple[Pool, Waiting]]:
+        for pool in reversed(self._pools):
+            for template_id in (*pool.retired, pool.template_id):
+                for machine in self._counts[template_id].hot if template_id in self._counts else ():
+                    if machine.id not in self._gone:
+                        yield pool, machine
+
+    def actions(self) -> Iterator[Action]:
+        """What to do, in the order of its worth."""
+        while self._memory_mib < 0 and self._next is not None:
+            yield self._evict("running sessions need its memory")
+        for pool in self._pools:
+            if pool.template_id is not None and not pool.held:
+                yield from self._fill(pool, pool.template_id)
+
+    def _fill(self, pool: Pool, template_id: UUID) -> Iterator[Action]:
+        count = self._counts.get(template_id) or _Count()
+        cold = [machine for machine in count.cold if machine.id not in self._gone]
+        for _ in range(pool.hot - len(count.hot) - count.heating):
+            if not self._can_make_room(pool):
                 break
-            actions += made
-            left.memory_mib -= pool.memory_mib
-            left.machines -= 1
+            while self._memory_mib < pool.memory_mib or self._machines < 1:
+                yield self._evict("another pool uses its memory more")
+            self._memory_mib -= pool.memory_mib
+            self._machines -= 1
             if cold:
-                heated = cold.pop()
-                actions.append(
-                    Action(do=Do.HEAT, subject=heated.id, why=f"{pool.hot} should be hot")
-                )
-        if room.disk:
+                yield Action(do=Do.HEAT, subject=cold.pop().id, why=f"{pool.hot} should be hot")
+        if self._room.disk:
             for _ in range(_all(pool) - count.all):
-                why = f"{_all(pool)} should wait"
-                actions.append(Action(do=Do.CLONE, subject=pool.template_id, why=why))
-    return actions
+                yield Action(do=Do.CLONE, subject=template_id, why=f"{_all(pool)} should wait")
 
+    def _can_make_room(self, pool: Pool) -> bool:
+        """Whether one more may be hot: there is room, or who is worth less has it."""
+        if self._memory_mib >= pool.memory_mib and self._machines >= 1:
+            return True
+        if self._next is None or self._next[0].worth >= pool.worth:
+            return False
+        memory_mib, machines = self._memory_mib, self._machines
+        for other, _ in self._worth_least_first():
+            if other.worth >= pool.worth:
+                return False
+            memory_mib += other.memory_mib
+            machines += 1
+            if memory_mib >= pool.memory_mib and machines >= 1:
+                return True
+        return False
 
-def _make_room(
-    pool: Pool, left: _Left, evictable: list[tuple[Pool, Waiting]]
-) -> list[Action] | None:
-    """Who goes so that one more can be hot; None: nobody who is worth less is left."""
-    actions: list[Action] = []
-    taken = 0
-    memory_mib, machines = left.memory_mib, left.machines
-    while memory_mib < pool.memory_mib or machines < 1:
-        if taken >= len(evictable) or evictable[taken][0].worth >= pool.worth:
-            return None
-        other, machine = evictable[taken]
-        taken += 1
-        memory_mib += other.memory_mib
-        machines += 1
-        actions.append(_remove(machine, "another pool uses its memory more"))
-    del evictable[:taken]
-    left.memory_mib, left.machines = memory_mib, machines
-    return actions
+    def _evict(self, why: str) -> Action:
+        assert self._next is not None
+        pool, machine = self._next
+        self._gone.add(machine.id)
+        self._next = next(self._evictable, None)
+        self._memory_mib += pool.memory_mib
+        self._machines += 1
+        return _remove(machine, why)
 
 
 def _remove(machine: Waiting, why: str) -> Action:

@@ -6,7 +6,6 @@ from there, for a session or to change it, does so by one guarded update: at mos
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -221,11 +220,10 @@ class Rows:
         to: TemplateState,
         *,
         note: str | None = None,
-        known: Mapping[str, Any] = MappingProxyType({}),
     ) -> None:
-        """Move a template and set columns of it. :raises IllegalMove:."""
+        """Move a template. :raises IllegalMove:."""
         sources = [state for state, moves in TEMPLATE_MOVES.items() if to in moves]
-        values = {"state": to, "changed_at": datetime.now(UTC), **known}
+        values: dict[str, Any] = {"state": to, "changed_at": datetime.now(UTC)}
         if note is not None:
             values["note"] = note
         statement = (
@@ -242,24 +240,37 @@ class Rows:
             if (await tx.execute(statement)).scalar_one_or_none() is None:
                 raise IllegalMove(f"template {template_id} can't become {to}")
 
-    async def retire_before(self, template: Template) -> None:
-        """Older templates of the same pool make no machines any more."""
-        async with self._begin() as tx:
-            await tx.execute(
-                update(Template)
-                .where(
-                    col(Template.host_id) == self._host_id,
-                    col(Template.project_id) == template.project_id,
-                    col(Template.size) == template.size,
-                    col(Template.state) == TemplateState.READY,
-                    col(Template.id) != template.id,
-                )
-                .values(
-                    state=TemplateState.RETIRED,
-                    changed_at=datetime.now(UTC),
-                    note="a newer one is ready",
-                )
+    async def finish_template(self, template: Template, *, commit: str, generation: int) -> None:
+        """It is ready, and in that moment older ones of its pool make no machines any more.
+
+        :raises IllegalMove: it was not being built
+        """
+        now = datetime.now(UTC)
+        ours = col(Template.host_id) == self._host_id
+        older = (
+            update(Template)
+            .where(
+                ours,
+                col(Template.project_id) == template.project_id,
+                col(Template.size) == template.size,
+                col(Template.state) == TemplateState.READY,
             )
+            .values(state=TemplateState.RETIRED, changed_at=now, note="a newer one is ready")
+        )
+        finished = (
+            update(Template)
+            .where(
+                ours,
+                col(Template.id) == template.id,
+                col(Template.state) == TemplateState.BUILDING,
+            )
+            .values(state=TemplateState.READY, changed_at=now, commit=commit, generation=generation)
+            .returning(col(Template.id))
+        )
+        async with self._begin() as tx:
+            await tx.execute(older)
+            if (await tx.execute(finished)).scalar_one_or_none() is None:
+                raise IllegalMove(f"template {template.id} can't become ready")
 
     # -- what pools look like ---------------------------------------------------------------
 

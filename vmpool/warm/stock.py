@@ -194,6 +194,7 @@ class Stock:
         await channel.run(["true"], timeout_seconds=TOUCH_SECONDS_MAX)
         await self._registry.move(machine.id, MachineState.RUNNING)
         self._care.watch(machine)
+        channel.stand_still()
         await self._driver.pause(name)
         pid = (await self._driver.look(name)).pid
         return await asyncio.to_thread(private_mib, pid) if pid else None

@@ -15,6 +15,7 @@ from sqlalchemy import text
 from bot.store.ids import new_id
 from tests.fakes.driver import FakeDriver, FakeHost, FakeMachine
 from tests.fakes.guest import HostedGuest, hosted_guest
+from tests.fakes.mortal import Mortal
 from tests.integration.conftest import DEMO, Town
 from vmpool.channel import Channel, open_machine
 from vmpool.driver import Image, MachineSpec
@@ -54,24 +55,37 @@ class GuestProcess:
     def __init__(self, guest: HostedGuest) -> None:
         self._guest = guest
         self._one = asyncio.Lock()
+        self._line: tuple[socket.socket, socket.socket] | None = None
+        """The host's end and the guest's: it outlives a pause."""
 
     async def serve(self, sock: socket.socket) -> None:
         async with self._one:
-            guest = await self._guest.connect()
+            guest = await self._connected(sock)
             try:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(_copy(sock, guest))
                     group.create_task(_copy(guest, sock))
             except* OSError:
-                pass
-            finally:
-                guest.close()
+                self.hang_up()
+
+    async def _connected(self, sock: socket.socket) -> socket.socket:
+        if self._line is None or self._line[0] is not sock:
+            self.hang_up()
+            self._line = sock, await self._guest.connect()
+        return self._line[1]
+
+    def hang_up(self) -> None:
+        """Let the guest see that nobody is there."""
+        if self._line is not None:
+            self._line[1].close()
+            self._line = None
 
 
 async def _copy(source: socket.socket, sink: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     while data := await loop.sock_recv(source, 65536):
-        await loop.sock_sendall(sink, data)
+        # What was taken is given, also when the machine is paused in this moment.
+        await asyncio.shield(asyncio.ensure_future(loop.sock_sendall(sink, data)))
     raise ConnectionResetError
 
 
@@ -167,7 +181,9 @@ class Yards:
         def memory(machine: FakeMachine) -> GuestProcess:
             guest = stack.enter_context(hosted_guest())
             self._guests[machine.machine_id] = guest
-            return GuestProcess(guest)
+            process = GuestProcess(guest)
+            stack.callback(process.hang_up)
+            return process
 
         self.host = FakeHost(memory, clone=lambda _, machine: memory(machine))
         stack.push_async_callback(self.host.close)
@@ -177,6 +193,7 @@ class Yards:
         driver: FakeDriver | None = None,
         *,
         demand: DemandLimits | None = None,
+        mortal: Mortal | None = None,
         **limits: Any,
     ) -> Yard:
         """A pool over `driver` (the kind one, if none is given) and the host."""
@@ -188,14 +205,16 @@ class Yards:
             "retention_days": 14.0,
         }
         driver = driver or FakeDriver(self.host)
-        database = self._town.database
-        registry = Registry(database.session, self._town.host_id, new_id)
+        mortal = mortal or Mortal()
+        driver = mortal.driver(driver)
+        begin = mortal.begin(self._town.database.session)
+        registry = Registry(begin, self._town.host_id, new_id)
         told: list[tuple[UUID, str, dict[str, Any]]] = []
 
         async def tell(session_id: UUID, state: str, more: dict[str, Any]) -> None:
             told.append((session_id, state, more))
 
-        rows = Rows(database.session, self._town.host_id, new_id)
+        rows = Rows(begin, self._town.host_id, new_id)
         pool = Pool(
             registry,
             rows,

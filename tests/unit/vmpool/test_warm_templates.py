@@ -1,0 +1,134 @@
+"""Which template is built when, by table."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from vmpool.driver import Image, MachineSpec
+from vmpool.machine import Template, TemplateState
+from vmpool.registry import Order
+from vmpool.warm.breaker import BACK_OFF_SECONDS_MAX, BACK_OFF_SECONDS_MIN, Breaker
+from vmpool.warm.templates import FAILED_KEPT, RETRY_SECONDS_MIN, Due, Wanted, due
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+PROJECT = uuid4()
+REBUILD_SECONDS = 1800.0
+
+
+def wanted(*, commit="new", setup="make", memory_mib=512, digest="image", begun_after=None):
+    image = Image(kernel=Path("k"), initrd=Path("i"), disk=Path("d"), digest=digest)
+    spec = MachineSpec(image=image, vcpus=1, memory_mib=memory_mib, disk_gib=8)
+    return Wanted(
+        order=Order(project_id=PROJECT, size="small", spec=spec),
+        ingredients=(setup,),
+        commit=commit,
+        begun_after=begun_after,
+    )
+
+
+def template(state=TemplateState.READY, *, commit="new", seconds=60.0, of=None):
+    moment = NOW - timedelta(seconds=seconds)
+    return Template(
+        id=uuid4(),
+        host_id=uuid4(),
+        project_id=PROJECT,
+        size="small",
+        vcpus=1,
+        memory_mib=512,
+        disk_gib=8,
+        image_digest="image",
+        fingerprint=(of or wanted()).fingerprint("driver"),
+        commit=commit,
+        state=state,
+        created_at=moment,
+        changed_at=moment,
+    )
+
+
+def decide(want, templates=(), *, used=(), driver="driver") -> Due:
+    return due(
+        [want] if want else [],
+        templates,
+        frozenset(used),
+        driver=driver,
+        now=NOW,
+        rebuild_seconds=REBUILD_SECONDS,
+    )
+
+
+@pytest.mark.parametrize(
+    ("want", "there", "why"),
+    [
+        (wanted(), [], "there is none yet"),
+        (wanted(), [template()], ""),
+        (wanted(), [template(TemplateState.BUILDING)], ""),
+        (wanted(setup="other"), [template()], "its set-up, its image, its size"),
+        (wanted(digest="other"), [template()], "its set-up, its image, its size"),
+        (wanted(memory_mib=1024), [template()], "its set-up, its image, its size"),
+        (wanted(), [template(commit="old", seconds=60)], ""),
+        (wanted(), [template(commit="old", seconds=1801)], "the base branch moved on"),
+        (wanted(commit=""), [template(commit="old", seconds=10**6)], ""),
+        (wanted(), [template(commit="old", seconds=-3600)], "the base branch moved on"),
+        (wanted(begun_after=NOW), [template()], "somebody asked for it"),
+        (wanted(begun_after=NOW - timedelta(hours=1)), [template()], ""),
+        (wanted(), [template(TemplateState.RETIRED)], "there is none yet"),
+    ],
+)
+def test_a_template_is_built_when_what_goes_in_changed(want, there, why):
+    decided = decide(want, there)
+    assert decided.why.startswith(why)
+    assert (decided.build is want) == bool(why)
+
+
+def test_another_build_of_the_hypervisor_or_another_host_makes_it_new():
+    assert decide(wanted(), [template()], driver="newer").build is not None
+
+
+@pytest.mark.parametrize("failures", [1, 2, 3, 5])
+def test_what_fails_is_tried_again_later_and_later(failures):
+    pause = RETRY_SECONDS_MIN * 2 ** (failures - 1)
+
+    def failed(last: float) -> list[Template]:
+        return [template(TemplateState.FAILED, seconds=last + 10_000 * n) for n in range(failures)]
+
+    assert decide(wanted(), failed(pause - 1)).build is None
+    assert decide(wanted(), failed(pause)).build is not None
+    assert decide(wanted(setup="mended"), failed(1)).build is not None
+    assert decide(wanted(begun_after=NOW), failed(1)).build is not None
+
+
+def test_what_nobody_wants_retires_and_what_nothing_waits_of_goes():
+    ready, retired, used = (
+        template(),
+        template(TemplateState.RETIRED),
+        template(TemplateState.RETIRED),
+    )
+    decided = decide(None, [ready, retired, used], used=[used.id])
+    assert decided.retire == (ready.id,)
+    assert decided.forget == (retired.id,)
+
+
+def test_the_logs_of_the_last_failures_are_kept():
+    failed = [template(TemplateState.FAILED, seconds=n) for n in range(1, FAILED_KEPT + 3)]
+    assert decide(None, failed).forget == tuple(one.id for one in failed[FAILED_KEPT:])
+
+
+def test_lists_that_run_together_have_different_fingerprints():
+    assert wanted(setup="a").fingerprint("d") != wanted(setup="a ").fingerprint("d")
+    assert wanted().fingerprint("d") == wanted(commit="other").fingerprint("d")
+
+
+def test_a_breaker_waits_twice_as_long_each_time_and_never_for_ever():
+    breaker, waits = Breaker(), []
+    for _ in range(30):
+        breaker = breaker.failed(1000.0, "no")
+        waits.append(breaker.until - 1000)
+    assert waits[:3] == [BACK_OFF_SECONDS_MIN * n for n in (1, 2, 4)]
+    assert waits[-1] == BACK_OFF_SECONDS_MAX
+    assert breaker.is_open(1001)
+    assert breaker.words(1000) == "failed 30 times, next try in 1800 s: no"
+    assert not breaker.is_open(1000 - 3600), "a clock that went back"
+    assert breaker.words(1000 + BACK_OFF_SECONDS_MAX) is None
+    assert Breaker().words(0) is None
