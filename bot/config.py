@@ -26,6 +26,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from bot.errors import WrongSettings
+from vmpool.warm.sizing import WorkingHours
 
 PREFIX = "ONA_"
 OURS = frozenset({"ONA_CONFIG", "ONA_BEAT_FD", "ONA_TOKEN", "ONA_URL"})
@@ -42,6 +43,25 @@ def _split(value: Any) -> Any:
 def _bare(value: Any) -> Any:
     return value.strip().lstrip("@/") if isinstance(value, str) else value
 
+
+def _hours(value: Any) -> Any:
+    """`mon-fri 8-19`, as it is written."""
+    if not isinstance(value, str):
+        return value
+    found = _HOURS.fullmatch(value.strip().casefold())
+    if found is None:
+        raise ValueError("days and hours such as `mon-fri 8-19`")
+    first_day, last_day = (DAYS.index(found[n]) for n in (1, 2))
+    first_hour, end_hour = int(found[3]), int(found[4])
+    if first_day > last_day or not first_hour < end_hour <= 24:
+        raise ValueError("days and hours such as `mon-fri 8-19`, the first one first")
+    return WorkingHours(
+        first_day=first_day, last_day=last_day, first_hour=first_hour, end_hour=end_hour
+    )
+
+
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_HOURS = re.compile(rf"({'|'.join(DAYS)})-({'|'.join(DAYS)}) (\d{{1,2}})-(\d{{1,2}})")
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
@@ -162,6 +182,11 @@ class PoolSettings(Section):
     )
     cold_min: Annotated[int, Field(ge=0)] = Field(
         default=1, description="machines of a used pool that wait as snapshots, at least"
+    )
+    working_hours: Annotated[WorkingHours | None, BeforeValidator(_hours)] = Field(
+        default=None,
+        description="when `hot_min` holds, such as `mon-fri 8-19` in the host's time zone; none:"
+        " around the clock",
     )
     keep_days: Seconds = Field(
         default=7, description="days after the last session of a project until its pool is let go"

@@ -192,6 +192,7 @@ class Host:
     def _pool_chores(self) -> list[Chore]:
         keeper = self.pools.keeper
         return [
+            Chore(name="handouts", seconds=HOUR_SECONDS, run=keeper.forget),
             Chore(name="pools", seconds=POOL_SECONDS, run=keeper.tend, wake=self.pool.claimed),
             Chore(
                 name="templates",

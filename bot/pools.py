@@ -12,9 +12,10 @@ from vmpool.driver import Driver
 from vmpool.pool import Pool
 from vmpool.registry import Registry
 from vmpool.warm.building import Builder
-from vmpool.warm.demand import DemandLimits, Demands
+from vmpool.warm.demand import Demands
 from vmpool.warm.keeper import Keeper, KeeperLimits
 from vmpool.warm.rows import Rows
+from vmpool.warm.sizing import SizingLimits
 from vmpool.warm.stock import Stock, StockLimits
 
 DAY_SECONDS = 86400.0
@@ -44,26 +45,29 @@ class Pools:
     ) -> "Pools":
         """Put them together over the machines of `pool`."""
         limits = settings.pool
+        at_once = limits.at_once_max or max(1, (os.cpu_count() or 1) // 2)
         stock = Stock(
             rows,
             registry,
             driver,
             pool,
             StockLimits(
-                at_once_max=limits.at_once_max or max(1, (os.cpu_count() or 1) // 2),
+                at_once_max=at_once,
                 resume_seconds=settings.machine.resume_seconds,
             ),
         )
         builder = Builder(rows, registry, driver, pool, boot_seconds=settings.machine.boot_seconds)
         demands = Demands(
             rows,
-            DemandLimits(
+            SizingLimits(
                 hot_min=limits.hot_min,
                 hot_max=limits.hot_max,
                 cold_min=limits.cold_min,
                 cold_max=limits.cold_max,
                 keep_seconds=limits.keep_days * DAY_SECONDS,
+                hours=limits.working_hours,
             ),
+            at_once=at_once,
         )
         rebuild_seconds = limits.rebuild_minutes * 60
         keeper = Keeper(

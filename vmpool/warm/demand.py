@@ -1,48 +1,88 @@
-"""How much each pool is asked for, from the machines that were handed out."""
+"""How much each pool of a host is asked for, from the machines that were handed out."""
 
-from dataclasses import dataclass
+from bisect import bisect_left
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
+from vmpool.warm import sizing
 from vmpool.warm.rows import Rows
+from vmpool.warm.sizing import EMPTY, HISTORY_SECONDS, Profile, SizingLimits, Targets
+
+Key = tuple[UUID, str]
+"""A pool: project and size."""
+LEARN_SECONDS = 1800.0
+"""A profile of weeks changes slowly: it is learnt anew so often."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Targets:
-    """What a pool should hold."""
-
-    hot: int
-    cold: int
-    claims_per_hour: float
-    why: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class DemandLimits:
-    """What bounds the machines of one pool."""
-
-    hot_min: int
-    hot_max: int
-    cold_min: int
-    cold_max: int
-    keep_seconds: float
+def local_now() -> datetime:
+    """The time of the people whom this host works for, as far as the host knows."""
+    return datetime.now(UTC).astimezone()
 
 
 class Demands:
-    """What every pool of a host should hold."""
+    """Remembers when machines were asked for, and says what every pool should hold."""
 
-    def __init__(self, rows: Rows, limits: DemandLimits) -> None:
+    def __init__(
+        self,
+        rows: Rows,
+        limits: SizingLimits,
+        *,
+        at_once: int,
+        now: Callable[[], datetime] = local_now,
+    ) -> None:
+        """`at_once` machines are made ready at a time."""
         self._rows = rows
         self._limits = limits
-        self.refill_seconds = 5.0
+        self._at_once = at_once
+        self._now = now
+        self._claims: dict[Key, list[float]] = {}
+        self._read_to: datetime | None = None
+        self._profiles: dict[Key, tuple[float, Profile]] = {}
 
     async def refresh(self) -> None:
-        """Read what was handed out since."""
+        """Read what was handed out since the last time."""
+        since = self._read_to or self._now() - timedelta(seconds=HISTORY_SECONDS)
+        for project_id, size, at in await self._rows.handouts(since):
+            self._claims.setdefault((project_id, size), []).append(at.timestamp())
+            self._read_to = at
 
-    def targets(self, key: tuple[UUID, str], refill_seconds: float) -> Targets:
+    async def forget(self) -> None:
+        """Remove what is older than anybody looks back, here and in the rows."""
+        oldest = self._now() - timedelta(seconds=HISTORY_SECONDS)
+        await self._rows.forget_handouts(oldest)
+        for claims in self._claims.values():
+            # The last one is kept: it says when the pool was used.
+            del claims[: min(bisect_left(claims, oldest.timestamp()), len(claims) - 1)]
+
+    def targets(self, key: Key, refill_seconds: float) -> Targets:
         """What the pool should hold now, when a machine takes so long to become hot."""
-        return Targets(
-            hot=self._limits.hot_min,
-            cold=self._limits.cold_min,
-            claims_per_hour=1.0,
-            why="the least that a used pool holds",
+        now = self._now()
+        claims = self._claims.get(key, [])
+        start = min(
+            bisect_left(claims, now.timestamp() - sizing.RECENT_SECONDS), max(0, len(claims) - 1)
         )
+        return sizing.targets(
+            self._profile(key, claims, now, refill_seconds),
+            claims[start:],
+            now,
+            refill_seconds=refill_seconds,
+            at_once=self._at_once,
+            limits=self._limits,
+        )
+
+    def _profile(
+        self, key: Key, claims: list[float], now: datetime, refill_seconds: float
+    ) -> Profile:
+        learnt, known = self._profiles.get(key, (float("-inf"), EMPTY))
+        moment = now.timestamp()
+        if not learnt <= moment < learnt + LEARN_SECONDS:
+            known = sizing.profile(
+                claims,
+                moment,
+                refill_seconds=refill_seconds,
+                at_once=self._at_once,
+                utc_offset_seconds=sizing.utc_offset(now),
+            )
+            self._profiles[key] = moment, known
+        return known

@@ -17,10 +17,11 @@ from vmpool.driver import Driver
 from vmpool.machine import Machine, Template, TemplateState
 from vmpool.pool import Pool as Machines
 from vmpool.warm.building import Builder, Furnish
-from vmpool.warm.demand import Demands, Targets
+from vmpool.warm.demand import Demands
 from vmpool.warm.plan import Pool, Room, Waiting, lacks, plan
 from vmpool.warm.rows import Rows
-from vmpool.warm.stock import Stock
+from vmpool.warm.sizing import Targets
+from vmpool.warm.stock import REFILL_SECONDS_GUESS, Stock
 from vmpool.warm.templates import Wanted, due
 
 log = structlog.get_logger(__name__)
@@ -106,9 +107,10 @@ class Keeper:
         return pools
 
     def _targets(self, key: tuple[UUID, str], ready: Template | None) -> Targets:
-        if ready is None:
-            return self._demands.targets(key, self._demands.refill_seconds)
-        return self._demands.targets(key, self._stock.refill_seconds(ready.id))
+        return self._demands.targets(key, self._refill_seconds(ready))
+
+    def _refill_seconds(self, ready: Template | None) -> float:
+        return self._stock.refill_seconds(ready.id) if ready else REFILL_SECONDS_GUESS
 
     def _held(self, template_id: UUID) -> str | None:
         return self._stock.breaker(template_id).words(monotonic())
@@ -149,15 +151,17 @@ class Keeper:
                     "cold_target": targets.cold,
                     "why": targets.why,
                     "held": held,
-                    "refill_seconds": round(self._stock.refill_seconds(ready.id), 3)
-                    if ready
-                    else self._demands.refill_seconds,
+                    "refill_seconds": round(self._refill_seconds(ready), 3),
                 }
             )
         if statuses != self._reported:
             changed = {"changed_at": datetime.now(UTC)}
             await self._rows.report([{**status, **changed} for status in statuses])
             self._reported = statuses
+
+    async def forget(self) -> None:
+        """Let go of hand-outs that are too old to say anything."""
+        await self._demands.forget()
 
     # -- templates --------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ to be used most per byte; what is worth less makes way. Nothing here looks at a 
 
 import enum
 import itertools
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -124,13 +125,13 @@ class _Count:
 def plan(pools: Iterable[Pool], waiting: Iterable[Waiting], room: Room) -> list[Action]:
     """Say what to do now, the most urgent first. Repeated until it says nothing."""
     pools = sorted(pools, key=lambda pool: pool.worth, reverse=True)
-    counts: dict[UUID, _Count] = {}
+    counts: dict[UUID, _Count] = defaultdict(_Count)
     stranded = []
     for machine in waiting:
         if machine.stage is Stage.STRANDED:
             stranded.append(machine)
         else:
-            _count(counts.setdefault(machine.template_id, _Count()), machine)
+            _count(counts[machine.template_id], machine)
     removals = itertools.chain(
         (_remove(machine, "whoever made it ended") for machine in stranded),
         _of_nobody(pools, counts),

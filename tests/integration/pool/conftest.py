@@ -24,9 +24,10 @@ from vmpool.pool import Opened, Pool, PoolLimits
 from vmpool.registry import Order, Registry
 from vmpool.ssh import Authority
 from vmpool.warm.building import Builder
-from vmpool.warm.demand import DemandLimits, Demands
+from vmpool.warm.demand import Demands
 from vmpool.warm.keeper import Keeper, KeeperLimits
 from vmpool.warm.rows import Rows
+from vmpool.warm.sizing import SizingLimits
 from vmpool.warm.stock import Stock, StockLimits
 
 SPEC = MachineSpec(
@@ -37,7 +38,7 @@ SPEC = MachineSpec(
 )
 
 
-DEMAND = DemandLimits(hot_min=1, hot_max=4, cold_min=1, cold_max=4, keep_seconds=86400)
+DEMAND = SizingLimits(hot_min=1, hot_max=4, cold_min=1, cold_max=4, keep_seconds=86400)
 PATHS = {
     "running": (),
     "hibernating": ("hibernating",),
@@ -192,7 +193,7 @@ class Yards:
         self,
         driver: FakeDriver | None = None,
         *,
-        demand: DemandLimits | None = None,
+        demand: SizingLimits | None = None,
         mortal: Mortal | None = None,
         **limits: Any,
     ) -> Yard:
@@ -242,7 +243,7 @@ class Yards:
                 pool,
                 stock=stock,
                 builder=builder,
-                demands=Demands(rows, demand or DEMAND),
+                demands=Demands(rows, demand or DEMAND, at_once=1),
                 limits=KeeperLimits(rebuild_seconds=1800, disk_reserve_mib=1),
             ),
             order=Order(project_id=DEMO, size="small", spec=SPEC),

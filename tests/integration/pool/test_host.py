@@ -88,6 +88,7 @@ async def test_each_chore_of_a_host_has_a_clock_and_a_name_of_its_own(host):
         "sweep",
         "report",
         "gauges",
+        "handouts",
         "pools",
         "templates",
     ]

@@ -6,7 +6,7 @@ from tests.integration.pool.conftest import Yard
 from vmpool.channel import Channel
 from vmpool.machine import MachineState, Template, TemplateState, Tier
 from vmpool.warm.building import BuildLog
-from vmpool.warm.demand import DemandLimits
+from vmpool.warm.sizing import SizingLimits
 from vmpool.warm.templates import Wanted
 
 ROOMY = {"running_max": 12, "memory_mib_max": 100_000}
@@ -32,8 +32,8 @@ async def build(yard: Yard, *, commit: str = "c1", setup: str = "make") -> Templ
     return new[0] if new else None
 
 
-def limits(hot: int = 1, cold: int = 1) -> DemandLimits:
-    return DemandLimits(hot_min=hot, hot_max=hot, cold_min=cold, cold_max=cold, keep_seconds=86400)
+def limits(hot: int = 1, cold: int = 1) -> SizingLimits:
+    return SizingLimits(hot_min=hot, hot_max=hot, cold_min=cold, cold_max=cold, keep_seconds=86400)
 
 
 async def waiting(yard: Yard) -> dict[MachineState, int]:

@@ -1,0 +1,142 @@
+"""One pool, its claims, its refills: what share were hits, and how much memory waited for them."""
+
+from bisect import bisect_left, bisect_right
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from tests.simulation.arrivals import DAY, HOUR, WEEKS
+from vmpool.warm import sizing
+from vmpool.warm.plan import DWELL_SECONDS
+from vmpool.warm.sizing import Profile, SizingLimits
+
+MONDAY = datetime(2026, 1, 5, tzinfo=UTC).timestamp()
+WARM_UP = 2 * 7 * DAY
+END = WEEKS * 7 * DAY
+TICK_SECONDS = 60.0
+LEARN_SECONDS = HOUR
+REFILL_SECONDS = 1.0
+AT_ONCE = 1
+LIMITS = SizingLimits(
+    hot_min=0, hot_max=24, cold_min=0, cold_max=24, keep_seconds=14 * DAY, hours=None
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What a policy came to, after the warm-up."""
+
+    claims: int
+    hits: int
+    machine_seconds: float
+    """Hot machines and machines being heated, over time."""
+    held: tuple[tuple[float, int], ...]
+    """How many those were, at each change."""
+
+    @property
+    def hit_ratio(self) -> float:
+        """Share of the claims that found a hot machine."""
+        return self.hits / self.claims
+
+
+class Simulated:
+    """A pool under the product's sizing."""
+
+    def __init__(self, claims: Sequence[float], limits: SizingLimits = LIMITS) -> None:
+        self._claims = claims
+        self._limits = limits
+        self._hot = 0
+        self._ends: deque[float] = deque()
+        self._target = 0
+        self._too_many_since: float | None = None
+        self._profile: Profile = sizing.EMPTY
+
+    def run(self) -> Outcome:
+        """Go through the weeks."""
+        ticks = [n * TICK_SECONDS for n in range(int(END / TICK_SECONDS))]
+        hits = counted = 0
+        machine_seconds, before = 0.0, 0.0
+        held: list[tuple[float, int]] = []
+        moments = [(tick, False) for tick in ticks] + [(claim, True) for claim in self._claims]
+        for moment, is_claim in sorted(moments):
+            taken = self._hot + len(self._ends)
+            if moment > WARM_UP:
+                machine_seconds += taken * (moment - max(before, WARM_UP))
+                if not held or held[-1][1] != taken:
+                    held.append((moment, taken))
+            before = moment
+            self._finish_refills(moment)
+            if is_claim:
+                hit = self._hot > 0
+                self._hot -= hit
+                if moment > WARM_UP:
+                    counted += 1
+                    hits += hit
+            elif moment % LEARN_SECONDS == 0:
+                self._learn(moment)
+            self._follow(moment)
+        return Outcome(claims=counted, hits=hits, machine_seconds=machine_seconds, held=tuple(held))
+
+    def _finish_refills(self, moment: float) -> None:
+        while self._ends and self._ends[0] <= moment:
+            self._ends.popleft()
+            self._hot += 1
+
+    def _learn(self, moment: float) -> None:
+        past = [MONDAY + claim for claim in self._claims[: bisect_right(self._claims, moment)]]
+        self._profile = sizing.profile(
+            past, MONDAY + moment, refill_seconds=REFILL_SECONDS, at_once=AT_ONCE
+        )
+
+    def _follow(self, moment: float) -> None:
+        end = bisect_right(self._claims, moment)
+        start = min(bisect_left(self._claims, moment - sizing.RECENT_SECONDS), max(0, end - 1))
+        wanted = sizing.targets(
+            self._profile,
+            [MONDAY + claim for claim in self._claims[start:end]],
+            datetime.fromtimestamp(MONDAY + moment, UTC),
+            refill_seconds=REFILL_SECONDS,
+            at_once=AT_ONCE,
+            limits=self._limits,
+        ).hot
+        for _ in range(wanted - self._hot - len(self._ends)):
+            start_at = max(moment, self._ends[-1]) if self._ends else moment
+            self._ends.append(start_at + REFILL_SECONDS)
+        if self._hot <= wanted:
+            self._too_many_since = None
+        elif self._too_many_since is None:
+            self._too_many_since = moment
+        elif moment - self._too_many_since >= DWELL_SECONDS:
+            self._hot = wanted
+
+
+def cheapest(claims: Sequence[float], hits: int) -> float:
+    """Machine-seconds of the cheapest hourly sizes that serve so many claims, with hindsight.
+
+    An hour's size serves the claims that need no more machines than it has; for each hour the
+    sizes worth having are the corners of a concave hull, and the best corners are taken first
+    until enough is served. That never costs more than the true optimum but for the last step,
+    which is counted in part: the bound is in the oracle's favour.
+    """
+    wanted = sizing.needs(claims, REFILL_SECONDS, AT_ONCE)
+    rows: dict[int, dict[int, float]] = {}
+    for moment, need in zip(claims, wanted, strict=True):
+        if moment > WARM_UP:
+            row = rows.setdefault(int(moment // HOUR), {})
+            row[need] = row.get(need, 0.0) + 1.0
+    steps: list[tuple[float, float]] = []
+    for row in rows.values():
+        size = 0
+        for gain, to in sizing.hull(row):
+            steps.append((gain, float(to - size)))
+            size = to
+    steps.sort(reverse=True)
+    left, machines = float(hits), 0.0
+    for gain, width in steps:
+        part = min(1.0, left / (gain * width))
+        machines += part * width
+        left -= part * gain * width
+        if left <= 0:
+            break
+    return machines * HOUR
