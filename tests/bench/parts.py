@@ -52,6 +52,18 @@ PARTS: dict[str, Part] = {
         seconds_max=210,
         about="hibernate and resume, against the same by hand (boots two machines)",
     ),
+    "pool": Part(
+        module="tests.bench.pool",
+        function="measure",
+        seconds_max=1500,
+        about="machines handed out of a pool, against the driver's bare steps (boots many)",
+    ),
+    "decision": Part(
+        module="tests.bench.pool",
+        function="decide",
+        seconds_max=60,
+        about="one decision over 10,000 machines that wait",
+    ),
     "memory": Part(
         module="tests.bench.memory",
         function="measure",

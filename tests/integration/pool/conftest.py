@@ -116,7 +116,12 @@ class Yard:
 
     @asynccontextmanager
     async def open(
-        self, session_id: UUID, *, token: int | None = None, only: UUID | None = None
+        self,
+        session_id: UUID,
+        *,
+        token: int | None = None,
+        only: UUID | None = None,
+        order: Order | None = None,
     ) -> AsyncIterator[Opened]:
         """The session's machine, as a turn has it, with a newer token each time."""
         self.tokens += 1
@@ -125,7 +130,7 @@ class Yard:
             self.steps.append(name)
 
         async with self.pool.open(
-            session_id, self.order, token=token or self.tokens, only=only, step=step
+            session_id, order or self.order, token=token or self.tokens, only=only, step=step
         ) as opened:
             yield opened
 

@@ -1,11 +1,15 @@
 """Templates built, machines that wait made and handed out, over a host that behaves."""
 
+import asyncio
+import dataclasses
+
 import pytest
 
+from bot.store.ids import new_id
 from tests.integration.pool.conftest import Yard
 from vmpool.channel import Channel
 from vmpool.machine import MachineState, Template, TemplateState, Tier
-from vmpool.warm.building import BuildLog
+from vmpool.warm.building import BuildLog, StepFailed
 from vmpool.warm.sizing import SizingLimits
 from vmpool.warm.templates import Wanted
 
@@ -76,3 +80,87 @@ async def test_pools_are_filled_and_machines_are_handed_out_hot_then_cold_then_b
     assert roomy.pool.claimed.is_set()
     await roomy.keeper.tend()
     assert await waiting(roomy) == {MachineState.PAUSED: 2, MachineState.RESTING: 1}
+
+
+async def test_a_hundred_claims_at_once_on_four_machines_give_each_to_one(roomy):
+    template = await build(roomy)
+    for _ in range(4):
+        machine = await roomy.registry.clone_row(template, note="")
+        await roomy.registry.move(machine.id, MachineState.RESTING)
+    sessions = [new_id() for _ in range(100)]
+    claims = await asyncio.gather(*(roomy.rows.claim(roomy.order, one) for one in sessions))
+    given = [claim[0] for claim in claims if claim is not None]
+    assert len(given) == len({machine.id for machine in given}) == 4
+    assert len({machine.session_id for machine in given}) == 4
+
+
+async def test_a_machine_that_does_not_come_up_when_claimed_is_replaced_by_the_next(roomy):
+    await build(roomy)
+    await roomy.keeper.tend()
+    hot = [m for m in await roomy.rows.waiting() if m.state is MachineState.PAUSED]
+    first = min(hot, key=lambda machine: machine.created_at)
+    roomy.host.kill(str(first.id))
+    session = await roomy.session()
+    async with roomy.open(session) as opened:
+        assert opened.machine_id != first.id
+        assert opened.tier is Tier.HOT
+        assert opened.lost is None
+    assert roomy.said(session) == []
+    await roomy.became(first.id, MachineState.GONE)
+
+
+async def test_after_an_upgrade_the_template_is_built_again_and_the_pool_follows(roomy):
+    old = await build(roomy)
+    await roomy.keeper.tend()
+    roomy.host.build = "fake 2"
+    new = await build(roomy)
+    assert new is not None
+    assert new.fingerprint != old.fingerprint
+    await roomy.keeper.tend()
+    waiting_of = {machine.template_id for machine in await roomy.rows.waiting()}
+    assert waiting_of == {new.id}
+    assert await build(roomy) is None
+    assert list(roomy.host.templates) == [str(new.id)]
+
+
+async def test_a_failed_build_says_at_which_step_and_leaves_nothing(roomy):
+    async def furnish(channel: Channel, build_log: BuildLog) -> str:
+        async with build_log.step("make"):
+            raise StepFailed("`make` ended with status 2", exit_status=2, output="no rule")
+
+    want = wanted(roomy)
+    await roomy.keeper.build_due([want], {want.key: furnish})
+    (failed,) = await roomy.rows.templates()
+    assert (failed.state, failed.note) == (TemplateState.FAILED, "`make` ended with status 2")
+    assert failed.steps[-1]["step"] == "make"
+    assert (failed.steps[-1]["exit_status"], failed.steps[-1]["output"]) == (2, "no rule")
+    assert roomy.host.machines == {}
+    assert await build(roomy) is None, "it is not tried again at once"
+    async with roomy.open(await roomy.session()) as opened:
+        assert opened.tier is Tier.BOOT
+
+
+async def test_machines_that_wait_make_way_for_a_session_s_machine(yards):
+    yard = yards.make(running_max=2, demand=limits(hot=1, cold=0), memory_mib_max=100_000)
+    await build(yard)
+    await yard.keeper.tend()
+    assert await waiting(yard) == {MachineState.PAUSED: 1}
+    other = dataclasses.replace(yard.order, size="medium")
+    async with yard.open(await yard.session(), order=other) as first:
+        assert first.tier is Tier.BOOT
+        async with yard.open(await yard.session(), order=other) as second:
+            assert second.tier is Tier.BOOT
+    assert await waiting(yard) == {}
+
+
+async def test_a_session_that_asks_for_another_size_gets_another_machine(roomy):
+    session = await roomy.session()
+    machine_id = await roomy.opened(session)
+    larger = dataclasses.replace(roomy.order, size="medium")
+    async with roomy.open(session, order=larger) as opened:
+        assert opened.machine_id == machine_id
+    insisting = dataclasses.replace(larger, insist=True)
+    async with roomy.open(session, order=insisting) as opened:
+        assert opened.machine_id != machine_id
+        assert opened.lost == "a medium one was asked for, and it was small"
+    assert await roomy.state(machine_id) is MachineState.GONE
