@@ -11,7 +11,7 @@ from playwright.async_api import Browser, Page, async_playwright, expect
 
 from bot.store.states import TurnState
 from bot.work.queue import Event
-from tests.integration.web.site import Site, running_site
+from tests.integration.web.site import Site, pool_of, running_site
 
 pytestmark = pytest.mark.browser
 
@@ -205,7 +205,9 @@ async def fill(site: Site) -> list[str]:
     work = await site.begin()
     await work.emit("error", text="refused")
     await work.ask("The volume as well?", "Yes", "No")
-    paths = ["/", "/machines", "/projects", "/people", "/tokens", "/setup", "/nothing"]
+    await pool_of(site)
+    paths = ["/", "/machines", "/pools", "/pools/templates/demo", "/projects", "/people"]
+    paths += ["/tokens", "/setup", "/nothing"]
     return [*paths, *(f"/sessions/{short}" for short in (idle, busy, asking))]
 
 

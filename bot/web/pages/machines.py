@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from bot.govern.access import Act
+from bot.store.transaction import Transaction
 from bot.web import machines, reading
 from bot.web.rendering import by_htmx, page, told
 from bot.web.visitor import Known, Provided
@@ -15,10 +16,10 @@ router = APIRouter(prefix="/machines")
 
 @router.get("")
 async def show(visitor: Known, services: Provided) -> Response:
-    """Every machine that is not gone."""
+    """Every machine of a session that is not gone."""
     visitor.require(Act.SEE)
     async with services.database.begin() as tx:
-        found = await reading.machines(tx)
+        found = await _of_sessions(tx)
         hosts = await reading.hosts(tx)
     return page("machines.html", visitor, machines=found, hosts=hosts)
 
@@ -30,7 +31,7 @@ async def show_list(request: Request, visitor: Known, services: Provided) -> Res
     if not by_htmx(request):
         return RedirectResponse("/machines", status_code=303)
     async with services.database.begin() as tx:
-        found = await reading.machines(tx)
+        found = await _of_sessions(tx)
     return page("_machines.html", visitor, machines=found)
 
 
@@ -47,3 +48,8 @@ async def ask(
     async with services.database.begin() as tx:
         _, said = await machines.ask(tx, machine, request_)
     return told(request, said, back="/machines")
+
+
+async def _of_sessions(tx: Transaction) -> list[reading.Row]:
+    """Those that work for somebody; the others are on the page of pools."""
+    return [one for one in await reading.machines(tx) if one["session"] is not None]

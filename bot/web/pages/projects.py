@@ -14,7 +14,7 @@ from bot.web.services import Services
 from bot.web.visitor import Known, Provided, Visitor
 
 router = APIRouter(prefix="/projects")
-EMPTY = {"name": "", "repository_url": "", "base_branch": ""}
+EMPTY = {"name": "", "repository_url": "", "base_branch": "", "size": "", "setup": "", "start": ""}
 
 
 @router.get("")
@@ -32,6 +32,9 @@ async def add(
     name: Annotated[str, Form()] = "",
     repository_url: Annotated[str, Form()] = "",
     base_branch: Annotated[str, Form()] = "",
+    size: Annotated[str, Form()] = "",
+    setup: Annotated[str, Form()] = "",
+    start: Annotated[str, Form()] = "",
     back: Annotated[str, Form()] = "",
 ) -> Response:
     """Add a project once its repository could be read; what was typed is kept when not."""
@@ -39,11 +42,21 @@ async def add(
         name=name.strip(),
         repository_url=repository_url.strip(),
         base_branch=base_branch.strip() or None,
+        size=size or None,
+        setup=_commands(setup),
+        start=_commands(start),
     )
     try:
         await adding.add_project(visitor, services, new)
     except OnaError as error:
-        filled = {"name": name, "repository_url": repository_url, "base_branch": base_branch}
+        filled = {
+            "name": name,
+            "repository_url": repository_url,
+            "base_branch": base_branch,
+            "size": size,
+            "setup": setup,
+            "start": start,
+        }
         return await _page(visitor, services, filled=filled, error=error)
     return RedirectResponse("/setup" if back == "setup" else "/projects", status_code=303)
 
@@ -57,6 +70,11 @@ async def remove(name: str, request: Request, visitor: Known, services: Provided
     return told(request, f"Project {name} is removed; its sessions stay.", back="/projects")
 
 
+def _commands(said: str) -> list[str]:
+    """One a line."""
+    return [line.strip() for line in said.splitlines() if line.strip()]
+
+
 async def _page(
     visitor: Visitor, services: Services, *, filled: dict[str, str], error: OnaError | None
 ) -> Response:
@@ -68,5 +86,6 @@ async def _page(
         status=200 if error is None else 422,
         projects=found,
         filled=filled,
+        sizes=list(services.settings.sizes),
         error=error,
     )

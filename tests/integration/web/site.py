@@ -1,6 +1,7 @@
 """A web server on a free port over a real database, with two people and a project in it."""
 
 import asyncio
+import json
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -154,6 +155,54 @@ class Site:
             state=state,
         )
         return machine_id
+
+
+STEPS = [
+    {"step": "boot", "seconds": 5.5, "exit_status": 0, "output": ""},
+    {"step": "uv sync", "seconds": 1.25, "exit_status": 2, "output": "no <network>\n"},
+]
+
+
+async def pool_of(site: "Site", *, state: str = "ready", note: str | None = None) -> UUID:
+    """A template of the project demo, and its pool with a hot machine and two hand-outs."""
+    template_id = new_id()
+    project = "(SELECT id FROM project WHERE name = 'demo')"
+    await site.rows(
+        "INSERT INTO template (id, host_id, project_id, size, vcpus, memory_mib, disk_gib,"
+        " image_digest, fingerprint, commit, state, generation, steps, note, created_at,"
+        f" changed_at) VALUES (:id, :host, {project}, 'small', 1, 512, 8, 'd', 'f',"
+        " 'c0ffee', :state, 1, CAST(:steps AS jsonb), :note, now(), now())",
+        id=template_id,
+        host=site.host_id,
+        state=state,
+        steps=json.dumps(STEPS),
+        note=note,
+    )
+    await site.rows(
+        "INSERT INTO pool (host_id, project_id, size, hot_target, cold_target, why, held,"
+        f" refill_seconds, changed_at) VALUES (:host, {project}, 'small', 2, 1,"
+        " 'about 3.0 an hour expected', NULL, 0.8, now())",
+        host=site.host_id,
+    )
+    await site.rows(
+        "INSERT INTO machine (id, host_id, template_id, size, vcpus, memory_mib, disk_gib,"
+        " image_digest, state, generation, note, created_at, used_at, changed_at)"
+        " VALUES (:id, :host, :template, 'small', 1, 512, 8, 'd', 'paused', 2,"
+        " '2 should be hot', now(), now(), now())",
+        id=new_id(),
+        host=site.host_id,
+        template=template_id,
+    )
+    for tier, seconds in (("hot", 0.2), ("boot", 7.5)):
+        await site.rows(
+            "INSERT INTO handout (id, host_id, project_id, size, machine_id, tier, seconds, at)"
+            f" VALUES (:id, :host, {project}, 'small', :id, :tier, :seconds, now())",
+            id=new_id(),
+            host=site.host_id,
+            tier=tier,
+            seconds=seconds,
+        )
+    return template_id
 
 
 async def _settle(database: Database, host_id: UUID) -> tuple[UUID, UUID, str]:

@@ -1,0 +1,65 @@
+"""Templates, pools and the settings of projects, over the API and on the page."""
+
+import pytest
+
+from tests.integration.web.site import STEPS, pool_of
+
+
+async def test_pools_say_what_waits_what_should_and_how_machines_were_handed_out(site):
+    await pool_of(site)
+    async with site.client() as client:
+        (pool,) = (await client.get("/api/v1/pools")).json()["pools"]
+    assert (pool["project"], pool["size"]) == ("demo", "small")
+    assert (pool["hot"], pool["hot_target"], pool["cold"], pool["cold_target"]) == (1, 2, 0, 1)
+    assert (pool["handouts"], pool["hits"], pool["hit_ratio"]) == (2, 1, 0.5)
+    assert (pool["seconds_hot"], pool["seconds_cold"], pool["seconds_boot"]) == (0.2, None, 7.5)
+    assert pool["why"] == "about 3.0 an hour expected"
+
+
+async def test_a_template_is_shown_with_its_log_by_any_of_its_names(site):
+    template_id = await pool_of(site, state="failed", note="`uv sync` ended with status 2")
+    async with site.client() as client:
+        (listed,) = (await client.get("/api/v1/templates")).json()["templates"]
+        assert listed["build_seconds"] == 6.75
+        for name in (template_id, listed["short"], "demo"):
+            shown = (await client.get(f"/api/v1/templates/{name}")).json()
+            assert shown["steps"] == STEPS
+        assert (await client.get("/api/v1/templates/t-nothing")).status_code == 404
+
+
+async def test_a_project_is_changed_only_in_what_is_named(site):
+    async with site.client() as client:
+        changed = await client.patch(
+            "/api/v1/projects/demo", json={"size": "large", "setup": ["make deps"]}
+        )
+        assert changed.status_code == 200
+        again = (await client.patch("/api/v1/projects/demo", json={"start": ["db"]})).json()
+        assert (again["size"], again["setup"], again["start"]) == ("large", ["make deps"], ["db"])
+        refused = await client.patch("/api/v1/projects/demo", json={"size": "vast"})
+        assert refused.status_code == 422
+        assert "known are: small, medium, large" in refused.text
+        assert (await client.patch("/api/v1/projects/none", json={})).status_code == 404
+
+
+async def test_a_rebuild_is_asked_for_and_written_down(site):
+    async with site.client() as client:
+        answer = await client.post("/api/v1/projects/demo/rebuild")
+        assert answer.status_code == 202
+        assert "are built again" in answer.json()["text"]
+    (asked,) = await site.rows("SELECT rebuild_at IS NOT NULL FROM project WHERE name = 'demo'")
+    assert asked[0]
+
+
+@pytest.mark.parametrize("path", ["/pools", "/pools/list"])
+async def test_the_page_shows_pools_waiting_machines_and_templates(site, path):
+    template_id = await pool_of(site)
+    async with site.client() as browser:
+        link = {"link": await site.link()}
+        await browser.post("/sign-in", data=link, headers={"Origin": site.url})
+        shown = await browser.get(path, headers={"HX-Request": "true"})
+        assert shown.status_code == 200
+        for words in ("1 of 2 hot", "0 of 1 cold", "1 of 2 handed out", "2 should be hot", "Ready"):
+            assert words in shown.text, words
+        log = await browser.get(f"/pools/templates/{template_id}")
+        assert "no &lt;network&gt;" in log.text
+        assert "status 2" in log.text
