@@ -144,7 +144,7 @@ class Care:
             return True
 
     async def _hibernate(self, machine: Machine) -> None:
-        await self._quieted(machine)
+        await self._quieted(machine, keep_caches=False)
         await self._driver.hibernate(str(machine.id))
 
     async def freeze(self, machine: Machine, template_id: str) -> None:
@@ -154,15 +154,15 @@ class Care:
         """
         async with self._lock(machine.id):
             self._unwatch(machine.id)
-            await self._quieted(machine)
+            await self._quieted(machine, keep_caches=True)
             await self._driver.freeze(str(machine.id), template_id)
 
-    async def _quieted(self, machine: Machine) -> None:
+    async def _quieted(self, machine: Machine, *, keep_caches: bool) -> None:
         channel = self.channel(machine.id)
         if channel is None:
             token = int(machine.facts.get("token", 0))
             channel = await self.connect(machine, token, self._reach_seconds)
-        await channel.freeze()
+        await channel.freeze(keep_caches=keep_caches)
         await self._disconnect(machine.id)
 
     async def _not_rested(self, machine: Machine, error: Exception) -> None:
@@ -240,6 +240,10 @@ class Care:
         """Find out when a running machine's process ends."""
         self._unwatch(machine.id)
         self._watching[machine.id] = asyncio.create_task(self._wait_ended(machine.id))
+
+    def watches(self, machine_id: UUID) -> bool:
+        """Whether the end of its process would be noticed."""
+        return machine_id in self._watching
 
     def _unwatch(self, machine_id: UUID) -> None:
         task = self._watching.pop(machine_id, None)

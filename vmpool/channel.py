@@ -216,8 +216,10 @@ class Channel:
 
     # -- the end ----------------------------------------------------------------------------
 
-    async def freeze(self) -> None:
+    async def freeze(self, *, keep_caches: bool = False) -> None:
         """End SSH and let the guest get ready to rest; the channel is closed after.
+
+        :param keep_caches: the rest is larger, and what is cloned of it need not read again
 
         :raises MachineLost: the guest didn't; it may still run
         """
@@ -229,7 +231,7 @@ class Channel:
             deadline_seconds=LOGIN_SECONDS_MAX,
         )
         try:
-            await words.freeze()
+            await words.freeze(keep_caches=keep_caches)
         finally:
             words.close()
 

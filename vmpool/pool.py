@@ -11,10 +11,11 @@ made in `vmpool.warm`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from time import monotonic
 from uuid import UUID
 from weakref import WeakValueDictionary
@@ -117,6 +118,7 @@ class Pool:
         self._held: set[UUID] = set()
         """Machines without a session that somebody makes something of."""
         self._opening: set[asyncio.Task[Opened]] = set()
+        self._noting: set[asyncio.Task[None]] = set()
 
     # -- for a turn -------------------------------------------------------------------------
 
@@ -195,7 +197,7 @@ class Pool:
             machine, tier = await self._create(session_id, order, token, step), Tier.BOOT
             machine = await self._registry.move(machine.id, MachineState.STARTING)
             channel = await self._start(machine, token, step, resumed=False)
-        await self._rows.handed_out(order, machine.id, tier, round(monotonic() - began, 4))
+        self._note(self._rows.handed_out(order, machine.id, tier, round(monotonic() - began, 4)))
         return Opened(
             machine_id=machine.id,
             channel=channel,
@@ -204,6 +206,17 @@ class Pool:
             lost=lost,
         )
 
+    def _note(self, writing: Coroutine[None, None, None]) -> None:
+        """Write down what nobody waits for."""
+        task = asyncio.create_task(writing)
+        self._noting.add(task)
+        task.add_done_callback(self._noted)
+
+    def _noted(self, task: asyncio.Task[None]) -> None:
+        self._noting.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.warning("handout_not_noted", error=str(error))
+
     async def _claim(
         self, session_id: UUID, order: Order, token: int, step: Step
     ) -> tuple[Machine, Tier, Channel] | None:
@@ -211,13 +224,13 @@ class Pool:
 
         :raises NoRoom: the one taken is the session's from now on, and rests
         """
-        while (claim := await self._rows.claim(order, session_id)) is not None:
+        while (claim := await self._rows.claim(order, session_id, token)) is not None:
             machine, tier = claim
             self.claimed.set()
-            await self._registry.used(machine.id, token)
+            wake = self._unpause if tier is Tier.HOT else partial(self._wake, step=step)
             try:
                 with self.care.unused(machine.id):
-                    return machine, tier, await self._wake(machine, token, step)
+                    return machine, tier, await wake(machine, token)
             except (MachineLost, RestRefused) as error:
                 log.warning("claimed_machine_lost", machine=str(machine.id), error=str(error))
                 await self.care.remove(machine.id, f"it did not come up: {error}")
@@ -241,13 +254,16 @@ class Pool:
         return await self._go_on(machine, token)
 
     async def _unpause(self, machine: Machine, token: int) -> Channel:
-        await self._driver.unpause(str(machine.id))
+        # In either order: whoever adopts a machine of a session lets it go on.
+        moving = asyncio.ensure_future(self._registry.move(machine.id, MachineState.RUNNING))
         try:
+            await self._driver.unpause(str(machine.id))
             channel = await self._go_on(machine, token)
         except MachineError as error:
             # Fail closed, as when it does not come up.
             raise MachineLost(str(error)) from error
-        await self._registry.move(machine.id, MachineState.RUNNING)
+        finally:
+            await moving
         self.care.watch(machine)
         return channel
 
@@ -417,12 +433,15 @@ class Pool:
 
     async def adopt(self, machine: Machine) -> None:
         """Go on with a machine that an earlier process of ours left up."""
+        known = machine.state in {MachineState.RUNNING, MachineState.PAUSED}
+        if known and self.care.watches(machine.id):
+            return
         hot = machine.state is MachineState.PAUSED and machine.session_id is None
-        if machine.state is MachineState.PAUSED and not hot:
-            # Whoever handed it out ended before it went on.
+        if not hot:
+            # Whoever handed it out may have ended before it went on.
             await self._driver.unpause(str(machine.id))
-        if not hot and machine.state is not MachineState.RUNNING:
-            await self._registry.move(machine.id, MachineState.RUNNING)
+            if machine.state is not MachineState.RUNNING:
+                await self._registry.move(machine.id, MachineState.RUNNING)
         self.care.watch(machine)
 
     async def obey(self) -> None:
@@ -443,5 +462,7 @@ class Pool:
 
     async def close(self) -> None:
         """Let go of every machine; running ones run on."""
+        if self._noting:
+            await asyncio.wait(self._noting)
         await self.care.close()
         await self._driver.close()

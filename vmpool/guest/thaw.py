@@ -91,10 +91,15 @@ def drop_identity(settings: Settings) -> None:
             os.unlink(settings.run_path(name))
 
 
-def rest(settings: Settings) -> None:
-    """Write back what is dirty and drop the caches, so that the rest is small."""
-    if settings.owns_machine:
-        os.sync()
+def rest(settings: Settings, *, keep_caches: bool) -> None:
+    """Write back what is dirty; drop the caches, so that the rest is small.
+
+    A template keeps them: what clones find in memory they share, what each has to read is its own.
+    """
+    if not settings.owns_machine:
+        return
+    os.sync()
+    if not keep_caches:
         with open("/proc/sys/vm/drop_caches", "w", encoding="ascii") as file:
             file.write("3")
 

@@ -28,6 +28,7 @@ UNCLAIMED_TOKEN = 0
 OUTPUT_BYTES_MAX = 16 * 1024
 """Of one step's output in the log: its end, where the reason stands."""
 STEPS_MAX = 100
+TOUCH_SECONDS_MAX = 60.0
 
 
 class StepFailed(Exception):
@@ -132,6 +133,8 @@ class Builder:
             await self._registry.move(machine.id, MachineState.RUNNING)
         commit = await furnish(channel, build_log)
         async with build_log.step("freeze"):
+            # What every login reads shall be in the memory that clones share.
+            await channel.run(["true"], timeout_seconds=TOUCH_SECONDS_MAX)
             await self._care.freeze(machine, str(template.id))
         generation = machine.generation
         await self._rows.finish_template(template, commit=commit, generation=generation)

@@ -47,8 +47,12 @@ class Rows:
 
     # -- machines that wait -----------------------------------------------------------------
 
-    async def claim(self, order: Order, session_id: UUID) -> tuple[Machine, Tier] | None:
+    async def claim(
+        self, order: Order, session_id: UUID, token: int
+    ) -> tuple[Machine, Tier] | None:
         """Give the session a machine that waits, a hot one first; None: none waits.
+
+        `token` is the lease token that its guest is about to see.
 
         Retired templates count until theirs are used up: what a machine holds is brought up to
         date by whoever gets it.
@@ -78,7 +82,12 @@ class Rows:
         statement = (
             update(Machine)
             .where(col(Machine.id) == chosen.scalar_subquery())
-            .values(session_id=session_id, used_at=now, note=None)
+            .values(
+                session_id=session_id,
+                used_at=now,
+                note=None,
+                facts=col(Machine.facts).op("||")(cast({"token": token}, JSONB)),
+            )
             .returning(Machine)
         )
         async with self._begin() as tx:

@@ -88,7 +88,7 @@ async def test_a_hundred_claims_at_once_on_four_machines_give_each_to_one(roomy)
         machine = await roomy.registry.clone_row(template, note="")
         await roomy.registry.move(machine.id, MachineState.RESTING)
     sessions = [new_id() for _ in range(100)]
-    claims = await asyncio.gather(*(roomy.rows.claim(roomy.order, one) for one in sessions))
+    claims = await asyncio.gather(*(roomy.rows.claim(roomy.order, one, 1) for one in sessions))
     given = [claim[0] for claim in claims if claim is not None]
     assert len(given) == len({machine.id for machine in given}) == 4
     assert len({machine.session_id for machine in given}) == 4

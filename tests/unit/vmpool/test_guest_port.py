@@ -76,7 +76,8 @@ class Rig:
                 self.loop.stop()
 
         thread.start()
-        look()
+        # Not at once: a loop that was stopped before it ran runs for ever.
+        self.loop.later(0.0, look)
         self.loop.run()
         thread.join()
         if failures:
