@@ -158,6 +158,7 @@ def test_what_the_host_does_not_take_is_waited_for(rig: Rig) -> None:
     def script() -> None:
         with rig.connect() as sock:
             sock.sendall(b"more")
+            rig.wait_until(lambda: rig.port.congested)
             left = 8 * OUTPUT_BYTES_MAX
             while left:
                 left -= len(sock.recv(65536))
