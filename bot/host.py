@@ -46,6 +46,7 @@ log = structlog.get_logger(__name__)
 _PROJECTS = text("SELECT id FROM project")
 RECONCILE_SECONDS = 60.0
 IDLE_CHECK_SECONDS_MAX = 15.0
+PRESSURE_SECONDS = 5.0
 POOL_SECONDS = 30.0
 """Slow clock of what hand-outs wake."""
 HOUR_SECONDS = 3600.0
@@ -179,6 +180,7 @@ class Host:
             Chore(
                 name="idle", seconds=min(idle / 4, IDLE_CHECK_SECONDS_MAX), run=self.pool.rest_idle
             ),
+            Chore(name="pressure", seconds=PRESSURE_SECONDS, run=self.pool.relieve),
             Chore(name="reconcile", seconds=RECONCILE_SECONDS, run=self.reconcile),
             Chore(name="retention", seconds=HOUR_SECONDS, run=self.pool.remove_expired),
             Chore(name="scrub", seconds=HOUR_SECONDS / 4, run=self.driver.scrub_next),

@@ -98,6 +98,9 @@ HYPERVISOR_MIB = 64
 RESERVE_SHARE = 0.15
 RESERVE_MIB_MIN = 1024
 """Of the host's memory, for everything that is no machine."""
+PRESSURE_SHARE = 0.05
+PRESSURE_MIB_MIN = 384
+"""Left of the host's memory: below that a machine makes way every few seconds."""
 
 
 def memory_budget(total_mib: int) -> int:
@@ -140,15 +143,26 @@ def room(
     fits = not live or taken + memory_mib + HYPERVISOR_MIB <= memory_mib_max
     if len(live) < running_max and fits:
         return Room(free=True)
-    waiting = [m for m in live if m.waits and not m.in_use and m.state is MachineState.PAUSED]
-    waiting.sort(key=lambda machine: machine.used_at, reverse=True)
-    idle = [m for m in live if m.state is MachineState.RUNNING and not m.in_use and not m.waits]
-    idle.sort(key=lambda machine: machine.used_at)
     if len(live) >= running_max:
         why = f"{len(live)} of {running_max} machines of this host are in use"
     else:
         why = f"machines of this host take {taken} of {memory_mib_max} MiB"
-    return Room(free=False, evict=tuple(machine.id for machine in [*waiting, *idle]), why=why)
+    return Room(free=False, evict=make_way(live), why=why)
+
+
+def make_way(machines: Iterable[Standing]) -> tuple[UUID, ...]:
+    """Who may go when something is short: what waits, made last first; then the longest idle."""
+    free = [machine for machine in machines if not machine.in_use]
+    waiting = [m for m in free if m.waits and m.state is MachineState.PAUSED]
+    waiting.sort(key=lambda machine: machine.used_at, reverse=True)
+    idle = [m for m in free if m.state is MachineState.RUNNING and not m.waits]
+    idle.sort(key=lambda machine: machine.used_at)
+    return tuple(machine.id for machine in [*waiting, *idle])
+
+
+def is_pressed(total_mib: int, available_mib: int) -> bool:
+    """Whether so little memory is left that machines should rest before the kernel chooses."""
+    return available_mib < max(PRESSURE_MIB_MIN, total_mib * PRESSURE_SHARE)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,7 +34,7 @@ from vmpool.errors import (
     RestRefused,
 )
 from vmpool.machine import Machine, MachineState, Tier
-from vmpool.memory import host_memory
+from vmpool.memory import HostMemory, host_memory
 from vmpool.registry import Order, Registry
 from vmpool.ssh import Authority
 from vmpool.warm.rows import Rows
@@ -95,8 +95,10 @@ class Pool:
         authority: Authority,
         told: Told,
         enter: Enter = open_machine,
+        memory: Callable[[], HostMemory] = host_memory,
     ) -> None:
         """`told` reaches the session that a machine works for; `enter` makes a channel."""
+        self._memory = memory
         self._registry = registry
         self._rows = rows
         self._driver = driver
@@ -329,7 +331,7 @@ class Pool:
 
     def memory_mib_max(self) -> int:
         """What machines may take of the host's memory together."""
-        return self._limits.memory_mib_max or decide.memory_budget(host_memory().total_mib)
+        return self._limits.memory_mib_max or decide.memory_budget(self._memory().total_mib)
 
     async def _one_rests(self, candidates: Sequence[UUID]) -> bool:
         for machine_id in candidates:
@@ -402,6 +404,14 @@ class Pool:
         now = datetime.now(UTC)
         idle = decide.idle(await self._standing(), now, self._limits.idle_seconds)
         return sum([await self.rest(machine_id) for machine_id in idle])
+
+    async def relieve(self) -> bool:
+        """Let one machine make way if the host is short of memory; whether one did."""
+        memory = self._memory()
+        if not decide.is_pressed(memory.total_mib, memory.available_mib):
+            return False
+        log.warning("memory_short", available_mib=memory.available_mib)
+        return await self._one_rests(decide.make_way(await self._standing()))
 
     async def rest_all(self) -> None:
         """Hibernate everything that runs: the process ends and nothing shall go on."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from tests.integration.conftest import DEMO, Town
 from vmpool.channel import Channel, open_machine
 from vmpool.driver import Image, MachineSpec
 from vmpool.machine import Machine, MachineState
+from vmpool.memory import HostMemory, host_memory
 from vmpool.pool import Opened, Pool, PoolLimits
 from vmpool.registry import Order, Registry
 from vmpool.ssh import Authority
@@ -200,6 +201,7 @@ class Yards:
         *,
         demand: SizingLimits | None = None,
         mortal: Mortal | None = None,
+        memory: Callable[[], HostMemory] = host_memory,
         **limits: Any,
     ) -> Yard:
         """A pool over `driver` (the kind one, if none is given) and the host."""
@@ -229,6 +231,7 @@ class Yards:
             authority=self._authority,
             told=tell,
             enter=self._enter,
+            memory=memory,
         )
         self._stack.push_async_callback(pool.close)
         stock = Stock(rows, registry, driver, pool, StockLimits(at_once_max=2, resume_seconds=20))

@@ -81,6 +81,7 @@ async def test_each_chore_of_a_host_has_a_clock_and_a_name_of_its_own(host):
     assert [chore.name for chore in chores] == [
         "requests",
         "idle",
+        "pressure",
         "reconcile",
         "retention",
         "scrub",

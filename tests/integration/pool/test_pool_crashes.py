@@ -11,6 +11,7 @@ from tests.integration.pool.test_pools import ROOMY, build, limits, waiting
 from vmpool.machine import MachineState, TemplateState
 from vmpool.reconcile import reconcile
 
+pytestmark = pytest.mark.slow
 STEPS_MAX = 60
 FULL = {MachineState.PAUSED: 1, MachineState.RESTING: 1}
 

@@ -9,6 +9,7 @@ from bot.store.ids import new_id
 from tests.integration.pool.conftest import Yard
 from vmpool.channel import Channel
 from vmpool.machine import MachineState, Template, TemplateState, Tier
+from vmpool.memory import HostMemory
 from vmpool.warm.building import BuildLog, StepFailed
 from vmpool.warm.sizing import SizingLimits
 from vmpool.warm.templates import Wanted
@@ -164,3 +165,27 @@ async def test_a_session_that_asks_for_another_size_gets_another_machine(roomy):
         assert opened.machine_id != machine_id
         assert opened.lost == "a medium one was asked for, and it was small"
     assert await roomy.state(machine_id) is MachineState.GONE
+
+
+async def test_a_host_that_is_short_of_memory_lets_go_of_what_waits_and_then_of_who_idles(yards):
+    available = 10_000
+    yard = yards.make(
+        **ROOMY,
+        demand=limits(hot=1, cold=0),
+        memory=lambda: HostMemory(total_mib=16_000, available_mib=available),
+    )
+    await build(yard)
+    await yard.keeper.tend()
+    other = dataclasses.replace(yard.order, size="medium")
+    async with yard.open(await yard.session(), order=other) as idle:
+        pass
+    async with yard.open(await yard.session(), order=other) as busy:
+        assert not await yard.pool.relieve()
+        available = 100
+        assert await yard.pool.relieve()
+        assert await waiting(yard) == {}
+        assert await yard.state(idle.machine_id) is MachineState.RUNNING
+        assert await yard.pool.relieve()
+        assert await yard.state(idle.machine_id) is MachineState.RESTING
+        assert not await yard.pool.relieve()
+        assert await yard.state(busy.machine_id) is MachineState.RUNNING

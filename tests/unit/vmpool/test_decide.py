@@ -12,6 +12,7 @@ from vmpool.decide import (
     Standing,
     expired,
     idle,
+    is_pressed,
     memory_budget,
     remedy,
     room,
@@ -115,6 +116,14 @@ def test_a_machine_that_is_alone_is_never_refused_for_its_memory():
 @pytest.mark.parametrize(("total", "left"), [(16000, 13600), (4000, 2976), (800, 0)])
 def test_the_host_keeps_a_reserve(total, left):
     assert memory_budget(total) == left
+
+
+@pytest.mark.parametrize(
+    ("total", "available", "pressed"),
+    [(16000, 800, False), (16000, 799, True), (4000, 384, False), (4000, 383, True)],
+)
+def test_a_host_with_little_memory_left_is_pressed(total, available, pressed):
+    assert is_pressed(total, available) is pressed
 
 
 def test_what_waits_takes_what_is_spare_and_leaves_one_place():
