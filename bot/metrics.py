@@ -40,7 +40,7 @@ TURN_SECONDS = Histogram(
 )
 MACHINE_READY_SECONDS = Histogram(
     "ona_machine_ready_seconds",
-    "Asked for a machine to its guest answering, by way: running, resumed, booted.",
+    "Asked for a machine to its guest answering, by way: running, resumed, hot, cold, boot.",
     ["way"],
     buckets=_SLOW,
     registry=WORK,

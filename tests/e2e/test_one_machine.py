@@ -64,7 +64,7 @@ def test_what_happened_is_measured_and_ready_says_what_it_needs(ona):
         "ona_queue_wait_seconds_count",
         'ona_turns_total{outcome="succeeded"}',
         "ona_turn_seconds_count",
-        'ona_machine_ready_seconds_count{way="booted"}',
+        'ona_machine_ready_seconds_count{way="boot"}',
         'ona_machine_ready_seconds_count{way="resumed"}',
         "ona_hibernate_seconds_count",
         'ona_machines{state="running"}',
