@@ -4,9 +4,11 @@ import asyncio
 import json
 import os
 import resource
+import shlex
 import signal
 import socket
 import subprocess
+import sys
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
@@ -203,6 +205,16 @@ class LocalRig:
     def _new_driver(self) -> LocalDriver:
         limits = DriverLimits(disk_reserve_mib=1, look_seconds=0.2)
         return LocalDriver(self.root, self.hypervisor, limits)
+
+
+def fake_cloud_hypervisor(root: Path) -> CloudHypervisor:
+    """The real driver on a program that answers as a real one does."""
+    program = root / "cloud-hypervisor"
+    start = f"exec {shlex.quote(sys.executable)} -S -m tests.fakes.cloud_hypervisor"
+    project = shlex.quote(str(Path(__file__).parents[2]))
+    program.write_text(f'#!/bin/sh\nPYTHONPATH={project} {start} "$@"\n')
+    program.chmod(0o700)
+    return CloudHypervisor(binary=str(program))
 
 
 def real_cloud_hypervisor() -> CloudHypervisor:

@@ -16,6 +16,7 @@ from tests.contracts.rigs import (
     SPOILS,
     Rig,
     answer,
+    fake_cloud_hypervisor,
     fake_rig,
     local_rig,
     opened,
@@ -33,6 +34,7 @@ BUSY_SECONDS_MAX = 20
 
 RIGS: Mapping[str, Callable[[Path], AbstractAsyncContextManager[Rig]]] = {
     "fake": lambda _: fake_rig(),
+    "fake-cloud-hypervisor": lambda root: local_rig(root, fake_cloud_hypervisor(root)),
     "qemu": lambda root: local_rig(root, Qemu(accelerator="tcg")),
     "cloud-hypervisor": lambda root: local_rig(root, real_cloud_hypervisor()),
 }
