@@ -20,7 +20,7 @@ from vmpool.errors import HostFull, HostUnfit
 from vmpool.probe import probe
 
 SELECTION = (
-    "-m", "nested", "tests/nested", "tests/contracts/test_driver.py",
+    "-m", "nested", "tests/nested", "tests/contracts",
     "tests/integration/vm/test_clones.py", "tests/integration/vm/test_pool.py",
 )  # fmt: skip
 """What runs when the caller names no path."""

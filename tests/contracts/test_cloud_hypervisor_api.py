@@ -1,0 +1,277 @@
+"""What Cloud Hypervisor answers, request by request: the fake and a real one say the same."""
+
+import asyncio
+import json
+import signal
+import socket
+import subprocess
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h11
+import pytest
+
+from tests.contracts.rigs import fake_cloud_hypervisor, real_cloud_hypervisor
+from tests.fakes.caches import cache_dir
+from tests.fakes.tiny_guest import tiny_spec
+from vmpool.drivers.cloud_hypervisor.api import Api, _chain
+
+MIB = 1 << 20
+SECONDS = 30
+
+
+@dataclass(kw_only=True)
+class Process:
+    """A process of the hypervisor, spoken to without our driver."""
+
+    place: Path
+    api: Api
+    process: subprocess.Popen[bytes]
+
+    async def ask(self, verb: str, body: dict[str, Any] | None = None) -> tuple[int, list[str]]:
+        """Status and error chain."""
+        method = "GET" if verb in {"vm.info", "vmm.ping", "vm.ping"} else "PUT"
+        async with asyncio.timeout(SECONDS):
+            status, answer = await self.api._exchange(method, verb, body)
+        return status, _chain(answer) if status >= 400 else []
+
+    def config(self, *, memory: Path | None = None, shared: bool = False) -> dict[str, Any]:
+        """The tiny guest's machine, without a writable disk."""
+        spec = tiny_spec(cache_dir())
+        zone: dict[str, Any] = {"id": "mem0", "size": spec.memory_mib * MIB}
+        if memory is not None:
+            zone.update({"file": str(memory), "shared": shared})
+        return {
+            "cpus": {"boot_vcpus": 1, "max_vcpus": 1},
+            "memory": {"size": 0, "zones": [zone]},
+            "payload": {
+                "kernel": str(spec.image.kernel),
+                "initramfs": str(spec.image.initrd),
+                "cmdline": "console=ttyS0 quiet panic=-1",
+            },
+            "disks": [
+                {"id": "base", "path": str(spec.image.disk), "readonly": True, "image_type": "Raw"}
+            ],
+            "vsock": {"id": "vsock0", "cid": 3, "socket": str(self.place / "v.sock")},
+            "serial": {"mode": "Null"},
+            "console": {"mode": "Off"},
+        }
+
+    async def paused(self, **memory: Any) -> None:
+        """Boot it and stop its CPUs."""
+        assert await self.ask("vm.create", self.config(**memory)) == (204, [])
+        assert await self.ask("vm.boot") == (204, [])
+        assert await self.ask("vm.pause") == (204, [])
+
+    async def snapshot(self, name: str) -> Path:
+        """Write one, and end the machine that it is of."""
+        into = self.place / name
+        into.mkdir()
+        assert await self.ask("vm.snapshot", {"destination_url": f"file://{into}"}) == (204, [])
+        assert await self.ask("vm.delete") == (204, [])
+        return into
+
+    async def restore(self, source: Path) -> tuple[int, list[str]]:
+        return await self.ask("vm.restore", {"source_url": f"file://{source}"})
+
+
+@pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.nested)])
+async def vmm(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Process]:
+    found = fake_cloud_hypervisor(tmp_path) if request.param == "fake" else real_cloud_hypervisor()
+    path = str(tmp_path / "api")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen(16)
+        process = subprocess.Popen(
+            [found._binary, "--api-socket", f"fd={listener.fileno()}"],
+            pass_fds=[listener.fileno()],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def connect() -> socket.socket:
+        sock = socket.socket(socket.AF_UNIX)
+        sock.connect(path)
+        sock.setblocking(False)
+        return sock
+
+    try:
+        yield Process(place=tmp_path, api=Api(connect), process=process)
+    finally:
+        process.kill()
+        await asyncio.to_thread(process.wait)
+
+
+@pytest.mark.parametrize(
+    ("verb", "body", "status", "last"),
+    [
+        ("vm.info", None, 404, "VM is not created"),
+        ("vm.ping", None, 404, "Not Found"),
+        ("vm.boot", None, 404, "VM config is missing"),
+        ("vm.pause", None, 500, "VM is not running"),
+        ("vm.resume", None, 500, "VM is not running"),
+        ("vm.shutdown", None, 500, "VM is not running"),
+        ("vm.snapshot", {"destination_url": "file:///nowhere"}, 500, "VM is not running"),
+        ("vm.pause", {}, 400, "Bad Request"),
+        ("vm.restore", {"source_url": "/no/scheme"}, 500, "Could not extract path from URL"),
+        ("vm.restore", {"source_url": "file:///nowhere"}, 500, "Destination is not a directory"),
+        ("vm.restore", {"source_url": None}, 400, "invalid type: null, expected path string"),
+    ],
+)
+async def test_what_is_refused_while_there_is_no_machine(vmm, verb, body, status, last):
+    found, chain = await vmm.ask(verb, body)
+    assert found == status
+    assert chain[-1].startswith(last)
+
+
+async def test_what_needs_no_machine_is_done(vmm):
+    assert (await vmm.ask("vmm.ping"))[0] == 200
+    assert await vmm.ask("vm.delete") == (204, [])
+    assert (await vmm.ask("vmm.shutdown"))[0] == 200
+    assert await asyncio.to_thread(vmm.process.wait, SECONDS) == 0
+
+
+async def test_what_is_unknown_is_ignored_and_what_can_not_boot_is_made(vmm):
+    assert await vmm.ask("vm.create", {"bogus": 1, "payload": {}}) == (204, [])
+    status, chain = await vmm.ask("vm.create", {"payload": {}})
+    assert (status, chain[-1]) == (500, "VM is already created")
+    status, chain = await vmm.ask("vm.boot")
+    assert (status, chain[-1]) == (400, "No bootitem provided: neither firmware nor kernel")
+
+
+async def test_a_state_is_entered_once(vmm):
+    await vmm.paused()
+    status, chain = await vmm.ask("vm.pause")
+    assert (status, chain[-1]) == (
+        500,
+        "Invalid transition: InvalidStateTransition(Paused, Paused)",
+    )
+    assert await vmm.ask("vm.resume") == (204, [])
+    status, chain = await vmm.ask("vm.resume")
+    assert (status, chain[-1]) == (
+        500,
+        "Invalid transition: InvalidStateTransition(Running, Running)",
+    )
+    status, chain = await vmm.ask("vm.snapshot", {"destination_url": f"file://{vmm.place}"})
+    assert (status, chain[-1]) == (500, "Trying to snapshot while VM is running")
+
+
+async def test_a_snapshot_wants_an_empty_directory(vmm):
+    await vmm.paused()
+    missing = vmm.place / "missing"
+    status, chain = await vmm.ask("vm.snapshot", {"destination_url": f"file://{missing}"})
+    assert (status, chain[-1]) == (500, f'Destination is not a directory: "{missing}"')
+    used = vmm.place / "used"
+    used.mkdir()
+    (used / "config.json").write_text("{}")
+    status, chain = await vmm.ask("vm.snapshot", {"destination_url": f"file://{used}"})
+    assert (status, chain[-1]) == (500, "File exists (os error 17)")
+    assert (used / "config.json").read_text() == "{}"
+
+
+async def test_a_private_memory_is_written_whole_and_a_shared_file_not_at_all(vmm):
+    await vmm.paused()
+    size = tiny_spec(cache_dir()).memory_mib * MIB
+    private = await vmm.snapshot("private")
+    assert (private / "memory-ranges").stat().st_size == size
+    memory = vmm.place / "memory"
+    with memory.open("wb") as file:
+        file.truncate(size)
+    await vmm.paused(memory=memory, shared=True)
+    shared = await vmm.snapshot("shared")
+    assert sorted(path.name for path in shared.iterdir()) == ["config.json", "state.json"]
+    assert await vmm.restore(shared) == (204, [])
+    status, chain = await vmm.restore(shared)
+    assert (status, chain[-1]) == (500, "VM is already created")
+
+
+def _put(*path: str | int, value: Any) -> Callable[[Path, dict[str, Any]], None]:
+    """Change one value of the configuration."""
+
+    def change(_: Path, config: dict[str, Any]) -> None:
+        found: Any = config
+        for step in path[:-1]:
+            found = found[step]
+        found[path[-1]] = value
+
+    return change
+
+
+NOT_THERE = "No such file or directory (os error 2)"
+SPOILS: dict[str, tuple[Callable[[Path, dict[str, Any]], object], str]] = {
+    "state gone": (lambda source, _: (source / "state.json").unlink(), NOT_THERE),
+    "state empty": (
+        lambda source, _: (source / "state.json").write_text("{}"),
+        "missing field `snapshots`",
+    ),
+    "memory gone": (
+        lambda source, _: (source / "memory-ranges").rename(source.parent / "aside"),
+        NOT_THERE,
+    ),
+    "zone renamed": (
+        _put("memory", "zones", 0, "id", value="other"),
+        "No memory region found",
+    ),
+    "disk gone": (_put("disks", 0, "path", value="/nowhere"), NOT_THERE),
+    "initramfs gone": (_put("payload", "initramfs", value="/nowhere"), NOT_THERE),
+    "socket there": (
+        lambda source, _: (source.parent / "v.sock").touch(),
+        "Address already in use (os error 98)",
+    ),
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILS)
+async def test_a_spoilt_snapshot_is_refused_and_the_process_can_be_used_again(vmm, spoil):
+    act, last = SPOILS[spoil]
+    await vmm.paused()
+    source = await vmm.snapshot("snapshot")
+    good = {path.name: path.read_bytes() for path in source.glob("*.json")}
+    config = json.loads(good["config.json"])
+    act(source, config)
+    (source / "config.json").write_text(json.dumps(config))
+    status, chain = await vmm.restore(source)
+    assert status == 500
+    assert chain[-1].startswith(last)
+    assert (await vmm.ask("vm.info"))[0] == 404
+    for name, data in good.items():
+        (source / name).write_bytes(data)
+    (vmm.place / "v.sock").unlink(missing_ok=True)
+    if (vmm.place / "aside").exists():
+        (vmm.place / "aside").rename(source / "memory-ranges")
+    assert await vmm.restore(source) == (204, [])
+
+
+@pytest.mark.parametrize("spoil", ["ranges short", "disk away", "more CPUs", "smaller"])
+async def test_what_a_real_one_gets_wrong_silently_is_accepted(vmm, spoil):
+    await vmm.paused()
+    source = await vmm.snapshot("snapshot")
+    config = json.loads((source / "config.json").read_text())
+    match spoil:
+        case "ranges short":
+            with (source / "memory-ranges").open("r+b") as file:
+                file.truncate(64 * MIB)
+        case "disk away":
+            config["disks"] = []
+        case "more CPUs":
+            config["cpus"] = {"boot_vcpus": 2, "max_vcpus": 2}
+        case "smaller":
+            config["memory"]["zones"][0]["size"] //= 2
+    (source / "config.json").write_text(json.dumps(config))
+    assert await vmm.restore(source) == (204, [])
+
+
+async def test_a_memory_file_that_is_too_short_kills_the_process(vmm):
+    memory = vmm.place / "memory"
+    size = tiny_spec(cache_dir()).memory_mib * MIB
+    with memory.open("wb") as file:
+        file.truncate(size)
+    await vmm.paused(memory=memory, shared=True)
+    source = await vmm.snapshot("snapshot")
+    with memory.open("r+b") as file:
+        file.truncate(4 * MIB)
+    with pytest.raises((EOFError, OSError, h11.RemoteProtocolError)):
+        await vmm.restore(source)
+    assert await asyncio.to_thread(vmm.process.wait, SECONDS) == -signal.SIGBUS
