@@ -31,6 +31,7 @@ from bot.work.work_queue import WorkQueue
 from bot.work.worker import Worker, WorkerLimits, unless
 from scheduler.chores import Chore, run_chores
 from vmpool.driver import Driver, Image
+from vmpool.drivers.cgroup import Cgroups
 from vmpool.drivers.local import LocalDriver
 from vmpool.drivers.process import read_boot_id
 from vmpool.image import ensure_image, remove_unused
@@ -98,7 +99,10 @@ class Host:
         image = _CachedImage(settings)
         chosen = await chosen_hypervisor(settings, (await image()).kernel)
         log.info("hypervisor", name=chosen.hypervisor.name, why=chosen.why)
-        driver = LocalDriver(settings.host_dir / "machines", chosen.hypervisor)
+        machines = settings.host_dir / "machines"
+        cgroups = Cgroups.of(machines)
+        log.info("machines_bounded", bounded=not cgroups.why_not, why_not=cgroups.why_not)
+        driver = LocalDriver(machines, chosen.hypervisor, cgroups=cgroups)
         registry = Registry(base.database.session, host_id, new_id)
         rows = Rows(base.database.session, host_id, new_id)
         pool = Pool(

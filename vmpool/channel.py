@@ -345,6 +345,12 @@ async def open_machine(
     words = await greet(
         connect, machine_id=machine_id, token=token, deadline_seconds=deadline_seconds
     )
+    if words.hello.generation > generation:
+        words.close()
+        raise MachineLost(
+            f"The machine says that it was thawed {words.hello.generation} times, and it was "
+            f"{generation} at most."
+        )
     channel = Channel(
         connect=connect,
         machine_id=machine_id,

@@ -104,6 +104,7 @@ class Driver(Protocol):
         Running already: nothing happens.
 
         :raises MachineLost: the process ended at once; the text carries its last words
+        :raises HostFull: its memory would not fit on the disk
         :raises MachineError: it rests; booting would throw its memory away
         :raises HostUnfit: the hypervisor is missing
         """
@@ -144,6 +145,7 @@ class Driver(Protocol):
         Running already: nothing happens.
 
         :raises RestRefused: missing, short, altered or of another build; nothing was started
+        :raises HostFull: no room even for a few files; nothing was started, the rest is as it was
         :raises MachineLost: the process ended while loading
         """
         ...

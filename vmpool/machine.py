@@ -52,7 +52,7 @@ _END = frozenset({MachineState.LOST, MachineState.REMOVING})
 
 MACHINE_MOVES: Mapping[MachineState, frozenset[MachineState]] = {
     MachineState.CREATING: frozenset({MachineState.STARTING, MachineState.RESTING}) | _END,
-    MachineState.STARTING: frozenset({MachineState.RUNNING}) | _END,
+    MachineState.STARTING: frozenset({MachineState.RUNNING, MachineState.RESTING}) | _END,
     MachineState.RUNNING: frozenset({MachineState.HIBERNATING, MachineState.PAUSED}) | _END,
     MachineState.PAUSED: frozenset({MachineState.RUNNING}) | _END,
     MachineState.HIBERNATING: frozenset({MachineState.RESTING, MachineState.RUNNING}) | _END,

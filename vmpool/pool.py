@@ -28,6 +28,7 @@ from vmpool.channel import Channel, open_machine
 from vmpool.decide import Remedy, Standing
 from vmpool.driver import Driver, Found
 from vmpool.errors import (
+    HostFull,
     MachineBusy,
     MachineError,
     MachineLost,
@@ -302,8 +303,12 @@ class Pool:
             limit = self._limits.resume_seconds if resumed else self._limits.boot_seconds
             channel = await self.care.connect(machine, token, limit)
         except BaseException as error:
-            # Fail closed: a guest that was not thawed properly must not run on.
-            await asyncio.shield(self.care.lose(machine.id, f"it did not come up: {error}"))
+            if resumed and isinstance(error, HostFull):
+                # Nothing was started: the rest is as it was.
+                await asyncio.shield(self._registry.move(machine.id, MachineState.RESTING))
+            else:
+                # Fail closed: a guest that was not thawed properly must not run on.
+                await asyncio.shield(self.care.lose(machine.id, f"it did not come up: {error}"))
             raise
         seconds = round(monotonic() - began, 3)
         await self._registry.move(

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from bot.config import Settings
-from bot.doctor import host, installation
+from bot.doctor import host, installation, machines
 from bot.doctor.finding import Finding, Verdict
 
 CHECK_SECONDS_MAX = 40.0
@@ -15,6 +15,9 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("Python", host.check_python),
     ("QEMU", host.check_qemu),
     ("KVM", host.check_accelerator),
+    ("Cloud Hypervisor", machines.check_cloud_hypervisor),
+    ("shared extents", machines.check_extents),
+    ("bounds", machines.check_bounds),
     ("programs", host.check_programs),
     ("image programs", host.check_image_programs),
     ("user namespaces", host.check_user_namespaces),

@@ -22,7 +22,7 @@ POSTGRES_OLDEST = 15
 async def check_data_dir(settings: Settings) -> Finding:
     """The data directory: ours, writable, private."""
     name, directory = "data directory", settings.data_dir
-    existing = _existing(directory)
+    existing = existing_part(directory)
     if not os.access(existing, os.W_OK | os.X_OK):
         return Finding(
             name=name,
@@ -46,7 +46,7 @@ async def check_data_dir(settings: Settings) -> Finding:
 
 async def check_disk(settings: Settings) -> Finding:
     """Room for the image, machines and their memory."""
-    room = os.statvfs(_existing(settings.data_dir))
+    room = os.statvfs(existing_part(settings.data_dir))
     free = room.f_bavail * room.f_frsize / 2**30
     found = f"{free:.1f} GiB free at {settings.data_dir}"
     if free >= FREE_GIB_WANTED:
@@ -127,7 +127,7 @@ def newest_kernel(settings: Settings) -> Path | None:
     return max(kernels, key=lambda path: path.stat().st_mtime, default=None)
 
 
-def _existing(directory: Path) -> Path:
+def existing_part(directory: Path) -> Path:
     """The directory, or the nearest one above it that is there."""
     return next(path for path in (directory, *directory.parents) if path.exists())
 

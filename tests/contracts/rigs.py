@@ -11,7 +11,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Protocol
 
@@ -20,6 +20,7 @@ import pytest
 from tests.fakes.caches import cache_dir
 from tests.fakes.driver import FakeDriver, FakeHost
 from tests.fakes.tiny_guest import ask, tiny_spec
+from tests.support.xfs import xfs
 from vmpool.driver import Driver, Image, MachineSpec
 from vmpool.drivers.cloud_hypervisor import CloudHypervisor
 from vmpool.drivers.hypervisor import Hypervisor
@@ -32,6 +33,7 @@ SPOILS = ("short", "altered", "no manifest", "spec altered")
 LONG_NAME = "a-directory-with-a-long-name" * 4
 OWNER = "owner.pid"
 ANSWER_SECONDS_MAX = 60
+FAKED_MEMORY_MIB = 8
 
 
 class Rig(Protocol):
@@ -121,12 +123,12 @@ class FakeRig:
 class LocalRig:
     """Machines of a hypervisor that is installed here, in a directory with a very long name."""
 
-    def __init__(self, root: Path, hypervisor: Hypervisor) -> None:
+    def __init__(self, root: Path, hypervisor: Hypervisor, spec: MachineSpec) -> None:
         # Longer than the path of a unix socket may be.
         self.root = root / LONG_NAME
         self.root.mkdir()
         (self.root / OWNER).write_text(str(os.getpid()))
-        self.spec = tiny_spec(cache_dir())
+        self.spec = spec
         self.hypervisor = hypervisor
         self.local = self._new_driver()
         self.driver: Driver = self.local
@@ -148,11 +150,11 @@ class LocalRig:
 
     @contextmanager
     def full_disk(self, machine_id: str) -> Iterator[None]:
-        # The kernel refuses the hypervisor's writes in the middle of the memory file; a file
+        # The kernel refuses the hypervisor's writes in the middle of what it writes; a file
         # system that is really full needs root, see test_qemu_full_disk.
         pid = self._pid(machine_id)
         before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (4 << 20, before[1]))
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (1 << 10, before[1]))
         yield
         resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
 
@@ -261,14 +263,33 @@ async def fake_rig() -> AsyncIterator[Rig]:
 
 
 @asynccontextmanager
-async def local_rig(root: Path, hypervisor: Hypervisor) -> AsyncIterator[LocalRig]:
-    """A directory for machines for one test; none is left afterwards."""
+async def local_rig(
+    root: Path, hypervisor: Hypervisor, spec: MachineSpec | None = None
+) -> AsyncIterator[LocalRig]:
+    """A directory for machines of the tiny guest, for one test; none is left afterwards."""
     await reap_orphans(hypervisor.log_option)
-    rig = await asyncio.to_thread(LocalRig, root, hypervisor)
+    spec = spec or await asyncio.to_thread(tiny_spec, cache_dir())
+    rig = await asyncio.to_thread(LocalRig, root, hypervisor, spec)
     try:
         yield rig
     finally:
         await rig.close()
+
+
+@asynccontextmanager
+async def faked_rig(root: Path, *, on_xfs: bool = False) -> AsyncIterator[LocalRig]:
+    """The same with a fake hypervisor, which looks into no image and needs little memory.
+
+    :param on_xfs: on a file system that makes files of other files' extents
+    """
+    image = Image(kernel=root / "kernel", initrd=root / "initrd", disk=root / "image", digest="d")
+    for each in (image.kernel, image.initrd, image.disk):
+        each.write_bytes(b"looked at by nobody")
+    spec = MachineSpec(image=image, vcpus=1, memory_mib=FAKED_MEMORY_MIB, disk_gib=1)
+    hypervisor = fake_cloud_hypervisor(root)
+    with xfs(root) if on_xfs else nullcontext(root) as place:
+        async with local_rig(place, hypervisor, spec) as rig:
+            yield rig
 
 
 async def reap_orphans(log_option: str) -> None:

@@ -16,8 +16,8 @@ from tests.contracts.rigs import (
     SPOILS,
     Rig,
     answer,
-    fake_cloud_hypervisor,
     fake_rig,
+    faked_rig,
     local_rig,
     opened,
     real_cloud_hypervisor,
@@ -34,7 +34,8 @@ BUSY_SECONDS_MAX = 20
 
 RIGS: Mapping[str, Callable[[Path], AbstractAsyncContextManager[Rig]]] = {
     "fake": lambda _: fake_rig(),
-    "fake-cloud-hypervisor": lambda root: local_rig(root, fake_cloud_hypervisor(root)),
+    "fake-cloud-hypervisor": faked_rig,
+    "fake-cloud-hypervisor-xfs": lambda root: faked_rig(root, on_xfs=True),
     "qemu": lambda root: local_rig(root, Qemu(accelerator="tcg")),
     "cloud-hypervisor": lambda root: local_rig(root, real_cloud_hypervisor()),
 }

@@ -428,6 +428,15 @@ class FullDiskDriver(FakeDriver):
             self.host.full = False
 
 
+class NoRoomToResumeDriver(FakeDriver):
+    """Nothing can be started from a rest while the disk is full."""
+
+    async def resume(self, machine_id: str) -> None:
+        if self.host.full:
+            raise HostFull("0 MiB are free, 8 MiB are needed")
+        await super().resume(machine_id)
+
+
 class _SilentGuest:
     async def serve(self, sock: socket.socket) -> None:
         loop = asyncio.get_running_loop()

@@ -2,6 +2,7 @@
 
 spec.json        what the machine is; written last by create: its absence means half-made
 process.json     the process that was launched; with no pid while the launch is under way
+memory           of a running machine, where its hypervisor keeps memory in a file of its own
 disk             written only by this machine's hypervisor, in the format that it likes
 console.log      the guest's console, bounded
 hypervisor.log   the hypervisor's own words, bounded
@@ -23,7 +24,7 @@ from pathlib import Path
 
 from vmpool.driver import Image, MachineSpec
 from vmpool.drivers.process import Process, is_alive, with_argument
-from vmpool.rest import Rest
+from vmpool.rest import MEMORY, Rest
 
 SPEC = "spec.json"
 DISK = "disk"
@@ -59,6 +60,7 @@ class Home:
         self.path = root / (directory or machine_id)
         self.base = self.path / BASE
         self.disk = self.path / DISK
+        self.memory = self.path / MEMORY
         self.console = self.path / CONSOLE
         self.log = self.path / LOG
         self.rest = Rest(self.path)

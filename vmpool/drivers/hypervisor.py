@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from vmpool.driver import MachineSpec
+from vmpool.drivers.cgroup import Bounds
 from vmpool.drivers.home import Home
 from vmpool.rest import Stamp
 
@@ -149,8 +150,16 @@ class Hypervisor(Protocol):
         """Why a machine is lost though its process lives, if it is; quick, asked on a clock."""
         ...
 
-    def save_mib(self, spec: MachineSpec, resident_mib: int) -> int:
+    def save_mib(self, home: Home, spec: MachineSpec, resident_mib: int) -> int:
         """How much a save writes at most of a machine whose process holds so much memory."""
+        ...
+
+    def growth_mib(self, home: Home) -> int:
+        """How much of the disk a running machine's memory may still take, without asking."""
+        ...
+
+    def bounds(self, spec: MachineSpec) -> Bounds:
+        """What the process of such a machine may take of the host."""
         ...
 
     async def connect(self, home: Home, *, seconds_max: float) -> Control:

@@ -18,6 +18,7 @@ from weakref import WeakValueDictionary
 
 from vmpool.driver import Found, MachineSpec, Sight, TemplateSight
 from vmpool.drivers import process
+from vmpool.drivers.cgroup import Cgroups
 from vmpool.drivers.home import Home, Launch, homeless, machine_names
 from vmpool.drivers.host import MIB, NO_ROOM, demand_room
 from vmpool.drivers.hypervisor import Control, Hypervisor, MoveFailed
@@ -36,6 +37,8 @@ from vmpool.errors import (
 from vmpool.rest import RestState
 
 MEND_SECONDS_MAX = 10.0
+RESUME_MIB = 8
+"""What a resume writes at most: logs, and what a snapshot says beside the memory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,12 +59,19 @@ class LocalDriver:
     """`vmpool.driver.Driver` on one hypervisor. Must be made and used on one event loop."""
 
     def __init__(
-        self, root: Path, hypervisor: Hypervisor, limits: DriverLimits | None = None
+        self,
+        root: Path,
+        hypervisor: Hypervisor,
+        limits: DriverLimits | None = None,
+        *,
+        cgroups: Cgroups | None = None,
     ) -> None:
+        """Without `cgroups`, machines may take what they can get."""
         self.root = root.absolute()
         self.name = hypervisor.name
         self.hypervisor = hypervisor
         self._limits = limits or DriverLimits()
+        self._cgroups = cgroups or Cgroups(None)
         self._running: dict[str, Running] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._settler = Settler()
@@ -98,6 +108,8 @@ class LocalDriver:
             home.rest.abandon()
             home.rest.drop_used()
             home.rest.sweep()
+            # Sooner or later its memory lies on the disk.
+            self._demand_room(spec.memory_mib)
             async with (
                 self._launched(home, spec, loading=False) as running,
                 running.speaking() as control,
@@ -128,7 +140,7 @@ class LocalDriver:
                 await self._settler.wait(machine_id)
                 async with self._speaking(machine_id) as (running, control):
                     resident_mib = _resident_mib(running.process.pid)
-                    self._demand_room(self.hypervisor.save_mib(spec, resident_mib))
+                    self._demand_room(self.hypervisor.save_mib(home, spec, resident_mib))
                     limit = self._limits.save_seconds_max
                     await save_rest(running, control, spec, seconds_max=limit)
             await self._end_process(home, "it was hibernated")
@@ -149,6 +161,7 @@ class LocalDriver:
             if why := rest.refusal(await self.hypervisor.stamp(spec)):
                 raise RestRefused(why)
             _demand_image(spec)
+            demand_room(self.root, mib=RESUME_MIB, reserve_mib=0)
             self._settler.stop(machine_id)
             await self._load(home, spec)
 
@@ -220,6 +233,7 @@ class LocalDriver:
             if sight.found is Found.RESTING:
                 self._settler.begin(self._home(name))
             sights.append(sight)
+        self._cgroups.sweep(machine_names(self.root))
         return sights + self._strays(frozenset(names))
 
     async def look(self, machine_id: str) -> Sight:
@@ -280,6 +294,7 @@ class LocalDriver:
         for running in self._running.values():
             await running.let_go()
         self._running.clear()
+        self._cgroups.close()
 
     # -- processes
 
@@ -328,10 +343,16 @@ class LocalDriver:
         home.clear_logs(console=not loading)
         with self.hypervisor.inherited(home) as fds:
             try:
-                found = process.start(command, log=self.hypervisor.output(home), fds=fds)
+                bounded = self._cgroups.entering(home.machine_id, self.hypervisor.bounds(spec))
+                found = process.start(
+                    [*bounded, *command], log=self.hypervisor.output(home), fds=fds
+                )
             except (FileNotFoundError, PermissionError) as error:
                 home.write_launch(None)
                 raise HostUnfit(f"{command[0]} can't be run: {error.strerror}") from error
+            except OSError as error:
+                home.write_launch(None)
+                raise HostUnfit(f"its process can't be bounded: {error}") from error
         launch = Launch(process=found, fingerprint=mark)
         running = self._hold(home, launch, found, adopted=False)
         try:
@@ -369,6 +390,7 @@ class LocalDriver:
         running = self._process_of(home)
         if running is not None:
             await running.kill(farewell)
+        self._cgroups.leave(home.machine_id)
         if home.exists:
             home.write_launch(None)
 
@@ -407,7 +429,10 @@ class LocalDriver:
             raise
 
     def _demand_room(self, mib: int) -> None:
-        demand_room(self.root, mib=mib, reserve_mib=self._limits.disk_reserve_mib)
+        """:raises HostFull: not so much is left beside what running machines may still take."""
+        growing = [each.home for each in self._running.values() if each.alive]
+        promised = sum(self.hypervisor.growth_mib(home) for home in growing)
+        demand_room(self.root, mib=mib + promised, reserve_mib=self._limits.disk_reserve_mib)
 
     def _home(self, machine_id: str) -> Home:
         return Home(self.root, machine_id, log_option=self.hypervisor.log_option)

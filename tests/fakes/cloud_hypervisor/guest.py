@@ -74,6 +74,7 @@ class Guest:
 
     def run(self) -> None:
         """Let the CPUs go on."""
+        self._memory.touch()
         self._running.set()
 
     def pause(self) -> None:

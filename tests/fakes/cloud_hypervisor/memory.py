@@ -13,7 +13,7 @@ from typing import Any
 RECORD = 4096
 """Where the guest's variables lie in its memory."""
 RECORD_BYTES_MAX = 64 * 1024
-FILL = 16 << 20
+FILL = 1 << 20
 DISK_RECORD = 1 << 20
 MAGIC = b"fakedisk"
 COPY_BYTES = 1 << 20
@@ -30,18 +30,24 @@ class Memory:
         self.size = size
         self.file = file
         self.shared = shared
+        self.is_short = False
         if file is None:
             self._map = mmap.mmap(-1, size)
             return
         fd = os.open(file, os.O_RDWR if shared else os.O_RDONLY)
         try:
-            if os.fstat(fd).st_size < size:
-                # A real one maps it all the same, and dies when the missing pages are touched.
-                os.kill(os.getpid(), signal.SIGBUS)
+            # A real one maps it all the same, and dies when the missing pages are touched.
+            self.is_short = os.fstat(fd).st_size < size
             kind = mmap.MAP_SHARED if shared else mmap.MAP_PRIVATE
-            self._map = mmap.mmap(fd, size, flags=kind, prot=mmap.PROT_READ | mmap.PROT_WRITE)
+            length = min(size, os.fstat(fd).st_size)
+            self._map = mmap.mmap(fd, length, flags=kind, prot=mmap.PROT_READ | mmap.PROT_WRITE)
         finally:
             os.close(fd)
+
+    def touch(self) -> None:
+        """Let the guest use all of it."""
+        if self.is_short:
+            os.kill(os.getpid(), signal.SIGBUS)
 
     @property
     def is_in_its_file(self) -> bool:

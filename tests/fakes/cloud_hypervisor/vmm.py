@@ -7,6 +7,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,8 @@ class Events:
             "event": event,
             "properties": properties,
         }
-        with open(self._path, "a", encoding="utf-8") as file:
+        # What can't be written is dropped, as a real one does.
+        with suppress(OSError), open(self._path, "a", encoding="utf-8") as file:
             file.write(json.dumps(words, indent=2) + "\n\n")
 
 

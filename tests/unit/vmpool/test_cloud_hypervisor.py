@@ -16,9 +16,10 @@ from vmpool.drivers.cloud_hypervisor.config import (
     MIB,
     config,
     fingerprint,
-    moved,
-    resumable,
+    nothing_to_copy,
+    placed,
     verify,
+    written_bytes,
 )
 from vmpool.drivers.cloud_hypervisor.disk import copy_sparse, make_writable
 from vmpool.drivers.cloud_hypervisor.hypervisor import CloudHypervisor
@@ -82,33 +83,35 @@ def test_fingerprints_tell_machines_and_hosts_apart() -> None:
 # -- snapshots
 
 
-@pytest.mark.parametrize("lengths", [(512 * MIB,), (384 * MIB, 128 * MIB)])
-def test_a_snapshot_is_rewritten_to_map_its_memory(lengths: tuple[int, ...]) -> None:
-    new_config, new_state = resumable(config(SPEC, HOME), state(*lengths), memory=MEMORY)
-    zone = new_config["memory"]["zones"][0]
-    assert (zone["file"], zone["shared"], zone["size"]) == (str(MEMORY), False, 512 * MIB)
-    node = new_state["snapshots"]["memory-manager"]["snapshot_data"]
-    manager = json.loads(node["state"])
-    assert manager["memory_ranges"] == {"data": []}
+@pytest.mark.parametrize("lengths", [(512 * MIB,), (384 * MIB, 128 * MIB), ()])
+def test_a_restore_is_told_to_copy_nothing(lengths: tuple[int, ...]) -> None:
+    assert written_bytes(state(*lengths)) == sum(lengths)
+    new = nothing_to_copy(state(*lengths))
+    assert written_bytes(new) == 0
+    manager = json.loads(new["snapshots"]["memory-manager"]["snapshot_data"]["state"])
     assert manager["guest_ram_mappings"] == [{"slot": 1, "zone_id": "mem0"}]
-    assert new_state["snapshots"]["cpu-manager"] == {"kept": True}
-
-
-def _without_zone(found: Json) -> Json:
-    return {**found, "memory": {"size": 512 * MIB, "zones": [{"id": "other"}]}}
+    assert new["snapshots"]["cpu-manager"] == {"kept": True}
 
 
 @pytest.mark.parametrize(
-    ("found", "lengths"),
+    ("memory", "shared", "said"),
     [
-        (config(SPEC, HOME), (256 * MIB,)),
-        (config(SPEC, HOME), ()),
-        (_without_zone(config(SPEC, HOME)), (512 * MIB,)),
+        (MEMORY, False, {"file": str(MEMORY), "shared": False}),
+        (HOME.memory, True, {"file": str(HOME.memory), "shared": True}),
+        (None, False, {}),
     ],
 )
-def test_a_snapshot_that_is_not_whole_is_no_snapshot(found: Json, lengths: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match="snapshot"):
-        resumable(found, state(*lengths), memory=MEMORY)
+def test_a_memory_is_placed_where_it_is_restored_from(
+    memory: Path | None, shared: bool, said: Json
+) -> None:
+    found = placed(config(SPEC, HOME), home=HOME, memory=memory, shared=shared)
+    assert found["memory"]["zones"] == [{"id": "mem0", "size": 512 * MIB, **said}]
+
+
+def test_a_state_of_unknown_shape_is_not_guessed_at() -> None:
+    for unknown in ({}, {"snapshots": {}}, {"snapshots": {"memory-manager": {}}}):
+        with pytest.raises(KeyError):
+            written_bytes(unknown)
 
 
 def _cpus(found: Json) -> None:
@@ -128,7 +131,7 @@ def _renamed_disk(found: Json) -> None:
 
 
 def _foreign_disk(found: Json) -> None:
-    found["disks"][1]["path"] = "/m/m2/disk"
+    found["disks"][0]["path"] = "/another/image"
 
 
 def _no_channel(found: Json) -> None:
@@ -287,12 +290,11 @@ async def test_a_missing_binary_is_told_to_the_operator() -> None:
 
 def test_a_clones_configuration_names_its_own_files_and_the_shared_image() -> None:
     other = Home(Path("/m"), "m2", log_option="--log-file")
-    found, _ = resumable(config(SPEC, HOME), state(512 * MIB), memory=MEMORY)
-    new = moved(found, home=other, memory=Path("/m/m2/rest/memory"))
+    memory = Path("/m/m2/rest/memory")
+    new = placed(config(SPEC, HOME), home=other, memory=memory, shared=False)
     assert new["memory"]["zones"][0]["file"] == "/m/m2/rest/memory"
     assert [each["path"] for each in new["disks"]] == ["/i/d", "/m/m2/disk"]
     assert verify(new, SPEC, other) is None
-    assert verify(new, SPEC, HOME)
 
 
 def test_a_sparse_file_is_copied_with_its_holes(tmp_path: Path) -> None:

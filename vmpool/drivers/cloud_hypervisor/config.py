@@ -1,9 +1,9 @@
 """A machine as Cloud Hypervisor is told of it, and its snapshot made fit for a resume. Pure.
 
 Every device has an id of ours, because ids are what ties a snapshot's state to its configuration.
-A snapshot's directory holds `config.json`, `state.json` and the memory. `resumable` lays a private
-zone over the memory's file and empties the list of ranges to copy, so that a restore maps pages
-when they are touched and takes the same time whatever the memory's size.
+A snapshot's directory holds `config.json`, `state.json` and, of a memory that is in no file of its
+own, the memory. A restore is told which file to lay its zone over and that nothing is to be
+copied: it maps pages when they are touched and takes the same time whatever the memory's size.
 
 What a restore would silently accept is refused here: see `verify`.
 """
@@ -34,10 +34,12 @@ Json = dict[str, Any]
 
 
 def config(spec: MachineSpec, home: Home) -> Json:
-    """Spell a machine that boots from its image."""
+    """Spell a machine that boots from its image, its memory a file of its own."""
+    size = spec.memory_mib * MIB
+    zone = {"id": ZONE, "size": size, "file": str(home.memory), "shared": True}
     return {
         "cpus": {"boot_vcpus": spec.vcpus, "max_vcpus": spec.vcpus},
-        "memory": {"size": 0, "zones": [{"id": ZONE, "size": spec.memory_mib * MIB}]},
+        "memory": {"size": 0, "zones": [zone]},
         "payload": {
             "kernel": str(spec.image.kernel),
             "initramfs": str(spec.image.initrd),
@@ -65,30 +67,36 @@ def fingerprint(spec: MachineSpec, *, host_cpu: str, kernel: str) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def resumable(found: Json, state: Json, *, memory: Path) -> tuple[Json, Json]:
-    """Rewrite a snapshot's configuration and state so that its memory is mapped, not copied.
+def written_bytes(state: Json) -> int:
+    """How much memory a snapshot wrote; 0: the machine's lies in a file of its own.
 
-    :raises ValueError: the snapshot is not shaped as one of ours
+    :raises ValueError, KeyError, TypeError: the state is not shaped as we know it
     """
-    zones = found["memory"]["zones"]
-    if [zone["id"] for zone in zones] != [ZONE]:
-        raise ValueError("the snapshot has other memory zones")
-    ranges = _manager(state)
-    if sum(each["length"] for each in ranges["memory_ranges"]["data"]) != zones[0]["size"]:
-        raise ValueError("the snapshot's memory is not whole")
-    zone = {**zones[0], "file": str(memory), "shared": False}
-    new_config = {**found, "memory": {**found["memory"], "zones": [zone]}}
-    return new_config, _with_manager(state, {**ranges, "memory_ranges": {"data": []}})
+    return sum(each["length"] for each in _manager(state)["memory_ranges"]["data"])
 
 
-def moved(found: Json, *, home: Home, memory: Path) -> Json:
-    """Rewrite a resumable configuration for a clone in another directory."""
-    zones = [{**zone, "file": str(memory)} for zone in found["memory"]["zones"]]
+def nothing_to_copy(state: Json) -> Json:
+    """Rewrite a snapshot's state so that a restore takes its memory as it lies.
+
+    :raises ValueError, KeyError: the state is not shaped as we know it
+    """
+    return _with_manager(state, {**_manager(state), "memory_ranges": {"data": []}})
+
+
+def placed(found: Json, *, home: Home, memory: Path | None, shared: bool) -> Json:
+    """Rewrite a snapshot's configuration for where it is restored.
+
+    :param memory: what its memory is mapped from; None: it is in no file
+    :param shared: what the guest writes goes into that file
+    """
+    (zone,) = found["memory"]["zones"]
+    bare = {key: value for key, value in zone.items() if key not in {"file", "shared"}}
+    file = {} if memory is None else {"file": str(memory), "shared": shared}
     disks = [
         {**each, "path": str(home.disk)} if each["id"] == WRITABLE else each
         for each in found["disks"]
     ]
-    return {**found, "memory": {**found["memory"], "zones": zones}, "disks": disks}
+    return {**found, "memory": {**found["memory"], "zones": [bare | file]}, "disks": disks}
 
 
 def verify(found: Json, spec: MachineSpec, home: Home) -> str | None:
@@ -109,11 +117,16 @@ def _differences(found: Json, wanted: Json) -> Iterator[str]:
         (zone["id"], zone["size"]) for zone in wanted["memory"]["zones"]
     ]:
         yield "its snapshot has another memory size"
-    disks = [(each.get("id"), each.get("path")) for each in found.get("disks") or []]
-    if disks != [(each["id"], each["path"]) for each in wanted["disks"]]:
+    if _disks(found) != _disks(wanted):
         yield "its snapshot has other disks"
     if (found.get("vsock") or {}).get("socket") != wanted["vsock"]["socket"]:
         yield "its snapshot has another channel"
+
+
+def _disks(found: Json) -> list[tuple[Any, Any]]:
+    """Which disks there are; where the writable one lies is said at the restore."""
+    disks = found.get("disks") or []
+    return [(each.get("id"), each.get("id") == WRITABLE or each.get("path")) for each in disks]
 
 
 def _manager(state: Json) -> Json:

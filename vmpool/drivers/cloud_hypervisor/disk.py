@@ -29,7 +29,7 @@ async def make_writable(disk: Path, *, gib: int) -> None:
     :raises HostFull: no room
     :raises HostUnfit: mke2fs is missing or refuses
     """
-    _make_sparse(disk, gib * GIB)
+    make_sparse(disk, gib * GIB)
     command = ["mke2fs", "-q", "-F", "-t", "ext4", "-L", LABEL, "-m", "0", "-O", "^has_journal"]
     command += ["-E", "lazy_itable_init=1,nodiscard", str(disk)]
     try:
@@ -50,7 +50,8 @@ async def make_writable(disk: Path, *, gib: int) -> None:
         raise HostUnfit(f"mke2fs made no disk: {text}")
 
 
-def _make_sparse(path: Path, length_bytes: int) -> None:
+def make_sparse(path: Path, length_bytes: int) -> None:
+    """Create a file of holes, replacing an older one."""
     path.unlink(missing_ok=True)
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
@@ -64,6 +65,24 @@ def copy_sparse(source: Path, target: Path) -> bool:
 
     :raises OSError: no room, among others
     """
+    if reflink(source, target):
+        return True
+    with source.open("rb") as old, target.open("xb") as new:
+        os.fchmod(new.fileno(), 0o600)
+        length = os.fstat(old.fileno()).st_size
+        for start, end in _data(old.fileno(), length):
+            _copy(old.fileno(), new.fileno(), start, end)
+        os.ftruncate(new.fileno(), length)
+    return False
+
+
+def reflink(source: Path, target: Path) -> bool:
+    """Make a file of another one's extents; False, and no file, where the file system can't.
+
+    An older target is replaced. Blocking, short.
+
+    :raises OSError: no room, among others
+    """
     target.unlink(missing_ok=True)
     with source.open("rb") as old, target.open("xb") as new:
         os.fchmod(new.fileno(), 0o600)
@@ -71,12 +90,9 @@ def copy_sparse(source: Path, target: Path) -> bool:
             fcntl.ioctl(new.fileno(), FICLONE, old.fileno())
             return True
         except OSError as error:
+            target.unlink()
             if error.errno not in _CAN_NOT_CLONE:
                 raise
-        length = os.fstat(old.fileno()).st_size
-        for start, end in _data(old.fileno(), length):
-            _copy(old.fileno(), new.fileno(), start, end)
-        os.ftruncate(new.fileno(), length)
     return False
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vmpool.driver import MachineSpec
+from vmpool.drivers.cgroup import Bounds
 from vmpool.drivers.home import Home
 from vmpool.drivers.host import host_cpu
 from vmpool.drivers.process import read_boot_id
@@ -16,6 +17,9 @@ from vmpool.drivers.qemu.channel import CHANNEL_SOCKET
 from vmpool.drivers.qemu.control import QMP_SOCKET, QemuControl
 from vmpool.drivers.qemu.disk import make_overlay
 from vmpool.rest import Stamp
+
+OWN_MEMORY_MIB = 1536
+"""Of the process beside its guest: translated code of software emulation takes up to 1 GiB."""
 
 
 class Qemu:
@@ -91,9 +95,17 @@ class Qemu:
         """Never: a guest that reboots ends its process."""
         return None
 
-    def save_mib(self, spec: MachineSpec, resident_mib: int) -> int:
+    def save_mib(self, home: Home, spec: MachineSpec, resident_mib: int) -> int:
         """What was touched: pages of zeros are written as such."""
         return min(spec.memory_mib, resident_mib)
+
+    def growth_mib(self, home: Home) -> int:
+        """Nothing: its memory is in no file while it runs."""
+        return 0
+
+    def bounds(self, spec: MachineSpec) -> Bounds:
+        """The guest's memory, and room for the process itself."""
+        return Bounds(memory_mib=spec.memory_mib + OWN_MEMORY_MIB, cpus=spec.vcpus)
 
     async def connect(self, home: Home, *, seconds_max: float) -> QemuControl:
         """Connect to the control socket. See `Hypervisor.connect`."""

@@ -1,0 +1,75 @@
+"""Which cgroups are made for machines, on a directory that looks like the kernel's."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from vmpool.drivers.cgroup import Bounds, Cgroups
+
+BOUNDS = Bounds(memory_mib=640, cpus=2)
+
+
+def tree(place: Path, controllers: str = "cpu io memory pids") -> Path:
+    """A cgroup as the kernel shows it."""
+    place.mkdir(exist_ok=True)
+    (place / "cgroup.controllers").write_text(controllers)
+    (place / "cgroup.subtree_control").write_text("")
+    (place / "cgroup.procs").write_text("")
+    return place
+
+
+@pytest.mark.parametrize(
+    ("controllers", "said"),
+    [(None, "no cgroup of version 2"), ("cpu io", "memory, pids")],
+)
+def test_where_there_is_no_control_it_is_said(
+    tmp_path: Path, controllers: str | None, said: str
+) -> None:
+    if controllers is not None:
+        tree(tmp_path, controllers)
+    found = Cgroups.of(Path("/m"), mount=tmp_path)
+    assert said in found.why_not
+    assert found.entering("m1", BOUNDS) == []
+    assert found.sweep([]) == []
+    found.leave("m1")
+    found.close()
+
+
+def test_two_installations_have_cgroups_of_their_own(tmp_path: Path) -> None:
+    tree(tmp_path)
+    names = {str(Cgroups.of(Path(root), mount=tmp_path)._parent) for root in ("/a", "/b")}
+    assert len(names) == 2 or Cgroups.of(Path("/a"), mount=tmp_path).why_not
+
+
+def test_a_command_enters_before_it_runs(tmp_path: Path) -> None:
+    parent = tree(tree(tmp_path) / "ona")
+    cgroups = Cgroups(parent)
+    place = tree(parent / "m1")
+    command = [*cgroups.entering("m1", BOUNDS), "sh", "-c", "echo $$"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert (place / "cgroup.procs").read_text() == done.stdout
+    assert (place / "memory.max").read_text() == str(640 << 20)
+    assert (place / "cpu.max").read_text() == "300000 100000"
+    assert (place / "pids.max").read_text() == "256"
+
+
+def test_a_command_that_can_not_enter_does_not_run(tmp_path: Path) -> None:
+    parent = tree(tree(tmp_path) / "ona")
+    place = tree(parent / "m1")
+    command = Cgroups(parent).entering("m1", BOUNDS)
+    (place / "cgroup.procs").unlink()
+    (place / "cgroup.procs").mkdir()
+    ran = tmp_path / "ran"
+    assert subprocess.run([*command, "touch", str(ran)], check=False).returncode != 0
+    assert not ran.exists()
+
+
+def test_cgroups_of_no_machine_are_swept(tmp_path: Path) -> None:
+    cgroups = Cgroups(tmp_path / "ona")
+    for name in ("known", "stray"):
+        (tmp_path / "ona" / name).mkdir(parents=True)
+    (tmp_path / "ona" / "stray").joinpath("cgroup.kill").write_text("")
+    assert cgroups.sweep(["known"]) == ["stray"]
+    assert (tmp_path / "ona" / "stray" / "cgroup.kill").read_text() == "1"
+    assert (tmp_path / "ona" / "known").exists()
