@@ -24,6 +24,9 @@ fi
 if [ "$purpose" = test ]; then
     [ -x /bin/busybox ] || missing="$missing busybox-static"
     need sshd openssh-server
+    need mkfs.xfs xfsprogs
+    need ip iproute2
+    need nft nftables
     case $(. /etc/os-release && echo "$ID") in
         ubuntu) ;; # its chromium is a snap; deploy/browser.sh gets one that runs anywhere
         *) need chromium chromium ;;

@@ -32,6 +32,7 @@ from vmpool.image import ensure_image
 from vmpool.machine import Template, TemplateState, Tier
 from vmpool.memory import private_mib
 from vmpool.ssh import Authority
+from vmpool.warm.building import BuildLog
 from vmpool.warm.plan import Pool as Planned
 from vmpool.warm.plan import Room, Stage, Waiting, plan
 from vmpool.warm.sizing import SizingLimits, profile, targets
@@ -43,6 +44,13 @@ BOOT_RATIO_MIN = 50.0
 DECISION_SECONDS_MAX = 0.02
 MACHINES, POOLS, CLAIMS = 10_000, 500, 400
 HISTORY_SECONDS = 5 * 7 * 86400.0
+SET_UP = """set -e
+mkdir seed; cp -r /usr/lib/python3*/. seed; cd seed; git init -q; git add -A
+git -c user.name=a -c user.email=a@example.org commit -qm seed; cd ..
+git clone -q seed project; cd project; python3 -m compileall -q . > /dev/null || true
+"""
+"""A project's repository and its set-up: Python's standard library, cloned and compiled."""
+SET_UP_SECONDS_MAX = 900.0
 MARK = "FIGURE "
 """Before each figure that the bed prints."""
 
@@ -58,7 +66,7 @@ class Bench:
 
     async def run(self, turns: int) -> None:
         """Measure everything in turns; the first turn warms caches and does not count."""
-        await self._place.build()
+        await self._place.build(_furnish)
         (template,) = await self._place.rows.templates(TemplateState.READY)
         for turn in range(turns + 1):
             await self._place.keeper.tend()
@@ -75,6 +83,9 @@ class Bench:
         began = time.perf_counter()
         async with self._place.open(uuid4()) as opened:
             await _answered(opened.channel)
+            if tier is Tier.BOOT:
+                self.seconds["bare boot"].append(time.perf_counter() - began)
+                await _set_up(opened.channel)
             self.seconds[tier.value].append(time.perf_counter() - began)
             assert opened.tier is tier, opened.tier
             if tier is Tier.HOT:
@@ -134,6 +145,17 @@ class Bench:
         self.seconds["hot by hand"].append(time.perf_counter() - began)
         await channel.close()
         await self._place.driver.destroy(name)
+
+
+async def _furnish(channel: Channel, build_log: BuildLog) -> str:
+    async with build_log.step("set up"):
+        await _set_up(channel)
+    return "c1"
+
+
+async def _set_up(channel: Channel) -> None:
+    done = await channel.run(["sh", "-c", SET_UP], timeout_seconds=SET_UP_SECONDS_MAX)
+    assert done.exit_status == 0, done.stderr
 
 
 async def _answered(channel: Channel) -> None:
@@ -214,7 +236,7 @@ def _figures(bench: Bench, where: str) -> list[Figure]:
             passed=statistics.median(shares) <= PRIVATE_SHARE_MAX,
         ),
         Figure(
-            name=f"cold boot instead of a hot claim ({where})",
+            name=f"cold boot and set-up instead of a hot claim ({where})",
             unit="s",
             **spread(found["boot"]),
             yardstick="the hot claim",
@@ -222,7 +244,8 @@ def _figures(bench: Bench, where: str) -> list[Figure]:
             ratio=round(booted, 1),
             target=f"at least {BOOT_RATIO_MIN:g} times",
             passed=booted >= BOOT_RATIO_MIN,
-            note="Without a repository and its set-up, which a boot would have to do as well.",
+            note="Set-up: Python's standard library, committed, cloned and compiled. Boot alone: "
+            f"{found['bare boot'][0]:.1f} s.",
         ),
     ]
 

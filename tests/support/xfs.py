@@ -23,7 +23,8 @@ def xfs(root: Path) -> Iterator[Path]:
     _unmount_orphans()
     (root / "probe").touch()
     if reflink(root / "probe", root / "probed"):
-        yield root
+        (root / "here").mkdir()
+        yield root / "here"
         return
     image, place = root / "xfs.img", root / f"ona-xfs-{os.getpid()}"
     with image.open("wb") as file:

@@ -1,12 +1,16 @@
 """The pool's figures on a real Cloud Hypervisor, printed for `make bench`; no time decides here."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import pytest
 
+from tests.bench import hibernation
+from tests.bench.figures import Figure
 from tests.bench.pool import MARK, measure_on
 from tests.contracts.rigs import real_cloud_hypervisor
+from tests.support.xfs import xfs
 
 TURNS = 4
 
@@ -22,6 +26,17 @@ async def test_the_pool_s_figures_are_measured(town, guest_image, vm_directory):
         image=guest_image,
         turns=TURNS,
     )
+    shown(figures)
+
+
+@pytest.mark.nested
+@pytest.mark.timeout(1200)
+async def test_the_figures_of_hibernations_are_measured(tmp_path):
+    with xfs(tmp_path) as place:
+        shown(await hibernation.measure_on(place, real_cloud_hypervisor(), turns=TURNS))
+
+
+def shown(figures: Sequence[Figure]) -> None:
     for figure in figures:
         assert figure.n > 0
         print(f"\n{MARK}{json.dumps(asdict(figure), ensure_ascii=False)}")

@@ -1,0 +1,153 @@
+"""Network slots of the real kernel: what a guest reaches from one, and what is left of them."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.wire import Wire, wire
+from vmpool.network import slot
+from vmpool.network.namespace import inside
+from vmpool.network.slots import NAMESPACES, NoSlot, Slots, entering, missing
+
+HOST = slot.HOST_ADDRESS
+
+
+@pytest.fixture
+async def slots(tmp_path: Path) -> AsyncIterator[Slots]:
+    if why := missing():
+        pytest.skip(f"!!! NOT TESTED: {why}")
+    made = Slots(tmp_path, count_max=3)
+    try:
+        yield made
+    finally:
+        await Slots(tmp_path, count_max=3).open({})
+
+
+def ours(slots: Slots) -> set[str]:
+    return {name for name in slots._found() if slot.slot_number(slots._owner, name) is not None}
+
+
+@contextmanager
+def listening(name: str, port: int, address: str = "0.0.0.0") -> Iterator[socket.socket]:
+    """Somebody who serves in a slot, as the gateway will."""
+
+    def serve() -> socket.socket:
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((address, port))
+        sock.listen()
+        return sock
+
+    sock = inside(NAMESPACES / name, serve)
+    try:
+        yield sock
+    finally:
+        sock.close()
+
+
+async def test_a_guest_reaches_the_gateway_and_nothing_else(slots: Slots) -> None:
+    name = await slots.take("m1")
+    with wire(NAMESPACES / name) as guest, listening(name, 80), listening(name, 22):
+        seen = await asyncio.to_thread(_tried, guest)
+    assert seen == {
+        "the gateway": "accepted",
+        "a port of it where nobody listens": "reset",
+        "another service in the slot": "reset",
+        "an address in the world": "reset",
+        "metadata": "reset",
+        "the host's network": "reset",
+        "another machine": "reset",
+        "a false source": "silence",
+        "DNS elsewhere": "silence",
+        "UDP": "silence",
+        "ping": "silence",
+    }
+
+
+def _tried(guest: Wire) -> dict[str, str]:
+    return {
+        "the gateway": guest.connects(HOST, 80),
+        "a port of it where nobody listens": guest.connects(HOST, 443),
+        "another service in the slot": guest.connects(HOST, 22),
+        "an address in the world": guest.connects("192.0.2.1", 443),
+        "metadata": guest.connects("169.254.169.254", 80),
+        "the host's network": guest.connects("10.0.0.1", 22),
+        "another machine": guest.connects("172.16.0.3", 80),
+        "a false source": guest.connects(HOST, 80, source="172.16.0.9"),
+        "DNS elsewhere": guest.asks("192.0.2.53", 53),
+        "UDP": guest.asks(HOST, 123),
+        "ping": guest.pings(HOST),
+    }
+
+
+async def test_a_slot_has_one_device_and_no_way_on(slots: Slots) -> None:
+    name = await slots.take("m1")
+    links = await _said(name, "ip", "-o", "link")
+    assert sorted(line.split(": ")[1] for line in links) == ["lo", slot.TAP]
+    assert any("link/ether 02:00:00:00:00:01" in line for line in links)
+    assert await _said(name, "ip", "route") == [
+        "172.16.0.0/30 dev tap0 proto kernel scope link src 172.16.0.1 linkdown "
+    ]
+    assert await _said(name, "cat", "/proc/sys/net/ipv4/ip_forward") == ["0"]
+
+
+async def _said(name: str, *command: str) -> list[str]:
+    process = await asyncio.create_subprocess_exec(
+        *entering(name), *command, stdout=asyncio.subprocess.PIPE
+    )
+    words, _ = await process.communicate()
+    return words.decode().splitlines()
+
+
+async def test_slots_are_made_before_they_are_needed_and_no_more_than_allowed(
+    slots: Slots,
+) -> None:
+    assert await slots.prepare(2) == 2
+    assert await slots.prepare(2) == 0
+    taken = [await slots.take(machine) for machine in ("m1", "m2", "m3")]
+    assert len(set(taken)) == 3
+    assert await slots.take("m2") == taken[1]
+    with pytest.raises(NoSlot, match="all 3"):
+        await slots.take("m4")
+    assert await slots.prepare(1) == 0
+
+
+async def test_a_slot_is_clean_when_the_next_one_gets_it(slots: Slots) -> None:
+    name = await slots.take("m1")
+    await _said(name, "ip", "link", "add", "left", "type", "dummy")
+    await _said(name, "nft", "flush", "ruleset")
+    await slots.release("m1")
+    await slots.release("m1")
+    assert await slots.take("m2") == name
+    assert not any("left" in line for line in await _said(name, "ip", "-o", "link"))
+    assert any(
+        "reject with tcp reset" in line for line in await _said(name, "nft", "list", "ruleset")
+    )
+
+
+async def test_what_an_earlier_process_left_is_taken_over_or_removed(
+    slots: Slots, tmp_path: Path
+) -> None:
+    await slots.prepare(3)
+    kept = await slots.take("m1")
+    await slots.take("m2")
+    again = Slots(tmp_path, count_max=3)
+    await again.open({"m1": kept})
+    assert ours(again) == {kept}
+    assert await again.take("m1") == kept
+    assert await again.take("m3") != kept
+    assert await again.sweep(["m3"]) == ["m1"]
+    await again.close()
+    assert len(ours(again)) == 1
+
+
+async def test_another_installation_s_slots_are_left_alone(slots: Slots, tmp_path: Path) -> None:
+    name = await slots.take("m1")
+    other = Slots(tmp_path / "other", count_max=3)
+    await other.open({})
+    await other.close()
+    assert ours(slots) == {name}

@@ -1,0 +1,75 @@
+"""What a network slot is: a namespace with one tap device and nothing else. Pure.
+
+    host ┊ namespace: tap0 172.16.0.1/30, no uplink, no route, no other device ┊ guest 172.16.0.2
+
+Every slot has the same addresses and the same MAC, because a machine may wake in another one than
+it slept in, with its ARP table as it was. Who a guest is, is told by the namespace that it is in;
+what it says of itself is not asked. Whatever it sends reaches the slot's own address at most, where
+nobody but the gateway listens.
+"""
+
+import re
+
+TAP = "tap0"
+TAP_MAC = "02:00:00:00:00:01"
+GUEST_MAC = "02:00:00:00:00:02"
+HOST_ADDRESS = "172.16.0.1"
+GUEST_ADDRESS = "172.16.0.2"
+PREFIX_BITS = 30
+DNS_PORT = 53
+GATEWAY_PORTS = (80, 443, 8080)
+"""Where the gateway listens, TCP; DNS beside them."""
+NAME_CHARACTERS_MAX = 32
+
+_NAME = re.compile(r"ona-([0-9a-f]{8})-(\d{1,4})")
+
+
+def slot_name(owner: str, number: int) -> str:
+    """Name a slot's namespace. :param owner: eight hex digits that tell installations apart"""
+    return f"ona-{owner}-{number}"
+
+
+def slot_number(owner: str, name: str) -> int | None:
+    """Which of the owner's slots a namespace is; None: none of them."""
+    found = _NAME.fullmatch(name)
+    return int(found.group(2)) if found and found.group(1) == owner else None
+
+
+def rules() -> str:
+    """What nftables enforces in a slot, loaded before its device goes up.
+
+    All is dropped that is not named. TCP is answered by a reset, so that a program in the guest
+    fails at once instead of waiting; packets for other addresses never leave the namespace, as
+    there is nothing to leave by.
+    """
+    ports = ", ".join(str(port) for port in sorted((DNS_PORT, *GATEWAY_PORTS)))
+    guest = f'iifname "{TAP}" ip saddr {GUEST_ADDRESS}'
+    return f"""table inet slot {{
+    chain arrive {{
+        type filter hook prerouting priority filter; policy drop;
+        {guest} ip daddr {HOST_ADDRESS} tcp dport {{ {ports} }} accept
+        {guest} ip daddr {HOST_ADDRESS} udp dport {DNS_PORT} accept
+        {guest} meta l4proto tcp reject with tcp reset
+    }}
+    chain forward {{
+        type filter hook forward priority filter; policy drop;
+    }}
+    chain leave {{
+        type filter hook output priority filter; policy drop;
+        oifname "{TAP}" ip daddr {GUEST_ADDRESS} tcp flags & (syn | ack) != syn accept
+        oifname "{TAP}" ip daddr {GUEST_ADDRESS} udp sport {DNS_PORT} accept
+    }}
+}}
+"""
+
+
+def settings() -> dict[str, str]:
+    """What is set of the kernel in a slot, by path below /proc/sys/net."""
+    return {
+        "ipv6/conf/all/disable_ipv6": "1",
+        "ipv6/conf/default/disable_ipv6": "1",
+        "ipv4/ip_forward": "0",
+        f"ipv4/conf/{TAP}/accept_redirects": "0",
+        f"ipv4/conf/{TAP}/send_redirects": "0",
+        f"ipv4/conf/{TAP}/arp_ignore": "1",
+    }
