@@ -1,22 +1,17 @@
 """The machines of one host: made, opened for a turn, rested, resumed, removed, reconciled.
 
-    a session's turn ──▶ its own machine ─┬─ none ──▶ one that waits: hot, cold ─┬─ none ──▶ boot
-                                          └─▶ as it runs, or resumed             └─▶ claimed
-
 Only the process that holds the host's directory runs one of these. A session's machine is opened
 by the holder of the session's lease; whoever wants to rest or remove a machine takes the session's
 lock, so that a turn and a rest never meet. A machine that worked for one session is never given to
-another. What is done with one machine beside turns is in `vmpool.care`; the machines that wait are
-made in `vmpool.warm`.
+another. How one is made ready is in `vmpool.opening`, what is done with one beside turns in
+`vmpool.care`; the machines that wait are made in `vmpool.warm`.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
-from time import monotonic
 from uuid import UUID
 from weakref import WeakValueDictionary
 
@@ -24,59 +19,31 @@ import structlog
 
 from vmpool import decide
 from vmpool.care import Care, Enter, Told
-from vmpool.channel import Channel, open_machine
-from vmpool.decide import Remedy, Standing
-from vmpool.driver import Driver, Found
+from vmpool.channel import open_machine
+from vmpool.decide import Standing
+from vmpool.driver import Driver
 from vmpool.errors import (
-    HostFull,
     MachineBusy,
-    MachineError,
-    MachineLost,
-    RestRefused,
 )
-from vmpool.machine import Machine, MachineState, Tier
+from vmpool.machine import Machine, MachineState
 from vmpool.memory import HostMemory, host_memory
+from vmpool.opening import Opened, Opener, OpeningLimits, Step
 from vmpool.registry import Order, Registry
 from vmpool.ssh import Authority
 from vmpool.warm.rows import Rows
 
 log = structlog.get_logger(__name__)
 
-Step = Callable[[str], Awaitable[None]]
-"""Says which step of making a machine ready begins."""
-
 
 @dataclass(frozen=True, kw_only=True)
-class PoolLimits:
+class PoolLimits(OpeningLimits):
     """What bounds the machines of a host."""
 
     running_max: int
     memory_mib_max: int = 0
     """For all of them together; 0: what the host has, less a reserve."""
-    boot_seconds: float
-    """Start of the hypervisor to the guest's answer."""
-    resume_seconds: float
     idle_seconds: float
     retention_days: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class Opened:
-    """A machine with an open channel, held for one turn."""
-
-    machine_id: UUID
-    channel: Channel
-    tier: Tier | None = None
-    """Where it came from, if the session had none before."""
-    template_id: UUID | None = None
-    """What it was cloned from; None: it was booted and holds nothing but the image."""
-    lost: str | None = None
-    """Why the session's earlier machine could not be used, if there was one."""
-
-    @property
-    def fresh(self) -> bool:
-        """Whether the session had no machine before that could be used."""
-        return self.tier is not None
 
 
 class NoRoom(MachineBusy):
@@ -104,8 +71,6 @@ class Pool:
         self._rows = rows
         self._driver = driver
         self._limits = limits
-        self.claimed = asyncio.Event()
-        """Set whenever a machine that waited was taken, or none was there."""
         self.care = Care(
             registry,
             driver,
@@ -114,6 +79,9 @@ class Pool:
             reach_seconds=limits.resume_seconds,
             enter=enter,
         )
+        self._opener = Opener(
+            registry, rows, driver, self.care, limits=limits, make_room=self._room
+        )
         self._locks: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
         """By session; one that nobody holds is forgotten."""
         self._making_room = asyncio.Lock()
@@ -121,7 +89,11 @@ class Pool:
         self._held: set[UUID] = set()
         """Machines without a session that somebody makes something of."""
         self._opening: set[asyncio.Task[Opened]] = set()
-        self._noting: set[asyncio.Task[None]] = set()
+
+    @property
+    def claimed(self) -> asyncio.Event:
+        """Set whenever a machine that waited was taken, or none was there."""
+        return self._opener.claimed
 
     # -- for a turn -------------------------------------------------------------------------
 
@@ -140,7 +112,7 @@ class Pool:
         lock = self._lock(session_id)
         await lock.acquire()
         opening = asyncio.create_task(
-            self._open(session_id, order, token=token, only=only, step=step)
+            self._opener.open(session_id, order, token=token, only=only, step=step)
         )
         self._opening.add(opening)
         opening.add_done_callback(self._opening.discard)
@@ -161,163 +133,6 @@ class Pool:
             lock.release()
             with suppress(Exception):
                 await self._registry.used(opened.machine_id, token)
-
-    async def _open(
-        self, session_id: UUID, order: Order, *, token: int, only: UUID | None, step: Step
-    ) -> Opened:
-        machine = await self._registry.of_session(session_id)
-        lost: str | None = None
-        if only is not None and (machine is None or machine.id != only):
-            gone = await self._registry.get(only)
-            raise MachineLost((gone and gone.note) or "the machine it ran in is gone")
-        if machine is not None and only is None and order.insist and machine.size != order.size:
-            lost = f"a {order.size} one was asked for, and it was {machine.size}"
-            await self.care.remove(machine.id, lost)
-            machine = None
-        if machine is not None:
-            # Before the guest sees it: whoever comes after us must show at least this one.
-            await self._registry.used(machine.id, token)
-            try:
-                channel = await self._wake(machine, token, step)
-                return Opened(
-                    machine_id=machine.id, channel=channel, template_id=machine.template_id
-                )
-            except (MachineLost, RestRefused) as error:
-                lost = str(error)
-                await self.care.lose(machine.id, lost)
-                if only is not None:
-                    raise MachineLost(lost) from error
-        return await self._new(session_id, order, token, step, lost)
-
-    async def _new(
-        self, session_id: UUID, order: Order, token: int, step: Step, lost: str | None
-    ) -> Opened:
-        began = monotonic()
-        claimed = await self._claim(session_id, order, token, step)
-        if claimed is not None:
-            machine, tier, channel = claimed
-        else:
-            machine, tier = await self._create(session_id, order, token, step), Tier.BOOT
-            machine = await self._registry.move(machine.id, MachineState.STARTING)
-            channel = await self._start(machine, token, step, resumed=False)
-        self._note(self._rows.handed_out(order, machine.id, tier, round(monotonic() - began, 4)))
-        return Opened(
-            machine_id=machine.id,
-            channel=channel,
-            tier=tier,
-            template_id=machine.template_id,
-            lost=lost,
-        )
-
-    def _note(self, writing: Coroutine[None, None, None]) -> None:
-        """Write down what nobody waits for."""
-        task = asyncio.create_task(writing)
-        self._noting.add(task)
-        task.add_done_callback(self._noted)
-
-    def _noted(self, task: asyncio.Task[None]) -> None:
-        self._noting.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.warning("handout_not_noted", error=str(error))
-
-    async def _claim(
-        self, session_id: UUID, order: Order, token: int, step: Step
-    ) -> tuple[Machine, Tier, Channel] | None:
-        """Take a machine that waits; one that does not come up is thrown away, and the next taken.
-
-        :raises NoRoom: the one taken is the session's from now on, and rests
-        """
-        while (claim := await self._rows.claim(order, session_id, token)) is not None:
-            machine, tier = claim
-            self.claimed.set()
-            wake = self._unpause if tier is Tier.HOT else partial(self._wake, step=step)
-            try:
-                with self.care.unused(machine.id):
-                    return machine, tier, await wake(machine, token)
-            except (MachineLost, RestRefused) as error:
-                log.warning("claimed_machine_lost", machine=str(machine.id), error=str(error))
-                await self.care.remove(machine.id, f"it did not come up: {error}")
-        self.claimed.set()
-        return None
-
-    async def _wake(self, machine: Machine, token: int, step: Step) -> Channel:
-        sight = await self._driver.look(str(machine.id))
-        if decide.remedy(machine.state, sight.found, sight.broken) is Remedy.RESTED:
-            # Whoever let it rest could not write it down.
-            machine = await self.care.settle_rest(machine.id)
-        if machine.state is MachineState.RESTING:
-            async with self._room(machine.id, machine.memory_mib):
-                await step("resuming")
-                machine = await self._registry.move(machine.id, MachineState.STARTING)
-            return await self._start(machine, token, step, resumed=True)
-        if sight.found is not Found.RUNNING:
-            raise MachineLost(sight.broken or "its process ended without a rest")
-        if machine.state is MachineState.PAUSED:
-            return await self._unpause(machine, token)
-        return await self._go_on(machine, token)
-
-    async def _unpause(self, machine: Machine, token: int) -> Channel:
-        # In either order: whoever adopts a machine of a session lets it go on.
-        moving = asyncio.ensure_future(self._registry.move(machine.id, MachineState.RUNNING))
-        try:
-            await self._driver.unpause(str(machine.id))
-            channel = await self._go_on(machine, token)
-        except MachineError as error:
-            # Fail closed, as when it does not come up.
-            raise MachineLost(str(error)) from error
-        finally:
-            await moving
-        self.care.watch(machine)
-        return channel
-
-    async def _go_on(self, machine: Machine, token: int) -> Channel:
-        channel = self.care.channel(machine.id)
-        if channel is not None:
-            try:
-                await channel.raise_token(token)
-                return channel
-            except (MachineError, ConnectionError, OSError) as error:
-                log.info("channel_replaced", machine=str(machine.id), why=str(error))
-        return await self.care.connect(machine, token, self._limits.resume_seconds)
-
-    async def _create(self, session_id: UUID, order: Order, token: int, step: Step) -> Machine:
-        async with self._room(None, order.spec.memory_mib):
-            await step("creating")
-            machine = await self._registry.add(order, session_id=session_id)
-            await self._registry.used(machine.id, token)
-        try:
-            await self._driver.create(str(machine.id), order.spec)
-        except BaseException as error:
-            await asyncio.shield(self.care.remove(machine.id, f"it could not be created: {error}"))
-            raise
-        return machine
-
-    async def _start(self, machine: Machine, token: int, step: Step, *, resumed: bool) -> Channel:
-        began = monotonic()
-        try:
-            if resumed:
-                await self._driver.resume(str(machine.id))
-            else:
-                await step("booting")
-                await self._driver.boot(str(machine.id))
-            limit = self._limits.resume_seconds if resumed else self._limits.boot_seconds
-            channel = await self.care.connect(machine, token, limit)
-        except BaseException as error:
-            if resumed and isinstance(error, HostFull):
-                # Nothing was started: the rest is as it was.
-                await asyncio.shield(self._registry.move(machine.id, MachineState.RESTING))
-            else:
-                # Fail closed: a guest that was not thawed properly must not run on.
-                await asyncio.shield(self.care.lose(machine.id, f"it did not come up: {error}"))
-            raise
-        seconds = round(monotonic() - began, 3)
-        await self._registry.move(
-            machine.id,
-            MachineState.RUNNING,
-            facts={"resume_seconds" if resumed else "boot_seconds": seconds},
-        )
-        self.care.watch(machine)
-        return channel
 
     @asynccontextmanager
     async def _room(self, coming: UUID | None, memory_mib: int) -> AsyncIterator[None]:
@@ -477,7 +292,6 @@ class Pool:
 
     async def close(self) -> None:
         """Let go of every machine; running ones run on."""
-        if self._noting:
-            await asyncio.wait(self._noting)
+        await self._opener.close()
         await self.care.close()
         await self._driver.close()

@@ -12,7 +12,8 @@ from vmpool.driver import Image, MachineSpec
 from vmpool.drivers.hypervisor import Hypervisor
 from vmpool.drivers.local import LocalDriver
 from vmpool.machine import MachineState
-from vmpool.pool import Opened, Pool, PoolLimits
+from vmpool.opening import Opened
+from vmpool.pool import Pool, PoolLimits
 from vmpool.registry import Begin, Order, Registry
 from vmpool.ssh import Authority
 from vmpool.warm.building import Builder, BuildLog, Furnish

@@ -21,7 +21,8 @@ from vmpool.channel import Channel, open_machine
 from vmpool.driver import Image, MachineSpec
 from vmpool.machine import Machine, MachineState
 from vmpool.memory import HostMemory, host_memory
-from vmpool.pool import Opened, Pool, PoolLimits
+from vmpool.opening import Opened
+from vmpool.pool import Pool, PoolLimits
 from vmpool.registry import Order, Registry
 from vmpool.ssh import Authority
 from vmpool.warm.building import Builder
