@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import resource
 import signal
 import socket
 import subprocess
@@ -21,6 +22,7 @@ from vmpool.drivers.cloud_hypervisor.api import Api, _chain
 
 MIB = 1 << 20
 SECONDS = 30
+CUT_BYTES = 512
 
 
 @dataclass(kw_only=True)
@@ -279,3 +281,17 @@ async def test_a_memory_file_that_is_too_short_kills_the_process(vmm):
         await vmm.ask("vm.resume")
     # Of a signal, or because its CPUs could not go on: it has been seen to end either way.
     assert await asyncio.to_thread(vmm.process.wait, SECONDS) in (0, -signal.SIGBUS)
+
+
+async def test_a_snapshot_that_a_full_disk_cuts_short_is_said_to_be_done(vmm):
+    memory = vmm.place / "memory"
+    with memory.open("wb") as file:
+        file.truncate(tiny_spec(cache_dir()).memory_mib * MIB)
+    await vmm.paused(memory=memory, shared=True)
+    into = vmm.place / "snapshot"
+    into.mkdir()
+    resource.prlimit(vmm.process.pid, resource.RLIMIT_FSIZE, (CUT_BYTES, CUT_BYTES))
+    assert await vmm.ask("vm.snapshot", {"destination_url": f"file://{into}"}) == (204, [])
+    assert (into / "config.json").stat().st_size == CUT_BYTES
+    with pytest.raises(json.JSONDecodeError):
+        json.loads((into / "config.json").read_text())

@@ -485,8 +485,12 @@ def _read(path: Path, name: str, what: str) -> Json:
 
 def _write_new(path: Path, words: Json, what: str, *chain: str) -> None:
     try:
-        with path.open("x", encoding="utf-8") as file:
-            json.dump(words, file)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        try:
+            # Once: what did not fit is missing, and nobody is told.
+            os.write(fd, json.dumps(words).encode())
+        finally:
+            os.close(fd)
     except OSError as error:
         why = f"Error creating VM {path.stem} snapshot file"
         raise refused(what, *chain, why, os_words(error)) from error

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from vmpool.driver import Image, MachineSpec
-from vmpool.drivers.cloud_hypervisor import events
+from vmpool.drivers.cloud_hypervisor import events, snapshot
 from vmpool.drivers.cloud_hypervisor.api import Api, ApiError
 from vmpool.drivers.cloud_hypervisor.config import (
     MIB,
@@ -325,3 +325,47 @@ async def test_a_new_disk_is_an_empty_file_system_that_takes_no_room(tmp_path: P
     with (tmp_path / "disk").open("rb") as file:
         file.seek(1080)
         assert file.read(2) == b"\x53\xef"  # ext4's magic number
+
+
+# -- snapshots on disk
+
+
+def _snapshot(place: Path, *, state_bytes: int | None = None) -> tuple[Path, Home]:
+    """A dense one as a process writes it; its state cut after so many bytes."""
+    home = Home(place, "m1", log_option="--log-file")
+    home.make()
+    partial = home.path / "rest.partial"
+    partial.mkdir()
+    (partial / "config.json").write_text(json.dumps(config(SPEC, home)))
+    (partial / "state.json").write_text(json.dumps(state(512 * MIB))[:state_bytes])
+    with (partial / snapshot.MEMORY_RANGES).open("wb") as file:
+        file.truncate(512 * MIB)
+    return partial, home
+
+
+def test_a_whole_snapshot_is_kept(tmp_path: Path) -> None:
+    partial, home = _snapshot(tmp_path)
+    assert snapshot.keep(partial, home) == ("config.json", "state.json")
+    assert sorted(path.name for path in partial.iterdir()) == [
+        "config.json",
+        "memory",
+        "state.json",
+    ]
+
+
+@pytest.mark.parametrize("state_bytes", [0, 1, 40, 100])
+def test_a_snapshot_whose_state_was_cut_short_is_not_one_of_unknown_shape(
+    tmp_path: Path, state_bytes: int
+) -> None:
+    partial, home = _snapshot(tmp_path, state_bytes=state_bytes)
+    with pytest.raises(json.JSONDecodeError):
+        snapshot.keep(partial, home)
+
+
+@pytest.mark.parametrize("missing", [1, 512 * MIB])
+def test_a_snapshot_whose_memory_is_short_is_not_kept(tmp_path: Path, missing: int) -> None:
+    partial, home = _snapshot(tmp_path)
+    with (partial / snapshot.MEMORY_RANGES).open("r+b") as file:
+        file.truncate(512 * MIB - missing)
+    with pytest.raises(ValueError, match="not whole"):
+        snapshot.keep(partial, home)

@@ -54,11 +54,13 @@ def keep(partial: Path, home: Home) -> Sequence[str]:
     """Complete a snapshot that was just written; returns the small files' names.
 
     :raises ValueError: its memory is not whole
+    :raises json.JSONDecodeError: one of its files was cut short
     """
+    state = read_json(partial / config.STATE)
     size = read_json(partial / config.CONFIG)["memory"]["zones"][0]["size"]
     ranges = partial / MEMORY_RANGES
     try:
-        written = config.written_bytes(read_json(partial / config.STATE))
+        written = config.written_bytes(state)
     except (KeyError, TypeError, ValueError):
         # Not as we know it: kept under both names, to be read as its writer would.
         written = size
