@@ -98,6 +98,9 @@ HYPERVISOR_MIB = 64
 RESERVE_SHARE = 0.15
 RESERVE_MIB_MIN = 1024
 """Of the host's memory, for everything that is no machine."""
+_WAITS = frozenset({MachineState.PAUSED, MachineState.RESTING})
+DISK_SHORT_MIB = 1024
+"""Left of the disk: below that a resting machine is deleted every few seconds."""
 PRESSURE_SHARE = 0.05
 PRESSURE_MIB_MIN = 384
 """Left of the host's memory: below that a machine makes way every few seconds."""
@@ -158,6 +161,23 @@ def make_way(machines: Iterable[Standing]) -> tuple[UUID, ...]:
     idle = [m for m in free if m.state is MachineState.RUNNING and not m.waits]
     idle.sort(key=lambda machine: machine.used_at)
     return tuple(machine.id for machine in [*waiting, *idle])
+
+
+def give_up(machines: Iterable[Standing]) -> tuple[UUID, ...]:
+    """Whose files may go when the disk is nearly full: what waits, then who rested longest.
+
+    What a session kept is in its checkpoint, elsewhere; what runs is never among them.
+    """
+    free = [machine for machine in machines if not machine.in_use]
+    waiting = [m for m in free if m.waits and m.state in _WAITS]
+    resting = [m for m in free if m.state is MachineState.RESTING and not m.waits]
+    ordered = [*waiting, *sorted(resting, key=lambda machine: machine.used_at)]
+    return tuple(machine.id for machine in ordered)
+
+
+def is_disk_short(free_mib: int) -> bool:
+    """Whether so little of the disk is left that files should go before something running fails."""
+    return free_mib < DISK_SHORT_MIB
 
 
 def is_pressed(total_mib: int, available_mib: int) -> bool:

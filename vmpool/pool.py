@@ -160,7 +160,7 @@ class Pool:
         return False
 
     async def _remove_waiting(self, machine_id: UUID) -> bool:
-        why = "a session needs its room"
+        why = "its room is needed"
         taken = await self._rows.take_aside(machine_id, MachineState.REMOVING, note=why)
         if taken is not None:
             await self.care.remove(machine_id, why)
@@ -226,12 +226,36 @@ class Pool:
         return sum([await self.rest(machine_id) for machine_id in idle])
 
     async def relieve(self) -> bool:
-        """Let one machine make way if the host is short of memory; whether one did."""
+        """Let one machine make way if the host is short of memory or disk; whether one did."""
+        free_mib = await asyncio.to_thread(self._driver.free_disk_mib)
+        if decide.is_disk_short(free_mib):
+            log.warning("disk_short", free_mib=free_mib)
+            return await self._one_goes(decide.give_up(await self._standing()))
         memory = self._memory()
         if not decide.is_pressed(memory.total_mib, memory.available_mib):
             return False
         log.warning("memory_short", available_mib=memory.available_mib)
         return await self._one_rests(decide.make_way(await self._standing()))
+
+    async def _one_goes(self, candidates: Sequence[UUID]) -> bool:
+        for machine_id in candidates:
+            if await self._remove_waiting(machine_id) or await self._give_up(machine_id):
+                return True
+        return False
+
+    async def _give_up(self, machine_id: UUID) -> bool:
+        """Remove a session's machine if it still rests."""
+        machine = await self._registry.get(machine_id)
+        if machine is None or self.is_held(machine):
+            return False
+        async with self._lock(machine.session_id or machine_id):
+            machine = await self._registry.get(machine_id)
+            if machine is None or machine.state is not MachineState.RESTING:
+                return False
+            why = "the disk of its host is nearly full"
+            await self.care.remove(machine_id, why)
+            await self.care.say(machine, "gone", why=why)
+        return True
 
     async def rest_all(self) -> None:
         """Hibernate everything that runs: the process ends and nothing shall go on."""

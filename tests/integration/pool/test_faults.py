@@ -140,3 +140,38 @@ async def test_a_clock_that_is_stepped_loses_no_machine(yards, monkeypatch, hour
     assert await yard.opened(session) == machine_id
     await yard.keeper.tend()
     assert await waiting(yard) == {MachineState.PAUSED: 1, MachineState.RESTING: 1}
+
+
+async def test_a_host_that_is_short_of_disk_deletes_what_rests_and_nothing_that_runs(yards):
+    yard = yards.make(**ROOMY, demand=limits(hot=0, cold=1))
+    await build(yard)
+    await yard.keeper.tend()
+    old, lately, running = [await yard.session() for _ in range(3)]
+    machines = {}
+    for session in (old, lately, running):
+        async with yard.open(session) as opened:
+            machines[session] = opened.machine_id
+    for session in (old, lately):
+        assert await yard.pool.rest(machines[session])
+    await yard.keeper.tend()
+    (waits,) = await yard.rows.waiting()
+
+    assert not await yard.pool.relieve()
+    yard.host.full = True
+    assert await yard.pool.relieve()
+    assert await yard.state(waits.id) is MachineState.GONE
+    assert await yard.pool.relieve()
+    assert await yard.state(machines[old]) is MachineState.GONE
+    assert yard.said(old) == ["resting", "gone"]
+    assert "nearly full" in yard.why()
+    async with yard.pool.open(lately, yard.order, token=99, only=machines[lately], step=_nothing):
+        assert not await yard.pool.relieve(), "a turn has it"
+    assert await yard.pool.relieve() is False, "it runs now"
+    assert await yard.state(machines[running]) is MachineState.RUNNING
+    yard.host.full = False
+    async with yard.open(old) as opened:
+        assert opened.fresh
+
+
+async def _nothing(step: str) -> None:
+    pass

@@ -11,7 +11,9 @@ from vmpool.decide import (
     Room,
     Standing,
     expired,
+    give_up,
     idle,
+    is_disk_short,
     is_pressed,
     memory_budget,
     remedy,
@@ -111,6 +113,24 @@ def test_memory_is_room_too_and_one_that_stands_still_takes_what_it_took():
 
 def test_a_machine_that_is_alone_is_never_refused_for_its_memory():
     assert room([standing(S.RESTING)], 64 * GIB, 4, GIB).free
+
+
+def test_when_the_disk_is_short_what_waits_goes_before_what_rests_and_nothing_that_runs():
+    cold = standing(S.RESTING, waits=True)
+    long, lately = standing(S.RESTING, minutes=99), standing(S.RESTING, minutes=1)
+    others = [standing(), standing(S.HIBERNATING), standing(S.RESTING, in_use=True, minutes=999)]
+    waiting = hot()
+    assert give_up([*others, lately, waiting, cold, long]) == (
+        waiting.id,
+        cold.id,
+        long.id,
+        lately.id,
+    )
+
+
+@pytest.mark.parametrize(("free_mib", "short"), [(1024, False), (1023, True), (0, True)])
+def test_a_disk_with_little_left_is_short(free_mib, short):
+    assert is_disk_short(free_mib) is short
 
 
 @pytest.mark.parametrize(("total", "left"), [(16000, 13600), (4000, 2976), (800, 0)])
