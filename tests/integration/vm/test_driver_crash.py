@@ -193,11 +193,11 @@ async def test_a_disk_that_is_really_full_leaves_the_machine_running(tmp_path: P
         async with local_rig(small, Qemu(accelerator="tcg")) as rig:
             machine_id = rig.new_id()
             await rig.driver.create(machine_id, rig.spec)
+            with pytest.raises(HostFull):
+                await rig.driver.boot(machine_id)
+            rig.ignore_free_space()
             await rig.driver.boot(machine_id)
             boot_id = await answer(rig, machine_id, "boot")
-            with pytest.raises(HostFull):
-                await rig.driver.hibernate(machine_id)
-            rig.ignore_free_space()
             with pytest.raises(HostFull):
                 await rig.driver.hibernate(machine_id)
             assert await answer(rig, machine_id, "boot") == boot_id
