@@ -26,6 +26,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from bot.errors import WrongSettings
+from vmpool.network.slot import UID_FIRST, UIDS_MAX
 from vmpool.warm.sizing import WorkingHours
 
 PREFIX = "ONA_"
@@ -145,6 +146,14 @@ class MachineSettings(Section):
     )
     retention_days: Seconds = Field(
         default=14, description="days after which a resting machine is deleted"
+    )
+    isolated: bool = Field(
+        default=True,
+        description="keep each machine's process apart from this host, as far as it can: a uid and"
+        " a network slot of its own (as root), Landlock",
+    )
+    uid_first: Annotated[int, Field(ge=1000, le=0x7FFF_FFFF - UIDS_MAX)] = Field(
+        default=UID_FIRST, description="first of the uids that are for machines' processes alone"
     )
 
 
@@ -306,8 +315,13 @@ class Settings(Section):
 
     @property
     def host_dir(self) -> Path:
-        """The machines of this host."""
+        """What is of this host alone: its machines, its keys, its identity."""
         return self.data_dir / "host"
+
+    @property
+    def machines_dir(self) -> Path:
+        """Their directories."""
+        return self.host_dir / "machines"
 
     @property
     def metrics_file(self) -> Path:

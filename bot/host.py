@@ -99,10 +99,16 @@ class Host:
         image = _CachedImage(settings)
         chosen = await chosen_hypervisor(settings, (await image()).kernel)
         log.info("hypervisor", name=chosen.hypervisor.name, why=chosen.why)
-        machines = settings.host_dir / "machines"
-        cgroups = Cgroups.of(machines)
+        machines = settings.machines_dir
+        cgroups, isolation = Cgroups.of(machines), chosen.isolation
         log.info("machines_bounded", bounded=not cgroups.why_not, why_not=cgroups.why_not)
-        driver = LocalDriver(machines, chosen.hypervisor, cgroups=cgroups)
+        log.info(
+            "machines_isolated",
+            seats=isolation.has_slots,
+            landlock=isolation.has_landlock,
+            why_not=isolation.why_not,
+        )
+        driver = LocalDriver(machines, chosen.hypervisor, cgroups=cgroups, isolation=isolation)
         registry = Registry(base.database.session, host_id, new_id)
         rows = Rows(base.database.session, host_id, new_id)
         pool = Pool(

@@ -1,12 +1,13 @@
 """Which hypervisor the machines of this host run under: what the settings say, or what works."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from bot.config import Settings
 from vmpool.drivers.cloud_hypervisor import CloudHypervisor
 from vmpool.drivers.hypervisor import Hypervisor
+from vmpool.drivers.isolation import Isolation
 from vmpool.drivers.qemu import Qemu
 from vmpool.errors import HostUnfit
 from vmpool.probe import KVM_DEVICE, Finding, probe
@@ -14,9 +15,10 @@ from vmpool.probe import KVM_DEVICE, Finding, probe
 
 @dataclass(frozen=True, kw_only=True)
 class Chosen:
-    """A hypervisor, and why it is this one."""
+    """A hypervisor, why it is this one, and how its processes are kept apart from the host."""
 
     hypervisor: Hypervisor
+    isolation: Isolation
     why: str
     """One sentence for a person."""
 
@@ -39,8 +41,18 @@ async def chosen_hypervisor(settings: Settings, kernel: Path | None) -> Chosen:
         if wish == "cloud-hypervisor":
             raise
         qemu = await _qemu(settings, kernel)
-        return Chosen(hypervisor=qemu.hypervisor, why=f"{qemu.why}; {error}")
-    return Chosen(hypervisor=cloud, why=f"Cloud Hypervisor {build}, and {kvm.why}")
+        return replace(qemu, why=f"{qemu.why}; {error}")
+    apart = isolation(settings, kvm=True)
+    cloud = CloudHypervisor(binary=settings.machine.cloud_hypervisor, network=apart.has_slots)
+    why = f"Cloud Hypervisor {build}, and {kvm.why}"
+    return Chosen(hypervisor=cloud, isolation=apart, why=why)
+
+
+def isolation(settings: Settings, *, kvm: bool) -> Isolation:
+    """How processes of machines are kept apart here. :param kvm: they run under it"""
+    if not settings.machine.isolated:
+        return Isolation(why_not="the settings don't want it")
+    return Isolation.of(settings.machines_dir, uid_first=settings.machine.uid_first, kvm=kvm)
 
 
 async def chosen_accelerator(settings: Settings, kernel: Path | None) -> Finding:
@@ -57,8 +69,11 @@ async def chosen_accelerator(settings: Settings, kernel: Path | None) -> Finding
 
 async def _qemu(settings: Settings, kernel: Path | None) -> Chosen:
     finding = await chosen_accelerator(settings, kernel)
-    qemu = Qemu(accelerator=finding.accelerator, binary=settings.machine.qemu)
-    return Chosen(hypervisor=qemu, why=finding.why)
+    apart = isolation(settings, kvm=finding.accelerator == "kvm")
+    qemu = Qemu(
+        accelerator=finding.accelerator, binary=settings.machine.qemu, network=apart.has_slots
+    )
+    return Chosen(hypervisor=qemu, isolation=apart, why=finding.why)
 
 
 async def _kvm(settings: Settings, kernel: Path | None) -> Finding:

@@ -18,6 +18,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("Cloud Hypervisor", machines.check_cloud_hypervisor),
     ("shared extents", machines.check_extents),
     ("bounds", machines.check_bounds),
+    ("isolation", machines.check_isolation),
     ("programs", host.check_programs),
     ("image programs", host.check_image_programs),
     ("user namespaces", host.check_user_namespaces),

@@ -7,10 +7,12 @@ from pathlib import Path
 from bot.config import Settings
 from bot.doctor.finding import Finding, Verdict
 from bot.doctor.installation import existing_part
+from bot.hypervisor import chosen_accelerator, isolation
 from vmpool.drivers.cgroup import Cgroups
 from vmpool.drivers.cloud_hypervisor import CloudHypervisor
 from vmpool.drivers.cloud_hypervisor.disk import reflink
 from vmpool.drivers.cloud_hypervisor.hypervisor import TESTED
+from vmpool.drivers.isolation import Isolation
 from vmpool.errors import HostUnfit
 
 
@@ -65,7 +67,7 @@ def _shares_extents(where: Path) -> bool:
 
 async def check_bounds(settings: Settings) -> Finding:
     """Whether a machine can be kept from taking more of the host than is its share."""
-    cgroups = Cgroups.of(settings.host_dir / "machines")
+    cgroups = Cgroups.of(settings.machines_dir)
     if not cgroups.why_not:
         return Finding(name="bounds", verdict=Verdict.FINE, found="machines get cgroups")
     return Finding(
@@ -75,3 +77,35 @@ async def check_bounds(settings: Settings) -> Finding:
         follows="A machine's process may take more CPU and memory than its size says.",
         do="Run ona as a service with Delegate=yes, on a host with cgroups of version 2.",
     )
+
+
+async def check_isolation(settings: Settings) -> Finding:
+    """Whether a machine's process that was broken into finds nothing of the host."""
+    name = "isolation"
+    if not settings.machine.isolated:
+        return Finding(
+            name=name,
+            verdict=Verdict.LESS,
+            found="not wanted by the settings",
+            follows="Machines have no network, and their processes run with our rights.",
+            do="Remove machine.isolated.",
+        )
+    kvm = (await chosen_accelerator(settings, None)).accelerator == "kvm"
+    apart = isolation(settings, kvm=kvm)
+    lacks = [] if apart.has_landlock else ["the kernel offers no Landlock"]
+    lacks += [apart.why_not] if apart.why_not else []
+    if not lacks:
+        return Finding(name=name, verdict=Verdict.FINE, found="own uid, network slot, Landlock")
+    return Finding(
+        name=name,
+        verdict=Verdict.LESS,
+        found="; ".join(lacks),
+        follows=_without(apart),
+        do="Run ona as root, on a kernel with Landlock (Linux 5.13 or later).",
+    )
+
+
+def _without(apart: Isolation) -> str:
+    if apart.has_slots:
+        return "A machine's process that is broken into may read what every user may."
+    return "Machines have no network, and their processes run with our rights."

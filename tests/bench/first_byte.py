@@ -32,6 +32,7 @@ from tests.bench.figures import Figure, percentile, spread
 from tests.bench.town import Town, databases
 from tests.e2e.installation import make_repository
 from tests.fakes.caches import images_dir
+from tests.support.isolated import isolated
 from vmpool.driver import Image
 from vmpool.drivers.local import LocalDriver
 from vmpool.drivers.qemu import Qemu
@@ -89,7 +90,8 @@ async def _at_work(town: Town, place: Path) -> AsyncIterator[tuple[Pool, Listene
     async def told(session_id: UUID, state: str, known: dict[str, object]) -> None:
         pass
 
-    driver = LocalDriver(place / "machines", Qemu(accelerator="tcg"))
+    root, qemu = place / "machines", Qemu(accelerator="tcg")
+    driver = LocalDriver(root, qemu, isolation=isolated(root, qemu))
     registry = Registry(town.database.session, town.host, new_id)
     limits = PoolLimits(
         running_max=2, boot_seconds=90, resume_seconds=60, idle_seconds=600, retention_days=1

@@ -14,10 +14,10 @@ from tests.bench.figures import Figure, spread
 from tests.contracts.rigs import LocalRig, answer, local_rig, started
 from tests.fakes.caches import cache_dir
 from tests.fakes.tiny_guest import tiny_spec
+from vmpool.drivers.cloud_hypervisor import snapshot
 from vmpool.drivers.cloud_hypervisor.api import Api
 from vmpool.drivers.cloud_hypervisor.control import API_SOCKET
 from vmpool.drivers.hypervisor import Hypervisor
-from vmpool.rest import MEMORY
 
 SIZES_MIB = (512, 4096)
 FILL_MIB = 64
@@ -77,15 +77,16 @@ async def _by_hand(rig: LocalRig, machine_id: str) -> float:
     """The same without us; the machine runs on."""
     home = rig.local._home(machine_id)
     api = Api(lambda: home.connect(API_SOCKET))
-    partial, final = home.path / "byhand.new", home.path / "byhand"
+    partial, final = home.cell / "byhand.new", home.cell / "byhand"
     partial.mkdir()
+    home.give(partial)
     began = time.perf_counter()
     await api.pause()
-    await api.snapshot(partial, seconds_max=300)
-    for path in (*partial.iterdir(), home.path / MEMORY, partial):
+    await api.snapshot(snapshot.url(partial.name), seconds_max=300)
+    for path in (*partial.iterdir(), home.memory, partial):
         await asyncio.to_thread(_fsync, path)
     os.rename(partial, final)
-    await asyncio.to_thread(_fsync, home.path)
+    await asyncio.to_thread(_fsync, home.cell)
     seconds = time.perf_counter() - began
     await api.resume()
     for path in final.iterdir():

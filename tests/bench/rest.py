@@ -5,6 +5,7 @@ command line. Both are measured in turns on the same host, on one machine each.
 """
 
 import asyncio
+import fcntl
 import json
 import os
 import shutil
@@ -24,11 +25,12 @@ from typing import Any
 from tests.bench.figures import Figure, spread
 from tests.fakes.caches import cache_dir
 from tests.fakes.tiny_guest import ask, tiny_spec
+from tests.support.isolated import isolated
 from vmpool.driver import MachineSpec
 from vmpool.drivers.home import Home
 from vmpool.drivers.local import LocalDriver
 from vmpool.drivers.qemu import Qemu
-from vmpool.drivers.qemu.argv import LOG_OPTION, argv
+from vmpool.drivers.qemu.argv import argv
 
 MEMORY_MIB = 512
 FILL_MIB = 60
@@ -43,15 +45,17 @@ class ByHand:
     def __init__(self, where: Path, spec: MachineSpec) -> None:
         self.where = where
         self.spec = spec
-        self.home = Home(where.parent, where.name, log_option=LOG_OPTION)
+        self.home = Home(where.parent, where.name)
         self.pid = 0
-        where.mkdir()
+        self.home.make()
         size = f"{spec.disk_gib}G"
         command = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw"]
         command += ["-b", str(spec.image.disk), str(self.home.disk), size]
         assert os.spawnvp(os.P_WAIT, command[0], command) == 0
 
     def start(self, *, loading: bool = False) -> None:
+        self.home.make_cell()
+        self.home.fill_cell()
         listeners = []
         for name in ("qmp", "channel"):
             (self.where / name).unlink(missing_ok=True)
@@ -62,17 +66,22 @@ class ByHand:
         words = argv(
             self.spec,
             binary="qemu-system-x86_64",
-            home=self.home,
+            name="by-hand",
             accelerator="tcg",
+            network=False,
             sandbox=True,
+            cloned=False,
             incoming=loading,
         )
-        fds = [each.fileno() for each in listeners]
-        high = [os.dup(fd) for fd in fds]
+        console = os.open(self.home.console, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        places = [self.home.cell, self.spec.image.disk.parent]
+        opened = [os.open(path, os.O_PATH) for path in places]
+        qmp, channel = (each.fileno() for each in listeners)
+        fds = [qmp, *opened, channel, console]
+        high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 64) for fd in fds]
         moved = [(os.POSIX_SPAWN_DUP2, fd, 3 + place) for place, fd in enumerate(high)]
-        assert all(fd > 5 for fd in high)
         self.pid = os.posix_spawnp(words[0], words, os.environ, file_actions=moved)
-        for fd in high:
+        for fd in (*high, *opened, console):
             os.close(fd)
         for listener in listeners:
             listener.close()
@@ -208,7 +217,8 @@ async def measure(n: int = TURNS) -> list[Figure]:
     """Measure both in turns, after one turn that warms caches."""
     spec = await asyncio.to_thread(tiny_spec, cache_dir(), memory_mib=MEMORY_MIB, vcpus=2)
     with tempfile.TemporaryDirectory(prefix="ona-bench-") as work:
-        ours = LocalDriver(Path(work) / "machines", Qemu(accelerator="tcg"))
+        root, qemu = Path(work) / "machines", Qemu(accelerator="tcg")
+        ours = LocalDriver(root, qemu, isolation=isolated(root, qemu))
         bench = Bench(ours, ByHand(Path(work) / "hand", spec))
         try:
             await bench.start()

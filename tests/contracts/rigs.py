@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import resource
 import shlex
 import signal
 import socket
@@ -20,12 +19,13 @@ import pytest
 from tests.fakes.caches import cache_dir
 from tests.fakes.driver import FakeDriver, FakeHost
 from tests.fakes.tiny_guest import ask, tiny_spec
+from tests.support.isolated import isolated
 from tests.support.xfs import xfs
 from vmpool.driver import Driver, Image, MachineSpec
 from vmpool.drivers.cloud_hypervisor import CloudHypervisor
 from vmpool.drivers.hypervisor import Hypervisor
 from vmpool.drivers.local import DriverLimits, LocalDriver
-from vmpool.drivers.process import kill, with_argument
+from vmpool.drivers.process import kill, marked
 from vmpool.errors import MachineBusy
 
 SPOILS = ("short", "altered", "no manifest", "spec altered")
@@ -123,13 +123,23 @@ class FakeRig:
 class LocalRig:
     """Machines of a hypervisor that is installed here, in a directory with a very long name."""
 
-    def __init__(self, root: Path, hypervisor: Hypervisor, spec: MachineSpec) -> None:
+    def __init__(
+        self,
+        root: Path,
+        hypervisor: Hypervisor,
+        spec: MachineSpec,
+        *,
+        is_isolated: bool,
+        ahead_max: int,
+    ) -> None:
         # Longer than the path of a unix socket may be.
         self.root = root / LONG_NAME
         self.root.mkdir()
         (self.root / OWNER).write_text(str(os.getpid()))
         self.spec = spec
         self.hypervisor = hypervisor
+        self.is_isolated = is_isolated
+        self.ahead_max = ahead_max
         self.local = self._new_driver()
         self.driver: Driver = self.local
         self._ids: list[str] = []
@@ -153,10 +163,9 @@ class LocalRig:
         # The kernel refuses the hypervisor's writes in the middle of what it writes; a file
         # system that is really full needs root, see test_qemu_full_disk.
         pid = self._pid(machine_id)
-        before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (1 << 10, before[1]))
+        _limit_file_size(pid, "512")
         yield
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
+        _limit_file_size(pid, "unlimited")
 
     def new_template_id(self) -> str:
         self._template_ids.append(str(uuid.uuid4()))
@@ -186,8 +195,14 @@ class LocalRig:
 
     def leftovers(self, machine_id: str) -> list[str]:
         files = [str(path) for path in self.root.glob(f"*{machine_id}*")]
-        listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
-        return files + [line for line in listed.stdout.splitlines() if machine_id in line]
+        records = [path for path in self.root.glob("*/process.json")]
+        others = {
+            json.loads(path.read_text())["token"]
+            for path in records
+            if path.parent.name != machine_id
+        }
+        processes = [mark for _, mark in marked(f"{self.root}/")]
+        return files + [mark for mark in processes if Path(mark).name not in others]
 
     async def close(self) -> None:
         for machine_id in self._ids:
@@ -205,8 +220,17 @@ class LocalRig:
         self.local._demand_room = lambda mib: None  # type: ignore[method-assign]
 
     def _new_driver(self) -> LocalDriver:
-        limits = DriverLimits(disk_reserve_mib=1, look_seconds=0.2)
-        return LocalDriver(self.root, self.hypervisor, limits)
+        limits = DriverLimits(disk_reserve_mib=1, look_seconds=0.2, ahead_max=self.ahead_max)
+        isolation = isolated(self.root, self.hypervisor) if self.is_isolated else None
+        return LocalDriver(self.root, self.hypervisor, limits, isolation=isolation)
+
+
+def _limit_file_size(pid: int, limit_bytes: str) -> None:
+    """Change the soft limit of a process, as who it runs as: root alone may lack the right."""
+    owner = Path(f"/proc/{pid}").stat()
+    who = [f"--reuid={owner.st_uid}", f"--regid={owner.st_gid}", "--clear-groups", "--"]
+    limit = ["prlimit", f"--pid={pid}", f"--fsize={limit_bytes}:"]
+    subprocess.run([*(["setpriv", *who] if os.geteuid() == 0 else []), *limit], check=True)
 
 
 def fake_cloud_hypervisor(root: Path) -> CloudHypervisor:
@@ -264,12 +288,20 @@ async def fake_rig() -> AsyncIterator[Rig]:
 
 @asynccontextmanager
 async def local_rig(
-    root: Path, hypervisor: Hypervisor, spec: MachineSpec | None = None
+    root: Path,
+    hypervisor: Hypervisor,
+    spec: MachineSpec | None = None,
+    *,
+    is_isolated: bool = True,
+    ahead_max: int = 1,
 ) -> AsyncIterator[LocalRig]:
-    """A directory for machines of the tiny guest, for one test; none is left afterwards."""
-    await reap_orphans(hypervisor.log_option)
+    """A directory for machines of the tiny guest, for one test; none is left afterwards.
+
+    :param is_isolated: as far as this host can
+    """
+    await reap_orphans()
     spec = spec or await asyncio.to_thread(tiny_spec, cache_dir())
-    rig = await asyncio.to_thread(LocalRig, root, hypervisor, spec)
+    rig = LocalRig(root, hypervisor, spec, is_isolated=is_isolated, ahead_max=ahead_max)
     try:
         yield rig
     finally:
@@ -277,8 +309,12 @@ async def local_rig(
 
 
 @asynccontextmanager
-async def faked_rig(root: Path, *, on_xfs: bool = False) -> AsyncIterator[LocalRig]:
+async def faked_rig(
+    root: Path, *, on_xfs: bool = False, ahead_max: int = 0
+) -> AsyncIterator[LocalRig]:
     """The same with a fake hypervisor, which looks into no image and needs little memory.
+
+    It is not isolated: nobody else could read the program.
 
     :param on_xfs: on a file system that makes files of other files' extents
     """
@@ -288,13 +324,15 @@ async def faked_rig(root: Path, *, on_xfs: bool = False) -> AsyncIterator[LocalR
     spec = MachineSpec(image=image, vcpus=1, memory_mib=FAKED_MEMORY_MIB, disk_gib=1)
     hypervisor = fake_cloud_hypervisor(root)
     with xfs(root) if on_xfs else nullcontext(root) as place:
-        async with local_rig(place, hypervisor, spec) as rig:
+        async with local_rig(
+            place, hypervisor, spec, is_isolated=False, ahead_max=ahead_max
+        ) as rig:
             yield rig
 
 
-async def reap_orphans(log_option: str) -> None:
+async def reap_orphans() -> None:
     """End the machines of test runs that were killed: their processes outlive them by design."""
-    for orphan, log in list(with_argument(log_option, "/")):
-        owner = Path(log).parents[1] / OWNER
-        if LONG_NAME in log and owner.exists() and not Path("/proc", owner.read_text()).exists():
+    for orphan, mark in list(marked("/")):
+        owner = Path(mark).parent / OWNER
+        if LONG_NAME in mark and owner.exists() and not Path("/proc", owner.read_text()).exists():
             await kill(orphan)

@@ -43,7 +43,7 @@ class ProcessDriver:
         if self._process(machine_id) is not None:
             return
         argv = [sys.executable, "-I", "-S", str(PROGRAM), str(home)]
-        process = start(argv, log=home / "log")
+        process = start(argv, output=home / "log")
         (home / "process.new").write_text(json.dumps(asdict(process)))
         (home / "process.new").rename(home / "process")
         async with asyncio.timeout(START_SECONDS):

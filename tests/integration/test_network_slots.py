@@ -11,7 +11,7 @@ import pytest
 from tests.support.wire import Wire, wire
 from vmpool.network import slot
 from vmpool.network.namespace import inside
-from vmpool.network.slots import NAMESPACES, NoSlot, Slots, entering, missing
+from vmpool.network.slots import NoSlot, Slots, missing, namespace
 
 HOST = slot.HOST_ADDRESS
 
@@ -42,7 +42,7 @@ def listening(name: str, port: int, address: str = "0.0.0.0") -> Iterator[socket
         sock.listen()
         return sock
 
-    sock = inside(NAMESPACES / name, serve)
+    sock = inside(namespace(name), serve)
     try:
         yield sock
     finally:
@@ -51,7 +51,7 @@ def listening(name: str, port: int, address: str = "0.0.0.0") -> Iterator[socket
 
 async def test_a_guest_reaches_the_gateway_and_nothing_else(slots: Slots) -> None:
     name = await slots.take("m1")
-    with wire(NAMESPACES / name) as guest, listening(name, 80), listening(name, 22):
+    with wire(namespace(name)) as guest, listening(name, 80), listening(name, 22):
         seen = await asyncio.to_thread(_tried, guest)
     assert seen == {
         "the gateway": "accepted",
@@ -97,7 +97,7 @@ async def test_a_slot_has_one_device_and_no_way_on(slots: Slots) -> None:
 
 async def _said(name: str, *command: str) -> list[str]:
     process = await asyncio.create_subprocess_exec(
-        *entering(name), *command, stdout=asyncio.subprocess.PIPE
+        *("ip", "netns", "exec", name), *command, stdout=asyncio.subprocess.PIPE
     )
     words, _ = await process.communicate()
     return words.decode().splitlines()
@@ -140,9 +140,17 @@ async def test_what_an_earlier_process_left_is_taken_over_or_removed(
     assert ours(again) == {kept}
     assert await again.take("m1") == kept
     assert await again.take("m3") != kept
-    assert await again.sweep(["m3"]) == ["m1"]
+    assert set(again.taken()) == {"m1", "m3"}
+    await again.release("m1")
     await again.close()
     assert len(ours(again)) == 1
+
+
+async def test_many_at_once_get_a_slot_each(slots: Slots) -> None:
+    taken = await asyncio.gather(*(slots.take(f"m{number}") for number in range(3)))
+    assert len(set(taken)) == 3
+    await asyncio.gather(*(slots.release(f"m{number}") for number in range(3)))
+    assert ours(slots) == set()
 
 
 async def test_another_installation_s_slots_are_left_alone(slots: Slots, tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ from vmpool.probe import probe
 
 SELECTION = (
     "-m", "nested", "tests/nested", "tests/contracts",
-    "tests/integration/vm/test_clones.py", "tests/integration/vm/test_pool.py",
+    "tests/integration/vm/test_clones.py", "tests/integration/vm/test_isolation.py",
+    "tests/integration/vm/test_pool.py",
 )  # fmt: skip
 """What runs when the caller names no path."""
 QEMU = "qemu-system-x86_64"

@@ -140,7 +140,7 @@ async def _l1(image: L1Image, work: Path) -> AsyncIterator[_L1]:
         scratch.truncate(SCRATCH_GIB << 30)
     port = _free_port()
     (work / "serial.log").write_bytes(b"")
-    process = start(_argv(image, work, port), log=work / "qemu.log")
+    process = start(_argv(image, work, port), output=work / "qemu.log")
     try:
         record(work, process)
         yield _L1(process=process, port=port, key=work / "key")

@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import UUID
 
 from bot.store.ids import new_id
+from tests.support.isolated import isolated
 from vmpool.channel import Channel
 from vmpool.driver import Image, MachineSpec
 from vmpool.drivers.hypervisor import Hypervisor
@@ -90,7 +91,8 @@ async def real_pool(
     cold: int = 1,
 ) -> AsyncIterator[RealPool]:
     """Make one in `directory`; nothing of it is left afterwards."""
-    driver = LocalDriver(directory / hypervisor.name, hypervisor)
+    root = directory / hypervisor.name
+    driver = LocalDriver(root, hypervisor, isolation=isolated(root, hypervisor))
     registry, rows = Registry(begin, host_id, new_id), Rows(begin, host_id, new_id)
     lost: list[str] = []
 

@@ -1,6 +1,5 @@
 """A guest's network device without a guest: frames are written to a slot's tap and read from it."""
 
-import fcntl
 import os
 import select
 import socket
@@ -12,10 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vmpool.network import slot
-from vmpool.network.namespace import inside
+from vmpool.network.namespace import inside, open_tap
 
-TUNSETIFF = 0x400454CA
-IFF_TAP, IFF_NO_PI, IFF_VNET_HDR = 0x0002, 0x1000, 0x4000
 VNET_HEADER = bytes(10)
 ANSWER_SECONDS_MAX = 1.0
 TCP, UDP, ICMP = 6, 17, 1
@@ -91,13 +88,7 @@ class Wire:
 def wire(namespace: Path) -> Iterator[Wire]:
     """Be the device of a slot's guest."""
 
-    def attach() -> int:
-        fd = os.open("/dev/net/tun", os.O_RDWR)
-        flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR
-        fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", slot.TAP.encode(), flags))
-        return fd
-
-    fd = inside(namespace, attach)
+    fd = inside(namespace, lambda: open_tap(slot.TAP))
     try:
         yield Wire(fd)
     finally:

@@ -1,6 +1,6 @@
-"""What a hypervisor process may take of the host: one cgroup (version 2) for each machine.
+"""What a hypervisor process may take of the host: one cgroup (version 2) for each.
 
-    <parent>/<machine>/   memory.max, pids.max, cpu.max, cpu.weight, io.weight
+    <parent>/<launch>/   memory.max, pids.max, cpu.max, cpu.weight, io.weight
 
 The parent is below the cgroup that systemd delegated to us, else, as root, at the top. Its name is
 derived from the directory of the machines, so that two installations never meet. Where neither can
@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import os
 import shlex
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,8 +53,8 @@ class Cgroups:
             return cls(None, why_not)
         return cls(above / f"ona-{hashlib.sha256(os.fsencode(root)).hexdigest()[:12]}")
 
-    def entering(self, machine_id: str, bounds: Bounds) -> list[str]:
-        """Make a machine's cgroup; what stands before a command that shall run in it.
+    def entering(self, token: str, bounds: Bounds) -> list[str]:
+        """Make a launch's cgroup; what stands before a command that shall run in it.
 
         The command's process is the one that entered: it has never run outside.
 
@@ -62,43 +62,53 @@ class Cgroups:
         """
         if self._parent is None:
             return []
-        place = self._parent / machine_id
+        place = self._parent / token
         place.mkdir(parents=True, exist_ok=True)
         _make_room(self._parent.parent)
         _enable(self._parent.parent)
         _enable(self._parent)
-        for name, value in _values(bounds).items():
-            # Which of them there are depends on the controllers.
-            with contextlib.suppress(FileNotFoundError, PermissionError):
-                (place / name).write_text(value)
+        self.bound(token, bounds)
         entry = shlex.quote(str(place / "cgroup.procs"))
         return ["/bin/sh", "-c", f'echo $$ > {entry} && exec "$@"', "sh"]
 
-    def leave(self, machine_id: str) -> None:
-        """Remove a machine's cgroup, with what still runs in it; none there is success."""
+    def bound(self, token: str, bounds: Bounds) -> None:
+        """Set what a launch's process may take from now on."""
         if self._parent is None:
             return
-        place = self._parent / machine_id
+        for name, value in _values(bounds).items():
+            # Which of them there are depends on the controllers.
+            with contextlib.suppress(FileNotFoundError, PermissionError):
+                (self._parent / token / name).write_text(value)
+
+    def places(self, token: str) -> Sequence[Path]:
+        """The directory of a launch's cgroup, if it has one."""
+        return () if self._parent is None else (self._parent / token,)
+
+    def leave(self, token: str) -> None:
+        """Remove a launch's cgroup, with what still runs in it; none there is success."""
+        if self._parent is None:
+            return
+        place = self._parent / token
         with contextlib.suppress(FileNotFoundError):
             (place / "cgroup.kill").write_text("1")
         with contextlib.suppress(FileNotFoundError, OSError):
             # What was killed may not have ended yet: the next sweep removes it.
             place.rmdir()
 
-    def sweep(self, machine_ids: Collection[str]) -> list[str]:
-        """Remove the cgroups of machines that are none of these; says which there were."""
+    def sweep(self, tokens: Collection[str]) -> list[str]:
+        """Remove the cgroups of launches that are none of these; says which there were."""
         if self._parent is None:
             return []
         with contextlib.suppress(FileNotFoundError):
             found = [e.name for e in os.scandir(self._parent) if e.is_dir()]
-            strays = [name for name in found if name not in machine_ids]
+            strays = [name for name in found if name not in tokens]
             for name in strays:
                 self.leave(name)
             return strays
         return []
 
     def close(self) -> None:
-        """Remove the parent if no machine is in it."""
+        """Remove the parent if nothing is in it."""
         if self._parent is not None:
             with contextlib.suppress(OSError):
                 self._parent.rmdir()

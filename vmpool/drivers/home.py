@@ -1,15 +1,17 @@
-"""One machine's directory below a driver's root: files, records, sockets.
+"""One machine's directory below a driver's root: files, records, and what its process may reach.
 
 spec.json        what the machine is; written last by create: its absence means half-made
 process.json     the process that was launched; with no pid while the launch is under way
-memory           of a running machine, where its hypervisor keeps memory in a file of its own
 disk             written only by this machine's hypervisor, in the format that it likes
+base             of a clone: the template's disk, below its own; a hard link
 console.log      the guest's console, bounded
 hypervisor.log   the hypervisor's own words, bounded
 rest*/           see vmpool.rest
-base             of a clone: the template's disk, below its own; a hard link
+cell/            all of this that the machine's process may reach, for as long as it lives:
+                 sockets, links to its disks, its memory; the process's own, the rest is ours
 
-Sockets and what else a hypervisor needs lie beside them.
+The process gets its cell, and the directory of its image, as descriptors: it needs no right to any
+directory above them.
 """
 
 import contextlib
@@ -23,7 +25,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from vmpool.driver import Image, MachineSpec
-from vmpool.drivers.process import Process, is_alive, with_argument
+from vmpool.drivers.process import Process, is_alive, marked
 from vmpool.rest import MEMORY, Rest
 
 SPEC = "spec.json"
@@ -31,6 +33,15 @@ DISK = "disk"
 BASE = "base"
 CONSOLE = "console.log"
 LOG = "hypervisor.log"
+CELL = "cell"
+CELL_FD = 4
+IMAGE_FD = 5
+"""Descriptors in every hypervisor's process, of the directories of its cell and of its image."""
+REACH = f"/proc/self/fd/{CELL_FD}"
+IMAGE_REACH = f"/proc/self/fd/{IMAGE_FD}"
+"""As the process names them; short enough for a socket's path wherever they lie."""
+READ_ONLY_MODE = 0o444
+"""Of what several machines' processes read; it lies where only ours come by its own name."""
 WORDS_BYTES_MAX = 64 * 1024
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -40,31 +51,32 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 class Launch:
     """What is known of a process that was, or is just being, launched."""
 
+    token: str
+    """Names the launch: its process is marked with it, its cgroup is called so."""
     process: Process | None
     fingerprint: str
+    slot: str | None = None
+    """The network slot that the process runs in."""
 
 
 class Home:
     """The directory of one machine; every method looks at the disk anew."""
 
-    def __init__(
-        self, root: Path, machine_id: str, *, log_option: str, directory: str | None = None
-    ) -> None:
-        """`log_option` stands before the log's path in the command line of its processes.
-
-        The directory is called like the machine unless it says otherwise.
-        """
+    def __init__(self, root: Path, machine_id: str, *, directory: str | None = None) -> None:
+        """The directory is called like the machine unless it says otherwise."""
         if not is_machine_name(machine_id):
             raise ValueError(f"not a machine id: {machine_id!r}")
+        self.root = root
         self.machine_id = machine_id
         self.path = root / (directory or machine_id)
         self.base = self.path / BASE
         self.disk = self.path / DISK
-        self.memory = self.path / MEMORY
         self.console = self.path / CONSOLE
         self.log = self.path / LOG
+        self.cell = self.path / CELL
+        self.memory = self.cell / MEMORY
+        """Of a running machine, where its hypervisor keeps memory in a file of its own."""
         self.rest = Rest(self.path)
-        self._log_option = log_option
 
     @property
     def exists(self) -> bool:
@@ -120,7 +132,7 @@ class Home:
         try:
             found = json.loads((self.path / "process.json").read_text())
             process = Process(**found["process"]) if found["process"] else None
-            return Launch(process=process, fingerprint=found["fingerprint"])
+            return Launch(**{**found, "process": process})
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -131,25 +143,44 @@ class Home:
             return None
         if launch.process is not None:
             return launch.process if is_alive(launch.process) else None
-        return next(self.stray_processes(), None)
+        mark = mark_of(self.root, launch.token)
+        return next((process for process, found in marked(mark) if found == mark), None)
 
-    def stray_processes(self) -> Iterator[Process]:
-        """Every live process that was started for this directory, recorded or not."""
-        log = str(self.log)
-        found = with_argument(self._log_option, log)
-        return (process for process, value in found if value == log)
+    def make_cell(self, uid: int | None = None, gid: int | None = None) -> None:
+        """Make an empty cell for a process that will run so; an older one is removed."""
+        self.drop_cell()
+        self.cell.mkdir(mode=0o700)
+        if uid is not None and gid is not None:
+            os.chown(self.cell, uid, gid)
+
+    def fill_cell(self) -> None:
+        """Let the process reach the machine's disks."""
+        self.give(self.disk)
+        self.disk.chmod(0o600)
+        os.link(self.disk, self.cell / DISK)
+        if self.base.exists():
+            os.link(self.base, self.cell / BASE)
+
+    def drop_cell(self) -> None:
+        """Remove the cell; what it links to stays. None there is success."""
+        shutil.rmtree(self.cell, ignore_errors=True)
+
+    def give(self, path: Path) -> None:
+        """Make a file or directory the process's own."""
+        owner = self.cell.stat()
+        if owner.st_uid != os.geteuid():
+            os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
     @contextlib.contextmanager
     def listening(self, name: str) -> Iterator[socket.socket]:
-        """A fresh listening socket in the directory, for the hypervisor to inherit."""
-        (self.path / name).unlink(missing_ok=True)
+        """A fresh listening socket in the cell, for the hypervisor to inherit."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock, self.short() as short:
             sock.bind(f"{short}/{name}")
             sock.listen(1)
             yield sock
 
     def connect(self, name: str) -> socket.socket:
-        """Connect to a socket in the directory; non-blocking.
+        """Connect to a socket in the cell; non-blocking.
 
         :raises BlockingIOError: somebody is connected and somebody else waits already
         :raises OSError: nobody listens
@@ -193,11 +224,11 @@ class Home:
 
     @contextlib.contextmanager
     def short(self) -> Iterator[str]:
-        """A short path of the directory, for the time of the context.
+        """A short path of the cell, for the time of the context.
 
         A unix socket's path may have 107 bytes; through a descriptor any directory is short.
         """
-        fd = os.open(self.path, os.O_PATH | os.O_DIRECTORY)
+        fd = os.open(self.cell, os.O_PATH | os.O_DIRECTORY)
         try:
             yield f"/proc/self/fd/{fd}"
         finally:
@@ -227,14 +258,16 @@ def _tail_lines(path: Path) -> list[str]:
     return []
 
 
-def homeless(
-    root: Path, names: frozenset[str], *, log_option: str
-) -> Iterator[tuple[str, Process]]:
-    """Live processes started for directories below `root` that are not among `names`."""
-    for process, value in with_argument(log_option, f"{root}/"):
-        machine_id = Path(value).parent.name
-        if Path(value).parent.parent == root and machine_id not in names:
-            yield machine_id, process
+def opened(path: Path, flags: int, stack: contextlib.ExitStack) -> int:
+    """A descriptor for a process to inherit, closed with the stack; ours alone if it is made."""
+    fd = os.open(path, flags, 0o600)
+    stack.callback(os.close, fd)
+    return fd
+
+
+def mark_of(root: Path, token: str) -> str:
+    """What marks the process of a launch below this root."""
+    return f"{root}/{token}"
 
 
 def machine_names(root: Path) -> list[str]:

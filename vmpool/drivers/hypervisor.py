@@ -106,8 +106,10 @@ class Hypervisor(Protocol):
     """One kind of hypervisor as it is installed on this host."""
 
     name: str
-    log_option: str
-    """The option before its log file's path, by which its processes are found again."""
+    network: bool
+    """Whether its machines have a network device, which is in their seat's slot."""
+    starts_ahead: bool
+    """Whether its processes are all alike until they are told of a machine."""
 
     @property
     def accelerator(self) -> str:
@@ -135,15 +137,31 @@ class Hypervisor(Protocol):
         ...
 
     async def command(self, home: Home, spec: MachineSpec, *, loading: bool) -> list[str]:
-        """Build the command line. :raises HostUnfit: nothing usable is installed."""
+        """Build the command line; whoever starts ahead asks nothing of the machine.
+
+        :raises HostUnfit: nothing usable is installed
+        """
         ...
 
     def output(self, home: Home) -> Path:
-        """Where its standard output and error go: appended to, bounded by the driver."""
+        """Where its standard output goes: appended to, bounded by the driver."""
         ...
 
-    def inherited(self, home: Home) -> AbstractContextManager[Sequence[int]]:
-        """Open what the process is to find as descriptors 3, 4, …"""
+    def inherited(self, home: Home, image: Path) -> AbstractContextManager[Sequence[int]]:
+        """Open what the process is to find as descriptors 3, 4, …; `image`: its directory.
+
+        4 and 5 are the directories of its cell and of its image. The device of its seat's slot
+        comes last, where it is to inherit that.
+        """
+        ...
+
+    def belongings(self, home: Home) -> Sequence[Path]:
+        """What beside its cell and its logs is of one process, and moves with it."""
+        ...
+
+    @property
+    def inherits_tap(self) -> bool:
+        """Whether it is given its network device; else it opens the one of its namespace."""
         ...
 
     def lost(self, home: Home) -> str | None:

@@ -12,16 +12,18 @@ import shutil
 import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from weakref import WeakValueDictionary
 
 from vmpool.driver import Found, MachineSpec, Sight, TemplateSight
 from vmpool.drivers import process
 from vmpool.drivers.cgroup import Cgroups
-from vmpool.drivers.home import Home, Launch, homeless, machine_names
+from vmpool.drivers.home import Home, Launch, machine_names
 from vmpool.drivers.host import MIB, NO_ROOM, demand_room
 from vmpool.drivers.hypervisor import Control, Hypervisor, MoveFailed
+from vmpool.drivers.isolation import Isolation
+from vmpool.drivers.launcher import Launcher
 from vmpool.drivers.running import Running
 from vmpool.drivers.saving import save_rest
 from vmpool.drivers.settler import Settler
@@ -51,6 +53,8 @@ class DriverLimits:
     """Room that a hibernation must leave on the disk."""
     log_bytes_max: int = 1 * MIB
     """Console and hypervisor log of one machine, each; looked at every `look_seconds`."""
+    ahead_max: int = 2
+    """Processes that wait for a machine, where the hypervisor can have such."""
     look_seconds: float = 5.0
     """How long a guest that rebooted may run on before its machine is ended as lost, too."""
 
@@ -65,13 +69,20 @@ class LocalDriver:
         limits: DriverLimits | None = None,
         *,
         cgroups: Cgroups | None = None,
+        isolation: Isolation | None = None,
     ) -> None:
-        """Without `cgroups`, machines may take what they can get."""
+        """Without `cgroups`, machines may take what they can get; without `isolation`, as we."""
         self.root = root.absolute()
         self.name = hypervisor.name
         self.hypervisor = hypervisor
         self._limits = limits or DriverLimits()
-        self._cgroups = cgroups or Cgroups(None)
+        self._launcher = Launcher(
+            self.root,
+            hypervisor,
+            cgroups=cgroups or Cgroups(None),
+            isolation=isolation or Isolation(),
+            ahead_max=self._limits.ahead_max,
+        )
         self._running: dict[str, Running] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._settler = Settler()
@@ -172,8 +183,7 @@ class LocalDriver:
         # Without waiting for its turn: whoever is at the machine then finds it lost.
         await self._end_process(home, "it was destroyed")
         async with self._lock(machine_id):
-            for stray in list(home.stray_processes()):
-                await process.kill(stray)
+            await self._end_strays(machine_id)
             await self._settler.wait(machine_id)
             self._running.pop(machine_id, None)
             if home.exists:
@@ -233,14 +243,14 @@ class LocalDriver:
             if sight.found is Found.RESTING:
                 self._settler.begin(self._home(name))
             sights.append(sight)
-        self._cgroups.sweep(machine_names(self.root))
-        return sights + self._strays(frozenset(names))
+        await self._launcher.sweep()
+        return sights + self._strays()
 
     async def look(self, machine_id: str) -> Sight:
         """Look at one machine. See `Driver.look`."""
         home = self._home(machine_id)
         if not home.exists:
-            strays = [s for s in self._strays(frozenset()) if s.machine_id == machine_id]
+            strays = [s for s in self._strays() if s.machine_id == machine_id]
             return strays[0] if strays else Sight(machine_id=machine_id, found=Found.ABSENT)
         spec = home.read_spec()
         state = home.rest.state
@@ -294,7 +304,7 @@ class LocalDriver:
         for running in self._running.values():
             await running.let_go()
         self._running.clear()
-        self._cgroups.close()
+        await self._launcher.close()
 
     # -- processes
 
@@ -306,14 +316,12 @@ class LocalDriver:
         launch = home.read_launch()
         if found is None or launch is None:
             return None
-        launch = Launch(process=found, fingerprint=launch.fingerprint)
-        return self._hold(home, launch, found, adopted=True)
-
-    def _hold(
-        self, home: Home, launch: Launch, found: process.Process, *, adopted: bool
-    ) -> Running:
+        launch = replace(launch, process=found)
         home.write_launch(launch)
-        running = Running(home, launch, found, connect=self._connect, adopted=adopted)
+        return self._hold(home, launch, adopted=True)
+
+    def _hold(self, home: Home, launch: Launch, *, adopted: bool) -> Running:
+        running = Running(home, launch, connect=self._connect, adopted=adopted)
         self._running[home.machine_id] = running
         if self._janitor is None or self._janitor.done():
             self._janitor = asyncio.get_running_loop().create_task(self._look_after())
@@ -336,30 +344,12 @@ class LocalDriver:
     ) -> AsyncIterator[Running]:
         """Start a process; it is ended again when the body fails."""
         _demand_image(spec)
-        command = await self.hypervisor.command(home, spec, loading=loading)
-        mark = (await self.hypervisor.stamp(spec)).fingerprint
-        # Without a pid this says: look among all processes, one may have been started.
-        home.write_launch(Launch(process=None, fingerprint=mark))
-        home.clear_logs(console=not loading)
-        with self.hypervisor.inherited(home) as fds:
-            try:
-                bounded = self._cgroups.entering(home.machine_id, self.hypervisor.bounds(spec))
-                found = process.start(
-                    [*bounded, *command], log=self.hypervisor.output(home), fds=fds
-                )
-            except (FileNotFoundError, PermissionError) as error:
-                home.write_launch(None)
-                raise HostUnfit(f"{command[0]} can't be run: {error.strerror}") from error
-            except OSError as error:
-                home.write_launch(None)
-                raise HostUnfit(f"its process can't be bounded: {error}") from error
-        launch = Launch(process=found, fingerprint=mark)
-        running = self._hold(home, launch, found, adopted=False)
+        launch = await self._launcher.start(home, spec, loading=loading)
+        running = self._hold(home, launch, adopted=False)
         try:
             yield running
         except BaseException:
-            await running.kill("its start failed")
-            home.write_launch(None)
+            await self._end_process(home, "its start failed")
             raise
 
     async def _connect(self, home: Home) -> Control:
@@ -390,9 +380,16 @@ class LocalDriver:
         running = self._process_of(home)
         if running is not None:
             await running.kill(farewell)
-        self._cgroups.leave(home.machine_id)
-        if home.exists:
+        if (launch := home.read_launch()) is not None:
+            await self._launcher.ended(launch)
             home.write_launch(None)
+        home.drop_cell()
+
+    async def _end_strays(self, token: str) -> None:
+        """End processes whose machine is not known any more; they are called by their launch."""
+        for name, stray in list(self._launcher.strays()):
+            if name == token:
+                await process.kill(stray)
 
     # -- memory
 
@@ -435,7 +432,7 @@ class LocalDriver:
         demand_room(self.root, mib=mib + promised, reserve_mib=self._limits.disk_reserve_mib)
 
     def _home(self, machine_id: str) -> Home:
-        return Home(self.root, machine_id, log_option=self.hypervisor.log_option)
+        return Home(self.root, machine_id)
 
     def _known(self, machine_id: str) -> tuple[Home, MachineSpec]:
         home = self._home(machine_id)
@@ -453,11 +450,11 @@ class LocalDriver:
         except (MachineError, OSError, ValueError) as error:
             return Sight(machine_id=machine_id, found=Found.STOPPED, broken=str(error))
 
-    def _strays(self, names: frozenset[str]) -> list[Sight]:
+    def _strays(self) -> list[Sight]:
         why = "its process runs, its directory is gone"
         return [
-            Sight(machine_id=name, found=Found.RUNNING, pid=stray.pid, broken=why)
-            for name, stray in homeless(self.root, names, log_option=self.hypervisor.log_option)
+            Sight(machine_id=token, found=Found.RUNNING, pid=stray.pid, broken=why)
+            for token, stray in self._launcher.strays()
         ]
 
     async def _look_after(self) -> None:
@@ -470,9 +467,12 @@ class LocalDriver:
 
 
 def _demand_image(spec: MachineSpec) -> None:
-    for path in (spec.image.kernel, spec.image.initrd, spec.image.disk):
+    image = spec.image
+    for path in (image.kernel, image.initrd, image.disk):
         if not path.is_file():
             raise HostUnfit(f"the image lacks {path.name}; build it again")
+        if path.parent != image.disk.parent:
+            raise HostUnfit(f"the image's {path.name} is not beside its disk; build it again")
 
 
 def _resident_mib(pid: int) -> int:

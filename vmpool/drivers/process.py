@@ -1,20 +1,27 @@
 """Hypervisor processes that outlive ours: started in a session of their own, found again later.
 
 A process is recognised by pid, start time and the kernel's boot id, so that a reused pid is never
-taken for ours. It is signalled through a pidfd that was checked after it was opened. Nothing here
-is the process's parent for good: a restart of ours leaves it running under init.
+taken for ours. One whose record was never written is found by a mark in its environment. It is
+signalled through a pidfd that was checked after it was opened. Nothing here is the process's
+parent for good: a restart of ours leaves it running under init.
 """
 
 import asyncio
 import contextlib
 import fcntl
 import os
+import resource
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vmpool.apart import apart
+
 INHERITED_FD_FIRST = 3
+"""After input, output and errors."""
+MARK = "ONA_LAUNCH"
+"""The variable in the environment of a process that says which launch of ours it is."""
 _FD_ABOVE_INHERITED = 64
 
 
@@ -33,39 +40,71 @@ def read_boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
-def start(argv: Sequence[str], *, log: Path, fds: Sequence[int] = ()) -> Process:
-    """Start a process in its own session; it sees `fds` as 3, 4, ... and `log` as its output.
+def start(
+    argv: Sequence[str],
+    *,
+    output: Path,
+    errors: Path | None = None,
+    fds: Sequence[int] = (),
+    mark: str = "",
+    confine: Callable[[], None] | None = None,
+) -> Process:
+    """Start a process in its own session; it sees `fds` as 3, 4, ...
 
-    It gets a bare environment, so that no secret of ours can be read from it.
+    What it says is appended to `output`, its errors to a file of their own if there is one. It
+    gets a bare environment, so that no secret of ours can be read from it, and leaves no core
+    dump, which would hold its guest's.
 
+    :param mark: what `marked` finds it by
+    :param confine: called first, in the thread that starts it: what it does to that holds for it
     :raises FileNotFoundError: no such program
     :raises PermissionError: it may not be run
     """
-    copies = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _FD_ABOVE_INHERITED) for fd in fds]
-    append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-    actions: list[tuple[object, ...]] = [
-        (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
-        (os.POSIX_SPAWN_OPEN, 1, str(log), append, 0o600),
-        (os.POSIX_SPAWN_DUP2, 1, 2),
-        *(
-            (os.POSIX_SPAWN_DUP2, copy, INHERITED_FD_FIRST + place)
-            for place, copy in enumerate(copies)
-        ),
-    ]
+    with contextlib.ExitStack() as stack:
+        # All is open before the thread is confined.
+        nothing = _opened(Path(os.devnull), os.O_RDONLY, stack)
+        append = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        says = [_opened(path, append, stack) for path in (output, errors or output)]
+        given = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, _FD_ABOVE_INHERITED) for fd in fds]
+        for fd in given:
+            stack.callback(os.close, fd)
+
+        def spawn() -> int:
+            if confine is not None:
+                confine()
+            return _spawn(argv, [nothing, *says, *given], mark)
+
+        pid = spawn() if confine is None else apart(spawn)
+    return Process(pid=pid, start_ticks=_start_ticks(pid) or 0, boot_id=read_boot_id())
+
+
+def _spawn(argv: Sequence[str], fds: Sequence[int], mark: str) -> int:
+    """:param fds: what the process finds as its descriptors, from 0 on; all of them higher"""
+    soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    # Inherited; another one's limits may only be changed with a right that we may lack.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
     try:
-        pid = os.posix_spawnp(
+        return os.posix_spawnp(
             argv[0],
             list(argv),
-            {"PATH": os.defpath, "LC_ALL": "C"},
-            file_actions=actions,
+            {"PATH": os.defpath, "LC_ALL": "C", MARK: mark},
+            file_actions=[(os.POSIX_SPAWN_DUP2, fd, place) for place, fd in enumerate(fds)],
             setsid=True,
             setsigmask=(),
             setsigdef=(signal.SIGPIPE, signal.SIGINT, signal.SIGTERM),
         )
     finally:
-        for copy in copies:
-            os.close(copy)
-    return Process(pid=pid, start_ticks=_start_ticks(pid) or 0, boot_id=read_boot_id())
+        resource.setrlimit(resource.RLIMIT_CORE, (soft, hard))
+
+
+def _opened(path: Path, flags: int, stack: contextlib.ExitStack) -> int:
+    low = os.open(path, flags | os.O_CLOEXEC, 0o600)
+    try:
+        fd = fcntl.fcntl(low, fcntl.F_DUPFD_CLOEXEC, _FD_ABOVE_INHERITED)
+    finally:
+        os.close(low)
+    stack.callback(os.close, fd)
+    return fd
 
 
 def is_alive(process: Process) -> bool:
@@ -75,18 +114,18 @@ def is_alive(process: Process) -> bool:
     return _start_ticks(process.pid) == process.start_ticks
 
 
-def with_argument(option: str, prefix: str) -> Iterator[tuple[Process, str]]:
-    """Find the processes called with `option` and a value that starts so; yields the value."""
-    needle = b"\0" + os.fsencode(option) + b"\0" + os.fsencode(prefix)
+def marked(prefix: str) -> Iterator[tuple[Process, str]]:
+    """Find the processes that were started with a mark that begins so; yields the mark too."""
+    needle = os.fsencode(f"{MARK}={prefix}")
     boot_id = read_boot_id()
     for pid in [int(name) for name in os.listdir("/proc") if name.isdigit()]:
         with contextlib.suppress(OSError):
-            line = Path(f"/proc/{pid}/cmdline").read_bytes()
+            variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
             ticks = _start_ticks(pid)
-            before, _, after = line.partition(needle)
-            if before != line and ticks is not None:
+            mark = next((each for each in variables if each.startswith(needle)), None)
+            if mark is not None and ticks is not None:
                 found = Process(pid=pid, start_ticks=ticks, boot_id=boot_id)
-                yield found, prefix + os.fsdecode(after.partition(b"\0")[0])
+                yield found, os.fsdecode(mark.partition(b"=")[2])
 
 
 async def ended(process: Process) -> int | None:

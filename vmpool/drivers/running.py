@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from vmpool.drivers import process
 from vmpool.drivers.home import Home, Launch
 from vmpool.drivers.hypervisor import Control, ControlClosed, ControlRefused
-from vmpool.drivers.process import Process
 from vmpool.errors import MachineError, MachineLost
 from vmpool.rest import RestState
 
@@ -19,13 +18,12 @@ Connect = Callable[[Home], Awaitable[Control]]
 class Running:
     """A process that was started or found. `control` connects late and mends what a crash left."""
 
-    def __init__(
-        self, home: Home, launch: Launch, found: Process, *, connect: Connect, adopted: bool
-    ) -> None:
+    def __init__(self, home: Home, launch: Launch, *, connect: Connect, adopted: bool) -> None:
         """`adopted`: an earlier process of ours started it, so it must have a machine already."""
         self.home = home
         self.launch = launch
-        self.process = found
+        assert launch.process is not None
+        self.process = launch.process
         self.farewell: str | None = None
         """Why it is about to end, when that is our doing."""
         self.ended = asyncio.get_running_loop().create_task(self._watch())

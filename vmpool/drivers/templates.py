@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from vmpool.driver import MachineSpec, TemplateSight
-from vmpool.drivers.home import SPEC, Home, is_machine_name
+from vmpool.drivers.home import READ_ONLY_MODE, SPEC, Home, is_machine_name
 from vmpool.drivers.hypervisor import Hypervisor
 from vmpool.drivers.saving import disks
 from vmpool.errors import MachineError, RestRefused
@@ -36,12 +36,7 @@ class Templates:
 
     def home(self, template_id: str) -> Home:
         """The directory of one. :raises ValueError: not a name for one"""
-        return Home(
-            self._root,
-            template_id,
-            log_option=self._hypervisor.log_option,
-            directory=PREFIX + template_id,
-        )
+        return Home(self._root, template_id, directory=PREFIX + template_id)
 
     def take(self, machine: Home, template_id: str) -> None:
         """Put a resting machine aside as a template, durably. Blocking, short.
@@ -51,7 +46,7 @@ class Templates:
         if not machine.rest.durable:
             raise MachineError("a template must be safe on disk, and its rest is not")
         for path in (machine.disk, machine.rest.complete / MEMORY):
-            path.chmod(0o400)
+            path.chmod(READ_ONLY_MODE)
         os.rename(machine.path, self.home(template_id).path)
         _fsync(self._root)
 

@@ -50,13 +50,20 @@ async def pack(recipe: Recipe, tar: Path, into: Path, *, digest: str, held: int)
     except Failed as error:
         raise HostUnfit(f"the guest's file system could not be made: {error}") from error
     await asyncio.to_thread(remove_tree, tree)
+    await asyncio.to_thread(_open_to_all, into)
     await asyncio.to_thread(sync_files, into)
+
+
+def _open_to_all(into: Path) -> None:
+    """Nothing in it is secret, and hypervisors that read it may run as somebody else."""
+    into.chmod(0o755)
+    for name in (KERNEL, INITRD, DISK):
+        (into / name).chmod(0o644)
 
 
 def _start_files(tree: Path, into: Path) -> None:
     parts = tree / _PARTS
     os.rename(parts / "kernel", into / KERNEL)
-    (into / KERNEL).chmod(0o644)
     initrd = make_initrd(
         busybox=parts / "busybox", modules=parts / "modules", init=HERE / "init.sh"
     )

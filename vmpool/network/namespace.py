@@ -1,43 +1,41 @@
 """Doing something in another network namespace; what was opened there stays there."""
 
 import ctypes
+import fcntl
 import functools
 import os
-import threading
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from vmpool.apart import apart
+
 CLONE_NEWNET = 0x40000000
 """From linux/sched.h."""
+TUN = Path("/dev/net/tun")
+_TUNSETIFF = 0x400454CA
+_IFF_TAP, _IFF_NO_PI, _IFF_VNET_HDR = 0x0002, 0x1000, 0x4000
+"""From linux/if_tun.h: frames, without a header of the driver's, with one of virtio's."""
 
 T = TypeVar("T")
 
 
 def inside(namespace: Path, act: Callable[[], T]) -> T:
-    """Call `act` in a network namespace, in a thread of its own: a thread enters alone. Blocking.
+    """Call `act` in a network namespace. Blocking.
 
     :raises OSError: there is no such namespace, or it may not be entered
     """
-    done: list[T] = []
-    failed: list[BaseException] = []
 
-    def run() -> None:
-        try:
-            _enter(namespace)
-            done.append(act())
-        except BaseException as error:
-            failed.append(error)
+    def entered() -> T:
+        enter(namespace)
+        return act()
 
-    thread = threading.Thread(target=run, name=f"inside {namespace.name}")
-    thread.start()
-    thread.join()
-    if failed:
-        raise failed[0]
-    return done[0]
+    return apart(entered)
 
 
-def _enter(namespace: Path) -> None:
+def enter(namespace: Path) -> None:
+    """Move this thread into a network namespace. :raises OSError: as `inside`"""
     fd = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
     try:
         if _libc().setns(fd, CLONE_NEWNET):
@@ -45,6 +43,21 @@ def _enter(namespace: Path) -> None:
             raise OSError(number, os.strerror(number), str(namespace))
     finally:
         os.close(fd)
+
+
+def open_tap(name: str) -> int:
+    """Be the other end of a tap device of this thread's namespace; a descriptor of frames.
+
+    :raises OSError: there is none that may be had, or somebody else has it
+    """
+    fd = os.open(TUN, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        flags = _IFF_TAP | _IFF_NO_PI | _IFF_VNET_HDR
+        fcntl.ioctl(fd, _TUNSETIFF, struct.pack("16sH22x", name.encode(), flags))
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
 
 
 @functools.cache

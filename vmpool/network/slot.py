@@ -19,7 +19,13 @@ PREFIX_BITS = 30
 DNS_PORT = 53
 GATEWAY_PORTS = (80, 443, 8080)
 """Where the gateway listens, TCP; DNS beside them."""
-NAME_CHARACTERS_MAX = 32
+SLOTS_MAX = 1000
+INSTALLATIONS = 1 << 16
+UID_FIRST = 0x7000_0000
+"""Whose process the first slot is for. Above the uids that systemd gives to containers, and far
+from those of people."""
+UIDS_MAX = SLOTS_MAX * INSTALLATIONS
+"""From the first one on: two installations on a host most likely have different ones."""
 
 _NAME = re.compile(r"ona-([0-9a-f]{8})-(\d{1,4})")
 

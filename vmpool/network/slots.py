@@ -9,9 +9,9 @@ from pathlib import Path
 
 from vmpool.errors import HostUnfit
 from vmpool.network import slot
+from vmpool.network.namespace import TUN
 
 NAMESPACES = Path("/run/netns")
-TUN = Path("/dev/net/tun")
 COMMAND_SECONDS_MAX = 20.0
 PROGRAMS = {"ip": "iproute2", "nft": "nftables"}
 """Program → the package that brings it."""
@@ -25,21 +25,25 @@ class NoSlot(HostUnfit):
 class Slots:
     """The slots of one installation. One process uses it, on one event loop."""
 
-    def __init__(self, root: Path, *, count_max: int, uid: int = 0) -> None:
-        """`root`: the directory of the machines, by which slots are told apart; `uid` owns taps."""
+    def __init__(self, root: Path, *, count_max: int, uid_first: int | None = None) -> None:
+        """`root`: the directory of the machines, by which slots are told apart.
+
+        :param uid_first: whose the tap of slot 0 is; the next one is the next slot's. None: root's
+        """
         self._owner = hashlib.sha256(os.fsencode(root)).hexdigest()[:8]
         self._count_max = count_max
-        self._uid = uid
+        self._uid_first = uid_first
         self._taken: dict[str, str] = {}
-        """Slot's name by machine."""
+        """Slot's name by who took it."""
         self._ready: set[str] = set()
+        self._making: set[str] = set()
 
     async def open(self, taken: dict[str, str]) -> None:
-        """Take over what an earlier process left: slots of machines that run, and idle ones.
+        """Take over what an earlier process left: slots that are in use, and idle ones.
 
         What is ours by name and of no use is removed.
 
-        :param taken: the slots of machines that run, by machine id
+        :param taken: the slots in use, by who took them
         """
         self._taken = dict(taken)
         for name in self._found():
@@ -50,15 +54,18 @@ class Slots:
     async def prepare(self, count: int) -> int:
         """Make slots until so many are ready to be taken; how many were made."""
         made = 0
-        while len(self._ready) < count and (name := self._unused()) is not None:
+        while len(self._ready) + len(self._making) < count:
+            name = self._unused()
+            if name is None:
+                break
             await self._make(name)
             made += 1
         return made
 
-    async def take(self, machine_id: str) -> str:
-        """A slot for a machine; the one it has, if it has one. :raises NoSlot:."""
-        if machine_id in self._taken:
-            return self._taken[machine_id]
+    async def take(self, who: str) -> str:
+        """A slot for somebody; the one they have, if they have one. :raises NoSlot:."""
+        if who in self._taken:
+            return self._taken[who]
         if not self._ready:
             name = self._unused()
             if name is None:
@@ -66,28 +73,34 @@ class Slots:
             await self._make(name)
         name = min(self._ready)
         self._ready.remove(name)
-        self._taken[machine_id] = name
+        self._taken[who] = name
         return name
 
-    async def release(self, machine_id: str) -> None:
-        """Scrub a machine's slot for the next one; none taken is success.
+    async def release(self, who: str) -> None:
+        """Give a slot back; none taken is success.
 
-        It is made anew: what a machine left in its namespace, nobody else ever sees.
+        It is removed, and made anew when one is wanted: what was left in its namespace, nobody
+        else ever sees.
         """
-        name = self._taken.pop(machine_id, None)
+        name = self._taken.pop(who, None)
         if name is not None:
-            await _remove(name)
-            await self._make(name)
+            self._making.add(name)
+            try:
+                await _remove(name)
+            finally:
+                self._making.discard(name)
 
-    async def sweep(self, machine_ids: Collection[str]) -> list[str]:
-        """Release the slots of machines that are none of these; says whose there were."""
-        strays = [machine_id for machine_id in self._taken if machine_id not in machine_ids]
-        for machine_id in strays:
-            await self.release(machine_id)
-        return strays
+    def taken(self) -> Collection[str]:
+        """Who has slots."""
+        return tuple(self._taken)
+
+    def uid(self, name: str) -> int | None:
+        """Whose the tap of a slot is; None: root's."""
+        number = slot.slot_number(self._owner, name)
+        return None if self._uid_first is None or number is None else self._uid_first + number
 
     async def close(self) -> None:
-        """Remove the slots that no machine has; those of running ones stay."""
+        """Remove the slots that nobody has; those in use stay."""
         for name in sorted(self._ready):
             await _remove(name)
         self._ready.clear()
@@ -96,24 +109,27 @@ class Slots:
         return sorted(os.listdir(NAMESPACES)) if NAMESPACES.is_dir() else []
 
     def _unused(self) -> str | None:
-        used = {*self._taken.values(), *self._ready}
+        used = {*self._taken.values(), *self._ready, *self._making}
         names = (slot.slot_name(self._owner, number) for number in range(self._count_max))
         return next((name for name in names if name not in used), None)
 
     async def _make(self, name: str) -> None:
         """:raises NoSlot: the kernel, or a program, does not do it; nothing is left behind"""
+        self._making.add(name)
         try:
             await _run("ip", "netns", "add", name)
-            await _run("ip", "netns", "exec", name, "sh", "-c", _script(self._uid))
+            await _run("ip", "netns", "exec", name, "sh", "-c", _script(self.uid(name) or 0))
         except BaseException:
             await _remove(name)
             raise
+        finally:
+            self._making.discard(name)
         self._ready.add(name)
 
 
-def entering(name: str) -> list[str]:
-    """What stands before a command that shall run in a slot."""
-    return ["nsenter", f"--net={NAMESPACES / name}", "--"]
+def namespace(name: str) -> Path:
+    """The network namespace of a slot."""
+    return NAMESPACES / name
 
 
 def missing() -> str | None:

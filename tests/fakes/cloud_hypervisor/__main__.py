@@ -19,7 +19,6 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--version", action="store_true")
     parser.add_argument("--api-socket", default="")
     parser.add_argument("--event-monitor", default="")
-    parser.add_argument("--log-file")
     parser.add_argument("--seccomp", default="true")
     return parser.parse_args(arguments)
 
@@ -43,6 +42,14 @@ def listener_of(said: str) -> socket.socket:
     return made
 
 
+def events_of(said: str) -> int | None:
+    """Where events go: inherited, or made at a path."""
+    kind, _, where = said.partition("=")
+    if kind == "path":
+        return os.open(where, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    return int(where) if kind == "fd" else None
+
+
 async def serve(arguments: argparse.Namespace) -> int:
     """Serve until the machine or somebody ends it; the exit status."""
     loop = asyncio.get_running_loop()
@@ -52,7 +59,7 @@ async def serve(arguments: argparse.Namespace) -> int:
         if not ended.done():
             ended.set_result(status)
 
-    events = Events(arguments.event_monitor.removeprefix("path=") or None)
+    events = Events(events_of(arguments.event_monitor))
     vmm = Vmm(events, end)
     loop.add_signal_handler(signal.SIGTERM, vmm.terminate)
     await Server(listener_of(arguments.api_socket), vmm.handle).start()
@@ -67,9 +74,6 @@ def main() -> None:
         return
     if not arguments.api_socket:
         sys.exit(WRONG_USAGE)
-    if arguments.log_file:
-        with open(arguments.log_file, "ab"):
-            pass
     status = asyncio.run(serve(arguments))
     sys.stdout.flush()
     os._exit(status)

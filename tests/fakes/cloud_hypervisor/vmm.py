@@ -43,13 +43,13 @@ def os_words(error: OSError) -> str:
 class Events:
     """The event monitor's file."""
 
-    def __init__(self, path: str | None) -> None:
-        self._path = path
+    def __init__(self, fd: int | None) -> None:
+        self._fd = fd
         self._began = time.monotonic()
 
     def emit(self, source: str, event: str, properties: Json | None = None) -> None:
         """Append one."""
-        if self._path is None:
+        if self._fd is None:
             return
         passed = time.monotonic() - self._began
         stamp = {"secs": int(passed), "nanos": int(passed % 1 * 1e9)}
@@ -60,8 +60,8 @@ class Events:
             "properties": properties,
         }
         # What can't be written is dropped, as a real one does.
-        with suppress(OSError), open(self._path, "a", encoding="utf-8") as file:
-            file.write(json.dumps(words, indent=2) + "\n\n")
+        with suppress(OSError):
+            os.write(self._fd, json.dumps(words, indent=2).encode() + b"\n\n")
 
 
 class Machine:

@@ -19,6 +19,7 @@ import pytest_asyncio
 
 from tests.contracts.rigs import LocalRig, local_rig, started
 from tests.fakes.caches import images_dir
+from tests.support.isolated import isolated
 from vmpool.channel import Channel, open_machine
 from vmpool.driver import Driver, Image, MachineSpec
 from vmpool.drivers.local import LocalDriver
@@ -135,7 +136,8 @@ def vm_directory() -> Iterator[Path]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def vm(guest_image: Image, vm_directory: Path) -> AsyncIterator[Vm]:
     """The module's machine, booting; its first channel waits until it answers."""
-    driver = LocalDriver(vm_directory, Qemu(accelerator="tcg"))
+    qemu = Qemu(accelerator="tcg")
+    driver = LocalDriver(vm_directory, qemu, isolation=isolated(vm_directory, qemu))
     spec = MachineSpec(image=guest_image, vcpus=2, memory_mib=MEMORY_MIB, disk_gib=8)
     machine = Vm(driver, spec, await Authority.load(vm_directory / "ca"))
     try:

@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from tests.contracts.rigs import real_cloud_hypervisor
 from tests.integration.vm.conftest import Vm
+from tests.support.isolated import isolated
 from vmpool.driver import Image, MachineSpec
 from vmpool.drivers.local import LocalDriver
 from vmpool.drivers.qemu import Qemu
@@ -46,7 +47,8 @@ async def clones(
     request: pytest.FixtureRequest, guest_image: Image, vm_directory: Path
 ) -> AsyncIterator[list[Vm]]:
     """Two of one template, woken at once: as close to each other as they come."""
-    driver = LocalDriver(vm_directory, HYPERVISORS[request.param]())
+    hypervisor = HYPERVISORS[request.param]()
+    driver = LocalDriver(vm_directory, hypervisor, isolation=isolated(vm_directory, hypervisor))
     spec = MachineSpec(image=guest_image, vcpus=1, memory_mib=512, disk_gib=8)
     authority = await Authority.load(vm_directory / "ca")
     builder = Vm(driver, spec, authority)

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -84,11 +85,25 @@ async def test_a_panic_of_the_guest_is_said_with_its_words(rig: LocalRig, runnin
 
 
 async def test_a_kernel_that_is_none_never_becomes_a_machine(rig: LocalRig, tmp_path: Path) -> None:
-    spec = replace(rig.spec, image=replace(rig.spec.image, kernel=tmp_path / "kernel"))
+    image = rig.spec.image
+    tmp_path.chmod(0o755)  # as the directories of images are
+    spec = replace(
+        rig.spec,
+        image=replace(
+            image,
+            kernel=tmp_path / "kernel",
+            initrd=Path(shutil.copy(image.initrd, tmp_path)),
+            disk=Path(shutil.copy(image.disk, tmp_path)),
+        ),
+    )
     machine_id = rig.new_id()
     with pytest.raises(HostUnfit, match="lacks kernel"):
         await rig.driver.create(machine_id, spec)
+    apart = replace(spec, image=replace(spec.image, kernel=image.kernel))
+    with pytest.raises(HostUnfit, match="beside"):
+        await rig.driver.create(machine_id, apart)
     (tmp_path / "kernel").write_bytes(b"x" * 5000)
+    (tmp_path / "kernel").chmod(0o644)
     await rig.driver.create(machine_id, spec)
     with pytest.raises(MachineLost, match=r"kernel|linux"):
         await rig.driver.boot(machine_id)

@@ -21,4 +21,9 @@ ip route add default via 10.0.2.2
 ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key
 modprobe tun
 modprobe kvm-amd
+# As udev's rules have them on a host.
+groupadd --system --force kvm
+chgrp kvm /dev/kvm
+chmod 660 /dev/kvm
+chmod 666 /dev/net/tun
 echo "nested: L1 is set up"

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -29,8 +30,6 @@ from vmpool.errors import HostUnfit
 
 IMAGE = Image(kernel=Path("/i/k"), initrd=Path("/i/r"), disk=Path("/i/d"), digest="d1")
 SPEC = MachineSpec(image=IMAGE, vcpus=2, memory_mib=512, disk_gib=8)
-HOME = Home(Path("/m"), "m1", log_option="--log-file")
-MEMORY = Path("/m/m1/rest/memory")
 
 Json = dict[str, Any]
 
@@ -48,36 +47,32 @@ def state(*lengths: int) -> Json:
 # -- configuration
 
 
-def test_a_machine_has_no_network_device_and_every_device_an_id() -> None:
-    made = config(SPEC, HOME)
-    assert "net" not in made
-    named = [*made["disks"], *made["memory"]["zones"], made["vsock"], made["rng"]]
+def test_every_device_has_an_id() -> None:
+    made = config(SPEC, network=True)
+    named = [*made["disks"], *made["memory"]["zones"], *made["net"], made["vsock"], made["rng"]]
     assert all(each["id"] for each in named)
 
 
+def test_the_only_network_device_is_that_of_the_slot() -> None:
+    assert "net" not in config(SPEC, network=False)
+    [card] = config(SPEC, network=True)["net"]
+    assert (card["tap"], card["mac"]) == ("tap0", "02:00:00:00:00:02")
+
+
 def test_the_image_is_read_only_and_the_disk_is_the_machines() -> None:
-    base, disk = config(SPEC, HOME)["disks"]
-    assert (base["path"], base["readonly"]) == ("/i/d", True)
-    assert (disk["path"], disk.get("readonly", False)) == ("/m/m1/disk", False)
+    base, disk = config(SPEC, network=False)["disks"]
+    assert (base["path"], base["readonly"]) == ("/proc/self/fd/5/d", True)
+    assert (disk["path"], disk.get("readonly", False)) == ("/proc/self/fd/4/disk", False)
 
 
-def test_the_channels_socket_is_short_wherever_the_machine_lies() -> None:
-    far = Home(Path("/" + "long/" * 60), "m1", log_option="--log-file")
-    assert len(config(SPEC, far)["vsock"]["socket"]) < 100
+def mark(spec: MachineSpec = SPEC, **other: Any) -> str:
+    return fingerprint(spec, **{"network": True, "host_cpu": "c1", "kernel": "k1", **other})
 
 
 def test_fingerprints_tell_machines_and_hosts_apart() -> None:
-    marks = {
-        fingerprint(SPEC, host_cpu="c1", kernel="k1"),
-        fingerprint(SPEC, host_cpu="c2", kernel="k1"),
-        fingerprint(SPEC, host_cpu="c1", kernel="k2"),
-        fingerprint(
-            MachineSpec(image=IMAGE, vcpus=1, memory_mib=512, disk_gib=8),
-            host_cpu="c1",
-            kernel="k1",
-        ),
-    }
-    assert len(marks) == 4
+    smaller = MachineSpec(image=IMAGE, vcpus=1, memory_mib=512, disk_gib=8)
+    marks = {mark(), mark(host_cpu="c2"), mark(kernel="k2"), mark(network=False), mark(smaller)}
+    assert len(marks) == 5
 
 
 # -- snapshots
@@ -96,16 +91,17 @@ def test_a_restore_is_told_to_copy_nothing(lengths: tuple[int, ...]) -> None:
 @pytest.mark.parametrize(
     ("memory", "shared", "said"),
     [
-        (MEMORY, False, {"file": str(MEMORY), "shared": False}),
-        (HOME.memory, True, {"file": str(HOME.memory), "shared": True}),
+        ("mapped-memory", False, {"file": "/proc/self/fd/4/mapped-memory", "shared": False}),
+        ("memory", True, {"file": "/proc/self/fd/4/memory", "shared": True}),
         (None, False, {}),
     ],
 )
 def test_a_memory_is_placed_where_it_is_restored_from(
-    memory: Path | None, shared: bool, said: Json
+    memory: str | None, shared: bool, said: Json
 ) -> None:
-    found = placed(config(SPEC, HOME), home=HOME, memory=memory, shared=shared)
+    found = placed(config(SPEC, network=True), memory=memory, shared=shared)
     assert found["memory"]["zones"] == [{"id": "mem0", "size": 512 * MIB, **said}]
+    assert verify(found, SPEC, network=True) is None
 
 
 def test_a_state_of_unknown_shape_is_not_guessed_at() -> None:
@@ -134,6 +130,18 @@ def _foreign_disk(found: Json) -> None:
     found["disks"][0]["path"] = "/another/image"
 
 
+def _disk_elsewhere(found: Json) -> None:
+    found["disks"][1]["path"] = "/dev/null"
+
+
+def _no_card(found: Json) -> None:
+    del found["net"]
+
+
+def _other_tap(found: Json) -> None:
+    found["net"][0]["tap"] = "tap1"
+
+
 def _no_channel(found: Json) -> None:
     del found["vsock"]
 
@@ -146,14 +154,17 @@ def _no_channel(found: Json) -> None:
         (_no_disk, "other disks"),
         (_renamed_disk, "other disks"),
         (_foreign_disk, "other disks"),
+        (_disk_elsewhere, "other disks"),
+        (_no_card, "network device"),
+        (_other_tap, "network device"),
         (_no_channel, "other channel"),
     ],
 )
 def test_what_a_real_one_would_accept_is_refused(spoil: Callable[[Json], None], words: str) -> None:
-    found = config(SPEC, HOME)
-    assert verify(found, SPEC, HOME) is None
+    found = config(SPEC, network=True)
+    assert verify(found, SPEC, network=True) is None
     spoil(found)
-    assert words in (verify(found, SPEC, HOME) or "")
+    assert words in (verify(found, SPEC, network=True) or "")
 
 
 # -- events
@@ -288,15 +299,6 @@ async def test_a_missing_binary_is_told_to_the_operator() -> None:
 # -- clones
 
 
-def test_a_clones_configuration_names_its_own_files_and_the_shared_image() -> None:
-    other = Home(Path("/m"), "m2", log_option="--log-file")
-    memory = Path("/m/m2/rest/memory")
-    new = placed(config(SPEC, HOME), home=other, memory=memory, shared=False)
-    assert new["memory"]["zones"][0]["file"] == "/m/m2/rest/memory"
-    assert [each["path"] for each in new["disks"]] == ["/i/d", "/m/m2/disk"]
-    assert verify(new, SPEC, other) is None
-
-
 def test_a_sparse_file_is_copied_with_its_holes(tmp_path: Path) -> None:
     old, new = tmp_path / "old", tmp_path / "new"
     with old.open("wb") as file:
@@ -331,26 +333,30 @@ async def test_a_new_disk_is_an_empty_file_system_that_takes_no_room(tmp_path: P
 
 
 def _snapshot(place: Path, *, state_bytes: int | None = None) -> tuple[Path, Home]:
-    """A dense one as a process writes it; its state cut after so many bytes."""
-    home = Home(place, "m1", log_option="--log-file")
+    """A dense one as a process writes it, its state cut after so many bytes; where it is kept."""
+    home = Home(place, "m1")
     home.make()
+    home.make_cell()
+    snapshot.prepare(home)
+    saving = home.cell / "saving"
+    (saving / "config.json").write_text(json.dumps(config(SPEC, network=False)))
+    (saving / "state.json").write_text(json.dumps(state(512 * MIB))[:state_bytes])
+    with (saving / snapshot.MEMORY_RANGES).open("wb") as file:
+        file.truncate(512 * MIB)
     partial = home.path / "rest.partial"
     partial.mkdir()
-    (partial / "config.json").write_text(json.dumps(config(SPEC, home)))
-    (partial / "state.json").write_text(json.dumps(state(512 * MIB))[:state_bytes])
-    with (partial / snapshot.MEMORY_RANGES).open("wb") as file:
-        file.truncate(512 * MIB)
     return partial, home
 
 
 def test_a_whole_snapshot_is_kept(tmp_path: Path) -> None:
     partial, home = _snapshot(tmp_path)
-    assert snapshot.keep(partial, home) == ("config.json", "state.json")
+    assert snapshot.keep(home, partial) == ("config.json", "state.json")
     assert sorted(path.name for path in partial.iterdir()) == [
         "config.json",
         "memory",
         "state.json",
     ]
+    assert list(home.cell.iterdir()) == []
 
 
 @pytest.mark.parametrize("state_bytes", [0, 1, 40, 100])
@@ -359,13 +365,26 @@ def test_a_snapshot_whose_state_was_cut_short_is_not_one_of_unknown_shape(
 ) -> None:
     partial, home = _snapshot(tmp_path, state_bytes=state_bytes)
     with pytest.raises(json.JSONDecodeError):
-        snapshot.keep(partial, home)
+        snapshot.keep(home, partial)
 
 
 @pytest.mark.parametrize("missing", [1, 512 * MIB])
 def test_a_snapshot_whose_memory_is_short_is_not_kept(tmp_path: Path, missing: int) -> None:
     partial, home = _snapshot(tmp_path)
-    with (partial / snapshot.MEMORY_RANGES).open("r+b") as file:
+    with (home.cell / "saving" / snapshot.MEMORY_RANGES).open("r+b") as file:
         file.truncate(512 * MIB - missing)
     with pytest.raises(ValueError, match="not whole"):
-        snapshot.keep(partial, home)
+        snapshot.keep(home, partial)
+
+
+@pytest.mark.parametrize("name", ["config.json", "state.json", snapshot.MEMORY_RANGES])
+def test_a_link_that_a_process_laid_is_not_followed(tmp_path: Path, name: str) -> None:
+    partial, home = _snapshot(tmp_path)
+    secret = tmp_path / "secret"
+    secret.write_text(json.dumps(config(SPEC, network=False)))
+    os.chmod(secret, 0o600)
+    (home.cell / "saving" / name).unlink()
+    (home.cell / "saving" / name).symlink_to(secret)
+    with pytest.raises(ValueError, match="no file"):
+        snapshot.keep(home, partial)
+    assert secret.stat().st_mode & 0o777 == 0o600

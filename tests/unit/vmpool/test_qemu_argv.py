@@ -7,23 +7,28 @@ from pathlib import Path
 import pytest
 
 from vmpool.driver import Image, MachineSpec
-from vmpool.drivers.home import Home
-from vmpool.drivers.qemu.argv import LOG_OPTION, Accelerator, argv, fingerprint, shape
+from vmpool.drivers.qemu.argv import Accelerator, argv, fingerprint, shape
 
 IMAGE = Image(kernel=Path("/i/k"), initrd=Path("/i/r"), disk=Path("/i/d"), digest="d1")
 SPEC = MachineSpec(image=IMAGE, vcpus=2, memory_mib=512, disk_gib=8)
-HOME = Home(Path("/m,1"), "m1", log_option=LOG_OPTION)
 
 
 def line(
-    *, accelerator: Accelerator = "tcg", sandbox: bool = True, incoming: bool = False
+    *,
+    accelerator: Accelerator = "tcg",
+    network: bool = False,
+    sandbox: bool = True,
+    cloned: bool = False,
+    incoming: bool = False,
 ) -> list[str]:
     return argv(
         SPEC,
         binary="qemu",
+        name="m1",
         accelerator=accelerator,
-        home=HOME,
+        network=network,
         sandbox=sandbox,
+        cloned=cloned,
         incoming=incoming,
     )
 
@@ -32,11 +37,18 @@ def value(words: list[str], option: str) -> str:
     return words[words.index(option) + 1]
 
 
-def test_a_machine_has_no_network_device_and_no_defaults() -> None:
+def test_a_machine_has_no_defaults() -> None:
     words = line()
     assert "-nodefaults" in words
     assert "-no-user-config" in words
     assert not [word for word in words if "net" in word]
+
+
+def test_the_only_network_device_is_that_of_the_slot() -> None:
+    words = line(network=True)
+    assert value(words, "-netdev") == "tap,id=slot,fd=8"
+    [card] = [word for word in words if word.startswith("virtio-net")]
+    assert "netdev=slot,mac=02:00:00:00:00:02" in card
 
 
 @pytest.mark.parametrize(
@@ -64,16 +76,18 @@ def test_the_channel_port_has_a_name_and_an_id() -> None:
     assert "id=ona0" in port
 
 
-def test_the_base_of_the_disk_is_read_only_wherever_the_image_lies() -> None:
+def test_the_base_of_the_disk_is_read_only() -> None:
     disk = json.loads(value(line(), "-blockdev"))
-    assert disk["file"]["filename"] == "/m,1/m1/disk"
-    assert disk["backing"]["read-only"] is True
-    assert disk["backing"]["file"] == {"driver": "file", "filename": "/i/d", "read-only": True}
+    assert disk["file"]["filename"] == "/proc/self/fd/4/disk"
+    image = {"driver": "file", "filename": "/proc/self/fd/5/d", "read-only": True}
+    assert disk["backing"] == {"driver": "raw", "read-only": True, "file": image}
 
 
-def test_commas_in_paths_do_not_become_options() -> None:
-    console = next(word for word in line() if word.startswith("file,id=console"))
-    assert "path=/m,,1/m1/console.log," in console
+def test_the_disk_of_a_clone_lies_on_its_templates() -> None:
+    template = json.loads(value(line(cloned=True), "-blockdev"))["backing"]
+    assert template["file"]["filename"] == "/proc/self/fd/4/base"
+    assert template["read-only"] is True
+    assert template["backing"]["file"]["filename"] == "/proc/self/fd/5/d"
 
 
 def test_the_sandbox_is_left_out_where_it_is_not_possible() -> None:
@@ -87,14 +101,20 @@ def test_only_a_resumed_machine_waits_for_memory() -> None:
 
 
 def test_what_the_guest_sees_is_the_same_after_a_resume() -> None:
-    seen = shape(SPEC, "tcg")
-    for words in (line(), line(incoming=True)):
+    seen = shape(SPEC, "tcg", network=True)
+    for words in (line(network=True), line(network=True, incoming=True)):
         start = words.index("-machine")
         assert words[start : start + len(seen)] == seen
 
 
-def marks(spec: MachineSpec, accelerator: Accelerator = "tcg", host_cpu: str = "c1") -> str:
-    return fingerprint(spec, accelerator, host_cpu=host_cpu)
+def marks(
+    spec: MachineSpec,
+    accelerator: Accelerator = "tcg",
+    host_cpu: str = "c1",
+    *,
+    network: bool = False,
+) -> str:
+    return fingerprint(spec, accelerator, network=network, host_cpu=host_cpu)
 
 
 @pytest.mark.parametrize(
@@ -118,3 +138,7 @@ def test_the_hosts_cpu_counts_only_where_the_guest_sees_it() -> None:
     assert marks(SPEC, "tcg", "c1") == marks(SPEC, "tcg", "c2")
     assert marks(SPEC, "kvm", "c1") != marks(SPEC, "kvm", "c2")
     assert marks(SPEC, "kvm") != marks(SPEC, "tcg")
+
+
+def test_a_network_device_counts() -> None:
+    assert marks(SPEC, network=True) != marks(SPEC)

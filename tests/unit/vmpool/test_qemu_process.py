@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from vmpool.drivers import landlock
 from vmpool.drivers.home import Home
 from vmpool.drivers.process import (
     Process,
@@ -15,13 +16,13 @@ from vmpool.drivers.process import (
     ended,
     is_alive,
     kill,
+    marked,
     start,
-    with_argument,
 )
 
 
-def shell(log: Path, script: str, *words: str) -> Process:
-    return start(["sh", "-c", script, "sh", *words], log=log)
+def shell(log: Path, script: str, *, mark: str = "") -> Process:
+    return start(["sh", "-c", script], output=log, mark=mark)
 
 
 async def test_a_process_lives_in_a_session_of_its_own_until_killed(tmp_path: Path) -> None:
@@ -76,35 +77,53 @@ async def test_descriptors_arrive_in_order_from_three_on(tmp_path: Path) -> None
     (tmp_path / "b").write_text("second")
     with (tmp_path / "a").open() as a, (tmp_path / "b").open() as b:
         fds = [b.fileno(), a.fileno()]
-        process = start(["sh", "-c", "cat <&4; cat <&3"], log=tmp_path / "log", fds=fds)
+        process = start(["sh", "-c", "cat <&4; cat <&3"], output=tmp_path / "log", fds=fds)
     await ended(process)
     assert (tmp_path / "log").read_text() == "first second"
 
 
-async def test_a_process_is_found_by_its_arguments(tmp_path: Path) -> None:
-    mark = str(uuid.uuid4())
-    # Stops without a child, which would have the same arguments until its exec.
-    process = shell(tmp_path / "log", "kill -STOP $$", "-D", f"/{mark}/log")
-    assert [(found.pid, value) for found, value in with_argument("-D", f"/{mark}/")] == [
-        (process.pid, f"/{mark}/log")
+async def test_a_process_is_found_by_its_mark(tmp_path: Path) -> None:
+    mark = f"/{uuid.uuid4()}"
+    process = shell(tmp_path / "log", "exec sleep 100", mark=f"{mark}/launch")
+    assert [(found.pid, name) for found, name in marked(f"{mark}/")] == [
+        (process.pid, f"{mark}/launch")
     ]
     await kill(process)
-    assert list(with_argument("-D", f"/{mark}/")) == []
+    assert list(marked(f"{mark}/")) == []
+
+
+async def test_errors_may_go_elsewhere_and_no_core_is_left(tmp_path: Path) -> None:
+    command = ["sh", "-c", "ulimit -c; echo no >&2"]
+    process = start(command, output=tmp_path / "log", errors=tmp_path / "errors")
+    await ended(process)
+    assert (tmp_path / "errors").read_text() == "no\n"
+    assert (tmp_path / "log").read_text() == "0\n"
+
+
+async def test_what_confines_the_thread_that_starts_it_holds_for_it_alone(tmp_path: Path) -> None:
+    process = start(
+        ["sh", "-c", "grep NoNewPrivs /proc/self/status"],
+        output=tmp_path / "log",
+        confine=landlock.forbid_new_privileges,
+    )
+    await ended(process)
+    assert (tmp_path / "log").read_text().split() == ["NoNewPrivs:", "1"]
+    assert "NoNewPrivs:\t0" in Path("/proc/self/status").read_text()
 
 
 async def test_a_missing_program_is_said_at_once(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
-        start(["/nonexistent/program"], log=tmp_path / "log")
+        start(["/nonexistent/program"], output=tmp_path / "log")
 
 
 @pytest.mark.parametrize("name", ["", ".hidden", "../up", "a/b", "x" * 65, "a b"])
 def test_what_is_no_machine_id_never_becomes_a_path(tmp_path: Path, name: str) -> None:
     with pytest.raises(ValueError, match="not a machine id"):
-        Home(tmp_path, name, log_option="-D")
+        Home(tmp_path, name)
 
 
 def test_a_long_console_is_cut_to_its_end(tmp_path: Path) -> None:
-    home = Home(tmp_path, "m1", log_option="-D")
+    home = Home(tmp_path, "m1")
     home.make()
     home.console.write_bytes(b"old" * 1000 + b"the end")
     home.bound_logs(100)
@@ -115,7 +134,7 @@ def test_a_long_console_is_cut_to_its_end(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"process": 1, "fingerprint": "x"}', "null"])
 def test_an_unreadable_record_of_a_process_counts_as_none(tmp_path: Path, text: str) -> None:
-    home = Home(tmp_path, "m1", log_option="-D")
+    home = Home(tmp_path, "m1")
     home.make()
     (home.path / "process.json").write_text(text)
     assert home.read_launch() is None

@@ -1,6 +1,9 @@
 """A machine as Cloud Hypervisor is told of it, and its snapshot made fit for a resume. Pure.
 
 Every device has an id of ours, because ids are what ties a snapshot's state to its configuration.
+Every path is one in the cell or beside the image, as the process names them: so all machines of a
+template have the same.
+
 A snapshot's directory holds `config.json`, `state.json` and, of a memory that is in no file of its
 own, the memory. A restore is told which file to lay its zone over and that nothing is to be
 copied: it maps pages when they are touched and takes the same time whatever the memory's size.
@@ -15,54 +18,63 @@ from pathlib import Path
 from typing import Any
 
 from vmpool.driver import MachineSpec
-from vmpool.drivers.home import Home
+from vmpool.drivers.home import DISK, IMAGE_REACH, REACH
+from vmpool.network import slot
+from vmpool.rest import MEMORY
 
 MIB = 1 << 20
-FORMAT = 1
+FORMAT = 2
 """Increase when `config` changes in a way that an older snapshot can't be resumed with."""
 ZONE = "mem0"
 WRITABLE = "disk"
 CHANNEL_PORT = 1024
 CONFIG = "config.json"
 STATE = "state.json"
-HOME_FD = 4
-"""The machine's directory in its process: any path below it is short enough for a socket."""
 VSOCK = "vsock.sock"
+MAPPED = "mapped-memory"
+"""The memory of a rest in the cell, where it is mapped copy-on-write."""
 CMDLINE = "console=ttyS0 quiet panic=-1 random.trust_cpu=on ona.overlay"
 
 Json = dict[str, Any]
 
 
-def config(spec: MachineSpec, home: Home) -> Json:
+def config(spec: MachineSpec, *, network: bool) -> Json:
     """Spell a machine that boots from its image, its memory a file of its own."""
     size = spec.memory_mib * MIB
-    zone = {"id": ZONE, "size": size, "file": str(home.memory), "shared": True}
-    return {
+    zone = {"id": ZONE, "size": size, "file": f"{REACH}/{MEMORY}", "shared": True}
+    made = {
         "cpus": {"boot_vcpus": spec.vcpus, "max_vcpus": spec.vcpus},
         "memory": {"size": 0, "zones": [zone]},
         "payload": {
-            "kernel": str(spec.image.kernel),
-            "initramfs": str(spec.image.initrd),
+            "kernel": _of_image(spec.image.kernel),
+            "initramfs": _of_image(spec.image.initrd),
             "cmdline": CMDLINE,
         },
         "disks": [
-            {"id": "base", "path": str(spec.image.disk), "readonly": True, "image_type": "Raw"},
-            {"id": WRITABLE, "path": str(home.disk), "image_type": "Raw"},
+            {
+                "id": "base",
+                "path": _of_image(spec.image.disk),
+                "readonly": True,
+                "image_type": "Raw",
+            },
+            {"id": WRITABLE, "path": f"{REACH}/{DISK}", "image_type": "Raw"},
         ],
-        "vsock": {"id": "vsock0", "cid": 3, "socket": f"/proc/self/fd/{HOME_FD}/{VSOCK}"},
+        "vsock": {"id": "vsock0", "cid": 3, "socket": f"{REACH}/{VSOCK}"},
         "rng": {"id": "rng0", "src": "/dev/urandom"},
         # Standard output: appended to, so that it can be cut, and kept over a resume.
         "serial": {"mode": "Tty"},
         "console": {"mode": "Off"},
         "pvpanic": True,
     }
+    card = {"id": "net0", "tap": slot.TAP, "mac": slot.GUEST_MAC}
+    return {**made, "net": [card]} if network else made
 
 
-def fingerprint(spec: MachineSpec, *, host_cpu: str, kernel: str) -> str:
+def fingerprint(spec: MachineSpec, *, network: bool, host_cpu: str, kernel: str) -> str:
     """Digest what a snapshot depends on beside the hypervisor's build."""
     parts = [
         FORMAT, CMDLINE, spec.image.digest, spec.vcpus, spec.memory_mib, spec.disk_gib,
-        host_cpu, kernel,
+        network, host_cpu, kernel,
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
@@ -83,29 +95,25 @@ def nothing_to_copy(state: Json) -> Json:
     return _with_manager(state, {**_manager(state), "memory_ranges": {"data": []}})
 
 
-def placed(found: Json, *, home: Home, memory: Path | None, shared: bool) -> Json:
-    """Rewrite a snapshot's configuration for where it is restored.
+def placed(found: Json, *, memory: str | None, shared: bool) -> Json:
+    """Rewrite a snapshot's configuration for how its memory is restored.
 
-    :param memory: what its memory is mapped from; None: it is in no file
+    :param memory: the name in the cell of what it is mapped from; None: it is in no file
     :param shared: what the guest writes goes into that file
     """
     (zone,) = found["memory"]["zones"]
     bare = {key: value for key, value in zone.items() if key not in {"file", "shared"}}
-    file = {} if memory is None else {"file": str(memory), "shared": shared}
-    disks = [
-        {**each, "path": str(home.disk)} if each["id"] == WRITABLE else each
-        for each in found["disks"]
-    ]
-    return {**found, "memory": {**found["memory"], "zones": [bare | file]}, "disks": disks}
+    file = {} if memory is None else {"file": f"{REACH}/{memory}", "shared": shared}
+    return {**found, "memory": {**found["memory"], "zones": [bare | file]}}
 
 
-def verify(found: Json, spec: MachineSpec, home: Home) -> str | None:
+def verify(found: Json, spec: MachineSpec, *, network: bool) -> str | None:
     """Say why a configuration must not be restored for this machine, or None.
 
     A real one restores it all the same, and the guest then hangs on a disk that isn't there, or
     has another size than everybody says.
     """
-    return next(_differences(found, config(spec, home)), None)
+    return next(_differences(found, config(spec, network=network)), None)
 
 
 def _differences(found: Json, wanted: Json) -> Iterator[str]:
@@ -117,16 +125,20 @@ def _differences(found: Json, wanted: Json) -> Iterator[str]:
         (zone["id"], zone["size"]) for zone in wanted["memory"]["zones"]
     ]:
         yield "its snapshot has another memory size"
-    if _disks(found) != _disks(wanted):
+    if _devices(found, "disks", "path") != _devices(wanted, "disks", "path"):
         yield "its snapshot has other disks"
+    if _devices(found, "net", "tap") != _devices(wanted, "net", "tap"):
+        yield "its snapshot has another network device"
     if (found.get("vsock") or {}).get("socket") != wanted["vsock"]["socket"]:
         yield "its snapshot has another channel"
 
 
-def _disks(found: Json) -> list[tuple[Any, Any]]:
-    """Which disks there are; where the writable one lies is said at the restore."""
-    disks = found.get("disks") or []
-    return [(each.get("id"), each.get("id") == WRITABLE or each.get("path")) for each in disks]
+def _devices(found: Json, kind: str, where: str) -> list[tuple[Any, Any]]:
+    return [(each.get("id"), each.get(where)) for each in found.get(kind) or []]
+
+
+def _of_image(path: Path) -> str:
+    return f"{IMAGE_REACH}/{path.name}"
 
 
 def _manager(state: Json) -> Json:

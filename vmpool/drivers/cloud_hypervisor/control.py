@@ -4,7 +4,6 @@ import asyncio
 import errno
 import json
 import os
-import shutil
 import socket
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,17 +30,18 @@ class CloudHypervisorControl:
 
     closed = False
 
-    def __init__(self, home: Home, api: Api, version: str) -> None:
+    def __init__(self, home: Home, api: Api, version: str, *, network: bool) -> None:
         self.version = version
+        self._network = network
         self._home = home
         self._api = api
 
     @classmethod
-    async def connect(cls, home: Home, *, seconds_max: float) -> Self:
+    async def connect(cls, home: Home, *, network: bool, seconds_max: float) -> Self:
         """Ask the process of a machine who it is. See `Hypervisor.connect`."""
         api = Api(lambda: home.connect(API_SOCKET))
         found = await api.ping(seconds_max=seconds_max)
-        return cls(home, api, build_name(found.build))
+        return cls(home, api, build_name(found.build), network=network)
 
     async def has_machine(self) -> bool:
         """Whether it was booted or restored."""
@@ -50,7 +50,7 @@ class CloudHypervisorControl:
     async def boot(self, spec: MachineSpec) -> None:
         """Start the machine from its image."""
         snapshot.make_memory(self._home, spec.memory_mib)
-        await self._api.create(config.config(spec, self._home))
+        await self._api.create(config.config(spec, network=self._network))
         await self._api.boot()
 
     async def is_running(self) -> bool:
@@ -68,8 +68,9 @@ class CloudHypervisorControl:
     async def save(self, into: Path, *, seconds_max: float) -> Sequence[str]:
         """Write a snapshot and complete it. See `Control.save`."""
         try:
-            await self._api.snapshot(into, seconds_max=seconds_max)
-            return snapshot.keep(into, self._home)
+            snapshot.prepare(self._home)
+            await self._api.snapshot(snapshot.url(snapshot.SAVING), seconds_max=seconds_max)
+            return snapshot.keep(self._home, into)
         except json.JSONDecodeError as error:
             # A full disk cuts its files short, and it says that all is well.
             raise MoveFailed(f"{os.strerror(errno.ENOSPC)}, its files were cut short") from error
@@ -79,19 +80,20 @@ class CloudHypervisorControl:
     async def cancel(self) -> None:
         """Wait until a snapshot that may be under way is done: it can't be broken off."""
         await self._api.state(seconds_max=SNAPSHOT_SECONDS_MAX)
+        snapshot.clear(self._home, snapshot.SAVING)
 
     async def load(self, rest: Path, *, seconds_max: float) -> None:
         """Make a paused machine of a rest. See `Control.load`."""
         spec = self._home.read_spec()
         try:
-            why = spec and config.verify(snapshot.read_json(rest / config.CONFIG), spec, self._home)
-            if why:
+            found = snapshot.read_json(rest / config.CONFIG)
+            if spec and (why := config.verify(found, spec, network=self._network)):
                 raise MoveFailed(why)
-            source = await asyncio.to_thread(snapshot.lay_out, rest, self._home)
-            await self._api.restore(source, seconds_max=seconds_max)
+            name = await asyncio.to_thread(snapshot.lay_out, rest, self._home)
+            await self._api.restore(snapshot.url(name), seconds_max=seconds_max)
         except (ApiError, OSError, ValueError, KeyError) as error:
             raise MoveFailed(str(error)) from error
-        await asyncio.to_thread(shutil.rmtree, source)
+        await asyncio.to_thread(snapshot.clear, self._home, name)
 
     async def open_channel(self) -> socket.socket:
         """Connect the byte stream. See `Control.open_channel`."""

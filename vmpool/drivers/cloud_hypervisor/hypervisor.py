@@ -6,13 +6,13 @@ import platform
 import re
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from vmpool.driver import MachineSpec
 from vmpool.drivers.cgroup import Bounds
 from vmpool.drivers.cloud_hypervisor import events, snapshot
-from vmpool.drivers.cloud_hypervisor.config import VSOCK, fingerprint
+from vmpool.drivers.cloud_hypervisor.config import fingerprint
 from vmpool.drivers.cloud_hypervisor.control import (
     API_SOCKET,
     EVENTS,
@@ -20,12 +20,13 @@ from vmpool.drivers.cloud_hypervisor.control import (
     build_name,
 )
 from vmpool.drivers.cloud_hypervisor.disk import copy_sparse, make_writable
-from vmpool.drivers.home import Home
+from vmpool.drivers.home import Home, opened
 from vmpool.drivers.host import host_cpu
 from vmpool.drivers.process import read_boot_id
 from vmpool.errors import HostUnfit
 from vmpool.rest import Stamp
 
+EVENTS_FD = 6
 TESTED = ("v54.0.0",)
 """Builds that the whole driver contract was run on."""
 MAJOR_MIN = 53
@@ -39,10 +40,12 @@ class CloudHypervisor:
     """`vmpool.drivers.hypervisor.Hypervisor` on Cloud Hypervisor."""
 
     name = "cloud-hypervisor"
-    log_option = "--log-file"
     accelerator = "kvm"
+    starts_ahead = True
+    inherits_tap = False
 
-    def __init__(self, *, binary: str = "cloud-hypervisor") -> None:
+    def __init__(self, *, binary: str = "cloud-hypervisor", network: bool = False) -> None:
+        self.network = network
         self._binary = binary
         self._inspected: tuple[object, str] | None = None
 
@@ -54,7 +57,9 @@ class CloudHypervisor:
         """Who would resume a rest here and now. :raises HostUnfit: none that is new enough."""
         return Stamp(
             build=await self._build(),
-            fingerprint=fingerprint(spec, host_cpu=host_cpu(), kernel=platform.release()),
+            fingerprint=fingerprint(
+                spec, network=self.network, host_cpu=host_cpu(), kernel=platform.release()
+            ),
             boot_id=read_boot_id(),
         )
 
@@ -73,8 +78,7 @@ class CloudHypervisor:
         return [
             self._binary,
             "--api-socket", "fd=3",
-            "--event-monitor", f"path={home.path / EVENTS}",
-            self.log_option, str(home.log),
+            "--event-monitor", f"fd={EVENTS_FD}",
             "--seccomp", "true",
         ]  # fmt: skip
 
@@ -83,17 +87,18 @@ class CloudHypervisor:
         return home.console
 
     @contextmanager
-    def inherited(self, home: Home) -> Iterator[Sequence[int]]:
-        """Listen on the API socket, and open the machine's directory."""
-        # A killed process leaves its socket, and another one is refused where one lies.
-        (home.path / VSOCK).unlink(missing_ok=True)
-        (home.path / EVENTS).unlink(missing_ok=True)
-        directory = os.open(home.path, os.O_PATH | os.O_DIRECTORY)
-        try:
-            with home.listening(API_SOCKET) as api:
-                yield api.fileno(), directory
-        finally:
-            os.close(directory)
+    def inherited(self, home: Home, image: Path) -> Iterator[Sequence[int]]:
+        """Listen on the API socket, open cell and image, begin the events anew."""
+        with ExitStack() as stack:
+            api = stack.enter_context(home.listening(API_SOCKET))
+            where = os.O_PATH | os.O_DIRECTORY
+            places = [opened(path, where, stack) for path in (home.cell, image)]
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+            yield api.fileno(), *places, opened(home.path / EVENTS, flags, stack)
+
+    def belongings(self, home: Home) -> Sequence[Path]:
+        """Its events."""
+        return (home.path / EVENTS,)
 
     def lost(self, home: Home) -> str | None:
         """Whether its guest rebooted: it then runs on in the same process, without its memory."""
@@ -113,7 +118,9 @@ class CloudHypervisor:
 
     async def connect(self, home: Home, *, seconds_max: float) -> CloudHypervisorControl:
         """Ask the process who it is. See `Hypervisor.connect`."""
-        return await CloudHypervisorControl.connect(home, seconds_max=seconds_max)
+        return await CloudHypervisorControl.connect(
+            home, network=self.network, seconds_max=seconds_max
+        )
 
     async def _build(self) -> str:
         """The installed build; from memory until the binary on disk changes."""

@@ -4,7 +4,7 @@ A machine's memory lies in one of three ways, and no restore but the last reads 
 
 | while it runs | its memory is                          | a snapshot of it writes         |
 |---------------|----------------------------------------|---------------------------------|
-| own file      | `<machine>/memory`, mapped shared      | nothing: the file is the memory |
+| own file      | a file in its cell, mapped shared      | nothing: the file is the memory |
 | mapped        | the rest's file, mapped copy-on-write  | all of it, densely              |
 | copied        | the process's own, read at the restore | all of it, densely              |
 
@@ -13,24 +13,28 @@ else's and the file system makes a file of another's extents (XFS, btrfs); then 
 whole until it is used up, though the guest writes at once. A clone's first rest is its template's,
 so that it maps what the others map. `copied` is for a snapshot whose state is shaped in a way we
 don't know.
+
+The process writes and reads in its cell alone. What it wrote is taken out of there by us, who
+follow no link that it may have laid.
 """
 
 import json
 import os
 import shutil
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from vmpool.drivers.cloud_hypervisor import config
 from vmpool.drivers.cloud_hypervisor.disk import make_sparse, reflink
-from vmpool.drivers.home import Home
+from vmpool.drivers.home import REACH, READ_ONLY_MODE, Home
 from vmpool.rest import MEMORY
 
 MEMORY_RANGES = "memory-ranges"
 """What a snapshot calls its memory, where it writes one."""
-LOADING = "loading"
-"""Directory below the machine's that a restore reads."""
+SAVING, LOADING = "saving", "loading"
+"""Directories in the cell: what a snapshot writes, what a restore reads."""
 JSON_BYTES_MAX = 16 * 1024 * 1024
 SECTOR_BYTES = 512
 """Unit of `st_blocks`."""
@@ -39,6 +43,7 @@ SECTOR_BYTES = 512
 def make_memory(home: Home, memory_mib: int) -> None:
     """Lay down the file that a booted machine's memory lies in; it takes no room yet."""
     make_sparse(home.memory, memory_mib * config.MIB)
+    home.give(home.memory)
 
 
 def growth_mib(home: Home) -> int:
@@ -50,28 +55,45 @@ def growth_mib(home: Home) -> int:
     return max(0, found.st_size - found.st_blocks * SECTOR_BYTES) // config.MIB
 
 
-def keep(partial: Path, home: Home) -> Sequence[str]:
-    """Complete a snapshot that was just written; returns the small files' names.
+def url(name: str) -> Path:
+    """How the process names a directory in its cell."""
+    return Path(REACH, name)
+
+
+def prepare(home: Home) -> None:
+    """Make the directory that a snapshot is written to."""
+    _make(home, SAVING)
+
+
+def keep(home: Home, partial: Path) -> Sequence[str]:
+    """Complete a snapshot that was just written, as a partial rest; the small files' names.
 
     :raises ValueError: its memory is not whole
     :raises json.JSONDecodeError: one of its files was cut short
     """
+    saving = home.cell / SAVING
+    for name in (config.CONFIG, config.STATE):
+        _take(saving / name, partial / name)
     state = read_json(partial / config.STATE)
     size = read_json(partial / config.CONFIG)["memory"]["zones"][0]["size"]
-    ranges = partial / MEMORY_RANGES
+    memory = partial / MEMORY
     try:
         written = config.written_bytes(state)
     except (KeyError, TypeError, ValueError):
         # Not as we know it: kept under both names, to be read as its writer would.
         written = size
-        os.link(ranges, partial / MEMORY)
+        _take(saving / MEMORY_RANGES, partial / MEMORY_RANGES)
+        os.link(partial / MEMORY_RANGES, memory)
     else:
         if written:
-            os.rename(ranges, partial / MEMORY)
+            _take(saving / MEMORY_RANGES, memory)
         else:
-            os.link(home.memory, partial / MEMORY)
-    if written not in (0, size) or (partial / MEMORY).stat().st_size != size:
+            os.link(home.memory, memory)
+    if written not in (0, size) or memory.stat().st_size != size:
         raise ValueError("the snapshot's memory is not whole")
+    shutil.rmtree(saving)
+    # Read by the next process, whoever that runs as.
+    memory.chmod(READ_ONLY_MODE)
     return config.CONFIG, config.STATE
 
 
@@ -88,29 +110,33 @@ def copy(template: Path, partial: Path) -> Sequence[str]:
     return config.CONFIG, config.STATE
 
 
-def lay_out(rest: Path, home: Home) -> Path:
-    """Make the directory that a restore reads; the rest stays as it is. Blocking, short.
+def lay_out(rest: Path, home: Home) -> str:
+    """Make the directory that a restore reads, its name; the rest stays as it is. Blocking, short.
 
     :raises ValueError, KeyError: the rest is not shaped as one of ours
     :raises OSError: no room, among others
     """
-    into = home.path / LOADING
-    shutil.rmtree(into, ignore_errors=True)
-    into.mkdir(mode=0o700)
-    home.memory.unlink(missing_ok=True)
+    into = _make(home, LOADING)
     found, state = read_json(rest / config.CONFIG), read_json(rest / config.STATE)
     if (rest / MEMORY_RANGES).exists():
         os.link(rest / MEMORY_RANGES, into / MEMORY_RANGES)
-        found = config.placed(found, home=home, memory=None, shared=False)
-    else:
-        memory = rest / MEMORY
-        own = memory.stat().st_nlink == 1 and reflink(memory, home.memory)
-        file = home.memory if own else memory
-        found = config.placed(found, home=home, memory=file, shared=own)
+        found = config.placed(found, memory=None, shared=False)
+    elif _has_own(rest / MEMORY, home):
+        found = config.placed(found, memory=MEMORY, shared=True)
         state = config.nothing_to_copy(state)
-    (into / config.CONFIG).write_text(json.dumps(found))
-    (into / config.STATE).write_text(json.dumps(state))
-    return into
+    else:
+        os.link(rest / MEMORY, home.cell / config.MAPPED)
+        found = config.placed(found, memory=config.MAPPED, shared=False)
+        state = config.nothing_to_copy(state)
+    for name, words in ((config.CONFIG, found), (config.STATE, state)):
+        (into / name).write_text(json.dumps(words))
+        home.give(into / name)
+    return LOADING
+
+
+def clear(home: Home, name: str) -> None:
+    """Remove such a directory."""
+    shutil.rmtree(home.cell / name, ignore_errors=True)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -121,3 +147,27 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ValueError(f"{path.name} is not an object")
     return found
+
+
+def _make(home: Home, name: str) -> Path:
+    clear(home, name)
+    made = home.cell / name
+    made.mkdir(mode=0o700)
+    home.give(made)
+    return made
+
+
+def _has_own(memory: Path, home: Home) -> bool:
+    """Give the machine a memory file of its own, if nobody shares the rest's and that is cheap."""
+    if memory.stat().st_nlink != 1 or not reflink(memory, home.memory):
+        return False
+    home.give(home.memory)
+    return True
+
+
+def _take(source: Path, target: Path) -> None:
+    """Move what a process wrote out of its cell. :raises ValueError: it is no plain file"""
+    os.rename(source, target)
+    if not stat.S_ISREG(target.lstat().st_mode):
+        target.unlink()
+        raise ValueError(f"{target.name} is no file")

@@ -1,7 +1,8 @@
 """QEMU's command line, as a pure function of what a machine is.
 
 `shape` is what the guest can see: it goes into the fingerprint that a rest must match. `argv` adds
-what only the host sees: paths, descriptors, the sandbox. No network device of any kind is there.
+what only the host sees: paths, descriptors, the sandbox. Every path is one in the cell or beside
+the image, as the process names them. The only network device is the one of its seat's slot.
 """
 
 import hashlib
@@ -10,23 +11,24 @@ from pathlib import Path
 from typing import Literal
 
 from vmpool.driver import MachineSpec
-from vmpool.drivers.home import Home
+from vmpool.drivers.home import BASE, DISK, IMAGE_REACH, REACH
+from vmpool.network import slot
 
 Accelerator = Literal["kvm", "tcg"]
 
-FORMAT = 1
+FORMAT = 2
 """Increase when `shape` changes in a way that an older rest can't be loaded into."""
 
-LOG_OPTION = "-D"
-QMP_FD = 3
-CHANNEL_FD = 4
+QMP_FD, CHANNEL_FD, CONSOLE_FD, TAP_FD = 3, 6, 7, 8
+"""Descriptors of the process, beside those of cell and image."""
 
 CHANNEL_PORT = "ona.0"
 CMDLINE = "console=ttyS0 quiet panic=-1 root=/dev/vda rootfstype=ext4 rw random.trust_cpu=on"
+CARD = f"virtio-net-pci,id=net0,netdev=slot,mac={slot.GUEST_MAC},romfile="
 SANDBOX = "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
 
 
-def shape(spec: MachineSpec, accelerator: Accelerator) -> list[str]:
+def shape(spec: MachineSpec, accelerator: Accelerator, *, network: bool) -> list[str]:
     """Spell the part of the command line that decides what the guest sees."""
     engine = {
         "tcg": ["-accel", "tcg,thread=multi", "-cpu", "max"],
@@ -42,14 +44,17 @@ def shape(spec: MachineSpec, accelerator: Accelerator) -> list[str]:
         "-device", "virtio-serial-pci,id=serial0,max_ports=2",
         "-device", f"virtserialport,id=ona0,bus=serial0.0,nr=1,chardev=ona,name={CHANNEL_PORT}",
         "-device", "virtio-rng-pci,id=rng0,rng=entropy",
+        *(["-device", CARD] if network else []),
     ]  # fmt: skip
 
 
-def fingerprint(spec: MachineSpec, accelerator: Accelerator, *, host_cpu: str) -> str:
+def fingerprint(
+    spec: MachineSpec, accelerator: Accelerator, *, network: bool, host_cpu: str
+) -> str:
     """Digest what a rest depends on; `host_cpu` counts only where the guest sees that CPU."""
     parts = [
         FORMAT,
-        shape(spec, accelerator),
+        shape(spec, accelerator, network=network),
         spec.image.digest,
         spec.disk_gib,
         host_cpu if accelerator == "kvm" else "",
@@ -61,29 +66,33 @@ def argv(
     spec: MachineSpec,
     *,
     binary: str,
-    home: Home,
+    name: str,
     accelerator: Accelerator,
+    network: bool,
     sandbox: bool,
+    cloned: bool,
     incoming: bool,
 ) -> list[str]:
     """Build the whole command line.
 
-    The control and channel sockets are inherited as listening descriptors QMP_FD and CHANNEL_FD;
-    with `incoming` nothing runs until memory was loaded over QMP, and `cont`.
+    With `incoming` nothing runs until memory was loaded over QMP, and `cont`.
+
+    :param name: the machine's, for people who list processes
+    :param cloned: its disk lies on its template's, and that on the image's
     """
     return [
         binary,
-        "-name", home.machine_id,
-        # Also how a process of ours is recognised when its record was never written.
-        LOG_OPTION, str(home.log),
+        "-name", name,
         "-nodefaults", "-no-user-config", "-nographic", "-no-reboot",
         *(["-sandbox", SANDBOX] if sandbox else []),
-        *shape(spec, accelerator),
-        "-kernel", str(spec.image.kernel),
-        "-initrd", str(spec.image.initrd),
-        "-blockdev", json.dumps(_disk(home, spec.image.disk)),
+        *shape(spec, accelerator, network=network),
+        "-kernel", _of_image(spec.image.kernel),
+        "-initrd", _of_image(spec.image.initrd),
+        "-blockdev", json.dumps(_disk(spec.image.disk, cloned=cloned)),
         "-object", "rng-random,id=entropy,filename=/dev/urandom",
-        "-chardev", f"file,id=console,path={_escaped(home.console)},append=on",
+        *(["-netdev", f"tap,id=slot,fd={TAP_FD}"] if network else []),
+        "-add-fd", f"fd={CONSOLE_FD},set=1",
+        "-chardev", "file,id=console,path=/dev/fdset/1,append=on",
         "-serial", "chardev:console",
         "-chardev", f"socket,id=ona,fd={CHANNEL_FD},server=on,wait=off",
         "-chardev", f"socket,id=qmp,fd={QMP_FD},server=on,wait=off",
@@ -92,32 +101,33 @@ def argv(
     ]  # fmt: skip
 
 
-def _disk(home: Home, image: Path) -> dict[str, object]:
+def _disk(image: Path, *, cloned: bool) -> dict[str, object]:
     base: dict[str, object] = {
         "driver": "raw",
         "read-only": True,
-        "file": {"driver": "file", "filename": str(image), "read-only": True},
+        "file": {"driver": "file", "filename": _of_image(image), "read-only": True},
     }
-    if home.base.exists():
+    if cloned:
         base = {
             "driver": "qcow2",
             "read-only": True,
-            "file": {"driver": "file", "filename": str(home.base), "read-only": True},
+            "file": {"driver": "file", "filename": f"{REACH}/{BASE}", "read-only": True},
             "backing": base,
         }
     # Flushes of the guest stop at the page cache: what runs when the power goes is lost with its
     # memory anyway, and a rest is fsynced before it counts as durable.
     cache = {"no-flush": True}
+    own = {"driver": "file", "filename": f"{REACH}/{DISK}", "cache": cache, "discard": "unmap"}
     return {
         "driver": "qcow2",
         "node-name": "disk",
         "cache": cache,
         "discard": "unmap",
         "detect-zeroes": "unmap",
-        "file": {"driver": "file", "filename": str(home.disk), "cache": cache, "discard": "unmap"},
+        "file": own,
         "backing": base,
     }
 
 
-def _escaped(path: Path) -> str:
-    return str(path).replace(",", ",,")
+def _of_image(path: Path) -> str:
+    return f"{IMAGE_REACH}/{path.name}"

@@ -3,15 +3,15 @@
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from vmpool.driver import MachineSpec
 from vmpool.drivers.cgroup import Bounds
-from vmpool.drivers.home import Home
+from vmpool.drivers.home import Home, opened
 from vmpool.drivers.host import host_cpu
 from vmpool.drivers.process import read_boot_id
-from vmpool.drivers.qemu.argv import LOG_OPTION, Accelerator, argv, fingerprint
+from vmpool.drivers.qemu.argv import Accelerator, argv, fingerprint
 from vmpool.drivers.qemu.build import Build, inspect
 from vmpool.drivers.qemu.channel import CHANNEL_SOCKET
 from vmpool.drivers.qemu.control import QMP_SOCKET, QemuControl
@@ -26,7 +26,8 @@ class Qemu:
     """`vmpool.drivers.hypervisor.Hypervisor` on QEMU."""
 
     name = "qemu"
-    log_option = LOG_OPTION
+    starts_ahead = False
+    inherits_tap = True
 
     def __init__(
         self,
@@ -34,8 +35,10 @@ class Qemu:
         accelerator: Accelerator,
         binary: str = "qemu-system-x86_64",
         qemu_img: str = "qemu-img",
+        network: bool = False,
     ) -> None:
         self.accelerator = accelerator
+        self.network = network
         self._binary = binary
         self._qemu_img = qemu_img
         self._inspected: tuple[object, Build] | None = None
@@ -44,7 +47,9 @@ class Qemu:
         """Who would resume a rest here and now. :raises HostUnfit: no QEMU answers."""
         return Stamp(
             build=(await self._build()).version,
-            fingerprint=fingerprint(spec, self.accelerator, host_cpu=host_cpu()),
+            fingerprint=fingerprint(
+                spec, self.accelerator, network=self.network, host_cpu=host_cpu()
+            ),
             boot_id=read_boot_id(),
         )
 
@@ -75,9 +80,11 @@ class Qemu:
         return argv(
             spec,
             binary=self._binary,
-            home=home,
+            name=home.machine_id,
             accelerator=self.accelerator,
+            network=self.network,
             sandbox=(await self._build()).sandbox,
+            cloned=home.base.exists(),
             incoming=loading,
         )
 
@@ -86,10 +93,20 @@ class Qemu:
         return home.log
 
     @contextmanager
-    def inherited(self, home: Home) -> Iterator[Sequence[int]]:
-        """Listen on the control and the channel socket."""
-        with home.listening(QMP_SOCKET) as control, home.listening(CHANNEL_SOCKET) as channel:
-            yield control.fileno(), channel.fileno()
+    def inherited(self, home: Home, image: Path) -> Iterator[Sequence[int]]:
+        """Listen on the control and the channel socket, open cell, image and console."""
+        with ExitStack() as stack:
+            control, channel = (
+                stack.enter_context(home.listening(name)) for name in (QMP_SOCKET, CHANNEL_SOCKET)
+            )
+            where = os.O_PATH | os.O_DIRECTORY
+            places = [opened(path, where, stack) for path in (home.cell, image)]
+            console = opened(home.console, os.O_WRONLY | os.O_CREAT | os.O_APPEND, stack)
+            yield control.fileno(), *places, channel.fileno(), console
+
+    def belongings(self, home: Home) -> Sequence[Path]:
+        """Nothing more."""
+        return ()
 
     def lost(self, home: Home) -> str | None:
         """Never: a guest that reboots ends its process."""

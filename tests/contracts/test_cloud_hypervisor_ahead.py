@@ -1,0 +1,139 @@
+"""Processes of Cloud Hypervisor that wait for a machine, and what becomes of them."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.contracts.rigs import (
+    LocalRig,
+    answer,
+    faked_rig,
+    local_rig,
+    real_cloud_hypervisor,
+    started,
+)
+from vmpool.driver import Found
+from vmpool.drivers import launcher
+from vmpool.drivers.process import marked
+
+
+@pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.nested)])
+async def rig(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[LocalRig]:
+    monkeypatch.setattr(launcher, "CALM_SECONDS", 0.0)
+    if request.param == "fake":
+        async with faked_rig(tmp_path, ahead_max=1) as rig:
+            yield rig
+    else:
+        async with local_rig(tmp_path, real_cloud_hypervisor(), ahead_max=1) as rig:
+            yield rig
+
+
+async def ahead(rig: LocalRig) -> int:
+    """The pid of the one that waits, once it does."""
+    preparing = rig.local._launcher._preparing
+    assert preparing is not None
+    await asyncio.wait([preparing])
+    [waiting] = rig.local._launcher._ahead
+    assert waiting.launch.process is not None
+    return waiting.launch.process.pid
+
+
+def directories(rig: LocalRig) -> list[Path]:
+    return list(rig.root.glob("ahead.*"))
+
+
+async def pid_of(rig: LocalRig, machine_id: str) -> int | None:
+    return (await rig.driver.look(machine_id)).pid
+
+
+async def test_a_resume_takes_the_process_that_waits(rig: LocalRig) -> None:
+    machine_id = await started(rig)
+    count = int(await answer(rig, machine_id, "count"))
+    await rig.driver.hibernate(machine_id)
+    waiting = await ahead(rig)
+    await rig.driver.resume(machine_id)
+    assert await pid_of(rig, machine_id) == waiting
+    assert int(await answer(rig, machine_id, "count")) >= count
+    assert await ahead(rig) != waiting
+    await rig.driver.hibernate(machine_id)
+    await rig.driver.resume(machine_id)
+    assert await answer(rig, machine_id, "echo", "on") == "on"
+
+
+async def test_a_boot_takes_it_too_and_its_end_is_seen(rig: LocalRig) -> None:
+    await started(rig)
+    waiting = await ahead(rig)
+    machine_id = await started(rig)
+    assert await pid_of(rig, machine_id) == waiting
+    ending = asyncio.ensure_future(rig.driver.wait_ended(machine_id))
+    with await rig.driver.open_channel(machine_id) as sock:
+        await asyncio.get_running_loop().sock_sendall(sock, b"off now\n")
+        async with asyncio.timeout(60):
+            assert "shut itself down" in await ending
+
+
+async def test_the_console_goes_on_in_the_process_that_waited(rig: LocalRig) -> None:
+    machine_id = await started(rig)
+    console = rig.root / machine_id / "console.log"
+    console.write_bytes(b"said before\n" + console.read_bytes())
+    await rig.driver.hibernate(machine_id)
+    await ahead(rig)
+    await rig.driver.resume(machine_id)
+    assert b"said before" in console.read_bytes()
+
+
+async def test_one_that_waits_is_no_machine_and_goes_with_its_owner(rig: LocalRig) -> None:
+    machine_id = await started(rig)
+    waiting = await ahead(rig)
+    assert [sight.machine_id for sight in await rig.driver.find()] == [machine_id]
+    assert len(directories(rig)) == 1
+    await rig.driver.close()
+    assert not directories(rig)
+    assert waiting not in {process.pid for process, _ in marked(f"{rig.root}/")}
+    await rig.reopen()
+    assert await answer(rig, machine_id, "echo", "on") == "on"
+
+
+async def test_one_whose_owner_was_killed_is_ended_by_the_next(rig: LocalRig) -> None:
+    machine_id = await started(rig)
+    waiting = await ahead(rig)
+    rig.local._launcher._ahead.clear()  # nobody says goodbye
+    await rig.reopen()
+    assert [sight.found for sight in await rig.driver.find()] == [Found.RUNNING]
+    assert not directories(rig)
+    assert waiting not in {process.pid for process, _ in marked(f"{rig.root}/")}
+    assert await answer(rig, machine_id, "echo", "on") == "on"
+
+
+async def test_one_that_was_killed_meanwhile_is_not_taken(rig: LocalRig) -> None:
+    machine_id = await started(rig)
+    await rig.driver.hibernate(machine_id)
+    waiting = await ahead(rig)
+    os.kill(waiting, signal.SIGKILL)
+    async with asyncio.timeout(20):
+        while waiting in {process.pid for process, _ in marked(f"{rig.root}/")}:
+            await asyncio.sleep(0.02)
+    await rig.driver.resume(machine_id)
+    assert await answer(rig, machine_id, "echo", "on") == "on"
+    assert await pid_of(rig, machine_id) != waiting
+
+
+async def test_a_crash_while_it_is_given_to_a_machine_keeps_the_rest(rig: LocalRig) -> None:
+    machine_id = await started(rig)
+    await rig.driver.hibernate(machine_id)
+    await ahead(rig)
+    [waiting] = rig.local._launcher._ahead
+    # What a kill leaves after the machine's record was written, and before anything was moved.
+    rig.local._home(machine_id).write_launch(waiting.launch)
+    rig.local._launcher._ahead.clear()
+    await rig.reopen()
+    [sight] = await rig.driver.find()
+    assert (sight.found, sight.broken) == (Found.RESTING, None)
+    await rig.driver.resume(machine_id)
+    assert await answer(rig, machine_id, "echo", "on") == "on"

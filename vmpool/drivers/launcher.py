@@ -1,0 +1,280 @@
+"""Starts the processes of machines, and some ahead of the machine that they will be for.
+
+    <root>/ahead.<token>/   a process that was started ahead: cell, logs, record
+
+A hypervisor whose processes are all alike until they are told of a machine has some waiting, each
+in its seat, so that a resume waits for no program to load. A machine that needs one gets its cell
+and logs moved into its directory: descriptors and Landlock follow what is moved.
+"""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import shutil
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from vmpool.driver import MachineSpec
+from vmpool.drivers import process
+from vmpool.drivers.cgroup import Cgroups
+from vmpool.drivers.home import CELL, Home, Launch, machine_names, mark_of
+from vmpool.drivers.hypervisor import Hypervisor
+from vmpool.drivers.isolation import Isolation, Seat, tap_of
+from vmpool.errors import HostUnfit, MachineError
+
+AHEAD = "ahead."
+"""No machine is called so: an id has no dot."""
+TOKEN_BYTES = 8
+CALM_SECONDS = 1.0
+"""After a start until the next process is started ahead: the machine that just came goes first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Ahead:
+    """A process that waits for a machine."""
+
+    home: Home
+    launch: Launch
+    image: Path
+    """The directory that it can reach images in."""
+
+
+class Launcher:
+    """Every process below one root. One process of ours uses it, on one event loop."""
+
+    def __init__(
+        self,
+        root: Path,
+        hypervisor: Hypervisor,
+        *,
+        cgroups: Cgroups,
+        isolation: Isolation,
+        ahead_max: int,
+    ) -> None:
+        self._root = root
+        self._hypervisor = hypervisor
+        self._cgroups = cgroups
+        self._isolation = isolation
+        self._ahead_max = ahead_max if hypervisor.starts_ahead else 0
+        self._ahead: list[_Ahead] = []
+        self._under_way: set[str] = set()
+        """Tokens of launches that may not be written down yet."""
+        self._opened = False
+        self._opening = asyncio.Lock()
+        self._preparing: asyncio.Task[None] | None = None
+        self._leaving: set[asyncio.Task[None]] = set()
+
+    async def start(self, home: Home, spec: MachineSpec, *, loading: bool) -> Launch:
+        """Start a machine's process, or give it one that waits; it is written down in `home`.
+
+        :param loading: it is to resume from a rest; the console goes on
+        :raises HostUnfit: the hypervisor, a right or a slot is missing; nothing is left
+        """
+        await self._open()
+        mark = (await self._hypervisor.stamp(spec)).fingerprint
+        bounds = self._hypervisor.bounds(spec)
+        known = self._taken_ahead(spec.image.disk.parent)
+        if known is not None:
+            launch = replace(known.launch, fingerprint=mark)
+            home.write_launch(launch)
+            _move(known.home, home, self._hypervisor, keep_console=loading)
+            self._cgroups.bound(launch.token, bounds)
+        else:
+            home.clear_logs(console=not loading)
+            token = secrets.token_hex(TOKEN_BYTES)
+            launch = await self._begin(token, home, spec, fingerprint=mark, loading=loading)
+        if self._ahead_max:
+            self._prepare_soon(spec)
+        return launch
+
+    async def ended(self, launch: Launch) -> None:
+        """A process has ended: what it had of the host is given back, in the background."""
+        self._cgroups.leave(launch.token)
+        task = asyncio.get_running_loop().create_task(self._leave(launch.token))
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+
+    async def sweep(self) -> None:
+        """Give back what no live process has, of the host and below the root."""
+        await self._open()
+        tokens = self._tokens()
+        self._cgroups.sweep(tokens)
+        await self._isolation.sweep(tokens)
+
+    def strays(self) -> Iterator[tuple[str, process.Process]]:
+        """Live processes of launches that nobody wrote down, by token."""
+        tokens = self._tokens()
+        for found, mark in process.marked(f"{self._root}/"):
+            token = mark.removeprefix(f"{self._root}/")
+            if "/" not in token and token not in tokens:
+                yield token, found
+
+    async def close(self) -> None:
+        """End what waits; what machines have stays."""
+        if self._preparing is not None:
+            self._preparing.cancel()
+            await asyncio.wait([self._preparing])
+        while self._ahead:
+            await self._discard(self._ahead.pop())
+        if self._leaving:
+            await asyncio.wait(set(self._leaving))
+        await self._isolation.close()
+        self._cgroups.close()
+
+    # -- one process ------------------------------------------------------------------------
+
+    async def _begin(
+        self, token: str, home: Home, spec: MachineSpec, *, fingerprint: str, loading: bool
+    ) -> Launch:
+        command = await self._hypervisor.command(home, spec, loading=loading)
+        async with self._seated(token) as seat:
+            # Without a pid this says: look among all processes, one may have been started.
+            launch = Launch(token=token, process=None, fingerprint=fingerprint, slot=seat.slot)
+            home.write_launch(launch)
+            try:
+                home.make_cell(seat.uid, seat.gid)
+                found = self._started(command, home, spec, launch=launch, seat=seat)
+            except BaseException as error:
+                home.write_launch(None)
+                home.drop_cell()
+                if isinstance(error, OSError):
+                    raise HostUnfit(f"{command[0]} can't be run: {error}") from error
+                raise
+            launch = replace(launch, process=found)
+            home.write_launch(launch)
+            return launch
+
+    @contextlib.asynccontextmanager
+    async def _seated(self, token: str) -> AsyncIterator[Seat]:
+        """A seat for a launch, given back when the body fails."""
+        self._under_way.add(token)
+        try:
+            seat = await self._isolation.seat(token)
+            try:
+                if self._hypervisor.network and seat.slot is None:
+                    raise HostUnfit("its machines have a network device, and there is no slot")
+                yield seat
+            except BaseException:
+                self._cgroups.leave(token)
+                await self._isolation.leave(token)
+                raise
+        finally:
+            self._under_way.discard(token)
+
+    def _started(
+        self, command: Sequence[str], home: Home, spec: MachineSpec, *, launch: Launch, seat: Seat
+    ) -> process.Process:
+        image = spec.image.disk.parent
+        with contextlib.ExitStack() as stack:
+            fds = list(stack.enter_context(self._hypervisor.inherited(home, image)))
+            if self._hypervisor.network and self._hypervisor.inherits_tap:
+                tap = tap_of(seat)
+                assert tap is not None
+                stack.callback(os.close, tap)
+                fds.append(tap)
+            if home.disk.exists():
+                home.fill_cell()
+            return self._isolation.start(
+                command,
+                seat,
+                before=self._cgroups.entering(launch.token, self._hypervisor.bounds(spec)),
+                readable=[image],
+                writable=[home.cell, *self._cgroups.places(launch.token)],
+                mark=mark_of(self._root, launch.token),
+                output=self._hypervisor.output(home),
+                errors=home.log,
+                fds=fds,
+            )
+
+    async def _leave(self, token: str) -> None:
+        with contextlib.suppress(MachineError):
+            await self._isolation.leave(token)
+            await self._isolation.prepare()
+
+    # -- ahead ------------------------------------------------------------------------------
+
+    def _taken_ahead(self, image: Path) -> _Ahead | None:
+        for known in self._ahead:
+            alive = known.launch.process is not None and process.is_alive(known.launch.process)
+            if known.image == image and alive:
+                self._ahead.remove(known)
+                return known
+        return None
+
+    def _prepare_soon(self, spec: MachineSpec) -> None:
+        if self._preparing is None or self._preparing.done():
+            self._preparing = asyncio.get_running_loop().create_task(self._prepare(spec))
+
+    async def _prepare(self, spec: MachineSpec) -> None:
+        await asyncio.sleep(CALM_SECONDS)
+        image = spec.image.disk.parent
+        while useless := [each for each in self._ahead if each.image != image]:
+            self._ahead.remove(useless[0])
+            await self._discard(useless[0])
+        with contextlib.suppress(MachineError, OSError):
+            while len(self._ahead) < self._ahead_max:
+                self._ahead.append(await self._start_ahead(spec))
+            await self._isolation.prepare()
+
+    async def _start_ahead(self, spec: MachineSpec) -> _Ahead:
+        token = secrets.token_hex(TOKEN_BYTES)
+        home = Home(self._root, token, directory=AHEAD + token)
+        home.make()
+        try:
+            home.clear_logs(console=True)
+            launch = await self._begin(token, home, spec, fingerprint="", loading=False)
+        except BaseException:
+            home.remove()
+            raise
+        return _Ahead(home=home, launch=launch, image=spec.image.disk.parent)
+
+    async def _discard(self, known: _Ahead) -> None:
+        if known.launch.process is not None:
+            await process.kill(known.launch.process)
+        self._cgroups.leave(known.launch.token)
+        await self._isolation.leave(known.launch.token)
+        await asyncio.to_thread(known.home.remove)
+
+    # -- what earlier processes of ours left ------------------------------------------------
+
+    async def _open(self) -> None:
+        """Take over what was left, once."""
+        async with self._opening:
+            if self._opened:
+                return
+            for path in self._root.glob(f"{AHEAD}*"):
+                left = Home(self._root, path.name.removeprefix(AHEAD), directory=path.name)
+                if (found := left.find_process()) is not None:
+                    await process.kill(found)
+                left.remove()
+            slots = {each.token: each.slot for each in self._launches() if each.slot is not None}
+            await self._isolation.open(slots)
+            self._opened = True
+
+    def _launches(self) -> Iterator[Launch]:
+        """Those of machines whose process lives, or may."""
+        for name in machine_names(self._root):
+            launch = Home(self._root, name).read_launch()
+            if launch and (launch.process is None or process.is_alive(launch.process)):
+                yield launch
+
+    def _tokens(self) -> Collection[str]:
+        waiting = {each.launch.token for each in self._ahead}
+        return {each.token for each in self._launches()} | waiting | self._under_way
+
+
+def _move(old: Home, new: Home, hypervisor: Hypervisor, *, keep_console: bool) -> None:
+    """Give a process that waited to a machine. Blocking, short."""
+    if keep_console and new.console.exists():
+        # Opened for appending by the process, which has said nothing yet.
+        with new.console.open("rb") as said, old.console.open("ab") as console:
+            shutil.copyfileobj(said, console)
+    new.drop_cell()
+    moved = [old.console, old.log, *hypervisor.belongings(old)]
+    for path in moved:
+        os.replace(path, new.path / path.name)
+    os.rename(old.cell, new.path / CELL)
+    new.fill_cell()
+    old.remove()
