@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,19 @@ async def test_one_that_was_killed_meanwhile_is_not_taken(rig: LocalRig) -> None
     await rig.driver.resume(machine_id)
     assert await answer(rig, machine_id, "echo", "on") == "on"
     assert await pid_of(rig, machine_id) != waiting
+    assert await ahead(rig) != waiting
+
+
+async def test_one_of_another_build_is_not_taken(rig: LocalRig) -> None:
+    machine_id = await started(rig)
+    await rig.driver.hibernate(machine_id)
+    waiting = await ahead(rig)
+    [known] = rig.local._launcher._ahead
+    rig.local._launcher._ahead[0] = replace(known, build="cloud-hypervisor of yesterday")
+    await rig.driver.resume(machine_id)
+    assert await pid_of(rig, machine_id) != waiting
+    assert await ahead(rig) != waiting
+    assert len(directories(rig)) == 1
 
 
 async def test_a_crash_while_it_is_given_to_a_machine_keeps_the_rest(rig: LocalRig) -> None:

@@ -204,8 +204,9 @@ class Installation:
                 environment = (entry / "environ").read_bytes().decode(errors="replace")
             except OSError:
                 continue
-            ours = str(self.data) in words or f"ONA_DATA_DIR={self.data}" in environment
-            if ours and word in words.replace("\0", " "):
+            if (str(self.data) in words or str(self.data) in environment) and word in words.replace(
+                "\0", " "
+            ):
                 found.append(int(entry.name))
         return found
 

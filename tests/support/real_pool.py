@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import UUID
 
+from bot.config import SIZES, SizeSettings
 from bot.store.ids import new_id
 from tests.support.isolated import isolated
 from vmpool.channel import Channel
@@ -89,6 +90,7 @@ async def real_pool(
     image: Image,
     hot: int = 1,
     cold: int = 1,
+    size: SizeSettings = SIZES["small"],
 ) -> AsyncIterator[RealPool]:
     """Make one in `directory`; nothing of it is left afterwards."""
     root = directory / hypervisor.name
@@ -136,8 +138,13 @@ async def real_pool(
         ),
         order=Order(
             project_id=project_id,
-            size="small",
-            spec=MachineSpec(image=image, vcpus=1, memory_mib=512, disk_gib=8),
+            size="one",
+            spec=MachineSpec(
+                image=image,
+                vcpus=size.vcpus,
+                memory_mib=size.memory_mib,
+                disk_gib=size.disk_gib,
+            ),
         ),
         lost=lost,
     )

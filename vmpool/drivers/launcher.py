@@ -23,6 +23,7 @@ from vmpool.drivers.home import CELL, Home, Launch, machine_names, mark_of
 from vmpool.drivers.hypervisor import Hypervisor
 from vmpool.drivers.isolation import Isolation, Seat, tap_of
 from vmpool.errors import HostUnfit, MachineError
+from vmpool.rest import Stamp
 
 AHEAD = "ahead."
 """No machine is called so: an id has no dot."""
@@ -39,6 +40,13 @@ class _Ahead:
     launch: Launch
     image: Path
     """The directory that it can reach images in."""
+    build: str
+    """The hypervisor's when it was started."""
+
+    def fits(self, spec: MachineSpec, stamp: Stamp) -> bool:
+        """Whether it lives, and a machine may have it."""
+        alive = self.launch.process is not None and process.is_alive(self.launch.process)
+        return alive and (self.image, self.build) == (spec.image.disk.parent, stamp.build)
 
 
 class Launcher:
@@ -73,20 +81,17 @@ class Launcher:
         :raises HostUnfit: the hypervisor, a right or a slot is missing; nothing is left
         """
         await self._open()
-        mark = (await self._hypervisor.stamp(spec)).fingerprint
-        bounds = self._hypervisor.bounds(spec)
-        known = self._taken_ahead(spec.image.disk.parent)
+        stamp = await self._hypervisor.stamp(spec)
+        known = self._taken_ahead(spec, stamp)
         if known is not None:
-            launch = replace(known.launch, fingerprint=mark)
-            home.write_launch(launch)
-            _move(known.home, home, self._hypervisor, keep_console=loading)
-            self._cgroups.bound(launch.token, bounds)
+            launch = await self._give(known, home, spec, stamp, loading=loading)
         else:
             home.clear_logs(console=not loading)
             token = secrets.token_hex(TOKEN_BYTES)
-            launch = await self._begin(token, home, spec, fingerprint=mark, loading=loading)
-        if self._ahead_max:
-            self._prepare_soon(spec)
+            launch = await self._begin(
+                token, home, spec, fingerprint=stamp.fingerprint, loading=loading
+            )
+        self._prepare_soon(spec)
         return launch
 
     async def ended(self, launch: Launch) -> None:
@@ -195,13 +200,25 @@ class Launcher:
 
     # -- ahead ------------------------------------------------------------------------------
 
-    def _taken_ahead(self, image: Path) -> _Ahead | None:
-        for known in self._ahead:
-            alive = known.launch.process is not None and process.is_alive(known.launch.process)
-            if known.image == image and alive:
-                self._ahead.remove(known)
-                return known
-        return None
+    def _taken_ahead(self, spec: MachineSpec, stamp: Stamp) -> _Ahead | None:
+        known = next((each for each in self._ahead if each.fits(spec, stamp)), None)
+        if known is not None:
+            self._ahead.remove(known)
+        return known
+
+    async def _give(
+        self, known: _Ahead, home: Home, spec: MachineSpec, stamp: Stamp, *, loading: bool
+    ) -> Launch:
+        launch = replace(known.launch, fingerprint=stamp.fingerprint)
+        home.write_launch(launch)
+        try:
+            _move(known.home, home, self._hypervisor, keep_console=loading)
+            self._cgroups.bound(launch.token, self._hypervisor.bounds(spec))
+        except OSError as error:
+            await self._discard(known)
+            home.write_launch(None)
+            raise HostUnfit(f"a process that waited could not be used: {error}") from error
+        return launch
 
     def _prepare_soon(self, spec: MachineSpec) -> None:
         if self._preparing is None or self._preparing.done():
@@ -209,16 +226,16 @@ class Launcher:
 
     async def _prepare(self, spec: MachineSpec) -> None:
         await asyncio.sleep(CALM_SECONDS)
-        image = spec.image.disk.parent
-        while useless := [each for each in self._ahead if each.image != image]:
-            self._ahead.remove(useless[0])
-            await self._discard(useless[0])
         with contextlib.suppress(MachineError, OSError):
+            stamp = await self._hypervisor.stamp(spec)
+            while useless := [each for each in self._ahead if not each.fits(spec, stamp)]:
+                self._ahead.remove(useless[0])
+                await self._discard(useless[0])
             while len(self._ahead) < self._ahead_max:
-                self._ahead.append(await self._start_ahead(spec))
+                self._ahead.append(await self._start_ahead(spec, stamp.build))
             await self._isolation.prepare()
 
-    async def _start_ahead(self, spec: MachineSpec) -> _Ahead:
+    async def _start_ahead(self, spec: MachineSpec, build: str) -> _Ahead:
         token = secrets.token_hex(TOKEN_BYTES)
         home = Home(self._root, token, directory=AHEAD + token)
         home.make()
@@ -228,7 +245,7 @@ class Launcher:
         except BaseException:
             home.remove()
             raise
-        return _Ahead(home=home, launch=launch, image=spec.image.disk.parent)
+        return _Ahead(home=home, launch=launch, image=spec.image.disk.parent, build=build)
 
     async def _discard(self, known: _Ahead) -> None:
         if known.launch.process is not None:
