@@ -204,9 +204,8 @@ class Installation:
                 environment = (entry / "environ").read_bytes().decode(errors="replace")
             except OSError:
                 continue
-            if (str(self.data) in words or str(self.data) in environment) and word in words.replace(
-                "\0", " "
-            ):
+            ours = str(self.data) in words or str(self.data) in environment
+            if ours and word in words.replace("\0", " "):
                 found.append(int(entry.name))
         return found
 
