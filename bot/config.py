@@ -26,7 +26,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from bot.errors import WrongSettings
-from vmpool.network.slot import UID_FIRST, UIDS_MAX
+from vmpool.network.slot import SLOTS_MAX, UID_FIRST, UID_MAX
 from vmpool.warm.sizing import WorkingHours
 
 PREFIX = "ONA_"
@@ -152,8 +152,10 @@ class MachineSettings(Section):
         description="keep each machine's process apart from this host, as far as it can: a uid and"
         " a network slot of its own (as root), Landlock",
     )
-    uid_first: Annotated[int, Field(ge=1000, le=0x7FFF_FFFF - UIDS_MAX)] = Field(
-        default=UID_FIRST, description="first of the uids that are for machines' processes alone"
+    uid_first: Annotated[int, Field(ge=1000, le=UID_MAX)] | None = Field(
+        default=None,
+        description=f"first of {SLOTS_MAX} uids that are for machines' processes alone; none: from"
+        f" {UID_FIRST} up, others for each data directory",
     )
 
 

@@ -16,7 +16,7 @@ from tests.contracts.rigs import (
 )
 from tests.support.xfs import xfs
 from vmpool.driver import Found
-from vmpool.drivers.cloud_hypervisor import snapshot
+from vmpool.drivers.cloud_hypervisor import config, snapshot
 from vmpool.errors import HostFull
 
 MIB = 1 << 20
@@ -99,7 +99,7 @@ async def test_the_rest_stays_whole_while_a_resume_is_under_way(rig: LocalRig) -
     await rig.settled(machine_id)
     home = rig.local._home(machine_id)
     home.make_cell()
-    snapshot.lay_out(home.rest.complete, home)
+    snapshot.lay_out(home.rest.complete, home, config.config(rig.spec, network=False))
     with home.memory.open("r+b") as file:
         file.write(b"what the guest wrote before the rest was used up")
     assert await rig.local.scrub(machine_id) is None

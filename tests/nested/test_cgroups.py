@@ -1,6 +1,8 @@
 """Machines in cgroups of the real kernel: entered, bounded, removed."""
 
-import subprocess
+import asyncio
+import os
+import signal
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -8,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.contracts.rigs import LocalRig, local_rig, real_cloud_hypervisor, started
-from vmpool.drivers.cgroup import Bounds, Cgroups
+from vmpool.drivers.cgroup import Bounds, Cgroups, entering
+from vmpool.drivers.process import Process, ended, kill, start
 
 pytestmark = pytest.mark.nested
 
@@ -33,26 +36,49 @@ async def rig(tmp_path: Path, cgroups: Cgroups) -> AsyncIterator[LocalRig]:
 def place_of(rig: LocalRig, cgroups: Cgroups, machine_id: str) -> Path:
     launch = rig.local._home(machine_id).read_launch()
     assert launch is not None
-    [place] = cgroups.places(launch.token)
-    return place
+    assert cgroups._parent is not None
+    return cgroups._parent / launch.token
+
+
+def _started_in(
+    cgroups: Cgroups, token: str, bounds: Bounds, command: list[str], log: Path
+) -> Process:
+    entry = cgroups.entry(token, bounds)
+    assert entry is not None
+    try:
+        return start([*entering(3), *command], output=log, fds=[entry])
+    finally:
+        os.close(entry)
+
+
+async def _gone(rig: LocalRig, place: Path) -> None:
+    """Whoever was in it may take a moment to end; then the next look removes it."""
+    async with asyncio.timeout(60):
+        while place.exists():
+            await rig.driver.find()
 
 
 @pytest.mark.parametrize("program", [HOG, THREADS])
-def test_who_takes_more_than_its_share_is_stopped(cgroups: Cgroups, program: str) -> None:
+async def test_who_takes_more_than_its_share_is_stopped(
+    cgroups: Cgroups, program: str, tmp_path: Path
+) -> None:
     bounds = Bounds(memory_mib=64, cpus=1)
-    command = [*cgroups.entering("hog", bounds), sys.executable, "-c", program]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    command = [sys.executable, "-c", program]
+    process = _started_in(cgroups, "hog", bounds, command, tmp_path / "log")
     try:
         if program is HOG:
-            assert process.wait(60) == -9
+            async with asyncio.timeout(60):
+                assert await ended(process) == signal.SIGKILL
         else:
-            with pytest.raises(subprocess.TimeoutExpired):
-                process.wait(10)
             current = cgroups._parent / "hog" / "pids.current"  # type: ignore[operator]
-            assert int(current.read_text()) <= 256
+            async with asyncio.timeout(60):
+                while int(current.read_text()) < 256:
+                    await asyncio.sleep(0.1)
+            await asyncio.sleep(5)
+            assert int(current.read_text()) == 256
     finally:
         cgroups.leave("hog")
-        process.wait(60)
+        await kill(process)
         cgroups.sweep([])
         cgroups.close()
     assert not cgroups._parent.exists()  # type: ignore[union-attr]
@@ -68,21 +94,21 @@ async def test_a_machine_lives_in_its_cgroup_and_takes_it_along(
     assert str(pid) in (place / "cgroup.procs").read_text().split()
     assert int((place / "memory.max").read_text()) == (rig.spec.memory_mib + 128) << 20
     await rig.driver.hibernate(machine_id)
-    assert not place.exists()
+    await _gone(rig, place)
     await rig.driver.resume(machine_id)
     place = place_of(rig, cgroups, machine_id)
     assert int((place / "memory.max").read_text()) == (rig.spec.memory_mib + 128) << 20
     await rig.driver.destroy(machine_id)
-    await rig.driver.find()
-    assert not place.exists()
+    await _gone(rig, place)
 
 
 async def test_what_lies_in_a_cgroup_of_no_machine_is_ended(
-    rig: LocalRig, cgroups: Cgroups
+    rig: LocalRig, cgroups: Cgroups, tmp_path: Path
 ) -> None:
-    command = [*cgroups.entering("stray", Bounds(memory_mib=64, cpus=1)), "sleep", "600"]
-    stray = subprocess.Popen(command)
+    bounds = Bounds(memory_mib=64, cpus=1)
+    stray = _started_in(cgroups, "stray", bounds, ["sleep", "600"], tmp_path / "log")
     await rig.driver.find()
-    assert stray.wait(30) == -9
-    await rig.driver.find()
-    assert not (cgroups._parent / "stray").exists()  # type: ignore[operator]
+    async with asyncio.timeout(30):
+        assert await ended(stray) == signal.SIGKILL
+    assert cgroups._parent is not None
+    await _gone(rig, cgroups._parent / "stray")

@@ -10,8 +10,7 @@ be, machines run unbounded, and `why_not` says so.
 import contextlib
 import hashlib
 import os
-import shlex
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,23 +52,20 @@ class Cgroups:
             return cls(None, why_not)
         return cls(above / f"ona-{hashlib.sha256(os.fsencode(root)).hexdigest()[:12]}")
 
-    def entering(self, token: str, bounds: Bounds) -> list[str]:
-        """Make a launch's cgroup; what stands before a command that shall run in it.
-
-        The command's process is the one that entered: it has never run outside.
+    def entry(self, token: str, bounds: Bounds) -> int | None:
+        """Make a launch's cgroup; a descriptor by which a process enters it. None: there is none.
 
         :raises OSError: the kernel refuses
         """
         if self._parent is None:
-            return []
+            return None
         place = self._parent / token
         place.mkdir(parents=True, exist_ok=True)
         _make_room(self._parent.parent)
         _enable(self._parent.parent)
         _enable(self._parent)
         self.bound(token, bounds)
-        entry = shlex.quote(str(place / "cgroup.procs"))
-        return ["/bin/sh", "-c", f'echo $$ > {entry} && exec "$@"', "sh"]
+        return os.open(place / "cgroup.procs", os.O_WRONLY | os.O_CLOEXEC)
 
     def bound(self, token: str, bounds: Bounds) -> None:
         """Set what a launch's process may take from now on."""
@@ -79,10 +75,6 @@ class Cgroups:
             # Which of them there are depends on the controllers.
             with contextlib.suppress(FileNotFoundError, PermissionError):
                 (self._parent / token / name).write_text(value)
-
-    def places(self, token: str) -> Sequence[Path]:
-        """The directory of a launch's cgroup, if it has one."""
-        return () if self._parent is None else (self._parent / token,)
 
     def leave(self, token: str) -> None:
         """Remove a launch's cgroup, with what still runs in it; none there is success."""
@@ -112,6 +104,16 @@ class Cgroups:
         if self._parent is not None:
             with contextlib.suppress(OSError):
                 self._parent.rmdir()
+
+
+def entering(fd: int) -> list[str]:
+    """What stands before a command that shall run in a cgroup whose entry it inherits as `fd`.
+
+    The command's process is the one that entered: it has never run outside.
+
+    :param fd: one digit, as a shell wants it
+    """
+    return ["/bin/sh", "-c", f'echo $$ >&{fd} && exec "$@" {fd}>&-', "sh"]
 
 
 def _values(bounds: Bounds) -> dict[str, str]:

@@ -8,10 +8,13 @@ console.log      the guest's console, bounded
 hypervisor.log   the hypervisor's own words, bounded
 rest*/           see vmpool.rest
 cell/            all of this that the machine's process may reach, for as long as it lives:
-                 sockets, links to its disks, its memory; the process's own, the rest is ours
+                 links to its disks, its memory, our sockets; it may write these and make nothing
+cell/own/        the process's: a socket that it makes
+cell/saving/     the process's while it writes a snapshot, else ours
 
 The process gets its cell, and the directory of its image, as descriptors: it needs no right to any
-directory above them.
+directory above them. Whoever took it over could lay links, pipes and heaps into what is its own:
+we open nothing there by a name that it could have changed, and follow no link.
 """
 
 import contextlib
@@ -20,7 +23,9 @@ import os
 import re
 import shutil
 import socket
-from collections.abc import Iterator
+import stat
+import subprocess
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -33,7 +38,7 @@ DISK = "disk"
 BASE = "base"
 CONSOLE = "console.log"
 LOG = "hypervisor.log"
-CELL = "cell"
+CELL, OWN, SAVING = "cell", "own", "saving"
 CELL_FD = 4
 IMAGE_FD = 5
 """Descriptors in every hypervisor's process, of the directories of its cell and of its image."""
@@ -90,7 +95,7 @@ class Home:
     def remove(self) -> None:
         """Remove everything, the spec first, so that a removal cut short is seen as such."""
         (self.path / SPEC).unlink(missing_ok=True)
-        shutil.rmtree(self.path, ignore_errors=True)
+        remove_tree(self.path)
         if self.exists:
             shutil.rmtree(self.path)
 
@@ -149,9 +154,11 @@ class Home:
     def make_cell(self, uid: int | None = None, gid: int | None = None) -> None:
         """Make an empty cell for a process that will run so; an older one is removed."""
         self.drop_cell()
-        self.cell.mkdir(mode=0o700)
+        self.cell.mkdir(mode=0o755)
+        for name in (OWN, SAVING):
+            (self.cell / name).mkdir(mode=0o700)
         if uid is not None and gid is not None:
-            os.chown(self.cell, uid, gid)
+            os.chown(self.cell / OWN, uid, gid)
 
     def fill_cell(self) -> None:
         """Let the process reach the machine's disks."""
@@ -162,14 +169,26 @@ class Home:
             os.link(self.base, self.cell / BASE)
 
     def drop_cell(self) -> None:
-        """Remove the cell; what it links to stays. None there is success."""
-        shutil.rmtree(self.cell, ignore_errors=True)
+        """Remove the cell; what it links to stays, and is ours again. None there is success."""
+        remove_tree(self.cell)
+        with contextlib.suppress(FileNotFoundError):
+            self.take_back(self.disk)
+
+    @property
+    def process_uid(self) -> int:
+        """Whose the cell is. :raises FileNotFoundError: there is none"""
+        return (self.cell / OWN).stat().st_uid
 
     def give(self, path: Path) -> None:
-        """Make a file or directory the process's own."""
-        owner = self.cell.stat()
+        """Make a file or directory the process's, in a directory that is ours."""
+        owner = (self.cell / OWN).stat()
         if owner.st_uid != os.geteuid():
             os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
+
+    def take_back(self, path: Path) -> None:
+        """Make a file or directory in a directory of ours our own again."""
+        if path.lstat().st_uid != os.geteuid():
+            os.chown(path, os.geteuid(), os.getegid(), follow_symlinks=False)
 
     @contextlib.contextmanager
     def listening(self, name: str) -> Iterator[socket.socket]:
@@ -188,21 +207,24 @@ class Home:
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         sock.setblocking(False)
         try:
-            with self.short() as short:
-                sock.connect(f"{short}/{name}")
+            with self.short() as short, contextlib.ExitStack() as stack:
+                place = opened(Path(short, name), os.O_PATH | os.O_NOFOLLOW, stack)
+                if not stat.S_ISSOCK(os.fstat(place).st_mode):
+                    raise ConnectionRefusedError(f"{name} is no socket")
+                sock.connect(f"/proc/self/fd/{place}")
         except BaseException:
             sock.close()
             raise
         return sock
 
-    def bound_logs(self, bytes_max: int) -> None:
-        """Cut console and log down to their last half once they are longer than allowed."""
-        for path in (self.console, self.log):
+    def bound_logs(self, bytes_max: int, others: Sequence[Path] = ()) -> None:
+        """Cut console, log and others down to their last half once they are longer than allowed."""
+        for path in (self.console, self.log, *others):
             with contextlib.suppress(FileNotFoundError):
                 if path.stat().st_size <= bytes_max:
                     continue
                 kept = _tail(path, bytes_max // 2)
-                # Both are opened for appending by whoever writes them, so cutting is safe.
+                # All are opened for appending by whoever writes them, so cutting is safe.
                 with path.open("r+b") as file:
                     file.write(kept)
                     file.truncate()
@@ -263,6 +285,14 @@ def opened(path: Path, flags: int, stack: contextlib.ExitStack) -> int:
     fd = os.open(path, flags, 0o600)
     stack.callback(os.close, fd)
     return fd
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a directory as far as it can be, however deep somebody made it. Blocking."""
+    try:
+        shutil.rmtree(path, ignore_errors=True)
+    except RecursionError:
+        subprocess.run(["rm", "-rf", "--", path], check=False, capture_output=True)
 
 
 def mark_of(root: Path, token: str) -> str:

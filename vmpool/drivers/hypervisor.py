@@ -156,7 +156,7 @@ class Hypervisor(Protocol):
         ...
 
     def belongings(self, home: Home) -> Sequence[Path]:
-        """What beside its cell and its logs is of one process, and moves with it."""
+        """Logs beside console and log of one process, which move with it and are bounded too."""
         ...
 
     @property

@@ -6,15 +6,14 @@
 As root every process has a **seat**: a network slot, so that whoever breaks out of a guest is in a
 namespace without any way on, and a uid that no other process has, so that it can't touch another
 machine's. Without root there is neither: the machine has no network device, and everything goes
-over its channel. Landlock is there in both, where the kernel has it: the process sees its cell, its
-image and the system's libraries, and connects nowhere.
+over its channel. Landlock is there in both, where the kernel has it: the process opens its cell,
+its image and the system's libraries, and no TCP connection. What Landlock does not know of, unix
+sockets by path among it, is refused by the uid alone.
 """
 
-import hashlib
-import os
 import shutil
 import socket
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,15 +71,17 @@ class Isolation:
         self.why_not = why_not
 
     @classmethod
-    def of(cls, root: Path, *, uid_first: int = slot.UID_FIRST, kvm: bool) -> "Isolation":
-        """What this host can do for the machines below `root`; `kvm`: they run under it."""
+    def of(cls, root: Path, *, uid_first: int | None = None, kvm: bool) -> "Isolation":
+        """What this host can do for the machines below `root`; `kvm`: they run under it.
+
+        :param uid_first: of as many as there are slots; None: some that are nobody's
+        """
         gid = _group_of(KVM) if kvm else None
         has_landlock = landlock.version() > 0
         if why := missing() or (_not_usable(gid) if kvm else None):
             return cls(has_landlock=has_landlock, why_not=why)
-        slots = Slots(
-            root, count_max=slot.SLOTS_MAX, uid_first=uid_first + _number(root) * slot.SLOTS_MAX
-        )
+        first = slot.uid_first(root) if uid_first is None else uid_first
+        slots = Slots(root, count_max=slot.SLOTS_MAX, uid_first=first)
         return cls(slots, gid=gid, has_landlock=has_landlock)
 
     @property
@@ -118,8 +119,7 @@ class Isolation:
         seat: Seat,
         *,
         before: Sequence[str] = (),
-        readable: Sequence[Path],
-        writable: Sequence[Path],
+        rights: Mapping[Path, int],
         mark: str,
         output: Path,
         errors: Path,
@@ -128,19 +128,26 @@ class Isolation:
         """Start a process in its seat. Blocking, some milliseconds.
 
         :param before: a command that enters its cgroup and becomes the one after it
+        :param rights: what Landlock allows beside libraries, devices and what the kernel says
         :raises HostUnfit: a program is missing or may not be run
         """
         program = shutil.which(command[0])
         if program is None:
             raise HostUnfit(f"{command[0]} can't be run; install it")
-        opens = [*LIBRARIES, *KERNEL, Path(program).resolve(), *readable]
+        run, read = landlock.RUN, landlock.READ
+        allowed = {
+            **dict.fromkeys([*LIBRARIES, Path(program).resolve()], run),
+            **dict.fromkeys(KERNEL, read),
+            **dict.fromkeys(DEVICES, landlock.WRITE),
+            **rights,
+        }
 
         def confine() -> None:
             if seat.slot is not None:
                 enter(namespace(seat.slot))
             if self.has_landlock:
                 landlock.forbid_new_privileges()
-                landlock.restrict(opens, [*DEVICES, *writable])
+                landlock.restrict(allowed)
 
         return process.start(
             [*before, *_as(seat), program, *command[1:]],
@@ -160,7 +167,8 @@ class Isolation:
         """Take back the seats of launches that are none of these."""
         if self._slots is not None:
             for token in set(self._slots.taken()) - set(tokens):
-                await self._slots.release(token)
+                with suppress(NoSlot):  # asked again at the next one
+                    await self._slots.release(token)
 
     async def close(self) -> None:
         """Remove what no process uses."""
@@ -181,11 +189,6 @@ def _as(seat: Seat) -> list[str]:
         return []
     who = [f"--reuid={seat.uid}", f"--regid={seat.gid}", "--clear-groups"]
     return ["setpriv", *who, "--inh-caps=-all", "--bounding-set=-all", "--no-new-privs", "--"]
-
-
-def _number(root: Path) -> int:
-    """Tells installations on one host apart, most likely."""
-    return int.from_bytes(hashlib.sha256(os.fsencode(root)).digest()) % slot.INSTALLATIONS
 
 
 def _group_of(device: Path) -> int | None:

@@ -9,7 +9,7 @@ import functools
 import os
 import stat
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ _PATH_BENEATH = 1
 _PR_SET_NO_NEW_PRIVS = 38
 
 _EXECUTE, _WRITE_FILE, _READ_FILE, _READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
+_REMOVE_FILE, _MAKE_REG, _MAKE_SOCK = 1 << 5, 1 << 8, 1 << 9
 _REFER, _TRUNCATE = 1 << 13, 1 << 14
 _OF_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE
 """The only rights that a rule for a file, not a directory, may give."""
@@ -31,7 +32,12 @@ _TCP = 0b11
 _SCOPES = 0b11
 """Abstract unix sockets and signals stay among those that were restricted together."""
 
-READ = _EXECUTE | _READ_FILE | _READ_DIR
+RUN = _EXECUTE | _READ_FILE | _READ_DIR
+READ = _READ_FILE | _READ_DIR
+WRITE = READ | _WRITE_FILE | _TRUNCATE
+"""What is there; nothing can be made."""
+MAKE_FILES = WRITE | _MAKE_REG
+MAKE_SOCKETS = READ | _MAKE_SOCK | _REMOVE_FILE
 
 
 @functools.cache
@@ -45,8 +51,8 @@ def forbid_new_privileges() -> None:
     _must(_libc().prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 
 
-def restrict(readable: Sequence[Path], writable: Sequence[Path]) -> None:
-    """Restrict this thread for good to what lies at or below these paths; TCP is refused.
+def restrict(rights: Mapping[Path, int]) -> None:
+    """Restrict this thread for good to these rights, at and below their paths; TCP is refused.
 
     It must have forbidden itself new privileges. A path that isn't there gives nothing.
 
@@ -55,11 +61,8 @@ def restrict(readable: Sequence[Path], writable: Sequence[Path]) -> None:
     handled = _handled(version())
     ruleset = _ruleset(handled)
     try:
-        for path in readable:
-            _allow(ruleset, path, READ & handled)
-        for path in writable:
-            # What it writes it may not start.
-            _allow(ruleset, path, handled & ~_EXECUTE)
+        for path, given in rights.items():
+            _allow(ruleset, path, given & handled)
         _must(_libc().syscall(_RESTRICT_SELF, ruleset, 0))
     finally:
         os.close(ruleset)

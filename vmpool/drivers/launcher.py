@@ -17,12 +17,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vmpool.driver import MachineSpec
-from vmpool.drivers import process
-from vmpool.drivers.cgroup import Cgroups
-from vmpool.drivers.home import CELL, Home, Launch, machine_names, mark_of
+from vmpool.drivers import landlock, process
+from vmpool.drivers.cgroup import Cgroups, entering
+from vmpool.drivers.home import CELL, OWN, SAVING, Home, Launch, machine_names, mark_of
+from vmpool.drivers.host import NO_ROOM
 from vmpool.drivers.hypervisor import Hypervisor
 from vmpool.drivers.isolation import Isolation, Seat, tap_of
-from vmpool.errors import HostUnfit, MachineError
+from vmpool.errors import HostFull, HostUnfit, MachineError
 from vmpool.rest import Stamp
 
 AHEAD = "ahead."
@@ -69,7 +70,9 @@ class Launcher:
         self._ahead: list[_Ahead] = []
         self._under_way: set[str] = set()
         """Tokens of launches that may not be written down yet."""
-        self._opened = False
+        self._nothing_under_way = asyncio.Event()
+        self._nothing_under_way.set()
+        self._opened = self._closed = False
         self._opening = asyncio.Lock()
         self._preparing: asyncio.Task[None] | None = None
         self._leaving: set[asyncio.Task[None]] = set()
@@ -80,6 +83,8 @@ class Launcher:
         :param loading: it is to resume from a rest; the console goes on
         :raises HostUnfit: the hypervisor, a right or a slot is missing; nothing is left
         """
+        if self._closed:
+            raise MachineError("the driver was closed")
         await self._open()
         stamp = await self._hypervisor.stamp(spec)
         known = self._taken_ahead(spec, stamp)
@@ -94,7 +99,7 @@ class Launcher:
         self._prepare_soon(spec)
         return launch
 
-    async def ended(self, launch: Launch) -> None:
+    def give_back(self, launch: Launch) -> None:
         """A process has ended: what it had of the host is given back, in the background."""
         self._cgroups.leave(launch.token)
         task = asyncio.get_running_loop().create_task(self._leave(launch.token))
@@ -117,10 +122,12 @@ class Launcher:
                 yield token, found
 
     async def close(self) -> None:
-        """End what waits; what machines have stays."""
+        """End what waits; what machines have stays. Nothing is started from here on."""
+        self._closed = True
         if self._preparing is not None:
             self._preparing.cancel()
             await asyncio.wait([self._preparing])
+        await self._nothing_under_way.wait()
         while self._ahead:
             await self._discard(self._ahead.pop())
         if self._leaving:
@@ -145,7 +152,7 @@ class Launcher:
                 home.write_launch(None)
                 home.drop_cell()
                 if isinstance(error, OSError):
-                    raise HostUnfit(f"{command[0]} can't be run: {error}") from error
+                    raise _unfit(command[0], error) from error
                 raise
             launch = replace(launch, process=found)
             home.write_launch(launch)
@@ -155,6 +162,7 @@ class Launcher:
     async def _seated(self, token: str) -> AsyncIterator[Seat]:
         """A seat for a launch, given back when the body fails."""
         self._under_way.add(token)
+        self._nothing_under_way.clear()
         try:
             seat = await self._isolation.seat(token)
             try:
@@ -167,6 +175,8 @@ class Launcher:
                 raise
         finally:
             self._under_way.discard(token)
+            if not self._under_way:
+                self._nothing_under_way.set()
 
     def _started(
         self, command: Sequence[str], home: Home, spec: MachineSpec, *, launch: Launch, seat: Seat
@@ -181,12 +191,22 @@ class Launcher:
                 fds.append(tap)
             if home.disk.exists():
                 home.fill_cell()
+            before: Sequence[str] = ()
+            entry = self._cgroups.entry(launch.token, self._hypervisor.bounds(spec))
+            if entry is not None:
+                stack.callback(os.close, entry)
+                before = entering(process.INHERITED_FD_FIRST + len(fds))
+                fds.append(entry)
             return self._isolation.start(
                 command,
                 seat,
-                before=self._cgroups.entering(launch.token, self._hypervisor.bounds(spec)),
-                readable=[image],
-                writable=[home.cell, *self._cgroups.places(launch.token)],
+                before=before,
+                rights={
+                    image: landlock.READ,
+                    home.cell: landlock.WRITE,
+                    home.cell / OWN: landlock.MAKE_SOCKETS,
+                    home.cell / SAVING: landlock.MAKE_FILES,
+                },
                 mark=mark_of(self._root, launch.token),
                 output=self._hypervisor.output(home),
                 errors=home.log,
@@ -217,11 +237,11 @@ class Launcher:
         except OSError as error:
             await self._discard(known)
             home.write_launch(None)
-            raise HostUnfit(f"a process that waited could not be used: {error}") from error
+            raise _unfit("a process that waited", error) from error
         return launch
 
     def _prepare_soon(self, spec: MachineSpec) -> None:
-        if self._preparing is None or self._preparing.done():
+        if not self._closed and (self._preparing is None or self._preparing.done()):
             self._preparing = asyncio.get_running_loop().create_task(self._prepare(spec))
 
     async def _prepare(self, spec: MachineSpec) -> None:
@@ -280,6 +300,12 @@ class Launcher:
     def _tokens(self) -> Collection[str]:
         waiting = {each.launch.token for each in self._ahead}
         return {each.token for each in self._launches()} | waiting | self._under_way
+
+
+def _unfit(program: str, error: OSError) -> MachineError:
+    if error.errno in NO_ROOM:
+        return HostFull(f"no room to start a machine's process: {error.strerror}")
+    return HostUnfit(f"{program} can't be run: {error}")
 
 
 def _move(old: Home, new: Home, hypervisor: Hypervisor, *, keep_console: bool) -> None:

@@ -7,11 +7,12 @@ to a hypervisor is behind `vmpool.drivers.hypervisor`.
 """
 
 import asyncio
+import logging
 import os
 import shutil
 import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from weakref import WeakValueDictionary
@@ -37,6 +38,8 @@ from vmpool.errors import (
     RestRefused,
 )
 from vmpool.rest import RestState
+
+_log = logging.getLogger(__name__)
 
 MEND_SECONDS_MAX = 10.0
 RESUME_MIB = 8
@@ -183,6 +186,7 @@ class LocalDriver:
         # Without waiting for its turn: whoever is at the machine then finds it lost.
         await self._end_process(home, "it was destroyed")
         async with self._lock(machine_id):
+            await self._end_process(home, "it was destroyed")  # one that was being started
             await self._end_strays(machine_id)
             await self._settler.wait(machine_id)
             self._running.pop(machine_id, None)
@@ -362,12 +366,14 @@ class LocalDriver:
         ours = machine_id in self._running or lock.locked()
         if ours or home.rest.state is RestState.NONE:
             return False
-        with suppress(MachineError, TimeoutError):
+        try:
             async with lock, asyncio.timeout(MEND_SECONDS_MAX):
                 if home.rest.state is RestState.COMPLETE:
                     await self._end_process(home, "it had been hibernated")
                 elif running := self._process_of(home):
                     await running.control()
+        except Exception as error:  # one machine's process keeps no other from being looked at
+            _log.warning("machine %s could not be mended: %s", machine_id, error)
         return True
 
     def _lock(self, machine_id: str) -> asyncio.Lock:
@@ -381,9 +387,9 @@ class LocalDriver:
         if running is not None:
             await running.kill(farewell)
         if (launch := home.read_launch()) is not None:
-            await self._launcher.ended(launch)
+            self._launcher.give_back(launch)
             home.write_launch(None)
-        home.drop_cell()
+        await asyncio.to_thread(home.drop_cell)
 
     async def _end_strays(self, token: str) -> None:
         """End processes whose machine is not known any more; they are called by their launch."""
@@ -447,7 +453,7 @@ class LocalDriver:
     async def _look_safely(self, machine_id: str) -> Sight:
         try:
             return await self.look(machine_id)
-        except (MachineError, OSError, ValueError) as error:
+        except Exception as error:  # one machine's files keep no other from being looked at
             return Sight(machine_id=machine_id, found=Found.STOPPED, broken=str(error))
 
     def _strays(self) -> list[Sight]:
@@ -461,9 +467,16 @@ class LocalDriver:
         while True:
             await asyncio.sleep(self._limits.look_seconds)
             for running in [each for each in self._running.values() if each.alive]:
-                running.home.bound_logs(self._limits.log_bytes_max)
-                if why := self.hypervisor.lost(running.home):
-                    await running.kill(running.panic() or why)
+                try:
+                    await self._look_at(running)
+                except Exception as error:  # whatever one says, the others are looked at
+                    _log.warning("machine %s: %s", running.home.machine_id, error)
+
+    async def _look_at(self, running: Running) -> None:
+        home = running.home
+        if why := self.hypervisor.lost(home):
+            await running.kill(running.panic() or why)
+        home.bound_logs(self._limits.log_bytes_max, self.hypervisor.belongings(home))
 
 
 def _demand_image(spec: MachineSpec) -> None:

@@ -46,6 +46,7 @@ class Templates:
         if not machine.rest.durable:
             raise MachineError("a template must be safe on disk, and its rest is not")
         for path in (machine.disk, machine.rest.complete / MEMORY):
+            machine.take_back(path)
             path.chmod(READ_ONLY_MODE)
         os.rename(machine.path, self.home(template_id).path)
         _fsync(self._root)

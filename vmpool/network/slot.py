@@ -8,7 +8,10 @@ what it says of itself is not asked. Whatever it sends reaches the slot's own ad
 nobody but the gateway listens.
 """
 
+import hashlib
+import os
 import re
+from pathlib import Path
 
 TAP = "tap0"
 TAP_MAC = "02:00:00:00:00:01"
@@ -22,16 +25,25 @@ GATEWAY_PORTS = (80, 443, 8080)
 SLOTS_MAX = 1000
 INSTALLATIONS = 1 << 16
 UID_FIRST = 0x7000_0000
-"""Whose process the first slot is for. Above the uids that systemd gives to containers, and far
-from those of people."""
-UIDS_MAX = SLOTS_MAX * INSTALLATIONS
-"""From the first one on: two installations on a host most likely have different ones."""
+"""Whose process the first slot of the first installation is for. Above the uids that systemd gives
+to containers, and far from those of people."""
+UID_MAX = UID_FIRST + INSTALLATIONS * SLOTS_MAX
 
 _NAME = re.compile(r"ona-([0-9a-f]{8})-(\d{1,4})")
 
 
+def owner_of(root: Path) -> str:
+    """What tells the installation whose machines lie in a directory from others on this host."""
+    return hashlib.sha256(os.fsencode(root)).hexdigest()[:8]
+
+
+def uid_first(root: Path) -> int:
+    """The first of an installation's uids; two installations most likely have different ones."""
+    return UID_FIRST + int(owner_of(root), 16) % INSTALLATIONS * SLOTS_MAX
+
+
 def slot_name(owner: str, number: int) -> str:
-    """Name a slot's namespace. :param owner: eight hex digits that tell installations apart"""
+    """Name a slot's namespace. :param owner: see `owner_of`"""
     return f"ona-{owner}-{number}"
 
 

@@ -1,7 +1,6 @@
 """Makes, hands out, scrubs and removes network slots; needs root. See `vmpool.network.slot`."""
 
 import asyncio
-import hashlib
 import os
 import shlex
 from collections.abc import Collection, Sequence
@@ -30,7 +29,7 @@ class Slots:
 
         :param uid_first: whose the tap of slot 0 is; the next one is the next slot's. None: root's
         """
-        self._owner = hashlib.sha256(os.fsencode(root)).hexdigest()[:8]
+        self._owner = slot.owner_of(root)
         self._count_max = count_max
         self._uid_first = uid_first
         self._taken: dict[str, str] = {}
@@ -82,13 +81,10 @@ class Slots:
         It is removed, and made anew when one is wanted: what was left in its namespace, nobody
         else ever sees.
         """
-        name = self._taken.pop(who, None)
+        name = self._taken.get(who)
         if name is not None:
-            self._making.add(name)
-            try:
-                await _remove(name)
-            finally:
-                self._making.discard(name)
+            await _remove(name)
+            self._taken.pop(who, None)
 
     def taken(self) -> Collection[str]:
         """Who has slots."""
@@ -109,7 +105,7 @@ class Slots:
         return sorted(os.listdir(NAMESPACES)) if NAMESPACES.is_dir() else []
 
     def _unused(self) -> str | None:
-        used = {*self._taken.values(), *self._ready, *self._making}
+        used = {*self._taken.values(), *self._ready, *self._making, *self._found()}
         names = (slot.slot_name(self._owner, number) for number in range(self._count_max))
         return next((name for name in names if name not in used), None)
 
@@ -178,10 +174,18 @@ async def _run(*command: str) -> None:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )
+    except OSError as error:
+        raise NoSlot(f"{command[0]} could not be run ({error.strerror})") from error
+    try:
         async with asyncio.timeout(COMMAND_SECONDS_MAX):
             words, _ = await process.communicate()
-    except (OSError, TimeoutError) as error:
-        raise NoSlot(f"{command[0]} could not be run ({type(error).__name__})") from error
+    except TimeoutError as error:
+        why = f"{command[0]} took longer than {COMMAND_SECONDS_MAX:g} s"
+        raise NoSlot(f"a network slot could not be made: {why}") from error
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
     if process.returncode:
         raise NoSlot(f"a network slot could not be made: {_last(words.splitlines())}")
 

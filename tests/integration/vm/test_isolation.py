@@ -89,7 +89,7 @@ async def test_another_machines_files_and_ours_are_not_a_processs_to_open(rig: L
     owner = Path(f"/proc/{await pid_of(rig, one)}").stat()
     who = ["setpriv", f"--reuid={owner.st_uid}", f"--regid={owner.st_gid}", "--clear-groups"]
     other = rig.root / two
-    for path in (rig.root / one, other, other / "cell", other / "disk", other / "cell" / "disk"):
+    for path in (rig.root / one, other, other / "cell" / "own", other / "cell" / "disk"):
         # Through a descriptor, as it comes past the directories above.
         fd = os.open(path, os.O_PATH)
         read = ["ls", f"/proc/self/fd/{fd}/"] if path.is_dir() else ["cat", f"/proc/self/fd/{fd}"]
@@ -153,7 +153,10 @@ async def test_a_slot_without_its_device_is_not_used(rig: LocalRig) -> None:
         ("cat /etc/passwd", "Permission denied"),
         ("ls /tmp", "Permission denied"),
         ("cat /proc/self/fd/3/inside", "within reach"),
-        ("echo new > /proc/self/fd/3/made && cat /proc/self/fd/3/made", "new"),
+        ("echo more >> /proc/self/fd/3/inside && cat /proc/self/fd/3/inside", "more"),
+        ("echo new > /proc/self/fd/3/made", "ermission denied"),
+        ("echo new > /proc/self/fd/3/own/made", "ermission denied"),
+        ("mkdir /proc/self/fd/3/own/made", "Permission denied"),
         ("echo > /usr/made", "ermission denied"),
         ("/proc/self/fd/3/program", "Permission denied"),
     ],
@@ -162,7 +165,7 @@ async def test_a_process_opens_what_it_needs_and_nothing_else(
     tmp_path: Path, script: str, said: str
 ) -> None:
     cell, log = tmp_path / "cell", tmp_path / "log"
-    cell.mkdir()
+    (cell / "own").mkdir(parents=True)
     (cell / "inside").write_text("within reach")
     (cell / "program").write_text("#!/bin/sh\necho ran\n")
     (cell / "program").chmod(0o755)
@@ -172,8 +175,7 @@ async def test_a_process_opens_what_it_needs_and_nothing_else(
         process = isolation.start(
             ["sh", "-c", script],
             await isolation.seat("launch"),
-            readable=[],
-            writable=[cell],
+            rights={cell: landlock.WRITE, cell / "own": landlock.MAKE_SOCKETS},
             mark=f"/{secrets.token_hex(8)}/launch",
             output=log,
             errors=log,

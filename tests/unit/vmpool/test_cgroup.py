@@ -1,11 +1,12 @@
 """Which cgroups are made for machines, on a directory that looks like the kernel's."""
 
-import subprocess
+import os
 from pathlib import Path
 
 import pytest
 
-from vmpool.drivers.cgroup import Bounds, Cgroups
+from vmpool.drivers.cgroup import Bounds, Cgroups, entering
+from vmpool.drivers.process import ended, start
 
 BOUNDS = Bounds(memory_mib=640, cpus=2)
 
@@ -19,6 +20,17 @@ def tree(place: Path, controllers: str = "cpu io memory pids") -> Path:
     return place
 
 
+async def ran(cgroups: Cgroups, token: str, log: Path, *command: str) -> int | None:
+    """Run a command in a launch's cgroup; its wait status."""
+    entry = cgroups.entry(token, BOUNDS)
+    assert entry is not None
+    try:
+        process = start([*entering(3), *command], output=log, fds=[entry])
+    finally:
+        os.close(entry)
+    return await ended(process)
+
+
 @pytest.mark.parametrize(
     ("controllers", "said"),
     [(None, "no cgroup of version 2"), ("cpu io", "memory, pids")],
@@ -30,7 +42,7 @@ def test_where_there_is_no_control_it_is_said(
         tree(tmp_path, controllers)
     found = Cgroups.of(Path("/m"), mount=tmp_path)
     assert said in found.why_not
-    assert found.entering("m1", BOUNDS) == []
+    assert found.entry("m1", BOUNDS) is None
     assert found.sweep([]) == []
     found.leave("m1")
     found.close()
@@ -42,27 +54,27 @@ def test_two_installations_have_cgroups_of_their_own(tmp_path: Path) -> None:
     assert len(names) == 2 or Cgroups.of(Path("/a"), mount=tmp_path).why_not
 
 
-def test_a_command_enters_before_it_runs(tmp_path: Path) -> None:
+async def test_a_command_enters_before_it_runs(tmp_path: Path) -> None:
     parent = tree(tree(tmp_path) / "ona")
-    cgroups = Cgroups(parent)
-    place = tree(parent / "m1")
-    command = [*cgroups.entering("m1", BOUNDS), "sh", "-c", "echo $$"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert (place / "cgroup.procs").read_text() == done.stdout
+    place, log = tree(parent / "m1"), tmp_path / "log"
+    script = "echo $$; ls -l /proc/$$/fd | grep -c cgroup.procs"
+    await ran(Cgroups(parent), "m1", log, "sh", "-c", script)
+    pid, held = log.read_text().split()
+    assert (place / "cgroup.procs").read_text().split() == [pid]
+    assert held == "0", "it can't bring others in"
     assert (place / "memory.max").read_text() == str(640 << 20)
     assert (place / "cpu.max").read_text() == "300000 100000"
     assert (place / "pids.max").read_text() == "256"
 
 
-def test_a_command_that_can_not_enter_does_not_run(tmp_path: Path) -> None:
+async def test_a_command_that_can_not_enter_does_not_run(tmp_path: Path) -> None:
     parent = tree(tree(tmp_path) / "ona")
     place = tree(parent / "m1")
-    command = Cgroups(parent).entering("m1", BOUNDS)
     (place / "cgroup.procs").unlink()
-    (place / "cgroup.procs").mkdir()
-    ran = tmp_path / "ran"
-    assert subprocess.run([*command, "touch", str(ran)], check=False).returncode != 0
-    assert not ran.exists()
+    (place / "cgroup.procs").symlink_to("/dev/full")
+    status = await ran(Cgroups(parent), "m1", tmp_path / "log", "touch", str(tmp_path / "ran"))
+    assert status
+    assert not (tmp_path / "ran").exists()
 
 
 def test_cgroups_of_no_machine_are_swept(tmp_path: Path) -> None:

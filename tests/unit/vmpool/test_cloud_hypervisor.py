@@ -181,6 +181,7 @@ def test_events_are_read_though_the_stream_was_cut() -> None:
     assert list(events.parse(whole[40:-20])) == ["vm booting"]
     assert list(events.parse("")) == []
     assert list(events.parse("{{{")) == []
+    assert list(events.parse('{"a":' + "[" * 100_000)) == []
 
 
 @pytest.mark.parametrize(
@@ -250,6 +251,14 @@ async def test_too_many_connections_is_said() -> None:
     answer = _http("503", '{ "error": "Too many open connections" }')
     with pytest.raises(ApiError, match="Too many open connections"):
         await _answered(answer, lambda api: api.resume())
+
+
+@pytest.mark.parametrize("body", ["[]", "null", "7", "{", '{"a":' * 5000])
+async def test_a_process_that_answers_nonsense_is_closed(body: str) -> None:
+    with pytest.raises(ControlClosed):
+        await _answered(_http("200 ", body), lambda api: api.state())
+    with pytest.raises(ApiError):
+        await _answered(_http("500 ", body), lambda api: api.pause())
 
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200", b"nonsense\r\n\r\n"])
@@ -350,13 +359,13 @@ def _snapshot(place: Path, *, state_bytes: int | None = None) -> tuple[Path, Hom
 
 def test_a_whole_snapshot_is_kept(tmp_path: Path) -> None:
     partial, home = _snapshot(tmp_path)
-    assert snapshot.keep(home, partial) == ("config.json", "state.json")
+    assert snapshot.keep(home, partial, SPEC) == ("config.json", "state.json")
     assert sorted(path.name for path in partial.iterdir()) == [
         "config.json",
         "memory",
         "state.json",
     ]
-    assert list(home.cell.iterdir()) == []
+    assert list((home.cell / "saving").iterdir()) == []
 
 
 @pytest.mark.parametrize("state_bytes", [0, 1, 40, 100])
@@ -365,7 +374,7 @@ def test_a_snapshot_whose_state_was_cut_short_is_not_one_of_unknown_shape(
 ) -> None:
     partial, home = _snapshot(tmp_path, state_bytes=state_bytes)
     with pytest.raises(json.JSONDecodeError):
-        snapshot.keep(home, partial)
+        snapshot.keep(home, partial, SPEC)
 
 
 @pytest.mark.parametrize("missing", [1, 512 * MIB])
@@ -374,17 +383,58 @@ def test_a_snapshot_whose_memory_is_short_is_not_kept(tmp_path: Path, missing: i
     with (home.cell / "saving" / snapshot.MEMORY_RANGES).open("r+b") as file:
         file.truncate(512 * MIB - missing)
     with pytest.raises(ValueError, match="not whole"):
-        snapshot.keep(home, partial)
+        snapshot.keep(home, partial, SPEC)
 
 
+def _link(path: Path, secret: Path) -> None:
+    path.symlink_to(secret)
+
+
+def _hard_link(path: Path, secret: Path) -> None:
+    os.link(secret, path)
+
+
+def _pipe(path: Path, _: Path) -> None:
+    os.mkfifo(path)
+
+
+def _directory(path: Path, _: Path) -> None:
+    path.mkdir()
+
+
+@pytest.mark.parametrize("lay", [_link, _hard_link, _pipe, _directory])
 @pytest.mark.parametrize("name", ["config.json", "state.json", snapshot.MEMORY_RANGES])
-def test_a_link_that_a_process_laid_is_not_followed(tmp_path: Path, name: str) -> None:
+def test_what_is_no_plain_file_of_the_process_is_not_taken(
+    tmp_path: Path, name: str, lay: Callable[[Path, Path], None]
+) -> None:
     partial, home = _snapshot(tmp_path)
     secret = tmp_path / "secret"
-    secret.write_text(json.dumps(config(SPEC, network=False)))
-    os.chmod(secret, 0o600)
+    secret.write_text("{}")
+    secret.chmod(0o600)
     (home.cell / "saving" / name).unlink()
-    (home.cell / "saving" / name).symlink_to(secret)
+    lay(home.cell / "saving" / name, secret)
     with pytest.raises(ValueError, match="no file"):
-        snapshot.keep(home, partial)
+        snapshot.keep(home, partial, SPEC)
     assert secret.stat().st_mode & 0o777 == 0o600
+    assert not (partial / name).exists()
+    snapshot.end(home)
+    assert list((home.cell / "saving").iterdir()) == []
+
+
+def test_what_a_snapshot_says_of_its_machine_is_not_restored(tmp_path: Path) -> None:
+    partial, home = _snapshot(tmp_path)
+    snapshot.keep(home, partial, SPEC)
+    words = {**config(SPEC, network=False), "serial": {"mode": "File", "file": "/etc/motd"}}
+    (partial / "config.json").write_text(json.dumps(words))
+    name = snapshot.lay_out(partial, home, config(SPEC, network=False))
+    made = json.loads((home.cell / name / "config.json").read_text())
+    assert made["serial"] == {"mode": "Tty"}
+
+
+def test_what_a_memory_may_still_take_is_bounded_by_its_size(tmp_path: Path) -> None:
+    _, home = _snapshot(tmp_path)
+    home.write_spec(SPEC)
+    snapshot.make_memory(home, SPEC.memory_mib)
+    assert snapshot.growth_mib(home) == SPEC.memory_mib
+    os.truncate(home.memory, 1 << 43)
+    assert snapshot.growth_mib(home) == SPEC.memory_mib

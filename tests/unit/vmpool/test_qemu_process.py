@@ -122,6 +122,36 @@ def test_what_is_no_machine_id_never_becomes_a_path(tmp_path: Path, name: str) -
         Home(tmp_path, name)
 
 
+@pytest.mark.parametrize("depth", [3, 1500])
+def test_a_cell_goes_however_deep_it_is(tmp_path: Path, depth: int) -> None:
+    home = Home(tmp_path, "m1")
+    home.make()
+    home.make_cell()
+    before = os.open("/", os.O_RDONLY)
+    os.chdir(home.cell / "own")
+    try:
+        for _ in range(depth):
+            os.mkdir("d")
+            os.chdir("d")
+    finally:
+        os.fchdir(before)
+        os.close(before)
+    home.drop_cell()
+    assert not home.cell.exists()
+
+
+def test_a_link_in_a_cell_is_not_connected_to(tmp_path: Path) -> None:
+    home = Home(tmp_path, "m1")
+    home.make()
+    home.make_cell()
+    with home.listening("api.sock") as listener:
+        home.connect("api.sock").close()
+        (home.cell / "own" / "vsock.sock").symlink_to(home.cell / "api.sock")
+        with pytest.raises(OSError, match="no socket"):
+            home.connect("own/vsock.sock")
+    assert listener.fileno() == -1
+
+
 def test_a_long_console_is_cut_to_its_end(tmp_path: Path) -> None:
     home = Home(tmp_path, "m1")
     home.make()

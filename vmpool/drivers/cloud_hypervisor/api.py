@@ -19,6 +19,8 @@ import h11
 from vmpool.drivers.hypervisor import ControlClosed, ControlRefused
 
 BASE = "/api/v1"
+CHAIN_CHARACTERS_MAX = 400
+"""Of one cause in an error's chain."""
 ANSWER_BYTES_MAX = 8 * 1024 * 1024
 PING_SECONDS_MAX = 10.0
 """A snapshot or restore that is under way keeps a ping waiting."""
@@ -43,7 +45,6 @@ class Build:
 
     build: str
     """Exact build, as in `v53.0` or `v53.0-246-gae44c2971`."""
-    pid: int
 
 
 class Api:
@@ -55,12 +56,12 @@ class Api:
     async def ping(self, *, seconds_max: float = PING_SECONDS_MAX) -> Build:
         """Ask who is there."""
         found = await self._ask("GET", "vmm.ping", seconds_max=seconds_max)
-        return Build(build=str(found["build_version"]), pid=int(found["pid"]))
+        return Build(build=str(found.get("build_version")))
 
     async def state(self, *, seconds_max: float = ACT_SECONDS_MAX) -> str | None:
         """`Created`, `Running`, `Paused`, `Shutdown`, …; None while there is no machine."""
         try:
-            return str((await self._ask("GET", "vm.info", seconds_max=seconds_max))["state"])
+            return str((await self._ask("GET", "vm.info", seconds_max=seconds_max)).get("state"))
         except ApiError as error:
             if error.status == HTTPStatus.NOT_FOUND:
                 return None
@@ -101,7 +102,7 @@ class Api:
         body: Json | None = None,
         *,
         seconds_max: float = ACT_SECONDS_MAX,
-    ) -> Any:
+    ) -> Json:
         """Send what takes no time; that it does is a process that hangs."""
         try:
             async with asyncio.timeout(seconds_max):
@@ -110,14 +111,14 @@ class Api:
             why = f"Cloud Hypervisor did not answer {verb} within {seconds_max:g} s"
             raise ControlClosed(why) from error
 
-    async def _send(self, method: str, verb: str, body: Json | None = None) -> Any:
+    async def _send(self, method: str, verb: str, body: Json | None = None) -> Json:
         try:
             status, answer = await self._exchange(method, verb, body)
         except (OSError, EOFError, h11.RemoteProtocolError) as error:
             raise ControlClosed(f"{verb} was not answered ({type(error).__name__})") from error
         if status >= HTTPStatus.MULTIPLE_CHOICES:
             raise ApiError(verb, status, _chain(answer))
-        return json.loads(answer) if answer else {}
+        return _object(verb, answer)
 
     async def _exchange(self, method: str, verb: str, body: Json | None) -> tuple[int, bytes]:
         reader, writer = await asyncio.open_unix_connection(sock=self._connect())
@@ -159,11 +160,25 @@ async def _answer(wire: h11.Connection, reader: asyncio.StreamReader) -> tuple[i
             raise EOFError(f"the connection ended ({type(event).__name__})")
 
 
+def _object(verb: str, answer: bytes) -> Json:
+    """What a process answered; whoever answers something else is none that we know."""
+    try:
+        found = json.loads(answer) if answer else {}
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise ControlClosed(f"{verb} was answered by something else than an object")
+    return found
+
+
 def _chain(answer: bytes) -> list[str]:
     try:
         found = json.loads(answer)
-    except ValueError:
-        return [answer.decode(errors="replace")[:200]]
+    except (ValueError, RecursionError):
+        found = None
     # Too many connections is said by an object, everything else by an array.
-    parts = found.values() if isinstance(found, dict) else found
-    return [str(part) for part in parts if part != "Error from API"]
+    if isinstance(found, dict):
+        found = list(found.values())
+    if not isinstance(found, list):
+        return [answer.decode(errors="replace")[:CHAIN_CHARACTERS_MAX]]
+    return [str(part)[:CHAIN_CHARACTERS_MAX] for part in found if part != "Error from API"]

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from vmpool.driver import MachineSpec
-from vmpool.drivers.home import DISK, IMAGE_REACH, REACH
+from vmpool.drivers.home import DISK, IMAGE_REACH, OWN, REACH
 from vmpool.network import slot
 from vmpool.rest import MEMORY
 
@@ -30,7 +30,7 @@ WRITABLE = "disk"
 CHANNEL_PORT = 1024
 CONFIG = "config.json"
 STATE = "state.json"
-VSOCK = "vsock.sock"
+VSOCK = f"{OWN}/vsock.sock"
 MAPPED = "mapped-memory"
 """The memory of a rest in the cell, where it is mapped copy-on-write."""
 CMDLINE = "console=ttyS0 quiet panic=-1 random.trust_cpu=on ona.overlay"

@@ -12,7 +12,7 @@ from typing import Any, Self
 from vmpool.driver import MachineSpec
 from vmpool.drivers.cloud_hypervisor import config, events, snapshot, vsock
 from vmpool.drivers.cloud_hypervisor.api import Api, ApiError
-from vmpool.drivers.home import Home
+from vmpool.drivers.home import SAVING, Home, remove_tree
 from vmpool.drivers.hypervisor import MoveFailed
 
 API_SOCKET = "api.sock"
@@ -68,9 +68,9 @@ class CloudHypervisorControl:
     async def save(self, into: Path, *, seconds_max: float) -> Sequence[str]:
         """Write a snapshot and complete it. See `Control.save`."""
         try:
-            snapshot.prepare(self._home)
-            await self._api.snapshot(snapshot.url(snapshot.SAVING), seconds_max=seconds_max)
-            return snapshot.keep(self._home, into)
+            await asyncio.to_thread(snapshot.prepare, self._home)
+            await self._api.snapshot(snapshot.url(SAVING), seconds_max=seconds_max)
+            return await asyncio.to_thread(snapshot.keep, self._home, into, self._spec())
         except json.JSONDecodeError as error:
             # A full disk cuts its files short, and it says that all is well.
             raise MoveFailed(f"{os.strerror(errno.ENOSPC)}, its files were cut short") from error
@@ -80,20 +80,21 @@ class CloudHypervisorControl:
     async def cancel(self) -> None:
         """Wait until a snapshot that may be under way is done: it can't be broken off."""
         await self._api.state(seconds_max=SNAPSHOT_SECONDS_MAX)
-        snapshot.clear(self._home, snapshot.SAVING)
+        await asyncio.to_thread(snapshot.end, self._home)
 
     async def load(self, rest: Path, *, seconds_max: float) -> None:
         """Make a paused machine of a rest. See `Control.load`."""
-        spec = self._home.read_spec()
         try:
+            spec = self._spec()
             found = snapshot.read_json(rest / config.CONFIG)
-            if spec and (why := config.verify(found, spec, network=self._network)):
+            if why := config.verify(found, spec, network=self._network):
                 raise MoveFailed(why)
-            name = await asyncio.to_thread(snapshot.lay_out, rest, self._home)
+            machine = config.config(spec, network=self._network)
+            name = await asyncio.to_thread(snapshot.lay_out, rest, self._home, machine)
             await self._api.restore(snapshot.url(name), seconds_max=seconds_max)
         except (ApiError, OSError, ValueError, KeyError) as error:
             raise MoveFailed(str(error)) from error
-        await asyncio.to_thread(snapshot.clear, self._home, name)
+        await asyncio.to_thread(remove_tree, self._home.cell / name)
 
     async def open_channel(self) -> socket.socket:
         """Connect the byte stream. See `Control.open_channel`."""
@@ -108,6 +109,13 @@ class CloudHypervisorControl:
 
     async def close(self) -> None:
         """Nothing to do: no connection is kept."""
+
+    def _spec(self) -> MachineSpec:
+        """:raises ValueError: it can't be read"""
+        spec = self._home.read_spec()
+        if spec is None:
+            raise ValueError("the machine was half created or half removed")
+        return spec
 
     async def _unless(self, act: Any, state: str) -> None:
         try:

@@ -24,7 +24,7 @@ def parse(text: str) -> Iterator[str]:
     while place >= 0:
         try:
             found, place = decoder.raw_decode(text, place)
-        except ValueError:
+        except (ValueError, RecursionError):
             place = text.find("\n{", place + 1)
             place += 1 if place >= 0 else 0
             continue

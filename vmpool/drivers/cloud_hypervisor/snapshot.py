@@ -14,8 +14,9 @@ whole until it is used up, though the guest writes at once. A clone's first rest
 so that it maps what the others map. `copied` is for a snapshot whose state is shaped in a way we
 don't know.
 
-The process writes and reads in its cell alone. What it wrote is taken out of there by us, who
-follow no link that it may have laid.
+The process writes a snapshot into a directory that is its own meanwhile. Then the directory becomes
+ours, so that nothing in it changes any more, and plain files are taken out of it. What the machine
+is, is not read from there, but said anew at each restore.
 """
 
 import json
@@ -26,15 +27,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from vmpool.driver import MachineSpec
 from vmpool.drivers.cloud_hypervisor import config
 from vmpool.drivers.cloud_hypervisor.disk import make_sparse, reflink
-from vmpool.drivers.home import REACH, READ_ONLY_MODE, Home
+from vmpool.drivers.home import REACH, READ_ONLY_MODE, SAVING, Home, remove_tree
 from vmpool.rest import MEMORY
 
 MEMORY_RANGES = "memory-ranges"
 """What a snapshot calls its memory, where it writes one."""
-SAVING, LOADING = "saving", "loading"
-"""Directories in the cell: what a snapshot writes, what a restore reads."""
+LOADING = "loading"
+"""Directory in the cell that a restore reads."""
 JSON_BYTES_MAX = 16 * 1024 * 1024
 SECTOR_BYTES = 512
 """Unit of `st_blocks`."""
@@ -49,10 +51,11 @@ def make_memory(home: Home, memory_mib: int) -> None:
 def growth_mib(home: Home) -> int:
     """How much a running machine's memory may still take of the disk; 0: it is not in a file."""
     try:
-        found = home.memory.stat()
-    except FileNotFoundError:
+        found, spec = home.memory.lstat(), home.read_spec()
+    except (OSError, ValueError):
         return 0
-    return max(0, found.st_size - found.st_blocks * SECTOR_BYTES) // config.MIB
+    size = spec.memory_mib * config.MIB if spec else 0
+    return max(0, size - found.st_blocks * SECTOR_BYTES) // config.MIB
 
 
 def url(name: str) -> Path:
@@ -61,37 +64,51 @@ def url(name: str) -> Path:
 
 
 def prepare(home: Home) -> None:
-    """Make the directory that a snapshot is written to."""
-    _make(home, SAVING)
+    """Let the process write a snapshot."""
+    end(home)
+    home.give(home.cell / SAVING)
 
 
-def keep(home: Home, partial: Path) -> Sequence[str]:
+def end(home: Home) -> None:
+    """Let it write none any more, and remove what it wrote."""
+    saving = home.cell / SAVING
+    home.take_back(saving)
+    # The directory stays: what its process may do there hangs on it.
+    for left in saving.iterdir():
+        if left.is_dir() and not left.is_symlink():
+            remove_tree(left)
+        else:
+            left.unlink()
+
+
+def keep(home: Home, partial: Path, spec: MachineSpec) -> Sequence[str]:
     """Complete a snapshot that was just written, as a partial rest; the small files' names.
 
-    :raises ValueError: its memory is not whole
+    :raises ValueError: its memory is not whole, or something else lies where it should be
     :raises json.JSONDecodeError: one of its files was cut short
     """
-    saving = home.cell / SAVING
+    saving, memory = home.cell / SAVING, partial / MEMORY
+    home.take_back(saving)
     for name in (config.CONFIG, config.STATE):
-        _take(saving / name, partial / name)
-    state = read_json(partial / config.STATE)
-    size = read_json(partial / config.CONFIG)["memory"]["zones"][0]["size"]
-    memory = partial / MEMORY
+        _take(saving / name, partial / name, home)
+    size = spec.memory_mib * config.MIB
     try:
-        written = config.written_bytes(state)
+        written = config.written_bytes(read_json(partial / config.STATE))
+    except json.JSONDecodeError:
+        raise
     except (KeyError, TypeError, ValueError):
         # Not as we know it: kept under both names, to be read as its writer would.
         written = size
-        _take(saving / MEMORY_RANGES, partial / MEMORY_RANGES)
+        _take(saving / MEMORY_RANGES, partial / MEMORY_RANGES, home)
         os.link(partial / MEMORY_RANGES, memory)
     else:
         if written:
-            _take(saving / MEMORY_RANGES, memory)
+            _take(saving / MEMORY_RANGES, memory, home)
         else:
             os.link(home.memory, memory)
-    if written not in (0, size) or memory.stat().st_size != size:
+            home.take_back(memory)
+    if written not in (0, size) or memory.lstat().st_size != size:
         raise ValueError("the snapshot's memory is not whole")
-    shutil.rmtree(saving)
     # Read by the next process, whoever that runs as.
     memory.chmod(READ_ONLY_MODE)
     return config.CONFIG, config.STATE
@@ -110,51 +127,44 @@ def copy(template: Path, partial: Path) -> Sequence[str]:
     return config.CONFIG, config.STATE
 
 
-def lay_out(rest: Path, home: Home) -> str:
+def lay_out(rest: Path, home: Home, machine: config.Json) -> str:
     """Make the directory that a restore reads, its name; the rest stays as it is. Blocking, short.
 
+    :param machine: as `config.config` spells it
     :raises ValueError, KeyError: the rest is not shaped as one of ours
     :raises OSError: no room, among others
     """
-    into = _make(home, LOADING)
-    found, state = read_json(rest / config.CONFIG), read_json(rest / config.STATE)
+    into = home.cell / LOADING
+    remove_tree(into)
+    into.mkdir(mode=0o755)
+    state = read_json(rest / config.STATE)
     if (rest / MEMORY_RANGES).exists():
         os.link(rest / MEMORY_RANGES, into / MEMORY_RANGES)
-        found = config.placed(found, memory=None, shared=False)
+        machine = config.placed(machine, memory=None, shared=False)
     elif _has_own(rest / MEMORY, home):
-        found = config.placed(found, memory=MEMORY, shared=True)
+        machine = config.placed(machine, memory=MEMORY, shared=True)
         state = config.nothing_to_copy(state)
     else:
         os.link(rest / MEMORY, home.cell / config.MAPPED)
-        found = config.placed(found, memory=config.MAPPED, shared=False)
+        machine = config.placed(machine, memory=config.MAPPED, shared=False)
         state = config.nothing_to_copy(state)
-    for name, words in ((config.CONFIG, found), (config.STATE, state)):
+    for name, words in ((config.CONFIG, machine), (config.STATE, state)):
         (into / name).write_text(json.dumps(words))
-        home.give(into / name)
+        (into / name).chmod(READ_ONLY_MODE)
     return LOADING
-
-
-def clear(home: Home, name: str) -> None:
-    """Remove such a directory."""
-    shutil.rmtree(home.cell / name, ignore_errors=True)
 
 
 def read_json(path: Path) -> dict[str, Any]:
     """Read an object of a snapshot, bounded. :raises ValueError: it is none, or too long"""
-    if path.stat().st_size > JSON_BYTES_MAX:
+    if path.lstat().st_size > JSON_BYTES_MAX:
         raise ValueError(f"{path.name} is longer than JSON_BYTES_MAX")
-    found = json.loads(path.read_text())
+    try:
+        found = json.loads(path.read_text())
+    except RecursionError as error:
+        raise ValueError(f"{path.name} is nested too deeply") from error
     if not isinstance(found, dict):
         raise ValueError(f"{path.name} is not an object")
     return found
-
-
-def _make(home: Home, name: str) -> Path:
-    clear(home, name)
-    made = home.cell / name
-    made.mkdir(mode=0o700)
-    home.give(made)
-    return made
 
 
 def _has_own(memory: Path, home: Home) -> bool:
@@ -165,9 +175,11 @@ def _has_own(memory: Path, home: Home) -> bool:
     return True
 
 
-def _take(source: Path, target: Path) -> None:
-    """Move what a process wrote out of its cell. :raises ValueError: it is no plain file"""
+def _take(source: Path, target: Path, home: Home) -> None:
+    """Move what a process wrote out of its cell. :raises ValueError: it is no file of its own"""
+    found = source.lstat()
+    plain = stat.S_ISREG(found.st_mode) and found.st_nlink == 1
+    if not plain or found.st_uid != home.process_uid:
+        raise ValueError(f"{source.name} is no file that it wrote")
     os.rename(source, target)
-    if not stat.S_ISREG(target.lstat().st_mode):
-        target.unlink()
-        raise ValueError(f"{target.name} is no file")
+    home.take_back(target)
