@@ -253,8 +253,7 @@ class Pool:
             if machine is None or machine.state is not MachineState.RESTING:
                 return False
             why = "the disk of its host is nearly full"
-            await self.care.remove(machine_id, why)
-            await self.care.say(machine, "gone", why=why)
+            await self.care.remove(machine_id, why, telling=True)
         return True
 
     async def rest_all(self) -> None:
@@ -281,8 +280,7 @@ class Pool:
         if self.is_held(machine):
             return False
         async with self._lock(machine.session_id or machine_id):
-            await self.care.remove(machine_id, why)
-            await self.care.say(machine, "gone", why=why)
+            await self.care.remove(machine_id, why, telling=True)
         return True
 
     async def adopt(self, machine: Machine) -> None:

@@ -221,6 +221,7 @@ class Yards:
         told: list[tuple[UUID, str, dict[str, Any]]] = []
 
         async def tell(session_id: UUID, state: str, more: dict[str, Any]) -> None:
+            mortal.step("tell")
             told.append((session_id, state, more))
 
         rows = Rows(begin, self._town.host_id, new_id)
