@@ -157,6 +157,10 @@ class Pool:
         for machine_id in candidates:
             if await self._remove_waiting(machine_id) or await self.rest(machine_id):
                 return True
+            machine = await self._registry.get(machine_id)
+            if machine is None or not decide.takes_room(machine.state):
+                # It ended on its way to rest.
+                return True
         return False
 
     async def _remove_waiting(self, machine_id: UUID) -> bool:
