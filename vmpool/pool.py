@@ -22,7 +22,7 @@ from vmpool.care import Care, Enter, Told
 from vmpool.channel import open_machine
 from vmpool.decide import Standing
 from vmpool.driver import Driver
-from vmpool.errors import MachineBusy
+from vmpool.errors import MachineBusy, MachineError
 from vmpool.machine import Machine, MachineState
 from vmpool.memory import HostMemory, host_memory
 from vmpool.opening import Opened, Opener, OpeningLimits, Step
@@ -311,9 +311,24 @@ class Pool:
         if not hot:
             # Whoever handed it out may have ended before it went on.
             await self._driver.unpause(str(machine.id))
+            if not await self._is_its_own(machine):
+                return
             if machine.state is not MachineState.RUNNING:
                 await self._registry.move(machine.id, MachineState.RUNNING)
         self.care.watch(machine)
+
+    async def _is_its_own(self, machine: Machine) -> bool:
+        """Thaw what was resumed and maybe not thawed; False: that failed, and it is lost."""
+        resumed = machine.state is MachineState.STARTING and machine.generation > 1
+        if not resumed or machine.session_id is None:
+            return True
+        token = int(machine.facts.get("token", 0))
+        try:
+            await self.care.connect(machine, token, self._limits.resume_seconds)
+        except (MachineError, OSError, TimeoutError) as error:
+            await self.care.lose(machine.id, f"it did not come up: {error}")
+            return False
+        return True
 
     async def obey(self) -> None:
         """Do what people asked of this host's machines; what is in use is asked again later."""
