@@ -28,6 +28,8 @@ Told = Callable[[UUID, str, dict[str, Any]], Awaitable[None]]
 Enter = Callable[..., Awaitable[Channel]]
 """`vmpool.channel.open_machine`, or one like it for guests that are not our image."""
 
+UNTOLD = "untold"
+"""The fact that a session has to hear of its machine's end: the state it is told."""
 _WAYS_TO_REST = {
     MachineState.RESTING: (),
     MachineState.HIBERNATING: (MachineState.RESTING,),
@@ -211,28 +213,43 @@ class Care:
             MachineState.REMOVING,
             MachineState.GONE,
         }:
-            await self._registry.move(machine_id, MachineState.LOST, note=why)
-            await self.say(machine, "lost", why=why)
+            await self._registry.move(
+                machine_id, MachineState.LOST, note=why, facts={UNTOLD: "lost"}
+            )
         await self._remove(machine_id, why)
 
-    async def remove(self, machine_id: UUID, why: str) -> None:
-        """Remove process and files, whatever state they are in; again is no harm."""
-        async with self._lock(machine_id):
-            await self._remove(machine_id, why)
+    async def remove(self, machine_id: UUID, why: str, *, telling: bool = False) -> None:
+        """Remove process and files, whatever state they are in; again is no harm.
 
-    async def _remove(self, machine_id: UUID, why: str) -> None:
+        `telling`: its session hears of it, from whoever gets to the end of it.
+        """
+        async with self._lock(machine_id):
+            await self._remove(machine_id, why, telling=telling)
+
+    async def _remove(self, machine_id: UUID, why: str, *, telling: bool = False) -> None:
         self._unwatch(machine_id)
         self._kept_awake.discard(machine_id)
         await self._disconnect(machine_id)
         machine = await self._registry.get(machine_id)
-        if machine is not None and machine.state not in {
-            MachineState.REMOVING,
-            MachineState.GONE,
-        }:
-            await self._registry.move(machine_id, MachineState.REMOVING, note=why)
+        if machine is None or machine.state is MachineState.GONE:
+            await self._driver.destroy(str(machine_id))
+            return
+        if machine.state is MachineState.LOST:
+            await self._tell_what_is_owed(machine)
+        if machine.state is not MachineState.REMOVING:
+            owed = {UNTOLD: "gone" if telling else None}
+            machine = await self._registry.move(
+                machine_id, MachineState.REMOVING, note=why, facts=owed
+            )
         await self._driver.destroy(str(machine_id))
-        if machine is not None and machine.state is not MachineState.GONE:
-            await self._registry.move(machine_id, MachineState.GONE)
+        await self._tell_what_is_owed(machine)
+        await self._registry.move(machine_id, MachineState.GONE, facts={UNTOLD: None})
+
+    async def _tell_what_is_owed(self, machine: Machine) -> None:
+        """What whoever began this may not have lived to tell; sooner twice than never."""
+        state = machine.facts.get(UNTOLD)
+        if state is not None:
+            await self.say(machine, state, why=machine.note)
 
     # -- watching ---------------------------------------------------------------------------
 

@@ -106,6 +106,11 @@ PRESSURE_MIB_MIN = 384
 """Left of the host's memory: below that a machine makes way every few seconds."""
 
 
+def takes_room(state: MachineState) -> bool:
+    """Whether a machine in this state takes memory of the host."""
+    return state in _TAKES_ROOM
+
+
 def memory_budget(total_mib: int) -> int:
     """What machines may take of a host with so much memory."""
     return max(0, total_mib - max(RESERVE_MIB_MIN, int(total_mib * RESERVE_SHARE)))

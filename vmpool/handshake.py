@@ -164,12 +164,19 @@ async def _attempt(connect: Connect, machine_id: str, token: int) -> Words | Non
         if why == STALE_TOKEN:
             raise StaleToken(f"Machine {machine_id} was taken over by a newer lease.")
         raise MachineLost(f"Machine {machine_id} refused hello: {why}.")
-    hello = Hello(
+    try:
+        return Words(sock, nonce, _said(answer))
+    except (KeyError, TypeError, ValueError, OverflowError):
+        sock.close()
+        raise MachineLost(f"Machine {machine_id} answered hello with what is none.") from None
+
+
+def _said(answer: dict[str, Any]) -> Hello:
+    return Hello(
         boot=str(answer["boot"]),
         generation=int(answer["generation"]),
         token=int(answer["token"]),
     )
-    return Words(sock, nonce, hello)
 
 
 async def _hello(
@@ -225,7 +232,7 @@ def parse(line: bytes, nonce: str) -> dict[str, Any] | None:
     try:
         # Old bytes may stand before the word in the same line.
         word = json.loads(line[max(0, line.find(b'{"op"')) :])
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(word, dict) or word.get("nonce") != nonce or "op" not in word:
         return None

@@ -23,7 +23,7 @@ from vmpool.decide import Remedy
 from vmpool.driver import Driver, Found
 from vmpool.errors import HostFull, MachineError, MachineLost, RestRefused
 from vmpool.machine import Machine, MachineState, Tier
-from vmpool.registry import Order, Registry
+from vmpool.registry import IllegalMove, Order, Registry
 from vmpool.warm.rows import Rows
 
 log = structlog.get_logger(__name__)
@@ -191,7 +191,12 @@ class Opener:
             # Fail closed, as when it does not come up.
             raise MachineLost(str(error)) from error
         finally:
-            await moving
+            await asyncio.wait([moving])
+            ended = moving.exception()
+        if isinstance(ended, IllegalMove):
+            raise MachineLost("its process ended while it was handed out") from ended
+        if ended is not None:
+            raise ended
         self._care.watch(machine)
         return channel
 

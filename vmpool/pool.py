@@ -22,9 +22,7 @@ from vmpool.care import Care, Enter, Told
 from vmpool.channel import open_machine
 from vmpool.decide import Standing
 from vmpool.driver import Driver
-from vmpool.errors import (
-    MachineBusy,
-)
+from vmpool.errors import MachineBusy, MachineError
 from vmpool.machine import Machine, MachineState
 from vmpool.memory import HostMemory, host_memory
 from vmpool.opening import Opened, Opener, OpeningLimits, Step
@@ -157,10 +155,14 @@ class Pool:
         for machine_id in candidates:
             if await self._remove_waiting(machine_id) or await self.rest(machine_id):
                 return True
+            machine = await self._registry.get(machine_id)
+            if machine is None or not decide.takes_room(machine.state):
+                # It ended on its way to rest.
+                return True
         return False
 
-    async def _remove_waiting(self, machine_id: UUID) -> bool:
-        why = "its room is needed"
+    async def _remove_waiting(self, machine_id: UUID, why: str = "its room is needed") -> bool:
+        """Remove a machine that waits; False when it is none, or a session has it meanwhile."""
         taken = await self._rows.take_aside(machine_id, MachineState.REMOVING, note=why)
         if taken is not None:
             await self.care.remove(machine_id, why)
@@ -203,6 +205,20 @@ class Pool:
         """Whether a turn, a rest, a removal or whoever makes it has the machine now."""
         return machine.id in self._held or self._lock(machine.session_id or machine.id).locked()
 
+    @asynccontextmanager
+    async def alone(self, machine: Machine) -> AsyncIterator[bool]:
+        """Keep turns off a machine, if nobody has it and it is still as it was read."""
+        if self.is_held(machine):
+            yield False
+            return
+        async with self._lock(machine.session_id or machine.id):
+            now = await self._registry.get(machine.id)
+            yield (
+                now is not None
+                and (now.session_id, now.changed_at) == (machine.session_id, machine.changed_at)
+                and machine.id not in self._held
+            )
+
     def _lock(self, session_id: UUID) -> asyncio.Lock:
         lock = self._locks.get(session_id)
         if lock is None:
@@ -239,12 +255,15 @@ class Pool:
 
     async def _one_goes(self, candidates: Sequence[UUID]) -> bool:
         for machine_id in candidates:
-            if await self._remove_waiting(machine_id) or await self._give_up(machine_id):
+            why = "the disk of its host is nearly full"
+            if await self._remove_waiting(machine_id, why) or await self._remove_resting(
+                machine_id, why, telling=True
+            ):
                 return True
         return False
 
-    async def _give_up(self, machine_id: UUID) -> bool:
-        """Remove a session's machine if it still rests."""
+    async def _remove_resting(self, machine_id: UUID, why: str, *, telling: bool = False) -> bool:
+        """Remove a session's machine if it still rests and no turn comes for it."""
         machine = await self._registry.get(machine_id)
         if machine is None or self.is_held(machine):
             return False
@@ -252,9 +271,7 @@ class Pool:
             machine = await self._registry.get(machine_id)
             if machine is None or machine.state is not MachineState.RESTING:
                 return False
-            why = "the disk of its host is nearly full"
-            await self.care.remove(machine_id, why)
-            await self.care.say(machine, "gone", why=why)
+            await self.care.remove(machine_id, why, telling=telling)
         return True
 
     async def rest_all(self) -> None:
@@ -269,9 +286,8 @@ class Pool:
         """Delete resting machines past their retention; their checkpoints stay."""
         now = datetime.now(UTC)
         old = decide.expired(await self._standing(), now, self._limits.retention_days)
-        for machine_id in old:
-            await self.care.remove(machine_id, "it rested longer than machines are kept")
-        return len(old)
+        why = "it rested longer than machines are kept"
+        return sum([await self._remove_resting(machine_id, why) for machine_id in old])
 
     async def destroy(self, machine_id: UUID, why: str) -> bool:
         """Remove a machine that no turn uses; False when one does."""
@@ -280,9 +296,10 @@ class Pool:
             return True
         if self.is_held(machine):
             return False
+        if machine.session_id is None and machine.template_id is not None:
+            return await self._remove_waiting(machine_id, why)
         async with self._lock(machine.session_id or machine_id):
-            await self.care.remove(machine_id, why)
-            await self.care.say(machine, "gone", why=why)
+            await self.care.remove(machine_id, why, telling=True)
         return True
 
     async def adopt(self, machine: Machine) -> None:
@@ -294,25 +311,43 @@ class Pool:
         if not hot:
             # Whoever handed it out may have ended before it went on.
             await self._driver.unpause(str(machine.id))
+            if not await self._is_its_own(machine):
+                return
             if machine.state is not MachineState.RUNNING:
                 await self._registry.move(machine.id, MachineState.RUNNING)
         self.care.watch(machine)
 
+    async def _is_its_own(self, machine: Machine) -> bool:
+        """Thaw what was resumed and maybe not thawed; False: that failed, and it is lost."""
+        resumed = machine.state is MachineState.STARTING and machine.generation > 1
+        if not resumed or machine.session_id is None:
+            return True
+        token = int(machine.facts.get("token", 0))
+        try:
+            await self.care.connect(machine, token, self._limits.resume_seconds)
+        except (MachineError, OSError, TimeoutError) as error:
+            await self.care.lose(machine.id, f"it did not come up: {error}")
+            return False
+        return True
+
     async def obey(self) -> None:
         """Do what people asked of this host's machines; what is in use is asked again later."""
         for machine in await self._registry.requested():
-            if machine.state in {
-                MachineState.RUNNING,
-                MachineState.PAUSED,
-                MachineState.RESTING,
-            }:
-                if self.is_held(machine):
-                    continue
-                if machine.request == "destroy":
-                    await self.destroy(machine.id, "a person asked for it")
-                else:
-                    await self.rest(machine.id)
-            await self._registry.answered(machine.id)
+            if not self.is_held(machine) and await self._obeyed(machine):
+                await self._registry.answered(machine.id)
+
+    async def _obeyed(self, machine: Machine) -> bool:
+        """Whether it was done, or can't be."""
+        if machine.state not in {
+            MachineState.RUNNING,
+            MachineState.PAUSED,
+            MachineState.RESTING,
+        }:
+            return True
+        if machine.request == "destroy":
+            return await self.destroy(machine.id, "a person asked for it")
+        await self.rest(machine.id)
+        return True
 
     async def close(self) -> None:
         """Let go of every machine; running ones run on."""

@@ -18,7 +18,8 @@ log = structlog.get_logger(__name__)
 async def reconcile(pool: Pool, registry: Registry, driver: Driver) -> Counter[Remedy]:
     """Repair every machine that no turn holds; returns how often each remedy was needed.
 
-    What no row owns is removed; a row without its machine is told to its session.
+    What somebody is at, or was at since its row was read, is left for the next time. What no row
+    owns is removed; a row without its machine is told to its session.
     """
     counts: Counter[Remedy] = Counter()
     rows = {str(machine.id): machine for machine in await registry.mine()}
@@ -28,17 +29,15 @@ async def reconcile(pool: Pool, registry: Registry, driver: Driver) -> Counter[R
         machine = rows.get(machine_id)
         if machine is None:
             known = await registry.get(UUID(machine_id)) if _is_id(machine_id) else None
-            state = known.state if known else None
-        else:
-            if pool.is_held(machine):
-                continue
-            state = machine.state
-        needed = remedy(state, sight.found, sight.broken)
-        counts[needed] += 1
-        if machine is None:
+            needed = remedy(known.state if known else None, sight.found, sight.broken)
+            counts[needed] += 1
             await _remove_unowned(needed, driver, sight)
-        else:
-            await _repair(needed, machine, sight, pool)
+            continue
+        async with pool.alone(machine) as as_read:
+            if as_read:
+                needed = remedy(machine.state, sight.found, sight.broken)
+                counts[needed] += 1
+                await _repair(needed, machine, sight, pool)
     return counts
 
 

@@ -159,6 +159,8 @@ class Registry:
     ) -> Machine:
         """Move a machine; entering `starting` takes the next generation.
 
+        A fact that is None is forgotten.
+
         :raises IllegalMove: the table of moves does not know this one, or it is another host's
         """
         async with self._begin() as tx:
@@ -177,7 +179,8 @@ class Registry:
                 machine.generation += 1
             if note is not None:
                 machine.note = note
-            machine.facts = {**machine.facts, **facts}
+            known = {**machine.facts, **facts}
+            machine.facts = {name: fact for name, fact in known.items() if fact is not None}
             return machine
 
     async def used(self, machine_id: UUID, token: int) -> None:

@@ -1,11 +1,11 @@
-"""A host without a hypervisor: the driver contract in memory, and drivers that misbehave.
+"""A host without a hypervisor: the driver contract in memory.
 
 `FakeHost` is what survives a restart of ours: disks, rests and "processes". Any number of
 `FakeDriver`s may be made over one host, one after the other. What runs inside a machine is a guest:
 an object with memory of its own whose `serve` answers on the guest's end of the channel.
 
 The contract suite runs on this fake as it does on the real driver; what the fake may do that the
-real one can't is a bug here.
+real one can't is a bug here. Drivers that misbehave are in `tests.fakes.driver_trouble`.
 """
 
 import asyncio
@@ -327,121 +327,6 @@ class FakeDriver:
         if not machine.running:
             raise MachineLost(f"machine {machine_id} has no process")
         return machine
-
-
-class SlowDriver(FakeDriver):
-    """Takes its time: every boot, resume and hibernation waits until `go` is set."""
-
-    def __init__(self, host: FakeHost) -> None:
-        super().__init__(host)
-        self.go = asyncio.Event()
-        self.waiting = asyncio.Event()
-        """Set as soon as somebody waits."""
-
-    async def boot(self, machine_id: str) -> None:
-        await self._take_time()
-        await super().boot(machine_id)
-
-    async def resume(self, machine_id: str) -> None:
-        await self._take_time()
-        await super().resume(machine_id)
-
-    async def hibernate(self, machine_id: str) -> None:
-        await self._take_time()
-        await super().hibernate(machine_id)
-
-    async def _take_time(self) -> None:
-        self.waiting.set()
-        await self.go.wait()
-
-
-class NeverReadyDriver(FakeDriver):
-    """Boots machines whose guest never says a word."""
-
-    async def boot(self, machine_id: str) -> None:
-        known = self.host.new_guest
-        self.host.new_guest = lambda _: _SilentGuest()
-        try:
-            await super().boot(machine_id)
-        finally:
-            self.host.new_guest = known
-
-
-class DiesLaterDriver(FakeDriver):
-    """The process ends right after the channel was opened for the `after`-th time."""
-
-    def __init__(self, host: FakeHost, *, after: int = 1) -> None:
-        super().__init__(host)
-        self.opens_left = after
-
-    async def open_channel(self, machine_id: str) -> socket.socket:
-        sock = await super().open_channel(machine_id)
-        self.opens_left -= 1
-        if self.opens_left == 0:
-            asyncio.get_running_loop().call_soon(self.host.kill, machine_id)
-        return sock
-
-
-class DiesAtRestDriver(FakeDriver):
-    """The process ends while its memory is written."""
-
-    async def hibernate(self, machine_id: str) -> None:
-        self.host.kill(machine_id)
-        await super().hibernate(machine_id)
-
-
-class FailsOnStartDriver(FakeDriver):
-    """No machine ever starts."""
-
-    async def boot(self, machine_id: str) -> None:
-        self._known(machine_id)
-        raise MachineLost("its process ended with status 1: could not set up guest memory")
-
-
-class ForgetfulDriver(FakeDriver):
-    """Says that it destroyed a machine and leaves everything, `times` times."""
-
-    def __init__(self, host: FakeHost, *, times: int = 1) -> None:
-        super().__init__(host)
-        self.times = times
-
-    async def destroy(self, machine_id: str) -> None:
-        if self.times > 0:
-            self.times -= 1
-            return
-        await super().destroy(machine_id)
-
-
-class FullDiskDriver(FakeDriver):
-    """Creates and boots, but never has room for a rest."""
-
-    def __init__(self, host: FakeHost, *, smaller: Sequence[str] = ()) -> None:
-        """There is room for the rests of the `smaller` ones."""
-        super().__init__(host)
-        self.smaller = list(smaller)
-
-    async def hibernate(self, machine_id: str) -> None:
-        self.host.full = machine_id not in self.smaller
-        try:
-            await super().hibernate(machine_id)
-        finally:
-            self.host.full = False
-
-
-class NoRoomToResumeDriver(FakeDriver):
-    """Nothing can be started from a rest while the disk is full."""
-
-    async def resume(self, machine_id: str) -> None:
-        if self.host.full:
-            raise HostFull("0 MiB are free, 8 MiB are needed")
-        await super().resume(machine_id)
-
-
-class _SilentGuest:
-    async def serve(self, sock: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        while await loop.sock_recv(sock, 65536):
-            pass
 
 
 async def _serve(guest: FakeGuest, sock: socket.socket) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import text
 
 from bot.store.ids import new_id
 from tests.fakes.driver import FakeDriver, FakeHost, FakeMachine
+from tests.fakes.driver_trouble import SilentGuest
 from tests.fakes.guest import HostedGuest, hosted_guest
 from tests.fakes.mortal import Mortal
 from tests.integration.conftest import DEMO, Town
@@ -41,6 +42,8 @@ SPEC = MachineSpec(
 
 
 DEMAND = SizingLimits(hot_min=1, hot_max=4, cold_min=1, cold_max=4, keep_seconds=86400)
+PATIENCE_WITH_THE_SILENT = 0.02
+"""Share of the limit, so that a test need not wait it out."""
 PATHS = {
     "running": (),
     "hibernating": ("hibernating",),
@@ -221,6 +224,7 @@ class Yards:
         told: list[tuple[UUID, str, dict[str, Any]]] = []
 
         async def tell(session_id: UUID, state: str, more: dict[str, Any]) -> None:
+            mortal.step("tell")
             told.append((session_id, state, more))
 
         rows = Rows(begin, self._town.host_id, new_id)
@@ -261,6 +265,10 @@ class Yards:
 
     async def _enter(self, connect: Any, **known: Any) -> Channel:
         """`open_machine`, into a guest whose sockets lie elsewhere than in our image."""
+        machine = self.host.machines.get(known["machine_id"])
+        if machine is not None and isinstance(machine.guest, SilentGuest):
+            # Only who never answers may be given up early: the others have all the time there is.
+            known["deadline_seconds"] *= PATIENCE_WITH_THE_SILENT
         guest = self._guests.get(known["machine_id"])
         inside = {"inside": guest.inside} if guest is not None else {}
         return await open_machine(connect, **known, **inside)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 import vmpool.pool
-from tests.fakes.driver import NoRoomToResumeDriver
+from tests.fakes.driver_trouble import NoRoomToResumeDriver
 from tests.integration.pool.test_pools import ROOMY, build, limits, waiting
 from vmpool.errors import HostFull
 from vmpool.machine import MachineState, TemplateState, Tier

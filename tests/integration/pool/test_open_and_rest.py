@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.fakes.driver import FullDiskDriver, SlowDriver
+from tests.fakes.driver_trouble import FullDiskDriver, SlowDriver
 from vmpool.errors import MachineLost, StaleToken
 from vmpool.machine import MachineState
 from vmpool.pool import NoRoom

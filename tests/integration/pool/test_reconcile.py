@@ -3,6 +3,7 @@
 import pytest
 
 from bot.store.ids import new_id
+from tests.fakes.driver_trouble import SilentGuest
 from tests.integration.pool.conftest import SPEC
 from vmpool.decide import Remedy
 from vmpool.machine import MachineState
@@ -57,6 +58,45 @@ async def test_a_machine_that_runs_though_its_row_was_on_the_way_goes_on(yards, 
     yard, done = await repaired(yards)
     assert done == {Remedy.ADOPT: 1}
     assert await yard.opened(session) == machine_id
+
+
+@pytest.fixture
+async def resumed(yards):
+    """A session whose machine was resumed by a process that ended before the guest was thawed."""
+    yard = yards.make()
+    session = await yard.session()
+    machine_id = await yard.opened(session)
+    assert await yard.pool.rest(machine_id)
+    await yard.pool.close()
+    await yard.registry.move(machine_id, MachineState.STARTING)
+    await yard.driver.resume(str(machine_id))
+    return session, machine_id
+
+
+async def test_a_machine_that_was_resumed_is_made_its_own_before_it_is_left_to_itself(
+    yards, resumed
+):
+    session, machine_id = resumed
+    yard, done = await repaired(yards)
+    assert done == {Remedy.ADOPT: 1}
+    channel = yard.pool.care.channel(machine_id)
+    assert channel is not None
+    assert await yard.state(machine_id) is MachineState.RUNNING
+    yard.tokens = 1
+    async with yard.open(session) as opened:
+        assert opened.machine_id == machine_id
+        assert opened.channel is channel
+
+
+async def test_a_machine_that_can_not_be_made_its_own_is_lost_with_the_reason(yards, resumed):
+    session, machine_id = resumed
+    yards.host.machines[str(machine_id)].guest = SilentGuest()
+    yard, done = await repaired(yards)
+    assert done == {Remedy.ADOPT: 1}
+    assert await yard.state(machine_id) is MachineState.GONE
+    assert yard.said(session) == ["lost"]
+    assert "it did not come up" in yard.why()
+    assert yards.host.machines == {}
 
 
 @pytest.mark.parametrize("state", ["running", "hibernating", "starting"])

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.fakes.driver import (
+from tests.fakes.driver_trouble import (
     DiesAtRestDriver,
     DiesLaterDriver,
     FailsOnStartDriver,

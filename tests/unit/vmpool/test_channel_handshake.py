@@ -167,6 +167,26 @@ async def test_a_stale_token_is_told_apart_from_a_lost_machine() -> None:
             await greet(made.connect, machine_id="m", token=3, deadline_seconds=5)
 
 
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"op": "hello"},
+        {**HELLO, "generation": "many"},
+        {**HELLO, "generation": None},
+        {**HELLO, "token": [3]},
+        {**HELLO, "generation": float("inf")},
+    ],
+)
+async def test_a_hello_that_is_none_is_a_lost_machine(lie: dict[str, Any]) -> None:
+    async def liar(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        say(writer, (await heard(reader))["nonce"], **lie)
+        await reader.read()
+
+    async with stage(liar) as made:
+        with pytest.raises(MachineLost, match="answered hello with what is none"):
+            await greet(made.connect, machine_id="m", token=3, deadline_seconds=5)
+
+
 async def test_no_byte_after_the_last_answer_is_taken_from_ssh() -> None:
     async def eager(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         say(writer, (await heard(reader))["nonce"], **HELLO)
@@ -194,6 +214,7 @@ async def test_no_byte_after_the_last_answer_is_taken_from_ssh() -> None:
         (b'["op", "nonce"]', False),
         (b"", False),
         (b"\xff", False),
+        (b"[" * 60_000, False),
     ],
 )
 def test_only_an_answer_to_our_nonce_is_a_word(line: bytes, found: bool) -> None:

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.driver import (
+from tests.fakes.driver import FakeDriver, FakeHost
+from tests.fakes.driver_trouble import (
     DiesLaterDriver,
     FailsOnStartDriver,
-    FakeDriver,
-    FakeHost,
     ForgetfulDriver,
     FullDiskDriver,
     NeverReadyDriver,

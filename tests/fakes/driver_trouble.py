@@ -1,0 +1,206 @@
+"""Drivers that misbehave, over a fake host: each in one way that hosts and hypervisors have."""
+
+import asyncio
+import socket
+from collections.abc import Sequence
+
+from tests.fakes.driver import FakeDriver, FakeHost, FakeMachine
+from vmpool.driver import MachineSpec, Sight
+from vmpool.errors import HostFull, MachineLost
+
+
+class SilentGuest:
+    """Takes everything and never says a word."""
+
+    machine: FakeMachine
+
+    async def serve(self, sock: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while await loop.sock_recv(sock, 65536):
+            pass
+
+
+class SlowDriver(FakeDriver):
+    """Takes its time: every boot, resume and hibernation waits until `go` is set."""
+
+    def __init__(self, host: FakeHost) -> None:
+        super().__init__(host)
+        self.go = asyncio.Event()
+        self.waiting = asyncio.Event()
+        """Set as soon as somebody waits."""
+
+    async def boot(self, machine_id: str) -> None:
+        await self._take_time()
+        await super().boot(machine_id)
+
+    async def resume(self, machine_id: str) -> None:
+        await self._take_time()
+        await super().resume(machine_id)
+
+    async def hibernate(self, machine_id: str) -> None:
+        await self._take_time()
+        await super().hibernate(machine_id)
+
+    async def _take_time(self) -> None:
+        self.waiting.set()
+        await self.go.wait()
+
+
+class NeverReadyDriver(FakeDriver):
+    """Boots machines whose guest never says a word."""
+
+    async def boot(self, machine_id: str) -> None:
+        known = self.host.new_guest
+        self.host.new_guest = lambda _: SilentGuest()
+        try:
+            await super().boot(machine_id)
+        finally:
+            self.host.new_guest = known
+
+
+class DiesLaterDriver(FakeDriver):
+    """The process ends right after the channel was opened for the `after`-th time."""
+
+    def __init__(self, host: FakeHost, *, after: int = 1) -> None:
+        super().__init__(host)
+        self.opens_left = after
+
+    async def open_channel(self, machine_id: str) -> socket.socket:
+        sock = await super().open_channel(machine_id)
+        self.opens_left -= 1
+        if self.opens_left == 0:
+            asyncio.get_running_loop().call_soon(self.host.kill, machine_id)
+        return sock
+
+
+class DiesAtRestDriver(FakeDriver):
+    """The process ends while its memory is written."""
+
+    async def hibernate(self, machine_id: str) -> None:
+        self.host.kill(machine_id)
+        await super().hibernate(machine_id)
+
+
+class FailsOnStartDriver(FakeDriver):
+    """No machine ever starts."""
+
+    async def boot(self, machine_id: str) -> None:
+        self._known(machine_id)
+        raise MachineLost("its process ended with status 1: could not set up guest memory")
+
+
+class ForgetfulDriver(FakeDriver):
+    """Says that it destroyed a machine and leaves everything, `times` times."""
+
+    def __init__(self, host: FakeHost, *, times: int = 1) -> None:
+        super().__init__(host)
+        self.times = times
+
+    async def destroy(self, machine_id: str) -> None:
+        if self.times > 0:
+            self.times -= 1
+            return
+        await super().destroy(machine_id)
+
+
+class FullDiskDriver(FakeDriver):
+    """Creates and boots, but never has room for a rest."""
+
+    def __init__(self, host: FakeHost, *, smaller: Sequence[str] = ()) -> None:
+        """There is room for the rests of the `smaller` ones."""
+        super().__init__(host)
+        self.smaller = list(smaller)
+
+    async def hibernate(self, machine_id: str) -> None:
+        self.host.full = machine_id not in self.smaller
+        try:
+            await super().hibernate(machine_id)
+        finally:
+            self.host.full = False
+
+
+class NoRoomToResumeDriver(FakeDriver):
+    """Nothing can be started from a rest while the disk is full."""
+
+    async def resume(self, machine_id: str) -> None:
+        if self.host.full:
+            raise HostFull("0 MiB are free, 8 MiB are needed")
+        await super().resume(machine_id)
+
+
+class NoRoomToBootDriver(FakeDriver):
+    """Nothing boots while the disk is full, though its files are laid down."""
+
+    async def create(self, machine_id: str, spec: MachineSpec) -> None:
+        full, self.host.full = self.host.full, False
+        try:
+            await super().create(machine_id, spec)
+        finally:
+            self.host.full = full
+
+    async def boot(self, machine_id: str) -> None:
+        if self.host.full:
+            raise HostFull("its memory would not fit on the disk")
+        await super().boot(machine_id)
+
+
+class DiesAtResumeDriver(FakeDriver):
+    """The process ends while it loads its memory, which is used up then, `times` times."""
+
+    def __init__(self, host: FakeHost, *, times: int = 1) -> None:
+        super().__init__(host)
+        self.times = times
+
+    async def resume(self, machine_id: str) -> None:
+        if self.times > 0:
+            self.times -= 1
+            await super().resume(machine_id)
+            self.host.kill(machine_id)
+            raise MachineLost("its process was ended by SIGKILL while it loaded its memory")
+        await super().resume(machine_id)
+
+
+class MuteAfterResumeDriver(FakeDriver):
+    """Guests never say a word after a resume, `times` times."""
+
+    def __init__(self, host: FakeHost, *, times: int = 1) -> None:
+        super().__init__(host)
+        self.times = times
+
+    async def resume(self, machine_id: str) -> None:
+        await super().resume(machine_id)
+        if self.times > 0:
+            self.times -= 1
+            self.host.machines[machine_id].guest = SilentGuest()
+
+
+class GatedDriver(FakeDriver):
+    """The next call of each that is named in `shut` waits until `go` is set."""
+
+    def __init__(self, host: FakeHost) -> None:
+        super().__init__(host)
+        self.shut: set[str] = set()
+        self.reached = asyncio.Event()
+        """Set when a call waits."""
+        self.go = asyncio.Event()
+        self.waits_for: str | None = None
+        """The machine that the waiting call is about."""
+
+    async def find(self) -> Sequence[Sight]:
+        await self._pass("find", None)
+        return await super().find()
+
+    async def destroy(self, machine_id: str) -> None:
+        await self._pass("destroy", machine_id)
+        await super().destroy(machine_id)
+
+    async def open_channel(self, machine_id: str) -> socket.socket:
+        await self._pass("open_channel", machine_id)
+        return await super().open_channel(machine_id)
+
+    async def _pass(self, name: str, machine_id: str | None) -> None:
+        if name in self.shut:
+            self.shut.discard(name)
+            self.waits_for = machine_id
+            self.reached.set()
+            await self.go.wait()
