@@ -145,7 +145,8 @@ class Driver(Protocol):
         Running already: nothing happens.
 
         :raises RestRefused: missing, short, altered or of another build; nothing was started
-        :raises HostFull: no room even for a few files; nothing was started, the rest is as it was
+        :raises HostFull, HostUnfit: no room even for a few files; the hypervisor or a right is
+            missing. Nothing was started, the rest is as it was
         :raises MachineLost: the process ended while loading
         """
         ...

@@ -21,7 +21,7 @@ from vmpool.care import Care
 from vmpool.channel import Channel
 from vmpool.decide import Remedy
 from vmpool.driver import Driver, Found
-from vmpool.errors import HostFull, MachineError, MachineLost, RestRefused
+from vmpool.errors import HostFull, HostUnfit, MachineError, MachineLost, RestRefused
 from vmpool.machine import Machine, MachineState, Tier
 from vmpool.registry import IllegalMove, Order, Registry
 from vmpool.warm.rows import Rows
@@ -233,8 +233,8 @@ class Opener:
             limit = self._limits.resume_seconds if resumed else self._limits.boot_seconds
             channel = await self._care.connect(machine, token, limit)
         except BaseException as error:
-            if resumed and isinstance(error, HostFull):
-                # Nothing was started: the rest is as it was.
+            if resumed and isinstance(error, HostFull | HostUnfit):
+                # Nothing was started: the rest is as it was, and is worth a host that is mended.
                 await asyncio.shield(self._registry.move(machine.id, MachineState.RESTING))
             else:
                 # Fail closed: a guest that was not thawed properly must not run on.

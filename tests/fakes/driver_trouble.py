@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from tests.fakes.driver import FakeDriver, FakeHost, FakeMachine
 from vmpool.driver import MachineSpec, Sight
-from vmpool.errors import HostFull, MachineLost
+from vmpool.errors import HostFull, HostUnfit, MachineLost
 
 
 class SilentGuest:
@@ -125,6 +125,17 @@ class NoRoomToResumeDriver(FakeDriver):
     async def resume(self, machine_id: str) -> None:
         if self.host.full:
             raise HostFull("0 MiB are free, 8 MiB are needed")
+        await super().resume(machine_id)
+
+
+class UnfitToResumeDriver(FakeDriver):
+    """Nothing can be started while the host lacks something."""
+
+    lacking = False
+
+    async def resume(self, machine_id: str) -> None:
+        if self.lacking:
+            raise HostUnfit("all 1000 network slots are taken")
         await super().resume(machine_id)
 
 

@@ -116,6 +116,7 @@ async def main(url: str, root: str, host_id: str, owner: str, lease_seconds: str
     worker = Worker(
         queue, turns, listener, WorkerLimits(turns_max=4, poll_seconds=1, finish_seconds=1)
     )
+    print(f"begun {owner}", flush=True)
     await worker.run(signals.stop, signals.now)
     await pool.close()
     listening.cancel()

@@ -131,6 +131,7 @@ async def main(url: str, path: str, host_id: str, owner: str, lease_seconds: str
         listener,
         WorkerLimits(turns_max=4, poll_seconds=1, finish_seconds=1),
     )
+    print(f"begun {owner}", flush=True)
     await worker.run(signals.stop, signals.now)
     listening.cancel()
     await database.close()

@@ -30,6 +30,8 @@ PROMPTS = int(os.environ.get("ONA_TEST_CHAOS_PROMPTS", "200"))
 SEED = int(os.environ.get("ONA_TEST_SEED", random.randrange(10**6)))
 SESSIONS = 20
 LEASE_SECONDS = 2
+BEGUN_SHARE = 0.7
+"""Of the blows, those that meet a worker that had come up."""
 ROOT = Path(__file__).parents[3]
 
 
@@ -42,11 +44,13 @@ class Workers:
         self._arguments = [url, place, str(town.host_id)]
         self._log = log
         self._started = 0
-        self.processes = [self._start() for _ in range(count)]
+        self._names: dict[int, str] = {}
+        self.processes = [self._start(index) for index in range(count)]
 
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _start(self, index: int) -> subprocess.Popen[bytes]:
         self._started += 1
-        arguments = [*self._arguments, f"worker-{self._started}", str(LEASE_SECONDS)]
+        self._names[index] = f"worker-{self._started}"
+        arguments = [*self._arguments, self._names[index], str(LEASE_SECONDS)]
         with self._log.open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", self._program, *arguments],
@@ -55,10 +59,16 @@ class Workers:
                 stderr=log,
             )
 
+    async def begun(self, index: int) -> None:
+        """Return when this one takes prompts, or has ended."""
+        process, name = self.processes[index], f"begun {self._names[index]}\n"
+        while process.poll() is None and name not in self._log.read_text(errors="replace"):
+            await asyncio.sleep(0.05)
+
     def kill(self, index: int) -> None:
         self.processes[index].kill()
         self.processes[index].wait()
-        self.processes[index] = self._start()
+        self.processes[index] = self._start(index)
 
     async def freeze(self, index: int, seconds: float) -> None:
         """Let it stand still past its leases; the only one of a host is then replaced."""
@@ -73,7 +83,7 @@ class Workers:
     def hand_over(self, index: int) -> None:
         self.processes[index].terminate()
         self.processes[index].wait()
-        self.processes[index] = self._start()
+        self.processes[index] = self._start(index)
 
     def end(self) -> None:
         for process in self.processes:
@@ -91,8 +101,11 @@ async def torment(
 ) -> None:
     """Kill, freeze and replace workers at random moments until every prompt is done."""
     while await done(town) < prompts:
-        await asyncio.sleep(dice.uniform(*calm_seconds))
         index = dice.randrange(len(workers.processes))
+        if dice.random() < BEGUN_SHARE:
+            # However long a start takes here; else nothing would ever be done.
+            await workers.begun(index)
+        await asyncio.sleep(dice.uniform(*calm_seconds))
         blow = dice.random()
         if blow < 0.6:
             workers.kill(index)
@@ -199,7 +212,6 @@ async def test_nothing_leaks_in_order_never_run_twice_whatever_happens_to_a_host
         count=1,
         log=tmp_path / "host.log",
     )
-    # Starting takes a second, in which the only worker does nothing that could break.
     await held(town, tmp_path, workers, (0.5, 3.0))
     used = await town.rows("SELECT DISTINCT machine_id IS NULL FROM turn")
     assert used == [(False,)], "every turn ran in a machine"

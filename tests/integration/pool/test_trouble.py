@@ -11,8 +11,10 @@ from tests.fakes.driver_trouble import (
     ForgetfulDriver,
     FullDiskDriver,
     NeverReadyDriver,
+    UnfitToResumeDriver,
 )
-from vmpool.errors import HostFull, MachineLost
+from tests.integration.pool.test_pools import ROOMY, build, limits
+from vmpool.errors import HostFull, HostUnfit, MachineLost
 from vmpool.machine import MachineState
 from vmpool.reconcile import reconcile
 
@@ -153,3 +155,25 @@ async def test_a_machine_that_comes_back_after_a_full_disk_is_told_anew(yards):
     await yard.opened(session)
     assert not await yard.pool.rest(machine_id)
     assert yard.said(session) == ["running", "resting", "running"]
+
+
+@pytest.mark.parametrize("claimed", [True, False])
+async def test_a_host_that_lacks_something_for_a_while_costs_no_memory(yards, claimed):
+    driver = UnfitToResumeDriver(yards.host)
+    yard = yards.make(driver, **ROOMY, demand=limits(hot=0, cold=1))
+    session = await yard.session()
+    if claimed:
+        await build(yard)
+        await yard.keeper.tend()
+    else:
+        assert await yard.pool.rest(await yard.opened(session))
+    driver.lacking = True
+    with pytest.raises(HostUnfit, match="slots"):
+        await yard.opened(session)
+    machine = await yard.registry.of_session(session)
+    assert machine is not None
+    assert machine.state is MachineState.RESTING
+    assert "lost" not in yard.said(session)
+    driver.lacking = False
+    async with yard.open(session) as opened:
+        assert opened.machine_id == machine.id
