@@ -1,10 +1,10 @@
 """Giving a file's room back without changing what is read from it."""
 
 import ctypes
-import functools
 import os
 from pathlib import Path
-from typing import Any
+
+from vmpool.libc import libc
 
 _KEEP_SIZE_AND_PUNCH_HOLE = 0x01 | 0x02
 """From linux/falloc.h."""
@@ -18,13 +18,7 @@ def dig_hole(path: Path, start: int, length: int) -> None:
     except PermissionError:
         return
     try:
-        _libc().fallocate(fd, _KEEP_SIZE_AND_PUNCH_HOLE, start, length)
+        place, size = ctypes.c_int64(start), ctypes.c_int64(length)
+        libc().fallocate(fd, _KEEP_SIZE_AND_PUNCH_HOLE, place, size)
     finally:
         os.close(fd)
-
-
-@functools.cache
-def _libc() -> Any:
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
-    return libc

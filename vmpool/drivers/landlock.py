@@ -11,7 +11,8 @@ import stat
 import struct
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+
+from vmpool.libc import libc, must
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _VERSION = 1
@@ -43,12 +44,12 @@ MAKE_SOCKETS = READ | _MAKE_SOCK | _REMOVE_FILE
 @functools.cache
 def version() -> int:
     """The kernel's version of the interface; 0: it has none, or it is switched off."""
-    return max(0, int(_libc().syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), _VERSION)))
+    return max(0, int(libc().syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), _VERSION)))
 
 
 def forbid_new_privileges() -> None:
     """Let nothing that this thread starts gain rights by starting another program."""
-    _must(_libc().prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+    must(libc().prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no new privileges")
 
 
 def restrict(rights: Mapping[Path, int]) -> None:
@@ -63,7 +64,7 @@ def restrict(rights: Mapping[Path, int]) -> None:
     try:
         for path, given in rights.items():
             _allow(ruleset, path, given & handled)
-        _must(_libc().syscall(_RESTRICT_SELF, ruleset, 0))
+        must(libc().syscall(_RESTRICT_SELF, ruleset, 0), "Landlock")
     finally:
         os.close(ruleset)
 
@@ -80,7 +81,7 @@ def _ruleset(handled: int) -> int:
         words.append(_SCOPES)
     attributes = struct.pack(f"={len(words)}Q", *words)
     size = ctypes.c_size_t(len(attributes))
-    return _must(_libc().syscall(_CREATE_RULESET, attributes, size, 0))
+    return must(libc().syscall(_CREATE_RULESET, attributes, size, 0), "Landlock")
 
 
 def _allow(ruleset: int, path: Path, rights: int) -> None:
@@ -92,18 +93,6 @@ def _allow(ruleset: int, path: Path, rights: int) -> None:
         if not stat.S_ISDIR(os.fstat(fd).st_mode):
             rights &= _OF_FILES
         rule = struct.pack("=Qi", rights, fd)
-        _must(_libc().syscall(_ADD_RULE, ruleset, _PATH_BENEATH, rule, 0))
+        must(libc().syscall(_ADD_RULE, ruleset, _PATH_BENEATH, rule, 0), path)
     finally:
         os.close(fd)
-
-
-def _must(answer: int) -> int:
-    if answer < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"Landlock: {os.strerror(number)}")
-    return answer
-
-
-@functools.cache
-def _libc() -> Any:
-    return ctypes.CDLL(None, use_errno=True)

@@ -1,15 +1,14 @@
 """Doing something in another network namespace; what was opened there stays there."""
 
-import ctypes
 import fcntl
-import functools
 import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from vmpool.apart import apart
+from vmpool.libc import libc, must
 
 CLONE_NEWNET = 0x40000000
 """From linux/sched.h."""
@@ -38,9 +37,7 @@ def enter(namespace: Path) -> None:
     """Move this thread into a network namespace. :raises OSError: as `inside`"""
     fd = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        if _libc().setns(fd, CLONE_NEWNET):
-            number = ctypes.get_errno()
-            raise OSError(number, os.strerror(number), str(namespace))
+        must(libc().setns(fd, CLONE_NEWNET), namespace)
     finally:
         os.close(fd)
 
@@ -58,8 +55,3 @@ def open_tap(name: str) -> int:
         os.close(fd)
         raise
     return fd
-
-
-@functools.cache
-def _libc() -> Any:
-    return ctypes.CDLL(None, use_errno=True)

@@ -25,10 +25,12 @@ from vmpool.warm.rows import Rows
 log = structlog.get_logger(__name__)
 
 UNCLAIMED_TOKEN = 0
+"""A guest that works for no session has seen no lease: whoever gets it shows a higher one."""
 OUTPUT_BYTES_MAX = 16 * 1024
 """Of one step's output in the log: its end, where the reason stands."""
 STEPS_MAX = 100
 TOUCH_SECONDS_MAX = 60.0
+"""For the first command, which a machine's first one would otherwise wait for."""
 
 
 class StepFailed(Exception):

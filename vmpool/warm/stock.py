@@ -26,14 +26,12 @@ from vmpool.memory import private_mib
 from vmpool.pool import Pool as Machines
 from vmpool.registry import Registry
 from vmpool.warm.breaker import Breaker
+from vmpool.warm.building import TOUCH_SECONDS_MAX, UNCLAIMED_TOKEN
 from vmpool.warm.plan import Action, Do, Stage
 from vmpool.warm.rows import Rows
 
 log = structlog.get_logger(__name__)
 
-UNCLAIMED_TOKEN = 0
-"""A hot machine's guest has seen no lease: whoever gets it shows one that is higher."""
-TOUCH_SECONDS_MAX = 30.0
 REFILL_SECONDS_GUESS = 5.0
 _WEIGHT = 0.3
 """Of the newest refill in the running mean."""
