@@ -149,6 +149,23 @@ async def test_a_slot_without_its_device_is_not_used(rig: LocalRig) -> None:
     await isolation.leave("a launch")
 
 
+async def test_without_root_a_machine_has_no_device_and_all_else_works(
+    tmp_path: Path, hypervisor: Hypervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vmpool.drivers.isolation.missing", lambda: "we are not root")
+    async with local_rig(tmp_path, hypervisor) as rig:
+        assert not hypervisor.network
+        machine_id = await started(rig)
+        pid = await pid_of(rig, machine_id)
+        assert os.readlink(f"/proc/{pid}/ns/net") == os.readlink("/proc/self/ns/net")
+        if landlock.version():
+            assert status(pid)["NoNewPrivs"] == "1"
+        count = int(await answer(rig, machine_id, "count"))
+        await rig.driver.hibernate(machine_id)
+        await rig.driver.resume(machine_id)
+        assert int(await answer(rig, machine_id, "count")) >= count
+
+
 # -- Landlock
 
 
