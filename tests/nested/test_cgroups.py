@@ -107,8 +107,11 @@ async def test_what_lies_in_a_cgroup_of_no_machine_is_ended(
 ) -> None:
     bounds = Bounds(memory_mib=64, cpus=1)
     stray = _started_in(cgroups, "stray", bounds, ["sleep", "600"], tmp_path / "log")
+    assert cgroups._parent is not None
+    async with asyncio.timeout(30):
+        while not (cgroups._parent / "stray" / "cgroup.procs").read_text():
+            await asyncio.sleep(0.05)
     await rig.driver.find()
     async with asyncio.timeout(30):
         assert await ended(stray) == signal.SIGKILL
-    assert cgroups._parent is not None
     await _gone(rig, cgroups._parent / "stray")

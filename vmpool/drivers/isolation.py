@@ -169,6 +169,8 @@ class Isolation:
             for token in set(self._slots.taken()) - set(tokens):
                 with suppress(NoSlot):  # asked again at the next one
                     await self._slots.release(token)
+            with suppress(NoSlot):
+                await self._slots.sweep()
 
     async def close(self) -> None:
         """Remove what no process uses."""

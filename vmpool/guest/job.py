@@ -41,8 +41,15 @@ class Job:
     """A command of a turn, from its start until it is forgotten."""
 
     def __init__(
-        self, job_id: str, directory: str, members: Cgroup | ProcessGroup, settings: Settings
+        self,
+        job_id: str,
+        directory: str,
+        members: Cgroup | ProcessGroup,
+        settings: Settings,
+        *,
+        awake: Callable[[], float],
     ) -> None:
+        """`awake` tells the time that it is measured in: that of a sleeping machine is no part."""
         self.job_id = job_id
         self.directory = directory
         self.members = members
@@ -58,7 +65,8 @@ class Job:
         self.started_at = time.time()
         self.ended_at: float | None = None
         self.seconds = 0.0
-        self._began = time.monotonic()
+        self._awake = awake
+        self._began = awake()
         bound = settings.spool_bytes_max
         self.spools = {
             name: Spool(os.path.join(directory, name), bound) for name in ("stdout", "stderr")
@@ -160,7 +168,7 @@ class Job:
     def _end(self) -> None:
         self.state = "ended"
         self.ended_at = time.time()
-        self.seconds = time.monotonic() - self._began
+        self.seconds = self._awake() - self._began
 
     def _changed(self) -> None:
         if self.state != "running" and self._outputs and not any(o.open for o in self._outputs):
@@ -187,7 +195,7 @@ class Job:
         if self.state == "running":
             self.stopped = True
         self.members.signal(self.pid, signal.SIGTERM)
-        due = time.monotonic() + grace_seconds
+        due = self._awake() + grace_seconds
 
         def look() -> None:
             if self.state != "running" and not self.processes():
@@ -195,7 +203,7 @@ class Job:
                 self.save()
                 done()
                 return
-            if time.monotonic() >= due:
+            if self._awake() >= due:
                 self.members.signal(self.pid, signal.SIGKILL)
             loop.later(STOP_LOOK_SECONDS, look)
 
@@ -242,7 +250,7 @@ class Job:
             "out_of_memory": self.out_of_memory,
             "started_at": self.started_at,
             "ended_at": self.ended_at,
-            "seconds": time.monotonic() - self._began if running else self.seconds,
+            "seconds": self._awake() - self._began if running else self.seconds,
             "stdout_bytes": self.spools["stdout"].length,
             "stdout_dropped": self.spools["stdout"].dropped,
             "stderr_bytes": self.spools["stderr"].length,

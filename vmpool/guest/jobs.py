@@ -113,7 +113,7 @@ class Jobs:
         root = self.settings.cgroup_root
         members = Cgroup(os.path.join(root, job_id)) if root is not None else ProcessGroup()
         directory = os.path.join(self.settings.jobs_directory, job_id)
-        return Job(job_id, directory, members, self.settings)
+        return Job(job_id, directory, members, self.settings, awake=self.loop.awake)
 
     def _recover(self) -> None:
         """Jobs of an earlier life of the machine: their output is here, they are not."""

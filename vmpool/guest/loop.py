@@ -100,6 +100,11 @@ class Loop:
             self._gone.add(fd)
             self._epoll.unregister(fd)
 
+    def awake(self) -> float:
+        """Seconds that the machine was awake, since the loop was made."""
+        self._tick(0.0)
+        return self._awake
+
     def later(self, seconds: float, callback: Callable[[], None]) -> Timer:
         """Call back once, that long from now."""
         self._tick(0.0)

@@ -86,6 +86,13 @@ class Slots:
             await _remove(name)
             self._taken.pop(who, None)
 
+    async def sweep(self) -> None:
+        """Remove what is ours by name and known to nobody: what a failure has left."""
+        known = {*self._taken.values(), *self._ready, *self._making}
+        for name in set(self._found()) - known:
+            if slot.slot_number(self._owner, name) is not None:
+                await _remove(name)
+
     def taken(self) -> Collection[str]:
         """Who has slots."""
         return tuple(self._taken)

@@ -55,11 +55,16 @@ async def test_machines_are_handed_out_hot_then_cold_then_booted_and_are_their_o
     await place.build(furnish)
     await place.keeper.tend()
     assert await place.waiting() == {MachineState.PAUSED: 1, MachineState.RESTING: 1}
+    (hot,) = [each.id for each in await place.rows.waiting() if each.state is MachineState.PAUSED]
+    login = place.pool.care.channel(hot)
+    assert login is not None
     # Longer than a connection lives without a sign of life.
     await asyncio.sleep(20)
     tiers, identities, randoms = [], set(), []
     for _ in range(3):
         async with place.open(new_id()) as opened:
+            if opened.tier is Tier.HOT:
+                assert opened.channel is login, "it was open all the time"
             tiers.append(opened.tier)
             identities.add(await said(opened.channel, "hostname; cat /etc/machine-id"))
             randoms.append(await said(opened.channel, "od -An -N16 -tx8 /dev/urandom"))
