@@ -41,11 +41,13 @@ async def measure_on(directory: Path, hypervisor: Hypervisor, *, turns: int) -> 
             machine_id = await _filled(rig)
             own[size] = []
             for _ in range(turns):
+                # Each has the same to bring to the disk.
                 if size == SIZES_MIB[0]:
+                    await answer(rig, machine_id, "fill", str(FILL_MIB))
                     by_hand.append(await _by_hand(rig, machine_id))
+                await answer(rig, machine_id, "fill", str(FILL_MIB))
                 own[size].append(await _hibernated(rig, machine_id))
                 await rig.driver.resume(machine_id)
-                await answer(rig, machine_id, "fill", str(FILL_MIB))
             if size == SIZES_MIB[0]:
                 template_id = rig.new_template_id()
                 await rig.driver.freeze(machine_id, template_id)
@@ -83,7 +85,7 @@ async def _by_hand(rig: LocalRig, machine_id: str) -> float:
     began = time.perf_counter()
     await api.pause()
     await api.snapshot(snapshot.url(partial.name), seconds_max=300)
-    for path in (*partial.iterdir(), home.memory, partial):
+    for path in (*partial.iterdir(), home.memory, home.disk, partial):
         await asyncio.to_thread(_fsync, path)
     os.rename(partial, final)
     await asyncio.to_thread(_fsync, home.cell)

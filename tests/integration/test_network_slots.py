@@ -11,7 +11,7 @@ import pytest
 from tests.support.wire import Wire, wire
 from vmpool.network import slot
 from vmpool.network.namespace import inside
-from vmpool.network.slots import NoSlot, Slots, missing, namespace
+from vmpool.network.slots import NoSlot, Slots, _script, missing, namespace
 
 HOST = slot.HOST_ADDRESS
 
@@ -159,3 +159,34 @@ async def test_another_installation_s_slots_are_left_alone(slots: Slots, tmp_pat
     await other.open({})
     await other.close()
     assert ours(slots) == {name}
+
+
+async def test_a_slots_kernel_is_set_as_it_says(slots: Slots) -> None:
+    name = await slots.take("m1")
+    for path, value in slot.settings().items():
+        assert await _said(name, "cat", f"/proc/sys/net/{path}") == [value], path
+    assert await _said(name, "ip", "-6", "address") == []
+
+
+async def test_nobody_in_a_slot_opens_a_connection_to_its_guest(slots: Slots) -> None:
+    name = await slots.take("m1")
+
+    def knock() -> None:
+        with socket.socket() as sock:
+            sock.settimeout(0.5)
+            sock.connect((slot.GUEST_ADDRESS, 80))
+
+    with wire(namespace(name)) as guest:
+        assert guest.connects(HOST, 443) == "reset"  # its address is known
+        knocking = asyncio.create_task(asyncio.to_thread(inside, namespace(name), knock))
+        seen = await asyncio.to_thread(guest.hears, 1.0)
+        with pytest.raises(OSError, match=r"timed out|not permitted"):
+            await knocking
+    assert "tcp" not in seen
+
+
+def test_a_slots_rules_are_loaded_before_its_device_is_up() -> None:
+    script = _script(1000)
+    rules, device, up = (script.index(words) for words in ("nft -f", "tuntap add", "tap0 up"))
+    assert rules < device < up
+    assert "policy accept" not in slot.rules()
