@@ -276,7 +276,8 @@ class FakeDriver:
         ]
 
     async def bound_to(self, spec: MachineSpec) -> str:
-        return self.host.build
+        # As a real one: a rest of one size can't be resumed as another.
+        return f"{self.host.build} {spec.vcpus} {spec.memory_mib} {spec.disk_gib}"
 
     def free_disk_mib(self) -> int:
         return 0 if self.host.full else 1 << 20

@@ -66,6 +66,22 @@ async def test_a_template_is_built_once_and_its_log_is_kept(roomy):
     assert await build(roomy) is None
 
 
+async def test_two_sizes_in_use_keep_their_templates_whichever_was_used_last(roomy):
+    async def furnish(channel: Channel, build_log: BuildLog) -> str:
+        return "c1"
+
+    small = wanted(roomy)
+    spec = dataclasses.replace(roomy.order.spec, memory_mib=256)
+    medium = dataclasses.replace(
+        small, order=dataclasses.replace(roomy.order, size="medium", spec=spec)
+    )
+    furnishing = {small.key: furnish, medium.key: furnish}
+    for order in ([small, medium], [small, medium], [medium, small], [small, medium]):
+        await roomy.keeper.build_due(order, furnishing)
+    templates = await roomy.rows.templates()
+    assert sorted(template.size for template in templates) == ["medium", "small"]
+
+
 async def test_pools_are_filled_and_machines_are_handed_out_hot_then_cold_then_booted(roomy):
     await build(roomy)
     await roomy.keeper.tend()
