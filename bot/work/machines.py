@@ -34,9 +34,9 @@ from bot.work.workplace import (
 )
 from vmpool.channel import Channel
 from vmpool.driver import Image
-from vmpool.errors import HostFull, HostUnfit, MachineError, MachineLost, StaleToken
+from vmpool.errors import HostFull, HostUnfit, MachineError, MachineLost, NoRoom, StaleToken
 from vmpool.opening import Opened
-from vmpool.pool import NoRoom, Pool
+from vmpool.pool import Pool
 from vmpool.registry import Order
 
 log = structlog.get_logger(__name__)
