@@ -143,6 +143,24 @@ async def test_after_an_upgrade_the_template_is_built_again_and_the_pool_follows
     assert list(roomy.host.templates) == [str(new.id)]
 
 
+async def test_after_an_upgrade_a_cold_machine_and_an_old_template_are_refused_not_tried(roomy):
+    old = await build(roomy)
+    await roomy.keeper.tend()
+    for machine in await roomy.rows.waiting():
+        if machine.state is MachineState.PAUSED:
+            assert await roomy.stock.remove(machine.id, "so that only a cold one waits")
+    roomy.host.build = "fake 2"
+    session = await roomy.session()
+    async with roomy.open(session) as opened:
+        assert (opened.tier, opened.lost) == (Tier.BOOT, None)
+    assert roomy.said(session) == []
+    await roomy.keeper.tend()
+    assert await waiting(roomy) == {}
+    (template,) = await roomy.rows.templates()
+    assert (template.id, template.state) == (old.id, TemplateState.FAILED)
+    assert "made by fake 1, and this is fake 2" in template.note
+
+
 async def test_a_failed_build_says_at_which_step_and_leaves_nothing(roomy):
     async def furnish(channel: Channel, build_log: BuildLog) -> str:
         async with build_log.step("make"):
