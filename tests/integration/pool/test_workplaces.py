@@ -23,7 +23,14 @@ from tests.integration.pool.conftest import SPEC, Yard
 from vmpool.warm.building import StepFailed
 
 _POINT = text("UPDATE project SET repository_url = :url")
-SIZES = Sizes(by_name={"small": MachineSize(vcpus=1, memory_mib=128, disk_gib=1)}, default="small")
+SIZES = Sizes(
+    by_name={
+        "small": MachineSize(vcpus=1, memory_mib=128, disk_gib=1),
+        "medium": MachineSize(vcpus=2, memory_mib=256, disk_gib=1),
+        "large": MachineSize(vcpus=4, memory_mib=512, disk_gib=1),
+    },
+    default="small",
+)
 LIMITS = {"bytes_max": 1 << 20, "inline_bytes_max": 1 << 16, "file_bytes_max": 1 << 18}
 
 
@@ -164,6 +171,22 @@ async def test_a_session_hears_nothing_of_a_failure_that_a_newer_template_made_g
     async with desk.enter() as place:
         assert place.notices == ()
     assert "booting" in desk.steps
+
+
+@pytest.mark.parametrize(
+    ("project", "session", "got"),
+    [(None, None, "small"), ("large", None, "large"), ("large", "medium", "medium")],
+)
+async def test_a_machine_has_the_size_of_its_session_else_of_its_project(
+    desk_at, project, session, got
+):
+    desk = await desk_at()
+    async with desk.yard.town.database.begin() as tx:
+        await tx.execute(text("UPDATE project SET size = :size"), {"size": project})
+        await tx.execute(text("UPDATE session SET size = :size"), {"size": session})
+    async with desk.enter() as place:
+        row = await desk.yard.row(place.machine_id)
+    assert (row.size, row.memory_mib) == (got, SIZES.by_name[got].memory_mib)
 
 
 async def test_no_room_is_for_later(desk_at):
