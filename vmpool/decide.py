@@ -84,7 +84,7 @@ class Standing:
     """That it really took, when that was measured last."""
 
 
-_TAKES_ROOM = frozenset(
+TAKES_ROOM = frozenset(
     {
         MachineState.CREATING,
         MachineState.STARTING,
@@ -108,7 +108,7 @@ PRESSURE_MIB_MIN = 384
 
 def takes_room(state: MachineState) -> bool:
     """Whether a machine in this state takes memory of the host."""
-    return state in _TAKES_ROOM
+    return state in TAKES_ROOM
 
 
 def memory_budget(total_mib: int) -> int:
@@ -146,7 +146,7 @@ def room(
 
     A single machine is never refused for its memory: it would never run at all.
     """
-    live = [machine for machine in machines if machine.state in _TAKES_ROOM]
+    live = [machine for machine in machines if machine.state in TAKES_ROOM]
     taken = sum(map(charge, live))
     fits = not live or taken + memory_mib + HYPERVISOR_MIB <= memory_mib_max
     if len(live) < running_max and fits:
@@ -201,7 +201,7 @@ class Spare:
 
 def spare(machines: Iterable[Standing], running_max: int, memory_mib_max: int) -> Spare:
     """What machines that wait may still take; one place is always kept for a session."""
-    live = [machine for machine in machines if machine.state in _TAKES_ROOM]
+    live = [machine for machine in machines if machine.state in TAKES_ROOM]
     return Spare(
         memory_mib=memory_mib_max - sum(map(charge, live)),
         machines=running_max - 1 - len(live),

@@ -2,6 +2,7 @@
 
 MachineError
 ├── MachineBusy          retry: somebody else is at it, or it is not there yet
+│   └── NoRoom           retry: every machine that may run does, and is in use
 ├── MachineLost          tell the person: it is gone; the session goes on from its checkpoint
 ├── RestRefused          tell the person: what lies on disk can't be resumed; the checkpoint can
 ├── HostFull             tell the operator: no disk or memory left; what ran still runs
@@ -16,6 +17,10 @@ class MachineError(Exception):
 
 class MachineBusy(MachineError):
     """Not now: the channel is taken or the guest is not up yet; asking again is safe."""
+
+
+class NoRoom(MachineBusy):
+    """As many machines run as may, and every one is in use."""
 
 
 class MachineLost(MachineError):

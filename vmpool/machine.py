@@ -188,7 +188,7 @@ class Machine(SQLModel, table=True):
     template_id: UUID | None = Field(default=None, foreign_key="template.id", index=True)
     """What it was cloned from; None: it was booted."""
     session_id: UUID | None = Field(default=None, index=True)
-    """Whom it works for; opaque here. Set once: a machine is never given to another session.
+    """Whom it works for; opaque here. One that ran for a session is never given to another.
     None: it waits to be handed out, or a template is made of it."""
     size: str
     vcpus: int

@@ -21,7 +21,7 @@ from vmpool.care import Care
 from vmpool.channel import Channel
 from vmpool.decide import Remedy
 from vmpool.driver import Driver, Found
-from vmpool.errors import HostFull, HostUnfit, MachineError, MachineLost, RestRefused
+from vmpool.errors import HostFull, HostUnfit, MachineError, MachineLost, NoRoom, RestRefused
 from vmpool.machine import Machine, MachineState, Tier
 from vmpool.registry import IllegalMove, Order, Registry
 from vmpool.warm.rows import Rows
@@ -150,7 +150,8 @@ class Opener:
     ) -> tuple[Machine, Tier, Channel] | None:
         """Take a machine that waits; one that does not come up is thrown away, and the next taken.
 
-        :raises NoRoom: the one taken is the session's from now on, and rests
+        :raises NoRoom: a hot one waits again, untouched; a cold one is the session's from now on,
+            and rests
         """
         while (claim := await self._rows.claim(order, session_id, token)) is not None:
             machine, tier = claim
@@ -162,6 +163,10 @@ class Opener:
             except (MachineLost, RestRefused) as error:
                 log.warning("claimed_machine_lost", machine=str(machine.id), error=str(error))
                 await self._care.remove(machine.id, f"it did not come up: {error}")
+            except NoRoom:
+                if tier is Tier.HOT:
+                    await self._rows.give_back(machine.id, session_id)
+                raise
         self.claimed.set()
         return None
 
@@ -182,23 +187,28 @@ class Opener:
         return await self._go_on(machine, token)
 
     async def _unpause(self, machine: Machine, token: int) -> Channel:
-        # In either order: whoever adopts a machine of a session lets it go on.
-        moving = asyncio.ensure_future(self._registry.move(machine.id, MachineState.RUNNING))
-        try:
-            await self._driver.unpause(str(machine.id))
-            channel = await self._go_on(machine, token)
-        except MachineError as error:
-            # Fail closed, as when it does not come up.
-            raise MachineLost(str(error)) from error
-        finally:
+        """Let it go on, counted from then on with all of its guest's memory. :raises NoRoom:."""
+        async with self._make_room(machine.id, machine.memory_mib):
+            # In either order: whoever adopts a machine of a session lets it go on.
+            going_on = asyncio.ensure_future(self._let_go_on(machine, token))
+            moving = asyncio.ensure_future(self._registry.move(machine.id, MachineState.RUNNING))
+            # Room is taken by the row: a guest that is slow to answer keeps nobody else waiting.
             await asyncio.wait([moving])
-            ended = moving.exception()
+        await asyncio.wait([going_on])
+        stuck, ended = going_on.exception(), moving.exception()
+        if isinstance(stuck, MachineError):
+            # Fail closed, as when it does not come up.
+            raise MachineLost(str(stuck)) from stuck
         if isinstance(ended, IllegalMove):
             raise MachineLost("its process ended while it was handed out") from ended
-        if ended is not None:
-            raise ended
+        if (error := stuck or ended) is not None:
+            raise error
         self._care.watch(machine)
-        return channel
+        return going_on.result()
+
+    async def _let_go_on(self, machine: Machine, token: int) -> Channel:
+        await self._driver.unpause(str(machine.id))
+        return await self._go_on(machine, token)
 
     async def _go_on(self, machine: Machine, token: int) -> Channel:
         channel = self._care.channel(machine.id)

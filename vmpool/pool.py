@@ -22,7 +22,7 @@ from vmpool.care import Care, Enter, Told
 from vmpool.channel import open_machine
 from vmpool.decide import Standing
 from vmpool.driver import Driver
-from vmpool.errors import MachineBusy, MachineError
+from vmpool.errors import MachineError, NoRoom
 from vmpool.machine import Machine, MachineState
 from vmpool.memory import HostMemory, host_memory
 from vmpool.opening import Opened, Opener, OpeningLimits, Step
@@ -42,10 +42,6 @@ class PoolLimits(OpeningLimits):
     """For all of them together; 0: what the host has, less a reserve."""
     idle_seconds: float
     retention_days: float
-
-
-class NoRoom(MachineBusy):
-    """As many machines run as may, and every one is in use."""
 
 
 class Pool:
@@ -137,7 +133,8 @@ class Pool:
         """Room for one more, which must be taken by a row before this ends. :raises NoRoom:."""
         async with self._making_room:
             while True:
-                standing = [one for one in await self._standing() if one.id != coming]
+                up = await self._standing(*decide.TAKES_ROOM)
+                standing = [one for one in up if one.id != coming]
                 room = decide.room(
                     standing, memory_mib, self._limits.running_max, self.memory_mib_max()
                 )
@@ -173,7 +170,7 @@ class Pool:
         standing = await self._standing()
         return decide.spare(standing, self._limits.running_max, self.memory_mib_max())
 
-    async def _standing(self) -> Sequence[Standing]:
+    async def _standing(self, *states: MachineState) -> Sequence[Standing]:
         return [
             Standing(
                 id=machine.id,
@@ -184,7 +181,7 @@ class Pool:
                 memory_mib=machine.memory_mib,
                 private_mib=machine.facts.get("private_mib"),
             )
-            for machine in await self._registry.mine()
+            for machine in await self._registry.mine(*states)
         ]
 
     async def quiet(self) -> None:

@@ -44,18 +44,40 @@ POOLS = {
     "cold": "cold",
     "making": "making",
     "hits": "hits",
+    "others": "cold/boot",
     "times": "hot/cold/boot",
+    "why": "why",
+}
+WAITING = {
+    "short": "machine",
+    "project": "project",
+    "size": "size",
+    "host": "host",
+    "tier": "tier",
+    "since": "since",
     "why": "why",
 }
 
 
-def pool(json: Json = False) -> None:
-    """Show the machines that wait: hot and cold of how many, hits, hand-out times, and why."""
+def pool(
+    json: Json = False,
+    machines: Annotated[
+        bool, typer.Option("--machines", help="Each machine: its tier, since when, and why.")
+    ] = False,
+) -> None:
+    """Show the machines that wait: hot and cold of how many, hits, hand-out times, and why.
+
+    A hit is a session that got a hot machine; how many got a cold one or had theirs booted stands
+    beside it.
+    """
     from bot.cli.client import connect
 
-    found = connect().get("/pools")
+    found = connect().get("/pools/machines" if machines else "/pools")
     if json:
         show.as_json(found)
+        return
+    if machines:
+        show.table(found["machines"], WAITING, empty="No machine waits.")
         return
     rows = [_pool(one) for one in found["pools"]]
     show.table(rows, POOLS, empty="No pool: the first session of a project brings one.")
@@ -126,6 +148,7 @@ def _pool(one: dict[str, Any]) -> dict[str, Any]:
         "hot": f"{one['hot']} of {one['hot_target']}",
         "cold": f"{one['cold']} of {one['cold_target']}",
         "hits": "" if ratio is None else f"{one['hits']} of {one['handouts']} ({ratio:.0%})",
+        "others": f"{one['cold_handouts']}/{one['boots']}",
         "times": "/".join("-" if seconds is None else f"{seconds:.2g} s" for seconds in times),
         "why": one["held"] or one["why"],
     }

@@ -41,7 +41,7 @@ _POOLS = text(
     SELECT project.name AS project, pool.size, host.name AS host, pool.hot_target,
            pool.cold_target, pool.why, pool.held, pool.refill_seconds, pool.changed_at,
            waiting.hot, waiting.cold, waiting.making,
-           given.handouts, given.hits, given.hot_hits,
+           given.handouts, given.hits, given.cold_handouts, given.boots,
            CASE WHEN given.handouts > 0
                 THEN given.hits / CAST(given.handouts AS double precision) END AS hit_ratio,
            given.seconds_hot, given.seconds_cold, given.seconds_boot
@@ -59,8 +59,9 @@ _POOLS = text(
      ) AS waiting
      CROSS JOIN LATERAL (
            SELECT count(*) AS handouts,
-                  count(*) FILTER (WHERE tier IN ('hot', 'cold')) AS hits,
-                  count(*) FILTER (WHERE tier = 'hot') AS hot_hits,
+                  count(*) FILTER (WHERE tier = 'hot') AS hits,
+                  count(*) FILTER (WHERE tier = 'cold') AS cold_handouts,
+                  count(*) FILTER (WHERE tier = 'boot') AS boots,
                   percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds)
                       FILTER (WHERE tier = 'hot') AS seconds_hot,
                   percentile_cont(0.5) WITHIN GROUP (ORDER BY seconds)
@@ -72,6 +73,24 @@ _POOLS = text(
               AND handout.size = pool.size AND handout.at > now() - interval '7 days'
      ) AS given
      ORDER BY project.name, pool.size, host.name
+    """
+)
+_WAITING = text(
+    """
+    SELECT 'm-' || right(CAST(machine.id AS text), 8) AS short, project.name AS project,
+           machine.size, host.name AS host,
+           CASE machine.state WHEN 'paused' THEN 'hot' WHEN 'resting' THEN 'cold'
+                ELSE 'being made' END AS tier,
+           machine.changed_at AS since, machine.note AS why,
+           CAST(machine.facts ->> 'private_mib' AS integer) AS private_mib
+      FROM machine
+      JOIN template ON template.id = machine.template_id
+      JOIN host ON host.id = machine.host_id
+      LEFT JOIN project ON project.id = template.project_id
+     WHERE machine.session_id IS NULL
+       AND machine.state IN ('paused', 'resting', 'creating', 'starting', 'running')
+     ORDER BY project.name, machine.size, host.name,
+              machine.state = 'paused' DESC, machine.state = 'resting' DESC, machine.changed_at
     """
 )
 
@@ -95,3 +114,8 @@ async def template(tx: Transaction, said: str) -> Row:
 async def pools(tx: Transaction) -> Sequence[Row]:
     """The pools of every host, by project and size."""
     return [dict(row) for row in (await tx.execute(_POOLS)).mappings()]
+
+
+async def waiting(tx: Transaction) -> Sequence[Row]:
+    """The machines that wait on every host, by pool, those that are handed out first first."""
+    return [dict(row) for row in (await tx.execute(_WAITING)).mappings()]

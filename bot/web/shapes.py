@@ -241,9 +241,10 @@ class Pool(Given):
     why: str = Field(description="why these targets")
     held: str | None = Field(description="why it is not filled, if it is not")
     handouts: int = Field(description="machines given to sessions in the last seven days")
-    hits: int = Field(description="of these, how many were hot or cold")
-    hot_hits: int
-    hit_ratio: float | None
+    hits: int = Field(description="of these, how many were hot")
+    cold_handouts: int = Field(description="of these, how many were cold")
+    boots: int = Field(description="of these, how many were booted, because none waited")
+    hit_ratio: float | None = Field(description="hits of all that were handed out, 0 to 1")
     seconds_hot: float | None = Field(description="median of a hot machine's hand-out")
     seconds_cold: float | None
     seconds_boot: float | None
@@ -255,6 +256,25 @@ class Pools(Given):
     """Pools by project and size."""
 
     pools: list[Pool]
+
+
+class WaitingMachine(Given):
+    """One machine that waits to be handed out."""
+
+    short: str
+    project: str | None
+    size: str
+    host: str
+    tier: str = Field(description="hot, cold, or being made")
+    since: datetime = Field(description="when it came to be where it is")
+    why: str | None = Field(description="why it is where it is")
+    private_mib: int | None = Field(description="memory of its own, as last measured")
+
+
+class WaitingMachines(Given):
+    """Machines that wait, by pool, those that are handed out first first."""
+
+    machines: list[WaitingMachine]
 
 
 class NewProject(Taken):

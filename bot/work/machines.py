@@ -34,9 +34,10 @@ from bot.work.workplace import (
 )
 from vmpool.channel import Channel
 from vmpool.driver import Image
-from vmpool.errors import HostFull, HostUnfit, MachineError, MachineLost, StaleToken
+from vmpool.errors import HostFull, HostUnfit, MachineError, MachineLost, NoRoom, StaleToken
+from vmpool.machine import TemplateState, Tier
 from vmpool.opening import Opened
-from vmpool.pool import NoRoom, Pool
+from vmpool.pool import Pool
 from vmpool.registry import Order
 
 log = structlog.get_logger(__name__)
@@ -51,6 +52,14 @@ _PROJECT = text(
     """
 )
 _TEMPLATE = text("SELECT commit FROM template WHERE id = :template")
+_NEWEST_BUILD = text(
+    """
+    SELECT state, note FROM template
+     WHERE host_id = :host AND project_id = :project AND size = :size
+       AND state NOT IN ('building', 'gone')
+     ORDER BY state = 'ready' DESC, created_at DESC LIMIT 1
+    """
+)
 _PIN = text(
     """
     UPDATE session SET host_id = :host WHERE id = :session
@@ -117,6 +126,8 @@ class MachineWorkplaces:
                 MACHINE_READY_SECONDS.labels(way=way).observe(monotonic() - began)
                 await self._pin(lease)
                 notices = await self._furnish(lease, project, opened, step)
+                if opened.tier is Tier.BOOT:
+                    notices += await self._why_booted(project)
                 if steps:
                     seconds = round(monotonic() - began, 2)
                     await tell(Event(kind="step", body={"step": "ready", "seconds": seconds}))
@@ -233,6 +244,19 @@ class MachineWorkplaces:
                 newest, opened.channel, directory=project.directory
             )
         return _refilled(opened, cloned, restored)
+
+    async def _why_booted(self, project: _Project) -> list[str]:
+        """What to tell people when there would have been a machine, had its template not failed."""
+        key = {"host": self._host_id, "project": project.id, "size": project.order.size}
+        async with self._database.begin() as tx:
+            newest = (await tx.execute(_NEWEST_BUILD, key)).one_or_none()
+        if newest is None or newest.state != TemplateState.FAILED:
+            return []
+        why = " ".join((newest.note or "").split()) or "nobody wrote down why"
+        return [
+            "The machine was booted instead, without the project's set-up: "
+            f"its newest template failed ({why})."
+        ]
 
     async def _refresh(self, lease: Lease, project: _Project, opened: Opened, base: Base) -> bool:
         """Whether what came with the machine's template was brought up to date."""

@@ -48,6 +48,8 @@ class FakeMachine:
     """complete or used; None: there is none."""
     durable: bool = False
     broken: str | None = None
+    bound_to: str = ""
+    """The build that made its rest."""
     pid: int = 0
     channel: tuple[socket.socket, socket.socket] | None = None
     """Guest's end, and the host's end that was handed out."""
@@ -117,7 +119,8 @@ class FakeHost:
         self.build = "fake 1"
         self.new_guest = guest
         self.clone_guest = clone
-        self._pids = iter(range(1000, 1 << 30))
+        # No kernel counts so far: what is read of a process here is never another's.
+        self._pids = iter(range(1 << 23, 1 << 30))
 
     def start(self, machine: FakeMachine, guest: FakeGuest) -> None:
         """Let a machine run with this memory."""
@@ -227,6 +230,7 @@ class FakeDriver:
         if self.host.full:
             raise HostFull("no room for a machine's memory; it runs on")
         machine.rest, machine.durable = "complete", False
+        machine.bound_to = self.host.build
         self.host.end(machine, "it was hibernated", keep_memory=True)
 
     async def resume(self, machine_id: str) -> None:
@@ -235,8 +239,8 @@ class FakeDriver:
             return
         if machine is None or machine.rest != "complete" or machine.guest is None:
             raise RestRefused("there is no rest")
-        if machine.broken:
-            raise RestRefused(machine.broken)
+        if why := self._refusal(machine):
+            raise RestRefused(why)
         machine.rest = None
         self.host.start(machine, machine.guest)
 
@@ -257,11 +261,12 @@ class FakeDriver:
         template = self.host.templates.get(template_id)
         if template is None or template.guest is None:
             raise RestRefused(f"there is no template {template_id}")
-        if template.broken:
-            raise RestRefused(f"template {template_id} can't be used: {template.broken}")
+        if why := self._refusal(template):
+            raise RestRefused(f"template {template_id} can't be used: {why}")
         if self.host.full:
             raise HostFull("no room for a machine's disk")
         machine = FakeMachine(machine_id, template.spec, dict(template.disk), rest="complete")
+        machine.bound_to = template.bound_to
         machine.guest = self.host.clone_guest(template.guest, machine)
         machine.guest.machine = machine
         self.host.machines[machine_id] = machine
@@ -271,12 +276,13 @@ class FakeDriver:
 
     async def templates(self) -> Sequence[TemplateSight]:
         return [
-            TemplateSight(template_id=template_id, broken=template.broken)
+            TemplateSight(template_id=template_id, broken=self._refusal(template))
             for template_id, template in self.host.templates.items()
         ]
 
     async def bound_to(self, spec: MachineSpec) -> str:
-        return self.host.build
+        # As a real one: a rest of one size can't be resumed as another.
+        return f"{self.host.build} {spec.vcpus} {spec.memory_mib} {spec.disk_gib}"
 
     def free_disk_mib(self) -> int:
         return 0 if self.host.full else 1 << 20
@@ -291,16 +297,17 @@ class FakeDriver:
         if machine is None:
             return Sight(machine_id=machine_id, found=Found.ABSENT)
         found = Found.STOPPED
+        broken = self._refusal(machine)
         if machine.running:
             found = Found.RUNNING
-        elif machine.rest == "complete" and machine.broken is None:
+        elif machine.rest == "complete" and broken is None:
             found = Found.RESTING
         return Sight(
             machine_id=machine_id,
             found=found,
             pid=machine.pid if machine.running else None,
             durable=found is Found.RESTING and machine.durable,
-            broken=machine.broken,
+            broken=broken,
         )
 
     async def scrub_next(self) -> str | None:
@@ -315,6 +322,12 @@ class FakeDriver:
 
     async def close(self) -> None:
         pass
+
+    def _refusal(self, machine: FakeMachine) -> str | None:
+        """Why a rest can't be used here, as every real driver finds out before it tries."""
+        if machine.rest != "complete" or machine.bound_to == self.host.build:
+            return machine.broken
+        return f"it was made by {machine.bound_to}, and this is {self.host.build}"
 
     def _known(self, machine_id: str) -> FakeMachine:
         machine = self.host.machines.get(machine_id)

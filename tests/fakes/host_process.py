@@ -25,8 +25,8 @@ from bot.work.worker import Worker, WorkerLimits
 from bot.work.workplace import NoCapacity, Tell, Workplace, WorkplaceLost
 from tests.fakes.process_driver import ProcessDriver
 from vmpool.driver import Image, MachineSpec
-from vmpool.errors import MachineLost, StaleToken
-from vmpool.pool import NoRoom, Pool, PoolLimits
+from vmpool.errors import MachineLost, NoRoom, StaleToken
+from vmpool.pool import Pool, PoolLimits
 from vmpool.reconcile import reconcile
 from vmpool.registry import Order, Registry
 from vmpool.ssh import Authority

@@ -1,11 +1,14 @@
 """Settings: where they come from, and what is said about wrong ones."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from bot.config import Settings, load, reference
 from bot.errors import WrongSettings
+from bot.pools import Pools
+from vmpool.warm.sizing import WorkingHours
 
 
 @pytest.fixture
@@ -165,3 +168,19 @@ def test_the_name_of_the_bot_may_be_written_as_people_address_it(home):
     _, environment = home
     assert load({**environment, "ONA_MENTION": " @robo"}).mention == "robo"
     assert "mention" in refusal({**environment, "ONA_MENTION": "@"})
+
+
+def test_working_hours_are_read_as_they_are_written_and_reach_the_pools(home):
+    _, environment = home
+    settings = load({**environment, "ONA_POOL__WORKING_HOURS": " Mon-Fri 8-19 "})
+    hours = WorkingHours(first_day=0, last_day=4, first_hour=8, end_hour=19)
+    assert settings.pool.working_hours == hours
+    parts = dict.fromkeys(("rows", "registry", "driver", "repositories", "image"))
+    pools = Pools.of(settings, None, pool=SimpleNamespace(care=None), **parts)
+    assert pools.keeper._demands._limits.hours == hours
+
+
+@pytest.mark.parametrize("hours", ["always", "fri-mon 8-19", "mon-fri 19-8", "mon-fri 8-25"])
+def test_working_hours_that_are_none_are_refused(home, hours):
+    _, environment = home
+    assert "mon-fri 8-19" in refusal({**environment, "ONA_POOL__WORKING_HOURS": hours})

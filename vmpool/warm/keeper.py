@@ -171,13 +171,13 @@ class Keeper:
         """Build the template that is due most, if one is, and let go of what nobody needs."""
         self.lacking.clear()
         used = frozenset(one.template_id for one in await self._rows.waiting() if one.template_id)
-        # What a rest is bound to does not depend on the size.
-        driver = await self._driver.bound_to(wanted[0].order.spec) if wanted else ""
+        # The size is part of what a rest is bound to: asked for each, not once for all.
+        bound_to = {want.key: await self._driver.bound_to(want.order.spec) for want in wanted}
         decided = due(
             wanted,
             await self._rows.templates(),
             used,
-            driver=driver,
+            bound_to=bound_to,
             now=datetime.now(UTC),
             rebuild_seconds=self._limits.rebuild_seconds,
         )
@@ -192,7 +192,8 @@ class Keeper:
         await self._machines.quiet()
         want = decided.build
         log.info("template_due", project=str(want.order.project_id), why=decided.why)
-        built = await self._builder.build(want.order, want.fingerprint(driver), furnish[want.key])
+        fingerprint = want.fingerprint(bound_to[want.key])
+        built = await self._builder.build(want.order, fingerprint, furnish[want.key])
         if built is not None:
             self._machines.claimed.set()
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import Text, delete, func, select, update
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.sql.expression import cast
 from sqlmodel import col
@@ -93,6 +93,26 @@ class Rows:
         async with self._begin() as tx:
             machine = (await tx.execute(statement)).scalar_one_or_none()
         return None if machine is None else (machine, HANDED_OUT_FROM[machine.state])
+
+    async def give_back(self, machine_id: UUID, session_id: UUID) -> None:
+        """Let a hot machine wait again that was claimed for the session and never went on.
+
+        Its guest has not heard of the session: it saw no token, and its CPUs stood still.
+        """
+        untold = col(Machine.facts).op("-")(cast("token", Text))
+        note = "it was claimed, and the host had no room for one more that runs"
+        statement = (
+            update(Machine)
+            .where(
+                col(Machine.host_id) == self._host_id,
+                col(Machine.id) == machine_id,
+                col(Machine.session_id) == session_id,
+                col(Machine.state) == MachineState.PAUSED,
+            )
+            .values(session_id=None, note=note, facts=untold)
+        )
+        async with self._begin() as tx:
+            await tx.execute(statement)
 
     async def waiting(self) -> Sequence[Machine]:
         """The machines that wait or are being made to wait."""

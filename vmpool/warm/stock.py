@@ -5,9 +5,9 @@
                                            ▼
                                     a session's machine
 
-What should wait is decided in `vmpool.warm.plan`; this acts on it, a few machines at a time, and
-never while a session's machine is being opened. What fails is thrown away: a machine that waits
-holds nothing of anybody's.
+What should wait is decided in `vmpool.warm.plan`; this acts on it, a few machines at a time. None
+is begun while a session's machine is being opened; one that is under way then goes on. What fails
+is thrown away: a machine that waits holds nothing of anybody's.
 """
 
 import asyncio
@@ -102,7 +102,9 @@ class Stock:
             nonlocal begun
             async with gate:
                 await self._machines.quiet()
-                begun += await self._one(action, templates)
+                # Others count while this one waits: what was read before would be stale.
+                is_begun = await self._one(action, templates)
+                begun += is_begun
 
         async with asyncio.TaskGroup() as group:
             for action in actions:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -66,11 +66,13 @@ def due(
     templates: Iterable[Template],
     used: frozenset[UUID],
     *,
-    driver: str,
+    bound_to: Mapping[tuple[UUID, str], str],
     now: datetime,
     rebuild_seconds: float,
 ) -> Due:
     """Decide: `wanted` in the order of urgency, `used` the templates of which machines wait.
+
+    `bound_to` says for the key of each that is wanted what its rest can only be resumed by.
 
     At once when there is none of this fingerprint, after `rebuild_seconds` when only the
     repository has moved on, and later and later while it fails.
@@ -83,7 +85,9 @@ def due(
     for want in wanted:
         keys.add(want.key)
         if build is None:
-            reason = _reason(want, by_pool.get(want.key, []), driver, now, rebuild_seconds)
+            fingerprint = want.fingerprint(bound_to[want.key])
+            there = by_pool.get(want.key, [])
+            reason = _reason(want, there, fingerprint, now, rebuild_seconds)
             build, why = (want, reason) if reason else (None, "")
     return Due(
         build=build,
@@ -101,14 +105,13 @@ def due(
 def _reason(
     want: Wanted,
     templates: Sequence[Template],
-    driver: str,
+    fingerprint: str,
     now: datetime,
     rebuild_seconds: float,
 ) -> str:
     """Why it is to be built now; empty: it is not."""
     if any(template.state is TemplateState.BUILDING for template in templates):
         return ""
-    fingerprint = want.fingerprint(driver)
     ready = next((one for one in templates if one.state is TemplateState.READY), None)
     if ready is None:
         reason = "there is none yet"

@@ -39,3 +39,11 @@ async def list_pools(visitor: Known, services: Provided) -> object:
     visitor.require(Act.SEE)
     async with services.database.begin() as tx:
         return {"pools": await pools.pools(tx)}
+
+
+@router.get("/pools/machines", response_model=shapes.WaitingMachines)
+async def list_waiting(visitor: Known, services: Provided) -> object:
+    """The machines that wait: in which tier each is, since when, and why."""
+    visitor.require(Act.SEE)
+    async with services.database.begin() as tx:
+        return {"machines": await pools.waiting(tx)}

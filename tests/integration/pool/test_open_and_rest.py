@@ -5,9 +5,8 @@ import asyncio
 import pytest
 
 from tests.fakes.driver_trouble import FullDiskDriver, SlowDriver
-from vmpool.errors import MachineLost, StaleToken
+from vmpool.errors import MachineLost, NoRoom, StaleToken
 from vmpool.machine import MachineState
-from vmpool.pool import NoRoom
 
 
 async def test_a_machine_is_made_rests_and_comes_back_with_its_memory(yard):

@@ -5,9 +5,12 @@ import dataclasses
 
 import pytest
 
+import vmpool.warm.stock
 from bot.store.ids import new_id
 from tests.integration.pool.conftest import Yard
 from vmpool.channel import Channel
+from vmpool.decide import HYPERVISOR_MIB
+from vmpool.errors import NoRoom
 from vmpool.machine import MachineState, Template, TemplateState, Tier
 from vmpool.memory import HostMemory
 from vmpool.warm.building import BuildLog, StepFailed
@@ -64,6 +67,22 @@ async def test_a_template_is_built_once_and_its_log_is_kept(roomy):
     assert roomy.host.machines == {}
     assert list(roomy.host.templates) == [str(template.id)]
     assert await build(roomy) is None
+
+
+async def test_two_sizes_in_use_keep_their_templates_whichever_was_used_last(roomy):
+    async def furnish(channel: Channel, build_log: BuildLog) -> str:
+        return "c1"
+
+    small = wanted(roomy)
+    spec = dataclasses.replace(roomy.order.spec, memory_mib=256)
+    medium = dataclasses.replace(
+        small, order=dataclasses.replace(roomy.order, size="medium", spec=spec)
+    )
+    furnishing = {small.key: furnish, medium.key: furnish}
+    for order in ([small, medium], [small, medium], [medium, small], [small, medium]):
+        await roomy.keeper.build_due(order, furnishing)
+    templates = await roomy.rows.templates()
+    assert sorted(template.size for template in templates) == ["medium", "small"]
 
 
 async def test_pools_are_filled_and_machines_are_handed_out_hot_then_cold_then_booted(roomy):
@@ -124,6 +143,24 @@ async def test_after_an_upgrade_the_template_is_built_again_and_the_pool_follows
     assert list(roomy.host.templates) == [str(new.id)]
 
 
+async def test_after_an_upgrade_a_cold_machine_and_an_old_template_are_refused_not_tried(roomy):
+    old = await build(roomy)
+    await roomy.keeper.tend()
+    for machine in await roomy.rows.waiting():
+        if machine.state is MachineState.PAUSED:
+            assert await roomy.stock.remove(machine.id, "so that only a cold one waits")
+    roomy.host.build = "fake 2"
+    session = await roomy.session()
+    async with roomy.open(session) as opened:
+        assert (opened.tier, opened.lost) == (Tier.BOOT, None)
+    assert roomy.said(session) == []
+    await roomy.keeper.tend()
+    assert await waiting(roomy) == {}
+    (template,) = await roomy.rows.templates()
+    assert (template.id, template.state) == (old.id, TemplateState.FAILED)
+    assert "made by fake 1, and this is fake 2" in template.note
+
+
 async def test_a_failed_build_says_at_which_step_and_leaves_nothing(roomy):
     async def furnish(channel: Channel, build_log: BuildLog) -> str:
         async with build_log.step("make"):
@@ -152,6 +189,86 @@ async def test_machines_that_wait_make_way_for_a_session_s_machine(yards):
         async with yard.open(await yard.session(), order=other) as second:
             assert second.tier is Tier.BOOT
     assert await waiting(yard) == {}
+
+
+@pytest.fixture
+def small_private(monkeypatch):
+    monkeypatch.setattr(vmpool.warm.stock, "private_mib", lambda pid: 4)
+
+
+async def filled_of(yards, *, memory_mib_max: int, hot: int = 4) -> Yard:
+    """A host with this budget, and machines that wait hot and take 4 MiB each."""
+    yard = yards.make(running_max=12, memory_mib_max=memory_mib_max, demand=limits(hot, 0))
+    await build(yard)
+    for _ in range(2):
+        await yard.keeper.tend()
+    return yard
+
+
+async def test_a_machine_that_waits_is_counted_with_what_it_was_measured_to_take(
+    yards, small_private
+):
+    yard = await filled_of(yards, memory_mib_max=300)
+    hot = [m for m in await yard.rows.waiting() if m.state is MachineState.PAUSED]
+    assert {machine.facts["private_mib"] for machine in hot} == {4}
+    assert len(hot) == 4
+    assert (await yard.pool.spare()).memory_mib == 300 - 4 * 4
+
+
+async def test_a_hot_machine_counts_whole_once_it_is_handed_out_and_others_make_way_for_it(
+    yards, small_private
+):
+    yard = await filled_of(yards, memory_mib_max=300)
+    first, second = await yard.session(), await yard.session()
+    machine_id = await yard.opened(first)
+    assert (await yard.pool.spare()).memory_mib == 300 - (128 + HYPERVISOR_MIB) - 3 * 4
+    async with yard.open(second) as opened:
+        assert opened.tier is Tier.HOT
+        assert await waiting(yard) == {}, "what waits goes first"
+        assert await yard.state(machine_id) is MachineState.RESTING, "then who idles"
+    assert yard.said(first) == ["resting"]
+    assert (await yard.pool.spare()).memory_mib == 300 - (128 + HYPERVISOR_MIB)
+
+
+async def test_a_hot_machine_for_which_there_is_no_room_waits_on_as_nobody_s(yards, small_private):
+    yard = await filled_of(yards, memory_mib_max=300)
+    busy, late = await yard.session(), await yard.session()
+    async with yard.open(busy) as opened:
+        with pytest.raises(NoRoom, match="of 300 MiB"):
+            await yard.opened(late)
+        (machine,) = await yard.rows.waiting()
+        assert (machine.state, machine.facts.get("token")) == (MachineState.PAUSED, None)
+        assert "no room" in (machine.note or "")
+        assert await yard.registry.of_session(late) is None
+        assert (await yard.pool.spare()).memory_mib == 300 - (128 + HYPERVISOR_MIB) - 4
+    assert await yard.opened(late) == machine.id
+    assert await yard.state(opened.machine_id) is MachineState.RESTING
+    assert yard.said(late) == []
+
+
+async def test_four_claims_at_once_never_take_more_than_the_budget(yards, small_private):
+    yard = await filled_of(yards, memory_mib_max=450)
+    over = asyncio.Event()
+    ended = []
+
+    async def turn(session) -> None:
+        try:
+            async with yard.open(session):
+                ended.append("open")
+                await over.wait()
+        except NoRoom:
+            ended.append("refused")
+        if len(ended) == 4:
+            over.set()
+
+    sessions = [await yard.session() for _ in range(4)]
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        for session in sessions:
+            group.create_task(turn(session))
+        while len(ended) < 4:
+            assert (await yard.pool.spare()).memory_mib >= 0
+            await asyncio.sleep(0)
+    assert sorted(ended) == ["open", "open", "refused", "refused"]
 
 
 async def test_a_session_that_asks_for_another_size_gets_another_machine(roomy):

@@ -8,8 +8,8 @@ import pytest
 from bot.store.ids import new_id
 from tests.fakes.driver_trouble import GatedDriver
 from tests.integration.pool.test_pools import ROOMY, build, limits, waiting
+from vmpool.errors import NoRoom
 from vmpool.machine import MachineState, Tier
-from vmpool.pool import NoRoom
 from vmpool.reconcile import reconcile
 
 CLAIMS = 100

@@ -1,5 +1,6 @@
 """A session's way to its machine, with the repository in it, over pool, rows and a guest."""
 
+import dataclasses
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,9 +20,17 @@ from bot.work.work_queue import WorkQueue
 from bot.work.workplace import NoCapacity, WorkplaceLost
 from tests.fakes import git_tree
 from tests.integration.pool.conftest import SPEC, Yard
+from vmpool.warm.building import StepFailed
 
 _POINT = text("UPDATE project SET repository_url = :url")
-SIZES = Sizes(by_name={"small": MachineSize(vcpus=1, memory_mib=128, disk_gib=1)}, default="small")
+SIZES = Sizes(
+    by_name={
+        "small": MachineSize(vcpus=1, memory_mib=128, disk_gib=1),
+        "medium": MachineSize(vcpus=2, memory_mib=256, disk_gib=1),
+        "large": MachineSize(vcpus=4, memory_mib=512, disk_gib=1),
+    },
+    default="small",
+)
 LIMITS = {"bytes_max": 1 << 20, "inline_bytes_max": 1 << 16, "file_bytes_max": 1 << 18}
 
 
@@ -129,6 +138,55 @@ async def test_a_turn_whose_machine_was_removed_is_told_so_and_no_other_is_made(
         async with desk.enter(turn):
             pass
     assert desk.yard.host.machines == {}
+
+
+async def test_a_session_whose_template_failed_is_told_why_its_machine_was_booted(desk_at):
+    desk = await desk_at()
+    order = dataclasses.replace(desk.yard.order, project_id=desk.lease.project_id)
+
+    async def furnish(channel, build_log):
+        raise StepFailed("`make` ended with status 2")
+
+    assert await desk.yard.builder.build(order, "f", furnish) is None
+    async with desk.enter() as place:
+        (told,) = place.notices
+    assert "booted instead" in told
+    assert "template failed (`make` ended with status 2)" in told
+    async with desk.enter() as again:
+        assert again.notices == (), "once for a machine"
+
+
+async def test_a_session_hears_nothing_of_a_failure_that_a_newer_template_made_good(desk_at):
+    desk = await desk_at()
+    order = dataclasses.replace(desk.yard.order, project_id=desk.lease.project_id)
+
+    async def fails(channel, build_log):
+        raise StepFailed("`make` ended with status 2")
+
+    async def succeeds(channel, build_log):
+        return ""
+
+    assert await desk.yard.builder.build(order, "f", fails) is None
+    assert await desk.yard.builder.build(order, "f", succeeds) is not None
+    async with desk.enter() as place:
+        assert place.notices == ()
+    assert "booting" in desk.steps
+
+
+@pytest.mark.parametrize(
+    ("project", "session", "got"),
+    [(None, None, "small"), ("large", None, "large"), ("large", "medium", "medium")],
+)
+async def test_a_machine_has_the_size_of_its_session_else_of_its_project(
+    desk_at, project, session, got
+):
+    desk = await desk_at()
+    async with desk.yard.town.database.begin() as tx:
+        await tx.execute(text("UPDATE project SET size = :size"), {"size": project})
+        await tx.execute(text("UPDATE session SET size = :size"), {"size": session})
+    async with desk.enter() as place:
+        row = await desk.yard.row(place.machine_id)
+    assert (row.size, row.memory_mib) == (got, SIZES.by_name[got].memory_mib)
 
 
 async def test_no_room_is_for_later(desk_at):

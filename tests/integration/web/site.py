@@ -164,7 +164,7 @@ STEPS = [
 
 
 async def pool_of(site: "Site", *, state: str = "ready", note: str | None = None) -> UUID:
-    """A template of the project demo, and its pool with a hot machine and two hand-outs."""
+    """A template of the project demo, and its pool with a hot machine and four hand-outs."""
     template_id = new_id()
     project = "(SELECT id FROM project WHERE name = 'demo')"
     await site.rows(
@@ -193,7 +193,7 @@ async def pool_of(site: "Site", *, state: str = "ready", note: str | None = None
         host=site.host_id,
         template=template_id,
     )
-    for tier, seconds in (("hot", 0.2), ("boot", 7.5)):
+    for tier, seconds in (("hot", 0.2), ("cold", 0.9), ("boot", 7.5), ("boot", 7.5)):
         await site.rows(
             "INSERT INTO handout (id, host_id, project_id, size, machine_id, tier, seconds, at)"
             f" VALUES (:id, :host, {project}, 'small', :id, :tier, :seconds, now())",

@@ -13,6 +13,7 @@ import pytest
 
 from bot.__main__ import main
 from bot.store.states import TurnState
+from tests.integration.web.site import pool_of
 
 
 @dataclass(kw_only=True)
@@ -177,3 +178,24 @@ async def test_what_goes_wrong_has_its_exit_code_and_says_what_to_do(
     assert (ran.code, ran.out) == (code, "")
     assert words in ran.err
     assert "Traceback" not in ran.err
+
+
+async def test_pools_and_each_machine_that_waits_are_shown_with_why(site, ona):
+    await pool_of(site)
+    pools = (await ona("pool")).out
+    for words in ("1 of 4 (25%)", "1/2", "about 3.0 an hour expected"):
+        assert words in pools, words
+    machines = (await ona("pool", "--machines")).out
+    assert machines.splitlines()[0].split() == [
+        "MACHINE",
+        "PROJECT",
+        "SIZE",
+        "HOST",
+        "TIER",
+        "SINCE",
+        "WHY",
+    ]
+    for words in ("m-", "demo", "hot", "2 should be hot"):
+        assert words in machines, words
+    (machine,) = json.loads((await ona("pool", "--machines", "--json")).out)["machines"]
+    assert (machine["tier"], machine["why"]) == ("hot", "2 should be hot")

@@ -11,9 +11,20 @@ async def test_pools_say_what_waits_what_should_and_how_machines_were_handed_out
         (pool,) = (await client.get("/api/v1/pools")).json()["pools"]
     assert (pool["project"], pool["size"]) == ("demo", "small")
     assert (pool["hot"], pool["hot_target"], pool["cold"], pool["cold_target"]) == (1, 2, 0, 1)
-    assert (pool["handouts"], pool["hits"], pool["hit_ratio"]) == (2, 1, 0.5)
-    assert (pool["seconds_hot"], pool["seconds_cold"], pool["seconds_boot"]) == (0.2, None, 7.5)
+    assert (pool["handouts"], pool["hits"], pool["hit_ratio"]) == (4, 1, 0.25), "only hot is a hit"
+    assert (pool["cold_handouts"], pool["boots"]) == (1, 2)
+    assert (pool["seconds_hot"], pool["seconds_cold"], pool["seconds_boot"]) == (0.2, 0.9, 7.5)
     assert pool["why"] == "about 3.0 an hour expected"
+
+
+async def test_each_machine_that_waits_is_listed_with_its_tier_and_why(site):
+    await pool_of(site)
+    async with site.client() as client:
+        (machine,) = (await client.get("/api/v1/pools/machines")).json()["machines"]
+    assert machine["short"].startswith("m-")
+    assert (machine["project"], machine["size"], machine["host"]) == ("demo", "small", "atlas")
+    assert (machine["tier"], machine["why"]) == ("hot", "2 should be hot")
+    assert machine["since"]
 
 
 async def test_a_template_is_shown_with_its_log_by_any_of_its_names(site):
@@ -58,7 +69,14 @@ async def test_the_page_shows_pools_waiting_machines_and_templates(site, path):
         await browser.post("/sign-in", data=link, headers={"Origin": site.url})
         shown = await browser.get(path, headers={"HX-Request": "true"})
         assert shown.status_code == 200
-        for words in ("1 of 2 hot", "0 of 1 cold", "1 of 2 handed out", "2 should be hot", "Ready"):
+        for words in (
+            "1 of 2 hot",
+            "0 of 1 cold",
+            "1 of 4 handed out hot (25 % hits)",
+            "1 cold, 2 booted",
+            "2 should be hot",
+            "Ready",
+        ):
             assert words in shown.text, words
         log = await browser.get(f"/pools/templates/{template_id}")
         assert "no &lt;network&gt;" in log.text

@@ -173,3 +173,23 @@ async def test_a_database_that_is_away_is_said_and_nothing_is_accepted(town, dat
     with pytest.raises(TryAgain, match="try again"):
         await town.say("!one")
     await gone.close()
+
+
+async def test_a_size_asked_for_later_is_the_session_s_from_then_on(town):
+    first = await town.say("!one")
+    size = "SELECT size FROM session WHERE id = :id"
+    assert await town.value(size, id=first.session_id) is None
+    again = await town.say("size=medium !two")
+    assert again.session_id == first.session_id
+    assert await town.value(size, id=first.session_id) == "medium"
+
+
+async def test_a_size_that_there_is_not_is_refused_whether_the_session_is_new_or_not(town):
+    for words in ("size=vast !one", "size=vast !two"):
+        refused = await town.say(words)
+        assert "There is no size vast" in refused.text
+        assert "small, medium" in refused.text
+        if words.endswith("one"):
+            await town.say("!one")
+    assert await prompts(town) == 1
+    assert await town.value("SELECT size FROM session") is None

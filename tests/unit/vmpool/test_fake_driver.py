@@ -18,7 +18,7 @@ from tests.fakes.driver_trouble import (
 )
 from tests.fakes.tiny_guest import ask
 from vmpool.driver import Driver, Found, Image, MachineSpec
-from vmpool.errors import HostFull, MachineLost
+from vmpool.errors import HostFull, MachineLost, RestRefused
 
 IMAGE = Image(kernel=Path("k"), initrd=Path("i"), disk=Path("d"), digest="x")
 SPEC = MachineSpec(image=IMAGE, vcpus=1, memory_mib=128, disk_gib=1)
@@ -95,3 +95,24 @@ async def test_a_full_host_creates_nothing(host: FakeHost) -> None:
     with pytest.raises(HostFull):
         await booted(FakeDriver(host))
     assert await FakeDriver(host).find() == []
+
+
+async def test_a_rest_of_another_build_is_neither_resumed_nor_cloned(host: FakeHost) -> None:
+    driver = FakeDriver(host)
+    resting, frozen = await booted(driver), await booted(driver)
+    await driver.hibernate(resting)
+    await driver.freeze(frozen, "t")
+    host.build = "fake 2"
+    with pytest.raises(RestRefused, match="made by fake 1, and this is fake 2"):
+        await driver.resume(resting)
+    with pytest.raises(RestRefused, match="made by fake 1"):
+        await driver.clone("t", str(uuid.uuid4()))
+    assert (await driver.look(resting)).found is Found.STOPPED
+    assert [sight.broken is not None for sight in await driver.templates()] == [True]
+
+
+async def test_no_process_of_this_host_has_the_number_of_a_fake_one(host: FakeHost) -> None:
+    driver = FakeDriver(host)
+    sight = await driver.look(await booted(driver))
+    assert sight.pid is not None
+    assert sight.pid > int(Path("/proc/sys/kernel/pid_max").read_text())

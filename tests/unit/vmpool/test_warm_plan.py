@@ -116,6 +116,16 @@ def test_memory_goes_where_a_hot_machine_is_used_most_per_byte():
     assert plan([quiet, busy], [asleep, up], tight) == []
 
 
+def test_many_small_machines_are_worth_more_than_a_large_one_that_is_used_a_little_more():
+    small, large = pool(hot=1, cold=0, rate=9), pool(hot=1, cold=0, rate=10, memory_mib=1000)
+    asleep, up = machine(small, Stage.COLD), machine(large)
+    tight = Room(memory_mib=50, machines=100, disk=True)
+    assert done(plan([large, small], [asleep, up], tight)) == [
+        (Do.REMOVE, up.id),
+        (Do.HEAT, asleep.id),
+    ]
+
+
 def test_sessions_that_took_more_memory_get_it_from_the_least_used():
     busy, quiet = pool(hot=1, cold=0, rate=9), pool(hot=1, cold=0, rate=1)
     first, last = machine(busy), machine(quiet)

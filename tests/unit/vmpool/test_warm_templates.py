@@ -52,7 +52,7 @@ def decide(want, templates=(), *, used=(), driver="driver") -> Due:
         [want] if want else [],
         templates,
         frozenset(used),
-        driver=driver,
+        bound_to={want.key: driver} if want else {},
         now=NOW,
         rebuild_seconds=REBUILD_SECONDS,
     )

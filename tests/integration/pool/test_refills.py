@@ -1,0 +1,147 @@
+"""What a refill heeds: sessions, its bound, failures, the disk, the pool of before, demand."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.fakes.driver_trouble import GatedDriver
+from tests.integration.pool.test_pools import ROOMY, build, limits, waiting
+from vmpool.errors import MachineError
+from vmpool.machine import MachineState
+from vmpool.warm import sizing
+from vmpool.warm.plan import Action, Do
+
+
+async def held(yard):
+    return await yard.town.value("SELECT held FROM pool")
+
+
+@pytest.fixture
+def clones(monkeypatch):
+    """Let every clone of a yard fail; yields how often each template was tried."""
+
+    def fail(yard):
+        tried = []
+
+        async def clone(template_id, machine_id):
+            tried.append(template_id)
+            raise MachineError("no luck")
+
+        monkeypatch.setattr(yard.driver, "clone", clone)
+        return tried
+
+    return fail
+
+
+def cloning(template, count):
+    return [Action(do=Do.CLONE, subject=template.id, why="") for _ in range(count)]
+
+
+async def test_no_refill_is_begun_while_a_session_s_machine_is_opened(yards, monkeypatch):
+    driver = GatedDriver(yards.host)
+    yard = yards.make(driver, **ROOMY)
+    template = await build(yard)
+    asked, quiet = asyncio.Event(), yard.pool.quiet
+
+    async def asks():
+        asked.set()
+        await quiet()
+
+    monkeypatch.setattr(yard.pool, "quiet", asks)
+    driver.shut = {"open_channel"}
+    turn = asyncio.create_task(yard.opened(await yard.session()))
+    await driver.reached.wait()
+    refill = asyncio.create_task(yard.stock.act(cloning(template, 1), {template.id: template}))
+    asking = asyncio.create_task(asked.wait())
+    await asyncio.wait({asking, refill}, return_when=asyncio.FIRST_COMPLETED)
+    assert asked.is_set()
+    assert await waiting(yard) == {}
+    driver.go.set()
+    await turn
+    assert await refill == 1
+    assert await waiting(yard) == {MachineState.RESTING: 1}
+
+
+async def test_no_more_machines_are_made_at_once_than_may_be(yards, monkeypatch):
+    yard = yards.make(**ROOMY)
+    template = await build(yard)
+    go, begun, clone, add = asyncio.Event(), [], yard.driver.clone, yard.registry.clone_row
+    full = asyncio.Event()
+
+    async def adds(*args, **known):
+        # Called without waiting for anything: each that may begin has been here by then.
+        begun.append(args)
+        return await add(*args, **known)
+
+    async def waits(template_id, machine_id):
+        full.set()
+        await go.wait()
+        await clone(template_id, machine_id)
+
+    monkeypatch.setattr(yard.registry, "clone_row", adds)
+    monkeypatch.setattr(yard.driver, "clone", waits)
+    acting = asyncio.create_task(yard.stock.act(cloning(template, 5), {template.id: template}))
+    await full.wait()
+    assert len(begun) == 2
+    go.set()
+    assert await acting == 5
+
+
+async def test_what_failed_is_left_alone_for_a_while_and_the_pool_says_so(yards, clones):
+    yard = yards.make(**ROOMY, demand=limits(hot=1, cold=1))
+    template = await build(yard)
+    tried = clones(yard)
+    await yard.keeper.tend()
+    assert tried == [str(template.id)] * 2
+    await yard.keeper.tend()
+    assert len(tried) == 2
+    assert "no luck" in await held(yard)
+
+
+async def test_machines_of_the_older_template_wait_until_the_new_pool_is_filled(yards, monkeypatch):
+    yard = yards.make(**ROOMY, demand=limits(hot=1, cold=1))
+    old = await build(yard)
+    await yard.keeper.tend()
+    new = await build(yard, setup="other")
+
+    async def fails(template_id, machine_id):
+        raise MachineError("no luck")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(yard.driver, "clone", fails)
+        await yard.keeper.tend()
+    assert {machine.template_id for machine in await yard.rows.waiting()} == {old.id}
+    yard.stock.forget(new.id)
+    await yard.keeper.tend()
+    assert {machine.template_id for machine in await yard.rows.waiting()} == {new.id}
+
+
+async def test_a_disk_at_its_reserve_is_left_to_the_rests_of_sessions(yards, monkeypatch, clones):
+    yard = yards.make(**ROOMY, demand=limits(hot=1, cold=1))
+    await build(yard)
+    tried = clones(yard)
+    monkeypatch.setattr(yard.driver, "free_disk_mib", lambda: 1)
+    await yard.keeper.tend()
+    assert tried == []
+    assert await held(yard) == "the disk is nearly full"
+
+
+async def test_hand_outs_are_written_down_and_pools_are_sized_by_them(yards, monkeypatch):
+    yard = yards.make(**ROOMY, demand=limits(hot=0, cold=0))
+    await build(yard)
+    for _ in range(2):
+        await yard.opened(await yard.session())
+    async with asyncio.timeout(10):
+        since = datetime.now(UTC) - timedelta(hours=1)
+        while len(await yard.rows.handouts(since)) < 2:
+            await asyncio.sleep(0.01)
+    targets, claims = sizing.targets, []
+
+    def spying(profile, recent, *args, **known):
+        claims.append(len(recent))
+        return targets(profile, recent, *args, **known)
+
+    monkeypatch.setattr(sizing, "targets", spying)
+    await yard.keeper.tend()
+    assert set(claims) == {2}
