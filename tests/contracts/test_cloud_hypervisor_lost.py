@@ -1,6 +1,10 @@
-"""A guest that begins anew in the same process: its machine is lost, and is never kept for it."""
+"""A guest that begins anew in the same process: its machine is lost, and is never kept for it.
+
+And a rest that is another machine's, or an altered one: it is not restored.
+"""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
@@ -20,7 +24,7 @@ from tests.contracts.rigs import (
 from tests.support.xfs import xfs
 from vmpool.driver import Found
 from vmpool.errors import MachineError, MachineLost
-from vmpool.rest import RestState
+from vmpool.rest import Rest, RestState
 
 WAIT_SECONDS_MAX = 120
 NEVER_SECONDS = 3600.0
@@ -140,3 +144,29 @@ async def test_whenever_it_began_anew_during_a_hibernation_no_rest_is_left(
     assert len(asked) == at + 1
     assert rig.local._home(machine_id).rest.state is RestState.NONE
     assert (await rig.driver.look(machine_id)).found is Found.STOPPED
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [("disks", [], "other disks"), ("pmem", [{"id": "pmem0"}], "what we don't give: pmem")],
+)
+async def test_a_snapshot_of_another_machine_is_not_restored(
+    rig: LocalRig, monkeypatch: pytest.MonkeyPatch, name: str, value: object, words: str
+) -> None:
+    machine_id = await machine(rig, resumed=False)
+    await rig.driver.hibernate(machine_id)
+    await rig.settled(machine_id)
+    said = rig.root / machine_id / "rest/config.json"
+    good = said.read_text()
+    said.chmod(0o600)
+    said.write_text(json.dumps({**json.loads(good), name: value}))
+    assert (await rig.driver.look(machine_id)).broken
+    # What keeps an altered file away is not what is tried here.
+    monkeypatch.setattr(Rest, "refusal", lambda self, stamp: None)
+    monkeypatch.setattr(Rest, "scrub", lambda self, stop: None)
+    with pytest.raises(MachineLost, match=words):
+        await rig.driver.resume(machine_id)
+    assert (await rig.driver.look(machine_id)).found is Found.RESTING
+    said.write_text(good)
+    await rig.driver.resume(machine_id)
+    assert await answer(rig, machine_id, "echo", "on") == "on"
