@@ -1,5 +1,6 @@
 """What every test may ask for."""
 
+import os
 from collections.abc import Iterator
 
 import psycopg
@@ -30,3 +31,13 @@ def database_url(_databases: Databases) -> Iterator[str]:
     """The url of a database with our tables and nothing in them, for one test."""
     with _databases.one() as url:
         yield url
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what no run here can tell: tests that are left out by their mark say nothing."""
+    if not os.environ.get("CLOUD_HYPERVISOR"):
+        terminalreporter.write_line(
+            "!!! NOT TESTED on a real Cloud Hypervisor: CLOUD_HYPERVISOR names none. "
+            "`CLOUD_HYPERVISOR=/path make test-nested` does.",
+            red=True,
+        )

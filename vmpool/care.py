@@ -35,11 +35,7 @@ _WAYS_TO_REST = {
     MachineState.HIBERNATING: (MachineState.RESTING,),
     MachineState.RUNNING: (MachineState.HIBERNATING, MachineState.RESTING),
     # The rest was not used up: nothing of the machine ran since.
-    MachineState.STARTING: (
-        MachineState.RUNNING,
-        MachineState.HIBERNATING,
-        MachineState.RESTING,
-    ),
+    MachineState.STARTING: (MachineState.RESTING,),
     MachineState.PAUSED: (
         MachineState.RUNNING,
         MachineState.HIBERNATING,

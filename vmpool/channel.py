@@ -324,6 +324,16 @@ class Channel:
         return await self._control.create_unix_connection(factory, path)
 
 
+def follows(said: int, generation: int) -> bool:
+    """Whether a guest that says so can be the one that is now to be told `generation`.
+
+    After a boot or a resume it was last told the one before, where a boot's is 0; on a reconnect,
+    and when we ended between its thaw and writing that down, the same. A higher one was told it by
+    somebody else. A lower one is an older memory, or a guest that began anew behind our back.
+    """
+    return said in (generation - 1, generation)
+
+
 async def open_machine(
     connect: Connect,
     *,
@@ -337,7 +347,7 @@ async def open_machine(
     """Greet, thaw and log in to a machine that was booted, resumed, or is simply running.
 
     `connect` is the driver's `open_channel`; it is called again while the guest is silent.
-    `generation` must not be lower than at the last thaw and grows with each boot and resume.
+    `generation` is one more than at the last thaw after a boot or resume, else the same.
 
     :raises StaleToken: a newer lease holds the machine
     :raises MachineLost: no answer within the deadline, or the guest refused: destroy the machine
@@ -345,11 +355,11 @@ async def open_machine(
     words = await greet(
         connect, machine_id=machine_id, token=token, deadline_seconds=deadline_seconds
     )
-    if words.hello.generation > generation:
+    if not follows(words.hello.generation, generation):
         words.close()
         raise MachineLost(
             f"The machine says that it was thawed {words.hello.generation} times, and it was "
-            f"{generation} at most."
+            f"{generation - 1} or {generation}."
         )
     channel = Channel(
         connect=connect,

@@ -159,6 +159,8 @@ class Registry:
     ) -> Machine:
         """Move a machine; entering `starting` takes the next generation.
 
+        Going back to rest gives it back: nobody has told it to the guest in that rest.
+
         A fact that is None is forgotten.
 
         :raises IllegalMove: the table of moves does not know this one, or it is another host's
@@ -173,10 +175,12 @@ class Registry:
                 raise IllegalMove(f"machine {machine_id} belongs to another host")
             if to not in MACHINE_MOVES[machine.state]:
                 raise IllegalMove(f"machine {machine_id}: {machine.state} → {to}")
-            machine.state = to
-            machine.changed_at = datetime.now(UTC)
             if to is MachineState.STARTING:
                 machine.generation += 1
+            elif (machine.state, to) == (MachineState.STARTING, MachineState.RESTING):
+                machine.generation -= 1
+            machine.state = to
+            machine.changed_at = datetime.now(UTC)
             if note is not None:
                 machine.note = note
             known = {**machine.facts, **facts}

@@ -18,11 +18,12 @@ import pytest
 from tests.contracts.rigs import fake_cloud_hypervisor, real_cloud_hypervisor
 from tests.fakes.caches import cache_dir
 from tests.fakes.tiny_guest import tiny_spec
-from vmpool.drivers.cloud_hypervisor.api import Api, _chain
+from vmpool.drivers.cloud_hypervisor.api import Api
 
 MIB = 1 << 20
 SECONDS = 30
 CUT_BYTES = 512
+GETS = {"vm.info", "vm.counters", "vmm.ping", "vm.ping"}
 
 
 @dataclass(kw_only=True)
@@ -35,10 +36,15 @@ class Process:
 
     async def ask(self, verb: str, body: dict[str, Any] | None = None) -> tuple[int, list[str]]:
         """Status and error chain."""
-        method = "GET" if verb in {"vm.info", "vmm.ping", "vm.ping"} else "PUT"
+        status, chain = await self.whole(verb, body)
+        return status, [cause for cause in chain if cause != "Error from API"]
+
+    async def whole(self, verb: str, body: dict[str, Any] | None = None) -> tuple[int, list[str]]:
+        """Status and error chain as it was sent."""
+        method = "GET" if verb in GETS else "PUT"
         async with asyncio.timeout(SECONDS):
             status, answer = await self.api._exchange(method, verb, body)
-        return status, _chain(answer) if status >= 400 else []
+        return status, json.loads(answer) if status >= 400 else []
 
     def config(self, *, memory: Path | None = None, shared: bool = False) -> dict[str, Any]:
         """The tiny guest's machine, without a writable disk."""
@@ -107,26 +113,108 @@ async def vmm(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[P
         await asyncio.to_thread(process.wait)
 
 
+API = "Error from API"
+INFO, RESTORED = "The VM info is not available", "The VM could not be restored"
+SENDING = (API, RESTORED, "Cannot restore VM", "Failed to send migratable component snapshot")
+RECEIVING = (API, RESTORED, "Cannot restore VM", "Failed to receive migratable component snapshot")
+STOPPED, NO_JSON = "VM is not running", "Failed to deserialize JSON"
+NOWHERE = "file:///nowhere"
+NO_MODE = "unknown variant `ondemand`, expected `Copy` or `OnDemand` at line 1 column 67"
+
+
 @pytest.mark.parametrize(
-    ("verb", "body", "status", "last"),
+    ("verb", "body", "status", "chain"),
     [
-        ("vm.info", None, 404, "VM is not created"),
-        ("vm.ping", None, 404, "Not Found"),
-        ("vm.boot", None, 404, "VM config is missing"),
-        ("vm.pause", None, 500, "VM is not running"),
-        ("vm.resume", None, 500, "VM is not running"),
-        ("vm.shutdown", None, 500, "VM is not running"),
-        ("vm.snapshot", {"destination_url": "file:///nowhere"}, 500, "VM is not running"),
-        ("vm.pause", {}, 400, "Bad Request"),
-        ("vm.restore", {"source_url": "/no/scheme"}, 500, "Could not extract path from URL"),
-        ("vm.restore", {"source_url": "file:///nowhere"}, 500, "Destination is not a directory"),
-        ("vm.restore", {"source_url": None}, 400, "invalid type: null, expected path string"),
+        ("vm.info", None, 404, (API, INFO, "VM is not created")),
+        ("vm.counters", None, 500, (API, INFO, STOPPED)),
+        ("vm.ping", None, 404, ("Not Found",)),
+        ("vm.boot", None, 404, (API, "The VM could not boot", "VM config is missing")),
+        ("vm.pause", None, 500, (API, "The VM could not be paused", STOPPED)),
+        ("vm.resume", None, 500, (API, "The VM could not resume", STOPPED)),
+        ("vm.shutdown", None, 500, (API, "The VM could not shutdown", STOPPED)),
+        (
+            "vm.snapshot",
+            {"destination_url": NOWHERE},
+            500,
+            (API, "The VM could not be snapshotted", STOPPED),
+        ),
+        (
+            "vm.add-disk",
+            {"path": "/x"},
+            404,
+            (API, "The disk could not be added to the VM", "VM is not created"),
+        ),
+        ("vm.pause", {}, 400, ("Bad Request",)),
+        (
+            "vm.restore",
+            {"source_url": "/no/scheme"},
+            500,
+            (*SENDING, "Could not extract path from URL: /no/scheme"),
+        ),
+        (
+            "vm.restore",
+            {"source_url": NOWHERE},
+            500,
+            (*SENDING, 'Destination is not a directory: "/nowhere"'),
+        ),
+        (
+            "vm.restore",
+            {"source_url": None},
+            400,
+            (NO_JSON, "invalid type: null, expected path string at line 1 column 19"),
+        ),
+        (
+            "vm.restore",
+            {"source_url": NOWHERE, "memory_restore_mode": "ondemand"},
+            400,
+            (NO_JSON, NO_MODE),
+        ),
     ],
 )
-async def test_what_is_refused_while_there_is_no_machine(vmm, verb, body, status, last):
-    found, chain = await vmm.ask(verb, body)
-    assert found == status
-    assert chain[-1].startswith(last)
+async def test_what_is_refused_while_there_is_no_machine(vmm, verb, body, status, chain):
+    assert await vmm.whole(verb, body) == (status, list(chain))
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('{"a": "b', "EOF while parsing a string at line 1 column 8"),
+        ('{"a"', "EOF while parsing an object at line 1 column 4"),
+        ("{", "EOF while parsing an object at line 1 column 1"),
+        ("", "EOF while parsing a value at line 1 column 0"),
+        ("?", "expected value at line 1 column 1"),
+    ],
+)
+async def test_a_configuration_that_was_cut_short_is_said_to_be(vmm, text, why):
+    (vmm.place / "config.json").write_text(text)
+    found = await vmm.whole("vm.restore", {"source_url": f"file://{vmm.place}"})
+    assert found == (500, [*RECEIVING, "Error deserialising VM config snapshot", why])
+
+
+async def _all_of(sock: socket.socket) -> bytes:
+    """What is said until the end."""
+    said = b""
+    async with asyncio.timeout(SECONDS):
+        while part := await asyncio.get_running_loop().sock_recv(sock, 4096):
+            said += part
+    return said
+
+
+async def test_the_eleventh_connection_is_told_so_and_closed(vmm):
+    await vmm.ask("vmm.ping")
+    await asyncio.sleep(0.3)  # until that one's end was seen
+    taken = [vmm.api._connect() for _ in range(10)]
+    try:
+        await asyncio.sleep(0.2)
+        with vmm.api._connect() as sock:
+            said = await _all_of(sock)
+        assert said.startswith(b"HTTP/1.1 503\r\n")
+        assert said.endswith(b'{ "error": "Too many open connections" }')
+    finally:
+        for each in taken:
+            each.close()
+    await asyncio.sleep(0.2)
+    assert (await vmm.ask("vmm.ping"))[0] == 200
 
 
 async def test_what_needs_no_machine_is_done(vmm):
@@ -209,6 +297,14 @@ SPOILS: dict[str, tuple[Callable[[Path, dict[str, Any]], object], str]] = {
         lambda source, _: (source / "state.json").write_text("{}"),
         "missing field `snapshots`",
     ),
+    "state cut": (
+        lambda source, _: (source / "state.json").write_text('{"snapshots": {"memory'),
+        "EOF while parsing a string at line 1 column 22",
+    ),
+    "disk more": (
+        lambda source, config: config["disks"].append({**config["disks"][0], "id": "more"}),
+        "Valid PCI device identifier but already used: ",
+    ),
     "memory gone": (
         lambda source, _: (source / "memory-ranges").rename(source.parent / "aside"),
         NOT_THERE,
@@ -264,6 +360,38 @@ async def test_what_a_real_one_gets_wrong_silently_is_accepted(vmm, spoil):
             config["memory"]["zones"][0]["size"] //= 2
     (source / "config.json").write_text(json.dumps(config))
     assert await vmm.restore(source) == (204, [])
+
+
+async def test_more_is_refused_by_the_words_of_a_restore(vmm):
+    await vmm.paused()
+    source = await vmm.snapshot("snapshot")
+    body = {"source_url": f"file://{source}"}
+    both = {**body, "memory_restore_mode": "OnDemand", "prefault": True}
+    why = "'prefault' cannot be combined with 'memory_restore_mode=ondemand'"
+    invalid = [API, RESTORED, "Failed to validate config"]
+    assert await vmm.whole("vm.restore", both) == (400, [*invalid, why])
+    config = json.loads((source / "config.json").read_text())
+    card = {"id": "net0", "fds": [-1], "mac": "02:00:00:00:00:02"}
+    (source / "config.json").write_text(json.dumps({**config, "net": [card]}))
+    why = "Net id net0 is associated with FDs and is required"
+    assert await vmm.whole("vm.restore", body) == (400, [*invalid, why])
+
+
+async def test_a_state_without_cpus_ends_the_process_as_if_all_were_well(vmm):
+    await vmm.paused()
+    source = await vmm.snapshot("snapshot")
+    state = json.loads((source / "state.json").read_text())
+    del state["snapshots"]["cpu-manager"]
+    (source / "state.json").write_text(json.dumps(state))
+    assert await vmm.restore(source) == (204, [])
+    with suppress(EOFError, OSError, h11.RemoteProtocolError):
+        await vmm.ask("vm.resume")
+    assert await asyncio.to_thread(vmm.process.wait, SECONDS) == 0
+
+
+async def test_the_channel_is_its_owners(vmm):
+    await vmm.paused()
+    assert (vmm.place / "v.sock").stat().st_mode & 0o777 == 0o700
 
 
 async def test_a_memory_file_that_is_too_short_kills_the_process(vmm):

@@ -84,21 +84,25 @@ def me() -> str:
 
 
 @contextmanager
-def hosted_guest() -> Iterator[HostedGuest]:
-    """Run it in a directory of its own, short enough for socket paths."""
+def hosted_guest(*, generation: int = 0) -> Iterator[HostedGuest]:
+    """Run it in a directory of its own, short enough for socket paths.
+
+    :param generation: what a clone's memory says that it was last told
+    """
     directory = Path(tempfile.mkdtemp(prefix="ona-guest-"))
     try:
-        with restarted(directory) as guest:
+        with restarted(directory, generation=generation) as guest:
             yield guest
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
 
 @contextmanager
-def restarted(directory: Path) -> Iterator[HostedGuest]:
+def restarted(directory: Path, *, generation: int = 0) -> Iterator[HostedGuest]:
     """Run it over what an earlier one left in this directory."""
     process = subprocess.Popen(
-        [sys.executable, "-I", "-S", str(PROGRAM), str(directory)], stdout=subprocess.PIPE
+        [sys.executable, "-I", "-S", str(PROGRAM), str(directory), str(generation)],
+        stdout=subprocess.PIPE,
     )
     try:
         assert process.stdout is not None

@@ -1,6 +1,7 @@
 """The guest program on this host, as a process that owns nothing: for tests of what it does.
 
-Run as `python -I -S guest_process.py DIRECTORY`. The host's stream is the socket `channel.sock`
+Run as `python -I -S guest_process.py DIRECTORY [GENERATION]`, the latter what a clone's memory says
+that it was last told. The host's stream is the socket `channel.sock`
 in the directory, which like a virtio port has one client at a time and keeps what was written
 while nobody listened.
 """
@@ -111,7 +112,7 @@ class UnixPort(Port):
             self._loop.change(self._client.fileno(), mask)
 
 
-def main(directory: str) -> None:
+def main(directory: str, generation: str = "0") -> None:
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     settings = Settings(
         run_directory=os.path.join(directory, "run"),
@@ -123,10 +124,11 @@ def main(directory: str) -> None:
     settings.login_end_seconds = 0.5
     loop = Loop()
     guest = Guest(loop, settings)
+    guest.handshake.generation = int(generation)
     guest.listen(UnixPort(loop, os.path.join(directory, "channel.sock")))
     print("ready", flush=True)
     loop.run()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

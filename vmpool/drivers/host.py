@@ -5,7 +5,8 @@ import hashlib
 import os
 from pathlib import Path
 
-from vmpool.errors import HostFull
+from vmpool.driver import MachineSpec
+from vmpool.errors import HostFull, HostUnfit
 
 MIB = 1 << 20
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -27,3 +28,19 @@ def demand_room(where: Path, *, mib: int, reserve_mib: int) -> None:
         raise HostFull(
             f"{free_mib} MiB are free, {mib} MiB are needed and {reserve_mib} MiB must be left"
         )
+
+
+def demand_image(spec: MachineSpec) -> None:
+    """Make sure that a machine's image is there. :raises HostUnfit: it is not, or not whole"""
+    image = spec.image
+    for path in (image.kernel, image.initrd, image.disk):
+        if not path.is_file():
+            raise HostUnfit(f"the image lacks {path.name}; build it again")
+        if path.parent != image.disk.parent:
+            raise HostUnfit(f"the image's {path.name} is not beside its disk; build it again")
+
+
+def resident_mib(pid: int) -> int:
+    """How much memory a process holds."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") // MIB

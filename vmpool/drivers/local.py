@@ -8,7 +8,6 @@ to a hypervisor is behind `vmpool.drivers.hypervisor`.
 
 import asyncio
 import logging
-import os
 import shutil
 import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -21,7 +20,7 @@ from vmpool.driver import Found, MachineSpec, Sight, TemplateSight
 from vmpool.drivers import process
 from vmpool.drivers.cgroup import Cgroups
 from vmpool.drivers.home import Home, Launch, machine_names
-from vmpool.drivers.host import MIB, NO_ROOM, demand_room
+from vmpool.drivers.host import MIB, NO_ROOM, demand_image, demand_room, resident_mib
 from vmpool.drivers.hypervisor import Control, Hypervisor, MoveFailed
 from vmpool.drivers.isolation import Isolation
 from vmpool.drivers.launcher import Launcher
@@ -30,13 +29,7 @@ from vmpool.drivers.saving import save_rest
 from vmpool.drivers.settler import Settler
 from vmpool.drivers.sight import judged
 from vmpool.drivers.templates import Templates
-from vmpool.errors import (
-    HostFull,
-    HostUnfit,
-    MachineError,
-    MachineLost,
-    RestRefused,
-)
+from vmpool.errors import HostFull, MachineError, MachineLost, RestRefused
 from vmpool.rest import RestState
 
 _log = logging.getLogger(__name__)
@@ -105,7 +98,7 @@ class LocalDriver:
             return
         if known is not None:
             raise MachineError(f"machine {machine_id} exists with another size or image")
-        _demand_image(spec)
+        demand_image(spec)
         with self._laying_down(home):
             home.make()
             await self.hypervisor.make_disk(home.disk, spec)
@@ -153,8 +146,8 @@ class LocalDriver:
                 # What still works on the rest of before must not touch the new one.
                 await self._settler.wait(machine_id)
                 async with self._speaking(machine_id) as (running, control):
-                    resident_mib = _resident_mib(running.process.pid)
-                    self._demand_room(self.hypervisor.save_mib(home, spec, resident_mib))
+                    held_mib = resident_mib(running.process.pid)
+                    self._demand_room(self.hypervisor.save_mib(home, spec, held_mib))
                     limit = self._limits.save_seconds_max
                     await save_rest(running, control, spec, seconds_max=limit)
             await self._end_process(home, "it was hibernated")
@@ -174,7 +167,7 @@ class LocalDriver:
             await self._end_process(home, "its resume was begun anew")
             if why := rest.refusal(await self.hypervisor.stamp(spec)):
                 raise RestRefused(why)
-            _demand_image(spec)
+            demand_image(spec)
             demand_room(self.root, mib=RESUME_MIB, reserve_mib=0)
             self._settler.stop(machine_id)
             await self._load(home, spec)
@@ -325,7 +318,9 @@ class LocalDriver:
         return self._hold(home, launch, adopted=True)
 
     def _hold(self, home: Home, launch: Launch, *, adopted: bool) -> Running:
-        running = Running(home, launch, connect=self._connect, adopted=adopted)
+        running = Running(
+            home, launch, connect=self._connect, lost=self.hypervisor.lost, adopted=adopted
+        )
         self._running[home.machine_id] = running
         if self._janitor is None or self._janitor.done():
             self._janitor = asyncio.get_running_loop().create_task(self._look_after())
@@ -339,6 +334,7 @@ class LocalDriver:
             known = self._running.get(machine_id)
             why = await asyncio.shield(known.ended) if known and not known.alive else "none runs"
             raise MachineLost(f"machine {machine_id} has no process: {why}")
+        await running.demand_kept()
         async with running.speaking() as control:
             yield running, control
 
@@ -347,7 +343,7 @@ class LocalDriver:
         self, home: Home, spec: MachineSpec, *, loading: bool
     ) -> AsyncIterator[Running]:
         """Start a process; it is ended again when the body fails."""
-        _demand_image(spec)
+        demand_image(spec)
         launch = await self._launcher.start(home, spec, loading=loading)
         running = self._hold(home, launch, adopted=False)
         try:
@@ -474,20 +470,5 @@ class LocalDriver:
 
     async def _look_at(self, running: Running) -> None:
         home = running.home
-        if why := self.hypervisor.lost(home):
-            await running.kill(running.panic() or why)
+        await running.end_if_lost()
         home.bound_logs(self._limits.log_bytes_max, self.hypervisor.belongings(home))
-
-
-def _demand_image(spec: MachineSpec) -> None:
-    image = spec.image
-    for path in (image.kernel, image.initrd, image.disk):
-        if not path.is_file():
-            raise HostUnfit(f"the image lacks {path.name}; build it again")
-        if path.parent != image.disk.parent:
-            raise HostUnfit(f"the image's {path.name} is not beside its disk; build it again")
-
-
-def _resident_mib(pid: int) -> int:
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") // MIB

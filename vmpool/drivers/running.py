@@ -13,13 +13,19 @@ from vmpool.rest import RestState
 ENDING_SECONDS_MAX = 2.0
 
 Connect = Callable[[Home], Awaitable[Control]]
+Lost = Callable[[Home], str | None]
 
 
 class Running:
     """A process that was started or found. `control` connects late and mends what a crash left."""
 
-    def __init__(self, home: Home, launch: Launch, *, connect: Connect, adopted: bool) -> None:
-        """`adopted`: an earlier process of ours started it, so it must have a machine already."""
+    def __init__(
+        self, home: Home, launch: Launch, *, connect: Connect, lost: Lost, adopted: bool
+    ) -> None:
+        """`adopted`: an earlier process of ours started it, so it must have a machine already.
+
+        :param lost: `Hypervisor.lost`
+        """
         self.home = home
         self.launch = launch
         assert launch.process is not None
@@ -28,6 +34,7 @@ class Running:
         """Why it is about to end, when that is our doing."""
         self.ended = asyncio.get_running_loop().create_task(self._watch())
         self._connect = connect
+        self._lost = lost
         self._adopted = adopted
         self._control: Control | None = None
         self._connecting = asyncio.Lock()
@@ -75,6 +82,19 @@ class Running:
         self.farewell = self.farewell or farewell
         await process.kill(self.process)
         await asyncio.wait([self.ended])
+
+    async def end_if_lost(self) -> str | None:
+        """End the process if its guest began anew, and say why; None: the machine is as it was."""
+        why = self._lost(self.home)
+        if why is not None:
+            why = self.panic() or why
+            await self.kill(why)
+        return why
+
+    async def demand_kept(self) -> None:
+        """Take no machine for another one that began in its place. :raises MachineLost: it is"""
+        if why := await self.end_if_lost():
+            raise MachineLost(f"machine {self.home.machine_id} is lost: {why}")
 
     def panic(self) -> str | None:
         """What the guest's kernel said when it panicked; None: it did not."""

@@ -18,6 +18,7 @@ async def save_rest(
     """Stop the machine, write its memory, make the rest complete; the process stays, stopped.
 
     :raises HostFull: no room; it runs on
+    :raises MachineLost: its guest began anew; nothing of it is kept
     :raises MachineError: the memory could not be written; it runs on
     :raises ControlClosed: the process ended or hangs
     """
@@ -27,7 +28,11 @@ async def save_rest(
         # Before the stop, so that a crash of ours in between leaves something to mend by.
         rest.begin()
         await control.pause()
+        # What a guest does until its CPUs stand still was not seen before the stop.
+        await running.demand_kept()
         beside_memory = await control.save(rest.partial, seconds_max=seconds_max)
+        # A reset that was under way at the stop is carried out behind it.
+        await running.demand_kept()
         stamp = Stamp(
             build=control.version, fingerprint=running.launch.fingerprint, boot_id=read_boot_id()
         )

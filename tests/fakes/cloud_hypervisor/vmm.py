@@ -14,30 +14,27 @@ from typing import Any
 from tests.fakes.cloud_hypervisor.guest import Guest
 from tests.fakes.cloud_hypervisor.http import Answer
 from tests.fakes.cloud_hypervisor.memory import Disk, Locked, Memory
+from tests.fakes.cloud_hypervisor.words import (
+    RECEIVING,
+    Json,
+    Refusal,
+    demand_disks,
+    demand_fds,
+    demand_mode,
+    demand_payload,
+    os_words,
+    read_json,
+    read_object,
+    refused,
+    source_of,
+    state_of,
+    write_new,
+)
 
 BUILD = "v54.0.0"
 VERSION = "54.0.0"
-Json = dict[str, Any]
+CPU_SECONDS = 0.05
 DEVICES = ("base", "disk", "rng0", "vsock0")
-
-
-class Refusal(Exception):
-    """An answer that is no success."""
-
-    def __init__(self, status: int, *chain: str) -> None:
-        super().__init__(chain)
-        self.status = status
-        self.chain = list(chain)
-
-
-def refused(what: str, *chain: str, status: int = 500) -> Refusal:
-    """An error of the API: `what` could not be done, and why."""
-    return Refusal(status, "Error from API", what, *chain)
-
-
-def os_words(error: OSError) -> str:
-    """As Rust spells an error of the system."""
-    return f"{error.strerror} (os error {error.errno})"
 
 
 class Events:
@@ -76,6 +73,7 @@ class Machine:
         self.channel: asyncio.AbstractServer | None = None
         self.channel_path: str | None = None
         self.restored = False
+        self.has_cpus = True
 
     @property
     def zone(self) -> Json:
@@ -110,6 +108,8 @@ class Vmm:
         self._verbs: dict[tuple[str, str], Any] = {
             ("GET", "vmm.ping"): self._ping,
             ("GET", "vm.info"): self._info,
+            ("GET", "vm.counters"): self._counters,
+            ("PUT", "vm.add-disk"): self._add_disk,
             ("PUT", "vm.create"): self._create,
             ("PUT", "vm.boot"): self._boot,
             ("PUT", "vm.pause"): self._pause,
@@ -128,8 +128,8 @@ class Vmm:
         try:
             if verb is None:
                 raise Refusal(404, "Not Found")
-            if verb in {self._create, self._snapshot, self._restore}:
-                return await verb(_object(body)) or (204, None)
+            if verb in {self._create, self._snapshot, self._restore, self._add_disk}:
+                return await verb(read_object(body)) or (204, None)
             if body:
                 raise Refusal(400, "Bad Request")
             return await verb() or (204, None)
@@ -160,6 +160,17 @@ class Vmm:
         }
         return 200, said
 
+    async def _counters(self) -> Answer:
+        if self._machine is None or self._machine.guest is None:
+            raise refused("The VM info is not available", "VM is not running")
+        return 200, {str(each["id"]): {} for each in self._machine.config.get("disks") or []}
+
+    async def _add_disk(self, disk: Json) -> None:
+        what = "The disk could not be added to the VM"
+        if self._machine is None:
+            raise refused(what, "VM is not created", status=404)
+        raise refused(what, "this is not faked")
+
     # -- life -------------------------------------------------------------------------------
 
     async def _create(self, config: Json) -> None:
@@ -172,7 +183,7 @@ class Vmm:
         machine = self._machine
         if machine is None:
             raise refused(what, "VM config is missing", status=404)
-        _demand_payload(machine.config, what)
+        demand_payload(machine.config, what)
         self._events.emit("vm", "booting")
         try:
             await self._open(machine, what, size=machine.zone["size"])
@@ -252,13 +263,15 @@ class Vmm:
         sending = ("Cannot send VM snapshot", "Failed to send migratable component snapshot")
         if not into.is_dir():
             raise refused(what, *sending, f'Destination is not a directory: "{into}"')
-        _write_new(into / "config.json", machine.config, what, *sending)
+        write_new(into / "config.json", machine.config, what, *sending)
         assert machine.memory is not None
         ranges = []
         if not machine.memory.is_in_its_file:
             ranges = [{"gpa": 0, "length": machine.memory.size}]
-        state = _state(machine.memory.size, machine.zone["id"], ranges)
-        _write_new(into / "state.json", state, what, *sending)
+        state = state_of(machine.memory.size, machine.zone["id"], ranges)
+        disks = [str(each["id"]) for each in machine.config.get("disks") or []]
+        state["snapshots"]["device-manager"] = {"snapshots": {each: {} for each in disks}}
+        write_new(into / "state.json", state, what, *sending)
         if ranges:
             try:
                 await asyncio.to_thread(machine.memory.write_to, into / "memory-ranges")
@@ -269,6 +282,7 @@ class Vmm:
 
     async def _restore(self, body: Json) -> None:
         what = "The VM could not be restored"
+        demand_mode(body)
         if self._machine is not None:
             raise refused(what, "VM is already created")
         try:
@@ -280,18 +294,26 @@ class Vmm:
         self._activated()
         self._events.emit("vm", "restoring")
         self._events.emit("vm", "restored")
+        if not machine.has_cpus:
+            # Nothing is said; its first CPU ends the process as if all were well.
+            asyncio.get_running_loop().call_later(CPU_SECONDS, self._end, 0)
+            return
         if body.get("resume"):
             self._events.emit("vm", "resuming")
             self._go_on(machine)
 
     async def _restored(self, body: Json, what: str) -> Machine:
-        source = _source(body, what)
-        config = _read(source / "config.json", "config", what)
-        state = _read(source / "state.json", "state", what)
+        source = source_of(body, what)
+        config = read_json(source / "config.json", "config", what)
+        state = read_json(source / "state.json", "state", what)
         if "snapshots" not in state:
             why = "missing field `snapshots` at line 1 column 2"
-            raise refused(what, *_RECEIVING, "Error deserialising VM state snapshot", why)
-        _demand_payload(config, what)
+            raise refused(what, *RECEIVING, "Error deserialising VM state snapshot", why)
+        demand_payload(config, what)
+        demand_fds(config, body, what)
+        if body.get("memory_restore_mode") == "OnDemand" and body.get("prefault"):
+            why = "'prefault' cannot be combined with 'memory_restore_mode=ondemand'"
+            raise refused(what, "Failed to validate config", why, status=400)
         manager = json.loads(state["snapshots"]["memory-manager"]["snapshot_data"]["state"])
         machine = Machine(config)
         (mapping,) = manager["guest_ram_mappings"]
@@ -302,6 +324,8 @@ class Vmm:
                 "Guest region collection error",
                 "No memory region found",
             )
+        demand_disks(config, state, what)
+        machine.has_cpus = "cpu-manager" in state["snapshots"]
         # Its state's size counts; another one in the configuration is ignored without a word.
         await self._open(machine, what, size=mapping["size"])
         assert machine.memory is not None
@@ -385,6 +409,7 @@ class Vmm:
                 os_words(error),
             ) from error
         machine.channel_path = path
+        os.chmod(path, 0o700)
         listener.listen(16)
         assert machine.guest is not None
         machine.channel = await asyncio.start_unix_server(machine.guest.connected, sock=listener)
@@ -429,83 +454,3 @@ class Vmm:
         # In the same process, from its image, with nothing of what it had in memory.
         machine.guest.boot()
         self._events.emit("vm", "rebooted")
-
-
-_RECEIVING = ("Cannot restore VM", "Failed to receive migratable component snapshot")
-
-
-def _object(body: bytes) -> Json:
-    try:
-        found = json.loads(body)
-    except ValueError as error:
-        raise Refusal(400, "Failed to deserialize JSON", str(error)) from error
-    if not isinstance(found, dict):
-        raise Refusal(400, "Failed to deserialize JSON", "invalid type")
-    return found
-
-
-def _demand_payload(config: Json, what: str) -> None:
-    if not (config.get("payload") or {}).get("kernel"):
-        why = ("Payload configuration is not bootable",)
-        why = (
-            "Failed to validate config",
-            *why,
-            "No bootitem provided: neither firmware nor kernel",
-        )
-        raise refused(what, *why, status=400)
-
-
-def _source(body: Json, what: str) -> Path:
-    url = body.get("source_url")
-    if not isinstance(url, str):
-        raise Refusal(400, "Failed to deserialize JSON", "invalid type: null, expected path string")
-    sending = ("Cannot restore VM", "Failed to send migratable component snapshot")
-    if not url.startswith("file://"):
-        raise refused(what, *sending, f"Could not extract path from URL: {url}")
-    source = Path(url.removeprefix("file://"))
-    if not source.is_dir():
-        raise refused(what, *sending, f'Destination is not a directory: "{source}"')
-    return source
-
-
-def _read(path: Path, name: str, what: str) -> Json:
-    try:
-        text = path.read_text()
-    except OSError as error:
-        why = f'Error opening VM {name} snapshot file "{path}"'
-        raise refused(what, *_RECEIVING, why, os_words(error)) from error
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        why = f"Error deserialising VM {name} snapshot"
-        raise refused(what, *_RECEIVING, why, str(error)) from error
-    assert isinstance(found, dict)
-    return found
-
-
-def _write_new(path: Path, words: Json, what: str, *chain: str) -> None:
-    try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-        try:
-            # Once: what did not fit is missing, and nobody is told.
-            os.write(fd, json.dumps(words).encode())
-        finally:
-            os.close(fd)
-    except OSError as error:
-        why = f"Error creating VM {path.stem} snapshot file"
-        raise refused(what, *chain, why, os_words(error)) from error
-
-
-def _state(size: int, zone: str, ranges: list[Json]) -> Json:
-    mapping = {
-        "slot": 1,
-        "gpa": 0,
-        "size": size,
-        "zone_id": zone,
-        "virtio_mem": False,
-        "file_offset": 0,
-    }
-    manager = {"memory_ranges": {"data": ranges}, "guest_ram_mappings": [mapping]}
-    # A JSON string inside JSON, as the real one has it.
-    node = {"snapshots": {}, "snapshot_data": {"state": json.dumps(manager)}}
-    return {"snapshots": {"memory-manager": node, "cpu-manager": {"snapshots": {}}}}

@@ -189,14 +189,15 @@ class Yards:
         self._authority = authority
         self._guests: dict[str, HostedGuest] = {}
 
-        def memory(machine: FakeMachine) -> GuestProcess:
-            guest = stack.enter_context(hosted_guest())
+        def memory(machine: FakeMachine, *, generation: int = 0) -> GuestProcess:
+            guest = stack.enter_context(hosted_guest(generation=generation))
             self._guests[machine.machine_id] = guest
             process = GuestProcess(guest)
             stack.callback(process.hang_up)
             return process
 
-        self.host = FakeHost(memory, clone=lambda _, machine: memory(machine))
+        # Whoever a template was made of was booted, and so told one.
+        self.host = FakeHost(memory, clone=lambda _, machine: memory(machine, generation=1))
         stack.push_async_callback(self.host.close)
 
     def make(

@@ -12,7 +12,7 @@ import asyncssh
 import pytest
 
 from tests.fakes.guest import HostedGuest, hosted_guest
-from vmpool.channel import Channel
+from vmpool.channel import Channel, follows
 from vmpool.errors import JobRefused, MachineLost, StaleToken
 from vmpool.jobs import JobExit, JobOutput, JobSpec, JobState
 from vmpool.ssh import Authority
@@ -114,13 +114,38 @@ async def test_a_newer_lease_takes_over_and_the_older_one_is_told(
         await guest.open(authority, token=4)
 
 
-async def test_a_generation_that_goes_back_is_refused(
+async def test_a_guest_that_was_told_another_generation_is_refused(
     guest: HostedGuest, authority: Authority
 ) -> None:
-    channel = await guest.open(authority, generation=5)
+    with pytest.raises(MachineLost, match="thawed 0 times"):
+        await guest.open(authority, generation=2)
+    for generation in (1, 1, 2, 3, 3):
+        channel = await guest.open(authority, generation=generation)
+        await channel.close()
+    for other in (2, 5, 50):
+        with pytest.raises(MachineLost, match="thawed 3 times"):
+            await guest.open(authority, generation=other)
+    channel = await guest.open(authority, generation=4)
     await channel.close()
-    with pytest.raises(MachineLost, match="thawed 5 times"):
-        await guest.open(authority, generation=4)
+
+
+@pytest.mark.parametrize(
+    ("said", "generation", "is_it"),
+    [
+        (0, 1, True),  # booted
+        (49, 50, True),  # resumed
+        (50, 50, True),  # connected anew
+        (1, 1, True),
+        (51, 50, False),
+        (48, 50, False),
+        (1, 50, False),
+        (0, 50, False),  # booted anew behind our back
+        (-1, 1, False),
+        (2, 1, False),
+    ],
+)
+def test_a_guest_follows_what_it_was_last_told(said: int, generation: int, is_it: bool) -> None:
+    assert follows(said, generation) is is_it
 
 
 async def test_freeze_ends_logins_and_the_machine_can_be_opened_again(

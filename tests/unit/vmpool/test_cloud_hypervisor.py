@@ -16,7 +16,6 @@ from vmpool.drivers.cloud_hypervisor.api import Api, ApiError
 from vmpool.drivers.cloud_hypervisor.config import (
     MIB,
     config,
-    fingerprint,
     nothing_to_copy,
     placed,
     verify,
@@ -42,37 +41,6 @@ def state(*lengths: int) -> Json:
     }
     node = {"snapshots": {}, "snapshot_data": {"state": json.dumps(manager)}}
     return {"snapshots": {"memory-manager": node, "cpu-manager": {"kept": True}}}
-
-
-# -- configuration
-
-
-def test_every_device_has_an_id() -> None:
-    made = config(SPEC, network=True)
-    named = [*made["disks"], *made["memory"]["zones"], *made["net"], made["vsock"], made["rng"]]
-    assert all(each["id"] for each in named)
-
-
-def test_the_only_network_device_is_that_of_the_slot() -> None:
-    assert "net" not in config(SPEC, network=False)
-    [card] = config(SPEC, network=True)["net"]
-    assert (card["tap"], card["mac"]) == ("tap0", "02:00:00:00:00:02")
-
-
-def test_the_image_is_read_only_and_the_disk_is_the_machines() -> None:
-    base, disk = config(SPEC, network=False)["disks"]
-    assert (base["path"], base["readonly"]) == ("/proc/self/fd/5/d", True)
-    assert (disk["path"], disk.get("readonly", False)) == ("/proc/self/fd/4/disk", False)
-
-
-def mark(spec: MachineSpec = SPEC, **other: Any) -> str:
-    return fingerprint(spec, **{"network": True, "host_cpu": "c1", "kernel": "k1", **other})
-
-
-def test_fingerprints_tell_machines_and_hosts_apart() -> None:
-    smaller = MachineSpec(image=IMAGE, vcpus=1, memory_mib=512, disk_gib=8)
-    marks = {mark(), mark(host_cpu="c2"), mark(kernel="k2"), mark(network=False), mark(smaller)}
-    assert len(marks) == 5
 
 
 # -- snapshots
@@ -108,63 +76,6 @@ def test_a_state_of_unknown_shape_is_not_guessed_at() -> None:
     for unknown in ({}, {"snapshots": {}}, {"snapshots": {"memory-manager": {}}}):
         with pytest.raises(KeyError):
             written_bytes(unknown)
-
-
-def _cpus(found: Json) -> None:
-    found["cpus"]["boot_vcpus"] = 4
-
-
-def _memory(found: Json) -> None:
-    found["memory"]["zones"][0]["size"] = 256 * MIB
-
-
-def _no_disk(found: Json) -> None:
-    found["disks"].pop()
-
-
-def _renamed_disk(found: Json) -> None:
-    found["disks"][1]["id"] = "other"
-
-
-def _foreign_disk(found: Json) -> None:
-    found["disks"][0]["path"] = "/another/image"
-
-
-def _disk_elsewhere(found: Json) -> None:
-    found["disks"][1]["path"] = "/dev/null"
-
-
-def _no_card(found: Json) -> None:
-    del found["net"]
-
-
-def _other_tap(found: Json) -> None:
-    found["net"][0]["tap"] = "tap1"
-
-
-def _no_channel(found: Json) -> None:
-    del found["vsock"]
-
-
-@pytest.mark.parametrize(
-    ("spoil", "words"),
-    [
-        (_cpus, "virtual CPUs"),
-        (_memory, "memory size"),
-        (_no_disk, "other disks"),
-        (_renamed_disk, "other disks"),
-        (_foreign_disk, "other disks"),
-        (_disk_elsewhere, "other disks"),
-        (_no_card, "network device"),
-        (_other_tap, "network device"),
-        (_no_channel, "other channel"),
-    ],
-)
-def test_what_a_real_one_would_accept_is_refused(spoil: Callable[[Json], None], words: str) -> None:
-    found = config(SPEC, network=True)
-    assert verify(found, SPEC, network=True) is None
-    spoil(found)
-    assert words in (verify(found, SPEC, network=True) or "")
 
 
 # -- events

@@ -108,33 +108,63 @@ def placed(found: Json, *, memory: str | None, shared: bool) -> Json:
 
 
 def verify(found: Json, spec: MachineSpec, *, network: bool) -> str | None:
-    """Say why a configuration must not be restored for this machine, or None.
+    """Say why a snapshot must not be restored for this machine, or None. `found`: what it says.
 
-    A real one restores it all the same, and the guest then hangs on a disk that isn't there, or
-    has another size than everybody says.
+    What is restored is spelled anew, so that nothing else in it has any effect; but its state is
+    of the devices that it names. A real one restores it all the same, and the guest then hangs on
+    a device that isn't there, or has another size than everybody says.
     """
-    return next(_differences(found, config(spec, network=network)), None)
+    try:
+        return next(_differences(found, config(spec, network=network)), None)
+    except (AttributeError, KeyError, TypeError):
+        return "its snapshot describes no machine"
 
 
 def _differences(found: Json, wanted: Json) -> Iterator[str]:
-    cpus = found.get("cpus", {})
-    if any(cpus.get(key) != value for key, value in wanted["cpus"].items()):
-        yield "its snapshot has another number of virtual CPUs"
-    zones = found.get("memory", {}).get("zones") or []
-    if [(zone.get("id"), zone.get("size")) for zone in zones] != [
-        (zone["id"], zone["size"]) for zone in wanted["memory"]["zones"]
-    ]:
+    for name, keys in _SAID.items():
+        if _devices(found.get(name), keys) != _devices(wanted.get(name), keys):
+            yield f"its snapshot has {_WORDS[name]}"
+    memory = found["memory"]
+    zones = [{**zone, "shared": False} for zone in memory["zones"]]
+    if any(each.get(key) for each in (memory, *zones) for key in _KINDS_OF_MEMORY):
+        yield "its snapshot has another kind of memory"
+    if _devices(zones, _ZONE) != _devices(wanted["memory"]["zones"], _ZONE):
         yield "its snapshot has another memory size"
-    if _devices(found, "disks", "path") != _devices(wanted, "disks", "path"):
-        yield "its snapshot has other disks"
-    if _devices(found, "net", "tap") != _devices(wanted, "net", "tap"):
-        yield "its snapshot has another network device"
-    if (found.get("vsock") or {}).get("socket") != wanted["vsock"]["socket"]:
-        yield "its snapshot has another channel"
+    if bool(found.get("pvpanic")) != wanted["pvpanic"]:
+        yield "its snapshot has another panic device"
+    if any((found.get(name) or {}).get("mode", "Off") != "Off" for name in _CONSOLES):
+        yield "its snapshot has a console that we don't give"
+    known = {*wanted, *_SAID, *_CONSOLES}
+    if others := sorted(name for name, said in found.items() if said and name not in known):
+        yield f"its snapshot has what we don't give: {', '.join(others)}"
 
 
-def _devices(found: Json, kind: str, where: str) -> list[tuple[Any, Any]]:
-    return [(each.get("id"), each.get(where)) for each in found.get(kind) or []]
+_SAID = {
+    "cpus": ("boot_vcpus", "max_vcpus"),
+    "payload": ("kernel", "initramfs", "cmdline"),
+    "disks": ("id", "path", "readonly"),
+    "net": ("id", "tap", "mac"),
+    "vsock": ("id", "cid", "socket"),
+    "rng": ("id", "src"),
+}
+"""What is compared of each part; the rest of it are the process's own defaults."""
+_WORDS = {
+    "cpus": "another number of virtual CPUs",
+    "payload": "another kernel",
+    "disks": "other disks",
+    "net": "another network device",
+    "vsock": "another channel",
+    "rng": "another source of random numbers",
+}
+_ZONE = ("id", "size")
+_KINDS_OF_MEMORY = ("hotplug_size", "hugepages", "mergeable", "prefault", "shared")
+_CONSOLES = ("console", "debug_console")
+
+
+def _devices(found: Any, keys: tuple[str, ...]) -> list[list[Any]]:
+    each = found if isinstance(found, list) else [found] if found else []
+    # A key that is left out is false: a disk is then written to.
+    return [[one.get(key) or False for key in keys] for one in each]
 
 
 def _of_image(path: Path) -> str:

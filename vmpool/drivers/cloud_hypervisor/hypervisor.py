@@ -27,8 +27,8 @@ from vmpool.errors import HostUnfit
 from vmpool.rest import Stamp
 
 EVENTS_FD = 6
-TESTED = ("v54.0.0",)
-"""Builds that the whole driver contract was run on."""
+TESTED = (build_name("v54.0.0"),)
+"""Builds that the whole driver contract was run on, as `CloudHypervisor.installed` says them."""
 MAJOR_MIN = 53
 """Older ones step the guest's clock wrongly and can't map a saved memory; not tried."""
 VERSION_SECONDS_MAX = 10.0
