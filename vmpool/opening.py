@@ -28,6 +28,10 @@ from vmpool.warm.rows import Rows
 
 log = structlog.get_logger(__name__)
 
+UNPAUSE_SECONDS_MAX = 10.0
+"""Milliseconds are usual; another machine waits, or is booted in less than a hypervisor that hangs
+may take."""
+
 Step = Callable[[str], Awaitable[None]]
 """Says which step of making a machine ready begins."""
 
@@ -207,7 +211,12 @@ class Opener:
         return going_on.result()
 
     async def _let_go_on(self, machine: Machine, token: int) -> Channel:
-        await self._driver.unpause(str(machine.id))
+        try:
+            async with asyncio.timeout(UNPAUSE_SECONDS_MAX):
+                await self._driver.unpause(str(machine.id))
+        except TimeoutError as error:
+            why = f"its hypervisor did not let it go on within {UNPAUSE_SECONDS_MAX:g} s"
+            raise MachineLost(why) from error
         return await self._go_on(machine, token)
 
     async def _go_on(self, machine: Machine, token: int) -> Channel:

@@ -207,6 +207,8 @@ class Rest:
         try:
             manifest = _read_manifest(self.complete / MANIFEST)
             return self._refusal_of(manifest, stamp)
+        except FileNotFoundError as error:
+            return f"a file of its rest is missing: {Path(str(error.filename)).name}"
         except (OSError, ValueError, KeyError, TypeError) as error:
             return f"its rest can't be read ({type(error).__name__})"
 

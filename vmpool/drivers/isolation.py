@@ -103,15 +103,22 @@ class Isolation:
         """A seat for a launch. :raises NoSlot: all are taken, or none could be made"""
         if self._slots is None:
             return Seat()
-        name = await self._slots.take(token)
-        try:
-            inside(namespace(name), lambda: socket.if_nametoindex(slot.TAP))
-        except OSError as error:
-            # A hypervisor would make one of its own, without a word.
-            await self._slots.release(token)
-            raise NoSlot(f"network slot {name} has lost its device; try again") from error
+        name = await self._whole_slot(token)
         uid = self._slots.uid(name)
         return Seat(slot=name, uid=uid, gid=uid if self._gid is None else self._gid)
+
+    async def _whole_slot(self, token: str) -> str:
+        """Take one that has its device: a hypervisor would make one of its own, without a word."""
+        assert self._slots is not None
+        for _ in range(READY_SLOTS + 1):
+            name = await self._slots.take(token)
+            try:
+                inside(namespace(name), lambda: socket.if_nametoindex(slot.TAP))
+                return name
+            except OSError:
+                # Somebody else removed it, or its device. The next one may be whole.
+                await self._slots.release(token)
+        raise NoSlot("every network slot loses its device; see who removes tap devices here")
 
     def start(
         self,

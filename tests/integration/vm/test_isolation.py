@@ -143,10 +143,26 @@ async def test_a_slot_without_its_device_is_not_used(rig: LocalRig) -> None:
     [name] = isolation._slots._ready
     command = ["ip", "-n", name, "link", "delete", slot.TAP]
     subprocess.run(command, check=True, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
-    with pytest.raises(HostUnfit, match="lost its device"):
-        await isolation.seat("a launch")
-    assert (await isolation.seat("a launch")).slot == name
+    seat = await isolation.seat("a launch")
+    assert seat.slot is not None
+    found = subprocess.run(["ip", "-n", seat.slot, "link", "show", slot.TAP], check=False)
+    assert found.returncode == 0
     await isolation.leave("a launch")
+
+
+async def test_a_host_whose_slots_lose_their_devices_is_said_to(
+    rig: LocalRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(_: str) -> int:
+        raise OSError("no such device")
+
+    monkeypatch.setattr("vmpool.drivers.isolation.socket.if_nametoindex", lost)
+    isolation = rig.local._launcher._isolation
+    await isolation.open({})
+    with pytest.raises(HostUnfit, match="loses its device"):
+        await isolation.seat("a launch")
+    monkeypatch.undo()
+    assert slots_of(rig) == set()
 
 
 async def test_without_root_a_machine_has_no_device_and_all_else_works(

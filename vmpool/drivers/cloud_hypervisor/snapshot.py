@@ -91,6 +91,8 @@ def keep(home: Home, partial: Path, spec: MachineSpec) -> Sequence[str]:
     home.take_back(saving)
     for name in (config.CONFIG, config.STATE):
         _take(saving / name, partial / name, home)
+    # Not for what it says: a full disk cuts it short without a word.
+    read_json(partial / config.CONFIG)
     size = spec.memory_mib * config.MIB
     try:
         written = config.written_bytes(read_json(partial / config.STATE))
