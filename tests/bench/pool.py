@@ -41,9 +41,10 @@ from vmpool.machine import Template, TemplateState, Tier
 from vmpool.memory import private_mib
 from vmpool.ssh import Authority
 from vmpool.warm.building import BuildLog
+from vmpool.warm.past import profile
 from vmpool.warm.plan import Pool as Planned
 from vmpool.warm.plan import Room, Stage, Waiting, plan
-from vmpool.warm.sizing import SizingLimits, profile, targets
+from vmpool.warm.sizing import SizingLimits, targets
 
 TURNS = 6
 SIZE = MachineSettings().size

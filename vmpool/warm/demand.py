@@ -5,9 +5,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from vmpool.warm import sizing
+from vmpool.warm import past, sizing
+from vmpool.warm.past import EMPTY, HISTORY_SECONDS, Profile
 from vmpool.warm.rows import Rows
-from vmpool.warm.sizing import EMPTY, HISTORY_SECONDS, Profile, SizingLimits, Targets
+from vmpool.warm.sizing import SizingLimits, Targets
 
 Key = tuple[UUID, str]
 """A pool: project and size."""
@@ -59,9 +60,8 @@ class Demands:
         """What the pool should hold now, when a machine takes so long to become hot."""
         now = self._now()
         claims = self._claims.get(key, [])
-        start = min(
-            bisect_left(claims, now.timestamp() - sizing.RECENT_SECONDS), max(0, len(claims) - 1)
-        )
+        recent = now.timestamp() - sizing.recent_seconds(refill_seconds)
+        start = min(bisect_left(claims, recent), max(0, len(claims) - 1))
         return sizing.targets(
             self._profile(key, claims, now, refill_seconds),
             claims[start:],
@@ -77,7 +77,7 @@ class Demands:
         learnt, known = self._profiles.get(key, (float("-inf"), EMPTY))
         moment = now.timestamp()
         if not learnt <= moment < learnt + LEARN_SECONDS:
-            known = sizing.profile(
+            known = past.profile(
                 claims,
                 moment,
                 refill_seconds=refill_seconds,

@@ -6,19 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vmpool.warm.sizing import (
+from vmpool.warm.past import (
     EMPTY,
     HISTORY_SECONDS,
     NEED_MAX,
-    SizingLimits,
-    WorkingHours,
+    SPEND_RATIO_MAX,
     hull,
     needs,
     poisson_size,
     profile,
+    shared,
     slot_of_week,
-    targets,
 )
+from vmpool.warm.sizing import SizingLimits, WorkingHours, recent_seconds, targets
 
 MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
 HOUR, DAY, WEEK = 3600.0, 86400.0, 7 * 86400.0
@@ -103,6 +103,54 @@ def test_a_burst_that_is_under_way_raises_the_size_at_once():
     assert found.cold >= 1
 
 
+@pytest.mark.parametrize(
+    ("seconds", "hot"),
+    [([0], 0), ([0, 3], 3), ([0, 30], 2), ([0, 3, 4], 4), ([-80, 0], 0)],
+)
+def test_a_burst_is_given_one_machine_more_than_it_needed_so_far(seconds, hot):
+    moment = MONDAY.timestamp()
+    none = SizingLimits(hot_min=0, hot_max=9, cold_min=0, cold_max=0, keep_seconds=DAY)
+    found = targets(
+        EMPTY,
+        [moment + each for each in seconds],
+        MONDAY + timedelta(seconds=max(seconds)),
+        refill_seconds=10.0,
+        at_once=1,
+        limits=none,
+    )
+    assert found.hot == hot
+
+
+def test_a_burst_is_over_after_a_minute_and_a_refill():
+    claims = [MONDAY.timestamp(), MONDAY.timestamp() + 1]
+    none = SizingLimits(hot_min=0, hot_max=9, cold_min=0, cold_max=0, keep_seconds=DAY)
+    for after, hot in ((recent_seconds(10.0) - 1, 3), (recent_seconds(10.0) + 1, 0)):
+        now = MONDAY + timedelta(seconds=after)
+        found = targets(EMPTY, claims, now, refill_seconds=10.0, at_once=1, limits=none)
+        assert found.hot == hot
+
+
+def test_many_claims_keep_a_sharp_edge_and_few_are_spread_over_hours():
+    many, few = [0.0] * 96, [0.0] * 96
+    many[32:72] = [30.0] * 40
+    few[40] = 1.0
+    measure = [1.0] * 96
+    found = shared(many, measure)
+    assert found[71] > 50 * found[72]
+    assert max(shared(few, measure)) < 0.1
+
+
+def test_claims_that_come_alone_at_night_are_not_waited_for_at_any_price():
+    office = [
+        at(8 + n / 12, weeks=w) for w in range(4) for n in range(5 * 24 * 12) if n % 288 < 120
+    ]
+    alone = [at(24 * day + 3 + day / 3, weeks=w) for w in range(4) for day in (1, 3, 5, 6)]
+    seconds = sorted(moment.timestamp() for moment in office + alone)
+    known = profile(seconds, at(0, weeks=4).timestamp(), refill_seconds=1.0, at_once=1)
+    assert all(known.sizes[24 * 4 * day + 4 * 8 + 2] == 1 for day in range(5))
+    assert sum(known.sizes) <= SPEND_RATIO_MAX * 5 * 10 * 4
+
+
 def test_the_floor_holds_in_working_hours_only():
     hours = WorkingHours(first_day=0, last_day=4, first_hour=8, end_hour=19)
     limits = SizingLimits(
@@ -153,3 +201,28 @@ def test_expected_claims_of_a_week_are_about_those_there_were(claims):
     per_week = sum(known.rates) / 4
     weeks = max(1.0, (now - claims[0]) / WEEK) if claims else 1.0
     assert per_week <= 3 * len(claims) / weeks + 1e-9
+
+
+COUNTS = st.lists(st.integers(0, 40), min_size=12, max_size=12)
+
+
+@given(COUNTS, st.lists(st.floats(0.01, 9), min_size=12, max_size=12))
+def test_sharing_out_keeps_the_sum_and_loses_nothing(counts, measure):
+    found = shared(counts, measure)
+    assert len(found) == 12
+    assert all(each >= 0 for each in found)
+    assert sum(found) == pytest.approx(sum(counts))
+
+
+@given(st.integers(0, 500), st.lists(st.floats(0.01, 9), min_size=12, max_size=12))
+def test_what_falls_as_the_measure_says_stays_as_it_is(total, measure):
+    counts = [total * each / sum(measure) for each in measure]
+    assert shared(counts, measure) == pytest.approx(counts)
+
+
+@given(st.lists(st.integers(0, 5 * 7 * 24 - 1), min_size=1, unique=True))
+def test_a_plan_costs_no_more_than_hindsight_allows(hours):
+    first = MONDAY.timestamp()
+    claims = [first, *(first + HOUR * hour + 1800 for hour in sorted(hours))]
+    known = profile(claims, first + HISTORY_SECONDS, refill_seconds=1.0, at_once=1)
+    assert sum(known.sizes) <= SPEND_RATIO_MAX * len(claims) * 4 / 5 + 1e-9
