@@ -6,6 +6,7 @@ is all that is quick, it may be `CHANCE` worse. `bursts` and `small team` miss t
 little, and docs/pool-sizing.md says why: what they reach is held here, so that it gets no worse.
 """
 
+import os
 import random
 from statistics import fmean
 
@@ -22,22 +23,18 @@ BOUNDS = {
 }
 """Least hit ratio, highest cost ratio."""
 CHANCE = (0.002, 0.05)
+SEEDS_ENOUGH = 20
+SEEDS = int(os.environ.get("ONA_TEST_SIMULATED_SEEDS", "2"))
+"""As many as are enough in the long tests."""
 
 
-@pytest.mark.parametrize("workload", BOUNDS)
-def test_nearly_all_claims_are_hits_at_little_more_than_hindsight_pays(workload):
-    hits, cost = means(workload, (1, 2))
-    assert hits >= BOUNDS[workload][0] - CHANCE[0]
-    assert cost <= BOUNDS[workload][1] + CHANCE[1]
-
-
-@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("workload", BOUNDS)
-def test_so_they_are_over_many_seeds(workload):
-    hits, cost = means(workload, range(1, 21))
-    assert hits >= BOUNDS[workload][0]
-    assert cost <= BOUNDS[workload][1]
+def test_nearly_all_claims_are_hits_at_little_more_than_hindsight_pays(workload):
+    hits, cost = means(workload, range(1, SEEDS + 1))
+    slack = CHANCE if SEEDS < SEEDS_ENOUGH else (0.0, 0.0)
+    assert hits >= BOUNDS[workload][0] - slack[0]
+    assert cost <= BOUNDS[workload][1] + slack[1]
 
 
 def test_so_they_are_as_recorded():

@@ -22,9 +22,11 @@ TESTS = (
     "tests/e2e/test_killed_processes.py",
     "tests/integration/outbox/test_crash.py",
     "tests/integration/vm/test_driver_crash.py",
+    "tests/simulation",
 )
 COUNTS: Mapping[str, str] = {
     "ONA_TEST_CHAOS_PROMPTS": "2000",
+    "ONA_TEST_SIMULATED_SEEDS": "20",
     "ONA_TEST_VM_PROMPTS": "200",
     "ONA_TEST_OUTBOX_KILLS": "200",
     "ONA_TEST_KILLS": "50",
