@@ -362,7 +362,7 @@ class _Turn:
         if self._turn is None:
             raise OnaError(why)
         summary = (
-            f"interrupted: {why}; output so far and the last checkpoint are kept, "
+            f"the machine is gone: {why}; output so far and the last checkpoint are kept, "
             "nothing was run again; `retry` runs it once more"
         )
         await self._store(self._turn, TurnState.INTERRUPTED, {"summary": summary}, [])

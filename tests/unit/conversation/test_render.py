@@ -55,8 +55,8 @@ def test_an_answer_shows_the_output_in_a_block_and_how_it_ended():
             "Timed out: stopped at the time limit of 60 s.",
         ),
         (
-            {"outcome": "interrupted", "summary": "interrupted: the machine is gone"},
-            "Interrupted: the machine is gone.",
+            {"outcome": "interrupted", "summary": "the machine is gone: it was killed"},
+            "Interrupted: the machine is gone: it was killed.",
         ),
         ({"outcome": "succeeded", "seconds": 7_300}, "Done: after 2 h 1 min."),
         ({"outcome": "melted"}, "Melted."),
