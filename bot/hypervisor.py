@@ -28,6 +28,7 @@ async def chosen_hypervisor(settings: Settings, kernel: Path | None) -> Chosen:
 
     :raises HostUnfit: nothing usable is installed, or not what the settings demand
     """
+    settings.host_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     wish = settings.machine.hypervisor
     if wish == "qemu":
         return await _qemu(settings, kernel)
@@ -63,8 +64,12 @@ async def chosen_accelerator(settings: Settings, kernel: Path | None) -> Finding
     chosen = settings.machine.accelerator
     if chosen != "auto":
         return _as_set(chosen)
-    cache = settings.host_dir / "probe.json"
-    return await probe(qemu=settings.machine.qemu, cache=cache, kernel=kernel)
+    return await probe(qemu=settings.machine.qemu, cache=probe_cache(settings), kernel=kernel)
+
+
+def probe_cache(settings: Settings) -> Path | None:
+    """Where the probe's answer is remembered: nowhere before this host has its directory."""
+    return settings.host_dir / "probe.json" if settings.host_dir.is_dir() else None
 
 
 async def _qemu(settings: Settings, kernel: Path | None) -> Chosen:

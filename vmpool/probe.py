@@ -47,8 +47,8 @@ class Finding:
     """Whether nothing more could be learnt: False while KVM ran no kernel yet."""
 
 
-async def probe(*, qemu: str, cache: Path, kernel: Path | None = None) -> Finding:
-    """Find out, or remember, what works; `cache` is the file to remember in.
+async def probe(*, qemu: str, cache: Path | None, kernel: Path | None = None) -> Finding:
+    """Find out, or remember, what works; `cache` is the file to remember in, if any.
 
     Without a kernel KVM is believed after the firmware alone; ask again once there is one. A
     broken KVM is a finding, never an error.
@@ -67,7 +67,8 @@ async def probe(*, qemu: str, cache: Path, kernel: Path | None = None) -> Findin
         refused = await try_kernel(qemu, "kvm", kernel)
     seconds = round(time.monotonic() - started, 3)
     finding = _concluded(refused, kernel_tried=kernel is not None, seconds=seconds)
-    _remember(cache, key, finding)
+    if cache is not None:
+        _remember(cache, key, finding)
     return finding
 
 
@@ -141,7 +142,9 @@ def _concluded(refused: str | None, *, kernel_tried: bool, seconds: float) -> Fi
     return Finding(accelerator="kvm", why=why, seconds=seconds, proven=kernel_tried)
 
 
-def _recall(cache: Path, key: str) -> Finding | None:
+def _recall(cache: Path | None, key: str) -> Finding | None:
+    if cache is None:
+        return None
     with suppress(OSError, ValueError, KeyError, TypeError):
         found = json.loads(cache.read_text())
         if found["key"] == key:

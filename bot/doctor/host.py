@@ -8,14 +8,13 @@ import os
 import pwd
 import shutil
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 from bot.config import Settings
 from bot.doctor.finding import Finding, Verdict
 from bot.doctor.installation import newest_kernel
+from bot.hypervisor import probe_cache
 from vmpool.drivers.qemu.build import inspect
 from vmpool.errors import HostUnfit
 from vmpool.probe import probe
@@ -54,8 +53,8 @@ async def check_accelerator(settings: Settings) -> Finding:
     """Whether KVM works, found out by running guests under it."""
     name, kernel = "KVM", newest_kernel(settings)
     try:
-        with _probe_cache(settings) as cache:
-            finding = await probe(qemu=settings.machine.qemu, cache=cache, kernel=kernel)
+        cache = probe_cache(settings)
+        finding = await probe(qemu=settings.machine.qemu, cache=cache, kernel=kernel)
     except HostUnfit as error:
         return Finding(
             name=name,
@@ -81,16 +80,6 @@ async def check_accelerator(settings: Settings) -> Finding:
         follows="Machines run by software emulation: all works, several times slower.",
         do="Use a host with KVM, or switch nested virtualisation on, for speed.",
     )
-
-
-@contextmanager
-def _probe_cache(settings: Settings) -> Iterator[Path]:
-    """Where the answer is remembered; nowhere before `ona up` has made its directories."""
-    if settings.host_dir.is_dir():
-        yield settings.host_dir / "probe.json"
-        return
-    with tempfile.TemporaryDirectory(prefix="ona-doctor-") as directory:
-        yield Path(directory) / "probe.json"
 
 
 async def check_user_namespaces(settings: Settings) -> Finding:
