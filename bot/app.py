@@ -13,8 +13,8 @@ import uvicorn
 from fastapi import FastAPI
 from sqlalchemy import text
 
-from adapters.chat.terminal import PULL_SURFACES, TerminalChat
 from bot.config import Settings
+from bot.conversation.hearing import Chats
 from bot.conversation.inbox import Inbox
 from bot.conversation.outbox import Outbox
 from bot.conversation.replies import Replies
@@ -22,6 +22,7 @@ from bot.errors import Unfit
 from bot.ground import REPORT_SECONDS, Ground, ground
 from bot.metrics import QUEUE_DEPTH, SERVE, Sending, WorkFile
 from bot.store.database import EVENTS, OUTBOX, Database, is_away
+from bot.surfaces import open_surfaces
 from bot.web.app import create_app
 from bot.web.services import Services
 from bot.work import questions
@@ -44,21 +45,23 @@ async def serve(settings: Settings, url: str) -> None:
     SERVE.register(WorkFile(settings.metrics_file))
     SERVE.register(Sending())
     async with ground(settings, url, (EVENTS, OUTBOX)) as base:
-        stop = base.signals.stop
+        stop, inbox = base.signals.stop, inbox_of(base)
         services = Services(
             database=base.database,
-            inbox=inbox_of(base),
+            inbox=inbox,
             listener=base.listener,
             settings=settings,
             registry=SERVE,
             ready={"hosts": _host_check(base)},
             stopping=stop,
         )
-        surfaces = {name: TerminalChat() for name in PULL_SURFACES}
-        async with asyncio.TaskGroup() as group:
-            group.create_task(Replies(base.database, surfaces, listener=base.listener).run(stop))
-            outbox = Outbox(base.database, surfaces, sender=base.owner, listener=base.listener)
+        async with open_surfaces(settings) as surfaces, asyncio.TaskGroup() as group:
+            ports = surfaces.ports
+            group.create_task(Replies(base.database, ports, listener=base.listener).run(stop))
+            outbox = Outbox(base.database, ports, sender=base.owner, listener=base.listener)
             group.create_task(outbox.run(stop))
+            chats = Chats(base.database, inbox, ports, mention=settings.mention)
+            group.create_task(surfaces.listen(chats.hear, stop))
             group.create_task(run_clock(base.database, base.owner, stop))
             group.create_task(_serve_http(create_app(services), settings, stop))
 

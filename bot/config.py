@@ -238,6 +238,18 @@ class WebSettings(Section):
     streams_max: Count = Field(default=100, description="live event streams at once")
 
 
+class SlackSettings(Section):
+    """Slack, over Socket Mode; off without both tokens."""
+
+    bot_token: SecretStr | None = Field(
+        default=None, description="the app's bot token, `xoxb-…`: it posts and reads"
+    )
+    app_token: SecretStr | None = Field(
+        default=None, description="the app's own token, `xapp-…`: it opens the connection"
+    )
+    api_url: str = Field(default="https://slack.com/api/", description="where Slack's Web API is")
+
+
 class LogSettings(Section):
     """Logs."""
 
@@ -296,6 +308,7 @@ class Settings(Section):
     pool: PoolSettings = PoolSettings()
     checkpoint: CheckpointSettings = CheckpointSettings()
     web: WebSettings = WebSettings()
+    slack: SlackSettings = SlackSettings()
     log: LogSettings = LogSettings()
 
     @model_validator(mode="after")

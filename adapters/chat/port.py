@@ -11,11 +11,11 @@ attempt that nobody saw the end of.
 
 import enum
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
-Method = Literal["post", "edit", "find"]
+Method = Literal["post", "edit", "find", "react"]
 """What tokens are counted for."""
 
 
@@ -80,6 +80,42 @@ class Limits:
     the events."""
 
 
+class Sign(enum.Enum):
+    """What our one reaction to somebody's message says."""
+
+    SEEN = "seen"
+    """It waits in the queue."""
+    WAITING = "waiting"
+    """Its turn waits for a person."""
+    FAILED = "failed"
+    """Its turn failed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Button:
+    """Something to press below a post: pressing it says `says` in the thread, or opens `url`."""
+
+    label: str
+    """At most LABEL_LENGTH_MAX characters."""
+    says: str = ""
+    url: str = ""
+
+
+LABEL_LENGTH_MAX = 75
+
+
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """What a post shows."""
+
+    text: str
+    """Escaped for the surface, but for the fences of blocks."""
+    buttons: tuple[Button, ...] = ()
+    """Left out by a surface that has none."""
+    notify: str = ""
+    """The surface's id of the person who is to be told of the post; edits tell nobody."""
+
+
 @dataclass(frozen=True)
 class Deadline:
     """A moment on CLOCK_BOOTTIME, which goes on while the process or the host sleeps."""
@@ -128,17 +164,40 @@ class ChatPort(Protocol):
         """
         ...
 
-    async def post(self, place: str, text: str, mark: str, deadline: Deadline) -> str:
-        """Post `text` in `place` and return its ref. Not idempotent but for POST_AGAIN."""
+    async def post(self, place: str, content: Content, mark: str, deadline: Deadline) -> str:
+        """Post `content` in `place` and return its ref. Not idempotent but for POST_AGAIN."""
         ...
 
-    async def edit(self, place: str, ref: str, text: str, deadline: Deadline) -> None:
-        """Let the post show `text`. Idempotent; the last call wins."""
+    async def edit(self, place: str, ref: str, content: Content, deadline: Deadline) -> None:
+        """Let the post show `content`. Idempotent; the last call wins."""
         ...
 
     async def find(self, place: str, mark: str, deadline: Deadline) -> str | None:
         """The ref of the post with this mark; None: there certainly is none. Idempotent.
 
         Only called where `limits.after_uncertain` is LOOK_UP.
+        """
+        ...
+
+
+@runtime_checkable
+class Reacts(Protocol):
+    """A surface on which messages bear reactions. Errors are those of `ChatPort`."""
+
+    async def react(self, place: str, ref: str, sign: Sign | None, deadline: Deadline) -> None:
+        """Let `sign` be our only reaction to the message `ref`; None: none. Idempotent."""
+        ...
+
+
+@runtime_checkable
+class Whispers(Protocol):
+    """A surface that can show words to one person alone, where they vanish: for hints only."""
+
+    async def whisper(
+        self, place: str, person: str, text: str, buttons: Sequence[Button] = ()
+    ) -> None:
+        """Show `text` to the person with the surface's id `person`; escapes it itself.
+
+        At most once, and perhaps never: what goes wrong is logged and dropped.
         """
         ...

@@ -3,7 +3,7 @@
 The row is the post. Posting it says only that it may be shown now, in its order in the thread.
 """
 
-from adapters.chat.port import AfterUncertain, Deadline, Limits
+from adapters.chat.port import AfterUncertain, Content, Deadline, Limits
 
 TEXT_LENGTH_MAX = 60_000
 """Room for any output that an answer shows; only longer words of an agent are split."""
@@ -28,11 +28,11 @@ class TerminalChat:
         """Text stays text: the page and the terminal escape what they show."""
         return text
 
-    async def post(self, place: str, text: str, mark: str, deadline: Deadline) -> str:
+    async def post(self, place: str, content: Content, mark: str, deadline: Deadline) -> str:
         """Nothing to do; the mark is the ref."""
         return mark
 
-    async def edit(self, place: str, ref: str, text: str, deadline: Deadline) -> None:
+    async def edit(self, place: str, ref: str, content: Content, deadline: Deadline) -> None:
         """Nothing to do: the row shows its newest wording."""
 
     async def find(self, place: str, mark: str, deadline: Deadline) -> str | None:

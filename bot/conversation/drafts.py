@@ -4,6 +4,7 @@ notice …………………… one row an event, posted once
 question ………………… one row a question, edited when it is settled
 step, output, … ──▶ one `live` row a turn, edited while it runs
 turn.ended ──▶ the `answer` rows, and the last wording of the live row if there is one
+prompt.queued, turn.started, question, turn.ended ──▶ the sign at the prompt's own messages
 """
 
 from collections.abc import Iterator
@@ -11,16 +12,22 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
+from adapters.chat.port import LABEL_LENGTH_MAX, Button, Sign
 from bot.conversation import render
 from bot.conversation.fences import Manner, split
 from bot.conversation.render import SeenEvent, Span
+from bot.words.amounts import short
 
-Kind = Literal["live", "answer", "notice", "question"]
+Kind = Literal["live", "answer", "notice", "question", "reaction"]
 
 NOTICES = frozenset(
     {"notice", "session.held", "session.resumed", "session.cleared", "prompt.cancelled", "machine"}
 )
 SETTLING = frozenset({"question.answered", "question.expired"})
+FAILURES = frozenset({"failed", "timed_out", "interrupted"})
+"""Outcomes after which a person has to decide something."""
+QUEUEING = frozenset({"prompt.queued", "prompt.joined"})
+"""Kinds that a surface which reacts is told about at once too."""
 TELLING = frozenset({"turn.ended", "question", "error"}) | SETTLING | NOTICES
 """Kinds that a thread is told about at once; everything else can wait for the next live edit."""
 
@@ -38,14 +45,36 @@ class Draft:
     amends: bool = False
     """Only changes a row that exists; a thread that never saw it is not told of its end."""
     turn_id: UUID | None = None
+    buttons: tuple[Button, ...] = ()
+    notify: str = ""
 
 
-def drafts(span: Span, *, after: int, manner: Manner) -> list[Draft]:
+@dataclass(frozen=True, kw_only=True)
+class Signing:
+    """Another sign at the messages of a prompt, those that bear one."""
+
+    about: str
+    """What the keys of their reactions begin with."""
+    sign: str
+    """Empty: none."""
+
+
+STOP = Button(label="Stop", says="stop")
+QUEUE = Button(label="Queue", says="queue")
+RETRY = Button(label="Retry", says="retry")
+NOTIFY_SECONDS_MIN = 30.0
+"""A person still looks at a thread that answers sooner."""
+CHOICE_BUTTONS_MAX = 5
+
+
+def drafts(span: Span, *, after: int, manner: Manner) -> list[Draft | Signing]:
     """The rows that the events of `span` after number `after` make or change, in order."""
-    made: list[Draft] = []
+    made: list[Draft | Signing] = []
     for event in span.events:
         if event.number > after:
             made += _of_event(span, event, manner)
+            if manner.reacts:
+                made += _signs(span, event)
     if span.ended is None and manner.live:
         made += _live(span, after)
     return made
@@ -54,6 +83,38 @@ def drafts(span: Span, *, after: int, manner: Manner) -> list[Draft]:
 def live_key(span: Span) -> str:
     """Key of the live row of the span's turn; known before the turn begins."""
     return f"live:{span.start}"
+
+
+def message_of(key: str) -> str:
+    """The message that a reaction with this key stands at."""
+    return key.split(":", 2)[2]
+
+
+def _about(prompt: object) -> str:
+    return f"reaction:{prompt}:"
+
+
+def _signs(span: Span, event: SeenEvent) -> Iterator[Draft | Signing]:
+    """A sign where a prompt was said; it follows what becomes of the prompt."""
+    body = event.body
+    if event.kind in QUEUEING and body.get("ref") and span.said_here(event):
+        key = f"{_about(body.get('prompt'))}{body['ref']}"
+        yield Draft(kind="reaction", key=key, body=Sign.SEEN.value, final=True)
+    elif event.kind == "prompt.cancelled":
+        yield Signing(about=_about(body.get("prompt")), sign="")
+    elif span.asked_here and span.started is not None and event.number >= span.started.number:
+        sign = _sign(event)
+        if sign is not None:
+            yield Signing(about=_about(span.started.body.get("prompt")), sign=sign)
+
+
+def _sign(event: SeenEvent) -> str | None:
+    """What an event of its turn leaves at the prompt; None: what stood there."""
+    if event.kind == "question":
+        return Sign.WAITING.value
+    if event.kind == "turn.ended":
+        return Sign.FAILED.value if event.body.get("outcome") in FAILURES else ""
+    return "" if event.kind == "turn.started" or event.kind in SETTLING else None
 
 
 def _of_event(span: Span, event: SeenEvent, manner: Manner) -> Iterator[Draft]:
@@ -79,6 +140,8 @@ def _of_event(span: Span, event: SeenEvent, manner: Manner) -> Iterator[Draft]:
 
 
 def _end(span: Span, ended: SeenEvent, manner: Manner) -> Iterator[Draft]:
+    failed = ended.body.get("outcome") in FAILURES
+    parts = split(render.answer(span, manner), manner)
     if manner.live:
         yield Draft(
             kind="live",
@@ -88,14 +151,28 @@ def _end(span: Span, ended: SeenEvent, manner: Manner) -> Iterator[Draft]:
             amends=True,
             turn_id=ended.turn_id,
         )
-    for number, part in enumerate(split(render.answer(span, manner), manner), 1):
+    for number, part in enumerate(parts, 1):
         yield Draft(
             kind="answer",
             key=f"answer:{ended.number}" + (f":{number}" if number > 1 else ""),
             body=part,
             final=True,
             turn_id=ended.turn_id,
+            buttons=(RETRY,) if failed and number == len(parts) else (),
+            notify=_asker(span) if number == 1 and _deserves_notice(ended, failed=failed) else "",
         )
+
+
+def _deserves_notice(ended: SeenEvent, *, failed: bool) -> bool:
+    seconds = ended.body.get("seconds")
+    return failed or (isinstance(seconds, int | float) and seconds > NOTIFY_SECONDS_MIN)
+
+
+def _asker(span: Span) -> str:
+    """Who asked for the span's turn, as this thread's surface calls them; "" elsewhere."""
+    if not span.asked_here or span.started is None:
+        return ""
+    return str(span.started.body.get("asker") or "")
 
 
 def _live(span: Span, after: int) -> Iterator[Draft]:
@@ -103,7 +180,14 @@ def _live(span: Span, after: int) -> Iterator[Draft]:
     body = render.live(span) if news else ""
     if body:
         turn_id = next((one.turn_id for one in reversed(span.events) if one.turn_id), None)
-        yield Draft(kind="live", key=live_key(span), body=body, final=False, turn_id=turn_id)
+        yield Draft(
+            kind="live",
+            key=live_key(span),
+            body=body,
+            final=False,
+            turn_id=turn_id,
+            buttons=(STOP, QUEUE),
+        )
 
 
 def _question(span: Span, asked: SeenEvent, *, amends: bool = False) -> Draft:
@@ -123,7 +207,16 @@ def _question(span: Span, asked: SeenEvent, *, amends: bool = False) -> Draft:
         final=True,
         amends=amends,
         turn_id=asked.turn_id,
+        buttons=() if settled else _choices(asked),
+        notify=_asker(span),
     )
+
+
+def _choices(asked: SeenEvent) -> tuple[Button, ...]:
+    choices = [str(one) for one in asked.body.get("choices") or ()]
+    if len(choices) > CHOICE_BUTTONS_MAX:
+        return ()
+    return tuple(Button(label=short(one, LABEL_LENGTH_MAX), says=one) for one in choices)
 
 
 def _asked(span: Span, name: str) -> SeenEvent | None:

@@ -40,6 +40,8 @@ class Manner:
     escape: Escape
     live: bool = True
     """Whether a message is kept up to date while a turn runs."""
+    reacts: bool = False
+    """Whether prompts' messages bear our reactions."""
     output_length_max: int = 3_000
     output_lines_max: int = 60
     parts_max: int = 5

@@ -18,6 +18,7 @@ from bot.conversation import commands, threads
 from bot.conversation.message import Accepted, IncomingMessage, Refusal, Verdict
 from bot.conversation.obeying import obey
 from bot.conversation.prompting import add_prompt
+from bot.conversation.saying import say
 from bot.errors import (
     NotFound,
     OnaError,
@@ -38,6 +39,11 @@ from bot.work.control import Actor
 from bot.work.queue import LockedSession, lock_session
 
 log = structlog.get_logger(__name__)
+
+TOLD_IN_THREAD = frozenset({"status", "queue", "sessions", "help", "unmute"})
+"""Commands whose answer is all that comes of them; what the others do is told as it happens."""
+HINTED = frozenset({"mute"})
+"""Commands after which the thread itself is told nothing."""
 
 KEY_LENGTH_MAX = 200
 """Of what identifies a delivery or a message; what is longer is known by its digest."""
@@ -160,7 +166,7 @@ class Inbox:
                 return await self._decide(tx, message)
         except TellPerson as refusal:
             told = sentence(str(refusal))
-            return _said("refused", told, refusal=Refusal.of(refusal))
+            return _said("refused", told, hint=told, refusal=Refusal.of(refusal))
 
     async def _decide(self, tx: Transaction, message: IncomingMessage) -> _Said:
         self._check_size(message.text)
@@ -201,8 +207,11 @@ class Inbox:
         found = await threads.find(tx, message)
         told = await obey(tx, found, actor, command)
         if found is None:
-            return _said("command", told)
-        return _said("command", told, session_id=found.session_id, session=found.short)
+            return _said("command", told, hint=told)
+        if command.word in TOLD_IN_THREAD and message.told_in_thread:
+            await say(tx, found.thread_id, f"told:{message.delivery_key}", told)
+        hint = told if command.word in HINTED else ""
+        return _said("command", told, hint=hint, session_id=found.session_id, session=found.short)
 
     async def _prompt(
         self,
@@ -270,6 +279,8 @@ class Inbox:
             surface=message.surface,
             front=prompt.now,
             resembles=prompt.resembles,
+            asker=message.asker,
+            ref=message.ref,
         )
         accepted = Accepted(
             verdict="joined" if added.joined else "prompt",
@@ -278,6 +289,7 @@ class Inbox:
             session=found.short,
             prompt_id=added.prompt_id,
             event=added.event,
+            hint=added.told if prompt.resembles else "",
         )
         return _Said(accepted=accepted, text=prompt.text)
 

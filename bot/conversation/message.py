@@ -29,6 +29,12 @@ class IncomingMessage:
     """Name of the project for a new session; else the only one, else a refusal that lists them."""
     new: bool = False
     """Open a new session even though the thread has one."""
+    asker: str = ""
+    """The person as the surface calls them, where it can notify somebody."""
+    ref: str = ""
+    """The message as the surface calls it, where it bears our reactions."""
+    told_in_thread: bool = False
+    """What the person is told about a command stands in the thread as a reply of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +69,8 @@ class Accepted:
     prompt_id: UUID | None = None
     event: int = 0
     """Number of the event that announced it: read on from here."""
+    hint: str = ""
+    """What the author alone still has to hear where the thread shows what became of the message."""
     duplicate: bool = False
     refusal: Refusal | None = None
     """With the verdict `refused`."""

@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 
 import structlog
 
-from adapters.chat.port import ChatPort, Deadline, Method, Rate
+from adapters.chat.port import AfterUncertain, Button, ChatPort, Deadline, Method, Rate
 from bot.conversation import budget, refusals
 from bot.conversation.attempt import METHODS, Action, Standing, next_action
 from bot.metrics import REPLIES
@@ -31,6 +31,8 @@ LEASE_SECONDS = 20.0
 SEND_SECONDS = 10.0
 """For which a call may last, counted from before the reply was taken."""
 RETRY_SECONDS = 1.0
+REACTION = "reaction"
+"""The kind of reply that is a sign at somebody's message."""
 WINDOW = 32
 """Replies that are looked at for one that no other sender is just taking."""
 
@@ -57,7 +59,11 @@ class Taken:
     sender: str
     """The name of this take; no other has it."""
     place: str
+    kind: str
+    key: str
     body: str
+    buttons: tuple[Button, ...]
+    notify: str
     wording: int
     ref: str | None
     standing: Standing
@@ -93,8 +99,9 @@ class Outgoing:
             if row is None:
                 return None
             standing = _standing(row)
-            action = next_action(standing, self._port.limits.after_uncertain)
-            wait = await self._spend(tx, row.place, action, final=row.final)
+            action = next_action(standing, self.after_uncertain(row.kind))
+            method = method_of(row.kind, action)
+            wait = await self._spend(tx, row.place, method, final=row.final)
             if wait > 0:
                 # The thread that asked comes back first, the others spread out behind it.
                 wait *= 1 if row.asked else 1 + random.random() / 4
@@ -108,7 +115,11 @@ class Outgoing:
             id=row.id,
             sender=sender,
             place=row.place,
+            kind=row.kind,
+            key=row.key,
             body=row.body,
+            buttons=tuple(Button(**button) for button in row.buttons),
+            notify=row.notify,
             wording=row.wording,
             ref=row.posted_ref,
             standing=replace(standing, attempts=standing.attempts + 1),
@@ -119,7 +130,14 @@ class Outgoing:
     async def spend(self, taken: Taken, action: Action) -> float:
         """Take a token for another call about a taken reply; else how many seconds to wait."""
         async with self._database.begin() as tx:
-            return await self._spend(tx, taken.place, action, final=taken.standing.final)
+            method = method_of(taken.kind, action)
+            return await self._spend(tx, taken.place, method, final=taken.standing.final)
+
+    def after_uncertain(self, kind: str) -> AfterUncertain:
+        """What keeps a reply of this kind from being posted twice; reactions are set."""
+        if kind == REACTION:
+            return AfterUncertain.POST_AGAIN
+        return self._port.limits.after_uncertain
 
     async def drain_bucket(self, place: str, method: Method, *, seconds: float) -> None:
         """Let everybody who shares the budget wait as long as the surface said."""
@@ -165,8 +183,9 @@ class Outgoing:
         async with self._database.begin() as tx:
             return float((await tx.execute(SQL["age"], {"surface": self._surface})).scalar_one())
 
-    async def _spend(self, tx: Transaction, place: str, action: Action, *, final: bool) -> float:
-        method = METHODS.get(action)
+    async def _spend(
+        self, tx: Transaction, place: str, method: Method | None, *, final: bool
+    ) -> float:
         rate = self._port.limits.rates.get(method) if method else None
         if method is None or rate is None:
             return 0.0
@@ -189,6 +208,12 @@ class Outgoing:
             installation = ""
         account = (self._surface, installation)
         return {"surface": ":".join(part for part in account if part), "method": method}
+
+
+def method_of(kind: str, action: Action) -> Method | None:
+    """What a call for a reply of this kind takes a token for; None: it is no call."""
+    method = METHODS.get(action)
+    return "react" if method and kind == REACTION else method
 
 
 def _filled(held: Mapping[str, Any], rate: Rate) -> float:

@@ -6,27 +6,34 @@ picture.
 
 import asyncio
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import structlog
 
 from adapters.chat.port import (
     ChatPort,
+    Content,
     Gone,
     Method,
+    Reacts,
     Rejected,
+    Sign,
     Throttled,
     Unavailable,
     Uncertain,
 )
 from bot.conversation.attempt import MEANT, REASONS, Action, backoff_seconds, next_action
+from bot.conversation.drafts import message_of
 from bot.conversation.fences import compose
-from bot.conversation.outgoing import Outgoing, Taken
+from bot.conversation.outgoing import Outgoing, Taken, method_of
 from bot.conversation.replies import manner_of
 
 log = structlog.get_logger(__name__)
 
 ERROR_LENGTH_MAX = 300
+PAST: Mapping[Method, str] = {"post": "posted", "edit": "edited", "react": "reacted"}
+"""What is counted when it was done."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +76,7 @@ class Posting:
             await self._found(taken, called.ref)
             return
         certain = replace(taken.standing, unfinished=False)
-        action = next_action(certain, self._port.limits.after_uncertain)
+        action = next_action(certain, self._rows.after_uncertain(taken.kind))
         if action is not Action.POST:
             await self._give_up(taken, action)
             return
@@ -87,10 +94,10 @@ class Posting:
             await self._rows.store("store_found", taken, "found", ref=ref)
 
     async def _speak(self, taken: Taken) -> None:
-        method: Method = "edit" if taken.action is Action.EDIT else "post"
+        method = method_of(taken.kind, taken.action) or "post"
         called = await self._call(taken, method)
         if called.answered:
-            await self._sent(taken, called.ref or taken.mark, result=f"{method}ed")
+            await self._sent(taken, called.ref or taken.mark, result=PAST[method])
 
     async def _call(self, taken: Taken, method: Method) -> _Called:
         """Make one call under the deadline; any failure of it is stored here."""
@@ -112,11 +119,23 @@ class Posting:
     async def _ask(self, taken: Taken, method: Method) -> str | None:
         if method == "find":
             return await self._port.find(taken.place, taken.mark, taken.deadline)
-        text = compose(taken.body, self._manner)
+        if method == "react":
+            return await self._react(taken)
+        content = Content(
+            text=compose(taken.body, self._manner), buttons=taken.buttons, notify=taken.notify
+        )
         if method == "post":
-            return await self._port.post(taken.place, text, taken.mark, taken.deadline)
-        await self._port.edit(taken.place, taken.ref or "", text, taken.deadline)
+            return await self._port.post(taken.place, content, taken.mark, taken.deadline)
+        await self._port.edit(taken.place, taken.ref or "", content, taken.deadline)
         return taken.ref
+
+    async def _react(self, taken: Taken) -> str:
+        if not isinstance(self._port, Reacts):
+            raise Rejected("this surface knows no reactions")
+        ref = message_of(taken.key)
+        sign = Sign(taken.body) if taken.body else None
+        await self._port.react(taken.place, ref, sign, taken.deadline)
+        return ref
 
     async def _back_off(self, taken: Taken, error: Exception) -> None:
         """Come back later; to a reply that may have been posted, only after its time."""

@@ -35,12 +35,16 @@ async def add_prompt(
     join: bool = True,
     front: bool = False,
     resembles: str | None = None,
+    asker: str = "",
+    ref: str = "",
 ) -> Added:
     """Queue `said` in the locked session and announce it; the delivery of it is the caller's.
 
     :param join: the author's last text that still waits takes it in
     :param front: `now:` interrupts the running turn, goes first, and lets a held queue go on
     :param resembles: the command that it may have been meant as
+    :param asker: the author as the surface of the thread calls them
+    :param ref: the message as the surface calls it, where it bears our reactions
     """
     put = await enqueue(
         tx,
@@ -51,6 +55,7 @@ async def add_prompt(
         size_bytes=len(said.encode("utf-8", "replace")),
         join=join,
         front=front,
+        asker=asker,
     )
     interrupted = front and await control.interrupt(tx, session, actor)
     held = session.state is SessionState.HELD
@@ -67,6 +72,8 @@ async def add_prompt(
         "position": put.position,
         "place": place,
         "surface": surface,
+        "asked_in": thread_id,
+        "ref": ref,
     }
     event = Event(kind="prompt.joined" if put.joined else "prompt.queued", body=body)
     number = await append_events(tx, session.id, [event])

@@ -45,6 +45,22 @@ class Span:
     """In order; of the output perhaps only the end."""
     output_length: int = 0
     """Characters of all output events, those left out too."""
+    thread_id: str = ""
+    """The thread that reads it."""
+
+    @property
+    def started(self) -> SeenEvent | None:
+        """The start of its turn."""
+        return next((one for one in self.events if one.kind == "turn.started"), None)
+
+    @property
+    def asked_here(self) -> bool:
+        """Whether its turn's prompt was said in this thread."""
+        return self.started is not None and self.said_here(self.started)
+
+    def said_here(self, event: SeenEvent) -> bool:
+        """Whether what the event is about was said in this thread."""
+        return bool(self.thread_id) and str(event.body.get("asked_in")) == self.thread_id
 
     @property
     def ended(self) -> SeenEvent | None:

@@ -9,18 +9,19 @@ sender keeps quiet. A thread whose span fails waits, longer each time, and keeps
 """
 
 import asyncio
+import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import structlog
 
-from adapters.chat.port import ChatPort
+from adapters.chat.port import ChatPort, Reacts
 from bot.conversation import refusals
-from bot.conversation.drafts import TELLING, Draft, drafts
+from bot.conversation.drafts import QUEUEING, TELLING, Draft, Signing, drafts
 from bot.conversation.fences import Manner
 from bot.conversation.render import SeenEvent, Span
 from bot.conversation.waits import first_of
@@ -58,7 +59,10 @@ def manner_of(port: ChatPort) -> Manner:
             output_lines_max=length,
         )
     return Manner(
-        text_length_max=length, escape=port.escape, output_length_max=min(3_000, length * 3 // 4)
+        text_length_max=length,
+        escape=port.escape,
+        reacts=isinstance(port, Reacts),
+        output_length_max=min(3_000, length * 3 // 4),
     )
 
 
@@ -143,6 +147,8 @@ class Replies:
                     "sessions": None if sessions is None else list(sessions),
                     "live_seconds": self._live_seconds,
                     "telling": list(TELLING),
+                    "queueing": list(QUEUEING),
+                    "reacting": [name for name, one in self._manners.items() if one.reacts],
                 },
             )
             return [row for row in rows if not self._waits(row.id)]
@@ -222,13 +228,20 @@ async def _read(tx: Transaction, thread: Any, manner: Manner) -> tuple[int, Span
         if refusals.is_for(thread.id, row.body)
     ]
     length = int(rows[0].output_length) if rows else 0
-    return bounds.through, Span(start=bounds.start, events=events, output_length=length)
+    span = Span(start=bounds.start, events=events, output_length=length, thread_id=str(thread.id))
+    return bounds.through, span
 
 
-async def _write(tx: Transaction, thread_id: UUID, made: Sequence[Draft]) -> bool:
+async def _write(tx: Transaction, thread_id: UUID, made: Sequence[Draft | Signing]) -> bool:
     """Write the drafts in order; whether anything may be due now."""
     changed = False
     for draft in made:
+        if isinstance(draft, Signing):
+            signing = {"thread": thread_id, "about": draft.about, "sign": draft.sign}
+            await tx.execute(SQL["drop_unseen_signs"], signing)
+            await tx.execute(SQL["sign"], signing)
+            changed = True
+            continue
         if draft.amends and not await _amendable(tx, thread_id, draft):
             continue
         await tx.execute(
@@ -240,6 +253,8 @@ async def _write(tx: Transaction, thread_id: UUID, made: Sequence[Draft]) -> boo
                 "kind": draft.kind,
                 "key": draft.key,
                 "body": draft.body,
+                "buttons": json.dumps([asdict(button) for button in draft.buttons]),
+                "notify": draft.notify,
                 "final": draft.final,
             },
         )

@@ -181,6 +181,10 @@ class Thread(SQLModel, table=True):
     surface: str
     place: str
     """The surface's own address of the thread."""
+    speaker: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    """Whose words count without a mention: who addressed us here first, as the surface says it."""
+    crowded: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
+    """Somebody else wrote here too: from now on a mention is needed."""
     muted: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
     replied_to: int = _counter()
     """Number of the last event whose reply rows are written."""
@@ -201,6 +205,8 @@ class Prompt(SQLModel, table=True):
     author_id: UUID = Field(foreign_key="person.id")
     thread_id: UUID | None = _owned_by("thread.id", nullable=True, index=False)
     """Where it was said; its answer goes there first."""
+    asker: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    """The author as the surface of that thread calls them, where it can notify somebody."""
     state: PromptState = _state(PromptState, PromptState.QUEUED)
     created_at: datetime = _moment(now=True)
 
@@ -307,10 +313,15 @@ class Reply(SQLModel, table=True):
     thread_id: UUID = _owned_by("thread.id")
     turn_id: UUID | None = _owned_by("turn.id", nullable=True)
     kind: str
-    """`live` (edited while the turn runs), `answer`, `notice`, `question`."""
+    """`live` (edited while the turn runs), `answer`, `notice`, `question`; `reaction` is the sign
+    that we leave at a prompt's message: its body names the sign, its ref the message."""
     key: str
     """What this reply is about; one row per thread and key, whoever computes it."""
     body: str
+    buttons: list[dict[str, str]] = _json("[]")
+    """{label, says, url} of each, as in `adapters.chat.port.Button`."""
+    notify: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    """The surface's id of the person who is told of the post."""
     final: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
     state: ReplyState = _state(ReplyState, ReplyState.PENDING)
     wording: int = _counter()

@@ -86,6 +86,13 @@ def _cancelled(body: Body) -> Line:
     return _note(f"{_text(body, 'name')} cancelled a queued prompt.")
 
 
+def _reworded(body: Body) -> Line:
+    name, said = _text(body, "name"), _text(body)
+    if not said:
+        return _note(f"{name} took back a part of a queued prompt.")
+    return _note(f"{name} changed a queued prompt: {said}")
+
+
 def _held(body: Body) -> Line:
     held = body.get("held") or []
     names = ", ".join(dict.fromkeys(str(one.get("name")) for one in held))
@@ -219,6 +226,7 @@ _KINDS: Mapping[str, Callable[[Body], Line]] = {
     "prompt.queued": _queued,
     "prompt.joined": _joined,
     "prompt.cancelled": _cancelled,
+    "prompt.reworded": _reworded,
     "session.held": _held,
     "session.resumed": _resumed,
     "session.cleared": _cleared,

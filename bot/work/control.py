@@ -151,13 +151,19 @@ async def cancel(tx: Transaction, session_id: UUID, by: Actor, number: int) -> s
             do=f"it holds {prompts(len(queued))}; `queue` lists them",
         )
     prompt = queued[number - 1]
-    await tx.execute(_CANCEL, {"session": session_id, "prompt": prompt["id"]})
-    await append_events(tx, session_id, [_cancelled(prompt["id"], by)])
-    only = len(queued) == 1 and session.state in {SessionState.HELD, SessionState.QUEUED}
-    if only and not await _open_turn(tx, session_id):
-        await tx.execute(_IDLE, {"session": session_id})
+    await drop(tx, session, prompt["id"], by)
     said = short(prompt["text"], SAID_LENGTH_MAX)
     return f"Cancelled prompt {number} of {prompt['name']}: “{said}”."
+
+
+async def drop(tx: Transaction, session: LockedSession, prompt_id: UUID, by: Actor) -> None:
+    """Take one queued prompt out of the locked session."""
+    await tx.execute(_CANCEL, {"session": session.id, "prompt": prompt_id})
+    await append_events(tx, session.id, [_cancelled(prompt_id, by)])
+    waits = session.state in {SessionState.HELD, SessionState.QUEUED}
+    left = await open_prompts(tx, session.id)
+    if waits and not left and not await _open_turn(tx, session.id):
+        await tx.execute(_IDLE, {"session": session.id})
 
 
 async def _locked(tx: Transaction, session_id: UUID) -> LockedSession:

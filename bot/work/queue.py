@@ -170,12 +170,14 @@ async def enqueue(
     size_bytes: int,
     join: bool,
     front: bool = False,
+    asker: str = "",
 ) -> Enqueued:
     """Insert a prompt into the locked session, or join the author's last one that still waits.
 
     :param size_bytes: of what is said, in UTF-8
     :param join: a text of one person while their previous one is queued belongs to it
     :param front: `now:` goes before the open prompts
+    :param asker: the author as the surface of the thread calls them
     """
     if join and kind == "text" and not front:
         row = (
@@ -202,6 +204,7 @@ async def enqueue(
             "kind": kind,
             "author": author_id,
             "thread": thread_id,
+            "asker": asker,
         },
     )
     if session.state is SessionState.IDLE:

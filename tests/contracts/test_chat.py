@@ -9,6 +9,7 @@ import pytest
 from adapters.chat.port import (
     AfterUncertain,
     ChatPort,
+    Content,
     Deadline,
     Gone,
     Rejected,
@@ -44,7 +45,9 @@ class Rig:
         self.mark = str(uuid.uuid4())
 
     async def post(self, text: str = "hello", *, mark: str | None = None, place: str = PLACE):
-        return await self.port.post(place, text, mark or self.mark, Deadline.after(10))
+        return await self.port.post(
+            place, Content(text=text), mark or self.mark, Deadline.after(10)
+        )
 
     async def find(self, mark: str):
         return await self.port.find(PLACE, mark, Deadline.after(10))
@@ -96,7 +99,7 @@ async def test_a_post_can_be_told_from_none_by_its_mark(rig):
 async def test_an_edit_replaces_the_text_and_can_be_repeated(rig):
     ref = await rig.post("one")
     for _ in range(2):
-        await rig.port.edit(PLACE, ref, "two", Deadline.after(10))
+        await rig.port.edit(PLACE, ref, Content(text="two"), Deadline.after(10))
     assert rig.seen() in (None, ["two"])
 
 
@@ -126,14 +129,14 @@ async def test_its_limits_can_be_kept(rig):
 
 async def test_nothing_is_sent_after_the_deadline(pushed):
     with pytest.raises((Unavailable, Uncertain)):
-        await pushed.port.post(PLACE, "late", pushed.mark, Deadline.after(-0.001))
+        await pushed.port.post(PLACE, Content(text="late"), pushed.mark, Deadline.after(-0.001))
     assert pushed.server.requests == []
 
 
 async def test_a_slow_surface_is_left_at_the_deadline(pushed):
     pushed.server.behave("post", Bad(wait=asyncio.Event()))
     with pytest.raises(Uncertain):
-        await pushed.port.post(PLACE, "slow", pushed.mark, Deadline.after(0.05))
+        await pushed.port.post(PLACE, Content(text="slow"), pushed.mark, Deadline.after(0.05))
 
 
 @pytest.mark.parametrize(
@@ -160,12 +163,12 @@ async def test_a_thread_that_is_deleted_is_gone(pushed):
     with pytest.raises(Gone):
         await pushed.post()
     with pytest.raises(Gone):
-        await pushed.port.edit(PLACE, ref, "x", Deadline.after(10))
+        await pushed.port.edit(PLACE, ref, Content(text="x"), Deadline.after(10))
 
 
 async def test_a_post_that_is_deleted_is_gone(pushed):
     with pytest.raises(Gone):
-        await pushed.port.edit(PLACE, "404", "x", Deadline.after(10))
+        await pushed.port.edit(PLACE, "404", Content(text="x"), Deadline.after(10))
 
 
 async def test_what_can_never_be_posted_is_rejected(pushed):
@@ -177,5 +180,5 @@ async def test_a_surface_that_is_not_there_did_nothing():
     async with ChatServer() as server:
         port = FakeChat(server.url)
     with pytest.raises(Unavailable):
-        await port.post(PLACE, "x", "m", Deadline.after(10))
+        await port.post(PLACE, Content(text="x"), "m", Deadline.after(10))
     await port.close()

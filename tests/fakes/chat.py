@@ -19,6 +19,7 @@ import httpx2
 
 from adapters.chat.port import (
     AfterUncertain,
+    Content,
     Deadline,
     Gone,
     Limits,
@@ -254,12 +255,12 @@ class FakeChat:
     def escape(self, text: str, *, code: bool) -> str:
         return escape(text, code=code)
 
-    async def post(self, place: str, text: str, mark: str, deadline: Deadline) -> str:
-        body = {"place": place, "text": text, "mark": mark}
+    async def post(self, place: str, content: Content, mark: str, deadline: Deadline) -> str:
+        body = {"place": place, "text": content.text, "mark": mark}
         return str((await self._call("post", body, deadline))["ref"])
 
-    async def edit(self, place: str, ref: str, text: str, deadline: Deadline) -> None:
-        await self._call("edit", {"place": place, "ref": ref, "text": text}, deadline)
+    async def edit(self, place: str, ref: str, content: Content, deadline: Deadline) -> None:
+        await self._call("edit", {"place": place, "ref": ref, "text": content.text}, deadline)
 
     async def find(self, place: str, mark: str, deadline: Deadline) -> str | None:
         posts = (await self._call("history", {"place": place}, deadline))["posts"]

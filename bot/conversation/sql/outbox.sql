@@ -7,10 +7,11 @@
 -- its turn was asked for (what is of no turn was asked for everywhere), then what waited longest.
 -- Posts keep their order within a thread; a live message stands in nobody's way.
 WITH open AS MATERIALIZED (
-    SELECT reply.id, reply.final, reply.due_at, reply.posted_ref,
+    SELECT reply.id, reply.kind, reply.final, reply.due_at, reply.posted_ref,
            coalesce(prompt.thread_id = reply.thread_id, true) AS asked,
            CASE reply.state WHEN 'pending' THEN reply.due_at ELSE reply.sender_until END AS from_at,
-           count(*) FILTER (WHERE reply.kind <> 'live' AND reply.posted_ref IS NULL)
+           count(*) FILTER (WHERE reply.kind NOT IN ('live', 'reaction')
+                              AND reply.posted_ref IS NULL)
                OVER (PARTITION BY reply.thread_id ORDER BY reply.created_at, reply.id
                      ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS ahead
       FROM reply JOIN thread ON thread.id = reply.thread_id
@@ -18,10 +19,12 @@ WITH open AS MATERIALIZED (
      WHERE thread.surface = :surface AND reply.state IN ('pending', 'sending')
 ), next AS MATERIALIZED (
     SELECT id, asked FROM open
-     WHERE from_at < clock_timestamp() AND (posted_ref IS NOT NULL OR ahead = 0)
+     WHERE from_at < clock_timestamp()
+       AND (posted_ref IS NOT NULL OR ahead = 0 OR kind = 'reaction')
      ORDER BY final DESC, asked DESC, due_at LIMIT :window
 )
-SELECT reply.id, reply.kind, reply.body, reply.final, reply.wording, reply.posted_ref,
+SELECT reply.id, reply.kind, reply.key, reply.body, reply.buttons, reply.notify, reply.final,
+       reply.wording, reply.posted_ref,
        reply.attempts, reply.state = 'sending' AS unfinished, next.asked, thread.place,
        thread.muted
   FROM next JOIN reply ON reply.id = next.id JOIN thread ON thread.id = reply.thread_id
@@ -98,10 +101,11 @@ RETURNING state
 SELECT coalesce(turn.session_id, thread.session_id) AS session, thread.id AS thread, thread.surface
   FROM reply JOIN thread ON thread.id = reply.thread_id
   LEFT JOIN turn ON turn.id = reply.turn_id
- WHERE reply.id = :id AND reply.kind <> 'live' AND reply.posted_ref IS NULL
+ WHERE reply.id = :id AND reply.kind NOT IN ('live', 'reaction') AND reply.posted_ref IS NULL
    AND NOT coalesce((SELECT earlier.state = 'failed' AND earlier.error = :error
                        FROM reply AS earlier
-                      WHERE earlier.thread_id = reply.thread_id AND earlier.kind <> 'live'
+                      WHERE earlier.thread_id = reply.thread_id
+                        AND earlier.kind NOT IN ('live', 'reaction')
                         AND (earlier.created_at, earlier.id) < (reply.created_at, reply.id)
                       ORDER BY earlier.created_at DESC, earlier.id DESC LIMIT 1), false)
 
@@ -129,12 +133,13 @@ UPDATE bucket SET tokens = :tokens, filled_at = clock_timestamp()
 -- Seconds until something can be sent on a surface; what waits for its turn in a thread is not
 -- counted, it comes after something that is.
 SELECT extract(epoch FROM min(from_at) - clock_timestamp())
-  FROM (SELECT reply.posted_ref,
+  FROM (SELECT reply.posted_ref, reply.kind,
                CASE reply.state WHEN 'pending' THEN reply.due_at
                                 ELSE reply.sender_until END AS from_at,
-               count(*) FILTER (WHERE reply.kind <> 'live' AND reply.posted_ref IS NULL)
+               count(*) FILTER (WHERE reply.kind NOT IN ('live', 'reaction')
+                                  AND reply.posted_ref IS NULL)
                    OVER (PARTITION BY reply.thread_id ORDER BY reply.created_at, reply.id
                          ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS ahead
           FROM reply JOIN thread ON thread.id = reply.thread_id
          WHERE thread.surface = :surface AND reply.state IN ('pending', 'sending')) AS open
- WHERE posted_ref IS NOT NULL OR ahead = 0
+ WHERE posted_ref IS NOT NULL OR ahead = 0 OR kind = 'reaction'

@@ -1,11 +1,12 @@
 -- The projector: events become rows of the outbox. Parameters are named as in replies.py.
 
 -- name: due
--- The threads whose session has news for them: something to be told at once, or something of a
--- running turn that is old enough for another live edit. First the threads in which their next
+-- The threads whose session has news for them: something to be told at once, a prompt that bears a
+-- sign there, or something of a running turn that is old enough for another live edit. First the threads in which their next
 -- turn was asked for.
 WITH behind AS MATERIALIZED (
-    SELECT thread.id, thread.session_id, thread.replied_to
+    SELECT thread.id, thread.session_id, thread.replied_to,
+           thread.surface = ANY(:reacting) AS reacts
       FROM thread JOIN session ON session.id = thread.session_id
      WHERE thread.surface = ANY(:surfaces) AND thread.replied_to < session.event_last
        AND (CAST(:sessions AS uuid[]) IS NULL OR thread.session_id = ANY(:sessions))
@@ -16,7 +17,7 @@ SELECT id, replied_to FROM behind
                   AND at <= clock_timestamp() - make_interval(secs => :live_seconds))
     OR EXISTS (SELECT 1 FROM turn_event
                 WHERE session_id = behind.session_id AND number > behind.replied_to
-                  AND kind = ANY(:telling))
+                  AND (kind = ANY(:telling) OR (reacts AND kind = ANY(:queueing))))
  ORDER BY id = (SELECT prompt.thread_id
                   FROM turn_event JOIN turn ON turn.id = turn_event.turn_id
                   JOIN prompt ON prompt.id = turn.prompt_id
@@ -62,12 +63,13 @@ SELECT number, kind, turn_id, body, output_length
 -- name: put
 -- Write a reply, or its new wording. A live one keeps its pace (due_at); what is final is due now.
 -- A reply that failed stays so, but for the last wording of a post that stands.
-INSERT INTO reply (id, thread_id, turn_id, kind, key, body, final, wording, created_at)
-VALUES (:id, :thread, :turn, :kind, :key, :body, :final, 1,
+INSERT INTO reply (id, thread_id, turn_id, kind, key, body, buttons, notify, final, wording,
+                   created_at)
+VALUES (:id, :thread, :turn, :kind, :key, :body, CAST(:buttons AS jsonb), :notify, :final, 1,
         greatest(clock_timestamp(), (SELECT max(created_at) + interval '1 microsecond'
                                        FROM reply WHERE thread_id = :thread)))
 ON CONFLICT (thread_id, key) DO UPDATE
-   SET body = excluded.body, final = excluded.final, wording = reply.wording + 1,
+   SET body = excluded.body, buttons = excluded.buttons, final = excluded.final, wording = reply.wording + 1,
        turn_id = coalesce(excluded.turn_id, reply.turn_id),
        state = CASE
            WHEN reply.state = 'sent' THEN 'pending'
@@ -77,7 +79,8 @@ ON CONFLICT (thread_id, key) DO UPDATE
        attempts = CASE WHEN reply.state IN ('sent', 'failed') THEN 0 ELSE reply.attempts END,
        due_at = CASE WHEN excluded.final AND reply.attempts = 0 THEN clock_timestamp()
                      ELSE reply.due_at END
- WHERE (reply.body, reply.final) IS DISTINCT FROM (excluded.body, excluded.final)
+ WHERE (reply.body, reply.buttons, reply.final)
+       IS DISTINCT FROM (excluded.body, excluded.buttons, excluded.final)
 
 -- name: known
 -- The replies of a thread that exist, of those asked for.
@@ -88,6 +91,21 @@ SELECT key FROM reply WHERE thread_id = :thread AND key = ANY(:keys)
 DELETE FROM reply
  WHERE thread_id = :thread AND key = :key AND kind = 'live' AND final IS FALSE
    AND state = 'pending' AND attempts = 0 AND posted_ref IS NULL
+
+-- name: drop_unseen_signs
+-- Reactions that nobody has tried to set yet and that are not wanted any more.
+DELETE FROM reply
+ WHERE thread_id = :thread AND kind = 'reaction' AND starts_with(key, :about) AND :sign = ''
+   AND state = 'pending' AND attempts = 0 AND posted_ref IS NULL
+
+-- name: sign
+-- Let the messages of a prompt bear another sign, or none.
+UPDATE reply
+   SET body = :sign, wording = wording + 1, due_at = clock_timestamp(),
+       state = CASE state WHEN 'sent' THEN 'pending' ELSE state END,
+       attempts = CASE state WHEN 'sent' THEN 0 ELSE attempts END
+ WHERE thread_id = :thread AND kind = 'reaction' AND starts_with(key, :about) AND body <> :sign
+   AND state <> 'failed'
 
 -- name: advance
 -- Everything up to here has its rows.

@@ -95,7 +95,7 @@ WITH seen AS MATERIALIZED (
     SELECT id, event_last, stop FROM session
      WHERE id = :session AND lease_token = :token AND lease_owner = :owner
 ), next AS MATERIALIZED (
-    SELECT prompt.id, prompt.kind, prompt.author_id
+    SELECT prompt.id, prompt.kind, prompt.author_id, prompt.thread_id, prompt.asker
       FROM prompt JOIN seen ON prompt.session_id = seen.id
      WHERE prompt.state = 'queued' AND seen.stop IS NULL
      ORDER BY prompt.position LIMIT 1
@@ -116,7 +116,8 @@ WITH seen AS MATERIALIZED (
 ), logged AS (
     INSERT INTO turn_event (session_id, number, turn_id, kind, body)
     SELECT :session, numbered.number, :turn, 'turn.started',
-           jsonb_build_object('prompt', next.id, 'author', next.author_id, 'text', said.text)
+           jsonb_build_object('prompt', next.id, 'author', next.author_id, 'text', said.text,
+                              'asked_in', next.thread_id, 'asker', next.asker)
       FROM numbered, next, said
 )
 SELECT next.id AS prompt_id, next.kind, said.text, numbered.number
@@ -253,8 +254,8 @@ SELECT min(position) - 1 FROM prompt WHERE session_id = :session AND state = 'qu
 
 -- name: insert_prompt
 -- A prompt gets its position while its session's row is locked: positions are commit order.
-INSERT INTO prompt (id, session_id, position, kind, author_id, thread_id)
-VALUES (:prompt, :session, :position, :kind, :author, :thread)
+INSERT INTO prompt (id, session_id, position, kind, author_id, thread_id, asker)
+VALUES (:prompt, :session, :position, :kind, :author, :thread, :asker)
 
 -- name: take_position
 -- The next position at the end, with room left for `now:` in front of it.

@@ -133,6 +133,8 @@ class Office:
                     "kind": kind,
                     "key": key,
                     "body": body,
+                    "buttons": "[]",
+                    "notify": "",
                     "final": final,
                 },
             )

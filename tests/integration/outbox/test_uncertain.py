@@ -113,7 +113,7 @@ async def test_fenced_a_late_refusal_does_not_undo_what_a_successor_did(office, 
 class Hanging(FakeChat):
     """A port that forgets its deadline."""
 
-    async def post(self, place, text, mark, deadline):
+    async def post(self, place, content, mark, deadline):
         await asyncio.Event().wait()
 
 

@@ -1,6 +1,8 @@
 """Which replies events make."""
 
-from bot.conversation.drafts import drafts
+import pytest
+
+from bot.conversation.drafts import NOTIFY_SECONDS_MIN, RETRY, Signing, drafts
 from bot.conversation.fences import Manner
 from bot.conversation.render import SeenEvent, Span
 
@@ -10,12 +12,16 @@ OUTPUT = ("output", {"text": "x\n"})
 ENDED = ("turn.ended", {"outcome": "succeeded"})
 
 
-def made(*events, after=0, start=0, manner=MANNER):
+REACTING = Manner(text_length_max=4_000, escape=lambda text, *, code: text, reacts=True)
+HERE = "thread"
+
+
+def made(*events, after=0, start=0, manner=MANNER, thread_id=""):
     seen = [
         SeenEvent(number=start + number, kind=kind, body=body)
         for number, (kind, body) in enumerate(events, 1)
     ]
-    span = Span(start=start, events=seen, output_length=2)
+    span = Span(start=start, events=seen, output_length=2, thread_id=thread_id)
     return drafts(span, after=after, manner=manner)
 
 
@@ -81,3 +87,86 @@ def test_clearing_the_queue_is_told_once():
 
 def test_an_unknown_kind_makes_no_reply_and_no_error():
     assert made(("something new", {"a": 1})) == []
+
+
+def queued(*, ref="7", place=HERE):
+    return ("prompt.queued", {"prompt": "p", "ref": ref, "asked_in": place})
+
+
+def started(*, place=HERE):
+    return ("turn.started", {"prompt": "p", "asked_in": place, "asker": "U1"})
+
+
+def signs(*events, after=0, manner=REACTING):
+    found = made(*events, after=after, manner=manner, thread_id=HERE)
+    return [
+        (one.about, one.sign) if isinstance(one, Signing) else (one.key, one.body)
+        for one in found
+        if isinstance(one, Signing) or one.kind == "reaction"
+    ]
+
+
+def ended(outcome, seconds=1.0):
+    return ("turn.ended", {"outcome": outcome, "seconds": seconds})
+
+
+def test_a_prompt_bears_a_sign_from_when_it_waits_until_its_turn_begins():
+    assert signs(queued()) == [("reaction:p:7", "seen")]
+    assert signs(queued(), started(), after=1) == [("reaction:p:", "")]
+
+
+@pytest.mark.parametrize(
+    ("event", "sign"),
+    [
+        (("question", {"question": "q", "text": "?"}), "waiting"),
+        (("question.answered", {"question": "q"}), ""),
+        (ended("failed"), "failed"),
+        (ended("timed_out"), "failed"),
+        (ended("interrupted"), "failed"),
+        (ended("succeeded"), ""),
+        (ended("stopped"), ""),
+        (("prompt.cancelled", {"prompt": "p"}), ""),
+    ],
+)
+def test_the_sign_follows_what_becomes_of_the_prompt(event, sign):
+    assert signs(started(), event, after=1) == [("reaction:p:", sign)]
+
+
+def test_a_prompt_of_another_thread_or_without_a_message_bears_none():
+    assert signs(queued(place="elsewhere"), started(place="elsewhere"), ended("failed")) == []
+    assert signs(queued(ref="")) == []
+    assert signs(queued(), manner=MANNER) == []
+
+
+@pytest.mark.parametrize(
+    ("events", "told"),
+    [
+        ((started(), ended("succeeded", NOTIFY_SECONDS_MIN)), ""),
+        ((started(), ended("succeeded", NOTIFY_SECONDS_MIN + 1)), "U1"),
+        ((started(), ended("failed")), "U1"),
+        ((started(place="elsewhere"), ended("failed")), ""),
+    ],
+)
+def test_an_asker_is_told_of_an_answer_that_took_long_or_failed(events, told):
+    answer = made(*events, after=1, thread_id=HERE)[-1]
+    assert (answer.kind, answer.notify) == ("answer", told)
+
+
+def test_a_running_turn_can_be_stopped_and_a_failed_one_tried_again_by_buttons():
+    (live,) = made(started(), OUTPUT)
+    assert [button.says for button in live.buttons] == ["stop", "queue"]
+    over = made(started(), ended("failed"), after=1)
+    assert over[0].buttons == ()
+    assert over[-1].buttons == (RETRY,)
+    assert made(started(), ended("succeeded"), after=1)[-1].buttons == ()
+
+
+def test_few_choices_of_a_question_are_buttons_until_it_is_settled():
+    asked = ("question", {"question": "q", "text": "?", "choices": ["yes", "no"]})
+    (question,) = [one for one in made(started(), asked, after=1) if one.kind == "question"]
+    assert [(one.label, one.says) for one in question.buttons] == [("yes", "yes"), ("no", "no")]
+    answered = ("question.answered", {"question": "q", "answer": "yes"})
+    assert made(started(), asked, answered, after=2)[0].buttons == ()
+    many = ("question", {"question": "q", "text": "?", "choices": list("abcdef")})
+    (question,) = [one for one in made(started(), many, after=1) if one.kind == "question"]
+    assert question.buttons == ()

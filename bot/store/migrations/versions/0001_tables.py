@@ -248,6 +248,8 @@ def upgrade() -> None:
         sa.Column("session_id", sa.Uuid(), nullable=False),
         sa.Column("surface", sa.String(), nullable=False),
         sa.Column("place", sa.String(), nullable=False),
+        sa.Column("speaker", sa.String(), server_default="", nullable=False),
+        sa.Column("crowded", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("muted", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("replied_to", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column(
@@ -271,6 +273,7 @@ def upgrade() -> None:
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("author_id", sa.Uuid(), nullable=False),
         sa.Column("thread_id", sa.Uuid(), nullable=True),
+        sa.Column("asker", sa.String(), server_default="", nullable=False),
         sa.Column(
             "state",
             sa.Enum(
@@ -508,6 +511,13 @@ def upgrade() -> None:
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("key", sa.String(), nullable=False),
         sa.Column("body", sa.String(), nullable=False),
+        sa.Column(
+            "buttons",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'[]'::jsonb"),
+            nullable=False,
+        ),
+        sa.Column("notify", sa.String(), server_default="", nullable=False),
         sa.Column("final", sa.Boolean(), server_default="false", nullable=False),
         sa.Column(
             "state",

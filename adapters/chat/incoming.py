@@ -1,0 +1,100 @@
+"""What a chat surface hears, in our words, before anybody has decided what it means.
+
+A surface verifies where it comes from, reads its own markup, asks who the author is, and hands it
+to one callback. It acknowledges a delivery when the callback has returned; when it raises, the
+delivery is not acknowledged and comes again.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Literal
+
+Standing = Literal["member", "guest", "stranger", "bot"]
+"""How a surface knows somebody: of the workspace, let in for some channels, of another workspace,
+or no person. What can't be found out is a stranger."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Author:
+    """Somebody as the surface knows them."""
+
+    account: str
+    """The workspace, which together with `id` is the same person for good."""
+    id: str
+    name: str
+    standing: Standing = "member"
+    zone: str | None = None
+    """IANA name of the time zone that the surface knows of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spot:
+    """Where something was said."""
+
+    surface: str
+    channel: str
+    """Address of the channel."""
+    place: str
+    """Address of the thread in which an answer stands, whether it has begun or not."""
+    direct: bool = False
+    """Nobody but the author and us reads it."""
+    shared: bool = False
+    """People of other organisations read it too, or that can't be told."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """A message."""
+
+    spot: Spot
+    author: Author
+    delivery: str
+    """Id of this delivery."""
+    key: str
+    """Id of the message, the same in every delivery of it, unique on the surface."""
+    ref: str
+    """What the port's `react` calls the message."""
+    text: str
+    """As people read it; a mention of us is left out where it begins."""
+    to_us: bool
+    """It mentions us, or could be meant for nobody else."""
+    to_others: bool = False
+    """It mentions another person."""
+    pressed: bool = False
+    """Nobody wrote it: it is what a button says."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reworded:
+    """A message was edited."""
+
+    spot: Spot
+    author: Author
+    key: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Withdrawn:
+    """A message was deleted."""
+
+    spot: Spot
+    author: Author | None
+    key: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reacted:
+    """Somebody reacted to a message with what means: stop."""
+
+    surface: str
+    channel: str
+    shared: bool
+    author: Author
+    delivery: str
+    ref: str
+    """The message, as the port calls it."""
+
+
+Heard = Said | Reworded | Withdrawn | Reacted
+Hear = Callable[[Heard], Awaitable[None]]

@@ -1,0 +1,123 @@
+"""Calls of Slack's Web API: each once, before its deadline, its errors in the words of the port.
+
+The SDK's own retries are off: whether a call may be made again is the outbox's to decide.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from typing import Any
+
+import aiohttp
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from adapters.chat.port import (
+    ChatError,
+    Deadline,
+    Gone,
+    Rejected,
+    Throttled,
+    Unavailable,
+    Uncertain,
+)
+
+API = "https://slack.com/api/"
+CALL_SECONDS = 30
+"""The SDK's own limit; the deadline of a call is shorter."""
+RETRY_SECONDS = 30.0
+"""When Slack does not say how long to wait."""
+
+GONE = frozenset(
+    {
+        "channel_not_found",
+        "is_archived",
+        "message_not_found",
+        "not_in_channel",
+        "thread_not_found",
+        "cannot_reply_to_message",
+    }
+)
+"""The thread or the post is deleted, or we were put out of its channel."""
+OURS = frozenset(
+    {
+        "account_inactive",
+        "invalid_auth",
+        "missing_scope",
+        "not_allowed_token_type",
+        "not_authed",
+        "service_unavailable",
+        "token_expired",
+        "token_revoked",
+    }
+)
+"""Nothing was done, and an operator or Slack can mend it."""
+UNCLEAR = frozenset({"fatal_error", "internal_error", "request_timeout"})
+"""Slack can't say whether it was done."""
+
+_DEADLINE: ContextVar[Deadline | None] = ContextVar("slack_deadline", default=None)
+
+
+async def _look_at_deadline(*_: object) -> None:
+    """Right before a request is written: the process may have slept since it was called."""
+    deadline = _DEADLINE.get()
+    if deadline is not None and deadline.left_seconds <= 0:
+        raise Unavailable("the deadline has passed")
+
+
+def open_session() -> aiohttp.ClientSession:
+    """A connection pool that writes no request after the deadline that it was called under."""
+    trace = aiohttp.TraceConfig()
+    trace.on_connection_create_end.append(_look_at_deadline)
+    trace.on_connection_reuseconn.append(_look_at_deadline)
+    return aiohttp.ClientSession(trace_configs=[trace])
+
+
+def client(token: str, session: aiohttp.ClientSession, *, api: str = API) -> AsyncWebClient:
+    """The SDK's client, without its retries."""
+    return AsyncWebClient(
+        token=token, base_url=api, timeout=CALL_SECONDS, session=session, retry_handlers=[]
+    )
+
+
+async def call(deadline: Deadline, request: Callable[[], Awaitable[Any]]) -> Any:
+    """Make one request under a deadline. :raises ChatError:"""
+    if deadline.left_seconds <= 0:
+        raise Unavailable("the deadline has passed")
+    token = _DEADLINE.set(deadline)
+    try:
+        async with asyncio.timeout(deadline.left_seconds):
+            return await request()
+    except SlackApiError as error:
+        raise _of_answer(error) from error
+    except TimeoutError:
+        raise Uncertain("no answer in time") from None
+    except aiohttp.ClientConnectorError as error:
+        raise Unavailable(f"Slack can't be reached: {error}") from error
+    except (aiohttp.ClientError, OSError) as error:
+        raise Uncertain(f"the connection to Slack broke: {error}") from error
+    finally:
+        _DEADLINE.reset(token)
+
+
+def _of_answer(error: SlackApiError) -> ChatError:
+    response: Any = error.response
+    status = int(getattr(response, "status_code", 0) or getattr(response, "status", 0) or 0)
+    data = getattr(response, "data", None)
+    code = str(data.get("error") or "") if isinstance(data, dict) else ""
+    if status == 429 or code == "ratelimited":
+        return Throttled(_seconds(response.headers.get("Retry-After")))
+    if status >= 500 or not code or code in UNCLEAR:
+        return Uncertain(f"Slack answered {code or status}")
+    if code in GONE:
+        return Gone(f"Slack says {code}")
+    if code in OURS:
+        return Unavailable(f"Slack says {code}")
+    return Rejected(f"Slack says {code}")
+
+
+def _seconds(header: object) -> float:
+    try:
+        return float(str(header))
+    except ValueError:
+        return RETRY_SECONDS

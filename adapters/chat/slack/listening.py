@@ -1,0 +1,152 @@
+"""Listens to a workspace over Socket Mode; a delivery is acknowledged once it was heard.
+
+Slack delivers again what was not acknowledged within three seconds, to any of our connections, so
+that any number of processes may listen. Messages of one channel are heard in the order in which
+they came, because the SDK starts them side by side.
+"""
+
+import asyncio
+import re
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import aiohttp
+import structlog
+from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
+from slack_bolt.async_app import AsyncApp
+
+from adapters.chat.incoming import Hear
+from adapters.chat.port import ChatError, Content, Deadline, Gone, Rejected
+from adapters.chat.slack.calls import API, call, client
+from adapters.chat.slack.directory import Directory, Ourselves
+from adapters.chat.slack.markup import ACTION, escape
+from adapters.chat.slack.port import Place, SlackChat
+from adapters.chat.slack.reading import Reader
+
+log = structlog.get_logger(__name__)
+
+SEND_TO_US = "ona_send"
+"""Callback id of the message shortcut, as the manifest names it."""
+START_SECONDS = 15.0
+RETRY_SECONDS = 30.0
+ASK_SECONDS = 2.5
+NOT_HERE = "I am no member of this channel: `/invite` me, then ask again."
+
+
+class SlackListener:
+    """One connection to a workspace."""
+
+    def __init__(
+        self, *, bot_token: str, app_token: str, session: aiohttp.ClientSession, api: str = API
+    ) -> None:
+        """`session` as made by `calls.open_session`."""
+        self._app_token = app_token
+        self._client = client(bot_token, session, api=api)
+        self._chat = SlackChat(self._client)
+
+    async def run(self, hear: Hear, stop: asyncio.Event) -> None:
+        """Listen until `stop`; tries again as long as Slack can't be reached."""
+        while not stop.is_set():
+            try:
+                async with self._listening(hear):
+                    await stop.wait()
+            except (ChatError, aiohttp.ClientError, TimeoutError, OSError) as error:
+                log.warning("slack_not_listening", why=str(error))
+                await _pause(stop, RETRY_SECONDS)
+
+    @asynccontextmanager
+    async def _listening(self, hear: Hear) -> AsyncIterator[None]:
+        us = await self.ourselves()
+        app = AsyncApp(client=self._client, process_before_response=True)
+        reader = Reader(Directory(self._client, us), us)
+        _Hearing(reader, self._chat, hear, team=us.team).register(app)
+        handler = AsyncSocketModeHandler(app, self._app_token, web_client=self._client)
+        try:
+            await handler.connect_async()  # type: ignore[no-untyped-call]
+            log.info("slack_listening", team=us.team)
+            yield
+        finally:
+            await handler.close_async()  # type: ignore[no-untyped-call]
+
+    async def ourselves(self) -> Ourselves:
+        """Who we are. :raises ChatError: the token is wrong, or Slack can't be reached"""
+        answer = await call(Deadline.after(START_SECONDS), self._client.auth_test)
+        return Ourselves(team=answer["team_id"], user=answer["user_id"], name=answer["user"])
+
+
+class _Hearing:
+    """The listeners of one app."""
+
+    def __init__(self, reader: Reader, chat: SlackChat, hear: Hear, *, team: str) -> None:
+        self._reader = reader
+        self._chat = chat
+        self._hear = hear
+        self._team = team
+        self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    def register(self, app: AsyncApp) -> None:
+        for kind in ("message", "app_mention", "reaction_added", "agent_session_stopped"):
+            app.event(kind)(self._event)
+        app.event(re.compile(".*"))(self._nothing)
+        app.action(re.compile(rf"^{re.escape(ACTION)}\."))(self._action)
+        app.shortcut(SEND_TO_US)(self._sent)
+        app.command(re.compile(r"^/"))(self._command)
+
+    async def _event(self, body: dict[str, Any]) -> None:
+        event = body["event"]
+        channel = event.get("channel") or (event.get("item") or {}).get("channel")
+        async with self._locks[str(channel)]:
+            heard = await self._reader.event(body)
+            if heard is not None:
+                await self._hear(heard)
+
+    async def _nothing(self) -> None:
+        """Acknowledge what is not for us."""
+
+    async def _action(self, ack: Any, body: dict[str, Any]) -> None:
+        heard = await self._reader.action(body)
+        if heard is not None and heard.text:
+            await self._hear(heard)
+        await ack()
+
+    async def _sent(self, ack: Any, body: dict[str, Any]) -> None:
+        await self._hear(await self._reader.sent(body))
+        await ack()
+
+    async def _command(self, ack: Any, body: dict[str, Any]) -> None:
+        """Slack runs commands outside of threads only: a prompt opens one, with itself on top."""
+        said = await self._reader.command(body, thread="")
+        if said.text.strip().casefold() in {"", "help", "sessions"}:
+            text = said.text.strip() or "sessions"
+            await self._hear(replace(said, text=text))
+        elif said.author.standing == "member" and not said.spot.shared:
+            thread = await self._open(body, said.author.name, said.text)
+            if thread is None:
+                await ack(NOT_HERE)
+                return
+            await self._hear(await self._reader.command(body, thread=thread))
+        else:
+            await self._hear(said)
+        await ack()
+
+    async def _open(self, body: dict[str, Any], name: str, text: str) -> str | None:
+        """Post what was asked; the thread under it. None: we may not post there."""
+        place = Place(self._team, body["channel_id"], "")
+        words = escape(f"{name}: {text}", code=False)
+        try:
+            return await self._chat.post(
+                str(place), Content(text=words), body["trigger_id"], Deadline.after(ASK_SECONDS)
+            )
+        except (Gone, Rejected):
+            return None
+
+
+async def _pause(stop: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        pass

@@ -1,0 +1,105 @@
+"""Slack's markup: what a message says as people read it, and posts in which nothing means anything.
+
+A post is blocks of rich text, whose text elements show as they are: no markup, no link, no
+mention. The text beside them is what a notification and a screen reader say; there `&`, `<` and
+`>` are escaped, as docs.slack.dev asks for ("Formatting message text").
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from html import unescape
+from typing import Any
+
+from adapters.chat.port import Button, Content
+
+ACTION = "ona.say"
+"""What the ids of our buttons begin with."""
+SAYS_LENGTH_MAX = 2_000
+"""Of a button's value."""
+
+_ESCAPES: Mapping[str, str] = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+_SPECIAL = re.compile(r"[&<>]")
+_FENCE = re.compile(r"^```$", re.MULTILINE)
+_LEADING = re.compile(r"^```", re.MULTILINE)
+_TOKEN = re.compile(r"<([@#!])?([^<>|]*)(?:\|([^<>]*))?>")
+
+
+def escape(text: str, *, code: bool) -> str:
+    """See `ChatPort.escape`; a fence in a block is broken by a space that has no width."""
+    escaped = _SPECIAL.sub(lambda found: _ESCAPES[found.group()], text)
+    return _LEADING.sub("\u200b```", escaped) if code else escaped
+
+
+def mentions(text: str) -> list[str]:
+    """The ids of the people whom a message mentions, in order."""
+    return [found.group(2) for found in _TOKEN.finditer(text) if found.group(1) == "@"]
+
+
+def plain(text: str, name_of: Callable[[str], str]) -> str:
+    """What a message says as people read it; links as their address.
+
+    :param name_of: the name of the person with an id
+    """
+
+    def shown(found: re.Match[str]) -> str:
+        kind, what, label = found.groups()
+        if kind == "@":
+            return f"@{name_of(what)}"
+        if kind == "#":
+            return f"#{label or what}"
+        if kind == "!":
+            return label or f"@{what.partition('^')[0]}"
+        return what.removeprefix("mailto:") if what.startswith("mailto:") else what
+
+    return unescape(_TOKEN.sub(shown, text))
+
+
+def without_mention(text: str, user: str) -> str:
+    """`text` without a mention of `user` where it begins."""
+    return re.sub(rf"^\s*<@{re.escape(user)}(?:\|[^<>]*)?>[:,]?\s*", "", text)
+
+
+def blocks(content: Content) -> list[dict[str, Any]]:
+    """The blocks of a post: its text as it is, and its buttons."""
+    made: list[dict[str, Any]] = [{"type": "rich_text", "elements": _rich(content)}]
+    if content.buttons:
+        elements = [_button(number, one) for number, one in enumerate(content.buttons)]
+        made.append({"type": "actions", "elements": elements})
+    return made
+
+
+def fallback(content: Content) -> str:
+    """What a notification and a screen reader say."""
+    return f"<@{content.notify}> {content.text}" if content.notify else content.text
+
+
+def _rich(content: Content) -> list[dict[str, Any]]:
+    parts: list[dict[str, Any]] = []
+    if content.notify:
+        told = [{"type": "user", "user_id": content.notify}, {"type": "text", "text": " "}]
+        parts.append({"type": "rich_text_section", "elements": told})
+    for number, piece in enumerate(_FENCE.split(content.text)):
+        # In an element of its own a fence means nothing.
+        text = unescape(piece.strip("\n")).replace("\u200b```", "```")
+        if not text:
+            continue
+        kind = "rich_text_preformatted" if number % 2 else "rich_text_section"
+        element = {"type": "text", "text": text}
+        if kind == "rich_text_section" and parts and parts[-1]["type"] == kind:
+            parts[-1]["elements"].append(element)
+        else:
+            parts.append({"type": kind, "elements": [element]})
+    return parts or [{"type": "rich_text_section", "elements": [{"type": "text", "text": " "}]}]
+
+
+def _button(number: int, button: Button) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "type": "button",
+        "text": {"type": "plain_text", "text": button.label, "emoji": False},
+        "action_id": f"{ACTION}.{number}",
+    }
+    if button.url:
+        made["url"] = button.url
+    else:
+        made["value"] = button.says[:SAYS_LENGTH_MAX]
+    return made

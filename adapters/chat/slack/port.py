@@ -1,0 +1,195 @@
+"""How a reply gets to a thread of Slack.
+
+Our mark is the message's metadata, which people don't see; `find` reads it back from the thread.
+Places are `TEAM/CHANNEL/THREAD`; a direct message is one thread, its THREAD is empty.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from slack_sdk.web.async_client import AsyncWebClient
+
+from adapters.chat.port import (
+    AfterUncertain,
+    Button,
+    ChatError,
+    Content,
+    Deadline,
+    Limits,
+    Rate,
+    Rejected,
+    Sign,
+)
+from adapters.chat.slack.calls import call
+from adapters.chat.slack.markup import blocks, escape, fallback
+
+log = structlog.get_logger(__name__)
+
+SURFACE = "slack"
+TEXT_LENGTH_MAX = 3_500
+"""Slack advises at most 4,000 characters; a mention goes in front."""
+EVENT = "ona_reply"
+"""Type of our metadata."""
+LOOK_BACK_SECONDS = 2 * 3600
+PAGE = 200
+WHISPER_SECONDS = 10.0
+SIGNS = {Sign.SEEN: "eyes", Sign.WAITING: "raised_hand", Sign.FAILED: "x"}
+_SAME = frozenset({"already_reacted", "no_reaction"})
+RATES = {
+    "post": Rate(burst=20, per_second=1),
+    # Tier 3 is 50 a minute and more; all running turns of a workspace share it.
+    "edit": Rate(burst=10, per_second=40 / 60),
+    "find": Rate(burst=10, per_second=40 / 60),
+    "react": Rate(burst=20, per_second=40 / 60),
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Address of a thread."""
+
+    team: str
+    channel: str
+    thread: str
+
+    @classmethod
+    def read(cls, place: str) -> "Place":
+        """:raises Rejected: it is no place of Slack"""
+        parts = place.split("/")
+        if len(parts) != 3 or not all(parts[:2]):
+            raise Rejected(f"{place!r} is no thread of Slack")
+        return cls(*parts)
+
+    def __str__(self) -> str:
+        return f"{self.team}/{self.channel}/{self.thread}"
+
+
+class SlackChat:
+    """The chat of a workspace, over its Web API."""
+
+    limits = Limits(
+        text_length_max=TEXT_LENGTH_MAX,
+        after_uncertain=AfterUncertain.LOOK_UP,
+        rates=RATES,  # type: ignore[arg-type]
+    )
+
+    def __init__(self, client: AsyncWebClient) -> None:
+        """`client` as made by `calls.client`: it must not try anything again by itself."""
+        self._client = client
+
+    def installation(self, place: str) -> str:
+        """The workspace: Slack's limits are per app and workspace."""
+        return Place.read(place).team
+
+    def escape(self, text: str, *, code: bool) -> str:
+        """See `markup.escape`."""
+        return escape(text, code=code)
+
+    async def post(self, place: str, content: Content, mark: str, deadline: Deadline) -> str:
+        """Post in the thread; the ref is the message's timestamp."""
+        _check(content)
+        to = Place.read(place)
+        posted = await call(
+            deadline,
+            lambda: self._client.chat_postMessage(
+                channel=to.channel,
+                thread_ts=to.thread or None,
+                text=fallback(content),
+                blocks=blocks(content),
+                metadata={"event_type": EVENT, "event_payload": {"mark": mark}},
+                unfurl_links=False,
+                unfurl_media=False,
+            ),
+        )
+        return str(posted["ts"])
+
+    async def edit(self, place: str, ref: str, content: Content, deadline: Deadline) -> None:
+        """Edit the message; its metadata stays."""
+        _check(content)
+        to = Place.read(place)
+        await call(
+            deadline,
+            lambda: self._client.chat_update(
+                channel=to.channel, ts=ref, text=fallback(content), blocks=blocks(content)
+            ),
+        )
+
+    async def find(self, place: str, mark: str, deadline: Deadline) -> str | None:
+        """Read the thread's newer messages, a page after the other."""
+        to = Place.read(place)
+        cursor = ""
+        while True:
+            page = await call(deadline, lambda: self._page(to, cursor))  # noqa: B023
+            for message in page["messages"]:
+                if _mark(message) == mark:
+                    return str(message["ts"])
+            cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
+            if not cursor:
+                return None
+
+    async def _page(self, to: Place, cursor: str) -> Any:
+        where = {
+            "channel": to.channel,
+            "include_all_metadata": True,
+            "oldest": f"{time.time() - LOOK_BACK_SECONDS:.6f}",
+            "limit": PAGE,
+            "cursor": cursor or None,
+        }
+        if to.thread:
+            return await self._client.conversations_replies(ts=to.thread, **where)  # type: ignore[arg-type]
+        return await self._client.conversations_history(**where)  # type: ignore[arg-type]
+
+    async def react(self, place: str, ref: str, sign: Sign | None, deadline: Deadline) -> None:
+        """Set our reaction and take the others away."""
+        to = Place.read(place)
+        if sign is not None:
+            await self._reaction(self._client.reactions_add, to, ref, SIGNS[sign], deadline)
+        for other in Sign:
+            # Nothing leads from a failure to another sign.
+            if other not in {sign, Sign.FAILED}:
+                remove = self._client.reactions_remove
+                await self._reaction(remove, to, ref, SIGNS[other], deadline)
+
+    async def _reaction(
+        self, method: Any, to: Place, ref: str, name: str, deadline: Deadline
+    ) -> None:
+        try:
+            await call(deadline, lambda: method(channel=to.channel, timestamp=ref, name=name))
+        except Rejected as error:
+            if not any(code in str(error) for code in _SAME):
+                raise
+
+    async def whisper(
+        self, place: str, person: str, text: str, buttons: Sequence[Button] = ()
+    ) -> None:
+        """An ephemeral message; it vanishes when Slack is loaded again."""
+        to = Place.read(place)
+        content = Content(text=escape(text, code=False), buttons=tuple(buttons))
+        try:
+            await call(
+                Deadline.after(WHISPER_SECONDS),
+                lambda: self._client.chat_postEphemeral(
+                    channel=to.channel,
+                    user=person,
+                    thread_ts=to.thread or None,
+                    text=fallback(content),
+                    blocks=blocks(content),
+                ),
+            )
+        except ChatError as error:
+            log.info("hint_not_shown", place=place, why=str(error))
+
+
+def _check(content: Content) -> None:
+    if len(content.text) > TEXT_LENGTH_MAX:
+        raise Rejected(f"the text has {len(content.text)} characters, {TEXT_LENGTH_MAX} fit")
+
+
+def _mark(message: Any) -> str | None:
+    metadata = message.get("metadata") or {}
+    if metadata.get("event_type") != EVENT:
+        return None
+    return str((metadata.get("event_payload") or {}).get("mark"))

@@ -1,0 +1,169 @@
+"""What Slack delivers, turned into what was said; see docs.slack.dev/reference/events."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from adapters.chat.incoming import Author, Reacted, Reworded, Said, Spot, Withdrawn
+from adapters.chat.slack import markup
+from adapters.chat.slack.directory import Directory, Ourselves
+from adapters.chat.slack.port import SURFACE, Place
+
+Body = Mapping[str, Any]
+
+SPOKEN = frozenset({None, "file_share", "thread_broadcast", "me_message"})
+"""Subtypes of messages that a person wrote."""
+STOP_REACTIONS = frozenset({"x", "raised_hand", "octagonal_sign"})
+NAMES_MAX = 20
+"""Mentioned people of one message whose names are looked up."""
+
+
+class Reader:
+    """Reads deliveries of one workspace."""
+
+    def __init__(self, directory: Directory, ourselves: Ourselves) -> None:
+        """Names and channels are asked of `directory`."""
+        self._directory = directory
+        self._us = ourselves
+
+    async def event(self, body: Body) -> Said | Reworded | Withdrawn | Reacted | None:
+        """What an event says; None: nothing for us. :raises ChatError: Slack can't be asked"""
+        event = body["event"]
+        match event.get("type"):
+            case "message" | "app_mention":
+                return await self._message(body, event)
+            case "reaction_added":
+                return await self._reaction(body, event)
+            case "agent_session_stopped":
+                spot = await self._spot(event["channel"], event["thread_ts"], body)
+                return await self._pressed(spot, event["user"], "stop", body["event_id"])
+        return None
+
+    async def action(self, body: Body) -> Said | None:
+        """What a pressed button says."""
+        action = body["actions"][0]
+        channel = (body.get("channel") or {}).get("id")
+        container = body.get("container") or {}
+        message = body.get("message") or {}
+        ts = container.get("message_ts") or message.get("ts")
+        if not channel or not ts:
+            return None
+        thread = container.get("thread_ts") or message.get("thread_ts") or ts
+        spot = await self._spot(channel, thread, body)
+        key = f"{spot.channel}/{ts}/{action.get('action_ts')}/{body['user']['id']}"
+        return await self._pressed(spot, body["user"]["id"], str(action.get("value") or ""), key)
+
+    async def sent(self, body: Body) -> Said:
+        """A message that somebody sent to us by its menu."""
+        message, channel = body["message"], body["channel"]["id"]
+        spot = await self._spot(channel, message.get("thread_ts") or message["ts"], body)
+        key = f"{spot.channel}/{message['ts']}/sent/{body['user']['id']}"
+        text = await self._plain(str(message.get("text") or ""))
+        return await self._pressed(spot, body["user"]["id"], text, key, ref=message["ts"])
+
+    async def command(self, body: Body, *, thread: str) -> Said:
+        """A slash command; `thread` is what its answer stands under, or empty."""
+        place = Place(self._us.team, body["channel_id"], thread)
+        spot = await self._spot_of(place, body)
+        text = await self._plain(str(body.get("text") or ""))
+        key = f"{spot.channel}/slash/{body['trigger_id']}"
+        return await self._pressed(spot, body["user_id"], text, key, ref=thread)
+
+    async def _message(self, body: Body, event: Body) -> Said | Reworded | Withdrawn | None:
+        subtype = event.get("subtype")
+        if subtype == "message_changed":
+            return await self._changed(body, event)
+        if subtype == "message_deleted":
+            return await self._deleted(body, event)
+        if subtype not in SPOKEN or not event.get("user"):
+            return None
+        spot = await self._spot(event["channel"], event.get("thread_ts") or event["ts"], body)
+        text = str(event.get("text") or "")
+        mentioned = markup.mentions(text)
+        return Said(
+            spot=spot,
+            author=await self._author(event),
+            delivery=body["event_id"],
+            key=f"{spot.channel}/{event['ts']}",
+            ref=event["ts"],
+            text=await self._plain(markup.without_mention(text, self._us.user)),
+            to_us=spot.direct or self._us.user in mentioned,
+            to_others=any(user != self._us.user for user in mentioned),
+        )
+
+    async def _changed(self, body: Body, event: Body) -> Reworded | None:
+        now, before = event.get("message") or {}, event.get("previous_message") or {}
+        if not now.get("user") or now.get("bot_id") or now.get("text") == before.get("text"):
+            return None
+        spot = await self._spot(event["channel"], now.get("thread_ts") or now["ts"], body)
+        text = markup.without_mention(str(now.get("text") or ""), self._us.user)
+        return Reworded(
+            spot=spot,
+            author=await self._author(now),
+            key=f"{spot.channel}/{now['ts']}",
+            text=await self._plain(text),
+        )
+
+    async def _deleted(self, body: Body, event: Body) -> Withdrawn | None:
+        before = event.get("previous_message") or {}
+        if not before.get("user") or before.get("bot_id"):
+            return None
+        ts = event.get("deleted_ts") or before["ts"]
+        spot = await self._spot(event["channel"], before.get("thread_ts") or ts, body)
+        return Withdrawn(spot=spot, author=await self._author(before), key=f"{spot.channel}/{ts}")
+
+    async def _reaction(self, body: Body, event: Body) -> Reacted | None:
+        item = event.get("item") or {}
+        if event.get("reaction") not in STOP_REACTIONS or item.get("type") != "message":
+            return None
+        if event.get("item_user") != self._us.user or event.get("user") == self._us.user:
+            return None
+        spot = await self._spot(item["channel"], item["ts"], body)
+        return Reacted(
+            surface=SURFACE,
+            channel=spot.channel,
+            shared=spot.shared,
+            author=await self._directory.author(event["user"]),
+            delivery=body["event_id"],
+            ref=item["ts"],
+        )
+
+    async def _pressed(self, spot: Spot, user: str, says: str, key: str, *, ref: str = "") -> Said:
+        return Said(
+            spot=spot,
+            author=await self._directory.author(user),
+            delivery=key,
+            key=key,
+            ref=ref,
+            text=says,
+            to_us=True,
+            pressed=True,
+        )
+
+    async def _author(self, event: Body) -> Author:
+        user = event["user"]
+        if event.get("bot_id") or user == self._us.user:
+            return Author(account=self._us.team, id=user, name=user, standing="bot")
+        return await self._directory.author(user)
+
+    async def _spot(self, channel: str, thread: str, body: Body) -> Spot:
+        direct = channel.startswith("D")
+        return await self._spot_of(Place(self._us.team, channel, "" if direct else thread), body)
+
+    async def _spot_of(self, place: Place, body: Body) -> Spot:
+        shared = body.get("is_ext_shared_channel")
+        if shared is None:
+            shared = await self._directory.is_shared(place.channel)
+        return Spot(
+            surface=SURFACE,
+            channel=f"{place.team}/{place.channel}",
+            place=str(place),
+            direct=place.channel.startswith("D"),
+            shared=bool(shared),
+        )
+
+    async def _plain(self, text: str) -> str:
+        names = {self._us.user: self._us.name}
+        for user in dict.fromkeys(markup.mentions(text)):
+            if user not in names and len(names) <= NAMES_MAX:
+                names[user] = (await self._directory.author(user)).name
+        return markup.plain(text, lambda user: names.get(user, user))

@@ -1,0 +1,62 @@
+"""Which messages of a chat are for us; pure.
+
+What is addressed to us counts. In a thread that has a session, the words of the one person who
+addressed us there count without it as well, until somebody else writes.
+"""
+
+import enum
+from dataclasses import dataclass
+
+from adapters.chat.incoming import Said
+
+
+class Hearing(enum.Enum):
+    """What is done with a message."""
+
+    TAKE = "take"
+    """It is a prompt or a command."""
+    REFUSE = "refuse"
+    """It is meant for us, by somebody or in a place where we may not answer."""
+    OVERHEAR = "overhear"
+    """It is not for us, and shows that the thread has more people than one."""
+    IGNORE = "ignore"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ThreadFacts:
+    """What is known of the thread before the message."""
+
+    has_session: bool = False
+    speaker: str = ""
+    """Who addressed us here first, as the surface calls them."""
+    crowded: bool = False
+    """Somebody else has written since."""
+
+
+def decide(said: Said, thread: ThreadFacts) -> Hearing:
+    """What to do with a message; whoever is no member, or reads along from outside, gets nothing.
+
+    Bots are never answered: two of us would talk to each other without end.
+    """
+    if said.author.standing == "bot":
+        return Hearing.IGNORE
+    for_us = said.to_us or _follows(said, thread)
+    if for_us and (said.author.standing != "member" or said.spot.shared):
+        return Hearing.REFUSE if said.to_us else Hearing.IGNORE
+    if for_us:
+        return Hearing.TAKE
+    return Hearing.OVERHEAR if thread.has_session and _is_another(said, thread) else Hearing.IGNORE
+
+
+def crowds(said: Said, thread: ThreadFacts) -> bool:
+    """Whether the thread has more than one person from this message on."""
+    return thread.has_session and not said.pressed and _is_another(said, thread)
+
+
+def _follows(said: Said, thread: ThreadFacts) -> bool:
+    alone = not thread.crowded and not _is_another(said, thread)
+    return thread.has_session and bool(thread.speaker) and alone and not said.to_others
+
+
+def _is_another(said: Said, thread: ThreadFacts) -> bool:
+    return bool(thread.speaker) and said.author.id != thread.speaker

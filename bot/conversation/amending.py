@@ -1,0 +1,102 @@
+"""Editing and deleting what was said: it changes a prompt as long as that still waits.
+
+A message keeps its identity inside a prompt (`delivery.message_key`); what the agent will read is
+put together from its messages when the turn begins.
+"""
+
+import enum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+
+from bot.conversation import commands
+from bot.store.states import PromptState
+from bot.store.transaction import Transaction
+from bot.work import control
+from bot.work.control import Actor
+from bot.work.queue import Event, LockedSession, append_events, lock_session
+
+_MESSAGE = text(
+    """
+    SELECT delivery.id, delivery.session_id, delivery.text
+      FROM delivery WHERE delivery.surface = :surface AND delivery.message_key = :key
+       AND delivery.person_id = :person AND delivery.prompt_id IS NOT NULL
+    """
+)
+_PROMPT = text(
+    """
+    SELECT prompt.id, prompt.kind, prompt.state,
+           (SELECT count(*) FROM delivery AS other WHERE other.prompt_id = prompt.id) AS messages
+      FROM delivery JOIN prompt ON prompt.id = delivery.prompt_id
+     WHERE delivery.id = :delivery
+    """
+)
+_REWORD = text("UPDATE delivery SET text = :text WHERE id = :delivery")
+_TAKE_OUT = text("UPDATE delivery SET prompt_id = NULL WHERE id = :delivery")
+
+
+class Amended(enum.Enum):
+    """What became of an edit or a deletion."""
+
+    DONE = "done"
+    NOTHING = "nothing"
+    """It was no prompt of theirs, or says the same."""
+    TOO_LATE = "too late"
+    """Its turn has begun, or is over."""
+    NO_PROMPT = "no prompt"
+    """What it says now is a command, or nothing: the prompt stays as it was."""
+
+
+async def reword(
+    tx: Transaction, *, surface: str, key: str, actor: Actor, said: str, mention: str
+) -> Amended:
+    """Let a message that waits say `said` instead."""
+    found = await _find(tx, surface, key, actor)
+    if found is None:
+        return Amended.NOTHING
+    session, message, prompt = found
+    parsed = commands.parse(said.replace("\x00", "\ufffd"), mention)
+    if isinstance(parsed, commands.Prompt) and parsed.text == message.text:
+        return Amended.NOTHING
+    if prompt.state != PromptState.QUEUED:
+        return Amended.TOO_LATE
+    if not isinstance(parsed, commands.Prompt) or parsed.kind != prompt.kind:
+        return Amended.NO_PROMPT
+    await tx.execute(_REWORD, {"delivery": message.id, "text": parsed.text})
+    await _tell(tx, session.id, prompt.id, actor, parsed.text)
+    return Amended.DONE
+
+
+async def withdraw(tx: Transaction, *, surface: str, key: str, actor: Actor) -> Amended:
+    """Take a message that waits back; with its last message the prompt goes."""
+    found = await _find(tx, surface, key, actor)
+    if found is None:
+        return Amended.NOTHING
+    session, message, prompt = found
+    if prompt.state != PromptState.QUEUED:
+        return Amended.TOO_LATE
+    await tx.execute(_TAKE_OUT, {"delivery": message.id})
+    if prompt.messages == 1:
+        await control.drop(tx, session, prompt.id, actor)
+    else:
+        await _tell(tx, session.id, prompt.id, actor, "")
+    return Amended.DONE
+
+
+async def _find(
+    tx: Transaction, surface: str, key: str, actor: Actor
+) -> tuple[LockedSession, Any, Any] | None:
+    """The message and its prompt, with the session's row locked."""
+    asked = {"surface": surface, "key": key, "person": actor.id}
+    message = (await tx.execute(_MESSAGE, asked)).one_or_none()
+    session = message and await lock_session(tx, message.session_id)
+    if message is None or session is None:
+        return None
+    prompt = (await tx.execute(_PROMPT, {"delivery": message.id})).one_or_none()
+    return None if prompt is None else (session, message, prompt)
+
+
+async def _tell(tx: Transaction, session_id: UUID, prompt: UUID, by: Actor, said: str) -> None:
+    body = {"prompt": prompt, "by": by.id, "name": by.name, "text": said}
+    await append_events(tx, session_id, [Event(kind="prompt.reworded", body=body)])

@@ -1,0 +1,205 @@
+"""What a chat surface heard becomes a prompt, a command, a change of a prompt, or nothing.
+
+    heard ─▶ what is known of the thread ─▶ `addressing.decide` (pure) ─▶ Inbox.accept ─▶ a hint
+
+A surface acknowledges a delivery when `hear` has returned: everything is committed by then. A hint
+to the author alone comes last, and is the only thing that may get lost.
+"""
+
+from collections.abc import Mapping
+
+import structlog
+from sqlalchemy import TextClause, text
+
+from adapters.chat.incoming import Author, Heard, Reacted, Reworded, Said, Spot, Withdrawn
+from adapters.chat.port import Button, ChatPort, Whispers
+from bot.conversation import amending
+from bot.conversation.addressing import Hearing, ThreadFacts, crowds, decide
+from bot.conversation.amending import Amended
+from bot.conversation.inbox import Inbox
+from bot.conversation.message import IncomingMessage
+from bot.errors import Refused
+from bot.govern.people import NAME_LENGTH_MAX, ensure_person
+from bot.store.database import Database
+from bot.words.plain import settled
+from bot.work.control import Actor
+
+log = structlog.get_logger(__name__)
+
+MEMBERS_ONLY = "Only members of this workspace can use this, and only where nobody else reads it."
+AGAIN = Button(label="Run again with the edit", says="")
+
+_THREAD = text("SELECT speaker, crowded FROM thread WHERE surface = :surface AND place = :place")
+_CROWD = text(
+    "UPDATE thread SET crowded = true WHERE surface = :surface AND place = :place AND NOT crowded"
+)
+_POST = text(
+    """
+    SELECT thread.place FROM reply JOIN thread ON thread.id = reply.thread_id
+     WHERE thread.surface = :surface AND reply.posted_ref = :ref
+       AND starts_with(thread.place, :prefix) LIMIT 1
+    """
+)
+_SPEAK = text(
+    """
+    UPDATE thread SET speaker = :speaker
+     WHERE surface = :surface AND place = :place AND speaker = ''
+    """
+)
+
+
+class Chats:
+    """Hears what is said on the chat surfaces of this installation."""
+
+    def __init__(
+        self, database: Database, inbox: Inbox, ports: Mapping[str, ChatPort], *, mention: str
+    ) -> None:
+        """`ports` by surface, for hints; `mention` is what people call us."""
+        self._database = database
+        self._inbox = inbox
+        self._ports = ports
+        self._mention = mention
+
+    async def hear(self, heard: Heard) -> None:
+        """Act on what was heard, once, however often it is delivered.
+
+        :raises TryAgain: the database is away; the delivery has to come again
+        """
+        match heard:
+            case Said():
+                await self._said(heard)
+            case Reworded():
+                await self._reworded(heard)
+            case Withdrawn():
+                await self._withdrawn(heard)
+            case Reacted():
+                await self._reacted(heard)
+
+    async def _said(self, said: Said) -> None:
+        thread = await self._thread(said)
+        match decide(said, thread):
+            case Hearing.TAKE:
+                await self._take(said)
+            case Hearing.REFUSE:
+                await self._whisper(said, MEMBERS_ONLY)
+            case Hearing.OVERHEAR | Hearing.IGNORE:
+                pass
+        if crowds(said, thread):
+            await self._note(_CROWD, said)
+
+    async def _take(self, said: Said) -> None:
+        try:
+            actor = await self._actor(said.author, said.spot.surface)
+        except Refused as refusal:
+            await self._whisper(said, str(refusal))
+            return
+        accepted = await self._inbox.accept(
+            IncomingMessage(
+                surface=said.spot.surface,
+                delivery_key=said.delivery,
+                message_key=said.key,
+                place=said.spot.place,
+                person_id=actor.id,
+                text=said.text,
+                asker=said.author.id,
+                ref=said.ref,
+                told_in_thread=True,
+            )
+        )
+        if said.to_us and not said.pressed and accepted.session_id is not None:
+            await self._note(_SPEAK, said, speaker=said.author.id)
+        if accepted.hint and not accepted.duplicate:
+            await self._whisper(said, accepted.hint)
+
+    async def _reworded(self, heard: Reworded) -> None:
+        if heard.author.standing != "member":
+            return
+        try:
+            actor = await self._actor(heard.author, heard.spot.surface)
+        except Refused:
+            return
+        async with self._database.begin() as tx:
+            amended = await amending.reword(
+                tx,
+                surface=heard.spot.surface,
+                key=heard.key,
+                actor=actor,
+                said=heard.text,
+                mention=self._mention,
+            )
+        if amended is Amended.TOO_LATE:
+            again = Button(label=AGAIN.label, says=heard.text)
+            await self._whisper(
+                heard, "It has started already, so the edit changes nothing.", again
+            )
+        elif amended is Amended.NO_PROMPT:
+            await self._whisper(heard, "The edit is no prompt: it stays queued as it was.")
+
+    async def _withdrawn(self, heard: Withdrawn) -> None:
+        if heard.author is None or heard.author.standing != "member":
+            return
+        try:
+            actor = await self._actor(heard.author, heard.spot.surface)
+        except Refused:
+            return
+        async with self._database.begin() as tx:
+            amended = await amending.withdraw(
+                tx, surface=heard.spot.surface, key=heard.key, actor=actor
+            )
+        if amended is Amended.TOO_LATE:
+            await self._whisper(heard, "It has started already: `stop` ends it.")
+
+    async def _reacted(self, heard: Reacted) -> None:
+        """A reaction that means stop, to one of our posts: as if its thread was told to stop."""
+        where = {
+            "surface": heard.surface,
+            "ref": heard.ref,
+            "prefix": f"{heard.channel}/",
+        }
+        async with self._database.begin() as tx:
+            place = (await tx.execute(_POST, where)).scalar_one_or_none()
+        if place is None:
+            return
+        spot = Spot(surface=heard.surface, channel=heard.channel, place=place, shared=heard.shared)
+        await self._said(
+            Said(
+                spot=spot,
+                author=heard.author,
+                delivery=heard.delivery,
+                key=heard.delivery,
+                ref="",
+                text="stop",
+                to_us=True,
+                pressed=True,
+            )
+        )
+
+    async def _actor(self, author: Author, surface: str) -> Actor:
+        """The person whom we know as this author. :raises Refused: deactivated."""
+        name = " ".join(settled(author.name).split())[:NAME_LENGTH_MAX] or author.id
+        async with self._database.begin() as tx:
+            standing = await ensure_person(
+                tx, surface=f"{surface}:{author.account}", external_id=author.id, name=name
+            )
+        return Actor(id=standing.person_id, name=standing.name)
+
+    async def _thread(self, said: Said) -> ThreadFacts:
+        where = {"surface": said.spot.surface, "place": said.spot.place}
+        async with self._database.begin() as tx:
+            row = (await tx.execute(_THREAD, where)).one_or_none()
+        if row is None:
+            return ThreadFacts()
+        return ThreadFacts(has_session=True, speaker=row.speaker, crowded=row.crowded)
+
+    async def _note(self, statement: TextClause, said: Said, **values: str) -> None:
+        where = {"surface": said.spot.surface, "place": said.spot.place}
+        async with self._database.begin() as tx:
+            await tx.execute(statement, {**where, **values})
+
+    async def _whisper(
+        self, heard: Said | Reworded | Withdrawn, words: str, *buttons: Button
+    ) -> None:
+        port: object = self._ports.get(heard.spot.surface)
+        if heard.author is None or not isinstance(port, Whispers):
+            return
+        await port.whisper(heard.spot.place, heard.author.id, words, buttons)

@@ -1,0 +1,31 @@
+"""Words of our own to a thread, outside of a session's events: what a command was answered."""
+
+from pathlib import Path
+from uuid import UUID
+
+from bot.conversation.fences import prose
+from bot.store.database import OUTBOX
+from bot.store.ids import new_id
+from bot.store.statements import load
+from bot.store.transaction import Transaction
+
+SQL = load(Path(__file__).parent / "sql" / "replies.sql")
+
+
+async def say(tx: Transaction, thread_id: UUID, key: str, words: str) -> None:
+    """Add a reply to the thread's outbox; once for each `key`, however often it is called."""
+    await tx.execute(
+        SQL["put"],
+        {
+            "id": new_id(),
+            "thread": thread_id,
+            "turn": None,
+            "kind": "notice",
+            "key": key,
+            "body": prose(words),
+            "buttons": "[]",
+            "notify": "",
+            "final": True,
+        },
+    )
+    tx.hint(OUTBOX)

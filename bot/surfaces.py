@@ -1,0 +1,89 @@
+"""The chat surfaces of this installation: those whose tokens the settings have, and the pull ones.
+
+One that does not work is said in the log and by `ona doctor`; every other one goes on.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import aiohttp
+import structlog
+
+from adapters.chat.incoming import Hear
+from adapters.chat.port import ChatPort
+from adapters.chat.slack import calls
+from adapters.chat.slack import port as slack
+from adapters.chat.slack.listening import SlackListener
+from adapters.chat.terminal import PULL_SURFACES, TerminalChat
+from bot.config import Settings, SlackSettings
+from bot.conversation.waits import first_of
+
+log = structlog.get_logger(__name__)
+
+AGAIN_SECONDS = 30.0
+"""After a listener broke for a reason that nobody expected."""
+
+Listen = Callable[[Hear, asyncio.Event], Awaitable[None]]
+
+
+@dataclass(kw_only=True)
+class Surfaces:
+    """What replies go to, and what is listened to."""
+
+    ports: dict[str, ChatPort] = field(
+        default_factory=lambda: {name: TerminalChat() for name in PULL_SURFACES}
+    )
+    listeners: dict[str, Listen] = field(default_factory=dict)
+
+    async def listen(self, hear: Hear, stop: asyncio.Event) -> None:
+        """Listen to all of them until `stop`."""
+        async with asyncio.TaskGroup() as group:
+            for name, listen in self.listeners.items():
+                group.create_task(_keep_listening(name, listen, hear, stop))
+
+
+@asynccontextmanager
+async def open_surfaces(settings: Settings) -> AsyncIterator[Surfaces]:
+    """Open the surfaces that the settings have tokens for; nothing is connected yet."""
+    surfaces = Surfaces()
+    session = calls.open_session()
+    try:
+        if tokens := slack_tokens(settings.slack):
+            _add_slack(surfaces, settings.slack, tokens, session)
+        yield surfaces
+    finally:
+        await session.close()
+
+
+def slack_tokens(settings: SlackSettings) -> Mapping[str, str] | None:
+    """Both tokens of Slack; None: it is off."""
+    if settings.bot_token is None or settings.app_token is None:
+        return None
+    return {
+        "bot_token": settings.bot_token.get_secret_value(),
+        "app_token": settings.app_token.get_secret_value(),
+    }
+
+
+def _add_slack(
+    surfaces: Surfaces,
+    settings: SlackSettings,
+    tokens: Mapping[str, str],
+    session: aiohttp.ClientSession,
+) -> None:
+    api = settings.api_url
+    surfaces.ports[slack.SURFACE] = slack.SlackChat(
+        calls.client(tokens["bot_token"], session, api=api)
+    )
+    surfaces.listeners[slack.SURFACE] = SlackListener(**tokens, session=session, api=api).run
+
+
+async def _keep_listening(name: str, listen: Listen, hear: Hear, stop: asyncio.Event) -> None:
+    while not stop.is_set():
+        try:
+            await listen(hear, stop)
+        except Exception:
+            log.exception("surface_not_listening", surface=name)
+            await first_of(stop, seconds_max=AGAIN_SECONDS)

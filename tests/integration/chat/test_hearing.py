@@ -1,0 +1,186 @@
+"""What is said on a chat surface becomes prompts, commands, changes of prompts, or nothing."""
+
+from dataclasses import replace
+
+from bot.conversation.hearing import MEMBERS_ONLY
+from bot.conversation.replies import Replies
+from tests.integration.chat.conftest import SPOT, SURFACE
+
+WAITING = """
+    SELECT string_agg(delivery.text, '|' ORDER BY delivery.event) FROM prompt
+      JOIN delivery ON delivery.prompt_id = prompt.id
+     WHERE prompt.state = 'queued' GROUP BY prompt.id ORDER BY prompt.position
+"""
+
+
+async def waiting(town):
+    return [text for (text,) in await town.rows(WAITING)]
+
+
+async def begin(town):
+    """The queued prompt's turn begins."""
+    await town.rows("UPDATE prompt SET state = 'running' WHERE state = 'queued' RETURNING id")
+
+
+async def test_a_mention_opens_a_session_in_its_thread_for_a_person_made_then(town, room):
+    await room.say("!one")
+    assert await town.rows("SELECT surface, place, speaker FROM thread") == [
+        (SURFACE, "T/C/1", "ann")
+    ]
+    known = await town.rows("SELECT external_id, name FROM identity WHERE surface = 'fake:T'")
+    assert known == [("ann", "Ann")]
+    assert await town.rows("SELECT asker FROM prompt") == [("ann",)]
+    assert room.whispers == []
+
+
+async def test_the_one_who_asked_goes_on_without_a_mention_until_somebody_else_writes(town, room):
+    await room.say("!one")
+    await room.say("!two", to_us=False)
+    await room.say("and me?", by="bo", to_us=False)
+    await room.say("!three", to_us=False)
+    await room.say("!four")
+    assert await waiting(town) == ["one", "two", "four"]
+
+
+async def test_a_second_person_who_asks_crowds_the_thread_too(town, room):
+    await room.say("!one")
+    await room.say("!two", by="bo")
+    await room.say("!three", to_us=False)
+    assert await waiting(town) == ["one", "two"]
+
+
+async def test_who_is_no_member_is_refused_in_the_same_words_and_leaves_nothing(town, room):
+    await room.say("!one", by="eve", standing="guest")
+    await room.say("!one", by="mallory", standing="stranger")
+    await room.say("!one", spot=replace(SPOT, shared=True))
+    await room.say("!one", by="robot", standing="bot")
+    await room.say("!one", by="eve", standing="guest", to_us=False)
+    assert room.whispers == [(who, MEMBERS_ONLY, ()) for who in ("eve", "mallory", "ann")]
+    assert await town.value("SELECT count(*) FROM delivery") == 0
+    assert await town.value("SELECT count(*) FROM identity WHERE surface = 'fake:T'") == 0
+
+
+async def test_who_is_deactivated_hears_so(town, room):
+    await room.say("!one")
+    await town.rows(
+        "UPDATE person SET deactivated_at = now() WHERE name = 'Ann' AND id IN"
+        " (SELECT person_id FROM identity WHERE surface = 'fake:T') RETURNING id"
+    )
+    await room.say("!two")
+    ((who, words, _),) = room.whispers
+    assert (who, "deactivated" in words) == ("ann", True)
+    assert await waiting(town) == ["one"]
+
+
+async def test_a_refusal_is_heard_by_its_author_alone_and_once(town, room):
+    message = await room.say("cancel 3")
+    await room.chats.hear(message)
+    ((_, words, _),) = room.whispers
+    assert "no session in this thread" in words
+
+
+async def test_what_a_command_is_answered_stands_in_the_thread_once(town, room):
+    await room.say("!one")
+    message = await room.say("status")
+    await room.chats.hear(message)
+    ((body, kind),) = await town.rows("SELECT body, kind FROM reply")
+    assert kind == "notice"
+    assert body.startswith("Session s-")
+
+
+async def test_mute_is_heard_by_its_author_because_the_thread_keeps_quiet(town, room):
+    await room.say("!one")
+    await room.say("mute")
+    ((_, words, _),) = room.whispers
+    assert words.startswith("Muted")
+
+
+async def test_an_edit_changes_a_prompt_that_waits(town, room):
+    message = await room.say("!one")
+    await room.edit(message, "!two")
+    assert await waiting(town) == ["two"]
+    await room.edit(message, "@ona !two")
+    assert await town.value("SELECT count(*) FROM turn_event WHERE kind = 'prompt.reworded'") == 1
+
+
+async def test_an_edit_of_one_message_of_a_prompt_leaves_the_others(town, room):
+    await room.say("!first")
+    first = await room.say("one")
+    await room.say("two")
+    await room.edit(first, "uno")
+    assert await waiting(town) == ["first", "uno|two"]
+
+
+async def test_an_edit_of_what_runs_changes_nothing_and_offers_to_run_it_again(town, room):
+    message = await room.say("!one")
+    await begin(town)
+    await room.edit(message, "!two")
+    assert await town.value("SELECT text FROM delivery") == "one"
+    ((who, words, says),) = room.whispers
+    assert (who, says) == ("ann", ("!two",))
+    assert "started already" in words
+
+
+async def test_an_edit_into_a_command_leaves_the_prompt(town, room):
+    message = await room.say("!one")
+    await room.edit(message, "stop")
+    assert await waiting(town) == ["one"]
+    assert "stays queued" in room.whispers[0][1]
+
+
+async def test_an_edit_by_somebody_else_is_none(town, room):
+    message = await room.say("!one")
+    by_bo = replace(message, author=replace(message.author, id="bo"))
+    await room.edit(by_bo, "!two")
+    await room.delete(by_bo)
+    assert await waiting(town) == ["one"]
+    assert room.whispers == []
+
+
+async def test_a_deletion_takes_a_prompt_that_waits_out_of_the_queue(town, room):
+    message = await room.say("!one")
+    await room.delete(message)
+    assert await waiting(town) == []
+    assert await town.rows("SELECT state FROM prompt") == [("cancelled",)]
+    assert await town.value("SELECT state FROM session") == "idle"
+
+
+async def test_a_deletion_of_one_message_of_a_prompt_leaves_the_others(town, room):
+    await room.say("!first")
+    first = await room.say("one")
+    await room.say("two")
+    await room.delete(first)
+    assert await waiting(town) == ["first", "two"]
+
+
+async def test_a_message_that_was_deleted_and_comes_again_is_known(town, room):
+    message = await room.say("!one")
+    await room.delete(message)
+    await room.chats.hear(message)
+    assert await waiting(town) == []
+
+
+async def test_a_deletion_of_what_runs_says_how_to_stop_it(town, room):
+    message = await room.say("!one")
+    await begin(town)
+    await room.delete(message)
+    assert "`stop`" in room.whispers[0][1]
+
+
+async def test_a_reaction_to_our_post_stops_the_session_of_its_thread(town, room):
+    await room.say("!one")
+    await town.rows("UPDATE session SET state = 'running' RETURNING id")
+    await town.rows(
+        "INSERT INTO turn (id, session_id, prompt_id) SELECT gen_random_uuid(), session_id, id"
+        " FROM prompt RETURNING id"
+    )
+    await begin(town)
+    await Replies(town.database, {SURFACE: room.port}).once()
+    await town.rows(
+        "INSERT INTO reply (id, thread_id, kind, key, body, posted_ref)"
+        " SELECT gen_random_uuid(), id, 'live', 'live:0', 'x', '77' FROM thread RETURNING id"
+    )
+    await room.react("76")
+    assert await town.value("SELECT stop FROM session") is None
+    await room.react("77")
+    assert (await town.value("SELECT stop FROM session"))["name"] == "Ann"

@@ -1,0 +1,117 @@
+"""Slack's markup, read and written."""
+
+import json
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.chat.port import Button, Content
+from adapters.chat.slack.directory import standing
+from adapters.chat.slack.markup import (
+    SAYS_LENGTH_MAX,
+    blocks,
+    escape,
+    fallback,
+    mentions,
+    plain,
+    without_mention,
+)
+
+LINES = st.lists(st.text("ab`<>&@#!|*_~ \\"), max_size=6).map("\n".join)
+
+
+def shown(content: Content) -> list[tuple[str, str]]:
+    """Each stretch of the rich text: its kind, and its words as they are."""
+    (rich, *_) = blocks(content)
+    return [
+        (part["type"].removeprefix("rich_text_"), "".join(one["text"] for one in part["elements"]))
+        for part in rich["elements"]
+        if all(one["type"] == "text" for one in part["elements"])
+    ]
+
+
+@given(LINES)
+def test_escaped_text_pings_nobody_and_keeps_its_lines(text):
+    for code in (False, True):
+        escaped = escape(text, code=code)
+        assert not re.search(r"[<>]", escaped)
+        assert len(text) / 2 <= len(escaped) <= 10 * len(text)
+        assert escaped.count("\n") == text.count("\n")
+
+
+@given(LINES)
+def test_what_stands_in_a_block_stays_in_it_as_it_is(text):
+    body = f"```\n{escape(text, code=True)}\n```"
+    assert shown(Content(text=f"before\n{body}\nafter")) == [
+        ("section", "before"),
+        *([("preformatted", text.strip("\n"))] if text.strip("\n") else []),
+        *([("section", "after")] if text.strip("\n") else []),
+    ] or not text.strip("\n")
+
+
+@given(st.text("ab<>&@#!|*_~ \\"))
+def test_prose_is_shown_as_it_is(text):
+    if text.strip("\n"):
+        assert shown(Content(text=escape(text, code=False))) == [("section", text.strip("\n"))]
+
+
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [
+        ("hi <@U2> &amp; <@U3|bo>", "hi @Bo & @U3"),
+        ("see <https://x.y/z?a=1&amp;b=2|the page>", "see https://x.y/z?a=1&b=2"),
+        ("<#C1|general> <!channel> <!subteam^S1|@team>", "#general @channel @team"),
+        ("<mailto:a@b.c|a@b.c>", "a@b.c"),
+        ("&lt;@U2&gt; is no mention", "<@U2> is no mention"),
+        ("<!date^1700000000^{date}|yesterday>", "yesterday"),
+    ],
+)
+def test_a_message_is_read_as_people_read_it(said, read):
+    assert plain(said, lambda user: {"U2": "Bo"}.get(user, user)) == read
+
+
+def test_only_a_mention_of_us_at_the_beginning_is_left_out():
+    assert without_mention("<@U1> fix it", "U1") == "fix it"
+    assert without_mention(" <@U1|ona>: fix it", "U1") == "fix it"
+    assert without_mention("please <@U1> fix it", "U1") == "please <@U1> fix it"
+    assert without_mention("<@U11> fix it", "U1") == "<@U11> fix it"
+    assert mentions("<@U1> and <@U2|bo> and &lt;@U3&gt;") == ["U1", "U2"]
+
+
+def test_who_is_told_stands_first_in_the_blocks_and_in_the_text():
+    content = Content(text="done", notify="U1")
+    (rich,) = blocks(content)
+    assert rich["elements"][0]["elements"][0] == {"type": "user", "user_id": "U1"}
+    assert fallback(content) == "<@U1> done"
+
+
+def test_buttons_say_their_words_or_open_their_page():
+    content = Content(
+        text="x",
+        buttons=(Button(label="Stop", says="stop"), Button(label="Open", url="https://x")),
+    )
+    (_, actions) = blocks(content)
+    assert [one.get("value") for one in actions["elements"]] == ["stop", None]
+    assert [one.get("url") for one in actions["elements"]] == [None, "https://x"]
+    long = Content(text="x", buttons=(Button(label="Long", says="x" * 3_000),))
+    assert len(blocks(long)[1]["elements"][0]["value"]) == SAYS_LENGTH_MAX
+    json.dumps(blocks(content))
+
+
+@pytest.mark.parametrize(
+    ("profile", "who"),
+    [
+        ({"id": "U1", "team_id": "T1"}, "member"),
+        ({"id": "U1", "team_id": "T1", "is_restricted": True}, "guest"),
+        ({"id": "U1", "team_id": "T1", "is_ultra_restricted": True}, "guest"),
+        ({"id": "U1", "team_id": "T2"}, "stranger"),
+        ({"id": "U1", "team_id": "T1", "is_stranger": True}, "stranger"),
+        ({"id": "U1", "team_id": "T1", "deleted": True}, "stranger"),
+        ({"id": "U1", "team_id": "T1", "is_bot": True}, "bot"),
+        ({"id": "USLACKBOT", "team_id": "T1"}, "bot"),
+    ],
+)
+def test_a_workspace_knows_members_guests_strangers_and_bots(profile, who):
+    assert standing(profile, "T1") == who

@@ -1,0 +1,69 @@
+"""Which messages of a chat are for us."""
+
+import itertools
+
+import pytest
+
+from adapters.chat.incoming import Author, Said, Spot
+from bot.conversation.addressing import Hearing, ThreadFacts, crowds, decide
+
+ANN = ThreadFacts(has_session=True, speaker="ann")
+CROWDED = ThreadFacts(has_session=True, speaker="ann", crowded=True)
+NEW = ThreadFacts()
+
+
+def said(by="ann", *, standing="member", to_us=False, to_others=False, **spot):
+    pressed = spot.pop("pressed", False)
+    return Said(
+        spot=Spot(surface="fake", channel="T/C", place="T/C/1", **spot),
+        author=Author(account="T", id=by, name=by.title(), standing=standing),
+        delivery="d",
+        key="k",
+        ref="1",
+        text="words",
+        to_us=to_us,
+        to_others=to_others,
+        pressed=pressed,
+    )
+
+
+@pytest.mark.parametrize(
+    ("message", "thread", "hearing"),
+    [
+        (said(to_us=True), NEW, Hearing.TAKE),
+        (said(), NEW, Hearing.IGNORE),
+        (said(), ANN, Hearing.TAKE),
+        (said(to_others=True), ANN, Hearing.IGNORE),
+        (said(to_others=True, to_us=True), ANN, Hearing.TAKE),
+        (said("bo"), ANN, Hearing.OVERHEAR),
+        (said("bo", to_us=True), ANN, Hearing.TAKE),
+        (said(), CROWDED, Hearing.IGNORE),
+        (said(to_us=True), CROWDED, Hearing.TAKE),
+        (said(standing="guest", to_us=True), NEW, Hearing.REFUSE),
+        (said(standing="guest"), ANN, Hearing.IGNORE),
+        (said(standing="stranger", to_us=True), NEW, Hearing.REFUSE),
+        (said(standing="bot", to_us=True), NEW, Hearing.IGNORE),
+        (said(standing="bot"), ANN, Hearing.IGNORE),
+        (said(to_us=True, shared=True), NEW, Hearing.REFUSE),
+        (said(shared=True), ANN, Hearing.IGNORE),
+        (said("bo", pressed=True, to_us=True), ANN, Hearing.TAKE),
+    ],
+)
+def test_a_message_is_taken_refused_overheard_or_ignored(message, thread, hearing):
+    assert decide(message, thread) is hearing
+
+
+def test_a_second_person_crowds_a_thread_by_writing_and_not_by_pressing():
+    assert crowds(said("bo"), ANN)
+    assert crowds(said("bo", to_us=True), ANN)
+    assert not crowds(said("bo", to_us=True, pressed=True), ANN)
+    assert not crowds(said(), ANN)
+    assert not crowds(said("bo"), NEW)
+
+
+def test_nobody_but_a_member_in_a_place_of_ours_is_ever_taken():
+    for standing, shared, to_us, thread in itertools.product(
+        ("member", "guest", "stranger", "bot"), (False, True), (False, True), (NEW, ANN, CROWDED)
+    ):
+        heard = decide(said(standing=standing, shared=shared, to_us=to_us), thread)
+        assert heard is not Hearing.TAKE or (standing == "member" and not shared)
