@@ -30,6 +30,7 @@ from bot.store.database import Database
 from bot.store.embedded import EmbeddedPostgres
 from bot.store.migrate import upgrade
 from bot.supervisor import Child, Signals, Supervisor, ona_argv
+from bot.words.places import here
 from vmpool.image import ensure_image
 
 READY_SECONDS_MAX = 120.0
@@ -205,7 +206,7 @@ class _Up:
         began = monotonic()
         try:
             async with asyncio.timeout(FIRST_PROMPT_SECONDS_MAX):
-                reply = await _ask(client, FIRST_PROMPT)
+                reply = await _ask(client, FIRST_PROMPT, thread=here(self._checkout))
         except (OnaError, httpx2.HTTPError, TimeoutError) as error:
             self._say(f"    it did not come through: {error or 'time is up'}")
             return
@@ -231,9 +232,10 @@ async def credentials_here(database: Database, settings: Settings) -> tuple[str,
     return token, f"/sign-in?link={secret}"
 
 
-async def _ask(client: httpx2.AsyncClient, prompt: str) -> str:
+async def _ask(client: httpx2.AsyncClient, prompt: str, *, thread: str) -> str:
     """Ask over the API and return what came back, when the turn has ended."""
-    asked = await client.post("/api/v1/prompts", json={"text": prompt})
+    body = {"text": prompt, "thread": thread, "surface": "terminal"}
+    asked = await client.post("/api/v1/prompts", json=body)
     asked.raise_for_status()
     accepted = asked.json()
     session, after = accepted["session"], accepted["event"]

@@ -1,6 +1,5 @@
 """`ona ask`: say something, and see what comes of it."""
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +9,7 @@ import typer
 from bot.cli import show
 from bot.cli.show import Json
 from bot.errors import EXIT_DONE, EXIT_FAILED, Refused
+from bot.words.places import here
 
 if TYPE_CHECKING:
     from bot.cli.client import Client
@@ -53,7 +53,7 @@ def ask(
         "new": new,
         "session": session,
         "project": project,
-        "thread": _thread(project),
+        "thread": here(Path.cwd(), project),
         "surface": "terminal",
     }
     try:
@@ -66,13 +66,6 @@ def ask(
         raise typer.Exit(EXIT_DONE)
     show.status(f"{accepted['session']}: {accepted['text']}")
     raise typer.Exit(follow(client, accepted, quiet=wait or json, as_json=json))
-
-
-def _thread(project: str | None) -> str:
-    """A directory is a place where one talks; so is each project that is named in it."""
-    # A directory whose name is no text is still one place.
-    here = os.fsencode(Path.cwd()).decode(errors="backslashreplace")
-    return f"{here}#{project}" if project else here
 
 
 def _command(accepted: dict[str, Any], *, as_json: bool) -> None:

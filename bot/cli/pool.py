@@ -106,7 +106,7 @@ def list_templates(
         {
             **one,
             "commit": one["commit"][:12],
-            "build_seconds": f"{one['build_seconds']:.1f}",
+            "build_seconds": "-" if one["state"] == "building" else f"{one['build_seconds']:.1f}",
         }
         for one in found["templates"]
     ]
@@ -150,5 +150,4 @@ def _pool(one: dict[str, Any]) -> dict[str, Any]:
         "hits": "" if ratio is None else f"{one['hits']} of {one['handouts']} ({ratio:.0%})",
         "others": f"{one['cold_handouts']}/{one['boots']}",
         "times": "/".join("-" if seconds is None else f"{seconds:.2g} s" for seconds in times),
-        "why": one["held"] or one["why"],
     }

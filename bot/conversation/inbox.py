@@ -7,7 +7,7 @@ give the prompt its position, note the answer; commit; then the surface acknowle
 import hashlib
 import json
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -205,13 +205,24 @@ class Inbox:
         command: commands.Command,
     ) -> _Said:
         found = await threads.find(tx, message)
-        told = await obey(tx, found, actor, command)
+        obeyed = await obey(tx, found, actor, command)
+        told = obeyed.told
         if found is None:
             return _said("command", told, hint=told)
         if command.word in TOLD_IN_THREAD and message.told_in_thread:
             await say(tx, found.thread_id, f"told:{message.delivery_key}", told)
-        hint = told if command.word in HINTED else ""
-        return _said("command", told, hint=hint, session_id=found.session_id, session=found.short)
+        accepted = Accepted(
+            verdict="command",
+            text=told,
+            session_id=found.session_id,
+            session=found.short,
+            hint=told if command.word in HINTED else "",
+        )
+        if (added := obeyed.added) is not None:
+            accepted = replace(
+                accepted, verdict="prompt", prompt_id=added.prompt_id, event=added.event
+            )
+        return _Said(accepted=accepted, text=obeyed.said)
 
     async def _prompt(
         self,

@@ -1,21 +1,21 @@
 """Doing what a command asks, and saying so."""
 
-from typing import assert_never
+from dataclasses import dataclass
+from typing import Literal, assert_never
 
 from sqlalchemy import text
 
 from bot.conversation import commands, words
-from bot.conversation.prompting import add_prompt
+from bot.conversation.prompting import Added, add_prompt
 from bot.conversation.threads import Found, list_sessions
 from bot.errors import NotFound, NothingToDo
-from bot.store.ids import new_id
 from bot.store.transaction import Transaction
 from bot.work import control
 from bot.work.control import Actor
 from bot.work.queue import lock_session, waiting_place
 
 RETRY = "retry"
-"""Names the deliveries of prompts that were asked again, among those of surfaces."""
+"""The surface of a prompt that was asked again, as its event says it."""
 
 _LAST_PROMPT = text(
     """
@@ -26,20 +26,22 @@ _LAST_PROMPT = text(
      ORDER BY prompt.position DESC LIMIT 1
     """
 )
-_ADD_RETRY = text(
-    """
-    INSERT INTO delivery (id, surface, delivery_key, message_key, person_id, session_id,
-                          prompt_id, text, event)
-    VALUES (:id, :surface, CAST(:id AS text), CAST(:id AS text), :person, :session, :prompt,
-            :text, :event)
-    """
-)
 _MUTE = text("UPDATE thread SET muted = :muted WHERE id = :thread")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Obeyed:
+    """What a person is told of their command, and the prompt that it made."""
+
+    told: str
+    added: Added | None = None
+    said: str = ""
+    """The words of that prompt."""
 
 
 async def obey(
     tx: Transaction, found: Found | None, actor: Actor, command: commands.Command
-) -> str:
+) -> Obeyed:
     """Do what a command asks and say so.
 
     :param found: the session that it is about; None: the thread has none
@@ -47,19 +49,28 @@ async def obey(
     """
     word = command.word
     if word == "help":
-        return words.HELP
+        return Obeyed(told=words.HELP)
     if word == "sessions":
-        return await list_sessions(tx)
+        return Obeyed(told=await list_sessions(tx))
     if found is None:
         raise NothingToDo(
             f"there is no session in this thread, so `{word}` has no object",
             do="write a prompt to open one, or `sessions` to find another",
         )
-    return await _obey(tx, found, actor, word, command.number or 0)
+    if word == "retry":
+        added, said = await _retry(tx, found, actor)
+        return Obeyed(told=f"The last prompt once more. {added.told}", added=added, said=said)
+    return Obeyed(told=await _obey(tx, found, actor, word, command.number or 0))
 
 
 async def _obey(
-    tx: Transaction, found: Found, actor: Actor, word: commands.SessionWord, number: int
+    tx: Transaction,
+    found: Found,
+    actor: Actor,
+    word: Literal[
+        "stop", "stop all", "resume", "clear", "cancel", "mute", "unmute", "status", "queue"
+    ],
+    number: int,
 ) -> str:
     session_id = found.session_id
     match word:
@@ -71,8 +82,6 @@ async def _obey(
             told = await control.clear(tx, session_id, actor)
         case "cancel":
             told = await control.cancel(tx, session_id, actor, number)
-        case "retry":
-            told = await _retry(tx, found, actor)
         case "mute" | "unmute":
             told = await _mute(tx, found, muted=word == "mute")
         case "status" | "queue":
@@ -96,7 +105,7 @@ async def _status(tx: Transaction, found: Found) -> str:
     return words.status(found.short, session.state, queued, place)
 
 
-async def _retry(tx: Transaction, found: Found, actor: Actor) -> str:
+async def _retry(tx: Transaction, found: Found, actor: Actor) -> tuple[Added, str]:
     session = await lock_session(tx, found.session_id)
     last = (await tx.execute(_LAST_PROMPT, {"session": found.session_id})).one_or_none()
     if session is None or last is None:
@@ -112,16 +121,4 @@ async def _retry(tx: Transaction, found: Found, actor: Actor) -> str:
         surface=RETRY,
         join=False,
     )
-    await tx.execute(
-        _ADD_RETRY,
-        {
-            "id": new_id(),
-            "surface": RETRY,
-            "person": actor.id,
-            "session": session.id,
-            "prompt": added.prompt_id,
-            "text": said,
-            "event": added.event,
-        },
-    )
-    return f"The last prompt once more. {added.told}"
+    return added, said

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from bot.config import Settings
-from bot.doctor import host, installation, machines
+from bot.doctor import host, installation, machines, surfaces
 from bot.doctor.finding import Finding, Verdict
 
 CHECK_SECONDS_MAX = 40.0
@@ -28,6 +28,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("disk", installation.check_disk),
     ("database", installation.check_database),
     ("guest image", installation.check_image),
+    ("Slack", surfaces.check_slack),
 )
 
 

@@ -113,7 +113,20 @@ async def template(tx: Transaction, said: str) -> Row:
 
 async def pools(tx: Transaction) -> Sequence[Row]:
     """The pools of every host, by project and size."""
-    return [dict(row) for row in (await tx.execute(_POOLS)).mappings()]
+    return [explained(row) for row in (await tx.execute(_POOLS)).mappings()]
+
+
+def explained(pool: Row) -> dict[str, Any]:
+    """A pool whose `why` says why it holds what it holds; pure.
+
+    What keeps machines from being made is only said of a pool that lacks some.
+    """
+    missing = pool["hot"] + pool["cold"] < pool["hot_target"] + pool["cold_target"]
+    parts = [pool["held"] if missing and pool["held"] else pool["why"]]
+    surplus = pool["hot"] - pool["hot_target"]
+    if surplus > 0:
+        parts.append(f"{surplus} hot more than that: removed unless a session takes it first")
+    return {**pool, "why": "; ".join(part for part in parts if part)}
 
 
 async def waiting(tx: Transaction) -> Sequence[Row]:

@@ -65,6 +65,7 @@ _PIN = text(
     UPDATE session SET host_id = :host WHERE id = :session
     """
 )
+REMOVED = "the old one was removed, because it had rested for its time or somebody asked for it"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -279,13 +280,13 @@ def _refilled(opened: Opened, cloned: Cloned | None, restored: Restored | None) 
     """What people must know about a repository that was put into a machine anew."""
     told = []
     if opened.fresh and restored is not None:
-        told.append(f"The machine of this session is gone ({opened.lost or 'removed'}). {restored}")
+        told.append(f"This session got a new machine: {opened.lost or REMOVED}. {restored}")
     elif restored is not None:
         told.append(f"The repository in the machine was not whole. {restored}")
     elif opened.lost is not None:
         told.append(
-            f"The machine of this session is gone ({opened.lost}) before a first checkpoint was "
-            "stored: the repository was cloned anew and nothing else was kept."
+            f"This session got a new machine: {opened.lost}. No checkpoint was stored yet, so the "
+            "repository was cloned anew and nothing else was kept."
         )
     if cloned is not None and cloned.aside is not None:
         told.append(f"Files that were in the repository's place are now in {cloned.aside}.")

@@ -1,7 +1,8 @@
 """A database with a person, a project and a host in it, and workers without machines."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -12,6 +13,9 @@ from bot.conversation.message import Accepted, IncomingMessage
 from bot.store.database import Database
 from bot.store.ids import new_id
 from bot.work.work_queue import WorkQueue
+from tests.fakes.guest import HostedGuest, hosted_guest
+from tests.fakes.guest_workplaces import GuestWorkplaces
+from vmpool.ssh import Authority
 
 
 @dataclass(kw_only=True)
@@ -91,3 +95,16 @@ async def town(database_url) -> AsyncIterator[Town]:
     inbox = Inbox(database, prompt_bytes_max=100_000, sizes=("small", "medium"))
     yield Town(database=database, inbox=inbox, host_id=host_id, people=people)
     await database.close()
+
+
+@pytest.fixture
+def guest() -> Iterator[HostedGuest]:
+    with hosted_guest() as running:
+        yield running
+
+
+@pytest.fixture
+async def places(guest: HostedGuest, tmp_path: Path) -> AsyncIterator[GuestWorkplaces]:
+    channel = await guest.open(await Authority.load(tmp_path / "ca"))
+    yield GuestWorkplaces(channel, str(tmp_path))
+    await channel.close()

@@ -30,6 +30,8 @@ log = structlog.get_logger(__name__)
 
 SEND_TO_US = "ona_send"
 """Callback id of the message shortcut, as the manifest names it."""
+EVENTS = ("message", "app_mention", "reaction_added", "agent_session_stopped")
+"""What we hear; the last one only where the workspace has agent sessions."""
 START_SECONDS = 15.0
 RETRY_SECONDS = 30.0
 ASK_SECONDS = 2.5
@@ -88,7 +90,7 @@ class _Hearing:
         self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     def register(self, app: AsyncApp) -> None:
-        for kind in ("message", "app_mention", "reaction_added", "agent_session_stopped"):
+        for kind in EVENTS:
             app.event(kind)(self._event)
         app.event(re.compile(".*"))(self._nothing)
         app.action(re.compile(rf"^{re.escape(ACTION)}\."))(self._action)

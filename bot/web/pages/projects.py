@@ -87,5 +87,6 @@ async def _page(
         projects=found,
         filled=filled,
         sizes=list(services.settings.sizes),
+        default_size=services.settings.machine.size,
         error=error,
     )

@@ -118,6 +118,20 @@ async def test_a_directory_goes_on_with_its_session_and_new_opens_another(site, 
     assert f"Session {session} is idle." in status["reply"]
 
 
+async def test_a_retry_is_followed_like_the_prompt_it_repeats(site, ona):
+    asking = asyncio.create_task(ona("ask", "!one"))
+    await prompt_waits(site)
+    await (await site.begin()).end(TurnState.FAILED, summary="exit status 2")
+    assert (await asking).code == 1
+    again = asyncio.create_task(ona("ask", "--wait", "retry"))
+    await prompt_waits(site, 2)
+    work = await site.begin()
+    await work.output("better\n")
+    await work.end()
+    ran = await again
+    assert (ran.code, ran.out) == (0, "better\n")
+
+
 async def test_lists_are_tables_or_json(site, ona):
     short = (await site.ask("!echo table"))["session"]
     await site.machine(short)

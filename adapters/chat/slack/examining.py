@@ -1,0 +1,59 @@
+"""Whether the two tokens of a workspace are good for what we do, found out by using them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import aiohttp
+
+from adapters.chat.port import ChatError, Deadline
+from adapters.chat.slack.calls import API, call, client
+
+SCOPES: Mapping[str, str] = {
+    "app_mentions:read": "hear a mention in a channel",
+    "channels:history": "hear follow-ups in threads of public channels, and find our own posts",
+    "channels:read": "tell whether other organisations read a channel",
+    "chat:write": "answer",
+    "commands": "the command `/ona` and the shortcut “Send to ona”",
+    "groups:history": "the same in private channels",
+    "groups:read": "the same in private channels",
+    "im:history": "hear direct messages",
+    "im:read": "the same in direct messages",
+    "mpim:history": "hear direct messages of several people",
+    "mpim:read": "the same in direct messages of several people",
+    "reactions:read": "stop by a reaction",
+    "reactions:write": "show at a message that it waits, failed, or needs somebody",
+    "users:read": "tell members from guests and strangers, and know their names",
+}
+"""Scopes of the bot token, and what each is for."""
+EXAMINE_SECONDS = 15.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examined:
+    """What was found out."""
+
+    team: str = ""
+    user: str = ""
+    missing: tuple[str, ...] = ()
+    """Scopes that the bot token lacks."""
+    wrong: str = ""
+    """Why it does not work at all; "" when it does."""
+
+
+async def examine(
+    *, bot_token: str, app_token: str, session: aiohttp.ClientSession, api: str = API
+) -> Examined:
+    """Ask who we are and what we may do, and for a connection, which is not opened."""
+    slack = client(bot_token, session, api=api)
+    deadline = Deadline.after(EXAMINE_SECONDS)
+    try:
+        who = await call(deadline, slack.auth_test)
+    except ChatError as error:
+        return Examined(wrong=f"the bot token: {error}")
+    granted = {one.strip() for one in str(who.headers.get("x-oauth-scopes", "")).split(",")}
+    missing = tuple(scope for scope in SCOPES if scope not in granted)
+    try:
+        await call(deadline, lambda: slack.apps_connections_open(app_token=app_token))
+    except ChatError as error:
+        return Examined(wrong=f"the app's token: {error}", missing=missing)
+    return Examined(team=who["team"], user=who["user"], missing=missing)

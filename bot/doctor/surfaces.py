@@ -1,0 +1,43 @@
+"""Checks of the chat surfaces: are their tokens there, and good for what we do."""
+
+from adapters.chat.slack import calls
+from adapters.chat.slack.examining import examine
+from bot.config import Settings
+from bot.doctor.finding import Finding, Verdict
+from bot.surfaces import slack_tokens
+
+SETTING_UP = "docs/slack.md says how to set it up."
+
+
+async def check_slack(settings: Settings) -> Finding:
+    """Whether people can talk to us in Slack."""
+    name, given = "Slack", settings.slack
+    tokens = slack_tokens(given)
+    if tokens is None:
+        half = given.bot_token is not None or given.app_token is not None
+        return Finding(
+            name=name,
+            verdict=Verdict.LESS if half else Verdict.FINE,
+            found="off: one of its two tokens is missing" if half else "off: no tokens are set",
+            follows="Nobody can talk to ona in Slack." if half else "",
+            do=f"Set slack.bot_token and slack.app_token; {SETTING_UP}" if half else "",
+        )
+    async with calls.open_session() as session:
+        found = await examine(**tokens, session=session, api=given.api_url)
+    if found.wrong:
+        return Finding(
+            name=name,
+            verdict=Verdict.LESS,
+            found=found.wrong,
+            follows="Nobody can talk to ona in Slack.",
+            do=f"Make the tokens anew; {SETTING_UP}",
+        )
+    if found.missing:
+        return Finding(
+            name=name,
+            verdict=Verdict.LESS,
+            found=f"{found.user} in {found.team}, without {', '.join(found.missing)}",
+            follows="What these scopes are for does not work.",
+            do="Update the app from deploy/slack/manifest.yaml and install it again.",
+        )
+    return Finding(name=name, verdict=Verdict.FINE, found=f"{found.user} in {found.team}")

@@ -1,0 +1,66 @@
+"""A worker process's time at work, on the real queue, in a guest program without a machine."""
+
+import asyncio
+from collections.abc import Callable
+
+from adapters.agent.shell import ShellAgent
+from bot.store.database import CONTROL, READY, Listener
+from bot.work.turn import TurnLimits, Turns
+from bot.work.worker import Worker, WorkerLimits
+from tests.fakes.guest_workplaces import GuestWorkplaces
+from tests.integration.conftest import Town
+
+
+class Shift:
+    """One worker process's time at work."""
+
+    def __init__(
+        self,
+        town: Town,
+        places: GuestWorkplaces,
+        name: str,
+        *,
+        now: asyncio.Event | None = None,
+        lease_seconds: float = 30,
+        **limits: float,
+    ) -> None:
+        self._listener = Listener(town.database.url, READY, CONTROL)
+        queue = town.queue(name, lease_seconds=lease_seconds)
+        turns = Turns(
+            queue,
+            places,
+            {"shell": ShellAgent()},
+            TurnLimits(
+                seconds_max=limits.get("seconds_max", 60),
+                output_bytes_max=1 << 20,
+                question_seconds_max=60,
+            ),
+        )
+        bounds = WorkerLimits(
+            turns_max=2,
+            poll_seconds=limits.get("poll_seconds", 1),
+            finish_seconds=limits.get("finish_seconds", 0),
+        )
+        self._now = now
+        self.worker = Worker(queue, turns, self._listener, bounds)
+        self._stop = asyncio.Event()
+
+    async def __aenter__(self) -> "Shift":
+        self._listening = asyncio.create_task(self._listener.run())
+        await self._listener.listening.wait()
+        self._working = asyncio.create_task(self.worker.run(self._stop, self._now))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._stop.set()
+        await self._working
+        self._listening.cancel()
+
+
+async def until(town: Town, statement: str, holds: Callable[[list[tuple]], bool]) -> list[tuple]:
+    async with asyncio.timeout(20):
+        while True:
+            rows = await town.rows(statement)
+            if holds(rows):
+                return rows
+            await asyncio.sleep(0.02)
