@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import aiohttp
 import structlog
 
-from adapters.chat.incoming import Hear
+from adapters.chat.incoming import Hear, Heard
 from adapters.chat.port import ChatPort
 from adapters.chat.slack import calls
 from adapters.chat.slack import port as slack
@@ -19,6 +19,7 @@ from adapters.chat.slack.listening import SlackListener
 from adapters.chat.terminal import PULL_SURFACES, TerminalChat
 from bot.config import Settings, SlackSettings
 from bot.conversation.waits import first_of
+from bot.errors import TryAgain
 
 log = structlog.get_logger(__name__)
 
@@ -38,10 +39,36 @@ class Surfaces:
     listeners: dict[str, Listen] = field(default_factory=dict)
 
     async def listen(self, hear: Hear, stop: asyncio.Event) -> None:
-        """Listen to all of them until `stop`."""
-        async with asyncio.TaskGroup() as group:
-            for name, listen in self.listeners.items():
-                group.create_task(_keep_listening(name, listen, hear, stop))
+        """Listen to all of them until `stop`; what is being heard by then is heard to its end."""
+        gate = _Gate(hear)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for name, listen in self.listeners.items():
+                    group.create_task(_keep_listening(name, listen, gate.hear, stop))
+        finally:
+            await gate.close()
+
+
+class _Gate:
+    """What an SDK began to let us hear is not cut off with its connection."""
+
+    def __init__(self, hear: Hear) -> None:
+        self._hear = hear
+        self._hearing: set[asyncio.Future[None]] = set()
+        self._closed = False
+
+    async def hear(self, heard: Heard) -> None:
+        if self._closed:
+            raise TryAgain("ona is stopping", kept="nothing was accepted", do="deliver it again")
+        hearing = asyncio.ensure_future(self._hear(heard))
+        self._hearing.add(hearing)
+        hearing.add_done_callback(self._hearing.discard)
+        await asyncio.shield(hearing)
+
+    async def close(self) -> None:
+        self._closed = True
+        while self._hearing:
+            await asyncio.wait(self._hearing)
 
 
 @asynccontextmanager

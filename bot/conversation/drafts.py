@@ -7,8 +7,9 @@ turn.ended ──▶ the `answer` rows, and the last wording of the live row if 
 prompt.queued, turn.started, question, turn.ended ──▶ the sign at the prompt's own messages
 """
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 from uuid import UUID
 
@@ -44,6 +45,9 @@ class Draft:
     """It waits for nothing but the surface's own limit."""
     amends: bool = False
     """Only changes a row that exists; a thread that never saw it is not told of its end."""
+    stands_for: frozenset[str] = frozenset()
+    """Keys of later drafts that are not needed where this one is written, which it only is when
+    its post is known to stand in the thread."""
     turn_id: UUID | None = None
     buttons: tuple[Button, ...] = ()
     notify: str = ""
@@ -64,6 +68,8 @@ QUEUE = Button(label="Queue", says="queue")
 RETRY = Button(label="Retry", says="retry")
 NOTIFY_SECONDS_MIN = 30.0
 """A person still looks at a thread that answers sooner."""
+IN_PLACE_SECONDS_MAX = 10.0
+"""An answer that comes sooner takes the place of the live message."""
 CHOICE_BUTTONS_MAX = 5
 
 
@@ -142,8 +148,9 @@ def _of_event(span: Span, event: SeenEvent, manner: Manner) -> Iterator[Draft]:
 def _end(span: Span, ended: SeenEvent, manner: Manner) -> Iterator[Draft]:
     failed = ended.body.get("outcome") in FAILURES
     parts = split(render.answer(span, manner), manner)
+    quick = not failed and len(parts) == 1 and _seconds(ended) <= IN_PLACE_SECONDS_MAX
     if manner.live:
-        yield Draft(
+        live = Draft(
             kind="live",
             key=live_key(span),
             body=render.live(span),
@@ -151,6 +158,10 @@ def _end(span: Span, ended: SeenEvent, manner: Manner) -> Iterator[Draft]:
             amends=True,
             turn_id=ended.turn_id,
         )
+        if quick:
+            instead = frozenset({live.key, f"answer:{ended.number}"})
+            yield replace(live, body=parts[0], stands_for=instead)
+        yield live
     for number, part in enumerate(parts, 1):
         yield Draft(
             kind="answer",
@@ -164,8 +175,12 @@ def _end(span: Span, ended: SeenEvent, manner: Manner) -> Iterator[Draft]:
 
 
 def _deserves_notice(ended: SeenEvent, *, failed: bool) -> bool:
+    return failed or NOTIFY_SECONDS_MIN < _seconds(ended) < math.inf
+
+
+def _seconds(ended: SeenEvent) -> float:
     seconds = ended.body.get("seconds")
-    return failed or (isinstance(seconds, int | float) and seconds > NOTIFY_SECONDS_MIN)
+    return seconds if isinstance(seconds, int | float) else math.inf
 
 
 def _asker(span: Span) -> str:

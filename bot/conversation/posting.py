@@ -133,6 +133,10 @@ class Posting:
         if not isinstance(self._port, Reacts):
             raise Rejected("this surface knows no reactions")
         ref = message_of(taken.key)
+        standing = taken.standing
+        if not (taken.body or standing.posted or standing.unfinished or standing.attempts > 1):
+            # Nobody has ever set one: there is nothing to take away.
+            return ref
         sign = Sign(taken.body) if taken.body else None
         await self._port.react(taken.place, ref, sign, taken.deadline)
         return ref

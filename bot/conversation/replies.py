@@ -235,15 +235,18 @@ async def _read(tx: Transaction, thread: Any, manner: Manner) -> tuple[int, Span
 async def _write(tx: Transaction, thread_id: UUID, made: Sequence[Draft | Signing]) -> bool:
     """Write the drafts in order; whether anything may be due now."""
     changed = False
+    stood_for: set[str] = set()
     for draft in made:
         if isinstance(draft, Signing):
             signing = {"thread": thread_id, "about": draft.about, "sign": draft.sign}
-            await tx.execute(SQL["drop_unseen_signs"], signing)
             await tx.execute(SQL["sign"], signing)
             changed = True
             continue
+        if draft.key in stood_for:
+            continue
         if draft.amends and not await _amendable(tx, thread_id, draft):
             continue
+        stood_for |= draft.stands_for
         await tx.execute(
             SQL["put"],
             {
@@ -265,5 +268,6 @@ async def _write(tx: Transaction, thread_id: UUID, made: Sequence[Draft | Signin
 async def _amendable(tx: Transaction, thread_id: UUID, draft: Draft) -> bool:
     if draft.kind == "live":
         await tx.execute(SQL["drop_unsent"], {"thread": thread_id, "key": draft.key})
-    known = await tx.execute(SQL["known"], {"thread": thread_id, "keys": [draft.key]})
+    wanted = {"thread": thread_id, "keys": [draft.key], "stands": bool(draft.stands_for)}
+    known = await tx.execute(SQL["known"], wanted)
     return known.first() is not None

@@ -1,6 +1,7 @@
 """A worker process's time at work, on the real queue, in a guest program without a machine."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 from adapters.agent.shell import ShellAgent
@@ -55,6 +56,8 @@ class Shift:
         self._stop.set()
         await self._working
         self._listening.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._listening
 
 
 async def until(town: Town, statement: str, holds: Callable[[list[tuple]], bool]) -> list[tuple]:

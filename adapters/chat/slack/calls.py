@@ -32,6 +32,7 @@ GONE = frozenset(
     {
         "channel_not_found",
         "is_archived",
+        "is_inactive",
         "message_not_found",
         "not_in_channel",
         "thread_not_found",

@@ -32,6 +32,8 @@ SEND_TO_US = "ona_send"
 """Callback id of the message shortcut, as the manifest names it."""
 EVENTS = ("message", "app_mention", "reaction_added", "agent_session_stopped")
 """What we hear; the last one only where the workspace has agent sessions."""
+LOOK_SECONDS = 5.0
+"""How often the SDK looks whether the connection still stands."""
 START_SECONDS = 15.0
 RETRY_SECONDS = 30.0
 ASK_SECONDS = 2.5
@@ -65,7 +67,9 @@ class SlackListener:
         app = AsyncApp(client=self._client, process_before_response=True)
         reader = Reader(Directory(self._client, us), us)
         _Hearing(reader, self._chat, hear, team=us.team).register(app)
-        handler = AsyncSocketModeHandler(app, self._app_token, web_client=self._client)
+        handler = AsyncSocketModeHandler(
+            app, self._app_token, web_client=self._client, ping_interval=LOOK_SECONDS
+        )
         try:
             await handler.connect_async()  # type: ignore[no-untyped-call]
             log.info("slack_listening", team=us.team)

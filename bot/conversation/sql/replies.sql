@@ -83,19 +83,15 @@ ON CONFLICT (thread_id, key) DO UPDATE
        IS DISTINCT FROM (excluded.body, excluded.buttons, excluded.final)
 
 -- name: known
--- The replies of a thread that exist, of those asked for.
-SELECT key FROM reply WHERE thread_id = :thread AND key = ANY(:keys)
+-- The replies of a thread that exist, of those asked for, or whose posts are known to stand there.
+SELECT key FROM reply
+ WHERE thread_id = :thread AND key = ANY(:keys)
+   AND (posted_ref IS NOT NULL AND state <> 'failed' OR NOT :stands)
 
 -- name: drop_unsent
 -- A live message that nobody has tried to post when its turn ends is not needed any more.
 DELETE FROM reply
  WHERE thread_id = :thread AND key = :key AND kind = 'live' AND final IS FALSE
-   AND state = 'pending' AND attempts = 0 AND posted_ref IS NULL
-
--- name: drop_unseen_signs
--- Reactions that nobody has tried to set yet and that are not wanted any more.
-DELETE FROM reply
- WHERE thread_id = :thread AND kind = 'reaction' AND starts_with(key, :about) AND :sign = ''
    AND state = 'pending' AND attempts = 0 AND posted_ref IS NULL
 
 -- name: sign

@@ -170,3 +170,13 @@ def test_few_choices_of_a_question_are_buttons_until_it_is_settled():
     many = ("question", {"question": "q", "text": "?", "choices": list("abcdef")})
     (question,) = [one for one in made(started(), many, after=1) if one.kind == "question"]
     assert question.buttons == ()
+
+
+def test_a_quick_answer_takes_the_place_of_the_live_message():
+    instead, live, answer = made(started(), OUTPUT, ended("succeeded", 3.0), after=2)
+    assert instead.stands_for == {live.key, answer.key}
+    assert (instead.key, instead.body) == (live.key, answer.body)
+    for slow in (ended("succeeded", 11.0), ended("failed", 3.0), ENDED):
+        live, answer = made(started(), OUTPUT, slow, after=2)
+        assert not live.stands_for
+        assert live.body != answer.body

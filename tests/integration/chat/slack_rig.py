@@ -1,0 +1,119 @@
+"""An installation that a workspace of the fake Slack talks to."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+
+from bot.config import Settings, SlackSettings
+from bot.conversation.hearing import Chats
+from bot.conversation.outbox import Outbox
+from bot.conversation.replies import Replies
+from bot.store.database import EVENTS, OUTBOX, Listener
+from bot.surfaces import open_surfaces
+from tests.fakes.slack import FakeSlack
+from tests.fakes.slack.people import Person
+from tests.fakes.slack.world import Channel, Install, Message, Workspace
+from tests.integration.conftest import Town
+
+
+@dataclass(kw_only=True)
+class Office:
+    """A workspace with people in it, and the installation's part that serves them."""
+
+    town: Town
+    slack: FakeSlack
+    team: Workspace
+    bot: Install
+    ann: Person
+    bo: Person
+    general: Channel
+
+    @property
+    def settings(self) -> Settings:
+        (app_token,) = self.slack.app.app_tokens
+        return Settings(
+            slack=SlackSettings(
+                bot_token=SecretStr(self.bot.token),
+                app_token=SecretStr(app_token),
+                api_url=self.slack.api_url,
+            )
+        )
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[asyncio.Event]:
+        """What `ona serve` does for its chat surfaces; ends when the event is set."""
+        database, stop = self.town.database, asyncio.Event()
+        listener = Listener(database.url, EVENTS, OUTBOX)
+        before = len(self.slack.out.sockets.open)
+        async with open_surfaces(self.settings) as surfaces, asyncio.TaskGroup() as group:
+            listening = group.create_task(listener.run())
+            await listener.listening.wait()
+            chats = Chats(database, self.town.inbox, surfaces.ports, mention="ona")
+            replies = Replies(database, surfaces.ports, listener=listener, live_seconds=0.2)
+            outbox = Outbox(
+                database, surfaces.ports, sender="s", listener=listener, live_seconds=0.2
+            )
+            for running in (replies.run(stop), outbox.run(stop), surfaces.listen(chats.hear, stop)):
+                group.create_task(running)
+            await self.slack.until(lambda: len(self.slack.out.sockets.open) > before)
+            try:
+                yield stop
+            finally:
+                stop.set()
+                listening.cancel()
+
+    def asks(self, text: str, *, by: Person | None = None, **more: object) -> Message:
+        """Say it to the bot in the general channel."""
+        person = by or self.ann
+        return person.says(self.general, f"{self.bot.user.mention} {text}", **more)  # type: ignore[arg-type]
+
+    def ours(self, message: Message) -> list[Message]:
+        """What the bot has posted in a thread, what one person alone sees left out."""
+        return [
+            one
+            for one in self.general.thread(message.place)
+            if one.author is self.bot.user and one.only_for is None and not one.deleted
+        ]
+
+    def answers(self, message: Message) -> list[Message]:
+        """Those that answer, and don't just say how it ended."""
+        words = ("exit status", "```")
+        return [one for one in self.ours(message) if all(word in one.text for word in words)]
+
+    async def answered(self, message: Message, *words: str) -> Message:
+        """Wait for a post of the bot in the thread that has these words in it."""
+
+        def found() -> Message | None:
+            fitting = (one for one in self.ours(message) if all(w in one.text for w in words))
+            return next(fitting, None)
+
+        await self.slack.until(found)
+        answer = found()
+        assert answer is not None
+        return answer
+
+    async def sent(self) -> None:
+        """Wait until an answer was sent, however often that was tried."""
+        async with asyncio.timeout(60):
+            while not await self.town.value(
+                "SELECT count(*) FROM reply WHERE kind = 'answer' AND state = 'sent'"
+            ):
+                await asyncio.sleep(0.05)
+
+    async def heard(self) -> None:
+        """Wait until every delivery so far was acknowledged."""
+        await self.slack.until(lambda: all(one.acked for one in self.slack.out.all))
+
+
+@asynccontextmanager
+async def open_office(town: Town) -> AsyncIterator[Office]:
+    """A workspace with Ann, Bo and the bot in one channel."""
+    async with FakeSlack() as slack:
+        team = slack.workspace("acme")
+        bot = slack.install(team)
+        ann, bo = slack.person(team, "ann"), slack.person(team, "bo")
+        general = slack.channel(team, "general", ann, bo, bot.user)
+        yield Office(town=town, slack=slack, team=team, bot=bot, ann=ann, bo=bo, general=general)
