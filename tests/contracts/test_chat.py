@@ -1,4 +1,4 @@
-"""The contract of a chat port, held against the fake surface and the pull surfaces."""
+"""The contract of a chat port, held against the fake surface, Slack and the pull surfaces."""
 
 import asyncio
 import uuid
@@ -8,18 +8,24 @@ import pytest
 
 from adapters.chat.port import (
     AfterUncertain,
+    Button,
     ChatPort,
     Content,
     Deadline,
     Gone,
     Rejected,
+    Sign,
     Throttled,
     Unavailable,
     Uncertain,
 )
+from adapters.chat.slack.calls import client, open_session
+from adapters.chat.slack.port import SlackChat
 from adapters.chat.terminal import TerminalChat
 from bot.conversation.fences import TEXT_LENGTH_MIN
 from tests.fakes.chat import Bad, ChatServer, FakeChat, shown
+from tests.fakes.slack import Bad as SlackBad
+from tests.fakes.slack import FakeSlack
 
 HOSTILE = (
     "plain words",
@@ -39,35 +45,85 @@ PLACE = "acct/thread"
 class Rig:
     """A port, and the eyes of the people in its threads where there are any."""
 
-    def __init__(self, port: ChatPort, server: ChatServer | None) -> None:
+    def __init__(self, port: ChatPort, *, place: str = PLACE) -> None:
         self.port = port
-        self.server = server
+        self.place = place
         self.mark = str(uuid.uuid4())
 
-    async def post(self, text: str = "hello", *, mark: str | None = None, place: str = PLACE):
-        return await self.port.post(
-            place, Content(text=text), mark or self.mark, Deadline.after(10)
-        )
+    async def post(self, text: str = "hello", *, mark: str | None = None):
+        content = Content(text=text)
+        return await self.port.post(self.place, content, mark or self.mark, Deadline.after(10))
+
+    async def edit(self, ref: str, text: str):
+        await self.port.edit(self.place, ref, Content(text=text), Deadline.after(10))
 
     async def find(self, mark: str):
-        return await self.port.find(PLACE, mark, Deadline.after(10))
+        return await self.port.find(self.place, mark, Deadline.after(10))
 
     def seen(self) -> list[str] | None:
-        return None if self.server is None else self.server.texts(PLACE)
+        """What people read in the thread; None: there are none."""
+        return None
+
+    def pinged(self) -> bool:
+        """Whether anything that was posted notifies anybody by what is in it."""
+        return False
+
+
+class FakeRig(Rig):
+    """A surface behind a network, with a small markup of its own."""
+
+    port: FakeChat
+
+    def __init__(self, port: FakeChat, server: ChatServer) -> None:
+        super().__init__(port)
+        self.server = server
+
+    def seen(self):
+        return self.server.texts(PLACE)
+
+    def pinged(self):
+        return any(shown(post.text).mentions for post in self.server.posts)
+
+
+class SlackRig(Rig):
+    """Slack's Web API."""
+
+    def __init__(self, slack: FakeSlack, session) -> None:
+        team = slack.workspace("acme")
+        bot = slack.install(team)
+        self.slack = slack
+        self.ann = slack.person(team, "ann")
+        self.channel = slack.channel(team, "general", self.ann, bot.user)
+        self.root = self.ann.says(self.channel, "root")
+        self.ann.notifications.clear()
+        port = SlackChat(client(bot.token, session, api=slack.api_url))
+        super().__init__(port, place=f"{team.id}/{self.channel.id}/{self.root.ts}")
+
+    def seen(self):
+        return [one.text for one in self.ann.sees(self.channel, self.root)[1:]]
+
+    def pinged(self):
+        return any(note.why != "thread" for note in self.ann.notifications)
 
 
 @pytest.fixture
-async def pushed() -> AsyncIterator[Rig]:
+async def pushed() -> AsyncIterator[FakeRig]:
     """A surface behind a network."""
     async with ChatServer() as server:
         port = FakeChat(server.url)
-        yield Rig(port, server)
+        yield FakeRig(port, server)
         await port.close()
 
 
-@pytest.fixture(params=["fake", "terminal"])
-async def rig(request, pushed) -> Rig:
-    return pushed if request.param == "fake" else Rig(TerminalChat(), None)
+@pytest.fixture
+async def slack() -> AsyncIterator[SlackRig]:
+    async with FakeSlack() as slack, open_session() as session:
+        yield SlackRig(slack, session)
+
+
+@pytest.fixture(params=["fake", "slack", "terminal"])
+async def rig(request, pushed, slack) -> Rig:
+    return {"fake": pushed, "slack": slack, "terminal": Rig(TerminalChat())}[request.param]
 
 
 async def test_a_post_has_a_ref_and_is_shown(rig):
@@ -99,7 +155,7 @@ async def test_a_post_can_be_told_from_none_by_its_mark(rig):
 async def test_an_edit_replaces_the_text_and_can_be_repeated(rig):
     ref = await rig.post("one")
     for _ in range(2):
-        await rig.port.edit(PLACE, ref, Content(text="two"), Deadline.after(10))
+        await rig.edit(ref, "two")
     assert rig.seen() in (None, ["two"])
 
 
@@ -110,20 +166,21 @@ async def test_what_is_escaped_shows_as_it_is(rig, text):
     for escaped in (prose, code):
         assert len(text) / 2 <= len(escaped) <= 10 * len(text)
         assert escaped.count("\n") == text.count("\n")
-    if rig.server is not None:
-        await rig.post(prose)
-        assert rig.seen() == [text]
-        assert shown(prose).mentions == shown(prose).bold == shown(prose).blocks == ()
-        in_block = shown(f"```\n{code}\n```")
-        assert in_block.blocks == (text,)
-        assert in_block.mentions == in_block.bold == ()
+    if rig.seen() is None:
+        return
+    await rig.post(prose)
+    await rig.post(f"before\n```\n{code}\n```", mark=str(uuid.uuid4()))
+    first, second = rig.seen()
+    assert first.strip("\n") == text.strip("\n")
+    assert text.strip("\n") in second
+    assert not rig.pinged()
 
 
 async def test_its_limits_can_be_kept(rig):
     limits = rig.port.limits
     assert limits.text_length_max >= TEXT_LENGTH_MIN
     assert all(rate.burst >= 1 and rate.per_second > 0 for rate in limits.rates.values())
-    assert isinstance(rig.port.installation(PLACE), str)
+    assert isinstance(rig.port.installation(rig.place), str)
     await rig.post("x" * limits.text_length_max)
 
 
@@ -182,3 +239,99 @@ async def test_a_surface_that_is_not_there_did_nothing():
     with pytest.raises(Unavailable):
         await port.post(PLACE, Content(text="x"), "m", Deadline.after(10))
     await port.close()
+
+
+@pytest.mark.parametrize(
+    ("bad", "error"),
+    [
+        (SlackBad(throttle_seconds=7), Throttled),
+        (SlackBad(status=503), Uncertain),
+        (SlackBad(drop=True), Uncertain),
+        (SlackBad(drop_answer=True), Uncertain),
+        (SlackBad(answer_status=500), Uncertain),
+        (SlackBad(wrong=b"<html>"), Uncertain),
+        (SlackBad(refused="internal_error"), Uncertain),
+        (SlackBad(refused="channel_not_found"), Gone),
+        (SlackBad(refused="is_archived"), Gone),
+        (SlackBad(refused="invalid_auth"), Unavailable),
+        (SlackBad(refused="invalid_blocks"), Rejected),
+    ],
+)
+async def test_what_slack_answers_has_its_own_error_and_is_never_tried_again_by_itself(
+    slack, bad, error
+):
+    slack.slack.behave("chat.postMessage", bad)
+    with pytest.raises(error) as raised:
+        await slack.post()
+    if error is Throttled:
+        assert raised.value.retry_seconds == 7
+    done = bad.drop_answer or bad.answer_status or bad.wrong
+    assert len(slack.seen()) == (1 if done else 0)
+    if done:
+        assert await slack.find(slack.mark) is not None
+
+
+async def test_slack_gets_nothing_after_the_deadline(slack):
+    with pytest.raises(Unavailable):
+        await slack.port.post(slack.place, Content(text="x"), "m", Deadline.after(-0.001))
+    assert slack.seen() == []
+
+
+async def test_slack_is_left_at_the_deadline(slack):
+    slack.slack.behave("chat.postMessage", SlackBad(wait=asyncio.Event()))
+    with pytest.raises(Uncertain):
+        await slack.port.post(slack.place, Content(text="x"), "m", Deadline.after(0.05))
+
+
+async def test_slack_that_can_not_be_reached_did_nothing(slack):
+    async with open_session() as session:
+        port = SlackChat(client("xoxb-1", session, api="http://127.0.0.1:1/api/"))
+        with pytest.raises(Unavailable):
+            await port.post(slack.place, Content(text="x"), "m", Deadline.after(10))
+
+
+async def test_slack_finds_a_post_behind_many_others(slack):
+    ref = await slack.post()
+    for number in range(250):
+        slack.ann.says(slack.channel, f"{number}", thread=slack.root)
+    assert await slack.find(slack.mark) == ref
+
+
+async def test_a_place_that_slack_does_not_have_is_rejected(slack):
+    for place in ("", "T/C", "T//1", "a/b/c/d"):
+        with pytest.raises(Rejected):
+            await slack.port.post(place, Content(text="x"), "m", Deadline.after(10))
+
+
+async def test_slack_shows_one_sign_of_ours_at_a_message(slack):
+    ref = slack.root.ts
+    for sign, shown_as in (
+        (Sign.SEEN, ["eyes"]),
+        (Sign.SEEN, ["eyes"]),
+        (Sign.WAITING, ["raised_hand"]),
+        (None, []),
+        (None, []),
+        (Sign.FAILED, ["x"]),
+    ):
+        await slack.port.react(slack.place, ref, sign, Deadline.after(10))
+        assert list(slack.root.reactions) == shown_as
+
+
+async def test_slack_tells_who_is_to_be_notified_of_a_post_and_not_of_an_edit(slack):
+    content = Content(text="done", notify=slack.ann.id)
+    ref = await slack.port.post(slack.place, content, slack.mark, Deadline.after(10))
+    assert [note.why for note in slack.ann.notifications] == ["mention"]
+    await slack.port.edit(slack.place, ref, content, Deadline.after(10))
+    assert len(slack.ann.notifications) == 1
+
+
+async def test_a_hint_is_seen_by_one_person_with_its_buttons(slack):
+    await slack.port.whisper(
+        slack.place, slack.ann.id, "psst <!channel>", [Button(label="Go", says="go")]
+    )
+    (seen,) = slack.ann.sees(slack.channel, slack.root)[1:]
+    assert (seen.ephemeral, seen.buttons) == (True, ("Go",))
+    assert seen.text.startswith("psst <!channel>\n")
+    assert not slack.pinged()
+    slack.slack.behave("chat.postEphemeral", SlackBad(status=500))
+    await slack.port.whisper(slack.place, slack.ann.id, "lost")

@@ -25,9 +25,9 @@ _TOKEN = re.compile(r"<([@#!])?([^<>|]*)(?:\|([^<>]*))?>")
 
 
 def escape(text: str, *, code: bool) -> str:
-    """See `ChatPort.escape`; a fence in a block is broken by a space that has no width."""
+    """See `ChatPort.escape`; a line that could be a fence gets a space that has no width."""
     escaped = _SPECIAL.sub(lambda found: _ESCAPES[found.group()], text)
-    return _LEADING.sub("\u200b```", escaped) if code else escaped
+    return _LEADING.sub("\u200b```", escaped)
 
 
 def mentions(text: str) -> list[str]:
