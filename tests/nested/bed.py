@@ -2,12 +2,13 @@
 
 L0 is this host, L1 the emulated machine, L2 a guest of Cloud Hypervisor in L1. One virtual CPU and
 one thread of emulation: with more of either, L1's kernel hangs. It still may; then L1 is killed
-and the tests start again from the beginning.
+and a new one goes on with the tests that have not passed yet.
 """
 
 import asyncio
 import os
 import platform
+import re
 import shlex
 import shutil
 import socket
@@ -46,6 +47,8 @@ SERIAL_LINES_SHOWN = 30
 BROKEN_STATUS = 70
 """Exit status when L1 could not be kept alive; pytest's are smaller."""
 _SSH_LOST_STATUS = 255
+_NO_TEST_STATUS = 5
+_PASSED = re.compile(r"(tests/\S+::.+?) PASSED +\[ *\d+%\]$")
 
 PROGRAMS = {
     "qemu-system-x86_64": "qemu-system-x86",
@@ -108,18 +111,20 @@ async def _pack_guest_image(disk: Path, say: Say) -> None:
 async def _with_restarts(
     image: L1Image, work: Path, pytest_arguments: Sequence[str], say: Say
 ) -> int:
+    passed: list[str] = []
     for restarts_left in reversed(range(RESTARTS_MAX + 1)):
         try:
             async with _l1(image, work) as l1:
                 await _boot(l1, say)
-                return await _pytest(l1, pytest_arguments)
+                return await _pytest(l1, [*pytest_arguments, *_without(passed)], passed)
         except Hung as error:
             kept = work.parent / "hung-serial.log"
             shutil.copy(work / "serial.log", kept)
             lines = kept.read_text(errors="replace").splitlines()[-SERIAL_LINES_SHOWN:]
             say("\n".join([f"L1's last words, all of them in {kept}:", *lines]))
             say(
-                f"!!! {error}; ALL TESTS START AGAIN, {restarts_left} more times at most"
+                f"!!! {error}; {len(passed)} tests have passed, THE OTHERS START AGAIN, "
+                f"{restarts_left} more times at most"
                 if restarts_left
                 else f"!!! {error}; giving up, THE TESTS DID NOT RUN TO THEIR END"
             )
@@ -202,26 +207,39 @@ async def _is_up(l1: _L1) -> bool:
     return False
 
 
-async def _pytest(l1: _L1, arguments: Sequence[str]) -> int:
+def _without(passed: Sequence[str]) -> list[str]:
+    return [f"--deselect={test}" for test in passed]
+
+
+def passed_in(line: str) -> str | None:
+    """The test that passed, of one line of pytest's output; None: it says something else."""
+    found = _PASSED.match(line)
+    return found.group(1) if found else None
+
+
+async def _pytest(l1: _L1, arguments: Sequence[str], passed: list[str]) -> int:
+    """Run pytest in L1; what passes goes into `passed` as it does. :raises Hung:"""
     environment = [
         f"PYTHONPATH={PACKAGES}",
         f"CLOUD_HYPERVISOR={HYPERVISOR}",
         "ONA_TEST_GUEST_IMAGE=/bed/image",
         "LC_ALL=C.UTF-8",
     ]
-    command = ["python3", "-u", "-m", "pytest", "-o", f"timeout={TEST_SECONDS_MAX}", *arguments]
+    limit = f"timeout={TEST_SECONDS_MAX}"
+    command = ["python3", "-u", "-m", "pytest", "-v", "-o", limit, *arguments]
     words = shlex.join(["env", *environment, *command])
     # The shell's own exit: when pytest is killed, ssh says 255 as for a lost connection.
-    status = await _ssh(l1, f"cd {PROJECT} && {words}; exit $?")
+    status = await _ssh(l1, f"cd {PROJECT} && {words}; exit $?", tell=passed)
     if status == _SSH_LOST_STATUS:
         silent = ALIVE_SECONDS * ALIVE_COUNT_MAX
         raise Hung(
             f"L1 said nothing for {silent} s" if is_alive(l1.process) else "L1 ended by itself"
         )
-    return status
+    # The last one of all had passed when L1 hung.
+    return 0 if status == _NO_TEST_STATUS and passed else status
 
 
-async def _ssh(l1: _L1, command: str, *, quiet: bool = False) -> int:
+async def _ssh(l1: _L1, command: str, *, quiet: bool = False, tell: list[str] | None = None) -> int:
     output = asyncio.subprocess.DEVNULL if quiet else None
     ssh = await asyncio.create_subprocess_exec(
         *("ssh", "-F", "none", "-i", str(l1.key), "-p", str(l1.port)),
@@ -233,17 +251,30 @@ async def _ssh(l1: _L1, command: str, *, quiet: bool = False) -> int:
         *("-o", f"ServerAliveCountMax={ALIVE_COUNT_MAX}", "-o", "LogLevel=ERROR"),
         *("root@127.0.0.1", command),
         stdin=asyncio.subprocess.DEVNULL,
-        stdout=output,
+        stdout=output if tell is None else asyncio.subprocess.PIPE,
         stderr=output,
         # Ctrl-C is for us alone: it must not look like a lost connection.
         start_new_session=True,
     )
     try:
+        if ssh.stdout is not None and tell is not None:
+            await _pass_on(ssh.stdout, tell)
         return await ssh.wait()
     finally:
         if ssh.returncode is None:
             ssh.kill()
             await ssh.wait()
+
+
+async def _pass_on(output: asyncio.StreamReader, passed: list[str]) -> None:
+    """Print what pytest says, and note what passed."""
+    rest = b""
+    while piece := await output.read(1 << 16):
+        sys.stdout.buffer.write(piece)
+        sys.stdout.buffer.flush()
+        *lines, rest = (rest + piece).split(b"\n")
+        found = (passed_in(line.decode(errors="replace")) for line in lines)
+        passed += [test for test in found if test is not None]
 
 
 async def _make_key(work: Path) -> str:
