@@ -10,6 +10,7 @@ attempt that nobody saw the end of.
 """
 
 import enum
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -53,7 +54,7 @@ class AfterUncertain(enum.Enum):
     LOOK_UP = "look up"
     """`find` sees every post of the past hour at least: look, then post."""
     POST_AGAIN = "post again"
-    """A post with a known mark is the same post."""
+    """A post with a known mark is the same post, for `Limits.again_seconds` at least."""
     GIVE_UP = "give up"
     """Neither: such a reply is posted at most once, and lost when it is uncertain."""
 
@@ -73,6 +74,9 @@ class Limits:
     text_length_max: int
     """Characters of one post, after `escape`."""
     after_uncertain: AfterUncertain
+    again_seconds: float = math.inf
+    """With POST_AGAIN: how long after its first attempt a post may be tried again; then it is
+    given up."""
     rates: Mapping[Method, Rate] = field(default_factory=dict)
     """Per installation; a method that is not named is not limited."""
     live: bool = True

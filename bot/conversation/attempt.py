@@ -1,6 +1,7 @@
 """What to do with a reply that is due, and when to come back to it after a failure; pure."""
 
 import enum
+import math
 from dataclasses import dataclass
 
 from adapters.chat.port import AfterUncertain, Method
@@ -60,11 +61,21 @@ class Standing:
     attempts: int
     """Before this one, since its last success."""
     muted: bool
+    tried_seconds: float = 0.0
+    """Since the first attempt whose end was not seen."""
 
 
-def next_action(standing: Standing, after_uncertain: AfterUncertain) -> Action:
-    """What comes next; a post that may exist already is looked for before anything else."""
+def next_action(
+    standing: Standing, after_uncertain: AfterUncertain, *, again_seconds: float = math.inf
+) -> Action:
+    """What comes next; a post that may exist already is looked for before anything else.
+
+    :param again_seconds: for how long a surface knows a post by its mark
+    """
     if standing.unfinished and not standing.posted:
+        late = standing.tried_seconds > again_seconds
+        if after_uncertain is AfterUncertain.POST_AGAIN and late:
+            return Action.GIVE_UP
         if after_uncertain is AfterUncertain.GIVE_UP or standing.attempts >= 2 * ATTEMPTS_MAX:
             return Action.GIVE_UP
         if after_uncertain is AfterUncertain.LOOK_UP:

@@ -5,6 +5,7 @@ name under which the row was taken and changes nothing when it was taken by anot
 """
 
 import asyncio
+import math
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -99,7 +100,8 @@ class Outgoing:
             if row is None:
                 return None
             standing = _standing(row)
-            action = next_action(standing, self.after_uncertain(row.kind))
+            again = math.inf if row.kind == REACTION else self._port.limits.again_seconds
+            action = next_action(standing, self.after_uncertain(row.kind), again_seconds=again)
             method = method_of(row.kind, action)
             wait = await self._spend(tx, row.place, method, final=row.final)
             if wait > 0:
@@ -228,4 +230,5 @@ def _standing(row: Any) -> Standing:
         unfinished=row.unfinished,
         attempts=row.attempts,
         muted=row.muted,
+        tried_seconds=float(row.tried_seconds or 0.0),
     )

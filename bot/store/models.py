@@ -330,6 +330,8 @@ class Reply(SQLModel, table=True):
     posted_ref: str | None = None
     """The surface's id of the post; None until the first post is certain."""
     attempts: int = _counter()
+    tried_at: datetime | None = _moment()
+    """When the first attempt began of which it is not known whether it posted."""
     due_at: datetime = _moment(now=True)
     sender: str | None = None
     sender_until: datetime | None = _moment()

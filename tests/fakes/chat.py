@@ -8,6 +8,7 @@ of three backticks. `FakeChat` is its port.
 import asyncio
 import itertools
 import json
+import math
 import re
 import ssl
 from collections import deque
@@ -233,6 +234,7 @@ class FakeChat:
         url: str,
         *,
         after_uncertain: AfterUncertain = AfterUncertain.LOOK_UP,
+        again_seconds: float = math.inf,
         rates: dict[str, Rate] | None = None,
         before_write: Callable[[str], None] | None = None,
     ) -> None:
@@ -240,6 +242,7 @@ class FakeChat:
         self.limits = Limits(
             text_length_max=TEXT_LENGTH_MAX,
             after_uncertain=after_uncertain,
+            again_seconds=again_seconds,
             rates=rates or {},
         )
         self._url = url

@@ -24,9 +24,9 @@ WITH open AS MATERIALIZED (
      ORDER BY final DESC, asked DESC, due_at LIMIT :window
 )
 SELECT reply.id, reply.kind, reply.key, reply.body, reply.buttons, reply.notify, reply.final,
-       reply.wording, reply.posted_ref,
-       reply.attempts, reply.state = 'sending' AS unfinished, next.asked, thread.place,
-       thread.muted
+       reply.wording, reply.posted_ref, reply.attempts, reply.state = 'sending' AS unfinished,
+       extract(epoch FROM clock_timestamp() - reply.tried_at) AS tried_seconds,
+       next.asked, thread.place, thread.muted
   FROM next JOIN reply ON reply.id = next.id JOIN thread ON thread.id = reply.thread_id
  WHERE (reply.state = 'pending' AND reply.due_at <= clock_timestamp())
     OR (reply.state = 'sending' AND reply.sender_until < clock_timestamp())
@@ -37,6 +37,7 @@ SELECT reply.id, reply.kind, reply.key, reply.body, reply.buttons, reply.notify,
 -- Hold the reply until a time; every later statement of the sender shows its name.
 UPDATE reply
    SET state = 'sending', sender = :sender, attempts = attempts + 1,
+       tried_at = coalesce(tried_at, clock_timestamp()),
        sender_until = clock_timestamp() + make_interval(secs => :lease_seconds)
  WHERE id = :id
 
@@ -53,7 +54,7 @@ UPDATE reply
 -- a pause between two of its wordings.
 UPDATE reply
    SET state = CASE WHEN wording = :wording THEN 'sent' ELSE 'pending' END,
-       wording_sent = :wording, posted_ref = :ref, attempts = 0, error = NULL,
+       wording_sent = :wording, posted_ref = :ref, attempts = 0, tried_at = NULL, error = NULL,
        due_at = clock_timestamp()
               + CASE WHEN final THEN interval '0' ELSE make_interval(secs => :pause_seconds) END,
        sender = NULL, sender_until = NULL
@@ -71,7 +72,7 @@ RETURNING state
 -- name: store_unsent
 -- It certainly was not posted: again in a while.
 UPDATE reply
-   SET state = 'pending', error = :error,
+   SET state = 'pending', error = :error, tried_at = NULL,
        due_at = clock_timestamp() + make_interval(secs => :seconds),
        attempts = attempts - CASE WHEN :counts THEN 0 ELSE 1 END,
        sender = NULL, sender_until = NULL

@@ -178,7 +178,8 @@ class Office:
         """Let the outbox's clocks stand as if so much time had passed."""
         ago = "make_interval(secs => :seconds)"
         await self.do(
-            f"UPDATE reply SET due_at = due_at - {ago}, sender_until = sender_until - {ago}",
+            f"UPDATE reply SET due_at = due_at - {ago}, sender_until = sender_until - {ago},"
+            f" tried_at = tried_at - {ago}",
             seconds=seconds,
         )
         await self.do(f"UPDATE bucket SET filled_at = filled_at - {ago}", seconds=seconds)

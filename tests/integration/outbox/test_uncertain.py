@@ -110,6 +110,24 @@ async def test_fenced_a_late_refusal_does_not_undo_what_a_successor_did(office, 
     assert (row.state, row.error, row.posted_ref) == ("sent", None, server.posts[0].ref)
 
 
+@pytest.mark.parametrize(
+    ("later_seconds", "state", "posts"), [(60, "sent", 2), (AN_HOUR, "failed", 1)]
+)
+async def test_a_mark_that_is_known_for_a_while_only_is_not_posted_again_later(
+    office, server, later_seconds, state, posts
+):
+    key = await office.reply("hello")
+    port = FakeChat(server.url, after_uncertain=AfterUncertain.POST_AGAIN, again_seconds=120.0)
+    outbox = Outbox(office.database, {SURFACE: port}, sender="s")
+    server.behave("post", Bad(drop_answer=True))
+    await outbox.once()
+    await office.pass_time(later_seconds)
+    await outbox.once()
+    assert (await office.row(key)).state == state
+    assert len(server.posts) == posts
+    await port.close()
+
+
 class Hanging(FakeChat):
     """A port that forgets its deadline."""
 

@@ -538,6 +538,7 @@ def upgrade() -> None:
         sa.Column("wording_sent", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("posted_ref", sa.String(), nullable=True),
         sa.Column("attempts", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("tried_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column(
             "due_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
         ),

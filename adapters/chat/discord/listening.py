@@ -1,0 +1,173 @@
+"""Listens to Discord's gateway; one process of the installation does, whoever leads.
+
+Discord acknowledges nothing: what was said while nobody listened is read back from the threads and
+channels that are known, and heard again; whoever hears drops what is known already. Interactions
+are deferred at once, because Discord waits three seconds for them.
+"""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import discord
+import structlog
+from discord import app_commands
+
+from adapters.chat.discord.calls import trace
+from adapters.chat.discord.reading import Reader, place_of
+from adapters.chat.incoming import Hear, Heard
+
+log = structlog.get_logger(__name__)
+
+CATCH_UP_SECONDS = 3600.0
+"""How far what was missed is read back at most."""
+CATCH_UP_MESSAGES = 100
+"""Of one channel or thread."""
+REMEMBERED_MESSAGES = 5_000
+"""Whose edit or deletion is understood."""
+COMMAND = "ona"
+SEND_TO_US = "Send to ona"
+PROMPT_LENGTH_MAX = 2_000
+
+
+def intents() -> discord.Intents:
+    """What we ask the gateway for: messages with what they say, reactions, and who is there."""
+    return discord.Intents(
+        guilds=True,
+        guild_messages=True,
+        guild_reactions=True,
+        dm_messages=True,
+        dm_reactions=True,
+        message_content=True,
+    )
+
+
+class DiscordListener:
+    """The gateway connection of one bot."""
+
+    def __init__(self, token: str) -> None:
+        """Nothing is connected before `run`."""
+        self._token = token
+
+    async def run(self, hear: Hear, stop: asyncio.Event) -> None:
+        """Listen until `stop`.
+
+        :raises discord.DiscordException: the token is wrong, or an intent is not granted
+        """
+        client = _Client(hear)
+        connecting = asyncio.create_task(client.start(self._token))
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({connecting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+            await client.close()
+        await connecting
+
+
+class _Client(discord.Client):
+    """Turns the gateway's events into what was said."""
+
+    def __init__(self, hear: Hear) -> None:
+        super().__init__(
+            intents=intents(),
+            http_trace=trace(),
+            max_messages=REMEMBERED_MESSAGES,
+            chunk_guilds_at_startup=False,
+        )
+        self._hear = hear
+        self._reader = Reader(self)
+        self._locks: dict[int, asyncio.Lock] = {}
+        self._heard_at = datetime.now(UTC) - timedelta(seconds=CATCH_UP_SECONDS)
+        self.tree = app_commands.CommandTree(self)
+        self._add_commands()
+
+    def _add_commands(self) -> None:
+        @self.tree.command(name=COMMAND, description="Ask ona, or say a command such as stop")
+        @app_commands.describe(text="What to do")
+        async def ask(interaction: discord.Interaction, text: str) -> None:
+            await self._asked(interaction, text)
+
+        @self.tree.context_menu(name=SEND_TO_US)
+        async def send(interaction: discord.Interaction, message: discord.Message) -> None:
+            await interaction.response.defer(ephemeral=True, thinking=True)
+            place = place_of(message.channel, message.guild, message.id)
+            said = self._reader.by_interaction(
+                interaction, place, message.content, ref=str(message.id)
+            )
+            await self._hear(said)
+            await interaction.edit_original_response(content="Sent.")
+
+    async def setup_hook(self) -> None:
+        """Make our commands known; Discord keeps them."""
+        await self.tree.sync()
+
+    async def on_ready(self) -> None:
+        log.info("discord_listening", user=str(self.user), guilds=len(self.guilds))
+        await self._catch_up()
+
+    async def on_resumed(self) -> None:
+        log.info("discord_resumed")
+
+    async def on_message(self, message: discord.Message) -> None:
+        await self._in_order(message.channel.id, lambda: self._reader.message(message))
+
+    async def on_message_edit(self, _: discord.Message, after: discord.Message) -> None:
+        await self._in_order(after.channel.id, lambda: self._reader.edited(after))
+
+    async def on_message_delete(self, message: discord.Message) -> None:
+        await self._in_order(message.channel.id, lambda: self._reader.deleted(message))
+
+    async def on_raw_reaction_add(self, event: discord.RawReactionActionEvent) -> None:
+        await self._in_order(event.channel_id, lambda: self._reader.reaction(event))
+
+    async def on_interaction(self, interaction: discord.Interaction) -> None:
+        if interaction.type is not discord.InteractionType.component:
+            return
+        said = self._reader.pressed(interaction)
+        if said is not None:
+            await interaction.response.defer()
+            await self._hear(said)
+
+    async def _asked(self, interaction: discord.Interaction, text: str) -> None:
+        """In a thread it is said there; in a channel it opens one, with what was asked on top."""
+        await interaction.response.defer(thinking=True)
+        shown = await interaction.edit_original_response(
+            content=f"{discord.utils.escape_markdown(interaction.user.display_name)}: "
+            f"{discord.utils.escape_markdown(text[: PROMPT_LENGTH_MAX // 2])}",
+            allowed_mentions=discord.AllowedMentions.none(),
+        )
+        channel = interaction.channel
+        if channel is None:
+            return
+        place = place_of(channel, interaction.guild, shown.id)
+        await self._hear(self._reader.by_interaction(interaction, place, text, ref=str(shown.id)))
+
+    async def _in_order(self, channel: int, read: Callable[[], Heard | None]) -> None:
+        """Hear one channel's messages in the order in which the gateway told them."""
+        async with self._locks.setdefault(channel, asyncio.Lock()):
+            heard = read()
+            if heard is not None:
+                await self._hear(heard)
+
+    async def _catch_up(self) -> None:
+        """Hear what was said in places that we see while nobody listened."""
+        since = max(self._heard_at, datetime.now(UTC) - timedelta(seconds=CATCH_UP_SECONDS))
+        self._heard_at = datetime.now(UTC)
+        for guild in self.guilds:
+            channels: list[discord.TextChannel | discord.Thread]
+            channels = [*guild.text_channels, *guild.threads]
+            for channel in channels:
+                if channel.permissions_for(guild.me).read_message_history:
+                    await self._read_back(channel, since)
+
+    async def _read_back(
+        self, channel: discord.TextChannel | discord.Thread, since: datetime
+    ) -> None:
+        try:
+            async for message in channel.history(
+                after=since, limit=CATCH_UP_MESSAGES, oldest_first=True
+            ):
+                await self.on_message(message)
+        except discord.HTTPException as error:
+            log.warning("discord_not_caught_up", channel=channel.id, why=str(error))

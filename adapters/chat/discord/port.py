@@ -1,0 +1,249 @@
+"""How a reply gets to a thread of Discord.
+
+Our mark is the nonce of a post, which Discord enforces for a few minutes: posting it again gives
+the post that stands. Places are `GUILD/CHANNEL/MESSAGE`: the thread under that message, which has
+the message's id and is begun with the first post; or `GUILD/THREAD/`, and `@me/CHANNEL/` for
+direct messages.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+
+import discord
+import structlog
+from discord.http import Route, handle_message_parameters
+
+from adapters.chat.discord.calls import call, trace
+from adapters.chat.discord.markup import escape
+from adapters.chat.port import (
+    LABEL_LENGTH_MAX,
+    AfterUncertain,
+    Button,
+    ChatError,
+    Content,
+    Deadline,
+    Gone,
+    Limits,
+    Rate,
+    Rejected,
+    Sign,
+    Unavailable,
+)
+
+log = structlog.get_logger(__name__)
+
+SURFACE = "discord"
+DIRECT = "@me"
+TEXT_LENGTH_MAX = 1_900
+"""Discord takes 2,000 characters; a mention goes in front."""
+AGAIN_SECONDS = 120.0
+"""Discord knows a nonce for "a few minutes"."""
+THREAD_NAME_LENGTH_MAX = 100
+THREAD_NAME = "ona"
+UNKNOWN_CHANNEL = 10003
+THREAD_EXISTS = 160004
+WHISPER_SECONDS = 10.0
+SIGNS = {Sign.SEEN: "👀", Sign.WAITING: "✋", Sign.FAILED: "❌"}
+ACTION = "ona.say:"
+"""What the custom ids of our buttons begin with."""
+CUSTOM_ID_LENGTH_MAX = 100
+ROW_BUTTONS_MAX = 5
+RATES = {
+    "post": Rate(burst=5, per_second=1),
+    "edit": Rate(burst=5, per_second=0.5),
+    "react": Rate(burst=5, per_second=1),
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Address of a thread."""
+
+    guild: str
+    channel: int
+    message: int | None
+    """The message under which the thread stands; None: `channel` is the thread."""
+
+    @classmethod
+    def read(cls, place: str) -> "Place":
+        """:raises Rejected: it is no place of Discord"""
+        try:
+            guild, channel, message = place.split("/")
+            return cls(guild, int(channel), int(message) if message else None)
+        except ValueError:
+            raise Rejected(f"{place!r} is no thread of Discord") from None
+
+    @property
+    def thread(self) -> int:
+        """The channel that posts go to: a thread has the id of its message."""
+        return self.message or self.channel
+
+    def __str__(self) -> str:
+        return f"{self.guild}/{self.channel}/{self.message or ''}"
+
+
+class DiscordChat:
+    """The chat of one bot in all its guilds."""
+
+    limits = Limits(
+        text_length_max=TEXT_LENGTH_MAX,
+        after_uncertain=AfterUncertain.POST_AGAIN,
+        again_seconds=AGAIN_SECONDS,
+        rates=RATES,  # type: ignore[arg-type]
+    )
+
+    def __init__(self, token: str) -> None:
+        """Logs in with the first call; opens no gateway."""
+        self._token = token
+        self._client = discord.Client(intents=discord.Intents.none(), http_trace=trace())
+        self._entering = asyncio.Lock()
+        self._entered = False
+
+    async def close(self) -> None:
+        """Close its connections."""
+        await self._client.close()
+
+    async def _http(self, deadline: Deadline) -> discord.http.HTTPClient:
+        async with self._entering:
+            if not self._entered:
+                try:
+                    await call(deadline, lambda: self._client.login(self._token))
+                except discord.LoginFailure as error:
+                    raise Unavailable(f"Discord does not take the token: {error}") from error
+                self._entered = True
+        return self._client.http
+
+    def installation(self, place: str) -> str:
+        """The channel: Discord's limits of posts and edits are per channel."""
+        return str(Place.read(place).thread)
+
+    def escape(self, text: str, *, code: bool) -> str:
+        """See `markup.escape`."""
+        return escape(text, code=code)
+
+    async def post(self, place: str, content: Content, mark: str, deadline: Deadline) -> str:
+        """Post in the thread, which is begun if it is not there; the ref is the message's id."""
+        to = Place.read(place)
+        try:
+            return await self._post(to.thread, content, mark, deadline)
+        except Gone as error:
+            unknown = getattr(error.__cause__, "code", None) == UNKNOWN_CHANNEL
+            if to.message is None or not unknown:
+                raise
+        await self._begin(to, deadline)
+        return await self._post(to.thread, content, mark, deadline)
+
+    async def _post(self, channel: int, content: Content, mark: str, deadline: Deadline) -> str:
+        http = await self._http(deadline)
+        with _parameters(content, nonce=nonce(mark)) as parameters:
+            posted = await call(deadline, lambda: http.send_message(channel, params=parameters))
+        return str(posted["id"])
+
+    async def _begin(self, to: Place, deadline: Deadline) -> None:
+        route = Route(
+            "POST",
+            "/channels/{channel_id}/messages/{message_id}/threads",
+            channel_id=to.channel,
+            message_id=to.message,
+        )
+        http = await self._http(deadline)
+        name = await self._name(http, to, deadline)
+        try:
+            await call(deadline, lambda: http.request(route, json={"name": name}))
+        except Rejected as error:
+            if getattr(error.__cause__, "code", None) != THREAD_EXISTS:
+                raise
+
+    async def _name(self, http: discord.http.HTTPClient, to: Place, deadline: Deadline) -> str:
+        """A thread's name: what was said, without whom it was said to."""
+        message = await call(deadline, lambda: http.get_message(to.channel, to.message or 0))
+        words = " ".join(str(message.get("content") or "").split(" ")[1:]).split("\n")[0]
+        return words.strip()[:THREAD_NAME_LENGTH_MAX] or THREAD_NAME
+
+    async def edit(self, place: str, ref: str, content: Content, deadline: Deadline) -> None:
+        """Edit the message."""
+        thread, message = Place.read(place).thread, _id(ref)
+        http = await self._http(deadline)
+        with _parameters(content) as parameters:
+            await call(deadline, lambda: http.edit_message(thread, message, params=parameters))
+
+    async def find(self, place: str, mark: str, deadline: Deadline) -> str | None:
+        """Discord shows no nonce of an older message: never called."""
+        raise Rejected("Discord can't be asked for a post by its mark")
+
+    async def react(self, place: str, ref: str, sign: Sign | None, deadline: Deadline) -> None:
+        """Set our reaction and take the others away."""
+        to, message = Place.read(place), _id(ref)
+        channel = to.channel if message == to.message else to.thread
+        http = await self._http(deadline)
+        if sign is not None:
+            await call(deadline, lambda: http.add_reaction(channel, message, SIGNS[sign]))
+        for other in Sign:
+            if other not in {sign, Sign.FAILED}:
+                emoji = SIGNS[other]
+                remove = partial(http.remove_own_reaction, channel, message, emoji)
+                # One that is not there is no error.
+                with suppress(Gone, Rejected):
+                    await call(deadline, remove)
+
+    async def whisper(
+        self, place: str, person: str, text: str, buttons: Sequence[Button] = ()
+    ) -> None:
+        """A direct message: Discord shows words to one person only as an interaction's answer."""
+        deadline = Deadline.after(WHISPER_SECONDS)
+        content = Content(text=escape(text, code=False)[:TEXT_LENGTH_MAX], buttons=tuple(buttons))
+        try:
+            http = await self._http(deadline)
+            direct = await call(deadline, lambda: http.start_private_message(int(person)))
+            with _parameters(content) as parameters:
+                channel = int(direct["id"])
+                await call(deadline, lambda: http.send_message(channel, params=parameters))
+        except ChatError as error:
+            log.info("hint_not_shown", place=place, why=str(error))
+
+
+def nonce(mark: str) -> str:
+    """At most 25 characters that stand for the mark."""
+    return hashlib.sha256(mark.encode()).hexdigest()[:25]
+
+
+def _id(ref: str) -> int:
+    try:
+        return int(ref)
+    except ValueError:
+        raise Gone(f"{ref!r} is no message of Discord") from None
+
+
+def _parameters(content: Content, *, nonce: str | None = None) -> discord.http.MultipartParameters:
+    if len(content.text) > TEXT_LENGTH_MAX:
+        raise Rejected(f"the text has {len(content.text)} characters, {TEXT_LENGTH_MAX} fit")
+    text = f"<@{content.notify}> {content.text}" if content.notify else content.text
+    told = [discord.Object(int(content.notify))] if content.notify.isdecimal() else []
+    allowed = discord.AllowedMentions(everyone=False, roles=False, users=told, replied_user=False)
+    return handle_message_parameters(
+        content=text,
+        nonce=nonce,
+        view=_view(content.buttons) or None,
+        allowed_mentions=allowed,
+        flags=discord.MessageFlags(suppress_embeds=True),
+    )
+
+
+def _view(buttons: Sequence[Button]) -> discord.ui.View | None:
+    """The buttons in rows; what they say is in their ids, which Discord gives back."""
+    fitting = [one for one in buttons if one.url or len(ACTION + one.says) <= CUSTOM_ID_LENGTH_MAX]
+    if not fitting:
+        return None
+    view = discord.ui.View(timeout=None)
+    for button in fitting[:ROW_BUTTONS_MAX]:
+        made: discord.ui.Button[discord.ui.View] = discord.ui.Button(
+            label=button.label[:LABEL_LENGTH_MAX],
+            url=button.url or None,
+            custom_id=None if button.url else ACTION + button.says,
+        )
+        view.add_item(made)
+    return view

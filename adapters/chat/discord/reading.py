@@ -1,0 +1,152 @@
+"""What Discord's gateway tells, turned into what was said."""
+
+from collections.abc import Mapping
+
+import discord
+
+from adapters.chat.discord import markup
+from adapters.chat.discord.port import ACTION, DIRECT, SURFACE, Place
+from adapters.chat.incoming import Author, Reacted, Reworded, Said, Spot, Standing, Withdrawn
+
+STOP_REACTIONS = frozenset({"❌", "✋", "🛑"})
+SPOKEN = frozenset({discord.MessageType.default, discord.MessageType.reply})
+"""Types of messages that a person wrote."""
+
+
+def author_of(user: discord.abc.User, guild: discord.Guild | None) -> Author:
+    """Somebody as the bot knows them: who is in the guild, or writes to it alone, is a member."""
+    standing: Standing = "member"
+    if user.bot or user.system:
+        standing = "bot"
+    elif guild is not None and not isinstance(user, discord.Member):
+        standing = "stranger"
+    return Author(account="discord", id=str(user.id), name=user.display_name, standing=standing)
+
+
+def place_of(
+    channel: discord.abc.MessageableChannel | discord.abc.GuildChannel | discord.PartialMessageable,
+    guild: discord.Guild | None,
+    message: int | None,
+) -> Place:
+    """Where an answer to something in `channel` stands: under `message`, unless it is a thread."""
+    if guild is None:
+        return Place(DIRECT, channel.id, None)
+    if isinstance(channel, discord.Thread):
+        # A thread that began with a message has its id, and is the same place from both sides.
+        return Place(str(guild.id), channel.parent_id or channel.id, channel.id)
+    return Place(str(guild.id), channel.id, message)
+
+
+def spot_of(place: Place) -> Spot:
+    """The spot of a place."""
+    return Spot(
+        surface=SURFACE,
+        channel=f"{place.guild}/{place.channel}",
+        place=str(place),
+        direct=place.guild == DIRECT,
+    )
+
+
+class Reader:
+    """Reads what one bot hears."""
+
+    def __init__(self, client: discord.Client) -> None:
+        """`client` knows who we are, and the names of people, roles and channels."""
+        self._client = client
+
+    @property
+    def _us(self) -> int:
+        return self._client.user.id if self._client.user is not None else 0
+
+    def message(self, message: discord.Message) -> Said | None:
+        """What was said; None: nobody said it."""
+        if message.type not in SPOKEN or message.author.id == self._us:
+            return None
+        spot = spot_of(place_of(message.channel, message.guild, message.id))
+        mentioned = markup.mentions(message.content)
+        roles = {role.id for role in message.role_mentions}
+        ours = set() if message.guild is None else {role.id for role in message.guild.me.roles}
+        to_us = spot.direct or self._us in mentioned or bool(roles & ours)
+        return Said(
+            spot=spot,
+            author=author_of(message.author, message.guild),
+            delivery=str(message.id),
+            key=str(message.id),
+            ref=str(message.id),
+            text=self._plain(markup.without_mention(message.content, self._us), message.guild),
+            to_us=to_us,
+            to_others=any(user != self._us for user in mentioned),
+        )
+
+    def edited(self, message: discord.Message) -> Reworded | None:
+        """A message that says something else now."""
+        said = self.message(message)
+        if said is None or message.edited_at is None:
+            return None
+        return Reworded(spot=said.spot, author=said.author, key=said.key, text=said.text)
+
+    def deleted(self, message: discord.Message) -> Withdrawn | None:
+        """A message that is gone, if we remember it."""
+        said = self.message(message)
+        if said is None:
+            return None
+        return Withdrawn(spot=said.spot, author=said.author, key=said.key)
+
+    def reaction(self, event: discord.RawReactionActionEvent) -> Reacted | None:
+        """A reaction to one of our posts that means: stop."""
+        ours = event.message_author_id == self._us
+        if str(event.emoji) not in STOP_REACTIONS or not ours or event.user_id == self._us:
+            return None
+        channel = self._client.get_channel(event.channel_id)
+        guild = self._client.get_guild(event.guild_id) if event.guild_id else None
+        parent = channel.parent_id if isinstance(channel, discord.Thread) else None
+        user: discord.abc.User | None = event.member or self._client.get_user(event.user_id)
+        if user is None:
+            return None
+        where = parent or event.channel_id
+        return Reacted(
+            surface=SURFACE,
+            channel=f"{event.guild_id or DIRECT}/{where}",
+            shared=False,
+            author=author_of(user, guild),
+            delivery=f"{event.message_id}/{event.user_id}/{event.emoji}",
+            ref=str(event.message_id),
+        )
+
+    def pressed(self, interaction: discord.Interaction) -> Said | None:
+        """What a pressed button says."""
+        data: Mapping[str, object] = interaction.data or {}  # type: ignore[assignment]
+        says = str(data.get("custom_id") or "")
+        if not says.startswith(ACTION) or interaction.channel is None:
+            return None
+        place = place_of(interaction.channel, interaction.guild, None)
+        return self.by_interaction(interaction, place, says.removeprefix(ACTION))
+
+    def by_interaction(
+        self, interaction: discord.Interaction, place: Place, text: str, *, ref: str = ""
+    ) -> Said:
+        """What somebody says by a button or a command."""
+        key = f"interaction/{interaction.id}"
+        return Said(
+            spot=spot_of(place),
+            author=author_of(interaction.user, interaction.guild),
+            delivery=key,
+            key=key,
+            ref=ref,
+            text=text,
+            to_us=True,
+            pressed=True,
+        )
+
+    def _plain(self, text: str, guild: discord.Guild | None) -> str:
+        def name(kind: str, number: int) -> str:
+            found: object = None
+            if kind == "@":
+                found = (guild and guild.get_member(number)) or self._client.get_user(number)
+            elif kind == "@&":
+                found = guild and guild.get_role(number)
+            else:
+                found = guild and guild.get_channel_or_thread(number)
+            return str(getattr(found, "display_name", None) or getattr(found, "name", number))
+
+        return markup.plain(text, name)
