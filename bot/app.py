@@ -55,7 +55,8 @@ async def serve(settings: Settings, url: str) -> None:
             ready={"hosts": _host_check(base)},
             stopping=stop,
         )
-        async with open_surfaces(settings) as surfaces, asyncio.TaskGroup() as group:
+        opening = open_surfaces(settings, base.database, owner=base.owner)
+        async with opening as surfaces, asyncio.TaskGroup() as group:
             ports = surfaces.ports
             group.create_task(Replies(base.database, ports, listener=base.listener).run(stop))
             outbox = Outbox(base.database, ports, sender=base.owner, listener=base.listener)

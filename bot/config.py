@@ -250,6 +250,12 @@ class SlackSettings(Section):
     api_url: str = Field(default="https://slack.com/api/", description="where Slack's Web API is")
 
 
+class DiscordSettings(Section):
+    """Discord; off without a token."""
+
+    token: SecretStr | None = Field(default=None, description="token of the bot")
+
+
 class LogSettings(Section):
     """Logs."""
 
@@ -309,6 +315,7 @@ class Settings(Section):
     checkpoint: CheckpointSettings = CheckpointSettings()
     web: WebSettings = WebSettings()
     slack: SlackSettings = SlackSettings()
+    discord: DiscordSettings = DiscordSettings()
     log: LogSettings = LogSettings()
 
     @model_validator(mode="after")

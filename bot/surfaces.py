@@ -4,13 +4,15 @@ One that does not work is said in the log and by `ona doctor`; every other one g
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 import aiohttp
 import structlog
 
+from adapters.chat.discord import port as discord
+from adapters.chat.discord.listening import DiscordListener
 from adapters.chat.incoming import Hear, Heard
 from adapters.chat.port import ChatPort
 from adapters.chat.slack import calls
@@ -20,13 +22,13 @@ from adapters.chat.terminal import PULL_SURFACES, TerminalChat
 from bot.config import Settings, SlackSettings
 from bot.conversation.waits import first_of
 from bot.errors import TryAgain
+from bot.leading import LeadingListener, Listen
+from bot.store.database import Database
 
 log = structlog.get_logger(__name__)
 
 AGAIN_SECONDS = 30.0
 """After a listener broke for a reason that nobody expected."""
-
-Listen = Callable[[Hear, asyncio.Event], Awaitable[None]]
 
 
 @dataclass(kw_only=True)
@@ -72,16 +74,27 @@ class _Gate:
 
 
 @asynccontextmanager
-async def open_surfaces(settings: Settings) -> AsyncIterator[Surfaces]:
-    """Open the surfaces that the settings have tokens for; nothing is connected yet."""
+async def open_surfaces(
+    settings: Settings, database: Database, *, owner: str
+) -> AsyncIterator[Surfaces]:
+    """Open the surfaces that the settings have tokens for; nothing is connected yet.
+
+    :param owner: names this process, where only one of the installation may listen
+    """
     surfaces = Surfaces()
-    session = calls.open_session()
-    try:
+    async with AsyncExitStack() as stack:
         if tokens := slack_tokens(settings.slack):
+            session = await stack.enter_async_context(calls.open_session())
             _add_slack(surfaces, settings.slack, tokens, session)
+        if settings.discord.token is not None:
+            token = settings.discord.token.get_secret_value()
+            port = discord.DiscordChat(token)
+            stack.push_async_callback(port.close)
+            surfaces.ports[discord.SURFACE] = port
+            surfaces.listeners[discord.SURFACE] = LeadingListener(
+                database, DiscordListener(token).run, name=discord.SURFACE, owner=owner
+            ).run
         yield surfaces
-    finally:
-        await session.close()
 
 
 def slack_tokens(settings: SlackSettings) -> Mapping[str, str] | None:

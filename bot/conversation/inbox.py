@@ -236,7 +236,7 @@ class Inbox:
         if size is not None:
             check_size(size, self._sizes)
         if not (prompt.new or message.new):
-            found = await threads.find(tx, message)
+            found = await threads.find_or_begin(tx, message)
         if found is not None and not prompt.options and prompt.kind == "text" and not prompt.now:
             answered = await self._as_answer(tx, found, actor, prompt.text)
             if answered is not None:

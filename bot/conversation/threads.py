@@ -25,6 +25,7 @@ _BY_THREAD = text(
      WHERE thread.surface = :surface AND thread.place = :place
     """
 )
+_BEGIN = text("SELECT pg_advisory_xact_lock(hashtextextended(CAST(:surface AS text) || :place, 0))")
 _BY_SHORT = text("SELECT id FROM session WHERE short = :short")
 _ADD_THREAD = text(
     """
@@ -89,6 +90,16 @@ async def find(tx: Transaction, message: IncomingMessage) -> Found | None:
     if row is None:
         return None
     return Found(session_id=row.session_id, short=row.short, thread_id=row.thread_id)
+
+
+async def find_or_begin(tx: Transaction, message: IncomingMessage) -> Found | None:
+    """Like `find`; on None nobody else opens a session in the thread before `tx` ends."""
+    found = await find(tx, message)
+    if found is None:
+        where = {"surface": message.surface, "place": message.place}
+        await tx.execute(_BEGIN, where)
+        found = await find(tx, message)
+    return found
 
 
 async def open_session(

@@ -29,6 +29,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("database", installation.check_database),
     ("guest image", installation.check_image),
     ("Slack", surfaces.check_slack),
+    ("Discord", surfaces.check_discord),
 )
 
 

@@ -1,5 +1,6 @@
 """Checks of the chat surfaces: are their tokens there, and good for what we do."""
 
+from adapters.chat.discord import examining as discord
 from adapters.chat.slack import calls
 from adapters.chat.slack.examining import examine
 from bot.config import Settings
@@ -41,3 +42,28 @@ async def check_slack(settings: Settings) -> Finding:
             do="Update the app from deploy/slack/manifest.yaml and install it again.",
         )
     return Finding(name=name, verdict=Verdict.FINE, found=f"{found.user} in {found.team}")
+
+
+async def check_discord(settings: Settings) -> Finding:
+    """Whether people can talk to us in Discord."""
+    name, token = "Discord", settings.discord.token
+    if token is None:
+        return Finding(name=name, verdict=Verdict.FINE, found="off: no token is set")
+    found = await discord.examine(token.get_secret_value())
+    if found.wrong:
+        return Finding(
+            name=name,
+            verdict=Verdict.LESS,
+            found=found.wrong,
+            follows="Nobody can talk to ona in Discord.",
+            do="Reset the bot's token; docs/discord.md says how.",
+        )
+    if not found.reads_content:
+        return Finding(
+            name=name,
+            verdict=Verdict.LESS,
+            found=f"{found.name}, without the Message Content intent",
+            follows="It hears mentions and direct messages only, no follow-up without one.",
+            do="Switch the intent on: Bot, Privileged Gateway Intents, Message Content Intent.",
+        )
+    return Finding(name=name, verdict=Verdict.FINE, found=f"{found.name}; {found.invitation}")

@@ -7,7 +7,9 @@ are deferred at once, because Discord waits three seconds for them.
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import discord
 import structlog
@@ -23,6 +25,9 @@ CATCH_UP_SECONDS = 3600.0
 """How far what was missed is read back at most."""
 CATCH_UP_MESSAGES = 100
 """Of one channel or thread."""
+GUILDS_SECONDS = 0.5
+"""So long after the last guild was told at the start, all of them were."""
+AGAIN_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 REMEMBERED_MESSAGES = 5_000
 """Whose edit or deletion is understood."""
 COMMAND = "ona"
@@ -61,7 +66,7 @@ class DiscordListener:
             await asyncio.wait({connecting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopping.cancel()
-            await client.close()
+            await client.leave()
         await connecting
 
 
@@ -74,6 +79,7 @@ class _Client(discord.Client):
             http_trace=trace(),
             max_messages=REMEMBERED_MESSAGES,
             chunk_guilds_at_startup=False,
+            guild_ready_timeout=GUILDS_SECONDS,
         )
         self._hear = hear
         self._reader = Reader(self)
@@ -97,6 +103,13 @@ class _Client(discord.Client):
             )
             await self._hear(said)
             await interaction.edit_original_response(content="Sent.")
+
+    async def leave(self) -> None:
+        """Close; discord.py fails in the background when that happens while it begins."""
+        if self.ws is not None and not self.is_ready():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.wait_until_ready(), 2 * GUILDS_SECONDS)
+        await self.close()
 
     async def setup_hook(self) -> None:
         """Make our commands known; Discord keeps them."""
@@ -148,7 +161,18 @@ class _Client(discord.Client):
         async with self._locks.setdefault(channel, asyncio.Lock()):
             heard = read()
             if heard is not None:
+                await self._hear_at_last(heard)
+
+    async def _hear_at_last(self, heard: Heard) -> None:
+        """Discord delivers nothing again: who can't hear now is asked again for a while."""
+        for pause in AGAIN_SECONDS:
+            try:
                 await self._hear(heard)
+                return
+            except Exception as error:
+                log.warning("discord_not_heard", why=str(error), again_seconds=pause)
+            await asyncio.sleep(pause)
+        await self._hear(heard)
 
     async def _catch_up(self) -> None:
         """Hear what was said in places that we see while nobody listened."""
@@ -161,6 +185,16 @@ class _Client(discord.Client):
                 if channel.permissions_for(guild.me).read_message_history:
                     await self._read_back(channel, since)
 
+    async def _member(
+        self, guild: discord.Guild, user: discord.User | discord.Member
+    ) -> discord.User | discord.Member:
+        """The author of an older message, which comes without their membership."""
+        if isinstance(user, discord.Member) or user.bot:
+            return user
+        with suppress(discord.NotFound):
+            return guild.get_member(user.id) or await guild.fetch_member(user.id)
+        return user
+
     async def _read_back(
         self, channel: discord.TextChannel | discord.Thread, since: datetime
     ) -> None:
@@ -168,6 +202,7 @@ class _Client(discord.Client):
             async for message in channel.history(
                 after=since, limit=CATCH_UP_MESSAGES, oldest_first=True
             ):
-                await self.on_message(message)
+                author = await self._member(channel.guild, message.author)
+                await self._in_order(channel.id, partial(self._reader.message, message, author))
         except discord.HTTPException as error:
             log.warning("discord_not_caught_up", channel=channel.id, why=str(error))

@@ -10,15 +10,15 @@ from collections.abc import Callable
 
 _ADDRESS = re.compile(r"https?://[^\s<>()\[\]`*|\\]+")
 _SPECIAL = re.compile(r"[\\`*_~|<>\[\]()#@:]")
-_BULLET = re.compile(r"^(\s*)([-+]|\d+(?=\.))", re.MULTILINE)
-_FENCE = re.compile(r"```")
+_BULLET = re.compile(r"^(\s*\d*)([-+.])", re.MULTILINE)
+_FENCE = re.compile(r"`{3,}")
 _TOKEN = re.compile(r"<(@[!&]?|#|a?:[\w~]+:|/[^:>]+:|t:)(-?\d+)(?::[a-zA-Z])?>")
 
 
 def escape(text: str, *, code: bool) -> str:
     """See `ChatPort.escape`; a fence in a block is broken by spaces that have no width."""
     if code:
-        return _FENCE.sub("`\u200b`\u200b`", text)
+        return _FENCE.sub(lambda run: "\u200b".join(run.group()), text)
     parts, end = [], 0
     for address in _ADDRESS.finditer(text):
         parts += [_escaped(text[end : address.start()]), address.group()]

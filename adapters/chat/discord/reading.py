@@ -24,9 +24,7 @@ def author_of(user: discord.abc.User, guild: discord.Guild | None) -> Author:
 
 
 def place_of(
-    channel: discord.abc.MessageableChannel | discord.abc.GuildChannel | discord.PartialMessageable,
-    guild: discord.Guild | None,
-    message: int | None,
+    channel: discord.abc.Snowflake, guild: discord.Guild | None, message: int | None
 ) -> Place:
     """Where an answer to something in `channel` stands: under `message`, unless it is a thread."""
     if guild is None:
@@ -58,8 +56,13 @@ class Reader:
     def _us(self) -> int:
         return self._client.user.id if self._client.user is not None else 0
 
-    def message(self, message: discord.Message) -> Said | None:
-        """What was said; None: nobody said it."""
+    def message(
+        self, message: discord.Message, author: discord.abc.User | None = None
+    ) -> Said | None:
+        """What was said; None: nobody said it.
+
+        :param author: who did, where the message itself does not tell enough
+        """
         if message.type not in SPOKEN or message.author.id == self._us:
             return None
         spot = spot_of(place_of(message.channel, message.guild, message.id))
@@ -69,7 +72,7 @@ class Reader:
         to_us = spot.direct or self._us in mentioned or bool(roles & ours)
         return Said(
             spot=spot,
-            author=author_of(message.author, message.guild),
+            author=author_of(author or message.author, message.guild),
             delivery=str(message.id),
             key=str(message.id),
             ref=str(message.id),
@@ -115,7 +118,7 @@ class Reader:
 
     def pressed(self, interaction: discord.Interaction) -> Said | None:
         """What a pressed button says."""
-        data: Mapping[str, object] = interaction.data or {}  # type: ignore[assignment]
+        data: Mapping[str, object] = interaction.data or {}
         says = str(data.get("custom_id") or "")
         if not says.startswith(ACTION) or interaction.channel is None:
             return None

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 from pydantic import SecretStr
@@ -12,7 +12,8 @@ from bot.conversation.hearing import Chats
 from bot.conversation.outbox import Outbox
 from bot.conversation.replies import Replies
 from bot.store.database import EVENTS, OUTBOX, Listener
-from bot.surfaces import open_surfaces
+from bot.store.ids import new_id
+from bot.surfaces import Surfaces, open_surfaces
 from tests.fakes.slack import FakeSlack
 from tests.fakes.slack.people import Person
 from tests.fakes.slack.world import Channel, Install, Message, Workspace
@@ -42,13 +43,16 @@ class Office:
             )
         )
 
+    def _open(self) -> AbstractAsyncContextManager[Surfaces]:
+        return open_surfaces(self.settings, self.town.database, owner=f"serve-{new_id()}")
+
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[asyncio.Event]:
         """What `ona serve` does for its chat surfaces; ends when the event is set."""
         database, stop = self.town.database, asyncio.Event()
         listener = Listener(database.url, EVENTS, OUTBOX)
         before = len(self.slack.out.sockets.open)
-        async with open_surfaces(self.settings) as surfaces, asyncio.TaskGroup() as group:
+        async with self._open() as surfaces, asyncio.TaskGroup() as group:
             listening = group.create_task(listener.run())
             await listener.listening.wait()
             chats = Chats(database, self.town.inbox, surfaces.ports, mention="ona")

@@ -202,7 +202,8 @@ async def test_a_wrong_token_leaves_the_surface_off_and_everything_else_works(of
     token, office.bot.token = office.bot.token, "xoxb-wrong"
     settings, office.bot.token = office.settings, token
     stop = asyncio.Event()
-    async with open_surfaces(settings) as surfaces, Shift(office.town, places, "w"):
+    opening = open_surfaces(settings, office.town.database, owner="serve")
+    async with opening as surfaces, Shift(office.town, places, "w"):
         listening = asyncio.create_task(surfaces.listen(lambda _: pytest.fail("heard"), stop))
         office.asks("!echo one")
         accepted = await office.town.say("!echo two")

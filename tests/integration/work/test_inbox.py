@@ -71,6 +71,13 @@ async def test_answered_once_the_same_delivery_of_an_altered_message_is_known(to
     assert await prompts(town) == 1
 
 
+async def test_first_messages_of_a_thread_at_the_same_time_are_of_one_session(town):
+    said = [town.say(f"!n{number}", place="new") for number in range(8)]
+    answers = await asyncio.gather(*said)
+    assert len({answer.session for answer in answers}) == 1
+    assert await town.value("SELECT count(*) FROM session") == 1
+
+
 async def test_long_keys_that_begin_alike_are_different_messages(town):
     await town.say("!one", key="k" * KEY_LENGTH_MAX + "1")
     await town.say("!two", key="k" * KEY_LENGTH_MAX + "2")

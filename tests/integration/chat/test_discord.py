@@ -1,0 +1,163 @@
+"""Talking to ona in Discord: the real discord.py against a server that speaks its protocol.
+
+Everything is real but Discord itself and the machine, which is a guest program on this host.
+"""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from bot import leading
+from tests.integration.chat.discord_rig import Office, open_office
+from tests.support.shift import Shift, until
+
+
+@pytest.fixture
+async def office(town, monkeypatch) -> AsyncIterator[Office]:
+    monkeypatch.setattr(leading, "LEAD_SECONDS", 3.0)
+    async with open_office(town) as office:
+        yield office
+
+
+async def texts(town) -> list[str]:
+    return [text for (text,) in await town.rows("SELECT text FROM delivery ORDER BY event, id")]
+
+
+async def test_a_mention_is_answered_in_a_thread_of_its_own(office, places):
+    async with office.serving(), Shift(office.town, places, "w"):
+        await office.ready()
+        asked = office.asks("!echo hello from the machine")
+        answer = await office.answered(asked, "hello from the machine", "Done")
+    assert answer.channel is asked.thread
+    assert office.ours(office.general) == []
+
+
+async def test_a_follow_up_in_the_thread_needs_no_mention_until_somebody_else_writes(
+    office, places
+):
+    async with office.serving(), Shift(office.town, places, "w"):
+        await office.ready()
+        asked = office.asks("!echo one")
+        await office.answered(asked, "one")
+        office.ann.says(asked.thread, "!echo two")
+        await office.answered(asked, "two")
+        office.bo.says(asked.thread, "nice")
+        office.ann.says(asked.thread, "!echo three")
+        office.ann.says(asked.thread, f"<@{office.app.id}> !echo four")
+        await office.answered(asked, "four")
+    assert await texts(office.town) == ["echo one", "echo two", "echo four"]
+
+
+async def test_a_message_that_waits_bears_eyes_and_a_failed_one_a_cross(office, places):
+    places.door.clear()
+    async with office.serving(), Shift(office.town, places, "w"):
+        await office.ready()
+        asked = office.asks("!exit 3")
+        await office.fake.until(lambda: list(asked.reactions) == ["👀"])
+        places.door.set()
+        failed = await office.answered(asked, "Failed")
+        await office.fake.until(lambda: list(asked.reactions) == ["❌"])
+        assert office.ann.notified[-1] is failed
+        office.bo.clicks(failed, "Retry")
+        await office.fake.until(lambda: len(office.ours(asked.thread)) == 2)
+
+
+async def test_a_running_turn_is_stopped_by_word_button_and_reaction(office, places):
+    async with office.serving(), Shift(office.town, places, "w"):
+        await office.ready()
+        for stop in ("word", "button", "reaction"):
+            asked = office.asks("!echo begun; sleep 60")
+            live = await office.answered(asked, "begun")
+            if stop == "word":
+                office.ann.says(asked.thread, "stop")
+            elif stop == "button":
+                office.bo.clicks(live, "Stop")
+            else:
+                office.bo.reacts(live, "❌")
+            await office.answered(asked, "Stopped")
+
+
+async def test_an_edit_and_a_deletion_change_what_waits(office, places):
+    places.door.clear()
+    async with office.serving(), Shift(office.town, places, "w"):
+        await office.ready()
+        first = office.asks("!echo first")
+        office.ann.opens_thread(first, "talk")
+        second = office.bo.says(first.thread, f"<@{office.app.id}> !echo second")
+        third = office.bo.says(first.thread, f"<@{office.app.id}> !echo third")
+        await until(office.town, "SELECT 1 FROM delivery", lambda rows: len(rows) == 3)
+        office.bo.edits(second, f"<@{office.app.id}> !echo changed")
+        office.bo.deletes(third)
+        cancelled = "SELECT 1 FROM prompt WHERE state = 'cancelled'"
+        await until(office.town, cancelled, bool)
+        places.door.set()
+        await office.answered(first, "changed", "Done")
+    said = " ".join(one.text for one in office.ours(first.thread))
+    assert "second" not in said
+    assert "third" not in said
+
+
+async def test_direct_messages_are_one_session_until_new(office, places):
+    direct = office.ann.direct(office.app)
+    async with office.serving(), Shift(office.town, places, "w"):
+        await office.ready()
+        for words in ("!echo one", "!echo two", "new: !echo three"):
+            office.ann.says(direct, words)
+            await office.posted(direct, words.rpartition(" ")[2], "Done")
+    assert await office.town.value("SELECT count(*) FROM session") == 2
+
+
+async def test_a_command_opens_a_thread_with_what_was_asked_on_top(office, places):
+    async with office.serving(), Shift(office.town, places, "w"):
+        await office.ready()
+        office.ann.slash(office.app, "ona", office.general, text="!echo from a command")
+        top = await office.posted(office.general, "from a command")
+        await office.answered(top, "from a command", "Done")
+
+
+async def test_a_message_is_sent_to_us_by_its_menu(office, places):
+    async with office.serving(), Shift(office.town, places, "w"):
+        await office.ready()
+        message = office.bo.says(office.general, "!echo from a menu")
+        office.ann.uses(office.app, "Send to ona", message)
+        await office.answered(message, "from a menu", "Done")
+
+
+async def test_what_was_said_while_nobody_listened_is_heard_once_afterwards(office, places):
+    async with office.serving(), Shift(office.town, places, "w"):
+        await office.ready()
+        before = office.asks("!echo before")
+        await office.answered(before, "before", "Done")
+    missed = office.asks("!echo missed")
+    office.ann.says(before.thread, "!echo missed too")
+    async with office.serving(), Shift(office.town, places, "w"):
+        await office.answered(missed, "missed", "Done")
+        await office.answered(before, "missed too", "Done")
+    assert sorted(await texts(office.town)) == ["echo before", "echo missed", "echo missed too"]
+
+
+async def test_one_of_two_processes_listens_and_the_other_takes_over(office, places):
+    async with office.serving() as first, office.serving(), Shift(office.town, places, "w"):
+        await office.ready()
+        assert len(office.fake.gateway.sessions) == 1
+        await office.answered(office.asks("!echo one"), "one", "Done")
+        first.set()
+        await office.answered(office.asks("!echo two"), "two", "Done")
+    assert sorted(await texts(office.town)) == ["echo one", "echo two"]
+
+
+async def test_a_bot_is_never_answered(office):
+    robot = office.fake.person("robot", office.guild, bot=True)
+    async with office.serving():
+        await office.ready()
+        office.asks("!env", by=robot)
+        office.asks("!echo one")
+        await until(office.town, "SELECT 1 FROM delivery", bool)
+    assert await texts(office.town) == ["echo one"]
+
+
+async def test_a_wrong_token_leaves_the_surface_off_and_everything_else_works(office, places):
+    async with office.serving(token="wrong"), Shift(office.town, places, "w"):
+        await office.town.say("!echo two")
+        done = "SELECT state FROM turn"
+        await until(office.town, done, lambda rows: rows == [("succeeded",)])
