@@ -122,7 +122,7 @@ def test_a_lost_machine_directory_is_said_and_the_work_goes_on_from_the_checkpoi
     assert "precious\nhello\nchanged\n" in again.output
     assert "/tmp/gone': No such file" in again.output
     assert "M README" in again.output
-    assert any("machine of this session is gone" in notice for notice in again.notices)
+    assert any("This session got a new machine" in notice for notice in again.notices)
 
 
 def test_stop_ends_a_command_that_ignores_the_signal_within_two_seconds(ona):

@@ -119,7 +119,7 @@ def test_a_machine_that_dies_interrupts_its_turn_which_is_not_run_again(ona, ses
     assert "nothing was run again; `retry` runs it once more" in ended["summary"]
     after = ona.run("!cat kept.txt", session)
     assert after.output == "kept\n"
-    assert any("machine of this session is gone" in notice for notice in after.notices)
+    assert any("This session got a new machine" in notice for notice in after.notices)
 
 
 def test_a_full_disk_keeps_the_machine_up_and_the_session_is_told_once(ona, session):
@@ -161,6 +161,6 @@ def test_a_corrupt_rest_is_refused_and_the_checkpoint_is_restored_and_said(ona, 
     turn = ona.run("!cat saved.txt; ls /tmp/lost", session)
     assert "saved\n" in turn.output
     assert "No such file" in turn.output
-    assert any("machine of this session is gone" in notice for notice in turn.notices)
+    assert any("This session got a new machine" in notice for notice in turn.notices)
     assert ona.machine(session)["id"] != machine
     assert not (ona.data / "host" / "machines" / machine).exists()
