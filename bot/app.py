@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from sqlalchemy import text
 
 from bot.config import Settings
+from bot.conversation import parking
 from bot.conversation.hearing import Chats
 from bot.conversation.inbox import Inbox
 from bot.conversation.outbox import Outbox
@@ -32,6 +33,8 @@ from scheduler.leader import Leader
 log = structlog.get_logger(__name__)
 
 CLOCK_LEASE_SECONDS = 10.0
+PARKED_SECONDS = 600.0
+"""Between two looks for parked messages that are too old."""
 HTTP_STOP_SECONDS = 5
 HOST_SILENT_SECONDS = 3 * REPORT_SECONDS
 _QUEUED = text("SELECT count(*) FROM session WHERE state = 'queued'")
@@ -125,12 +128,18 @@ async def run_clock(database: Database, owner: str, stop: asyncio.Event) -> None
             if await leader.lead(tx) is not None:
                 await questions.expire(tx)
 
+    async def expire_parked() -> None:
+        async with database.begin() as tx:
+            if await leader.lead(tx) is not None:
+                await parking.expire(tx)
+
     async def gauge_queue() -> None:
         async with database.begin() as tx:
             QUEUE_DEPTH.set(await tx.scalar(_QUEUED) or 0)
 
     chores = [
         Chore(name="questions", seconds=CLOCK_LEASE_SECONDS / 2, run=expire_questions),
+        Chore(name="parked_messages", seconds=PARKED_SECONDS, run=expire_parked),
         Chore(name="queue_gauge", seconds=15, run=gauge_queue),
     ]
     await run_chores(chores, stop)

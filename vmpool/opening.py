@@ -126,9 +126,8 @@ class Opener:
         if claimed is not None:
             machine, tier, channel = claimed
         else:
-            machine, tier = await self._create(session_id, order, token, step), Tier.BOOT
-            machine = await self._registry.move(machine.id, MachineState.STARTING)
-            channel = await self._start(machine, token, step, resumed=False)
+            tier = Tier.BOOT
+            machine, channel = await self._boot(session_id, order, token, step)
         self._note(self._rows.handed_out(order, machine.id, tier, round(monotonic() - began, 4)))
         return Opened(
             machine_id=machine.id,
@@ -228,6 +227,23 @@ class Opener:
             except (MachineError, ConnectionError, OSError) as error:
                 log.info("channel_replaced", machine=str(machine.id), why=str(error))
         return await self._care.connect(machine, token, self._limits.resume_seconds)
+
+    async def _boot(
+        self, session_id: UUID, order: Order, token: int, step: Step
+    ) -> tuple[Machine, Channel]:
+        """Boot a machine; one that does not come up is thrown away, and another booted, once."""
+        try:
+            return await self._boot_one(session_id, order, token, step)
+        except MachineLost as error:
+            log.warning("boot_tried_again", session=str(session_id), error=str(error))
+        return await self._boot_one(session_id, order, token, step)
+
+    async def _boot_one(
+        self, session_id: UUID, order: Order, token: int, step: Step
+    ) -> tuple[Machine, Channel]:
+        machine = await self._create(session_id, order, token, step)
+        machine = await self._registry.move(machine.id, MachineState.STARTING)
+        return machine, await self._start(machine, token, step, resumed=False)
 
     async def _create(self, session_id: UUID, order: Order, token: int, step: Step) -> Machine:
         async with self._make_room(None, order.spec.memory_mib):

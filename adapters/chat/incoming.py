@@ -62,6 +62,8 @@ class Said:
     """It mentions another person."""
     pressed: bool = False
     """Nobody wrote it: it is what a button says."""
+    post: str = ""
+    """The post of ours whose button it is, as the port calls it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,11 +17,13 @@ from bot.conversation import amending
 from bot.conversation.addressing import Hearing, ThreadFacts, crowds, decide
 from bot.conversation.amending import Amended
 from bot.conversation.inbox import Inbox
-from bot.conversation.message import IncomingMessage
-from bot.errors import Refused
+from bot.conversation.message import Accepted, IncomingMessage
+from bot.conversation.parking import Choice, Parking
+from bot.errors import NotFound, Refused, WhichProject
 from bot.govern.people import NAME_LENGTH_MAX, ensure_person
 from bot.store.database import Database
 from bot.words.plain import settled
+from bot.words.sentences import sentence
 from bot.work.control import Actor
 
 log = structlog.get_logger(__name__)
@@ -59,6 +61,7 @@ class Chats:
         self._inbox = inbox
         self._ports = ports
         self._mention = mention
+        self._parking = Parking(database, inbox, ports)
 
     async def hear(self, heard: Heard) -> None:
         """Act on what was heard, once, however often it is delivered.
@@ -93,23 +96,46 @@ class Chats:
         except Refused as refusal:
             await self._whisper(said, str(refusal))
             return
-        accepted = await self._inbox.accept(
-            IncomingMessage(
-                surface=said.spot.surface,
-                delivery_key=said.delivery,
-                message_key=said.key,
-                place=said.spot.place,
-                person_id=actor.id,
-                text=said.text,
-                asker=said.author.id,
-                ref=said.ref,
-                told_in_thread=True,
-            )
+        message = IncomingMessage(
+            surface=said.spot.surface,
+            delivery_key=said.delivery,
+            message_key=said.key,
+            place=said.spot.place,
+            channel=said.spot.channel,
+            person_id=actor.id,
+            text=said.text,
+            asker=said.author.id,
+            ref=said.ref,
+            told_in_thread=True,
         )
+        accepted = await self._accept(said, message)
+        if accepted is None:
+            return
         if said.to_us and not said.pressed and accepted.session_id is not None:
             await self._note(_SPEAK, said, speaker=said.author.id)
         if accepted.hint and not accepted.duplicate:
             await self._whisper(said, accepted.hint)
+
+    async def _accept(self, said: Said, message: IncomingMessage) -> Accepted | None:
+        """Accept a message; None: its author was told, or is asked, something else."""
+        choice = Choice.read(said.text) if said.pressed else None
+        if choice is not None:
+            return await self._chosen(said, choice)
+        accepted = await self._inbox.accept(message)
+        if accepted.refusal is not None and accepted.refusal.code == WhichProject.code:
+            await self._parking.ask(said, message)
+            return None
+        return accepted
+
+    async def _chosen(self, said: Said, choice: Choice) -> Accepted | None:
+        try:
+            accepted = await self._parking.chosen(said, choice)
+        except NotFound as refusal:
+            await self._whisper(said, sentence(str(refusal)))
+            return None
+        if accepted is None:
+            await self._whisper(said, "This was asked too long ago: ask again.")
+        return accepted
 
     async def _reworded(self, heard: Reworded) -> None:
         if heard.author.standing != "member":

@@ -29,6 +29,8 @@ class IncomingMessage:
     """Name of the project for a new session; else the only one, else a refusal that lists them."""
     new: bool = False
     """Open a new session even though the thread has one."""
+    channel: str = ""
+    """Address of the channel that the thread is in, where there is one."""
     asker: str = ""
     """The person as the surface calls them, where it can notify somebody."""
     ref: str = ""

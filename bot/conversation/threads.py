@@ -8,6 +8,7 @@ from psycopg import IntegrityError
 from sqlalchemy import text
 
 from bot.conversation import commands, words
+from bot.conversation.choosing import Wish, choose
 from bot.conversation.message import IncomingMessage
 from bot.errors import NotFound, Refused
 from bot.govern.agents import check_agent
@@ -23,6 +24,21 @@ _BY_THREAD = text(
     SELECT thread.id AS thread_id, session.id AS session_id, session.short
       FROM thread JOIN session ON session.id = thread.session_id
      WHERE thread.surface = :surface AND thread.place = :place
+    """
+)
+_CHANNEL = text(
+    """
+    SELECT project.name FROM channel JOIN project ON project.id = channel.project_id
+     WHERE channel.surface = :surface AND channel.address = :channel AND project.removed_at IS NULL
+    """
+)
+_SET_CHANNEL = text(
+    """
+    INSERT INTO channel (id, surface, address, project_id)
+    SELECT :id, :surface, :channel, project.id
+      FROM project WHERE project.name = :project AND project.removed_at IS NULL
+    ON CONFLICT (surface, address) DO UPDATE SET project_id = excluded.project_id
+    RETURNING id
     """
 )
 _BEGIN = text("SELECT pg_advisory_xact_lock(hashtextextended(CAST(:surface AS text) || :place, 0))")
@@ -108,13 +124,17 @@ async def open_session(
     """Open a session on the project that the message means, in the message's thread.
 
     :raises NotFound: no such project, or none at all
-    :raises Refused: it could be several, or the agent is not known
+    :raises WhichProject: it could be several
+    :raises Refused: the agent is not known
     """
-    project = _choose(
-        [dict(row) for row in (await tx.execute(_PROJECTS)).mappings()],
-        prompt.options.get("project") or message.project,
-        prompt.options.get("repo"),
+    wish = Wish(
+        name=prompt.options.get("project") or message.project,
+        repository=prompt.options.get("repo"),
+        text=prompt.text,
+        channel=await channel_project(tx, message.surface, message.channel),
     )
+    chosen = choose([dict(row) for row in (await tx.execute(_PROJECTS)).mappings()], wish)
+    project = chosen.project
     agent = prompt.options.get("agent") or project["agent"]
     check_agent(agent)
     session_id = new_id()
@@ -135,6 +155,20 @@ async def open_session(
     return Found(session_id=session_id, short=short, thread_id=thread_id)
 
 
+async def channel_project(tx: Transaction, surface: str, channel: str) -> str | None:
+    """The name of the project that is set for a channel."""
+    where = {"surface": surface, "channel": channel}
+    name: str | None = (await tx.execute(_CHANNEL, where)).scalar_one_or_none()
+    return name
+
+
+async def set_channel(tx: Transaction, surface: str, channel: str, project: str) -> None:
+    """Let new sessions of a channel be about `project`. :raises NotFound: there is none"""
+    values = {"id": new_id(), "surface": surface, "channel": channel, "project": project}
+    if (await tx.execute(_SET_CHANNEL, values)).one_or_none() is None:
+        raise NotFound(f"there is no project {project}", do="`ona projects` lists those there are")
+
+
 async def resize(tx: Transaction, session_id: UUID, size: str) -> None:
     """From its next turn on the session's machine is of this size."""
     await tx.execute(_RESIZE, {"session": session_id, "size": size})
@@ -150,30 +184,6 @@ async def _insert_session(tx: Transaction, values: dict[str, Any]) -> str:
             continue
         return short
     raise Refused("no short name was free for the session", do="try again")
-
-
-def _choose(
-    projects: list[dict[str, Any]], name: str | None, repository: str | None
-) -> dict[str, Any]:
-    if not projects:
-        raise NotFound("there is no project yet", do="add one with `ona projects add`")
-    names = ", ".join(project["name"] for project in projects)
-    if name is not None:
-        fitting = [project for project in projects if project["name"] == name]
-    elif repository is not None:
-        wanted = repository.removesuffix(".git").rstrip("/")
-        fitting = [
-            project
-            for project in projects
-            if project["repository_url"].removesuffix(".git").rstrip("/").endswith(wanted)
-        ]
-    else:
-        fitting = projects
-    if not fitting:
-        raise NotFound(f"there is no project {name or repository}", do=f"known are: {names}")
-    if len(fitting) > 1:
-        raise Refused("this could be several projects", do=f"say project=NAME, one of: {names}")
-    return fitting[0]
 
 
 async def _thread(tx: Transaction, session_id: UUID, message: IncomingMessage) -> UUID:

@@ -193,6 +193,29 @@ class Thread(SQLModel, table=True):
     __table_args__ = (UniqueConstraint("surface", "place"),)
 
 
+class Channel(SQLModel, table=True):
+    """What is set for a channel of a surface."""
+
+    id: UUID = _key()
+    surface: str
+    address: str
+    """The surface's own address of the channel."""
+    project_id: UUID = _owned_by("project.id")
+    """What new sessions in it are about."""
+
+    __table_args__ = (UniqueConstraint("surface", "address"),)
+
+
+class Parked(SQLModel, table=True):
+    """A message whose project a person still has to choose; kept for a day."""
+
+    id: UUID = Field(primary_key=True)
+    """Made of the message's key, so that one message is parked once; the mark of the question."""
+    message: dict[str, Any] = _json()
+    """The message as the inbox takes it."""
+    created_at: datetime = _moment(now=True)
+
+
 class Prompt(SQLModel, table=True):
     """One message (or several joined ones) for the agent."""
 

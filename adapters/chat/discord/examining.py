@@ -36,7 +36,7 @@ class Examined:
 async def examine(token: str) -> Examined:
     """Log in and ask what the app may do; no gateway is opened."""
     deadline = Deadline.after(EXAMINE_SECONDS)
-    async with discord.Client(intents=discord.Intents.none(), http_trace=trace()) as client:
+    async with discord.Client(intents=discord.Intents(guilds=True), http_trace=trace()) as client:
         try:
             await call(deadline, lambda: client.login(token))
             app = await call(deadline, client.application_info)

@@ -99,7 +99,7 @@ class DiscordChat:
     def __init__(self, token: str) -> None:
         """Logs in with the first call; opens no gateway."""
         self._token = token
-        self._client = discord.Client(intents=discord.Intents.none(), http_trace=trace())
+        self._client = discord.Client(intents=discord.Intents(guilds=True), http_trace=trace())
         self._entering = asyncio.Lock()
         self._entered = False
 

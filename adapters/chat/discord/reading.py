@@ -1,6 +1,7 @@
 """What Discord's gateway tells, turned into what was said."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import discord
 
@@ -123,7 +124,8 @@ class Reader:
         if not says.startswith(ACTION) or interaction.channel is None:
             return None
         place = place_of(interaction.channel, interaction.guild, None)
-        return self.by_interaction(interaction, place, says.removeprefix(ACTION))
+        said = self.by_interaction(interaction, place, says.removeprefix(ACTION))
+        return replace(said, post=str(interaction.message.id) if interaction.message else "")
 
     def by_interaction(
         self, interaction: discord.Interaction, place: Place, text: str, *, ref: str = ""

@@ -1,6 +1,7 @@
 """What Slack delivers, turned into what was said; see docs.slack.dev/reference/events."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from adapters.chat.incoming import Author, Reacted, Reworded, Said, Spot, Withdrawn
@@ -50,7 +51,9 @@ class Reader:
         thread = container.get("thread_ts") or message.get("thread_ts") or ts
         spot = await self._spot(channel, thread, body)
         key = f"{spot.channel}/{ts}/{action.get('action_ts')}/{body['user']['id']}"
-        return await self._pressed(spot, body["user"]["id"], str(action.get("value") or ""), key)
+        said = await self._pressed(spot, body["user"]["id"], str(action.get("value") or ""), key)
+        # What one person alone sees can't be edited like a post.
+        return said if container.get("is_ephemeral") else replace(said, post=str(ts))
 
     async def sent(self, body: Body) -> Said:
         """A message that somebody sent to us by its menu."""

@@ -146,6 +146,20 @@ async def test_one_of_two_processes_listens_and_the_other_takes_over(office, pla
     assert sorted(await texts(office.town)) == ["echo one", "echo two"]
 
 
+async def test_which_of_several_projects_is_chosen_by_a_button(office, places):
+    await office.town.rows(
+        "INSERT INTO project (id, name, repository_url, agent)"
+        " VALUES (gen_random_uuid(), 'web', '/srv/web', 'shell') RETURNING id"
+    )
+    async with office.serving(), Shift(office.town, places, "w"):
+        await office.ready()
+        asked = office.asks("!echo one")
+        question = await office.answered(asked, "Which project")
+        office.bo.clicks(question, "demo")
+        await office.answered(asked, "one", "Done")
+        await office.fake.until(lambda: question.text == "Project demo.")
+
+
 async def test_a_bot_is_never_answered(office):
     robot = office.fake.person("robot", office.guild, bot=True)
     async with office.serving():

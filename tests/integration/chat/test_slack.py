@@ -125,6 +125,23 @@ async def test_a_slash_command_opens_a_thread_with_what_was_asked_on_top(office,
     assert top.text == "ann: !echo from a command"
 
 
+async def test_which_of_several_projects_is_chosen_by_a_button_once(office, places):
+    await office.town.rows(
+        "INSERT INTO project (id, name, repository_url, agent)"
+        " VALUES (gen_random_uuid(), 'web', '/srv/web', 'shell') RETURNING id"
+    )
+    async with office.serving(), Shift(office.town, places, "w"):
+        asked = office.asks("!echo one")
+        question = await office.answered(asked, "Which project")
+        office.bo.clicks(question, "demo")
+        await office.answered(asked, "one", "Done")
+        await office.slack.until(lambda: question.text == "Project demo.")
+        office.bo.clicks(question, "Always in this channel")
+        await office.slack.until(lambda: "from now on" in question.text)
+        await office.answered(office.asks("!echo two"), "two", "Done")
+    assert await texts(office.town) == ["", "echo one", "echo two"]
+
+
 async def test_guests_strangers_and_shared_channels_get_one_refusal_and_nothing_else(office):
     guest = office.slack.person(office.team, "gil", is_restricted=True)
     other = office.slack.workspace("globex")

@@ -4,6 +4,7 @@ import pytest
 
 from tests.fakes.driver_trouble import MuteAfterResumeDriver, SilentGuest
 from tests.integration.pool.test_pools import ROOMY, build, limits, waiting
+from vmpool.errors import MachineLost
 from vmpool.jobs import JobConnection
 from vmpool.machine import MachineState, Tier
 
@@ -88,4 +89,35 @@ async def test_one_that_is_silent_is_removed_like_any_other(yards, state):
         await yard.reach(machine_id, "resting")
     assert await yard.pool.destroy(machine_id, "a person asked for it")
     assert yard.said(session) == ["gone"]
+    assert yard.host.machines == {}
+
+
+async def boots_with(yards, silent: int):
+    """A yard whose first machines, so many of them, never say hello."""
+    yard = yards.make()
+    speaking, left = yards.host.new_guest, silent
+
+    def guest(machine):
+        nonlocal left
+        left -= 1
+        return SilentGuest() if left >= 0 else speaking(machine)
+
+    yards.host.new_guest = guest
+    return yard
+
+
+async def test_one_that_is_silent_after_its_boot_is_thrown_away_and_another_booted(yards):
+    yard = await boots_with(yards, 1)
+    session = await yard.session()
+    async with yard.open(session) as opened:
+        assert (opened.tier, opened.lost) == (Tier.BOOT, None)
+    assert set(yard.host.machines) == {str(opened.machine_id)}
+
+
+async def test_when_the_second_one_is_silent_too_the_turn_is_told(yards):
+    yard = await boots_with(yards, 2)
+    session = await yard.session()
+    with pytest.raises(MachineLost, match="did not answer"):
+        async with yard.open(session):
+            pass
     assert yard.host.machines == {}

@@ -266,6 +266,36 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_thread_session_id"), "thread", ["session_id"], unique=False)
     op.create_table(
+        "channel",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("surface", sa.String(), nullable=False),
+        sa.Column("address", sa.String(), nullable=False),
+        sa.Column("project_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["project_id"], ["project.id"], name=op.f("fk_channel_project_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_channel")),
+        sa.UniqueConstraint("surface", "address", name=op.f("uq_channel_surface_address")),
+    )
+    op.create_index(op.f("ix_channel_project_id"), "channel", ["project_id"], unique=False)
+    op.create_table(
+        "parked",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column(
+            "message",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'{}'::jsonb"),
+            nullable=False,
+        ),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_parked")),
+    )
+    op.create_table(
         "prompt",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("session_id", sa.Uuid(), nullable=False),
@@ -441,6 +471,104 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_checkpoint_session_id"), "checkpoint", ["session_id"], unique=False)
     op.create_index(op.f("ix_checkpoint_turn_id"), "checkpoint", ["turn_id"], unique=False)
+    _replies()
+
+
+def _pools() -> None:
+    op.create_table(
+        "template",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("host_id", sa.Uuid(), nullable=False),
+        sa.Column("project_id", sa.Uuid(), nullable=False),
+        sa.Column("size", sa.String(), nullable=False),
+        sa.Column("vcpus", sa.Integer(), nullable=False),
+        sa.Column("memory_mib", sa.Integer(), nullable=False),
+        sa.Column("disk_gib", sa.Integer(), nullable=False),
+        sa.Column("image_digest", sa.String(), nullable=False),
+        sa.Column("fingerprint", sa.String(), nullable=False),
+        sa.Column("commit", sa.String(), nullable=False),
+        sa.Column(
+            "state",
+            sa.Enum(
+                "building",
+                "ready",
+                "failed",
+                "retired",
+                "gone",
+                name="template_state",
+                native_enum=False,
+                create_constraint=True,
+                length=16,
+            ),
+            nullable=False,
+        ),
+        sa.Column("generation", sa.BigInteger(), nullable=False),
+        sa.Column("machine_id", sa.Uuid(), nullable=True),
+        sa.Column(
+            "steps",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'[]'::jsonb"),
+            nullable=False,
+        ),
+        sa.Column("note", sa.String(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["host_id"], ["host.id"], name=op.f("fk_template_host_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_template")),
+    )
+    op.create_index(op.f("ix_template_host_id"), "template", ["host_id"], unique=False)
+    op.create_index(op.f("ix_template_project_id"), "template", ["project_id"], unique=False)
+    op.create_index(
+        "ux_template_building",
+        "template",
+        ["host_id", "project_id", "size"],
+        unique=True,
+        postgresql_where=sa.text("state = 'building'"),
+    )
+    op.create_table(
+        "pool",
+        sa.Column("host_id", sa.Uuid(), nullable=False),
+        sa.Column("project_id", sa.Uuid(), nullable=False),
+        sa.Column("size", sa.String(), nullable=False),
+        sa.Column("hot_target", sa.Integer(), nullable=False),
+        sa.Column("cold_target", sa.Integer(), nullable=False),
+        sa.Column("why", sa.String(), nullable=False),
+        sa.Column("held", sa.String(), nullable=True),
+        sa.Column("refill_seconds", sa.Float(), nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["host_id"], ["host.id"], name=op.f("fk_pool_host_id")),
+        sa.PrimaryKeyConstraint("host_id", "project_id", "size", name=op.f("pk_pool")),
+    )
+    op.create_table(
+        "handout",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("host_id", sa.Uuid(), nullable=False),
+        sa.Column("project_id", sa.Uuid(), nullable=False),
+        sa.Column("size", sa.String(), nullable=False),
+        sa.Column("machine_id", sa.Uuid(), nullable=False),
+        sa.Column(
+            "tier",
+            sa.Enum(
+                "hot",
+                "cold",
+                "boot",
+                name="tier",
+                native_enum=False,
+                create_constraint=True,
+                length=16,
+            ),
+            nullable=False,
+        ),
+        sa.Column("seconds", sa.Float(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["host_id"], ["host.id"], name=op.f("fk_handout_host_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_handout")),
+    )
+    op.create_index("ix_handout_at", "handout", ["host_id", "at"], unique=False)
+
+
+def _replies() -> None:
+    """What is asked of people and told to them."""
     op.create_table(
         "question",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -596,96 +724,3 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("session_id", "number", name=op.f("pk_turn_event")),
     )
     op.create_index(op.f("ix_turn_event_turn_id"), "turn_event", ["turn_id"], unique=False)
-
-
-def _pools() -> None:
-    op.create_table(
-        "template",
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("host_id", sa.Uuid(), nullable=False),
-        sa.Column("project_id", sa.Uuid(), nullable=False),
-        sa.Column("size", sa.String(), nullable=False),
-        sa.Column("vcpus", sa.Integer(), nullable=False),
-        sa.Column("memory_mib", sa.Integer(), nullable=False),
-        sa.Column("disk_gib", sa.Integer(), nullable=False),
-        sa.Column("image_digest", sa.String(), nullable=False),
-        sa.Column("fingerprint", sa.String(), nullable=False),
-        sa.Column("commit", sa.String(), nullable=False),
-        sa.Column(
-            "state",
-            sa.Enum(
-                "building",
-                "ready",
-                "failed",
-                "retired",
-                "gone",
-                name="template_state",
-                native_enum=False,
-                create_constraint=True,
-                length=16,
-            ),
-            nullable=False,
-        ),
-        sa.Column("generation", sa.BigInteger(), nullable=False),
-        sa.Column("machine_id", sa.Uuid(), nullable=True),
-        sa.Column(
-            "steps",
-            postgresql.JSONB(astext_type=sa.Text()),
-            server_default=sa.text("'[]'::jsonb"),
-            nullable=False,
-        ),
-        sa.Column("note", sa.String(), nullable=True),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(["host_id"], ["host.id"], name=op.f("fk_template_host_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_template")),
-    )
-    op.create_index(op.f("ix_template_host_id"), "template", ["host_id"], unique=False)
-    op.create_index(op.f("ix_template_project_id"), "template", ["project_id"], unique=False)
-    op.create_index(
-        "ux_template_building",
-        "template",
-        ["host_id", "project_id", "size"],
-        unique=True,
-        postgresql_where=sa.text("state = 'building'"),
-    )
-    op.create_table(
-        "pool",
-        sa.Column("host_id", sa.Uuid(), nullable=False),
-        sa.Column("project_id", sa.Uuid(), nullable=False),
-        sa.Column("size", sa.String(), nullable=False),
-        sa.Column("hot_target", sa.Integer(), nullable=False),
-        sa.Column("cold_target", sa.Integer(), nullable=False),
-        sa.Column("why", sa.String(), nullable=False),
-        sa.Column("held", sa.String(), nullable=True),
-        sa.Column("refill_seconds", sa.Float(), nullable=False),
-        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(["host_id"], ["host.id"], name=op.f("fk_pool_host_id")),
-        sa.PrimaryKeyConstraint("host_id", "project_id", "size", name=op.f("pk_pool")),
-    )
-    op.create_table(
-        "handout",
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("host_id", sa.Uuid(), nullable=False),
-        sa.Column("project_id", sa.Uuid(), nullable=False),
-        sa.Column("size", sa.String(), nullable=False),
-        sa.Column("machine_id", sa.Uuid(), nullable=False),
-        sa.Column(
-            "tier",
-            sa.Enum(
-                "hot",
-                "cold",
-                "boot",
-                name="tier",
-                native_enum=False,
-                create_constraint=True,
-                length=16,
-            ),
-            nullable=False,
-        ),
-        sa.Column("seconds", sa.Float(), nullable=False),
-        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(["host_id"], ["host.id"], name=op.f("fk_handout_host_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_handout")),
-    )
-    op.create_index("ix_handout_at", "handout", ["host_id", "at"], unique=False)

@@ -1,0 +1,93 @@
+"""Which project a new session works on: said, linked, set, the only one, or asked for; pure."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bot.errors import NotFound, WhichProject
+
+_LINK = re.compile(r"(?:https?://|git@)([\w.-]+(?::\d+)?)[/:]([\w.~-]+(?:/[\w.~-]+)+)")
+_ADDRESS = re.compile(r"^(?:[a-z+]+://)?(?:[^@/]*@)?([^/:]+(?::\d+)?)[/:]+(.+?)(?:\.git)?/*$")
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """A project, and why it is this one."""
+
+    project: Row
+    why: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wish:
+    """What is known of the project that a message means."""
+
+    name: str | None = None
+    """Said by name: an option, or where it was said."""
+    repository: str | None = None
+    """Said as `repo=`."""
+    text: str = ""
+    """Its words, with perhaps a link to a repository, a pull request or an issue."""
+    channel: str | None = None
+    """Name of the project that is set for the channel."""
+
+
+def choose(projects: Sequence[Row], wish: Wish) -> Chosen:
+    """The project that is meant.
+
+    :raises NotFound: there is none, or none of that name
+    :raises WhichProject: it could be several
+    """
+    if not projects:
+        raise NotFound("there is no project yet", do="add one with `ona projects add`")
+    for fitting, why in _ways(projects, wish):
+        if len(fitting) == 1:
+            return Chosen(project=fitting[0], why=why)
+        if not fitting and why in _SAID:
+            known = ", ".join(project["name"] for project in projects)
+            wanted = wish.name or wish.repository
+            raise NotFound(f"there is no project {wanted}", do=f"known are: {known}")
+    names = ", ".join(project["name"] for project in projects)
+    raise WhichProject("this could be several projects", do=f"say project=NAME, one of: {names}")
+
+
+_SAID = frozenset({"you named it", "you named its repository"})
+
+
+def _ways(projects: Sequence[Row], wish: Wish) -> Sequence[tuple[list[Row], str]]:
+    """What fits, by each way in which a project can be meant, the strongest first."""
+    ways = []
+    if wish.name is not None:
+        ways.append(([one for one in projects if one["name"] == wish.name], "you named it"))
+    elif wish.repository is not None:
+        named = wish.repository.removesuffix(".git").rstrip("/")
+        fitting = [one for one in projects if _path(one["repository_url"]).endswith(named)]
+        ways.append((fitting, "you named its repository"))
+    else:
+        ways.append((linked(projects, wish.text), "you linked to it"))
+        ways.append(
+            ([one for one in projects if one["name"] == wish.channel], "it is set for this channel")
+        )
+        ways.append((list(projects), "it is the only one"))
+    return ways
+
+
+def linked(projects: Sequence[Row], text: str) -> list[Row]:
+    """The projects to whose repositories `text` has links, each once."""
+    links = [f"{host}/{path}/".lower() for host, path in _LINK.findall(text)]
+    found = []
+    for project in projects:
+        read = _ADDRESS.match(project["repository_url"])
+        if read is None:
+            continue
+        address = f"{read.group(1)}/{read.group(2)}".lower()
+        if any(link.startswith((f"{address}/", f"{address}.git/")) for link in links):
+            found.append(project)
+    return found
+
+
+def _path(address: str) -> str:
+    return address.removesuffix(".git").rstrip("/")

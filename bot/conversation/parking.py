@@ -1,0 +1,165 @@
+"""A message whose project a person has to choose: kept for a day, with buttons in its thread.
+
+which project? ─▶ park ─▶ a post with a button for each ─▶ pressed ─▶ Inbox.accept, once
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from uuid import UUID, uuid5
+
+import structlog
+from sqlalchemy import text
+
+from adapters.chat.incoming import Said
+from adapters.chat.port import AfterUncertain, Button, ChatError, ChatPort, Content, Deadline
+from bot.conversation import threads
+from bot.conversation.inbox import Inbox
+from bot.conversation.message import Accepted, IncomingMessage
+from bot.store.database import Database
+from bot.store.transaction import Transaction
+
+log = structlog.get_logger(__name__)
+
+BUTTONS_MAX = 5
+KEPT_HOURS = 24
+POST_SECONDS = 10.0
+_OURS = UUID("6f6e612d-7061-726b-8564-6d6573736167")
+"""Namespace of the ids of parked messages."""
+_CHOICE = re.compile(r"choose ([0-9a-f-]{36}) (once|always) (.+)")
+_PARK = text(
+    """
+    INSERT INTO parked (id, message) VALUES (:id, CAST(:message AS jsonb))
+    ON CONFLICT DO NOTHING RETURNING id
+    """
+)
+_PARKED = text(
+    """
+    SELECT message FROM parked
+     WHERE id = :id AND created_at > now() - make_interval(hours => :hours)
+    """
+)
+_EXPIRE = text("DELETE FROM parked WHERE created_at < now() - make_interval(hours => :hours)")
+_USED = text(
+    """
+    SELECT project.name FROM project
+      LEFT JOIN session ON session.project_id = project.id
+     WHERE project.removed_at IS NULL
+     GROUP BY project.name ORDER BY max(session.active_at) DESC NULLS LAST, project.name
+    """
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What a button about a parked message says."""
+
+    parked: UUID
+    project: str
+    always: bool = False
+
+    @classmethod
+    def read(cls, says: str) -> "Choice | None":
+        """The choice that these words are; None: they are none."""
+        found = _CHOICE.fullmatch(says)
+        if found is None:
+            return None
+        try:
+            parked = UUID(found.group(1))
+        except ValueError:
+            return None
+        return cls(parked=parked, project=found.group(3), always=found.group(2) == "always")
+
+    @property
+    def says(self) -> str:
+        """As a button says it."""
+        return f"choose {self.parked} {'always' if self.always else 'once'} {self.project}"
+
+
+class Parking:
+    """Asks for the project of a message, and takes the answer."""
+
+    def __init__(self, database: Database, inbox: Inbox, ports: Mapping[str, ChatPort]) -> None:
+        """`ports` by surface."""
+        self._database = database
+        self._inbox = inbox
+        self._ports = ports
+
+    async def ask(self, said: Said, message: IncomingMessage) -> None:
+        """Keep the message and post a button for each project, once."""
+        port = self._ports.get(message.surface)
+        if port is None:
+            return
+        parked = uuid5(_OURS, f"{message.surface}/{message.message_key}")
+        async with self._database.begin() as tx:
+            values = {"id": parked, "message": json.dumps(asdict(message), default=str)}
+            is_new = (await tx.execute(_PARK, values)).one_or_none() is not None
+            names = list((await tx.execute(_USED)).scalars())
+        try:
+            await self._post(port, said, parked, names, is_new=is_new)
+        except ChatError as error:
+            log.warning("project_not_asked", place=said.spot.place, why=str(error))
+
+    async def _post(
+        self, port: ChatPort, said: Said, parked: UUID, names: Sequence[str], *, is_new: bool
+    ) -> None:
+        place, mark, deadline = said.spot.place, str(parked), Deadline.after(POST_SECONDS)
+        if not is_new:
+            # It was delivered again: whoever heard it first may have ended before it was posted.
+            looks_up = port.limits.after_uncertain is AfterUncertain.LOOK_UP
+            if not looks_up or await port.find(place, mark, deadline) is not None:
+                return
+        buttons = tuple(
+            Button(label=name, says=Choice(parked=parked, project=name).says)
+            for name in names[:BUTTONS_MAX]
+        )
+        words = "Which project is this for?"
+        if len(names) > BUTTONS_MAX:
+            words += " For another one, ask again with project=NAME in front."
+        content = Content(text=port.escape(words, code=False), buttons=buttons)
+        await port.post(place, content, mark, deadline)
+
+    async def chosen(self, said: Said, choice: Choice) -> Accepted | None:
+        """Let the parked message be about the project; None: it is not kept any more.
+
+        :raises NotFound: the project is gone
+        """
+        async with self._database.begin() as tx:
+            values = {"id": choice.parked, "hours": KEPT_HOURS}
+            kept = (await tx.execute(_PARKED, values)).scalar_one_or_none()
+            if kept is None:
+                return None
+            message = IncomingMessage(**{**kept, "person_id": UUID(kept["person_id"])})
+            if choice.always:
+                await threads.set_channel(tx, message.surface, message.channel, choice.project)
+        key = f"choice/{choice.parked}"
+        accepted = await self._inbox.accept(
+            replace(message, project=choice.project, delivery_key=key, message_key=key)
+        )
+        await self._settle(said, choice)
+        return accepted
+
+    async def _settle(self, said: Said, choice: Choice) -> None:
+        """Let the post say what was chosen."""
+        port = self._ports.get(said.spot.surface)
+        if port is None or not said.post:
+            return
+        words = f"Project {choice.project}"
+        always = Button(label="Always in this channel", says=replace(choice, always=True).says)
+        content = Content(
+            text=port.escape(
+                f"{words}, in this channel from now on." if choice.always else f"{words}.",
+                code=False,
+            ),
+            buttons=() if choice.always else (always,),
+        )
+        try:
+            await port.edit(said.spot.place, said.post, content, Deadline.after(POST_SECONDS))
+        except ChatError as error:
+            log.info("choice_not_shown", place=said.spot.place, why=str(error))
+
+
+async def expire(tx: Transaction) -> None:
+    """Forget messages that nobody chose a project for in time."""
+    await tx.execute(_EXPIRE, {"hours": KEPT_HOURS})

@@ -1,0 +1,131 @@
+"""A message that could be about several projects: asked, kept, and run once for the one chosen."""
+
+import pytest
+
+from adapters.chat.port import Button, ChatError, Uncertain
+from bot.conversation import parking
+from bot.conversation.parking import Choice
+from tests.integration.chat.conftest import SPOT, SURFACE
+
+
+class AskingChat:
+    """What the port was told, and what it still fails with."""
+
+    def __init__(self, port) -> None:
+        self.posts: list[tuple[str, str, tuple[Button, ...]]] = []
+        self.edits: list[tuple[str, str, tuple[Button, ...]]] = []
+        self.trouble: list[ChatError] = []
+        port.post, port.edit, port.find = self.post, self.edit, self.find
+
+    async def post(self, place, content, mark, deadline):
+        if self.trouble:
+            raise self.trouble.pop()
+        self.posts.append((mark, content.text, content.buttons))
+        return str(len(self.posts))
+
+    async def edit(self, place, ref, content, deadline):
+        self.edits.append((ref, content.text, content.buttons))
+
+    async def find(self, place, mark, deadline):
+        return next((mark for known, *_ in self.posts if known == mark), None)
+
+
+@pytest.fixture
+async def asking(town, room) -> AskingChat:
+    await town.rows(
+        "INSERT INTO project (id, name, repository_url, agent) VALUES"
+        " (gen_random_uuid(), 'web', 'https://github.com/acme/web', 'shell') RETURNING id"
+    )
+    return AskingChat(room.port)
+
+
+async def prompts(town):
+    return await town.rows(
+        "SELECT project.name, delivery.text FROM prompt JOIN session ON session.id ="
+        " prompt.session_id JOIN project ON project.id = session.project_id"
+        " JOIN delivery ON delivery.prompt_id = prompt.id ORDER BY delivery.received_at"
+    )
+
+
+async def press(room, says, *, by="ann", post="9"):
+    await room.say(says, by=by, pressed=True, post=post, ref="")
+
+
+async def test_the_prompt_waits_for_a_button_and_runs_once_in_the_name_of_who_asked(
+    town, room, asking
+):
+    await room.say("!one")
+    ((_, words, buttons),) = asking.posts
+    assert "Which project" in words
+    assert [button.label for button in buttons] == ["demo", "web"]
+    assert await prompts(town) == []
+    await press(room, buttons[1].says, by="bo")
+    await press(room, buttons[0].says)
+    assert await prompts(town) == [("web", "one")]
+    asker = "SELECT asker, place FROM prompt JOIN thread ON thread.id = prompt.thread_id"
+    assert await town.rows(asker) == [("ann", SPOT.place)]
+
+
+async def test_the_post_says_what_was_chosen_and_offers_it_for_the_channel(town, room, asking):
+    await room.say("!one")
+    await press(room, asking.posts[0][2][1].says)
+    ref, words, (always,) = asking.edits[0]
+    assert (ref, words) == ("9", "Project web.")
+    await press(room, always.says)
+    assert "from now on" in asking.edits[1][1]
+    await room.say("!two", spot=SPOT.__class__(surface=SURFACE, channel="T/C", place="T/C/2"))
+    assert await prompts(town) == [("web", "one"), ("web", "two")]
+    assert len(asking.posts) == 1
+
+
+async def test_a_message_that_comes_again_is_asked_about_once(town, room, asking):
+    message = await room.say("!one")
+    await room.chats.hear(message)
+    assert len(asking.posts) == 1
+
+
+async def test_one_whose_question_was_not_posted_is_asked_about_when_it_comes_again(room, asking):
+    asking.trouble.append(Uncertain("?"))
+    message = await room.say("!one")
+    assert asking.posts == []
+    await room.chats.hear(message)
+    assert len(asking.posts) == 1
+
+
+async def test_a_link_or_a_name_is_never_asked_about(town, room, asking):
+    await room.say("look at https://github.com/acme/web/issues/3")
+    await room.say(
+        "project=demo !two", spot=SPOT.__class__(surface=SURFACE, channel="T/C", place="T/C/2")
+    )
+    assert [name for name, _ in await prompts(town)] == ["web", "demo"]
+    assert asking.posts == []
+
+
+async def test_what_was_asked_too_long_ago_is_gone(town, room, asking):
+    await room.say("!one")
+    await town.rows("UPDATE parked SET created_at = now() - interval '25 hours' RETURNING id")
+    await press(room, asking.posts[0][2][0].says)
+    assert "too long ago" in room.whispers[-1][1]
+    assert await prompts(town) == []
+    async with town.database.begin() as tx:
+        await parking.expire(tx)
+    assert await town.value("SELECT count(*) FROM parked") == 0
+
+
+async def test_a_project_that_is_gone_meanwhile_is_told(town, room, asking):
+    await room.say("!one")
+    await town.rows("UPDATE project SET removed_at = now() WHERE name = 'web' RETURNING id")
+    await press(room, asking.posts[0][2][1].says)
+    assert "no project web" in room.whispers[-1][1]
+
+
+async def test_words_that_somebody_types_are_no_choice(town, room, asking):
+    await room.say("!one")
+    await room.say(asking.posts[0][2][0].says)
+    assert await prompts(town) == []
+    assert len(asking.posts) == 2
+
+
+@pytest.mark.parametrize("says", ["stop", "choose x once web", "choose 1-1 once web", ""])
+def test_other_words_of_buttons_are_no_choice(says):
+    assert Choice.read(says) is None
