@@ -6,11 +6,16 @@ A test compares them with the code, so they are never out of date.
 import ast
 import enum
 import inspect
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from adapters.chat.discord.port import DiscordChat
+from adapters.chat.port import AfterUncertain, ChatPort, Method, Reacts, Whispers
+from adapters.chat.slack.port import SlackChat
+from adapters.chat.terminal import TerminalChat
 from bot import metrics
 from bot.config import reference
 from bot.store import states
@@ -69,7 +74,50 @@ def metrics_page() -> str:
     )
 
 
+def surfaces_page() -> str:
+    kinds = {"slack": SlackChat, "discord": DiscordChat, "terminal, web, api": TerminalChat}
+    rows = [(what, *(say(kind) for kind in kinds.values())) for what, say in CAPABILITIES.items()]
+    return _page(
+        "Surfaces",
+        "What each place where people talk can do, as its port says.",
+        _table(("", *kinds), rows),
+    )
+
+
+def _yes(answer: bool) -> str:
+    return "yes" if answer else "no"
+
+
+def _marked(kind: type[ChatPort]) -> str:
+    match kind.limits.after_uncertain:
+        case AfterUncertain.LOOK_UP:
+            return "looked up by its mark, then posted"
+        case AfterUncertain.POST_AGAIN if kind.limits.again_seconds < math.inf:
+            return f"posted again under its mark within {kind.limits.again_seconds:g} s, then not"
+        case AfterUncertain.POST_AGAIN:
+            return "the row is the post"
+    return "not posted again"
+
+
+def _rate(kind: type[ChatPort], method: Method) -> str:
+    rate = kind.limits.rates.get(method)
+    return f"{rate.per_second * 60:g}, {rate.burst:g} at once" if rate else "no limit"
+
+
+CAPABILITIES: Mapping[str, Callable[[type[ChatPort]], str]] = {
+    "shows what a turn does in a message that is edited": lambda kind: _yes(kind.limits.live),
+    "shows at a prompt's message that it waits, failed, needs somebody": lambda kind: _yes(
+        issubclass(kind, Reacts)
+    ),
+    "can say something to one person alone": lambda kind: _yes(issubclass(kind, Whispers)),
+    "characters of one post": lambda kind: f"{kind.limits.text_length_max:,}",
+    "a post whose end nobody saw is": _marked,
+    "posts a minute": lambda kind: _rate(kind, "post"),
+    "edits a minute": lambda kind: _rate(kind, "edit"),
+}
+
 PAGES = {
+    "surfaces.md": surfaces_page,
     "settings.md": settings_page,
     "states.md": states_page,
     "metrics.md": metrics_page,
