@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "test-long.md"
 TESTS = (
     "tests/integration/chaos",
+    "tests/integration/chat/test_chat_chaos.py",
     "tests/e2e/test_killed_processes.py",
     "tests/integration/outbox/test_crash.py",
     "tests/integration/vm/test_driver_crash.py",
@@ -28,6 +29,7 @@ COUNTS: Mapping[str, str] = {
     "ONA_TEST_CHAOS_PROMPTS": "2000",
     "ONA_TEST_SIMULATED_SEEDS": "20",
     "ONA_TEST_VM_PROMPTS": "200",
+    "ONA_TEST_CHAT_MESSAGES": "1000",
     "ONA_TEST_OUTBOX_KILLS": "200",
     "ONA_TEST_KILLS": "50",
 }

@@ -44,7 +44,13 @@ class Office:
             chats = Chats(database, self.town.inbox, surfaces.ports, mention="ona")
             replies = Replies(database, surfaces.ports, listener=listener, live_seconds=0.2)
             outbox = Outbox(
-                database, surfaces.ports, sender="s", listener=listener, live_seconds=0.2
+                database,
+                surfaces.ports,
+                sender="s",
+                listener=listener,
+                live_seconds=0.2,
+                lease_seconds=5.0,
+                send_seconds=4.0,
             )
             for running in (replies.run(stop), outbox.run(stop), surfaces.listen(chats.hear, stop)):
                 group.create_task(running)
