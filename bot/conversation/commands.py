@@ -69,6 +69,14 @@ class Command:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Join:
+    """This thread shall talk to a session that is there already."""
+
+    session: str
+    """Its short id."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Aside:
     """Not for the bot: nothing happens."""
 
@@ -78,11 +86,12 @@ class Nothing:
     """An empty message."""
 
 
-Parsed = Prompt | Command | Aside | Nothing
+Parsed = Prompt | Command | Join | Aside | Nothing
 
 NUMBER_DIGITS_MAX = 9
 """Of a place in a queue; no queue is as long."""
 _CANCEL = re.compile(r"^cancel\s+#?(\d+)$", re.IGNORECASE)
+_JOIN = re.compile(r"^join\s+(s-[a-z0-9]+)$", re.IGNORECASE)
 _PREFIX = re.compile(r"^(new|now|aside)\s*:\s*", re.IGNORECASE)
 _OPTION = re.compile(rf"^({'|'.join(OPTIONS)})=(\S+)\s*")
 
@@ -103,13 +112,15 @@ def _mentioning(name: str) -> re.Pattern[str]:
     return re.compile(rf"^\s*[@/]{re.escape(name)}(?![\w-])[:,]?\s*", re.IGNORECASE)
 
 
-def _command(said: str) -> Command | None:
+def _command(said: str) -> Command | Join | None:
     words = " ".join(said.casefold().split()).rstrip(".!")
     if words in ALONE:
         return Command(word=words)  # type: ignore[arg-type]
     match = _CANCEL.match(said)
     if match:
         return Command(word="cancel", number=int(match.group(1)[:NUMBER_DIGITS_MAX]))
+    if match := _JOIN.match(said):
+        return Join(session=match.group(1).lower())
     return None
 
 

@@ -63,6 +63,8 @@ class Signing:
     """Empty: none."""
 
 
+ELSEWHERE = "elsewhere"
+"""Key of the one row about what is asked in other threads of the session."""
 STOP = Button(label="Stop", says="stop")
 QUEUE = Button(label="Queue", says="queue")
 RETRY = Button(label="Retry", says="retry")
@@ -124,7 +126,10 @@ def _sign(event: SeenEvent) -> str | None:
 
 
 def _of_event(span: Span, event: SeenEvent, manner: Manner) -> Iterator[Draft]:
-    if event.kind == "turn.ended":
+    if event.kind == "turn.ended" and manner.live and span.asked_elsewhere:
+        yield from _open_questions(span)
+        yield from _elsewhere(span, event)
+    elif event.kind == "turn.ended":
         yield from _open_questions(span)
         yield from _end(span, event, manner)
     elif event.kind == "question":
@@ -190,7 +195,31 @@ def _asker(span: Span) -> str:
     return str(span.started.body.get("asker") or "")
 
 
+def _elsewhere(span: Span, ended: SeenEvent | None = None) -> Iterator[Draft]:
+    """One line for all that is asked in other threads, edited in place; a failure is told."""
+    turn_id = span.started.turn_id if span.started else None
+    yield Draft(
+        kind="live",
+        key=ELSEWHERE,
+        body=render.elsewhere(span),
+        final=False,
+        turn_id=turn_id,
+    )
+    if ended is not None and ended.body.get("outcome") in FAILURES:
+        yield Draft(
+            kind="notice",
+            key=f"failed:{ended.number}",
+            body=render.elsewhere(span),
+            final=True,
+            turn_id=turn_id,
+        )
+
+
 def _live(span: Span, after: int) -> Iterator[Draft]:
+    if span.asked_elsewhere:
+        if any(one.number > after and one.kind == "turn.started" for one in span.events):
+            yield from _elsewhere(span)
+        return
     news = [one for one in span.events if one.number > after and one.kind not in NOTICES]
     body = render.live(span) if news else ""
     if body:

@@ -14,7 +14,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy import text
 
-from bot.conversation import commands, threads
+from bot.conversation import commands, threads, words
 from bot.conversation.message import Accepted, IncomingMessage, Refusal, Verdict
 from bot.conversation.obeying import obey
 from bot.conversation.prompting import add_prompt
@@ -36,7 +36,7 @@ from bot.store.transaction import Transaction
 from bot.words.sentences import sentence
 from bot.work import questions
 from bot.work.control import Actor
-from bot.work.queue import LockedSession, lock_session
+from bot.work.queue import Event, LockedSession, append_events, lock_session
 
 log = structlog.get_logger(__name__)
 
@@ -179,6 +179,8 @@ class Inbox:
                 return _said("command", "Not for me: nothing was done.")
             case commands.Command():
                 return await self._command(tx, message, actor, parsed)
+            case commands.Join():
+                return await self._join(tx, message, actor, parsed.session)
             case commands.Prompt():
                 return await self._prompt(tx, message, actor, parsed)
 
@@ -223,6 +225,30 @@ class Inbox:
                 accepted, verdict="prompt", prompt_id=added.prompt_id, event=added.event
             )
         return _Said(accepted=accepted, text=obeyed.said)
+
+    async def _join(
+        self, tx: Transaction, message: IncomingMessage, actor: Actor, session: str
+    ) -> _Said:
+        """Bring the thread into a session; what it was in before goes on without it."""
+        found = await threads.find(tx, replace(message, session=session))
+        if found is None:
+            raise NotFound(f"there is no session {session}")
+        joined = Event(
+            kind="thread.joined",
+            body={"by": actor.id, "name": actor.name, "surface": message.surface},
+        )
+        event = await append_events(tx, found.session_id, [joined])
+        told = words.joined(session, await threads.title(tx, found.session_id))
+        if message.told_in_thread:
+            await say(tx, found.thread_id, f"told:{message.delivery_key}", told)
+        accepted = Accepted(
+            verdict="command",
+            text=told,
+            session_id=found.session_id,
+            session=session,
+            event=event,
+        )
+        return _Said(accepted=accepted, text="")
 
     async def _prompt(
         self,

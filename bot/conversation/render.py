@@ -58,6 +58,12 @@ class Span:
         """Whether its turn's prompt was said in this thread."""
         return self.started is not None and self.said_here(self.started)
 
+    @property
+    def asked_elsewhere(self) -> bool:
+        """Whether its turn's prompt was said in another thread."""
+        known = self.started is not None and bool(self.started.body.get("asked_in"))
+        return known and bool(self.thread_id) and not self.asked_here
+
     def said_here(self, event: SeenEvent) -> bool:
         """Whether what the event is about was said in this thread."""
         return bool(self.thread_id) and str(event.body.get("asked_in")) == self.thread_id
@@ -119,6 +125,15 @@ def live(span: Span) -> str:
     parts += _tools(events)
     parts.append(_output(span, lines_max=LIVE_OUTPUT_LINES_MAX, length_max=LIVE_OUTPUT_LENGTH_MAX))
     return "\n".join(part for part in parts if part)
+
+
+def elsewhere(span: Span) -> str:
+    """One line about a turn that was asked for in another thread, without what was asked."""
+    started = span.started.body if span.started is not None else {}
+    name = _line(str(started.get("name") or "somebody"))
+    surface = _line(str(started.get("surface") or "another place")).capitalize()
+    how = outcome(span.ended) if span.ended is not None else "it is being worked on."
+    return f"{name} asked for something in {surface}: {how}"
 
 
 def notice(event: SeenEvent) -> str:

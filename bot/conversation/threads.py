@@ -69,6 +69,7 @@ _PROJECTS = text(
      WHERE removed_at IS NULL ORDER BY name
     """
 )
+_TITLE = text("SELECT title FROM session WHERE id = :session")
 _RECENT = text(
     """
     SELECT session.short, session.state, session.title, project.name AS project
@@ -167,6 +168,11 @@ async def set_channel(tx: Transaction, surface: str, channel: str, project: str)
     values = {"id": new_id(), "surface": surface, "channel": channel, "project": project}
     if (await tx.execute(_SET_CHANNEL, values)).one_or_none() is None:
         raise NotFound(f"there is no project {project}", do="`ona projects` lists those there are")
+
+
+async def title(tx: Transaction, session_id: UUID) -> str:
+    """What the session is called."""
+    return str(await tx.scalar(_TITLE, {"session": session_id}) or "")
 
 
 async def resize(tx: Transaction, session_id: UUID, size: str) -> None:

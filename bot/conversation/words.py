@@ -14,7 +14,7 @@ Write what to do; it becomes a prompt for the agent of this session.
 `new: …` opens a new session, `now: …` interrupts the running turn, `aside: …` is not for me.
 `stop` ends the turn and holds the queue, `resume` and `clear` decide about it, `stop all` clears.
 `queue` and `status` show what waits, `cancel 2` takes one out, `retry` runs the last one again.
-`sessions` lists sessions, `mute` and `unmute` are for this thread.
+`sessions` lists sessions, `join s-…` brings this thread into one; `mute` and `unmute` are for it.
 Options go before the text: `project=name branch=name agent=name`."""
 
 
@@ -47,6 +47,14 @@ def accepted(
     if resembles:
         told += f" This is a prompt; write just `{resembles}` if you meant the command."
     return told
+
+
+def joined(short: str, title: str) -> str:
+    """What a thread is told that was brought into a session."""
+    return (
+        f"This thread talks to session {short} now: {title or 'nothing was asked there yet'}. "
+        "What is asked here is answered here; what is asked elsewhere is only mentioned."
+    )
 
 
 def status(short: str, state: str, queued: Sequence[Mapping[str, Any]], place: int) -> str:

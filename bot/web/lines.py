@@ -93,6 +93,10 @@ def _reworded(body: Body) -> Line:
     return _note(f"{name} changed a queued prompt: {said}")
 
 
+def _thread_joined(body: Body) -> Line:
+    return _note(f"{_text(body, 'name')} brought a {_text(body, 'surface')} thread into it.")
+
+
 def _held(body: Body) -> Line:
     held = body.get("held") or []
     names = ", ".join(dict.fromkeys(str(one.get("name")) for one in held))
@@ -227,6 +231,7 @@ _KINDS: Mapping[str, Callable[[Body], Line]] = {
     "prompt.joined": _joined,
     "prompt.cancelled": _cancelled,
     "prompt.reworded": _reworded,
+    "thread.joined": _thread_joined,
     "session.held": _held,
     "session.resumed": _resumed,
     "session.cleared": _cleared,

@@ -95,8 +95,11 @@ WITH seen AS MATERIALIZED (
     SELECT id, event_last, stop FROM session
      WHERE id = :session AND lease_token = :token AND lease_owner = :owner
 ), next AS MATERIALIZED (
-    SELECT prompt.id, prompt.kind, prompt.author_id, prompt.thread_id, prompt.asker
+    SELECT prompt.id, prompt.kind, prompt.author_id, prompt.thread_id, prompt.asker,
+           person.name, thread.surface
       FROM prompt JOIN seen ON prompt.session_id = seen.id
+      JOIN person ON person.id = prompt.author_id
+      LEFT JOIN thread ON thread.id = prompt.thread_id
      WHERE prompt.state = 'queued' AND seen.stop IS NULL
      ORDER BY prompt.position LIMIT 1
 ), said AS (
@@ -117,7 +120,8 @@ WITH seen AS MATERIALIZED (
     INSERT INTO turn_event (session_id, number, turn_id, kind, body)
     SELECT :session, numbered.number, :turn, 'turn.started',
            jsonb_build_object('prompt', next.id, 'author', next.author_id, 'text', said.text,
-                              'asked_in', next.thread_id, 'asker', next.asker)
+                              'asked_in', next.thread_id, 'asker', next.asker,
+                              'name', next.name, 'surface', next.surface)
       FROM numbered, next, said
 )
 SELECT next.id AS prompt_id, next.kind, said.text, numbered.number

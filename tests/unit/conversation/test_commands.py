@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.conversation.commands import ALONE, Aside, Command, Nothing, Prompt, Word, parse
+from bot.conversation.commands import (
+    ALONE,
+    Aside,
+    Command,
+    Join,
+    Nothing,
+    Prompt,
+    Word,
+    parse,
+)
 
 
 def test_every_word_of_a_command_can_be_said():
@@ -86,3 +95,15 @@ def test_any_text_is_understood_somehow_and_prompts_lose_no_words(text):
     if isinstance(parsed, Prompt):
         assert parsed.text.strip()
         assert parsed.text in text
+
+
+@pytest.mark.parametrize("text", ["join s-7f3kd", "@ona JOIN  S-7F3KD", "/ona join s-7f3kd"])
+def test_a_thread_joins_a_session_by_its_short_id(text):
+    assert parse(text) == Join(session="s-7f3kd")
+
+
+@pytest.mark.parametrize(
+    "text", ["join", "join the tables", "join s-7f3kd and fix it", "join 7f3kd"]
+)
+def test_other_words_after_join_are_a_prompt(text):
+    assert isinstance(parse(text), Prompt)

@@ -149,7 +149,8 @@ def test_a_prompt_of_another_thread_or_without_a_message_bears_none():
 )
 def test_an_asker_is_told_of_an_answer_that_took_long_or_failed(events, told):
     answer = made(*events, after=1, thread_id=HERE)[-1]
-    assert (answer.kind, answer.notify) == ("answer", told)
+    assert answer.kind == ("answer" if events[0] == started() else "notice")
+    assert answer.notify == told
 
 
 def test_a_running_turn_can_be_stopped_and_a_failed_one_tried_again_by_buttons():
@@ -180,3 +181,36 @@ def test_a_quick_answer_takes_the_place_of_the_live_message():
         live, answer = made(started(), OUTPUT, slow, after=2)
         assert not live.stands_for
         assert live.body != answer.body
+
+
+def elsewhere(*events, after=0):
+    began = (
+        "turn.started",
+        {"prompt": "p", "asked_in": "another", "name": "Bo", "surface": "discord"},
+    )
+    return made(began, *events, after=after, thread_id=HERE)
+
+
+def test_what_is_asked_in_another_thread_is_one_line_without_what_was_asked():
+    (line,) = elsewhere(OUTPUT)
+    assert (line.kind, line.key) == ("live", "elsewhere")
+    assert line.body == "Bo asked for something in Discord: it is being worked on."
+    assert elsewhere(OUTPUT, after=1) == []
+    (line,) = elsewhere(OUTPUT, ended("succeeded", 12.0), after=2)
+    assert (line.key, line.final) == ("elsewhere", False)
+    assert line.body == "Bo asked for something in Discord: Done: after 12 s."
+
+
+def test_what_failed_or_waits_for_somebody_is_told_in_every_thread():
+    line, told = elsewhere(ended("failed"), after=1)
+    assert (line.key, told.kind) == ("elsewhere", "notice")
+    assert "Failed" in told.body
+    asked = ("question", {"question": "q", "text": "sure?"})
+    assert [one.kind for one in elsewhere(asked, after=1)] == ["question"]
+
+
+def test_whoever_follows_the_events_is_told_all_of_it():
+    began = ("turn.started", {"prompt": "p", "asked_in": "another"})
+    manner = Manner(text_length_max=4_000, escape=lambda text, *, code: text, live=False)
+    kinds = [one.kind for one in made(began, ENDED, manner=manner, thread_id=HERE)]
+    assert kinds == ["answer"]
