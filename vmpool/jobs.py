@@ -9,7 +9,7 @@ import enum
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import asyncssh
 
@@ -17,6 +17,8 @@ from vmpool.errors import JobRefused, MachineLost, StaleToken
 
 STALE_TOKEN = "stale_token"
 REQUEST_SECONDS_MAX = 30.0
+PAYLOAD_BYTES_MAX = 64 * 1024 * 1024
+"""Of one frame; the guest program sends far less."""
 SPOOL_DIRECTORY = "/var/lib/ona/jobs"
 
 StreamName = Literal["stdout", "stderr"]
@@ -171,8 +173,7 @@ class JobConnection:
             frame, data = await self._receive()
             match refused_or(frame).get("frame"):
                 case "output":
-                    offset = int(frame["offset"])
-                    yield JobOutput(stream=frame["stream"], offset=offset, data=data)
+                    yield output_of(frame, data)
                 case "question":
                     yield question_of(frame)
                 case "exit":
@@ -193,11 +194,40 @@ class JobConnection:
     async def _receive(self) -> tuple[dict[str, Any], bytes]:
         try:
             line = await self._reader.readuntil(b"\n")
-            header: dict[str, Any] = json.loads(line)
-            size = int(header.get("bytes", 0))
+            header, size = header_of(line)
             return header, await self._reader.readexactly(size) if size else b""
-        except (EOFError, OSError, asyncssh.Error, ValueError) as error:
+        except (EOFError, OSError, asyncssh.Error) as error:
             raise MachineLost("The connection into the machine was lost.") from error
+        except (ValueError, asyncio.LimitOverrunError) as error:
+            raise _nonsense(error) from error
+
+
+def header_of(line: bytes) -> tuple[dict[str, Any], int]:
+    """A frame's header, and how many bytes follow it. :raises MachineLost: it is none"""
+    try:
+        header = json.loads(line)
+        size = int(header.get("bytes", 0))
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        raise _nonsense(error) from error
+    if not 0 <= size <= PAYLOAD_BYTES_MAX:
+        raise _nonsense(ValueError(f"a payload of {size} bytes"))
+    return header, size
+
+
+def _nonsense(error: Exception) -> MachineLost:
+    """What a guest program that is ours never says: it is not ours any more."""
+    return MachineLost(f"The machine's guest program is not to be understood: {error!r:.200}.")
+
+
+def output_of(frame: Mapping[str, Any], data: bytes) -> JobOutput:
+    """Output as the guest sent it. :raises MachineLost: it is none"""
+    try:
+        offset, stream = int(frame["offset"]), frame["stream"]
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise _nonsense(error) from error
+    if offset < 0 or stream not in get_args(StreamName):
+        raise _nonsense(ValueError(f"{stream!r} at {offset}"))
+    return JobOutput(stream=stream, offset=offset, data=data)
 
 
 def refused_or(answer: dict[str, Any]) -> dict[str, Any]:
@@ -226,22 +256,28 @@ def order_of(spec: JobSpec) -> dict[str, Any]:
 
 
 def question_of(words: Mapping[str, Any]) -> JobQuestion:
-    """A question as the guest put it."""
-    return JobQuestion(
-        question_id=str(words["question"]),
-        text=str(words["text"]),
-        choices=tuple(str(word) for word in words["choices"]),
-    )
+    """A question as the guest put it. :raises MachineLost: it is none"""
+    try:
+        return JobQuestion(
+            question_id=str(words["question"]),
+            text=str(words["text"]),
+            choices=tuple(str(word) for word in words["choices"]),
+        )
+    except (KeyError, TypeError) as error:
+        raise _nonsense(error) from error
 
 
 def status_of(words: Mapping[str, Any]) -> JobStatus:
-    """A status as the guest put it."""
-    kept = {name: words[name] for name in JobStatus.__dataclass_fields__ if name in words}
-    return JobStatus(
-        **{
-            **kept,
-            "id": words["job"],
-            "state": JobState(words["state"]),
-            "questions": tuple(question_of(one) for one in words["questions"]),
-        }
-    )
+    """A status as the guest put it. :raises MachineLost: it is none"""
+    try:
+        kept = {name: words[name] for name in JobStatus.__dataclass_fields__ if name in words}
+        return JobStatus(
+            **{
+                **kept,
+                "id": words["job"],
+                "state": JobState(words["state"]),
+                "questions": tuple(question_of(one) for one in words["questions"]),
+            }
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise _nonsense(error) from error
