@@ -81,11 +81,10 @@ def due(
     for template in sorted(templates, key=lambda one: one.created_at, reverse=True):
         by_pool.setdefault((template.project_id, template.size), []).append(template)
     build, why = None, ""
-    keys = set()
+    current: dict[tuple[UUID, str], str] = {}
     for want in wanted:
-        keys.add(want.key)
+        fingerprint = current[want.key] = want.fingerprint(bound_to[want.key])
         if build is None:
-            fingerprint = want.fingerprint(bound_to[want.key])
             there = by_pool.get(want.key, [])
             reason = _reason(want, there, fingerprint, now, rebuild_seconds)
             build, why = (want, reason) if reason else (None, "")
@@ -96,9 +95,13 @@ def due(
             template.id
             for key, some in by_pool.items()
             for template in some
-            if key not in keys and template.state is TemplateState.READY
+            if key not in current and template.state is TemplateState.READY
         ),
-        forget=tuple(_forgettable(by_pool.values(), used)),
+        forget=tuple(
+            one
+            for key, some in by_pool.items()
+            for one in _forgettable(some, used, current.get(key))
+        ),
     )
 
 
@@ -148,10 +151,18 @@ def _since(moment: datetime, now: datetime) -> float:
     return RETRY_SECONDS_MAX if passed < timedelta(0) else passed.total_seconds()
 
 
-def _forgettable(pools: Iterable[list[Template]], used: frozenset[UUID]) -> Iterable[UUID]:
-    for templates in pools:
-        for template in templates:
-            if template.state is TemplateState.RETIRED and template.id not in used:
-                yield template.id
-        failed = [one for one in templates if one.state is TemplateState.FAILED]
-        yield from (one.id for one in failed[FAILED_KEPT:] if one.id not in used)
+def _forgettable(
+    templates: Sequence[Template], used: frozenset[UUID], current: str | None
+) -> Iterable[UUID]:
+    """What of a pool may go: a failure tells nothing any more once what is wanted was built."""
+    for template in templates:
+        if template.state is TemplateState.RETIRED and template.id not in used:
+            yield template.id
+    failed = [one for one in templates if one.state is TemplateState.FAILED]
+    is_built = any(
+        one.state is TemplateState.READY and one.fingerprint == current for one in templates
+    )
+    for place, template in enumerate(failed):
+        is_over = is_built and template.fingerprint != current
+        if (place >= FAILED_KEPT or is_over) and template.id not in used:
+            yield template.id

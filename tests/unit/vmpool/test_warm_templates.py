@@ -115,6 +115,15 @@ def test_the_logs_of_the_last_failures_are_kept():
     assert decide(None, failed).forget == tuple(one.id for one in failed[FAILED_KEPT:])
 
 
+def test_a_failure_of_what_is_not_wanted_any_more_goes_once_what_is_wanted_is_built():
+    other = template(TemplateState.FAILED, of=wanted(setup="make wrong"))
+    same = template(TemplateState.FAILED, seconds=3600)
+    assert decide(wanted(), [other, same]).forget == ()
+    assert decide(wanted(), [other, same, template()]).forget == (other.id,)
+    assert decide(None, [other, same, template()]).forget == ()
+    assert decide(wanted(), [other, template()], used=[other.id]).forget == ()
+
+
 def test_lists_that_run_together_have_different_fingerprints():
     assert wanted(setup="a").fingerprint("d") != wanted(setup="a ").fingerprint("d")
     assert wanted().fingerprint("d") == wanted(commit="other").fingerprint("d")
