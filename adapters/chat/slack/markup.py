@@ -62,8 +62,10 @@ def without_mention(text: str, user: str) -> str:
 def blocks(content: Content) -> list[dict[str, Any]]:
     """The blocks of a post: its text as it is, and its buttons."""
     made: list[dict[str, Any]] = [{"type": "rich_text", "elements": _rich(content)}]
-    if content.buttons:
-        elements = [_button(number, one) for number, one in enumerate(content.buttons)]
+    # One whose words don't fit would say something else.
+    fitting = [one for one in content.buttons if len(one.says) <= SAYS_LENGTH_MAX]
+    if fitting:
+        elements = [_button(number, one) for number, one in enumerate(fitting)]
         made.append({"type": "actions", "elements": elements})
     return made
 
@@ -101,5 +103,5 @@ def _button(number: int, button: Button) -> dict[str, Any]:
     if button.url:
         made["url"] = button.url
     else:
-        made["value"] = button.says[:SAYS_LENGTH_MAX]
+        made["value"] = button.says
     return made
