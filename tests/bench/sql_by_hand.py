@@ -88,6 +88,7 @@ class ByHand:
                 "kind": "command",
                 "author": message.person_id,
                 "thread": thread,
+                "asker": message.asker,
             },
         )
         await cursor.execute(OPEN, {"session": session})
