@@ -233,17 +233,17 @@ class Opener:
     ) -> tuple[Machine, Channel]:
         """Boot a machine; one that does not come up is thrown away, and another booted, once."""
         try:
-            return await self._boot_one(session_id, order, token, step)
+            return await self._boot_one(session_id, order, token, step, again=False)
         except MachineLost as error:
             log.warning("boot_tried_again", session=str(session_id), error=str(error))
-        return await self._boot_one(session_id, order, token, step)
+        return await self._boot_one(session_id, order, token, step, again=True)
 
     async def _boot_one(
-        self, session_id: UUID, order: Order, token: int, step: Step
+        self, session_id: UUID, order: Order, token: int, step: Step, *, again: bool
     ) -> tuple[Machine, Channel]:
         machine = await self._create(session_id, order, token, step)
         machine = await self._registry.move(machine.id, MachineState.STARTING)
-        return machine, await self._start(machine, token, step, resumed=False)
+        return machine, await self._start(machine, token, step, resumed=False, tell=again)
 
     async def _create(self, session_id: UUID, order: Order, token: int, step: Step) -> Machine:
         async with self._make_room(None, order.spec.memory_mib):
@@ -257,7 +257,10 @@ class Opener:
             raise
         return machine
 
-    async def _start(self, machine: Machine, token: int, step: Step, *, resumed: bool) -> Channel:
+    async def _start(
+        self, machine: Machine, token: int, step: Step, *, resumed: bool, tell: bool = True
+    ) -> Channel:
+        """Bring it up. :param tell: its session hears of it when it does not come up"""
         began = monotonic()
         try:
             if resumed:
@@ -273,7 +276,8 @@ class Opener:
                 await asyncio.shield(self._registry.move(machine.id, MachineState.RESTING))
             else:
                 # Fail closed: a guest that was not thawed properly must not run on.
-                await asyncio.shield(self._care.lose(machine.id, f"it did not come up: {error}"))
+                fail = self._care.lose if tell else self._care.remove
+                await asyncio.shield(fail(machine.id, f"it did not come up: {error}"))
             raise
         seconds = round(monotonic() - began, 3)
         await self._registry.move(

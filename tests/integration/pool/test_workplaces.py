@@ -125,7 +125,7 @@ async def test_files_of_a_removed_machine_come_back_from_the_checkpoint(desk_at)
     await desk.machine_removed(place.machine_id)
     async with desk.enter() as again:
         assert (desk.directory / "new").read_text() == "kept\n"
-        assert "The machine of this session is gone" in again.notices[0]
+        assert "This session got a new machine" in again.notices[0]
     assert "restoring" in desk.steps
 
 

@@ -43,7 +43,7 @@ async def test_edits_of_old_messages_are_limited_apart(town):
     client = await town.client()
     message = await client.get_channel(town.general.id).send("x")
     town.fake.clock.advance(3_601)
-    town.fake.rates.scale = 0.001
+    town.fake.rates.scale = 0.05
     for number in range(6):
         await message.edit(content=str(number))
     assert len(town.fake.requests(EDIT)) > 6
