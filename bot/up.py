@@ -206,7 +206,7 @@ class _Up:
         began = monotonic()
         try:
             async with asyncio.timeout(FIRST_PROMPT_SECONDS_MAX):
-                reply = await _ask(client, FIRST_PROMPT, thread=here(self._checkout))
+                reply = await ask_in(self._checkout, client, FIRST_PROMPT)
         except (OnaError, httpx2.HTTPError, TimeoutError) as error:
             self._say(f"    it did not come through: {error or 'time is up'}")
             return
@@ -232,9 +232,9 @@ async def credentials_here(database: Database, settings: Settings) -> tuple[str,
     return token, f"/sign-in?link={secret}"
 
 
-async def _ask(client: httpx2.AsyncClient, prompt: str, *, thread: str) -> str:
-    """Ask over the API and return what came back, when the turn has ended."""
-    body = {"text": prompt, "thread": thread, "surface": "terminal"}
+async def ask_in(directory: Path, client: httpx2.AsyncClient, prompt: str) -> str:
+    """Ask as `ona ask` does in this directory; what came back, when the turn has ended."""
+    body = {"text": prompt, "thread": here(directory), "surface": "terminal"}
     asked = await client.post("/api/v1/prompts", json=body)
     asked.raise_for_status()
     accepted = asked.json()

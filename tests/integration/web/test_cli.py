@@ -13,6 +13,7 @@ import pytest
 
 from bot.__main__ import main
 from bot.store.states import TurnState
+from bot.up import FIRST_PROMPT, ask_in
 from tests.integration.web.site import pool_of
 
 
@@ -116,6 +117,21 @@ async def test_a_directory_goes_on_with_its_session_and_new_opens_another(site, 
     status = json.loads((await ona("ask", "--json", "status")).out)
     assert status["session"] == session
     assert f"Session {session} is idle." in status["reply"]
+
+
+async def test_the_first_ask_goes_on_in_the_session_of_the_first_prompt_of_up(site, ona, tmp_path):
+    async with site.client() as client:
+        asking = asyncio.create_task(ask_in(tmp_path, client, FIRST_PROMPT))
+        await prompt_waits(site)
+        work = await site.begin()
+        await work.output("Hello\n")
+        await work.end()
+        assert await asking == "Hello\n— succeeded: exit status 0"
+    again = asyncio.create_task(ona("ask", "--wait", "--json", "!again"))
+    await prompt_waits(site, 2)
+    await (await site.begin()).end()
+    (first,) = await site.rows("SELECT short FROM session")
+    assert json.loads((await again).out)["session"] == first[0]
 
 
 async def test_a_retry_is_followed_like_the_prompt_it_repeats(site, ona):
