@@ -98,7 +98,7 @@ class Opener:
         lost: str | None = None
         if only is not None and (machine is None or machine.id != only):
             gone = await self._registry.get(only)
-            raise MachineLost((gone and gone.note) or "the machine it ran in is gone")
+            raise MachineLost((gone and gone.note) or "nobody wrote down why")
         if machine is not None and only is None and order.insist and machine.size != order.size:
             lost = f"a {order.size} one was asked for, and it was {machine.size}"
             await self._care.remove(machine.id, lost)

@@ -17,6 +17,7 @@ from sqlalchemy import text
 from bot.errors import OnaError, Unfit
 from bot.metrics import MACHINE_READY_SECONDS
 from bot.store.database import Database
+from bot.work import machine_past, machine_words
 from bot.work.checkpoint import Checkpoints, Restored
 from bot.work.jobs import ChannelJobs
 from bot.work.lease import Lease, OpenTurn
@@ -35,7 +36,7 @@ from bot.work.workplace import (
 from vmpool.channel import Channel
 from vmpool.driver import Image
 from vmpool.errors import HostFull, HostUnfit, MachineError, MachineLost, NoRoom, StaleToken
-from vmpool.machine import TemplateState, Tier
+from vmpool.machine import Tier
 from vmpool.opening import Opened
 from vmpool.pool import Pool
 from vmpool.registry import Order
@@ -52,20 +53,11 @@ _PROJECT = text(
     """
 )
 _TEMPLATE = text("SELECT commit FROM template WHERE id = :template")
-_NEWEST_BUILD = text(
-    """
-    SELECT state, note FROM template
-     WHERE host_id = :host AND project_id = :project AND size = :size
-       AND state NOT IN ('building', 'gone')
-     ORDER BY state = 'ready' DESC, created_at DESC LIMIT 1
-    """
-)
 _PIN = text(
     """
     UPDATE session SET host_id = :host WHERE id = :session
     """
 )
-REMOVED = "the old one was removed, because it had rested for its time or somebody asked for it"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,6 +211,7 @@ class MachineWorkplaces:
         step: Callable[[str], Awaitable[None]],
     ) -> list[str]:
         newest = await self._checkpoints.newest(lease.session_id)
+        lost = await self._lost(lease, opened, restoring=newest is not None)
         fresh = opened.template_id is not None and newest is None
         if not fresh:
             await step("cloning" if newest is None else "restoring")
@@ -229,7 +222,7 @@ class MachineWorkplaces:
         else:
             base = await self._repositories.base(project.id, lease.base_branch)
         if fresh and await self._refresh(lease, project, opened, base):
-            return _refilled(opened, None, None)
+            return _refilled(lost, None, None)
         cloned = await clone_into(
             opened.channel,
             self._repositories,
@@ -244,20 +237,23 @@ class MachineWorkplaces:
             restored = await self._checkpoints.restore(
                 newest, opened.channel, directory=project.directory
             )
-        return _refilled(opened, cloned, restored)
+        return _refilled(lost, cloned, restored)
+
+    async def _lost(self, lease: Lease, opened: Opened, *, restoring: bool) -> str | None:
+        """Why this is not the machine of the session's last turn; None: it is, or is the first."""
+        if opened.lost is not None or not opened.fresh:
+            return opened.lost
+        async with self._database.begin() as tx:
+            why = await machine_past.end_of_last(tx, lease.session_id, opened.machine_id)
+        return why or (machine_words.UNKNOWN if restoring else None)
 
     async def _why_booted(self, project: _Project) -> list[str]:
         """What to tell people when there would have been a machine, had its template not failed."""
-        key = {"host": self._host_id, "project": project.id, "size": project.order.size}
         async with self._database.begin() as tx:
-            newest = (await tx.execute(_NEWEST_BUILD, key)).one_or_none()
-        if newest is None or newest.state != TemplateState.FAILED:
-            return []
-        why = " ".join((newest.note or "").split()) or "nobody wrote down why"
-        return [
-            "The machine was booted instead, without the project's set-up: "
-            f"its newest template failed ({why})."
-        ]
+            why = await machine_past.why_template_failed(
+                tx, self._host_id, project.id, project.order.size
+            )
+        return [] if why is None else [machine_words.booted(why)]
 
     async def _refresh(self, lease: Lease, project: _Project, opened: Opened, base: Base) -> bool:
         """Whether what came with the machine's template was brought up to date."""
@@ -276,18 +272,13 @@ class MachineWorkplaces:
         )
 
 
-def _refilled(opened: Opened, cloned: Cloned | None, restored: Restored | None) -> list[str]:
+def _refilled(lost: str | None, cloned: Cloned | None, restored: Restored | None) -> list[str]:
     """What people must know about a repository that was put into a machine anew."""
     told = []
-    if opened.fresh and restored is not None:
-        told.append(f"This session got a new machine: {opened.lost or REMOVED}. {restored}")
+    if lost is not None:
+        told.append(machine_words.replaced(lost, str(restored) if restored else None))
     elif restored is not None:
-        told.append(f"The repository in the machine was not whole. {restored}")
-    elif opened.lost is not None:
-        told.append(
-            f"This session got a new machine: {opened.lost}. No checkpoint was stored yet, so the "
-            "repository was cloned anew and nothing else was kept."
-        )
+        told.append(machine_words.not_whole(str(restored)))
     if cloned is not None and cloned.aside is not None:
         told.append(f"Files that were in the repository's place are now in {cloned.aside}.")
     return told

@@ -116,17 +116,30 @@ async def test_the_first_turn_clones_and_the_next_finds_everything_there(desk_at
     assert await desk.yard.town.value(pinned, id=desk.lease.session_id) == desk.yard.town.host_id
 
 
-async def test_files_of_a_removed_machine_come_back_from_the_checkpoint(desk_at):
+async def test_files_of_a_removed_machine_come_back_from_the_checkpoint_and_why_is_said(desk_at):
     desk = await desk_at()
     async with desk.enter() as place:
+        assert place.notices == (), "the first machine is no news"
         turn = await desk.turn(place.machine_id)
         (desk.directory / "new").write_text("kept\n")
         assert await desk.workplaces.checkpoint(desk.lease, turn, place) == []
     await desk.machine_removed(place.machine_id)
     async with desk.enter() as again:
         assert (desk.directory / "new").read_text() == "kept\n"
-        assert "This session got a new machine" in again.notices[0]
+        (told,) = again.notices
+        assert "the old one is gone: a person asked for it." in told
+        assert "was restored: " in told
     assert "restoring" in desk.steps
+
+
+async def test_a_machine_removed_before_a_first_checkpoint_is_told_with_its_cause(desk_at):
+    desk = await desk_at()
+    async with desk.enter() as place:
+        await desk.turn(place.machine_id)
+    await desk.machine_removed(place.machine_id)
+    async with desk.enter() as again:
+        (told,) = again.notices
+    assert "the old one is gone: a person asked for it. No checkpoint was stored yet" in told
 
 
 async def test_a_turn_whose_machine_was_removed_is_told_so_and_no_other_is_made(desk_at):

@@ -1,0 +1,48 @@
+"""What rows tell of machines and templates that were before: short queries."""
+
+from uuid import UUID
+
+from sqlalchemy import text
+
+from bot.store.transaction import Transaction
+from bot.work.machine_words import UNKNOWN
+from vmpool.machine import TemplateState
+
+_END_OF_LAST = text(
+    """
+    SELECT machine.note FROM turn JOIN machine ON machine.id = turn.machine_id
+     WHERE turn.session_id = :session AND machine.id <> :machine
+       AND machine.state IN ('lost', 'removing', 'gone')
+     ORDER BY turn.started_at DESC LIMIT 1
+    """
+)
+_NEWEST_BUILD = text(
+    """
+    SELECT state, note FROM template
+     WHERE host_id = :host AND project_id = :project AND size = :size
+       AND state NOT IN ('building', 'gone')
+     ORDER BY state = 'ready' DESC, created_at DESC LIMIT 1
+    """
+)
+
+
+async def end_of_last(tx: Transaction, session_id: UUID, machine_id: UUID) -> str | None:
+    """Why the machine is no more in which the session's last turn ran.
+
+    :param machine_id: the machine of now, which is not meant
+    :return: None: no turn ran in another one, or that one is still there
+    """
+    key = {"session": session_id, "machine": machine_id}
+    gone = (await tx.execute(_END_OF_LAST, key)).one_or_none()
+    return gone and (gone.note or UNKNOWN)
+
+
+async def why_template_failed(
+    tx: Transaction, host_id: UUID, project_id: UUID, size: str
+) -> str | None:
+    """Why the newest template of the project failed; None: it did not, or a ready one is there."""
+    key = {"host": host_id, "project": project_id, "size": size}
+    newest = (await tx.execute(_NEWEST_BUILD, key)).one_or_none()
+    if newest is None or newest.state != TemplateState.FAILED:
+        return None
+    return newest.note or UNKNOWN

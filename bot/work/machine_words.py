@@ -1,0 +1,35 @@
+"""What people are told about a session's machine that came in place of another: pure."""
+
+UNKNOWN = "nobody wrote down why"
+GOES_ON = "The prompt runs in it now; what ran in the old one has to be started again."
+
+
+def replaced(why: str | None, restored: str | None) -> str:
+    """What happened to the old machine, what was kept, and what happens next.
+
+    :param why: what became of the old one, as a clause
+    :param restored: what came back from its checkpoint; None: there was none
+    """
+    cause = clause(why)
+    kept = restored or (
+        "No checkpoint was stored yet, so the repository was cloned anew and nothing else was kept."
+    )
+    return f"This session got a new machine, because the old one is gone: {cause}. {kept} {GOES_ON}"
+
+
+def not_whole(restored: str) -> str:
+    """That the machine is the old one, and its repository was filled anew."""
+    return f"The repository in the machine was not whole. {restored}"
+
+
+def booted(why: str | None) -> str:
+    """That there would have been a machine, had its template not failed."""
+    return (
+        "The machine was booted instead, without the project's set-up: "
+        f"its newest template failed ({clause(why)})."
+    )
+
+
+def clause(why: str | None) -> str:
+    """A reason on one line, without the full stop of its sentence."""
+    return " ".join((why or "").split()).removesuffix(".") or UNKNOWN
