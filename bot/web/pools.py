@@ -7,9 +7,12 @@ from sqlalchemy import text
 
 from bot.errors import NotFound
 from bot.store.transaction import Transaction
+from bot.words.pools import standing
 
 Row = Mapping[str, Any]
 TEMPLATES_MAX = 200
+STANDING = ("hot", "hot_target", "cold", "cold_target", "making", "why", "held")
+"""What the sentence about a pool is made of."""
 
 _TEMPLATE = """
     SELECT template.id, 't-' || right(CAST(template.id AS text), 8) AS short,
@@ -113,20 +116,8 @@ async def template(tx: Transaction, said: str) -> Row:
 
 async def pools(tx: Transaction) -> Sequence[Row]:
     """The pools of every host, by project and size."""
-    return [explained(row) for row in (await tx.execute(_POOLS)).mappings()]
-
-
-def explained(pool: Row) -> dict[str, Any]:
-    """A pool whose `why` says why it holds what it holds; pure.
-
-    What keeps machines from being made is only said of a pool that lacks some.
-    """
-    missing = pool["hot"] + pool["cold"] < pool["hot_target"] + pool["cold_target"]
-    parts = [pool["held"] if missing and pool["held"] else pool["why"]]
-    surplus = pool["hot"] - pool["hot_target"]
-    if surplus > 0:
-        parts.append(f"{surplus} hot more than that: removed unless a session takes it first")
-    return {**pool, "why": "; ".join(part for part in parts if part)}
+    rows = (await tx.execute(_POOLS)).mappings()
+    return [{**row, "why": standing(**{name: row[name] for name in STANDING})} for row in rows]
 
 
 async def waiting(tx: Transaction) -> Sequence[Row]:

@@ -238,8 +238,8 @@ class Pool(Given):
     cold: int
     cold_target: int
     making: int
-    why: str = Field(description="why these targets")
-    held: str | None = Field(description="why it is not filled, if it is not")
+    why: str = Field(description="how it stands and why, in one sentence")
+    held: str | None = Field(description="why no more are made, if so")
     handouts: int = Field(description="machines given to sessions in the last seven days")
     hits: int = Field(description="of these, how many were hot")
     cold_handouts: int = Field(description="of these, how many were cold")

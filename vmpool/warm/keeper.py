@@ -22,7 +22,7 @@ from vmpool.warm.plan import Pool, Room, Waiting, lacks, plan
 from vmpool.warm.rows import Rows
 from vmpool.warm.sizing import Targets
 from vmpool.warm.stock import REFILL_SECONDS_GUESS, Stock
-from vmpool.warm.templates import Wanted, due
+from vmpool.warm.templates import Wanted, due, none_made
 
 log = structlog.get_logger(__name__)
 
@@ -82,7 +82,7 @@ class Keeper:
             room = await self._room()
             pools = self._pools(templates, waiting)
             actions = plan(pools, [self._seen(machine) for machine in waiting], room)
-            await self._report(templates, room)
+            await self._report(templates, pools, room)
             by_id = {template.id: template for template in templates}
             if not actions or not await self._stock.act(actions, by_id):
                 return
@@ -113,7 +113,8 @@ class Keeper:
         return self._stock.refill_seconds(ready.id) if ready else REFILL_SECONDS_GUESS
 
     def _held(self, template_id: UUID) -> str | None:
-        return self._stock.breaker(template_id).words(monotonic())
+        failed = self._stock.breaker(template_id).words(monotonic())
+        return failed and f"making one {failed}"
 
     def _seen(self, machine: Machine) -> Waiting:
         stage, heating = self._stock.stage(machine)
@@ -135,14 +136,16 @@ class Keeper:
             disk=free_mib > self._limits.disk_reserve_mib,
         )
 
-    async def _report(self, templates: Sequence[Template], room: Room) -> None:
+    async def _report(
+        self, templates: Sequence[Template], pools: Sequence[Pool], room: Room
+    ) -> None:
         """Write down how the pools stand, when that is news."""
         statuses: list[dict[str, object]] = []
-        for (project_id, size), some in _by_pool(templates).items():
-            ready = next((one for one in some if one.state is TemplateState.READY), None)
+        by_pool = _by_pool(templates).items()
+        for ((project_id, size), some), pool in zip(by_pool, pools, strict=True):
+            ready = next((one for one in some if one.id == pool.template_id), None)
             targets = self._targets((project_id, size), ready)
-            held = self._held(ready.id) if ready else "it has no template yet"
-            held = held or lacks(room)
+            held = self._held(ready.id) if ready else none_made(some[0])
             statuses.append(
                 {
                     "project_id": project_id,
@@ -150,7 +153,7 @@ class Keeper:
                     "hot_target": targets.hot,
                     "cold_target": targets.cold,
                     "why": targets.why,
-                    "held": held,
+                    "held": held or lacks(room, pool.memory_mib),
                     "refill_seconds": round(self._refill_seconds(ready), 3),
                 }
             )

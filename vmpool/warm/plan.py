@@ -81,14 +81,18 @@ class Room:
     """Whether there is room for one more on disk."""
 
 
-def lacks(room: Room) -> str | None:
-    """What of the host keeps machines from being made, for a person; None: nothing."""
-    if room.machines < 1:
-        return "as many machines are up as may be at once, but for one place kept for a session"
-    if room.memory_mib <= 0:
-        return "the memory for machines is used up"
+def lacks(room: Room, memory_mib: int) -> str | None:
+    """What of the host keeps a pool's machines from being made, for a person; None: nothing.
+
+    :param memory_mib: what a hot one takes
+    """
+    # First: neither places nor memory keep a cold one from being made.
     if not room.disk:
         return "the disk is nearly full"
+    if room.machines < 1:
+        return "as many machines are up as may be at once, less one place kept for a session"
+    if room.memory_mib < memory_mib:
+        return "the memory left for machines is less than one takes"
     return None
 
 

@@ -110,7 +110,7 @@ def _live(burst: Sequence[float], refill_seconds: float, at_once: int) -> int:
 def _why(*, usual: int, live: int, floor: int, hot: int, wanted: int, rate: float) -> str:
     about = f"about {rate:.1f} an hour expected"
     if hot < wanted:
-        return f"{about}; {wanted} would serve them, {hot} is the most that may be hot"
+        return f"{hot} is the most that may be hot; {about}, {wanted} would serve them"
     if live > max(usual, floor):
         return f"a burst is under way, {about}"
     if usual >= floor:

@@ -105,6 +105,13 @@ def due(
     )
 
 
+def none_made(newest: Template) -> str:
+    """Why no machines are made for a pool without a template that is ready, for a person."""
+    if newest.state is TemplateState.FAILED:
+        return "its newest template failed, as `ona templates` tells"
+    return "there is no template to make them of"
+
+
 def _reason(
     want: Wanted,
     templates: Sequence[Template],

@@ -14,7 +14,7 @@ async def test_pools_say_what_waits_what_should_and_how_machines_were_handed_out
     assert (pool["handouts"], pool["hits"], pool["hit_ratio"]) == (4, 1, 0.25), "only hot is a hit"
     assert (pool["cold_handouts"], pool["boots"]) == (1, 2)
     assert (pool["seconds_hot"], pool["seconds_cold"], pool["seconds_boot"]) == (0.2, 0.9, 7.5)
-    assert pool["why"] == "about 3.0 an hour expected"
+    assert pool["why"] == "1 hot and 1 cold too few, made next; about 3.0 an hour expected"
 
 
 async def test_each_machine_that_waits_is_listed_with_its_tier_and_why(site):

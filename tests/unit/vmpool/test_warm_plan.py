@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -149,11 +150,20 @@ def test_a_plan_is_bounded():
     assert len(plan([one], [], ROOMY)) == ACTIONS_MAX
 
 
-def test_what_the_host_lacks_is_said():
-    assert lacks(ROOMY) is None
-    assert "one place" in str(lacks(Room(memory_mib=1, machines=0, disk=True)))
-    assert "memory" in str(lacks(Room(memory_mib=0, machines=1, disk=True)))
-    assert "disk" in str(lacks(Room(memory_mib=1, machines=1, disk=False)))
+@pytest.mark.parametrize(
+    ("memory_mib", "machines", "disk", "said"),
+    [
+        (300, 1, True, None),
+        (300, 0, True, "one place kept for a session"),
+        (299, 1, True, "memory left for machines is less than one takes"),
+        (-1, 1, True, "memory left for machines is less than one takes"),
+        (300, 1, False, "the disk is nearly full"),
+        (0, 0, False, "the disk is nearly full"),
+    ],
+)
+def test_what_the_host_lacks_for_a_pool_is_said(memory_mib, machines, disk, said):
+    lacking = lacks(Room(memory_mib=memory_mib, machines=machines, disk=disk), 300)
+    assert said in lacking if said and lacking else lacking is said
 
 
 @dataclass

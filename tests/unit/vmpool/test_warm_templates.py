@@ -10,7 +10,7 @@ from vmpool.driver import Image, MachineSpec
 from vmpool.machine import Template, TemplateState
 from vmpool.registry import Order
 from vmpool.warm.breaker import BACK_OFF_SECONDS_MAX, BACK_OFF_SECONDS_MIN, Breaker
-from vmpool.warm.templates import FAILED_KEPT, RETRY_SECONDS_MIN, Due, Wanted, due
+from vmpool.warm.templates import FAILED_KEPT, RETRY_SECONDS_MIN, Due, Wanted, due, none_made
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 PROJECT = uuid4()
@@ -122,6 +122,11 @@ def test_a_failure_of_what_is_not_wanted_any_more_goes_once_what_is_wanted_is_bu
     assert decide(wanted(), [other, same, template()]).forget == (other.id,)
     assert decide(None, [other, same, template()]).forget == ()
     assert decide(wanted(), [other, template()], used=[other.id]).forget == ()
+
+
+def test_a_pool_without_a_template_says_why_it_has_no_machines():
+    assert "failed" in none_made(template(TemplateState.FAILED))
+    assert "no template" in none_made(template(TemplateState.RETIRED))
 
 
 def test_lists_that_run_together_have_different_fingerprints():
