@@ -212,6 +212,7 @@ class Host:
                 run=self.pools.templates.build_due,
                 wake=keeper.lacking,
             ),
+            Chore(name="builds", seconds=5, run=self.pools.templates.give_up_unwanted),
         ]
 
     async def gauge(self) -> None:

@@ -78,17 +78,26 @@ class ProjectTemplates:
 
     async def build_due(self) -> None:
         """Build the one template that is due most, if one is."""
-        async with self._database.begin() as tx:
-            limits = {"keep_seconds": self._limits.keep_seconds}
-            projects = [dict(row) for row in (await tx.execute(_USED, limits)).mappings()]
         wanted: list[Wanted] = []
         furnish: dict[tuple[UUID, str], Furnish] = {}
-        for project in projects:
+        for project in await self._projects():
             want, base = await self._wanted(project)
             if want.key not in furnish:
                 wanted.append(want)
                 furnish[want.key] = partial(self._furnishing(project, base), self._repositories)
         await self._keeper.build_due(wanted, furnish)
+
+    async def give_up_unwanted(self) -> None:
+        """Let go of the build under way if no project wants it any more."""
+        building = self._keeper.building
+        if building is not None:
+            wanted = [(await self._wanted(project))[0] for project in await self._projects()]
+            await self._keeper.give_up_unwanted(building, wanted)
+
+    async def _projects(self) -> Sequence[Mapping[str, Any]]:
+        async with self._database.begin() as tx:
+            limits = {"keep_seconds": self._limits.keep_seconds}
+            return [dict(row) for row in (await tx.execute(_USED, limits)).mappings()]
 
     async def _wanted(self, project: Mapping[str, Any]) -> tuple[Wanted, Base]:
         name, size = self._sizes.chosen(project["size"])

@@ -3,13 +3,15 @@
     row ─▶ create ─▶ boot ─▶ furnish (repository, set-up, services) ─▶ freeze ─▶ ready
             └──────────┴──────────────┴──▶ failed: the log says at which step; the machine goes
 
+Until it is frozen it is given up as soon as nobody wants it any more: then it is gone, not failed.
 What is left of a build whose process ended is removed at the next start: nothing of it counts.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from time import monotonic
+from typing import TypeVar
 from uuid import UUID
 
 import structlog
@@ -23,6 +25,8 @@ from vmpool.registry import Order, Registry
 from vmpool.warm.rows import Rows
 
 log = structlog.get_logger(__name__)
+
+Result = TypeVar("Result")
 
 UNCLAIMED_TOKEN = 0
 """A guest that works for no session has seen no lease: whoever gets it shows a higher one."""
@@ -40,6 +44,10 @@ class StepFailed(Exception):
         super().__init__(why)
         self.exit_status = exit_status
         self.output = output
+
+
+class Unwanted(Exception):
+    """Nobody wants any more what is being built."""
 
 
 class BuildLog:
@@ -103,16 +111,29 @@ class Builder:
         self._machines = machines
         self._care = machines.care
         self._boot_seconds = boot_seconds
+        self.building: Template | None = None
+        self._unwanted = asyncio.Event()
+
+    def give_up(self) -> None:
+        """Let go of what is being built, unless it is about to be ready."""
+        self._unwanted.set()
 
     async def build(self, order: Order, fingerprint: str, furnish: Furnish) -> Template | None:
-        """Build one; None when it failed, which its row then tells. Cancelled: nothing is left."""
+        """Build one; None when it failed or was given up, as its row then tells.
+
+        Cancelled: nothing is left.
+        """
         template = await self._rows.begin_template(order, fingerprint)
         log.info("template_building", template=str(template.id), project=str(order.project_id))
         machine = await self._registry.add(order)
-        with self._machines.hold(machine.id):
+        with self._machines.hold(machine.id), self._under_way(template):
             try:
                 await self._rows.note_machine(template.id, machine.id)
                 await self._build(template, machine, order, furnish)
+            except Unwanted:
+                why = "given up while it was built: its project's definition changed"
+                await self._give_up(template, machine, why, TemplateState.GONE)
+                return None
             except (StepFailed, MachineError, OSError, TimeoutError) as error:
                 await self._give_up(template, machine, str(error))
                 return None
@@ -123,17 +144,21 @@ class Builder:
         log.info("template_ready", template=str(template.id))
         return await self._rows.template(template.id)
 
+    @contextmanager
+    def _under_way(self, template: Template) -> Iterator[None]:
+        self._unwanted.clear()
+        self.building = template
+        try:
+            yield
+        finally:
+            self.building = None
+
     async def _build(
         self, template: Template, machine: Machine, order: Order, furnish: Furnish
     ) -> None:
         build_log = BuildLog(self._rows, template.id)
-        async with build_log.step("boot"):
-            await self._driver.create(str(machine.id), order.spec)
-            machine = await self._registry.move(machine.id, MachineState.STARTING)
-            await self._driver.boot(str(machine.id))
-            channel = await self._care.connect(machine, UNCLAIMED_TOKEN, self._boot_seconds)
-            await self._registry.move(machine.id, MachineState.RUNNING)
-        commit = await furnish(channel, build_log)
+        set_up = self._set_up(machine, order, furnish, build_log)
+        machine, channel, commit = await _unless(self._unwanted, set_up)
         async with build_log.step("freeze"):
             # What every login reads shall be in the memory that clones share.
             await channel.run(["true"], timeout_seconds=TOUCH_SECONDS_MAX)
@@ -142,11 +167,28 @@ class Builder:
         await self._rows.finish_template(template, commit=commit, generation=generation)
         await self._care.remove(machine.id, "it became a template")
 
-    async def _give_up(self, template: Template, machine: Machine, why: str) -> None:
-        log.warning("template_failed", template=str(template.id), why=why)
-        await self._care.remove(machine.id, "the template it was set up for failed")
+    async def _set_up(
+        self, machine: Machine, order: Order, furnish: Furnish, build_log: BuildLog
+    ) -> tuple[Machine, Channel, str]:
+        async with build_log.step("boot"):
+            await self._driver.create(str(machine.id), order.spec)
+            machine = await self._registry.move(machine.id, MachineState.STARTING)
+            await self._driver.boot(str(machine.id))
+            channel = await self._care.connect(machine, UNCLAIMED_TOKEN, self._boot_seconds)
+            machine = await self._registry.move(machine.id, MachineState.RUNNING)
+        return machine, channel, await furnish(channel, build_log)
+
+    async def _give_up(
+        self,
+        template: Template,
+        machine: Machine,
+        why: str,
+        to: TemplateState = TemplateState.FAILED,
+    ) -> None:
+        log.warning("template_given_up", template=str(template.id), state=to, why=why)
+        await self._care.remove(machine.id, "the template it was set up for came to nothing")
         await self._driver.drop(str(template.id))
-        await self._rows.move_template(template.id, TemplateState.FAILED, note=why)
+        await self._rows.move_template(template.id, to, note=why)
 
     async def repair(self) -> None:
         """Remove what a build left whose process ended, and templates that no row owns.
@@ -179,3 +221,18 @@ class Builder:
         """Remove a retired or failed template; machines made of it live on."""
         await self._driver.drop(str(template_id))
         await self._rows.move_template(template_id, TemplateState.GONE)
+
+
+async def _unless(stop: asyncio.Event, work: Coroutine[None, None, Result]) -> Result:
+    """The work's result. :raises Unwanted: `stop` came first; the work is cancelled then"""
+    working = asyncio.ensure_future(work)
+    stopping = asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if stop.is_set():
+            raise Unwanted
+        return await working
+    finally:
+        for task in (working, stopping):
+            task.cancel()
+        await asyncio.gather(working, stopping, return_exceptions=True)

@@ -22,7 +22,7 @@ from vmpool.warm.plan import Pool, Room, Waiting, lacks, plan
 from vmpool.warm.rows import Rows
 from vmpool.warm.sizing import Targets
 from vmpool.warm.stock import REFILL_SECONDS_GUESS, Stock
-from vmpool.warm.templates import Wanted, due, none_made
+from vmpool.warm.templates import Wanted, due, is_wanted, none_made
 
 log = structlog.get_logger(__name__)
 
@@ -174,8 +174,7 @@ class Keeper:
         """Build the template that is due most, if one is, and let go of what nobody needs."""
         self.lacking.clear()
         used = frozenset(one.template_id for one in await self._rows.waiting() if one.template_id)
-        # The size is part of what a rest is bound to: asked for each, not once for all.
-        bound_to = {want.key: await self._driver.bound_to(want.order.spec) for want in wanted}
+        bound_to = await self._bound_to(wanted)
         decided = due(
             wanted,
             await self._rows.templates(),
@@ -199,6 +198,22 @@ class Keeper:
         built = await self._builder.build(want.order, fingerprint, furnish[want.key])
         if built is not None:
             self._machines.claimed.set()
+
+    @property
+    def building(self) -> Template | None:
+        """What is being built now."""
+        return self._builder.building
+
+    async def give_up_unwanted(self, building: Template, wanted: Sequence[Wanted]) -> None:
+        """Let go of the build of this template if it is none of those that are wanted since."""
+        bound_to = await self._bound_to(wanted)
+        if building is self.building and not is_wanted(building, wanted, bound_to):
+            self._builder.give_up()
+            self.lacking.set()
+
+    async def _bound_to(self, wanted: Sequence[Wanted]) -> dict[tuple[UUID, str], str]:
+        # The size is part of what a rest is bound to: asked for each, not once for all.
+        return {want.key: await self._driver.bound_to(want.order.spec) for want in wanted}
 
 
 def _by_pool(templates: Sequence[Template]) -> dict[tuple[UUID, str], list[Template]]:

@@ -105,6 +105,20 @@ def due(
     )
 
 
+def is_wanted(
+    template: Template, wanted: Iterable[Wanted], bound_to: Mapping[tuple[UUID, str], str]
+) -> bool:
+    """Whether a template that is being built is still what its project wants.
+
+    One that only a newer commit or somebody's wish has overtaken is: it is right, if old.
+    """
+    key = template.project_id, template.size
+    return any(
+        want.key == key and want.fingerprint(bound_to[key]) == template.fingerprint
+        for want in wanted
+    )
+
+
 def none_made(newest: Template) -> str:
     """Why no machines are made for a pool without a template that is ready, for a person."""
     if newest.state is TemplateState.FAILED:

@@ -178,6 +178,33 @@ async def test_a_failed_build_says_at_which_step_and_leaves_nothing(roomy):
         assert opened.tier is Tier.BOOT
 
 
+async def test_a_build_that_nobody_wants_any_more_is_given_up_and_the_ready_one_stays(roomy):
+    ready = await build(roomy)
+    begun, changed = asyncio.Event(), wanted(roomy, setup="make all")
+
+    async def furnish(channel: Channel, build_log: BuildLog) -> str:
+        begun.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    building = asyncio.create_task(roomy.keeper.build_due([changed], {changed.key: furnish}))
+    await begun.wait()
+    under_way = roomy.keeper.building
+    assert under_way is not None
+    await roomy.keeper.give_up_unwanted(under_way, [changed])
+    assert not roomy.keeper.lacking.is_set(), "it is still wanted"
+    await roomy.keeper.give_up_unwanted(under_way, [wanted(roomy)])
+    await asyncio.wait_for(building, 30)
+    assert [one.id for one in await roomy.rows.templates()] == [ready.id]
+    given_up = await roomy.rows.template(under_way.id)
+    assert given_up is not None
+    assert given_up.state is TemplateState.GONE
+    assert "definition changed" in str(given_up.note)
+    assert (roomy.keeper.building, roomy.host.machines) == (None, {})
+    assert roomy.keeper.lacking.is_set(), "what is wanted instead is looked for at once"
+    assert await build(roomy) is None, "the ready one is what is wanted"
+
+
 async def test_machines_that_wait_make_way_for_a_session_s_machine(yards):
     yard = yards.make(running_max=2, demand=limits(hot=1, cold=0), memory_mib_max=100_000)
     await build(yard)

@@ -10,7 +10,15 @@ from vmpool.driver import Image, MachineSpec
 from vmpool.machine import Template, TemplateState
 from vmpool.registry import Order
 from vmpool.warm.breaker import BACK_OFF_SECONDS_MAX, BACK_OFF_SECONDS_MIN, Breaker
-from vmpool.warm.templates import FAILED_KEPT, RETRY_SECONDS_MIN, Due, Wanted, due, none_made
+from vmpool.warm.templates import (
+    FAILED_KEPT,
+    RETRY_SECONDS_MIN,
+    Due,
+    Wanted,
+    due,
+    is_wanted,
+    none_made,
+)
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 PROJECT = uuid4()
@@ -122,6 +130,29 @@ def test_a_failure_of_what_is_not_wanted_any_more_goes_once_what_is_wanted_is_bu
     assert decide(wanted(), [other, same, template()]).forget == (other.id,)
     assert decide(None, [other, same, template()]).forget == ()
     assert decide(wanted(), [other, template()], used=[other.id]).forget == ()
+
+
+@pytest.mark.parametrize(
+    ("wants", "is_it"),
+    [
+        ([wanted()], True),
+        ([wanted(setup="make all"), wanted()], True),
+        ([wanted(commit="newer", begun_after=NOW)], True),
+        ([wanted(setup="make all")], False),
+        ([wanted(digest="other image")], False),
+        ([wanted(memory_mib=1024)], False),
+        ([], False),
+    ],
+)
+def test_what_is_being_built_is_wanted_while_a_project_wants_its_fingerprint(wants, is_it):
+    building = template(TemplateState.BUILDING)
+    bound_to = {want.key: "driver" for want in wants}
+    assert is_wanted(building, wants, bound_to) is is_it
+
+
+def test_another_build_of_the_driver_wants_another_template():
+    building = template(TemplateState.BUILDING)
+    assert not is_wanted(building, [wanted()], {wanted().key: "newer driver"})
 
 
 def test_a_pool_without_a_template_says_why_it_has_no_machines():

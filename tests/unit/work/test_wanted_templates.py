@@ -59,3 +59,34 @@ async def test_a_repository_is_fetched_as_often_as_templates_may_follow_it(
     for _ in range(3):
         assert (await known._base(PROJECT)).commit == "c0ffee"
     assert repositories.fetched == fetched
+
+
+class BuildingKeeper:
+    """Builds something, or nothing, and hears what is wanted instead."""
+
+    def __init__(self, building):
+        self.building = building
+        self.heard = []
+
+    async def give_up_unwanted(self, building, wanted):
+        self.heard.append((building, wanted))
+
+
+@pytest.mark.parametrize(("building", "heard"), [(None, []), ("t", [("t", ["wanted"])])])
+async def test_what_is_wanted_is_looked_at_again_only_while_a_template_is_built(
+    monkeypatch, building, heard
+):
+    keeper = BuildingKeeper(building)
+    known = templates(CountingRepositories(), rebuild_seconds=60)
+
+    async def projects():
+        return [PROJECT]
+
+    async def wanted(project):
+        return "wanted", Base(commit="c0ffee", branch="main")
+
+    monkeypatch.setattr(known, "_keeper", keeper)
+    monkeypatch.setattr(known, "_projects", projects)
+    monkeypatch.setattr(known, "_wanted", wanted)
+    await known.give_up_unwanted()
+    assert keeper.heard == heard
