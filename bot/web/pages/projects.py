@@ -86,7 +86,7 @@ async def _page(
         status=200 if error is None else 422,
         projects=found,
         filled=filled,
-        sizes=list(services.settings.sizes),
+        sizes=services.settings.sizes,
         default_size=services.settings.machine.size,
         error=error,
     )

@@ -1,0 +1,30 @@
+"""What the page of the projects says of each."""
+
+from tests.integration.web.site import Site
+
+
+async def projects_page(site: Site) -> str:
+    async with site.client() as browser:
+        link = {"link": await site.link()}
+        await browser.post("/sign-in", data=link, headers={"Origin": site.url})
+        return (await browser.get("/projects")).text
+
+
+async def test_a_project_is_shown_with_its_machines_and_the_commands_that_ready_them(site):
+    changes = {"size": "large", "setup": ["uv sync", "make <all>"], "start": ["./db"]}
+    async with site.client() as client:
+        await client.patch("/api/v1/projects/demo", json=changes)
+    shown = await projects_page(site)
+    large = site.services.settings.sizes["large"]
+    assert f"large machines ({large.vcpus} CPUs, {large.memory_mib} MiB)" in shown
+    assert '<dd class="mono">uv sync<br>make &lt;all&gt;</dd>' in shown, "each on its line"
+    assert '<dd class="mono">./db</dd>' in shown
+
+
+async def test_a_project_without_a_size_has_that_of_the_installation_and_one_that_is_gone_a_name(
+    site,
+):
+    settings = site.services.settings
+    assert f"<span>{settings.machine.size} machines (" in await projects_page(site)
+    await site.rows("UPDATE project SET size = 'huge'")
+    assert "<span>huge machines</span>" in await projects_page(site)
