@@ -183,16 +183,16 @@ class PoolSettings(Section):
         default=True, description="build templates and keep machines waiting; else all are booted"
     )
     hot_max: Annotated[int, Field(ge=0)] = Field(
-        default=4, description="machines of one pool that are up and paused, at most"
+        default=4, description="hot machines of one pool (up, and paused), at most"
     )
     hot_min: Annotated[int, Field(ge=0)] = Field(
-        default=1, description="machines of a used pool that are up and paused, at least"
+        default=1, description="hot machines of a used pool, at least"
     )
     cold_max: Annotated[int, Field(ge=0)] = Field(
-        default=8, description="machines of one pool that wait as snapshots, at most"
+        default=8, description="cold machines of one pool (snapshots on disk), at most"
     )
     cold_min: Annotated[int, Field(ge=0)] = Field(
-        default=1, description="machines of a used pool that wait as snapshots, at least"
+        default=1, description="cold machines of a used pool, at least"
     )
     working_hours: Annotated[WorkingHours | None, BeforeValidator(_hours)] = Field(
         default=None,

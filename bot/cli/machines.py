@@ -1,11 +1,12 @@
 """`ona machines`: see them, put them to rest, destroy them."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from bot.cli import show
 from bot.cli.show import Json
+from bot.words import pools
 
 app = typer.Typer(help="See, hibernate and destroy machines.", rich_markup_mode=None)
 
@@ -61,7 +62,8 @@ def list_machines(
     if json:
         show.as_json(found)
         return
-    show.table(found["machines"], COLUMNS, empty="No machine: the first turn brings one.")
+    rows = [_shown(machine) for machine in found["machines"]]
+    show.table(rows, COLUMNS, empty="No machine: the first turn brings one.")
 
 
 @app.command("show")
@@ -73,7 +75,7 @@ def show_machine(machine: Which, json: Json = False) -> None:
     if json:
         show.as_json(found)
     else:
-        show.record(found, FACTS)
+        show.record(_shown(found), FACTS)
 
 
 @app.command()
@@ -95,3 +97,7 @@ def destroy(
     if not yes:
         typer.confirm(f"Destroy {machine}? What runs in it is gone", abort=True, err=True)
     show.say(connect().post(f"/machines/{machine}/destroy")["text"])
+
+
+def _shown(machine: dict[str, Any]) -> dict[str, Any]:
+    return {**machine, "state": pools.state(machine["state"], machine["session"])}

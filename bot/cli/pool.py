@@ -6,6 +6,7 @@ import typer
 
 from bot.cli import show
 from bot.cli.show import Json
+from bot.words.pools import BEING_MADE
 
 templates_app = typer.Typer(help="See and rebuild templates.", rich_markup_mode=None)
 
@@ -42,10 +43,10 @@ POOLS = {
     "host": "host",
     "hot": "hot",
     "cold": "cold",
-    "making": "making",
+    "making": BEING_MADE,
     "hits": "hits",
-    "others": "cold/boot",
-    "times": "hot/cold/boot",
+    "others": "cold/booted",
+    "times": "hot/cold/booted",
     "why": "why",
 }
 WAITING = {

@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from bot.errors import NotFound
 from bot.store.transaction import Transaction
-from bot.words.pools import standing
+from bot.words.pools import standing, tier
 
 Row = Mapping[str, Any]
 TEMPLATES_MAX = 200
@@ -81,9 +81,7 @@ _POOLS = text(
 _WAITING = text(
     """
     SELECT 'm-' || right(CAST(machine.id AS text), 8) AS short, project.name AS project,
-           machine.size, host.name AS host,
-           CASE machine.state WHEN 'paused' THEN 'hot' WHEN 'resting' THEN 'cold'
-                ELSE 'being made' END AS tier,
+           machine.size, host.name AS host, machine.state,
            machine.changed_at AS since, machine.note AS why,
            CAST(machine.facts ->> 'private_mib' AS integer) AS private_mib
       FROM machine
@@ -122,4 +120,5 @@ async def pools(tx: Transaction) -> Sequence[Row]:
 
 async def waiting(tx: Transaction) -> Sequence[Row]:
     """The machines that wait on every host, by pool, those that are handed out first first."""
-    return [dict(row) for row in (await tx.execute(_WAITING)).mappings()]
+    rows = (await tx.execute(_WAITING)).mappings()
+    return [{**row, "tier": tier(row["state"])} for row in rows]

@@ -37,7 +37,7 @@ MACHINE_STATES: Mapping[str, str] = {
     "creating": "being created",
     "starting": "starting",
     "running": "running",
-    "paused": "up and paused",
+    "paused": "hot",
     "hibernating": "going to rest",
     "resting": "hibernated",
     "lost": "lost",

@@ -1,4 +1,20 @@
-"""How a pool stands, as people read it; pure."""
+"""Pools and the machines that wait in them, as people read of them; pure."""
+
+from collections.abc import Mapping
+
+TIERS: Mapping[str, str] = {"paused": "hot", "resting": "cold"}
+"""What a machine that waits is, by its state."""
+BEING_MADE = "being made"
+
+
+def tier(state: str) -> str:
+    """What a machine that waits is, in one word or two."""
+    return TIERS.get(state, BEING_MADE)
+
+
+def state(state: str, session: str | None) -> str:
+    """A machine's state; while it works for no session, its tier if it has one."""
+    return state if session else TIERS.get(state, state)
 
 
 def standing(

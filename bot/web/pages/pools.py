@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from bot.govern.access import Act
-from bot.web import adding, pools, reading
+from bot.web import adding, pools
 from bot.web.rendering import by_htmx, page, told
 from bot.web.services import Services
 from bot.web.visitor import Known, Provided, Visitor
@@ -47,5 +47,5 @@ async def _page(name: str, visitor: Visitor, services: Services) -> Response:
     async with services.database.begin() as tx:
         found = await pools.pools(tx)
         templates = await pools.templates(tx)
-        waiting = [one for one in await reading.machines(tx) if one["session"] is None]
+        waiting = await pools.waiting(tx)
     return page(name, visitor, pools=found, templates=templates, waiting=waiting)

@@ -239,5 +239,7 @@ async def test_pools_and_each_machine_that_waits_are_shown_with_why(site, ona):
     ]
     for words in ("m-", "demo", "hot", "2 should be hot"):
         assert words in machines, words
+    heads, listed = (line.split() for line in (await ona("machines")).out.splitlines())
+    assert listed[heads.index("STATE")] == "hot", "as in the list of the pool"
     (machine,) = json.loads((await ona("pool", "--machines", "--json")).out)["machines"]
     assert (machine["tier"], machine["why"]) == ("hot", "2 should be hot")

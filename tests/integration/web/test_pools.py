@@ -2,6 +2,7 @@
 
 import pytest
 
+from bot.store.ids import new_id
 from tests.integration.web.site import STEPS, pool_of
 
 
@@ -25,6 +26,26 @@ async def test_each_machine_that_waits_is_listed_with_its_tier_and_why(site):
     assert (machine["project"], machine["size"], machine["host"]) == ("demo", "small", "atlas")
     assert (machine["tier"], machine["why"]) == ("hot", "2 should be hot")
     assert machine["since"]
+
+
+async def test_a_machine_under_way_is_being_made_wherever_it_is_listed(site):
+    await pool_of(site)
+    await site.rows(
+        "INSERT INTO machine (id, host_id, template_id, size, vcpus, memory_mib, disk_gib,"
+        " image_digest, state, generation, created_at, used_at, changed_at) SELECT :id, host_id,"
+        " template_id, size, vcpus, memory_mib, disk_gib, image_digest, 'creating', 1, now(),"
+        " now(), now() FROM machine",
+        id=new_id(),
+    )
+    async with site.client() as client:
+        listed = (await client.get("/api/v1/pools/machines")).json()["machines"]
+        await client.post(
+            "/sign-in", data={"link": await site.link()}, headers={"Origin": site.url}
+        )
+        page = (await client.get("/pools")).text
+    assert [machine["tier"] for machine in listed] == ["hot", "being made"]
+    assert "1 being made" in page
+    assert "</span>Being made</span>" in page
 
 
 async def test_a_template_is_shown_with_its_log_by_any_of_its_names(site):
@@ -74,6 +95,7 @@ async def test_the_page_shows_pools_waiting_machines_and_templates(site, path):
             "0 of 1 cold",
             "1 of 4 handed out hot (25 % hits)",
             "1 cold, 2 booted",
+            "</span>Hot</span>",
             "2 should be hot",
             "Ready",
         ):

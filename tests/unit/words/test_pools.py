@@ -2,7 +2,8 @@
 
 import pytest
 
-from bot.words.pools import standing
+from bot.words.pools import standing, state, tier
+from vmpool.machine import MachineState
 
 FULL_HOST = "the host is full"
 
@@ -76,3 +77,13 @@ def test_a_pool_says_what_it_is_and_why(hot, cold, making, held, said):
 def test_a_pool_of_which_nothing_is_known_says_that_none_should_wait():
     counts = dict.fromkeys(("hot", "hot_target", "cold", "cold_target", "making"), 0)
     assert standing(**counts, why="", held=None) == "none should wait"
+
+
+def test_machines_that_wait_are_hot_cold_or_being_made_and_nothing_else():
+    assert {tier(one) for one in MachineState} == {"hot", "cold", "being made"}
+    assert (tier(MachineState.PAUSED), tier(MachineState.RESTING)) == ("hot", "cold")
+
+
+def test_only_a_machine_that_works_for_nobody_is_cold_at_rest():
+    assert [state("resting", None), state("resting", "s-1")] == ["cold", "resting"]
+    assert state("starting", None) == "starting"
