@@ -16,6 +16,7 @@ import asyncssh
 from vmpool.command import Completed, Source, execute
 from vmpool.errors import MachineError, MachineLost
 from vmpool.handshake import Connect, greet
+from vmpool.job_words import entries, nonsense, number
 from vmpool.jobs import (
     REQUEST_SECONDS_MAX,
     JobConnection,
@@ -88,11 +89,11 @@ class Channel:
         except BaseException:
             connection.close()
             raise
-        if answer["following"]:
+        if answer.get("following"):
             self._keep_following(spec.id, connection)
         else:
             self._idle.append(connection)
-        return status_of(answer["status"])
+        return status_of(answer.get("status"))
 
     async def attach(
         self, job_id: str, *, stdout_offset: int = 0, stderr_offset: int = 0
@@ -126,9 +127,13 @@ class Channel:
             answer = await self._request(
                 "input", payload, seconds_max=None, job=job_id, offset=accepted
             )
-            accepted = int(answer["offset"])
-            if accepted >= end or not answer["open"]:
-                return min(accepted, end)
+            taken = number(answer.get("offset"))
+            if taken >= end or not answer.get("open"):
+                return min(taken, end)
+            if taken <= accepted:
+                # It waits while there is no room: asked like this it would be for ever.
+                raise nonsense(answer)
+            accepted = taken
 
     async def close_input(self, job_id: str) -> None:
         """End of input after what was accepted. Idempotent."""
@@ -150,15 +155,15 @@ class Channel:
         answer = await self._request(
             "stop", seconds_max=limit, job=job_id, grace_seconds=grace_seconds
         )
-        return status_of(answer["status"])
+        return status_of(answer.get("status"))
 
     async def job(self, job_id: str) -> JobStatus:
         """A job as it is now. :raises JobRefused: unknown"""
-        return status_of((await self._request("status", job=job_id))["status"])
+        return status_of((await self._request("status", job=job_id)).get("status"))
 
     async def jobs(self) -> list[JobStatus]:
         """Every job the machine keeps, oldest first."""
-        return [status_of(words) for words in (await self._request("list"))["jobs"]]
+        return [status_of(said) for said in entries((await self._request("list")).get("jobs"))]
 
     def stand_still(self) -> None:
         """Ask for no sign of life from now on: the machine is about to be paused."""

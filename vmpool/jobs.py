@@ -9,16 +9,23 @@ import enum
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, get_type_hints
 
 import asyncssh
 
-from vmpool.errors import JobRefused, MachineLost, StaleToken
+from vmpool.errors import MachineLost
+from vmpool.job_words import (
+    entries,
+    fitting,
+    header_of,
+    nonsense,
+    number,
+    refused_or,
+    text,
+    words,
+)
 
-STALE_TOKEN = "stale_token"
 REQUEST_SECONDS_MAX = 30.0
-PAYLOAD_BYTES_MAX = 64 * 1024 * 1024
-"""Of one frame; the guest program sends far less."""
 SPOOL_DIRECTORY = "/var/lib/ona/jobs"
 
 StreamName = Literal["stdout", "stderr"]
@@ -177,7 +184,7 @@ class JobConnection:
                 case "question":
                     yield question_of(frame)
                 case "exit":
-                    yield JobExit(status=status_of(frame["status"]))
+                    yield JobExit(status=status_of(frame.get("status")))
                     return
                 case _:
                     continue
@@ -199,45 +206,15 @@ class JobConnection:
         except (EOFError, OSError, asyncssh.Error) as error:
             raise MachineLost("The connection into the machine was lost.") from error
         except (ValueError, asyncio.LimitOverrunError) as error:
-            raise _nonsense(error) from error
-
-
-def header_of(line: bytes) -> tuple[dict[str, Any], int]:
-    """A frame's header, and how many bytes follow it. :raises MachineLost: it is none"""
-    try:
-        header = json.loads(line)
-        size = int(header.get("bytes", 0))
-    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
-        raise _nonsense(error) from error
-    if not 0 <= size <= PAYLOAD_BYTES_MAX:
-        raise _nonsense(ValueError(f"a payload of {size} bytes"))
-    return header, size
-
-
-def _nonsense(error: Exception) -> MachineLost:
-    """What a guest program that is ours never says: it is not ours any more."""
-    return MachineLost(f"The machine's guest program is not to be understood: {error!r:.200}.")
+            raise nonsense(error) from error
 
 
 def output_of(frame: Mapping[str, Any], data: bytes) -> JobOutput:
     """Output as the guest sent it. :raises MachineLost: it is none"""
-    try:
-        offset, stream = int(frame["offset"]), frame["stream"]
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise _nonsense(error) from error
-    if offset < 0 or stream not in get_args(StreamName):
-        raise _nonsense(ValueError(f"{stream!r} at {offset}"))
-    return JobOutput(stream=stream, offset=offset, data=data)
-
-
-def refused_or(answer: dict[str, Any]) -> dict[str, Any]:
-    """The answer, unless it is a refusal. :raises JobRefused, StaleToken: it is one."""
-    code = answer.get("error")
-    if code == STALE_TOKEN:
-        raise StaleToken("A newer lease holds the machine.")
-    if code is not None:
-        raise JobRefused(str(code), str(answer.get("why")))
-    return answer
+    stream: Any = frame.get("stream")
+    if stream not in get_args(StreamName):
+        raise nonsense(stream)
+    return JobOutput(stream=stream, offset=number(frame.get("offset")), data=data)
 
 
 def order_of(spec: JobSpec) -> dict[str, Any]:
@@ -255,29 +232,32 @@ def order_of(spec: JobSpec) -> dict[str, Any]:
     }
 
 
-def question_of(words: Mapping[str, Any]) -> JobQuestion:
+def question_of(said: Any) -> JobQuestion:
     """A question as the guest put it. :raises MachineLost: it is none"""
-    try:
-        return JobQuestion(
-            question_id=str(words["question"]),
-            text=str(words["text"]),
-            choices=tuple(str(word) for word in words["choices"]),
-        )
-    except (KeyError, TypeError) as error:
-        raise _nonsense(error) from error
+    said = words(said)
+    return JobQuestion(
+        question_id=text(said.get("question")),
+        text=text(said.get("text")),
+        choices=tuple(text(choice) for choice in entries(said.get("choices"))),
+    )
 
 
-def status_of(words: Mapping[str, Any]) -> JobStatus:
+def status_of(said: Any) -> JobStatus:
     """A status as the guest put it. :raises MachineLost: it is none"""
-    try:
-        kept = {name: words[name] for name in JobStatus.__dataclass_fields__ if name in words}
-        return JobStatus(
-            **{
-                **kept,
-                "id": words["job"],
-                "state": JobState(words["state"]),
-                "questions": tuple(question_of(one) for one in words["questions"]),
-            }
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise _nonsense(error) from error
+    said = words(said)
+    if said.get("state") not in list(JobState):
+        raise nonsense(said)
+    return JobStatus(
+        id=text(said.get("job")),
+        state=JobState(said["state"]),
+        questions=tuple(map(question_of, entries(said.get("questions")))),
+        **{name: fitting(said.get(name), kind) for name, kind in _PLAIN.items()},
+    )
+
+
+_PLAIN = {
+    name: kind
+    for name, kind in get_type_hints(JobStatus).items()
+    if name not in {"id", "state", "questions"}
+}
+"""The fields of a status that are said as they are, and of what kind each is."""

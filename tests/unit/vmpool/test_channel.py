@@ -70,6 +70,20 @@ async def test_large_input_and_output_go_through_whole(channel: Channel) -> None
     assert await reading == data
 
 
+@pytest.mark.parametrize(
+    "answer", [{}, {"offset": -1, "open": True}, {"offset": "2"}, {"offset": 0, "open": True}]
+)
+async def test_a_guest_that_takes_no_input_and_gives_no_reason_is_lost(
+    channel: Channel, monkeypatch: pytest.MonkeyPatch, answer: dict[str, object]
+) -> None:
+    async def nonsense(op: str, payload: bytes = b"", **words: object) -> dict[str, object]:
+        return answer
+
+    monkeypatch.setattr(channel, "_request", nonsense)
+    with pytest.raises(MachineLost, match="not to be understood"):
+        await asyncio.wait_for(channel.send_input("j1", 0, b"data"), 10)
+
+
 async def test_a_lost_connection_costs_no_byte_and_doubles_none(
     guest: HostedGuest, authority: Authority
 ) -> None:
