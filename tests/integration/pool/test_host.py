@@ -92,6 +92,7 @@ async def test_each_chore_of_a_host_has_a_clock_and_a_name_of_its_own(host):
         "handouts",
         "pools",
         "templates",
+        "builds",
     ]
     assert all(chore.seconds > 0 for chore in chores)
     assert [chore.name for chore in chores if chore.wake] == [
