@@ -4,14 +4,12 @@ discord.py waits for rate limits and repeats what a server's error may have swal
 is safe here: a post carries a nonce that Discord enforces, and everything else is idempotent.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from contextvars import ContextVar
 from typing import TypeVar
 
-import aiohttp
 import discord
 
+from adapters.chat.calling import under
 from adapters.chat.port import (
     ChatError,
     Deadline,
@@ -30,44 +28,17 @@ EDIT_LATER_SECONDS = 60.0
 RETRY_SECONDS = 30.0
 
 T = TypeVar("T")
-_DEADLINE: ContextVar[Deadline | None] = ContextVar("discord_deadline", default=None)
-
-
-async def _look_at_deadline(*_: object) -> None:
-    """Right before a request is written: the process may have slept since it was called."""
-    deadline = _DEADLINE.get()
-    if deadline is not None and deadline.left_seconds <= 0:
-        raise Unavailable("the deadline has passed")
-
-
-def trace() -> aiohttp.TraceConfig:
-    """What keeps discord.py from writing a request after the deadline of its call."""
-    config = aiohttp.TraceConfig()
-    config.on_connection_create_end.append(_look_at_deadline)
-    config.on_connection_reuseconn.append(_look_at_deadline)
-    return config
 
 
 async def call(deadline: Deadline, request: Callable[[], Awaitable[T]]) -> T:
     """Make one request under a deadline. :raises ChatError:"""
-    if deadline.left_seconds <= 0:
-        raise Unavailable("the deadline has passed")
-    token = _DEADLINE.set(deadline)
-    try:
-        async with asyncio.timeout(deadline.left_seconds):
+    async with under(deadline, "Discord"):
+        try:
             return await request()
-    except discord.RateLimited as error:
-        raise Throttled(error.retry_after) from error
-    except discord.HTTPException as error:
-        raise of_answer(error) from error
-    except TimeoutError:
-        raise Uncertain("no answer in time") from None
-    except aiohttp.ClientConnectorError as error:
-        raise Unavailable(f"Discord can't be reached: {error}") from error
-    except (aiohttp.ClientError, OSError) as error:
-        raise Uncertain(f"the connection to Discord broke: {error}") from error
-    finally:
-        _DEADLINE.reset(token)
+        except discord.RateLimited as error:
+            raise Throttled(error.retry_after) from error
+        except discord.HTTPException as error:
+            raise of_answer(error) from error
 
 
 def of_answer(error: discord.HTTPException) -> ChatError:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import discord
 
-from adapters.chat.discord.calls import call, trace
+from adapters.chat.calling import trace
+from adapters.chat.discord.calls import call
 from adapters.chat.port import ChatError, Deadline
 
 EXAMINE_SECONDS = 15.0

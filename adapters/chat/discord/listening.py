@@ -15,7 +15,7 @@ import discord
 import structlog
 from discord import app_commands
 
-from adapters.chat.discord.calls import trace
+from adapters.chat.calling import trace
 from adapters.chat.discord.reading import Reader, place_of
 from adapters.chat.incoming import Hear, Heard
 

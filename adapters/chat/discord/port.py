@@ -17,7 +17,8 @@ import discord
 import structlog
 from discord.http import Route, handle_message_parameters
 
-from adapters.chat.discord.calls import call, trace
+from adapters.chat.calling import trace
+from adapters.chat.discord.calls import call
 from adapters.chat.discord.markup import escape
 from adapters.chat.port import (
     LABEL_LENGTH_MAX,

@@ -3,15 +3,14 @@
 The SDK's own retries are off: whether a call may be made again is the outbox's to decide.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from contextvars import ContextVar
 from typing import Any
 
 import aiohttp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from adapters.chat.calling import trace, under
 from adapters.chat.port import (
     ChatError,
     Deadline,
@@ -56,22 +55,10 @@ OURS = frozenset(
 UNCLEAR = frozenset({"fatal_error", "internal_error", "request_timeout"})
 """Slack can't say whether it was done."""
 
-_DEADLINE: ContextVar[Deadline | None] = ContextVar("slack_deadline", default=None)
-
-
-async def _look_at_deadline(*_: object) -> None:
-    """Right before a request is written: the process may have slept since it was called."""
-    deadline = _DEADLINE.get()
-    if deadline is not None and deadline.left_seconds <= 0:
-        raise Unavailable("the deadline has passed")
-
 
 def open_session() -> aiohttp.ClientSession:
     """A connection pool that writes no request after the deadline that it was called under."""
-    trace = aiohttp.TraceConfig()
-    trace.on_connection_create_end.append(_look_at_deadline)
-    trace.on_connection_reuseconn.append(_look_at_deadline)
-    return aiohttp.ClientSession(trace_configs=[trace])
+    return aiohttp.ClientSession(trace_configs=[trace()])
 
 
 def client(token: str, session: aiohttp.ClientSession, *, api: str = API) -> AsyncWebClient:
@@ -83,22 +70,11 @@ def client(token: str, session: aiohttp.ClientSession, *, api: str = API) -> Asy
 
 async def call(deadline: Deadline, request: Callable[[], Awaitable[Any]]) -> Any:
     """Make one request under a deadline. :raises ChatError:"""
-    if deadline.left_seconds <= 0:
-        raise Unavailable("the deadline has passed")
-    token = _DEADLINE.set(deadline)
-    try:
-        async with asyncio.timeout(deadline.left_seconds):
+    async with under(deadline, "Slack"):
+        try:
             return await request()
-    except SlackApiError as error:
-        raise _of_answer(error) from error
-    except TimeoutError:
-        raise Uncertain("no answer in time") from None
-    except aiohttp.ClientConnectorError as error:
-        raise Unavailable(f"Slack can't be reached: {error}") from error
-    except (aiohttp.ClientError, OSError) as error:
-        raise Uncertain(f"the connection to Slack broke: {error}") from error
-    finally:
-        _DEADLINE.reset(token)
+        except SlackApiError as error:
+            raise _of_answer(error) from error
 
 
 def _of_answer(error: SlackApiError) -> ChatError:
