@@ -8,14 +8,9 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 
 from bot.config import DiscordSettings, Settings
-from bot.conversation.hearing import Chats
-from bot.conversation.outbox import Outbox
-from bot.conversation.replies import Replies
-from bot.store.database import EVENTS, OUTBOX, Listener
-from bot.store.ids import new_id
-from bot.surfaces import open_surfaces
 from tests.fakes.discord import App, Channel, FakeDiscord, Guild, Message, Person
 from tests.fakes.discord.pointed import pointed_at
+from tests.integration.chat.serving import serving
 from tests.integration.conftest import Town
 
 
@@ -34,31 +29,9 @@ class Office:
     @asynccontextmanager
     async def serving(self, *, token: str = "") -> AsyncIterator[asyncio.Event]:
         """What `ona serve` does for its chat surfaces; ends when the event is set."""
-        database, stop = self.town.database, asyncio.Event()
         settings = Settings(discord=DiscordSettings(token=SecretStr(token or self.app.token)))
-        listener = Listener(database.url, EVENTS, OUTBOX)
-        opening = open_surfaces(settings, database, owner=f"serve-{new_id()}")
-        async with opening as surfaces, asyncio.TaskGroup() as group:
-            listening = group.create_task(listener.run())
-            await listener.listening.wait()
-            chats = Chats(database, self.town.inbox, surfaces.ports, mention="ona")
-            replies = Replies(database, surfaces.ports, listener=listener, live_seconds=0.2)
-            outbox = Outbox(
-                database,
-                surfaces.ports,
-                sender="s",
-                listener=listener,
-                live_seconds=0.2,
-                lease_seconds=5.0,
-                send_seconds=4.0,
-            )
-            for running in (replies.run(stop), outbox.run(stop), surfaces.listen(chats.hear, stop)):
-                group.create_task(running)
-            try:
-                yield stop
-            finally:
-                stop.set()
-                listening.cancel()
+        async with serving(self.town, settings) as stop:
+            yield stop
 
     async def ready(self) -> None:
         """Wait until one process listens and our commands are known."""

@@ -2,21 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from pydantic import SecretStr
 
 from bot.config import Settings, SlackSettings
-from bot.conversation.hearing import Chats
-from bot.conversation.outbox import Outbox
-from bot.conversation.replies import Replies
-from bot.store.database import EVENTS, OUTBOX, Listener
-from bot.store.ids import new_id
-from bot.surfaces import Surfaces, open_surfaces
 from tests.fakes.slack import FakeSlack
 from tests.fakes.slack.people import Person
 from tests.fakes.slack.world import Channel, Install, Message, Workspace
+from tests.integration.chat.serving import serving
 from tests.integration.conftest import Town
 
 
@@ -43,37 +38,13 @@ class Office:
             )
         )
 
-    def _open(self) -> AbstractAsyncContextManager[Surfaces]:
-        return open_surfaces(self.settings, self.town.database, owner=f"serve-{new_id()}")
-
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[asyncio.Event]:
         """What `ona serve` does for its chat surfaces; ends when the event is set."""
-        database, stop = self.town.database, asyncio.Event()
-        listener = Listener(database.url, EVENTS, OUTBOX)
         before = len(self.slack.out.sockets.open)
-        async with self._open() as surfaces, asyncio.TaskGroup() as group:
-            listening = group.create_task(listener.run())
-            await listener.listening.wait()
-            chats = Chats(database, self.town.inbox, surfaces.ports, mention="ona")
-            replies = Replies(database, surfaces.ports, listener=listener, live_seconds=0.2)
-            outbox = Outbox(
-                database,
-                surfaces.ports,
-                sender="s",
-                listener=listener,
-                live_seconds=0.2,
-                lease_seconds=5.0,
-                send_seconds=4.0,
-            )
-            for running in (replies.run(stop), outbox.run(stop), surfaces.listen(chats.hear, stop)):
-                group.create_task(running)
+        async with serving(self.town, self.settings) as stop:
             await self.slack.until(lambda: len(self.slack.out.sockets.open) > before)
-            try:
-                yield stop
-            finally:
-                stop.set()
-                listening.cancel()
+            yield stop
 
     def asks(self, text: str, *, by: Person | None = None, **more: object) -> Message:
         """Say it to the bot in the general channel."""

@@ -1,0 +1,44 @@
+"""What `ona serve` does for its chat surfaces, in the test's own process."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from bot.config import Settings
+from bot.conversation.hearing import Chats
+from bot.conversation.outbox import Outbox
+from bot.conversation.replies import Replies
+from bot.store.database import EVENTS, OUTBOX, Listener
+from bot.store.ids import new_id
+from bot.surfaces import open_surfaces
+from tests.integration.conftest import Town
+
+
+@asynccontextmanager
+async def serving(town: Town, settings: Settings) -> AsyncIterator[asyncio.Event]:
+    """Hear, write replies and send them; ends when the event is set."""
+    database, stop = town.database, asyncio.Event()
+    listener = Listener(database.url, EVENTS, OUTBOX)
+    opening = open_surfaces(settings, database, owner=f"serve-{new_id()}")
+    async with opening as surfaces, asyncio.TaskGroup() as group:
+        listening = group.create_task(listener.run())
+        await listener.listening.wait()
+        ports = surfaces.ports
+        chats = Chats(database, town.inbox, ports, mention="ona")
+        replies = Replies(database, ports, listener=listener, live_seconds=0.2)
+        outbox = Outbox(
+            database,
+            ports,
+            sender="s",
+            listener=listener,
+            live_seconds=0.2,
+            lease_seconds=5.0,
+            send_seconds=4.0,
+        )
+        for running in (replies.run(stop), outbox.run(stop), surfaces.listen(chats.hear, stop)):
+            group.create_task(running)
+        try:
+            yield stop
+        finally:
+            stop.set()
+            listening.cancel()
