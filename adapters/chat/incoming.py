@@ -36,10 +36,16 @@ class Spot:
     """Address of the channel."""
     place: str
     """Address of the thread in which an answer stands, whether it has begun or not."""
+    within: str = ""
+    """Address of the thread that this one is a part of: they have one session."""
+    repository: str = ""
+    """URL of the repository whose conversation this is."""
     direct: bool = False
     """Nobody but the author and us reads it."""
     shared: bool = False
     """People of other organisations read it too, or that can't be told."""
+    foreign: bool = False
+    """It is about code of people who may not write here, and nobody has allowed that."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -79,9 +79,11 @@ class Limits:
     given up."""
     rates: Mapping[Method, Rate] = field(default_factory=dict)
     """Per installation; a method that is not named is not limited."""
-    live: bool = True
-    """Whether a message is kept up to date while a turn runs; no where the reader follows
-    the events."""
+    live: Literal["post", "aside", "none"] = "post"
+    """Where it stands what a running turn does: in a post that is edited; beside the conversation,
+    as `Content.live` says; nowhere, because the reader follows the events."""
+    edit_seconds: float = 0.0
+    """At least so long between two edits of a post."""
 
 
 class Sign(enum.Enum):
@@ -93,6 +95,8 @@ class Sign(enum.Enum):
     """Its turn waits for a person."""
     FAILED = "failed"
     """Its turn failed."""
+    REFUSED = "refused"
+    """Whoever wrote it may not ask us."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +112,16 @@ class Button:
 LABEL_LENGTH_MAX = 75
 
 
+class Live(enum.Enum):
+    """How far the turn is that a post tells about."""
+
+    RUNNING = "running"
+    DONE = "done"
+    """It came to the end it was meant to."""
+    ENDED = "ended"
+    """It ended otherwise."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Content:
     """What a post shows."""
@@ -118,6 +132,8 @@ class Content:
     """Left out by a surface that has none."""
     notify: str = ""
     """The surface's id of the person who is to be told of the post; edits tell nobody."""
+    live: Live | None = None
+    """It is the state of a turn; None: it is something said."""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ class TerminalChat:
     limits = Limits(
         text_length_max=TEXT_LENGTH_MAX,
         after_uncertain=AfterUncertain.POST_AGAIN,
-        live=False,
+        live="none",
     )
 
     def installation(self, place: str) -> str:

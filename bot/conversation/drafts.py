@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 from uuid import UUID
 
-from adapters.chat.port import LABEL_LENGTH_MAX, Button, Sign
+from adapters.chat.port import LABEL_LENGTH_MAX, Button, Live, Sign
 from bot.conversation import render
 from bot.conversation.fences import Manner, split
 from bot.conversation.render import SeenEvent, Span
@@ -51,6 +51,8 @@ class Draft:
     turn_id: UUID | None = None
     buttons: tuple[Button, ...] = ()
     notify: str = ""
+    live: Live | None = None
+    """Of a live one: how far its turn is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,7 +155,12 @@ def _of_event(span: Span, event: SeenEvent, manner: Manner) -> Iterator[Draft]:
 def _end(span: Span, ended: SeenEvent, manner: Manner) -> Iterator[Draft]:
     failed = ended.body.get("outcome") in FAILURES
     parts = split(render.answer(span, manner), manner)
-    quick = not failed and len(parts) == 1 and _seconds(ended) <= IN_PLACE_SECONDS_MAX
+    quick = (
+        manner.in_place
+        and not failed
+        and len(parts) == 1
+        and _seconds(ended) <= IN_PLACE_SECONDS_MAX
+    )
     if manner.live:
         live = Draft(
             kind="live",
@@ -162,6 +169,7 @@ def _end(span: Span, ended: SeenEvent, manner: Manner) -> Iterator[Draft]:
             final=True,
             amends=True,
             turn_id=ended.turn_id,
+            live=_reached(ended),
         )
         if quick:
             instead = frozenset({live.key, f"answer:{ended.number}"})
@@ -177,6 +185,12 @@ def _end(span: Span, ended: SeenEvent, manner: Manner) -> Iterator[Draft]:
             buttons=(RETRY,) if failed and number == len(parts) else (),
             notify=_asker(span) if number == 1 and _deserves_notice(ended, failed=failed) else "",
         )
+
+
+def _reached(ended: SeenEvent | None) -> Live:
+    if ended is None:
+        return Live.RUNNING
+    return Live.DONE if ended.body.get("outcome") == "succeeded" else Live.ENDED
 
 
 def _deserves_notice(ended: SeenEvent, *, failed: bool) -> bool:
@@ -204,6 +218,7 @@ def _elsewhere(span: Span, ended: SeenEvent | None = None) -> Iterator[Draft]:
         body=render.elsewhere(span),
         final=False,
         turn_id=turn_id,
+        live=_reached(ended),
     )
     if ended is not None and ended.body.get("outcome") in FAILURES:
         yield Draft(
@@ -231,6 +246,7 @@ def _live(span: Span, after: int) -> Iterator[Draft]:
             final=False,
             turn_id=turn_id,
             buttons=(STOP, QUEUE),
+            live=Live.RUNNING,
         )
 
 

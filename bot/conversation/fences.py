@@ -40,6 +40,8 @@ class Manner:
     escape: Escape
     live: bool = True
     """Whether a message is kept up to date while a turn runs."""
+    in_place: bool = True
+    """Whether it is a post of the thread, whose place a quick answer can take."""
     reacts: bool = False
     """Whether prompts' messages bear our reactions."""
     output_length_max: int = 3_000

@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 
 import structlog
 
-from adapters.chat.port import AfterUncertain, Button, ChatPort, Deadline, Method, Rate
+from adapters.chat.port import AfterUncertain, Button, ChatPort, Deadline, Live, Method, Rate
 from bot.conversation import budget, refusals
 from bot.conversation.attempt import METHODS, Action, Standing, next_action
 from bot.metrics import REPLIES
@@ -65,6 +65,7 @@ class Taken:
     body: str
     buttons: tuple[Button, ...]
     notify: str
+    live: Live | None
     wording: int
     ref: str | None
     standing: Standing
@@ -122,6 +123,7 @@ class Outgoing:
             body=row.body,
             buttons=tuple(Button(**button) for button in row.buttons),
             notify=row.notify,
+            live=Live(row.live) if row.live else None,
             wording=row.wording,
             ref=row.posted_ref,
             standing=replace(standing, attempts=standing.attempts + 1),

@@ -52,7 +52,7 @@ class Posting:
         self._rows = rows
         self._port = port
         self._manner = manner_of(port)
-        self._live_seconds = live_seconds
+        self._edit_seconds = max(live_seconds, port.limits.edit_seconds)
 
     async def handle(self, taken: Taken) -> None:
         """Act on a taken reply and store what became of it."""
@@ -122,7 +122,10 @@ class Posting:
         if method == "react":
             return await self._react(taken)
         content = Content(
-            text=compose(taken.body, self._manner), buttons=taken.buttons, notify=taken.notify
+            text=compose(taken.body, self._manner),
+            buttons=taken.buttons,
+            notify=taken.notify,
+            live=taken.live,
         )
         if method == "post":
             return await self._port.post(taken.place, content, taken.mark, taken.deadline)
@@ -176,7 +179,7 @@ class Posting:
             result,
             wording=taken.wording,
             ref=ref,
-            pause_seconds=self._live_seconds,
+            pause_seconds=self._edit_seconds,
         )
 
     async def _unsent(

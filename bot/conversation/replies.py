@@ -50,7 +50,7 @@ TALK_MAX = 5_000
 def manner_of(port: ChatPort) -> Manner:
     """What a surface bears, as texts are made for it."""
     length = port.limits.text_length_max
-    if not port.limits.live:
+    if port.limits.live == "none":
         return Manner(
             text_length_max=length,
             escape=port.escape,
@@ -62,6 +62,7 @@ def manner_of(port: ChatPort) -> Manner:
         text_length_max=length,
         escape=port.escape,
         reacts=isinstance(port, Reacts),
+        in_place=port.limits.live == "post",
         output_length_max=min(3_000, length * 3 // 4),
     )
 
@@ -259,6 +260,7 @@ async def _write(tx: Transaction, thread_id: UUID, made: Sequence[Draft | Signin
                 "buttons": json.dumps([asdict(button) for button in draft.buttons]),
                 "notify": draft.notify,
                 "final": draft.final,
+                "live": draft.live.value if draft.live else "",
             },
         )
         changed = True

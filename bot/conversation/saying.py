@@ -26,6 +26,7 @@ async def say(tx: Transaction, thread_id: UUID, key: str, words: str) -> None:
             "buttons": "[]",
             "notify": "",
             "final": True,
+            "live": "",
         },
     )
     tx.hint(OUTBOX)

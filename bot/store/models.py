@@ -346,6 +346,8 @@ class Reply(SQLModel, table=True):
     notify: str = Field(default="", sa_column_kwargs={"server_default": ""})
     """The surface's id of the person who is told of the post."""
     final: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
+    live: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    """Of a live one: how far its turn is, as in `adapters.chat.port.Live`."""
     state: ReplyState = _state(ReplyState, ReplyState.PENDING)
     wording: int = _counter()
     """Counts changes of the body; the sender writes back only the one it sent."""
@@ -400,6 +402,14 @@ class Checkpoint(SQLModel, table=True):
     left_out: list[str] = _json("[]")
     """What did not fit, told to the thread when the checkpoint is used."""
     created_at: datetime = _moment(now=True)
+
+
+class Cursor(SQLModel, table=True):
+    """Where a listener that asks again and again has read to."""
+
+    name: str = Field(primary_key=True)
+    value: str
+    put_at: datetime = _moment(now=True)
 
 
 class Lease(SQLModel, table=True):

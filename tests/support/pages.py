@@ -105,7 +105,9 @@ def _rate(kind: type[ChatPort], method: Method) -> str:
 
 
 CAPABILITIES: Mapping[str, Callable[[type[ChatPort]], str]] = {
-    "shows what a turn does in a message that is edited": lambda kind: _yes(kind.limits.live),
+    "shows what a turn does in a message that is edited": lambda kind: _yes(
+        kind.limits.live == "post"
+    ),
     "shows at a prompt's message that it waits, failed, needs somebody": lambda kind: _yes(
         issubclass(kind, Reacts)
     ),

@@ -63,13 +63,14 @@ SELECT number, kind, turn_id, body, output_length
 -- name: put
 -- Write a reply, or its new wording. A live one keeps its pace (due_at); what is final is due now.
 -- A reply that failed stays so, but for the last wording of a post that stands.
-INSERT INTO reply (id, thread_id, turn_id, kind, key, body, buttons, notify, final, wording,
+INSERT INTO reply (id, thread_id, turn_id, kind, key, body, buttons, notify, final, live, wording,
                    created_at)
-VALUES (:id, :thread, :turn, :kind, :key, :body, CAST(:buttons AS jsonb), :notify, :final, 1,
+VALUES (:id, :thread, :turn, :kind, :key, :body, CAST(:buttons AS jsonb), :notify, :final, :live, 1,
         greatest(clock_timestamp(), (SELECT max(created_at) + interval '1 microsecond'
                                        FROM reply WHERE thread_id = :thread)))
 ON CONFLICT (thread_id, key) DO UPDATE
-   SET body = excluded.body, buttons = excluded.buttons, final = excluded.final, wording = reply.wording + 1,
+   SET body = excluded.body, buttons = excluded.buttons, final = excluded.final, live = excluded.live,
+       wording = reply.wording + 1,
        turn_id = coalesce(excluded.turn_id, reply.turn_id),
        state = CASE
            WHEN reply.state = 'sent' THEN 'pending'
@@ -79,8 +80,8 @@ ON CONFLICT (thread_id, key) DO UPDATE
        attempts = CASE WHEN reply.state IN ('sent', 'failed') THEN 0 ELSE reply.attempts END,
        due_at = CASE WHEN excluded.final AND reply.attempts = 0 THEN clock_timestamp()
                      ELSE reply.due_at END
- WHERE (reply.body, reply.buttons, reply.final)
-       IS DISTINCT FROM (excluded.body, excluded.buttons, excluded.final)
+ WHERE (reply.body, reply.buttons, reply.final, reply.live)
+       IS DISTINCT FROM (excluded.body, excluded.buttons, excluded.final, excluded.live)
 
 -- name: known
 -- The replies of a thread that exist, of those asked for, or whose posts are known to stand there.

@@ -30,6 +30,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_host")),
     )
     op.create_table(
+        "cursor",
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("value", sa.String(), nullable=False),
+        sa.Column(
+            "put_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
+        ),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_cursor")),
+    )
+    op.create_table(
         "lease",
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("owner", sa.String(), nullable=False),
@@ -647,6 +656,7 @@ def _replies() -> None:
         ),
         sa.Column("notify", sa.String(), server_default="", nullable=False),
         sa.Column("final", sa.Boolean(), server_default="false", nullable=False),
+        sa.Column("live", sa.String(), server_default="", nullable=False),
         sa.Column(
             "state",
             sa.Enum(
