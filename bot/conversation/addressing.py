@@ -34,14 +34,15 @@ class ThreadFacts:
 
 
 def decide(said: Said, thread: ThreadFacts) -> Hearing:
-    """What to do with a message; whoever is no member, or reads along from outside, gets nothing.
+    """What to do with a message; who is no member, or writes or reads from outside, gets nothing.
 
     Bots are never answered: two of us would talk to each other without end.
     """
     if said.author.standing == "bot":
         return Hearing.IGNORE
     for_us = said.to_us or _follows(said, thread)
-    if for_us and (said.author.standing != "member" or said.spot.shared):
+    barred = said.author.standing != "member" or said.spot.shared or said.spot.foreign
+    if for_us and barred:
         return Hearing.REFUSE if said.to_us else Hearing.IGNORE
     if for_us:
         return Hearing.TAKE

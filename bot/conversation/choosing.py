@@ -29,6 +29,8 @@ class Wish:
     """Said by name: an option, or where it was said."""
     repository: str | None = None
     """Said as `repo=`."""
+    home: str = ""
+    """URL of the repository in whose conversation it was said: only its projects can be meant."""
     text: str = ""
     """Its words, with perhaps a link to a repository, a pull request or an issue."""
     channel: str | None = None
@@ -41,6 +43,8 @@ def choose(projects: Sequence[Row], wish: Wish) -> Chosen:
     :raises NotFound: there is none, or none of that name
     :raises WhichProject: it could be several
     """
+    if wish.home:
+        projects = _at_home(projects, wish.home)
     if not projects:
         raise NotFound("there is no project yet", do="add one with `ona projects add`")
     for fitting, why in _ways(projects, wish):
@@ -75,18 +79,31 @@ def _ways(projects: Sequence[Row], wish: Wish) -> Sequence[tuple[list[Row], str]
     return ways
 
 
+def _at_home(projects: Sequence[Row], home: str) -> list[Row]:
+    """The projects of one repository; others are not even named. :raises NotFound: none"""
+    found = [one for one in projects if address(one["repository_url"]) == address(home)]
+    if not found:
+        raise NotFound(
+            "there is no project of this repository", do="add one with `ona projects add`"
+        )
+    return found
+
+
 def linked(projects: Sequence[Row], text: str) -> list[Row]:
     """The projects to whose repositories `text` has links, each once."""
     links = [f"{host}/{path}/".lower() for host, path in _LINK.findall(text)]
     found = []
     for project in projects:
-        read = _ADDRESS.match(project["repository_url"])
-        if read is None:
-            continue
-        address = f"{read.group(1)}/{read.group(2)}".lower()
-        if any(link.startswith((f"{address}/", f"{address}.git/")) for link in links):
+        own = address(project["repository_url"])
+        if own and any(link.startswith((f"{own}/", f"{own}.git/")) for link in links):
             found.append(project)
     return found
+
+
+def address(url: str) -> str:
+    """Host and path of a repository's URL, whatever its protocol; empty: it has none."""
+    read = _ADDRESS.match(url)
+    return f"{read.group(1)}/{read.group(2)}".lower() if read else ""
 
 
 def _path(address: str) -> str:

@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy import TextClause, text
 
 from adapters.chat.incoming import Author, Heard, Reacted, Reworded, Said, Spot, Withdrawn
-from adapters.chat.port import Button, ChatPort, Whispers
+from adapters.chat.port import Button, ChatError, ChatPort, Deadline, Reacts, Sign, Whispers
 from bot.conversation import amending
 from bot.conversation.addressing import Hearing, ThreadFacts, crowds, decide
 from bot.conversation.amending import Amended
@@ -29,6 +29,7 @@ from bot.work.control import Actor
 log = structlog.get_logger(__name__)
 
 MEMBERS_ONLY = "Only members of this workspace can use this, and only where nobody else reads it."
+HINT_SECONDS_MAX = 5.0
 AGAIN = Button(label="Run again with the edit", says="")
 
 _THREAD = text("SELECT speaker, crowded FROM thread WHERE surface = :surface AND place = :place")
@@ -84,7 +85,7 @@ class Chats:
             case Hearing.TAKE:
                 await self._take(said)
             case Hearing.REFUSE:
-                await self._whisper(said, MEMBERS_ONLY)
+                await self._refuse(said, MEMBERS_ONLY)
             case Hearing.OVERHEAR | Hearing.IGNORE:
                 pass
         if crowds(said, thread):
@@ -102,6 +103,8 @@ class Chats:
             message_key=said.key,
             place=said.spot.place,
             channel=said.spot.channel,
+            within=said.spot.within,
+            repository=said.spot.repository,
             person_id=actor.id,
             text=said.text,
             asker=said.author.id,
@@ -221,6 +224,18 @@ class Chats:
         where = {"surface": said.spot.surface, "place": said.spot.place}
         async with self._database.begin() as tx:
             await tx.execute(statement, {**where, **values})
+
+    async def _refuse(self, said: Said, words: str) -> None:
+        """Tell the author alone that they may not; where no words reach them alone, a sign."""
+        port: object = self._ports.get(said.spot.surface)
+        if isinstance(port, Whispers) or not (isinstance(port, Reacts) and said.ref):
+            await self._whisper(said, words)
+            return
+        try:
+            deadline = Deadline.after(HINT_SECONDS_MAX)
+            await port.react(said.spot.place, said.ref, Sign.REFUSED, deadline)
+        except ChatError as error:
+            log.info("refusal_not_shown", place=said.spot.place, why=str(error))
 
     async def _whisper(
         self, heard: Said | Reworded | Withdrawn, words: str, *buttons: Button

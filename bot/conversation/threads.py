@@ -1,6 +1,6 @@
 """Threads and their sessions: which session a message is about, and opening one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -105,15 +105,25 @@ async def find(tx: Transaction, message: IncomingMessage) -> Found | None:
         await tx.execute(_BY_THREAD, {"surface": message.surface, "place": message.place})
     ).one_or_none()
     if row is None:
-        return None
+        return await _find_whole(tx, message) if message.within else None
     return Found(session_id=row.session_id, short=row.short, thread_id=row.thread_id)
+
+
+async def _find_whole(tx: Transaction, message: IncomingMessage) -> Found | None:
+    """The session of the thread that the message's is a part of, which it then has too."""
+    whole = {"surface": message.surface, "place": message.within}
+    row = (await tx.execute(_BY_THREAD, whole)).one_or_none()
+    if row is None:
+        return None
+    thread_id = await _thread(tx, row.session_id, message)
+    return Found(session_id=row.session_id, short=row.short, thread_id=thread_id)
 
 
 async def find_or_begin(tx: Transaction, message: IncomingMessage) -> Found | None:
     """Like `find`; on None nobody else opens a session in the thread before `tx` ends."""
     found = await find(tx, message)
     if found is None:
-        where = {"surface": message.surface, "place": message.place}
+        where = {"surface": message.surface, "place": message.within or message.place}
         await tx.execute(_BEGIN, where)
         found = await find(tx, message)
     return found
@@ -131,6 +141,7 @@ async def open_session(
     wish = Wish(
         name=prompt.options.get("project") or message.project,
         repository=prompt.options.get("repo"),
+        home=message.repository,
         text=prompt.text,
         channel=await channel_project(tx, message.surface, message.channel),
     )
@@ -153,6 +164,8 @@ async def open_session(
         },
     )
     thread_id = await _thread(tx, session_id, message)
+    if message.within:
+        await _thread(tx, session_id, replace(message, place=message.within))
     return Found(session_id=session_id, short=short, thread_id=thread_id)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from adapters.chat.incoming import Author, Reacted, Reworded, Said, Spot, Withdrawn
+from adapters.chat.port import Sign
 from bot.conversation.hearing import Chats
 from tests.fakes.chat import FakeChat
 
@@ -24,12 +25,23 @@ class WhisperingChat(FakeChat):
         self.whispers.append((person, text, tuple(button.says for button in buttons)))
 
 
+class SigningChat(FakeChat):
+    """A surface on which nobody can be told anything alone."""
+
+    def __init__(self) -> None:
+        super().__init__("http://127.0.0.1:1")
+        self.signs: list[tuple[str, Sign | None]] = []
+
+    async def react(self, place, ref, sign, deadline):
+        self.signs.append((ref, sign))
+
+
 @dataclass(kw_only=True)
 class Room:
     """One channel of the surface."""
 
     chats: Chats
-    port: WhisperingChat
+    port: WhisperingChat | SigningChat
     numbers: itertools.count = field(default_factory=lambda: itertools.count(1))
 
     @property
@@ -76,8 +88,18 @@ class Room:
         )
 
 
-@pytest.fixture
-async def room(town):
-    port = WhisperingChat()
+async def _room(town, port):
     yield Room(chats=Chats(town.database, town.inbox, {SURFACE: port}, mention="ona"), port=port)
     await port.close()
+
+
+@pytest.fixture
+async def room(town):
+    async for room in _room(town, WhisperingChat()):
+        yield room
+
+
+@pytest.fixture
+async def deaf_room(town):
+    async for room in _room(town, SigningChat()):
+        yield room

@@ -1,7 +1,9 @@
 """What is said on a chat surface becomes prompts, commands, changes of prompts, or nothing."""
 
+import asyncio
 from dataclasses import replace
 
+from adapters.chat.port import Sign
 from bot.conversation.hearing import MEMBERS_ONLY
 from bot.conversation.replies import Replies
 from tests.integration.chat.conftest import SPOT, SURFACE
@@ -184,3 +186,38 @@ async def test_a_reaction_to_our_post_stops_the_session_of_its_thread(town, room
     assert await town.value("SELECT stop FROM session") is None
     await room.react("77")
     assert (await town.value("SELECT stop FROM session"))["name"] == "Ann"
+
+
+async def test_a_part_of_a_thread_has_the_session_of_the_whole(town, room):
+    part = replace(SPOT, place="T/C/1/r7", within="T/C/1")
+    await room.say("!one")
+    await room.say("!two", spot=part)
+    assert await town.rows("SELECT place, session_id IS NOT NULL FROM thread ORDER BY place") == [
+        ("T/C/1", True),
+        ("T/C/1/r7", True),
+    ]
+    assert await town.value("SELECT count(*) FROM session") == 1
+    assert await waiting(town) == ["one", "two"]
+
+
+async def test_a_session_that_begins_in_a_part_is_that_of_the_whole(town, room):
+    part = replace(SPOT, place="T/C/1/r7", within="T/C/1")
+    other = replace(SPOT, place="T/C/1/r8", within="T/C/1")
+    await room.say("!one", spot=part)
+    await room.say("!two", spot=other)
+    await room.say("!three")
+    assert await town.value("SELECT count(*) FROM session") == 1
+    assert await town.value("SELECT count(*) FROM thread") == 3
+
+
+async def test_parts_that_begin_at_once_have_one_session(town, room):
+    parts = [replace(SPOT, place=f"T/C/1/r{n}", within="T/C/1") for n in range(6)]
+    await asyncio.gather(*(room.say(f"!{n}", spot=part) for n, part in enumerate(parts)))
+    assert await town.value("SELECT count(*) FROM session") == 1
+
+
+async def test_where_nobody_can_be_told_alone_a_sign_says_no(town, deaf_room):
+    await deaf_room.say("!one", spot=replace(SPOT, foreign=True))
+    await deaf_room.say("!one", by="eve", standing="guest")
+    assert deaf_room.port.signs == [("1", Sign.REFUSED), ("2", Sign.REFUSED)]
+    assert await town.value("SELECT count(*) FROM delivery") == 0

@@ -136,6 +136,7 @@ class Office:
                     "buttons": "[]",
                     "notify": "",
                     "final": final,
+                    "live": "",
                 },
             )
         return key

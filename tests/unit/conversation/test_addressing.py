@@ -46,6 +46,8 @@ def said(by="ann", *, standing="member", to_us=False, to_others=False, **spot):
         (said(standing="bot"), ANN, Hearing.IGNORE),
         (said(to_us=True, shared=True), NEW, Hearing.REFUSE),
         (said(shared=True), ANN, Hearing.IGNORE),
+        (said(to_us=True, foreign=True), NEW, Hearing.REFUSE),
+        (said(foreign=True), ANN, Hearing.IGNORE),
         (said("bo", pressed=True, to_us=True), ANN, Hearing.TAKE),
     ],
 )

@@ -69,3 +69,22 @@ def test_without_a_project_there_is_nothing_to_choose():
 def test_a_link_to_a_part_of_a_name_is_none():
     assert linked(ALL, "https://github.com/acme/we https://github.com/acme") == []
     assert linked(ALL, "https://evil.test/github.com/acme/web") == []
+
+
+@pytest.mark.parametrize("home", ["https://github.com/acme/web", "git@github.com:Acme/Web.git"])
+def test_in_the_conversation_of_a_repository_only_its_projects_are_meant(home):
+    second = {**WEB, "name": "web-docs"}
+    assert choose(ALL, Wish(home=home, channel="docs")).project is WEB
+    assert choose((*ALL, second), Wish(home=home, name="web-docs")).project is second
+    with pytest.raises(WhichProject, match="several") as several:
+        choose((*ALL, second), Wish(home=home))
+    assert "api" not in str(several.value)
+    with pytest.raises(NotFound) as other:
+        choose(ALL, Wish(home=home, name="api"))
+    assert str(other.value).endswith("known are: web")
+
+
+def test_a_repository_without_a_project_hears_of_no_other():
+    with pytest.raises(NotFound) as none:
+        choose(ALL, Wish(home="https://github.com/acme/else", text="https://github.com/acme/web"))
+    assert not any(one["name"] in str(none.value).split() for one in ALL)
