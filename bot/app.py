@@ -20,6 +20,7 @@ from bot.conversation.inbox import Inbox
 from bot.conversation.outbox import Outbox
 from bot.conversation.replies import Replies
 from bot.errors import Unfit
+from bot.govern.rights import Rights
 from bot.ground import REPORT_SECONDS, Ground, ground
 from bot.metrics import QUEUE_DEPTH, SERVE, Sending, WorkFile
 from bot.store.database import EVENTS, OUTBOX, Database, is_away
@@ -48,19 +49,21 @@ async def serve(settings: Settings, url: str) -> None:
     SERVE.register(WorkFile(settings.metrics_file))
     SERVE.register(Sending())
     async with ground(settings, url, (EVENTS, OUTBOX)) as base:
-        stop, inbox = base.signals.stop, inbox_of(base)
-        services = Services(
-            database=base.database,
-            inbox=inbox,
-            listener=base.listener,
-            settings=settings,
-            registry=SERVE,
-            ready={"hosts": _host_check(base)},
-            stopping=stop,
-        )
+        stop = base.signals.stop
         opening = open_surfaces(settings, base.database, owner=base.owner)
         async with opening as surfaces, asyncio.TaskGroup() as group:
-            ports = surfaces.ports
+            ports, rights = surfaces.ports, Rights(base.database, surfaces.forges)
+            inbox = inbox_of(base, rights)
+            services = Services(
+                database=base.database,
+                inbox=inbox,
+                listener=base.listener,
+                settings=settings,
+                rights=rights,
+                registry=SERVE,
+                ready={"hosts": _host_check(base)},
+                stopping=stop,
+            )
             group.create_task(Replies(base.database, ports, listener=base.listener).run(stop))
             outbox = Outbox(base.database, ports, sender=base.owner, listener=base.listener)
             group.create_task(outbox.run(stop))
@@ -99,13 +102,14 @@ class _Server(uvicorn.Server):
         yield
 
 
-def inbox_of(base: Ground) -> Inbox:
+def inbox_of(base: Ground, rights: Rights) -> Inbox:
     """The one way in, for every surface of this process."""
     return Inbox(
         base.database,
         prompt_bytes_max=base.settings.turn.prompt_bytes_max,
         mention=base.settings.mention,
         sizes=tuple(base.settings.sizes),
+        rights=rights,
     )
 
 

@@ -7,6 +7,7 @@
     │   ├── NotFound         no such session, project, prompt …
     │   ├── NothingToDo      what was asked for has no object: nothing runs, nothing is held
     │   ├── Refused          they may not, or the thing can't be accepted as it is
+    │   │   └── NotPermitted     the forge says that they may not, or does not say
     │   ├── WhichProject     it could be several
     │   └── TooLarge         over a limit, which the text names
     ├── TellOperator     whoever runs the installation can mend it
@@ -76,6 +77,12 @@ class Refused(TellPerson):
     """It may not be done, or not like this."""
 
 
+class NotPermitted(Refused):
+    """By what their forge says, they may not."""
+
+    code = "not_permitted"
+
+
 class WhichProject(TellPerson):
     """It could be about several projects."""
 
@@ -90,7 +97,13 @@ class TooLarge(TellPerson):
 
 def for_person(code: str, happened: str, *, kept: str = "", do: str = "") -> TellPerson:
     """The error of that code as it was raised elsewhere; an unknown code is a refusal."""
-    kinds: tuple[type[TellPerson], ...] = (NotFound, NothingToDo, WhichProject, TooLarge)
+    kinds: tuple[type[TellPerson], ...] = (
+        NotFound,
+        NothingToDo,
+        NotPermitted,
+        WhichProject,
+        TooLarge,
+    )
     kind = next((kind for kind in kinds if kind.code == code), Refused)
     return kind(happened, kept=kept, do=do)
 

@@ -19,6 +19,7 @@ from adapters.chat.slack import calls
 from adapters.chat.slack import port as slack
 from adapters.chat.slack.listening import SlackListener
 from adapters.chat.terminal import PULL_SURFACES, TerminalChat
+from adapters.forge.port import ForgePort
 from bot.config import Settings, SlackSettings
 from bot.conversation.waits import first_of
 from bot.errors import TryAgain
@@ -38,6 +39,8 @@ class Surfaces:
     ports: dict[str, ChatPort] = field(
         default_factory=lambda: {name: TerminalChat() for name in PULL_SURFACES}
     )
+    forges: dict[str, ForgePort] = field(default_factory=dict)
+    """Those of the ports that say who may do what."""
     listeners: dict[str, Listen] = field(default_factory=dict)
 
     async def listen(self, hear: Hear, stop: asyncio.Event) -> None:

@@ -22,6 +22,8 @@ class Author:
     """The workspace, which together with `id` is the same person for good."""
     id: str
     name: str
+    handle: str = ""
+    """What a post names them by to notify them, where that is not the id."""
     standing: Standing = "member"
     zone: str | None = None
     """IANA name of the time zone that the surface knows of them."""

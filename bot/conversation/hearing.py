@@ -7,19 +7,29 @@ to the author alone comes last, and is the only thing that may get lost.
 """
 
 from collections.abc import Mapping
+from uuid import UUID, uuid5
 
 import structlog
 from sqlalchemy import TextClause, text
 
 from adapters.chat.incoming import Author, Heard, Reacted, Reworded, Said, Spot, Withdrawn
-from adapters.chat.port import Button, ChatError, ChatPort, Deadline, Reacts, Sign, Whispers
+from adapters.chat.port import (
+    Button,
+    ChatError,
+    ChatPort,
+    Content,
+    Deadline,
+    Reacts,
+    Sign,
+    Whispers,
+)
 from bot.conversation import amending
 from bot.conversation.addressing import Hearing, ThreadFacts, crowds, decide
 from bot.conversation.amending import Amended
 from bot.conversation.inbox import Inbox
 from bot.conversation.message import Accepted, IncomingMessage
 from bot.conversation.parking import Choice, Parking
-from bot.errors import NotFound, Refused, WhichProject
+from bot.errors import NotFound, NotPermitted, Refused, WhichProject
 from bot.govern.people import NAME_LENGTH_MAX, ensure_person
 from bot.store.database import Database
 from bot.words.plain import settled
@@ -30,6 +40,8 @@ log = structlog.get_logger(__name__)
 
 MEMBERS_ONLY = "Only members of this workspace can use this, and only where nobody else reads it."
 HINT_SECONDS_MAX = 5.0
+HINT = UUID("7b1f6a52-0c0e-4d43-9f6e-0c5a3a1d7e90")
+"""Space of the marks of hints that stand in a thread."""
 AGAIN = Button(label="Run again with the edit", says="")
 
 _THREAD = text("SELECT speaker, crowded FROM thread WHERE surface = :surface AND place = :place")
@@ -107,7 +119,7 @@ class Chats:
             repository=said.spot.repository,
             person_id=actor.id,
             text=said.text,
-            asker=said.author.id,
+            asker=said.author.handle or said.author.id,
             ref=said.ref,
             told_in_thread=True,
         )
@@ -117,7 +129,7 @@ class Chats:
         if said.to_us and not said.pressed and accepted.session_id is not None:
             await self._note(_SPEAK, said, speaker=said.author.id)
         if accepted.hint and not accepted.duplicate:
-            await self._whisper(said, accepted.hint)
+            await self._hint(said, accepted)
 
     async def _accept(self, said: Said, message: IncomingMessage) -> Accepted | None:
         """Accept a message; None: its author was told, or is asked, something else."""
@@ -224,6 +236,27 @@ class Chats:
         where = {"surface": said.spot.surface, "place": said.spot.place}
         async with self._database.begin() as tx:
             await tx.execute(statement, {**where, **values})
+
+    async def _hint(self, said: Said, accepted: Accepted) -> None:
+        """Tell the author what the thread does not show; where that can't be alone, in it.
+
+        Who may not ask gets a sign there at most: nobody can make us talk in a repository.
+        """
+        port = self._ports.get(said.spot.surface)
+        if port is None or isinstance(port, Whispers):
+            await self._whisper(said, accepted.hint)
+        elif accepted.refusal is not None and accepted.refusal.code == NotPermitted.code:
+            await self._refuse(said, accepted.hint)
+        else:
+            content = Content(
+                text=port.escape(accepted.hint, code=False),
+                notify=said.author.handle or said.author.id,
+            )
+            mark = str(uuid5(HINT, f"{said.spot.surface} {said.delivery}"))
+            try:
+                await port.post(said.spot.place, content, mark, Deadline.after(HINT_SECONDS_MAX))
+            except ChatError as error:
+                log.info("hint_not_shown", place=said.spot.place, why=str(error))
 
     async def _refuse(self, said: Said, words: str) -> None:
         """Tell the author alone that they may not; where no words reach them alone, a sign."""

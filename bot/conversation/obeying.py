@@ -1,13 +1,14 @@
 """Doing what a command asks, and saying so."""
 
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, assert_never
+from typing import Any, Literal, assert_never
 
 from sqlalchemy import text
 
 from bot.conversation import commands, words
 from bot.conversation.prompting import Added, add_prompt
-from bot.conversation.threads import Found, list_sessions
+from bot.conversation.threads import Found
 from bot.errors import NotFound, NothingToDo
 from bot.store.transaction import Transaction
 from bot.work import control
@@ -40,18 +41,24 @@ class Obeyed:
 
 
 async def obey(
-    tx: Transaction, found: Found | None, actor: Actor, command: commands.Command
+    tx: Transaction,
+    found: Found | None,
+    actor: Actor,
+    command: commands.Command,
+    *,
+    recent: Callable[[Transaction], Awaitable[Sequence[Mapping[str, Any]]]],
 ) -> Obeyed:
     """Do what a command asks and say so.
 
     :param found: the session that it is about; None: the thread has none
+    :param recent: reads the sessions that were active last, of those that the actor may see
     :raises NothingToDo: it needs a session, or there is nothing that it could be done to
     """
     word = command.word
     if word == "help":
         return Obeyed(told=words.HELP)
     if word == "sessions":
-        return Obeyed(told=await list_sessions(tx))
+        return Obeyed(told=words.sessions(await recent(tx)))
     if found is None:
         raise NothingToDo(
             f"there is no session in this thread, so `{word}` has no object",

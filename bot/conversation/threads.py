@@ -7,7 +7,7 @@ from uuid import UUID
 from psycopg import IntegrityError
 from sqlalchemy import text
 
-from bot.conversation import commands, words
+from bot.conversation import commands
 from bot.conversation.choosing import Wish, choose
 from bot.conversation.message import IncomingMessage
 from bot.errors import NotFound, Refused
@@ -69,10 +69,12 @@ _PROJECTS = text(
      WHERE removed_at IS NULL ORDER BY name
     """
 )
+_PROJECT_OF = text("SELECT project_id FROM session WHERE id = :session")
 _TITLE = text("SELECT title FROM session WHERE id = :session")
 _RECENT = text(
     """
-    SELECT session.short, session.state, session.title, project.name AS project
+    SELECT session.short, session.state, session.title, project.name AS project,
+           project.id AS project_id
       FROM session JOIN project ON project.id = session.project_id
      ORDER BY session.active_at DESC LIMIT 20
     """
@@ -183,6 +185,12 @@ async def set_channel(tx: Transaction, surface: str, channel: str, project: str)
         raise NotFound(f"there is no project {project}", do="`ona projects` lists those there are")
 
 
+async def project_of(tx: Transaction, session_id: UUID) -> UUID:
+    """The project that a session works on."""
+    project_id: UUID = await tx.scalar(_PROJECT_OF, {"session": session_id})
+    return project_id
+
+
 async def title(tx: Transaction, session_id: UUID) -> str:
     """What the session is called."""
     return str(await tx.scalar(_TITLE, {"session": session_id}) or "")
@@ -220,7 +228,6 @@ async def _thread(tx: Transaction, session_id: UUID, message: IncomingMessage) -
     return thread_id
 
 
-async def list_sessions(tx: Transaction) -> str:
-    """The sessions that were active last, as text."""
-    rows = [dict(row) for row in (await tx.execute(_RECENT)).mappings()]
-    return words.sessions(rows)
+async def recent(tx: Transaction) -> list[dict[str, Any]]:
+    """The sessions that were active last, of all projects: short, state, title, project."""
+    return [dict(row) for row in (await tx.execute(_RECENT)).mappings()]

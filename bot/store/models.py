@@ -129,6 +129,19 @@ class Identity(SQLModel, table=True):
     __table_args__ = (UniqueConstraint("surface", "external_id"),)
 
 
+class Permission(SQLModel, table=True):
+    """What a forge last said that a person may do with a repository."""
+
+    person_id: UUID = Field(
+        sa_column=Column(ForeignKey("person.id", ondelete="CASCADE"), primary_key=True)
+    )
+    repository: str = Field(primary_key=True)
+    """`surface:host/name`, in lower case."""
+    level: int | None = None
+    """A number of `adapters.forge.port.Permission`; None: the forge could not be asked."""
+    asked_at: datetime = _moment(now=True)
+
+
 class Session(SQLModel, table=True):
     """One piece of work with its conversation, and the lease on it."""
 

@@ -8,9 +8,20 @@ from bot.govern import projects
 from bot.govern.access import Act
 from bot.govern.projects import NewProject
 from bot.store.database import MACHINES
+from bot.web import reading
 from bot.web.services import Services
-from bot.web.visitor import Visitor
+from bot.web.visitor import NEEDS, Visitor, require_project
 from bot.work.remote import remote
+
+
+async def find_project(
+    visitor: Visitor, services: Services, name: str, act: Act
+) -> Mapping[str, Any]:
+    """A project with which they may do that. :raises NotFound: :raises Refused:"""
+    async with services.database.begin() as tx:
+        found = await reading.project(tx, name)
+    await require_project(visitor, services, act, found["id"])
+    return found
 
 
 async def add_project(visitor: Visitor, services: Services, new: NewProject) -> None:
@@ -22,6 +33,7 @@ async def add_project(visitor: Visitor, services: Services, new: NewProject) -> 
     projects.check(new, services.settings.sizes)
     if remote(new.repository_url).path is not None:
         visitor.require(Act.HOST_FILES)
+    await services.rights.require_at(visitor.standing, new.repository_url, NEEDS[Act.PROJECTS])
     await services.check_repository(new.repository_url)
     async with services.database.begin() as tx:
         await projects.add_project(tx, new)
@@ -34,7 +46,7 @@ async def change_project(
 
     :raises TellPerson: they may not, there is no such project, or it can't be so
     """
-    visitor.require(Act.PROJECTS)
+    await find_project(visitor, services, name, Act.PROJECTS)
     async with services.database.begin() as tx:
         known = await projects.get_project(tx, name)
         fields = {field.name: known[field.name] for field in dataclasses.fields(NewProject)}
@@ -49,7 +61,7 @@ async def rebuild(visitor: Visitor, services: Services, name: str) -> str:
 
     :raises TellPerson: they may not, or there is no such project
     """
-    visitor.require(Act.PROJECTS)
+    await find_project(visitor, services, name, Act.PROJECTS)
     async with services.database.begin() as tx:
         await projects.rebuild(tx, name)
         tx.hint(MACHINES, name)

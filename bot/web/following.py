@@ -25,8 +25,8 @@ BATCH_EVENTS_MAX = 200
 POLL_SECONDS = 5.0
 """Also the heartbeat: something is sent at least this often."""
 AWAY_SECONDS = 1.0
-STREAM_SECONDS_MAX = 900.0
-"""Then the reader reconnects, and is asked again who they are."""
+STREAM_SECONDS_MAX = 300.0
+"""Then the reader reconnects, and is asked again who they are and what they may see."""
 SEND_SECONDS_MAX = 30.0
 """A reader that takes nothing for so long is let go; it reconnects where it stopped."""
 RECONNECT_MILLISECONDS = 1000

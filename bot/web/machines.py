@@ -5,9 +5,12 @@ from typing import Any, Literal
 from sqlalchemy import text
 
 from bot.errors import NothingToDo
+from bot.govern.access import Act
 from bot.store.database import MACHINES
 from bot.store.transaction import Transaction
 from bot.web import reading
+from bot.web.services import Services
+from bot.web.visitor import Visitor, require_project
 
 Request = Literal["rest", "destroy"]
 
@@ -19,6 +22,14 @@ _ASK = text(
     RETURNING host_id
     """
 )
+
+
+async def find(visitor: Visitor, services: Services, said: str, act: Act) -> dict[str, Any]:
+    """A machine with which they may do that. :raises NotFound: :raises Refused:"""
+    async with services.database.begin() as tx:
+        machine = await reading.machine(tx, said)
+    await require_project(visitor, services, act, machine["project_id"])
+    return machine
 
 
 async def ask(tx: Transaction, said: str, request: Request) -> tuple[dict[str, Any], str]:

@@ -6,7 +6,10 @@ from typing import Any
 from sqlalchemy import text
 
 from bot.errors import NotFound
+from bot.govern.access import Act
 from bot.store.transaction import Transaction
+from bot.web.services import Services
+from bot.web.visitor import Visitor, require_project
 from bot.words.pools import standing, tier
 
 Row = Mapping[str, Any]
@@ -16,7 +19,8 @@ STANDING = ("hot", "hot_target", "cold", "cold_target", "making", "why", "held")
 
 _TEMPLATE = """
     SELECT template.id, 't-' || right(CAST(template.id AS text), 8) AS short,
-           project.name AS project, template.size, template.state, template.commit, template.note,
+           project.name AS project, project.id AS project_id,
+           template.size, template.state, template.commit, template.note,
            host.name AS host, template.fingerprint, template.created_at, template.changed_at,
            (SELECT coalesce(sum(CAST(step ->> 'seconds' AS double precision)), 0)
               FROM jsonb_array_elements(template.steps) AS step) AS build_seconds,
@@ -41,8 +45,9 @@ _ONE_TEMPLATE = text(
 )
 _POOLS = text(
     """
-    SELECT project.name AS project, pool.size, host.name AS host, pool.hot_target,
-           pool.cold_target, pool.why, pool.held, pool.refill_seconds, pool.changed_at,
+    SELECT project.name AS project, project.id AS project_id, pool.size, host.name AS host,
+           pool.hot_target, pool.cold_target, pool.why, pool.held, pool.refill_seconds,
+           pool.changed_at,
            waiting.hot, waiting.cold, waiting.making,
            given.handouts, given.hits, given.cold_handouts, given.boots,
            CASE WHEN given.handouts > 0
@@ -81,7 +86,7 @@ _POOLS = text(
 _WAITING = text(
     """
     SELECT 'm-' || right(CAST(machine.id AS text), 8) AS short, project.name AS project,
-           machine.size, host.name AS host, machine.state,
+           project.id AS project_id, machine.size, host.name AS host, machine.state,
            machine.changed_at AS since, machine.note AS why,
            CAST(machine.facts ->> 'private_mib' AS integer) AS private_mib
       FROM machine
@@ -110,6 +115,14 @@ async def template(tx: Transaction, said: str) -> Row:
             f"there is no template {said[:80]}", do="`ona templates` lists those there are"
         )
     return dict(row)
+
+
+async def find(visitor: Visitor, services: Services, said: str) -> Row:
+    """A template that they may see. :raises NotFound: :raises Refused:"""
+    async with services.database.begin() as tx:
+        found = await template(tx, said)
+    await require_project(visitor, services, Act.SEE, found["project_id"])
+    return found
 
 
 async def pools(tx: Transaction) -> Sequence[Row]:

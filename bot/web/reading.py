@@ -22,7 +22,8 @@ EVENTS_MAX = 500
 _SESSION = """
     SELECT session.id, session.short, session.state, session.title, session.agent, session.model,
            session.branch, session.base_branch, session.created_at, session.active_at,
-           session.event_last, project.name AS project, creator.name AS creator,
+           session.event_last, project.name AS project,
+           project.id AS project_id, creator.name AS creator,
            holder.name AS held_by, machine.state AS machine_state, machine.id AS machine_id,
            (SELECT count(*) FROM prompt
              WHERE prompt.session_id = session.id AND prompt.state = 'queued') AS queued,
@@ -50,6 +51,7 @@ _SESSIONS = text(
     """
 )
 _ONE_SESSION = text(f"{_SESSION} WHERE session.short = :short")
+_PROJECT_OF = text("SELECT project_id FROM session WHERE short = :short")
 _SESSION_ID = text("SELECT id FROM session WHERE short = :short")
 _EVENTS = text(
     """
@@ -75,8 +77,9 @@ _MACHINE = """
     SELECT machine.id, 'm-' || right(CAST(machine.id AS text), 8) AS short, machine.state,
            machine.request, machine.note, machine.facts, machine.generation, machine.created_at,
            machine.used_at, machine.changed_at, session.short AS session, project.name AS project,
-           host.name AS host, host.driver, host.accelerator, machine.template_id AS template,
-           machine.size, machine.vcpus, machine.memory_mib, machine.disk_gib
+           project.id AS project_id, host.name AS host, host.driver, host.accelerator,
+           machine.template_id AS template, machine.size, machine.vcpus, machine.memory_mib,
+           machine.disk_gib
       FROM machine
       JOIN host ON host.id = machine.host_id
       LEFT JOIN session ON session.id = machine.session_id
@@ -148,6 +151,14 @@ async def session(tx: Transaction, short: str) -> dict[str, Any]:
 async def session_id(tx: Transaction, short: str) -> UUID:
     """The id behind a short one. :raises NotFound:."""
     found: UUID | None = (await tx.execute(_SESSION_ID, {"short": short})).scalar_one_or_none()
+    if found is None:
+        raise _no_session(short)
+    return found
+
+
+async def project_of(tx: Transaction, short: str) -> UUID:
+    """The project that a session works on. :raises NotFound:."""
+    found: UUID | None = (await tx.execute(_PROJECT_OF, {"short": short})).scalar_one_or_none()
     if found is None:
         raise _no_session(short)
     return found

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from bot.config import Settings
 from bot.conversation.message import Accepted, IncomingMessage
+from bot.govern.rights import Rights
 from bot.store.database import Database, Listener
 from bot.web.repository import read_repository
 
@@ -34,6 +35,7 @@ class Services:
     listener: Listener
     """Somebody else runs it."""
     settings: Settings
+    rights: Rights
     registry: CollectorRegistry
     check_repository: CheckRepository = read_repository
     """Asked before a project is added; may take seconds."""

@@ -1,5 +1,6 @@
 """Who sent a request, and whether a browser meant to send it."""
 
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -7,8 +8,10 @@ from uuid import UUID
 
 from fastapi import Depends, Request
 
+from adapters.forge.port import Permission
 from bot.govern import access, credentials
 from bot.govern.access import Act, Standing
+from bot.web import reading
 from bot.web.answers import Forged, NotSignedIn
 from bot.web.services import Services
 from bot.work.control import Actor
@@ -126,3 +129,39 @@ async def _check_csrf(request: Request) -> None:
 
 Known = Annotated[Visitor, Depends(visitor)]
 Provided = Annotated[Services, Depends(services_of)]
+
+
+def _of_session(act: Act) -> Callable[..., Awaitable[Visitor]]:
+    """Whoever may do that with the session in the path, by its repository's forge too."""
+
+    async def check(short: str, visitor: Known, services: Provided) -> Visitor:
+        visitor.require(act)
+        async with services.database.begin() as tx:
+            project_id = await reading.project_of(tx, short)
+        await services.rights.require(visitor.standing, project_id, NEEDS[act])
+        return visitor
+
+    return check
+
+
+NEEDS: Mapping[Act, Permission] = {
+    Act.SEE: Permission.READ,
+    Act.PROMPT: Permission.WRITE,
+    Act.STOP: Permission.WRITE,
+    Act.MACHINES: Permission.WRITE,
+    Act.PROJECTS: Permission.WRITE,
+}
+"""What an act about a project takes on its repository's forge."""
+Reader = Annotated[Visitor, Depends(_of_session(Act.SEE))]
+Prompter = Annotated[Visitor, Depends(_of_session(Act.PROMPT))]
+Stopper = Annotated[Visitor, Depends(_of_session(Act.STOP))]
+"""Visitors of a session in the path `{short}`, with what they came for allowed."""
+
+
+async def require_project(
+    visitor: Visitor, services: Services, act: Act, project_id: UUID | None
+) -> None:
+    """Whether they may do that with a project. :raises Refused: they may not"""
+    visitor.require(act)
+    if project_id is not None:
+        await services.rights.require(visitor.standing, project_id, NEEDS[act])

@@ -17,6 +17,7 @@ from tests.fakes.tiny_guest import tiny_spec
 from vmpool.drivers.cloud_hypervisor import snapshot
 from vmpool.drivers.cloud_hypervisor.api import Api
 from vmpool.drivers.cloud_hypervisor.control import API_SOCKET
+from vmpool.drivers.home import SAVING
 from vmpool.drivers.hypervisor import Hypervisor
 
 SIZES_MIB = (512, 4096)
@@ -79,9 +80,9 @@ async def _by_hand(rig: LocalRig, machine_id: str) -> float:
     """The same without us; the machine runs on."""
     home = rig.local._home(machine_id)
     api = Api(lambda: home.connect(API_SOCKET))
-    partial, final = home.cell / "byhand.new", home.cell / "byhand"
-    partial.mkdir()
-    home.give(partial)
+    # The only directory into which the hypervisor may write.
+    partial, final = home.cell / SAVING, home.cell / "byhand"
+    snapshot.prepare(home)
     began = time.perf_counter()
     await api.pause()
     await api.snapshot(snapshot.url(partial.name), seconds_max=300)
@@ -91,9 +92,8 @@ async def _by_hand(rig: LocalRig, machine_id: str) -> float:
     await asyncio.to_thread(_fsync, home.cell)
     seconds = time.perf_counter() - began
     await api.resume()
-    for path in final.iterdir():
-        path.unlink()
-    final.rmdir()
+    final.rename(partial)
+    snapshot.end(home)
     return seconds
 
 

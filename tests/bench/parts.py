@@ -55,7 +55,7 @@ PARTS: dict[str, Part] = {
     "pool": Part(
         module="tests.bench.pool",
         function="measure",
-        seconds_max=3000,
+        seconds_max=7200.0,
         about="machines handed out of a pool, against the driver's bare steps (boots many)",
     ),
     "decision": Part(

@@ -8,11 +8,10 @@ from uuid import UUID
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import JSONResponse, Response
 
-from bot.govern.access import Act
 from bot.web import reading, shapes
 from bot.web.following import HEARTBEAT, EventStream, follow, message
 from bot.web.services import Services
-from bot.web.visitor import Known, Provided
+from bot.web.visitor import Provided, Reader
 
 NUMBER_LENGTH_MAX = 18
 """More digits are no number of an event."""
@@ -34,7 +33,7 @@ async def list_events(
     *,
     short: str,
     request: Request,
-    visitor: Known,
+    visitor: Reader,
     services: Provided,
     after: Annotated[int, Query(ge=0)] = 0,
     limit: Annotated[int, Query(ge=1, le=reading.EVENTS_MAX)] = 100,
@@ -42,7 +41,6 @@ async def list_events(
     last_event_id: Annotated[str, Header()] = "",
 ) -> Response:
     """The events after a number."""
-    visitor.require(Act.SEE)
     async with services.database.begin() as tx:
         session_id = await reading.session_id(tx, short)
         if "text/event-stream" not in accept:

@@ -16,21 +16,20 @@ async def list_machines(
     """Machines, the one used last first; with `all` also those that are gone."""
     visitor.require(Act.SEE)
     async with services.database.begin() as tx:
-        return {"machines": await reading.machines(tx, everything=everything)}
+        found = await reading.machines(tx, everything=everything)
+    return {"machines": await services.rights.visible(visitor.standing, found)}
 
 
 @router.get("/{machine}", response_model=shapes.Machine)
 async def show_machine(machine: str, visitor: Known, services: Provided) -> object:
     """One machine, by its id, its short id or its session's."""
-    visitor.require(Act.SEE)
-    async with services.database.begin() as tx:
-        return await reading.machine(tx, machine)
+    return await machines.find(visitor, services, machine, Act.SEE)
 
 
 @router.post("/{machine}/hibernate", status_code=202, response_model=shapes.Told)
 async def hibernate(machine: str, visitor: Known, services: Provided) -> shapes.Told:
     """Put a machine to rest as soon as no turn uses it, its memory included."""
-    visitor.require(Act.MACHINES)
+    await machines.find(visitor, services, machine, Act.MACHINES)
     async with services.database.begin() as tx:
         _, said = await machines.ask(tx, machine, "rest")
     return shapes.Told(text=said)
@@ -39,7 +38,7 @@ async def hibernate(machine: str, visitor: Known, services: Provided) -> shapes.
 @router.post("/{machine}/destroy", status_code=202, response_model=shapes.Told)
 async def destroy(machine: str, visitor: Known, services: Provided) -> shapes.Told:
     """Destroy a machine as soon as no turn uses it; its session's checkpoint stays."""
-    visitor.require(Act.MACHINES)
+    await machines.find(visitor, services, machine, Act.MACHINES)
     async with services.database.begin() as tx:
         _, said = await machines.ask(tx, machine, "destroy")
     return shapes.Told(text=said)

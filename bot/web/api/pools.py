@@ -16,15 +16,14 @@ async def list_templates(
     """Templates, the newest first; with `all` also those that are gone."""
     visitor.require(Act.SEE)
     async with services.database.begin() as tx:
-        return {"templates": await pools.templates(tx, everything=everything)}
+        found = await pools.templates(tx, everything=everything)
+    return {"templates": await services.rights.visible(visitor.standing, found)}
 
 
 @router.get("/templates/{template}", response_model=shapes.TemplateWithLog)
 async def show_template(template: str, visitor: Known, services: Provided) -> object:
     """One template with the log of its build, by its id, its short id or its project's name."""
-    visitor.require(Act.SEE)
-    async with services.database.begin() as tx:
-        return await pools.template(tx, template)
+    return await pools.find(visitor, services, template)
 
 
 @router.post("/projects/{name}/rebuild", status_code=202, response_model=shapes.Told)
@@ -38,7 +37,8 @@ async def list_pools(visitor: Known, services: Provided) -> object:
     """Pools by project and size: what waits, what should, and how machines were handed out."""
     visitor.require(Act.SEE)
     async with services.database.begin() as tx:
-        return {"pools": await pools.pools(tx)}
+        found = await pools.pools(tx)
+    return {"pools": await services.rights.visible(visitor.standing, found)}
 
 
 @router.get("/pools/machines", response_model=shapes.WaitingMachines)
@@ -46,4 +46,5 @@ async def list_waiting(visitor: Known, services: Provided) -> object:
     """The machines that wait: in which tier each is, since when, and why."""
     visitor.require(Act.SEE)
     async with services.database.begin() as tx:
-        return {"machines": await pools.waiting(tx)}
+        found = await pools.waiting(tx)
+    return {"machines": await services.rights.visible(visitor.standing, found)}

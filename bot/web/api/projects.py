@@ -15,7 +15,8 @@ async def list_projects(visitor: Known, services: Provided) -> object:
     """Projects by name."""
     visitor.require(Act.SEE)
     async with services.database.begin() as tx:
-        return {"projects": await reading.projects(tx)}
+        found = await reading.projects(tx)
+    return {"projects": await services.rights.visible(visitor.standing, found, key="id")}
 
 
 @router.post("", status_code=201, response_model=shapes.Project)
@@ -30,9 +31,7 @@ async def add_project(project: shapes.NewProject, visitor: Known, services: Prov
 @router.get("/{name}", response_model=shapes.Project)
 async def show_project(name: str, visitor: Known, services: Provided) -> object:
     """One project."""
-    visitor.require(Act.SEE)
-    async with services.database.begin() as tx:
-        return await reading.project(tx, name)
+    return await adding.find_project(visitor, services, name, Act.SEE)
 
 
 @router.patch("/{name}", response_model=shapes.Project)
@@ -48,7 +47,7 @@ async def change_project(
 @router.delete("/{name}", response_model=shapes.Told)
 async def remove_project(name: str, visitor: Known, services: Provided) -> shapes.Told:
     """Remove a project; its sessions stay and go on."""
-    visitor.require(Act.PROJECTS)
+    await adding.find_project(visitor, services, name, Act.PROJECTS)
     async with services.database.begin() as tx:
         await projects.remove_project(tx, name)
     return shapes.Told(text=f"Project {name} is removed; its sessions stay.")

@@ -10,7 +10,7 @@ from bot.errors import NotFound
 from bot.govern.access import Act
 from bot.store.states import SessionState
 from bot.web import reading, shapes
-from bot.web.visitor import Known, Provided
+from bot.web.visitor import Known, Prompter, Provided, Reader, Stopper
 from bot.work import control, questions
 from bot.work.queue import lock_session
 
@@ -33,21 +33,19 @@ async def list_sessions(
     visitor.require(Act.SEE)
     async with services.database.begin() as tx:
         found = await reading.sessions(tx, limit=limit, project=project, state=state, before=before)
-    return {"sessions": found}
+    return {"sessions": await services.rights.visible(visitor.standing, found)}
 
 
 @router.get("/{short}", response_model=shapes.Session)
-async def show_session(short: str, visitor: Known, services: Provided) -> object:
+async def show_session(short: str, visitor: Reader, services: Provided) -> object:
     """One session."""
-    visitor.require(Act.SEE)
     async with services.database.begin() as tx:
         return await reading.session(tx, short)
 
 
 @router.get("/{short}/queue", response_model=shapes.Queue)
-async def show_queue(short: str, visitor: Known, services: Provided) -> object:
+async def show_queue(short: str, visitor: Reader, services: Provided) -> object:
     """What waits in a session, in the order in which it will run."""
-    visitor.require(Act.SEE)
     async with services.database.begin() as tx:
         session = await reading.session(tx, short)
         queued = await reading.queue(tx, session["id"])
@@ -59,14 +57,13 @@ async def show_queue(short: str, visitor: Known, services: Provided) -> object:
 async def cancel_prompt(
     short: str,
     number: int,
-    visitor: Known,
+    visitor: Stopper,
     services: Provided,
     prompt: Annotated[
         UUID | None, Query(description="only if this prompt is still at that place")
     ] = None,
 ) -> shapes.Told:
     """Cancel the queued prompt at a place, counted from 1."""
-    visitor.require(Act.STOP)
     async with services.database.begin() as tx:
         session_id = await reading.session_id(tx, short)
         if prompt is not None:
@@ -84,10 +81,9 @@ async def cancel_prompt(
 
 @router.post("/{short}/stop", response_model=shapes.Told)
 async def stop(
-    short: str, visitor: Known, services: Provided, how: shapes.Stop | None = None
+    short: str, visitor: Stopper, services: Provided, how: shapes.Stop | None = None
 ) -> shapes.Told:
     """End the running turn and hold the queue, or clear it too."""
-    visitor.require(Act.STOP)
     async with services.database.begin() as tx:
         session_id = await reading.session_id(tx, short)
         clear = how is not None and how.clear
@@ -95,27 +91,24 @@ async def stop(
 
 
 @router.post("/{short}/resume", response_model=shapes.Told)
-async def resume(short: str, visitor: Known, services: Provided) -> shapes.Told:
+async def resume(short: str, visitor: Stopper, services: Provided) -> shapes.Told:
     """Let a held queue go on."""
-    visitor.require(Act.STOP)
     async with services.database.begin() as tx:
         session_id = await reading.session_id(tx, short)
         return shapes.Told(text=await control.resume(tx, session_id, visitor.actor))
 
 
 @router.post("/{short}/clear", response_model=shapes.Told)
-async def clear(short: str, visitor: Known, services: Provided) -> shapes.Told:
+async def clear(short: str, visitor: Stopper, services: Provided) -> shapes.Told:
     """Cancel what is queued; a running turn goes on."""
-    visitor.require(Act.STOP)
     async with services.database.begin() as tx:
         session_id = await reading.session_id(tx, short)
         return shapes.Told(text=await control.clear(tx, session_id, visitor.actor))
 
 
 @router.get("/{short}/questions", response_model=shapes.Questions)
-async def list_questions(short: str, visitor: Known, services: Provided) -> object:
+async def list_questions(short: str, visitor: Reader, services: Provided) -> object:
     """What the session's turns asked, the newest first."""
-    visitor.require(Act.SEE)
     async with services.database.begin() as tx:
         session_id = await reading.session_id(tx, short)
         return {"questions": await reading.questions(tx, session_id)}
@@ -123,10 +116,9 @@ async def list_questions(short: str, visitor: Known, services: Provided) -> obje
 
 @router.post("/{short}/questions/{question}/answer", response_model=shapes.Told)
 async def answer_question(
-    short: str, question: UUID, answer: shapes.Answer, visitor: Known, services: Provided
+    short: str, question: UUID, answer: shapes.Answer, visitor: Prompter, services: Provided
 ) -> shapes.Told:
     """Answer an open question."""
-    visitor.require(Act.PROMPT)
     async with services.database.begin() as tx:
         session_id = await reading.session_id(tx, short)
         await questions.answer(tx, session_id, visitor.actor, answer.text, question_id=question)

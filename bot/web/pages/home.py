@@ -22,11 +22,12 @@ async def home(visitor: Known, services: Provided) -> Response:
         found = await reading.sessions(tx, limit=SHOWN_MAX)
         known = await reading.projects(tx)
         progress = await reading.progress(tx)
+    visible = services.rights.visible
     return page(
         "home.html",
         visitor,
-        sessions=found,
-        projects=known,
+        sessions=await visible(visitor.standing, found),
+        projects=await visible(visitor.standing, known, key="id"),
         progress=progress,
         key=str(new_id()),
     )
@@ -40,7 +41,8 @@ async def sessions(request: Request, visitor: Known, services: Provided) -> Resp
         return RedirectResponse("/", status_code=303)
     async with services.database.begin() as tx:
         found = await reading.sessions(tx, limit=SHOWN_MAX)
-    return page("_sessions.html", visitor, sessions=found)
+    shown = await services.rights.visible(visitor.standing, found)
+    return page("_sessions.html", visitor, sessions=shown)
 
 
 @router.post("/sessions")

@@ -6,10 +6,10 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from bot.govern.access import Act
-from bot.store.transaction import Transaction
 from bot.web import machines, reading
 from bot.web.rendering import by_htmx, page, told
-from bot.web.visitor import Known, Provided
+from bot.web.services import Services
+from bot.web.visitor import Known, Provided, Visitor
 
 router = APIRouter(prefix="/machines")
 
@@ -18,8 +18,8 @@ router = APIRouter(prefix="/machines")
 async def show(visitor: Known, services: Provided) -> Response:
     """Every machine of a session that is not gone."""
     visitor.require(Act.SEE)
+    found = await _of_sessions(visitor, services)
     async with services.database.begin() as tx:
-        found = await _of_sessions(tx)
         hosts = await reading.hosts(tx)
     return page("machines.html", visitor, machines=found, hosts=hosts)
 
@@ -30,8 +30,7 @@ async def show_list(request: Request, visitor: Known, services: Provided) -> Res
     visitor.require(Act.SEE)
     if not by_htmx(request):
         return RedirectResponse("/machines", status_code=303)
-    async with services.database.begin() as tx:
-        found = await _of_sessions(tx)
+    found = await _of_sessions(visitor, services)
     return page("_machines.html", visitor, machines=found)
 
 
@@ -44,12 +43,14 @@ async def ask(
     services: Provided,
 ) -> Response:
     """Ask the machine's owner to rest or destroy it."""
-    visitor.require(Act.MACHINES)
+    await machines.find(visitor, services, machine, Act.MACHINES)
     async with services.database.begin() as tx:
         _, said = await machines.ask(tx, machine, request_)
     return told(request, said, back="/machines")
 
 
-async def _of_sessions(tx: Transaction) -> list[reading.Row]:
+async def _of_sessions(visitor: Visitor, services: Services) -> list[reading.Row]:
     """Those that work for somebody; the others are on the page of pools."""
-    return [one for one in await reading.machines(tx) if one["session"] is not None]
+    async with services.database.begin() as tx:
+        found = [one for one in await reading.machines(tx) if one["session"] is not None]
+    return await services.rights.visible(visitor.standing, found)

@@ -29,9 +29,7 @@ async def show_list(request: Request, visitor: Known, services: Provided) -> Res
 @router.get("/templates/{template}")
 async def show_template(template: str, visitor: Known, services: Provided) -> Response:
     """One template and how it was built."""
-    visitor.require(Act.SEE)
-    async with services.database.begin() as tx:
-        found = await pools.template(tx, template)
+    found = await pools.find(visitor, services, template)
     return page("template.html", visitor, built=found)
 
 
@@ -48,4 +46,11 @@ async def _page(name: str, visitor: Visitor, services: Services) -> Response:
         found = await pools.pools(tx)
         templates = await pools.templates(tx)
         waiting = await pools.waiting(tx)
-    return page(name, visitor, pools=found, templates=templates, waiting=waiting)
+    visible = services.rights.visible
+    return page(
+        name,
+        visitor,
+        pools=await visible(visitor.standing, found),
+        templates=await visible(visitor.standing, templates),
+        waiting=await visible(visitor.standing, waiting),
+    )

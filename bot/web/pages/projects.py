@@ -64,7 +64,7 @@ async def add(
 @router.post("/{name}/remove")
 async def remove(name: str, request: Request, visitor: Known, services: Provided) -> Response:
     """Remove a project; its sessions stay."""
-    visitor.require(Act.PROJECTS)
+    await adding.find_project(visitor, services, name, Act.PROJECTS)
     async with services.database.begin() as tx:
         await projects.remove_project(tx, name)
     return told(request, f"Project {name} is removed; its sessions stay.", back="/projects")
@@ -80,6 +80,7 @@ async def _page(
 ) -> Response:
     async with services.database.begin() as tx:
         found = await reading.projects(tx)
+    found = await services.rights.visible(visitor.standing, found, key="id")
     return page(
         "projects.html",
         visitor,

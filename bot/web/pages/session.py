@@ -9,7 +9,6 @@ from fastapi import APIRouter, Form, Header, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from bot.errors import NotFound
-from bot.govern.access import Act
 from bot.store.ids import new_id
 from bot.store.transaction import Transaction
 from bot.web import reading
@@ -19,7 +18,7 @@ from bot.web.reading import StoredEvent
 from bot.web.rendering import Shower, by_htmx, fragment, page, show_all, told
 from bot.web.saying import say
 from bot.web.services import Services
-from bot.web.visitor import Known, Provided
+from bot.web.visitor import Prompter, Provided, Reader, Stopper
 from bot.work import control, questions
 from bot.work.queue import lock_session
 
@@ -29,9 +28,8 @@ SHOWN_EVENTS = 300
 
 
 @router.get("")
-async def show(short: str, visitor: Known, services: Provided) -> Response:
+async def show(short: str, visitor: Reader, services: Provided) -> Response:
     """The session as far as it came; the stream goes on after the last event shown."""
-    visitor.require(Act.SEE)
     async with services.database.begin() as tx:
         session = await reading.session(tx, short)
         last = session["event_last"]
@@ -51,9 +49,8 @@ async def show(short: str, visitor: Known, services: Provided) -> Response:
 
 
 @router.get("/side")
-async def show_side(short: str, visitor: Known, services: Provided, seen: str = "") -> Response:
+async def show_side(short: str, visitor: Reader, services: Provided, seen: str = "") -> Response:
     """State, question, queue and machine; 204 when the page shows just this already."""
-    visitor.require(Act.SEE)
     async with services.database.begin() as tx:
         side = await _side(tx, await reading.session(tx, short))
     if side["digest"] == seen:
@@ -63,10 +60,9 @@ async def show_side(short: str, visitor: Known, services: Provided, seen: str = 
 
 @router.get("/earlier")
 async def show_earlier(
-    short: str, visitor: Known, services: Provided, before: Annotated[int, Query(ge=1)]
+    short: str, visitor: Reader, services: Provided, before: Annotated[int, Query(ge=1)]
 ) -> Response:
     """Lines before those that the page began with."""
-    visitor.require(Act.SEE)
     async with services.database.begin() as tx:
         session_id = await reading.session_id(tx, short)
         found = await reading.events_before(tx, session_id, before=before, limit=SHOWN_EVENTS)
@@ -79,13 +75,12 @@ async def live(
     *,
     short: str,
     request: Request,
-    visitor: Known,
+    visitor: Reader,
     services: Provided,
     after: Annotated[int, Query(ge=0)] = 0,
     last_event_id: Annotated[str, Header()] = "",
 ) -> Response:
     """The lines after a number as they come, ready to be put into the page."""
-    visitor.require(Act.SEE)
     after = go_on_after(after, last_event_id)
     async with services.database.begin() as tx:
         session_id = await reading.session_id(tx, short)
@@ -111,13 +106,12 @@ async def ask(
     *,
     short: str,
     request: Request,
-    visitor: Known,
+    visitor: Prompter,
     services: Provided,
     text: Annotated[str, Form()] = "",
     key: Annotated[str, Form()] = "",
 ) -> Response:
     """Say something in this session; a refused text stays in the box."""
-    visitor.require(Act.PROMPT)
     accepted = await say(services, visitor, text, surface="web", key=key, session=short)
     refused = accepted.verdict == "refused"
     if not by_htmx(request) and not refused:
@@ -134,9 +128,8 @@ async def ask(
 
 
 @router.post("/stop")
-async def stop(short: str, request: Request, visitor: Known, services: Provided) -> Response:
+async def stop(short: str, request: Request, visitor: Stopper, services: Provided) -> Response:
     """End the running turn and hold the queue."""
-    visitor.require(Act.STOP)
     async with services.database.begin() as tx:
         session_id = await reading.session_id(tx, short)
         said = await control.stop(tx, session_id, visitor.actor)
@@ -144,9 +137,8 @@ async def stop(short: str, request: Request, visitor: Known, services: Provided)
 
 
 @router.post("/resume")
-async def resume(short: str, request: Request, visitor: Known, services: Provided) -> Response:
+async def resume(short: str, request: Request, visitor: Stopper, services: Provided) -> Response:
     """Let a held queue go on."""
-    visitor.require(Act.STOP)
     async with services.database.begin() as tx:
         session_id = await reading.session_id(tx, short)
         said = await control.resume(tx, session_id, visitor.actor)
@@ -154,9 +146,8 @@ async def resume(short: str, request: Request, visitor: Known, services: Provide
 
 
 @router.post("/clear")
-async def clear(short: str, request: Request, visitor: Known, services: Provided) -> Response:
+async def clear(short: str, request: Request, visitor: Stopper, services: Provided) -> Response:
     """Cancel what is queued."""
-    visitor.require(Act.STOP)
     async with services.database.begin() as tx:
         session_id = await reading.session_id(tx, short)
         said = await control.clear(tx, session_id, visitor.actor)
@@ -165,10 +156,9 @@ async def clear(short: str, request: Request, visitor: Known, services: Provided
 
 @router.post("/prompts/{prompt}/cancel")
 async def cancel(
-    short: str, prompt: UUID, request: Request, visitor: Known, services: Provided
+    short: str, prompt: UUID, request: Request, visitor: Stopper, services: Provided
 ) -> Response:
     """Cancel one queued prompt, wherever in the queue it is by now."""
-    visitor.require(Act.STOP)
     async with services.database.begin() as tx:
         session_id = await reading.session_id(tx, short)
         await lock_session(tx, session_id)
@@ -185,12 +175,11 @@ async def answer(
     short: str,
     question: UUID,
     request: Request,
-    visitor: Known,
+    visitor: Prompter,
     services: Provided,
     text: Annotated[str, Form(max_length=20_000)] = "",
 ) -> Response:
     """Answer the open question."""
-    visitor.require(Act.PROMPT)
     async with services.database.begin() as tx:
         session_id = await reading.session_id(tx, short)
         await questions.answer(tx, session_id, visitor.actor, text, question_id=question)

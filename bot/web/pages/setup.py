@@ -20,6 +20,7 @@ async def show(visitor: Known, services: Provided) -> Response:
         found = await reading.projects(tx)
         hosts = await reading.hosts(tx)
         progress = await reading.progress(tx)
+    found = await services.rights.visible(visitor.standing, found, key="id")
     return page(
         "setup.html",
         visitor,

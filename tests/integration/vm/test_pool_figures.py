@@ -12,11 +12,11 @@ from tests.bench.pool import MARK, measure_on
 from tests.contracts.rigs import real_cloud_hypervisor
 from tests.support.xfs import xfs
 
-TURNS = 4
+TURNS = 3
 
 
 @pytest.mark.nested
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(3600)
 async def test_the_pool_s_figures_are_measured(town, guest_image, vm_directory):
     figures = await measure_on(
         town.database,
@@ -30,7 +30,7 @@ async def test_the_pool_s_figures_are_measured(town, guest_image, vm_directory):
 
 
 @pytest.mark.nested
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(3600)
 async def test_the_figures_of_hibernations_are_measured(tmp_path):
     with xfs(tmp_path) as place:
         shown(await hibernation.measure_on(place, real_cloud_hypervisor(), turns=TURNS))

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,10 +16,12 @@ import uvicorn
 from prometheus_client import CollectorRegistry
 from sqlalchemy import make_url, text
 
+from adapters.forge.port import ForgePort
 from bot.config import Settings, WebSettings
 from bot.conversation.inbox import Inbox
 from bot.errors import Refused
 from bot.govern import credentials, people, projects
+from bot.govern.rights import Rights
 from bot.store.database import EVENTS, Database, Listener
 from bot.store.ids import new_id
 from bot.store.states import TurnState
@@ -249,14 +251,18 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def running_site(url: str, data_dir: Path, **web: Any) -> AsyncIterator[Site]:
+async def running_site(
+    url: str, data_dir: Path, *, forges: Mapping[str, ForgePort] | None = None, **web: Any
+) -> AsyncIterator[Site]:
     """A site over the migrated, empty database at `url`."""
     database = Database(url, connections_max=20)
     host_id = new_id()
     ann, bo, token = await _settle(database, host_id)
+    rights = Rights(database, forges or {})
     services = Services(
         database=database,
-        inbox=Inbox(database, prompt_bytes_max=100_000),
+        inbox=Inbox(database, prompt_bytes_max=100_000, rights=rights),
+        rights=rights,
         listener=Listener(url, EVENTS, retry_seconds=0.05),
         settings=Settings(data_dir=data_dir, web=WebSettings(**web)),
         registry=CollectorRegistry(),

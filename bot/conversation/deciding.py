@@ -1,0 +1,258 @@
+"""Doing what a message asks for: a prompt, a command, an answer, a thread that joins a session."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from adapters.forge.port import Permission
+from bot.conversation import commands, threads, words
+from bot.conversation.message import Accepted, IncomingMessage, Verdict
+from bot.conversation.obeying import obey
+from bot.conversation.prompting import add_prompt
+from bot.conversation.saying import say
+from bot.errors import NotFound, Refused, TooLarge
+from bot.govern.access import Act, Standing, require
+from bot.govern.people import standing_of
+from bot.govern.projects import check_size
+from bot.govern.rights import Rights
+from bot.store.states import SessionState
+from bot.store.transaction import Transaction
+from bot.work import questions
+from bot.work.control import Actor
+from bot.work.queue import Event, LockedSession, append_events, lock_session
+
+TOLD_IN_THREAD = frozenset({"status", "queue", "sessions", "help", "unmute"})
+"""Commands whose answer is all that comes of them; what the others do is told as it happens."""
+READING = frozenset({"status", "queue", "sessions", "help", "mute", "unmute"})
+"""Commands that change nothing for anybody else."""
+HINTED = frozenset({"mute"})
+"""Commands after which the thread itself is told nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decided:
+    """What became of a message."""
+
+    accepted: Accepted
+    text: str
+    """What the delivery row keeps beside the answer: the words of its prompt."""
+
+
+class Deciding:
+    """Decides about messages, each in the transaction of its delivery; holds nothing."""
+
+    def __init__(
+        self,
+        rights: Rights,
+        *,
+        prompt_bytes_max: int,
+        mention: str,
+        sizes: Collection[str],
+    ) -> None:
+        """See `bot.conversation.inbox.Inbox`."""
+        self._rights = rights
+        self._prompt_bytes_max = prompt_bytes_max
+        self._mention = mention
+        self._sizes = sizes
+
+    async def decide(self, tx: Transaction, message: IncomingMessage) -> Decided:
+        """Do what a message asks for.
+
+        :raises TellPerson: it can't be done; nothing was
+        :raises NotAsked: a forge has to be asked first, outside of any transaction
+        """
+        who = await self._standing(tx, message.person_id)
+        if message.repository:
+            await self._rights.check_at(tx, who, message.repository, Permission.WRITE)
+        self._check_size(message.text)
+        parsed = commands.parse(message.text.replace("\x00", "\ufffd"), self._mention)
+        match parsed:
+            case commands.Nothing():
+                raise Refused("the message is empty", do="say what to do, or `help`")
+            case commands.Aside():
+                return decided("command", "Not for me: nothing was done.")
+            case commands.Command():
+                return await self._command(tx, message, who, parsed)
+            case commands.Join():
+                return await self._join(tx, message, who, parsed.session)
+            case commands.Prompt():
+                return await self._prompt(tx, message, who, parsed)
+
+    def _check_size(self, said: str) -> None:
+        size = len(said.encode("utf-8", errors="replace"))
+        if size > self._prompt_bytes_max:
+            raise TooLarge(
+                f"the message has {size:,} bytes and at most {self._prompt_bytes_max:,} fit",
+                kept="nothing was queued",
+                do="put the long part into a file of the repository and name it",
+            )
+
+    async def _standing(self, tx: Transaction, person_id: UUID) -> Standing:
+        standing = await standing_of(tx, person_id)
+        require(standing, Act.PROMPT)
+        return standing
+
+    async def _may(
+        self, tx: Transaction, who: Standing, found: threads.Found, need: Permission
+    ) -> None:
+        """:raises NotPermitted: they may not do that with the session's project"""
+        await self._rights.check(tx, who, await threads.project_of(tx, found.session_id), need)
+
+    async def _command(
+        self,
+        tx: Transaction,
+        message: IncomingMessage,
+        who: Standing,
+        command: commands.Command,
+    ) -> Decided:
+        found = await threads.find(tx, message)
+        if found is not None:
+            need = Permission.READ if command.word in READING else Permission.WRITE
+            await self._may(tx, who, found, need)
+        recent = partial(self._recent, who)
+        obeyed = await obey(tx, found, _actor(who), command, recent=recent)
+        told = obeyed.told
+        if found is None:
+            return decided("command", told, hint=told)
+        if command.word in TOLD_IN_THREAD and message.told_in_thread:
+            await say(tx, found.thread_id, f"told:{message.delivery_key}", told)
+        accepted = Accepted(
+            verdict="command",
+            text=told,
+            session_id=found.session_id,
+            session=found.short,
+            hint=told if command.word in HINTED else "",
+        )
+        if (added := obeyed.added) is not None:
+            accepted = replace(
+                accepted, verdict="prompt", prompt_id=added.prompt_id, event=added.event
+            )
+        return Decided(accepted=accepted, text=obeyed.said)
+
+    async def _recent(self, who: Standing, tx: Transaction) -> list[dict[str, Any]]:
+        """The sessions that were active last, of those that they may see."""
+        recent = await threads.recent(tx)
+        levels = await self._rights.levels(tx, who, {row["project_id"] for row in recent})
+        return [row for row in recent if levels[row["project_id"]].reads]
+
+    async def _join(
+        self, tx: Transaction, message: IncomingMessage, who: Standing, session: str
+    ) -> Decided:
+        """Bring the thread into a session; what it was in before goes on without it."""
+        before = await threads.find(tx, message)
+        if before is not None:
+            await self._may(tx, who, before, Permission.WRITE)
+        found = await threads.find(tx, replace(message, session=session))
+        if found is None:
+            raise NotFound(f"there is no session {session}")
+        await self._may(tx, who, found, Permission.WRITE)
+        joined = Event(
+            kind="thread.joined",
+            body={"by": who.person_id, "name": who.name, "surface": message.surface},
+        )
+        event = await append_events(tx, found.session_id, [joined])
+        told = words.joined(session, await threads.title(tx, found.session_id))
+        if message.told_in_thread:
+            await say(tx, found.thread_id, f"told:{message.delivery_key}", told)
+        accepted = Accepted(
+            verdict="command",
+            text=told,
+            session_id=found.session_id,
+            session=session,
+            event=event,
+        )
+        return Decided(accepted=accepted, text="")
+
+    async def _prompt(
+        self,
+        tx: Transaction,
+        message: IncomingMessage,
+        who: Standing,
+        prompt: commands.Prompt,
+    ) -> Decided:
+        found, actor = None, _actor(who)
+        size = prompt.options.get("size")
+        if size is not None:
+            check_size(size, self._sizes)
+        if not (prompt.new or message.new):
+            found = await threads.find_or_begin(tx, message)
+        if found is not None:
+            await self._may(tx, who, found, Permission.WRITE)
+        if found is not None and not prompt.options and prompt.kind == "text" and not prompt.now:
+            answered = await self._as_answer(tx, found, actor, prompt.text)
+            if answered is not None:
+                return answered
+        if found is None:
+            found = await threads.open_session(tx, message, actor, prompt)
+            await self._may(tx, who, found, Permission.WRITE)
+        elif size is not None:
+            await threads.resize(tx, found.session_id, size)
+        session = await lock_session(tx, found.session_id)
+        if session is None:
+            raise NotFound(
+                f"there is no session {found.short}", do="`sessions` lists those there are"
+            )
+        return await self._enqueue(tx, message, actor, prompt=prompt, found=found, session=session)
+
+    async def _as_answer(
+        self, tx: Transaction, found: threads.Found, actor: Actor, said: str
+    ) -> Decided | None:
+        session = await lock_session(tx, found.session_id)
+        if session is None or session.state is not SessionState.WAITING:
+            return None
+        question = await questions.open_question(tx, found.session_id)
+        if question is None or not question.may_answer(actor.id):
+            return None
+        event = await questions.answer(tx, found.session_id, actor, said)
+        return decided(
+            "answer",
+            "Your answer was handed over.",
+            session_id=found.session_id,
+            session=found.short,
+            event=event,
+        )
+
+    async def _enqueue(
+        self,
+        tx: Transaction,
+        message: IncomingMessage,
+        actor: Actor,
+        *,
+        prompt: commands.Prompt,
+        found: threads.Found,
+        session: LockedSession,
+    ) -> Decided:
+        added = await add_prompt(
+            tx,
+            session,
+            actor,
+            said=prompt.text,
+            kind=prompt.kind,
+            thread_id=found.thread_id,
+            surface=message.surface,
+            front=prompt.now,
+            resembles=prompt.resembles,
+            asker=message.asker,
+            ref=message.ref,
+        )
+        accepted = Accepted(
+            verdict="joined" if added.joined else "prompt",
+            text=added.told,
+            session_id=session.id,
+            session=found.short,
+            prompt_id=added.prompt_id,
+            event=added.event,
+            hint=added.told if prompt.resembles else "",
+        )
+        return Decided(accepted=accepted, text=prompt.text)
+
+
+def decided(verdict: Verdict, told: str, **more: Any) -> Decided:
+    """A verdict that keeps no words."""
+    return Decided(accepted=Accepted(verdict=verdict, text=told, **more), text="")
+
+
+def _actor(who: Standing) -> Actor:
+    return Actor(id=who.person_id, name=who.name)

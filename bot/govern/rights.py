@@ -1,0 +1,282 @@
+"""What a person may do with a project: what they may do with its repository on its forge.
+
+    known for less than FRESH_SECONDS ─▶ decided from the row
+    not known ─▶ NotAsked ─▶ the caller leaves its transaction, `learn`s, and begins again
+
+A forge that can't be asked closes the door, for RETRY_SECONDS; then it is asked again. A project
+whose repository is on none of the installation's forges is open to everybody of the installation,
+and operators, who hold the forges' credentials anyway, may everything.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+from uuid import UUID
+
+import structlog
+from sqlalchemy import text
+
+from adapters.chat.port import ChatError, Deadline
+from adapters.forge.port import ForgePort, Permission
+from bot.errors import NotPermitted
+from bot.govern.access import Standing
+from bot.store.database import Database
+from bot.store.transaction import Transaction
+
+log = structlog.get_logger(__name__)
+
+FRESH_SECONDS = 300.0
+"""For which the answer of a forge counts."""
+RETRY_SECONDS = 10.0
+"""For which a forge that did not answer is not asked again about the same."""
+ASK_SECONDS_MAX = 2.0
+"""A surface waits for us to acknowledge: Slack and Discord for 3 s."""
+ASKED_AT_ONCE_MAX = 8
+
+Result = TypeVar("Result")
+Row = TypeVar("Row", bound=Mapping[str, Any])
+
+_URLS = text("SELECT id, name, repository_url FROM project WHERE id = ANY(:projects)")
+_KNOWN = text(
+    """
+    SELECT repository, level FROM permission
+     WHERE person_id = :person AND repository = ANY(:repositories)
+       AND asked_at > now() - make_interval(secs => CASE WHEN level IS NULL
+                                                         THEN :retry ELSE :fresh END)
+    """
+)
+_ACCOUNTS = text(
+    "SELECT surface, external_id FROM identity WHERE person_id = :person AND surface = ANY(:forges)"
+)
+_PUT = text(
+    """
+    INSERT INTO permission (person_id, repository, level, asked_at)
+    VALUES (:person, :repository, :level, now())
+    ON CONFLICT (person_id, repository) DO UPDATE SET level = excluded.level, asked_at = now()
+    """
+)
+_FORGET = text("DELETE FROM permission WHERE person_id = :person")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """A repository on one of our forges."""
+
+    surface: str
+    host: str
+    name: str
+
+    @property
+    def key(self) -> str:
+        """What it is called in rows."""
+        return f"{self.surface}:{self.host}/{self.name}".lower()
+
+    @property
+    def accounts(self) -> str:
+        """The surface of identities that are accounts there."""
+        return f"{self.surface}:{self.host}"
+
+
+class NotAsked(Exception):
+    """It can't be decided from what is known: `Rights.learn` these, and begin again."""
+
+    def __init__(self, person_id: UUID, places: Collection[Place]) -> None:
+        super().__init__(f"{len(places)} permissions are not known")
+        self.person_id = person_id
+        self.places = places
+
+
+class Rights:
+    """Decides by what forges say; keeps what they said."""
+
+    def __init__(self, database: Database, forges: Mapping[str, ForgePort]) -> None:
+        """`forges` by surface; without any, everybody of the installation may everything."""
+        self._database = database
+        self._forges = forges
+        self._asking = asyncio.Semaphore(ASKED_AT_ONCE_MAX)
+
+    async def settled(self, act: Callable[[], Awaitable[Result]]) -> Result:
+        """What `act`, which may be begun again, returns once it knows enough."""
+        while True:
+            try:
+                return await act()
+            except NotAsked as unknown:
+                await self.learn(unknown)
+
+    async def check(
+        self, tx: Transaction, who: Standing, project_id: UUID, need: Permission
+    ) -> None:
+        """Whether they may do that with a project.
+
+        :raises NotPermitted: they may not, or nobody can tell
+        :raises NotAsked: the forge has to be asked first
+        """
+        _judge((await self.levels(tx, who, [project_id]))[project_id], need)
+
+    async def check_at(self, tx: Transaction, who: Standing, url: str, need: Permission) -> None:
+        """Whether they may do that with the repository at `url`; raises as `check` does."""
+        place = self._place(url)
+        if place is not None and not who.operator:
+            _judge((await self._known(tx, who.person_id, [place]))[place.key], need)
+
+    async def levels(
+        self, tx: Transaction, who: Standing, projects: Collection[UUID]
+    ) -> Mapping[UUID, "Level"]:
+        """What they may do with each of the projects. :raises NotAsked:."""
+        if who.operator or not self._forges:
+            return dict.fromkeys(projects, EVERYTHING)
+        rows = await tx.execute(_URLS, {"projects": list(projects)})
+        places = {row.id: self._place(row.repository_url) for row in rows}
+        known = await self._known(tx, who.person_id, [one for one in places.values() if one])
+        return {
+            project: known[place.key] if (place := places.get(project)) else EVERYTHING
+            for project in projects
+        }
+
+    async def visible(
+        self, who: Standing, rows: Iterable[Row], *, key: str = "project_id"
+    ) -> list[Row]:
+        """The rows about projects that they may read; those about none are for operators only."""
+        rows = list(rows)
+        if who.operator or not self._forges:
+            return rows
+        projects = {row[key] for row in rows if row[key] is not None}
+
+        async def look() -> Mapping[UUID, Level]:
+            async with self._database.begin() as tx:
+                return await self.levels(tx, who, projects)
+
+        levels = await self.settled(look)
+        return [row for row in rows if row[key] is not None and levels[row[key]].reads]
+
+    async def require(self, who: Standing, project_id: UUID, need: Permission) -> None:
+        """Like `check`, in a transaction of its own. :raises NotPermitted:"""
+
+        async def look() -> None:
+            async with self._database.begin() as tx:
+                await self.check(tx, who, project_id, need)
+
+        await self.settled(look)
+
+    async def require_at(self, who: Standing, url: str, need: Permission) -> None:
+        """Like `check_at`, in a transaction of its own. :raises NotPermitted:"""
+
+        async def look() -> None:
+            async with self._database.begin() as tx:
+                await self.check_at(tx, who, url, need)
+
+        await self.settled(look)
+
+    async def learn(self, unknown: NotAsked) -> None:
+        """Ask the forges, and keep what they say; a forge that does not answer is noted too."""
+        surfaces = list({place.accounts for place in unknown.places})
+        wanted = {"person": unknown.person_id, "forges": surfaces}
+        async with self._database.begin() as tx:
+            found = (await tx.execute(_ACCOUNTS, wanted)).all()
+        accounts = {row.surface: row.external_id for row in found}
+        silent: set[str] = set()
+        asked = [self._ask(place, accounts.get(place.accounts), silent) for place in unknown.places]
+        levels = await asyncio.gather(*asked)
+        async with self._database.begin() as tx:
+            for place, level in sorted(
+                zip(unknown.places, levels, strict=True), key=lambda one: one[0].key
+            ):
+                values = {"person": unknown.person_id, "repository": place.key, "level": level}
+                await tx.execute(_PUT, values)
+
+    async def _ask(self, place: Place, account: str | None, silent: set[str]) -> int | None:
+        """The level; None: the forge did not answer, as `silent` says of it from then on."""
+        if account is None:
+            return int(Permission.NONE)
+        forge = self._forges[place.surface]
+        async with self._asking:
+            if place.accounts in silent:
+                return None
+            try:
+                async with asyncio.timeout(ASK_SECONDS_MAX):
+                    deadline = Deadline.after(ASK_SECONDS_MAX)
+                    return int(await forge.permission(place.name, account, deadline))
+            except (ChatError, TimeoutError) as error:
+                log.warning("permission_not_asked", repository=place.key, why=str(error))
+                silent.add(place.accounts)
+                return None
+
+    async def _known(
+        self, tx: Transaction, person_id: UUID, places: Collection[Place]
+    ) -> Mapping[str, "Level"]:
+        wanted = {
+            "person": person_id,
+            "repositories": [place.key for place in places],
+            "fresh": FRESH_SECONDS,
+            "retry": RETRY_SECONDS,
+        }
+        levels = {row.repository: row.level for row in await tx.execute(_KNOWN, wanted)}
+        missing = {place.key: place for place in places if place.key not in levels}
+        if missing:
+            raise NotAsked(person_id, list(missing.values()))
+        forges = list({place.accounts for place in places})
+        rows = await tx.execute(_ACCOUNTS, {"person": person_id, "forges": forges})
+        connected = {row.surface for row in rows}
+        return {
+            place.key: Level(
+                level=levels[place.key],
+                forge=place.host,
+                connected=place.accounts in connected,
+            )
+            for place in places
+        }
+
+    def _place(self, url: str) -> Place | None:
+        for surface, forge in self._forges.items():
+            name = forge.repository(url)
+            if name is not None:
+                return Place(surface=surface, host=forge.host, name=name)
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Level:
+    """What somebody may do with a project."""
+
+    level: int | None
+    """A `Permission`; None: its forge could not be asked."""
+    forge: str = ""
+    connected: bool = True
+    """We know their account there."""
+
+    @property
+    def reads(self) -> bool:
+        """Whether they may see it."""
+        return self.level is not None and self.level >= Permission.READ
+
+
+def _judge(found: "Level", need: Permission) -> None:
+    if found.level is None:
+        raise NotPermitted(
+            f"just now {found.forge} does not say what you may do there",
+            kept="nothing was done",
+            do="try again in a minute",
+        )
+    if found.level >= need:
+        return
+    if not found.connected:
+        raise NotPermitted(
+            f"I don't know which account on {found.forge} is yours",
+            kept="nothing was done",
+            do="say `connect` to me in a direct message, then ask again",
+        )
+    verb = "write to" if need >= Permission.WRITE else "read"
+    raise NotPermitted(
+        f"on {found.forge} you may not {verb} the repository of this project",
+        kept="nothing was done",
+        do="ask somebody who may",
+    )
+
+
+EVERYTHING = Level(level=int(Permission.ADMIN))
+
+
+async def forget(tx: Transaction, person_id: UUID) -> None:
+    """Ask the forges anew about somebody: their accounts are others now."""
+    await tx.execute(_FORGET, {"person": person_id})

@@ -1,0 +1,212 @@
+"""Who may prompt, stop and read is decided by the forge of the project's repository."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from adapters.chat.incoming import Author, Said, Spot
+from adapters.chat.port import Sign
+from adapters.forge.port import Permission
+from bot.conversation.hearing import Chats
+from bot.conversation.inbox import Inbox
+from bot.govern import rights
+from bot.govern.people import standing_of
+from bot.govern.rights import Rights, forget
+from bot.store.ids import new_id
+from tests.fakes.forge import KnowingForge
+
+SECRET = "https://forge.test/acme/secret.git"
+ACCOUNTS = "forge:forge.test"
+
+
+@pytest.fixture
+async def forge():
+    forge = KnowingForge()
+    yield forge
+    await forge.close()
+
+
+@pytest.fixture
+async def town(town, forge):
+    """A town whose demo project is on the forge; Ann may write to it, Bo may read it."""
+    town.inbox = Inbox(
+        town.database,
+        prompt_bytes_max=100_000,
+        rights=Rights(town.database, {"forge": forge}),
+    )
+    await town.rows("UPDATE project SET repository_url = :url RETURNING id", url=SECRET)
+    for name, number in (("Ann", "1"), ("Bo", "2")):
+        await town.rows(
+            "INSERT INTO identity (id, person_id, surface, external_id, name)"
+            " VALUES (:id, :person, :surface, :number, :name) RETURNING id",
+            id=new_id(),
+            person=town.people[name],
+            surface=ACCOUNTS,
+            number=number,
+            name=name,
+        )
+    forge.levels = {
+        ("acme/secret", "1"): Permission.WRITE,
+        ("acme/secret", "2"): Permission.READ,
+    }
+    return town
+
+
+async def asked_long_ago(town, seconds):
+    await town.rows(
+        "UPDATE permission SET asked_at = now() - make_interval(secs => :s) RETURNING level",
+        s=seconds,
+    )
+
+
+async def test_who_may_write_prompts_and_the_forge_is_asked_once_in_five_minutes(town, forge):
+    assert (await town.say("!one")).verdict == "prompt"
+    assert (await town.say("!two")).verdict == "prompt"
+    assert forge.asked == [("acme/secret", "1")]
+    await asked_long_ago(town, rights.FRESH_SECONDS + 1)
+    forge.levels.clear()
+    refused = await town.say("!three")
+    assert (refused.verdict, refused.refusal.code) == ("refused", "not_permitted")
+    assert await town.value("SELECT count(*) FROM prompt") == 2
+
+
+@pytest.mark.parametrize(
+    "words", ["!one", "fix it", "stop", "stop all", "retry", "clear", "cancel 1", "new: x"]
+)
+async def test_who_may_only_read_changes_nothing(town, words):
+    await town.say("!one", place="t")
+    refused = await town.say(words, by="Bo", place="t")
+    assert refused.verdict == "refused"
+    assert "may not write to" in refused.text
+    assert "secret" not in refused.text
+    assert await town.value("SELECT count(*) FROM prompt WHERE state = 'queued'") == 1
+
+
+async def test_who_may_read_sees_and_who_may_not_does_not(town, forge):
+    await town.say("!one", place="t")
+    assert "s-" in (await town.say("status", by="Bo", place="t")).text
+    assert "s-" in (await town.say("sessions", by="Bo")).text
+    del forge.levels["acme/secret", "2"]
+    await asked_long_ago(town, rights.FRESH_SECONDS + 1)
+    assert (await town.say("status", by="Bo", place="t")).verdict == "refused"
+    assert "s-" not in (await town.say("sessions", by="Bo")).text
+
+
+async def test_a_session_is_joined_by_who_may_write_to_both(town, forge):
+    opened = await town.say("!one", place="t")
+    refused = await town.say(f"join {opened.session}", by="Bo", place="u")
+    assert refused.verdict == "refused"
+    assert await town.value("SELECT count(*) FROM thread") == 1
+    joined = await town.say(f"join {opened.session}", place="u")
+    assert joined.verdict == "command"
+
+
+async def test_a_silent_forge_closes_the_door_and_is_asked_again_soon(town, forge):
+    forge.silent = True
+    refused = await town.say("!one")
+    assert "forge.test does not say" in refused.text
+    assert (await town.say("!one")).verdict == "refused"
+    assert len(forge.asked) == 1
+    forge.silent = False
+    await asked_long_ago(town, rights.RETRY_SECONDS + 1)
+    assert (await town.say("!one")).verdict == "prompt"
+
+
+async def test_who_is_not_connected_is_told_how(town):
+    await town.rows("DELETE FROM identity WHERE surface = :s RETURNING id", s=ACCOUNTS)
+    refused = await town.say("!one")
+    assert "`connect`" in refused.text
+
+
+async def test_other_accounts_are_asked_about_anew(town, forge):
+    await town.say("!one", by="Bo")
+    async with town.database.begin() as tx:
+        await forget(tx, town.people["Bo"])
+    forge.levels["acme/secret", "2"] = Permission.WRITE
+    assert (await town.say("!one", by="Bo")).verdict == "prompt"
+
+
+async def test_an_operator_and_a_project_elsewhere_ask_nobody(town, forge):
+    await town.rows(
+        "INSERT INTO identity (id, person_id, surface, external_id, name)"
+        " VALUES (:id, :person, 'local', 'x', 'Bo') RETURNING id",
+        id=new_id(),
+        person=town.people["Bo"],
+    )
+    assert (await town.say("!one", by="Bo")).verdict == "prompt"
+    await town.rows("UPDATE project SET repository_url = '/srv/demo' RETURNING id")
+    await town.rows("DELETE FROM identity WHERE surface = :s RETURNING id", s=ACCOUNTS)
+    assert (await town.say("!two", place="u")).verdict == "prompt"
+    assert forge.asked == []
+
+
+async def test_many_at_once_agree(town):
+    said = await asyncio.gather(*(town.say("!x", by=by) for by in ("Ann", "Bo") * 8))
+    assert {one.verdict for one in said[::2]} == {"prompt"}
+    assert {one.verdict for one in said[1::2]} == {"refused"}
+    assert await town.value("SELECT count(*) FROM permission") == 2
+
+
+async def test_rows_of_projects_that_somebody_may_not_read_are_not_shown(town, forge):
+    other = await town.value(
+        "INSERT INTO project (id, name, repository_url, agent)"
+        " VALUES (:id, 'other', 'https://forge.test/acme/other', 'shell') RETURNING id",
+        id=new_id(),
+    )
+    demo = await town.value("SELECT id FROM project WHERE name = 'demo'")
+    rows = [{"project_id": demo}, {"project_id": other}, {"project_id": None}]
+    known = Rights(town.database, {"forge": forge})
+    async with town.database.begin() as tx:
+        bo = await standing_of(tx, town.people["Bo"])
+    assert await known.visible(bo, rows) == rows[:1]
+    assert await known.visible(replace(bo, operator=True), rows) == rows
+    assert await Rights(town.database, {}).visible(bo, rows) == rows
+
+
+def comment(town, words, *, by="1", name="Ann", number="1", url=SECRET):
+    spot = Spot(surface="forge", channel="acme/secret", place="acme/secret#1", repository=url)
+    return Said(
+        spot=spot,
+        author=Author(account="forge.test", id=by, name=name, handle=f"@{name.lower()}"),
+        delivery=f"d{number}",
+        key=f"comment/{number}",
+        ref=f"comment/{number}",
+        text=words,
+        to_us=True,
+    )
+
+
+@pytest.fixture
+def chats(town, forge):
+    return Chats(town.database, town.inbox, {"forge": forge}, mention="ona")
+
+
+async def test_in_a_repository_who_may_not_write_gets_a_sign_and_no_comment(town, forge, chats):
+    hostile = ("!one", "stop", "x" * 200_000, "size=huge !one", "")
+    for number, words in enumerate(hostile):
+        forge.signs.clear()
+        message = comment(town, words, by="2", name="Bo", number=str(number))
+        await chats.hear(message)
+        assert forge.signs == [(message.ref, Sign.REFUSED)]
+    assert forge.posts == []
+    assert await town.value("SELECT count(*) FROM prompt") == 0
+
+
+async def test_in_a_repository_who_may_write_is_told_what_is_wrong_once(town, forge, chats):
+    message = comment(town, "size=huge !one")
+    await chats.hear(message)
+    await chats.hear(message)
+    ((place, notified, words),) = forge.posts
+    assert (place, notified) == ("acme/secret#1", "@ann")
+    assert "no size" in words.replace("\\", "")
+    assert forge.signs == []
+
+
+async def test_a_comment_prompts_the_project_of_its_repository(town, forge, chats):
+    await chats.hear(comment(town, "!one"))
+    assert await town.rows("SELECT asker FROM prompt") == [("@ann",)]
+    other = comment(town, "!two", number="2", url="https://forge.test/acme/other")
+    forge.levels["acme/other", "1"] = Permission.WRITE
+    await chats.hear(replace(other, spot=replace(other.spot, place="acme/other#1")))
+    assert await town.value("SELECT count(*) FROM prompt") == 1
