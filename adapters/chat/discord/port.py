@@ -48,7 +48,7 @@ THREAD_NAME = "ona"
 UNKNOWN_CHANNEL = 10003
 THREAD_EXISTS = 160004
 WHISPER_SECONDS = 10.0
-SIGNS = {Sign.SEEN: "👀", Sign.WAITING: "✋", Sign.FAILED: "❌"}
+SIGNS = {Sign.SEEN: "👀", Sign.WAITING: "✋", Sign.FAILED: "❌", Sign.REFUSED: "🚫"}
 ACTION = "ona.say:"
 """What the custom ids of our buttons begin with."""
 CUSTOM_ID_LENGTH_MAX = 100
@@ -184,7 +184,7 @@ class DiscordChat:
         if sign is not None:
             await call(deadline, lambda: http.add_reaction(channel, message, SIGNS[sign]))
         for other in Sign:
-            if other not in {sign, Sign.FAILED}:
+            if other not in {sign, Sign.FAILED, Sign.REFUSED}:
                 emoji = SIGNS[other]
                 remove = partial(http.remove_own_reaction, channel, message, emoji)
                 # One that is not there is no error.

@@ -36,7 +36,12 @@ EVENT = "ona_reply"
 LOOK_BACK_SECONDS = 2 * 3600
 PAGE = 200
 WHISPER_SECONDS = 10.0
-SIGNS = {Sign.SEEN: "eyes", Sign.WAITING: "raised_hand", Sign.FAILED: "x"}
+SIGNS = {
+    Sign.SEEN: "eyes",
+    Sign.WAITING: "raised_hand",
+    Sign.FAILED: "x",
+    Sign.REFUSED: "no_entry_sign",
+}
 _SAME = frozenset({"already_reacted", "no_reaction"})
 RATES = {
     "post": Rate(burst=20, per_second=1),
@@ -148,8 +153,8 @@ class SlackChat:
         if sign is not None:
             await self._reaction(self._client.reactions_add, to, ref, SIGNS[sign], deadline)
         for other in Sign:
-            # Nothing leads from a failure to another sign.
-            if other not in {sign, Sign.FAILED}:
+            # Nothing leads from a failure or a refusal to another sign.
+            if other not in {sign, Sign.FAILED, Sign.REFUSED}:
                 remove = self._client.reactions_remove
                 await self._reaction(remove, to, ref, SIGNS[other], deadline)
 
