@@ -20,6 +20,7 @@ from bot.conversation.inbox import Inbox
 from bot.conversation.outbox import Outbox
 from bot.conversation.replies import Replies
 from bot.errors import Unfit
+from bot.govern.connecting import Connecting
 from bot.govern.rights import Rights
 from bot.ground import REPORT_SECONDS, Ground, ground
 from bot.metrics import QUEUE_DEPTH, SERVE, Sending, WorkFile
@@ -54,12 +55,14 @@ async def serve(settings: Settings, url: str) -> None:
         async with opening as surfaces, asyncio.TaskGroup() as group:
             ports, rights = surfaces.ports, Rights(base.database, surfaces.forges)
             inbox = inbox_of(base, rights)
+            connecting = Connecting(base.database, surfaces.accounts)
             services = Services(
                 database=base.database,
                 inbox=inbox,
                 listener=base.listener,
                 settings=settings,
                 rights=rights,
+                connecting=connecting,
                 registry=SERVE,
                 ready={"hosts": _host_check(base)},
                 stopping=stop,
@@ -67,7 +70,9 @@ async def serve(settings: Settings, url: str) -> None:
             group.create_task(Replies(base.database, ports, listener=base.listener).run(stop))
             outbox = Outbox(base.database, ports, sender=base.owner, listener=base.listener)
             group.create_task(outbox.run(stop))
-            chats = Chats(base.database, inbox, ports, mention=settings.mention)
+            chats = Chats(
+                base.database, inbox, ports, mention=settings.mention, connecting=connecting
+            )
             group.create_task(surfaces.listen(chats.hear, stop))
             group.create_task(run_clock(base.database, base.owner, stop))
             group.create_task(_serve_http(create_app(services), settings, stop))

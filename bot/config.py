@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -64,11 +65,20 @@ def _hours(value: Any) -> Any:
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _HOURS = re.compile(rf"({'|'.join(DAYS)})-({'|'.join(DAYS)}) (\d{{1,2}})-(\d{{1,2}})")
 
+
+def _http_address(address: str) -> str:
+    parts = urlsplit(address)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query:
+        raise ValueError("an address that begins with https:// or http://")
+    return address.rstrip("/")
+
+
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Listed = Annotated[tuple[str, ...], BeforeValidator(_split)]
 """A list; in a variable its parts stand between commas."""
 Name = Annotated[str, BeforeValidator(_bare), Field(min_length=1)]
+HttpAddress = Annotated[str, AfterValidator(_http_address)]
 AnyPath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
 
 
@@ -256,6 +266,60 @@ class DiscordSettings(Section):
     token: SecretStr | None = Field(default=None, description="token of the bot")
 
 
+class GitHubSettings(Section):
+    """GitHub, by a GitHub App; off without its id and key."""
+
+    app_id: Annotated[int, Field(gt=0)] | None = Field(
+        default=None, description="number of the GitHub App"
+    )
+    private_key: SecretStr | None = Field(
+        default=None, description="the App's private key, as the text of its PEM file"
+    )
+    private_key_file: AnyPath | None = Field(
+        default=None, description="or the file that holds the private key"
+    )
+    webhook_secret: SecretStr | None = Field(
+        default=None,
+        description="the App's webhook secret; without it repositories are asked every 30 s",
+    )
+    client_id: str | None = Field(
+        default=None, description="the App's client id: lets people connect their accounts"
+    )
+    client_secret: SecretStr | None = Field(
+        default=None, description="the App's client secret: lets them do so without typing a code"
+    )
+    forks: bool = Field(
+        default=False, description="whether pull requests from forks may be talked about"
+    )
+    url: HttpAddress = Field(default="https://github.com", description="where GitHub's pages are")
+    api_url: HttpAddress = Field(
+        default="https://api.github.com",
+        description="where its API is; a server of your own: `https://HOST/api/v3`",
+    )
+
+
+class GitLabSettings(Section):
+    """GitLab, by the token of a group or of a service account; off without one."""
+
+    token: SecretStr | None = Field(
+        default=None, description="access token with the scope `api`, of a group or a bot"
+    )
+    webhook_secret: SecretStr | None = Field(
+        default=None,
+        description="secret token of the webhooks; without it projects are asked every 30 s",
+    )
+    client_id: str | None = Field(
+        default=None, description="id of an application: lets people connect their accounts"
+    )
+    client_secret: SecretStr | None = Field(
+        default=None, description="its secret: lets them do so without typing a code"
+    )
+    forks: bool = Field(
+        default=False, description="whether merge requests from forks may be talked about"
+    )
+    url: HttpAddress = Field(default="https://gitlab.com", description="where GitLab is")
+
+
 class LogSettings(Section):
     """Logs."""
 
@@ -296,6 +360,11 @@ class Settings(Section):
     port: Annotated[int, Field(ge=0, le=65535)] = Field(
         default=8484, description="port of the web server"
     )
+    public_url: HttpAddress | None = Field(
+        default=None,
+        description="address under which people and code hosts reach the web server, such as"
+        " `https://ona.example.org`; without it posts have no links and hooks are not expected",
+    )
     images_dir: AnyPath | None = Field(
         default=None, description="guest images; default: `images` in the data directory"
     )
@@ -316,6 +385,8 @@ class Settings(Section):
     web: WebSettings = WebSettings()
     slack: SlackSettings = SlackSettings()
     discord: DiscordSettings = DiscordSettings()
+    github: GitHubSettings = GitHubSettings()
+    gitlab: GitLabSettings = GitLabSettings()
     log: LogSettings = LogSettings()
 
     @model_validator(mode="after")

@@ -19,6 +19,7 @@ from adapters.chat.slack import calls
 from adapters.chat.slack import port as slack
 from adapters.chat.slack.listening import SlackListener
 from adapters.chat.terminal import PULL_SURFACES, TerminalChat
+from adapters.forge.accounts import Accounts
 from adapters.forge.port import ForgePort
 from bot.config import Settings, SlackSettings
 from bot.conversation.waits import first_of
@@ -41,6 +42,8 @@ class Surfaces:
     )
     forges: dict[str, ForgePort] = field(default_factory=dict)
     """Those of the ports that say who may do what."""
+    accounts: dict[str, Accounts] = field(default_factory=dict)
+    """Those forges that can be asked whose account somebody has."""
     listeners: dict[str, Listen] = field(default_factory=dict)
 
     async def listen(self, hear: Hear, stop: asyncio.Event) -> None:

@@ -77,6 +77,16 @@ class Join:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Connect:
+    """Another account is the author's too."""
+
+    code: str = ""
+    """One that they were given where they have the other account."""
+    forge: str = ""
+    """Surface of the forge on which it is."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Aside:
     """Not for the bot: nothing happens."""
 
@@ -86,12 +96,16 @@ class Nothing:
     """An empty message."""
 
 
-Parsed = Prompt | Command | Join | Aside | Nothing
+Parsed = Prompt | Command | Join | Connect | Aside | Nothing
 
 NUMBER_DIGITS_MAX = 9
 """Of a place in a queue; no queue is as long."""
 _CANCEL = re.compile(r"^cancel\s+#?(\d+)$", re.IGNORECASE)
 _JOIN = re.compile(r"^join\s+(s-[a-z0-9]+)$", re.IGNORECASE)
+_CONNECT = re.compile(
+    r"^connect(?:\s+(?:([a-z2-9]{4}-[a-z2-9]{4}-[a-z2-9]{4})|(github|gitlab)))?[.!]?$",
+    re.IGNORECASE,
+)
 _PREFIX = re.compile(r"^(new|now|aside)\s*:\s*", re.IGNORECASE)
 _OPTION = re.compile(rf"^({'|'.join(OPTIONS)})=(\S+)\s*")
 
@@ -112,7 +126,7 @@ def _mentioning(name: str) -> re.Pattern[str]:
     return re.compile(rf"^\s*[@/]{re.escape(name)}(?![\w-])[:,]?\s*", re.IGNORECASE)
 
 
-def _command(said: str) -> Command | Join | None:
+def _command(said: str) -> Command | Join | Connect | None:
     words = " ".join(said.casefold().split()).rstrip(".!")
     if words in ALONE:
         return Command(word=words)  # type: ignore[arg-type]
@@ -121,6 +135,8 @@ def _command(said: str) -> Command | Join | None:
         return Command(word="cancel", number=int(match.group(1)[:NUMBER_DIGITS_MAX]))
     if match := _JOIN.match(said):
         return Join(session=match.group(1).lower())
+    if match := _CONNECT.match(said):
+        return Connect(code=(match[1] or "").upper(), forge=(match[2] or "").lower())
     return None
 
 

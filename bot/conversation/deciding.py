@@ -77,6 +77,11 @@ class Deciding:
                 return await self._command(tx, message, who, parsed)
             case commands.Join():
                 return await self._join(tx, message, who, parsed.session)
+            case commands.Connect():
+                raise Refused(
+                    "accounts are connected on the page People, or in a direct message to me",
+                    do="open one of them",
+                )
             case commands.Prompt():
                 return await self._prompt(tx, message, who, parsed)
 

@@ -23,13 +23,15 @@ from adapters.chat.port import (
     Sign,
     Whispers,
 )
-from bot.conversation import amending
+from bot.conversation import amending, commands
 from bot.conversation.addressing import Hearing, ThreadFacts, crowds, decide
 from bot.conversation.amending import Amended
+from bot.conversation.connecting import ConnectingInChat
 from bot.conversation.inbox import Inbox
 from bot.conversation.message import Accepted, IncomingMessage
 from bot.conversation.parking import Choice, Parking
 from bot.errors import NotFound, NotPermitted, Refused, WhichProject
+from bot.govern.connecting import Connecting
 from bot.govern.people import NAME_LENGTH_MAX, ensure_person
 from bot.store.database import Database
 from bot.words.plain import settled
@@ -67,7 +69,13 @@ class Chats:
     """Hears what is said on the chat surfaces of this installation."""
 
     def __init__(
-        self, database: Database, inbox: Inbox, ports: Mapping[str, ChatPort], *, mention: str
+        self,
+        database: Database,
+        inbox: Inbox,
+        ports: Mapping[str, ChatPort],
+        *,
+        mention: str,
+        connecting: Connecting | None = None,
     ) -> None:
         """`ports` by surface, for hints; `mention` is what people call us."""
         self._database = database
@@ -75,6 +83,8 @@ class Chats:
         self._ports = ports
         self._mention = mention
         self._parking = Parking(database, inbox, ports)
+        known = connecting or Connecting(database, {})
+        self._connecting = ConnectingInChat(known, self._whisper)
 
     async def hear(self, heard: Heard) -> None:
         """Act on what was heard, once, however often it is delivered.
@@ -108,6 +118,10 @@ class Chats:
             actor = await self._actor(said.author, said.spot.surface)
         except Refused as refusal:
             await self._whisper(said, str(refusal))
+            return
+        asked = commands.parse(said.text, self._mention)
+        if isinstance(asked, commands.Connect):
+            await self._connecting.answer(said, actor, asked)
             return
         message = IncomingMessage(
             surface=said.spot.surface,

@@ -15,7 +15,9 @@ Write what to do; it becomes a prompt for the agent of this session.
 `stop` ends the turn and holds the queue, `resume` and `clear` decide about it, `stop all` clears.
 `queue` and `status` show what waits, `cancel 2` takes one out, `retry` runs the last one again.
 `sessions` lists sessions, `join s-…` brings this thread into one; `mute` and `unmute` are for it.
+`connect`, in a direct message to me, makes your accounts one person.
 Options go before the text: `project=name branch=name agent=name`."""
+CONNECT_WHERE = "Say `connect` to me in a direct message: what I answer is for you alone."
 
 
 def accepted(
@@ -47,6 +49,26 @@ def accepted(
     if resembles:
         told += f" This is a prompt; write just `{resembles}` if you meant the command."
     return told
+
+
+def connect_code(code: str, forges: Sequence[str], *, minutes: float) -> str:
+    """What to do with a code that says who somebody is."""
+    told = (
+        f"Your code is `{code}`. Say `connect {code}` to me in a direct message where you have"
+        f" another account; it holds once, for {minutes:g} minutes."
+    )
+    if forges:
+        named = " or ".join(f"`connect {forge}`" for forge in forges)
+        told += f" For a code host say {named}."
+    return told
+
+
+def connect_device(code: str, url: str, *, minutes: float) -> str:
+    """Where to type the code of a forge."""
+    return (
+        f"Open {url} and type `{code}` within {minutes:.0f} minutes;"
+        " I tell you when the account is yours here."
+    )
 
 
 def joined(short: str, title: str) -> str:

@@ -1,8 +1,8 @@
-"""How people prove who they are: one-time links, browser sessions, API tokens.
+"""How people prove who they are: one-time links and codes, browser sessions, API tokens.
 
-Secrets have 256 random bits, so a plain SHA-256 digest is what is stored and looked up: nobody can
-steer a digest towards one in the index, which makes the look-up's timing worthless. The database's
-clock decides what has expired.
+Secrets have 256 random bits, and codes, which live for minutes, 60: a plain SHA-256 digest is what
+is stored and looked up, and nobody can steer one towards another in the index, which makes the
+look-up's timing worthless. The database's clock decides what has expired.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ TOKEN_NAME_LENGTH_MAX = 80
 TOKENS_MAX = 50
 """API tokens that a person may hold at once."""
 
-Kind = Literal["token", "link", "browser"]
+Kind = Literal["token", "link", "browser", "connect", "device"]
 
 _VALID = "revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())"
 _ADD = text(
@@ -38,10 +38,10 @@ _ADD = text(
     VALUES (:digest, :kind, :person, :name, now() + make_interval(secs => :seconds))
     """
 )
-_USE_LINK = text(
+_USE = text(
     f"""
     UPDATE credential SET used_at = now()
-     WHERE digest = :digest AND kind = 'link' AND used_at IS NULL AND {_VALID}
+     WHERE digest = :digest AND kind = :kind AND used_at IS NULL AND {_VALID}
     RETURNING person_id
     """
 )
@@ -121,6 +121,20 @@ async def issue(
     :param seconds: its life; None: until revoked
     """
     secret = (TOKEN_PREFIX if kind == "token" else "") + secrets.token_urlsafe(SECRET_BYTES)
+    await add(tx, kind, person_id, secret, seconds=seconds, name=name)
+    return secret
+
+
+async def add(
+    tx: Transaction,
+    kind: Kind,
+    person_id: UUID,
+    secret: str,
+    *,
+    seconds: float | None,
+    name: str = "",
+) -> None:
+    """Keep a secret that was made elsewhere as a credential."""
     values = {
         "digest": digest(secret),
         "kind": kind,
@@ -129,7 +143,15 @@ async def issue(
         "seconds": seconds,
     }
     await tx.execute(_ADD, values)
-    return secret
+
+
+async def use(tx: Transaction, kind: Kind, secret: str) -> UUID | None:
+    """Whose a credential is that holds once; None: it does not hold."""
+    if len(secret) > SECRET_LENGTH_MAX:
+        return None
+    used = await tx.execute(_USE, {"digest": digest(secret), "kind": kind})
+    person_id: UUID | None = used.scalar_one_or_none()
+    return person_id
 
 
 async def issue_token(tx: Transaction, person_id: UUID, name: str, days: float | None) -> str:
@@ -148,15 +170,12 @@ async def issue_token(tx: Transaction, person_id: UUID, name: str, days: float |
 
 async def use_link(tx: Transaction, secret: str) -> UUID:
     """Whom a one-time link signs in; it holds no second time. :raises Refused: it does not hold."""
-    row = None
-    if len(secret) <= SECRET_LENGTH_MAX:
-        row = (await tx.execute(_USE_LINK, {"digest": digest(secret)})).one_or_none()
-    if row is None:
+    person_id = await use(tx, "link", secret)
+    if person_id is None:
         raise Refused(
             "this sign-in link was used already or is too old",
             do="`ona people link` prints a new one",
         )
-    person_id: UUID = row.person_id
     return person_id
 
 

@@ -39,6 +39,9 @@ _LIST = text(
      ORDER BY person.name, person.person_id LIMIT :limit
     """
 )
+_ACCOUNTS = text(
+    "SELECT surface, name FROM identity WHERE person_id = :person ORDER BY surface, name"
+)
 _ADD_PERSON = text("INSERT INTO person (id, name) VALUES (:id, :name)")
 _ADD_IDENTITY = text(
     """
@@ -78,6 +81,21 @@ async def ensure_person(tx: Transaction, *, surface: str, external_id: str, name
     return standing
 
 
+async def find_identity(tx: Transaction, surface: str, external_id: str) -> UUID | None:
+    """Whose an account is."""
+    known = {"surface": surface, "external": external_id}
+    row = (await tx.execute(_BY_IDENTITY, known)).one_or_none()
+    return None if row is None else row.person_id
+
+
+async def take_identity(
+    tx: Transaction, person_id: UUID, surface: str, external_id: str, name: str
+) -> None:
+    """Let an account that is nobody's yet be a person's."""
+    values = {"surface": surface, "external": external_id, "name": name[:NAME_LENGTH_MAX]}
+    await tx.execute(_ADD_IDENTITY, {"id": new_id(), "person": person_id, **values})
+
+
 async def add_person(tx: Transaction, name: str) -> Standing:
     """Make a person without an identity on a surface; they sign in with a link.
 
@@ -113,6 +131,11 @@ async def find_person(tx: Transaction, said: str) -> Standing:
         how_many = "no person" if not rows else "more than one person"
         raise NotFound(f"there is {how_many} called {said}", do="`ona people` lists them with ids")
     return Standing(**rows[0])
+
+
+async def accounts_of(tx: Transaction, person_id: UUID) -> Sequence[Mapping[str, Any]]:
+    """The accounts by which surfaces know a person: surface, name."""
+    return [dict(row) for row in (await tx.execute(_ACCOUNTS, {"person": person_id})).mappings()]
 
 
 async def list_people(tx: Transaction, *, limit: int = 500) -> Sequence[Mapping[str, Any]]:

@@ -38,6 +38,7 @@ Result = TypeVar("Result")
 Row = TypeVar("Row", bound=Mapping[str, Any])
 
 _URLS = text("SELECT id, name, repository_url FROM project WHERE id = ANY(:projects)")
+_ALL_URLS = text("SELECT DISTINCT repository_url FROM project WHERE removed_at IS NULL LIMIT 200")
 _KNOWN = text(
     """
     SELECT repository, level FROM permission
@@ -167,6 +168,20 @@ class Rights:
                 await self.check_at(tx, who, url, need)
 
         await self.settled(look)
+
+    async def admits(self, surface: str, account: str) -> bool:
+        """Whether an account that is nobody's here may read a repository of our projects."""
+        async with self._database.begin() as tx:
+            rows = (await tx.execute(_ALL_URLS)).all()
+        places = {self._place(row.repository_url) for row in rows}
+        silent: set[str] = set()
+        asked = [
+            self._ask(place, account, silent)
+            for place in places
+            if place is not None and place.surface == surface
+        ]
+        levels = await asyncio.gather(*asked)
+        return any(level is not None and level >= Permission.READ for level in levels)
 
     async def learn(self, unknown: NotAsked) -> None:
         """Ask the forges, and keep what they say; a forge that does not answer is noted too."""

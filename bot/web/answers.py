@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 from bot.errors import (
     NotFound,
     NothingToDo,
+    NotPermitted,
     OnaError,
     Refused,
     Retry,
@@ -46,6 +47,7 @@ _STATUS: tuple[tuple[type[OnaError], int], ...] = (
     (NotFound, 404),
     (NothingToDo, 409),
     (TooLarge, 413),
+    (NotPermitted, 403),
     (Refused, 422),
     (TellPerson, 422),
     (Retry, 503),

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 from fastapi import APIRouter, FastAPI, Request
@@ -76,7 +77,8 @@ def _routes() -> Sequence[BaseRoute]:
 def _hosts(services: Services) -> Sequence[str]:
     settings = services.settings
     own = () if settings.host in {"0.0.0.0", "::"} else (settings.host,)
-    return (*settings.web.allowed_hosts, *own)
+    public = urlsplit(settings.public_url or "").hostname
+    return (*settings.web.allowed_hosts, *own, *([public] if public else ()))
 
 
 async def answer_error(request: Request, error: Exception) -> Response:

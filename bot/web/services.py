@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 
 from bot.config import Settings
 from bot.conversation.message import Accepted, IncomingMessage
+from bot.govern.connecting import Connecting
 from bot.govern.rights import Rights
 from bot.store.database import Database, Listener
 from bot.web.repository import read_repository
@@ -36,6 +37,7 @@ class Services:
     """Somebody else runs it."""
     settings: Settings
     rights: Rights
+    connecting: Connecting
     registry: CollectorRegistry
     check_repository: CheckRepository = read_repository
     """Asked before a project is added; may take seconds."""

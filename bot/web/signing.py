@@ -1,8 +1,11 @@
 """Signing in and out of a browser: a one-time link becomes a cookie."""
 
+from uuid import UUID
+
 from fastapi import Request
 from starlette.responses import Response
 
+from bot.govern import credentials
 from bot.web.services import Services
 from bot.web.visitor import cookie_name
 
@@ -26,6 +29,22 @@ def set_cookie(request: Request, response: Response, services: Services, secret:
         samesite="lax",
         secure=request.url.scheme == "https",
     )
+
+
+async def sign_in_browser(
+    request: Request, response: Response, services: Services, person_id: UUID
+) -> None:
+    """Make a browser session of a person and give it to the browser."""
+    seconds = services.settings.web.sign_in_days * DAY_SECONDS
+    async with services.database.begin() as tx:
+        await credentials.sweep(tx)
+        secret = await credentials.issue(tx, "browser", person_id, seconds=seconds)
+    set_cookie(request, response, services, secret)
+
+
+def cookie_name_of(services: Services, what: str) -> str:
+    """Another cookie of this installation."""
+    return f"{cookie_name(services)}_{what}"
 
 
 def drop_cookie(response: Response, services: Services) -> None:

@@ -4,14 +4,24 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from bot.errors import OnaError
-from bot.web.pages import home, machines, people, pools, projects, session, setup, sign_in
+from bot.web.pages import (
+    connecting,
+    home,
+    machines,
+    people,
+    pools,
+    projects,
+    session,
+    setup,
+    sign_in,
+)
 from bot.web.rendering import by_htmx, fragment, page
 from bot.web.signing import SIGN_IN
 from bot.web.visitor import Visitor, browser_visitor
 from bot.words.sentences import told
 
 router = APIRouter(include_in_schema=False)
-for _module in (home, session, machines, pools, projects, people, setup, sign_in):
+for _module in (home, session, machines, pools, projects, people, setup, connecting, sign_in):
     router.include_router(_module.router)
 
 

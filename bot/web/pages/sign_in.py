@@ -7,7 +7,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from bot.govern import credentials
 from bot.web.rendering import page
-from bot.web.signing import DAY_SECONDS, SIGN_IN, drop_cookie, set_cookie
+from bot.web.signing import SIGN_IN, drop_cookie, sign_in_browser
 from bot.web.visitor import Known, Provided, browser_secret, check_origin
 
 router = APIRouter()
@@ -20,7 +20,14 @@ async def show(services: Provided, link: str = "") -> Response:
     if link:
         async with services.database.begin() as tx:
             name = await credentials.peek_link(tx, link)
-    return page("sign_in.html", None, link=link, name=name, status=200 if name or not link else 410)
+    return page(
+        "sign_in.html",
+        None,
+        link=link,
+        name=name,
+        forges=services.connecting.accounts,
+        status=200 if name or not link else 410,
+    )
 
 
 @router.post(SIGN_IN)
@@ -29,13 +36,10 @@ async def sign_in(
 ) -> Response:
     """Use the link up and give the browser its session."""
     check_origin(request)
-    seconds = services.settings.web.sign_in_days * DAY_SECONDS
     async with services.database.begin() as tx:
-        await credentials.sweep(tx)
         person_id = await credentials.use_link(tx, link)
-        secret = await credentials.issue(tx, "browser", person_id, seconds=seconds)
     response = RedirectResponse("/", status_code=303)
-    set_cookie(request, response, services, secret)
+    await sign_in_browser(request, response, services, person_id)
     return response
 
 

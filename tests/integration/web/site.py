@@ -16,11 +16,13 @@ import uvicorn
 from prometheus_client import CollectorRegistry
 from sqlalchemy import make_url, text
 
+from adapters.forge.accounts import Accounts
 from adapters.forge.port import ForgePort
 from bot.config import Settings, WebSettings
 from bot.conversation.inbox import Inbox
 from bot.errors import Refused
 from bot.govern import credentials, people, projects
+from bot.govern.connecting import Connecting
 from bot.govern.rights import Rights
 from bot.store.database import EVENTS, Database, Listener
 from bot.store.ids import new_id
@@ -252,7 +254,12 @@ class _Server(uvicorn.Server):
 
 @asynccontextmanager
 async def running_site(
-    url: str, data_dir: Path, *, forges: Mapping[str, ForgePort] | None = None, **web: Any
+    url: str,
+    data_dir: Path,
+    *,
+    forges: Mapping[str, ForgePort] | None = None,
+    accounts: Mapping[str, Accounts] | None = None,
+    **web: Any,
 ) -> AsyncIterator[Site]:
     """A site over the migrated, empty database at `url`."""
     database = Database(url, connections_max=20)
@@ -263,6 +270,7 @@ async def running_site(
         database=database,
         inbox=Inbox(database, prompt_bytes_max=100_000, rights=rights),
         rights=rights,
+        connecting=Connecting(database, accounts or {}),
         listener=Listener(url, EVENTS, retry_seconds=0.05),
         settings=Settings(data_dir=data_dir, web=WebSettings(**web)),
         registry=CollectorRegistry(),

@@ -1,0 +1,53 @@
+"""`connect` said in a chat: answered where nobody else reads it, and kept nowhere."""
+
+from collections.abc import Awaitable, Callable
+
+from adapters.chat.incoming import Said
+from adapters.forge.accounts import Account
+from bot.conversation import words
+from bot.conversation.commands import Connect
+from bot.errors import OnaError
+from bot.govern.connecting import CODE_SECONDS, Connecting
+from bot.words.sentences import sentence
+from bot.work.control import Actor
+
+Tell = Callable[[Said, str], Awaitable[None]]
+
+
+class ConnectingInChat:
+    """Answers `connect` to its author alone."""
+
+    def __init__(self, connecting: Connecting, tell: Tell) -> None:
+        """`tell` shows words to the author of a message alone."""
+        self._connecting = connecting
+        self._tell = tell
+
+    async def answer(self, said: Said, actor: Actor, asked: Connect) -> None:
+        """Do what they asked for, and tell them."""
+        if not said.spot.direct:
+            await self._tell(said, words.CONNECT_WHERE)
+            return
+        try:
+            told = await self._connect(said, actor, asked)
+        except OnaError as refusal:
+            told = sentence(str(refusal))
+        await self._tell(said, told)
+
+    async def _connect(self, said: Said, actor: Actor, asked: Connect) -> str:
+        if asked.code:
+            name = await self._connecting.use_code(actor.id, asked.code)
+            return f"Done: here you are {name} now, with the accounts of both."
+        if asked.forge:
+            return await self._by_forge(said, actor, asked.forge)
+        code = await self._connecting.code_for(actor.id)
+        forges = sorted(self._connecting.accounts)
+        return words.connect_code(code, forges, minutes=CODE_SECONDS / 60)
+
+    async def _by_forge(self, said: Said, actor: Actor, forge: str) -> str:
+        async def done(account: Account) -> None:
+            await self._connecting.attach(actor.id, forge, account)
+            await self._tell(said, f"Done: {account.name} on {forge} is your account here.")
+
+        device = await self._connecting.begin(forge, done)
+        minutes = device.expires_seconds / 60
+        return words.connect_device(device.code, device.url, minutes=minutes)

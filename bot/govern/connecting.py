@@ -1,0 +1,215 @@
+"""One person, many accounts: each is theirs when they have shown that they hold both.
+
+A code is given out where nobody else reads it and holds once, for CODE_SECONDS, where nobody else
+reads it either. A forge is asked whose account it is. Nothing is ever concluded from a name.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from uuid import UUID
+
+import structlog
+from sqlalchemy import TextClause, text
+from sqlmodel import SQLModel
+
+from adapters.chat.port import ChatError, Deadline, Rejected
+from adapters.forge.accounts import SLOW_DOWN_SECONDS, Account, Accounts, Device, Waiting
+from bot.errors import NotFound, Refused, TryAgain
+from bot.govern import credentials
+from bot.govern.people import ensure_person, find_identity, standing_of, take_identity
+from bot.govern.rights import Rights, forget
+from bot.store import models as _models  # noqa: F401 - its tables are looked at
+from bot.store.database import Database
+from bot.store.transaction import Transaction
+
+log = structlog.get_logger(__name__)
+
+CODE_SECONDS = 600.0
+_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
+_GROUPS, _GROUP_LENGTH = 3, 4
+"""60 bits: nobody guesses one in ten minutes."""
+ASK_SECONDS = 10.0
+DEVICES_MAX = 100
+"""People who may be typing codes at the forges at once, a process."""
+
+Then = Callable[[Account], Awaitable[None]]
+
+
+def new_code() -> str:
+    """A code that can be read out and typed."""
+    letters = (secrets.choice(_LETTERS) for _ in range(_GROUPS * _GROUP_LENGTH))
+    code = "".join(letters)
+    return "-".join(code[at : at + _GROUP_LENGTH] for at in range(0, len(code), _GROUP_LENGTH))
+
+
+class Connecting:
+    """Brings the accounts of a person together."""
+
+    def __init__(self, database: Database, accounts: Mapping[str, Accounts]) -> None:
+        """`accounts` of the forges that can be asked, by surface."""
+        self._database = database
+        self.accounts = accounts
+        self._polling: set[asyncio.Task[None]] = set()
+
+    async def code_for(self, person_id: UUID) -> str:
+        """A code that whoever says it elsewhere is this person."""
+        code = new_code()
+        async with self._database.begin() as tx:
+            await credentials.add(tx, "connect", person_id, code, seconds=CODE_SECONDS)
+        return code
+
+    async def use_code(self, person_id: UUID, code: str) -> str:
+        """Let this person be the one who was given the code; the name they have from now on.
+
+        :raises Refused: it does not hold
+        """
+        async with self._database.begin() as tx:
+            owner_id = await credentials.use(tx, "connect", code.upper())
+            if owner_id is None:
+                raise Refused(
+                    "this code was used already or is too old",
+                    kept="nothing was connected",
+                    do="say `connect` where you have the other account, and take the new one",
+                )
+            await merge(tx, keep=owner_id, gone=person_id)
+            return (await standing_of(tx, owner_id)).name
+
+    async def attach(self, person_id: UUID, surface: str, account: Account) -> None:
+        """Let an account on a forge be this person's; whoever had it becomes them."""
+        known = f"{surface}:{self.accounts[surface].host}"
+        async with self._database.begin() as tx:
+            owner_id = await find_identity(tx, known, account.id)
+            if owner_id is None:
+                await take_identity(tx, person_id, known, account.id, account.name)
+                await forget(tx, person_id)
+            else:
+                await merge(tx, keep=person_id, gone=owner_id)
+
+    async def sign_in(self, surface: str, account: Account, rights: Rights) -> UUID:
+        """Whom an account on a forge signs in: whose it is, else who may read a project's code.
+
+        :raises Refused: nobody
+        """
+        known = f"{surface}:{self.accounts[surface].host}"
+        async with self._database.begin() as tx:
+            owner_id = await find_identity(tx, known, account.id)
+        if owner_id is None and not await rights.admits(surface, account.id):
+            raise Refused(
+                f"{account.name} may read no repository of the projects here",
+                kept="you are not signed in",
+                do="ask who runs ona for a sign-in link",
+            )
+        async with self._database.begin() as tx:
+            standing = await ensure_person(
+                tx, surface=known, external_id=account.id, name=account.name
+            )
+        return standing.person_id
+
+    async def account_of(self, surface: str, code: str, back: str) -> Account:
+        """Whose the code is that a browser brought. :raises Refused: :raises TryAgain:"""
+        try:
+            return await self.accounts[surface].account_of(code, back, Deadline.after(ASK_SECONDS))
+        except Rejected as error:
+            raise Refused(str(error), kept="nothing was connected", do="begin again") from error
+        except ChatError as error:
+            raise TryAgain(
+                f"{surface} did not say whose account that is", do="begin again"
+            ) from error
+
+    async def begin(self, surface: str, then: Then) -> Device:
+        """A code to type at a forge; `then` is called with whose account it was, if anybody's.
+
+        :raises NotFound: no such forge can be asked
+        :raises TryAgain: it can't be asked now
+        """
+        if surface not in self.accounts:
+            raise NotFound(
+                f"{surface} can't be asked here", do="ask who runs ona to set its client id"
+            )
+        if len(self._polling) >= DEVICES_MAX:
+            raise TryAgain("too many people are connecting", do="try again in a minute")
+        accounts = self.accounts[surface]
+        try:
+            device = await accounts.begin(Deadline.after(ASK_SECONDS))
+        except ChatError as error:
+            log.warning("no_device_code", surface=surface, why=str(error))
+            raise TryAgain(
+                f"{accounts.host} gave no code", kept="nothing was connected", do="try again later"
+            ) from error
+        polling = asyncio.create_task(self._poll(accounts, device, then))
+        self._polling.add(polling)
+        polling.add_done_callback(self._polling.discard)
+        return device
+
+    async def close(self) -> None:
+        """Give up on whoever is still typing."""
+        for polling in list(self._polling):
+            polling.cancel()
+            with suppress(asyncio.CancelledError):
+                await polling
+
+    async def _poll(self, accounts: Accounts, device: Device, then: Then) -> None:
+        pause = device.interval_seconds
+        try:
+            async with asyncio.timeout(device.expires_seconds):
+                while True:
+                    await asyncio.sleep(pause)
+                    try:
+                        account = await accounts.poll(device, Deadline.after(ASK_SECONDS))
+                    except Waiting as waiting:
+                        pause += SLOW_DOWN_SECONDS if waiting.slower else 0
+                        continue
+                    await then(account)
+                    return
+        except (ChatError, TimeoutError, Refused) as error:
+            log.info("not_connected", forge=accounts.host, why=str(error) or "too late")
+        except Exception:
+            log.exception("connecting_failed", forge=accounts.host)
+
+
+async def merge(tx: Transaction, *, keep: UUID, gone: UUID) -> None:
+    """Let everything of one person be another's, who holds the accounts of both from now on.
+
+    :raises Refused: one of them is deactivated, which nobody gets out of by another account
+    """
+    if keep == gone:
+        return
+    for person_id in (keep, gone):
+        standing = await standing_of(tx, person_id)
+        if not standing.active:
+            raise Refused(f"{standing.name} is deactivated here", do="ask who runs ona")
+        await forget(tx, person_id)
+    for statement in _MERGE:
+        await tx.execute(statement, {"keep": keep, "gone": gone})
+
+
+def _statements() -> list[TextClause]:
+    """Every column that names a person, and the lists of people in questions."""
+    found = []
+    for table in SQLModel.metadata.sorted_tables:
+        for column in table.columns:
+            if any(key.column.table.name == "person" for key in column.foreign_keys):
+                found.append(
+                    text(
+                        f'UPDATE "{table.name}" SET {column.name} = :keep'
+                        f" WHERE {column.name} = :gone"
+                    )
+                )
+    found.append(
+        text(
+            """
+            UPDATE question SET permitted = (
+                SELECT jsonb_agg(CASE one WHEN CAST(:gone AS text) THEN CAST(:keep AS text)
+                                          ELSE one END)
+                  FROM jsonb_array_elements_text(permitted) AS one)
+             WHERE permitted ? CAST(:gone AS text)
+            """
+        )
+    )
+    found.append(text("DELETE FROM person WHERE id = :gone"))
+    return found
+
+
+_MERGE = _statements()
