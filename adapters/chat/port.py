@@ -210,6 +210,20 @@ class Reacts(Protocol):
 
 
 @runtime_checkable
+class Confides(Protocol):
+    """A surface that has conversations with one person alone, which stay. Errors as above."""
+
+    async def confide(self, place: str, person: str, deadline: Deadline) -> str:
+        """The place of ours with the person whose id is `person`, seen in `place`; idempotent.
+
+        What stands in it behind a `~` tells threads of ours apart, and nothing to the surface.
+
+        :raises Rejected: they let nobody write to them
+        """
+        ...
+
+
+@runtime_checkable
 class Whispers(Protocol):
     """A surface that can show words to one person alone, where they vanish: for hints only."""
 

@@ -55,6 +55,7 @@ class Prompt:
     kind: Literal["text", "command"] = "text"
     new: bool = False
     now: bool = False
+    private: bool = False
     options: dict[str, str] = field(default_factory=dict)
     resembles: str | None = None
     """The command that the text may have been meant as."""
@@ -106,7 +107,7 @@ _CONNECT = re.compile(
     r"^connect(?:\s+(?:([a-z2-9]{4}-[a-z2-9]{4}-[a-z2-9]{4})|(github|gitlab)))?[.!]?$",
     re.IGNORECASE,
 )
-_PREFIX = re.compile(r"^(new|now|aside)\s*:\s*", re.IGNORECASE)
+_PREFIX = re.compile(r"^(new|now|private|aside)\s*:\s*", re.IGNORECASE)
 _OPTION = re.compile(rf"^({'|'.join(OPTIONS)})=(\S+)\s*")
 
 
@@ -141,23 +142,29 @@ def _command(said: str) -> Command | Join | Connect | None:
 
 
 def _prompt(said: str) -> Parsed:
-    new = now = False
+    how: set[str] = set()
     while match := _PREFIX.match(said):
-        word = match.group(1).casefold()
-        if word == "aside":
-            return Aside()
-        new, now = new or word == "new", now or word == "now"
+        how.add(match.group(1).casefold())
         said = said[match.end() :]
     options: dict[str, str] = {}
     while match := _OPTION.match(said):
         options[match.group(1)] = match.group(2)
         said = said[match.end() :]
     said = said.strip()
-    if said.startswith("!") and said[1:].strip():
-        return Prompt(text=said[1:].strip(), kind="command", new=new, now=now, options=options)
+    if "aside" in how:
+        return Aside()
+    runs = said.startswith("!") and bool(said[1:].strip())
     if not said:
         return Nothing()
-    return Prompt(text=said, new=new, now=now, options=options, resembles=_resembles(said))
+    return Prompt(
+        text=said[1:].strip() if runs else said,
+        kind="command" if runs else "text",
+        new="new" in how,
+        now="now" in how,
+        private="private" in how,
+        options=options,
+        resembles=None if runs else _resembles(said),
+    )
 
 
 def _resembles(said: str) -> str | None:

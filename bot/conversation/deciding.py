@@ -8,7 +8,7 @@ from uuid import UUID
 
 from adapters.forge.port import Permission
 from bot.conversation import commands, threads, words
-from bot.conversation.message import Accepted, IncomingMessage, Verdict
+from bot.conversation.message import KEY_LENGTH_MAX, Accepted, IncomingMessage, Verdict
 from bot.conversation.obeying import obey
 from bot.conversation.prompting import add_prompt
 from bot.conversation.saying import say
@@ -82,6 +82,8 @@ class Deciding:
                     "accounts are connected on the page People, or in a direct message to me",
                     do="open one of them",
                 )
+            case commands.Prompt() if parsed.private:
+                return await self._private(tx, message, who, parsed)
             case commands.Prompt():
                 return await self._prompt(tx, message, who, parsed)
 
@@ -138,7 +140,7 @@ class Deciding:
 
     async def _recent(self, who: Standing, tx: Transaction) -> list[dict[str, Any]]:
         """The sessions that were active last, of those that they may see."""
-        recent = await threads.recent(tx)
+        recent = await threads.recent(tx, who.person_id)
         levels = await self._rights.levels(tx, who, {row["project_id"] for row in recent})
         return [row for row in recent if levels[row["project_id"]].reads]
 
@@ -200,6 +202,35 @@ class Deciding:
                 f"there is no session {found.short}", do="`sessions` lists those there are"
             )
         return await self._enqueue(tx, message, actor, prompt=prompt, found=found, session=session)
+
+    async def _private(
+        self, tx: Transaction, message: IncomingMessage, who: Standing, prompt: commands.Prompt
+    ) -> Decided:
+        """A session of the author's own, from where the thread's session stands."""
+        if message.repository:
+            raise Refused(
+                "there is nobody here whom I could answer alone",
+                kept="nothing was run",
+                do="ask in a chat, in a direct message or on the web page",
+            )
+        if (size := prompt.options.get("size")) is not None:
+            check_size(size, self._sizes)
+        whose = replace(message, place=message.beside) if message.beside else message
+        before = await threads.find(tx, whose)
+        if before is not None:
+            await self._may(tx, who, before, Permission.WRITE)
+        own = replace(message, session=None)
+        if not message.beside:
+            own = replace(own, place=f"{message.place}~{message.message_key}"[:KEY_LENGTH_MAX])
+        parent_id = before.session_id if before else None
+        found = await threads.open_session(tx, own, _actor(who), prompt, parent_id=parent_id)
+        await self._may(tx, who, found, Permission.WRITE)
+        session = await lock_session(tx, found.session_id)
+        if session is None:
+            raise NotFound(f"there is no session {found.short}")
+        return await self._enqueue(
+            tx, own, _actor(who), prompt=prompt, found=found, session=session
+        )
 
     async def _as_answer(
         self, tx: Transaction, found: threads.Found, actor: Actor, said: str

@@ -7,7 +7,6 @@ to the author alone comes last, and is the only thing that may get lost.
 """
 
 from collections.abc import Mapping
-from uuid import UUID, uuid5
 
 import structlog
 from sqlalchemy import TextClause, text
@@ -15,22 +14,17 @@ from sqlalchemy import TextClause, text
 from adapters.chat.incoming import Author, Heard, Reacted, Reworded, Said, Spot, Withdrawn
 from adapters.chat.port import (
     Button,
-    ChatError,
     ChatPort,
-    Content,
-    Deadline,
-    Reacts,
-    Sign,
-    Whispers,
 )
 from bot.conversation import amending, commands
 from bot.conversation.addressing import Hearing, ThreadFacts, crowds, decide
 from bot.conversation.amending import Amended
 from bot.conversation.connecting import ConnectingInChat
+from bot.conversation.hints import Hints
 from bot.conversation.inbox import Inbox
 from bot.conversation.message import Accepted, IncomingMessage
 from bot.conversation.parking import Choice, Parking
-from bot.errors import NotFound, NotPermitted, Refused, WhichProject
+from bot.errors import NotFound, Refused, WhichProject
 from bot.govern.connecting import Connecting
 from bot.govern.people import NAME_LENGTH_MAX, ensure_person
 from bot.store.database import Database
@@ -41,9 +35,6 @@ from bot.work.control import Actor
 log = structlog.get_logger(__name__)
 
 MEMBERS_ONLY = "Only members of this workspace can use this, and only where nobody else reads it."
-HINT_SECONDS_MAX = 5.0
-HINT = UUID("7b1f6a52-0c0e-4d43-9f6e-0c5a3a1d7e90")
-"""Space of the marks of hints that stand in a thread."""
 AGAIN = Button(label="Run again with the edit", says="")
 
 _THREAD = text("SELECT speaker, crowded FROM thread WHERE surface = :surface AND place = :place")
@@ -82,9 +73,10 @@ class Chats:
         self._inbox = inbox
         self._ports = ports
         self._mention = mention
+        self._hints = Hints(ports)
         self._parking = Parking(database, inbox, ports)
         known = connecting or Connecting(database, {})
-        self._connecting = ConnectingInChat(known, self._whisper)
+        self._connecting = ConnectingInChat(known, self._hints.whisper)
 
     async def hear(self, heard: Heard) -> None:
         """Act on what was heard, once, however often it is delivered.
@@ -107,7 +99,7 @@ class Chats:
             case Hearing.TAKE:
                 await self._take(said)
             case Hearing.REFUSE:
-                await self._refuse(said, MEMBERS_ONLY)
+                await self._hints.refuse(said, MEMBERS_ONLY)
             case Hearing.OVERHEAR | Hearing.IGNORE:
                 pass
         if crowds(said, thread):
@@ -117,7 +109,7 @@ class Chats:
         try:
             actor = await self._actor(said.author, said.spot.surface)
         except Refused as refusal:
-            await self._whisper(said, str(refusal))
+            await self._hints.whisper(said, str(refusal))
             return
         asked = commands.parse(said.text, self._mention)
         if isinstance(asked, commands.Connect):
@@ -137,13 +129,18 @@ class Chats:
             ref=said.ref,
             told_in_thread=True,
         )
+        if isinstance(asked, commands.Prompt) and asked.private:
+            aside = await self._hints.alone(said, message)
+            if aside is None:
+                return
+            message = aside
         accepted = await self._accept(said, message)
         if accepted is None:
             return
         if said.to_us and not said.pressed and accepted.session_id is not None:
             await self._note(_SPEAK, said, speaker=said.author.id)
         if accepted.hint and not accepted.duplicate:
-            await self._hint(said, accepted)
+            await self._hints.hint(said, accepted)
 
     async def _accept(self, said: Said, message: IncomingMessage) -> Accepted | None:
         """Accept a message; None: its author was told, or is asked, something else."""
@@ -160,10 +157,10 @@ class Chats:
         try:
             accepted = await self._parking.chosen(said, choice)
         except NotFound as refusal:
-            await self._whisper(said, sentence(str(refusal)))
+            await self._hints.whisper(said, sentence(str(refusal)))
             return None
         if accepted is None:
-            await self._whisper(said, "This was asked too long ago: ask again.")
+            await self._hints.whisper(said, "This was asked too long ago: ask again.")
         return accepted
 
     async def _reworded(self, heard: Reworded) -> None:
@@ -184,11 +181,11 @@ class Chats:
             )
         if amended is Amended.TOO_LATE:
             again = Button(label=AGAIN.label, says=heard.text)
-            await self._whisper(
+            await self._hints.whisper(
                 heard, "It has started already, so the edit changes nothing.", again
             )
         elif amended is Amended.NO_PROMPT:
-            await self._whisper(heard, "The edit is no prompt: it stays queued as it was.")
+            await self._hints.whisper(heard, "The edit is no prompt: it stays queued as it was.")
 
     async def _withdrawn(self, heard: Withdrawn) -> None:
         if heard.author is None or heard.author.standing != "member":
@@ -202,7 +199,7 @@ class Chats:
                 tx, surface=heard.spot.surface, key=heard.key, actor=actor
             )
         if amended is Amended.TOO_LATE:
-            await self._whisper(heard, "It has started already: `stop` ends it.")
+            await self._hints.whisper(heard, "It has started already: `stop` ends it.")
 
     async def _reacted(self, heard: Reacted) -> None:
         """A reaction that means stop, to one of our posts: as if its thread was told to stop."""
@@ -250,44 +247,3 @@ class Chats:
         where = {"surface": said.spot.surface, "place": said.spot.place}
         async with self._database.begin() as tx:
             await tx.execute(statement, {**where, **values})
-
-    async def _hint(self, said: Said, accepted: Accepted) -> None:
-        """Tell the author what the thread does not show; where that can't be alone, in it.
-
-        Who may not ask gets a sign there at most: nobody can make us talk in a repository.
-        """
-        port = self._ports.get(said.spot.surface)
-        if port is None or isinstance(port, Whispers):
-            await self._whisper(said, accepted.hint)
-        elif accepted.refusal is not None and accepted.refusal.code == NotPermitted.code:
-            await self._refuse(said, accepted.hint)
-        else:
-            content = Content(
-                text=port.escape(accepted.hint, code=False),
-                notify=said.author.handle or said.author.id,
-            )
-            mark = str(uuid5(HINT, f"{said.spot.surface} {said.delivery}"))
-            try:
-                await port.post(said.spot.place, content, mark, Deadline.after(HINT_SECONDS_MAX))
-            except ChatError as error:
-                log.info("hint_not_shown", place=said.spot.place, why=str(error))
-
-    async def _refuse(self, said: Said, words: str) -> None:
-        """Tell the author alone that they may not; where no words reach them alone, a sign."""
-        port: object = self._ports.get(said.spot.surface)
-        if isinstance(port, Whispers) or not (isinstance(port, Reacts) and said.ref):
-            await self._whisper(said, words)
-            return
-        try:
-            deadline = Deadline.after(HINT_SECONDS_MAX)
-            await port.react(said.spot.place, said.ref, Sign.REFUSED, deadline)
-        except ChatError as error:
-            log.info("refusal_not_shown", place=said.spot.place, why=str(error))
-
-    async def _whisper(
-        self, heard: Said | Reworded | Withdrawn, words: str, *buttons: Button
-    ) -> None:
-        port: object = self._ports.get(heard.spot.surface)
-        if heard.author is None or not isinstance(port, Whispers):
-            return
-        await port.whisper(heard.spot.place, heard.author.id, words, buttons)

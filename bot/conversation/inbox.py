@@ -15,7 +15,7 @@ import structlog
 from sqlalchemy import text
 
 from bot.conversation.deciding import Decided, Deciding, decided
-from bot.conversation.message import Accepted, IncomingMessage, Refusal
+from bot.conversation.message import KEY_LENGTH_MAX, Accepted, IncomingMessage, Refusal
 from bot.errors import (
     OnaError,
     TellPerson,
@@ -30,9 +30,6 @@ from bot.words.sentences import sentence
 
 log = structlog.get_logger(__name__)
 
-
-KEY_LENGTH_MAX = 200
-"""Of what identifies a delivery or a message; what is longer is known by its digest."""
 
 _FIRST_DELIVERY = text(
     """

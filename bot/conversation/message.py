@@ -6,6 +6,9 @@ from uuid import UUID
 
 from bot.errors import TellPerson, for_person
 
+KEY_LENGTH_MAX = 200
+"""Of what identifies a delivery or a message; what is longer is known by its digest."""
+
 Verdict = Literal["prompt", "joined", "answer", "command", "refused"]
 
 
@@ -27,6 +30,8 @@ class IncomingMessage:
     """Short id of a session the surface already knows; else the thread decides."""
     project: str | None = None
     """Name of the project for a new session; else the only one, else a refusal that lists them."""
+    beside: str = ""
+    """Address of the thread whose session a private one begins from; only `place` is its own."""
     new: bool = False
     """Open a new session even though the thread has one."""
     channel: str = ""

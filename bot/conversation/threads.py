@@ -42,7 +42,12 @@ _SET_CHANNEL = text(
     """
 )
 _BEGIN = text("SELECT pg_advisory_xact_lock(hashtextextended(CAST(:surface AS text) || :place, 0))")
-_BY_SHORT = text("SELECT id FROM session WHERE short = :short")
+_BY_SHORT = text(
+    """
+    SELECT id FROM session
+     WHERE short = :short AND (private_to IS NULL OR private_to = :person)
+    """
+)
 _ADD_THREAD = text(
     """
     INSERT INTO thread (id, session_id, surface, place, replied_to)
@@ -58,8 +63,23 @@ _ADD_THREAD = text(
 _ADD_SESSION = text(
     """
     INSERT INTO session (id, short, project_id, creator_id, title, agent, model, size, branch,
-                         base_branch)
-    VALUES (:id, :short, :project, :creator, :title, :agent, :model, :size, :branch, :base_branch)
+                         base_branch, private_to, parent_id)
+    VALUES (:id, :short, :project, :creator, :title, :agent, :model, :size, :branch, :base_branch,
+            :private_to, :parent)
+    """
+)
+_PARENT = text(
+    """
+    SELECT session.id, session.agent, session.model, session.size, session.base_branch,
+           project.name AS project
+      FROM session JOIN project ON project.id = session.project_id WHERE session.id = :session
+    """
+)
+_INHERIT = text(
+    """
+    INSERT INTO checkpoint (id, session_id, base, head, tree, size, inline, blob, left_out)
+    SELECT :id, :session, base, head, tree, size, inline, blob, left_out
+      FROM checkpoint WHERE session_id = :parent ORDER BY created_at DESC, id DESC LIMIT 1
     """
 )
 _RESIZE = text("UPDATE session SET size = :size WHERE id = :session")
@@ -76,6 +96,7 @@ _RECENT = text(
     SELECT session.short, session.state, session.title, project.name AS project,
            project.id AS project_id
       FROM session JOIN project ON project.id = session.project_id
+     WHERE session.private_to IS NULL OR session.private_to = :person
      ORDER BY session.active_at DESC LIMIT 20
     """
 )
@@ -96,7 +117,9 @@ async def find(tx: Transaction, message: IncomingMessage) -> Found | None:
     :raises NotFound: it names one that does not exist
     """
     if message.session is not None:
-        session_id = (await tx.execute(_BY_SHORT, {"short": message.session})).scalar_one_or_none()
+        session_id = (
+            await tx.execute(_BY_SHORT, {"short": message.session, "person": message.person_id})
+        ).scalar_one_or_none()
         if session_id is None:
             raise NotFound(
                 f"there is no session {message.session}", do="`sessions` lists those that exist"
@@ -132,39 +155,53 @@ async def find_or_begin(tx: Transaction, message: IncomingMessage) -> Found | No
 
 
 async def open_session(
-    tx: Transaction, message: IncomingMessage, actor: Actor, prompt: commands.Prompt
+    tx: Transaction,
+    message: IncomingMessage,
+    actor: Actor,
+    prompt: commands.Prompt,
+    *,
+    parent_id: UUID | None = None,
 ) -> Found:
     """Open a session on the project that the message means, in the message's thread.
 
+    :param parent_id: the session from whose checkpoint a private one begins
     :raises NotFound: no such project, or none at all
     :raises WhichProject: it could be several
     :raises Refused: the agent is not known
     """
+    parent: Any = None
+    if parent_id is not None:
+        parent = (await tx.execute(_PARENT, {"session": parent_id})).one()
     wish = Wish(
-        name=prompt.options.get("project") or message.project,
-        repository=prompt.options.get("repo"),
+        name=parent.project if parent else prompt.options.get("project") or message.project,
+        repository=None if parent else prompt.options.get("repo"),
         home=message.repository,
         text=prompt.text,
         channel=await channel_project(tx, message.surface, message.channel),
     )
     chosen = choose([dict(row) for row in (await tx.execute(_PROJECTS)).mappings()], wish)
-    project = chosen.project
-    agent = prompt.options.get("agent") or project["agent"]
+    found = parent._asdict() if parent else chosen.project
+    agent = prompt.options.get("agent") or found["agent"]
     check_agent(agent)
     session_id = new_id()
     short = await _insert_session(
         tx,
         {
             "id": session_id,
-            "project": project["id"],
+            "project": chosen.project["id"],
             "creator": actor.id,
             "title": " ".join(prompt.text.split())[:TITLE_LENGTH],
             "agent": agent,
-            "model": prompt.options.get("model"),
-            "size": prompt.options.get("size"),
-            "base_branch": prompt.options.get("branch") or project["base_branch"],
+            "model": prompt.options.get("model") or (parent.model if parent else None),
+            "size": prompt.options.get("size") or (parent.size if parent else None),
+            "base_branch": prompt.options.get("branch") or found["base_branch"],
+            "private_to": actor.id if prompt.private else None,
+            "parent": parent_id,
         },
     )
+    if parent is not None:
+        inherited = {"id": new_id(), "session": session_id, "parent": parent_id}
+        await tx.execute(_INHERIT, inherited)
     thread_id = await _thread(tx, session_id, message)
     if message.within:
         await _thread(tx, session_id, replace(message, place=message.within))
@@ -228,6 +265,10 @@ async def _thread(tx: Transaction, session_id: UUID, message: IncomingMessage) -
     return thread_id
 
 
-async def recent(tx: Transaction) -> list[dict[str, Any]]:
-    """The sessions that were active last, of all projects: short, state, title, project."""
-    return [dict(row) for row in (await tx.execute(_RECENT)).mappings()]
+async def recent(tx: Transaction, person_id: UUID) -> list[dict[str, Any]]:
+    """The sessions that were active last, of all projects, but for others' private ones.
+
+    Each as short, state, title, project, project_id.
+    """
+    rows = await tx.execute(_RECENT, {"person": person_id})
+    return [dict(row) for row in rows.mappings()]

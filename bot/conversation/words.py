@@ -12,6 +12,7 @@ HELP = """\
 Write what to do; it becomes a prompt for the agent of this session.
 `!command` runs a command in the session's machine.
 `new: …` opens a new session, `now: …` interrupts the running turn, `aside: …` is not for me.
+`private: …` is a session of your own from where this one stands, which nobody else sees.
 `stop` ends the turn and holds the queue, `resume` and `clear` decide about it, `stop all` clears.
 `queue` and `status` show what waits, `cancel 2` takes one out, `retry` runs the last one again.
 `sessions` lists sessions, `join s-…` brings this thread into one; `mute` and `unmute` are for it.

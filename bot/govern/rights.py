@@ -138,8 +138,11 @@ class Rights:
     async def visible(
         self, who: Standing, rows: Iterable[Row], *, key: str = "project_id"
     ) -> list[Row]:
-        """The rows about projects that they may read; those about none are for operators only."""
-        rows = list(rows)
+        """The rows about projects that they may read; those about none are for operators only.
+
+        Rows with a `private_to` are for that person only, whoever else runs the installation.
+        """
+        rows = [row for row in rows if row.get("private_to") in {None, who.person_id}]
         if who.operator or not self._forges:
             return rows
         projects = {row[key] for row in rows if row[key] is not None}

@@ -157,6 +157,10 @@ class Session(SQLModel, table=True):
     branch: str
     """The branch of its own that the session works on."""
     base_branch: str | None = None
+    private_to: UUID | None = Field(default=None, foreign_key="person.id")
+    """Nobody else sees it, and nothing of it is pushed."""
+    parent_id: UUID | None = Field(default=None, foreign_key="session.id")
+    """The session from whose checkpoint it began."""
     state: SessionState = _state(SessionState, SessionState.IDLE)
     priority: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     """0 people, 1 automations; lower goes first."""

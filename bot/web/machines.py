@@ -28,6 +28,8 @@ async def find(visitor: Visitor, services: Services, said: str, act: Act) -> dic
     """A machine with which they may do that. :raises NotFound: :raises Refused:"""
     async with services.database.begin() as tx:
         machine = await reading.machine(tx, said)
+    if machine["private_to"] not in {None, visitor.id}:
+        raise reading.no_machine(said)
     await require_project(visitor, services, act, machine["project_id"])
     return machine
 

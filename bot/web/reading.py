@@ -23,7 +23,7 @@ _SESSION = """
     SELECT session.id, session.short, session.state, session.title, session.agent, session.model,
            session.branch, session.base_branch, session.created_at, session.active_at,
            session.event_last, project.name AS project,
-           project.id AS project_id, creator.name AS creator,
+           project.id AS project_id, session.private_to, creator.name AS creator,
            holder.name AS held_by, machine.state AS machine_state, machine.id AS machine_id,
            (SELECT count(*) FROM prompt
              WHERE prompt.session_id = session.id AND prompt.state = 'queued') AS queued,
@@ -51,7 +51,12 @@ _SESSIONS = text(
     """
 )
 _ONE_SESSION = text(f"{_SESSION} WHERE session.short = :short")
-_PROJECT_OF = text("SELECT project_id FROM session WHERE short = :short")
+_PROJECT_OF = text(
+    """
+    SELECT project_id FROM session
+     WHERE short = :short AND (private_to IS NULL OR private_to = :person)
+    """
+)
 _SESSION_ID = text("SELECT id FROM session WHERE short = :short")
 _EVENTS = text(
     """
@@ -77,9 +82,9 @@ _MACHINE = """
     SELECT machine.id, 'm-' || right(CAST(machine.id AS text), 8) AS short, machine.state,
            machine.request, machine.note, machine.facts, machine.generation, machine.created_at,
            machine.used_at, machine.changed_at, session.short AS session, project.name AS project,
-           project.id AS project_id, host.name AS host, host.driver, host.accelerator,
-           machine.template_id AS template, machine.size, machine.vcpus, machine.memory_mib,
-           machine.disk_gib
+           project.id AS project_id, session.private_to, host.name AS host, host.driver,
+           host.accelerator, machine.template_id AS template, machine.size, machine.vcpus,
+           machine.memory_mib, machine.disk_gib
       FROM machine
       JOIN host ON host.id = machine.host_id
       LEFT JOIN session ON session.id = machine.session_id
@@ -156,9 +161,13 @@ async def session_id(tx: Transaction, short: str) -> UUID:
     return found
 
 
-async def project_of(tx: Transaction, short: str) -> UUID:
-    """The project that a session works on. :raises NotFound:."""
-    found: UUID | None = (await tx.execute(_PROJECT_OF, {"short": short})).scalar_one_or_none()
+async def project_of(tx: Transaction, short: str, person_id: UUID) -> UUID:
+    """The project that a session works on.
+
+    :raises NotFound: there is none of that name, or it is another person's private one
+    """
+    wanted = {"short": short, "person": person_id}
+    found: UUID | None = (await tx.execute(_PROJECT_OF, wanted)).scalar_one_or_none()
     if found is None:
         raise _no_session(short)
     return found
@@ -206,9 +215,7 @@ async def machine(tx: Transaction, said: str) -> dict[str, Any]:
     """A machine by its id, its short id, or its session's. :raises NotFound:."""
     row = (await tx.execute(_ONE_MACHINE, {"said": said})).mappings().one_or_none()
     if row is None:
-        raise NotFound(
-            f"there is no machine {said[:80]}", do="`ona machines` lists those there are"
-        )
+        raise no_machine(said)
     return dict(row)
 
 
@@ -233,6 +240,11 @@ async def hosts(tx: Transaction) -> Sequence[Row]:
 async def progress(tx: Transaction) -> Row:
     """How far the set-up is: hosts, projects, sessions, succeeded turns, as counts."""
     return dict((await tx.execute(_PROGRESS)).mappings().one())
+
+
+def no_machine(said: str) -> NotFound:
+    """What is said of a machine that is not there."""
+    return NotFound(f"there is no machine {said[:80]}", do="`ona machines` lists those there are")
 
 
 def _no_session(short: str) -> NotFound:

@@ -137,7 +137,7 @@ def _of_session(act: Act) -> Callable[..., Awaitable[Visitor]]:
     async def check(short: str, visitor: Known, services: Provided) -> Visitor:
         visitor.require(act)
         async with services.database.begin() as tx:
-            project_id = await reading.project_of(tx, short)
+            project_id = await reading.project_of(tx, short, visitor.id)
         await services.rights.require(visitor.standing, project_id, NEEDS[act])
         return visitor
 

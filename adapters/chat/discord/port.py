@@ -73,7 +73,7 @@ class Place:
     def read(cls, place: str) -> "Place":
         """:raises Rejected: it is no place of Discord"""
         try:
-            guild, channel, message = place.split("/")
+            guild, channel, message = place.partition("~")[0].split("/")
             return cls(guild, int(channel), int(message) if message else None)
         except ValueError:
             raise Rejected(f"{place!r} is no thread of Discord") from None
@@ -191,6 +191,12 @@ class DiscordChat:
                 with suppress(Gone, Rejected):
                     await call(deadline, remove)
 
+    async def confide(self, place: str, person: str, deadline: Deadline) -> str:
+        """The direct messages with a person; whether they take any shows when one is sent."""
+        http = await self._http(deadline)
+        direct = await call(deadline, lambda: http.start_private_message(int(person)))
+        return str(Place(DIRECT, int(direct["id"]), None))
+
     async def whisper(
         self, place: str, person: str, text: str, buttons: Sequence[Button] = ()
     ) -> None:
@@ -198,10 +204,9 @@ class DiscordChat:
         deadline = Deadline.after(WHISPER_SECONDS)
         content = Content(text=escape(text, code=False)[:TEXT_LENGTH_MAX], buttons=tuple(buttons))
         try:
+            channel = Place.read(await self.confide(place, person, deadline)).channel
             http = await self._http(deadline)
-            direct = await call(deadline, lambda: http.start_private_message(int(person)))
             with _parameters(content) as parameters:
-                channel = int(direct["id"])
                 await call(deadline, lambda: http.send_message(channel, params=parameters))
         except ChatError as error:
             log.info("hint_not_shown", place=place, why=str(error))

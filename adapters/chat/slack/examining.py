@@ -18,6 +18,7 @@ SCOPES: Mapping[str, str] = {
     "groups:read": "the same in private channels",
     "im:history": "hear direct messages",
     "im:read": "the same in direct messages",
+    "im:write": "answer in a direct message what was asked with `private:`",
     "mpim:history": "hear direct messages of several people",
     "mpim:read": "the same in direct messages of several people",
     "reactions:read": "stop by a reaction",

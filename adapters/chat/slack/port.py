@@ -63,7 +63,7 @@ class Place:
     @classmethod
     def read(cls, place: str) -> "Place":
         """:raises Rejected: it is no place of Slack"""
-        parts = place.split("/")
+        parts = place.partition("~")[0].split("/")
         if len(parts) != 3 or not all(parts[:2]):
             raise Rejected(f"{place!r} is no thread of Slack")
         return cls(*parts)
@@ -166,6 +166,11 @@ class SlackChat:
         except Rejected as error:
             if not any(code in str(error) for code in _SAME):
                 raise
+
+    async def confide(self, place: str, person: str, deadline: Deadline) -> str:
+        """The direct message with a person of the workspace."""
+        opened = await call(deadline, lambda: self._client.conversations_open(users=[person]))
+        return str(Place(Place.read(place).team, opened["channel"]["id"], ""))
 
     async def whisper(
         self, place: str, person: str, text: str, buttons: Sequence[Button] = ()

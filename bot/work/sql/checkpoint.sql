@@ -19,11 +19,18 @@ VALUES (:id, :session, :turn_id, :base, :head, :tree, :size, :inline, :blob,
 
 -- name: forget
 -- Remove all but the newest; returns the blobs that nobody refers to any more.
-DELETE FROM checkpoint
- WHERE session_id = :session
-   AND id NOT IN (SELECT id FROM checkpoint WHERE session_id = :session
-                   ORDER BY created_at DESC, id DESC LIMIT :kept)
-RETURNING blob
+-- One that a private session began from belongs to both.
+WITH forgotten AS (
+    DELETE FROM checkpoint
+     WHERE session_id = :session
+       AND id NOT IN (SELECT id FROM checkpoint WHERE session_id = :session
+                       ORDER BY created_at DESC, id DESC LIMIT :kept)
+    RETURNING id, blob
+)
+SELECT blob FROM forgotten
+ WHERE NOT EXISTS (SELECT 1 FROM checkpoint
+                    WHERE checkpoint.blob = forgotten.blob
+                      AND checkpoint.id NOT IN (SELECT id FROM forgotten))
 
 -- name: exists
 -- Whether a checkpoint is stored.

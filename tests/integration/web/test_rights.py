@@ -170,3 +170,20 @@ def test_every_page_is_among_those_tried():
         (method, path.partition("?")[0].replace("/rest", "/{request_}")) for method, path in PAGES
     }
     assert mounted - tried == {("POST", "/sessions"), ("POST", "/projects")}
+
+
+async def test_a_private_session_is_seen_by_its_person_alone(site, forge):
+    forge.levels[f"acme/{SECRET}", "2"] = Permission.WRITE
+    async with site.client(await site.token_of(site.bo)) as bo:
+        words = {"text": "private: !the-quiet-heron"}
+        short = (await bo.post("/api/v1/prompts", json=words)).json()["session"]
+        known = await paths(site, short)
+        assert short in (await bo.get("/api/v1/sessions")).text
+        assert (await bo.get(f"/sessions/{short}")).status_code == 200
+    async with site.client() as operator:
+        operator.headers["hx-request"] = "true"
+        for method, path in known:
+            if method == "GET" or short in path:
+                answer = await operator.request(method, path, json={"text": "!x"})
+                said = answer.text.replace(path, "").replace(f"no session {short}", "")
+                assert short not in said, (method, path)

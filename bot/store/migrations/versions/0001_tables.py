@@ -152,6 +152,8 @@ def upgrade() -> None:
         sa.Column("size", sa.String(), nullable=True),
         sa.Column("branch", sa.String(), nullable=False),
         sa.Column("base_branch", sa.String(), nullable=True),
+        sa.Column("private_to", sa.Uuid(), nullable=True),
+        sa.Column("parent_id", sa.Uuid(), nullable=True),
         sa.Column(
             "state",
             sa.Enum(
@@ -192,6 +194,8 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["creator_id"], ["person.id"], name=op.f("fk_session_creator_id")),
         sa.ForeignKeyConstraint(["held_by"], ["person.id"], name=op.f("fk_session_held_by")),
         sa.ForeignKeyConstraint(["host_id"], ["host.id"], name=op.f("fk_session_host_id")),
+        sa.ForeignKeyConstraint(["parent_id"], ["session.id"], name=op.f("fk_session_parent_id")),
+        sa.ForeignKeyConstraint(["private_to"], ["person.id"], name=op.f("fk_session_private_to")),
         sa.ForeignKeyConstraint(["project_id"], ["project.id"], name=op.f("fk_session_project_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_session")),
         sa.UniqueConstraint("short", name=op.f("uq_session_short")),

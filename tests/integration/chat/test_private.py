@@ -1,0 +1,155 @@
+"""`private:` runs in a session of its own that nobody else sees."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from adapters.chat.port import Rejected, Unavailable
+from bot.conversation.hearing import Chats
+from bot.conversation.hints import NOT_PRIVATE, PRIVATE
+from bot.store.ids import new_id
+from bot.work.checkpoint_rows import SQL
+from tests.integration.chat import discord_rig, slack_rig
+from tests.integration.chat.conftest import SPOT, SURFACE, Room, WhisperingChat
+from tests.support.shift import Shift
+
+SESSIONS = """
+    SELECT session.short, thread.place, session.private_to IS NOT NULL AS private,
+           parent.short AS parent
+      FROM session JOIN thread ON thread.session_id = session.id
+      LEFT JOIN session AS parent ON parent.id = session.parent_id ORDER BY session.created_at
+"""
+
+
+class ConfidingChat(WhisperingChat):
+    """A surface with direct messages, which some people don't take."""
+
+    def __init__(self):
+        super().__init__()
+        self.posts = {}
+        self.closed: Exception | None = None
+
+    async def confide(self, place, person, deadline):
+        return f"T/D-{person}/"
+
+    async def post(self, place, content, mark, deadline):
+        if self.closed is not None:
+            raise self.closed
+        self.posts[mark] = (place, content.text)
+        return mark
+
+    async def find(self, place, mark, deadline):
+        return mark if mark in self.posts else None
+
+
+@pytest.fixture
+async def room(town):
+    port = ConfidingChat()
+    yield Room(chats=Chats(town.database, town.inbox, {SURFACE: port}, mention="ona"), port=port)
+    await port.close()
+
+
+async def checkpoint(town, short, *, blob=None):
+    await town.rows(
+        "INSERT INTO checkpoint (id, session_id, base, head, tree, size, inline, blob)"
+        " SELECT :id, id, 'b', 'h', 't', 3, :inline, :blob FROM session WHERE short = :short"
+        " RETURNING id",
+        id=new_id(),
+        short=short,
+        inline=None if blob else b"abc",
+        blob=blob,
+    )
+
+
+async def test_it_begins_where_the_thread_stands_and_is_answered_directly(town, room):
+    await room.say("!one")
+    ((shared, *_),) = await town.rows(SESSIONS)
+    await checkpoint(town, shared)
+    message = await room.say("private: !two")
+    await room.chats.hear(message)
+    _, (short, place, private, parent) = await town.rows(SESSIONS)
+    assert (private, parent) == (True, shared)
+    assert place.startswith("T/D-ann/~")
+    assert list(room.port.posts.values()) == [("T/D-ann/", room.port.escape(PRIVATE, code=False))]
+    own = "SELECT base, head, tree FROM checkpoint JOIN session ON session.id = session_id"
+    assert await town.rows(f"{own} WHERE short = :short", short=short) == [("b", "h", "t")]
+    assert await town.value("SELECT count(*) FROM turn_event WHERE body ->> 'text' = 'two'") == 1
+    seen = await town.rows(
+        "SELECT body FROM turn_event JOIN session ON session.id = session_id WHERE short = :short",
+        short=shared,
+    )
+    assert "two" not in json.dumps(seen)
+
+
+async def test_in_a_thread_without_a_session_it_begins_anew(town, room):
+    await room.say("private: !two")
+    ((_, _, private, parent),) = await town.rows(SESSIONS)
+    assert (private, parent) == (True, None)
+    await room.say("!one")
+    assert await town.value("SELECT count(*) FROM session WHERE private_to IS NULL") == 1
+
+
+@pytest.mark.parametrize("error", [Rejected("closed"), Unavailable("away")])
+async def test_where_nobody_can_be_written_to_nothing_is_run(town, room, error):
+    room.port.closed = error
+    await room.say("private: !two")
+    assert room.whispers == [("ann", NOT_PRIVATE, ())]
+    assert await town.value("SELECT count(*) FROM prompt") == 0
+
+
+async def test_on_a_forge_it_is_refused(town, room):
+    await room.say("private: !two", spot=replace(SPOT, repository="https://forge.test/a/b"))
+    assert await town.value("SELECT count(*) FROM prompt") == 0
+
+
+async def test_nobody_else_finds_joins_or_is_told_of_it(town, room):
+    await room.say("private: !two")
+    ((short, *_),) = await town.rows(SESSIONS)
+    await room.say("!one", by="bo", spot=replace(SPOT, place="T/C/2"))
+    await room.say(f"join {short}", by="bo", spot=replace(SPOT, place="T/C/2"))
+    await room.say("sessions", by="bo", spot=replace(SPOT, place="T/C/2"))
+    told = await town.rows("SELECT body FROM reply")
+    assert short not in json.dumps(told)
+    assert "no session" in room.whispers[0][1]
+    await room.say("sessions", spot=replace(SPOT, place="T/C/2"))
+    assert short in json.dumps(await town.rows("SELECT body FROM reply"))
+
+
+async def test_a_checkpoint_that_two_sessions_began_from_keeps_its_blob(town, room):
+    await room.say("!one")
+    ((shared, *_),) = await town.rows(SESSIONS)
+    await checkpoint(town, shared, blob="shared-blob")
+    await room.say("private: !two")
+    await checkpoint(town, shared, blob="old-blob")
+    session = await town.value("SELECT id FROM session WHERE short = :short", short=shared)
+    async with town.database.begin() as tx:
+        gone = (await tx.execute(SQL["forget"], {"session": session, "kept": 0})).scalars().all()
+    assert gone == ["old-blob"]
+
+
+async def test_on_slack_the_answer_comes_by_direct_message(town, places):
+    async with slack_rig.open_office(town) as office, office.serving(), Shift(town, places, "w"):
+        asked = office.asks("!echo one")
+        await office.answered(asked, "one", "Done")
+        office.ann.says(
+            office.general, f"{office.bot.user.mention} private: !echo t-w-o", thread=asked
+        )
+        direct = office.ann.direct(office.bot.user)
+
+        def seen():
+            return " ".join(one.text for one in direct.messages if one.author is office.bot.user)
+
+        await office.slack.until(lambda: "t-w-o" in seen() and "Done" in seen())
+        assert PRIVATE[:20] in seen()
+        assert "t-w-o" not in " ".join(one.text for one in office.ours(asked))
+
+
+async def test_on_discord_the_answer_comes_by_direct_message(town, places):
+    async with discord_rig.open_office(town) as office, office.serving(), Shift(town, places, "w"):
+        await office.ready()
+        asked = office.asks("!echo one")
+        await office.answered(asked, "one", "Done")
+        office.ann.says(asked.thread, f"<@{office.app.id}> private: !echo t-w-o")
+        await office.posted(office.ann.direct(office.app), "t-w-o", "Done")
+        assert "t-w-o" not in " ".join(one.text for one in office.ours(asked.thread))
