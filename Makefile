@@ -26,6 +26,7 @@ setup-test:
 	@deploy/packages.sh test
 	@deploy/environment.sh
 	@deploy/browser.sh
+	@deploy/counterparts.sh
 
 test: setup-test ## every test, on real virtual machines and in a real browser
 	@$(FAST); fast=$$?; $(SLOW); slow=$$?; [ $$fast = 0 ] && [ $$slow = 0 ]

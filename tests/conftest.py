@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
+from tests.fakes.github.program import Emulator, emulator
 from tests.support import moves
 from tests.support.databases import Databases
 from tests.support.postgres import TestServer, server
@@ -31,6 +32,13 @@ def database_url(_databases: Databases) -> Iterator[str]:
     """The url of a database with our tables and nothing in them, for one test."""
     with _databases.one() as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def github_emulator() -> Iterator[Emulator]:
+    """What stands behind the GitHub of the tests, one for the run."""
+    with emulator() as running:
+        yield running
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -23,11 +23,16 @@ from adapters.chat.port import (
 from adapters.chat.slack.calls import client, open_session
 from adapters.chat.slack.port import SlackChat
 from adapters.chat.terminal import TerminalChat
+from adapters.forge.github.app import App
+from adapters.forge.github.port import GitHubForge
+from adapters.forge.marks import Marks
 from bot.conversation.fences import TEXT_LENGTH_MIN
 from tests.fakes.chat import Bad, ChatServer, FakeChat, shown
 from tests.fakes.discord import Bad as DiscordBad
 from tests.fakes.discord import FakeDiscord
 from tests.fakes.discord.pointed import pointed_at
+from tests.fakes.github import FakeGitHub
+from tests.fakes.github.people import Thread
 from tests.fakes.slack import Bad as SlackBad
 from tests.fakes.slack import FakeSlack
 
@@ -161,10 +166,33 @@ async def slack() -> AsyncIterator[SlackRig]:
         yield SlackRig(slack, session)
 
 
-@pytest.fixture(params=["fake", "slack", "discord", "terminal"])
-async def rig(request, pushed, slack, discord) -> Rig:
-    rigs = {"fake": pushed, "slack": slack, "discord": discord, "terminal": Rig(TerminalChat())}
-    return rigs[request.param]
+class GitHubRig(Rig):
+    """GitHub's REST API; the thread is a pull request."""
+
+    def __init__(self, github: FakeGitHub, app: App, pull: Thread) -> None:
+        super().__init__(GitHubForge(app, Marks(b"secret")), place=pull.place)
+        self.github = github
+
+    def seen(self):
+        return [words.text for words in self.github.world.thread(self.place)]
+
+    def pinged(self):
+        return any(words.mentions for words in self.github.world.thread(self.place))
+
+
+@pytest.fixture
+async def github(github_emulator) -> AsyncIterator[GitHubRig]:
+    async with FakeGitHub(github_emulator) as github:
+        pull = await (await github.repository()).pull()
+        app = App(app_id=str(github.app.id), private_key=github.private_key, api_url=github.url)
+        yield GitHubRig(github, app, pull)
+        app.close()
+
+
+@pytest.fixture(params=["fake", "slack", "discord", "github", "terminal"])
+async def rig(request, pushed, slack, discord, github) -> Rig:
+    rigs = {"fake": pushed, "slack": slack, "discord": discord, "github": github}
+    return rigs.get(request.param) or Rig(TerminalChat())
 
 
 async def test_a_post_has_a_ref_and_is_shown(rig):

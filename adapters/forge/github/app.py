@@ -1,0 +1,161 @@
+"""We ourselves on a GitHub: an app, which has an installation for each account that wants it.
+
+A repository's name leads to its installation, that to a token which lives for an hour. Tokens are
+kept in memory alone, until shortly before they end.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import jwt
+from github.Auth import AppAuth, Token
+
+from adapters.blocking import Bridge
+from adapters.chat.port import Deadline, Gone, Unavailable, Uncertain
+from adapters.forge.github.calls import API, PAGE, Answer, Calls
+from adapters.forge.github.kept import Kept
+
+NAME = "GitHub"
+TOKEN_SPARE_SECONDS = 300.0
+"""A token is given up so long before it ends."""
+INSTALLATION_SECONDS = 3600.0
+"""A repository's installation is asked for again after this."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ourselves:
+    """The app."""
+
+    id: int
+    slug: str
+
+    @property
+    def login(self) -> str:
+        """Who the author is of what we write; nobody else can have such a name."""
+        return f"{self.slug}[bot]"
+
+    def wrote(self, entry: Mapping[str, Any]) -> bool:
+        """Whether we are the author of a comment or a reaction, as the API has it."""
+        user = entry.get("user") or {}
+        return bool(user.get("type") == "Bot" and user.get("login") == self.login)
+
+
+class App:
+    """Calls the API as the app, or as what it is in one repository."""
+
+    def __init__(self, *, app_id: str, private_key: str, api_url: str = API) -> None:
+        """`private_key` in PEM; `api_url` is that of an Enterprise Server, else GitHub's own."""
+        self.api_url = api_url.rstrip("/")
+        self._bridge = Bridge(NAME)
+        self._calls = Calls(self._bridge, api_url=self.api_url)
+        self._auth = AppAuth(app_id, private_key)
+        self._us: Ourselves | None = None
+        self._installations: Kept[int] = Kept()
+        self._tokens: Kept[str] = Kept()
+
+    def close(self) -> None:
+        """End the threads and connections."""
+        self._bridge.close()
+        self._calls.close()
+
+    async def ourselves(self, deadline: Deadline) -> Ourselves:
+        """Who we are, asked once. :raises ChatError:"""
+        if self._us is None:
+            app = (await self._as_app(deadline, "GET", "/app")).data
+            self._us = Ourselves(id=int(app["id"]), slug=str(app["slug"]))
+        return self._us
+
+    async def call(
+        self,
+        deadline: Deadline,
+        repository: str,
+        verb: str,
+        path: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Make one request as what we are in a repository, by its name.
+
+        :param path: from `/repos/{repository}` on; from the API's root when it begins with `//`
+        :raises Gone: also when we are not installed there
+        """
+        root = path.startswith("//")
+        whole = path[1:] if root else f"/repos/{repository}{path}"
+        installation, token = await self._token(deadline, repository)
+        try:
+            return await self._calls.send(
+                deadline, Token(token), verb, whole, query=query, body=body, headers=headers
+            )
+        except Unavailable:
+            # Perhaps the token was revoked; getting another one is cheap.
+            self._tokens.drop(str(installation))
+            raise
+
+    async def entries(
+        self,
+        deadline: Deadline,
+        repository: str,
+        path: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+        key: str = "",
+    ) -> AsyncIterator[dict[str, Any]]:
+        """The entries of a list, page by page; `key` where the list is in an object."""
+        page = 1
+        while True:
+            asked = {**(query or {}), "per_page": PAGE, "page": page}
+            answer = await self.call(deadline, repository, "GET", path, query=asked)
+            for entry in answer.data[key] if key else answer.data:
+                yield entry
+            if not answer.has_next:
+                return
+            page += 1
+
+    async def _token(self, deadline: Deadline, repository: str) -> tuple[int, str]:
+        installation = await self._installation(deadline, repository)
+        try:
+            return installation, await self._token_of(deadline, installation)
+        except Gone:
+            # Removed since we asked, and perhaps installed anew.
+            self._installations.drop(repository.casefold())
+        installation = await self._installation(deadline, repository)
+        return installation, await self._token_of(deadline, installation)
+
+    async def _token_of(self, deadline: Deadline, installation: int) -> str:
+        kept = self._tokens.get(str(installation))
+        if kept is not None:
+            return kept
+        path = f"/app/installations/{installation}/access_tokens"
+        try:
+            made = (await self._as_app(deadline, "POST", path)).data
+        except Uncertain as error:
+            # A token that nobody got is nothing that was done.
+            raise Unavailable(str(error)) from error
+        token = str(made["token"])
+        self._tokens.put(str(installation), token, _seconds_left(made["expires_at"]))
+        return token
+
+    async def _installation(self, deadline: Deadline, repository: str) -> int:
+        key = repository.casefold()
+        kept = self._installations.get(key)
+        if kept is not None:
+            return kept
+        answer = await self._as_app(deadline, "GET", f"/repos/{repository}/installation")
+        found = int(answer.data["id"])
+        self._installations.put(key, found, INSTALLATION_SECONDS)
+        return found
+
+    async def _as_app(self, deadline: Deadline, verb: str, path: str) -> Answer:
+        try:
+            return await self._calls.send(deadline, self._auth, verb, path)
+        except jwt.PyJWTError as error:
+            raise Unavailable(f"the app's private key can't be used: {error}") from error
+
+
+def _seconds_left(expires_at: str) -> float:
+    ends = datetime.fromisoformat(expires_at)
+    return (ends - datetime.now(UTC)).total_seconds() - TOKEN_SPARE_SECONDS

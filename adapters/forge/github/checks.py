@@ -1,0 +1,153 @@
+"""The state of a running turn: a check run on the newest commit of its pull request.
+
+    post ──▶ a run on the head ──▶ edit … edit ──▶ it ends
+                                     │
+                                     └─ the head has moved: a run there, and this one ends neutral
+
+A check run belongs to one commit. What connects those of one turn is the reply's mark, which each
+has as its `external_id`; it is never a failure, which would be one of the pull request.
+"""
+
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from adapters.chat.port import Content, Deadline, Gone, Live
+from adapters.forge.github.app import App
+from adapters.forge.github.kept import Kept
+from adapters.forge.github.place import Place
+from adapters.forge.port import NOT_SHOWN
+
+CHECK = "check_run"
+"""Kind of the ref of such a post; its key is the mark."""
+NAME = "ona"
+KEPT_SECONDS = 24 * 3600.0
+MOVED = "The pull request has newer commits: see the check there."
+TITLES = {Live.RUNNING: "Working", Live.DONE: "Done", Live.ENDED: "Ended"}
+CONCLUSIONS = {Live.DONE: "success", Live.ENDED: "neutral"}
+STOP = "stop"
+"""What the button's identifier begins with; the pull request's number follows, because what GitHub
+delivers when it is pressed doesn't name that of a fork."""
+COMMITS_MAX = 10
+"""Older commits that are looked through for a run which was left in progress."""
+
+
+@dataclass(frozen=True)
+class _Run:
+    head: str
+    id: int
+
+
+class Checks:
+    """The check runs of one app."""
+
+    def __init__(self, app: App) -> None:
+        """`app` calls."""
+        self._app = app
+        self._runs: Kept[_Run] = Kept()
+
+    async def create(self, to: Place, content: Content, mark: str, deadline: Deadline) -> str:
+        """Show a state that is not shown yet; the ref of the post. :raises ChatError:"""
+        head = await self._head(to, deadline)
+        if head is None:
+            return NOT_SHOWN
+        self._keep(mark, await self._make(to, head, content, mark, deadline))
+        return f"{CHECK}/{mark}"
+
+    async def update(self, to: Place, mark: str, content: Content, deadline: Deadline) -> None:
+        """Show the state as it is now, on the commit that is the head now. :raises ChatError:"""
+        head = await self._head(to, deadline)
+        if head is None:
+            raise Gone("the pull request is not there any more")
+        before = self._runs.get(mark)
+        run = before
+        if run is None or run.head != head:
+            run = await self._run(to, head, mark, deadline)
+            if run is None and before is None:
+                before = await self._older(to, mark, deadline)
+        if run is None:
+            run = await self._make(to, head, content, mark, deadline)
+        else:
+            await self._patch(to, run, _shown(to, content), deadline)
+        if before is not None and before.id != run.id:
+            await self._leave(to, before, deadline)
+        self._keep(mark, run)
+
+    async def find(self, to: Place, mark: str, deadline: Deadline) -> str | None:
+        """The ref of the state with a mark, if it is shown on the head. :raises ChatError:"""
+        head = await self._head(to, deadline)
+        if head is None or await self._run(to, head, mark, deadline) is None:
+            return None
+        return f"{CHECK}/{mark}"
+
+    async def _head(self, to: Place, deadline: Deadline) -> str | None:
+        """The newest commit; None: it is no pull request, or a part of one."""
+        if to.root is not None:
+            return None
+        try:
+            answer = await self._app.call(deadline, to.repository, "GET", f"/pulls/{to.number}")
+        except Gone:
+            return None
+        return str(answer.data["head"]["sha"])
+
+    async def _run(self, to: Place, head: str, mark: str, deadline: Deadline) -> _Run | None:
+        us = await self._app.ourselves(deadline)
+        path = f"/commits/{head}/check-runs"
+        query = {"check_name": NAME, "app_id": us.id, "filter": "all"}
+        entries = self._app.entries(deadline, to.repository, path, query=query, key="check_runs")
+        async for run in entries:
+            # Of another app's, the app's id tells.
+            if run["external_id"] == mark and (run.get("app") or {}).get("id") == us.id:
+                return _Run(head, int(run["id"]))
+        return None
+
+    async def _older(self, to: Place, mark: str, deadline: Deadline) -> _Run | None:
+        """The run that another process has left on a commit before, if that is still there."""
+        path = f"/pulls/{to.number}/commits"
+        commits = [one["sha"] async for one in self._app.entries(deadline, to.repository, path)]
+        for sha in commits[-2 : -2 - COMMITS_MAX : -1]:
+            found = await self._run(to, sha, mark, deadline)
+            if found is not None:
+                return found
+        return None
+
+    async def _make(
+        self, to: Place, head: str, content: Content, mark: str, deadline: Deadline
+    ) -> _Run:
+        body = {"name": NAME, "head_sha": head, "external_id": mark, **_shown(to, content)}
+        made = await self._app.call(deadline, to.repository, "POST", "/check-runs", body=body)
+        return _Run(head, int(made.data["id"]))
+
+    async def _leave(self, to: Place, run: _Run, deadline: Deadline) -> None:
+        body = {
+            "status": "completed",
+            "conclusion": "neutral",
+            "actions": [],
+            "output": {"title": "Moved on", "summary": MOVED},
+        }
+        with suppress(Gone):
+            await self._patch(to, run, body, deadline)
+
+    async def _patch(self, to: Place, run: _Run, body: dict[str, Any], deadline: Deadline) -> None:
+        path = f"/check-runs/{run.id}"
+        await self._app.call(deadline, to.repository, "PATCH", path, body=body)
+
+    def _keep(self, mark: str, run: _Run) -> None:
+        self._runs.put(mark, run, KEPT_SECONDS)
+
+
+def _shown(to: Place, content: Content) -> dict[str, Any]:
+    live = content.live or Live.RUNNING
+    title = TITLES[live]
+    shown: dict[str, Any] = {"output": {"title": title, "summary": content.text or title}}
+    url = next((button.url for button in content.buttons if button.url), "")
+    if url:
+        shown["details_url"] = url
+    if live is Live.RUNNING:
+        stop = {"label": "Stop", "description": "End what is running", "identifier": _stop(to)}
+        return {**shown, "status": "in_progress", "actions": [stop]}
+    return {**shown, "status": "completed", "conclusion": CONCLUSIONS[live], "actions": []}
+
+
+def _stop(to: Place) -> str:
+    return f"{STOP}#{to.number}"

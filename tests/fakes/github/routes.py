@@ -1,0 +1,298 @@
+"""What the emulator lacks, or does in its own way; everything else is its.
+
+Lists honour `since`, are sorted and numbered as GitHub documents it; a review's answers to a
+thread, reactions, the accounts by id, and what is known of a check run's app are served here.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from tests.fakes.github.program import APPS, OWNER
+from tests.fakes.github.requests import NOT_FOUND, Refused, Reply, Request
+
+if TYPE_CHECKING:
+    from tests.fakes.github.server import FakeGitHub
+
+Route = Callable[..., Awaitable[Reply]]
+ROUTES: list[tuple[str, re.Pattern[str], Route]] = []
+REPO = r"/repos/([^/]+/[^/]+)"
+KINDS = {"issues": "issue_comment", "pulls": "review_comment"}
+REACTIONS = ("+1", "-1", "laugh", "confused", "heart", "hooray", "rocket", "eyes")
+ROLES = {"push": "write", "maintain": "write", "triage": "read", "pull": "read"}
+SUMMARY_LENGTH_MAX = 65_535
+BODY_LENGTH_MAX = 65_536
+_ids = itertools.count(9_000_001)
+
+
+def route(verb: str, pattern: str) -> Callable[[Route], Route]:
+    def register(function: Route) -> Route:
+        ROUTES.append((verb, re.compile(pattern), function))
+        return function
+
+    return register
+
+
+def paged(github: FakeGitHub, request: Request, entries: list[Any]) -> tuple[list[Any], dict]:
+    """The asked page of a list, and the headers that lead on."""
+    size, page = min(100, request.number("per_page", 30)), request.number("page", 1)
+    headers = {}
+    if len(entries) > size * page:
+        query = urlencode({**request.query, "page": page + 1})
+        headers["Link"] = f'<{github.url}{request.path}?{query}>; rel="next"'
+    return entries[size * (page - 1) : size * page], headers
+
+
+def listed(github: FakeGitHub, request: Request, entries: list[Any]) -> Reply:
+    shown, headers = paged(github, request, entries)
+    return Reply(data=shown, headers=headers)
+
+
+@route("GET", REPO + r"/(issues|pulls)/(?:(\d+)/)?comments")
+async def comments(
+    github: FakeGitHub, request: Request, _: str, kind: str, number: str | None
+) -> Reply:
+    entries = await github.upstream.all(request)
+    since = request.query.get("since", "")
+    entries = [entry for entry in entries if entry["updated_at"] >= since]
+    if number is None or kind == "pulls":
+        field = f"{request.query.get('sort', 'created')}_at"
+        entries.sort(
+            key=lambda entry: (entry[field], entry["id"]),
+            reverse=request.query.get("direction", "asc") == "desc",
+        )
+    else:
+        entries.sort(key=lambda entry: entry["id"])
+    return listed(github, request, entries)
+
+
+@route("POST", REPO + r"/(issues|pulls)/(\d+)/comments")
+async def comment(github: FakeGitHub, request: Request, *_: str) -> Reply:
+    _fits(request)
+    return await github.upstream.send(request)
+
+
+@route("PATCH", REPO + r"/(issues|pulls)/comments/(\d+)")
+async def edited(github: FakeGitHub, request: Request, _: str, __: str, id_: str) -> Reply:
+    _fits(request)
+    if request.actor.app is not None:
+        before = await github.upstream.get(request, request.path)
+        if before["user"]["login"] != request.actor.login:
+            raise Refused(403, "Resource not accessible by integration")
+    return await github.upstream.send(request)
+
+
+def _fits(request: Request) -> None:
+    if len(str(request.body.get("body", ""))) > BODY_LENGTH_MAX:
+        raise Refused(422, f"Body is too long (maximum is {BODY_LENGTH_MAX} characters)")
+
+
+@route("POST", REPO + r"/pulls/(\d+)/comments/(\d+)/replies")
+async def answer(
+    github: FakeGitHub, request: Request, repository: str, number: str, root: str
+) -> Reply:
+    _fits(request)
+    parent = await github.upstream.get(request, f"/repos/{repository}/pulls/comments/{root}")
+    if parent["in_reply_to_id"] is not None:
+        raise Refused(422, "Replies to replies are not supported")
+    body = {"body": request.body.get("body"), "in_reply_to_id": int(root)}
+    path = f"/repos/{repository}/pulls/{number}/comments"
+    return await github.upstream.send(request, path=path, body=body)
+
+
+@route("GET", REPO + r"/pulls")
+async def pulls(github: FakeGitHub, request: Request, repository: str) -> Reply:
+    """The emulator doesn't count what is said in a pull request as a change of it."""
+    entries = await github.upstream.all(request)
+    for entry in entries:
+        touched = github.world.touched.get((repository, entry["number"]), "")
+        entry["updated_at"] = max(entry["updated_at"], touched)
+    if request.query.get("sort") == "updated":
+        descending = request.query.get("direction", "desc") == "desc"
+        entries.sort(key=lambda entry: entry["updated_at"], reverse=descending)
+    return listed(github, request, entries)
+
+
+@route("GET", REPO + r"/pulls/(\d+)/reviews")
+async def reviews(github: FakeGitHub, request: Request, repository: str, _: str) -> Reply:
+    entries = await github.upstream.all(request)
+    for entry in entries:
+        words = github.world.said.get((repository, "review", entry["id"]))
+        if words is not None:
+            entry["body"] = words.data["body"]
+    return listed(github, request, entries)
+
+
+@route("PUT", REPO + r"/pulls/(\d+)/reviews/(\d+)")
+async def review_edited(
+    github: FakeGitHub, request: Request, repository: str, number: str, id_: str
+) -> Reply:
+    """The emulator lets only what is pending be edited."""
+    words = github.world.said.get((repository, "review", int(id_)))
+    if words is None:
+        raise Refused(404, NOT_FOUND)
+    words.before, words.data = words.data["body"], {**words.data, **request.body}
+    payload = {
+        "action": "edited",
+        "review": words.data,
+        "changes": {"body": {"from": words.before}},
+        "pull_request": await github.upstream.get(request, f"/repos/{repository}/pulls/{number}"),
+        "repository": await github.upstream.get(request, f"/repos/{repository}"),
+        "sender": words.data["user"],
+    }
+    await github.hooks.deliver("pull_request_review", payload)
+    return Reply(data=words.data)
+
+
+@route("GET", REPO + r"/(issues|pulls)/comments/(\d+)/reactions")
+async def reactions(
+    github: FakeGitHub, request: Request, repository: str, kind: str, id_: str
+) -> Reply:
+    await github.upstream.get(request, request.path.removesuffix("/reactions"))
+    return listed(github, request, github.world.reactions[repository, KINDS[kind], int(id_)])
+
+
+@route("POST", REPO + r"/(issues|pulls)/comments/(\d+)/reactions")
+async def reaction(
+    github: FakeGitHub, request: Request, repository: str, kind: str, id_: str
+) -> Reply:
+    await github.upstream.get(request, request.path.removesuffix("/reactions"))
+    content = request.body.get("content")
+    if content not in REACTIONS:
+        raise Refused(422, "Validation Failed")
+    here = github.world.reactions[repository, KINDS[kind], int(id_)]
+    for one in here:
+        if (one["content"], one["user"]["login"]) == (content, request.actor.login):
+            return Reply(data=one)
+    type_ = "User" if request.actor.app is None else "Bot"
+    user = {"login": request.actor.login, "type": type_}
+    here.append({"id": next(_ids), "content": content, "user": user})
+    return Reply(status=201, data=here[-1])
+
+
+@route("DELETE", REPO + r"/(issues|pulls)/comments/(\d+)/reactions/(\d+)")
+async def no_reaction(
+    github: FakeGitHub, request: Request, repository: str, kind: str, *ids: str
+) -> Reply:
+    comment, reaction = map(int, ids)
+    here = github.world.reactions[repository, KINDS[kind], comment]
+    for one in here:
+        if one["id"] == reaction:
+            if one["user"]["login"] != request.actor.login:
+                raise Refused(403, "Forbidden")
+            here.remove(one)
+            return Reply(status=204)
+    raise Refused(404, NOT_FOUND)
+
+
+@route("GET", r"/user/(\d+)")
+async def user(github: FakeGitHub, request: Request, id_: str) -> Reply:
+    for one in await github.upstream.all(request, "/users"):
+        if one["id"] == int(id_):
+            return Reply(data=one)
+    raise Refused(404, NOT_FOUND)
+
+
+@route("GET", REPO + r"/collaborators/([^/]+)/permission")
+async def permission(github: FakeGitHub, request: Request, repository: str, login: str) -> Reply:
+    """The emulator knows no permission of those who are no collaborators."""
+    reply = await github.upstream.send(request)
+    if reply.status == 404:
+        person = await github.upstream.get(request, f"/users/{login}")
+        private = (await github.upstream.get(request, f"/repos/{repository}"))["private"]
+        reply = Reply(data={"permission": "none" if private else "read", "user": person})
+    if reply.status == 200:
+        given = reply.data["permission"]
+        reply.data["permission"] = ROLES.get(given, given)
+    return reply
+
+
+@route("GET", REPO + "/installation")
+async def installation(github: FakeGitHub, request: Request, _: str) -> Reply:
+    """The emulator asks for no key here, and knows one app."""
+    app = request.actor.app
+    if not request.actor.is_app or app is None:
+        raise Refused(401, "A JSON web token could not be decoded")
+    reply = await github.upstream.send(request)
+    if reply.status == 200:
+        reply.data["id"] = app.installation
+    return reply
+
+
+@route("POST", r"/app/installations/(\d+)/access_tokens")
+async def access_tokens(github: FakeGitHub, request: Request, installation: str) -> Reply:
+    reply = await github.upstream.send(request)
+    if reply.status == 201:
+        (app,) = (one for one in APPS if one.installation == int(installation))
+        github.tokens.issued(reply.data["token"], app)
+    return reply
+
+
+@route("GET", "/installation/repositories")
+async def repositories(github: FakeGitHub, request: Request) -> Reply:
+    entries = await github.upstream.all(request, f"/users/{OWNER}/repos")
+    shown, headers = paged(github, request, entries)
+    return Reply(data={"total_count": len(entries), "repositories": shown}, headers=headers)
+
+
+@route("POST", REPO + "/check-runs")
+async def check_run(github: FakeGitHub, request: Request, repository: str) -> Reply:
+    app = _check(request)
+    reply = await github.upstream.send(request)
+    if reply.status == 201:
+        reply.data["app"] = {"id": app.id, "slug": app.slug}
+        actions = request.body.get("actions", [])
+        kept = {**reply.data, "actions": actions}
+        github.world.checks[repository, reply.data["id"]] = kept
+    return reply
+
+
+@route("PATCH", REPO + r"/check-runs/(\d+)")
+async def check_run_changed(
+    github: FakeGitHub, request: Request, repository: str, id_: str
+) -> Reply:
+    app = _check(request)
+    kept = github.world.checks.get((repository, int(id_)))
+    if kept is None:
+        raise Refused(404, NOT_FOUND)
+    if kept["app"]["id"] != app.id:
+        raise Refused(403, "Invalid app_id")
+    reply = await github.upstream.send(request)
+    if reply.status == 200:
+        reply.data["app"] = kept["app"]
+        actions = request.body.get("actions", kept["actions"])
+        github.world.checks[repository, int(id_)] = {**reply.data, "actions": actions}
+    return reply
+
+
+def _check(request: Request) -> Any:
+    """Hold a check run against the limits. Whose it is."""
+    if request.actor.app is None:
+        raise Refused(403, "You must authenticate via a GitHub App.")
+    summary = (request.body.get("output") or {}).get("summary", " ")
+    fits = 0 < len(summary) <= SUMMARY_LENGTH_MAX
+    actions = request.body.get("actions", [])
+    for action in actions:
+        fits &= len(action["label"]) <= 20 >= len(action["identifier"])
+        fits &= len(action["description"]) <= 40
+    if not fits or len(actions) > 3:
+        raise Refused(422, "Invalid request.")
+    return request.actor.app
+
+
+@route("GET", REPO + r"/commits/([^/]+)/check-runs")
+async def check_runs(github: FakeGitHub, request: Request, repository: str, _: str) -> Reply:
+    reply = await github.upstream.send(request)
+    if reply.status != 200:
+        return reply
+    runs = reply.data["check_runs"]
+    for run in runs:
+        run["app"] = github.world.checks[repository, run["id"]]["app"]
+    wanted = request.query.get("app_id")
+    runs = [run for run in runs if wanted in (None, str(run["app"]["id"]))]
+    shown, headers = paged(github, request, runs)
+    return Reply(data={"total_count": len(runs), "check_runs": shown}, headers=headers)
