@@ -14,12 +14,13 @@ from github.Auth import AppAuth, Token
 
 from adapters.blocking import Bridge
 from adapters.chat.port import Deadline, Gone, Unavailable, Uncertain
-from adapters.forge.github.calls import API, PAGE, Answer, Calls
+from adapters.forge.github.calls import API, GRAPHQL, PAGE, Answer, Calls
 from adapters.forge.github.kept import Kept
 
 NAME = "GitHub"
 TOKEN_SPARE_SECONDS = 300.0
 """A token is given up so long before it ends."""
+_EDITOR = "query($id: ID!) { node(id: $id) { ... on Comment { editor { login } } } }"
 INSTALLATION_SECONDS = 3600.0
 """A repository's installation is asked for again after this."""
 
@@ -80,11 +81,10 @@ class App:
     ) -> Answer:
         """Make one request as what we are in a repository, by its name.
 
-        :param path: from `/repos/{repository}` on; from the API's root when it begins with `//`
+        :param path: below the repository; below the API's root when it doesn't begin with a slash
         :raises Gone: also when we are not installed there
         """
-        root = path.startswith("//")
-        whole = path[1:] if root else f"/repos/{repository}{path}"
+        whole = f"/repos/{repository}{path}" if path[:1] in {"", "/"} else f"/{path}"
         installation, token = await self._token(deadline, repository)
         try:
             return await self._calls.send(
@@ -94,6 +94,25 @@ class App:
             # Perhaps the token was revoked; getting another one is cheap.
             self._tokens.drop(str(installation))
             raise
+
+    async def editor(self, deadline: Deadline, repository: str, node: str) -> str | None:
+        """The login of who edited the comment with a node id last; None: nobody has.
+
+        :raises Gone: there is no such comment
+        """
+        body = {"query": _EDITOR, "variables": {"id": node}}
+        try:
+            answer = await self.call(deadline, repository, "POST", GRAPHQL, body=body)
+        except Uncertain as error:
+            raise Unavailable(str(error)) from error
+        errors = answer.data.get("errors") or []
+        if any(error.get("type") != "NOT_FOUND" for error in errors):
+            raise Unavailable(f"GitHub says {errors[0].get('message')}")
+        node_found = answer.data["data"]["node"]
+        if node_found is None:
+            raise Gone("there is no such comment")
+        editor = node_found["editor"]
+        return None if editor is None else str(editor["login"])
 
     async def entries(
         self,

@@ -35,6 +35,8 @@ RETRY_SECONDS = 60.0
 """When GitHub doesn't say how long to wait; its guide asks for a minute at least."""
 REDIRECTS_MAX = 2
 UNCHANGED = 304
+GRAPHQL = "graphql"
+"""Path of the one address of GraphQL, which is asked by POST and changes nothing here."""
 
 _KEEPS_METHOD = frozenset({307, 308})
 _WORDS_MAX = 300
@@ -107,6 +109,8 @@ class Calls:
     def _send(self, request: _Request) -> Answer:
         to = self._requester(request.auth)
         path, query = request.path, dict(request.query)
+        if path == f"/{GRAPHQL}":
+            path = to.graphql_url
         for _ in range(1 + REDIRECTS_MAX):
             try:
                 status, headers, text = to.requestJson(

@@ -35,7 +35,7 @@ class People:
         if kept is not None or not account.isdecimal():
             return kept
         try:
-            answer = await self._app.call(deadline, repository, "GET", f"//user/{account}")
+            answer = await self._app.call(deadline, repository, "GET", f"user/{account}")
         except Gone:
             return None
         login = str(answer.data["login"])

@@ -1,7 +1,7 @@
 """What the emulator lacks, or does in its own way; everything else is its.
 
-Lists honour `since`, are sorted and numbered as GitHub documents it; a review's answers to a
-thread, reactions, the accounts by id, and what is known of a check run's app are served here.
+Lists honour `since`, are sorted and numbered as GitHub documents it; answers in an inline thread,
+reactions, accounts by id, who edited a comment, and a check run's app are served here.
 """
 
 from __future__ import annotations
@@ -54,9 +54,20 @@ def listed(github: FakeGitHub, request: Request, entries: list[Any]) -> Reply:
 
 @route("GET", REPO + r"/(issues|pulls)/(?:(\d+)/)?comments")
 async def comments(
-    github: FakeGitHub, request: Request, _: str, kind: str, number: str | None
+    github: FakeGitHub, request: Request, repository: str, kind: str, number: str | None
 ) -> Reply:
-    entries = await github.upstream.all(request)
+    if number is None:
+        # The emulator takes `comments` for a number.
+        numbers = sorted(github.world.numbers(repository, KINDS[kind]))
+        lists = [f"/repos/{repository}/{kind}/{one}/comments" for one in numbers]
+    else:
+        lists = [request.path]
+    entries = [entry for path in lists for entry in await github.upstream.all(request, path)]
+    for entry in entries:
+        words = github.world.said.get((repository, KINDS[kind], entry["id"]))
+        if words is not None and words.editor is None:
+            # The emulator writes what it makes twice.
+            entry["updated_at"] = entry["created_at"]
     since = request.query.get("since", "")
     entries = [entry for entry in entries if entry["updated_at"] >= since]
     if number is None or kind == "pulls":
@@ -187,6 +198,18 @@ async def no_reaction(
             here.remove(one)
             return Reply(status=204)
     raise Refused(404, NOT_FOUND)
+
+
+@route("POST", "/graphql")
+async def graphql(github: FakeGitHub, request: Request) -> Reply:
+    """The emulator has none; this is for one query, of who edited a comment."""
+    wanted = request.body["variables"]["id"]
+    for words in github.world.said.values():
+        if words.data["node_id"] == wanted:
+            editor = None if words.editor is None else {"login": words.editor}
+            return Reply(data={"data": {"node": {"editor": editor}}})
+    error = {"type": "NOT_FOUND", "message": "Could not resolve to a node"}
+    return Reply(data={"data": {"node": None}, "errors": [error]})
 
 
 @route("GET", r"/user/(\d+)")

@@ -164,7 +164,7 @@ class FakeGitHub:
         if self.limits.spent[here] > self.limits.requests_an_hour:
             words = "API rate limit exceeded for installation."
             raise Refused(403, words, **self.limits.headers(here))
-        if request.verb in CONTENT_VERBS:
+        if request.verb in CONTENT_VERBS and request.path != "/graphql":
             seconds = self.limits.content(here)
             if seconds is not None:
                 raise Refused(403, SECONDARY, **{"retry-after": str(seconds)})

@@ -33,6 +33,8 @@ class Words:
     data: dict[str, Any]
     before: str = ""
     """The body before the last edit."""
+    editor: str | None = None
+    """Who made that."""
 
     @property
     def place(self) -> str:
@@ -67,6 +69,14 @@ class World:
         """What stands in a thread, in the order in which it was said."""
         return [words for words in self.said.values() if words.place == place]
 
+    def numbers(self, repository: str, kind: str) -> set[int]:
+        """Of the issues or pull requests in which something of a kind was ever said."""
+        return {
+            words.number
+            for words in self.said.values()
+            if (words.repository, words.kind) == (repository, kind)
+        }
+
     def note(self, request: Request, reply: Reply) -> None:
         if reply.status >= 300:
             return
@@ -98,3 +108,4 @@ class World:
             elif key in self.said:
                 self.said[key].before = self.said[key].data["body"]
                 self.said[key].data = reply.data
+                self.said[key].editor = request.actor.login
