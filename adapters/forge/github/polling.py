@@ -1,0 +1,249 @@
+"""Listens to a GitHub that can't reach us: asks its repositories again and again for what is new.
+
+    comments      everything that changed since the cursor, oldest first   ┐ heard, then
+    inline        the same                                                 │ the cursor
+    reviews       of the pull requests that changed since the cursor       ┘ moves
+
+Requests are conditional: where nothing is new, GitHub answers 304, which costs nothing of the
+budget. Cursors are times of GitHub's own clock, and what lies OVERLAP_SECONDS before them is read
+again, because an entry may be seen only after one that is younger.
+
+Two things a poll can't see: that something was deleted, and that a review was edited.
+"""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import structlog
+
+from adapters.chat.incoming import Hear
+from adapters.chat.port import ChatError, Deadline, Gone, Throttled
+from adapters.forge.github.app import App
+from adapters.forge.github.calls import PAGE, UNCHANGED, Answer
+from adapters.forge.github.kept import Kept
+from adapters.forge.github.place import (
+    ISSUE_COMMENT,
+    REVIEW,
+    REVIEW_COMMENT,
+    Place,
+    stamp_of,
+    web_address,
+)
+from adapters.forge.github.reading import Reader, comment_of
+from adapters.forge.port import Cursors, Repositories
+
+log = structlog.get_logger(__name__)
+
+POLL_SECONDS = 30.0
+CATCH_UP_SECONDS = 300.0
+"""Between two polls where webhooks come: for those that got lost."""
+OVERLAP_SECONDS = 60.0
+ASK_SECONDS = 20.0
+AT_ONCE_MAX = 4
+NAME_SECONDS = 3600.0
+"""For which a repository is taken to have the name that it has."""
+GONE_SECONDS = 600.0
+"""For which a repository that we don't see is left alone."""
+SEEN_SECONDS = 3600.0
+
+_LISTS = {ISSUE_COMMENT: "/issues/comments", REVIEW_COMMENT: "/pulls/comments"}
+_NUMBERED_BY = {ISSUE_COMMENT: "issue_url", REVIEW_COMMENT: "pull_request_url"}
+
+
+@dataclass(kw_only=True)
+class _Followed:
+    """A repository, as we follow it."""
+
+    name: str
+    """As GitHub writes it today."""
+    read_to: dict[str, str]
+    """By kind: the newest time of an entry that was heard."""
+    etags: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """By path: from when on its list was read, and what it was like when all had been heard."""
+
+    def since(self, kind: str) -> str:
+        """From when on the entries of a kind are read."""
+        newest = datetime.fromisoformat(self.read_to[kind])
+        return stamp_of(newest - timedelta(seconds=OVERLAP_SECONDS))
+
+
+class GitHubPolling:
+    """Follows the repositories that we have projects of."""
+
+    def __init__(
+        self,
+        app: App,
+        reader: Reader,
+        cursors: Cursors,
+        repositories: Repositories,
+        *,
+        every_seconds: float = POLL_SECONDS,
+    ) -> None:
+        """One of these at a time in an installation is enough; more do no harm."""
+        self._app = app
+        self._reader = reader
+        self._cursors = cursors
+        self._repositories = repositories
+        self._every_seconds = every_seconds
+        self._host = web_address(app.api_url).partition("://")[2]
+        self._followed: Kept[_Followed] = Kept()
+        self._resting: Kept[bool] = Kept()
+        self._seen: Kept[bool] = Kept()
+
+    async def run(self, hear: Hear, stop: asyncio.Event) -> None:
+        """Poll until `stop`."""
+        while not stop.is_set():
+            await self.poll(hear)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._every_seconds):
+                    await stop.wait()
+
+    async def poll(self, hear: Hear) -> None:
+        """Ask each repository once; what goes wrong in one holds up no other."""
+        at_once = asyncio.Semaphore(AT_ONCE_MAX)
+
+        async def one(name: str) -> None:
+            async with at_once:
+                await self._poll_one(name, hear)
+
+        async with asyncio.TaskGroup() as group:
+            for name in dict.fromkeys(await self._repositories()):
+                group.create_task(one(name))
+
+    async def _poll_one(self, name: str, hear: Hear) -> None:
+        owner = name.partition("/")[0].casefold()
+        if self._resting.get(owner) or self._resting.get(name):
+            return
+        try:
+            followed = await self._follow(name)
+            for kind in _LISTS:
+                await self._comments(followed, kind, hear)
+            await self._reviews(followed, hear)
+        except Throttled as throttled:
+            log.info("github_poll_throttled", owner=owner, seconds=throttled.retry_seconds)
+            self._resting.put(owner, True, throttled.retry_seconds)
+        except Gone as gone:
+            log.warning("github_repository_not_seen", repository=name, why=str(gone))
+            self._resting.put(name, True, GONE_SECONDS)
+        except ChatError as error:
+            log.warning("github_poll_failed", repository=name, why=str(error))
+        except Exception:
+            log.exception("github_poll_failed", repository=name)
+
+    async def _follow(self, name: str) -> _Followed:
+        """A repository with its cursor; one that was never followed begins at now."""
+        known = self._followed.get(name)
+        if known is not None:
+            return known
+        answer = await self._app.call(Deadline.after(ASK_SECONDS), name, "GET", "")
+        followed = _Followed(name=str(answer.data["full_name"]), read_to={})
+        read_to = _read_cursor(await self._cursors.get(self._cursor(followed)))
+        if read_to is None:
+            begin = parsedate_to_datetime(answer.headers["date"])
+            ahead = stamp_of(begin + timedelta(seconds=OVERLAP_SECONDS))
+            followed.read_to = dict.fromkeys((*_LISTS, REVIEW), ahead)
+            await self._keep(followed)
+        else:
+            followed.read_to = read_to
+        self._followed.put(name, followed, NAME_SECONDS)
+        return followed
+
+    async def _comments(self, followed: _Followed, kind: str, hear: Hear) -> None:
+        """Hear the comments of a kind, page by page.
+
+        A page is named by the time that the one before ended at, not by its number: what is edited
+        meanwhile goes to the end of the list, and what comes after it moves up.
+        """
+        since, page, path = followed.since(kind), 1, _LISTS[kind]
+        sorted_ = {"sort": "updated", "direction": "asc", "per_page": PAGE}
+        while True:
+            query = {**sorted_, "since": since, "page": page}
+            answer = await self._ask(followed, path, query)
+            if answer.status == UNCHANGED:
+                return
+            newest = since
+            for entry in answer.data:
+                number = entry[_NUMBERED_BY[kind]].rpartition("/")[2]
+                place, when = Place(followed.name, int(number)), entry["updated_at"]
+                if when >= since:
+                    await self._entry(hear, kind, place, entry, when)
+                newest = max(newest, when)
+            await self._read_to(followed, kind, newest)
+            if not answer.has_next:
+                _remember(followed, path, query, answer)
+                return
+            since, page = (newest, 1) if newest > since else (since, page + 1)
+
+    async def _reviews(self, followed: _Followed, hear: Hear) -> None:
+        since, newest, page = followed.since(REVIEW), "", 1
+        newest_first = {"state": "all", "sort": "updated", "direction": "desc", "per_page": PAGE}
+        query = {**newest_first, "page": page}
+        first = answer = await self._ask(followed, "/pulls", query)
+        while answer.status != UNCHANGED:
+            changed = [pull for pull in answer.data if pull["updated_at"] >= since]
+            for pull in changed:
+                newest = max(newest, pull["updated_at"])
+                place = Place(followed.name, int(pull["number"]))
+                await self._reviews_of(followed, place, since, hear)
+            if len(changed) < len(answer.data) or not answer.has_next:
+                await self._read_to(followed, REVIEW, newest)
+                _remember(followed, "/pulls", query, first)
+                return
+            page += 1
+            answer = await self._ask(followed, "/pulls", {**newest_first, "page": page})
+
+    async def _reviews_of(self, followed: _Followed, place: Place, since: str, hear: Hear) -> None:
+        path = f"/pulls/{place.number}/reviews"
+        entries = self._app.entries(Deadline.after(ASK_SECONDS), followed.name, path)
+        async for entry in entries:
+            when = entry.get("submitted_at") or ""
+            if when >= since and entry["body"]:
+                await self._entry(hear, REVIEW, place, entry, when)
+
+    async def _entry(
+        self, hear: Hear, kind: str, place: Place, entry: Mapping[str, Any], when: str
+    ) -> None:
+        edited = when != entry.get("created_at", when) and kind != REVIEW
+        comment = comment_of(kind, place, entry, edited=edited)
+        if comment is None or self._seen.get(f"{comment.key}/{when}"):
+            return
+        for heard in await self._reader.comment(comment, f"poll/{comment.key}/{when}"):
+            await hear(heard)
+        self._seen.put(f"{comment.key}/{when}", True, SEEN_SECONDS)
+
+    async def _ask(self, followed: _Followed, path: str, query: Mapping[str, Any]) -> Answer:
+        since, etag = followed.etags.get(path, ("", ""))
+        headers = {}
+        if etag and query["page"] == 1 and since == query.get("since", ""):
+            headers["If-None-Match"] = etag
+        deadline = Deadline.after(ASK_SECONDS)
+        return await self._app.call(
+            deadline, followed.name, "GET", path, query=query, headers=headers
+        )
+
+    async def _read_to(self, followed: _Followed, kind: str, newest: str) -> None:
+        if newest > followed.read_to[kind]:
+            followed.read_to[kind] = newest
+            await self._keep(followed)
+
+    async def _keep(self, followed: _Followed) -> None:
+        await self._cursors.put(self._cursor(followed), json.dumps(followed.read_to))
+
+    def _cursor(self, followed: _Followed) -> str:
+        return f"github/{self._host}/{followed.name.casefold()}"
+
+
+def _read_cursor(kept: str | None) -> dict[str, str] | None:
+    return None if kept is None else {str(kind): str(at) for kind, at in json.loads(kept).items()}
+
+
+def _remember(followed: _Followed, path: str, query: Mapping[str, Any], answer: Answer) -> None:
+    """What was answered has been heard: it need not be answered again."""
+    if query["page"] == 1:
+        followed.etags[path] = (query.get("since", ""), answer.headers.get("etag", ""))
