@@ -1,4 +1,4 @@
-"""The contract of a chat port, held against the fake surface, Slack, Discord and pull surfaces."""
+"""The contract of a chat port, held against the fake surface and all that we speak to."""
 
 import asyncio
 import uuid
@@ -25,6 +25,8 @@ from adapters.chat.slack.port import SlackChat
 from adapters.chat.terminal import TerminalChat
 from adapters.forge.github.app import App
 from adapters.forge.github.port import GitHubForge
+from adapters.forge.gitlab.client import Client as GitLabClient
+from adapters.forge.gitlab.port import GitLabForge
 from adapters.forge.marks import Marks
 from bot.conversation.fences import TEXT_LENGTH_MIN
 from tests.fakes.chat import Bad, ChatServer, FakeChat, shown
@@ -33,6 +35,9 @@ from tests.fakes.discord import FakeDiscord
 from tests.fakes.discord.pointed import pointed_at
 from tests.fakes.github import FakeGitHub
 from tests.fakes.github.people import Thread
+from tests.fakes.gitlab import DEVELOPER, FakeGitLab
+from tests.fakes.gitlab import Bad as GitLabBad
+from tests.fakes.gitlab.eyes import shown as shown_by_gitlab
 from tests.fakes.slack import Bad as SlackBad
 from tests.fakes.slack import FakeSlack
 
@@ -142,6 +147,32 @@ class DiscordRig(Rig):
         return bool(self.ann.notified)
 
 
+class GitLabRig(Rig):
+    """GitLab's REST API; the thread is a merge request."""
+
+    def __init__(self, gitlab: FakeGitLab) -> None:
+        self.gitlab = gitlab
+        self.ann, self.us = gitlab.person("ann"), gitlab.person("ona-bot", is_bot=True)
+        project = gitlab.project("acme/api", {self.ann: DEVELOPER, self.us: DEVELOPER})
+        self.request = self.ann.opens(project)
+        self.client = GitLabClient(gitlab.url, self.us.token)
+        super().__init__(GitLabForge(self.client, Marks(b"secret")), place=self.request.place)
+
+    def seen(self):
+        return [shown_by_gitlab(one.body) for one in self.request.by(self.us)]
+
+    def pinged(self):
+        return bool(self.ann.told)
+
+
+@pytest.fixture
+async def gitlab() -> AsyncIterator[GitLabRig]:
+    async with FakeGitLab() as fake:
+        rig = GitLabRig(fake)
+        yield rig
+        rig.client.close()
+
+
 @pytest.fixture
 async def discord() -> AsyncIterator[DiscordRig]:
     async with FakeDiscord(scale=0.01) as fake:
@@ -189,10 +220,17 @@ async def github(github_emulator) -> AsyncIterator[GitHubRig]:
         app.close()
 
 
-@pytest.fixture(params=["fake", "slack", "discord", "github", "terminal"])
-async def rig(request, pushed, slack, discord, github) -> Rig:
-    rigs = {"fake": pushed, "slack": slack, "discord": discord, "github": github}
-    return rigs.get(request.param) or Rig(TerminalChat())
+@pytest.fixture(params=["fake", "slack", "discord", "github", "gitlab", "terminal"])
+async def rig(request, pushed, slack, discord, github, gitlab) -> Rig:
+    rigs = {
+        "fake": pushed,
+        "slack": slack,
+        "discord": discord,
+        "github": github,
+        "gitlab": gitlab,
+        "terminal": Rig(TerminalChat()),
+    }
+    return rigs[request.param]
 
 
 async def test_a_post_has_a_ref_and_is_shown(rig):
@@ -484,3 +522,98 @@ async def test_a_wrong_token_of_discord_did_nothing(discord):
         await port.post(discord.place, Content(text="x"), "m", Deadline.after(10))
     await port.close()
     assert discord.seen() == []
+
+
+@pytest.mark.parametrize(
+    ("bad", "error"),
+    [
+        (GitLabBad(throttle_seconds=7), Throttled),
+        (GitLabBad(status=503), Uncertain),
+        (GitLabBad(drop=True), Uncertain),
+        (GitLabBad(drop_answer=True), Uncertain),
+        (GitLabBad(answer_status=502), Uncertain),
+        (GitLabBad(wrong=b"<html>"), Uncertain),
+        (GitLabBad(status=404), Gone),
+        (GitLabBad(status=401), Unavailable),
+        (GitLabBad(status=409), Unavailable),
+        (GitLabBad(status=403), Rejected),
+        (GitLabBad(status=422), Rejected),
+    ],
+)
+async def test_what_gitlab_answers_has_its_own_error_and_is_never_tried_again_by_itself(
+    gitlab, bad, error
+):
+    gitlab.gitlab.bad.behave("notes.create", bad)
+    with pytest.raises(error) as raised:
+        await gitlab.post()
+    if error is Throttled:
+        assert raised.value.retry_seconds == 7
+    assert gitlab.gitlab.rest.asked("notes.create") == 1
+    done = bool(bad.drop_answer or bad.answer_status or bad.wrong)
+    assert len(gitlab.seen()) == done
+    assert (await gitlab.find(gitlab.mark) is not None) == done
+
+
+async def test_gitlab_gets_nothing_after_the_deadline(gitlab):
+    with pytest.raises(Unavailable):
+        await gitlab.port.post(gitlab.place, Content(text="x"), "m", Deadline.after(-0.001))
+    assert gitlab.seen() == []
+
+
+async def test_gitlab_is_left_at_the_deadline(gitlab):
+    gitlab.gitlab.bad.behave("notes.create", GitLabBad(wait=asyncio.Event()))
+    with pytest.raises(Uncertain):
+        await gitlab.port.post(gitlab.place, Content(text="x"), "m", Deadline.after(0.2))
+
+
+async def test_gitlab_that_can_not_be_reached_did_nothing(gitlab):
+    client = GitLabClient("http://127.0.0.1:1", "token")
+    with pytest.raises(Unavailable):
+        await GitLabForge(client, Marks(b"secret")).post(
+            gitlab.place, Content(text="x"), "m", Deadline.after(10)
+        )
+    client.close()
+
+
+async def test_gitlab_finds_a_post_behind_many_others_and_no_copy_of_its_mark(gitlab):
+    ref = await gitlab.post()
+    (ours,) = gitlab.request.by(gitlab.us)
+    for number in range(150):
+        gitlab.ann.says(gitlab.request, f"{number}\n\n{ours.body}")
+    assert await gitlab.find(gitlab.mark) == ref
+    gitlab.ann.deletes(ours)
+    assert await gitlab.find(gitlab.mark) is None
+
+
+async def test_a_place_that_gitlab_does_not_have_is_rejected(gitlab):
+    for place in ("", "acme/api", "api!1", "acme/api!0", "acme/api!1/x", "../x!1\n"):
+        with pytest.raises(Rejected):
+            await gitlab.port.post(place, Content(text="x"), "m", Deadline.after(10))
+
+
+async def test_gitlab_shows_one_sign_of_ours_at_a_note(gitlab):
+    note = gitlab.ann.says(gitlab.request, "/ona fix it")
+    gitlab.ann.awards(note, "x")
+    for sign, shown_as in (
+        (Sign.SEEN, ["eyes"]),
+        (Sign.SEEN, ["eyes"]),
+        (Sign.WAITING, ["raised_hand"]),
+        (None, []),
+        (None, []),
+        (Sign.FAILED, ["x"]),
+        (Sign.REFUSED, ["confused"]),
+    ):
+        await gitlab.port.react(gitlab.place, str(note.id), sign, Deadline.after(10))
+        assert note.awarded(gitlab.us) == shown_as
+    assert note.awarded(gitlab.ann) == ["x"]
+
+
+async def test_gitlab_tells_who_is_to_be_notified_of_a_post_and_not_of_an_edit(gitlab):
+    content = Content(text="done", notify=str(gitlab.ann.id))
+    ref = await gitlab.port.post(gitlab.place, content, gitlab.mark, Deadline.after(10))
+    assert len(gitlab.ann.told) == 1
+    await gitlab.port.edit(gitlab.place, ref, content, Deadline.after(10))
+    quiet = await gitlab.post(mark=str(uuid.uuid4()))
+    await gitlab.port.edit(gitlab.place, quiet, content, Deadline.after(10))
+    assert len(gitlab.ann.told) == 1
+    assert await gitlab.find(gitlab.mark) == ref

@@ -1,0 +1,204 @@
+"""Calls of GitLab's REST API: each once, before its deadline, its errors in the words of the port.
+
+The SDK waits out a 429 and tries again by itself where it isn't told not to; here it is told so for
+every request, because whether and when a call may be made again is the outbox's to decide.
+"""
+
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import gitlab
+import requests
+from gitlab.exceptions import GitlabError, RedirectError
+
+from adapters.blocking import THREADS_MAX, Bridge, DeadlineAdapter
+from adapters.chat.port import (
+    ChatError,
+    Deadline,
+    Gone,
+    Rejected,
+    Throttled,
+    Unavailable,
+    Uncertain,
+)
+from adapters.forge.gitlab.urls import host_of
+
+PAGE = 100
+"""The most that GitLab gives at once."""
+RETRY_SECONDS = 60.0
+"""When GitLab does not say how long to wait: its limits are per minute."""
+USERS_MAX = 10_000
+"""Of whom we remember what they are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class User:
+    """Somebody on GitLab."""
+
+    id: int
+    username: str
+    is_bot: bool = False
+    """It belongs to a token of a project or group, or to GitLab itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What GitLab answered."""
+
+    data: Any
+    at: datetime
+    """When, by its own clock where it tells."""
+    next_page: int | None = None
+
+
+class Client:
+    """One GitLab as one user: a service account, or the bot of a group access token."""
+
+    def __init__(self, url: str, token: str) -> None:
+        """`url` of the web pages, such as https://gitlab.com."""
+        self.url = url.rstrip("/")
+        session = requests.Session()
+        for scheme in ("http://", "https://"):
+            session.mount(scheme, DeadlineAdapter(pool_maxsize=THREADS_MAX))
+        session.hooks["response"].append(_look_for_throttle)
+        # As a bearer token it is not sent on to another host that a redirect leads to.
+        self._gitlab = gitlab.Gitlab(
+            self.url, oauth_token=token, session=session, keep_base_url=True
+        )
+        self._session = session
+        self._bridge = Bridge("GitLab")
+        self._ourselves: User | None = None
+        self._users: dict[int, User] = {}
+
+    @property
+    def host(self) -> str:
+        """Its name in URLs, with a port where that is not the usual one."""
+        return host_of(self.url)
+
+    def close(self) -> None:
+        """End its threads and connections."""
+        self._bridge.close()
+        self._session.close()
+
+    async def get(self, path: str, deadline: Deadline, **query: object) -> Answer:
+        """Read something, or one page of a list. :raises ChatError:"""
+        return await self._call("get", path, deadline, query=query)
+
+    async def post(self, path: str, deadline: Deadline, **body: object) -> Any:
+        """Make something; the answer's data. :raises ChatError:"""
+        return (await self._call("post", path, deadline, body=body)).data
+
+    async def put(self, path: str, deadline: Deadline, **body: object) -> Any:
+        """Change something; the answer's data. :raises ChatError:"""
+        return (await self._call("put", path, deadline, body=body)).data
+
+    async def delete(self, path: str, deadline: Deadline) -> None:
+        """Take something away. :raises ChatError:"""
+        await self._call("delete", path, deadline)
+
+    async def pages(self, path: str, deadline: Deadline, **query: object) -> AsyncIterator[Answer]:
+        """Read a list, one page after the other."""
+        page: int | None = 1
+        while page is not None:
+            answer = await self.get(path, deadline, **query, per_page=PAGE, page=page)
+            yield answer
+            page = answer.next_page
+
+    async def ourselves(self, deadline: Deadline) -> User:
+        """Who we are; asked once."""
+        if self._ourselves is None:
+            self._ourselves = _user((await self.get("/user", deadline)).data)
+        return self._ourselves
+
+    async def user(self, user_id: int, deadline: Deadline) -> User:
+        """Somebody, by their id; asked once, as neither a bot nor its name changes often."""
+        known = self._users.get(user_id)
+        if known is None:
+            known = _user((await self.get(f"/users/{user_id}", deadline)).data)
+            if len(self._users) >= USERS_MAX:
+                self._users.clear()
+            self._users[user_id] = known
+        return known
+
+    async def _call(
+        self,
+        verb: str,
+        path: str,
+        deadline: Deadline,
+        *,
+        query: dict[str, object] | None = None,
+        body: dict[str, object] | None = None,
+    ) -> Answer:
+        def ask() -> Answer:
+            response = self._gitlab.http_request(
+                verb,
+                path,
+                query_data=query,
+                post_data=body,
+                obey_rate_limit=False,
+                retry_transient_errors=False,
+            )
+            return _answer(response)
+
+        try:
+            return await self._bridge.call(ask, deadline)
+        except GitlabError as error:
+            raise _understood(error, is_read=verb == "get") from error
+        except ValueError as error:
+            broken = Unavailable if verb == "get" else Uncertain
+            raise broken("GitLab answered no JSON") from error
+
+
+def _user(data: Mapping[str, Any]) -> User:
+    return User(id=data["id"], username=data["username"], is_bot=bool(data.get("bot")))
+
+
+def _answer(response: requests.Response) -> Answer:
+    """:raises ValueError: it is no JSON"""
+    next_page = response.headers.get("X-Next-Page")
+    return Answer(
+        data=response.json() if response.content else None,
+        at=_time(response.headers.get("Date")),
+        next_page=int(next_page) if next_page else None,
+    )
+
+
+def _time(header: str | None) -> datetime:
+    try:
+        return parsedate_to_datetime(header or "").astimezone(UTC)
+    except ValueError:
+        return datetime.now(UTC)
+
+
+def _look_for_throttle(response: requests.Response, *_: object, **__: object) -> None:
+    """The SDK's error of a 429 has no headers, and those say when to come back."""
+    if response.status_code == 429:
+        response.close()
+        raise Throttled(_seconds(response.headers))
+
+
+def _seconds(headers: Mapping[str, str]) -> float:
+    try:
+        if "Retry-After" in headers:
+            return max(0.0, float(headers["Retry-After"]))
+        return max(0.0, float(headers["RateLimit-Reset"]) - time.time())
+    except (KeyError, ValueError):
+        return RETRY_SECONDS
+
+
+def _understood(error: GitlabError, *, is_read: bool) -> ChatError:
+    status, said = error.response_code or 0, f"GitLab answered {error}"
+    if isinstance(error, RedirectError):
+        return Gone("it has moved on GitLab")
+    if status >= 500 or status == 0:
+        return Unavailable(said) if is_read else Uncertain(said)
+    if status == 404:
+        return Gone(said)
+    if status in {401, 409}:
+        # A token that has ended is an operator's to mend; a lock is gone by itself.
+        return Unavailable(said)
+    return Rejected(said)

@@ -1,0 +1,137 @@
+"""What the REST API shows; see docs.gitlab.com/api."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tests.fakes.gitlab.clock import api_time
+from tests.fakes.gitlab.world import Award, Note, Noteable, Project, Status
+
+if TYPE_CHECKING:
+    from tests.fakes.gitlab.people import Person
+
+Data = dict[str, Any]
+
+
+def basic(person: Person) -> Data:
+    return {
+        "id": person.id,
+        "username": person.username,
+        "public_email": "",
+        "name": person.name,
+        "state": person.state,
+        "locked": False,
+        "avatar_url": None,
+        "web_url": f"{person.gitlab.url}/{person.username}",
+    }
+
+
+def user(person: Person) -> Data:
+    return basic(person) | {"bio": "", "bot": person.is_bot, "created_at": None}
+
+
+def member(person: Person, level: int) -> Data:
+    more = {"access_level": level, "expires_at": None, "membership_state": "active"}
+    return basic(person) | more
+
+
+def project(one: Project) -> Data:
+    return {
+        "id": one.id,
+        "name": one.path.rpartition("/")[2],
+        "path": one.path.rpartition("/")[2],
+        "path_with_namespace": one.path,
+        "visibility": one.visibility,
+        "http_url_to_repo": one.clone_url,
+        "web_url": one.url,
+        "default_branch": "main",
+        "archived": False,
+        "issues_enabled": True,
+        "merge_requests_enabled": True,
+    }
+
+
+def noteable(one: Noteable) -> Data:
+    sign = "#" if one.kind == "issues" else "!"
+    data = {
+        "id": one.id,
+        "iid": one.iid,
+        "project_id": one.project.id,
+        "title": one.title,
+        "state": one.state,
+        "created_at": api_time(one.created_at),
+        "updated_at": api_time(one.updated_at),
+        "author": basic(one.author),
+        "references": {"short": f"{sign}{one.iid}", "full": one.place},
+        "web_url": f"{one.project.url}/-/{one.kind}/{one.iid}",
+    }
+    if one.kind == "issues":
+        return data | {"confidential": one.confidential}
+    return data | {
+        "source_project_id": one.source.id if one.source else None,
+        "target_project_id": one.project.id,
+        "source_branch": one.branch,
+        "target_branch": "main",
+        "sha": one.sha or None,
+    }
+
+
+def note(one: Note) -> Data:
+    return {
+        "id": one.id,
+        "type": one.type,
+        "body": one.body,
+        "author": basic(one.author),
+        "created_at": api_time(one.created_at),
+        "updated_at": api_time(one.updated_at),
+        "system": one.system,
+        "noteable_id": one.noteable.id,
+        "noteable_type": noteable_type(one.noteable),
+        "project_id": one.noteable.project.id,
+        "resolvable": one.type is not None and one.noteable.kind == "merge_requests",
+        "confidential": one.internal,
+        "internal": one.internal,
+        "imported": False,
+        "imported_from": "none",
+        "noteable_iid": one.noteable.iid,
+        "commands_changes": {},
+    }
+
+
+def discussion(notes: list[Note]) -> Data:
+    return {
+        "id": notes[0].discussion,
+        "individual_note": notes[0].type is None,
+        "notes": [note(one) for one in notes],
+    }
+
+
+def award(one: Award, on: Note) -> Data:
+    return {
+        "id": one.id,
+        "name": one.name,
+        "user": basic(one.user),
+        "created_at": api_time(one.created_at),
+        "updated_at": api_time(one.created_at),
+        "awardable_id": on.id,
+        "awardable_type": "Note",
+        "url": None,
+    }
+
+
+def status(one: Status) -> Data:
+    return {
+        "id": one.id,
+        "sha": one.sha,
+        "ref": one.ref,
+        "status": one.status,
+        "name": one.name,
+        "target_url": one.target_url,
+        "description": one.description,
+        "author": basic(one.user),
+        "allow_failure": False,
+    }
+
+
+def noteable_type(one: Noteable) -> str:
+    return "Issue" if one.kind == "issues" else "MergeRequest"

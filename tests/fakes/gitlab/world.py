@@ -1,0 +1,128 @@
+"""What there is on a GitLab: people, projects, merge requests, issues, notes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from tests.fakes.gitlab.people import Person
+
+Kind = Literal["issues", "merge_requests"]
+Visibility = Literal["public", "internal", "private"]
+
+GUEST, REPORTER, DEVELOPER, MAINTAINER, OWNER = 10, 20, 30, 40, 50
+ENDED = frozenset({"success", "failed", "canceled", "skipped"})
+
+
+@dataclass(eq=False, kw_only=True)
+class Award:
+    id: int
+    name: str
+    user: Person
+    created_at: datetime
+
+
+@dataclass(eq=False, kw_only=True)
+class Note:
+    id: int
+    noteable: Noteable
+    author: Person
+    body: str
+    created_at: datetime
+    updated_at: datetime
+    discussion: str
+    type: Literal["DiscussionNote", "DiffNote"] | None = None
+    internal: bool = False
+    system: bool = False
+    updated_by: Person | None = None
+    awards: list[Award] = field(default_factory=list)
+
+    def awarded(self, user: Person) -> list[str]:
+        """Names of the emoji that somebody awarded."""
+        return [one.name for one in self.awards if one.user is user]
+
+
+@dataclass(eq=False, kw_only=True)
+class Noteable:
+    """An issue or a merge request."""
+
+    id: int
+    iid: int
+    kind: Kind
+    project: Project
+    author: Person
+    title: str
+    created_at: datetime
+    updated_at: datetime
+    state: str = "opened"
+    confidential: bool = False
+    source: Project | None = None
+    """Of a merge request: the project that it comes from; None when that is deleted."""
+    branch: str = ""
+    sha: str = ""
+    notes: list[Note] = field(default_factory=list)
+    actions: list[tuple[str, str]] = field(default_factory=list)
+    """Quick actions that were run, with their arguments."""
+
+    @property
+    def place(self) -> str:
+        sign = "#" if self.kind == "issues" else "!"
+        return f"{self.project.path}{sign}{self.iid}"
+
+    def by(self, author: Person) -> list[Note]:
+        """The notes of one person, oldest first."""
+        return [one for one in self.notes if one.author is author]
+
+
+@dataclass(eq=False, kw_only=True)
+class Status:
+    """State of a commit, as something outside of GitLab says."""
+
+    id: int
+    sha: str
+    ref: str
+    name: str
+    user: Person
+    status: str = "created"
+    description: str | None = None
+    target_url: str | None = None
+
+
+@dataclass(eq=False, kw_only=True)
+class Hook:
+    url: str
+    token: str = ""
+    signing_token: str = ""
+    note_events: bool = True
+    confidential_note_events: bool = True
+    emoji_events: bool = True
+
+
+@dataclass(eq=False, kw_only=True)
+class Project:
+    id: int
+    path: str
+    url: str
+    visibility: Visibility = "private"
+    members: dict[Person, int] = field(default_factory=dict)
+    """Level of access of each, inherited ones too."""
+    noteables: list[Noteable] = field(default_factory=list)
+    statuses: list[Status] = field(default_factory=list)
+    hooks: list[Hook] = field(default_factory=list)
+
+    @property
+    def clone_url(self) -> str:
+        return f"{self.url}.git"
+
+    def level(self, person: Person) -> int:
+        return self.members.get(person, 0)
+
+    def can_read(self, person: Person) -> bool:
+        return self.visibility != "private" or self.level(person) >= GUEST
+
+    def shown(self, sha: str, name: str) -> Status | None:
+        """The state of a commit by one name, as its page shows it."""
+        found = [one for one in self.statuses if (one.sha, one.name) == (sha, name)]
+        return found[-1] if found else None

@@ -1,0 +1,233 @@
+"""What only GitLab's port does: discussions, internal notes, states, permissions, refusals."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+
+from adapters.chat.port import Button, Content, Deadline, Gone, Live, Rejected, Throttled, Uncertain
+from adapters.forge.gitlab.port import GitLabForge
+from adapters.forge.marks import Marks
+from adapters.forge.port import NOT_SHOWN, Permission
+from tests.fakes.gitlab import DEVELOPER, GUEST, MAINTAINER, OWNER, REPORTER, Bad
+from tests.integration.forge.gitlab_rig import Shop, open_shop
+
+
+@pytest.fixture
+async def shop() -> AsyncIterator[Shop]:
+    async with open_shop() as shop:
+        yield shop
+
+
+async def test_a_discussion_is_answered_in_it(shop):
+    first = shop.ann.says(shop.request, "Hm", begins=True)
+    place = f"{shop.request.place}/d{first.discussion}"
+    ref = await shop.post(place, "in it", mark="one")
+    await shop.edit(place, ref, "still in it")
+    (answer,) = shop.request.by(shop.us)
+    assert (answer.discussion, str(answer.id)) == (first.discussion, ref)
+    assert shop.ann.reads(shop.request) == ["Hm", "still in it"]
+    assert await shop.forge.find(place, "one", Deadline.after(10)) == ref
+
+
+async def test_a_discussion_that_is_deleted_is_gone(shop):
+    with pytest.raises(Gone):
+        await shop.post(f"{shop.request.place}/d{'0' * 40}")
+    with pytest.raises(Gone):
+        await shop.post("acme/api!99")
+    with pytest.raises(Gone):
+        await shop.post("acme/nothing!1")
+
+
+async def test_an_internal_note_is_only_ever_answered_internally(shop):
+    issue = shop.ann.reports(shop.project)
+    asked = shop.ann.says(issue, "/ona hush", internal=True, begins=True)
+    for place in (f"{issue.place}/internal", f"{issue.place}/d{asked.discussion}/internal"):
+        await shop.post(place, "hush", mark=place)
+    assert [one.internal for one in issue.notes] == [True, True, True]
+
+
+@pytest.mark.parametrize("level", [0, GUEST])
+async def test_where_we_may_not_make_internal_notes_we_say_nothing(shop, level):
+    issue = shop.ann.reports(shop.project)
+    asked = shop.ann.says(issue, "/ona hush", internal=True, begins=True)
+    shop.project.visibility = "public"
+    shop.project.members[shop.us] = level
+    if not level:
+        del shop.project.members[shop.us]
+    for place in (f"{issue.place}/internal", f"{issue.place}/d{asked.discussion}/internal"):
+        with pytest.raises((Rejected, Gone)):
+            await shop.post(place, "a secret")
+    assert issue.by(shop.us) == []
+    assert shop.gitlab.rest.asked("notes.create") == 0
+
+
+async def test_our_words_run_no_quick_actions(shop):
+    ref = await shop.post(shop.request.place, "Do:\n/close\n```\n/merge\n```\n/approve")
+    await shop.edit(shop.request.place, ref, "/close")
+    assert (shop.request.actions, shop.request.state) == ([], "opened")
+    assert shop.ann.reads(shop.request) == ["/close"]
+
+
+async def test_who_is_told_of_a_post_is_gone(shop):
+    await shop.post(shop.request.place, "done", notify="99999")
+    assert shop.ann.reads(shop.request) == ["done"]
+
+
+async def test_a_state_is_a_commit_status_on_the_head(shop):
+    button = Button(label="Open", url="https://ona.test/s-1")
+    ref = await shop.post(
+        shop.request.place, "Working …\nmore", live=Live.RUNNING, buttons=(button,)
+    )
+    status = shop.project.shown(shop.request.sha, "ona")
+    assert (status.status, status.ref, status.description) == ("running", "work", "Working …")
+    assert status.target_url == "https://ona.test/s-1"
+    await shop.state(Live.RUNNING, "Testing …", ref)
+    await shop.state(Live.DONE, "Done: \\<b\\>.", ref)
+    assert (status.status, status.description) == ("success", "Done: <b>.")
+    assert shop.request.by(shop.us) == []
+
+
+async def test_a_turn_that_ended_badly_fails_no_pipeline(shop):
+    ref = await shop.state(Live.RUNNING, "Working …")
+    await shop.state(Live.ENDED, "Failed: exit status 3.", ref)
+    status = shop.project.shown(shop.request.sha, "ona")
+    assert (status.status, status.description) == ("success", "Failed: exit status 3.")
+
+
+async def test_a_state_goes_with_the_head(shop):
+    first = shop.request.sha
+    ref = await shop.state(Live.RUNNING, "Working …")
+    second = shop.ann.pushes(shop.request)
+    await shop.state(Live.RUNNING, "Testing …", ref)
+    assert shop.project.shown(first, "ona").status == "success"
+    assert second[:8] in shop.project.shown(first, "ona").description
+    assert shop.project.shown(second, "ona").status == "running"
+    third = shop.ann.pushes(shop.request)
+    await shop.state(Live.DONE, "Done.", ref)
+    states = [shop.project.shown(sha, "ona").status for sha in (first, second, third)]
+    assert states == ["success"] * 3
+
+
+async def test_a_state_may_be_set_again_by_who_knows_nothing_of_it(shop):
+    await shop.state(Live.RUNNING, "Working …")
+    other = replace(shop, forge=GitLabForge(shop.client, Marks(b"secret")))
+    ref = await other.state(Live.RUNNING, "Working …")
+    assert [one.status for one in shop.project.statuses] == ["running"]
+    for _ in range(2):
+        await other.state(Live.DONE, "Done.", ref)
+    statuses = [one.status for one in shop.project.statuses]
+    assert set(statuses) == {"success"}
+
+
+async def test_a_state_that_may_not_be_set_is_rejected(shop):
+    shop.project.members[shop.us] = REPORTER
+    with pytest.raises(Rejected):
+        await shop.state(Live.RUNNING, "Working …")
+    shop.project.members[shop.us] = DEVELOPER
+    shop.gitlab.bad.behave("statuses.create", Bad(status=400))
+    with pytest.raises(Rejected):
+        await shop.state(Live.RUNNING, "Working …")
+    shop.gitlab.bad.behave("statuses.create", Bad(answer_status=500))
+    with pytest.raises(Uncertain):
+        await shop.state(Live.RUNNING, "Working …")
+
+
+async def test_where_no_state_can_stand_none_does(shop):
+    issue = shop.ann.reports(shop.project)
+    first = shop.ann.says(shop.request, "Hm", begins=True)
+    fork = shop.gitlab.project("bo/api", {shop.bo: OWNER}, visibility="public")
+    foreign = shop.bo.opens(shop.project, source=fork)
+    empty = shop.ann.opens(shop.project)
+    empty.sha = ""
+    places = (
+        issue.place,
+        f"{shop.request.place}/d{first.discussion}",
+        f"{shop.request.place}/internal",
+        foreign.place,
+        empty.place,
+    )
+    for place in places:
+        assert await shop.post(place, "Working …", live=Live.RUNNING) == NOT_SHOWN
+        await shop.edit(place, NOT_SHOWN, "Done.", live=Live.DONE)
+    assert shop.project.statuses == []
+
+
+@pytest.mark.parametrize(
+    ("visibility", "level", "permission"),
+    [
+        ("private", 0, Permission.NONE),
+        ("private", 5, Permission.NONE),
+        ("private", GUEST, Permission.READ),
+        ("private", 15, Permission.READ),
+        ("private", REPORTER, Permission.READ),
+        ("private", DEVELOPER, Permission.WRITE),
+        ("private", MAINTAINER, Permission.ADMIN),
+        ("private", OWNER, Permission.ADMIN),
+        ("internal", 0, Permission.READ),
+        ("public", 0, Permission.READ),
+        ("public", 5, Permission.READ),
+        ("public", DEVELOPER, Permission.WRITE),
+    ],
+)
+async def test_what_somebody_may_do(shop, visibility, level, permission):
+    eve = shop.gitlab.person("eve")
+    shop.project.visibility = visibility
+    if level:
+        shop.project.members[eve] = level
+    assert await may(shop, "acme/api", eve.id) is permission
+
+
+async def test_nobody_may_do_anything_with_what_we_can_not_see(shop):
+    eve = shop.gitlab.person("eve")
+    shop.gitlab.project("eve/own", {eve: OWNER})
+    assert await may(shop, "eve/own", eve.id) is Permission.NONE
+    assert await may(shop, "acme/nothing", eve.id) is Permission.NONE
+
+
+async def test_a_member_who_is_blocked_may_do_nothing(shop):
+    shop.ann.state = "blocked"
+    assert await may(shop, "acme/api", shop.ann.id) is Permission.NONE
+
+
+async def test_trouble_is_no_permission(shop):
+    shop.gitlab.bad.behave("members.show", Bad(throttle_seconds=3))
+    with pytest.raises(Throttled):
+        await may(shop, "acme/api", shop.ann.id)
+    with pytest.raises(Rejected):
+        await shop.forge.permission("acme/api", "ann", Deadline.after(10))
+
+
+async def test_the_names_of_repositories_on_this_host(shop):
+    assert shop.forge.host == shop.gitlab.url.removeprefix("http://")
+    assert shop.forge.repository(shop.project.clone_url) == "acme/api"
+    assert shop.forge.repository("git@127.0.0.1:acme/api.git") == "acme/api"
+    assert shop.forge.repository("https://gitlab.com/acme/api.git") is None
+
+
+async def test_the_limits_of_gitlab_are_kept_by_the_rates(shop):
+    rate = shop.forge.limits.rates["post"]
+    assert rate.burst + 60 * rate.per_second <= shop.gitlab.limits.notes_a_minute
+    shop.gitlab.limits.notes_a_minute = 1
+    await shop.post(shop.request.place, mark="one")
+    with pytest.raises(Throttled) as raised:
+        await shop.post(shop.request.place, mark="two")
+    assert 0 < raised.value.retry_seconds <= 60
+
+
+async def test_who_we_are_is_asked_once(shop):
+    note = shop.ann.says(shop.request, "/ona hi")
+    for _ in range(2):
+        await shop.forge.react(shop.request.place, str(note.id), None, Deadline.after(10))
+        await shop.forge.find(shop.request.place, "m", Deadline.after(10))
+    assert shop.gitlab.rest.asked("user.show") == 1
+
+
+async def test_a_reference_that_is_none_is_rejected(shop):
+    for ref in ("", "x", "1/../2", "²"):
+        with pytest.raises(Rejected):
+            await shop.forge.edit(shop.request.place, ref, Content(text="x"), Deadline.after(10))
+
+
+async def may(shop: Shop, repository: str, account: int) -> Permission:
+    return await shop.forge.permission(repository, str(account), Deadline.after(10))
