@@ -18,8 +18,9 @@ class Clock:
         return self._last
 
     def skip(self, seconds: float) -> None:
-        """Let so much time pass."""
+        """Let so much time pass, or be wrong by so much."""
         self._ahead += timedelta(seconds=seconds)
+        self._last += timedelta(seconds=seconds)
 
 
 def api_time(moment: datetime) -> str:

@@ -1,0 +1,160 @@
+"""Notes and awards, whichever way we came to know of them, turned into what was said.
+
+A webhook and the poll make the same `Note` of a note, so that both say the same of it, under the
+same key. GitLab tells nobody of deleted notes; a request that its author edits away is withdrawn.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+
+from adapters.chat.incoming import Author, Heard, Reacted, Reworded, Said, Spot, Standing, Withdrawn
+from adapters.chat.port import Deadline, Gone, Rejected
+from adapters.forge.asking import asked
+from adapters.forge.gitlab.client import Client
+from adapters.forge.gitlab.places import Kind, Place
+from adapters.forge.gitlab.port import SURFACE
+
+ASK_SECONDS = 10.0
+STOP_EMOJI = frozenset(
+    {"hand", "hand_splayed", "octagonal_sign", "raised_hand", "stop_button", "stop_sign", "x"}
+)
+NAMES = ("/ona",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Note:
+    """A note on a merge request or an issue, in one of its wordings."""
+
+    project: str
+    clone_url: str
+    kind: Kind
+    iid: int
+    id: int
+    author_id: int
+    author_name: str
+    body: str = field(repr=False)
+    delivery: str
+    discussion: str = ""
+    """Where it may be answered; empty for one that stands alone."""
+    is_internal: bool = False
+    is_from_fork: bool = False
+    is_new: bool = True
+    """It may ask us something that we have not heard yet."""
+    is_edited: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Award:
+    """An emoji that somebody awarded to a note."""
+
+    project: str
+    id: int
+    name: str
+    user_id: int
+    user_name: str
+    note_id: int
+    note_author_id: int
+
+
+class Reader:
+    """Reads notes and awards of one GitLab."""
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        names: Sequence[str] = NAMES,
+        bots: Collection[str] = (),
+        forks: bool = False,
+    ) -> None:
+        """`names` are what we are called, beside the username of our own user.
+
+        :param bots: usernames of accounts that are bots, though GitLab takes them for people
+        :param forks: whether requests on merge requests from forks are taken
+        """
+        self._client = client
+        self._names = tuple(names)
+        self._bots = frozenset(bots)
+        self._forks = forks
+
+    async def request(self, body: str) -> str | None:
+        """What a note asks of us; None: nothing. :raises ChatError: GitLab can't be asked"""
+        us = await self._client.ourselves(Deadline.after(ASK_SECONDS))
+        return asked(body, (*self._names, f"@{us.username}"))
+
+    async def note(self, note: Note) -> list[Heard]:
+        """What a note says, in order. :raises ChatError: GitLab can't be asked"""
+        us = await self._client.ourselves(Deadline.after(ASK_SECONDS))
+        request = await self.request(note.body)
+        heard: list[Heard] = []
+        if request is None and (not note.is_edited or note.author_id == us.id):
+            return heard
+        spot, key = self._spot(note), f"note/{note.id}"
+        author = await self._author(note.author_id, note.author_name)
+        if request is None:
+            return [Withdrawn(spot=spot, author=author, key=key)]
+        if note.is_new:
+            heard.append(
+                Said(
+                    spot=spot,
+                    author=author,
+                    delivery=note.delivery,
+                    key=key,
+                    ref=str(note.id),
+                    text=request,
+                    to_us=True,
+                )
+            )
+        if note.is_edited:
+            heard.append(Reworded(spot=spot, author=author, key=key, text=request))
+        return heard
+
+    async def award(self, award: Award) -> Reacted | None:
+        """What an award says; None: nothing. :raises ChatError: GitLab can't be asked"""
+        us = await self._client.ourselves(Deadline.after(ASK_SECONDS))
+        is_ours = award.note_author_id == us.id and award.user_id != us.id
+        if not is_ours or award.name not in STOP_EMOJI:
+            return None
+        return Reacted(
+            surface=SURFACE,
+            channel=award.project,
+            shared=False,
+            author=await self._author(award.user_id, award.user_name),
+            delivery=f"award/{award.id}",
+            ref=str(award.note_id),
+        )
+
+    def _spot(self, note: Note) -> Spot:
+        place = Place(
+            project=note.project,
+            kind=note.kind,
+            iid=note.iid,
+            discussion=note.discussion,
+            internal=note.is_internal,
+        )
+        return Spot(
+            surface=SURFACE,
+            channel=note.project,
+            place=str(place),
+            within=str(place.whole) if place.discussion else "",
+            repository=note.clone_url,
+            foreign=note.is_from_fork and not self._forks,
+        )
+
+    async def _author(self, user_id: int, username: str) -> Author:
+        return Author(
+            account=self._client.host,
+            id=str(user_id),
+            name=username,
+            standing=await self._standing(user_id, username),
+        )
+
+    async def _standing(self, user_id: int, username: str) -> Standing:
+        us = await self._client.ourselves(Deadline.after(ASK_SECONDS))
+        if user_id == us.id or username in self._bots:
+            return "bot"
+        try:
+            user = await self._client.user(user_id, Deadline.after(ASK_SECONDS))
+        except (Gone, Rejected):
+            return "stranger"
+        return "bot" if user.is_bot else "member"
