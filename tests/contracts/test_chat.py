@@ -609,7 +609,7 @@ async def test_gitlab_shows_one_sign_of_ours_at_a_note(gitlab):
 
 
 async def test_gitlab_tells_who_is_to_be_notified_of_a_post_and_not_of_an_edit(gitlab):
-    content = Content(text="done", notify=str(gitlab.ann.id))
+    content = Content(text="done", notify=gitlab.ann.username)
     ref = await gitlab.port.post(gitlab.place, content, gitlab.mark, Deadline.after(10))
     assert len(gitlab.ann.told) == 1
     await gitlab.port.edit(gitlab.place, ref, content, Deadline.after(10))

@@ -18,6 +18,7 @@ from adapters.chat.port import Content
 from adapters.forge.markdown import WORD_JOINER, escape
 
 _ACTION = re.compile(r"^([ \t]*/)(?=\w+(?:[ \t]|$))", re.MULTILINE)
+_USERNAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}")
 _ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
 _FENCE = re.compile(r"^```.*$", re.MULTILINE)
 
@@ -25,7 +26,7 @@ _FENCE = re.compile(r"^```.*$", re.MULTILINE)
 def compose(content: Content, *, mentioned: str, stamp: str) -> str:
     """The text of a note.
 
-    :param mentioned: the username of who is to be told, or empty
+    :param mentioned: the username of who is to be told, or empty; what is none is left out
     :param stamp: our mark as `Marks.stamp` writes it, or empty
     """
     links = [
@@ -33,7 +34,8 @@ def compose(content: Content, *, mentioned: str, stamp: str) -> str:
         for one in content.buttons
         if one.url
     ]
-    parts = [f"@{mentioned}\n" if mentioned else "", without_actions(content.text)]
+    told = f"@{mentioned}\n" if _USERNAME.fullmatch(mentioned) else ""
+    parts = [told, without_actions(content.text)]
     if links:
         parts.append("\n" + " · ".join(links))
     if stamp:

@@ -88,8 +88,7 @@ class GitLabForge:
         if content.live is not None:
             return await self._statuses.show(to, content, "", deadline)
         _check(content)
-        mentioned = await self._username(content.notify, deadline)
-        body = compose(content, mentioned=mentioned, stamp=self._marks.stamp(mark))
+        body = compose(content, mentioned=content.notify, stamp=self._marks.stamp(mark))
         if to.discussion:
             path = f"{to.path}/discussions/{to.discussion}/notes"
             return _ref(await self._client.post(path, deadline, body=body))
@@ -107,10 +106,9 @@ class GitLabForge:
         path = f"{to.path}/notes/{_number(ref)}"
         before = str((await self._client.get(path, deadline)).data["body"])
         mark = self._marks.read(before)
-        told = await self._username(content.notify, deadline)
         body = compose(
             content,
-            mentioned=told if told and mentions(before, told) else "",
+            mentioned=content.notify if mentions(before, content.notify) else "",
             stamp=self._marks.stamp(mark) if mark else "",
         )
         await self._client.put(path, deadline, body=body)
@@ -188,15 +186,6 @@ class GitLabForge:
             await self._client.delete(f"{to.path}/notes/{ref}", deadline)
             raise Rejected("GitLab did not keep the note internal")
         return ref
-
-    async def _username(self, person: str, deadline: Deadline) -> str:
-        """Username of who is to be told; empty: nobody, or they are gone."""
-        if not person:
-            return ""
-        try:
-            return (await self._client.user(_number(person), deadline)).username
-        except Gone:
-            return ""
 
     async def _award(self, path: str, name: str, deadline: Deadline) -> None:
         try:

@@ -146,6 +146,7 @@ class Reader:
             account=self._client.host,
             id=str(user_id),
             name=username,
+            handle=username,
             standing=await self._standing(user_id, username),
         )
 

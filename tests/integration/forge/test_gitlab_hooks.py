@@ -38,7 +38,8 @@ async def test_a_request_is_heard(shop, receiver):
     assert (said.text, said.key, said.ref) == ("fix it", f"note/{note.id}", str(note.id))
     assert said.to_us
     assert (said.author.account, said.author.id) == (shop.client.host, str(shop.ann.id))
-    assert (said.author.name, said.author.standing) == ("ann", "member")
+    assert (said.author.name, said.author.handle) == ("ann", "ann")
+    assert said.author.standing == "member"
     spot = said.spot
     assert (spot.surface, spot.channel, spot.place) == ("gitlab", "acme/api", shop.request.place)
     assert (spot.within, spot.repository) == ("", shop.project.clone_url)

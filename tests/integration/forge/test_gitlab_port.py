@@ -69,9 +69,11 @@ async def test_our_words_run_no_quick_actions(shop):
     assert shop.ann.reads(shop.request) == ["/close"]
 
 
-async def test_who_is_told_of_a_post_is_gone(shop):
-    await shop.post(shop.request.place, "done", notify="99999")
-    assert shop.ann.reads(shop.request) == ["done"]
+async def test_who_is_to_be_told_is_named_and_what_is_no_username_is_left_out(shop):
+    await shop.post(shop.request.place, "one", mark="1", notify="bo")
+    await shop.post(shop.request.place, "two", mark="2", notify="bo @ann")
+    assert shop.ann.reads(shop.request) == ["@bo\n\none", "two"]
+    assert (len(shop.bo.told), shop.ann.told) == (1, [])
 
 
 async def test_a_state_is_a_commit_status_on_the_head(shop):

@@ -1,0 +1,261 @@
+"""Asks GitLab again and again what was said; for where no webhook can reach us, and behind those.
+
+    repository ─▶ merge requests and issues changed since ─▶ their notes, newest changes first
+                                                                ├▶ requests, edits
+                                                                └▶ stop signs at notes of ours
+
+A repository has a cursor, a time of GitLab's own clock. It moves when everything before was heard,
+so that what a crash cuts off is asked for again, and twice is once for who hears it.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from time import monotonic
+from typing import Any
+
+import structlog
+
+from adapters.chat.incoming import Hear
+from adapters.chat.port import ChatError, Deadline, Throttled
+from adapters.forge.gitlab.client import Client
+from adapters.forge.gitlab.places import Kind, project_path
+from adapters.forge.gitlab.reading import Award, Note, Reader
+from adapters.forge.port import Cursors, Repositories
+
+log = structlog.get_logger(__name__)
+
+POLL_SECONDS = 30.0
+CATCH_UP_SECONDS = 300.0
+"""Between two looks where webhooks tell."""
+OVERLAP = timedelta(minutes=2)
+"""How far each look reaches back behind the one before: a note marks its merge request or issue as
+changed at most once a minute, and what is stored at one time may be seen a little later."""
+READ_SECONDS_MAX = 60.0
+"""For one list."""
+PAUSE_SECONDS_MAX = 300.0
+HEARD_MAX = 10_000
+"""Wordings of notes that are not heard again within the overlap."""
+OURS_SECONDS = 3600.0
+"""How long we look for stop signs where we spoke: those don't mark anything as changed."""
+OURS_MAX = 100
+
+Data = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Thread:
+    """A merge request or an issue."""
+
+    project: str
+    clone_url: str
+    kind: Kind
+    iid: int
+    is_from_fork: bool
+
+    @property
+    def path(self) -> str:
+        return f"{project_path(self.project)}/{self.kind}/{self.iid}"
+
+
+class GitLabPoller:
+    """Polls the repositories of one GitLab."""
+
+    def __init__(
+        self,
+        client: Client,
+        reader: Reader,
+        repositories: Repositories,
+        cursors: Cursors,
+        *,
+        seconds: float = POLL_SECONDS,
+    ) -> None:
+        """`seconds` between two looks: POLL_SECONDS, or CATCH_UP_SECONDS beside webhooks."""
+        self._client = client
+        self._reader = reader
+        self._repositories = repositories
+        self._cursors = cursors
+        self._seconds = seconds
+        self._heard: OrderedDict[tuple[int, str], None] = OrderedDict()
+        self._ours: OrderedDict[_Thread, float] = OrderedDict()
+        """Where we have spoken, and when we saw that last."""
+
+    async def run(self, hear: Hear, stop: asyncio.Event) -> None:
+        """Poll until `stop`; what fails is tried again with the next look."""
+        while not stop.is_set():
+            pause = self._seconds
+            try:
+                await self.once(hear)
+            except Throttled as error:
+                pause = max(pause, min(error.retry_seconds, PAUSE_SECONDS_MAX))
+                log.warning("gitlab_throttles", seconds=pause)
+            except Exception:
+                log.exception("gitlab_not_polled")
+            await _wait(stop, pause)
+
+    async def once(self, hear: Hear) -> None:
+        """Look once, at every repository; one that fails keeps its cursor.
+
+        :raises Throttled: the others have to wait too
+        """
+        for name in await self._repositories():
+            try:
+                await self._look(name, hear)
+            except Throttled:
+                raise
+            except ChatError as error:
+                log.warning("gitlab_repository_not_read", repository=name, why=str(error))
+            except Exception:
+                log.exception("gitlab_repository_failed", repository=name)
+
+    async def _look(self, name: str, hear: Hear) -> None:
+        answer = await self._client.get(project_path(name), _soon())
+        key = f"gitlab:{self._client.host}:{name}"
+        cursor = await self._cursors.get(key)
+        if cursor is not None:
+            since = datetime.fromisoformat(cursor) - OVERLAP
+            for thread in await self._changed(answer.data, since):
+                await self._thread(thread, since, hear)
+        await self._cursors.put(key, answer.at.isoformat())
+
+    async def _changed(self, project: Data, since: datetime) -> list[_Thread]:
+        """What changed, and where else a stop sign may stand."""
+        name, found = str(project["path_with_namespace"]), []
+        kinds: tuple[Kind, ...] = ("merge_requests", "issues")
+        for kind in kinds:
+            if not project.get(f"{kind}_enabled", True):
+                continue
+            # Newest first: what changes while we turn pages moves to where we have been, and is
+            # found the next time; in the other order it would push something past us.
+            query = {"order_by": "updated_at", "sort": "desc", "updated_after": _zulu(since)}
+            path = f"{project_path(name)}/{kind}"
+            async for page in self._client.pages(path, _soon(), **query):
+                found += [_thread_of(project, kind, one) for one in page.data]
+        recent = monotonic() - OURS_SECONDS
+        for thread, seen in list(self._ours.items()):
+            if seen < recent:
+                del self._ours[thread]
+            elif thread.project == name:
+                found.append(thread)
+        return list(dict.fromkeys(found))
+
+    async def _thread(self, thread: _Thread, since: datetime, hear: Hear) -> None:
+        changed: list[Data] = []
+        query = {"order_by": "updated_at", "sort": "desc"}
+        async for page in self._client.pages(f"{thread.path}/notes", _soon(), **query):
+            fresh = [one for one in page.data if _moment(one["updated_at"]) >= since]
+            changed += fresh
+            if len(fresh) < len(page.data):
+                break
+        for note in sorted(changed, key=lambda one: int(one["id"])):
+            wording = (int(note["id"]), str(note["updated_at"]))
+            if wording not in self._heard:
+                await self._note(thread, note, since, hear)
+                self._heard[wording] = None
+                if len(self._heard) > HEARD_MAX:
+                    self._heard.popitem(last=False)
+
+    async def _note(self, thread: _Thread, note: Data, since: datetime, hear: Hear) -> None:
+        if note["system"]:
+            return
+        us = await self._client.ourselves(_soon())
+        if note["author"]["id"] == us.id:
+            self._remember(thread)
+            await self._awards(thread, note, since, hear)
+        for heard in await self._reader.note(await self._read(thread, note, since)):
+            await hear(heard)
+
+    async def _read(self, thread: _Thread, note: Data, since: datetime) -> Note:
+        body, discussion = str(note["body"]), ""
+        if note["type"] and await self._reader.request(body) is not None:
+            discussion = await self._discussion(thread, int(note["id"]))
+        made = _moment(note["created_at"])
+        return Note(
+            project=thread.project,
+            clone_url=thread.clone_url,
+            kind=thread.kind,
+            iid=thread.iid,
+            id=int(note["id"]),
+            author_id=int(note["author"]["id"]),
+            author_name=str(note["author"]["username"]),
+            body=body,
+            delivery=f"poll/{note['id']}",
+            discussion=discussion,
+            is_internal=bool(note.get("internal", note.get("confidential"))),
+            is_from_fork=thread.is_from_fork,
+            # Who edited an older one is not told, so that it must not speak for its author now.
+            is_new=made >= since,
+            is_edited=_moment(note["updated_at"]) > made,
+        )
+
+    async def _discussion(self, thread: _Thread, note_id: int) -> str:
+        """Id of the discussion that a note is in, which notes alone don't tell."""
+        async for page in self._client.pages(f"{thread.path}/discussions", _soon()):
+            for discussion in page.data:
+                if any(one["id"] == note_id for one in discussion["notes"]):
+                    return "" if discussion["individual_note"] else str(discussion["id"])
+        return ""
+
+    async def _awards(self, thread: _Thread, note: Data, since: datetime, hear: Hear) -> None:
+        """The stop signs at a note of ours; an award changes the note's time."""
+        if note["updated_at"] == note["created_at"]:
+            return
+        path = f"{thread.path}/notes/{note['id']}/award_emoji"
+        async for page in self._client.pages(path, _soon()):
+            for award in page.data:
+                if _moment(award["created_at"]) < since:
+                    continue
+                reacted = await self._reader.award(_award_of(thread, note, award))
+                if reacted is not None:
+                    await hear(reacted)
+
+    def _remember(self, thread: _Thread) -> None:
+        self._ours.pop(thread, None)
+        self._ours[thread] = monotonic()
+        if len(self._ours) > OURS_MAX:
+            self._ours.popitem(last=False)
+
+
+def _thread_of(project: Data, kind: Kind, one: Data) -> _Thread:
+    is_request = kind == "merge_requests"
+    return _Thread(
+        project=str(project["path_with_namespace"]),
+        clone_url=str(project["http_url_to_repo"]),
+        kind=kind,
+        iid=int(one["iid"]),
+        is_from_fork=is_request and one["source_project_id"] != one["target_project_id"],
+    )
+
+
+def _award_of(thread: _Thread, note: Data, award: Data) -> Award:
+    return Award(
+        project=thread.project,
+        id=int(award["id"]),
+        name=str(award["name"]),
+        user_id=int(award["user"]["id"]),
+        user_name=str(award["user"]["username"]),
+        note_id=int(note["id"]),
+        note_author_id=int(note["author"]["id"]),
+    )
+
+
+def _soon() -> Deadline:
+    return Deadline.after(READ_SECONDS_MAX)
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def _zulu(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}Z"
+
+
+async def _wait(stop: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        pass
