@@ -80,13 +80,10 @@ class GitLabForge:
         return escape(text, code=code)
 
     async def post(self, place: str, content: Content, mark: str, deadline: Deadline) -> str:
-        """Make a note, or set the state of a turn; the ref is the note's id.
-
-        A state has no mark: setting it again changes nothing.
-        """
+        """Make a note, whose ref is its id, or set the state of a turn, which may be repeated."""
         to = Place.read(place)
         if content.live is not None:
-            return await self._statuses.show(to, content, "", deadline)
+            return await self._statuses.begin(to, content, mark, deadline)
         _check(content)
         body = compose(content, mentioned=content.notify, stamp=self._marks.stamp(mark))
         if to.discussion:
@@ -100,7 +97,7 @@ class GitLabForge:
         """Change our note, whose mark stays, or the state; nobody new is told."""
         to = Place.read(place)
         if content.live is not None:
-            await self._statuses.show(to, content, ref, deadline)
+            await self._statuses.change(to, ref, content, deadline)
             return
         _check(content)
         path = f"{to.path}/notes/{_number(ref)}"

@@ -8,16 +8,21 @@ only before something runs. GitLab doesn't let a running status be reworded eith
 to begin another would merge what is set to be merged after its pipeline: the description of a
 running one is that of its beginning.
 
-On a new head the status begins again, and the one on the old head is ended. Nothing is shown in a
-discussion, on an issue, where the conversation is internal, and on a merge request from a fork,
-whose pipelines are not ours to touch.
+There is one status of that name on a commit, and the turns of a merge request follow each other:
+whose it is stands in the fragment of its link. A turn that begins ends what the one before left
+running, whose own end then changes nothing any more. On a new head a status begins again, and the
+one on the old head is ended.
+
+Nothing is shown in a discussion, on an issue, where the conversation is internal, and on a merge
+request from a fork, whose pipelines are not ours to touch.
 """
 
-from collections import OrderedDict
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
+from urllib.parse import urldefrag
 
-from adapters.chat.port import Content, Deadline, Live, Rejected
+from adapters.chat.port import Content, Deadline, Gone, Live
 from adapters.forge.gitlab.bodies import plain
 from adapters.forge.gitlab.client import Client
 from adapters.forge.gitlab.places import Place, project_path
@@ -26,77 +31,139 @@ from adapters.forge.port import NOT_SHOWN
 NAME = "ona"
 DESCRIPTION_LENGTH_MAX = 255
 URL_LENGTH_MAX = 255
-STATES = {Live.RUNNING: "running", Live.DONE: "success", Live.ENDED: "success"}
-REMEMBERED_MAX = 1_000
-_REF = "status/"
+HEADS_MAX = 10
+"""Newest pushes whose statuses are looked at when the head has moved."""
+_FRAGMENT = "ona-"
 
 
-@dataclass(frozen=True)
-class _Head:
-    """Newest commit of a merge request, and its branch."""
+@dataclass(frozen=True, kw_only=True)
+class _Ref:
+    """What a state of a turn is called: where it was first shown, and whose it is."""
 
     sha: str
+    mark: str
+
+    @classmethod
+    def read(cls, ref: str) -> "_Ref | None":
+        kind, _, rest = ref.partition("/")
+        sha, _, mark = rest.partition("/")
+        return cls(sha=sha, mark=mark) if kind == "status" and mark else None
+
+    def __str__(self) -> str:
+        return f"status/{self.sha}/{self.mark}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Head:
+    """A commit that is or was the newest of a merge request."""
+
+    project: str
+    sha: str
     branch: str
+    url: str
+    """Of the merge request."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Shown:
+    """The status that stands on a commit."""
+
+    is_running: bool
+    mark: str
+    """Whose it is; empty: that can't be told, and nobody else's then."""
 
 
 class Statuses:
-    """Sets the states of turns."""
+    """Sets the states of turns. Errors are those of `ChatPort`; everything is idempotent."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._running: OrderedDict[str, str] = OrderedDict()
-        """By place: the commit on which it runs, as far as this process knows."""
 
-    async def show(self, to: Place, content: Content, ref: str, deadline: Deadline) -> str:
-        """Let the head have this state; returns its ref. Idempotent.
-
-        :param ref: what an earlier call returned, or empty
-        """
-        if to.kind == "issues" or to.discussion or to.internal or ref == NOT_SHOWN:
-            return NOT_SHOWN
+    async def begin(self, to: Place, content: Content, mark: str, deadline: Deadline) -> str:
+        """Show the first state of the turn with this mark; its ref."""
         head = await self._head(to, deadline)
         if head is None:
             return NOT_SHOWN
-        before = self._running.get(str(to)) or ref.removeprefix(_REF)
-        if before and before != head.sha:
-            moved = Content(text=f"Goes on at {head.sha[:8]}.", live=Live.DONE)
-            await self._set(to, _Head(before, head.branch), moved, deadline)
-        if content.live is not Live.RUNNING or before != head.sha:
-            await self._set(to, head, content, deadline)
-        self._remember(str(to), head.sha if content.live is Live.RUNNING else None)
-        return f"{_REF}{head.sha}"
+        shown = await self._shown(head, deadline)
+        if shown is not None and shown.is_running and shown.mark != mark:
+            await self._set(head, "success", "", Content(text="Over."), deadline)
+            shown = None
+        await self._follow(head, shown, content, mark, deadline)
+        return str(_Ref(sha=head.sha, mark=mark))
+
+    async def change(self, to: Place, ref: str, content: Content, deadline: Deadline) -> None:
+        """Show another state of a turn, unless another turn has begun since."""
+        head, known = await self._head(to, deadline), _Ref.read(ref)
+        if head is None or known is None:
+            return
+        if known.sha != head.sha:
+            await self._leave(to, known, head, deadline)
+        shown = await self._shown(head, deadline)
+        await self._follow(head, shown, content, known.mark, deadline)
+
+    async def _leave(self, to: Place, known: _Ref, head: _Head, deadline: Deadline) -> None:
+        """End what still runs on the heads before: the first, and those pushed since."""
+        pushes = (await self._client.get(f"{to.path}/versions", deadline, per_page=HEADS_MAX)).data
+        heads = dict.fromkeys([known.sha, *(str(one["head_commit_sha"]) for one in pushes)])
+        for sha in heads:
+            # One that was pushed away by force may be gone, with all that stood there.
+            with suppress(Gone):
+                old = replace(head, sha=sha)
+                shown = None if sha == head.sha else await self._shown(old, deadline)
+                if shown is not None and shown.is_running and shown.mark in {"", known.mark}:
+                    moved = Content(text=f"Goes on at {head.sha[:8]}.")
+                    await self._set(old, "success", "", moved, deadline)
+
+    async def _follow(
+        self, head: _Head, shown: _Shown | None, content: Content, mark: str, deadline: Deadline
+    ) -> None:
+        """Set the turn's state after what is shown, where that changes anything."""
+        is_others = shown is not None and shown.mark not in {"", mark}
+        if content.live is not Live.RUNNING:
+            if not is_others:
+                await self._set(head, "success", mark, content, deadline)
+        elif shown is None or not shown.is_running:
+            await self._set(head, "running", mark, content, deadline)
 
     async def _head(self, to: Place, deadline: Deadline) -> _Head | None:
+        """None: no state has a place there."""
+        if to.kind == "issues" or to.discussion or to.internal:
+            return None
         request: Any = (await self._client.get(to.path, deadline)).data
         is_fork = request["source_project_id"] != request["target_project_id"]
         if is_fork or not request["sha"]:
             return None
-        return _Head(request["sha"], request["source_branch"])
+        return _Head(
+            project=project_path(to.project),
+            sha=request["sha"],
+            branch=request["source_branch"],
+            url=request["web_url"],
+        )
 
-    async def _set(self, to: Place, head: _Head, content: Content, deadline: Deadline) -> None:
-        state = STATES[content.live or Live.DONE]
-        url = next((one.url for one in content.buttons if one.url), "")
+    async def _shown(self, head: _Head, deadline: Deadline) -> _Shown | None:
+        us = await self._client.ourselves(deadline)
+        path = f"{head.project}/repository/commits/{head.sha}/statuses"
+        found = (await self._client.get(path, deadline, name=NAME, ref=head.branch)).data
+        ours = [one for one in found if (one.get("author") or {}).get("id") == us.id]
+        if not ours:
+            return None
+        newest = max(ours, key=lambda one: int(one["id"]))
+        fragment = urldefrag(newest.get("target_url") or "").fragment
+        is_marked = fragment.startswith(_FRAGMENT)
+        return _Shown(
+            is_running=newest["status"] in {"created", "pending", "running"},
+            mark=fragment.removeprefix(_FRAGMENT) if is_marked else "",
+        )
+
+    async def _set(
+        self, head: _Head, state: str, mark: str, content: Content, deadline: Deadline
+    ) -> None:
         wanted = {"state": state, "name": NAME, "ref": head.branch}
         wanted["description"] = plain(content.text, DESCRIPTION_LENGTH_MAX)
-        if 0 < len(url) <= URL_LENGTH_MAX:
-            wanted["target_url"] = url
-        path = f"{project_path(to.project)}/statuses/{head.sha}"
-        try:
-            await self._client.post(path, deadline, **wanted)
-        except Rejected:
-            # An earlier try of ours began it: GitLab refuses to begin it once more.
-            if state != "running" or not await self._runs(to, head, deadline):
-                raise
-
-    async def _runs(self, to: Place, head: _Head, deadline: Deadline) -> bool:
-        path = f"{project_path(to.project)}/repository/commits/{head.sha}/statuses"
-        asked = {"name": NAME, "ref": head.branch}
-        answer = await self._client.get(path, deadline, **asked)
-        return any(one["status"] == "running" for one in answer.data)
-
-    def _remember(self, place: str, sha: str | None) -> None:
-        self._running.pop(place, None)
-        if sha is not None:
-            self._running[place] = sha
-            if len(self._running) > REMEMBERED_MAX:
-                self._running.popitem(last=False)
+        pages = [one.url for one in content.buttons if one.url]
+        for url in (*pages, head.url) if mark else ():
+            marked = f"{urldefrag(url).url}#{_FRAGMENT}{mark}"
+            if len(marked) <= URL_LENGTH_MAX:
+                wanted["target_url"] = marked
+                break
+        await self._client.post(f"{head.project}/statuses/{head.sha}", deadline, **wanted)

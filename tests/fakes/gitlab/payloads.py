@@ -76,6 +76,11 @@ def noteable(one: Noteable) -> Data:
     }
 
 
+def version(sha: str) -> Data:
+    """One push to a merge request."""
+    return {"head_commit_sha": sha, "base_commit_sha": None, "state": "collected"}
+
+
 def note(one: Note) -> Data:
     return {
         "id": one.id,

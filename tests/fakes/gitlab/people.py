@@ -86,6 +86,6 @@ class Person:
 
     def pushes(self, request: Noteable) -> str:
         """Push a commit to the branch of a merge request; its hash."""
-        request.sha = self.gitlab.new_sha()
+        request.heads.append(self.gitlab.new_sha())
         self.gitlab.notes.system(request, self, "added 1 commit")
         return request.sha

@@ -34,6 +34,11 @@ def show_noteable(call: Call) -> Any:
     return payloads.noteable(call.noteable)
 
 
+@route("GET", "/projects/{project}/{kind:merge_requests}/{iid}/versions", "versions.list")
+def list_versions(call: Call) -> Listed:
+    return Listed([payloads.version(one) for one in reversed(call.noteable.heads)])
+
+
 @route("GET", NOTES, "notes.list")
 def list_notes(call: Call) -> Listed:
     order = call.query.get("order_by", "created_at")

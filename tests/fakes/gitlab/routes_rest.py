@@ -51,7 +51,7 @@ def show_member(call: Call) -> Any:
 def list_statuses(call: Call) -> Listed:
     """The newest of each name, as without `all`."""
     found = {
-        (one.name, one.ref): one
+        (one.name, one.ref, one.user): one
         for one in call.project.statuses
         if one.sha == call.where["sha"]
         and call.query.get("ref", one.ref) == one.ref

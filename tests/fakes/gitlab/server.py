@@ -117,7 +117,7 @@ class FakeGitLab:
             confidential=confidential,
         )
         if kind == "merge_requests":
-            made.source, made.branch, made.sha = source or project, branch, self.new_sha()
+            made.source, made.branch, made.heads = source or project, branch, [self.new_sha()]
         project.noteables.append(made)
         return made
 

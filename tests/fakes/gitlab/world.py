@@ -61,10 +61,15 @@ class Noteable:
     source: Project | None = None
     """Of a merge request: the project that it comes from; None when that is deleted."""
     branch: str = ""
-    sha: str = ""
+    heads: list[str] = field(default_factory=list)
+    """Of a merge request: the newest commit after each push."""
     notes: list[Note] = field(default_factory=list)
     actions: list[tuple[str, str]] = field(default_factory=list)
     """Quick actions that were run, with their arguments."""
+
+    @property
+    def sha(self) -> str:
+        return self.heads[-1] if self.heads else ""
 
     @property
     def place(self) -> str:

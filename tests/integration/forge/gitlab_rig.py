@@ -39,10 +39,10 @@ class Shop:
     async def edit(self, place: str, ref: str, text: str, **more) -> None:
         await self.forge.edit(place, ref, Content(text=text, **more), Deadline.after(10))
 
-    async def state(self, live: Live, text: str, ref: str = "") -> str:
+    async def state(self, live: Live, text: str, ref: str = "", *, mark: str = "m") -> str:
         """Set the state of a turn on the merge request."""
         if not ref:
-            return await self.post(self.request.place, text, live=live)
+            return await self.post(self.request.place, text, live=live, mark=mark)
         await self.edit(self.request.place, ref, text, live=live)
         return ref
 

@@ -66,6 +66,7 @@ async def test_a_discussion_is_a_part_of_its_merge_request(shop, receiver):
 async def test_what_is_said_internally_has_a_place_of_its_own(shop, receiver):
     issue = shop.ann.reports(shop.project)
     asked = shop.ann.says(issue, "/ona hush", internal=True)
+    await settled(shop)
     shop.ann.says(asked, "/ona still hush")
     await settled(shop)
     alone, inside = receiver.ears.said

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from adapters.chat.port import Button, Content, Deadline, Gone, Live, Rejected, Throttled, Uncertain
+from adapters.forge.gitlab.client import Client
 from adapters.forge.gitlab.port import GitLabForge
 from adapters.forge.marks import Marks
 from adapters.forge.port import NOT_SHOWN, Permission
@@ -83,7 +84,7 @@ async def test_a_state_is_a_commit_status_on_the_head(shop):
     )
     status = shop.project.shown(shop.request.sha, "ona")
     assert (status.status, status.ref, status.description) == ("running", "work", "Working …")
-    assert status.target_url == "https://ona.test/s-1"
+    assert status.target_url == "https://ona.test/s-1#ona-m"
     await shop.state(Live.RUNNING, "Testing …", ref)
     await shop.state(Live.DONE, "Done: \\<b\\>.", ref)
     assert (status.status, status.description) == ("success", "Done: <b>.")
@@ -111,6 +112,14 @@ async def test_a_state_goes_with_the_head(shop):
     assert states == ["success"] * 3
 
 
+async def test_a_head_that_is_gone_is_left_behind(shop):
+    ref = await shop.state(Live.RUNNING, "Working …")
+    shop.gitlab.commits.remove(shop.request.sha)
+    shop.ann.pushes(shop.request)
+    await shop.state(Live.DONE, "Done.", ref)
+    assert shop.project.shown(shop.request.sha, "ona").status == "success"
+
+
 async def test_a_state_may_be_set_again_by_who_knows_nothing_of_it(shop):
     await shop.state(Live.RUNNING, "Working …")
     other = replace(shop, forge=GitLabForge(shop.client, Marks(b"secret")))
@@ -118,8 +127,34 @@ async def test_a_state_may_be_set_again_by_who_knows_nothing_of_it(shop):
     assert [one.status for one in shop.project.statuses] == ["running"]
     for _ in range(2):
         await other.state(Live.DONE, "Done.", ref)
-    statuses = [one.status for one in shop.project.statuses]
-    assert set(statuses) == {"success"}
+    assert {one.status for one in shop.project.statuses} == {"success"}
+
+
+async def test_the_late_end_of_one_turn_is_not_the_end_of_the_next(shop):
+    first = await shop.state(Live.RUNNING, "One …", mark="one")
+    second = await shop.state(Live.RUNNING, "Two …", mark="two")
+    await shop.state(Live.DONE, "One is done.", first)
+    await shop.state(Live.RUNNING, "One again …", first)
+    shown = [(one.status, one.description) for one in shop.project.statuses]
+    assert shown == [("success", "Over."), ("running", "Two …")]
+    await shop.state(Live.ENDED, "Two failed.", second)
+    assert shop.project.shown(shop.request.sha, "ona").description == "Two failed."
+    await shop.state(Live.RUNNING, "One again …", first)
+    await shop.state(Live.DONE, "One is done again.", first)
+    assert shop.project.shown(shop.request.sha, "ona").description == "One is done again."
+    assert {one.status for one in shop.project.statuses} == {"success"}
+
+
+async def test_what_others_call_by_our_name_is_not_ours(shop):
+    path = f"/projects/acme%2Fapi/statuses/{shop.request.sha}"
+    client = Client(shop.gitlab.url, shop.ann.token)
+    theirs = {"state": "running", "name": "ona", "ref": "work", "description": "theirs"}
+    await client.post(path, Deadline.after(10), **theirs)
+    client.close()
+    ref = await shop.state(Live.RUNNING, "Working …")
+    await shop.state(Live.DONE, "Done.", ref)
+    shown = [(one.user, one.status) for one in shop.project.statuses]
+    assert shown == [(shop.ann, "running"), (shop.us, "success")]
 
 
 async def test_a_state_that_may_not_be_set_is_rejected(shop):
@@ -141,7 +176,7 @@ async def test_where_no_state_can_stand_none_does(shop):
     fork = shop.gitlab.project("bo/api", {shop.bo: OWNER}, visibility="public")
     foreign = shop.bo.opens(shop.project, source=fork)
     empty = shop.ann.opens(shop.project)
-    empty.sha = ""
+    empty.heads.clear()
     places = (
         issue.place,
         f"{shop.request.place}/d{first.discussion}",

@@ -132,7 +132,7 @@ async def test_a_status_moves_on_only_as_gitlab_lets_it(yard):
         "canceled",
         "skipped",
     ]
-    yard.request.sha = "0" * 40
+    yard.request.heads.append("0" * 40)
     assert await yard.refused(lambda it: set_to(it, "success")) == 404
 
 
