@@ -45,7 +45,8 @@ _POST = text(
     """
     SELECT thread.place FROM reply JOIN thread ON thread.id = reply.thread_id
      WHERE thread.surface = :surface AND reply.posted_ref = :ref
-       AND starts_with(thread.place, :prefix) LIMIT 1
+       AND starts_with(thread.place, :channel)
+       AND substr(thread.place, length(:channel) + 1, 1) IN ('/', '#', '!') LIMIT 1
     """
 )
 _SPEAK = text(
@@ -206,7 +207,7 @@ class Chats:
         where = {
             "surface": heard.surface,
             "ref": heard.ref,
-            "prefix": f"{heard.channel}/",
+            "channel": heard.channel,
         }
         async with self._database.begin() as tx:
             place = (await tx.execute(_POST, where)).scalar_one_or_none()
