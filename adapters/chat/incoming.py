@@ -106,5 +106,14 @@ class Reacted:
     """The message, as the port calls it."""
 
 
-Heard = Said | Reworded | Withdrawn | Reacted
+@dataclass(frozen=True, kw_only=True)
+class Joined:
+    """We were added to a channel."""
+
+    spot: Spot
+    """Its place is the channel itself."""
+    delivery: str
+
+
+Heard = Said | Reworded | Withdrawn | Reacted | Joined
 Hear = Callable[[Heard], Awaitable[None]]

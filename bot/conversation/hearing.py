@@ -11,15 +11,13 @@ from collections.abc import Mapping
 import structlog
 from sqlalchemy import TextClause, text
 
-from adapters.chat.incoming import Author, Heard, Reacted, Reworded, Said, Spot, Withdrawn
-from adapters.chat.port import (
-    Button,
-    ChatPort,
-)
+from adapters.chat.incoming import Author, Heard, Joined, Reacted, Reworded, Said, Spot, Withdrawn
+from adapters.chat.port import Button, ChatPort
 from bot.conversation import amending, commands
 from bot.conversation.addressing import Hearing, ThreadFacts, crowds, decide
 from bot.conversation.amending import Amended
 from bot.conversation.connecting import ConnectingInChat
+from bot.conversation.greeting import Greetings
 from bot.conversation.hints import Hints
 from bot.conversation.inbox import Inbox
 from bot.conversation.message import Accepted, IncomingMessage
@@ -78,6 +76,7 @@ class Chats:
         self._parking = Parking(database, inbox, ports)
         known = connecting or Connecting(database, {})
         self._connecting = ConnectingInChat(known, self._hints.whisper)
+        self._greetings = Greetings(database, ports, mention=mention)
 
     async def hear(self, heard: Heard) -> None:
         """Act on what was heard, once, however often it is delivered.
@@ -93,6 +92,8 @@ class Chats:
                 await self._withdrawn(heard)
             case Reacted():
                 await self._reacted(heard)
+            case Joined():
+                await self._greetings.greet(heard)
 
     async def _said(self, said: Said) -> None:
         thread = await self._thread(said)

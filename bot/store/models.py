@@ -217,8 +217,12 @@ class Channel(SQLModel, table=True):
     surface: str
     address: str
     """The surface's own address of the channel."""
-    project_id: UUID = _owned_by("project.id")
-    """What new sessions in it are about."""
+    project_id: UUID | None = _owned_by("project.id", nullable=True)
+    """What new sessions in it are about; None: that is not set."""
+    greeting_until: datetime | None = _moment()
+    """Deadline of who posts the greeting, or did last; a successor looks the mark up then."""
+    greeted_at: datetime | None = _moment()
+    """Since when the greeting stands there, or can't."""
 
     __table_args__ = (UniqueConstraint("surface", "address"),)
 

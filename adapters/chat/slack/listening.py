@@ -30,7 +30,13 @@ log = structlog.get_logger(__name__)
 
 SEND_TO_US = "ona_send"
 """Callback id of the message shortcut, as the manifest names it."""
-EVENTS = ("message", "app_mention", "reaction_added", "agent_session_stopped")
+EVENTS = (
+    "message",
+    "app_mention",
+    "reaction_added",
+    "member_joined_channel",
+    "agent_session_stopped",
+)
 """What we hear; the last one only where the workspace has agent sessions."""
 LOOK_SECONDS = 5.0
 """How often the SDK looks whether the connection still stands."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from adapters.chat.incoming import Author, Reacted, Reworded, Said, Spot, Withdrawn
+from adapters.chat.incoming import Author, Heard, Joined, Reacted, Reworded, Said, Spot, Withdrawn
 from adapters.chat.slack import markup
 from adapters.chat.slack.directory import Directory, Ourselves
 from adapters.chat.slack.port import SURFACE, Place
@@ -26,7 +26,7 @@ class Reader:
         self._directory = directory
         self._us = ourselves
 
-    async def event(self, body: Body) -> Said | Reworded | Withdrawn | Reacted | None:
+    async def event(self, body: Body) -> Heard | None:
         """What an event says; None: nothing for us. :raises ChatError: Slack can't be asked"""
         event = body["event"]
         match event.get("type"):
@@ -34,6 +34,8 @@ class Reader:
                 return await self._message(body, event)
             case "reaction_added":
                 return await self._reaction(body, event)
+            case "member_joined_channel":
+                return await self._joined(body, event)
             case "agent_session_stopped":
                 spot = await self._spot(event["channel"], event["thread_ts"], body)
                 return await self._pressed(spot, event["user"], "stop", body["event_id"])
@@ -129,6 +131,12 @@ class Reader:
             delivery=body["event_id"],
             ref=item["ts"],
         )
+
+    async def _joined(self, body: Body, event: Body) -> Joined | None:
+        if event.get("user") != self._us.user:
+            return None
+        spot = await self._spot_of(Place(self._us.team, event["channel"], ""), body)
+        return Joined(spot=spot, delivery=body["event_id"])
 
     async def _pressed(self, spot: Spot, user: str, says: str, key: str, *, ref: str = "") -> Said:
         return Said(

@@ -296,7 +296,9 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("surface", sa.String(), nullable=False),
         sa.Column("address", sa.String(), nullable=False),
-        sa.Column("project_id", sa.Uuid(), nullable=False),
+        sa.Column("project_id", sa.Uuid(), nullable=True),
+        sa.Column("greeting_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("greeted_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
             ["project_id"], ["project.id"], name=op.f("fk_channel_project_id"), ondelete="CASCADE"
         ),
