@@ -71,7 +71,12 @@ async def serve(settings: Settings, url: str) -> None:
             outbox = Outbox(base.database, ports, sender=base.owner, listener=base.listener)
             group.create_task(outbox.run(stop))
             chats = Chats(
-                base.database, inbox, ports, mention=settings.mention, connecting=connecting
+                base.database,
+                inbox,
+                ports,
+                mention=settings.mention,
+                connecting=connecting,
+                public_url=settings.public_url or "",
             )
             group.create_task(surfaces.listen(chats.hear, stop))
             group.create_task(run_clock(base.database, base.owner, stop))

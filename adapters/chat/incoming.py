@@ -115,5 +115,13 @@ class Joined:
     delivery: str
 
 
-Heard = Said | Reworded | Withdrawn | Reacted | Joined
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """Somebody looks at the page that the surface keeps of us for them."""
+
+    surface: str
+    author: Author
+
+
+Heard = Said | Reworded | Withdrawn | Reacted | Joined | Opened
 Hear = Callable[[Heard], Awaitable[None]]

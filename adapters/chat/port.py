@@ -209,6 +209,33 @@ class Reacts(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A line of a page."""
+
+    text: str
+    """Shown as it is: the surface escapes it."""
+    url: str = ""
+    """Where it leads, if anywhere."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Some lines of a page with a title."""
+
+    title: str
+    entries: tuple[Entry, ...]
+
+
+@runtime_checkable
+class HasHome(Protocol):
+    """A surface that keeps a page of ours for each person. Errors are those of `ChatPort`."""
+
+    async def show_home(self, person: str, parts: Sequence[Part], deadline: Deadline) -> None:
+        """Let the page of the person with the surface's id `person` show `parts`. Idempotent."""
+        ...
+
+
 @runtime_checkable
 class Confides(Protocol):
     """A surface that has conversations with one person alone, which stay. Errors as above."""

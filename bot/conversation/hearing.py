@@ -11,7 +11,17 @@ from collections.abc import Mapping
 import structlog
 from sqlalchemy import TextClause, text
 
-from adapters.chat.incoming import Author, Heard, Joined, Reacted, Reworded, Said, Spot, Withdrawn
+from adapters.chat.incoming import (
+    Author,
+    Heard,
+    Joined,
+    Opened,
+    Reacted,
+    Reworded,
+    Said,
+    Spot,
+    Withdrawn,
+)
 from adapters.chat.port import Button, ChatPort
 from bot.conversation import amending, commands
 from bot.conversation.addressing import Hearing, ThreadFacts, crowds, decide
@@ -19,6 +29,7 @@ from bot.conversation.amending import Amended
 from bot.conversation.connecting import ConnectingInChat
 from bot.conversation.greeting import Greetings
 from bot.conversation.hints import Hints
+from bot.conversation.home import Home
 from bot.conversation.inbox import Inbox
 from bot.conversation.message import Accepted, IncomingMessage
 from bot.conversation.parking import Choice, Parking
@@ -66,8 +77,12 @@ class Chats:
         *,
         mention: str,
         connecting: Connecting | None = None,
+        public_url: str = "",
     ) -> None:
-        """`ports` by surface, for hints; `mention` is what people call us."""
+        """`ports` by surface, for hints; `mention` is what people call us.
+
+        :param public_url: where people reach our pages; without it no link leads there
+        """
         self._database = database
         self._inbox = inbox
         self._ports = ports
@@ -77,6 +92,7 @@ class Chats:
         known = connecting or Connecting(database, {})
         self._connecting = ConnectingInChat(known, self._hints.whisper)
         self._greetings = Greetings(database, ports, mention=mention)
+        self._home = Home(database, ports, mention=mention, public_url=public_url)
 
     async def hear(self, heard: Heard) -> None:
         """Act on what was heard, once, however often it is delivered.
@@ -94,6 +110,8 @@ class Chats:
                 await self._reacted(heard)
             case Joined():
                 await self._greetings.greet(heard)
+            case Opened():
+                await self._home.show(heard, self._actor)
 
     async def _said(self, said: Said) -> None:
         thread = await self._thread(said)

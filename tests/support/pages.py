@@ -13,7 +13,7 @@ from pathlib import Path
 from prometheus_client import Counter, Gauge, Histogram
 
 from adapters.chat.discord.port import DiscordChat
-from adapters.chat.port import AfterUncertain, ChatPort, Method, Reacts, Whispers
+from adapters.chat.port import AfterUncertain, ChatPort, HasHome, Method, Reacts, Whispers
 from adapters.chat.slack.port import SlackChat
 from adapters.chat.terminal import TerminalChat
 from bot import metrics
@@ -112,6 +112,7 @@ CAPABILITIES: Mapping[str, Callable[[type[ChatPort]], str]] = {
         issubclass(kind, Reacts)
     ),
     "can say something to one person alone": lambda kind: _yes(issubclass(kind, Whispers)),
+    "keeps a page of ours for each person": lambda kind: _yes(issubclass(kind, HasHome)),
     "characters of one post": lambda kind: f"{kind.limits.text_length_max:,}",
     "a post whose end nobody saw is": _marked,
     "posts a minute": lambda kind: _rate(kind, "post"),

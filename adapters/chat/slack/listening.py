@@ -35,6 +35,7 @@ EVENTS = (
     "app_mention",
     "reaction_added",
     "member_joined_channel",
+    "app_home_opened",
     "agent_session_stopped",
 )
 """What we hear; the last one only where the workspace has agent sessions."""

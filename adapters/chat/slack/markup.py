@@ -6,16 +6,19 @@ mention. The text beside them is what a notification and a screen reader say; th
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from html import unescape
 from typing import Any
 
-from adapters.chat.port import Button, Content
+from adapters.chat.port import LABEL_LENGTH_MAX, Button, Content, Entry, Part
 
 ACTION = "ona.say"
 """What the ids of our buttons begin with."""
 SAYS_LENGTH_MAX = 2_000
 """Of a button's value."""
+HOME_BLOCKS_MAX = 100
+TITLE_LENGTH_MAX = 150
+SECTION_LENGTH_MAX = 3_000
 
 _ESCAPES: Mapping[str, str] = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _SPECIAL = re.compile(r"[&<>]")
@@ -73,6 +76,35 @@ def blocks(content: Content) -> list[dict[str, Any]]:
 def fallback(content: Content) -> str:
     """What a notification and a screen reader say."""
     return f"<@{content.notify}> {content.text}" if content.notify else content.text
+
+
+def home(parts: Sequence[Part]) -> list[dict[str, Any]]:
+    """The blocks of an App Home: plain text, in which nothing means anything."""
+    made: list[dict[str, Any]] = []
+    for number, part in enumerate(parts):
+        made.append({"type": "header", "text": _plain_text(part.title, TITLE_LENGTH_MAX)})
+        made += [_entry(f"{number}.{place}", entry) for place, entry in enumerate(part.entries)]
+    return made[:HOME_BLOCKS_MAX]
+
+
+def _entry(name: str, entry: Entry) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "type": "section",
+        "text": _plain_text(entry.text, SECTION_LENGTH_MAX),
+    }
+    if entry.url:
+        made["accessory"] = {
+            "type": "button",
+            "text": _plain_text("Open", LABEL_LENGTH_MAX),
+            "action_id": f"{ACTION}.{name}",
+            "url": entry.url,
+        }
+    return made
+
+
+def _plain_text(text: str, length_max: int) -> dict[str, Any]:
+    cut = text if len(text) <= length_max else text[: length_max - 1] + "…"
+    return {"type": "plain_text", "text": cut or " ", "emoji": False}
 
 
 def _rich(content: Content) -> list[dict[str, Any]]:

@@ -19,12 +19,13 @@ from adapters.chat.port import (
     Content,
     Deadline,
     Limits,
+    Part,
     Rate,
     Rejected,
     Sign,
 )
 from adapters.chat.slack.calls import call
-from adapters.chat.slack.markup import blocks, escape, fallback
+from adapters.chat.slack.markup import blocks, escape, fallback, home
 
 log = structlog.get_logger(__name__)
 
@@ -171,6 +172,11 @@ class SlackChat:
         """The direct message with a person of the workspace."""
         opened = await call(deadline, lambda: self._client.conversations_open(users=[person]))
         return str(Place(Place.read(place).team, opened["channel"]["id"], ""))
+
+    async def show_home(self, person: str, parts: Sequence[Part], deadline: Deadline) -> None:
+        """Publish the person's App Home."""
+        view = {"type": "home", "blocks": home(parts)}
+        await call(deadline, lambda: self._client.views_publish(user_id=person, view=view))
 
     async def whisper(
         self, place: str, person: str, text: str, buttons: Sequence[Button] = ()

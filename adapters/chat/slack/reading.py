@@ -4,7 +4,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from adapters.chat.incoming import Author, Heard, Joined, Reacted, Reworded, Said, Spot, Withdrawn
+from adapters.chat.incoming import (
+    Author,
+    Heard,
+    Joined,
+    Opened,
+    Reacted,
+    Reworded,
+    Said,
+    Spot,
+    Withdrawn,
+)
 from adapters.chat.slack import markup
 from adapters.chat.slack.directory import Directory, Ourselves
 from adapters.chat.slack.port import SURFACE, Place
@@ -36,6 +46,9 @@ class Reader:
                 return await self._reaction(body, event)
             case "member_joined_channel":
                 return await self._joined(body, event)
+            case "app_home_opened" if event.get("tab") == "home":
+                author = await self._directory.author(event["user"])
+                return Opened(surface=SURFACE, author=author)
             case "agent_session_stopped":
                 spot = await self._spot(event["channel"], event["thread_ts"], body)
                 return await self._pressed(spot, event["user"], "stop", body["event_id"])

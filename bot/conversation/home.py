@@ -1,0 +1,145 @@
+"""The page that a surface keeps for each person: their sessions, what holds for new ones, a hint.
+
+    opened ─▶ who is it? ─▶ their sessions, the projects ─▶ `page` (pure) ─▶ the port shows it
+
+It is made anew each time it is opened; showing it is idempotent.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import structlog
+from sqlalchemy import text
+
+from adapters.chat.incoming import Author, Opened
+from adapters.chat.port import ChatError, ChatPort, Deadline, Entry, HasHome, Part
+from bot.errors import Refused
+from bot.store.database import Database
+from bot.words.amounts import short
+from bot.words.plain import settled
+from bot.words.sentences import sentence
+from bot.work.control import Actor
+
+log = structlog.get_logger(__name__)
+
+SHOW_SECONDS = 2.5
+SESSIONS_MAX = 20
+PROJECTS_MAX = 20
+TITLE_LENGTH_MAX = 150
+"""Of a session, as it is shown here."""
+MEMBERS_ONLY = "Only members of this workspace can use this."
+CONNECT = (
+    "One person, one account: whoever runs ona brings this account together with the one that you"
+    " use elsewhere, such as in the terminal or on a code host. Ask them."
+)
+
+_SESSIONS = text(
+    """
+    SELECT session.short, session.state, session.title, project.name AS project
+      FROM session JOIN project ON project.id = session.project_id
+     WHERE session.creator_id = :person
+        OR EXISTS (SELECT FROM prompt
+                    WHERE prompt.session_id = session.id AND prompt.author_id = :person)
+     ORDER BY session.active_at DESC LIMIT :limit
+    """
+)
+_PROJECTS = text(
+    """
+    SELECT name, agent, size, base_branch FROM project
+     WHERE removed_at IS NULL ORDER BY name LIMIT :limit
+    """
+)
+
+Row = Mapping[str, Any]
+
+
+class Home:
+    """Shows people their page."""
+
+    def __init__(
+        self,
+        database: Database,
+        ports: Mapping[str, ChatPort],
+        *,
+        mention: str,
+        public_url: str = "",
+    ) -> None:
+        """`ports` by surface; without a `public_url` there are no links."""
+        self._database = database
+        self._ports = ports
+        self._mention = mention
+        self._public_url = public_url.rstrip("/")
+
+    async def show(self, opened: Opened, who: Callable[[Author, str], Awaitable[Actor]]) -> None:
+        """Show whoever opened it their page; what goes wrong is logged, they can open it again.
+
+        :param who: finds the person. :raises Refused: they are deactivated
+        """
+        port: object = self._ports.get(opened.surface)
+        if not isinstance(port, HasHome):
+            return
+        deadline = Deadline.after(SHOW_SECONDS)
+        parts = await self._parts(opened, who)
+        try:
+            await port.show_home(opened.author.id, parts, deadline)
+        except ChatError as error:
+            log.info("home_not_shown", surface=opened.surface, why=str(error))
+
+    async def _parts(
+        self, opened: Opened, who: Callable[[Author, str], Awaitable[Actor]]
+    ) -> Sequence[Part]:
+        author = opened.author
+        if author.standing != "member":
+            return (Part(title="ona", entries=(Entry(text=MEMBERS_ONLY),)),)
+        try:
+            person = await who(author, opened.surface)
+        except Refused as refusal:
+            return (Part(title="ona", entries=(Entry(text=sentence(str(refusal))),)),)
+        asked = {"person": person.id, "limit": SESSIONS_MAX}
+        async with self._database.begin() as tx:
+            sessions = [dict(row) for row in (await tx.execute(_SESSIONS, asked)).mappings()]
+            known = await tx.execute(_PROJECTS, {"limit": PROJECTS_MAX})
+            projects = [dict(row) for row in known.mappings()]
+        return page(
+            sessions,
+            projects,
+            zone=author.zone,
+            mention=self._mention,
+            public_url=self._public_url,
+        )
+
+
+def page(
+    sessions: Sequence[Row],
+    projects: Sequence[Row],
+    *,
+    zone: str | None,
+    mention: str,
+    public_url: str,
+) -> Sequence[Part]:
+    """What a person's page says, from what is known; pure."""
+    mine = tuple(_session(row, public_url) for row in sessions)
+    none = Entry(text=f"None yet. Write `@{mention}` and what to do in a channel that I am in.")
+    defaults = [_project(row) for row in projects]
+    defaults += [] if projects else [Entry(text="There is no project yet.")]
+    defaults += [Entry(text=f"Times are shown in {zone}.")] if zone else []
+    return (
+        Part(title="Your sessions", entries=mine or (none,)),
+        Part(title="What holds for new ones", entries=tuple(defaults)),
+        Part(title="Connect", entries=(Entry(text=CONNECT),)),
+    )
+
+
+def _session(row: Row, public_url: str) -> Entry:
+    title = short(settled(row["title"] or ""), TITLE_LENGTH_MAX) or "no title"
+    return Entry(
+        text=f"{row['short']} · {row['state']} · {row['project']} · {title}",
+        url=f"{public_url}/sessions/{row['short']}" if public_url else "",
+    )
+
+
+def _project(row: Row) -> Entry:
+    words = f"{row['name']}: agent {row['agent']}"
+    words += f", machine {row['size']}" if row["size"] else ""
+    words += f", from {row['base_branch']}" if row["base_branch"] else ""
+    return Entry(text=short(settled(words), TITLE_LENGTH_MAX))
