@@ -13,6 +13,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+CONTEXT = "ONA_CONTEXT"
+"""Variable of a task's environment: the path of a file with what was said before, if anything."""
 Cursor = Mapping[str, Any]
 """Opaque JSON of the harness; {} at the beginning of a turn."""
 
@@ -232,6 +234,9 @@ class Agent(Protocol):
     """A kind of coding program."""
 
     name: str
+    reads: bool
+    """A task's text is words, which quoted material may stand below; else it is a program, and the
+    material is in the file that CONTEXT names."""
 
     async def start(self, jobs: Jobs, task: Task, cursor: Cursor) -> Run:
         """Start the turn's job, or attach to it when it was started before."""

@@ -30,6 +30,7 @@ class ShellAgent:
     """Runs `!command` in any session, and every prompt of a session with `agent=shell`."""
 
     name = "shell"
+    reads = False
 
     async def start(self, jobs: Jobs, task: Task, cursor: Cursor) -> Run:
         """Start bash with the task's text as its script; attach when it was started before."""

@@ -7,6 +7,7 @@ delivery is not acknowledged and comes again.
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 Standing = Literal["member", "guest", "stranger", "bot"]
@@ -51,6 +52,18 @@ class Spot:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Quoted:
+    """What somebody said in a thread before: material, nothing that we were asked."""
+
+    key: str
+    """As `Said.key`."""
+    author: str
+    """Their name."""
+    at: datetime
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Said:
     """A message."""
 
@@ -72,6 +85,9 @@ class Said:
     """Nobody wrote it: it is what a button says."""
     post: str = ""
     """The post of ours whose button it is, as the port calls it."""
+    quoted: tuple[Quoted, ...] = ()
+    """What others said in its thread before, in that order and bounded; () where that could not be
+    read in time."""
 
 
 @dataclass(frozen=True, kw_only=True)

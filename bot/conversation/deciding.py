@@ -1,11 +1,12 @@
 """Doing what a message asks for: a prompt, a command, an answer, a thread that joins a session."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 from uuid import UUID
 
+from adapters.chat.incoming import Quoted
 from adapters.forge.port import Permission
 from bot.conversation import commands, threads, words
 from bot.conversation.message import KEY_LENGTH_MAX, Accepted, IncomingMessage, Verdict
@@ -38,6 +39,8 @@ class Decided:
     accepted: Accepted
     text: str
     """What the delivery row keeps beside the answer: the words of its prompt."""
+    quoted: Sequence[Quoted] = ()
+    """What goes with them."""
 
 
 class Deciding:
@@ -136,7 +139,7 @@ class Deciding:
             accepted = replace(
                 accepted, verdict="prompt", prompt_id=added.prompt_id, event=added.event
             )
-        return Decided(accepted=accepted, text=obeyed.said)
+        return Decided(accepted=accepted, text=obeyed.said, quoted=obeyed.quoted)
 
     async def _recent(self, who: Standing, tx: Transaction) -> list[dict[str, Any]]:
         """The sessions that were active last, of those that they may see."""
@@ -282,7 +285,7 @@ class Deciding:
             event=added.event,
             hint=added.told if prompt.resembles else "",
         )
-        return Decided(accepted=accepted, text=prompt.text)
+        return Decided(accepted=accepted, text=prompt.text, quoted=message.quoted)
 
 
 def decided(verdict: Verdict, told: str, **more: Any) -> Decided:

@@ -16,6 +16,7 @@ from adapters.chat.incoming import (
     Heard,
     Joined,
     Opened,
+    Quoted,
     Reacted,
     Reworded,
     Said,
@@ -39,6 +40,7 @@ from bot.govern.people import NAME_LENGTH_MAX, ensure_person
 from bot.store.database import Database
 from bot.words.plain import settled
 from bot.words.sentences import sentence
+from bot.work import quoting
 from bot.work.control import Actor
 
 log = structlog.get_logger(__name__)
@@ -56,6 +58,12 @@ _POST = text(
      WHERE thread.surface = :surface AND reply.posted_ref = :ref
        AND starts_with(thread.place, :channel)
        AND substr(thread.place, length(:channel) + 1, 1) IN ('/', '#', '!') LIMIT 1
+    """
+)
+_PROMPTS = text(
+    """
+    SELECT message_key FROM delivery
+     WHERE surface = :surface AND message_key = ANY(:keys) AND prompt_id IS NOT NULL
     """
 )
 _SPEAK = text(
@@ -148,6 +156,7 @@ class Chats:
             asker=said.author.handle or said.author.id,
             ref=said.ref,
             told_in_thread=True,
+            quoted=await self._unread(said),
         )
         if isinstance(asked, commands.Prompt) and asked.private:
             aside = await self._hints.alone(said, message)
@@ -262,6 +271,15 @@ class Chats:
         if row is None:
             return ThreadFacts()
         return ThreadFacts(has_session=True, speaker=row.speaker, crowded=row.crowded)
+
+    async def _unread(self, said: Said) -> tuple[Quoted, ...]:
+        """What was said in the thread since the last prompt there."""
+        if not said.quoted:
+            return ()
+        keys = {"surface": said.spot.surface, "keys": [one.key for one in said.quoted]}
+        async with self._database.begin() as tx:
+            prompts = list((await tx.execute(_PROMPTS, keys)).scalars())
+        return quoting.since(said.quoted, prompts)
 
     async def _note(self, statement: TextClause, said: Said, **values: str) -> None:
         where = {"surface": said.spot.surface, "place": said.spot.place}

@@ -27,6 +27,7 @@ from bot.store.database import Database, is_away
 from bot.store.ids import new_id
 from bot.store.transaction import Transaction
 from bot.words.sentences import sentence
+from bot.work import quoting
 
 log = structlog.get_logger(__name__)
 
@@ -49,7 +50,7 @@ _SETTLE = text(
     """
     UPDATE delivery
        SET session_id = :session, prompt_id = :prompt, text = :text, event = :event,
-           answer = CAST(:answer AS jsonb)
+           quoted = CAST(:quoted AS jsonb), answer = CAST(:answer AS jsonb)
      WHERE id = :id
     """
 )
@@ -129,6 +130,7 @@ class Inbox:
                 "prompt": accepted.prompt_id,
                 "text": said.text,
                 "event": accepted.event,
+                "quoted": json.dumps(quoting.kept(said.quoted)),
                 "answer": json.dumps(asdict(accepted), default=str),
             },
         )

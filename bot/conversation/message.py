@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
+from adapters.chat.incoming import Quoted
 from bot.errors import TellPerson, for_person
 
 KEY_LENGTH_MAX = 200
@@ -46,6 +47,8 @@ class IncomingMessage:
     """The message as the surface calls it, where it bears our reactions."""
     told_in_thread: bool = False
     """What the person is told about a command stands in the thread as a reply of its own."""
+    quoted: tuple[Quoted, ...] = ()
+    """What was said in the thread since the last prompt, for the agent to read beside `text`."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,12 +6,13 @@ from typing import Any, Literal, assert_never
 
 from sqlalchemy import text
 
+from adapters.chat.incoming import Quoted
 from bot.conversation import commands, words
 from bot.conversation.prompting import Added, add_prompt
 from bot.conversation.threads import Found
 from bot.errors import NotFound, NothingToDo
 from bot.store.transaction import Transaction
-from bot.work import control
+from bot.work import control, quoting
 from bot.work.control import Actor
 from bot.work.queue import lock_session, waiting_place
 
@@ -22,7 +23,11 @@ _LAST_PROMPT = text(
     """
     SELECT prompt.kind,
            (SELECT string_agg(delivery.text, E'\n' ORDER BY delivery.event)
-              FROM delivery WHERE delivery.prompt_id = prompt.id) AS text
+              FROM delivery WHERE delivery.prompt_id = prompt.id) AS text,
+           (SELECT coalesce(jsonb_agg(one.value ORDER BY delivery.event, one.place), '[]')
+              FROM delivery, jsonb_array_elements(delivery.quoted)
+                   WITH ORDINALITY AS one (value, place)
+             WHERE delivery.prompt_id = prompt.id) AS quoted
       FROM prompt WHERE prompt.session_id = :session AND prompt.state = 'done'
      ORDER BY prompt.position DESC LIMIT 1
     """
@@ -38,6 +43,8 @@ class Obeyed:
     added: Added | None = None
     said: str = ""
     """The words of that prompt."""
+    quoted: tuple[Quoted, ...] = ()
+    """What went with them."""
 
 
 async def obey(
@@ -65,8 +72,7 @@ async def obey(
             do="write a prompt to open one, or `sessions` to find another",
         )
     if word == "retry":
-        added, said = await _retry(tx, found, actor)
-        return Obeyed(told=f"The last prompt once more. {added.told}", added=added, said=said)
+        return await _retry(tx, found, actor)
     return Obeyed(told=await _obey(tx, found, actor, word, command.number or 0))
 
 
@@ -112,7 +118,7 @@ async def _status(tx: Transaction, found: Found) -> str:
     return words.status(found.short, session.state, queued, place)
 
 
-async def _retry(tx: Transaction, found: Found, actor: Actor) -> tuple[Added, str]:
+async def _retry(tx: Transaction, found: Found, actor: Actor) -> Obeyed:
     session = await lock_session(tx, found.session_id)
     last = (await tx.execute(_LAST_PROMPT, {"session": found.session_id})).one_or_none()
     if session is None or last is None:
@@ -128,4 +134,9 @@ async def _retry(tx: Transaction, found: Found, actor: Actor) -> tuple[Added, st
         surface=RETRY,
         join=False,
     )
-    return added, said
+    return Obeyed(
+        told=f"The last prompt once more. {added.told}",
+        added=added,
+        said=said,
+        quoted=quoting.restored(last.quoted),
+    )

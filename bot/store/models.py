@@ -280,6 +280,8 @@ class Delivery(SQLModel, table=True):
     text: str = ""
     event: int = _counter()
     """Number of the event that announced it; the order of messages within a prompt."""
+    quoted: list[dict[str, str]] = _json("[]")
+    """{key, author, at, text} of what was said in its thread before; see `bot.work.quoting`."""
     answer: dict[str, Any] = _json()
     """What the sender was told, so that a repeated delivery is told the same."""
     received_at: datetime = _moment(now=True)

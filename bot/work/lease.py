@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from adapters.chat.incoming import Quoted
 from bot.work.queue import LeaseKey
 
 
@@ -74,6 +75,8 @@ class OpenTurn:
     """The prompt's."""
     machine_id: UUID | None
     cursor: Mapping[str, Any] = field(default_factory=dict)
+    quoted: tuple[Quoted, ...] = ()
+    """What was said in the thread before the prompt."""
     batches: int = 0
     """How many batches of its events were written."""
     ran_seconds: float = 0.0

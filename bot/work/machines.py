@@ -21,6 +21,7 @@ from bot.work import machine_past, machine_words
 from bot.work.checkpoint import Checkpoints, Restored
 from bot.work.jobs import ChannelJobs
 from bot.work.lease import Lease, OpenTurn
+from bot.work.materials import Materials
 from bot.work.queue import Event, LeaseLost, hold
 from bot.work.refresh import refresh
 from bot.work.repository import READY_MARK, Base, Cloned, Repositories, clone_into
@@ -128,6 +129,7 @@ class MachineWorkplaces:
                 try:
                     yield Workplace(
                         jobs=ChannelJobs(opened.channel),
+                        materials=Materials(opened.channel),
                         directory=project.directory,
                         machine_id=opened.machine_id,
                         notices=tuple(notices),

@@ -25,7 +25,7 @@ from bot.errors import Bug, OnaError, TellOperator
 from bot.metrics import TURN_SECONDS, TURNS
 from bot.store.database import is_away
 from bot.store.states import TurnState
-from bot.work import questions
+from bot.work import questions, quoting
 from bot.work.agent_events import as_event
 from bot.work.lease import Lease, OpenTurn, StopRequest, TurnClock
 from bot.work.queue import Event, LeaseLost
@@ -217,17 +217,9 @@ class _Turn:
     async def _watched(self, place: Workplace, turn: OpenTurn, recorder: Recorder) -> port.Ended:
         """Run the agent; a watcher cancels it for a person, the time limit or this process."""
         agent = self._agents["shell" if turn.kind == "command" else self._lease.agent]
-        task = port.Task(
-            id=str(turn.id),
-            kind="command" if turn.kind == "command" else "text",
-            text=turn.text,
-            directory=place.directory,
-            model=self._lease.model,
-            environment={"ONA_SESSION": self._lease.short, "ONA_TURN": str(turn.id)},
-            output_bytes_max=self._limits.output_bytes_max,
-        )
         self._must_hold()
         try:
+            task = await self._task(place, turn, agent)
             run = await agent.start(place.jobs, task, turn.cursor)
         except ConnectionError as error:
             raise _HandedBack from error
@@ -254,6 +246,23 @@ class _Turn:
                 with suppress(asyncio.CancelledError, Exception):
                     await running
             await run.close()
+
+    async def _task(self, place: Workplace, turn: OpenTurn, agent: port.Agent) -> port.Task:
+        """What the agent is asked, and what was said before where that agent looks for it."""
+        environment = {"ONA_SESSION": self._lease.short, "ONA_TURN": str(turn.id)}
+        said = quoting.inlined(turn.text, turn.quoted) if agent.reads else turn.text
+        if turn.quoted and not agent.reads:
+            page = quoting.page(turn.quoted).encode()
+            environment[port.CONTEXT] = await place.materials.put(str(turn.id), "context.md", page)
+        return port.Task(
+            id=str(turn.id),
+            kind="command" if turn.kind == "command" else "text",
+            text=said,
+            directory=place.directory,
+            model=self._lease.model,
+            environment=environment,
+            output_bytes_max=self._limits.output_bytes_max,
+        )
 
     async def _read(self, run: port.Run, turn: OpenTurn, recorder: Recorder) -> port.Ended:
         async for emitted in run.events():

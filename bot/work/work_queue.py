@@ -12,6 +12,7 @@ from bot.store.database import EVENTS, READY, Database
 from bot.store.ids import new_id
 from bot.store.states import OUTCOMES, SessionState, TurnState
 from bot.store.transaction import Transaction
+from bot.work import quoting
 from bot.work.lease import Due, Lease, OpenTurn, StopRequest, boot_seconds
 from bot.work.queue import (
     SQL,
@@ -97,6 +98,7 @@ class WorkQueue:
         found = await self.database.run(SQL["look"], shown(lease.key))
         row = must_hold(found, lease.key)._asdict()
         stop, prompt_waits = _stop_request(row.pop("stop")), row.pop("prompt_waits")
+        row["quoted"] = quoting.restored(row["quoted"])
         turn = OpenTurn(**row) if row["id"] is not None else None
         return Due(stop=stop, turn=turn, prompt_waits=prompt_waits)
 
@@ -125,6 +127,7 @@ class WorkQueue:
             kind=prompt.kind,
             text=prompt.text,
             machine_id=machine_id,
+            quoted=quoting.restored(prompt.quoted),
         )
 
     async def append(self, lease: Lease, events: Sequence[Event]) -> None:

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from adapters.agent.port import Jobs
 from bot.work.lease import Lease, OpenTurn
+from bot.work.materials import Materials
 from bot.work.queue import Event
 
 WORK = "/work"
@@ -41,6 +42,8 @@ class Workplace:
 
     jobs: Jobs
     directory: str
+    materials: Materials
+    """Where files go that the turn shall find."""
     machine_id: UUID | None = None
     notices: tuple[str, ...] = field(default=())
     """What the thread must be told before the turn: what was restored, what was not."""

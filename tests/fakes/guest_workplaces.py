@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 from bot.work.jobs import ChannelJobs
 from bot.work.lease import Lease, OpenTurn
+from bot.work.materials import Materials
 from bot.work.queue import Event
 from bot.work.workplace import Tell, Workplace
 from vmpool.channel import Channel
@@ -16,6 +17,7 @@ class GuestWorkplaces:
 
     def __init__(self, channel: Channel, directory: str) -> None:
         self._jobs = ChannelJobs(channel)
+        self._materials = Materials(channel, directory)
         self._directory = directory
         self.full: Exception | None = None
         """Raised by `enter` while set."""
@@ -32,7 +34,7 @@ class GuestWorkplaces:
         await self.door.wait()
         if self.full is not None:
             raise self.full
-        yield Workplace(jobs=self._jobs, directory=self._directory)
+        yield Workplace(jobs=self._jobs, directory=self._directory, materials=self._materials)
 
     async def checkpoint(self, lease: Lease, turn: OpenTurn, place: Workplace) -> list[Event]:
         return []

@@ -18,6 +18,7 @@ from bot.store.ids import new_id
 from bot.supervisor import Signals
 from bot.work.jobs import ChannelJobs
 from bot.work.lease import Lease, OpenTurn
+from bot.work.materials import Materials
 from bot.work.queue import Event, LeaseLost
 from bot.work.turn import TurnLimits, Turns
 from bot.work.work_queue import WorkQueue
@@ -74,7 +75,12 @@ class PoolWorkplaces:
                 lease.session_id, order_of(lease), token=lease.key.token, only=only, step=step
             ) as opened:
                 jobs = HomelessJobs(opened.channel)
-                yield Workplace(jobs=jobs, directory="/", machine_id=opened.machine_id)
+                yield Workplace(
+                    jobs=jobs,
+                    directory="/",
+                    materials=Materials(opened.channel),
+                    machine_id=opened.machine_id,
+                )
         except NoRoom as error:
             raise NoCapacity(str(error)) from error
         except StaleToken as error:

@@ -99,6 +99,11 @@ class SocketJobs:
         return f"/jobs/{job_id}/stdout"
 
 
+class NoMaterials:
+    async def put(self, turn: str, name: str, data: bytes) -> str:
+        raise AssertionError("nothing is quoted here")
+
+
 class SocketWorkplaces:
     """One workplace for every session."""
 
@@ -109,7 +114,7 @@ class SocketWorkplaces:
     async def enter(
         self, lease: Lease, turn: OpenTurn | None, tell: Tell
     ) -> AsyncIterator[Workplace]:
-        yield Workplace(jobs=self._jobs, directory="/")
+        yield Workplace(jobs=self._jobs, directory="/", materials=NoMaterials())
 
     async def checkpoint(self, lease: Lease, turn: OpenTurn, place: Workplace) -> list[Event]:
         return []

@@ -10,11 +10,15 @@ from slack_sdk.web.async_client import AsyncWebClient
 from adapters.chat.incoming import Author, Standing
 from adapters.chat.port import Deadline, Gone, Rejected
 from adapters.chat.slack.calls import call
+from adapters.chat.slack.markup import mentions, plain
 
 KEPT_SECONDS = 300.0
 KEPT_MAX = 2_000
 ASK_SECONDS = 2.5
 """Slack waits three seconds for our acknowledgement."""
+
+NAMES_MAX = 20
+"""Mentioned people of one message whose names are looked up."""
 
 T = TypeVar("T")
 
@@ -45,6 +49,15 @@ class Directory:
     async def is_shared(self, channel: str) -> bool:
         """Whether people of other organisations read the channel, or that can't be known."""
         return await self._shared.get(channel, lambda: self._ask_shared(channel))
+
+    async def plain(self, text: str) -> str:
+        """What a message says as people read it. :raises ChatError: Slack can't be asked now"""
+        us = self._ourselves
+        names = {us.user: us.name}
+        for user in dict.fromkeys(mentions(text)):
+            if user not in names and len(names) <= NAMES_MAX:
+                names[user] = (await self.author(user)).name
+        return plain(text, lambda user: names.get(user, user))
 
     async def _ask_person(self, user: str) -> Author:
         team = self._ourselves.team

@@ -22,6 +22,7 @@ from adapters.chat.incoming import Hear
 from adapters.chat.port import ChatError, Content, Deadline, Gone, Rejected
 from adapters.chat.slack.calls import API, call, client
 from adapters.chat.slack.directory import Directory, Ourselves
+from adapters.chat.slack.history import History
 from adapters.chat.slack.markup import ACTION, escape
 from adapters.chat.slack.port import Place, SlackChat
 from adapters.chat.slack.reading import Reader
@@ -72,7 +73,8 @@ class SlackListener:
     async def _listening(self, hear: Hear) -> AsyncIterator[None]:
         us = await self.ourselves()
         app = AsyncApp(client=self._client, process_before_response=True)
-        reader = Reader(Directory(self._client, us), us)
+        directory = Directory(self._client, us)
+        reader = Reader(directory, History(self._client, directory, us), us)
         _Hearing(reader, self._chat, hear, team=us.team).register(app)
         handler = AsyncSocketModeHandler(
             app, self._app_token, web_client=self._client, ping_interval=LOOK_SECONDS

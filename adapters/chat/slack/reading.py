@@ -17,6 +17,7 @@ from adapters.chat.incoming import (
 )
 from adapters.chat.slack import markup
 from adapters.chat.slack.directory import Directory, Ourselves
+from adapters.chat.slack.history import History
 from adapters.chat.slack.port import SURFACE, Place
 
 Body = Mapping[str, Any]
@@ -24,16 +25,15 @@ Body = Mapping[str, Any]
 SPOKEN = frozenset({None, "file_share", "thread_broadcast", "me_message"})
 """Subtypes of messages that a person wrote."""
 STOP_REACTIONS = frozenset({"x", "raised_hand", "octagonal_sign"})
-NAMES_MAX = 20
-"""Mentioned people of one message whose names are looked up."""
 
 
 class Reader:
     """Reads deliveries of one workspace."""
 
-    def __init__(self, directory: Directory, ourselves: Ourselves) -> None:
-        """Names and channels are asked of `directory`."""
+    def __init__(self, directory: Directory, history: History, ourselves: Ourselves) -> None:
+        """Names and channels are asked of `directory`, what was said before of `history`."""
         self._directory = directory
+        self._history = history
         self._us = ourselves
 
     async def event(self, body: Body) -> Heard | None:
@@ -75,14 +75,14 @@ class Reader:
         message, channel = body["message"], body["channel"]["id"]
         spot = await self._spot(channel, message.get("thread_ts") or message["ts"], body)
         key = f"{spot.channel}/{message['ts']}/sent/{body['user']['id']}"
-        text = await self._plain(str(message.get("text") or ""))
+        text = await self._directory.plain(str(message.get("text") or ""))
         return await self._pressed(spot, body["user"]["id"], text, key, ref=message["ts"])
 
     async def command(self, body: Body, *, thread: str) -> Said:
         """A slash command; `thread` is what its answer stands under, or empty."""
         place = Place(self._us.team, body["channel_id"], thread)
         spot = await self._spot_of(place, body)
-        text = await self._plain(str(body.get("text") or ""))
+        text = await self._directory.plain(str(body.get("text") or ""))
         key = f"{spot.channel}/slash/{body['trigger_id']}"
         return await self._pressed(spot, body["user_id"], text, key, ref=thread)
 
@@ -97,15 +97,21 @@ class Reader:
         spot = await self._spot(event["channel"], event.get("thread_ts") or event["ts"], body)
         text = str(event.get("text") or "")
         mentioned = markup.mentions(text)
-        return Said(
+        said = Said(
             spot=spot,
             author=await self._author(event),
             delivery=body["event_id"],
             key=f"{spot.channel}/{event['ts']}",
             ref=event["ts"],
-            text=await self._plain(markup.without_mention(text, self._us.user)),
+            text=await self._directory.plain(markup.without_mention(text, self._us.user)),
             to_us=spot.direct or self._us.user in mentioned,
             to_others=any(user != self._us.user for user in mentioned),
+        )
+        thread = event.get("thread_ts")
+        if thread is None or thread == event["ts"] or not _is_taken(said):
+            return said
+        return replace(
+            said, quoted=await self._history.before(event["channel"], thread, event["ts"])
         )
 
     async def _changed(self, body: Body, event: Body) -> Reworded | None:
@@ -118,7 +124,7 @@ class Reader:
             spot=spot,
             author=await self._author(now),
             key=f"{spot.channel}/{now['ts']}",
-            text=await self._plain(text),
+            text=await self._directory.plain(text),
         )
 
     async def _deleted(self, body: Body, event: Body) -> Withdrawn | None:
@@ -185,9 +191,8 @@ class Reader:
             shared=bool(shared),
         )
 
-    async def _plain(self, text: str) -> str:
-        names = {self._us.user: self._us.name}
-        for user in dict.fromkeys(markup.mentions(text)):
-            if user not in names and len(names) <= NAMES_MAX:
-                names[user] = (await self._directory.author(user)).name
-        return markup.plain(text, lambda user: names.get(user, user))
+
+def _is_taken(said: Said) -> bool:
+    """Whether it could be a prompt that has something before it."""
+    spot = said.spot
+    return said.to_us and said.author.standing == "member" and not (spot.direct or spot.shared)

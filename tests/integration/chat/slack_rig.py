@@ -84,6 +84,13 @@ class Office:
             ):
                 await asyncio.sleep(0.05)
 
+    async def acknowledged(self) -> None:
+        """Deliver what was not acknowledged, again and again, until it is."""
+        async with asyncio.timeout(30):
+            while not all(one.acked for one in self.slack.out.all):
+                self.slack.out.retry_now()
+                await asyncio.sleep(0.1)
+
     async def heard(self) -> None:
         """Wait until every delivery so far was acknowledged."""
         await self.slack.until(lambda: all(one.acked for one in self.slack.out.all))

@@ -1,6 +1,5 @@
 """What a channel of Slack is told when the bot is added to it."""
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -24,14 +23,6 @@ def quiet(office: Office) -> Channel:
 
 def greetings(office: Office, channel: Channel) -> list[str]:
     return [one.text for one in channel.messages if one.author is office.bot.user and one.install]
-
-
-async def acknowledged(office: Office) -> None:
-    """Deliver what was not acknowledged, again and again, until it is."""
-    async with asyncio.timeout(30):
-        while not all(one.acked for one in office.slack.out.all):
-            office.slack.out.retry_now()
-            await asyncio.sleep(0.1)
 
 
 async def test_three_lines_say_the_project_how_to_ask_and_how_to_stop(office):
@@ -72,10 +63,10 @@ async def test_answered_once_a_channel_is_greeted_once_however_often_we_are_adde
     async with office.serving(), office.serving():
         office.slack.mishap("member_joined_channel", Mishap(duplicate=True), Mishap(deaf=True))
         office.ann.invites(channel, office.bot.user)
-        await acknowledged(office)
+        await office.acknowledged()
         office.ann.kicks(channel, office.bot.user)
         office.ann.invites(channel, office.bot.user)
-        await acknowledged(office)
+        await office.acknowledged()
     assert len(greetings(office, channel)) == 1
 
 
@@ -95,7 +86,7 @@ async def test_answered_once_whatever_happens_to_the_greeting(office, bad, monke
     async with office.serving():
         office.slack.behave("chat.postMessage", bad)
         office.ann.invites(channel, office.bot.user)
-        await acknowledged(office)
+        await office.acknowledged()
     assert len(greetings(office, channel)) == 1
 
 
@@ -104,11 +95,11 @@ async def test_who_is_put_out_before_the_greeting_is_greeted_the_next_time(offic
     async with office.serving():
         office.slack.behave("chat.postMessage", Bad(refused="not_in_channel"))
         office.ann.invites(channel, office.bot.user)
-        await acknowledged(office)
+        await office.acknowledged()
         assert greetings(office, channel) == []
         office.ann.kicks(channel, office.bot.user)
         office.ann.invites(channel, office.bot.user)
-        await acknowledged(office)
+        await office.acknowledged()
     assert len(greetings(office, channel)) == 1
 
 

@@ -382,6 +382,12 @@ def upgrade() -> None:
         sa.Column("text", sa.String(), nullable=False),
         sa.Column("event", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column(
+            "quoted",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'[]'::jsonb"),
+            nullable=False,
+        ),
+        sa.Column(
             "answer",
             postgresql.JSONB(astext_type=sa.Text()),
             server_default=sa.text("'{}'::jsonb"),

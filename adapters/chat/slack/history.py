@@ -1,0 +1,97 @@
+"""Reads what was said in a thread of Slack before a message in it."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from slack_sdk.web.async_client import AsyncWebClient
+
+from adapters.chat.history import HISTORY_SECONDS, bounded
+from adapters.chat.incoming import Quoted
+from adapters.chat.port import ChatError, Deadline
+from adapters.chat.slack.calls import call
+from adapters.chat.slack.directory import Directory, Ourselves
+
+log = structlog.get_logger(__name__)
+
+PAGE = 200
+PAGES_MAX = 5
+"""Slack gives the oldest first: of a thread of more messages than these the newest are missing."""
+SAID = frozenset({None, "file_share", "thread_broadcast", "me_message", "bot_message"})
+"""Subtypes of messages that say something."""
+
+Message = Mapping[str, Any]
+
+
+class History:
+    """Reads threads of one workspace."""
+
+    def __init__(self, client: AsyncWebClient, directory: Directory, ourselves: Ourselves) -> None:
+        """`client` as made by `calls.client`."""
+        self._client = client
+        self._directory = directory
+        self._us = ourselves
+
+    async def before(self, channel: str, thread: str, ts: str) -> tuple[Quoted, ...]:
+        """What others said in the thread before the message `ts`; () when it can't be read now."""
+        deadline = Deadline.after(HISTORY_SECONDS)
+        try:
+            async with asyncio.timeout(HISTORY_SECONDS):
+                messages = await self._messages(channel, thread, ts, deadline)
+                return bounded([await self._quoted(channel, one) for one in messages])
+        except (ChatError, TimeoutError) as error:
+            log.info("thread_not_read", channel=channel, thread=thread, why=str(error))
+            return ()
+
+    async def _messages(
+        self, channel: str, thread: str, ts: str, deadline: Deadline
+    ) -> list[Message]:
+        found: dict[str, Message] = {}
+        cursor = ""
+        for _ in range(PAGES_MAX):
+            page = await call(
+                deadline,
+                lambda: self._client.conversations_replies(
+                    channel=channel,
+                    ts=thread,
+                    latest=ts,
+                    limit=PAGE,
+                    cursor=cursor or None,  # noqa: B023
+                ),
+            )
+            found |= {one["ts"]: one for one in page["messages"] if self._counts(one, ts)}
+            cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
+            if not cursor:
+                break
+        return [found[one] for one in sorted(found, key=float)]
+
+    def _counts(self, message: Message, ts: str) -> bool:
+        ours = message.get("user") == self._us.user
+        return not ours and message.get("subtype") in SAID and float(message["ts"]) < float(ts)
+
+    async def _quoted(self, channel: str, message: Message) -> Quoted:
+        return Quoted(
+            key=f"{self._us.team}/{channel}/{message['ts']}",
+            author=await self._author(message),
+            at=datetime.fromtimestamp(float(message["ts"]), UTC),
+            text=await self._directory.plain(_text(message)),
+        )
+
+    async def _author(self, message: Message) -> str:
+        bot = message.get("bot_profile") or {}
+        for name in (message.get("username"), bot.get("name")):
+            if name:
+                return str(name)
+        user = message.get("user")
+        return (await self._directory.author(user)).name if user else "somebody"
+
+
+def _text(message: Message) -> str:
+    """What it says; of an alert that is often in its attachments only."""
+    attached = [
+        str(one.get("text") or one.get("fallback") or "")
+        for one in message.get("attachments") or ()
+    ]
+    return "\n".join(part for part in (str(message.get("text") or ""), *attached) if part)
