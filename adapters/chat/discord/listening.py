@@ -8,14 +8,15 @@ are deferred at once, because Discord waits three seconds for them.
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 
 import discord
 import structlog
 from discord import app_commands
 
 from adapters.chat.calling import trace
+from adapters.chat.discord import history
 from adapters.chat.discord.reading import Reader, place_of
 from adapters.chat.incoming import Hear, Heard
 
@@ -123,7 +124,7 @@ class _Client(discord.Client):
         log.info("discord_resumed")
 
     async def on_message(self, message: discord.Message) -> None:
-        await self._in_order(message.channel.id, lambda: self._reader.message(message))
+        await self._said(message)
 
     async def on_message_edit(self, _: discord.Message, after: discord.Message) -> None:
         await self._in_order(after.channel.id, lambda: self._reader.edited(after))
@@ -158,10 +159,21 @@ class _Client(discord.Client):
 
     async def _in_order(self, channel: int, read: Callable[[], Heard | None]) -> None:
         """Hear one channel's messages in the order in which the gateway told them."""
-        async with self._locks.setdefault(channel, asyncio.Lock()):
+        async with self._lock(channel):
             heard = read()
             if heard is not None:
                 await self._hear_at_last(heard)
+
+    async def _said(self, message: discord.Message, author: discord.abc.User | None = None) -> None:
+        """The same for a message, with what was said before it."""
+        async with self._lock(message.channel.id):
+            said = self._reader.message(message, author)
+            if said is not None:
+                quoted = await history.before(self._reader, message, said)
+                await self._hear_at_last(replace(said, quoted=quoted))
+
+    def _lock(self, channel: int) -> asyncio.Lock:
+        return self._locks.setdefault(channel, asyncio.Lock())
 
     async def _hear_at_last(self, heard: Heard) -> None:
         """Discord delivers nothing again: who can't hear now is asked again for a while."""
@@ -202,7 +214,6 @@ class _Client(discord.Client):
             async for message in channel.history(
                 after=since, limit=CATCH_UP_MESSAGES, oldest_first=True
             ):
-                author = await self._member(channel.guild, message.author)
-                await self._in_order(channel.id, partial(self._reader.message, message, author))
+                await self._said(message, await self._member(channel.guild, message.author))
         except discord.HTTPException as error:
             log.warning("discord_not_caught_up", channel=channel.id, why=str(error))

@@ -7,7 +7,16 @@ import discord
 
 from adapters.chat.discord import markup
 from adapters.chat.discord.port import ACTION, DIRECT, SURFACE, Place
-from adapters.chat.incoming import Author, Reacted, Reworded, Said, Spot, Standing, Withdrawn
+from adapters.chat.incoming import (
+    Author,
+    Quoted,
+    Reacted,
+    Reworded,
+    Said,
+    Spot,
+    Standing,
+    Withdrawn,
+)
 
 STOP_REACTIONS = frozenset({"❌", "✋", "🛑"})
 SPOKEN = frozenset({discord.MessageType.default, discord.MessageType.reply})
@@ -77,9 +86,23 @@ class Reader:
             delivery=str(message.id),
             key=str(message.id),
             ref=str(message.id),
-            text=self._plain(markup.without_mention(message.content, self._us), message.guild),
+            text=self._plain(markup.without_mention(message.content, self._us), message),
             to_us=to_us,
             to_others=any(user != self._us for user in mentioned),
+        )
+
+    def quoted(self, message: discord.Message) -> Quoted | None:
+        """A message that is only read; None: we wrote it, or nobody did."""
+        if message.type not in SPOKEN or message.author.id == self._us:
+            return None
+        # Of an alert it is often there only.
+        embedded = [part for one in message.embeds for part in (one.title, one.description)]
+        text = "\n".join(part for part in (message.content, *embedded) if part)
+        return Quoted(
+            key=str(message.id),
+            author=message.author.display_name,
+            at=message.created_at,
+            text=self._plain(text, message),
         )
 
     def edited(self, message: discord.Message) -> Reworded | None:
@@ -143,11 +166,14 @@ class Reader:
             pressed=True,
         )
 
-    def _plain(self, text: str, guild: discord.Guild | None) -> str:
+    def _plain(self, text: str, message: discord.Message) -> str:
+        guild = message.guild
+        mentioned = {user.id: user for user in message.mentions}
+
         def name(kind: str, number: int) -> str:
             found: object = None
             if kind == "@":
-                found = (guild and guild.get_member(number)) or self._client.get_user(number)
+                found = mentioned.get(number) or self._client.get_user(number)
             elif kind == "@&":
                 found = guild and guild.get_role(number)
             else:

@@ -1,0 +1,77 @@
+"""What others said in a thread of Discord reaches the agent with a prompt, as quoted material."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from bot import leading
+from tests.fakes.discord import Bad
+from tests.integration.chat.discord_rig import Office, open_office
+from tests.support.shift import Shift, until
+
+SHOW = '!cat "$ONA_CONTEXT"'
+
+
+@pytest.fixture
+async def office(town, monkeypatch) -> AsyncIterator[Office]:
+    monkeypatch.setattr(leading, "LEAD_SECONDS", 3.0)
+    async with open_office(town) as office:
+        yield office
+
+
+async def quoted(office: Office) -> list[list[tuple[str, str]]]:
+    """Author and text of what came with each prompt."""
+    rows = await office.town.rows(
+        "SELECT quoted FROM delivery WHERE prompt_id IS NOT NULL ORDER BY event"
+    )
+    return [[(one["author"].lower(), one["text"]) for one in row] for (row,) in rows]
+
+
+async def test_a_mention_in_a_thread_brings_what_was_said_before_and_the_agent_reads_it(
+    office, places
+):
+    robot = office.fake.person("robot", office.guild, bot=True)
+    root = robot.says(office.general, "Build 7 is red")
+    thread = office.bo.opens_thread(root, "red")
+    office.bo.says(thread, f"see {office.ann.mention}: *it* is the clock")
+    async with office.serving(), Shift(office.town, places, "w"):
+        await office.ready()
+        office.ann.says(thread, f"<@{office.app.id}> {SHOW}")
+        answer = await office.posted(thread, "Done", "Build 7 is red")
+    assert "robot, 20" in answer.text
+    assert await quoted(office) == [
+        [("robot", "Build 7 is red"), ("bo", "see @Ann: *it* is the clock")]
+    ]
+
+
+async def test_what_came_with_one_prompt_does_not_come_again_with_the_next(office, places):
+    async with office.serving(), Shift(office.town, places, "w"):
+        await office.ready()
+        asked = office.asks("!echo one")
+        await office.answered(asked, "one", "Done")
+        office.bo.says(asked.thread, "still red")
+        office.ann.says(asked.thread, f"<@{office.app.id}> !echo two")
+        await office.answered(asked, "two", "Done")
+        office.ann.says(asked.thread, f"<@{office.app.id}> !echo three")
+        await office.answered(asked, "three", "Done")
+    assert await quoted(office) == [[], [("bo", "still red")], []]
+
+
+async def test_a_reply_brings_the_message_that_it_replies_to(office):
+    async with office.serving():
+        await office.ready()
+        office.bo.says(office.general, "something else")
+        red = office.bo.says(office.general, "it is red")
+        office.ann.says(office.general, f"<@{office.app.id}> !echo one", reply_to=red)
+        await until(office.town, "SELECT 1 FROM delivery", bool)
+    assert await quoted(office) == [[("bo", "it is red")]]
+
+
+async def test_a_message_is_heard_without_it_when_it_can_not_be_read(office):
+    async with office.serving():
+        await office.ready()
+        thread = office.bo.opens_thread(office.bo.says(office.general, "it is red"), "red")
+        office.fake.behave("GET /channels/{channel}/messages", Bad(status=403))
+        office.ann.says(thread, f"<@{office.app.id}> !echo one")
+        await until(office.town, "SELECT 1 FROM delivery", bool)
+    assert await quoted(office) == [[]]
