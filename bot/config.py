@@ -46,6 +46,10 @@ def _bare(value: Any) -> Any:
     return value.strip().lstrip("@/") if isinstance(value, str) else value
 
 
+def _without_colons(value: Any) -> Any:
+    return value.strip().strip(":") if isinstance(value, str) else value
+
+
 def _hours(value: Any) -> Any:
     """`mon-fri 8-19`, as it is written."""
     if not isinstance(value, str):
@@ -79,6 +83,10 @@ Listed = Annotated[tuple[str, ...], BeforeValidator(_split)]
 """A list; in a variable its parts stand between commas."""
 Name = Annotated[str, BeforeValidator(_bare), Field(min_length=1)]
 HttpAddress = Annotated[str, AfterValidator(_http_address)]
+Emoji = Annotated[
+    str, BeforeValidator(_without_colons), Field(pattern=r"^[a-z0-9_+'-]*$", max_length=100)
+]
+"""Name of a reaction; the colons around it may be there."""
 AnyPath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
 
 
@@ -258,6 +266,11 @@ class SlackSettings(Section):
         default=None, description="the app's own token, `xapp-…`: it opens the connection"
     )
     api_url: str = Field(default="https://slack.com/api/", description="where Slack's Web API is")
+    start_reaction: Emoji = Field(
+        default="",
+        description="name of a reaction, such as `robot_face`, that sends a message to ona;"
+        " none: off",
+    )
 
 
 class DiscordSettings(Section):

@@ -123,7 +123,9 @@ def _add_slack(
     surfaces.ports[slack.SURFACE] = slack.SlackChat(
         calls.client(tokens["bot_token"], session, api=api)
     )
-    surfaces.listeners[slack.SURFACE] = SlackListener(**tokens, session=session, api=api).run
+    surfaces.listeners[slack.SURFACE] = SlackListener(
+        **tokens, session=session, api=api, start_reaction=settings.start_reaction
+    ).run
 
 
 async def _keep_listening(name: str, listen: Listen, hear: Hear, stop: asyncio.Event) -> None:

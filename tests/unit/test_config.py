@@ -184,3 +184,11 @@ def test_working_hours_are_read_as_they_are_written_and_reach_the_pools(home):
 def test_working_hours_that_are_none_are_refused(home, hours):
     _, environment = home
     assert "mon-fri 8-19" in refusal({**environment, "ONA_POOL__WORKING_HOURS": hours})
+
+
+def test_a_reaction_is_known_by_its_name_with_or_without_colons(home):
+    _, environment = home
+    variable = "ONA_SLACK__START_REACTION"
+    for written in ("robot_face", ":robot_face:"):
+        assert load({**environment, variable: written}).slack.start_reaction == "robot_face"
+    assert "slack.start_reaction" in refusal({**environment, variable: "<@U1>"})

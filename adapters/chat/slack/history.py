@@ -10,9 +10,9 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from adapters.chat.history import HISTORY_SECONDS, bounded
 from adapters.chat.incoming import Quoted
-from adapters.chat.port import ChatError, Deadline
+from adapters.chat.port import ChatError, Deadline, Gone, Rejected
 from adapters.chat.slack.calls import call
-from adapters.chat.slack.directory import Directory, Ourselves
+from adapters.chat.slack.directory import ASK_SECONDS, Directory, Ourselves
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +45,23 @@ class History:
             log.info("thread_not_read", channel=channel, thread=thread, why=str(error))
             return ()
 
+    async def read(self, channel: str, ts: str) -> Message | None:
+        """One message; None: it is not there, or not for us.
+
+        :raises ChatError: Slack can't be asked now
+        """
+        try:
+            # Of a reply Slack gives that alone, or its thread's first message before it.
+            page = await call(
+                Deadline.after(ASK_SECONDS),
+                lambda: self._client.conversations_replies(
+                    channel=channel, ts=ts, oldest=ts, latest=ts, inclusive=True, limit=2
+                ),
+            )
+        except (Gone, Rejected):
+            return None
+        return next((one for one in page["messages"] if one["ts"] == ts), None)
+
     async def _messages(
         self, channel: str, thread: str, ts: str, deadline: Deadline
     ) -> list[Message]:
@@ -76,7 +93,7 @@ class History:
             key=f"{self._us.team}/{channel}/{message['ts']}",
             author=await self._author(message),
             at=datetime.fromtimestamp(float(message["ts"]), UTC),
-            text=await self._directory.plain(_text(message)),
+            text=await self._directory.plain(words_of(message)),
         )
 
     async def _author(self, message: Message) -> str:
@@ -88,7 +105,7 @@ class History:
         return (await self._directory.author(user)).name if user else "somebody"
 
 
-def _text(message: Message) -> str:
+def words_of(message: Message) -> str:
     """What it says; of an alert that is often in its attachments only."""
     attached = [
         str(one.get("text") or one.get("fallback") or "")

@@ -52,9 +52,19 @@ class SlackListener:
     """One connection to a workspace."""
 
     def __init__(
-        self, *, bot_token: str, app_token: str, session: aiohttp.ClientSession, api: str = API
+        self,
+        *,
+        bot_token: str,
+        app_token: str,
+        session: aiohttp.ClientSession,
+        api: str = API,
+        start_reaction: str = "",
     ) -> None:
-        """`session` as made by `calls.open_session`."""
+        """`session` as made by `calls.open_session`.
+
+        :param start_reaction: the name of the reaction that sends a message to us; "": none does
+        """
+        self._start_reaction = start_reaction
         self._app_token = app_token
         self._client = client(bot_token, session, api=api)
         self._chat = SlackChat(self._client)
@@ -74,7 +84,8 @@ class SlackListener:
         us = await self.ourselves()
         app = AsyncApp(client=self._client, process_before_response=True)
         directory = Directory(self._client, us)
-        reader = Reader(directory, History(self._client, directory, us), us)
+        history = History(self._client, directory, us)
+        reader = Reader(directory, history, us, start_reaction=self._start_reaction)
         _Hearing(reader, self._chat, hear, team=us.team).register(app)
         handler = AsyncSocketModeHandler(
             app, self._app_token, web_client=self._client, ping_interval=LOOK_SECONDS

@@ -17,7 +17,7 @@ from adapters.chat.incoming import (
 )
 from adapters.chat.slack import markup
 from adapters.chat.slack.directory import Directory, Ourselves
-from adapters.chat.slack.history import History
+from adapters.chat.slack.history import History, words_of
 from adapters.chat.slack.port import SURFACE, Place
 
 Body = Mapping[str, Any]
@@ -30,8 +30,19 @@ STOP_REACTIONS = frozenset({"x", "raised_hand", "octagonal_sign"})
 class Reader:
     """Reads deliveries of one workspace."""
 
-    def __init__(self, directory: Directory, history: History, ourselves: Ourselves) -> None:
-        """Names and channels are asked of `directory`, what was said before of `history`."""
+    def __init__(
+        self,
+        directory: Directory,
+        history: History,
+        ourselves: Ourselves,
+        *,
+        start_reaction: str = "",
+    ) -> None:
+        """Names and channels are asked of `directory`, what was said before of `history`.
+
+        :param start_reaction: which sends a message to us; "": none does
+        """
+        self._start_reaction = start_reaction
         self._directory = directory
         self._history = history
         self._us = ourselves
@@ -72,11 +83,15 @@ class Reader:
 
     async def sent(self, body: Body) -> Said:
         """A message that somebody sent to us by its menu."""
-        message, channel = body["message"], body["channel"]["id"]
+        return await self._sent(body, body["message"], body["channel"]["id"], body["user"]["id"])
+
+    async def _sent(self, body: Body, message: Body, channel: str, user: str) -> Said:
         spot = await self._spot(channel, message.get("thread_ts") or message["ts"], body)
-        key = f"{spot.channel}/{message['ts']}/sent/{body['user']['id']}"
-        text = await self._directory.plain(str(message.get("text") or ""))
-        return await self._pressed(spot, body["user"]["id"], text, key, ref=message["ts"])
+        # However they send it, it is sent once.
+        key = f"{spot.channel}/{message['ts']}/sent/{user}"
+        said = markup.without_mention(words_of(message), self._us.user)
+        text = await self._directory.plain(said)
+        return await self._pressed(spot, user, text, key, ref=message["ts"])
 
     async def command(self, body: Body, *, thread: str) -> Said:
         """A slash command; `thread` is what its answer stands under, or empty."""
@@ -135,11 +150,14 @@ class Reader:
         spot = await self._spot(event["channel"], before.get("thread_ts") or ts, body)
         return Withdrawn(spot=spot, author=await self._author(before), key=f"{spot.channel}/{ts}")
 
-    async def _reaction(self, body: Body, event: Body) -> Reacted | None:
+    async def _reaction(self, body: Body, event: Body) -> Said | Reacted | None:
         item = event.get("item") or {}
-        if event.get("reaction") not in STOP_REACTIONS or item.get("type") != "message":
+        if item.get("type") != "message" or event.get("user") == self._us.user:
             return None
-        if event.get("item_user") != self._us.user or event.get("user") == self._us.user:
+        ours = event.get("item_user") == self._us.user
+        if not ours and self._start_reaction and event.get("reaction") == self._start_reaction:
+            return await self._started(body, event)
+        if not ours or event.get("reaction") not in STOP_REACTIONS:
             return None
         spot = await self._spot(item["channel"], item["ts"], body)
         return Reacted(
@@ -150,6 +168,19 @@ class Reader:
             delivery=body["event_id"],
             ref=item["ts"],
         )
+
+    async def _started(self, body: Body, event: Body) -> Said | None:
+        """The message that somebody reacted to, as if they had sent it to us by its menu."""
+        channel, ts = event["item"]["channel"], event["item"]["ts"]
+        author = await self._directory.author(event["user"])
+        spot = await self._spot(channel, ts, body)
+        # People react to say something to each other: who may not ask us is not told so.
+        if author.standing != "member" or spot.shared:
+            return None
+        message = await self._history.read(channel, ts)
+        if message is None or not words_of(message):
+            return None
+        return await self._sent(body, message, channel, author.id)
 
     async def _joined(self, body: Body, event: Body) -> Joined | None:
         if event.get("user") != self._us.user:

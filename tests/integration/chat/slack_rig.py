@@ -26,6 +26,7 @@ class Office:
     ann: Person
     bo: Person
     general: Channel
+    start_reaction: str = ""
 
     @property
     def settings(self) -> Settings:
@@ -35,6 +36,7 @@ class Office:
                 bot_token=SecretStr(self.bot.token),
                 app_token=SecretStr(app_token),
                 api_url=self.slack.api_url,
+                start_reaction=self.start_reaction,
             )
         )
 

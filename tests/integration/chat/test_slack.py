@@ -142,6 +142,37 @@ async def test_which_of_several_projects_is_chosen_by_a_button_once(office, plac
     assert await texts(office.town) == ["", "echo one", "echo two"]
 
 
+async def test_a_reaction_sends_a_message_once_where_one_is_set_and_never_a_guests(office, places):
+    office.start_reaction = "robot_face"
+    guest = office.slack.person(office.team, "gil", is_restricted=True)
+    office.general.members.append(guest)
+    async with office.serving(), Shift(office.town, places, "w"):
+        root = office.bo.says(office.general, "look")
+        reply = office.bo.says(office.general, "!echo from a reaction", thread=root)
+        guest.reacts(reply, "robot_face")
+        office.ann.reacts(reply, "thumbsup")
+        await office.heard()
+        assert await texts(office.town) == []
+        office.ann.reacts(reply, "robot_face")
+        answer = await office.answered(root, "from a reaction", "Done")
+        office.ann.unreacts(reply, "robot_face")
+        office.ann.reacts(reply, "robot_face")
+        office.ann.reacts(answer, "robot_face")
+        office.ann.shortcuts(reply, "ona_send")
+        await office.heard()
+    assert await texts(office.town) == ["echo from a reaction"]
+    asker = "SELECT person.name FROM prompt JOIN person ON person.id = prompt.author_id"
+    assert await office.town.rows(asker) == [("ann",)]
+    assert not any(one.only_for for one in office.general.messages)
+
+
+async def test_no_reaction_sends_a_message_where_none_is_set(office):
+    async with office.serving():
+        office.ann.reacts(office.bo.says(office.general, "!echo one"), "robot_face")
+        await office.heard()
+    assert await texts(office.town) == []
+
+
 async def test_guests_strangers_and_shared_channels_get_one_refusal_and_nothing_else(office):
     guest = office.slack.person(office.team, "gil", is_restricted=True)
     other = office.slack.workspace("globex")
