@@ -25,7 +25,7 @@ from bot.govern.rights import Rights
 from bot.ground import REPORT_SECONDS, Ground, ground
 from bot.metrics import QUEUE_DEPTH, SERVE, Sending, WorkFile
 from bot.store.database import EVENTS, OUTBOX, Database, is_away
-from bot.surfaces import open_surfaces
+from bot.surfaces import Gate, open_surfaces
 from bot.web.app import create_app
 from bot.web.services import Services
 from bot.work import questions
@@ -52,24 +52,13 @@ async def serve(settings: Settings, url: str) -> None:
     async with ground(settings, url, (EVENTS, OUTBOX)) as base:
         stop = base.signals.stop
         opening = open_surfaces(settings, base.database, owner=base.owner)
-        async with opening as surfaces, asyncio.TaskGroup() as group:
+        async with (
+            opening as surfaces,
+            contextlib.aclosing(Connecting(base.database, surfaces.accounts)) as connecting,
+            asyncio.TaskGroup() as group,
+        ):
             ports, rights = surfaces.ports, Rights(base.database, surfaces.forges)
             inbox = inbox_of(base, rights)
-            connecting = Connecting(base.database, surfaces.accounts)
-            services = Services(
-                database=base.database,
-                inbox=inbox,
-                listener=base.listener,
-                settings=settings,
-                rights=rights,
-                connecting=connecting,
-                registry=SERVE,
-                ready={"hosts": _host_check(base)},
-                stopping=stop,
-            )
-            group.create_task(Replies(base.database, ports, listener=base.listener).run(stop))
-            outbox = Outbox(base.database, ports, sender=base.owner, listener=base.listener)
-            group.create_task(outbox.run(stop))
             chats = Chats(
                 base.database,
                 inbox,
@@ -78,7 +67,24 @@ async def serve(settings: Settings, url: str) -> None:
                 connecting=connecting,
                 public_url=settings.public_url or "",
             )
-            group.create_task(surfaces.listen(chats.hear, stop))
+            gate = Gate(chats.hear)
+            services = Services(
+                database=base.database,
+                inbox=inbox,
+                listener=base.listener,
+                settings=settings,
+                rights=rights,
+                connecting=connecting,
+                registry=SERVE,
+                hear=gate.hear,
+                hooks=surfaces.hooks,
+                ready={"hosts": _host_check(base)},
+                stopping=stop,
+            )
+            group.create_task(Replies(base.database, ports, listener=base.listener).run(stop))
+            outbox = Outbox(base.database, ports, sender=base.owner, listener=base.listener)
+            group.create_task(outbox.run(stop))
+            group.create_task(surfaces.listen(gate, stop))
             group.create_task(run_clock(base.database, base.owner, stop))
             group.create_task(_serve_http(create_app(services), settings, stop))
 

@@ -1,4 +1,4 @@
-"""The chat surfaces of this installation: those whose tokens the settings have, and the pull ones.
+"""The surfaces of this installation: those whose tokens the settings have, and the pull ones.
 
 One that does not work is said in the log and by `ona doctor`; every other one goes on.
 """
@@ -20,10 +20,12 @@ from adapters.chat.slack import port as slack
 from adapters.chat.slack.listening import SlackListener
 from adapters.chat.terminal import PULL_SURFACES, TerminalChat
 from adapters.forge.accounts import Accounts
+from adapters.forge.hooks import Hooks
 from adapters.forge.port import ForgePort
 from bot.config import Settings, SlackSettings
 from bot.conversation.waits import first_of
 from bot.errors import TryAgain
+from bot.forges import open_forges
 from bot.leading import LeadingListener, Listen
 from bot.store.database import Database
 
@@ -44,11 +46,12 @@ class Surfaces:
     """Those of the ports that say who may do what."""
     accounts: dict[str, Accounts] = field(default_factory=dict)
     """Those forges that can be asked whose account somebody has."""
+    hooks: dict[str, Hooks] = field(default_factory=dict)
+    """What hears the webhooks of forges."""
     listeners: dict[str, Listen] = field(default_factory=dict)
 
-    async def listen(self, hear: Hear, stop: asyncio.Event) -> None:
+    async def listen(self, gate: "Gate", stop: asyncio.Event) -> None:
         """Listen to all of them until `stop`; what is being heard by then is heard to its end."""
-        gate = _Gate(hear)
         try:
             async with asyncio.TaskGroup() as group:
                 for name, listen in self.listeners.items():
@@ -57,7 +60,7 @@ class Surfaces:
             await gate.close()
 
 
-class _Gate:
+class Gate:
     """What an SDK began to let us hear is not cut off with its connection."""
 
     def __init__(self, hear: Hear) -> None:
@@ -66,6 +69,7 @@ class _Gate:
         self._closed = False
 
     async def hear(self, heard: Heard) -> None:
+        """Let it be heard. :raises TryAgain: nothing was, and it has to be delivered again"""
         if self._closed:
             raise TryAgain("ona is stopping", kept="nothing was accepted", do="deliver it again")
         hearing = asyncio.ensure_future(self._hear(heard))
@@ -74,6 +78,7 @@ class _Gate:
         await asyncio.shield(hearing)
 
     async def close(self) -> None:
+        """Wait until everything is heard that began to be."""
         self._closed = True
         while self._hearing:
             await asyncio.wait(self._hearing)
@@ -100,6 +105,11 @@ async def open_surfaces(
             surfaces.listeners[discord.SURFACE] = LeadingListener(
                 database, DiscordListener(token).run, name=discord.SURFACE, owner=owner
             ).run
+        forges = await open_forges(stack, settings, database, owner=owner)
+        surfaces.ports.update(forges.ports)
+        surfaces.listeners.update(forges.listeners)
+        surfaces.forges, surfaces.hooks = forges.ports, forges.hooks
+        surfaces.accounts = forges.accounts
         yield surfaces
 
 

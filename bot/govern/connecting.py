@@ -143,7 +143,7 @@ class Connecting:
         polling.add_done_callback(self._polling.discard)
         return device
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Give up on whoever is still typing."""
         for polling in list(self._polling):
             polling.cancel()

@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bot.errors import OnaError
-from bot.web import answers, health, pages, shapes
+from bot.web import answers, health, hooks, pages, shapes
 from bot.web.api import events, machines, people, pools, projects, prompts, sessions
 from bot.web.following import Streams
 from bot.web.headers import Outermost
@@ -68,7 +68,7 @@ def _routes() -> Sequence[BaseRoute]:
     for module in (prompts, events, sessions, machines, pools, projects, people):
         api.include_router(module.router)
     everything = APIRouter()
-    for router in (api, health.router, pages.router):
+    for router in (api, hooks.router, health.router, pages.router):
         everything.include_router(router)
     everything.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     return everything.routes

@@ -7,6 +7,8 @@ from typing import Protocol
 
 from prometheus_client import CollectorRegistry
 
+from adapters.chat.incoming import Hear, Heard
+from adapters.forge.hooks import Hooks
 from bot.config import Settings
 from bot.conversation.message import Accepted, IncomingMessage
 from bot.govern.connecting import Connecting
@@ -18,6 +20,11 @@ Check = Callable[[], Awaitable[None]]
 """Returns when what it looks at works; raises anything else."""
 CheckRepository = Callable[[str], Awaitable[None]]
 """Reads the repository at an address. :raises bot.errors.OnaError: with what is wrong."""
+
+
+async def _deaf(heard: Heard) -> None:
+    """Nobody listens: nothing is lost that could be heard."""
+    raise NotImplementedError(type(heard).__name__)
 
 
 class Inbox(Protocol):
@@ -39,6 +46,10 @@ class Services:
     rights: Rights
     connecting: Connecting
     registry: CollectorRegistry
+    hear: Hear = _deaf
+    """Takes what hooks tell."""
+    hooks: Mapping[str, Hooks] = field(default_factory=dict)
+    """By surface."""
     check_repository: CheckRepository = read_repository
     """Asked before a project is added; may take seconds."""
     ready: Mapping[str, Check] = field(default_factory=dict)

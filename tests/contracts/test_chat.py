@@ -220,17 +220,19 @@ async def github(github_emulator) -> AsyncIterator[GitHubRig]:
         app.close()
 
 
-@pytest.fixture(params=["fake", "slack", "discord", "github", "gitlab", "terminal"])
-async def rig(request, pushed, slack, discord, github, gitlab) -> Rig:
-    rigs = {
-        "fake": pushed,
-        "slack": slack,
-        "discord": discord,
-        "github": github,
-        "gitlab": gitlab,
-        "terminal": Rig(TerminalChat()),
-    }
-    return rigs[request.param]
+@pytest.fixture
+async def chats(pushed, slack, discord) -> dict[str, Rig]:
+    return {"fake": pushed, "slack": slack, "discord": discord, "terminal": Rig(TerminalChat())}
+
+
+@pytest.fixture
+async def forges(github, gitlab) -> dict[str, Rig]:
+    return {"github": github, "gitlab": gitlab}
+
+
+@pytest.fixture(params=["fake", "slack", "discord", "terminal", "github", "gitlab"])
+async def rig(request, chats, forges) -> Rig:
+    return {**chats, **forges}[request.param]
 
 
 async def test_a_post_has_a_ref_and_is_shown(rig):

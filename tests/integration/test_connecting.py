@@ -168,7 +168,7 @@ async def chat(town):
         known = Connecting(town.database, {"github": accounts})
         chats = Chats(town.database, town.inbox, {"fake": port}, mention="ona", connecting=known)
         yield fake, port, chats
-        await known.close()
+        await known.aclose()
         await port.close()
 
 

@@ -15,6 +15,7 @@ from adapters.chat.port import Rejected
 from adapters.forge.github.checks import STOP
 from adapters.forge.github.place import ISSUE_COMMENT, REVIEW, REVIEW_COMMENT, Place
 from adapters.forge.github.reading import Comment, Pressed, Reader, comment_of, is_foreign
+from adapters.forge.hooks import Malformed, Oversized, Unsigned
 
 BODY_BYTES_MAX = 4 * 1024 * 1024
 """The longest comments make some 300 kB; GitHub's own limit is 25 MB."""
@@ -25,22 +26,6 @@ _DELIVERY = re.compile(r"[0-9A-Za-z-]{1,64}")
 _STOP = re.compile(rf"{STOP}#(\d{{1,15}})")
 
 Body = Mapping[str, Any]
-
-
-class BadHook(Exception):
-    """Base of what makes us refuse a delivery."""
-
-
-class TooLarge(BadHook):
-    """The body has more than BODY_BYTES_MAX bytes."""
-
-
-class Unsigned(BadHook):
-    """It has no signature, or not ours: it isn't from GitHub, or the secrets differ."""
-
-
-class Malformed(BadHook):
-    """It is signed, and not what GitHub delivers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,11 +42,11 @@ def read(headers: Mapping[str, str], body: bytes, secret: bytes) -> Delivery:
 
     :param headers: of the request, by name in any letter case
     :param secret: what GitHub signs with; not empty
-    :raises BadHook:
+    :raises HookRefused:
     """
     named = {name.lower(): value for name, value in headers.items()}
     if len(body) > BODY_BYTES_MAX:
-        raise TooLarge(f"the body has {len(body)} bytes, {BODY_BYTES_MAX} are read")
+        raise Oversized(f"the body has {len(body)} bytes, {BODY_BYTES_MAX} are read")
     expected = "sha256=" + hmac.digest(secret, body, "sha256").hex()
     given = named.get("x-hub-signature-256", "")
     if not secret or not hmac.compare_digest(expected.encode(), given.encode()):
@@ -89,7 +74,7 @@ class GitHubHooks:
     async def take(self, headers: Mapping[str, str], body: bytes, hear: Hear) -> None:
         """Hear what a request tells; all is committed on return.
 
-        :raises BadHook: it is refused
+        :raises HookRefused: it is refused
         :raises ChatError: GitHub can't be asked what more there is to know; the poll finds it
         """
         delivery = read(headers, body, self._secret)

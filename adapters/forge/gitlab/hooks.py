@@ -18,6 +18,7 @@ from typing import Any
 from adapters.chat.incoming import Hear
 from adapters.forge.gitlab.places import Kind
 from adapters.forge.gitlab.reading import Award, Note, Reader
+from adapters.forge.hooks import Malformed, Oversized, Unsigned
 
 BODY_BYTES_MAX = 8 * 1024 * 1024
 """A note may have 1,000,000 characters, and stands in its delivery twice."""
@@ -31,22 +32,6 @@ _KINDS: dict[str, Kind] = {"MergeRequest": "merge_requests", "Issue": "issues"}
 Data = Mapping[str, Any]
 
 
-class HookRefused(Exception):
-    """A delivery that is not taken, now or later."""
-
-
-class Oversized(HookRefused):
-    """It is longer than BODY_BYTES_MAX."""
-
-
-class Forged(HookRefused):
-    """Nothing shows that it comes from GitLab, or it is too old."""
-
-
-class Malformed(HookRefused):
-    """It comes from GitLab, and is nothing that GitLab sends."""
-
-
 class GitLabHooks:
     """Hears what the webhooks of one GitLab tell."""
 
@@ -58,7 +43,7 @@ class GitLabHooks:
         self._reader = reader
         self._secret = secret
 
-    async def deliver(self, headers: Mapping[str, str], body: bytes, hear: Hear) -> None:
+    async def take(self, headers: Mapping[str, str], body: bytes, hear: Hear) -> None:
         """Hear a delivery; it is everything's when this returns.
 
         :raises HookRefused: nothing was heard, and never will be
@@ -106,21 +91,21 @@ def read(
 
 
 def _verify(headers: Mapping[str, str], body: bytes, secret: str, now: float) -> None:
-    """:raises Forged:"""
+    """:raises Unsigned:"""
     key = _key(secret)
     if key is None:
         token = headers.get("x-gitlab-token", "")
         if not hmac.compare_digest(token.encode(), secret.encode()):
-            raise Forged("the secret token is wrong")
+            raise Unsigned("the secret token is wrong")
         return
     moment, signed = headers.get("webhook-timestamp", ""), headers.get("webhook-signature", "")
     begin = f"{headers.get('webhook-id', '')}.{moment}.".encode()
     digest = base64.b64encode(hmac.digest(key, begin + body, hashlib.sha256))
     given = [one.removeprefix("v1,").encode() for one in signed.split() if one.startswith("v1,")]
     if not any([hmac.compare_digest(one, digest) for one in given]):
-        raise Forged("the signature is wrong")
+        raise Unsigned("the signature is wrong")
     if not moment.isascii() or not moment.isdigit() or abs(int(moment) - now) > CLOCK_SECONDS_MAX:
-        raise Forged("it was signed at another time")
+        raise Unsigned("it was signed at another time")
 
 
 def _key(secret: str) -> bytes | None:

@@ -10,7 +10,7 @@ from bot.conversation.outbox import Outbox
 from bot.conversation.replies import Replies
 from bot.store.database import EVENTS, OUTBOX, Listener
 from bot.store.ids import new_id
-from bot.surfaces import open_surfaces
+from bot.surfaces import Gate, open_surfaces
 from tests.integration.conftest import Town
 
 
@@ -35,7 +35,11 @@ async def serving(town: Town, settings: Settings) -> AsyncIterator[asyncio.Event
             lease_seconds=5.0,
             send_seconds=4.0,
         )
-        for running in (replies.run(stop), outbox.run(stop), surfaces.listen(chats.hear, stop)):
+        for running in (
+            replies.run(stop),
+            outbox.run(stop),
+            surfaces.listen(Gate(chats.hear), stop),
+        ):
             group.create_task(running)
         try:
             yield stop

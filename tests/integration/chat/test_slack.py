@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bot.surfaces import open_surfaces
+from bot.surfaces import Gate, open_surfaces
 from tests.fakes.slack import Bad, Mishap
 from tests.integration.chat.slack_rig import Office, open_office
 from tests.support.shift import Shift, until
@@ -252,7 +252,7 @@ async def test_a_wrong_token_leaves_the_surface_off_and_everything_else_works(of
     stop = asyncio.Event()
     opening = open_surfaces(settings, office.town.database, owner="serve")
     async with opening as surfaces, Shift(office.town, places, "w"):
-        listening = asyncio.create_task(surfaces.listen(lambda _: pytest.fail("heard"), stop))
+        listening = asyncio.create_task(surfaces.listen(Gate(lambda _: pytest.fail("heard")), stop))
         office.asks("!echo one")
         accepted = await office.town.say("!echo two")
         rows = "SELECT state FROM turn"

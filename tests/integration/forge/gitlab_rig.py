@@ -114,7 +114,7 @@ class Receiver:
 
     async def handle(self, request: web.Request) -> web.Response:
         try:
-            await self.hooks.deliver(request.headers, await request.read(), self.ears.hear)
+            await self.hooks.take(request.headers, await request.read(), self.ears.hear)
         except HookRefused as error:
             return web.Response(status=403, text=type(error).__name__)
         return web.Response(status=204)

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from adapters.forge.github.hooks import (
     BODY_BYTES_MAX,
     EVENTS,
-    BadHook,
+    HookRefused,
     Malformed,
-    TooLarge,
+    Oversized,
     Unsigned,
     read,
 )
@@ -115,7 +115,7 @@ def test_a_signature_of_another_body_or_secret_is_refused():
 
 def test_what_is_too_large_is_not_even_checked():
     body = b" " * (BODY_BYTES_MAX + 1)
-    with pytest.raises(TooLarge):
+    with pytest.raises(Oversized):
         read({}, body, SECRET)
 
 
@@ -155,5 +155,5 @@ JSON = st.recursive(
 
 @given(st.sampled_from(EVENTS), st.dictionaries(st.sampled_from(list(SAID)), JSON))
 def test_nothing_signed_breaks_more_than_itself(event, changed):
-    with suppress(BadHook):
+    with suppress(HookRefused):
         told({**SAID, **changed}, event)
