@@ -5,6 +5,7 @@ request gets a connection of its own here, and all of them one session that keep
 """
 
 import json
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ UNCHANGED = 304
 GRAPHQL = "graphql"
 """Path of the one address of GraphQL, which is asked by POST and changes nothing here."""
 
-_KEEPS_METHOD = frozenset({307, 308})
+_MOVED = frozenset({307, 308})
 _WORDS_MAX = 300
 _JSON = "application/vnd.github+json"
 
@@ -78,6 +79,8 @@ class Calls:
         self._bridge = bridge
         self._url = api_url
         self._session = _session()
+        # It would write down all that it gets, and tokens are among that.
+        logging.getLogger(Requester.__module__).setLevel(logging.WARNING)
 
     async def send(
         self,
@@ -112,21 +115,18 @@ class Calls:
         if path == f"/{GRAPHQL}":
             path = to.graphql_url
         for _ in range(1 + REDIRECTS_MAX):
-            try:
-                status, headers, text = to.requestJson(
-                    request.verb,
-                    path,
-                    query,
-                    {**request.headers, "Accept": _JSON},
-                    input=request.body,
-                    cnx=_Connection(self._session, urlsplit(self._url)),
-                )
-            except RuntimeError as error:
-                raise Unavailable(f"GitHub is somewhere else: {error}") from error
-            if status not in _KEEPS_METHOD:
+            status, headers, text = to.requestJson(
+                request.verb,
+                path,
+                query,
+                {**request.headers, "Accept": _JSON},
+                input=request.body,
+                cnx=_Connection(self._session, urlsplit(self._url)),
+            )
+            if status not in _MOVED:
                 return _read(request.verb, status, headers, text)
-            # Of a repository that was renamed: nothing was done, and the body has to go there.
-            path, query = self._there(headers.get("location", "")), {}
+            # Of a repository that was renamed: nothing was done, and all of it has to go there.
+            path = self._there(headers.get("location", ""))
         raise Unavailable("GitHub sends us from one address to the next")
 
     def _requester(self, auth: Auth) -> Requester:
@@ -165,6 +165,9 @@ class _Connection(HTTPSRequestsConnectionClass):
     def getresponse(self) -> RequestsResponse:
         """Send the request and read what is answered."""
         response = super().getresponse()
+        if response.status == 301:
+            # PyGithub would follow it without what is asked for.
+            response.status = 308
         # What requests guesses from the bytes is slow, and sometimes wrong.
         response.response.encoding = "utf-8"
         return response
@@ -186,6 +189,8 @@ def _read(verb: str, status: int, headers: Mapping[str, str], text: str) -> Answ
         # A proxy's page for people: it says nothing of what became of the request.
         data = None
         status = status if status >= 400 else 502
+    if 300 <= status < 400 and status != UNCHANGED:
+        status = 502
     if status >= 400:
         raise refusal(status, headers, _words(data), wrote=verb != "GET")
     return Answer(status=status, headers=headers, data=data)

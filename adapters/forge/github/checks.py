@@ -74,11 +74,12 @@ class Checks:
         self._keep(mark, run)
 
     async def find(self, to: Place, mark: str, deadline: Deadline) -> str | None:
-        """The ref of the state with a mark, if it is shown on the head. :raises ChatError:"""
+        """The ref of the state with a mark, if it is shown anywhere. :raises ChatError:"""
         head = await self._head(to, deadline)
-        if head is None or await self._run(to, head, mark, deadline) is None:
+        if head is None:
             return None
-        return f"{CHECK}/{mark}"
+        run = await self._run(to, head, mark, deadline) or await self._older(to, mark, deadline)
+        return None if run is None else f"{CHECK}/{mark}"
 
     async def _head(self, to: Place, deadline: Deadline) -> str | None:
         """The newest commit; None: it is no pull request, or a part of one."""
@@ -102,7 +103,7 @@ class Checks:
         return None
 
     async def _older(self, to: Place, mark: str, deadline: Deadline) -> _Run | None:
-        """The run that another process has left on a commit before, if that is still there."""
+        """The run on a commit before, if that is still there."""
         path = f"/pulls/{to.number}/commits"
         commits = [one["sha"] async for one in self._app.entries(deadline, to.repository, path)]
         for sha in commits[-2 : -2 - COMMITS_MAX : -1]:

@@ -49,7 +49,7 @@ def read(headers: Mapping[str, str], body: bytes, secret: bytes) -> Delivery:
         raise Oversized(f"the body has {len(body)} bytes, {BODY_BYTES_MAX} are read")
     expected = "sha256=" + hmac.digest(secret, body, "sha256").hex()
     given = named.get("x-hub-signature-256", "")
-    if not secret or not hmac.compare_digest(expected.encode(), given.encode()):
+    if not secret or not hmac.compare_digest(expected.encode(), given.encode(errors="replace")):
         raise Unsigned("it is not signed with the webhook's secret")
     id_ = named.get("x-github-delivery", "")
     if not _DELIVERY.fullmatch(id_):

@@ -53,6 +53,7 @@ GONE_SECONDS = 600.0
 SEEN_SECONDS = 3600.0
 
 _LISTS = {ISSUE_COMMENT: "/issues/comments", REVIEW_COMMENT: "/pulls/comments"}
+KINDS = (*_LISTS, REVIEW)
 _NUMBERED_BY = {ISSUE_COMMENT: "issue_url", REVIEW_COMMENT: "pull_request_url"}
 
 
@@ -60,6 +61,8 @@ _NUMBERED_BY = {ISSUE_COMMENT: "issue_url", REVIEW_COMMENT: "pull_request_url"}
 class _Followed:
     """A repository, as we follow it."""
 
+    id: int
+    """Stays when it is renamed."""
     name: str
     """As GitHub writes it today."""
     read_to: dict[str, str]
@@ -142,12 +145,14 @@ class GitHubPolling:
         if known is not None:
             return known
         answer = await self._app.call(Deadline.after(ASK_SECONDS), name, "GET", "")
-        followed = _Followed(name=str(answer.data["full_name"]), read_to={})
+        followed = _Followed(
+            id=int(answer.data["id"]), name=str(answer.data["full_name"]), read_to={}
+        )
         read_to = _read_cursor(await self._cursors.get(self._cursor(followed)))
         if read_to is None:
             begin = parsedate_to_datetime(answer.headers["date"])
             ahead = stamp_of(begin + timedelta(seconds=OVERLAP_SECONDS))
-            followed.read_to = dict.fromkeys((*_LISTS, REVIEW), ahead)
+            followed.read_to = dict.fromkeys(KINDS, ahead)
             await self._keep(followed)
         else:
             followed.read_to = read_to
@@ -210,7 +215,11 @@ class GitHubPolling:
         self, hear: Hear, kind: str, place: Place, entry: Mapping[str, Any], when: str
     ) -> None:
         edited = when != entry.get("created_at", when) and kind != REVIEW
-        comment = comment_of(kind, place, entry, edited=edited)
+        try:
+            comment = comment_of(kind, place, entry, edited=edited)
+        except (KeyError, TypeError, ValueError):
+            log.exception("github_comment_unreadable", place=str(place), id=entry.get("id"))
+            return
         if comment is None or self._seen.get(f"{comment.key}/{when}"):
             return
         for heard in await self._reader.comment(comment, f"poll/{comment.key}/{when}"):
@@ -236,11 +245,18 @@ class GitHubPolling:
         await self._cursors.put(self._cursor(followed), json.dumps(followed.read_to))
 
     def _cursor(self, followed: _Followed) -> str:
-        return f"github/{self._host}/{followed.name.casefold()}"
+        return f"github/{self._host}/{followed.id}"
 
 
 def _read_cursor(kept: str | None) -> dict[str, str] | None:
-    return None if kept is None else {str(kind): str(at) for kind, at in json.loads(kept).items()}
+    if kept is None:
+        return None
+    try:
+        found = json.loads(kept)
+        return {kind: stamp_of(datetime.fromisoformat(found[kind])) for kind in KINDS}
+    except (KeyError, TypeError, ValueError):
+        log.warning("github_cursor_unreadable", cursor=kept)
+        return None
 
 
 def _remember(followed: _Followed, path: str, query: Mapping[str, Any], answer: Answer) -> None:

@@ -122,7 +122,7 @@ class GitHubForge:
         await self._app.call(deadline, to.repository, "PATCH", path, body=body)
 
     async def find(self, place: str, mark: str, deadline: Deadline) -> str | None:
-        """Look through the newer comments, then through the checks of the newest commit."""
+        """Look through the newer comments, then through the checks of the newest commits."""
         to = Place.read(place)
         us = await self._app.ourselves(deadline)
         since = datetime.fromtimestamp(time.time() - LOOK_BACK_SECONDS, UTC)

@@ -117,10 +117,13 @@ class Reader:
             return [Withdrawn(spot=spot, author=author, key=comment.key)]
         if text is None or comment.deleted:
             return []
-        if comment.edited and not await self._is_own_edit(comment):
-            log.info("github_edit_of_another_ignored", key=comment.key)
-            return []
-        spot = self._spot(comment.place, foreign=await self._is_foreign(comment))
+        foreign = False
+        if author.standing != "bot":
+            if comment.edited and not await self._is_own_edit(comment):
+                log.info("github_edit_of_another_ignored", key=comment.key)
+                return []
+            foreign = await self._is_foreign(comment)
+        spot = self._spot(comment.place, foreign=foreign)
         said = Said(
             spot=spot,
             author=author,

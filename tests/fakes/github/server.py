@@ -28,6 +28,8 @@ from tests.fakes.github.routes import ROUTES
 from tests.fakes.github.upstream import Upstream
 from tests.fakes.github.world import World
 
+SERVER, SERVER_GRAPHQL = "/api/v3", "/api/graphql"
+"""Where the API is on an Enterprise Server: there it can be had as well."""
 BODY_BYTES_MAX = 4 * 1024 * 1024
 
 
@@ -50,7 +52,9 @@ class FakeGitHub:
 
     async def __aenter__(self) -> Self:
         self.session = aiohttp.ClientSession()
-        self.upstream = Upstream(self._emulator, self.session)
+        # One for both would wait for itself when as many people ask as it has connections.
+        self._behind = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+        self.upstream = Upstream(self._emulator, self._behind)
         self.hooks = Hooks(self)
         application = web.Application(client_max_size=BODY_BYTES_MAX)
         application.router.add_post("/_emulator/hook", self.hooks.receive)
@@ -65,6 +69,7 @@ class FakeGitHub:
     async def __aexit__(self, *_: object) -> None:
         await self._runner.cleanup()
         await self.session.close()
+        await self._behind.close()
         if self.hooks.crashes:
             raise self.hooks.crashes.pop()
 
@@ -145,7 +150,7 @@ class FakeGitHub:
             text = await raw.text()
             request = Request(
                 verb=raw.method,
-                path=raw.path,
+                path=raw.path.removeprefix(SERVER).replace(SERVER_GRAPHQL, "/graphql"),
                 query=dict(raw.query),
                 body=json.loads(text) if text else {},
                 headers=raw.headers,

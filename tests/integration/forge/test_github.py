@@ -226,6 +226,29 @@ async def test_an_error_of_one_repository_stops_no_other(github, follow, pull):
     assert len(asked) == 1, "what we don't see is left alone for a while"
 
 
+async def test_what_is_asked_of_a_repository_that_has_moved_is_asked_there(
+    github, pull, polling, ears
+):
+    await begun(polling)
+    await github.ann.says(pull, "/ona fix")
+    there = {"Location": f"{github.url}/repos/{pull.repository.name}/issues/comments"}
+    github.behave("GET", "/issues/comments", Bad(status=301, headers=there))
+    await polling.poll(ears.hear)
+    assert [one.text for one in ears.said] == ["fix"]
+
+
+async def test_a_cursor_that_can_not_be_read_begins_at_now(github, follow, cursors, pull, ears):
+    await begun(follow())
+    for broken in ("", "{", "[]", "{}", '{"issue_comment": "x"}'):
+        cursors.values = dict.fromkeys(cursors.values, broken)
+        await follow().poll(ears.hear)
+    polling = follow()
+    await begun(polling)
+    await github.ann.says(pull, "/ona fix")
+    await polling.poll(ears.hear)
+    assert [one.text for one in ears.said] == ["fix"]
+
+
 async def test_a_poll_that_is_throttled_rests(github, pull, polling, ears):
     await begun(polling)
     await github.ann.says(pull, "/ona fix")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from adapters.chat.port import Button, Gone, Live
+from adapters.chat.port import Button, Gone, Live, Uncertain
 from adapters.forge.github.app import App
 from adapters.forge.github.port import GitHubForge
 from adapters.forge.port import NOT_SHOWN
@@ -69,6 +69,16 @@ async def test_a_move_that_broke_off_is_finished_by_the_next_edit(github, desk, 
     await desk.edit(pull.place, ref, "three", live=Live.RUNNING)
     runs = [only(pull.checks(head)) for head in heads]
     assert [run["conclusion"] for run in runs] == ["neutral", None]
+
+
+async def test_one_that_was_left_on_an_older_commit_is_found_and_moved(github, desk, pull):
+    github.behave("POST", "/check-runs", Bad(drop_answer=True))
+    with pytest.raises(Uncertain):
+        await desk.show(pull, Live.RUNNING)
+    heads = [await pull.head(), await pull.push()]
+    ref = await desk.find(pull.place)
+    await desk.edit(pull.place, ref, "end", live=Live.DONE)
+    assert [only(pull.checks(head))["conclusion"] for head in heads] == ["neutral", "success"]
 
 
 async def test_two_turns_have_a_check_each(desk, pull):

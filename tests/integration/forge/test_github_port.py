@@ -136,11 +136,43 @@ async def test_a_budget_that_is_used_up_says_when_the_next_begins(github, desk, 
     assert 90 < raised.value.retry_seconds <= 101
 
 
-async def test_a_repository_that_has_moved_gets_what_was_to_be_posted(github, desk, shop, pull):
-    there = f"{github.url}/repos/{shop.name}/issues/{pull.number}/comments"
-    github.behave("POST", "/issues/77/comments", Bad(status=307, headers={"Location": there}))
-    await desk.post(f"{shop.name}#77")
+@pytest.mark.parametrize("status", [301, 307, 308])
+async def test_a_repository_that_has_moved_gets_what_was_to_be_posted(github, desk, pull, status):
+    there = f"{github.url}/repos/{pull.repository.name}/issues/{pull.number}/comments"
+    moved = Bad(status=status, headers={"Location": there})
+    github.behave("POST", "/issues/77/comments", moved)
+    await desk.post(f"{pull.repository.name}#77")
     assert texts(github, pull.place) == ["hello"]
+
+
+async def test_an_endless_move_ends(github, desk, pull):
+    there = f"{github.url}/repos/{pull.repository.name}/issues/{pull.number}/comments"
+    github.behave("POST", COMMENTS, *[Bad(status=301, headers={"Location": there})] * 9)
+    with pytest.raises(Unavailable):
+        await desk.post(pull.place)
+
+
+async def test_an_enterprise_server_has_its_api_below_its_pages(github, pull):
+    app = App(app_id="4711", private_key=github.private_key, api_url=f"{github.url}/api/v3/")
+    desk = Desk(GitHubForge(app, MARKS))
+    assert f"http://{desk.forge.host}" == github.url
+    ref = await desk.post(pull.place)
+    assert await desk.find(pull.place) == ref
+    message = await github.ann.says(pull, "plain")
+    node = github.world.thread(pull.place)[-1].data["node_id"]
+    name, deadline = pull.repository.name, Deadline.after(10)
+    assert await app.editor(deadline, name, node) is None
+    await github.acme.edits(message, "other")
+    assert await app.editor(deadline, name, node) == "acme"
+    with pytest.raises(Gone):
+        await app.editor(deadline, name, "nobody's")
+    app.close()
+
+
+async def test_tokens_are_not_written_to_the_log(github, desk, pull, caplog):
+    caplog.set_level("DEBUG")
+    await desk.post(pull.place)
+    assert "ghs_" not in caplog.text
 
 
 async def test_nothing_is_sent_to_another_host(github, desk, shop, pull):
