@@ -11,7 +11,7 @@
             ...
             assert [words.text for words in github.world.thread(pull.place)] == [...]
 
-Everything goes through the emulator's own state and rules but what `routes` and `hooks` list; the
+Everything goes through the emulator's own state and rules but what `routes`, `routes_app` and `hooks` list; the
 limits are GitHub's published ones. There is no GraphQL, no git, no OAuth and no commit status, and
 who belongs to an organisation plays no part: repositories belong to the account `acme`.
 """

@@ -18,6 +18,7 @@ import jwt
 from aiohttp import web
 from cryptography.hazmat.primitives import serialization
 
+from tests.fakes.github import routes_app
 from tests.fakes.github.bad import Bad, BadDays
 from tests.fakes.github.hooks import Hooks
 from tests.fakes.github.limits import CONTENT_VERBS, SECONDARY, RateLimits
@@ -28,6 +29,8 @@ from tests.fakes.github.routes import ROUTES
 from tests.fakes.github.upstream import Upstream
 from tests.fakes.github.world import World
 
+ROUTE_FILES = (routes_app,)
+"""Importing them registers their routes."""
 SERVER, SERVER_GRAPHQL = "/api/v3", "/api/graphql"
 """Where the API is on an Enterprise Server: there it can be had as well."""
 BODY_BYTES_MAX = 4 * 1024 * 1024
