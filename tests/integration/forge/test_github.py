@@ -8,9 +8,10 @@ import pytest
 
 from adapters.chat.incoming import Reworded, Said, Withdrawn
 from adapters.chat.port import Live
-from adapters.forge.github.hooks import GitHubHooks, Unsigned
+from adapters.forge.github.hooks import GitHubHooks
 from adapters.forge.github.polling import GitHubPolling
 from adapters.forge.github.reading import Reader
+from adapters.forge.hooks import Unsigned
 from bot.conversation.addressing import Hearing, ThreadFacts, decide
 from tests.fakes.github import Bad
 

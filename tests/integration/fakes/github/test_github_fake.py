@@ -12,6 +12,8 @@ from tests.fakes.github import Bad, FakeGitHub
 from tests.fakes.github.eyes import mentions, shown
 from tests.fakes.github.program import OURS
 
+QUICK = {"seconds_between_requests": 0, "seconds_between_writes": 0}
+
 
 @pytest.fixture
 async def github(github_emulator) -> AsyncIterator[FakeGitHub]:
@@ -22,7 +24,7 @@ async def github(github_emulator) -> AsyncIterator[FakeGitHub]:
 def as_app(github: FakeGitHub, name: str) -> Github:
     """PyGithub, as what the app is in a repository."""
     auth = Auth.AppAuth(OURS.id, github.private_key)
-    integration = GithubIntegration(auth=auth, base_url=github.url, retry=None)
+    integration = GithubIntegration(auth=auth, base_url=github.url, retry=None, **QUICK)
     installation = integration.get_repo_installation(*name.split("/"))
     return installation.get_github_for_installation()
 

@@ -6,16 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.forge.github.hooks import (
-    BODY_BYTES_MAX,
-    EVENTS,
-    HookRefused,
-    Malformed,
-    Oversized,
-    Unsigned,
-    read,
-)
+from adapters.forge.github.hooks import BODY_BYTES_MAX, EVENTS, read
 from adapters.forge.github.reading import Pressed
+from adapters.forge.hooks import HookRefused, Malformed, Oversized, Unsigned
 
 SECRET = b"secret"
 ANN = {"id": 7, "login": "ann", "type": "User"}
