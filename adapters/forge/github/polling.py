@@ -176,8 +176,7 @@ class GitHubPolling:
             for entry in answer.data:
                 number = entry[_NUMBERED_BY[kind]].rpartition("/")[2]
                 place, when = Place(followed.name, int(number)), entry["updated_at"]
-                if when >= since:
-                    await self._entry(hear, kind, place, entry, when)
+                await self._entry(hear, kind, place, entry, when)
                 newest = max(newest, when)
             await self._read_to(followed, kind, newest)
             if not answer.has_next:

@@ -197,7 +197,9 @@ async def test_nothing_new_costs_nothing(github, pull, polling, ears):
     await polling.poll(ears.hear)
     assert [status for _, _, status in github.requests] == [304, 304, 304]
     assert github.limits.spent.total() == spent
-    assert len(ears.said) == 1
+    await github.ann.says(pull, "/ona more")
+    await polling.poll(ears.hear)
+    assert [one.text for one in ears.said] == ["fix", "more"], "what overlaps is heard once"
 
 
 async def test_what_could_not_be_heard_is_heard_by_the_next_poll(github, pull, polling, ears):
