@@ -6,10 +6,14 @@ import pytest
 
 from adapters.chat.port import Content, Deadline, Live
 from adapters.forge.github.app import App
+from adapters.forge.github.hooks import GitHubHooks
+from adapters.forge.github.polling import GitHubPolling
 from adapters.forge.github.port import GitHubForge
+from adapters.forge.github.reading import Reader
 from adapters.forge.marks import Marks
 from tests.fakes.github import FakeGitHub
 from tests.fakes.github.people import Repository, Thread
+from tests.integration.forge.github_rig import Ears, Kept
 
 MARKS = Marks(b"secret")
 
@@ -65,3 +69,41 @@ async def shop(github) -> Repository:
 @pytest.fixture
 async def pull(shop) -> Thread:
     return await shop.pull()
+
+
+@pytest.fixture
+def reader(app) -> Reader:
+    return Reader(app, mention="ona")
+
+
+@pytest.fixture
+def cursors() -> Kept:
+    return Kept()
+
+
+@pytest.fixture
+def ears() -> Ears:
+    return Ears()
+
+
+@pytest.fixture
+def follow(app, reader, cursors, shop):
+    """Makes what polls the repositories of these names, or the shop."""
+
+    def polling(*names: str, **more) -> GitHubPolling:
+        async def repositories():
+            return names or [shop.name]
+
+        return GitHubPolling(app, reader, cursors, repositories, **more)
+
+    return polling
+
+
+@pytest.fixture
+def polling(follow) -> GitHubPolling:
+    return follow()
+
+
+@pytest.fixture
+def hooks(github, reader) -> GitHubHooks:
+    return GitHubHooks(reader, secret=github.hooks.secret.encode())

@@ -1,129 +1,17 @@
-"""What is heard on GitHub: the same by webhook and by poll, each once, whatever goes wrong."""
+"""What is heard on GitHub: the same by webhook and by poll, each once."""
 
 import asyncio
 import json
-from dataclasses import replace
 
 import pytest
 
 from adapters.chat.incoming import Reworded, Said, Withdrawn
 from adapters.chat.port import Live
 from adapters.forge.github.hooks import GitHubHooks
-from adapters.forge.github.polling import GitHubPolling
 from adapters.forge.github.reading import Reader
 from adapters.forge.hooks import Unsigned
 from bot.conversation.addressing import Hearing, ThreadFacts, decide
-from tests.fakes.github import Bad
-
-
-class Kept:
-    """Cursors that outlive who uses them."""
-
-    def __init__(self) -> None:
-        self.values: dict[str, str] = {}
-
-    async def get(self, name: str) -> str | None:
-        return self.values.get(name)
-
-    async def put(self, name: str, value: str) -> None:
-        assert len(value) <= 1_000
-        self.values[name] = value
-
-
-class Ears:
-    """Hears, and fails to when it is told to."""
-
-    def __init__(self) -> None:
-        self.heard: list = []
-        self.deaf = 0
-        """So many times, what is to be heard is not."""
-
-    async def hear(self, heard) -> None:
-        if self.deaf:
-            self.deaf -= 1
-            raise RuntimeError("the database is away")
-        self.heard.append(heard)
-
-    @property
-    def said(self) -> list[Said]:
-        return [one for one in self.heard if isinstance(one, Said)]
-
-    @property
-    def keys(self) -> list[str]:
-        return list(dict.fromkeys(one.key for one in self.said))
-
-
-@pytest.fixture
-def reader(app) -> Reader:
-    return Reader(app, mention="ona")
-
-
-@pytest.fixture
-def cursors() -> Kept:
-    return Kept()
-
-
-@pytest.fixture
-def ears() -> Ears:
-    return Ears()
-
-
-@pytest.fixture
-def follow(app, reader, cursors, shop):
-    """Makes what polls the repositories of these names, or the shop."""
-
-    def polling(*names: str, **more) -> GitHubPolling:
-        async def repositories():
-            return names or [shop.name]
-
-        return GitHubPolling(app, reader, cursors, repositories, **more)
-
-    return polling
-
-
-@pytest.fixture
-def polling(follow) -> GitHubPolling:
-    return follow()
-
-
-@pytest.fixture
-def hooks(github, reader) -> GitHubHooks:
-    return GitHubHooks(reader, secret=github.hooks.secret.encode())
-
-
-async def begun(polling) -> None:
-    """Polled for the first time: what is said from now on is new."""
-    await polling.poll(Ears().hear)
-
-
-def same(said: Said) -> Said:
-    """Without what tells one delivery from another."""
-    return replace(said, delivery="")
-
-
-async def say_everything(github, pull, issue) -> list:
-    """Each kind of message, with and without a request in it."""
-    ann = github.ann
-    inline = await ann.says_inline(pull, "/ona here")
-    said = [
-        await ann.says(pull, "Looks odd.\n\n/ona fix it\nplease"),
-        await ann.says(issue, "@ona-for-acme: look"),
-        inline,
-        await github.bo.says_inline(pull, "/ona and there", to=inline),
-        await ann.reviews(pull, "/ona review"),
-    ]
-    for text in ("plain", "> /ona quoted", "`/ona` code", "@ona-for-acmes not us", "@ona nobody"):
-        await ann.says(pull, text)
-    await ann.says_inline(pull, "plain")
-    await ann.reviews(pull, "fine")
-    return said
-
-
-async def take_all(github, hooks, ears, count: int) -> None:
-    """Let the webhooks so far be taken, when so many have come."""
-    await github.until(lambda: len(github.hooks.deliveries) >= count)
-    for delivery in list(github.hooks.deliveries):
-        await hooks.take(delivery.headers, delivery.body, ears.hear)
+from tests.integration.forge.github_rig import Ears, begun, same, say_everything, take_all
 
 
 async def test_webhook_and_poll_hear_the_same(github, shop, pull, polling, hooks):
@@ -154,126 +42,6 @@ async def test_a_request_is_heard_with_its_place_and_author(github, shop, pull, 
     assert not whole.spot.foreign
     assert (whole.author.account, whole.author.name) == (github.url[7:], "ann")
     assert (whole.author.id, whole.author.standing) == (str(await github.ann.id()), "member")
-
-
-async def test_what_was_said_before_the_first_poll_is_not_heard(github, pull, polling, ears):
-    await github.ann.says(pull, "/ona too early")
-    await asyncio.sleep(1.1)
-    await begun(polling)
-    await github.ann.says(pull, "/ona now")
-    await polling.poll(ears.hear)
-    assert [one.text for one in ears.said] == ["now"]
-
-
-async def test_what_was_said_in_a_gap_is_heard_by_the_next_process(github, follow, pull, ears):
-    await begun(follow())
-    github.hooks.away = True
-    for number in range(3):
-        await github.ann.says(pull, f"/ona {number}")
-    await github.ann.reviews(pull, "/ona review")
-    await follow().poll(ears.hear)
-    assert {one.text for one in ears.said} == {"0", "1", "2", "review"}
-    again = Ears()
-    await follow().poll(again.hear)
-    assert set(again.keys) <= set(ears.keys)
-
-
-async def test_a_long_gap_is_read_page_by_page(github, pull, polling, ears):
-    await begun(polling)
-    for start in range(0, 220, 20):
-        batch = range(start, start + 20)
-        await asyncio.gather(*(github.ann.says(pull, f"/ona {number}") for number in batch))
-    await polling.poll(ears.hear)
-    assert sorted(int(one.text) for one in ears.said) == list(range(220))
-
-
-async def test_nothing_new_costs_nothing(github, pull, polling, ears):
-    await begun(polling)
-    await github.ann.says(pull, "/ona fix")
-    await polling.poll(ears.hear)
-    await polling.poll(ears.hear)
-    spent = github.limits.spent.total()
-    github.requests.clear()
-    await polling.poll(ears.hear)
-    assert [status for _, _, status in github.requests] == [304, 304, 304]
-    assert github.limits.spent.total() == spent
-    await github.ann.says(pull, "/ona more")
-    await polling.poll(ears.hear)
-    assert [one.text for one in ears.said] == ["fix", "more"], "what overlaps is heard once"
-
-
-async def test_what_could_not_be_heard_is_heard_by_the_next_poll(github, pull, polling, ears):
-    await begun(polling)
-    for number in range(3):
-        await github.ann.says(pull, f"/ona {number}")
-    ears.deaf = 2
-    await polling.poll(ears.hear)
-    assert ears.said == []
-    await polling.poll(ears.hear)
-    await polling.poll(ears.hear)
-    assert [one.text for one in ears.said] == ["0", "1", "2"]
-
-
-async def test_an_error_of_one_repository_stops_no_other(github, follow, pull):
-    other = await github.repository()
-    elsewhere = await github.globex.creates("shop")
-    ears = Ears()
-    polling = follow(elsewhere.name, other.name, pull.repository.name)
-    await begun(polling)
-    await github.ann.says(pull, "/ona fix")
-    github.behave("GET", other.name, Bad(status=500))
-    await polling.poll(ears.hear)
-    assert [one.text for one in ears.said] == ["fix"]
-    looked_for = f"/repos/{elsewhere.name}/installation"
-    asked = [path for _, path, _ in github.requests if path == looked_for]
-    assert len(asked) == 1, "what we don't see is left alone for a while"
-
-
-async def test_what_is_asked_of_a_repository_that_has_moved_is_asked_there(
-    github, pull, polling, ears
-):
-    await begun(polling)
-    await github.ann.says(pull, "/ona fix")
-    there = {"Location": f"{github.url}/repos/{pull.repository.name}/issues/comments"}
-    github.behave("GET", "/issues/comments", Bad(status=301, headers=there))
-    await polling.poll(ears.hear)
-    assert [one.text for one in ears.said] == ["fix"]
-
-
-async def test_a_cursor_that_can_not_be_read_begins_at_now(github, follow, cursors, pull, ears):
-    await begun(follow())
-    for broken in ("", "{", "[]", "{}", '{"issue_comment": "x"}'):
-        cursors.values = dict.fromkeys(cursors.values, broken)
-        await follow().poll(ears.hear)
-    polling = follow()
-    await begun(polling)
-    await github.ann.says(pull, "/ona fix")
-    await polling.poll(ears.hear)
-    assert [one.text for one in ears.said] == ["fix"]
-
-
-async def test_a_poll_that_is_throttled_rests(github, pull, polling, ears):
-    await begun(polling)
-    await github.ann.says(pull, "/ona fix")
-    throttled = Bad(status=403, headers={"Retry-After": "1"})
-    github.behave("GET", "/issues/comments", throttled)
-    await polling.poll(ears.hear)
-    before = len(github.requests)
-    await polling.poll(ears.hear)
-    assert (ears.said, len(github.requests)) == ([], before)
-    await asyncio.sleep(1.1)
-    await polling.poll(ears.hear)
-    assert len(ears.said) == 1
-
-
-async def test_it_goes_on_until_it_is_stopped(github, follow, pull, ears):
-    polling, stop = follow(every_seconds=0.05), asyncio.Event()
-    running = asyncio.create_task(polling.run(ears.hear, stop))
-    await github.until(lambda: any("/issues/comments" in path for _, path, _ in github.requests))
-    await github.ann.says(pull, "/ona fix")
-    await github.until(lambda: ears.said)
-    stop.set()
-    await asyncio.wait_for(running, 5)
 
 
 async def test_an_edit_is_heard_as_said_and_then_reworded(github, pull, polling, hooks, ears):
@@ -435,14 +203,3 @@ async def test_a_delivery_that_is_not_heard_is_not_acknowledged(github, pull, ho
     ears.deaf = 1
     with pytest.raises(RuntimeError):
         await hooks.take(delivery.headers, delivery.body, ears.hear)
-
-
-async def test_a_repository_is_followed_under_the_name_that_github_writes(
-    github, follow, cursors, shop, pull
-):
-    ears, polling = Ears(), follow(shop.name, shop.name)
-    await begun(polling)
-    await github.ann.says(pull, "/ona fix")
-    await polling.poll(ears.hear)
-    assert [one.spot.channel for one in ears.said] == [shop.name]
-    assert len(cursors.values) == 1

@@ -11,14 +11,12 @@ from adapters.chat.port import (
     Deadline,
     Gone,
     Rejected,
-    Sign,
     Throttled,
     Unavailable,
     Uncertain,
 )
 from adapters.forge.github.app import App
 from adapters.forge.github.port import RATES, GitHubForge
-from adapters.forge.port import Permission
 from tests.fakes.github import Bad
 from tests.integration.forge.conftest import MARKS, Desk
 
@@ -225,15 +223,6 @@ async def test_a_post_in_an_inline_thread_answers_there(github, desk, pull):
     assert texts(github, inline.place) == ["here", "two"]
 
 
-async def test_who_is_to_be_told_is_named_by_the_login_of_today(github, desk, pull):
-    await desk.post(pull.place, notify=str(await github.ann.id()))
-    await desk.post(pull.place, mark="m2", notify="bo")
-    await desk.post(pull.place, mark="m3", notify="999999999")
-    await desk.post(pull.place, mark="m4", notify="x y @eve")
-    told = [words.mentions for words in github.world.thread(pull.place)]
-    assert told == [["ann"], ["bo"], [], []]
-
-
 async def test_a_button_is_a_link_or_nothing(github, desk, pull):
     buttons = (
         Button(label="Stop", says="stop"),
@@ -247,38 +236,6 @@ async def test_a_button_is_a_link_or_nothing(github, desk, pull):
     assert "javascript" not in words.data["body"]
 
 
-async def test_a_message_bears_one_reaction_of_ours(github, desk, pull):
-    message = await github.ann.says(pull, "/ona")
-    inline = await github.ann.says_inline(pull, "/ona")
-    await github.bo.asks("POST", f"{comment_path(message)}/reactions", {"content": "heart"})
-    for told in (message, inline):
-        for sign, content in (
-            (Sign.SEEN, ["eyes"]),
-            (Sign.WAITING, ["eyes"]),
-            (Sign.REFUSED, ["confused"]),
-            (None, []),
-            (None, []),
-            (Sign.FAILED, ["-1"]),
-        ):
-            await desk.react(told, sign)
-            here = github.world.reactions[pull.repository.name, told.kind, told.id]
-            ours = [one["content"] for one in here if one["user"]["login"] == github.app.login]
-            assert ours == content
-    here = github.world.reactions[pull.repository.name, message.kind, message.id]
-    assert "heart" in [one["content"] for one in here]
-
-
-def comment_path(message) -> str:
-    return f"/repos/{message.thread.repository.name}/issues/comments/{message.id}"
-
-
-async def test_a_review_bears_no_reaction(github, desk, pull):
-    review = await github.ann.reviews(pull, "/ona")
-    before = len(github.requests)
-    await desk.react(review, Sign.SEEN)
-    assert len(github.requests) == before
-
-
 async def test_what_is_no_place_or_message_is_rejected(desk, pull):
     for place in ("", "a/b", "a#1", "a/b#x", "a/b#1/2", "a/../b#1", "a/b#1/r2/r3"):
         with pytest.raises(Rejected):
@@ -286,35 +243,3 @@ async def test_what_is_no_place_or_message_is_rejected(desk, pull):
     for ref in ("", "1", "issue_comment/x", "else/1"):
         with pytest.raises(Rejected):
             await desk.edit(pull.place, ref, "x")
-
-
-async def test_permissions_are_those_of_the_account(github, desk, shop):
-    private = await github.repository("secret", private=True)
-    for level in ("read", "triage", "write", "maintain", "admin"):
-        await private.let(github.bo, level)
-        expected = {"triage": "READ", "maintain": "WRITE"}.get(level, level.upper())
-        assert await may(desk, private, github.bo) is Permission[expected]
-    assert await may(desk, shop, github.acme) is Permission.ADMIN
-    assert await may(desk, shop, github.eve) is Permission.READ
-    assert await may(desk, private, github.eve) is Permission.NONE
-
-
-async def test_who_or_what_we_do_not_see_may_nothing(github, desk, shop):
-    elsewhere = await github.globex.creates("shop")
-    assert await may(desk, elsewhere, github.globex) is Permission.NONE
-    deadline = Deadline.after(10)
-    for account in ("999999999", "ann", ""):
-        permission = await desk.forge.permission(shop.name, account, deadline)
-        assert permission is Permission.NONE
-
-
-async def test_a_login_that_somebody_else_has_by_now_is_not_believed(github, desk, shop):
-    await shop.let(github.bo, "admin")
-    # What is kept: eve had the login that bo has.
-    desk.forge._people._logins.put(str(await github.eve.id()), "bo", 60)
-    assert await may(desk, shop, github.eve) is Permission.READ
-
-
-async def may(desk, repository, person) -> Permission:
-    deadline = Deadline.after(10)
-    return await desk.forge.permission(repository.name, str(await person.id()), deadline)
