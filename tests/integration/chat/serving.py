@@ -6,8 +6,10 @@ from contextlib import asynccontextmanager
 
 from bot.config import Settings
 from bot.conversation.hearing import Chats
+from bot.conversation.inbox import Inbox
 from bot.conversation.outbox import Outbox
 from bot.conversation.replies import Replies
+from bot.govern.rights import Rights
 from bot.store.database import EVENTS, OUTBOX, Listener
 from bot.store.ids import new_id
 from bot.surfaces import Gate, open_surfaces
@@ -24,7 +26,9 @@ async def serving(town: Town, settings: Settings) -> AsyncIterator[asyncio.Event
         listening = group.create_task(listener.run())
         await listener.listening.wait()
         ports = surfaces.ports
-        chats = Chats(database, town.inbox, ports, mention="ona")
+        rights = Rights(database, surfaces.forges)
+        inbox = Inbox(database, prompt_bytes_max=100_000, sizes=("small", "medium"), rights=rights)
+        chats = Chats(database, inbox, ports, mention="ona")
         replies = Replies(database, ports, listener=listener, live_seconds=0.2)
         outbox = Outbox(
             database,

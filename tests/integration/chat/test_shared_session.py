@@ -34,7 +34,7 @@ async def test_threads_of_several_surfaces_share_a_session_and_each_is_answered_
         slack.ann.says(slack.general, "!echo three", thread=in_slack)
         await slack.answered(in_slack, "three", "Done")
         await discord.answered(in_discord, "asked for something in Slack", "Done")
-        discord.ann.says(in_discord.thread, "!echo four")
+        discord.ann.says(in_discord.thread, "!sleep 1; echo four")
         await discord.answered(in_discord, "four", "Done")
         await slack.slack.until(lambda: len(line.texts) >= 2)
 

@@ -10,9 +10,10 @@ from aiohttp import web
 from adapters.chat.incoming import Heard, Said
 from adapters.chat.port import Content, Deadline, Live
 from adapters.forge.gitlab.client import Client
-from adapters.forge.gitlab.hooks import SIGNING_PREFIX, GitLabHooks, HookRefused
+from adapters.forge.gitlab.hooks import SIGNING_PREFIX, GitLabHooks
 from adapters.forge.gitlab.port import GitLabForge
 from adapters.forge.gitlab.reading import Reader
+from adapters.forge.hooks import HookRefused
 from adapters.forge.marks import Marks
 from tests.fakes.gitlab import DEVELOPER, FakeGitLab
 from tests.fakes.gitlab.people import Person

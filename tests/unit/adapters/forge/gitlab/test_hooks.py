@@ -10,16 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.forge.gitlab.hooks import (
-    BODY_BYTES_MAX,
-    CLOCK_SECONDS_MAX,
-    HookRefused,
-    Malformed,
-    Oversized,
-    Unsigned,
-    read,
-)
+from adapters.forge.gitlab.hooks import BODY_BYTES_MAX, CLOCK_SECONDS_MAX, read
 from adapters.forge.gitlab.reading import Award, Note
+from adapters.forge.hooks import HookRefused, Malformed, Oversized, Unsigned
 
 SECRET = "a secret token"
 KEY = b"0123456789abcdef0123456789abcdef"
