@@ -19,7 +19,7 @@ from bot.store.database import EVENTS, OUTBOX, Listener
 from tests.fakes.gitlab import GUEST, OWNER, Bad
 from tests.integration.conftest import Town
 from tests.integration.forge.gitlab_rig import KeptCursors, Shop, open_shop, receiving
-from tests.support.shift import Shift
+from tests.support.shift import Shift, until
 
 
 @pytest.fixture
@@ -133,12 +133,7 @@ async def test_a_stop_sign_at_a_note_of_ours_stops_what_runs(town, shop, places)
         shop.ann.says(shop.request, "/ona !echo one")
         await answered(shop, "one", "Done")
         shop.ann.says(shop.request, "/ona !echo two; sleep 60")
-        await shop.gitlab.until(lambda: is_running(shop), 40)
+        turns = "SELECT state FROM turn ORDER BY id"
+        await until(town, turns, lambda found: found == [("succeeded",), ("running",)])
         shop.ann.awards(shop.request.by(shop.us)[0], "octagonal_sign")
         await answered(shop, "Stopped")
-        await shop.gitlab.until(lambda: not is_running(shop))
-
-
-def is_running(shop: Shop) -> bool:
-    """Whether the newest state of a turn says so."""
-    return bool(shop.project.statuses) and shop.project.statuses[-1].status == "running"
