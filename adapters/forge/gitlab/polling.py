@@ -4,8 +4,9 @@
                                                                 ├▶ requests, edits
                                                                 └▶ stop signs at notes of ours
 
-A repository has a cursor, a time of GitLab's own clock. It moves when everything before was heard,
-so that what a crash cuts off is asked for again, and twice is once for who hears it.
+A repository has a cursor: two times of GitLab's own clock, to where all was heard and from where on
+we listen at all. It moves when everything before was heard, so that what a crash cuts off is asked
+for again, and twice is once for who hears it.
 """
 
 import asyncio
@@ -114,11 +115,13 @@ class GitLabPoller:
         answer = await self._client.get(project_path(name), _soon())
         key = f"gitlab:{self._client.host}:{name}"
         cursor = await self._cursors.get(key)
+        begun = answer.at
         if cursor is not None:
-            since = datetime.fromisoformat(cursor) - OVERLAP
-            for thread in await self._changed(answer.data, since):
+            until, begun = (datetime.fromisoformat(one) for one in cursor.split())
+            since = max(until - OVERLAP, begun)
+            for thread in await self._changed(answer.data, until - OVERLAP):
                 await self._thread(thread, since, hear)
-        await self._cursors.put(key, answer.at.isoformat())
+        await self._cursors.put(key, f"{answer.at.isoformat()} {begun.isoformat()}")
 
     async def _changed(self, project: Data, since: datetime) -> list[_Thread]:
         """What changed, and where else a stop sign may stand."""

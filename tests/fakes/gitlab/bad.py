@@ -17,6 +17,8 @@ class Bad:
     """429 with this Retry-After, nothing done."""
     status: int | None = None
     """This HTTP status, nothing done."""
+    moved: str | None = None
+    """Sent on to this URL, nothing done."""
     drop: bool = False
     """The connection dies before anything is done."""
     drop_answer: bool = False

@@ -217,6 +217,8 @@ def _turned_away(request: web.Request, bad: Bad) -> web.Response | None:
     """The answer to a request for which nothing is done, if this is one."""
     if bad.drop:
         return _dropped(request)
+    if bad.moved is not None:
+        return web.Response(status=301, headers={"Location": bad.moved})
     if bad.throttle_seconds is not None:
         headers = {"Retry-After": str(bad.throttle_seconds)}
         return web.Response(status=429, text="Retry later\n", headers=headers)

@@ -55,7 +55,11 @@ async def poll(shop) -> Poll:
 async def test_what_was_said_before_the_first_look_is_not_heard(shop):
     shop.ann.says(shop.request, "/ona long ago")
     shop.gitlab.clock.skip(300)
+    shop.ann.says(shop.request, "/ona a moment ago")
+    shop.gitlab.clock.skip(2)
     poll = Poll(shop)
+    await poll.look()
+    shop.gitlab.clock.skip(2)
     await poll.look()
     await poll.look()
     assert poll.ears.all == []

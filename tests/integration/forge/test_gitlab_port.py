@@ -1,16 +1,29 @@
 """What only GitLab's port does: discussions, internal notes, states, permissions, refusals."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
 
-from adapters.chat.port import Button, Content, Deadline, Gone, Live, Rejected, Throttled, Uncertain
+from adapters.chat.port import (
+    Button,
+    Content,
+    Deadline,
+    Gone,
+    Live,
+    Rejected,
+    Sign,
+    Throttled,
+    Unavailable,
+    Uncertain,
+)
 from adapters.forge.gitlab.client import Client
 from adapters.forge.gitlab.port import GitLabForge
 from adapters.forge.marks import Marks
 from adapters.forge.port import NOT_SHOWN, Permission
 from tests.fakes.gitlab import DEVELOPER, GUEST, MAINTAINER, OWNER, REPORTER, Bad
+from tests.fakes.gitlab.world import Note
 from tests.integration.forge.gitlab_rig import Shop, open_shop
 
 
@@ -260,6 +273,47 @@ async def test_who_we_are_is_asked_once(shop):
     assert shop.gitlab.rest.asked("user.show") == 1
 
 
+async def test_a_sign_that_somebody_else_of_us_set_or_took_meanwhile_is_fine(shop):
+    note = shop.ann.says(shop.request, "/ona hi")
+    for sign, names in ((Sign.SEEN, ["eyes"]), (None, [])):
+        listed = asyncio.Event()
+        shop.gitlab.bad.behave("awards.list", Bad(answer_wait=listed))
+        asked = shop.gitlab.rest.asked("awards.list")
+        slow = asyncio.create_task(react(shop, note, sign))
+        await shop.gitlab.until(lambda asked=asked: shop.gitlab.rest.asked("awards.list") > asked)
+        await react(shop, note, sign)
+        listed.set()
+        await slow
+        assert note.awarded(shop.us) == names
+
+
+async def test_a_note_that_is_deleted_bears_no_sign(shop):
+    note = shop.ann.says(shop.request, "/ona hi")
+    shop.ann.deletes(note)
+    with pytest.raises(Gone):
+        await react(shop, note, Sign.SEEN)
+
+
+async def test_what_has_moved_is_read_there_and_not_written(shop):
+    elsewhere = f"{shop.gitlab.url}/api/v4/projects/{shop.project.id}"
+    shop.gitlab.bad.behave("projects.show", Bad(moved=elsewhere))
+    assert await may(shop, "acme/api", shop.ann.id) is Permission.WRITE
+    shop.gitlab.bad.behave("notes.create", Bad(moved=f"{elsewhere}/merge_requests/1/notes"))
+    with pytest.raises(Gone):
+        await shop.post(shop.request.place)
+    assert shop.request.notes == []
+
+
+async def test_our_token_is_not_sent_on_to_another_host(shop):
+    async with open_shop() as other:
+        us = next(one for one in other.gitlab.people if one.token == shop.us.token)
+        url = other.gitlab.url.replace("127.0.0.1", "localhost")
+        shop.gitlab.bad.behave("user.show", Bad(moved=f"{url}/api/v4/user"))
+        with pytest.raises(Unavailable):
+            await shop.client.ourselves(Deadline.after(10))
+        assert (us.username, other.gitlab.rest.asked("user.show")) == ("ona-bot", 1)
+
+
 async def test_a_reference_that_is_none_is_rejected(shop):
     for ref in ("", "x", "1/../2", "²"):
         with pytest.raises(Rejected):
@@ -268,3 +322,7 @@ async def test_a_reference_that_is_none_is_rejected(shop):
 
 async def may(shop: Shop, repository: str, account: int) -> Permission:
     return await shop.forge.permission(repository, str(account), Deadline.after(10))
+
+
+async def react(shop: Shop, note: Note, sign: Sign | None) -> None:
+    await shop.forge.react(shop.request.place, str(note.id), sign, Deadline.after(10))
