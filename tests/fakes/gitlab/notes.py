@@ -48,7 +48,7 @@ class Notes:
         """
         if len(body) > BODY_LENGTH_MAX:
             raise Invalid("Note is too long (maximum is 1000000 characters)")
-        may_mark = noteable.project.level(author) >= REPORTER
+        may_mark = self._gitlab.knows_internal and noteable.project.level(author) >= REPORTER
         first = self._first(noteable, discussion, author) if discussion else None
         left, actions = extracted(body)
         self._run(noteable, actions)

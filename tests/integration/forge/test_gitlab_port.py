@@ -76,6 +76,13 @@ async def test_where_we_may_not_make_internal_notes_we_say_nothing(shop, level):
     assert shop.gitlab.rest.asked("notes.create") == 0
 
 
+async def test_a_note_that_gitlab_did_not_keep_internal_is_taken_back(shop):
+    shop.gitlab.knows_internal = False
+    with pytest.raises(Rejected):
+        await shop.post(f"{shop.request.place}/internal", "a secret")
+    assert (shop.request.notes, shop.gitlab.rest.asked("notes.create")) == ([], 1)
+
+
 async def test_our_words_run_no_quick_actions(shop):
     ref = await shop.post(shop.request.place, "Do:\n/close\n```\n/merge\n```\n/approve")
     await shop.edit(shop.request.place, ref, "/close")
