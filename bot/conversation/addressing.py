@@ -31,6 +31,8 @@ class ThreadFacts:
     """Who addressed us here first, as the surface calls them."""
     crowded: bool = False
     """Somebody else has written since."""
+    mention_only: bool = False
+    """Without a mention nothing in its channel is for us."""
 
 
 def decide(said: Said, thread: ThreadFacts) -> Hearing:
@@ -55,6 +57,8 @@ def crowds(said: Said, thread: ThreadFacts) -> bool:
 
 
 def _follows(said: Said, thread: ThreadFacts) -> bool:
+    if thread.mention_only and not said.spot.direct:
+        return False
     alone = not thread.crowded and not _is_another(said, thread)
     return thread.has_session and bool(thread.speaker) and alone and not said.to_others
 

@@ -4,6 +4,9 @@
                  ├─ it stands already: nothing
                  └─ somebody is posting it: the delivery has to come again
 
+Below it stand two buttons, by which anybody of the channel says whether we follow whom we answered
+or want a mention each time; the greeting then says so.
+
 It belongs to no session, so it is no row of the outbox, but it is sent under the same rules: with a
 mark of its own, under a deadline that ends before anybody else may take it.
 """
@@ -17,9 +20,10 @@ from uuid import UUID, uuid5
 import structlog
 from sqlalchemy import text
 
-from adapters.chat.incoming import Joined, Spot
+from adapters.chat.incoming import Joined, Said, Spot
 from adapters.chat.port import (
     AfterUncertain,
+    Button,
     ChatError,
     ChatPort,
     Content,
@@ -43,6 +47,10 @@ TAKEN_SECONDS = 10.0
 _OURS = UUID("6f6e612d-6772-8565-8574-696e67736f6e")
 """Namespace of the marks of greetings."""
 
+MENTION_ONLY = Button(label="Mention only", says="channel mention-only")
+FOLLOW = Button(label="Follow me", says="channel follow")
+BUTTONS = (MENTION_ONLY, FOLLOW)
+
 _KNOW = text(
     """
     INSERT INTO channel (id, surface, address) VALUES (:id, :surface, :channel)
@@ -51,7 +59,7 @@ _KNOW = text(
 )
 _LOOK = text(
     """
-    SELECT channel.id, channel.greeted_at IS NOT NULL AS stands,
+    SELECT channel.id, channel.mention_only, channel.greeted_at IS NOT NULL AS stands,
            channel.greeting_until IS NOT NULL AS tried,
            coalesce(channel.greeting_until > clock_timestamp(), false) AS taken
       FROM channel WHERE channel.surface = :surface AND channel.address = :channel FOR UPDATE
@@ -66,6 +74,14 @@ _TAKE = text(
 _STANDS = text("UPDATE channel SET greeted_at = now() WHERE id = :id AND greeting_until = :until")
 _GIVE_BACK = text(
     "UPDATE channel SET greeting_until = NULL WHERE id = :id AND greeting_until = :until"
+)
+_LISTEN = text(
+    """
+    INSERT INTO channel (id, surface, address, mention_only)
+    VALUES (:id, :surface, :channel, :mention_only)
+    ON CONFLICT (surface, address) DO UPDATE SET mention_only = excluded.mention_only
+    RETURNING id, mention_only
+    """
 )
 _PROJECTS = text(
     """
@@ -133,9 +149,35 @@ class Greetings:
         if channel.taken:
             raise _again("it is just being greeted")
         until = await tx.scalar(_TAKE, {"id": channel.id, "seconds": TAKEN_SECONDS})
-        projects = (await tx.execute(_PROJECTS, {"id": channel.id})).all()
-        words = "\n".join(lines(_project(projects), count=len(projects), mention=self._mention))
+        words = await self._words(tx, channel)
         return _Taken(id=channel.id, until=until, tried=channel.tried, words=words)
+
+    async def _words(self, tx: Transaction, channel: Any) -> str:
+        projects = (await tx.execute(_PROJECTS, {"id": channel.id})).all()
+        return "\n".join(
+            lines(
+                _project(projects),
+                count=len(projects),
+                mention=self._mention,
+                mention_only=channel.mention_only,
+            )
+        )
+
+    async def listen(self, said: Said, *, mention_only: bool) -> None:
+        """Follow whom we answered in the channel, or don't; the greeting says so. Idempotent."""
+        spot = said.spot
+        values = {"surface": spot.surface, "channel": spot.channel, "mention_only": mention_only}
+        async with self._database.begin() as tx:
+            channel = (await tx.execute(_LISTEN, {"id": new_id(), **values})).one()
+            words = await self._words(tx, channel)
+        port = self._ports.get(spot.surface)
+        if port is None or not said.post:
+            return
+        content = Content(text=port.escape(words, code=False), buttons=BUTTONS)
+        try:
+            await port.edit(spot.place, said.post, content, Deadline.after(POST_SECONDS))
+        except ChatError as error:
+            log.info("greeting_not_edited", channel=spot.channel, why=str(error))
 
     async def _post(self, port: ChatPort, spot: Spot, taken: _Taken, deadline: Deadline) -> None:
         mark = str(uuid5(_OURS, f"{spot.surface}/{spot.channel}"))
@@ -145,7 +187,7 @@ class Greetings:
                 return
             if after is AfterUncertain.LOOK_UP and await port.find(spot.place, mark, deadline):
                 return
-        content = Content(text=port.escape(taken.words, code=False))
+        content = Content(text=port.escape(taken.words, code=False), buttons=BUTTONS)
         await port.post(spot.place, content, mark, deadline)
 
     async def _note(self, statement: Any, taken: _Taken) -> None:
@@ -153,12 +195,21 @@ class Greetings:
             await tx.execute(statement, {"id": taken.id, "until": taken.until})
 
 
-def lines(project: str | None, *, count: int, mention: str) -> Sequence[str]:
+def wish(says: str) -> bool | None:
+    """Whether a button wants a mention each time; None: it says something else. Pure."""
+    return {MENTION_ONLY.says: True, FOLLOW.says: False}.get(says)
+
+
+def lines(
+    project: str | None, *, count: int, mention: str, mention_only: bool = False
+) -> Sequence[str]:
     """The three lines: what we work on here, how to ask, how to stop; pure.
 
     :param project: the one of this channel, if that is certain
     :param count: how many there are
+    :param mention_only: what is not a mention is not for us here
     """
+    goes_on = "mention me there each time." if mention_only else "there you go on without it."
     if project is not None:
         about = f"Hello. In this channel I work on {project}."
     elif count:
@@ -167,7 +218,7 @@ def lines(project: str | None, *, count: int, mention: str) -> Sequence[str]:
         about = "Hello. There is no project yet: whoever runs me adds one with `ona projects add`."
     return (
         about,
-        f"To ask, write `@{mention}` and what to do; I answer in the thread of your message.",
+        f"To ask, write `@{mention}` and what to do. I answer in its thread; {goes_on}",
         f"To stop me, write `stop` in that thread or press Stop; `@{mention} help` says the rest.",
     )
 

@@ -24,7 +24,7 @@ from adapters.chat.incoming import (
     Withdrawn,
 )
 from adapters.chat.port import Button, ChatPort
-from bot.conversation import amending, commands
+from bot.conversation import amending, commands, greeting
 from bot.conversation.addressing import Hearing, ThreadFacts, crowds, decide
 from bot.conversation.amending import Amended
 from bot.conversation.connecting import ConnectingInChat
@@ -48,7 +48,14 @@ log = structlog.get_logger(__name__)
 MEMBERS_ONLY = "Only members of this workspace can use this, and only where nobody else reads it."
 AGAIN = Button(label="Run again with the edit", says="")
 
-_THREAD = text("SELECT speaker, crowded FROM thread WHERE surface = :surface AND place = :place")
+_THREAD = text(
+    """
+    SELECT thread.speaker, thread.crowded, coalesce(channel.mention_only, false) AS mention_only
+      FROM thread
+      LEFT JOIN channel ON channel.surface = thread.surface AND channel.address = :channel
+     WHERE thread.surface = :surface AND thread.place = :place
+    """
+)
 _CROWD = text(
     "UPDATE thread SET crowded = true WHERE surface = :surface AND place = :place AND NOT crowded"
 )
@@ -176,6 +183,10 @@ class Chats:
         choice = Choice.read(said.text) if said.pressed else None
         if choice is not None:
             return await self._chosen(said, choice)
+        mention_only = greeting.wish(said.text) if said.pressed else None
+        if mention_only is not None:
+            await self._greetings.listen(said, mention_only=mention_only)
+            return None
         accepted = await self._inbox.accept(message)
         if accepted.refusal is not None and accepted.refusal.code == WhichProject.code:
             await self._parking.ask(said, message)
@@ -265,12 +276,18 @@ class Chats:
         return Actor(id=standing.person_id, name=standing.name)
 
     async def _thread(self, said: Said) -> ThreadFacts:
-        where = {"surface": said.spot.surface, "place": said.spot.place}
+        spot = said.spot
+        where = {"surface": spot.surface, "place": spot.place, "channel": spot.channel}
         async with self._database.begin() as tx:
             row = (await tx.execute(_THREAD, where)).one_or_none()
         if row is None:
             return ThreadFacts()
-        return ThreadFacts(has_session=True, speaker=row.speaker, crowded=row.crowded)
+        return ThreadFacts(
+            has_session=True,
+            speaker=row.speaker,
+            crowded=row.crowded,
+            mention_only=row.mention_only,
+        )
 
     async def _unread(self, said: Said) -> tuple[Quoted, ...]:
         """What was said in the thread since the last prompt there."""

@@ -219,6 +219,8 @@ class Channel(SQLModel, table=True):
     """The surface's own address of the channel."""
     project_id: UUID | None = _owned_by("project.id", nullable=True)
     """What new sessions in it are about; None: that is not set."""
+    mention_only: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
+    """Nothing in it is for us without a mention, not even of the one whom we answered last."""
     greeting_until: datetime | None = _moment()
     """Deadline of who posts the greeting, or did last; a successor looks the mark up then."""
     greeted_at: datetime | None = _moment()

@@ -8,6 +8,7 @@ from bot.conversation import greeting
 from tests.fakes.slack import Bad, Mishap
 from tests.fakes.slack.world import Channel
 from tests.integration.chat.slack_rig import Office, open_office
+from tests.support.shift import Shift, until
 
 
 @pytest.fixture
@@ -56,6 +57,40 @@ async def test_the_project_that_is_set_for_the_channel_is_named(office):
         await office.heard()
     assert "work on web" in greetings(office, channel)[0]
     assert "No project is set" in greetings(office, other)[0]
+
+
+async def test_two_buttons_say_whether_the_bot_follows_whom_it_answered(office, places):
+    channel = quiet(office)
+    async with office.serving(), Shift(office.town, places, "w"):
+        office.ann.invites(channel, office.bot.user)
+        await office.heard()
+        (greeted,) = (one for one in channel.messages if one.install)
+        assert "without it" in greeted.text
+        office.bo.clicks(greeted, "Mention only")
+        await office.slack.until(lambda: "each time" in greeted.text)
+        asked = office.ann.says(channel, f"{office.bot.user.mention} !echo one")
+        office.ann.says(channel, "!echo two", thread=asked)
+        await office.heard()
+        office.bo.clicks(greeted, "Follow me")
+        await office.slack.until(lambda: "without it" in greeted.text)
+        office.ann.says(channel, "!echo three", thread=asked)
+        await until(office.town, "SELECT 1 FROM prompt", lambda rows: len(rows) == 2)
+    texts = "SELECT text FROM delivery ORDER BY event"
+    assert await office.town.rows(texts) == [("echo one",), ("echo three",)]
+
+
+async def test_a_guest_and_words_that_somebody_types_change_nothing(office):
+    channel = quiet(office)
+    guest = office.slack.person(office.team, "gil", is_restricted=True)
+    channel.members.append(guest)
+    async with office.serving():
+        office.ann.invites(channel, office.bot.user)
+        await office.heard()
+        (greeted,) = (one for one in channel.messages if one.install)
+        guest.clicks(greeted, "Mention only")
+        office.ann.says(channel, f"{office.bot.user.mention} {greeting.MENTION_ONLY.says}")
+        await office.heard()
+    assert await office.town.rows("SELECT mention_only FROM channel") == [(False,)]
 
 
 async def test_answered_once_a_channel_is_greeted_once_however_often_we_are_added(office):

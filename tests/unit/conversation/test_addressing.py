@@ -8,6 +8,7 @@ from adapters.chat.incoming import Author, Said, Spot
 from bot.conversation.addressing import Hearing, ThreadFacts, crowds, decide
 
 ANN = ThreadFacts(has_session=True, speaker="ann")
+MENTIONS = ThreadFacts(has_session=True, speaker="ann", mention_only=True)
 CROWDED = ThreadFacts(has_session=True, speaker="ann", crowded=True)
 NEW = ThreadFacts()
 
@@ -38,6 +39,10 @@ def said(by="ann", *, standing="member", to_us=False, to_others=False, **spot):
         (said("bo"), ANN, Hearing.OVERHEAR),
         (said("bo", to_us=True), ANN, Hearing.TAKE),
         (said(), CROWDED, Hearing.IGNORE),
+        (said(), MENTIONS, Hearing.IGNORE),
+        (said(to_us=True), MENTIONS, Hearing.TAKE),
+        (said("bo"), MENTIONS, Hearing.OVERHEAR),
+        (said(direct=True), MENTIONS, Hearing.TAKE),
         (said(to_us=True), CROWDED, Hearing.TAKE),
         (said(standing="guest", to_us=True), NEW, Hearing.REFUSE),
         (said(standing="guest"), ANN, Hearing.IGNORE),

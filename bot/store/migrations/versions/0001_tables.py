@@ -297,6 +297,7 @@ def upgrade() -> None:
         sa.Column("surface", sa.String(), nullable=False),
         sa.Column("address", sa.String(), nullable=False),
         sa.Column("project_id", sa.Uuid(), nullable=True),
+        sa.Column("mention_only", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("greeting_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("greeted_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
