@@ -4,9 +4,10 @@ One that does not work is said in the log and by `ona doctor`; every other one g
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import aiohttp
 import structlog
@@ -26,6 +27,7 @@ from bot.config import Settings, SlackSettings
 from bot.conversation.waits import first_of
 from bot.errors import TryAgain
 from bot.forges import open_forges
+from bot.govern.projects import list_projects
 from bot.leading import LeadingListener, Listen
 from bot.store.database import Database
 
@@ -103,7 +105,10 @@ async def open_surfaces(
             stack.push_async_callback(port.close)
             surfaces.ports[discord.SURFACE] = port
             surfaces.listeners[discord.SURFACE] = LeadingListener(
-                database, DiscordListener(token).run, name=discord.SURFACE, owner=owner
+                database,
+                DiscordListener(token, projects=partial(_projects, database)).run,
+                name=discord.SURFACE,
+                owner=owner,
             ).run
         forges = await open_forges(stack, settings, database, owner=owner)
         surfaces.ports.update(forges.ports)
@@ -111,6 +116,12 @@ async def open_surfaces(
         surfaces.forges, surfaces.hooks = forges.ports, forges.hooks
         surfaces.accounts = forges.accounts
         yield surfaces
+
+
+async def _projects(database: Database) -> Sequence[str]:
+    """The names of all projects."""
+    async with database.begin() as tx:
+        return [str(project["name"]) for project in await list_projects(tx)]
 
 
 def slack_tokens(settings: SlackSettings) -> Mapping[str, str] | None:

@@ -47,6 +47,8 @@ class Spot:
     """Nobody but the author and us reads it."""
     shared: bool = False
     """People of other organisations read it too, or that can't be told."""
+    public: bool = False
+    """Everybody who comes along reads it."""
     foreign: bool = False
     """It is about code of people who may not write here, and nobody has allowed that."""
 
@@ -85,6 +87,8 @@ class Said:
     """Nobody wrote it: it is what a button says."""
     post: str = ""
     """The post of ours whose button it is, as the port calls it."""
+    project: str = ""
+    """The name of the project that was picked beside the text."""
     quoted: tuple[Quoted, ...] = ()
     """What others said in its thread before, in that order and bounded; () where that could not be
     read in time."""

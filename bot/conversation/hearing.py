@@ -24,7 +24,7 @@ from adapters.chat.incoming import (
     Withdrawn,
 )
 from adapters.chat.port import Button, ChatPort
-from bot.conversation import amending, commands, greeting
+from bot.conversation import amending, audience, commands, greeting
 from bot.conversation.addressing import Hearing, ThreadFacts, crowds, decide
 from bot.conversation.amending import Amended
 from bot.conversation.connecting import ConnectingInChat
@@ -160,6 +160,7 @@ class Chats:
             repository=said.spot.repository,
             person_id=actor.id,
             text=said.text,
+            project=said.project or None,
             asker=said.author.handle or said.author.id,
             ref=said.ref,
             told_in_thread=True,
@@ -175,6 +176,9 @@ class Chats:
             return
         if said.to_us and not said.pressed and accepted.session_id is not None:
             await self._note(_SPEAK, said, speaker=said.author.id)
+        if said.spot.public and accepted.session_id is not None:
+            async with self._database.begin() as tx:
+                await audience.warn(tx, said.spot)
         if accepted.hint and not accepted.duplicate:
             await self._hints.hint(said, accepted)
 

@@ -223,6 +223,8 @@ class Channel(SQLModel, table=True):
     """Nothing in it is for us without a mention, not even of the one whom we answered last."""
     greeting_until: datetime | None = _moment()
     """Deadline of who posts the greeting, or did last; a successor looks the mark up then."""
+    warned_at: datetime | None = _moment()
+    """Since when it is told that everybody can read it."""
     greeted_at: datetime | None = _moment()
     """Since when the greeting stands there, or can't."""
 

@@ -6,7 +6,7 @@ are deferred at once, because Discord waits three seconds for them.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,7 +17,7 @@ from discord import app_commands
 
 from adapters.chat.calling import trace
 from adapters.chat.discord import history
-from adapters.chat.discord.reading import Reader, place_of
+from adapters.chat.discord.reading import Reader, author_of, place_of
 from adapters.chat.incoming import Hear, Heard
 
 log = structlog.get_logger(__name__)
@@ -34,6 +34,17 @@ REMEMBERED_MESSAGES = 5_000
 COMMAND = "ona"
 SEND_TO_US = "Send to ona"
 PROMPT_LENGTH_MAX = 2_000
+CHOICES_MAX = 25
+"""That Discord shows below what is typed."""
+CHOICE_LENGTH_MAX = 100
+OFFER_SECONDS = 2.0
+"""Discord waits three."""
+
+Projects = Callable[[], Awaitable[Sequence[str]]]
+
+
+async def _none() -> Sequence[str]:
+    return ()
 
 
 def intents() -> discord.Intents:
@@ -51,16 +62,17 @@ def intents() -> discord.Intents:
 class DiscordListener:
     """The gateway connection of one bot."""
 
-    def __init__(self, token: str) -> None:
-        """Nothing is connected before `run`."""
+    def __init__(self, token: str, *, projects: Projects = _none) -> None:
+        """Nothing is connected before `run`; `projects` says their names, to be picked from."""
         self._token = token
+        self._projects = projects
 
     async def run(self, hear: Hear, stop: asyncio.Event) -> None:
         """Listen until `stop`.
 
         :raises discord.DiscordException: the token is wrong, or an intent is not granted
         """
-        client = _Client(hear)
+        client = _Client(hear, self._projects)
         connecting = asyncio.create_task(client.start(self._token))
         stopping = asyncio.create_task(stop.wait())
         try:
@@ -74,7 +86,7 @@ class DiscordListener:
 class _Client(discord.Client):
     """Turns the gateway's events into what was said."""
 
-    def __init__(self, hear: Hear) -> None:
+    def __init__(self, hear: Hear, projects: Projects) -> None:
         super().__init__(
             intents=intents(),
             http_trace=trace(),
@@ -83,6 +95,7 @@ class _Client(discord.Client):
             guild_ready_timeout=GUILDS_SECONDS,
         )
         self._hear = hear
+        self._projects = projects
         self._reader = Reader(self)
         self._locks: dict[int, asyncio.Lock] = {}
         self._heard_at = datetime.now(UTC) - timedelta(seconds=CATCH_UP_SECONDS)
@@ -91,9 +104,15 @@ class _Client(discord.Client):
 
     def _add_commands(self) -> None:
         @self.tree.command(name=COMMAND, description="Ask ona, or say a command such as stop")
-        @app_commands.describe(text="What to do")
-        async def ask(interaction: discord.Interaction, text: str) -> None:
-            await self._asked(interaction, text)
+        @app_commands.describe(text="What to do", project="What it is about, if that is not clear")
+        async def ask(interaction: discord.Interaction, text: str, project: str = "") -> None:
+            await self._asked(interaction, text, project)
+
+        @ask.autocomplete("project")
+        async def offered(
+            interaction: discord.Interaction, current: str
+        ) -> list[app_commands.Choice[str]]:
+            return await self._offered(interaction, current)
 
         @self.tree.context_menu(name=SEND_TO_US)
         async def send(interaction: discord.Interaction, message: discord.Message) -> None:
@@ -143,7 +162,24 @@ class _Client(discord.Client):
             await interaction.response.defer()
             await self._hear(said)
 
-    async def _asked(self, interaction: discord.Interaction, text: str) -> None:
+    async def _offered(
+        self, interaction: discord.Interaction, current: str
+    ) -> list[app_commands.Choice[str]]:
+        """The projects whose names have in them what was typed so far; for members only."""
+        if author_of(interaction.user, interaction.guild).standing != "member":
+            return []
+        try:
+            async with asyncio.timeout(OFFER_SECONDS):
+                names = await self._projects()
+        except Exception as error:
+            # Whoever asks can type the name.
+            log.info("projects_not_offered", why=str(error))
+            return []
+        fitting = [name for name in names if current.casefold() in name.casefold()]
+        short = [name for name in fitting if len(name) <= CHOICE_LENGTH_MAX]
+        return [app_commands.Choice(name=name, value=name) for name in short[:CHOICES_MAX]]
+
+    async def _asked(self, interaction: discord.Interaction, text: str, project: str) -> None:
         """In a thread it is said there; in a channel it opens one, with what was asked on top."""
         await interaction.response.defer(thinking=True)
         shown = await interaction.edit_original_response(
@@ -155,7 +191,11 @@ class _Client(discord.Client):
         if channel is None:
             return
         place = place_of(channel, interaction.guild, shown.id)
-        await self._hear(self._reader.by_interaction(interaction, place, text, ref=str(shown.id)))
+        await self._hear(
+            self._reader.by_interaction(
+                interaction, place, text, ref=str(shown.id), project=project.strip()
+            )
+        )
 
     async def _in_order(self, channel: int, read: Callable[[], Heard | None]) -> None:
         """Hear one channel's messages in the order in which the gateway told them."""

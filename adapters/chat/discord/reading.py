@@ -45,13 +45,24 @@ def place_of(
     return Place(str(guild.id), channel.id, message)
 
 
-def spot_of(place: Place) -> Spot:
+def is_public(channel: object, guild: discord.Guild | None) -> bool:
+    """Whether everybody on the server can read the channel or thread."""
+    if guild is None or (isinstance(channel, discord.Thread) and channel.is_private()):
+        return False
+    where = channel.parent if isinstance(channel, discord.Thread) else channel
+    if not isinstance(where, discord.abc.GuildChannel):
+        return False
+    return where.permissions_for(guild.default_role).view_channel
+
+
+def spot_of(place: Place, *, public: bool) -> Spot:
     """The spot of a place."""
     return Spot(
         surface=SURFACE,
         channel=f"{place.guild}/{place.channel}",
         place=str(place),
         direct=place.guild == DIRECT,
+        public=public,
     )
 
 
@@ -75,7 +86,10 @@ class Reader:
         """
         if message.type not in SPOKEN or message.author.id == self._us:
             return None
-        spot = spot_of(place_of(message.channel, message.guild, message.id))
+        spot = spot_of(
+            place_of(message.channel, message.guild, message.id),
+            public=is_public(message.channel, message.guild),
+        )
         mentioned = markup.mentions(message.content)
         roles = {role.id for role in message.role_mentions}
         ours = set() if message.guild is None else {role.id for role in message.guild.me.roles}
@@ -151,12 +165,18 @@ class Reader:
         return replace(said, post=str(interaction.message.id) if interaction.message else "")
 
     def by_interaction(
-        self, interaction: discord.Interaction, place: Place, text: str, *, ref: str = ""
+        self,
+        interaction: discord.Interaction,
+        place: Place,
+        text: str,
+        *,
+        ref: str = "",
+        project: str = "",
     ) -> Said:
         """What somebody says by a button or a command."""
         key = f"interaction/{interaction.id}"
         return Said(
-            spot=spot_of(place),
+            spot=spot_of(place, public=is_public(interaction.channel, interaction.guild)),
             author=author_of(interaction.user, interaction.guild),
             delivery=key,
             key=key,
@@ -164,6 +184,7 @@ class Reader:
             text=text,
             to_us=True,
             pressed=True,
+            project=project,
         )
 
     def _plain(self, text: str, message: discord.Message) -> str:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bot import leading
+from tests.fakes.discord.world import Overwrite, Permission
 from tests.integration.chat.discord_rig import Office, open_office
 from tests.support.shift import Shift, until
 
@@ -175,3 +176,55 @@ async def test_a_wrong_token_leaves_the_surface_off_and_everything_else_works(of
         await office.town.say("!echo two")
         done = "SELECT state FROM turn"
         await until(office.town, done, lambda rows: rows == [("succeeded",)])
+
+
+async def another_project(town) -> None:
+    await town.rows(
+        "INSERT INTO project (id, name, repository_url, agent)"
+        " VALUES (gen_random_uuid(), 'web', '/srv/web', 'shell') RETURNING id"
+    )
+
+
+async def test_a_command_offers_the_projects_and_takes_the_one_that_was_picked(office, places):
+    await another_project(office.town)
+    async with office.serving(), Shift(office.town, places, "w"):
+        await office.ready()
+        offered = {}
+        for typed in ("", "EB", "xyz"):
+            asked = office.ann.types(office.app, "ona", office.general, "project", typed)
+            await office.fake.until(lambda asked=asked: asked.choices is not None)
+            offered[typed] = [choice["value"] for choice in asked.choices]
+        assert offered == {"": ["demo", "web"], "EB": ["web"], "xyz": []}
+        office.ann.slash(office.app, "ona", office.general, text="!echo picked", project="web")
+        top = await office.posted(office.general, "picked")
+        await office.answered(top, "picked", "Done")
+    named = "SELECT project.name FROM session JOIN project ON project.id = session.project_id"
+    assert await office.town.rows(named) == [("web",)]
+
+
+async def test_a_channel_that_everybody_can_read_is_told_so_once(office, places):
+    async with office.serving(), Shift(office.town, places, "w"):
+        await office.ready()
+        for words in ("one", "two"):
+            asked = office.asks(f"!echo {words}")
+            await office.answered(asked, words, "Done")
+            if words == "one":
+                await office.answered(asked, "Everybody on this server", "demo")
+    said = "SELECT count(*) FROM reply WHERE body LIKE 'Everybody on this server%'"
+    assert await office.town.value(said) == 1
+
+
+async def test_a_channel_of_fewer_people_and_direct_messages_are_not_told_so(office, places):
+    closed = office.fake.channel(office.guild, "closed")
+    everyone = office.guild.everyone
+    closed.overwrites[everyone.id] = Overwrite(deny=int(Permission.VIEW_CHANNEL))
+    for who in (office.ann.user, office.app.user):
+        closed.overwrites[who.id] = Overwrite(allow=int(Permission.VIEW_CHANNEL))
+    direct = office.ann.direct(office.app)
+    async with office.serving(), Shift(office.town, places, "w"):
+        await office.ready()
+        asked = office.ann.says(closed, f"<@{office.app.id}> !echo one")
+        await office.answered(asked, "one", "Done")
+        office.ann.says(direct, "!echo two")
+        await office.posted(direct, "two", "Done")
+    assert await office.town.value("SELECT count(*) FROM reply WHERE key = 'public'") == 0
