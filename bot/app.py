@@ -27,6 +27,7 @@ from bot.metrics import QUEUE_DEPTH, SERVE, Sending, WorkFile
 from bot.store.database import EVENTS, OUTBOX, Database, is_away
 from bot.surfaces import Gate, open_surfaces
 from bot.web.app import create_app
+from bot.web.hooks import of_forge
 from bot.web.services import Services
 from bot.work import questions
 from scheduler.chores import Chore, run_chores
@@ -76,8 +77,12 @@ async def serve(settings: Settings, url: str) -> None:
                 rights=rights,
                 connecting=connecting,
                 registry=SERVE,
-                hear=gate.hear,
-                hooks=surfaces.hooks,
+                hooks={
+                    **surfaces.hooks,
+                    **{
+                        name: of_forge(one, gate.hear) for name, one in surfaces.forge_hooks.items()
+                    },
+                },
                 ready={"hosts": _host_check(base)},
                 stopping=stop,
             )

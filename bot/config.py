@@ -257,13 +257,18 @@ class WebSettings(Section):
 
 
 class SlackSettings(Section):
-    """Slack, over Socket Mode; off without both tokens."""
+    """Slack; off without the bot token and a way in: the app's token, or the signing secret."""
 
     bot_token: SecretStr | None = Field(
         default=None, description="the app's bot token, `xoxb-…`: it posts and reads"
     )
     app_token: SecretStr | None = Field(
         default=None, description="the app's own token, `xapp-…`: it opens the connection"
+    )
+    signing_secret: SecretStr | None = Field(
+        default=None,
+        description="the app's signing secret; with it Slack delivers to `/hooks/slack` over HTTP,"
+        " and ona opens no connection",
     )
     api_url: str = Field(default="https://slack.com/api/", description="where Slack's Web API is")
     start_reaction: Emoji = Field(

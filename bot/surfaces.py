@@ -30,6 +30,7 @@ from bot.forges import open_forges
 from bot.govern.projects import list_projects
 from bot.leading import LeadingListener, Listen
 from bot.store.database import Database
+from bot.web.services import Hook
 
 log = structlog.get_logger(__name__)
 
@@ -48,9 +49,11 @@ class Surfaces:
     """Those of the ports that say who may do what."""
     accounts: dict[str, Accounts] = field(default_factory=dict)
     """Those forges that can be asked whose account somebody has."""
-    hooks: dict[str, Hooks] = field(default_factory=dict)
+    forge_hooks: dict[str, Hooks] = field(default_factory=dict)
     """What hears the webhooks of forges."""
     listeners: dict[str, Listen] = field(default_factory=dict)
+    hooks: dict[str, Hook] = field(default_factory=dict)
+    """What hears the requests of those that deliver over HTTP."""
 
     async def listen(self, gate: "Gate", stop: asyncio.Event) -> None:
         """Listen to all of them until `stop`; what is being heard by then is heard to its end."""
@@ -113,7 +116,7 @@ async def open_surfaces(
         forges = await open_forges(stack, settings, database, owner=owner)
         surfaces.ports.update(forges.ports)
         surfaces.listeners.update(forges.listeners)
-        surfaces.forges, surfaces.hooks = forges.ports, forges.hooks
+        surfaces.forges, surfaces.forge_hooks = forges.ports, forges.hooks
         surfaces.accounts = forges.accounts
         yield surfaces
 
@@ -125,13 +128,15 @@ async def _projects(database: Database) -> Sequence[str]:
 
 
 def slack_tokens(settings: SlackSettings) -> Mapping[str, str] | None:
-    """Both tokens of Slack; None: it is off."""
-    if settings.bot_token is None or settings.app_token is None:
-        return None
-    return {
-        "bot_token": settings.bot_token.get_secret_value(),
-        "app_token": settings.app_token.get_secret_value(),
+    """The secrets of Slack by name; None: it is off."""
+    given = {
+        "bot_token": settings.bot_token,
+        "app_token": settings.app_token,
+        "signing_secret": settings.signing_secret,
     }
+    if settings.bot_token is None or (given["app_token"] or given["signing_secret"]) is None:
+        return None
+    return {name: secret.get_secret_value() for name, secret in given.items() if secret}
 
 
 def _add_slack(
@@ -144,9 +149,12 @@ def _add_slack(
     surfaces.ports[slack.SURFACE] = slack.SlackChat(
         calls.client(tokens["bot_token"], session, api=api)
     )
-    surfaces.listeners[slack.SURFACE] = SlackListener(
+    listener = SlackListener(
         **tokens, session=session, api=api, start_reaction=settings.start_reaction
-    ).run
+    )
+    surfaces.listeners[slack.SURFACE] = listener.run
+    if listener.hooks is not None:
+        surfaces.hooks[slack.SURFACE] = listener.hooks.handle
 
 
 async def _keep_listening(name: str, listen: Listen, hear: Hear, stop: asyncio.Event) -> None:

@@ -15,13 +15,15 @@ async def check_slack(settings: Settings) -> Finding:
     name, given = "Slack", settings.slack
     tokens = slack_tokens(given)
     if tokens is None:
-        half = given.bot_token is not None or given.app_token is not None
+        half = any((given.bot_token, given.app_token, given.signing_secret))
         return Finding(
             name=name,
             verdict=Verdict.LESS if half else Verdict.FINE,
             found="off: one of its two tokens is missing" if half else "off: no tokens are set",
             follows="Nobody can talk to ona in Slack." if half else "",
-            do=f"Set slack.bot_token and slack.app_token; {SETTING_UP}" if half else "",
+            do=f"Set slack.bot_token, and slack.app_token or slack.signing_secret; {SETTING_UP}"
+            if half
+            else "",
         )
     async with calls.open_session() as session:
         found = await examine(**tokens, session=session, api=given.api_url)
@@ -41,7 +43,8 @@ async def check_slack(settings: Settings) -> Finding:
             follows="What these scopes are for does not work.",
             do="Update the app from deploy/slack/manifest.yaml and install it again.",
         )
-    return Finding(name=name, verdict=Verdict.FINE, found=f"{found.user} in {found.team}")
+    over = ", delivered to /hooks/slack" if given.signing_secret else ""
+    return Finding(name=name, verdict=Verdict.FINE, found=f"{found.user} in {found.team}{over}")
 
 
 async def check_discord(settings: Settings) -> Finding:

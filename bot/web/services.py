@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry
+from starlette.requests import Request
+from starlette.responses import Response
 
-from adapters.chat.incoming import Hear, Heard
-from adapters.forge.hooks import Hooks
 from bot.config import Settings
 from bot.conversation.message import Accepted, IncomingMessage
 from bot.govern.connecting import Connecting
@@ -16,15 +16,12 @@ from bot.govern.rights import Rights
 from bot.store.database import Database, Listener
 from bot.web.repository import read_repository
 
+Hook = Callable[[Request], Awaitable[Response]]
+"""Hears a delivery of a surface, and answers it."""
 Check = Callable[[], Awaitable[None]]
 """Returns when what it looks at works; raises anything else."""
 CheckRepository = Callable[[str], Awaitable[None]]
 """Reads the repository at an address. :raises bot.errors.OnaError: with what is wrong."""
-
-
-async def _deaf(heard: Heard) -> None:
-    """Nobody listens: nothing is lost that could be heard."""
-    raise NotImplementedError(type(heard).__name__)
 
 
 class Inbox(Protocol):
@@ -46,12 +43,10 @@ class Services:
     rights: Rights
     connecting: Connecting
     registry: CollectorRegistry
-    hear: Hear = _deaf
-    """Takes what hooks tell."""
-    hooks: Mapping[str, Hooks] = field(default_factory=dict)
-    """By surface."""
     check_repository: CheckRepository = read_repository
     """Asked before a project is added; may take seconds."""
+    hooks: Mapping[str, Hook] = field(default_factory=dict)
+    """By the name of the surface: what hears its deliveries."""
     ready: Mapping[str, Check] = field(default_factory=dict)
     """What `/ready` looks at besides the database, by name."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

@@ -42,9 +42,18 @@ class Examined:
 
 
 async def examine(
-    *, bot_token: str, app_token: str, session: aiohttp.ClientSession, api: str = API
+    *,
+    bot_token: str,
+    app_token: str = "",
+    signing_secret: str = "",
+    session: aiohttp.ClientSession,
+    api: str = API,
 ) -> Examined:
-    """Ask who we are and what we may do, and for a connection, which is not opened."""
+    """Ask who we are and what we may do, and for a connection, which is not opened.
+
+    With a `signing_secret` there is none to ask for; nothing but a delivery shows whether it is
+    right.
+    """
     slack = client(bot_token, session, api=api)
     deadline = Deadline.after(EXAMINE_SECONDS)
     try:
@@ -53,6 +62,8 @@ async def examine(
         return Examined(wrong=f"the bot token: {error}")
     granted = {one.strip() for one in str(who.headers.get("x-oauth-scopes", "")).split(",")}
     missing = tuple(scope for scope in SCOPES if scope not in granted)
+    if signing_secret:
+        return Examined(team=who["team"], user=who["user"], missing=missing)
     try:
         await call(deadline, lambda: slack.apps_connections_open(app_token=app_token))
     except ChatError as error:

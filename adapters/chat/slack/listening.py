@@ -1,4 +1,6 @@
-"""Listens to a workspace over Socket Mode; a delivery is acknowledged once it was heard.
+"""Listens to a workspace; a delivery is acknowledged once it was heard.
+
+It comes over Socket Mode, which needs no address of ours, or over HTTP, signed.
 
 Slack delivers again what was not acknowledged within three seconds, to any of our connections, so
 that any number of processes may listen. Messages of one channel are heard in the order in which
@@ -23,6 +25,7 @@ from adapters.chat.port import ChatError, Content, Deadline, Gone, Rejected
 from adapters.chat.slack.calls import API, call, client
 from adapters.chat.slack.directory import Directory, Ourselves
 from adapters.chat.slack.history import History
+from adapters.chat.slack.hooks import Hooks
 from adapters.chat.slack.markup import ACTION, escape
 from adapters.chat.slack.port import Place, SlackChat
 from adapters.chat.slack.reading import Reader
@@ -55,17 +58,22 @@ class SlackListener:
         self,
         *,
         bot_token: str,
-        app_token: str,
+        app_token: str = "",
+        signing_secret: str = "",
         session: aiohttp.ClientSession,
         api: str = API,
         start_reaction: str = "",
     ) -> None:
         """`session` as made by `calls.open_session`.
 
+        :param app_token: opens the connection of Socket Mode
+        :param signing_secret: with it Slack delivers to `hooks` instead
         :param start_reaction: the name of the reaction that sends a message to us; "": none does
         """
         self._start_reaction = start_reaction
         self._app_token = app_token
+        self._signing_secret = signing_secret
+        self.hooks = Hooks(signing_secret) if signing_secret else None
         self._client = client(bot_token, session, api=api)
         self._chat = SlackChat(self._client)
 
@@ -82,17 +90,31 @@ class SlackListener:
     @asynccontextmanager
     async def _listening(self, hear: Hear) -> AsyncIterator[None]:
         us = await self.ourselves()
-        app = AsyncApp(client=self._client, process_before_response=True)
+        # What comes over a socket is not signed, but the SDK wants a secret to be there.
+        secret = self._signing_secret or "none"
+        app = AsyncApp(client=self._client, signing_secret=secret, process_before_response=True)
         directory = Directory(self._client, us)
         history = History(self._client, directory, us)
         reader = Reader(directory, history, us, start_reaction=self._start_reaction)
         _Hearing(reader, self._chat, hear, team=us.team).register(app)
+        async with self._connected(app):
+            log.info("slack_listening", team=us.team, over="http" if self.hooks else "socket")
+            yield
+
+    @asynccontextmanager
+    async def _connected(self, app: AsyncApp) -> AsyncIterator[None]:
+        if self.hooks is not None:
+            self.hooks.open(app)
+            try:
+                yield
+            finally:
+                self.hooks.close()
+            return
         handler = AsyncSocketModeHandler(
             app, self._app_token, web_client=self._client, ping_interval=LOOK_SECONDS
         )
         try:
             await handler.connect_async()  # type: ignore[no-untyped-call]
-            log.info("slack_listening", team=us.team)
             yield
         finally:
             await handler.close_async()  # type: ignore[no-untyped-call]

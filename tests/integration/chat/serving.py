@@ -1,24 +1,35 @@
 """What `ona serve` does for its chat surfaces, in the test's own process."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from prometheus_client import CollectorRegistry
 
 from bot.config import Settings
 from bot.conversation.hearing import Chats
 from bot.conversation.inbox import Inbox
 from bot.conversation.outbox import Outbox
 from bot.conversation.replies import Replies
+from bot.govern.connecting import Connecting
 from bot.govern.rights import Rights
 from bot.store.database import EVENTS, OUTBOX, Listener
 from bot.store.ids import new_id
 from bot.surfaces import Gate, open_surfaces
+from bot.web.hooks import of_forge
+from bot.web.services import Services
 from tests.integration.conftest import Town
+from tests.integration.web.site import serving as serving_pages
 
 
 @asynccontextmanager
-async def serving(town: Town, settings: Settings) -> AsyncIterator[asyncio.Event]:
-    """Hear, write replies and send them; ends when the event is set."""
+async def serving(
+    town: Town, settings: Settings, *, hooked: Callable[[str], Awaitable[None]] | None = None
+) -> AsyncIterator[asyncio.Event]:
+    """Hear, write replies and send them; ends when the event is set.
+
+    :param hooked: is told the address at which deliveries over HTTP arrive
+    """
     database, stop = town.database, asyncio.Event()
     listener = Listener(database.url, EVENTS, OUTBOX)
     opening = open_surfaces(settings, database, owner=f"serve-{new_id()}")
@@ -46,7 +57,27 @@ async def serving(town: Town, settings: Settings) -> AsyncIterator[asyncio.Event
         ):
             group.create_task(running)
         try:
-            yield stop
+            async with AsyncExitStack() as stack:
+                if hooked is not None:
+                    services = Services(
+                        database=database,
+                        inbox=inbox,
+                        listener=listener,
+                        settings=settings,
+                        rights=rights,
+                        connecting=Connecting(database, surfaces.accounts),
+                        registry=CollectorRegistry(),
+                        hooks={
+                            **surfaces.hooks,
+                            **{
+                                name: of_forge(one, chats.hear)
+                                for name, one in surfaces.forge_hooks.items()
+                            },
+                        },
+                    )
+                    port = await stack.enter_async_context(serving_pages(services, port=0))
+                    await hooked(f"http://127.0.0.1:{port}")
+                yield stop
         finally:
             stop.set()
             listening.cancel()
