@@ -6,13 +6,14 @@ built in `bot.host`, and `ona up`, which runs one of each, in `bot.up`.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 
 import structlog
 import uvicorn
 from fastapi import FastAPI
 from sqlalchemy import text
 
+from adapters.chat.incoming import Hear
 from bot.config import Settings
 from bot.conversation import parking
 from bot.conversation.hearing import Chats
@@ -25,10 +26,10 @@ from bot.govern.rights import Rights
 from bot.ground import REPORT_SECONDS, Ground, ground
 from bot.metrics import QUEUE_DEPTH, SERVE, Sending, WorkFile
 from bot.store.database import EVENTS, OUTBOX, Database, is_away
-from bot.surfaces import Gate, open_surfaces
+from bot.surfaces import Gate, Surfaces, open_surfaces
 from bot.web.app import create_app
 from bot.web.hooks import of_forge
-from bot.web.services import Services
+from bot.web.services import Hook, Services
 from bot.work import questions
 from scheduler.chores import Chore, run_chores
 from scheduler.leader import Leader
@@ -121,6 +122,12 @@ class _Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+def hooks_of(surfaces: Surfaces, hear: Hear) -> Mapping[str, Hook]:
+    """What hears deliveries over HTTP, by surface."""
+    forges = {name: of_forge(one, hear) for name, one in surfaces.forge_hooks.items()}
+    return {**surfaces.hooks, **forges}
 
 
 def inbox_of(base: Ground, rights: Rights) -> Inbox:

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from prometheus_client import CollectorRegistry
 
+from bot.app import hooks_of
 from bot.config import Settings
 from bot.conversation.hearing import Chats
 from bot.conversation.inbox import Inbox
@@ -16,7 +17,6 @@ from bot.govern.rights import Rights
 from bot.store.database import EVENTS, OUTBOX, Listener
 from bot.store.ids import new_id
 from bot.surfaces import Gate, open_surfaces
-from bot.web.hooks import of_forge
 from bot.web.services import Services
 from tests.integration.conftest import Town
 from tests.integration.web.site import serving as serving_pages
@@ -67,13 +67,7 @@ async def serving(
                         rights=rights,
                         connecting=Connecting(database, surfaces.accounts),
                         registry=CollectorRegistry(),
-                        hooks={
-                            **surfaces.hooks,
-                            **{
-                                name: of_forge(one, chats.hear)
-                                for name, one in surfaces.forge_hooks.items()
-                            },
-                        },
+                        hooks=hooks_of(surfaces, chats.hear),
                     )
                     port = await stack.enter_async_context(serving_pages(services, port=0))
                     await hooked(f"http://127.0.0.1:{port}")
