@@ -112,6 +112,19 @@ class UnixPort(Port):
             self._loop.change(self._client.fileno(), mask)
 
 
+def move_home(home: str) -> None:
+    """Give users an empty home: what the one on this host has for its shells is not the guest's."""
+    os.makedirs(home, exist_ok=True)
+    found = pwd.getpwnam
+
+    def getpwnam(name: str) -> pwd.struct_passwd:
+        fields = list(found(name))
+        fields[5] = home
+        return pwd.struct_passwd(fields)
+
+    pwd.getpwnam = getpwnam
+
+
 def main(directory: str, generation: str = "0") -> None:
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     settings = Settings(
@@ -120,6 +133,7 @@ def main(directory: str, generation: str = "0") -> None:
         owns_machine=False,
     )
     settings.cgroup_root = None
+    move_home(os.path.join(directory, "home"))
     settings.control_user = settings.agent_user = pwd.getpwuid(os.getuid()).pw_name
     settings.login_end_seconds = 0.5
     loop = Loop()
