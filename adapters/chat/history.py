@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from adapters.chat.incoming import Quoted
 
-HISTORY_SECONDS = 1.5
+HISTORY_SECONDS = 1.2
 """For reading it: a surface waits three seconds for the acknowledgement of the message itself."""
 MESSAGES_MAX = 50
 MESSAGE_LENGTH_MAX = 4_000

@@ -66,6 +66,20 @@ class Quoted:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Attached:
+    """A file beside a message."""
+
+    key: str
+    """Of the message, as `Said.key`."""
+    name: str
+    media_type: str = ""
+    """Found out from its bytes: an image's, or text/plain."""
+    data: bytes = b""
+    why: str = ""
+    """Why it was left out; there is no data then."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Said:
     """A message."""
 
@@ -92,6 +106,8 @@ class Said:
     quoted: tuple[Quoted, ...] = ()
     """What others said in its thread before, in that order and bounded; () where that could not be
     read in time."""
+    files: tuple[Attached, ...] = ()
+    """Beside it and beside what is quoted, the newest first and bounded."""
 
 
 @dataclass(frozen=True, kw_only=True)

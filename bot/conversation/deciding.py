@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from adapters.chat.incoming import Quoted
+from adapters.chat.incoming import Attached, Quoted
 from adapters.forge.port import Permission
 from bot.conversation import commands, threads, words
 from bot.conversation.message import KEY_LENGTH_MAX, Accepted, IncomingMessage, Verdict
@@ -41,6 +41,9 @@ class Decided:
     """What the delivery row keeps beside the answer: the words of its prompt."""
     quoted: Sequence[Quoted] = ()
     """What goes with them."""
+    files: Sequence[Attached] = ()
+    like: UUID | None = None
+    """The prompt whose files it has too."""
 
 
 class Deciding:
@@ -139,7 +142,7 @@ class Deciding:
             accepted = replace(
                 accepted, verdict="prompt", prompt_id=added.prompt_id, event=added.event
             )
-        return Decided(accepted=accepted, text=obeyed.said, quoted=obeyed.quoted)
+        return Decided(accepted=accepted, text=obeyed.said, quoted=obeyed.quoted, like=obeyed.like)
 
     async def _recent(self, who: Standing, tx: Transaction) -> list[dict[str, Any]]:
         """The sessions that were active last, of those that they may see."""
@@ -285,7 +288,9 @@ class Deciding:
             event=added.event,
             hint=added.told if prompt.resembles else "",
         )
-        return Decided(accepted=accepted, text=prompt.text, quoted=message.quoted)
+        return Decided(
+            accepted=accepted, text=prompt.text, quoted=message.quoted, files=message.files
+        )
 
 
 def decided(verdict: Verdict, told: str, **more: Any) -> Decided:

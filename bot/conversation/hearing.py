@@ -150,6 +150,8 @@ class Chats:
         if isinstance(asked, commands.Connect):
             await self._connecting.answer(said, actor, asked)
             return
+        quoted = await self._unread(said)
+        fresh = {said.key, *(one.key for one in quoted)}
         message = IncomingMessage(
             surface=said.spot.surface,
             delivery_key=said.delivery,
@@ -164,7 +166,8 @@ class Chats:
             asker=said.author.handle or said.author.id,
             ref=said.ref,
             told_in_thread=True,
-            quoted=await self._unread(said),
+            quoted=quoted,
+            files=tuple(one for one in said.files if one.key in fresh),
         )
         if isinstance(asked, commands.Prompt) and asked.private:
             aside = await self._hints.alone(said, message)

@@ -27,7 +27,7 @@ from bot.store.database import Database, is_away
 from bot.store.ids import new_id
 from bot.store.transaction import Transaction
 from bot.words.sentences import sentence
-from bot.work import quoting
+from bot.work import attachments, quoting
 
 log = structlog.get_logger(__name__)
 
@@ -134,6 +134,9 @@ class Inbox:
                 "answer": json.dumps(asdict(accepted), default=str),
             },
         )
+        await attachments.add(tx, delivery_id, said.files)
+        if said.like is not None:
+            await attachments.copy(tx, delivery_id, prompt=said.like)
         return accepted
 
     async def _earlier(self, tx: Transaction, message: IncomingMessage) -> Accepted:

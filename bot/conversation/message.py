@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
-from adapters.chat.incoming import Quoted
+from adapters.chat.incoming import Attached, Quoted
 from bot.errors import TellPerson, for_person
 
 KEY_LENGTH_MAX = 200
@@ -49,6 +49,8 @@ class IncomingMessage:
     """What the person is told about a command stands in the thread as a reply of its own."""
     quoted: tuple[Quoted, ...] = ()
     """What was said in the thread since the last prompt, for the agent to read beside `text`."""
+    files: tuple[Attached, ...] = ()
+    """Beside it and beside what is quoted."""
 
 
 @dataclass(frozen=True, kw_only=True)

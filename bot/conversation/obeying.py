@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, assert_never
+from uuid import UUID
 
 from sqlalchemy import text
 
@@ -21,7 +22,7 @@ RETRY = "retry"
 
 _LAST_PROMPT = text(
     """
-    SELECT prompt.kind,
+    SELECT prompt.id, prompt.kind,
            (SELECT string_agg(delivery.text, E'\n' ORDER BY delivery.event)
               FROM delivery WHERE delivery.prompt_id = prompt.id) AS text,
            (SELECT coalesce(jsonb_agg(one.value ORDER BY delivery.event, one.place), '[]')
@@ -45,6 +46,8 @@ class Obeyed:
     """The words of that prompt."""
     quoted: tuple[Quoted, ...] = ()
     """What went with them."""
+    like: UUID | None = None
+    """The prompt whose files go with them as well."""
 
 
 async def obey(
@@ -139,4 +142,5 @@ async def _retry(tx: Transaction, found: Found, actor: Actor) -> Obeyed:
         added=added,
         said=said,
         quoted=quoting.restored(last.quoted),
+        like=last.id,
     )

@@ -6,8 +6,7 @@ which project? ─▶ park ─▶ a post with a button for each ─▶ pressed �
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 from uuid import UUID, uuid5
 
 import structlog
@@ -15,12 +14,11 @@ from sqlalchemy import text
 
 from adapters.chat.incoming import Said
 from adapters.chat.port import AfterUncertain, Button, ChatError, ChatPort, Content, Deadline
-from bot.conversation import threads
+from bot.conversation import keeping, threads
 from bot.conversation.inbox import Inbox
 from bot.conversation.message import Accepted, IncomingMessage
 from bot.store.database import Database
 from bot.store.transaction import Transaction
-from bot.work import quoting
 
 log = structlog.get_logger(__name__)
 
@@ -95,8 +93,7 @@ class Parking:
             return
         parked = uuid5(_OURS, f"{message.surface}/{message.message_key}")
         async with self._database.begin() as tx:
-            whole = {**asdict(message), "quoted": quoting.kept(message.quoted)}
-            values = {"id": parked, "message": json.dumps(whole, default=str)}
+            values = {"id": parked, "message": json.dumps(keeping.kept(message))}
             is_new = (await tx.execute(_PARK, values)).one_or_none() is not None
             names = list((await tx.execute(_USED)).scalars())
         try:
@@ -133,7 +130,7 @@ class Parking:
             kept = (await tx.execute(_PARKED, values)).scalar_one_or_none()
             if kept is None:
                 return None
-            message = _restored(kept)
+            message = keeping.restored(kept)
             if choice.always:
                 await threads.set_channel(tx, message.surface, message.channel, choice.project)
         key = f"choice/{choice.parked}"
@@ -161,11 +158,6 @@ class Parking:
             await port.edit(said.spot.place, said.post, content, Deadline.after(POST_SECONDS))
         except ChatError as error:
             log.info("choice_not_shown", place=said.spot.place, why=str(error))
-
-
-def _restored(kept: Mapping[str, Any]) -> IncomingMessage:
-    known = {"person_id": UUID(kept["person_id"]), "quoted": quoting.restored(kept["quoted"])}
-    return IncomingMessage(**{**kept, **known})
 
 
 async def expire(tx: Transaction) -> None:

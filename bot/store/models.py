@@ -296,6 +296,23 @@ class Delivery(SQLModel, table=True):
     )
 
 
+class Attachment(SQLModel, table=True):
+    """A file that came with a message."""
+
+    id: UUID = _key()
+    delivery_id: UUID = _owned_by("delivery.id")
+    place: int
+    """Order beside the message."""
+    message_key: str
+    """Of the message that it stood beside, as the surface says it."""
+    name: str
+    media_type: str
+    """Found out from its bytes; empty when it was left out."""
+    data: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    why: str
+    """Why it was left out, if it was."""
+
+
 class Turn(SQLModel, table=True):
     """The run of one prompt."""
 

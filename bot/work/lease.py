@@ -77,6 +77,8 @@ class OpenTurn:
     cursor: Mapping[str, Any] = field(default_factory=dict)
     quoted: tuple[Quoted, ...] = ()
     """What was said in the thread before the prompt."""
+    files: int = 0
+    """How many came with it."""
     batches: int = 0
     """How many batches of its events were written."""
     ran_seconds: float = 0.0

@@ -25,7 +25,7 @@ from bot.errors import Bug, OnaError, TellOperator
 from bot.metrics import TURN_SECONDS, TURNS
 from bot.store.database import is_away
 from bot.store.states import TurnState
-from bot.work import questions, quoting
+from bot.work import briefing, questions
 from bot.work.agent_events import as_event
 from bot.work.lease import Lease, OpenTurn, StopRequest, TurnClock
 from bot.work.queue import Event, LeaseLost
@@ -225,6 +225,10 @@ class _Turn:
             raise _HandedBack from error
         except port.JobRefused as error:
             return _refused(error)
+        except Exception as error:
+            if is_away(error):
+                raise _HandedBack from error
+            raise
         reading = asyncio.ensure_future(self._read(run, turn, recorder))
         watching = asyncio.ensure_future(self._watch(run, turn))
         try:
@@ -249,18 +253,18 @@ class _Turn:
 
     async def _task(self, place: Workplace, turn: OpenTurn, agent: port.Agent) -> port.Task:
         """What the agent is asked, and what was said before where that agent looks for it."""
-        environment = {"ONA_SESSION": self._lease.short, "ONA_TURN": str(turn.id)}
-        said = quoting.inlined(turn.text, turn.quoted) if agent.reads else turn.text
-        if turn.quoted and not agent.reads:
-            page = quoting.page(turn.quoted).encode()
-            environment[port.CONTEXT] = await place.materials.put(str(turn.id), "context.md", page)
+        told = await briefing.brief(self._queue.database, place.materials, turn, reads=agent.reads)
         return port.Task(
             id=str(turn.id),
             kind="command" if turn.kind == "command" else "text",
-            text=said,
+            text=told.text,
             directory=place.directory,
             model=self._lease.model,
-            environment=environment,
+            environment={
+                "ONA_SESSION": self._lease.short,
+                "ONA_TURN": str(turn.id),
+                **told.environment,
+            },
             output_bytes_max=self._limits.output_bytes_max,
         )
 

@@ -128,6 +128,7 @@ class WorkQueue:
             text=prompt.text,
             machine_id=machine_id,
             quoted=quoting.restored(prompt.quoted),
+            files=prompt.files,
         )
 
     async def append(self, lease: Lease, events: Sequence[Event]) -> None:

@@ -8,7 +8,6 @@ are deferred at once, because Discord waits three seconds for them.
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import discord
@@ -209,8 +208,7 @@ class _Client(discord.Client):
         async with self._lock(message.channel.id):
             said = self._reader.message(message, author)
             if said is not None:
-                quoted = await history.before(self._reader, message, said)
-                await self._hear_at_last(replace(said, quoted=quoted))
+                await self._hear_at_last(await history.with_material(self._reader, message, said))
 
     def _lock(self, channel: int) -> asyncio.Lock:
         return self._locks.setdefault(channel, asyncio.Lock())

@@ -111,7 +111,8 @@ class Reader:
             return None
         # Of an alert it is often there only.
         embedded = [part for one in message.embeds for part in (one.title, one.description)]
-        text = "\n".join(part for part in (message.content, *embedded) if part)
+        files = [f"[file {one.filename}]" for one in message.attachments]
+        text = "\n".join(part for part in (message.content, *embedded, *files) if part)
         return Quoted(
             key=str(message.id),
             author=message.author.display_name,

@@ -14,6 +14,7 @@ SCOPES: Mapping[str, str] = {
     "channels:read": "tell whether other organisations read a channel",
     "chat:write": "answer",
     "commands": "the command `/ona` and the shortcut “Send to ona”",
+    "files:read": "read text files and images beside what is said",
     "groups:history": "the same in private channels",
     "groups:read": "the same in private channels",
     "im:history": "hear direct messages",

@@ -2,17 +2,20 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import structlog
 from slack_sdk.web.async_client import AsyncWebClient
 
+from adapters.chat.files import Ref
 from adapters.chat.history import HISTORY_SECONDS, bounded
-from adapters.chat.incoming import Quoted
+from adapters.chat.incoming import Quoted, Said
 from adapters.chat.port import ChatError, Deadline, Gone, Rejected
 from adapters.chat.slack.calls import call
 from adapters.chat.slack.directory import ASK_SECONDS, Directory, Ourselves
+from adapters.chat.slack.files import Files
 
 log = structlog.get_logger(__name__)
 
@@ -28,22 +31,53 @@ Message = Mapping[str, Any]
 class History:
     """Reads threads of one workspace."""
 
-    def __init__(self, client: AsyncWebClient, directory: Directory, ourselves: Ourselves) -> None:
+    def __init__(
+        self, client: AsyncWebClient, directory: Directory, files: Files, ourselves: Ourselves
+    ) -> None:
         """`client` as made by `calls.client`."""
+        self._files = files
         self._client = client
         self._directory = directory
         self._us = ourselves
 
-    async def before(self, channel: str, thread: str, ts: str) -> tuple[Quoted, ...]:
-        """What others said in the thread before the message `ts`; () when it can't be read now."""
+    async def with_material(self, said: Said, event: Message) -> Said:
+        """`said` with what was said before it and the files beside both, where it may be for us."""
+        spot, thread = said.spot, event.get("thread_ts")
+        follows = thread is not None and thread != event["ts"]
+        if said.author.standing != "member" or spot.shared:
+            return said
+        quoted: tuple[Quoted, ...] = ()
+        files = self._files.beside(said.key, event)
+        if said.to_us and follows and not spot.direct:
+            quoted, others = await self._before(event["channel"], str(thread), event["ts"])
+            files += others
+        elif not said.to_us and (said.to_others or not follows):
+            return said
+        return replace(said, quoted=quoted, files=await self._files.read(files))
+
+    async def _before(
+        self, channel: str, thread: str, ts: str
+    ) -> tuple[tuple[Quoted, ...], list[Ref]]:
+        """What others said in the thread before the message `ts`, and the files beside it.
+
+        Nothing when it can't be read now.
+        """
         deadline = Deadline.after(HISTORY_SECONDS)
         try:
             async with asyncio.timeout(HISTORY_SECONDS):
                 messages = await self._messages(channel, thread, ts, deadline)
-                return bounded([await self._quoted(channel, one) for one in messages])
+                quoted = bounded([await self._quoted(channel, one) for one in messages])
         except (ChatError, TimeoutError) as error:
             log.info("thread_not_read", channel=channel, thread=thread, why=str(error))
-            return ()
+            return (), []
+        taken = {one.key for one in quoted}
+        files = [
+            file
+            for one in reversed(messages)
+            if (key := self._key(channel, one)) in taken
+            for file in self._files.beside(key, one)
+        ]
+        return quoted, files
 
     async def read(self, channel: str, ts: str) -> Message | None:
         """One message; None: it is not there, or not for us.
@@ -90,11 +124,14 @@ class History:
 
     async def _quoted(self, channel: str, message: Message) -> Quoted:
         return Quoted(
-            key=f"{self._us.team}/{channel}/{message['ts']}",
+            key=self._key(channel, message),
             author=await self._author(message),
             at=datetime.fromtimestamp(float(message["ts"]), UTC),
-            text=await self._directory.plain(words_of(message)),
+            text=await self._directory.plain(words_of(message)) + _named(message),
         )
+
+    def _key(self, channel: str, message: Message) -> str:
+        return f"{self._us.team}/{channel}/{message['ts']}"
 
     async def _author(self, message: Message) -> str:
         bot = message.get("bot_profile") or {}
@@ -103,6 +140,12 @@ class History:
                 return str(name)
         user = message.get("user")
         return (await self._directory.author(user)).name if user else "somebody"
+
+
+def _named(message: Message) -> str:
+    """The names of the files beside it."""
+    names = [str(one.get("name") or "file") for one in message.get("files") or ()]
+    return "".join(f"\n[file {name}]" for name in names)
 
 
 def words_of(message: Message) -> str:

@@ -24,6 +24,7 @@ from adapters.chat.incoming import Hear
 from adapters.chat.port import ChatError, Content, Deadline, Gone, Rejected
 from adapters.chat.slack.calls import API, call, client
 from adapters.chat.slack.directory import Directory, Ourselves
+from adapters.chat.slack.files import Files
 from adapters.chat.slack.history import History
 from adapters.chat.slack.hooks import Hooks
 from adapters.chat.slack.markup import ACTION, escape
@@ -71,6 +72,7 @@ class SlackListener:
         :param start_reaction: the name of the reaction that sends a message to us; "": none does
         """
         self._start_reaction = start_reaction
+        self._bot_token, self._session, self._api = bot_token, session, api
         self._app_token = app_token
         self._signing_secret = signing_secret
         self.hooks = Hooks(signing_secret) if signing_secret else None
@@ -94,7 +96,8 @@ class SlackListener:
         secret = self._signing_secret or "none"
         app = AsyncApp(client=self._client, signing_secret=secret, process_before_response=True)
         directory = Directory(self._client, us)
-        history = History(self._client, directory, us)
+        files = Files(self._session, self._bot_token, api=self._api)
+        history = History(self._client, directory, files, us)
         reader = Reader(directory, history, us, start_reaction=self._start_reaction)
         _Hearing(reader, self._chat, hear, team=us.team).register(app)
         async with self._connected(app):

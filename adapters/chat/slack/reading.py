@@ -89,9 +89,10 @@ class Reader:
         spot = await self._spot(channel, message.get("thread_ts") or message["ts"], body)
         # However they send it, it is sent once.
         key = f"{spot.channel}/{message['ts']}/sent/{user}"
-        said = markup.without_mention(words_of(message), self._us.user)
-        text = await self._directory.plain(said)
-        return await self._pressed(spot, user, text, key, ref=message["ts"])
+        words = markup.without_mention(words_of(message), self._us.user)
+        text = await self._directory.plain(words)
+        said = await self._pressed(spot, user, text, key, ref=message["ts"])
+        return await self._history.with_material(said, {**message, "channel": channel})
 
     async def command(self, body: Body, *, thread: str) -> Said:
         """A slash command; `thread` is what its answer stands under, or empty."""
@@ -122,12 +123,7 @@ class Reader:
             to_us=spot.direct or self._us.user in mentioned,
             to_others=any(user != self._us.user for user in mentioned),
         )
-        thread = event.get("thread_ts")
-        if thread is None or thread == event["ts"] or not _is_taken(said):
-            return said
-        return replace(
-            said, quoted=await self._history.before(event["channel"], thread, event["ts"])
-        )
+        return await self._history.with_material(said, event)
 
     async def _changed(self, body: Body, event: Body) -> Reworded | None:
         now, before = event.get("message") or {}, event.get("previous_message") or {}
@@ -221,9 +217,3 @@ class Reader:
             direct=place.channel.startswith("D"),
             shared=bool(shared),
         )
-
-
-def _is_taken(said: Said) -> bool:
-    """Whether it could be a prompt that has something before it."""
-    spot = said.spot
-    return said.to_us and said.author.standing == "member" and not (spot.direct or spot.shared)

@@ -84,6 +84,8 @@ SELECT session.stop, turn.id, turn.prompt_id, turn.machine_id, turn.cursor, turn
           FROM delivery, jsonb_array_elements(delivery.quoted)
                WITH ORDINALITY AS one (value, place)
          WHERE delivery.prompt_id = turn.prompt_id) AS quoted,
+       (SELECT count(*) FROM attachment JOIN delivery ON delivery.id = attachment.delivery_id
+         WHERE delivery.prompt_id = turn.prompt_id) AS files,
        EXISTS (SELECT FROM prompt AS next
                 WHERE next.session_id = session.id AND next.state = 'queued') AS prompt_waits
   FROM session
@@ -109,6 +111,10 @@ WITH seen AS MATERIALIZED (
 ), said AS (
     SELECT coalesce(string_agg(delivery.text, E'\n' ORDER BY delivery.event), '') AS text
       FROM delivery JOIN next ON delivery.prompt_id = next.id
+), came AS (
+    SELECT count(*) AS files
+      FROM attachment JOIN delivery ON delivery.id = attachment.delivery_id
+      JOIN next ON delivery.prompt_id = next.id
 ), before AS (
     SELECT coalesce(jsonb_agg(one.value ORDER BY delivery.event, one.place), '[]') AS quoted
       FROM delivery JOIN next ON delivery.prompt_id = next.id
@@ -132,8 +138,8 @@ WITH seen AS MATERIALIZED (
                               'name', next.name, 'surface', next.surface)
       FROM numbered, next, said
 )
-SELECT next.id AS prompt_id, next.kind, said.text, before.quoted, numbered.number
-  FROM seen CROSS JOIN said CROSS JOIN before LEFT JOIN next ON true LEFT JOIN numbered ON true
+SELECT next.id AS prompt_id, next.kind, said.text, before.quoted, came.files, numbered.number
+  FROM seen CROSS JOIN said CROSS JOIN before CROSS JOIN came LEFT JOIN next ON true LEFT JOIN numbered ON true
 
 -- name: append
 -- Number events under the session's row lock, without gaps, for whoever holds the lease.

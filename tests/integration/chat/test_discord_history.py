@@ -75,3 +75,16 @@ async def test_a_message_is_heard_without_it_when_it_can_not_be_read(office):
         office.ann.says(thread, f"<@{office.app.id}> !echo one")
         await until(office.town, "SELECT 1 FROM delivery", bool)
     assert await quoted(office) == [[]]
+
+
+async def test_a_file_beside_the_prompt_and_one_in_its_thread_lie_in_the_machine(office, places):
+    show = f'{SHOW}; cat "${{ONA_CONTEXT%/*}}"/*.txt'
+    async with office.serving(), Shift(office.town, places, "w"):
+        await office.ready()
+        root = office.bo.says(office.general, "look", files={"log.txt": b"line one\nline two\n"})
+        thread = office.bo.opens_thread(root, "look")
+        files = {"a.png": b"\x89PNG\r\n\x1a\n\x00", "b.zip": b"PK\x00"}
+        office.ann.says(thread, f"<@{office.app.id}> {show}", files=files)
+        answer = await office.posted(thread, "Done", "line two")
+    for words in ("a.png: image/png", "b.zip: left out, neither", "log.txt: text/plain"):
+        assert f"file {words}" in answer.text

@@ -417,6 +417,25 @@ def upgrade() -> None:
     op.create_index(op.f("ix_delivery_prompt_id"), "delivery", ["prompt_id"], unique=False)
     op.create_index(op.f("ix_delivery_session_id"), "delivery", ["session_id"], unique=False)
     op.create_table(
+        "attachment",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("delivery_id", sa.Uuid(), nullable=False),
+        sa.Column("place", sa.Integer(), nullable=False),
+        sa.Column("message_key", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("media_type", sa.String(), nullable=False),
+        sa.Column("data", sa.LargeBinary(), nullable=False),
+        sa.Column("why", sa.String(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["delivery_id"],
+            ["delivery.id"],
+            name=op.f("fk_attachment_delivery_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_attachment")),
+    )
+    op.create_index(op.f("ix_attachment_delivery_id"), "attachment", ["delivery_id"], unique=False)
+    op.create_table(
         "turn",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("session_id", sa.Uuid(), nullable=False),

@@ -1,0 +1,58 @@
+"""What an agent is handed for a turn: the prompt's text, and what came with it.
+
+quoted messages ─┬─▶ a file in the machine, named by the environment   (the text is a program)
+files ─▶ machine ┴─▶ below the text, quoted                            (the agent reads)
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from adapters.agent.port import CONTEXT
+from adapters.chat.incoming import Attached
+from bot.store.database import Database
+from bot.work import attachments, quoting
+from bot.work.lease import OpenTurn
+from bot.work.materials import Materials
+
+CONTEXT_FILE = "context.md"
+NAME_LENGTH_MAX = 80
+_STRANGE = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Brief:
+    """What an agent is told."""
+
+    text: str
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+async def brief(database: Database, materials: Materials, turn: OpenTurn, *, reads: bool) -> Brief:
+    """Put what came with the prompt into the machine, and say what the agent is told.
+
+    :param reads: its text may have words below it
+    :raises ConnectionError: the way into the machine is lost
+    :raises JobRefused: the machine has no room for it
+    """
+    files: list[tuple[Attached, str]] = []
+    if turn.files:
+        async with database.begin() as tx:
+            came = await attachments.of_prompt(tx, turn.prompt_id)
+        for number, one in enumerate(came, start=1):
+            path = ""
+            if not one.why:
+                path = await materials.put(str(turn.id), named(number, one.name), one.data)
+            files.append((one, path))
+    if not (turn.quoted or files):
+        return Brief(text=turn.text)
+    if reads:
+        return Brief(text=quoting.inlined(turn.text, turn.quoted, files))
+    page = quoting.page(turn.quoted, files).encode()
+    path = await materials.put(str(turn.id), CONTEXT_FILE, page)
+    return Brief(text=turn.text, environment={CONTEXT: path})
+
+
+def named(number: int, name: str) -> str:
+    """What a file is called in the machine: no two alike, nothing in it that means anything."""
+    return f"{number}-{_STRANGE.sub('_', name)[-NAME_LENGTH_MAX:]}"
