@@ -15,7 +15,7 @@ import structlog
 from discord import app_commands
 
 from adapters.chat.calling import trace
-from adapters.chat.discord import history
+from adapters.chat.discord import history, markup
 from adapters.chat.discord.reading import Reader, author_of, place_of
 from adapters.chat.incoming import Hear, Heard
 
@@ -40,6 +40,15 @@ OFFER_SECONDS = 2.0
 """Discord waits three."""
 
 Projects = Callable[[], Awaitable[Sequence[str]]]
+
+
+def shown_prompt(name: str, text: str) -> str:
+    """What somebody asked, for all to see, as far as it fits into a message."""
+    words = markup.escape(f"{name}: {text[:PROMPT_LENGTH_MAX]}", code=False)
+    if len(words) <= PROMPT_LENGTH_MAX:
+        return words
+    # A backslash alone at the end would escape what follows.
+    return words[: PROMPT_LENGTH_MAX - 1].rstrip("\\") + "…"
 
 
 async def _none() -> Sequence[str]:
@@ -182,8 +191,7 @@ class _Client(discord.Client):
         """In a thread it is said there; in a channel it opens one, with what was asked on top."""
         await interaction.response.defer(thinking=True)
         shown = await interaction.edit_original_response(
-            content=f"{discord.utils.escape_markdown(interaction.user.display_name)}: "
-            f"{discord.utils.escape_markdown(text[: PROMPT_LENGTH_MAX // 2])}",
+            content=shown_prompt(interaction.user.display_name, text),
             allowed_mentions=discord.AllowedMentions.none(),
         )
         channel = interaction.channel

@@ -163,7 +163,9 @@ class DiscordChat:
         """A thread's name: what was said, without whom it was said to."""
         message = await call(deadline, lambda: http.get_message(to.channel, to.message or 0))
         words = " ".join(str(message.get("content") or "").split(" ")[1:]).split("\n")[0]
-        return words.strip()[:THREAD_NAME_LENGTH_MAX] or THREAD_NAME
+        # Discord takes no name in which nothing can be seen.
+        seen = "".join(character for character in words if character.isprintable())
+        return seen.strip()[:THREAD_NAME_LENGTH_MAX] or THREAD_NAME
 
     async def edit(self, place: str, ref: str, content: Content, deadline: Deadline) -> None:
         """Edit the message."""

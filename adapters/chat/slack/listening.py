@@ -28,7 +28,7 @@ from adapters.chat.slack.files import Files
 from adapters.chat.slack.history import History
 from adapters.chat.slack.hooks import Hooks
 from adapters.chat.slack.markup import ACTION, escape
-from adapters.chat.slack.port import Place, SlackChat
+from adapters.chat.slack.port import Place, SlackChat, fitting
 from adapters.chat.slack.reading import Reader
 
 log = structlog.get_logger(__name__)
@@ -186,7 +186,7 @@ class _Hearing:
     async def _open(self, body: dict[str, Any], name: str, text: str) -> str | None:
         """Post what was asked; the thread under it. None: we may not post there."""
         place = Place(self._team, body["channel_id"], "")
-        words = escape(f"{name}: {text}", code=False)
+        words = fitting(escape(f"{name}: {text}", code=False))
         try:
             return await self._chat.post(
                 str(place), Content(text=words), body["trigger_id"], Deadline.after(ASK_SECONDS)

@@ -183,7 +183,7 @@ class SlackChat:
     ) -> None:
         """An ephemeral message; it vanishes when Slack is loaded again."""
         to = Place.read(place)
-        content = Content(text=escape(text, code=False), buttons=tuple(buttons))
+        content = Content(text=fitting(escape(text, code=False)), buttons=tuple(buttons))
         try:
             await call(
                 Deadline.after(WHISPER_SECONDS),
@@ -197,6 +197,17 @@ class SlackChat:
             )
         except ChatError as error:
             log.info("hint_not_shown", place=place, why=str(error))
+
+
+def fitting(text: str) -> str:
+    """An escaped text as far as it fits into one post."""
+    if len(text) <= TEXT_LENGTH_MAX:
+        return text
+    cut = text[: TEXT_LENGTH_MAX - 1]
+    # Half an entity would be shown as it is written.
+    ampersand = cut.rfind("&", len(cut) - len("&amp;"))
+    whole = ampersand < 0 or ";" in cut[ampersand:]
+    return (cut if whole else cut[:ampersand]) + "…"
 
 
 def _check(content: Content) -> None:
