@@ -19,6 +19,7 @@ from bot.conversation import parking
 from bot.conversation.hearing import Chats
 from bot.conversation.inbox import Inbox
 from bot.conversation.outbox import Outbox
+from bot.conversation.redirecting import Redirecting
 from bot.conversation.replies import Replies
 from bot.errors import Unfit
 from bot.govern.connecting import Connecting
@@ -87,9 +88,12 @@ async def serve(settings: Settings, url: str) -> None:
                 ready={"hosts": _host_check(base)},
                 stopping=stop,
             )
-            group.create_task(Replies(base.database, ports, listener=base.listener).run(stop))
+            pages = settings.public_url or ""
+            replies = Replies(base.database, ports, listener=base.listener, pages=pages)
+            group.create_task(replies.run(stop))
             outbox = Outbox(base.database, ports, sender=base.owner, listener=base.listener)
             group.create_task(outbox.run(stop))
+            group.create_task(Redirecting(base.database, ports).run(stop))
             group.create_task(surfaces.listen(gate, stop))
             group.create_task(run_clock(base.database, base.owner, stop))
             group.create_task(_serve_http(create_app(services), settings, stop))

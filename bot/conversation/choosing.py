@@ -19,6 +19,8 @@ class Chosen:
 
     project: Row
     why: str
+    others: int
+    """How many projects it could have been instead."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +51,7 @@ def choose(projects: Sequence[Row], wish: Wish) -> Chosen:
         raise NotFound("there is no project yet", do="add one with `ona projects add`")
     for fitting, why in _ways(projects, wish):
         if len(fitting) == 1:
-            return Chosen(project=fitting[0], why=why)
+            return Chosen(project=fitting[0], why=why, others=len(projects) - 1)
         if not fitting and why in _SAID:
             known = ", ".join(project["name"] for project in projects)
             wanted = wish.name or wish.repository

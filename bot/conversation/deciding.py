@@ -278,6 +278,7 @@ class Deciding:
             resembles=prompt.resembles,
             asker=message.asker,
             ref=message.ref,
+            chosen=found.chosen,
         )
         accepted = Accepted(
             verdict="joined" if added.joined else "prompt",

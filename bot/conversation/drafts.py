@@ -69,6 +69,7 @@ ELSEWHERE = "elsewhere"
 """Key of the one row about what is asked in other threads of the session."""
 STOP = Button(label="Stop", says="stop")
 QUEUE = Button(label="Queue", says="queue")
+WRONG = Button(label="Wrong project?", says="wrong project")
 RETRY = Button(label="Retry", says="retry")
 NOTIFY_SECONDS_MIN = 30.0
 """A person still looks at a thread that answers sooner."""
@@ -86,7 +87,7 @@ def drafts(span: Span, *, after: int, manner: Manner) -> list[Draft | Signing]:
             if manner.reacts:
                 made += _signs(span, event)
     if span.ended is None and manner.live:
-        made += _live(span, after)
+        made += _live(span, after, manner)
     return made
 
 
@@ -230,7 +231,7 @@ def _elsewhere(span: Span, ended: SeenEvent | None = None) -> Iterator[Draft]:
         )
 
 
-def _live(span: Span, after: int) -> Iterator[Draft]:
+def _live(span: Span, after: int, manner: Manner) -> Iterator[Draft]:
     if span.asked_elsewhere:
         if any(one.number > after and one.kind == "turn.started" for one in span.events):
             yield from _elsewhere(span)
@@ -245,9 +246,18 @@ def _live(span: Span, after: int) -> Iterator[Draft]:
             body=body,
             final=False,
             turn_id=turn_id,
-            buttons=(STOP, QUEUE),
+            buttons=_buttons(span, manner),
             live=Live.RUNNING,
         )
+
+
+def _buttons(span: Span, manner: Manner) -> tuple[Button, ...]:
+    buttons = [STOP, QUEUE]
+    if manner.pages:
+        buttons.append(Button(label="Open session", url=f"{manner.pages}/sessions/{span.short}"))
+    if manner.in_place and any(one.body.get("others") for one in span.events):
+        buttons.append(WRONG)
+    return tuple(buttons)
 
 
 def _question(span: Span, asked: SeenEvent, *, amends: bool = False) -> Draft:

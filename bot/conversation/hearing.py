@@ -24,7 +24,7 @@ from adapters.chat.incoming import (
     Withdrawn,
 )
 from adapters.chat.port import Button, ChatPort
-from bot.conversation import amending, audience, commands, greeting
+from bot.conversation import amending, audience, commands, greeting, moving
 from bot.conversation.addressing import Hearing, ThreadFacts, crowds, decide
 from bot.conversation.amending import Amended
 from bot.conversation.connecting import ConnectingInChat
@@ -33,6 +33,7 @@ from bot.conversation.hints import Hints
 from bot.conversation.home import Home
 from bot.conversation.inbox import Inbox
 from bot.conversation.message import Accepted, IncomingMessage
+from bot.conversation.moving import Moving
 from bot.conversation.parking import Choice, Parking
 from bot.errors import NotFound, Refused, WhichProject
 from bot.govern.connecting import Connecting
@@ -104,6 +105,7 @@ class Chats:
         self._mention = mention
         self._hints = Hints(ports)
         self._parking = Parking(database, inbox, ports)
+        self._moving = Moving(database, inbox, self._parking)
         known = connecting or Connecting(database, {})
         self._connecting = ConnectingInChat(known, self._hints.whisper)
         self._greetings = Greetings(database, ports, mention=mention)
@@ -194,6 +196,8 @@ class Chats:
         if mention_only is not None:
             await self._greetings.listen(said, mention_only=mention_only)
             return None
+        if moving.is_asked(said):
+            return await self._moving.move(said, message)
         accepted = await self._inbox.accept(message)
         if accepted.refusal is not None and accepted.refusal.code == WhichProject.code:
             await self._parking.ask(said, message)

@@ -74,9 +74,9 @@ class Inbox:
         :param rights: who may do what; None: everybody of the installation may everything
         """
         self._database = database
-        self._rights = rights or Rights(database, {})
+        self.rights = rights or Rights(database, {})
         self._deciding = Deciding(
-            self._rights, prompt_bytes_max=prompt_bytes_max, mention=mention, sizes=sizes
+            self.rights, prompt_bytes_max=prompt_bytes_max, mention=mention, sizes=sizes
         )
 
     async def accept(self, message: IncomingMessage) -> Accepted:
@@ -89,7 +89,7 @@ class Inbox:
         """
         with ACCEPT_SECONDS.time():
             try:
-                return await self._rights.settled(lambda: self._accept_once(message))
+                return await self.rights.settled(lambda: self._accept_once(message))
             except Exception as error:
                 if isinstance(error, OnaError) or not is_away(error):
                     raise

@@ -164,7 +164,8 @@ class Outgoing:
             try:
                 async with self._database.begin() as tx:
                     ours = {"id": taken.id, "sender": taken.sender}
-                    stored = (await tx.execute(SQL[name], {**ours, **values})).one_or_none()
+                    row = {**ours, **values, "tell": tell}
+                    stored = (await tx.execute(SQL[name], row)).one_or_none()
                     if tell and stored is not None:
                         await refusals.tell(tx, taken.id, values["error"])
                 break

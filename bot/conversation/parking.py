@@ -17,6 +17,7 @@ from adapters.chat.port import AfterUncertain, Button, ChatError, ChatPort, Cont
 from bot.conversation import keeping, threads
 from bot.conversation.inbox import Inbox
 from bot.conversation.message import Accepted, IncomingMessage
+from bot.govern.people import standing_of
 from bot.store.database import Database
 from bot.store.transaction import Transaction
 
@@ -43,10 +44,10 @@ _PARKED = text(
 _EXPIRE = text("DELETE FROM parked WHERE created_at < now() - make_interval(hours => :hours)")
 _USED = text(
     """
-    SELECT project.name FROM project
+    SELECT project.name, project.id AS project_id FROM project
       LEFT JOIN session ON session.project_id = project.id
      WHERE project.removed_at IS NULL
-     GROUP BY project.name ORDER BY max(session.active_at) DESC NULLS LAST, project.name
+     GROUP BY project.id ORDER BY max(session.active_at) DESC NULLS LAST, project.name
     """
 )
 
@@ -95,7 +96,9 @@ class Parking:
         async with self._database.begin() as tx:
             values = {"id": parked, "message": json.dumps(keeping.kept(message))}
             is_new = (await tx.execute(_PARK, values)).one_or_none() is not None
-            names = list((await tx.execute(_USED)).scalars())
+            projects = [dict(row) for row in (await tx.execute(_USED)).mappings()]
+            who = await standing_of(tx, message.person_id)
+        names = [one["name"] for one in await self._inbox.rights.visible(who, projects)]
         try:
             await self._post(port, said, parked, names, is_new=is_new)
         except ChatError as error:

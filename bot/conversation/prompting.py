@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from bot.conversation import words
+from bot.conversation.choosing import Chosen
 from bot.store.states import SessionState
 from bot.store.transaction import Transaction
 from bot.work import control
@@ -37,6 +38,7 @@ async def add_prompt(
     resembles: str | None = None,
     asker: str = "",
     ref: str = "",
+    chosen: Chosen | None = None,
 ) -> Added:
     """Queue `said` in the locked session and announce it; the delivery of it is the caller's.
 
@@ -45,6 +47,7 @@ async def add_prompt(
     :param resembles: the command that it may have been meant as
     :param asker: the author as the surface of the thread calls them
     :param ref: the message as the surface calls it, where it bears our reactions
+    :param chosen: what the session works on and why, when it was opened for this
     """
     put = await enqueue(
         tx,
@@ -75,6 +78,8 @@ async def add_prompt(
         "asked_in": thread_id,
         "ref": ref,
     }
+    if chosen is not None:
+        body |= {"project": chosen.project["name"], "why": chosen.why, "others": chosen.others}
     event = Event(kind="prompt.joined" if put.joined else "prompt.queued", body=body)
     number = await append_events(tx, session.id, [event])
     told = words.accepted(

@@ -47,6 +47,8 @@ class Span:
     """Characters of all output events, those left out too."""
     thread_id: str = ""
     """The thread that reads it."""
+    short: str = ""
+    """What its session is called."""
 
     @property
     def started(self) -> SeenEvent | None:
@@ -118,13 +120,21 @@ def live(span: Span) -> str:
     events = span.events
     if not any(one.kind == "turn.started" for one in events):
         steps = [one for one in events if one.kind == "step"]
-        return _step(steps[-1]) if steps else ""
-    parts = [_standing(events), _plan(events)]
+        return "\n".join(filter(None, (chosen(span), _step(steps[-1])))) if steps else ""
+    parts = [chosen(span), _standing(events), _plan(events)]
     words = settled(_last_words(events))
     parts.append(prose(tail(words, lines_max=8, length_max=LIVE_TEXT_LENGTH_MAX)))
     parts += _tools(events)
     parts.append(_output(span, lines_max=LIVE_OUTPUT_LINES_MAX, length_max=LIVE_OUTPUT_LENGTH_MAX))
     return "\n".join(part for part in parts if part)
+
+
+def chosen(span: Span) -> str:
+    """Which project the session works on and why; "" but for its first turn."""
+    for one in span.events:
+        if one.kind == "prompt.queued" and (project := one.body.get("project")):
+            return f"Project {_line(str(project))}: {_line(str(one.body.get('why')))}."
+    return ""
 
 
 def elsewhere(span: Span) -> str:

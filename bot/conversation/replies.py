@@ -47,8 +47,11 @@ TALK_MAX = 5_000
 """Events of one turn that are read back beside its output."""
 
 
-def manner_of(port: ChatPort) -> Manner:
-    """What a surface bears, as texts are made for it."""
+def manner_of(port: ChatPort, pages: str = "") -> Manner:
+    """What a surface bears, as texts are made for it.
+
+    :param pages: address of our pages, where people reach them
+    """
     length = port.limits.text_length_max
     if port.limits.live == "none":
         return Manner(
@@ -62,6 +65,7 @@ def manner_of(port: ChatPort) -> Manner:
         text_length_max=length,
         escape=port.escape,
         reacts=isinstance(port, Reacts),
+        pages=pages,
         in_place=port.limits.live == "post",
         output_length_max=min(3_000, length * 3 // 4),
     )
@@ -78,14 +82,17 @@ class Replies:
         listener: Listener | None = None,
         live_seconds: float = LIVE_SECONDS,
         poll_seconds: float = POLL_SECONDS,
+        pages: str = "",
     ) -> None:
         """`surfaces` by the names that threads carry; threads of others are left alone.
+
+        :param pages: address of our pages; without one no post leads to them
 
         :param listener: brings the EVENTS hints; without one it polls
         """
         self._database = database
         self._listener = listener
-        self._manners = {name: manner_of(port) for name, port in surfaces.items()}
+        self._manners = {name: manner_of(port, pages) for name, port in surfaces.items()}
         self._live_seconds = live_seconds
         self._poll_seconds = poll_seconds
         self._hinted: set[UUID] = set()
@@ -229,7 +236,13 @@ async def _read(tx: Transaction, thread: Any, manner: Manner) -> tuple[int, Span
         if refusals.is_for(thread.id, row.body)
     ]
     length = int(rows[0].output_length) if rows else 0
-    span = Span(start=bounds.start, events=events, output_length=length, thread_id=str(thread.id))
+    span = Span(
+        start=bounds.start,
+        events=events,
+        output_length=length,
+        thread_id=str(thread.id),
+        short=bounds.short,
+    )
     return bounds.through, span
 
 

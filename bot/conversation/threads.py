@@ -8,7 +8,7 @@ from psycopg import IntegrityError
 from sqlalchemy import text
 
 from bot.conversation import commands
-from bot.conversation.choosing import Wish, choose
+from bot.conversation.choosing import Chosen, Wish, choose
 from bot.conversation.message import IncomingMessage
 from bot.errors import NotFound, Refused
 from bot.govern.agents import check_agent
@@ -109,6 +109,8 @@ class Found:
     session_id: UUID
     short: str
     thread_id: UUID
+    chosen: Chosen | None = None
+    """What it works on and why, when it was just opened."""
 
 
 async def find(tx: Transaction, message: IncomingMessage) -> Found | None:
@@ -205,7 +207,7 @@ async def open_session(
     thread_id = await _thread(tx, session_id, message)
     if message.within:
         await _thread(tx, session_id, replace(message, place=message.within))
-    return Found(session_id=session_id, short=short, thread_id=thread_id)
+    return Found(session_id=session_id, short=short, thread_id=thread_id, chosen=chosen)
 
 
 async def channel_project(tx: Transaction, surface: str, channel: str) -> str | None:

@@ -402,6 +402,8 @@ class Reply(SQLModel, table=True):
     tried_at: datetime | None = _moment()
     """When the first attempt began of which it is not known whether it posted."""
     due_at: datetime = _moment(now=True)
+    undelivered: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
+    """It failed for good, and its asker may be told of it directly."""
     sender: str | None = None
     sender_until: datetime | None = _moment()
     """Deadline of the post under way; a successor waits it out, then looks the mark up."""
@@ -415,6 +417,7 @@ class Reply(SQLModel, table=True):
             "due_at",
             postgresql_where=text("state IN ('pending', 'sending')"),
         ),
+        Index("ix_reply_undelivered", "created_at", postgresql_where=text("undelivered")),
     )
 
 

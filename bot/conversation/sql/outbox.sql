@@ -90,9 +90,10 @@ UPDATE reply
 RETURNING state
 
 -- name: store_failed
--- Given up, with the reason.
+-- Given up, with the reason. What somebody waits for may still reach them elsewhere.
 UPDATE reply
-   SET state = 'failed', error = :error, sender = NULL, sender_until = NULL
+   SET state = 'failed', error = :error,
+       undelivered = :tell AND kind IN ('answer', 'question') AND posted_ref IS NULL, sender = NULL, sender_until = NULL
  WHERE id = :id AND sender = :sender AND state = 'sending'
 RETURNING state
 

@@ -38,7 +38,8 @@ SELECT coalesce((SELECT number FROM turn_event
                   ORDER BY number DESC LIMIT 1), 0) AS start,
        coalesce((SELECT number FROM turn_event
                   WHERE session_id = :session AND kind = 'turn.ended' AND number > :after
-                  ORDER BY number LIMIT 1), event_last) AS through
+                  ORDER BY number LIMIT 1), event_last) AS through,
+       short
   FROM session WHERE id = :session
 
 -- name: span

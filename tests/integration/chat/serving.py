@@ -11,6 +11,7 @@ from bot.config import Settings
 from bot.conversation.hearing import Chats
 from bot.conversation.inbox import Inbox
 from bot.conversation.outbox import Outbox
+from bot.conversation.redirecting import Redirecting
 from bot.conversation.replies import Replies
 from bot.govern.connecting import Connecting
 from bot.govern.rights import Rights
@@ -53,6 +54,7 @@ async def serving(
         for running in (
             replies.run(stop),
             outbox.run(stop),
+            Redirecting(database, ports).run(stop),
             surfaces.listen(Gate(chats.hear), stop),
         ):
             group.create_task(running)

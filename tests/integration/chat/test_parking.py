@@ -129,3 +129,38 @@ async def test_words_that_somebody_types_are_no_choice(town, room, asking):
 @pytest.mark.parametrize("says", ["stop", "choose x once web", "choose 1-1 once web", ""])
 def test_other_words_of_buttons_are_no_choice(says):
     assert Choice.read(says) is None
+
+
+async def test_the_wrong_project_is_stopped_and_the_prompt_asked_again_in_a_new_session(
+    town, room, asking
+):
+    await room.say("project=demo !one")
+    first = await town.value("SELECT short FROM session")
+    await press(room, "wrong project", by="bo")
+    await press(room, "wrong project", by="bo")
+    ((_, words, buttons),) = asking.posts
+    assert "Which project" in words
+    assert await town.value("SELECT state FROM prompt") == "cancelled"
+    await press(room, buttons[1].says)
+    assert await prompts(town) == [("demo", "one"), ("web", "one")]
+    assert await town.rows("SELECT kind, author_id FROM prompt ORDER BY created_at") == [
+        ("command", author) for (author,) in await town.rows("SELECT author_id FROM prompt")
+    ]
+    now = await town.value(
+        "SELECT short FROM session JOIN thread ON thread.session_id = session.id"
+    )
+    assert now != first
+
+
+async def test_a_prompt_that_ended_can_have_been_for_the_wrong_project_too(town, room, asking):
+    await room.say("project=demo !one")
+    for state in ("running", "done"):
+        await town.rows("UPDATE prompt SET state = :state RETURNING id", state=state)
+    await press(room, "wrong project")
+    assert len(asking.posts) == 1
+
+
+async def test_words_that_nobody_pressed_move_nothing(town, room, asking):
+    await room.say("project=demo !one")
+    await room.say("wrong project")
+    assert asking.posts == []

@@ -214,3 +214,36 @@ def test_whoever_follows_the_events_is_told_all_of_it():
     manner = Manner(text_length_max=4_000, escape=lambda text, *, code: text, live=False)
     kinds = [one.kind for one in made(began, ENDED, manner=manner, thread_id=HERE)]
     assert kinds == ["answer"]
+
+
+QUEUED = ("prompt.queued", {"project": "shop", "why": "you linked to it", "others": 2})
+
+
+def labels(draft):
+    return [button.label for button in draft.buttons]
+
+
+def test_the_first_live_message_names_the_project_and_why_and_can_be_wrong():
+    manner = Manner(
+        text_length_max=4_000, escape=lambda text, *, code: text, pages="https://x.test"
+    )
+    (live,) = [one for one in made(QUEUED, STARTED, OUTPUT, manner=manner) if one.kind == "live"]
+    assert live.body.startswith("Project shop: you linked to it.")
+    assert labels(live) == ["Stop", "Queue", "Open session", "Wrong project?"]
+    (url,) = [button.url for button in live.buttons if button.url]
+    assert url.startswith("https://x.test/sessions/")
+    (later,) = made(STARTED, OUTPUT)
+    assert "Project" not in later.body
+    assert labels(later) == ["Stop", "Queue"]
+
+
+def test_where_there_is_one_project_it_is_never_wrong():
+    alone = ("prompt.queued", {**QUEUED[1], "others": 0})
+    (live,) = [one for one in made(alone, STARTED, OUTPUT) if one.kind == "live"]
+    assert labels(live) == ["Stop", "Queue"]
+
+
+def test_beside_a_conversation_nothing_is_pressed_to_change_the_project():
+    manner = Manner(text_length_max=4_000, escape=lambda text, *, code: text, in_place=False)
+    (live,) = [one for one in made(QUEUED, STARTED, OUTPUT, manner=manner) if one.kind == "live"]
+    assert "Wrong project?" not in labels(live)

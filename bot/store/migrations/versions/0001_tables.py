@@ -726,6 +726,7 @@ def _replies() -> None:
         sa.Column(
             "due_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
         ),
+        sa.Column("undelivered", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("sender", sa.String(), nullable=True),
         sa.Column("sender_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column("error", sa.String(), nullable=True),
@@ -750,6 +751,13 @@ def _replies() -> None:
         ["due_at"],
         unique=False,
         postgresql_where=sa.text("state IN ('pending', 'sending')"),
+    )
+    op.create_index(
+        "ix_reply_undelivered",
+        "reply",
+        ["created_at"],
+        unique=False,
+        postgresql_where=sa.text("undelivered"),
     )
     op.create_index(op.f("ix_reply_thread_id"), "reply", ["thread_id"], unique=False)
     op.create_index(op.f("ix_reply_turn_id"), "reply", ["turn_id"], unique=False)

@@ -1,0 +1,107 @@
+"""What a thread takes no more goes to its asker directly; else it is on the session's page.
+
+    a reply fails for good ─▶ undelivered ─▶ the asker's direct message ─▶ a reply there
+                                    └─ there is none, or it was that already: nothing more
+"""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid5
+
+import structlog
+from sqlalchemy import text
+
+from adapters.chat.port import ChatError, ChatPort, Confides, Deadline, Gone, Rejected
+from bot.conversation.hints import HINT
+from bot.conversation.waits import first_of
+from bot.store.database import OUTBOX, Database, is_away
+from bot.store.ids import new_id
+
+log = structlog.get_logger(__name__)
+
+POLL_SECONDS = 10.0
+ASK_SECONDS = 5.0
+BATCH = 20
+HOURS = 24
+"""After which nobody waits for an answer any more."""
+
+_UNDELIVERED = text(
+    """
+    SELECT reply.id, thread.surface, thread.place, prompt.asker, session.short
+      FROM reply JOIN thread ON thread.id = reply.thread_id
+      JOIN turn ON turn.id = reply.turn_id JOIN prompt ON prompt.id = turn.prompt_id
+      JOIN session ON session.id = turn.session_id
+     WHERE reply.undelivered AND reply.created_at > now() - make_interval(hours => :hours)
+       AND prompt.asker <> '' AND thread.surface = ANY(:surfaces)
+     ORDER BY reply.created_at LIMIT :batch
+    """
+)
+_SETTLE = text("UPDATE reply SET undelivered = false WHERE id = :id AND undelivered RETURNING id")
+_THREAD = text(
+    """
+    INSERT INTO thread (id, session_id, surface, place, replied_to)
+    SELECT :id, session.id, :surface, :place, session.event_last
+      FROM reply JOIN turn ON turn.id = reply.turn_id JOIN session ON session.id = turn.session_id
+     WHERE reply.id = :reply
+    ON CONFLICT (surface, place) DO UPDATE SET place = excluded.place
+    RETURNING id
+    """
+)
+_AGAIN = text(
+    """
+    INSERT INTO reply (id, thread_id, turn_id, kind, key, body, final, wording, created_at)
+    SELECT :id, :thread, turn_id, kind, 'redirected:' || CAST(id AS text), body, true, 1,
+           clock_timestamp()
+      FROM reply WHERE id = :reply
+    ON CONFLICT (thread_id, key) DO NOTHING
+    """
+)
+
+
+class Redirecting:
+    """Sends what could not be delivered to whom it was for."""
+
+    def __init__(self, database: Database, ports: Mapping[str, ChatPort]) -> None:
+        """`ports` by surface; those that know no direct messages are left alone."""
+        self._database = database
+        self._ports = {name: port for name, port in ports.items() if isinstance(port, Confides)}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Look now and then until `stop`."""
+        while self._ports and not stop.is_set():
+            try:
+                await self.once()
+            except Exception as error:
+                if not is_away(error):
+                    log.exception("redirecting_failed")
+            await first_of(stop, seconds_max=POLL_SECONDS)
+
+    async def once(self) -> None:
+        """Redirect what is undelivered now."""
+        wanted = {"surfaces": list(self._ports), "hours": HOURS, "batch": BATCH}
+        async with self._database.begin() as tx:
+            rows = (await tx.execute(_UNDELIVERED, wanted)).all()
+        for row in rows:
+            await self._redirect(row)
+
+    async def _redirect(self, row: Any) -> None:
+        place: str | None = None
+        try:
+            deadline = Deadline.after(ASK_SECONDS)
+            place = await self._ports[row.surface].confide(row.place, row.asker, deadline)
+        except (Gone, Rejected) as error:
+            log.info("nobody_to_redirect_to", reply=str(row.id), why=str(error))
+        except ChatError as error:
+            log.info("redirected_later", reply=str(row.id), why=str(error))
+            return
+        async with self._database.begin() as tx:
+            settled = (await tx.execute(_SETTLE, {"id": row.id})).one_or_none()
+            if settled is None or place is None or row.place.startswith(place):
+                return
+            own = f"{place}~{row.short}-{uuid5(HINT, row.place).hex[:8]}"
+            values = {"id": new_id(), "surface": row.surface, "place": own, "reply": row.id}
+            thread_id = (await tx.execute(_THREAD, values)).scalar_one()
+            again = {"id": new_id(), "thread": thread_id, "reply": row.id}
+            await tx.execute(_AGAIN, again)
+            tx.hint(OUTBOX)

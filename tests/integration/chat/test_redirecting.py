@@ -1,0 +1,104 @@
+"""An answer that its thread does not take any more reaches its asker all the same, once."""
+
+import asyncio
+
+from adapters.chat.port import Rejected, Unavailable
+from bot.conversation.redirecting import Redirecting
+from bot.store.ids import new_id
+from tests.integration.chat import slack_rig
+from tests.integration.chat.conftest import SURFACE, WhisperingChat
+from tests.support.shift import Shift
+
+
+class ConfidingChat(WhisperingChat):
+    """A surface with direct messages, unless there is trouble."""
+
+    trouble: Exception | None = None
+
+    async def confide(self, place, person, deadline):
+        if self.trouble is not None:
+            raise self.trouble
+        return f"T/D-{person}/"
+
+
+REPLIES = """
+    SELECT thread.place, reply.state, reply.body FROM reply JOIN thread ON thread.id = thread_id
+     ORDER BY reply.created_at
+"""
+
+
+async def undelivered(town, place="T/C/1"):
+    """An answer for Ann that failed for good."""
+    await town.say("!one", place=place)
+    await town.rows(
+        "UPDATE prompt SET asker = 'ann' WHERE asker = '' RETURNING id",
+    )
+    await town.rows(
+        "UPDATE thread SET surface = :s WHERE place = :place RETURNING id", s=SURFACE, place=place
+    )
+    await town.rows(
+        "INSERT INTO turn (id, session_id, prompt_id) SELECT :id, session_id, id FROM prompt"
+        " WHERE NOT EXISTS (SELECT 1 FROM turn WHERE prompt_id = prompt.id) RETURNING id",
+        id=new_id(),
+    )
+    await town.rows(
+        "INSERT INTO reply (id, thread_id, turn_id, kind, key, body, state, undelivered)"
+        " SELECT :id, thread.id, turn.id, 'answer', 'answer:1', 'the answer', 'pending', true"
+        " FROM thread JOIN turn ON turn.session_id = thread.session_id WHERE place = :place"
+        " RETURNING id",
+        id=new_id(),
+        place=place,
+    )
+    for state in ("sending", "failed"):
+        await town.rows("UPDATE reply SET state = :s RETURNING id", s=state)
+
+
+async def test_it_goes_to_the_direct_message_once(town):
+    await undelivered(town)
+    port = ConfidingChat()
+    both = [Redirecting(town.database, {SURFACE: port}) for _ in range(2)]
+    await asyncio.gather(*(one.once() for one in both))
+    await both[0].once()
+    (_, again) = await town.rows(REPLIES)
+    assert again[0].startswith("T/D-ann/~s-")
+    assert again[1:] == ("pending", "the answer")
+    await port.close()
+
+
+async def test_who_takes_no_messages_is_not_asked_again_and_who_is_away_is(town):
+    await undelivered(town)
+    port = ConfidingChat()
+    redirecting = Redirecting(town.database, {SURFACE: port})
+    port.trouble = Unavailable("away")
+    await redirecting.once()
+    assert await town.value("SELECT undelivered FROM reply")
+    port.trouble = Rejected("closed")
+    await redirecting.once()
+    assert not await town.value("SELECT undelivered FROM reply")
+    assert len(await town.rows(REPLIES)) == 1
+    await port.close()
+
+
+async def test_what_a_direct_message_does_not_take_goes_nowhere(town):
+    await undelivered(town, place="T/D-ann/~s-1")
+    port = ConfidingChat()
+    await Redirecting(town.database, {SURFACE: port}).once()
+    assert len(await town.rows(REPLIES)) == 1
+    await port.close()
+
+
+async def test_an_answer_to_a_channel_that_was_archived_comes_directly(town, places):
+    async with slack_rig.open_office(town) as office, office.serving(), Shift(town, places, "w"):
+        places.door.clear()
+        office.asks("!echo o-n-e")
+        await asyncio.wait_for(places.knocked.wait(), 20)
+        office.general.archived = True
+        places.door.set()
+        direct = office.ann.direct(office.bot.user)
+
+        def seen():
+            return " ".join(one.text for one in direct.messages if one.author is office.bot.user)
+
+        await office.slack.until(lambda: "o-n-e" in seen(), 40)
+        await asyncio.sleep(0.5)
+        assert seen().count("o-n-e") == 1
