@@ -154,7 +154,7 @@ async def test_on_gitlab_a_note_is_answered_once_with_its_state_in_a_status(town
         assert "one" in answer.body
         await shop.gitlab.until(
             lambda: (
-                (state := shop.project.shown(shop.request.sha, "ona")) and state.state == "success"
+                (state := shop.project.shown(shop.request.sha, "ona")) and state.status == "success"
             ),
             30,
         )
