@@ -14,7 +14,7 @@ import structlog
 
 from adapters.chat.discord import port as discord
 from adapters.chat.discord.listening import DiscordListener
-from adapters.chat.incoming import Hear, Heard
+from adapters.chat.incoming import Author, Hear, Heard
 from adapters.chat.port import ChatPort
 from adapters.chat.slack import calls
 from adapters.chat.slack import port as slack
@@ -27,7 +27,9 @@ from bot.config import Settings, SlackSettings
 from bot.conversation.waits import first_of
 from bot.errors import TryAgain
 from bot.forges import open_forges
+from bot.govern.people import find_identity, standing_of
 from bot.govern.projects import list_projects
+from bot.govern.rights import Rights
 from bot.leading import LeadingListener, Listen
 from bot.store.database import Database
 from bot.web.services import Hook
@@ -99,6 +101,11 @@ async def open_surfaces(
     """
     surfaces = Surfaces()
     async with AsyncExitStack() as stack:
+        forges = await open_forges(stack, settings, database, owner=owner)
+        surfaces.ports.update(forges.ports)
+        surfaces.listeners.update(forges.listeners)
+        surfaces.forges, surfaces.forge_hooks = forges.ports, forges.hooks
+        surfaces.accounts = forges.accounts
         if tokens := slack_tokens(settings.slack):
             session = await stack.enter_async_context(calls.open_session())
             _add_slack(surfaces, settings.slack, tokens, session)
@@ -109,22 +116,26 @@ async def open_surfaces(
             surfaces.ports[discord.SURFACE] = port
             surfaces.listeners[discord.SURFACE] = LeadingListener(
                 database,
-                DiscordListener(token, projects=partial(_projects, database)).run,
+                DiscordListener(
+                    token, projects=partial(_projects, database, Rights(database, forges.ports))
+                ).run,
                 name=discord.SURFACE,
                 owner=owner,
             ).run
-        forges = await open_forges(stack, settings, database, owner=owner)
-        surfaces.ports.update(forges.ports)
-        surfaces.listeners.update(forges.listeners)
-        surfaces.forges, surfaces.forge_hooks = forges.ports, forges.hooks
-        surfaces.accounts = forges.accounts
         yield surfaces
 
 
-async def _projects(database: Database) -> Sequence[str]:
-    """The names of all projects."""
+async def _projects(database: Database, rights: Rights, author: Author) -> Sequence[str]:
+    """The names of the projects that somebody on Discord may see."""
     async with database.begin() as tx:
-        return [str(project["name"]) for project in await list_projects(tx)]
+        person_id = await find_identity(tx, f"{discord.SURFACE}:{author.account}", author.id)
+        who = None if person_id is None else await standing_of(tx, person_id)
+        projects = await list_projects(tx)
+    if who is None:
+        seen = rights.unguarded(projects)
+    else:
+        seen = await rights.visible(who, projects, key="id")
+    return [str(one["name"]) for one in seen]
 
 
 def slack_tokens(settings: SlackSettings) -> Mapping[str, str] | None:

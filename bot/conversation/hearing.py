@@ -109,7 +109,9 @@ class Chats:
         known = connecting or Connecting(database, {})
         self._connecting = ConnectingInChat(known, self._hints.whisper)
         self._greetings = Greetings(database, ports, mention=mention)
-        self._home = Home(database, ports, mention=mention, public_url=public_url)
+        self._home = Home(
+            database, ports, mention=mention, rights=inbox.rights, public_url=public_url
+        )
 
     async def hear(self, heard: Heard) -> None:
         """Act on what was heard, once, however often it is delivered.

@@ -14,6 +14,8 @@ from sqlalchemy import text
 from adapters.chat.incoming import Author, Opened
 from adapters.chat.port import ChatError, ChatPort, Deadline, Entry, HasHome, Part
 from bot.errors import Refused
+from bot.govern.people import standing_of
+from bot.govern.rights import Rights
 from bot.store.database import Database
 from bot.words.amounts import short
 from bot.words.plain import settled
@@ -29,13 +31,14 @@ TITLE_LENGTH_MAX = 150
 """Of a session, as it is shown here."""
 MEMBERS_ONLY = "Only members of this workspace can use this."
 CONNECT = (
-    "One person, one account: whoever runs ona brings this account together with the one that you"
-    " use elsewhere, such as in the terminal or on a code host. Ask them."
+    "What you may ask here follows your own account on the code host. Write `connect` to me in a"
+    " direct message to show which one is yours."
 )
 
 _SESSIONS = text(
     """
-    SELECT session.short, session.state, session.title, project.name AS project
+    SELECT session.short, session.state, session.title, project.name AS project,
+           project.id AS project_id, session.private_to
       FROM session JOIN project ON project.id = session.project_id
      WHERE session.creator_id = :person
         OR EXISTS (SELECT FROM prompt
@@ -45,7 +48,7 @@ _SESSIONS = text(
 )
 _PROJECTS = text(
     """
-    SELECT name, agent, size, base_branch FROM project
+    SELECT id AS project_id, name, agent, size, base_branch FROM project
      WHERE removed_at IS NULL ORDER BY name LIMIT :limit
     """
 )
@@ -62,10 +65,12 @@ class Home:
         ports: Mapping[str, ChatPort],
         *,
         mention: str,
+        rights: Rights,
         public_url: str = "",
     ) -> None:
         """`ports` by surface; without a `public_url` there are no links."""
         self._database = database
+        self._rights = rights
         self._ports = ports
         self._mention = mention
         self._public_url = public_url.rstrip("/")
@@ -100,9 +105,10 @@ class Home:
             sessions = [dict(row) for row in (await tx.execute(_SESSIONS, asked)).mappings()]
             known = await tx.execute(_PROJECTS, {"limit": PROJECTS_MAX})
             projects = [dict(row) for row in known.mappings()]
+            standing = await standing_of(tx, person.id)
         return page(
-            sessions,
-            projects,
+            await self._rights.visible(standing, sessions),
+            await self._rights.visible(standing, projects),
             zone=author.zone,
             mention=self._mention,
             public_url=self._public_url,

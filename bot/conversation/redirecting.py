@@ -1,7 +1,7 @@
 """What a thread takes no more goes to its asker directly; else it is on the session's page.
 
-    a reply fails for good ─▶ undelivered ─▶ the asker's direct message ─▶ a reply there
-                                    └─ there is none, or it was that already: nothing more
+a reply fails for good ─▶ undelivered ─▶ the asker's direct message ─▶ a reply there
+                                └─ there is none, or it was that already: nothing more
 """
 
 import asyncio

@@ -154,6 +154,10 @@ class Rights:
         levels = await self.settled(look)
         return [row for row in rows if row[key] is not None and levels[row[key]].reads]
 
+    def unguarded(self, rows: Iterable[Row]) -> list[Row]:
+        """The projects, with their `repository_url`, that everybody here may do anything with."""
+        return [row for row in rows if self._place(row["repository_url"]) is None]
+
     async def require(self, who: Standing, project_id: UUID, need: Permission) -> None:
         """Like `check`, in a transaction of its own. :raises NotPermitted:"""
 

@@ -14,6 +14,7 @@ from bot.govern import rights
 from bot.govern.people import standing_of
 from bot.govern.rights import Rights, forget
 from bot.store.ids import new_id
+from bot.surfaces import _projects
 from tests.fakes.forge import KnowingForge
 
 SECRET = "https://forge.test/acme/secret.git"
@@ -210,3 +211,23 @@ async def test_a_comment_prompts_the_project_of_its_repository(town, forge, chat
     forge.levels["acme/other", "1"] = Permission.WRITE
     await chats.hear(replace(other, spot=replace(other.spot, place="acme/other#1")))
     assert await town.value("SELECT count(*) FROM prompt") == 1
+
+
+async def test_what_is_offered_or_listed_beside_a_conversation_is_what_somebody_may_see(
+    town, forge
+):
+    known = Rights(town.database, {"forge": forge})
+    await town.rows(
+        "INSERT INTO identity (id, person_id, surface, external_id, name)"
+        " VALUES (:id, :person, 'discord:G', '7', 'bo') RETURNING id",
+        id=new_id(),
+        person=town.people["Bo"],
+    )
+    bo, eve = (Author(account="G", id=number, name="x") for number in ("7", "8"))
+    assert await _projects(town.database, known, bo) == ["demo"]
+    assert await _projects(town.database, known, eve) == []
+    del forge.levels["acme/secret", "2"]
+    await asked_long_ago(town, rights.FRESH_SECONDS + 1)
+    assert await _projects(town.database, known, bo) == []
+    await town.rows("UPDATE project SET repository_url = '/srv/demo' RETURNING id")
+    assert await _projects(town.database, known, eve) == ["demo"]

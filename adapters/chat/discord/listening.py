@@ -17,7 +17,7 @@ from discord import app_commands
 from adapters.chat.calling import trace
 from adapters.chat.discord import history, markup
 from adapters.chat.discord.reading import Reader, author_of, place_of
-from adapters.chat.incoming import Hear, Heard
+from adapters.chat.incoming import Author, Hear, Heard
 
 log = structlog.get_logger(__name__)
 
@@ -39,7 +39,8 @@ CHOICE_LENGTH_MAX = 100
 OFFER_SECONDS = 2.0
 """Discord waits three."""
 
-Projects = Callable[[], Awaitable[Sequence[str]]]
+Projects = Callable[[Author], Awaitable[Sequence[str]]]
+"""Names of the projects that somebody may see."""
 
 
 def shown_prompt(name: str, text: str) -> str:
@@ -51,7 +52,7 @@ def shown_prompt(name: str, text: str) -> str:
     return words[: PROMPT_LENGTH_MAX - 1].rstrip("\\") + "…"
 
 
-async def _none() -> Sequence[str]:
+async def _none(_: Author) -> Sequence[str]:
     return ()
 
 
@@ -174,11 +175,12 @@ class _Client(discord.Client):
         self, interaction: discord.Interaction, current: str
     ) -> list[app_commands.Choice[str]]:
         """The projects whose names have in them what was typed so far; for members only."""
-        if author_of(interaction.user, interaction.guild).standing != "member":
+        author = author_of(interaction.user, interaction.guild)
+        if author.standing != "member":
             return []
         try:
             async with asyncio.timeout(OFFER_SECONDS):
-                names = await self._projects()
+                names = await self._projects(author)
         except Exception as error:
             # Whoever asks can type the name.
             log.info("projects_not_offered", why=str(error))

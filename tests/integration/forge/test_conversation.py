@@ -67,7 +67,7 @@ async def test_on_github_a_comment_is_answered_once_with_its_state_in_a_check_ru
     town, places, github, shop, pull
 ):
     async with at_github(town, places, github, shop):
-        asked = await github.ann.says(pull, "Hm.\n\n/ona !sleep 1; echo one")
+        asked = await github.ann.says(pull, "Hm.\n\n/ona !sleep 3; echo one")
         await github.until(lambda: ours(github, pull.place), 30)
         (answer,) = ours(github, pull.place)
         assert "one" in answer.text
@@ -108,7 +108,7 @@ async def test_on_github_what_is_asked_inline_is_answered_there_in_the_same_sess
 
 async def test_a_failure_ends_neutral_and_says_so_to_who_asked(town, places, github, shop, pull):
     async with at_github(town, places, github, shop):
-        asked = await github.ann.says(pull, "/ona !sleep 1; exit 3")
+        asked = await github.ann.says(pull, "/ona !sleep 3; exit 3")
         await github.until(lambda: ours(github, pull.place), 30)
         (answer,) = ours(github, pull.place)
         assert answer.mentions == ["ann"]
@@ -148,7 +148,7 @@ async def at_gitlab(town, places, shop):
 
 async def test_on_gitlab_a_note_is_answered_once_with_its_state_in_a_status(town, places):
     async with open_shop() as shop, at_gitlab(town, places, shop):
-        asked = shop.ann.says(shop.request, "Hm.\n\n/ona !sleep 1; echo one")
+        asked = shop.ann.says(shop.request, "Hm.\n\n/ona !sleep 3; echo one")
         await shop.gitlab.until(lambda: shop.request.by(shop.us), 30)
         (answer,) = shop.request.by(shop.us)
         assert "one" in answer.body
