@@ -17,10 +17,11 @@ Tell = Callable[[Said, str], Awaitable[None]]
 class ConnectingInChat:
     """Answers `connect` to its author alone."""
 
-    def __init__(self, connecting: Connecting, tell: Tell) -> None:
-        """`tell` shows words to the author of a message alone."""
+    def __init__(self, connecting: Connecting, tell: Tell, *, pages: str = "") -> None:
+        """`tell` shows words to the author of a message alone; `pages` is where people reach us."""
         self._connecting = connecting
         self._tell = tell
+        self._pages = pages
 
     async def answer(self, said: Said, actor: Actor, asked: Connect) -> None:
         """Do what they asked for, and tell them."""
@@ -41,7 +42,11 @@ class ConnectingInChat:
             return await self._by_forge(said, actor, asked.forge)
         code = await self._connecting.code_for(actor.id)
         forges = sorted(self._connecting.accounts)
-        return words.connect_code(code, forges, minutes=CODE_SECONDS / 60)
+        told = words.connect_code(code, forges, minutes=CODE_SECONDS / 60)
+        if self._pages:
+            secret = await self._connecting.link_for(actor.id)
+            told += f" To sign in to the pages, once: {self._pages}/sign-in?link={secret}"
+        return told
 
     async def _by_forge(self, said: Said, actor: Actor, forge: str) -> str:
         async def done(account: Account) -> None:

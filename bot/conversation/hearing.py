@@ -107,7 +107,9 @@ class Chats:
         self._parking = Parking(database, inbox, ports)
         self._moving = Moving(database, inbox, self._parking)
         known = connecting or Connecting(database, {})
-        self._connecting = ConnectingInChat(known, self._hints.whisper)
+        self._connecting = ConnectingInChat(
+            known, self._hints.whisper, pages=public_url.rstrip("/")
+        )
         self._greetings = Greetings(database, ports, mention=mention)
         self._home = Home(
             database, ports, mention=mention, rights=inbox.rights, public_url=public_url

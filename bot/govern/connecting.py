@@ -27,6 +27,7 @@ from bot.store.transaction import Transaction
 log = structlog.get_logger(__name__)
 
 CODE_SECONDS = 600.0
+LINK_SECONDS = 600.0
 _LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 _GROUPS, _GROUP_LENGTH = 3, 4
 """60 bits: nobody guesses one in ten minutes."""
@@ -59,6 +60,11 @@ class Connecting:
         async with self._database.begin() as tx:
             await credentials.add(tx, "connect", person_id, code, seconds=CODE_SECONDS)
         return code
+
+    async def link_for(self, person_id: UUID) -> str:
+        """The secret of a link that signs this person in, once, for LINK_SECONDS."""
+        async with self._database.begin() as tx:
+            return await credentials.issue(tx, "link", person_id, seconds=LINK_SECONDS)
 
     async def use_code(self, person_id: UUID, code: str) -> str:
         """Let this person be the one who was given the code; the name they have from now on.

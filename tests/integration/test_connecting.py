@@ -12,6 +12,7 @@ from adapters.forge.accounts import Account, Accounts, Waiting, github, gitlab
 from bot.conversation.hearing import Chats
 from bot.errors import NotFound, Refused, TryAgain
 from bot.govern import connecting as module
+from bot.govern import credentials
 from bot.govern.connecting import Connecting, merge, new_code
 from bot.govern.people import deactivate, ensure_person, standing_of
 from bot.store.ids import new_id
@@ -271,3 +272,26 @@ async def test_words_that_only_begin_so_are_a_prompt(town, chat):
     await chats.hear(message("connect postgres"))
     assert await town.value("SELECT count(*) FROM delivery WHERE prompt_id IS NOT NULL") == 2
     assert port.whispers == []
+
+
+async def test_where_there_are_pages_the_direct_message_has_a_link_that_signs_in_once(town, chat):
+    _, port, _ = chat
+    known = Connecting(town.database, {})
+    chats = Chats(
+        town.database,
+        town.inbox,
+        {"fake": port},
+        mention="ona",
+        connecting=known,
+        public_url="https://ona.test/",
+    )
+    await chats.hear(message("connect"))
+    secret = port.whispers[0][1].partition("https://ona.test/sign-in?link=")[2]
+    async with town.database.begin() as tx:
+        person_id = await credentials.use_link(tx, secret)
+        assert (await standing_of(tx, person_id)).name == "Person U1"
+    with pytest.raises(Refused):
+        async with town.database.begin() as tx:
+            await credentials.use_link(tx, secret)
+    await chats.hear(message("connect", direct=False))
+    assert "link" not in port.whispers[1][1]
