@@ -10,10 +10,14 @@ import enum
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-from adapters.chat.port import ChatPort, Deadline
+from adapters.chat.port import ChatPort, Deadline, Unavailable
 
 NOT_SHOWN = "not shown"
 """Ref of a state that has no place to stand."""
+
+
+class NotLetIn(Unavailable):
+    """The forge does not take our key or token: an operator can mend it."""
 
 
 class Permission(enum.IntEnum):

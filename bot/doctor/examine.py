@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from bot.config import Settings
-from bot.doctor import host, installation, machines, surfaces
+from bot.doctor import forges, host, installation, machines, surfaces
 from bot.doctor.finding import Finding, Verdict
 
 CHECK_SECONDS_MAX = 40.0
@@ -30,6 +30,8 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("guest image", installation.check_image),
     ("Slack", surfaces.check_slack),
     ("Discord", surfaces.check_discord),
+    ("GitHub", forges.check_github),
+    ("GitLab", forges.check_gitlab),
 )
 
 

@@ -8,7 +8,7 @@ import psycopg
 
 from bot.config import Settings
 from bot.doctor.finding import Finding, Verdict
-from bot.store.embedded import EmbeddedPostgres
+from bot.doctor.stored import database_url
 from vmpool.errors import HostUnfit
 from vmpool.image import cached_image
 
@@ -63,14 +63,11 @@ async def check_disk(settings: Settings) -> Finding:
 async def check_database(settings: Settings) -> Finding:
     """The configured PostgreSQL, or the one that `ona up` brings."""
     name = "database"
-    if settings.database.url is None:
-        url = EmbeddedPostgres(settings.database_dir).find()
-        if url is None:
-            return Finding(
-                name=name, verdict=Verdict.FINE, found="`ona up` starts its own; it is not running"
-            )
-    else:
-        url = settings.database.url.get_secret_value()
+    url = database_url(settings)
+    if url is None:
+        return Finding(
+            name=name, verdict=Verdict.FINE, found="`ona up` starts its own; it is not running"
+        )
     try:
         version = await _server_version(url)
     except psycopg.Error as error:

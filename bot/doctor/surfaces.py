@@ -6,6 +6,7 @@ from adapters.chat.slack.examining import examine
 from bot.config import Settings
 from bot.doctor.finding import Finding, Verdict
 from bot.surfaces import slack_tokens
+from bot.switched import switches
 
 SETTING_UP = "docs/slack.md says how to set it up."
 
@@ -15,15 +16,14 @@ async def check_slack(settings: Settings) -> Finding:
     name, given = "Slack", settings.slack
     tokens = slack_tokens(given)
     if tokens is None:
-        half = any((given.bot_token, given.app_token, given.signing_secret))
+        switch = switches(settings)["slack"]
+        half = switch.begun
         return Finding(
             name=name,
             verdict=Verdict.LESS if half else Verdict.FINE,
-            found="off: one of its two tokens is missing" if half else "off: no tokens are set",
+            found=f"off: {switch.missing}",
             follows="Nobody can talk to ona in Slack." if half else "",
-            do=f"Set slack.bot_token, and slack.app_token or slack.signing_secret; {SETTING_UP}"
-            if half
-            else "",
+            do=f"`ona setup slack` asks for what is missing; {SETTING_UP}" if half else "",
         )
     async with calls.open_session() as session:
         found = await examine(**tokens, session=session, api=given.api_url)
@@ -51,7 +51,7 @@ async def check_discord(settings: Settings) -> Finding:
     """Whether people can talk to us in Discord."""
     name, token = "Discord", settings.discord.token
     if token is None:
-        return Finding(name=name, verdict=Verdict.FINE, found="off: no token is set")
+        return Finding(name=name, verdict=Verdict.FINE, found="off: discord.token is not set")
     found = await discord.examine(token.get_secret_value())
     if found.wrong:
         return Finding(

@@ -16,6 +16,7 @@ from adapters.blocking import Bridge
 from adapters.chat.port import Deadline, Gone, Unavailable, Uncertain
 from adapters.forge.github.calls import API, GRAPHQL, PAGE, Answer, Calls
 from adapters.forge.github.kept import Kept
+from adapters.forge.port import NotLetIn
 
 NAME = "GitHub"
 TOKEN_SPARE_SECONDS = 300.0
@@ -64,9 +65,16 @@ class App:
     async def ourselves(self, deadline: Deadline) -> Ourselves:
         """Who we are, asked once. :raises ChatError:"""
         if self._us is None:
-            app = (await self._as_app(deadline, "GET", "/app")).data
+            app = (await self.as_app(deadline, "GET", "/app")).data
             self._us = Ourselves(id=int(app["id"]), slug=str(app["slug"]))
         return self._us
+
+    async def as_app(self, deadline: Deadline, verb: str, path: str) -> Answer:
+        """Make one request as the app itself. :raises ChatError:"""
+        try:
+            return await self._calls.send(deadline, self._auth, verb, path)
+        except (jwt.PyJWTError, ValueError, TypeError) as error:
+            raise NotLetIn(f"the app's private key can't be used: {error}") from error
 
     async def call(
         self,
@@ -150,7 +158,7 @@ class App:
             return kept
         path = f"/app/installations/{installation}/access_tokens"
         try:
-            made = (await self._as_app(deadline, "POST", path)).data
+            made = (await self.as_app(deadline, "POST", path)).data
         except Uncertain as error:
             # A token that nobody got is nothing that was done.
             raise Unavailable(str(error)) from error
@@ -163,16 +171,10 @@ class App:
         kept = self._installations.get(key)
         if kept is not None:
             return kept
-        answer = await self._as_app(deadline, "GET", f"/repos/{repository}/installation")
+        answer = await self.as_app(deadline, "GET", f"/repos/{repository}/installation")
         found = int(answer.data["id"])
         self._installations.put(key, found, INSTALLATION_SECONDS)
         return found
-
-    async def _as_app(self, deadline: Deadline, verb: str, path: str) -> Answer:
-        try:
-            return await self._calls.send(deadline, self._auth, verb, path)
-        except jwt.PyJWTError as error:
-            raise Unavailable(f"the app's private key can't be used: {error}") from error
 
 
 def _seconds_left(expires_at: str) -> float:

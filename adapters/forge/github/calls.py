@@ -28,6 +28,7 @@ from adapters.chat.port import (
     Unavailable,
     Uncertain,
 )
+from adapters.forge.port import NotLetIn
 
 API = "https://api.github.com"
 PAGE = 100
@@ -208,8 +209,8 @@ def refusal(status: int, headers: Mapping[str, str], words: str, *, wrote: bool)
     if status in (404, 410):
         return Gone(said)
     if status == 401:
-        # The key or the token is wrong, or the clock: an operator can mend it.
-        return Unavailable(said)
+        # The key or the token is wrong, or the clock.
+        return NotLetIn(said)
     if status >= 500:
         return Uncertain(said) if wrote else Unavailable(said)
     return Rejected(said)

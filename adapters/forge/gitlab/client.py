@@ -26,6 +26,7 @@ from adapters.chat.port import (
     Uncertain,
 )
 from adapters.forge.gitlab.urls import host_of
+from adapters.forge.port import NotLetIn
 
 PAGE = 100
 """The most that GitLab gives at once."""
@@ -198,7 +199,9 @@ def _understood(error: GitlabError, *, is_read: bool) -> ChatError:
         return Unavailable(said) if is_read else Uncertain(said)
     if status == 404:
         return Gone(said)
-    if status in {401, 409}:
-        # A token that has ended is an operator's to mend; a lock is gone by itself.
+    if status == 401:
+        return NotLetIn(said)
+    if status == 409:
+        # A lock is gone by itself.
         return Unavailable(said)
     return Rejected(said)

@@ -11,10 +11,10 @@
             ...
             assert [words.text for words in github.world.thread(pull.place)] == [...]
 
-Everything goes through the emulator's own state and rules but what `routes`, `routes_app` and
-`hooks` list; the limits are GitHub's published ones. There is no GraphQL but for one query, no
-git, no OAuth and no commit status, and who belongs to an organisation plays no part: repositories
-belong to the account `acme`.
+Everything goes through the emulator's own state and rules but what `routes`, `routes_app`,
+`registering` and `hooks` list; the limits are GitHub's published ones. There is no GraphQL but for
+one query, no git, no OAuth and no commit status, and who belongs to an organisation plays no part:
+repositories belong to the account `acme`.
 """
 
 from tests.fakes.github.bad import Bad

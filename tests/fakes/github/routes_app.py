@@ -1,7 +1,6 @@
-"""What only apps do: installations, their tokens, and check runs.
+"""What only apps do: tokens of installations, and check runs.
 
-The emulator forgets the app and the buttons of a check run, and asks for no key where it tells an
-app's installation.
+The emulator forgets the app and the buttons of a check run.
 """
 
 from __future__ import annotations
@@ -16,18 +15,6 @@ if TYPE_CHECKING:
     from tests.fakes.github.server import FakeGitHub
 
 SUMMARY_LENGTH_MAX = 65_535
-
-
-@route("GET", REPO + "/installation")
-async def installation(github: FakeGitHub, request: Request, _: str) -> Reply:
-    """The emulator asks for no key here, and knows one app."""
-    app = request.actor.app
-    if not request.actor.is_app or app is None:
-        raise Refused(401, "A JSON web token could not be decoded")
-    reply = await github.upstream.send(request)
-    if reply.status == 200:
-        reply.data["id"] = app.installation
-    return reply
 
 
 @route("POST", r"/app/installations/(\d+)/access_tokens")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import re
 import time
 from collections.abc import Callable
 from typing import Any, Self
@@ -18,21 +19,23 @@ import jwt
 from aiohttp import web
 from cryptography.hazmat.primitives import serialization
 
-from tests.fakes.github import routes_app
+from tests.fakes.github import registering, routes_app
 from tests.fakes.github.bad import Bad, BadDays
 from tests.fakes.github.hooks import Hooks
 from tests.fakes.github.limits import CONTENT_VERBS, SECONDARY, RateLimits
 from tests.fakes.github.people import Person, Repository
 from tests.fakes.github.program import OTHER, OURS, PEOPLE, Emulator
-from tests.fakes.github.requests import Refused, Reply, Request, Tokens
+from tests.fakes.github.registering import Registration
+from tests.fakes.github.requests import Actor, Refused, Reply, Request, Tokens
 from tests.fakes.github.routes import ROUTES
 from tests.fakes.github.upstream import Upstream
 from tests.fakes.github.world import World
 
-ROUTE_FILES = (routes_app,)
+ROUTE_FILES = (routes_app, registering)
 """Importing them registers their routes."""
 SERVER, SERVER_GRAPHQL = "/api/v3", "/api/graphql"
 """Where the API is on an Enterprise Server: there it can be had as well."""
+CODED = re.compile(r"/app-manifests/[^/]+/conversions$")
 BODY_BYTES_MAX = 4 * 1024 * 1024
 
 
@@ -44,6 +47,7 @@ class FakeGitHub:
         self.private_key = emulator.private_key
         self.url = ""
         self.world = World()
+        self.registered = Registration()
         self.limits = RateLimits()
         self.bad = BadDays()
         self.requests: list[tuple[str, str, int]] = []
@@ -61,6 +65,7 @@ class FakeGitHub:
         self.hooks = Hooks(self)
         application = web.Application(client_max_size=BODY_BYTES_MAX)
         application.router.add_post("/_emulator/hook", self.hooks.receive)
+        self.registered.pages(application)
         application.router.add_route("*", "/{path:.*}", self._handle)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
@@ -157,11 +162,17 @@ class FakeGitHub:
                 query=dict(raw.query),
                 body=json.loads(text) if text else {},
                 headers=raw.headers,
-                actor=self.tokens.actor(raw.headers),
+                actor=self._actor(raw),
             )
             return await self._within_limits(request)
         except Refused as refused:
             return refused.reply
+
+    def _actor(self, raw: web.Request) -> Actor:
+        """Who asks; nobody has to be, with the code of a manifest."""
+        if CODED.search(raw.path):
+            return Actor(login="")
+        return self.tokens.actor(raw.headers)
 
     async def _within_limits(self, request: Request) -> Reply:
         app = request.actor.app

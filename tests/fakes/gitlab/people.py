@@ -23,6 +23,10 @@ class Person:
     is_bot: bool = False
     state: str = "active"
     token: str = ""
+    scopes: tuple[str, ...] = ("api",)
+    """Of the token."""
+    token_ends: str | None = None
+    """The day, as in 2026-12-31."""
     told: list[Note] = field(default_factory=list)
     """Notes that mention them."""
 

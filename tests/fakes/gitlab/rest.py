@@ -150,6 +150,10 @@ class Rest:
         user = self._user(request)
         if user is None:
             return web.json_response({"message": "401 Unauthorized"}, status=401)
+        if not user.scopes or not _suffice(request, name, user.scopes):
+            said = "The request requires higher privileges than provided by the access token."
+            refused = {"error": "insufficient_scope", "error_description": said, "scope": "api"}
+            return web.json_response(refused, status=403)
         wait = limits.take("requests", user, limits.requests_a_minute)
         if wait:
             headers = limits.headers(user) | {"Retry-After": str(math.ceil(wait))}
@@ -182,6 +186,15 @@ class Rest:
         ).removeprefix("Bearer ")
         found = (one for one in self._gitlab.people if token and one.token == token)
         return next(found, None)
+
+
+def _suffice(request: web.Request, name: str, scopes: Sequence[str]) -> bool:
+    """Whether a token with these scopes may ask that."""
+    if "api" in scopes or name == "token.show":
+        return True
+    if name == "user.show" and "read_user" in scopes:
+        return True
+    return request.method == "GET" and "read_api" in scopes
 
 
 def _answered(request: web.Request, result: Any) -> web.Response:

@@ -26,6 +26,18 @@ def show_ourselves(call: Call) -> Any:
     return payloads.user(call.user)
 
 
+@route("GET", "/personal_access_tokens/self", "token.show")
+def show_token(call: Call) -> Any:
+    return {
+        "id": call.user.id,
+        "name": "ona",
+        "scopes": list(call.user.scopes),
+        "expires_at": call.user.token_ends,
+        "active": True,
+        "revoked": False,
+    }
+
+
 @route("GET", "/users/{id}", "users.show")
 def show_user(call: Call) -> Any:
     for person in call.gitlab.people:

@@ -1,0 +1,41 @@
+"""What the database knows that a check wants to know; nothing is started for it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy import text
+
+from bot.config import Settings
+from bot.store.database import Database
+from bot.store.embedded import EmbeddedPostgres
+
+_URLS = text("SELECT DISTINCT repository_url FROM project WHERE removed_at IS NULL ORDER BY 1")
+
+
+def database_url(settings: Settings) -> str | None:
+    """Of the configured database, or of the embedded one; None: that does not run."""
+    if settings.database.url is not None:
+        return settings.database.url.get_secret_value()
+    return EmbeddedPostgres(settings.database_dir).find()
+
+
+async def repository_urls(settings: Settings) -> list[str]:
+    """Of all projects; none while the database is away."""
+    async with _open(settings) as database:
+        if database is None:
+            return []
+        return [str(url) for url in (await database.run(_URLS)).scalars()]
+
+
+@asynccontextmanager
+async def _open(settings: Settings) -> AsyncIterator[Database | None]:
+    """The database, for a moment; None: there is none."""
+    url = database_url(settings)
+    if url is None:
+        yield None
+        return
+    database = Database(url, connections_max=1)
+    try:
+        yield database
+    finally:
+        await database.close()
