@@ -4,11 +4,13 @@ With a webhook's secret their hooks are heard, and they are asked every few minu
 missed; without one they are asked every half minute, by one process of the installation.
 """
 
+import secrets
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 import aiohttp
+import structlog
 from sqlalchemy import text
 
 from adapters.chat.calling import trace
@@ -27,11 +29,16 @@ from adapters.forge.gitlab import reading as gitlab_reading
 from adapters.forge.hooks import Hooks
 from adapters.forge.marks import Marks
 from adapters.forge.port import ForgePort, Repositories
+from adapters.listening import Condition
 from bot.config import GitHubSettings, GitLabSettings, Settings
 from bot.errors import WrongSettings
 from bot.leading import LeadingListener, Listen
+from bot.standing import Standings
 from bot.store.cursors import StoredCursors
 from bot.store.database import Database
+from bot.switched import switches
+
+log = structlog.get_logger(__name__)
 
 GITHUB, GITLAB = "github", "gitlab"
 
@@ -49,19 +56,27 @@ class Forges:
 
 
 async def open_forges(
-    stack: AsyncExitStack, settings: Settings, database: Database, *, owner: str
+    stack: AsyncExitStack,
+    settings: Settings,
+    database: Database,
+    standings: Standings,
+    *,
+    owner: str,
 ) -> Forges:
     """Open the forges that the settings have credentials of; closed with the stack.
 
-    :raises WrongSettings: a key can't be read
+    One whose key can't be read is opened all the same: it says who may do what with its
+    repositories, and as long as it can't, nobody may.
     """
     forges = Forges()
+    on = {name for name, switch in switches(settings).items() if switch.on}
     session = await stack.enter_async_context(aiohttp.ClientSession(trace_configs=[trace()]))
     _add_accounts(forges, settings, session)
-    if (key := private_key(settings.github)) is not None:
-        _add_github(stack, forges, settings, database, key=key, owner=owner)
-    if settings.gitlab.token is not None:
-        _add_gitlab(stack, forges, settings, database, owner=owner)
+    opening = _Opening(stack, forges, settings, database, standings, owner)
+    if GITHUB in on:
+        opening.github()
+    if GITLAB in on:
+        opening.gitlab()
     return forges
 
 
@@ -105,61 +120,89 @@ def _accounts(
     )
 
 
-def _add_github(
-    stack: AsyncExitStack,
-    forges: Forges,
-    settings: Settings,
-    database: Database,
-    *,
-    key: str,
-    owner: str,
-) -> None:
-    ours = settings.github
-    app = github_app.App(app_id=str(ours.app_id), private_key=key, api_url=ours.api_url)
-    stack.callback(app.close)
-    port = github_port.GitHubForge(app, Marks(key.encode()))
-    reader = github_reading.Reader(app, mention=settings.mention, forks=ours.forks)
-    forges.ports[GITHUB] = port
-    polls = github_polling.POLL_SECONDS
-    if ours.webhook_secret is not None:
-        secret = ours.webhook_secret.get_secret_value().encode()
-        forges.hooks[GITHUB] = github_hooks.GitHubHooks(reader, secret=secret)
-        polls = github_polling.CATCH_UP_SECONDS
-    listener = github_polling.GitHubPolling(
-        app,
-        reader,
-        StoredCursors(database, GITHUB),
-        _repositories(database, port),
-        every_seconds=polls,
-    )
-    leading = LeadingListener(database, listener.run, name=GITHUB, owner=owner)
-    forges.listeners[GITHUB] = leading.run
+@dataclass
+class _Opening:
+    """Opens one forge after the other."""
 
+    stack: AsyncExitStack
+    forges: Forges
+    settings: Settings
+    database: Database
+    standings: Standings
+    owner: str
 
-def _add_gitlab(
-    stack: AsyncExitStack, forges: Forges, settings: Settings, database: Database, *, owner: str
-) -> None:
-    ours = settings.gitlab
-    token = ours.token.get_secret_value() if ours.token else ""
-    client = gitlab_client.Client(ours.url, token)
-    stack.callback(client.close)
-    port = gitlab_port.GitLabForge(client, Marks(token.encode()))
-    reader = gitlab_reading.Reader(client, names=(f"/{settings.mention}",), forks=ours.forks)
-    forges.ports[GITLAB] = port
-    polls = gitlab_polling.POLL_SECONDS
-    if ours.webhook_secret is not None:
-        secret = ours.webhook_secret.get_secret_value()
-        forges.hooks[GITLAB] = gitlab_hooks.GitLabHooks(reader, secret)
-        polls = gitlab_polling.CATCH_UP_SECONDS
-    listener = gitlab_polling.GitLabPoller(
-        client,
-        reader,
-        _repositories(database, port),
-        StoredCursors(database, GITLAB),
-        seconds=polls,
-    )
-    leading = LeadingListener(database, listener.run, name=GITLAB, owner=owner)
-    forges.listeners[GITLAB] = leading.run
+    def github(self) -> None:
+        """The App, with what hears it."""
+        ours, key = self.settings.github, self._key()
+        app = github_app.App(app_id=str(ours.app_id), private_key=key, api_url=ours.api_url)
+        self.stack.callback(app.close)
+        port = github_port.GitHubForge(app, Marks(key.encode()))
+        reader = github_reading.Reader(app, mention=self.settings.mention, forks=ours.forks)
+        if ours.webhook_secret is not None:
+            secret = ours.webhook_secret.get_secret_value().encode()
+            self.forges.hooks[GITHUB] = github_hooks.GitHubHooks(reader, secret=secret)
+        listener = github_polling.GitHubPolling(
+            app,
+            reader,
+            StoredCursors(self.database, GITHUB),
+            _repositories(self.database, port),
+            every_seconds=self.standings.delay_seconds(GITHUB),
+            tell=self.standings.tell_of(GITHUB),
+        )
+        self._add(GITHUB, port, listener.run)
+
+    def gitlab(self) -> None:
+        """The token's user, with what hears them."""
+        ours = self.settings.gitlab
+        token = ours.token.get_secret_value() if ours.token else ""
+        client = gitlab_client.Client(ours.url, token)
+        self.stack.callback(client.close)
+        port = gitlab_port.GitLabForge(client, Marks(token.encode()))
+        names = (f"/{self.settings.mention}",)
+        reader = gitlab_reading.Reader(client, names=names, forks=ours.forks)
+        if ours.webhook_secret is not None:
+            self._hear_gitlab(reader, ours.webhook_secret.get_secret_value())
+        listener = gitlab_polling.GitLabPoller(
+            client,
+            reader,
+            _repositories(self.database, port),
+            StoredCursors(self.database, GITLAB),
+            seconds=self.standings.delay_seconds(GITLAB),
+            tell=self.standings.tell_of(GITLAB),
+        )
+        self._add(GITLAB, port, listener.run)
+
+    def _hear_gitlab(self, reader: gitlab_reading.Reader, secret: str) -> None:
+        """Hear webhooks; where their secret can't be one, ask instead."""
+        try:
+            self.forges.hooks[GITLAB] = gitlab_hooks.GitLabHooks(reader, secret)
+        except ValueError as error:
+            self.standings.remark(
+                GITLAB,
+                f"no webhook is heard: gitlab.webhook_secret: {error}",
+                mode="poll",
+                delay_seconds=gitlab_polling.POLL_SECONDS,
+            )
+
+    def _key(self) -> str:
+        """The App's key; where it can't be read, one that opens nothing."""
+        try:
+            return private_key(self.settings.github) or ""
+        except WrongSettings as error:
+            log.warning("github_key_not_read", why=error.happened)
+            self.standings.tell(GITHUB, Condition.FAILING, error.happened)
+            return f"unreadable {secrets.token_urlsafe()}"
+
+    def _add(self, surface: str, port: ForgePort, listen: Listen) -> None:
+        self.forges.ports[surface] = port
+        leading = LeadingListener(
+            self.database,
+            listen,
+            name=surface,
+            owner=self.owner,
+            tell=self.standings.tell_of(surface),
+        )
+        self.forges.listeners[surface] = leading.run
 
 
 def _repositories(database: Database, port: ForgePort) -> Repositories:

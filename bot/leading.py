@@ -10,6 +10,7 @@ from time import monotonic
 import structlog
 
 from adapters.chat.incoming import Hear
+from adapters.listening import Condition, Tell, nobody
 from bot.conversation.waits import first_of
 from bot.store.database import Database, is_away
 from scheduler.leader import Leader
@@ -35,8 +36,10 @@ class LeadingListener:
         name: str,
         owner: str,
         lead_seconds: float = LEAD_SECONDS,
+        tell: Tell = nobody,
     ) -> None:
         """`name` of the surface; `owner` names this process, new for each start of it."""
+        self._tell = tell
         self._database = database
         self._listen = listen
         self._leader = Leader(name=f"listen:{name}", owner=owner, seconds=lead_seconds)
@@ -48,7 +51,10 @@ class LeadingListener:
         try:
             while not stop.is_set():
                 if await self._lead():
+                    self._tell(Condition.CONNECTING, "")
                     await self._listen_while_leading(hear, stop)
+                if not stop.is_set():
+                    self._tell(Condition.WAITING, "another process listens")
                 await first_of(stop, seconds_max=self._seconds / 3)
         finally:
             await self._resign()

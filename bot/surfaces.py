@@ -23,6 +23,7 @@ from adapters.chat.terminal import PULL_SURFACES, TerminalChat
 from adapters.forge.accounts import Accounts
 from adapters.forge.hooks import Hooks
 from adapters.forge.port import ForgePort
+from adapters.listening import Condition
 from bot.config import Settings, SlackSettings
 from bot.conversation.waits import first_of
 from bot.errors import TryAgain
@@ -31,7 +32,9 @@ from bot.govern.people import find_identity, standing_of
 from bot.govern.projects import list_projects
 from bot.govern.rights import Rights
 from bot.leading import LeadingListener, Listen
+from bot.standing import Standings, brief
 from bot.store.database import Database
+from bot.switched import switches
 from bot.web.services import Hook
 
 log = structlog.get_logger(__name__)
@@ -44,6 +47,9 @@ AGAIN_SECONDS = 30.0
 class Surfaces:
     """What replies go to, and what is listened to."""
 
+    database: Database
+    owner: str
+    standings: Standings
     ports: dict[str, ChatPort] = field(
         default_factory=lambda: {name: TerminalChat() for name in PULL_SURFACES}
     )
@@ -61,10 +67,22 @@ class Surfaces:
         """Listen to all of them until `stop`; what is being heard by then is heard to its end."""
         try:
             async with asyncio.TaskGroup() as group:
+                group.create_task(self.standings.report(self.database, self.owner, stop))
                 for name, listen in self.listeners.items():
-                    group.create_task(_keep_listening(name, listen, gate.hear, stop))
+                    group.create_task(self._keep_listening(name, listen, gate.hear, stop))
         finally:
             await gate.close()
+
+    async def _keep_listening(
+        self, name: str, listen: Listen, hear: Hear, stop: asyncio.Event
+    ) -> None:
+        while not stop.is_set():
+            try:
+                await listen(hear, stop)
+            except Exception as error:
+                log.exception("surface_not_listening", surface=name)
+                self.standings.tell(name, Condition.FAILING, brief(error))
+                await first_of(stop, seconds_max=AGAIN_SECONDS)
 
 
 class Gate:
@@ -99,29 +117,23 @@ async def open_surfaces(
 
     :param owner: names this process, where only one of the installation may listen
     """
-    surfaces = Surfaces()
+    on = {name for name, switch in switches(settings).items() if switch.on}
+    standings = Standings(switches(settings))
+    surfaces = Surfaces(database=database, owner=owner, standings=standings)
     async with AsyncExitStack() as stack:
-        forges = await open_forges(stack, settings, database, owner=owner)
+        forges = await open_forges(stack, settings, database, standings, owner=owner)
         surfaces.ports.update(forges.ports)
         surfaces.listeners.update(forges.listeners)
         surfaces.forges, surfaces.forge_hooks = forges.ports, forges.hooks
         surfaces.accounts = forges.accounts
-        if tokens := slack_tokens(settings.slack):
+        tokens = slack_tokens(settings.slack)
+        if tokens is not None and slack.SURFACE in on:
             session = await stack.enter_async_context(calls.open_session())
-            _add_slack(surfaces, settings.slack, tokens, session)
-        if settings.discord.token is not None:
-            token = settings.discord.token.get_secret_value()
-            port = discord.DiscordChat(token)
-            stack.push_async_callback(port.close)
-            surfaces.ports[discord.SURFACE] = port
-            surfaces.listeners[discord.SURFACE] = LeadingListener(
-                database,
-                DiscordListener(
-                    token, projects=partial(_projects, database, Rights(database, forges.ports))
-                ).run,
-                name=discord.SURFACE,
-                owner=owner,
-            ).run
+            with standings.opening(slack.SURFACE):
+                _add_slack(surfaces, settings.slack, tokens, session)
+        if settings.discord.token is not None and discord.SURFACE in on:
+            with standings.opening(discord.SURFACE):
+                _add_discord(stack, surfaces, settings.discord.token.get_secret_value())
         yield surfaces
 
 
@@ -161,17 +173,29 @@ def _add_slack(
         calls.client(tokens["bot_token"], session, api=api)
     )
     listener = SlackListener(
-        **tokens, session=session, api=api, start_reaction=settings.start_reaction
+        **tokens,
+        session=session,
+        api=api,
+        start_reaction=settings.start_reaction,
+        tell=surfaces.standings.tell_of(slack.SURFACE),
     )
     surfaces.listeners[slack.SURFACE] = listener.run
     if listener.hooks is not None:
         surfaces.hooks[slack.SURFACE] = listener.hooks.handle
 
 
-async def _keep_listening(name: str, listen: Listen, hear: Hear, stop: asyncio.Event) -> None:
-    while not stop.is_set():
-        try:
-            await listen(hear, stop)
-        except Exception:
-            log.exception("surface_not_listening", surface=name)
-            await first_of(stop, seconds_max=AGAIN_SECONDS)
+def _add_discord(stack: AsyncExitStack, surfaces: Surfaces, token: str) -> None:
+    port = discord.DiscordChat(token)
+    stack.push_async_callback(port.close)
+    surfaces.ports[discord.SURFACE] = port
+    tell, projects = (
+        surfaces.standings.tell_of(discord.SURFACE),
+        partial(_projects, surfaces.database, Rights(surfaces.database, surfaces.forges)),
+    )
+    surfaces.listeners[discord.SURFACE] = LeadingListener(
+        surfaces.database,
+        DiscordListener(token, projects=projects, tell=tell).run,
+        name=discord.SURFACE,
+        owner=surfaces.owner,
+        tell=tell,
+    ).run

@@ -10,6 +10,8 @@ from bot.config import Settings
 
 Mode = Literal["", "socket", "http", "gateway", "webhook", "poll"]
 """How what is said gets to us; "": not at all."""
+SURFACES = ("slack", "discord", "github", "gitlab")
+"""Those that need settings."""
 
 
 @dataclass(frozen=True, kw_only=True)

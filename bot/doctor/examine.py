@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from bot.config import Settings
 from bot.doctor import forges, host, installation, machines, surfaces
 from bot.doctor.finding import Finding, Verdict
+from bot.doctor.running import with_running
 
 CHECK_SECONDS_MAX = 40.0
 
@@ -28,10 +29,10 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("disk", installation.check_disk),
     ("database", installation.check_database),
     ("guest image", installation.check_image),
-    ("Slack", surfaces.check_slack),
-    ("Discord", surfaces.check_discord),
-    ("GitHub", forges.check_github),
-    ("GitLab", forges.check_gitlab),
+    ("Slack", with_running("slack", surfaces.check_slack)),
+    ("Discord", with_running("discord", surfaces.check_discord)),
+    ("GitHub", with_running("github", forges.check_github)),
+    ("GitLab", with_running("gitlab", forges.check_gitlab)),
 )
 
 

@@ -3,11 +3,14 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import psycopg
 from sqlalchemy import text
 
 from bot.config import Settings
-from bot.store.database import Database
+from bot.store import surface_states
+from bot.store.database import Database, is_away
 from bot.store.embedded import EmbeddedPostgres
+from bot.store.surface_states import SurfaceStatus
 
 _URLS = text("SELECT DISTINCT repository_url FROM project WHERE removed_at IS NULL ORDER BY 1")
 
@@ -20,11 +23,35 @@ def database_url(settings: Settings) -> str | None:
 
 
 async def repository_urls(settings: Settings) -> list[str]:
-    """Of all projects; none while the database is away."""
+    """Of all projects; none while the database is away or has no tables yet."""
     async with _open(settings) as database:
         if database is None:
             return []
-        return [str(url) for url in (await database.run(_URLS)).scalars()]
+        try:
+            return [str(url) for url in (await database.run(_URLS)).scalars()]
+        except Exception as error:
+            _expected(error)
+            return []
+
+
+async def status(settings: Settings, surface: str) -> SurfaceStatus | None:
+    """What running processes say of a surface; None: the database is away."""
+    async with _open(settings) as database:
+        if database is None:
+            return None
+        try:
+            async with database.begin() as tx:
+                (found,) = await surface_states.statuses(tx, [surface])
+        except Exception as error:
+            _expected(error)
+            return None
+        return found
+
+
+def _expected(error: Exception) -> None:
+    """:raises Exception: it is neither away nor without our tables, and a bug"""
+    if not is_away(error) and not isinstance(error, psycopg.errors.UndefinedTable):
+        raise error
 
 
 @asynccontextmanager

@@ -1,8 +1,8 @@
 """What a person may do; pure: facts in, yes or no out.
 
 For now everybody of the installation may see, prompt, stop and answer everywhere; only operators
-manage people, because whoever makes a sign-in link can act under that name, and only they may make
-a project of the host's own files. Deactivated people may
+manage people, because whoever makes a sign-in link can act under that name, only they may make a
+project of the host's own files, and only they see why a surface fails. Deactivated people may
 nothing.
 """
 
@@ -30,6 +30,8 @@ class Act(enum.StrEnum):
     """Make a project of a directory of the host, which our processes can read and they can't."""
     PEOPLE = "people"
     """Add and deactivate people and make their sign-in links."""
+    SURFACES = "surfaces"
+    """See how the surfaces do, and why one does not."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -459,6 +459,26 @@ class Cursor(SQLModel, table=True):
     put_at: datetime = _moment(now=True)
 
 
+class SurfaceState(SQLModel, table=True):
+    """Whether a process hears what is said on a surface, as it said last."""
+
+    __tablename__ = "surface_state"
+
+    surface: str = Field(primary_key=True)
+    owner: str = Field(primary_key=True)
+    """The process."""
+    state: str
+    """As in `adapters.listening.Condition`."""
+    why: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    mode: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    """As in `bot.switched.Mode`."""
+    delay_seconds: float = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    at: datetime = _moment(now=True)
+    """Since when it is in this state."""
+    seen_at: datetime = _moment(now=True)
+    """When the process said so last."""
+
+
 class Lease(SQLModel, table=True):
     """The right to be the only one at something that is not a session, such as a clock."""
 

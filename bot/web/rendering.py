@@ -19,6 +19,7 @@ from bot.web.lines import Line
 from bot.web.reading import StoredEvent
 from bot.web.visitor import Visitor
 from bot.words.amounts import duration, prompts
+from bot.words.listening import STATES as SURFACE_STATES
 from bot.words.plain import Plain, plain
 from bot.words.sentences import sentence
 
@@ -101,7 +102,10 @@ _environment = Environment(
     lstrip_blocks=True,
 )
 _environment.globals.update(
-    session_states=SESSION_STATES, machine_states=MACHINE_STATES, changed=CHANGED
+    session_states=SESSION_STATES,
+    machine_states=MACHINE_STATES,
+    surface_states=SURFACE_STATES,
+    changed=CHANGED,
 )
 _environment.filters.update(
     moment=moment,

@@ -383,3 +383,37 @@ class Tokens(Given):
     """Your API tokens."""
 
     tokens: list[Token]
+
+
+class SurfaceProcess(Given):
+    """What one `ona serve` says of a surface."""
+
+    owner: str
+    state: str
+    why: str
+    since: datetime
+
+
+class Surface(Given):
+    """A place where people talk that needs settings."""
+
+    surface: str
+    name: str
+    state: Literal["listening", "failing", "connecting", "waiting", "off", "silent"] = Field(
+        description="silent: no process has said anything lately"
+    )
+    why: str = Field(description="what is missing or failed; may be empty")
+    since: datetime | None = Field(description="since when it is in this state")
+    mode: str = Field(description="socket, http, gateway, webhook, poll; empty when off")
+    delay_seconds: float = Field(
+        description="how late at most it hears, where it asks; with webhooks, of lost ones"
+    )
+    unsent: int = Field(description="replies that wait to be posted there")
+    unsent_since: datetime | None = Field(description="since when the oldest of them waits")
+    processes: list[SurfaceProcess]
+
+
+class Surfaces(Given):
+    """All surfaces that need settings."""
+
+    surfaces: list[Surface]

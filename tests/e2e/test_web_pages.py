@@ -207,7 +207,7 @@ async def fill(site: Site) -> list[str]:
     await work.ask("The volume as well?", "Yes", "No")
     await pool_of(site)
     paths = ["/", "/machines", "/pools", "/pools/templates/demo", "/projects", "/people"]
-    paths += ["/tokens", "/setup", "/nothing"]
+    paths += ["/tokens", "/setup", "/status", "/nothing"]
     return [*paths, *(f"/sessions/{short}" for short in (idle, busy, asking))]
 
 

@@ -18,6 +18,7 @@ from adapters.chat.calling import trace
 from adapters.chat.discord import history, markup
 from adapters.chat.discord.reading import Reader, author_of, place_of
 from adapters.chat.incoming import Author, Hear, Heard
+from adapters.listening import Condition, Tell, nobody
 
 log = structlog.get_logger(__name__)
 
@@ -71,8 +72,9 @@ def intents() -> discord.Intents:
 class DiscordListener:
     """The gateway connection of one bot."""
 
-    def __init__(self, token: str, *, projects: Projects = _none) -> None:
+    def __init__(self, token: str, *, projects: Projects = _none, tell: Tell = nobody) -> None:
         """Nothing is connected before `run`; `projects` says their names, to be picked from."""
+        self._tell = tell
         self._token = token
         self._projects = projects
 
@@ -81,7 +83,7 @@ class DiscordListener:
 
         :raises discord.DiscordException: the token is wrong, or an intent is not granted
         """
-        client = _Client(hear, self._projects)
+        client = _Client(hear, self._projects, self._tell)
         connecting = asyncio.create_task(client.start(self._token))
         stopping = asyncio.create_task(stop.wait())
         try:
@@ -95,7 +97,7 @@ class DiscordListener:
 class _Client(discord.Client):
     """Turns the gateway's events into what was said."""
 
-    def __init__(self, hear: Hear, projects: Projects) -> None:
+    def __init__(self, hear: Hear, projects: Projects, tell: Tell) -> None:
         super().__init__(
             intents=intents(),
             http_trace=trace(),
@@ -105,6 +107,7 @@ class _Client(discord.Client):
         )
         self._hear = hear
         self._projects = projects
+        self._tell = tell
         self._reader = Reader(self)
         self._locks: dict[int, asyncio.Lock] = {}
         self._heard_at = datetime.now(UTC) - timedelta(seconds=CATCH_UP_SECONDS)
@@ -146,10 +149,15 @@ class _Client(discord.Client):
 
     async def on_ready(self) -> None:
         log.info("discord_listening", user=str(self.user), guilds=len(self.guilds))
+        self._tell(Condition.LISTENING, "")
         await self._catch_up()
 
     async def on_resumed(self) -> None:
         log.info("discord_resumed")
+        self._tell(Condition.LISTENING, "")
+
+    async def on_disconnect(self) -> None:
+        self._tell(Condition.CONNECTING, "the connection to Discord broke")
 
     async def on_message(self, message: discord.Message) -> None:
         await self._said(message)

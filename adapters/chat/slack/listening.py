@@ -10,7 +10,7 @@ they came, because the SDK starts them side by side.
 import asyncio
 import re
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -21,7 +21,7 @@ from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
 
 from adapters.chat.incoming import Hear
-from adapters.chat.port import ChatError, Content, Deadline, Gone, Rejected
+from adapters.chat.port import ChatError, Content, Deadline, Gone, Rejected, Unavailable
 from adapters.chat.slack.calls import API, call, client
 from adapters.chat.slack.directory import Directory, Ourselves
 from adapters.chat.slack.files import Files
@@ -30,6 +30,7 @@ from adapters.chat.slack.hooks import Hooks
 from adapters.chat.slack.markup import ACTION, escape
 from adapters.chat.slack.port import Place, SlackChat, fitting
 from adapters.chat.slack.reading import Reader
+from adapters.listening import Condition, Tell, nobody
 
 log = structlog.get_logger(__name__)
 
@@ -49,7 +50,10 @@ LOOK_SECONDS = 5.0
 START_SECONDS = 15.0
 RETRY_SECONDS = 30.0
 ASK_SECONDS = 2.5
+BROKE = "the connection to Slack broke"
 NOT_HERE = "I am no member of this channel: `/invite` me, then ask again."
+
+IsConnected = Callable[[], Awaitable[bool]]
 
 
 class SlackListener:
@@ -64,6 +68,7 @@ class SlackListener:
         session: aiohttp.ClientSession,
         api: str = API,
         start_reaction: str = "",
+        tell: Tell = nobody,
     ) -> None:
         """`session` as made by `calls.open_session`.
 
@@ -73,6 +78,7 @@ class SlackListener:
         """
         self._start_reaction = start_reaction
         self._bot_token, self._session, self._api = bot_token, session, api
+        self._tell = tell
         self._app_token = app_token
         self._signing_secret = signing_secret
         self.hooks = Hooks(signing_secret) if signing_secret else None
@@ -83,14 +89,31 @@ class SlackListener:
         """Listen until `stop`; tries again as long as Slack can't be reached."""
         while not stop.is_set():
             try:
-                async with self._listening(hear):
-                    await stop.wait()
+                async with self._listening(hear) as is_connected:
+                    await self._watch(is_connected, stop)
             except (ChatError, aiohttp.ClientError, TimeoutError, OSError) as error:
                 log.warning("slack_not_listening", why=str(error))
+                self._tell(Condition.FAILING, str(error) or type(error).__name__)
                 await _pause(stop, RETRY_SECONDS)
 
+    async def _watch(self, is_connected: IsConnected, stop: asyncio.Event) -> None:
+        """Tell whether the connection stands until `stop`; the SDK makes another one by itself.
+
+        :raises Unavailable: it does not for long; beginning anew finds out why
+        """
+        broken = Deadline.after(RETRY_SECONDS)
+        while not stop.is_set():
+            if await is_connected():
+                broken = Deadline.after(RETRY_SECONDS)
+                self._tell(Condition.LISTENING, "")
+            elif broken.left_seconds > 0:
+                self._tell(Condition.CONNECTING, BROKE)
+            else:
+                raise Unavailable(BROKE)
+            await _pause(stop, LOOK_SECONDS)
+
     @asynccontextmanager
-    async def _listening(self, hear: Hear) -> AsyncIterator[None]:
+    async def _listening(self, hear: Hear) -> AsyncIterator[IsConnected]:
         us = await self.ourselves()
         # What comes over a socket is not signed, but the SDK wants a secret to be there.
         secret = self._signing_secret or "none"
@@ -100,16 +123,16 @@ class SlackListener:
         history = History(self._client, directory, files, us)
         reader = Reader(directory, history, us, start_reaction=self._start_reaction)
         _Hearing(reader, self._chat, hear, team=us.team).register(app)
-        async with self._connected(app):
+        async with self._connected(app) as is_connected:
             log.info("slack_listening", team=us.team, over="http" if self.hooks else "socket")
-            yield
+            yield is_connected
 
     @asynccontextmanager
-    async def _connected(self, app: AsyncApp) -> AsyncIterator[None]:
+    async def _connected(self, app: AsyncApp) -> AsyncIterator[IsConnected]:
         if self.hooks is not None:
             self.hooks.open(app)
             try:
-                yield
+                yield _always
             finally:
                 self.hooks.close()
             return
@@ -117,10 +140,20 @@ class SlackListener:
             app, self._app_token, web_client=self._client, ping_interval=LOOK_SECONDS
         )
         try:
+            # The SDK would ask for ever with a token that is wrong.
+            handler.client.wss_uri = await self._address()
             await handler.connect_async()  # type: ignore[no-untyped-call]
-            yield
+            yield handler.client.is_connected
         finally:
             await handler.close_async()  # type: ignore[no-untyped-call]
+
+    async def _address(self) -> str:
+        """Where to connect to, once. :raises ChatError: the app's token is wrong, or Slack away"""
+
+        async def ask() -> Any:
+            return await self._client.apps_connections_open(app_token=self._app_token)
+
+        return str((await call(Deadline.after(START_SECONDS), ask))["url"])
 
     async def ourselves(self) -> Ourselves:
         """Who we are. :raises ChatError: the token is wrong, or Slack can't be reached"""
@@ -193,6 +226,11 @@ class _Hearing:
             )
         except (Gone, Rejected):
             return None
+
+
+async def _always() -> bool:
+    """Over HTTP there is no connection to break."""
+    return True
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:

@@ -36,7 +36,9 @@ from adapters.forge.github.place import (
     web_address,
 )
 from adapters.forge.github.reading import Reader, comment_of
+from adapters.forge.polled import condition
 from adapters.forge.port import Cursors, Repositories
+from adapters.listening import Condition, Tell, nobody
 
 log = structlog.get_logger(__name__)
 
@@ -87,8 +89,12 @@ class GitHubPolling:
         repositories: Repositories,
         *,
         every_seconds: float = POLL_SECONDS,
+        tell: Tell = nobody,
     ) -> None:
         """One of these at a time in an installation is enough; more do no harm."""
+        self._tell = tell
+        self._trouble: dict[str, str] = {}
+        """Why a repository could not be asked, by its name."""
         self._app = app
         self._reader = reader
         self._cursors = cursors
@@ -115,9 +121,20 @@ class GitHubPolling:
             async with at_once:
                 await self._poll_one(name, hear)
 
+        names = dict.fromkeys(await self._repositories())
         async with asyncio.TaskGroup() as group:
-            for name in dict.fromkeys(await self._repositories()):
+            for name in names:
                 group.create_task(one(name))
+        self._trouble = {name: why for name, why in self._trouble.items() if name in names}
+        self._tell(*(condition(names, self._trouble) if names else await self._without_any()))
+
+    async def _without_any(self) -> tuple[Condition, str]:
+        """Whether we could listen, where there is no repository to be asked."""
+        try:
+            await self._app.as_app(Deadline.after(ASK_SECONDS), "GET", "/app")
+        except ChatError as error:
+            return Condition.FAILING, str(error)
+        return Condition.LISTENING, ""
 
     async def _poll_one(self, name: str, hear: Hear) -> None:
         owner = name.partition("/")[0].casefold()
@@ -128,15 +145,20 @@ class GitHubPolling:
             for kind in _LISTS:
                 await self._comments(followed, kind, hear)
             await self._reviews(followed, hear)
+            self._trouble.pop(name, None)
         except Throttled as throttled:
+            self._trouble[name] = str(throttled)
             log.info("github_poll_throttled", owner=owner, seconds=throttled.retry_seconds)
             self._resting.put(owner, True, throttled.retry_seconds)
         except Gone as gone:
+            self._trouble[name] = f"we don't see it: {gone}"
             log.warning("github_repository_not_seen", repository=name, why=str(gone))
             self._resting.put(name, True, GONE_SECONDS)
         except ChatError as error:
+            self._trouble[name] = str(error)
             log.warning("github_poll_failed", repository=name, why=str(error))
-        except Exception:
+        except Exception as error:
+            self._trouble[name] = f"it could not be read: {type(error).__name__}"
             log.exception("github_poll_failed", repository=name)
 
     async def _follow(self, name: str) -> _Followed:

@@ -24,7 +24,9 @@ from adapters.chat.port import ChatError, Deadline, Throttled
 from adapters.forge.gitlab.client import Client
 from adapters.forge.gitlab.places import Kind, project_path
 from adapters.forge.gitlab.reading import Award, Note, Reader
+from adapters.forge.polled import condition
 from adapters.forge.port import Cursors, Repositories
+from adapters.listening import Condition, Tell, nobody
 
 log = structlog.get_logger(__name__)
 
@@ -72,6 +74,7 @@ class GitLabPoller:
         cursors: Cursors,
         *,
         seconds: float = POLL_SECONDS,
+        tell: Tell = nobody,
     ) -> None:
         """`seconds` between two looks: POLL_SECONDS, or CATCH_UP_SECONDS beside webhooks."""
         self._client = client
@@ -79,6 +82,7 @@ class GitLabPoller:
         self._repositories = repositories
         self._cursors = cursors
         self._seconds = seconds
+        self._tell = tell
         self._heard: OrderedDict[tuple[int, str], None] = OrderedDict()
         self._ours: OrderedDict[_Thread, float] = OrderedDict()
         """Where we have spoken, and when we saw that last."""
@@ -91,9 +95,11 @@ class GitLabPoller:
                 await self.once(hear)
             except Throttled as error:
                 pause = max(pause, min(error.retry_seconds, PAUSE_SECONDS_MAX))
+                self._tell(Condition.FAILING, str(error))
                 log.warning("gitlab_throttles", seconds=pause)
-            except Exception:
+            except Exception as error:
                 log.exception("gitlab_not_polled")
+                self._tell(Condition.FAILING, f"nothing could be asked: {type(error).__name__}")
             await _wait(stop, pause)
 
     async def once(self, hear: Hear) -> None:
@@ -101,15 +107,29 @@ class GitLabPoller:
 
         :raises Throttled: the others have to wait too
         """
-        for name in await self._repositories():
+        names, trouble = await self._repositories(), dict[str, str]()
+        for name in names:
             try:
                 await self._look(name, hear)
             except Throttled:
                 raise
             except ChatError as error:
+                trouble[name] = str(error)
                 log.warning("gitlab_repository_not_read", repository=name, why=str(error))
-            except Exception:
+            except Exception as error:
+                trouble[name] = f"it could not be read: {type(error).__name__}"
                 log.exception("gitlab_repository_failed", repository=name)
+        self._tell(*(condition(names, trouble) if names else await self._without_any()))
+
+    async def _without_any(self) -> tuple[Condition, str]:
+        """Whether we could listen, where there is no repository to be asked."""
+        try:
+            await self._client.get("/user", _soon())
+        except Throttled:
+            raise
+        except ChatError as error:
+            return Condition.FAILING, str(error)
+        return Condition.LISTENING, ""
 
     async def _look(self, name: str, hear: Hear) -> None:
         answer = await self._client.get(project_path(name), _soon())

@@ -14,6 +14,7 @@ from bot.web.pages import (
     session,
     setup,
     sign_in,
+    status,
 )
 from bot.web.rendering import by_htmx, fragment, page
 from bot.web.signing import SIGN_IN
@@ -21,7 +22,18 @@ from bot.web.visitor import Visitor, browser_visitor
 from bot.words.sentences import told
 
 router = APIRouter(include_in_schema=False)
-for _module in (home, session, machines, pools, projects, people, setup, connecting, sign_in):
+for _module in (
+    home,
+    session,
+    machines,
+    pools,
+    projects,
+    people,
+    setup,
+    status,
+    connecting,
+    sign_in,
+):
     router.include_router(_module.router)
 
 

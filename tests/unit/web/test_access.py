@@ -17,7 +17,7 @@ def standing(*, active=True, operator=False):
 
 def test_everybody_may_work_and_only_operators_manage_people_and_open_the_hosts_files():
     for act in Act:
-        assert may(standing(), act) is (act not in {Act.PEOPLE, Act.HOST_FILES})
+        assert may(standing(), act) is (act not in {Act.PEOPLE, Act.HOST_FILES, Act.SURFACES})
         assert may(standing(operator=True), act)
 
 

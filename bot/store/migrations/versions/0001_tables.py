@@ -39,6 +39,22 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_cursor")),
     )
     op.create_table(
+        "surface_state",
+        sa.Column("surface", sa.String(), nullable=False),
+        sa.Column("owner", sa.String(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("why", sa.String(), server_default="", nullable=False),
+        sa.Column("mode", sa.String(), server_default="", nullable=False),
+        sa.Column("delay_seconds", sa.Float(), server_default="0", nullable=False),
+        sa.Column(
+            "at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
+        ),
+        sa.Column(
+            "seen_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
+        ),
+        sa.PrimaryKeyConstraint("surface", "owner", name=op.f("pk_surface_state")),
+    )
+    op.create_table(
         "lease",
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("owner", sa.String(), nullable=False),

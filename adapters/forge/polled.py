@@ -1,0 +1,19 @@
+"""What a round of asking a forge's repositories says about listening to it; pure."""
+
+from collections.abc import Collection, Mapping
+
+from adapters.listening import Condition
+
+
+def condition(names: Collection[str], trouble: Mapping[str, str]) -> tuple[Condition, str]:
+    """Whether we hear what is said there, and what is wrong where we don't.
+
+    :param names: of all repositories
+    :param trouble: why one could not be asked, by its name
+    """
+    if not trouble:
+        return Condition.LISTENING, ""
+    name, why = next(iter(trouble.items()))
+    more = f" (and {len(trouble) - 1} more)" if len(trouble) > 1 else ""
+    said = f"{name}{more}: {why}"
+    return (Condition.FAILING if len(trouble) == len(names) else Condition.LISTENING), said
