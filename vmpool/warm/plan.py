@@ -10,7 +10,6 @@ to be used most per byte; what is worth less makes way. Nothing here looks at a 
 
 import enum
 import itertools
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -129,13 +128,7 @@ class _Count:
 def plan(pools: Iterable[Pool], waiting: Iterable[Waiting], room: Room) -> list[Action]:
     """Say what to do now, the most urgent first. Repeated until it says nothing."""
     pools = sorted(pools, key=lambda pool: pool.worth, reverse=True)
-    counts: dict[UUID, _Count] = defaultdict(_Count)
-    stranded = []
-    for machine in waiting:
-        if machine.stage is Stage.STRANDED:
-            stranded.append(machine)
-        else:
-            _count(counts[machine.template_id], machine)
+    counts, stranded = _counted(waiting)
     removals = itertools.chain(
         (_remove(machine, "whoever made it ended") for machine in stranded),
         _of_nobody(pools, counts),
@@ -147,21 +140,38 @@ def plan(pools: Iterable[Pool], waiting: Iterable[Waiting], room: Room) -> list[
     return actions + list(itertools.islice(wanted.actions(), ACTIONS_MAX))
 
 
-def _count(count: _Count, machine: Waiting) -> None:
-    if machine.stage is Stage.HOT:
-        count.hot.append(machine)
-    elif machine.stage is Stage.COLD:
-        count.cold.append(machine)
-    elif machine.heating:
-        count.heating += 1
-    else:
-        count.cloning += 1
+def _counted(waiting: Iterable[Waiting]) -> tuple[dict[UUID, _Count], list[Waiting]]:
+    """What waits of each template; apart, what is stranded."""
+    # Numbers as keys and names of our own: this is done for every machine of the host, and a UUID
+    # computes its hash in Python each time, as an enumeration looks each member up.
+    by_number: dict[int, _Count] = {}
+    counts: dict[UUID, _Count] = {}
+    stranded = []
+    hot, cold, aside = Stage.HOT, Stage.COLD, Stage.STRANDED
+    for machine in waiting:
+        stage = machine.stage
+        if stage is aside:
+            stranded.append(machine)
+            continue
+        count = by_number.get(machine.template_id.int)
+        if count is None:
+            count = by_number[machine.template_id.int] = counts[machine.template_id] = _Count()
+        if stage is hot:
+            count.hot.append(machine)
+        elif stage is cold:
+            count.cold.append(machine)
+        elif machine.heating:
+            count.heating += 1
+        else:
+            count.cloning += 1
+    return counts, stranded
 
 
 def _of_nobody(pools: Sequence[Pool], counts: dict[UUID, _Count]) -> Iterator[Action]:
     known = {one for pool in pools for one in (pool.template_id, *pool.retired)}
-    for template_id in counts.keys() - known:
-        count = counts[template_id]
+    for template_id, count in counts.items():
+        if template_id in known:
+            continue
         for machine in (*count.hot, *count.cold):
             yield _remove(machine, "no pool has its template any more")
 
@@ -226,7 +236,8 @@ class _Wanted:
 
     def _fill(self, pool: Pool, template_id: UUID) -> Iterator[Action]:
         count = self._counts.get(template_id) or _Count()
-        cold = [machine for machine in count.cold if machine.id not in self._gone]
+        # Looked for one by one: most pools need none.
+        cold = (machine for machine in reversed(count.cold) if machine.id not in self._gone)
         for _ in range(pool.hot - len(count.hot) - count.heating):
             if not self._can_make_room(pool):
                 break
@@ -234,8 +245,8 @@ class _Wanted:
                 yield self._evict("another pool uses its memory more")
             self._memory_mib -= pool.memory_mib
             self._machines -= 1
-            if cold:
-                yield Action(do=Do.HEAT, subject=cold.pop().id, why=f"{pool.hot} should be hot")
+            if machine := next(cold, None):
+                yield Action(do=Do.HEAT, subject=machine.id, why=f"{pool.hot} should be hot")
         if self._room.disk:
             for _ in range(_all(pool) - count.all):
                 yield Action(do=Do.CLONE, subject=template_id, why=f"{_all(pool)} should wait")
