@@ -244,7 +244,12 @@ def _step(event: SeenEvent) -> str:
     body = event.body
     name, why = _line(str(body.get("step", "?"))), _line(str(body.get("why") or ""))
     place = body.get("place")
-    return event_words.step(name, place=place and _line(str(place)), why=why)
+    return event_words.step(
+        name,
+        place=place and _line(str(place)),
+        why=why,
+        usual_seconds=body.get("usual_seconds"),
+    )
 
 
 def _plan(events: Sequence[SeenEvent]) -> str:

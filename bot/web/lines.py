@@ -119,7 +119,13 @@ def _cleared(body: Body) -> Line:
 
 def _step(body: Body) -> Line:
     name, place = _text(body, "step"), body.get("place")
-    said = events.step(name, place=place, why=_text(body, "why"), took=_took(body))
+    said = events.step(
+        name,
+        place=place,
+        why=_text(body, "why"),
+        took=_took(body),
+        usual_seconds=body.get("usual_seconds"),
+    )
     return _note(said, tone="wait" if name == "waiting" and place else "plain")
 
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from bot.words.amounts import duration
+
 STEPS: Mapping[str, str] = {
     "creating": "Making a machine",
     "booting": "Starting the machine",
@@ -31,13 +33,25 @@ OUTCOMES: Mapping[str, str] = {
 NOBODY_ANSWERED = "Nobody answered in time; the turn goes on without an answer."
 
 
-def step(name: str, *, place: object = None, why: str = "", took: str = "") -> str:
+def step(
+    name: str,
+    *,
+    place: object = None,
+    why: str = "",
+    took: str = "",
+    usual_seconds: object = None,
+) -> str:
     """One line on what is done for a turn before it begins.
 
     :param place: in the line of those who wait for a machine, and `why` they do
     :param took: said of the machine that is ready
+    :param usual_seconds: until it was ready, earlier
     """
     said = STEPS.get(name, name.capitalize())
     if name == "waiting" and place:
         return f"{said}, place {place} in the line: {why or 'none is free'}."
-    return f"{said}{took}." if name == "ready" else f"{said} …"
+    if name == "ready":
+        return f"{said}{took}."
+    if isinstance(usual_seconds, int | float):
+        return f"{said}, usually ready after {duration(usual_seconds)} …"
+    return f"{said} …"

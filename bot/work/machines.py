@@ -26,6 +26,7 @@ from bot.work.queue import Event, LeaseLost, hold
 from bot.work.refresh import refresh
 from bot.work.repository import READY_MARK, Base, Cloned, Repositories, clone_into
 from bot.work.sizes import Sizes
+from bot.work.usual import usual_seconds
 from bot.work.workplace import (
     WORK,
     NoCapacity,
@@ -108,7 +109,11 @@ class MachineWorkplaces:
 
         async def step(name: str) -> None:
             steps.append(name)
-            await tell(Event(kind="step", body={"step": name}))
+            body: dict[str, object] = {"step": name}
+            if len(steps) == 1:
+                usual = await usual_seconds(self._database, lease.project_id, name)
+                body |= {} if usual is None else {"usual_seconds": usual}
+            await tell(Event(kind="step", body=body))
 
         only = turn.machine_id if turn is not None else None
         try:
@@ -124,7 +129,8 @@ class MachineWorkplaces:
                     notices += await self._why_booted(project)
                 if steps:
                     seconds = round(monotonic() - began, 2)
-                    await tell(Event(kind="step", body={"step": "ready", "seconds": seconds}))
+                    ready = {"step": "ready", "seconds": seconds, "first": steps[0]}
+                    await tell(Event(kind="step", body=ready))
                 self._channels[lease.session_id] = opened.channel
                 try:
                     yield Workplace(
