@@ -493,12 +493,22 @@ def _given(variables: Mapping[str, str]) -> _Given:
 _SIZE_KEY = re.compile(r"sizes\.[^.]+\.(vcpus|memory_mib|disk_gib)")
 
 
-def _file(variables: Mapping[str, str], given: _Given) -> tuple[Path, dict[str, Any]]:
-    """Read `ona.toml`; it may be missing unless ONA_CONFIG names it."""
+def file_path(environment: Mapping[str, str] | None = None) -> Path:
+    """Where `ona.toml` is, or would be."""
+    variables = os.environ if environment is None else environment
+    return _path(variables, _given(variables))
+
+
+def _path(variables: Mapping[str, str], given: _Given) -> Path:
     named = variables.get("ONA_CONFIG", "")
     _, directory = given.get("data_dir", ("", ""))
     default = Path(directory).expanduser() if directory else _default_data_dir(variables)
-    path = Path(named).expanduser() if named else default / "ona.toml"
+    return Path(named).expanduser() if named else default / "ona.toml"
+
+
+def _file(variables: Mapping[str, str], given: _Given) -> tuple[Path, dict[str, Any]]:
+    """Read `ona.toml`; it may be missing unless ONA_CONFIG names it."""
+    named, path = variables.get("ONA_CONFIG", ""), _path(variables, given)
     try:
         return path, tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -56,7 +56,7 @@ def doctor(json: Json = False) -> None:
     commands.doctor(json=json)
 
 
-app.command("setup")(setup.setup)
+app.add_typer(setup.app, name="setup")
 app.command("ask")(ask.ask)
 app.add_typer(sessions.app, name="sessions")
 app.add_typer(machines.app, name="machines")

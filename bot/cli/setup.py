@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from bot.cli import show
+from bot.cli import setup_github, setup_tokens, show
 from bot.errors import TellPerson
 
 if TYPE_CHECKING:
@@ -15,11 +15,24 @@ if TYPE_CHECKING:
 FIRST_PROMPT = "!git log --oneline -3"
 
 
-def setup() -> None:
-    """Add a repository and ask something, a step at a time.
+app = typer.Typer(
+    invoke_without_command=True,
+    rich_markup_mode=None,
+    help="Set ona up, a step at a time, or connect a place where people talk.",
+)
+app.command("github")(setup_github.github)
+app.command("gitlab")(setup_tokens.gitlab)
+app.command("slack")(setup_tokens.slack)
+
+
+@app.callback()
+def setup(context: typer.Context) -> None:
+    """Add a repository and ask something, a step at a time; or connect a place where people talk.
 
     Each step is tested when it is entered; Enter alone skips it. Can be repeated.
     """
+    if context.invoked_subcommand is not None:
+        return
     from bot.cli.client import connect
 
     client = connect()
@@ -29,6 +42,7 @@ def setup() -> None:
     typer.echo("\n2. The agent: `shell` runs every prompt as a script; nothing to set up.")
     typer.echo("\n3. Where people talk: this terminal (`ona ask`) and the pages:")
     typer.echo(f"   {client.post('/people/me/link')['url']}")
+    typer.echo("   Elsewhere: `ona setup slack`, `github`, `gitlab`; docs/discord.md.")
     _first_prompt(client, asks=asks)
 
 

@@ -1,0 +1,144 @@
+"""`ona setup gitlab` and `ona setup slack`: tokens are tried, kept, and never shown."""
+
+import stat
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.gitlab import FakeGitLab
+from tests.fakes.slack import FakeSlack
+from tests.integration.surfaces.terminal import command
+
+
+@pytest.fixture
+async def gitlab():
+    async with FakeGitLab() as gitlab:
+        yield gitlab
+
+
+@pytest.fixture
+async def slack():
+    async with FakeSlack() as slack:
+        yield slack
+
+
+def kept(home, section):
+    return tomllib.loads((home / "ona.toml").read_text())[section]
+
+
+async def test_a_gitlab_token_is_tried_kept_and_not_shown(gitlab, tmp_path):
+    bot = gitlab.person("ona-bot", is_bot=True)
+    async with command("setup", "gitlab", "--url", gitlab.url, home=tmp_path) as running:
+        await running.until("Its token")
+        running.type("glpat-wrong")
+        await running.until("is wrong, or has ended")
+        running.type(bot.token)
+        assert await running.end() == 0, running.said
+    assert "It works: ona-bot." in running.said
+    assert kept(tmp_path, "gitlab") == {"token": bot.token, "url": gitlab.url}
+    assert stat.S_IMODE((tmp_path / "ona.toml").stat().st_mode) == 0o600
+    for secret in (bot.token, "glpat-wrong"):
+        assert secret not in running.said + running.shown
+
+
+async def test_with_a_public_address_the_secret_of_the_webhook_is_asked_for(gitlab, tmp_path):
+    bot = gitlab.person("ona-bot", is_bot=True)
+    settings = {"ONA_PUBLIC_URL": "https://ona.example.org", "ONA_GITLAB__URL": gitlab.url}
+    given = f"{bot.token}\nwhsec_c2VjcmV0\n"
+    async with command("setup", "gitlab", home=tmp_path, given=given, **settings) as running:
+        assert await running.end() == 0, running.said
+    assert "https://ona.example.org/hooks/gitlab" in running.said
+    assert kept(tmp_path, "gitlab") == {"token": bot.token, "webhook_secret": "whsec_c2VjcmV0"}
+    assert "whsec_c2VjcmV0" not in running.said
+
+
+async def test_a_wrong_gitlab_token_of_a_program_ends_it_and_nothing_is_written(gitlab, tmp_path):
+    given = ("setup", "gitlab", "--url", gitlab.url)
+    async with command(*given, home=tmp_path, given="glpat-wrong\n") as running:
+        assert await running.end() == 2
+    assert "Nothing was written" in running.said
+    assert "Traceback" not in running.said
+    assert not (tmp_path / "ona.toml").exists()
+
+
+async def test_what_a_gitlab_token_lacks_is_told_and_it_is_kept(gitlab, tmp_path):
+    bot = gitlab.person("ona-bot", is_bot=True)
+    bot.scopes = ("read_api",)
+    given = ("setup", "gitlab", "--url", gitlab.url)
+    async with command(*given, home=tmp_path, given=f"{bot.token}\n") as running:
+        assert await running.end() == 0
+    assert "It lacks the scope `api`" in running.said
+    assert kept(tmp_path, "gitlab")["token"] == bot.token
+
+
+async def test_enter_alone_leaves_everything_as_it_is(gitlab, tmp_path):
+    given = ("setup", "gitlab", "--url", gitlab.url)
+    async with command(*given, home=tmp_path, given="\n") as running:
+        assert await running.end() == 0
+    assert "nothing is changed" in running.said
+    assert not (tmp_path / "ona.toml").exists()
+
+
+async def test_both_slack_tokens_are_tried_kept_and_not_shown(slack, tmp_path):
+    bot = slack.install(slack.workspace("acme"))
+    (app_token,) = slack.app.app_tokens
+    (tmp_path / "ona.toml").write_text(
+        '[slack]\nsigning_secret = "old"\nstart_reaction = "robot"\n'
+    )
+    settings = {"ONA_SLACK__API_URL": slack.api_url}
+    async with command("setup", "slack", home=tmp_path, **settings) as running:
+        said = await running.until("2. The bot token")
+        running.type(bot.token)
+        await running.until("3. The app's own token")
+        running.type(app_token)
+        assert await running.end() == 0, running.said
+    assert "manifest_yaml=" in said
+    assert "deploy/slack/manifest.yaml" in said
+    assert kept(tmp_path, "slack") == {
+        "bot_token": bot.token,
+        "app_token": app_token,
+        "start_reaction": "robot",
+    }
+    for secret in (bot.token, app_token):
+        assert secret not in running.said + running.shown
+
+
+async def test_over_http_the_signing_secret_takes_the_place_of_the_apps_token(slack, tmp_path):
+    bot = slack.install(slack.workspace("acme"))
+    settings = {"ONA_SLACK__API_URL": slack.api_url, "ONA_PUBLIC_URL": "https://ona.example.org"}
+    given = f"{bot.token}\nsigning\n"
+    async with command("setup", "slack", "--http", home=tmp_path, given=given, **settings) as runs:
+        assert await runs.end() == 0, runs.said
+    assert "https://ona.example.org/hooks/slack" in runs.said
+    assert kept(tmp_path, "slack") == {"bot_token": bot.token, "signing_secret": "signing"}
+
+
+async def test_over_http_needs_a_public_address(tmp_path):
+    async with command("setup", "slack", "--http", home=tmp_path, given="") as running:
+        assert await running.end() == 2
+    assert "--http needs a public address" in running.said
+
+
+@pytest.mark.parametrize("wrong", ["bot", "app"])
+async def test_a_wrong_slack_token_says_which_one_and_nothing_is_written(slack, tmp_path, wrong):
+    bot = slack.install(slack.workspace("acme"))
+    (app_token,) = slack.app.app_tokens
+    tokens = ("xoxb-wrong", app_token) if wrong == "bot" else (bot.token, "xapp-wrong")
+    settings = {"ONA_SLACK__API_URL": slack.api_url}
+    given = "\n".join(tokens) + "\n"
+    async with command("setup", "slack", home=tmp_path, given=given, **settings) as running:
+        assert await running.end() == 2
+    said = "The bot token: " if wrong == "bot" else "The app's token: "
+    assert f"{said}Slack says invalid_auth" in running.said
+    assert not (tmp_path / "ona.toml").exists()
+
+
+async def test_a_secret_is_in_no_argument_of_the_process(gitlab, tmp_path):
+    bot = gitlab.person("ona-bot", is_bot=True)
+    async with command("setup", "gitlab", "--url", gitlab.url, home=tmp_path) as running:
+        await running.until("Its token")
+        arguments = Path(f"/proc/{running.process.pid}/cmdline").read_bytes()
+        running.type(bot.token)
+        assert await running.end() == 0
+    assert bot.token.encode() not in arguments
