@@ -69,8 +69,7 @@ def _ways(projects: Sequence[Row], wish: Wish) -> Sequence[tuple[list[Row], str]
     if wish.name is not None:
         ways.append(([one for one in projects if one["name"] == wish.name], "you named it"))
     elif wish.repository is not None:
-        named = wish.repository.removesuffix(".git").rstrip("/")
-        fitting = [one for one in projects if _path(one["repository_url"]).endswith(named)]
+        fitting = [one for one in projects if is_named(one["repository_url"], wish.repository)]
         ways.append((fitting, "you named its repository"))
     else:
         ways.append((linked(projects, wish.text), "you linked to it"))
@@ -79,6 +78,11 @@ def _ways(projects: Sequence[Row], wish: Wish) -> Sequence[tuple[list[Row], str]
         )
         ways.append((list(projects), "it is the only one"))
     return ways
+
+
+def is_named(url: str, repository: str) -> bool:
+    """Whether the repository at `url` is meant by `repository`, the end of its address."""
+    return _path(url).endswith(repository.removesuffix(".git").rstrip("/"))
 
 
 def _at_home(projects: Sequence[Row], home: str) -> list[Row]:

@@ -13,6 +13,7 @@ from bot.conversation.message import KEY_LENGTH_MAX, Accepted, IncomingMessage, 
 from bot.conversation.obeying import obey
 from bot.conversation.prompting import add_prompt
 from bot.conversation.saying import say
+from bot.conversation.settled import check_options
 from bot.errors import NotFound, Refused, TooLarge
 from bot.govern.access import Act, Standing, require
 from bot.govern.people import standing_of
@@ -85,7 +86,7 @@ class Deciding:
                 return await self._join(tx, message, who, parsed.session)
             case commands.Connect():
                 raise Refused(
-                    "accounts are connected on the page People, or in a direct message to me",
+                    "accounts are connected on the page “Your accounts”, or in a direct message",
                     do="open one of them",
                 )
             case commands.Prompt() if parsed.private:
@@ -193,6 +194,7 @@ class Deciding:
             found = await threads.find_or_begin(tx, message)
         if found is not None:
             await self._may(tx, who, found, Permission.WRITE)
+            await check_options(tx, found.session_id, found.short, prompt.options)
         if found is not None and not prompt.options and prompt.kind == "text" and not prompt.now:
             answered = await self._as_answer(tx, found, actor, prompt.text)
             if answered is not None:

@@ -200,3 +200,34 @@ async def test_a_size_that_there_is_not_is_refused_whether_the_session_is_new_or
             await town.say("!one")
     assert await prompts(town) == 1
     assert await town.value("SELECT size FROM session") is None
+
+
+@pytest.mark.parametrize(
+    ("words", "kept"),
+    [
+        ("project=nope ls", "project="),
+        ("repo=acme/nope ls", "repo="),
+        ("branch=nope ls", "branch"),
+        ("model=nope ls", "model"),
+        ("agent=nope ls", "There is no agent nope"),
+    ],
+)
+async def test_an_option_that_does_not_fit_the_session_is_refused_and_not_ignored(
+    town, words, kept
+):
+    first = await town.say("!one")
+    refused = await town.say(words)
+    assert refused.verdict == "refused"
+    assert kept in refused.text
+    if "agent" not in words:
+        assert f"Session {first.session} was opened with" in refused.text
+        assert f"`new: {words.removesuffix(' ls')} …` opens another session" in refused.text
+    assert await prompts(town) == 1
+
+
+async def test_an_option_that_says_what_the_session_has_anyway_is_taken(town):
+    first = await town.say("!one")
+    name = await town.value("SELECT name FROM project")
+    again = await town.say(f"project={name} agent=shell !two")
+    assert again.session_id == first.session_id
+    assert again.verdict == "prompt"

@@ -1,0 +1,58 @@
+"""What a session was opened with and keeps: options that say otherwise open another one."""
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from sqlalchemy import text
+
+from bot.conversation.choosing import is_named
+from bot.errors import Refused
+from bot.govern.agents import check_agent
+from bot.store.transaction import Transaction
+
+_KEPT = text(
+    """
+    SELECT project.name AS project, project.repository_url AS repo, session.agent, session.model,
+           session.base_branch AS branch
+      FROM session JOIN project ON project.id = session.project_id WHERE session.id = :session
+    """
+)
+
+
+async def check_options(
+    tx: Transaction, session_id: UUID, short: str, options: Mapping[str, str]
+) -> None:
+    """What a prompt says in front of its text fits the session that it goes to.
+
+    :raises Refused: it asks for another project, repository, branch, agent or model
+    """
+    if not options.keys() - {"size"}:
+        return
+    if agent := options.get("agent"):
+        check_agent(agent)
+    kept = (await tx.execute(_KEPT, {"session": session_id})).mappings().one()
+    other = otherwise(options, {name: str(value or "") for name, value in kept.items()})
+    if other:
+        name, value = other[0]
+        raise Refused(
+            f"session {short} was opened with {_said(name, kept[name])}, not with {name}={value}",
+            kept="nothing was queued",
+            do=f"`new: {name}={value} …` opens another session",
+        )
+
+
+def otherwise(options: Mapping[str, str], kept: Mapping[str, str]) -> list[tuple[str, str]]:
+    """The options that say something else than what a session was opened with; pure."""
+    return [
+        (name, value)
+        for name, value in options.items()
+        if name in kept and not _same(name, value, kept[name])
+    ]
+
+
+def _same(name: str, value: str, kept: str) -> bool:
+    return is_named(kept, value) if name == "repo" else value == kept
+
+
+def _said(name: str, value: str | None) -> str:
+    return f"{name}={value}" if value else f"no {name} named"
