@@ -1,15 +1,21 @@
 """From the clauses of an error to sentences; pure."""
 
+import re
+
 from bot.errors import OnaError
 
 
+_AS_WRITTEN = re.compile(r"ona\b|[\w-]*[/._=]\w")
+"""What begins so is a name, a path or a setting and keeps its small letter."""
+
+
 def sentence(clause: str) -> str:
-    """`clause` with a capital letter and a full stop."""
+    """`clause` with a capital letter, unless it begins with a name, and a full stop."""
     clause = clause.strip()
     if not clause:
         return ""
     ended = clause if clause[-1] in ".!?`" else f"{clause}."
-    return ended[0].upper() + ended[1:]
+    return ended if _AS_WRITTEN.match(ended) else ended[0].upper() + ended[1:]
 
 
 def told(error: OnaError) -> str:
