@@ -16,6 +16,11 @@ _END_OF_LAST = text(
      ORDER BY turn.started_at DESC LIMIT 1
     """
 )
+_HAD_ONE = text(
+    """
+    SELECT EXISTS (SELECT FROM turn WHERE session_id = :session AND machine_id <> :machine)
+    """
+)
 _NEWEST_BUILD = text(
     """
     SELECT state, note FROM template
@@ -35,6 +40,11 @@ async def end_of_last(tx: Transaction, session_id: UUID, machine_id: UUID) -> st
     key = {"session": session_id, "machine": machine_id}
     gone = (await tx.execute(_END_OF_LAST, key)).one_or_none()
     return gone and (gone.note or UNKNOWN)
+
+
+async def had_one(tx: Transaction, session_id: UUID, machine_id: UUID) -> bool:
+    """Whether a turn of the session ran in another machine than that of now."""
+    return bool(await tx.scalar(_HAD_ONE, {"session": session_id, "machine": machine_id}))
 
 
 async def why_template_failed(

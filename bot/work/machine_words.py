@@ -17,6 +17,11 @@ def replaced(why: str | None, restored: str | None) -> str:
     return f"This session got a new machine, because the old one is gone: {cause}. {kept} {GOES_ON}"
 
 
+def begun_elsewhere(restored: str) -> str:
+    """That the session begins from where another one stands."""
+    return f"This session begins where another one stood. {restored}"
+
+
 def not_whole(restored: str) -> str:
     """That the machine is the old one, and its repository was filled anew."""
     return f"The repository in the machine was not whole. {restored}"

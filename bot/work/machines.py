@@ -245,7 +245,7 @@ class MachineWorkplaces:
             restored = await self._checkpoints.restore(
                 newest, opened.channel, directory=project.directory
             )
-        return _refilled(lost, cloned, restored)
+        return _refilled(lost, cloned, restored, fresh=opened.fresh)
 
     async def _lost(self, lease: Lease, opened: Opened, *, restoring: bool) -> str | None:
         """Why this is not the machine of the session's last turn; None: it is, or is the first."""
@@ -253,7 +253,9 @@ class MachineWorkplaces:
             return opened.lost
         async with self._database.begin() as tx:
             why = await machine_past.end_of_last(tx, lease.session_id, opened.machine_id)
-        return why or (machine_words.UNKNOWN if restoring else None)
+            # A private session begins from another one's checkpoint: it had no machine to lose.
+            had = await machine_past.had_one(tx, lease.session_id, opened.machine_id)
+        return why or (machine_words.UNKNOWN if restoring and had else None)
 
     async def _why_booted(self, project: _Project) -> list[str]:
         """What to tell people when there would have been a machine, had its template not failed."""
@@ -280,13 +282,16 @@ class MachineWorkplaces:
         )
 
 
-def _refilled(lost: str | None, cloned: Cloned | None, restored: Restored | None) -> list[str]:
+def _refilled(
+    lost: str | None, cloned: Cloned | None, restored: Restored | None, *, fresh: bool = True
+) -> list[str]:
     """What people must know about a repository that was put into a machine anew."""
     told = []
     if lost is not None:
         told.append(machine_words.replaced(lost, str(restored) if restored else None))
     elif restored is not None:
-        told.append(machine_words.not_whole(str(restored)))
+        words = machine_words.begun_elsewhere if fresh else machine_words.not_whole
+        told.append(words(str(restored)))
     if cloned is not None and cloned.aside is not None:
         told.append(f"Files that were in the repository's place are now in {cloned.aside}.")
     return told

@@ -132,6 +132,23 @@ async def test_files_of_a_removed_machine_come_back_from_the_checkpoint_and_why_
     assert "restoring" in desk.steps
 
 
+async def test_a_private_session_begins_where_the_other_stood_and_has_lost_no_machine(desk_at):
+    desk = await desk_at()
+    async with desk.enter() as place:
+        turn = await desk.turn(place.machine_id)
+        (desk.directory / "new").write_text("kept\n")
+        assert await desk.workplaces.checkpoint(desk.lease, turn, place) == []
+    await desk.yard.town.say("private: !look")
+    await desk.machine_removed(place.machine_id)
+    own = await desk.queue.claim()
+    assert own is not None
+    async with desk.workplaces.enter(own, None, desk.tell) as beside:
+        assert (desk.directory / "new").read_text() == "kept\n"
+        (told,) = beside.notices
+    assert told.startswith("This session begins where another one stood. Its checkpoint of ")
+    assert "gone" not in told
+
+
 async def test_a_machine_removed_before_a_first_checkpoint_is_told_with_its_cause(desk_at):
     desk = await desk_at()
     async with desk.enter() as place:
