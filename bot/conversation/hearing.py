@@ -23,11 +23,11 @@ from adapters.chat.incoming import (
     Spot,
     Withdrawn,
 )
-from adapters.chat.port import Button, ChatPort
-from bot.conversation import amending, audience, commands, greeting, moving
+from adapters.chat.port import ChatPort
+from bot.conversation import audience, commands, greeting, moving
 from bot.conversation.addressing import Hearing, ThreadFacts, crowds, decide
-from bot.conversation.amending import Amended
 from bot.conversation.connecting import ConnectingInChat
+from bot.conversation.edits import Edits
 from bot.conversation.greeting import Greetings
 from bot.conversation.hints import Hints
 from bot.conversation.home import Home
@@ -47,7 +47,6 @@ from bot.work.control import Actor
 log = structlog.get_logger(__name__)
 
 MEMBERS_ONLY = "Only members of this workspace can use this, and only where nobody else reads it."
-AGAIN = Button(label="Run again with the edit", says="")
 
 _THREAD = text(
     """
@@ -104,6 +103,7 @@ class Chats:
         self._ports = ports
         self._mention = mention
         self._hints = Hints(ports)
+        self._edits = Edits(database, inbox.rights, self._hints, mention=mention)
         self._parking = Parking(database, inbox, ports)
         self._moving = Moving(database, inbox, self._parking)
         known = connecting or Connecting(database, {})
@@ -123,10 +123,8 @@ class Chats:
         match heard:
             case Said():
                 await self._said(heard)
-            case Reworded():
-                await self._reworded(heard)
-            case Withdrawn():
-                await self._withdrawn(heard)
+            case Reworded() | Withdrawn():
+                await self._amended(heard)
             case Reacted():
                 await self._reacted(heard)
             case Joined():
@@ -218,43 +216,14 @@ class Chats:
             await self._hints.whisper(said, "This was asked too long ago: ask again.")
         return accepted
 
-    async def _reworded(self, heard: Reworded) -> None:
-        if heard.author.standing != "member":
-            return
-        try:
-            actor = await self._actor(heard.author, heard.spot.surface)
-        except Refused:
-            return
-        async with self._database.begin() as tx:
-            amended = await amending.reword(
-                tx,
-                surface=heard.spot.surface,
-                key=heard.key,
-                actor=actor,
-                said=heard.text,
-                mention=self._mention,
-            )
-        if amended is Amended.TOO_LATE:
-            again = Button(label=AGAIN.label, says=heard.text)
-            await self._hints.whisper(
-                heard, "It has started already, so the edit changes nothing.", again
-            )
-        elif amended is Amended.NO_PROMPT:
-            await self._hints.whisper(heard, "The edit is no prompt: it stays queued as it was.")
-
-    async def _withdrawn(self, heard: Withdrawn) -> None:
+    async def _amended(self, heard: Reworded | Withdrawn) -> None:
         if heard.author is None or heard.author.standing != "member":
             return
         try:
             actor = await self._actor(heard.author, heard.spot.surface)
         except Refused:
             return
-        async with self._database.begin() as tx:
-            amended = await amending.withdraw(
-                tx, surface=heard.spot.surface, key=heard.key, actor=actor
-            )
-        if amended is Amended.TOO_LATE:
-            await self._hints.whisper(heard, "It has started already: `stop` ends it.")
+        await self._edits.take(heard, actor)
 
     async def _reacted(self, heard: Reacted) -> None:
         """A reaction that means stop, to one of our posts: as if its thread was told to stop."""

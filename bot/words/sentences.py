@@ -4,7 +4,6 @@ import re
 
 from bot.errors import OnaError
 
-
 _AS_WRITTEN = re.compile(r"ona\b|[\w-]*[/._=]\w")
 """What begins so is a name, a path or a setting and keeps its small letter."""
 

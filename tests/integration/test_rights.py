@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from adapters.chat.incoming import Author, Said, Spot
+from adapters.chat.incoming import Author, Reworded, Said, Spot
 from adapters.chat.port import Sign
 from adapters.forge.port import Permission
 from bot.conversation.hearing import Chats
@@ -231,3 +231,17 @@ async def test_what_is_offered_or_listed_beside_a_conversation_is_what_somebody_
     assert await _projects(town.database, known, bo) == []
     await town.rows("UPDATE project SET repository_url = '/srv/demo' RETURNING id")
     assert await _projects(town.database, known, eve) == ["demo"]
+
+
+async def test_an_edit_by_who_may_not_write_any_more_changes_nothing(town, forge, chats):
+    message = comment(town, "!one")
+    await chats.hear(message)
+    forge.levels.clear()
+    await asked_long_ago(town, rights.FRESH_SECONDS + 1)
+    edit = Reworded(spot=message.spot, author=message.author, key=message.key, text="!two")
+    await chats.hear(edit)
+    assert await town.value("SELECT text FROM delivery") == "one"
+    forge.levels["acme/secret", "1"] = Permission.WRITE
+    await asked_long_ago(town, rights.FRESH_SECONDS + 1)
+    await chats.hear(edit)
+    assert await town.value("SELECT text FROM delivery") == "two"

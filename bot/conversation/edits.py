@@ -1,0 +1,83 @@
+"""What an edit or a deletion of a message does to its prompt, and what its author hears of that."""
+
+from sqlalchemy import text
+
+from adapters.chat.incoming import Reworded, Withdrawn
+from adapters.chat.port import Button
+from adapters.forge.port import Permission
+from bot.conversation import amending
+from bot.conversation.amending import Amended
+from bot.conversation.hints import Hints
+from bot.errors import NotPermitted
+from bot.govern.people import standing_of
+from bot.govern.rights import Rights
+from bot.store.database import Database
+from bot.work.control import Actor
+
+AGAIN = "Run again with the edit"
+
+_PROJECT = text(
+    """
+    SELECT session.project_id FROM delivery JOIN session ON session.id = delivery.session_id
+     WHERE delivery.surface = :surface AND delivery.message_key = :key
+       AND delivery.prompt_id IS NOT NULL
+    """
+)
+
+
+class Edits:
+    """Amends prompts for those who still may prompt."""
+
+    def __init__(self, database: Database, rights: Rights, hints: Hints, *, mention: str) -> None:
+        """`mention` is what people call us."""
+        self._database = database
+        self._rights = rights
+        self._hints = hints
+        self._mention = mention
+
+    async def take(self, heard: Reworded | Withdrawn, actor: Actor) -> None:
+        """Change what waits; of what has begun, offer the author to ask again."""
+        if isinstance(heard, Withdrawn):
+            await self._withdrawn(heard, actor)
+            return
+        try:
+            await self._check(heard, actor)
+        except NotPermitted:
+            await self._hints.whisper(heard, "You may not prompt here any more: nothing changed.")
+            return
+        await self._reworded(heard, actor)
+
+    async def _check(self, heard: Reworded, actor: Actor) -> None:
+        """:raises NotPermitted: the message could not be said any more"""
+        asked = {"surface": heard.spot.surface, "key": heard.key}
+        async with self._database.begin() as tx:
+            project_id = await tx.scalar(_PROJECT, asked)
+            who = await standing_of(tx, actor.id)
+        if project_id is not None:
+            await self._rights.require(who, project_id, Permission.WRITE)
+
+    async def _reworded(self, heard: Reworded, actor: Actor) -> None:
+        async with self._database.begin() as tx:
+            amended = await amending.reword(
+                tx,
+                surface=heard.spot.surface,
+                key=heard.key,
+                actor=actor,
+                said=heard.text,
+                mention=self._mention,
+            )
+        if amended is Amended.TOO_LATE:
+            again = Button(label=AGAIN, says=heard.text)
+            await self._hints.whisper(
+                heard, "It has started already, so the edit changes nothing.", again
+            )
+        elif amended is Amended.NO_PROMPT:
+            await self._hints.whisper(heard, "The edit is no prompt: it stays queued as it was.")
+
+    async def _withdrawn(self, heard: Withdrawn, actor: Actor) -> None:
+        async with self._database.begin() as tx:
+            amended = await amending.withdraw(
+                tx, surface=heard.spot.surface, key=heard.key, actor=actor
+            )
+        if amended is Amended.TOO_LATE:
+            await self._hints.whisper(heard, "It has started already: `stop` ends it.")
