@@ -97,6 +97,11 @@ class Rights:
         self._forges = forges
         self._asking = asyncio.Semaphore(ASKED_AT_ONCE_MAX)
 
+    @property
+    def guard(self) -> bool:
+        """Whether there is anything to ask: without a forge there is not."""
+        return bool(self._forges)
+
     async def settled(self, act: Callable[[], Awaitable[Result]]) -> Result:
         """What `act`, which may be begun again, returns once it knows enough."""
         while True:
