@@ -7,7 +7,12 @@ from contextvars import ContextVar
 
 import aiohttp
 
-from adapters.chat.port import Deadline, Unavailable, Uncertain
+from adapters.chat.port import ChatError, Deadline, Throttled, Unavailable, Uncertain
+
+
+class Unreachable(Unavailable):
+    """Nothing was sent, because there is no connection."""
+
 
 _DEADLINE: ContextVar[Deadline | None] = ContextVar("chat_deadline", default=None)
 
@@ -43,8 +48,13 @@ async def under(deadline: Deadline, surface: str) -> AsyncIterator[None]:
     except TimeoutError:
         raise Uncertain("no answer in time") from None
     except aiohttp.ClientConnectorError as error:
-        raise Unavailable(f"{surface} can't be reached: {error}") from error
+        raise Unreachable(f"{surface} can't be reached: {error}") from error
     except (aiohttp.ClientError, OSError) as error:
         raise Uncertain(f"the connection to {surface} broke: {error}") from error
     finally:
         _DEADLINE.reset(token)
+
+
+def is_judgement(error: ChatError) -> bool:
+    """Whether the surface itself said it, so that asking again would hear the same."""
+    return not isinstance(error, Unreachable | Uncertain | Throttled)

@@ -1,5 +1,7 @@
 """Checks of the chat surfaces: are their tokens there, and good for what we do."""
 
+from collections.abc import Mapping
+
 from adapters.chat.discord import examining as discord
 from adapters.chat.slack import calls
 from adapters.chat.slack.examining import examine
@@ -9,6 +11,7 @@ from bot.surfaces import slack_tokens
 from bot.switched import switches
 
 SETTING_UP = "docs/slack.md says how to set it up."
+REACH = "See whether this host reaches {}, then look again; nothing is known of the token."
 
 
 async def check_slack(settings: Settings) -> Finding:
@@ -25,6 +28,8 @@ async def check_slack(settings: Settings) -> Finding:
             follows="Nobody can talk to ona in Slack." if half else "",
             do=f"`ona setup slack` asks for what is missing; {SETTING_UP}" if half else "",
         )
+    if swapped := _swapped(tokens):
+        return swapped
     async with calls.open_session() as session:
         found = await examine(**tokens, session=session, api=given.api_url)
     if found.wrong:
@@ -33,7 +38,7 @@ async def check_slack(settings: Settings) -> Finding:
             verdict=Verdict.LESS,
             found=found.wrong,
             follows="Nobody can talk to ona in Slack.",
-            do=f"Make the tokens anew; {SETTING_UP}",
+            do=f"Make the tokens anew; {SETTING_UP}" if found.judged else REACH.format("Slack"),
         )
     if found.missing:
         return Finding(
@@ -45,6 +50,20 @@ async def check_slack(settings: Settings) -> Finding:
         )
     over = ", delivered to /hooks/slack" if given.signing_secret else ""
     return Finding(name=name, verdict=Verdict.FINE, found=f"{found.user} in {found.team}{over}")
+
+
+def _swapped(tokens: Mapping[str, str]) -> Finding | None:
+    """What is said where a token stands in another one's place."""
+    for name, begins in (("bot_token", "xapp-"), ("app_token", "xoxb-")):
+        if tokens.get(name, "").startswith(begins):
+            return Finding(
+                name="Slack",
+                verdict=Verdict.LESS,
+                found=f"slack.{name} begins with {begins}",
+                follows="Nobody can talk to ona in Slack.",
+                do=f"The bot token begins with xoxb-, the app's own with xapp-; {SETTING_UP}",
+            )
+    return None
 
 
 async def check_discord(settings: Settings) -> Finding:
@@ -59,7 +78,9 @@ async def check_discord(settings: Settings) -> Finding:
             verdict=Verdict.LESS,
             found=found.wrong,
             follows="Nobody can talk to ona in Discord.",
-            do="Reset the bot's token; docs/discord.md says how.",
+            do="Reset the bot's token; docs/discord.md says how."
+            if found.judged
+            else REACH.format("Discord"),
         )
     if not found.reads_content:
         return Finding(

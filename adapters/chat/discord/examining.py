@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import discord
 
-from adapters.chat.calling import trace
+from adapters.chat.calling import is_judgement, trace
 from adapters.chat.discord.calls import call
 from adapters.chat.port import ChatError, Deadline
 
@@ -32,6 +32,8 @@ class Examined:
     """Where to let the bot into a guild."""
     wrong: str = ""
     """Why it does not work at all; "" when it does."""
+    judged: bool = True
+    """Whether Discord said that, and not that it could not be asked."""
 
 
 async def examine(token: str) -> Examined:
@@ -41,8 +43,10 @@ async def examine(token: str) -> Examined:
         try:
             await call(deadline, lambda: client.login(token))
             app = await call(deadline, client.application_info)
-        except (ChatError, discord.LoginFailure) as error:
+        except discord.LoginFailure as error:
             return Examined(wrong=f"the token: {error}")
+        except ChatError as error:
+            return Examined(wrong=f"the token: {error}", judged=is_judgement(error))
     flags = app.flags
     return Examined(
         name=app.name,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import aiohttp
 
+from adapters.chat.calling import is_judgement
 from adapters.chat.port import ChatError, Deadline
 from adapters.chat.slack.calls import API, call, client
 
@@ -40,6 +41,8 @@ class Examined:
     """Scopes that the bot token lacks."""
     wrong: str = ""
     """Why it does not work at all; "" when it does."""
+    judged: bool = True
+    """Whether Slack said that, and not that it could not be asked."""
 
 
 async def examine(
@@ -60,7 +63,7 @@ async def examine(
     try:
         who = await call(deadline, slack.auth_test)
     except ChatError as error:
-        return Examined(wrong=f"the bot token: {error}")
+        return Examined(wrong=f"the bot token: {error}", judged=is_judgement(error))
     granted = {one.strip() for one in str(who.headers.get("x-oauth-scopes", "")).split(",")}
     missing = tuple(scope for scope in SCOPES if scope not in granted)
     if signing_secret:
@@ -68,5 +71,6 @@ async def examine(
     try:
         await call(deadline, lambda: slack.apps_connections_open(app_token=app_token))
     except ChatError as error:
-        return Examined(wrong=f"the app's token: {error}", missing=missing)
+        wrong = f"the app's token: {error}"
+        return Examined(wrong=wrong, missing=missing, judged=is_judgement(error))
     return Examined(team=who["team"], user=who["user"], missing=missing)
