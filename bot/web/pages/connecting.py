@@ -9,7 +9,7 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from adapters.forge.accounts import Account
-from bot.errors import NotFound, Refused
+from bot.errors import NotFound, NothingToDo, Refused
 from bot.govern import credentials, people
 from bot.govern.connecting import CODE_SECONDS
 from bot.web.rendering import by_htmx, page
@@ -78,6 +78,11 @@ async def ready(request: Request, services: Provided, link: str = "") -> Respons
         name = await credentials.peek_link(tx, link)
     if name is None and by_htmx(request):
         return Response(status_code=204)
+    if name is None:
+        raise NothingToDo(
+            "the code was not typed yet, or your account may not sign in here",
+            do="go back, type it, and press again; if you did, ask an operator",
+        )
     place = f"{SIGN_IN}?link={link}"
     if by_htmx(request):
         return Response(headers={"HX-Redirect": place})

@@ -64,8 +64,12 @@ async def forge_says(client, fake, account, *, purpose, csrf):
         came = fake.agrees(gone.headers["location"], account)
         return await client.get(came)
     shown = await client.post(f"/{purpose}/github", data=csrf)
-    fake.types(re.search(r'<code class="copyable">(\w+)</code>', shown.text)[1], account)
     link = re.search(r"link=([\w-]+)", shown.text)
+    if link is not None:
+        early = await client.get("/sign-in/ready", params={"link": link[1]})
+        assert early.status_code == 409
+        assert "The code was not typed yet" in early.text
+    fake.types(re.search(r'<code class="copyable">(\w+)</code>', shown.text)[1], account)
     while link is not None:
         client.headers["hx-request"] = "true"
         ready = await client.get("/sign-in/ready", params={"link": link[1]})
