@@ -1,7 +1,10 @@
 """The command line's way to the HTTP API."""
 
-from collections.abc import Iterator, Mapping
+import fcntl
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bot.errors import OnaError, TellOperator, TryAgain, for_person
@@ -23,8 +26,12 @@ class Unreachable(TellOperator):
 class Client:
     """Speaks to one installation as one person."""
 
-    def __init__(self, url: str, token: str) -> None:
-        """`url` without a path, such as `http://127.0.0.1:8484`."""
+    def __init__(self, url: str, token: str, *, starts: Callable[[], bool] = bool) -> None:
+        """`url` without a path, such as `http://127.0.0.1:8484`.
+
+        :param starts: whether one is on its way up here, where none answers
+        """
+        self._starts = starts
         self.url = url
         self._api = f"{url}/api/v1"
         self._headers = {"Authorization": f"Bearer {token}"}
@@ -83,6 +90,8 @@ class Client:
                 method, self._api + path, headers=headers, timeout=timeout, **more
             )
         except httpx2.TransportError as error:
+            if self._starts():
+                raise _still_starting() from error
             raise Unreachable(
                 f"ona does not answer at {self.url}",
                 do="start it with `ona up`, or set ONA_URL to where it runs",
@@ -103,17 +112,42 @@ def connect() -> Client:
 
     url, token = client_variables()
     settings = load()
+    starts = partial(_is_held, settings.data_dir / "up.lock")
     if not token:
         try:
             token = settings.token_file.read_text(encoding="utf-8").strip()
         except OSError:
+            if not url and starts():
+                raise _still_starting() from None
             raise Unreachable(
                 f"there is no API token: {settings.token_file} can't be read",
                 do="start `ona up` here, set ONA_DATA_DIR if it keeps its data elsewhere, "
                 "or set ONA_TOKEN to a token from the page “API tokens”",
             ) from None
     host = "127.0.0.1" if settings.host in {"0.0.0.0", "::", ""} else settings.host
-    return Client(url or f"http://{host}:{settings.port}", token)
+    if url:
+        return Client(url, token)
+    return Client(f"http://{host}:{settings.port}", token, starts=starts)
+
+
+def _is_held(lock: Path) -> bool:
+    """Whether a process is at `ona up`."""
+    try:
+        with lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _still_starting() -> TryAgain:
+    return TryAgain(
+        "`ona up` runs here, but does not answer yet",
+        kept="nothing was asked",
+        do="wait until it says “Ready”; the first start takes some minutes",
+    )
 
 
 def _error(answer: "httpx2.Response") -> OnaError:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from bot.__main__ import main
+from bot.ground import only_process
 from bot.store.states import TurnState
 from bot.up import FIRST_PROMPT, ask_in
 from tests.integration.web.site import pool_of
@@ -172,6 +173,18 @@ async def test_stopping_cancelling_and_machines_from_the_terminal(site, ona):
     assert (await ona("sessions", "stop", short)).code == 2
     assert "hibernates" in (await ona("machines", "hibernate", short)).out
     assert "destroyed" in (await ona("machines", "destroy", "--yes", short)).out
+
+
+@pytest.mark.parametrize("token", ["", "ona_given"])
+async def test_while_ona_up_starts_it_is_said_that_it_does(ona, tmp_path, monkeypatch, token):
+    monkeypatch.delenv("ONA_URL")
+    with only_process(tmp_path / "data" / "up.lock", "`ona up`"):
+        ran = await ona("ask", "hi", ONA_TOKEN=token, ONA_PORT="9")
+    assert ran.code == 3
+    assert "`ona up` runs here, but does not answer yet. Nothing was asked." in ran.err
+    gone = await ona("ask", "hi", ONA_TOKEN=token, ONA_PORT="9")
+    assert gone.code == 3
+    assert ("does not answer at" if token else "There is no API token") in gone.err
 
 
 async def test_projects_people_and_tokens_from_the_terminal(ona, tmp_path):
