@@ -17,7 +17,7 @@ Write what to do; it becomes a prompt for the agent of this session.
 `queue` and `status` show what waits, `cancel 2` takes one out, `retry` runs the last one again.
 `sessions` lists sessions, `join s-…` brings this thread into one; `mute` and `unmute` are for it.
 `connect`, in a direct message to me, makes your accounts one person.
-Options go before the text: `project=name branch=name agent=name`."""
+Options go before the text: `size=name`, and for a new session `project=… branch=… agent=…`."""
 CONNECT_WHERE = "Say `connect` to me in a direct message: what I answer is for you alone."
 
 
