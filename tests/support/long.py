@@ -20,6 +20,7 @@ PAGE = ROOT / "docs" / "test-long.md"
 TESTS = (
     "tests/integration/chaos",
     "tests/integration/chat/test_chat_chaos.py",
+    "tests/integration/forge/test_forge_chaos.py",
     "tests/e2e/test_killed_processes.py",
     "tests/integration/outbox/test_crash.py",
     "tests/integration/vm/test_driver_crash.py",

@@ -22,6 +22,8 @@ class RateLimits:
     content_a_minute: int = CONTENT_A_MINUTE
     content_an_hour: int = CONTENT_AN_HOUR
     requests_an_hour: int = REQUESTS_AN_HOUR
+    scale: float = 1.0
+    """So many times as fast as GitHub's time goes the time of content."""
     spent: Counter[int] = field(default_factory=Counter)
     """Requests by installation; those that are answered with 304 are free."""
     resets_at: float = field(default_factory=lambda: time.time() + 3600)
@@ -30,14 +32,15 @@ class RateLimits:
     def content(self, installation: int) -> int | None:
         """Count a request that makes content. Seconds to wait when it is one too many."""
         now = time.monotonic()
+        minute, hour = 60 / self.scale, 3600 / self.scale
         made = self._made[installation]
-        while made and made[0] <= now - 3600:
+        while made and made[0] <= now - hour:
             made.popleft()
-        in_minute = [moment for moment in made if moment > now - 60]
+        in_minute = [moment for moment in made if moment > now - minute]
         if len(made) >= self.content_an_hour:
-            return math.ceil(made[0] + 3600 - now)
+            return math.ceil(made[0] + hour - now)
         if len(in_minute) >= self.content_a_minute:
-            return math.ceil(in_minute[0] + 60 - now)
+            return math.ceil(in_minute[0] + minute - now)
         made.append(now)
         return None
 

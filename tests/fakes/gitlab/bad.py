@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 
 @dataclass(kw_only=True)
 class Bad:
-    """One bad answer of the REST API."""
+    """One bad answer of the REST API; each hook may kill or stop a process at that point."""
 
+    received: Callable[[], None] | None = None
+    """Called before anything is done."""
     wait: asyncio.Event | None = None
     """Do nothing before this is set."""
     throttle_seconds: int | None = None
@@ -21,6 +24,8 @@ class Bad:
     """Sent on to this URL, nothing done."""
     drop: bool = False
     """The connection dies before anything is done."""
+    stored: Callable[[], None] | None = None
+    """Called when it is done and not answered."""
     drop_answer: bool = False
     """It is done, and the connection dies before the answer."""
     answer_wait: asyncio.Event | None = None

@@ -131,6 +131,8 @@ class Rest:
             body = await request.read()
             self.requests.append((name, request.path))
             self._gitlab.changed()
+            if bad.received:
+                bad.received()
             if bad.wait:
                 await bad.wait.wait()
             turned_away = _turned_away(request, bad)
@@ -138,6 +140,8 @@ class Rest:
                 return turned_away
             answer = self._do(request, name, act, body)
             answer.headers["Date"] = f"{self._gitlab.clock.now():%a, %d %b %Y %H:%M:%S} GMT"
+            if bad.stored:
+                bad.stored()
             if bad.answer_wait:
                 await bad.answer_wait.wait()
             spoilt = _spoilt(request, bad)

@@ -27,10 +27,10 @@ class Office:
     general: Channel
 
     @asynccontextmanager
-    async def serving(self, *, token: str = "") -> AsyncIterator[asyncio.Event]:
+    async def serving(self, *, token: str = "", sends: bool = True) -> AsyncIterator[asyncio.Event]:
         """What `ona serve` does for its chat surfaces; ends when the event is set."""
         settings = Settings(discord=DiscordSettings(token=SecretStr(token or self.app.token)))
-        async with serving(self.town, settings) as stop:
+        async with serving(self.town, settings, sends=sends) as stop:
             yield stop
 
     async def ready(self) -> None:

@@ -25,11 +25,16 @@ from tests.integration.web.site import serving as serving_pages
 
 @asynccontextmanager
 async def serving(
-    town: Town, settings: Settings, *, hooked: Callable[[str], Awaitable[None]] | None = None
+    town: Town,
+    settings: Settings,
+    *,
+    hooked: Callable[[str], Awaitable[None]] | None = None,
+    sends: bool = True,
 ) -> AsyncIterator[asyncio.Event]:
     """Hear, write replies and send them; ends when the event is set.
 
     :param hooked: is told the address at which deliveries over HTTP arrive
+    :param sends: replies are sent from here; else they are only written
     """
     database, stop = town.database, asyncio.Event()
     listener = Listener(database.url, EVENTS, OUTBOX)
@@ -51,13 +56,11 @@ async def serving(
             lease_seconds=5.0,
             send_seconds=4.0,
         )
-        for running in (
-            replies.run(stop),
-            outbox.run(stop),
-            Redirecting(database, ports).run(stop),
-            surfaces.listen(Gate(chats.hear), stop),
-        ):
-            group.create_task(running)
+        group.create_task(replies.run(stop))
+        group.create_task(Redirecting(database, ports).run(stop))
+        group.create_task(surfaces.listen(Gate(chats.hear), stop))
+        if sends:
+            group.create_task(outbox.run(stop))
         try:
             async with AsyncExitStack() as stack:
                 if hooked is not None:

@@ -41,10 +41,10 @@ class Office:
         )
 
     @asynccontextmanager
-    async def serving(self) -> AsyncIterator[asyncio.Event]:
+    async def serving(self, *, sends: bool = True) -> AsyncIterator[asyncio.Event]:
         """What `ona serve` does for its chat surfaces; ends when the event is set."""
         before = len(self.slack.out.sockets.open)
-        async with serving(self.town, self.settings) as stop:
+        async with serving(self.town, self.settings, sends=sends) as stop:
             await self.slack.until(lambda: len(self.slack.out.sockets.open) > before)
             yield stop
 

@@ -22,7 +22,7 @@ from bot.store.ids import new_id
 from bot.work.queue import Event, append_events
 from tests.fakes.chat import ChatServer, FakeChat
 
-SENDER = Path(__file__).parents[2] / "fakes" / "sender_process.py"
+SENDER = "tests.fakes.sender_process"
 SURFACE = "fake"
 AN_HOUR = 3_600.0
 
@@ -222,10 +222,11 @@ async def running(*outboxes: Outbox) -> AsyncIterator[asyncio.Event]:
 class SenderFactory:
     """A process that has everything imported and forks the senders."""
 
-    def __init__(self) -> None:
-        root = SENDER.parents[2]
+    def __init__(self, program: str = SENDER) -> None:
+        """`program` is the module that it runs."""
+        root = Path(__file__).parents[3]
         self._process = subprocess.Popen(
-            [sys.executable, str(SENDER)],
+            [sys.executable, "-m", program],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

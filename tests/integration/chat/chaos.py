@@ -1,0 +1,121 @@
+"""So many messages, an answer to each, and senders that are killed meanwhile."""
+
+import asyncio
+import json
+import os
+import random
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from bot.work.queue import Event, append_events
+from tests.integration.conftest import Town
+from tests.integration.outbox.rig import SenderFactory, Senders
+
+MESSAGES = int(os.environ.get("ONA_TEST_CHAT_MESSAGES", "100"))
+SEED = int(os.environ.get("ONA_TEST_SEED", random.SystemRandom().randrange(1 << 32)))
+SECONDS_MAX = max(180, MESSAGES * 3)
+WAIT_SECONDS_MAX = SECONDS_MAX * 0.45
+PROGRAM = "tests.fakes.surface_sender_process"
+LEASE_SECONDS, SEND_SECONDS = 4.0, 3.0
+
+_PROMPTS = """
+    SELECT prompt.id, prompt.session_id, delivery.text
+      FROM prompt JOIN delivery ON delivery.prompt_id = prompt.id
+"""
+_REFUSED = "SELECT answer ->> 'text' FROM delivery WHERE answer ->> 'verdict' = 'refused'"
+_NOTICES = """
+    SELECT state, count(*) FROM reply
+     WHERE kind = 'notice' AND starts_with(body, 'heard') GROUP BY state
+"""
+_LET_GO = """
+    UPDATE reply SET due_at = least(due_at, now()) WHERE kind = 'notice' AND state = 'pending'
+    RETURNING id
+"""
+
+
+def words(number: int) -> str:
+    return f"n{number:04d}"
+
+
+def chance_of(seed: int) -> random.Random:
+    print(f"seed {seed}: set ONA_TEST_SEED to repeat")
+    return random.Random(seed)
+
+
+async def answer_all(town: Town, count: int = MESSAGES) -> None:
+    """Tell the session of each prompt what it heard, as a turn's end would, until so many."""
+    answered: set[object] = set()
+    async with asyncio.timeout(WAIT_SECONDS_MAX):
+        while len(answered) < count:
+            for prompt, session, said in await town.rows(_PROMPTS):
+                if prompt not in answered:
+                    answered.add(prompt)
+                    async with town.database.begin() as tx:
+                        notice = Event(kind="notice", body={"text": f"heard {said}"})
+                        await append_events(tx, session, [notice])
+            assert not (refused := await town.rows(_REFUSED)), refused
+            await asyncio.sleep(0.05)
+
+
+async def until_sent(town: Town, count: int = MESSAGES) -> None:
+    """Wait until so many notices are posted; what waits out a back-off is let go on at once."""
+    async with asyncio.timeout(WAIT_SECONDS_MAX):
+        while (states := dict(await town.rows(_NOTICES))) != {"sent": count}:
+            assert "failed" not in states, states
+            await town.rows(_LET_GO)
+            await asyncio.sleep(0.2)
+
+
+async def assert_each_a_prompt(town: Town, count: int = MESSAGES) -> None:
+    """Every message became one prompt, whatever came of its deliveries."""
+    said = await town.rows("SELECT text FROM delivery WHERE prompt_id IS NOT NULL ORDER BY 1")
+    assert said == [(words(number),) for number in range(count)]
+    assert await town.value("SELECT count(*) FROM prompt") == count
+
+
+class Mortal:
+    """One sender at a time, a new one for each that is killed."""
+
+    def __init__(self, senders: Senders) -> None:
+        self._senders = senders
+        self._pid = 0
+        self._died = asyncio.Event()
+        self.kills = 0
+
+    def kill(self) -> None:
+        """Kill the sender, right now."""
+        if not self._died.is_set():
+            self.kills += 1
+            self._senders.signal(self._pid, signal.SIGKILL)
+            self._died.set()
+
+    async def start(self) -> None:
+        self._pid = await self._senders.start()
+
+    async def run(self) -> None:
+        while True:
+            await self._died.wait()
+            self._died.clear()
+            await self.start()
+
+
+@asynccontextmanager
+async def mortal_sender(url: str, surfaces: dict[str, Any]) -> AsyncIterator[Mortal]:
+    """A process that sends the replies of these surfaces; see `surface_sender_process`."""
+    factory = SenderFactory(PROGRAM)
+    times = (str(LEASE_SECONDS), str(SEND_SECONDS))
+    senders = Senders(factory, url, json.dumps(surfaces), *times)
+    mortal = Mortal(senders)
+    try:
+        await mortal.start()
+        running = asyncio.create_task(mortal.run())
+        try:
+            yield mortal
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+    finally:
+        senders.close()
+        factory.close()
