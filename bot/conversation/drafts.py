@@ -155,10 +155,11 @@ def _of_event(span: Span, event: SeenEvent, manner: Manner) -> Iterator[Draft]:
 
 def _end(span: Span, ended: SeenEvent, manner: Manner) -> Iterator[Draft]:
     failed = ended.body.get("outcome") in FAILURES
+    asked = any(one.kind == "question" for one in span.events)
     parts = split(render.answer(span, manner), manner)
     quick = (
         manner.in_place
-        and not failed
+        and not (failed or asked)
         and len(parts) == 1
         and _seconds(ended) <= IN_PLACE_SECONDS_MAX
     )
@@ -184,7 +185,7 @@ def _end(span: Span, ended: SeenEvent, manner: Manner) -> Iterator[Draft]:
             final=True,
             turn_id=ended.turn_id,
             buttons=(RETRY,) if failed and number == len(parts) else (),
-            notify=_asker(span) if number == 1 and _deserves_notice(ended, failed=failed) else "",
+            notify=_asker(span) if number == 1 and (asked or _late(ended, failed=failed)) else "",
         )
 
 
@@ -194,7 +195,7 @@ def _reached(ended: SeenEvent | None) -> Live:
     return Live.DONE if ended.body.get("outcome") == "succeeded" else Live.ENDED
 
 
-def _deserves_notice(ended: SeenEvent, *, failed: bool) -> bool:
+def _late(ended: SeenEvent, *, failed: bool) -> bool:
     return failed or NOTIFY_SECONDS_MIN < _seconds(ended) < math.inf
 
 

@@ -34,7 +34,7 @@ class Shift:
             TurnLimits(
                 seconds_max=limits.get("seconds_max", 60),
                 output_bytes_max=1 << 20,
-                question_seconds_max=60,
+                question_seconds_max=limits.get("question_seconds", 60),
             ),
         )
         bounds = WorkerLimits(

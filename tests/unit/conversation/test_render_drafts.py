@@ -183,6 +183,15 @@ def test_a_quick_answer_takes_the_place_of_the_live_message():
         assert live.body != answer.body
 
 
+def test_what_a_question_came_to_is_a_new_post_that_tells_its_asker():
+    asked = ("question", {"question": "q", "text": "?"})
+    answered = ("question.answered", {"question": "q", "answer": "yes"})
+    events = (started(), OUTPUT, asked, answered, ended("succeeded", 3.0))
+    live, answer = made(*events, after=4, thread_id=HERE)
+    assert not live.stands_for
+    assert (answer.kind, answer.notify) == ("answer", "U1")
+
+
 def elsewhere(*events, after=0):
     began = (
         "turn.started",
