@@ -1,7 +1,8 @@
-"""How a listener tells whoever runs it whether it listens."""
+"""What listeners hear, and how one tells whoever runs it whether it listens."""
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 
 
 class Condition(enum.StrEnum):
@@ -25,3 +26,19 @@ Tell = Callable[[Condition, str], None]
 
 def nobody(condition: Condition, why: str) -> None:
     """Whom a listener tells that nobody asked."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hears:
+    """What is heard on a surface, as its listener says."""
+
+    ways: tuple[str, ...]
+    """How it gets to us, in words; the first one unless something else is set."""
+    follow_ups: bool
+    """Whether words that don't name us are heard, which may go on with what was asked."""
+    deletions: str
+    """Whether we hear that a message was deleted, in words."""
+    stop_signs: Collection[str] = ()
+    """Reactions to a post of ours that stop its turn."""
+    missed: str = ""
+    """What becomes of what was said while nobody listened, in words."""

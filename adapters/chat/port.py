@@ -84,6 +84,8 @@ class Limits:
     as `Content.live` says; nowhere, because the reader follows the events."""
     edit_seconds: float = 0.0
     """At least so long between two edits of a post."""
+    aside: str = ""
+    """With `live` "aside": what stands there, as the surface calls it."""
 
 
 class Sign(enum.Enum):

@@ -12,10 +12,25 @@ from pathlib import Path
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from adapters.chat.discord import listening as discord
 from adapters.chat.discord.port import DiscordChat
-from adapters.chat.port import AfterUncertain, ChatPort, HasHome, Method, Reacts, Whispers
+from adapters.chat.port import (
+    AfterUncertain,
+    ChatPort,
+    Confides,
+    HasHome,
+    Method,
+    Reacts,
+    Whispers,
+)
+from adapters.chat.slack import listening as slack
 from adapters.chat.slack.port import SlackChat
 from adapters.chat.terminal import TerminalChat
+from adapters.forge.github import polling as github
+from adapters.forge.github.port import GitHubForge
+from adapters.forge.gitlab import polling as gitlab
+from adapters.forge.gitlab.port import GitLabForge
+from adapters.listening import Hears
 from bot import metrics
 from bot.config import reference
 from bot.store import states
@@ -75,13 +90,32 @@ def metrics_page() -> str:
 
 
 def surfaces_page() -> str:
-    kinds = {"slack": SlackChat, "discord": DiscordChat, "terminal, web, api": TerminalChat}
-    rows = [(what, *(say(kind) for kind in kinds.values())) for what, say in CAPABILITIES.items()]
+    rows = [(what, *(say(kind) for kind in PORTS.values())) for what, say in CAPABILITIES.items()]
+    hears = [(what, *(say(one) for one in LISTENERS.values())) for what, say in HEARD.items()]
     return _page(
         "Surfaces",
-        "What each place where people talk can do, as its port says.",
-        _table(("", *kinds), rows),
+        "What each place where people talk can do, as its port and its listener say. Setting them"
+        " up: [Slack](slack.md), [Discord](discord.md), [GitHub](github.md), [GitLab](gitlab.md).",
+        "## What is said there by ona",
+        _table(("", *PORTS), rows),
+        "## What is heard there",
+        _table(("", *LISTENERS), hears),
     )
+
+
+PORTS: Mapping[str, type[ChatPort]] = {
+    "slack": SlackChat,
+    "discord": DiscordChat,
+    "github": GitHubForge,
+    "gitlab": GitLabForge,
+    "terminal, web, api": TerminalChat,
+}
+LISTENERS: Mapping[str, Hears] = {
+    "slack": slack.HEARS,
+    "discord": discord.HEARS,
+    "github": github.HEARS,
+    "gitlab": gitlab.HEARS,
+}
 
 
 def _yes(answer: bool) -> str:
@@ -104,19 +138,40 @@ def _rate(kind: type[ChatPort], method: Method) -> str:
     return f"{rate.per_second * 60:g}, {rate.burst:g} at once" if rate else "no limit"
 
 
+def _live(kind: type[ChatPort]) -> str:
+    """Where it stands what a running turn does."""
+    match kind.limits.live:
+        case "post":
+            return "in a message that is edited"
+        case "aside":
+            return f"in a {kind.limits.aside}"
+    return "whoever reads follows it live"
+
+
 CAPABILITIES: Mapping[str, Callable[[type[ChatPort]], str]] = {
-    "shows what a turn does in a message that is edited": lambda kind: _yes(
-        kind.limits.live == "post"
-    ),
+    "what a turn does is shown": _live,
     "shows at a prompt's message that it waits, failed, needs somebody": lambda kind: _yes(
         issubclass(kind, Reacts)
     ),
     "can say something to one person alone": lambda kind: _yes(issubclass(kind, Whispers)),
+    "`private:` is answered in a conversation with one person": lambda kind: _yes(
+        issubclass(kind, Confides)
+    ),
     "keeps a page of ours for each person": lambda kind: _yes(issubclass(kind, HasHome)),
     "characters of one post": lambda kind: f"{kind.limits.text_length_max:,}",
     "a post whose end nobody saw is": _marked,
     "posts a minute": lambda kind: _rate(kind, "post"),
     "edits a minute": lambda kind: _rate(kind, "edit"),
+}
+
+HEARD: Mapping[str, Callable[[Hears], str]] = {
+    "it gets to ona by": lambda hears: ", or ".join(hears.ways),
+    "what goes on without naming ona is heard": lambda hears: _yes(hears.follow_ups),
+    "that one was deleted is heard": lambda hears: hears.deletions,
+    "a reaction to a post stops its turn": lambda hears: (
+        ", ".join(sorted(hears.stop_signs)) or "no"
+    ),
+    "what was said while nobody listened is": lambda hears: hears.missed,
 }
 
 PAGES = {

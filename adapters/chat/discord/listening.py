@@ -16,9 +16,9 @@ from discord import app_commands
 
 from adapters.chat.calling import trace
 from adapters.chat.discord import history, markup
-from adapters.chat.discord.reading import Reader, author_of, place_of
+from adapters.chat.discord.reading import STOP_REACTIONS, Reader, author_of, place_of
 from adapters.chat.incoming import Author, Hear, Heard
-from adapters.listening import Condition, Tell, nobody
+from adapters.listening import Condition, Hears, Tell, nobody
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +39,13 @@ CHOICES_MAX = 25
 CHOICE_LENGTH_MAX = 100
 OFFER_SECONDS = 2.0
 """Discord waits three."""
+HEARS = Hears(
+    ways=("a connection of ours (gateway)",),
+    follow_ups=True,
+    deletions="yes",
+    stop_signs=STOP_REACTIONS,
+    missed=f"read back, {CATCH_UP_SECONDS / 60:g} min and {CATCH_UP_MESSAGES} messages a place",
+)
 
 Projects = Callable[[Author], Awaitable[Sequence[str]]]
 """Names of the projects that somebody may see."""

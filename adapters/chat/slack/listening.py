@@ -29,8 +29,8 @@ from adapters.chat.slack.history import History
 from adapters.chat.slack.hooks import Hooks
 from adapters.chat.slack.markup import ACTION, escape
 from adapters.chat.slack.port import Place, SlackChat, fitting
-from adapters.chat.slack.reading import Reader
-from adapters.listening import Condition, Tell, nobody
+from adapters.chat.slack.reading import STOP_REACTIONS, Reader
+from adapters.listening import Condition, Hears, Tell, nobody
 
 log = structlog.get_logger(__name__)
 
@@ -52,6 +52,13 @@ RETRY_SECONDS = 30.0
 ASK_SECONDS = 2.5
 BROKE = "the connection to Slack broke"
 NOT_HERE = "I am no member of this channel: `/invite` me, then ask again."
+HEARS = Hears(
+    ways=("a connection of ours (Socket Mode)", "deliveries over HTTP"),
+    follow_ups=True,
+    deletions="yes",
+    stop_signs=STOP_REACTIONS,
+    missed="Slack delivers it again",
+)
 
 IsConnected = Callable[[], Awaitable[bool]]
 

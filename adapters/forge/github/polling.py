@@ -38,7 +38,7 @@ from adapters.forge.github.place import (
 from adapters.forge.github.reading import Reader, comment_of
 from adapters.forge.polled import condition
 from adapters.forge.port import Cursors, Repositories
-from adapters.listening import Condition, Tell, nobody
+from adapters.listening import Condition, Hears, Tell, nobody
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +57,13 @@ SEEN_SECONDS = 3600.0
 _LISTS = {ISSUE_COMMENT: "/issues/comments", REVIEW_COMMENT: "/pulls/comments"}
 KINDS = (*_LISTS, REVIEW)
 _NUMBERED_BY = {ISSUE_COMMENT: "issue_url", REVIEW_COMMENT: "pull_request_url"}
+
+HEARS = Hears(
+    ways=(f"asking every {POLL_SECONDS:g} s", "webhooks"),
+    follow_ups=False,
+    deletions="by webhook",
+    missed=f"asked for, within {CATCH_UP_SECONDS:g} s",
+)
 
 
 @dataclass(kw_only=True)

@@ -71,6 +71,7 @@ class GitHubForge:
         after_uncertain=AfterUncertain.LOOK_UP,
         rates=RATES,
         live="aside",
+        aside="check run",
         edit_seconds=20.0,
     )
 

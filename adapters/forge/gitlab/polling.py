@@ -23,10 +23,10 @@ from adapters.chat.incoming import Hear
 from adapters.chat.port import ChatError, Deadline, Throttled
 from adapters.forge.gitlab.client import Client
 from adapters.forge.gitlab.places import Kind, project_path
-from adapters.forge.gitlab.reading import Award, Note, Reader
+from adapters.forge.gitlab.reading import STOP_EMOJI, Award, Note, Reader
 from adapters.forge.polled import condition
 from adapters.forge.port import Cursors, Repositories
-from adapters.listening import Condition, Tell, nobody
+from adapters.listening import Condition, Hears, Tell, nobody
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +44,13 @@ HEARD_MAX = 10_000
 OURS_SECONDS = 3600.0
 """How long we look for stop signs where we spoke: those don't mark anything as changed."""
 OURS_MAX = 100
+HEARS = Hears(
+    ways=(f"asking every {POLL_SECONDS:g} s", "webhooks"),
+    follow_ups=False,
+    deletions="no",
+    stop_signs=STOP_EMOJI,
+    missed=f"asked for, within {CATCH_UP_SECONDS:g} s",
+)
 
 Data = Mapping[str, Any]
 

@@ -62,6 +62,7 @@ class GitLabForge:
         after_uncertain=AfterUncertain.LOOK_UP,
         rates=RATES,  # type: ignore[arg-type]
         live="aside",
+        aside="commit status",
         edit_seconds=EDIT_SECONDS,
     )
 

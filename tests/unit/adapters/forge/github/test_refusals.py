@@ -4,6 +4,7 @@ import pytest
 
 from adapters.chat.port import Gone, Rejected, Throttled, Unavailable, Uncertain
 from adapters.forge.github.calls import RETRY_SECONDS, refusal
+from adapters.forge.port import NotLetIn
 
 
 def seconds(status: int, words: str = "", **headers: str) -> float:
@@ -16,7 +17,7 @@ def seconds(status: int, words: str = "", **headers: str) -> float:
 @pytest.mark.parametrize(
     ("status", "wrote", "error"),
     [
-        (401, True, Unavailable),
+        (401, True, NotLetIn),
         (403, True, Rejected),
         (404, True, Gone),
         (410, False, Gone),
