@@ -14,6 +14,7 @@ from typing import Any
 from tests.fakes.cloud_hypervisor.guest import Guest
 from tests.fakes.cloud_hypervisor.http import Answer
 from tests.fakes.cloud_hypervisor.memory import Disk, Locked, Memory
+from tests.fakes.cloud_hypervisor.tap import open_tap
 from tests.fakes.cloud_hypervisor.words import (
     RECEIVING,
     Json,
@@ -69,6 +70,7 @@ class Machine:
         self.state = "Created"
         self.memory: Memory | None = None
         self.disks: list[Disk] = []
+        self.taps: list[int] = []
         self.guest: Guest | None = None
         self.channel: asyncio.AbstractServer | None = None
         self.channel_path: str | None = None
@@ -94,6 +96,8 @@ class Machine:
             Path(self.channel_path).unlink(missing_ok=True)
         for disk in self.disks:
             disk.close()
+        for tap in self.taps:
+            os.close(tap)
         if self.memory is not None:
             self.memory.close()
 
@@ -349,6 +353,7 @@ class Vmm:
             self._open_payload(machine, what)
             self._open_memory(machine, what, size)
             self._open_disks(machine, what)
+            self._open_taps(machine, what)
             disk = machine.disks[-1] if machine.disks else None
             assert machine.memory is not None
             machine.guest = Guest(machine.memory, disk, self._guest_ends)
@@ -389,6 +394,23 @@ class Vmm:
                 why = (f"I/O error (path={path} op=open)", os_words(error))
                 raise refused(
                     what, "Error from device manager", "Cannot open disk path", *why
+                ) from error
+
+    def _open_taps(self, machine: Machine, what: str) -> None:
+        for card in machine.config.get("net") or []:
+            if "tap" not in card:
+                continue
+            try:
+                # One that is missing is made, without a word, and goes with the process.
+                machine.taps.append(open_tap(str(card["tap"])))
+            except OSError as error:
+                raise refused(
+                    what,
+                    "Error from device manager",
+                    "Cannot create virtio-net device",
+                    "Open tap device failed",
+                    "Unable to configure tap interface",
+                    os_words(error),
                 ) from error
 
     async def _open_channel(self, machine: Machine, what: str) -> None:
