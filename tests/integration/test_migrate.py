@@ -11,6 +11,7 @@ from sqlalchemy.pool import NullPool
 from sqlmodel import SQLModel
 
 import bot.store.models  # noqa: F401  (defines the tables)
+from bot.errors import Unfit
 from bot.store.migrate import upgrade
 
 CATALOG = {
@@ -113,4 +114,16 @@ def test_an_upgrade_of_an_upgraded_database_changes_nothing(empty_url):
     upgrade(empty_url)
     before = catalog(empty_url)
     upgrade(empty_url)
+    assert catalog(empty_url) == before
+
+
+def test_a_database_of_another_state_of_the_migrations_is_refused_and_left_alone(empty_url):
+    upgrade(empty_url)
+    upgrade(empty_url)
+    before = catalog(empty_url)
+    for made_of in ("'older'", "NULL"):
+        with connect(empty_url) as connection:
+            connection.execute(text(f"COMMENT ON TABLE alembic_version IS {made_of}"))
+        with pytest.raises(Unfit, match="another state of ona"):
+            upgrade(empty_url)
     assert catalog(empty_url) == before
