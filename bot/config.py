@@ -9,7 +9,7 @@ import difflib
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
@@ -555,6 +555,15 @@ def _fields() -> Iterator[tuple[str, FieldInfo]]:
                 yield f"{name}.{inner_name}", inner
         else:
             yield name, field
+
+
+def set_by_variables(
+    section: str, keys: Iterable[str], environment: Mapping[str, str] | None = None
+) -> list[str]:
+    """The variables that are set here for keys of a section: they go before the file."""
+    variables = os.environ if environment is None else environment
+    given = _given(variables)
+    return [given[name][0] for key in keys if (name := f"{section}.{key}") in given]
 
 
 def client_variables(environment: Mapping[str, str] | None = None) -> tuple[str, str]:

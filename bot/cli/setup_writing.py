@@ -27,7 +27,11 @@ def keep(
     files: Mapping[Path, str] | None = None,
 ) -> None:
     """Write settings, and files beside them, or say what to write where that may not be."""
+    from bot.config import set_by_variables
     from bot.settings_file import replace, shown, write
+
+    if before := set_by_variables(section, values):
+        typer.echo(f"   Note: {', '.join(before)} goes before the file; unset it.")
 
     try:
         for file, text in (files or {}).items():

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from adapters.chat.port import ChatError, Deadline, Gone
+from adapters.chat.port import ChatError, Deadline, Gone, Rejected
 from adapters.forge.examining import EXAMINE_SECONDS, Examined
 from adapters.forge.github.app import App
 from adapters.forge.github.hooks import EVENTS
@@ -17,6 +17,8 @@ PERMISSIONS: Mapping[str, tuple[str, str]] = {
     "pull_requests": ("write", "hear and answer reviews and comments at lines of code"),
 }
 """The App's permissions: how far each has to go, and what it is for."""
+UNSIGNED = 401
+"""What we answer a delivery that is not signed with our secret."""
 _LEVELS = ("read", "write", "admin")
 
 
@@ -84,7 +86,22 @@ async def _about_hook(app: App, hook_url: str, deadline: Deadline) -> tuple[str,
     to = str(found.get("url") or "")
     if to.rstrip("/") != hook_url:
         return (f"its webhook goes to {to or 'no address'}, not to {hook_url}",)
-    return ()
+    return await _about_last_delivery(app, deadline)
+
+
+async def _about_last_delivery(app: App, deadline: Deadline) -> tuple[str, ...]:
+    """What became of what GitHub delivered last, as it says itself."""
+    try:
+        last = (await app.as_app(deadline, "GET", "/app/hook/deliveries?per_page=1")).data
+    except (Gone, Rejected):
+        # Older servers keep none.
+        return ()
+    if not last or 200 <= int(last[0]["status_code"]) < 300:
+        return ()
+    one = last[0]
+    answered = f"answered {one['status_code']}" if int(one["status_code"]) else "not answered"
+    hint = " (the webhook's secret differs)" if int(one["status_code"]) == UNSIGNED else ""
+    return (f"its last delivery, at {one['delivered_at']}, was {answered}{hint}",)
 
 
 def _sentence(error: Exception) -> str:

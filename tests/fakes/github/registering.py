@@ -38,6 +38,8 @@ class Registration:
     """Repositories of the account in which it was not installed."""
     hook_url: str | None = None
     """Where webhooks go; None: there is none."""
+    answered: list[int] = field(default_factory=list)
+    """The status that each delivery of a webhook was answered with; 0: it was not."""
     manifests: list[dict[str, Any]] = field(default_factory=list)
     """Those that apps were made of."""
     owners: list[str] = field(default_factory=list)
@@ -111,6 +113,23 @@ async def hook_config(github: FakeGitHub, request: Request) -> Reply:
         raise Refused(404, NOT_FOUND)
     said = {"url": github.registered.hook_url, "content_type": "json", "secret": "********"}
     return Reply(data=said)
+
+
+@route("GET", "/app/hook/deliveries")
+async def hook_deliveries(github: FakeGitHub, request: Request) -> Reply:
+    """The newest first."""
+    if not request.actor.is_app:
+        raise Refused(401, "A JSON web token could not be decoded")
+    made = [
+        {
+            "id": 1,
+            "event": "issue_comment",
+            "delivered_at": "2026-11-28T09:00:00Z",
+            "status_code": status,
+        }
+        for status in reversed(github.registered.answered)
+    ]
+    return Reply(data=made[: request.number("per_page", 30)])
 
 
 @route("GET", REPO + "/installation")

@@ -105,3 +105,20 @@ async def test_a_webhook_that_goes_elsewhere_is_a_remark(github, app):
     github.registered.hook_url = "https://old.example.org/hooks/github"
     (remark,) = (await examine(app, hook_url=HOOK)).remarks
     assert remark == f"its webhook goes to https://old.example.org/hooks/github, not to {HOOK}"
+
+
+@pytest.mark.parametrize(
+    ("answered", "said"),
+    [
+        ([401, 204], None),
+        ([204, 401], "answered 401 (the webhook's secret differs)"),
+        ([502], "answered 502"),
+        ([0], "not answered"),
+    ],
+)
+async def test_what_became_of_the_last_delivery_is_a_remark(github, app, answered, said):
+    github.registered.hook_url = HOOK
+    github.registered.answered = answered
+    remarks = (await examine(app, hook_url=HOOK)).remarks
+    moment = "its last delivery, at 2026-11-28T09:00:00Z, was"
+    assert remarks == (() if said is None else (f"{moment} {said}",))

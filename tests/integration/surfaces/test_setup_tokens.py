@@ -72,6 +72,16 @@ async def test_what_a_gitlab_token_lacks_is_told_and_it_is_kept(gitlab, tmp_path
     assert kept(tmp_path, "gitlab")["token"] == bot.token
 
 
+async def test_a_variable_that_goes_before_the_file_is_named(gitlab, tmp_path):
+    bot = gitlab.person("ona-bot", is_bot=True)
+    settings = {"ONA_GITLAB__URL": gitlab.url, "ONA_GITLAB__TOKEN": "glpat-old"}
+    given = f"{bot.token}\n"
+    async with command("setup", "gitlab", home=tmp_path, given=given, **settings) as running:
+        assert await running.end() == 0
+    assert "ONA_GITLAB__TOKEN goes before the file" in running.said
+    assert "glpat-old" not in running.said
+
+
 async def test_enter_alone_leaves_everything_as_it_is(gitlab, tmp_path):
     given = ("setup", "gitlab", "--url", gitlab.url)
     async with command(*given, home=tmp_path, given="\n") as running:

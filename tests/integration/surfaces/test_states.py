@@ -5,12 +5,18 @@ import asyncio
 import pytest
 from pydantic import SecretStr
 
+from adapters.forge.port import Permission
 from adapters.listening import Condition
-from bot.config import DatabaseSettings, Settings
+from bot.config import DatabaseSettings, GitHubSettings, Settings
 from bot.doctor.examine import CHECKS
+from bot.errors import NotPermitted
+from bot.govern.access import Standing
+from bot.govern.rights import Rights
 from bot.store.surface_states import Said, put
+from bot.surfaces import open_surfaces
 from tests.fakes.github import FakeGitHub
 from tests.fakes.gitlab import FakeGitLab
+from tests.fakes.slack import Bad
 from tests.integration.chat import discord_rig
 from tests.integration.chat.serving import serving as serving_here
 from tests.integration.chat.slack_rig import open_office
@@ -171,3 +177,44 @@ async def test_a_forge_that_is_polled_says_that_it_listens_whether_or_not_there_
         async with serving(town, tmp_path, **of_github(github)):
             found = await until(town, github="listening")
     assert found["github"].why == ""
+
+
+async def test_a_slack_connection_that_breaks_is_told_and_so_is_the_next_one(town):
+    async with open_office(town) as office, office.serving():
+        before = (await until(town, slack="listening"))["slack"].since
+        office.slack.behave("apps.connections.open", *[Bad(status=500)] * 3)
+        office.slack.out.sockets.drop_all()
+        broken = await until(town, slack="connecting")
+        assert broken["slack"].why == "the connection to Slack broke"
+        again = await until(town, slack="listening")
+    assert again["slack"].since > before
+
+
+async def test_repositories_of_a_forge_whose_key_is_unreadable_are_closed_and_not_open(
+    town, tmp_path, github_emulator
+):
+    async with FakeGitHub(github_emulator) as github:
+        shop = await github.repository()
+        url = f"{github.url}/{shop.name}"
+        (project,) = await town.rows(
+            "UPDATE project SET repository_url = :url RETURNING id", url=url
+        )
+        given = GitHubSettings(
+            app_id=github.app.id,
+            private_key_file=tmp_path / "nowhere.pem",
+            url=github.url,
+            api_url=github.url,
+        )
+        person = town.people["Ann"]
+        await town.rows(
+            "INSERT INTO identity (id, surface, external_id, name, person_id)"
+            " VALUES (gen_random_uuid(), :surface, '1', 'ann', :person) RETURNING person_id",
+            surface=f"github:{github.url.partition('://')[2]}",
+            person=person,
+        )
+        who = Standing(person_id=person, name="Ann", active=True, operator=False)
+        settings = Settings(data_dir=tmp_path, github=given)
+        async with open_surfaces(settings, town.database, owner="serve") as surfaces:
+            rights = Rights(town.database, surfaces.forges)
+            with pytest.raises(NotPermitted):
+                await rights.require(who, project[0], Permission.READ)
