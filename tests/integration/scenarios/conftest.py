@@ -1,0 +1,71 @@
+"""An installation that one or more surfaces talk to."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+import pytest
+
+from bot import leading
+from bot.config import Settings
+from bot.govern import rights
+from bot.store.ids import new_id
+from tests.integration.chat.serving import serving
+from tests.integration.conftest import Town
+from tests.integration.scenarios.chats import discord_talk, slack_talk
+from tests.integration.scenarios.forges import github_talk, gitlab_talk
+from tests.integration.scenarios.talks import Talk
+
+TALKS: dict[str, Callable[[Town, Any], AbstractAsyncContextManager[Any]]] = {
+    "slack": slack_talk,
+    "discord": discord_talk,
+    "github": github_talk,
+    "gitlab": gitlab_talk,
+}
+
+
+@pytest.fixture(autouse=True)
+def times(monkeypatch):
+    """On a slow machine a forge may take a while to say who may do what."""
+    monkeypatch.setattr(rights, "ASK_SECONDS_MAX", 30.0)
+    monkeypatch.setattr(leading, "LEAD_SECONDS", 3.0)
+
+
+@pytest.fixture
+async def talk(request, town) -> AsyncIterator[Talk]:
+    """The surface that the test is about, and an installation that it talks to."""
+    program = request.getfixturevalue("github_emulator") if request.param == "github" else None
+    async with TALKS[request.param](town, program) as talk, installed(town, talk):
+        yield talk
+
+
+@asynccontextmanager
+async def installed(town: Town, *talks: Talk) -> AsyncIterator[None]:
+    """One installation for all of them, in which a person is the same on each."""
+    people: dict[tuple[str, str], Any] = {}
+    for talk in talks:
+        for name, (surface, account) in talk.accounts().items():
+            people[surface, account] = (town.people[name.title()], name)
+        if clone_url := getattr(talk, "clone_url", ""):
+            # Its conversations are about this project alone.
+            await town.rows("UPDATE project SET repository_url = :url RETURNING id", url=clone_url)
+    for (surface, account), (person, name) in people.items():
+        await town.rows(
+            "INSERT INTO identity (id, person_id, surface, external_id, name)"
+            " VALUES (:id, :person, :surface, :account, :name) RETURNING id",
+            id=new_id(),
+            person=person,
+            surface=surface,
+            account=account,
+            name=name,
+        )
+
+    async def hooked(url: str) -> None:
+        for talk in talks:
+            await talk.hooked(url)
+
+    settings = Settings(**{key: one for talk in talks for key, one in talk.settings.items()})
+    async with serving(town, settings, hooked=hooked):
+        for talk in talks:
+            await talk.ready()
+        yield

@@ -1,0 +1,173 @@
+"""GitHub and GitLab, as people talk there; both tell us of it by webhooks."""
+
+import random
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, ClassVar
+
+from pydantic import SecretStr
+
+from bot.config import GitHubSettings, GitLabSettings
+from tests.fakes.github import Emulator, FakeGitHub
+from tests.fakes.github.people import Repository
+from tests.fakes.gitlab.eyes import shown
+from tests.integration.conftest import Town
+from tests.integration.forge.gitlab_rig import Shop, open_shop
+from tests.integration.forge.postman import Postman, letter_box, postman
+from tests.integration.scenarios.talks import until
+
+SECRET = "not a guess"
+
+
+class GitHubTalk:
+    name = "github"
+    stops: ClassVar = ("word", "button")
+    asks_which: ClassVar = False
+    confides: ClassVar = False
+
+    def __init__(
+        self, github: FakeGitHub, shop: Repository, carries: Postman, ids: Mapping[str, int]
+    ) -> None:
+        self.github, self.shop, self.carries, self.ids = github, shop, carries, ids
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        section = GitHubSettings(
+            app_id=self.github.app.id,
+            private_key=SecretStr(self.github.private_key),
+            webhook_secret=SecretStr(self.github.hooks.secret),
+            api_url=self.github.url,
+            url=self.github.url,
+        )
+        return {"github": section}
+
+    @property
+    def clone_url(self) -> str:
+        return f"{self.github.url}/{self.shop.name}.git"
+
+    def accounts(self) -> Mapping[str, tuple[str, str]]:
+        surface = f"github:{self.github.url.partition('://')[2]}"
+        return {name: (surface, str(number)) for name, number in self.ids.items()}
+
+    async def hooked(self, url: str) -> None:
+        self.carries.url = f"{url}/hooks/github"
+
+    async def ready(self) -> None:
+        """Webhooks are heard as soon as the pages are served."""
+
+    async def begins(self, text: str, by: str = "ann") -> Any:
+        pull = await self.shop.pull()
+        await self.says(pull, text, by)
+        return pull
+
+    async def says(self, thread: Any, text: str, by: str = "ann") -> Any:
+        return await self.github.people[by].says(thread, f"Hm.\n\n/ona {text}")
+
+    async def edits(self, message: Any, text: str, by: str = "ann") -> None:
+        await self.github.people[by].edits(message, f"/ona {text}")
+
+    async def stop(self, thread: Any, how: str) -> None:
+        if how == "word":
+            await self.says(thread, "stop")
+            return
+        head = await thread.head()
+
+        def running() -> list[Any]:
+            return [one for one in thread.checks(head) if one["status"] == "in_progress"]
+
+        await until(running)
+        (run,) = running()
+        await self.github.bo.presses(thread, run, "Stop")
+
+    def posts(self, thread: Any) -> list[str]:
+        said = self.github.world.thread(thread.place)
+        return [one.text for one in said if one.author.endswith("[bot]")]
+
+    async def beside(self, thread: Any) -> list[str]:
+        """What the check runs say."""
+        return [str(one["output"]) for one in thread.checks(await thread.head())]
+
+
+@asynccontextmanager
+async def github_talk(town: Town, program: Emulator) -> AsyncIterator[GitHubTalk]:
+    async with (
+        FakeGitHub(program) as github,
+        postman(random.Random(0), fates=("once",)) as carries,
+    ):
+        github.hooks.subscriber = carries.carry
+        shop = await github.repository()
+        for person in (github.ann, github.bo):
+            await shop.let(person, "write")
+        ids = {"ann": await github.ann.id(), "bo": await github.bo.id()}
+        yield GitHubTalk(github, shop, carries, ids)
+
+
+class GitLabTalk:
+    name = "gitlab"
+    stops: ClassVar = ("word", "reaction")
+    asks_which: ClassVar = False
+    confides: ClassVar = False
+
+    def __init__(self, shop: Shop, carries: Postman) -> None:
+        self.shop, self.carries = shop, carries
+        self.people = {"ann": shop.ann, "bo": shop.bo}
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        section = GitLabSettings(
+            token=SecretStr(self.shop.us.token),
+            webhook_secret=SecretStr(SECRET),
+            url=self.shop.gitlab.url,
+        )
+        return {"gitlab": section}
+
+    @property
+    def clone_url(self) -> str:
+        return self.shop.project.clone_url
+
+    def accounts(self) -> Mapping[str, tuple[str, str]]:
+        surface = f"gitlab:{self.shop.client.host}"
+        return {name: (surface, str(one.id)) for name, one in self.people.items()}
+
+    async def hooked(self, url: str) -> None:
+        self.carries.url = f"{url}/hooks/gitlab"
+
+    async def ready(self) -> None:
+        """Webhooks are heard as soon as the pages are served."""
+
+    async def begins(self, text: str, by: str = "ann") -> Any:
+        request = self.shop.ann.opens(self.shop.project)
+        await self.says(request, text, by)
+        return request
+
+    async def says(self, thread: Any, text: str, by: str = "ann") -> Any:
+        return self.people[by].says(thread, f"Hm.\n\n/ona {text}")
+
+    async def edits(self, message: Any, text: str, by: str = "ann") -> None:
+        self.people[by].edits(message, f"/ona {text}")
+
+    async def stop(self, thread: Any, how: str) -> None:
+        """A turn has no note before its end: the sign stands at the answer to an earlier one."""
+        if how == "word":
+            await self.says(thread, "stop")
+        else:
+            self.people["bo"].awards(thread.by(self.shop.us)[0], "octagonal_sign")
+
+    def posts(self, thread: Any) -> list[str]:
+        return [shown(one.body) for one in thread.by(self.shop.us)]
+
+    async def beside(self, thread: Any) -> list[str]:
+        """What the statuses of its newest commit say."""
+        found = self.shop.project.statuses
+        return [str(one.description) for one in found if one.sha == thread.sha]
+
+
+@asynccontextmanager
+async def gitlab_talk(town: Town, _: Any) -> AsyncIterator[GitLabTalk]:
+    async with (
+        open_shop() as shop,
+        postman(random.Random(0), fates=("once",)) as carries,
+        letter_box(carries) as box,
+    ):
+        shop.gitlab.hook(shop.project, box, token=SECRET)
+        yield GitLabTalk(shop, carries)
