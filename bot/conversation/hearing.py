@@ -6,6 +6,7 @@ A surface acknowledges a delivery when `hear` has returned: everything is commit
 to the author alone comes last, and is the only thing that may get lost.
 """
 
+import asyncio
 from collections.abc import Mapping
 
 import structlog
@@ -47,6 +48,9 @@ from bot.work.control import Actor
 log = structlog.get_logger(__name__)
 
 MEMBERS_ONLY = "Only members of this workspace can use this, and only where nobody else reads it."
+
+POST_PAUSES = (0.2, 0.5)
+"""Seconds between looks for the post that somebody reacted to."""
 
 _THREAD = text(
     """
@@ -232,8 +236,7 @@ class Chats:
             "ref": heard.ref,
             "channel": heard.channel,
         }
-        async with self._database.begin() as tx:
-            place = (await tx.execute(_POST, where)).scalar_one_or_none()
+        place = await self._place_of(where)
         if place is None:
             return
         spot = Spot(surface=heard.surface, channel=heard.channel, place=place, shared=heard.shared)
@@ -249,6 +252,16 @@ class Chats:
                 pressed=True,
             )
         )
+
+    async def _place_of(self, where: dict[str, str]) -> str | None:
+        """The thread of one of our posts; people can be quicker than our note of having posted."""
+        for pause in (*POST_PAUSES, None):
+            async with self._database.begin() as tx:
+                place: str | None = (await tx.execute(_POST, where)).scalar_one_or_none()
+            if place is not None or pause is None:
+                return place
+            await asyncio.sleep(pause)
+        return None
 
     async def _actor(self, author: Author, surface: str) -> Actor:
         """The person whom we know as this author. :raises Refused: deactivated."""
