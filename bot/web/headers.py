@@ -14,6 +14,9 @@ LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 OPEN_TO_ANY_HOST = frozenset({"/live", "/ready"})
 """Probes call by address; these two tell nothing."""
 BODY_BYTES_MAX = 1024 * 1024
+HOOK_BYTES_MAX = 8 * 1024 * 1024
+"""Of a delivery to a hook: a note on GitLab may have 1,000,000 characters, and stands there twice;
+who gets errors for such a one delivers nothing any more."""
 BODY_SECONDS_MAX = 30.0
 
 POLICY = "; ".join(
@@ -77,7 +80,7 @@ class Outermost:
         if isinstance(body, int):
             answer = problem(
                 body,
-                f"the request is larger than {BODY_BYTES_MAX:,} bytes"
+                f"the request is larger than {_bytes_max(scope):,} bytes"
                 if body == 413
                 else "the request did not arrive in time",
                 code="too_large" if body == 413 else "try_again",
@@ -102,12 +105,16 @@ def _with_security(scope: Scope, send: Send) -> Send:
     return secured
 
 
+def _bytes_max(scope: Scope) -> int:
+    return HOOK_BYTES_MAX if scope["path"].startswith("/hooks/") else BODY_BYTES_MAX
+
+
 async def _read_body(scope: Scope, receive: Receive) -> bytes | int:
     """The whole body, or the status of the refusal."""
     if scope["method"] in {"GET", "HEAD", "OPTIONS"}:
         return b""
     announced = Headers(scope=scope).get("content-length", "0")
-    if announced.isdigit() and int(announced) > BODY_BYTES_MAX:
+    if announced.isdigit() and int(announced) > _bytes_max(scope):
         return 413
     parts: list[bytes] = []
     size = 0
@@ -119,7 +126,7 @@ async def _read_body(scope: Scope, receive: Receive) -> bytes | int:
                     return 408
                 parts.append(message.get("body", b""))
                 size += len(parts[-1])
-                if size > BODY_BYTES_MAX:
+                if size > _bytes_max(scope):
                     return 413
                 if not message.get("more_body", False):
                     return b"".join(parts)
