@@ -21,6 +21,7 @@ from adapters.chat.port import (
 )
 from bot.conversation.message import Accepted, IncomingMessage
 from bot.errors import NotPermitted
+from bot.words.plain import settled
 
 log = structlog.get_logger(__name__)
 
@@ -53,7 +54,7 @@ class Hints:
             await self.refuse(said, accepted.hint)
         else:
             content = Content(
-                text=port.escape(accepted.hint, code=False),
+                text=port.escape(settled(accepted.hint), code=False),
                 notify=said.author.handle or said.author.id,
             )
             mark = str(uuid5(HINT, f"{said.spot.surface} {said.delivery}"))
@@ -81,7 +82,7 @@ class Hints:
         port: object = self._ports.get(heard.spot.surface)
         if heard.author is None or not isinstance(port, Whispers):
             return
-        await port.whisper(heard.spot.place, heard.author.id, words, buttons)
+        await port.whisper(heard.spot.place, heard.author.id, settled(words), buttons)
 
     async def alone(self, said: Said, message: IncomingMessage) -> IncomingMessage | None:
         """The message with a thread of its own that only its author reads.
