@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from io import BytesIO
 
 import aiohttp
 from aiohttp import web
@@ -24,6 +25,8 @@ class Postman:
         """Of our hook."""
         self.statuses: list[int] = []
         """What we answered."""
+        self.carried: list[tuple[Mapping[str, str], bytes]] = []
+        """What the forge has handed over."""
         self._chance = chance
         self._fates = fates
         self._session = session
@@ -32,6 +35,7 @@ class Postman:
 
     async def carry(self, headers: Mapping[str, str], body: bytes) -> None:
         """Take a delivery; what becomes of it the forge never hears."""
+        self.carried.append((headers, body))
         fate = self._chance.choice(self._fates)
         if fate == "overtaken":
             self._held.append((headers, body))
@@ -44,6 +48,11 @@ class Postman:
         for held in self._held:
             self._post(*held, 0)
         self._held.clear()
+
+    async def post(self, headers: Mapping[str, str], body: bytes) -> tuple[int, str]:
+        """Post to our hook what perhaps no forge has sent; what is answered."""
+        async with self._session.post(self.url, data=BytesIO(body), headers=headers) as answer:
+            return answer.status, await answer.text()
 
     async def close(self) -> None:
         for task in self._under_way:
@@ -58,8 +67,8 @@ class Postman:
     async def _carry(self, headers: Mapping[str, str], body: bytes, late_seconds: float) -> None:
         await asyncio.sleep(late_seconds)
         with suppress(aiohttp.ClientError):
-            async with self._session.post(self.url, data=body, headers=headers) as answer:
-                self.statuses.append(answer.status)
+            status, _ = await self.post(headers, body)
+            self.statuses.append(status)
 
 
 @asynccontextmanager

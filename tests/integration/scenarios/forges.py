@@ -1,6 +1,10 @@
 """GitHub and GitLab, as people talk there; both tell us of it by webhooks."""
 
+import base64
+import json
 import random
+import time
+import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar
@@ -10,13 +14,18 @@ from pydantic import SecretStr
 from bot.config import GitHubSettings, GitLabSettings
 from tests.fakes.github import Emulator, FakeGitHub
 from tests.fakes.github.people import Repository
+from tests.fakes.gitlab import DEVELOPER
 from tests.fakes.gitlab.eyes import shown
+from tests.fakes.gitlab.hooks import signature
 from tests.integration.conftest import Town
 from tests.integration.forge.gitlab_rig import Shop, open_shop
 from tests.integration.forge.postman import Postman, letter_box, postman
 from tests.integration.scenarios.talks import until
 
-SECRET = "not a guess"
+SECRET = f"whsec_{base64.b64encode(b'not a guess').decode()}"
+
+SIGNED = ("webhook-id", "webhook-timestamp", "webhook-signature", "idempotency-key")
+Delivery = tuple[Mapping[str, str], bytes]
 
 
 class GitHubTalk:
@@ -81,7 +90,53 @@ class GitHubTalk:
 
     def posts(self, thread: Any) -> list[str]:
         said = self.github.world.thread(thread.place)
-        return [one.text for one in said if one.author.endswith("[bot]")]
+        return [one.text for one in said if one.author == self.github.app.login]
+
+    def signed(self, delivery: Delivery, body: bytes, secret: str = "") -> Mapping[str, str]:
+        """The headers with which GitHub would deliver another body."""
+        made = {"X-GitHub-Delivery": str(uuid.uuid4())}
+        made["X-Hub-Signature-256"] = self.github.hooks.signature(body, secret or None)
+        return {**delivery[0], **made}
+
+    def reworded(self, delivery: Delivery, text: str, author: str = "") -> bytes:
+        """The body of a delivery of another comment, perhaps by somebody with another name."""
+        data = json.loads(delivery[1])
+        data["comment"] |= {"id": data["comment"]["id"] + 100_000, "body": text}
+        if author:
+            data["comment"]["user"]["login"] = data["sender"]["login"] = author
+        return json.dumps(data).encode()
+
+    def pinged(self, thread: Any) -> list[str]:
+        """Whom our posts tell."""
+        said = self.github.world.thread(thread.place)
+        ours = [one for one in said if one.author == self.github.app.login]
+        return [name for one in ours for name in one.mentions]
+
+    def raw(self, thread: Any) -> list[str]:
+        said = self.github.world.thread(thread.place)
+        return [one.data["body"] for one in said if one.author == self.github.app.login]
+
+    async def robot(self, thread: Any, text: str) -> None:
+        """Let another app say something."""
+        path = f"/repos/{self.shop.name}/issues/{thread.number}/comments"
+        await self.github.by_other_app("POST", path, {"body": text})
+
+    async def stranger(self, thread: Any, text: str) -> Any:
+        """Let somebody say something who may only read."""
+        return await self.github.eve.says(thread, text)
+
+    async def verbatim(self, thread: Any, text: str) -> Any:
+        return await self.github.ann.says(thread, text)
+
+    def signs(self, message: Any) -> list[str]:
+        """What stands at a message."""
+        here = self.github.world.reactions[self.shop.name, message.kind, message.id]
+        return [one["content"] for one in here]
+
+    async def hidden_repository(self) -> str:
+        """The address of a repository that only its owner sees."""
+        secret = await self.github.acme.creates("vault", private=True)
+        return f"{self.github.url}/{secret.name}.git"
 
     async def beside(self, thread: Any) -> list[str]:
         """What the check runs say."""
@@ -156,6 +211,55 @@ class GitLabTalk:
     def posts(self, thread: Any) -> list[str]:
         return [shown(one.body) for one in thread.by(self.shop.us)]
 
+    def signed(self, delivery: Delivery, body: bytes, secret: str = "") -> Mapping[str, str]:
+        """The headers with which GitLab would deliver another body."""
+        key, moment = str(uuid.uuid4()), str(int(time.time()))
+        made = {"webhook-id": key, "webhook-timestamp": moment, "Idempotency-Key": key}
+        made["webhook-signature"] = signature(secret or SECRET, key, moment, body)
+        known = {name: value for name, value in delivery[0].items() if name.lower() not in SIGNED}
+        return {**known, **made}
+
+    def reworded(self, delivery: Delivery, text: str, author: str = "") -> bytes:
+        """The body of a delivery of another note, perhaps by somebody with another name."""
+        data = json.loads(delivery[1])
+        note = data["object_attributes"]
+        note |= {"id": note["id"] + 100_000, "note": text, "description": text}
+        if author:
+            data["user"] |= {"username": author, "name": author}
+        return json.dumps(data).encode()
+
+    def pinged(self, thread: Any) -> list[str]:
+        """Whom our posts tell."""
+        ours = set(map(id, thread.by(self.shop.us)))
+        people = self.shop.gitlab.people
+        return [one.username for one in people for note in one.told if id(note) in ours]
+
+    def raw(self, thread: Any) -> list[str]:
+        return [one.body for one in thread.by(self.shop.us)]
+
+    async def robot(self, thread: Any, text: str) -> None:
+        """Let the bot of another token say something."""
+        robot = self.shop.gitlab.person("robot", is_bot=True)
+        self.shop.project.members[robot] = DEVELOPER
+        robot.says(thread, text)
+
+    async def stranger(self, thread: Any, text: str) -> Any:
+        """Let somebody say something who may only read."""
+        self.shop.project.visibility = "public"
+        return self.shop.gitlab.person("eve").says(thread, text)
+
+    async def verbatim(self, thread: Any, text: str) -> Any:
+        return self.shop.ann.says(thread, text)
+
+    def signs(self, message: Any) -> list[str]:
+        """What stands at a message."""
+        return [one.name for one in message.awards]
+
+    async def hidden_repository(self) -> str:
+        """The address of a repository that only its owner sees."""
+        owner = self.shop.gitlab.person("owner")
+        return self.shop.gitlab.project("acme/vault", {owner: DEVELOPER}).clone_url
+
     async def beside(self, thread: Any) -> list[str]:
         """What the statuses of its newest commit say."""
         found = self.shop.project.statuses
@@ -169,5 +273,5 @@ async def gitlab_talk(town: Town, _: Any) -> AsyncIterator[GitLabTalk]:
         postman(random.Random(0), fates=("once",)) as carries,
         letter_box(carries) as box,
     ):
-        shop.gitlab.hook(shop.project, box, token=SECRET)
+        shop.gitlab.hook(shop.project, box, signing_token=SECRET)
         yield GitLabTalk(shop, carries)
