@@ -425,6 +425,9 @@ async def test_slack_shows_one_sign_of_ours_at_a_message(slack):
     ):
         await slack.port.react(slack.place, ref, sign, Deadline.after(10))
         assert list(slack.root.reactions) == shown_as
+    # Eyes went with the hand, and the hand went: nothing else was there to take away.
+    used = slack.slack.limits.used
+    assert (used["reactions.add"], used["reactions.remove"]) == (3, 2)
 
 
 async def test_slack_tells_who_is_to_be_notified_of_a_post_and_not_of_an_edit(slack):

@@ -49,7 +49,8 @@ RATES = {
     # Tier 3 is 50 a minute and more; all running turns of a workspace share it.
     "edit": Rate(burst=10, per_second=40 / 60),
     "find": Rate(burst=10, per_second=40 / 60),
-    "react": Rate(burst=20, per_second=40 / 60),
+    # Each may take one reaction away, which is Tier 2: 20 a minute.
+    "react": Rate(burst=5, per_second=15 / 60),
 }
 
 
@@ -85,6 +86,8 @@ class SlackChat:
     def __init__(self, client: AsyncWebClient) -> None:
         """`client` as made by `calls.client`: it must not try anything again by itself."""
         self._client = client
+        self._user = ""
+        """Our own id, once it was asked for."""
 
     def installation(self, place: str) -> str:
         """The workspace: Slack's limits are per app and workspace."""
@@ -149,15 +152,28 @@ class SlackChat:
         return await self._client.conversations_history(**where)  # type: ignore[arg-type]
 
     async def react(self, place: str, ref: str, sign: Sign | None, deadline: Deadline) -> None:
-        """Set our reaction and take the others away."""
+        """Set our reaction and take away what else of ours stands there.
+
+        Reading bears more requests than taking away does, of which a workspace has 20 a minute.
+        """
         to = Place.read(place)
-        if sign is not None:
-            await self._reaction(self._client.reactions_add, to, ref, SIGNS[sign], deadline)
-        for other in Sign:
-            # Nothing leads from a failure or a refusal to another sign.
-            if other not in {sign, Sign.FAILED, Sign.REFUSED}:
-                remove = self._client.reactions_remove
-                await self._reaction(remove, to, ref, SIGNS[other], deadline)
+        wanted = None if sign is None else SIGNS[sign]
+        ours = await self._reactions(to, ref, deadline)
+        if wanted is not None and wanted not in ours:
+            await self._reaction(self._client.reactions_add, to, ref, wanted, deadline)
+        for name in sorted(ours & set(SIGNS.values()) - {wanted}):
+            await self._reaction(self._client.reactions_remove, to, ref, name, deadline)
+
+    async def _reactions(self, to: Place, ref: str, deadline: Deadline) -> set[str]:
+        """The names of our reactions to a message."""
+        if not self._user:
+            self._user = str((await call(deadline, self._client.auth_test))["user_id"])
+        found = await call(
+            deadline,
+            lambda: self._client.reactions_get(channel=to.channel, timestamp=ref, full=True),
+        )
+        there = (found.get("message") or {}).get("reactions") or ()
+        return {one["name"] for one in there if self._user in one["users"]}
 
     async def _reaction(
         self, method: Any, to: Place, ref: str, name: str, deadline: Deadline
