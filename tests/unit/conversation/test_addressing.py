@@ -1,6 +1,7 @@
 """Which messages of a chat are for us."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -66,6 +67,7 @@ def test_a_second_person_crowds_a_thread_by_writing_and_not_by_pressing():
     assert not crowds(said("bo", to_us=True, pressed=True), ANN)
     assert not crowds(said(), ANN)
     assert not crowds(said("bo"), NEW)
+    assert not crowds(said("bo"), replace(ANN, crowded=True))
 
 
 def test_nobody_but_a_member_in_a_place_of_ours_is_ever_taken():
