@@ -40,6 +40,12 @@ PARTS: dict[str, Part] = {
         seconds_max=60,
         about="a commit until a worker has claimed, against NOTIFY",
     ),
+    "chat-load": Part(
+        module="tests.bench.chat_load",
+        function="measure",
+        seconds_max=1200,
+        about="events of Slack until they are acknowledged, under load, against the bare SDK",
+    ),
     "first-byte": Part(
         module="tests.bench.first_byte",
         function="measure",

@@ -42,6 +42,9 @@ class Delivery:
     answer: dict[str, Any] | None = None
     """What the acknowledgement carried."""
     over: asyncio.Event = field(default_factory=asyncio.Event)
+    sent_at: float = 0.0
+    """When it was first sent, and when it was acknowledged, on the monotonic clock."""
+    acked_at: float = 0.0
 
     @property
     def acked(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -140,6 +141,7 @@ class Sockets:
             return
         delivery = connection.deliveries[envelope]
         delivery.answer = message.get("payload") or delivery.answer
+        delivery.acked_at = delivery.acked_at or time.monotonic()
         future = connection.waiting.pop(envelope)
         if not future.done():
             future.set_result("acked")
@@ -174,6 +176,7 @@ class Sockets:
         connection.waiting[envelope] = future
         connection.deliveries[envelope] = delivery
         connection.envelopes.append(message)
+        delivery.sent_at = delivery.sent_at or time.monotonic()
         try:
             await connection.frame(message)
         except ConnectionError:
