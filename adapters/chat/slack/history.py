@@ -22,6 +22,8 @@ log = structlog.get_logger(__name__)
 PAGE = 200
 PAGES_MAX = 5
 """Slack gives the oldest first: of a thread of more messages than these the newest are missing."""
+KEPT_MAX = 100
+"""Messages of which it is remembered what was read before them."""
 SAID = frozenset({None, "file_share", "thread_broadcast", "me_message", "bot_message"})
 """Subtypes of messages that say something."""
 
@@ -39,6 +41,8 @@ class History:
         self._client = client
         self._directory = directory
         self._us = ourselves
+        self._read: dict[str, tuple[tuple[Quoted, ...], list[Ref]]] = {}
+        """By message, what was read before it: a mention comes as two events."""
 
     async def with_material(self, said: Said, event: Message) -> Said:
         """`said` with what was said before it and the files beside both, where it may be for us."""
@@ -62,6 +66,9 @@ class History:
 
         Nothing when it can't be read now.
         """
+        message = self._key(channel, {"ts": ts})
+        if message in self._read:
+            return self._read.pop(message)
         deadline = Deadline.after(HISTORY_SECONDS)
         try:
             async with asyncio.timeout(HISTORY_SECONDS):
@@ -77,6 +84,9 @@ class History:
             if (key := self._key(channel, one)) in taken
             for file in self._files.beside(key, one)
         ]
+        if len(self._read) >= KEPT_MAX:
+            del self._read[next(iter(self._read))]
+        self._read[message] = quoted, files
         return quoted, files
 
     async def read(self, channel: str, ts: str) -> Message | None:

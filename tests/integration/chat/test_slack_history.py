@@ -62,6 +62,17 @@ async def test_what_came_with_one_prompt_does_not_come_again_with_the_next(offic
     assert await quoted(office) == [[("bo", "it is red")], [("bo", "still red"), status], []]
 
 
+async def test_a_thread_is_read_once_for_a_mention_that_is_told_twice(office):
+    root = office.bo.says(office.general, "it is red")
+    async with office.serving():
+        office.ann.says(office.general, f"{office.bot.user.mention} !echo one", thread=root)
+        await office.heard()
+        told = [one.name for one in office.slack.out.all if "echo" in str(one.payload)]
+        assert sorted(told) == ["app_mention", "message"]
+        assert office.slack.limits.used["conversations.replies"] == 1
+    assert await quoted(office) == [[("bo", "it is red")]]
+
+
 async def test_a_retry_brings_it_again(office, places):
     root = office.bo.says(office.general, "it is red")
     async with office.serving(), Shift(office.town, places, "w"):
