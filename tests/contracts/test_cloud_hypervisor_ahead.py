@@ -75,7 +75,7 @@ async def test_a_boot_takes_it_too_and_its_end_is_seen(rig: LocalRig) -> None:
     ending = asyncio.ensure_future(rig.driver.wait_ended(machine_id))
     with await rig.driver.open_channel(machine_id) as sock:
         await asyncio.get_running_loop().sock_sendall(sock, b"off now\n")
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(100):
             assert "shut itself down" in await ending
 
 
@@ -117,7 +117,7 @@ async def test_one_that_was_killed_meanwhile_is_not_taken(rig: LocalRig) -> None
     await rig.driver.hibernate(machine_id)
     waiting = await ahead(rig)
     os.kill(waiting, signal.SIGKILL)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(100):
         while waiting in {process.pid for process, _ in marked(f"{rig.root}/")}:
             await asyncio.sleep(0.02)
     await rig.driver.resume(machine_id)

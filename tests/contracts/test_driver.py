@@ -28,7 +28,7 @@ from vmpool.driver import Found, MachineSpec, Sight
 from vmpool.drivers.qemu import Qemu
 from vmpool.errors import HostFull, MachineBusy, MachineError, MachineLost, RestRefused
 
-WAIT_SECONDS_MAX = 60
+WAIT_SECONDS_MAX = 100
 BUSY_SECONDS_MAX = 20
 
 

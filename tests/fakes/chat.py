@@ -149,7 +149,7 @@ class ChatServer:
     def marks(self) -> list[str]:
         return [post.mark for post in self.posts]
 
-    async def until(self, true: Callable[[], bool], seconds: float = 30) -> None:
+    async def until(self, true: Callable[[], bool], seconds: float = 100) -> None:
         async with asyncio.timeout(seconds), self.changed:
             await self.changed.wait_for(true)
 

@@ -218,7 +218,7 @@ async def test_a_forge_account_is_connected_by_typing_its_code(town, chat):
     (typed,) = fake.user_codes
     assert typed in port.whispers[0][1]
     fake.types(typed, 2)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(100):
         while len(port.whispers) < 2:
             await asyncio.sleep(0.02)
     assert "bo on github is your account" in port.whispers[1][1]

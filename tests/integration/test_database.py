@@ -38,7 +38,7 @@ async def test_what_is_hinted_is_heard_after_the_commit_and_each_once(database, 
         await tx.execute(COUNT)
         assert heard.empty()
     await database.close()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(100):
         assert await heard.get() == "committed"
     assert heard.empty()
     listening.cancel()

@@ -141,7 +141,7 @@ async def test_a_server_that_is_kept_comes_back_under_the_same_url(used):
     postgres = embedded(used)
     url = await postgres.start()
     before = server_pid(used)
-    async with postgres.kept(), asyncio.timeout(30):
+    async with postgres.kept(), asyncio.timeout(100):
         os.kill(before, signal.SIGKILL)
         while server_pid(used) == before or postgres.find() is None:
             await asyncio.sleep(0.05)
@@ -205,7 +205,7 @@ async def test_a_clean_stop_does_not_wait_for_those_who_are_connected(used):
     conninfo = url.replace("postgresql+psycopg://", "postgresql://", 1)
     connection = await psycopg.AsyncConnection.connect(conninfo)
     await connection.execute("SELECT 1")
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(100):
         await postgres.stop()
     await connection.close()
     assert servers_on(used) == []

@@ -29,7 +29,7 @@ class Stage:
         )
 
     async def until(self, *names: str) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(100):
             while self.listening != list(names):
                 await asyncio.sleep(0.02)
 

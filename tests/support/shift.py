@@ -61,7 +61,7 @@ class Shift:
 
 
 async def until(town: Town, statement: str, holds: Callable[[list[tuple]], bool]) -> list[tuple]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(100):
         while True:
             rows = await town.rows(statement)
             if holds(rows):

@@ -116,7 +116,7 @@ class FakeDiscord:
         self._moved.set()
         self._moved = asyncio.Event()
 
-    async def until(self, true: Callable[[], object], seconds: float = 30) -> None:
+    async def until(self, true: Callable[[], object], seconds: float = 100) -> None:
         """Wait until it is true; looked at whenever something happens."""
         async with asyncio.timeout(seconds):
             while not true():

@@ -124,7 +124,7 @@ class Hooks:
     async def _before(self, event: str, payload: dict[str, Any]) -> str:
         key = (payload["repository"]["full_name"], KINDS[event], payload["comment"]["id"])
         # The answer to the edit may not have passed by yet.
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(100):
             while self._github.world.said[key].data["body"] != payload["comment"]["body"]:
                 await asyncio.sleep(0.005)
         return self._github.world.said[key].before

@@ -224,7 +224,7 @@ class FakeSlack:
         self._moved.set()
         self._moved = asyncio.Event()
 
-    async def until(self, true: Callable[[], object], seconds: float = 20) -> None:
+    async def until(self, true: Callable[[], object], seconds: float = 100) -> None:
         """Wait for a condition, which may become true with anything that happens here."""
         async with asyncio.timeout(seconds):
             while not true():

@@ -80,7 +80,7 @@ class Office:
 
     async def sent(self) -> None:
         """Wait until an answer was sent, however often that was tried."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(100):
             while not await self.town.value(
                 "SELECT count(*) FROM reply WHERE kind = 'answer' AND state = 'sent'"
             ):
@@ -88,7 +88,7 @@ class Office:
 
     async def acknowledged(self) -> None:
         """Deliver what was not acknowledged, again and again, until it is."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(100):
             while not all(one.acked for one in self.slack.out.all):
                 self.slack.out.retry_now()
                 await asyncio.sleep(0.1)

@@ -91,7 +91,7 @@ async def test_an_answer_to_a_channel_that_was_archived_comes_directly(town, pla
     async with slack_rig.open_office(town) as office, office.serving(), Shift(town, places, "w"):
         places.door.clear()
         office.asks("!echo o-n-e")
-        await asyncio.wait_for(places.knocked.wait(), 20)
+        await asyncio.wait_for(places.knocked.wait(), 100)
         office.general.archived = True
         places.door.set()
         direct = office.ann.direct(office.bot.user)

@@ -43,7 +43,7 @@ async def hooked(office: Office) -> AsyncIterator[str]:
     async def known(url: str) -> None:
         office.slack.app.request_url = f"{url}{HOOK}"
         told.append(f"{url}{HOOK}")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(100):
             while not await office.slack.out.http.verify_url():
                 await asyncio.sleep(0.05)
 

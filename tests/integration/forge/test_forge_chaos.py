@@ -185,7 +185,7 @@ class GitLabSide:
 async def listening(town, surface: str) -> None:
     """Wait until the first poll: what is said from now on is found though its webhook is lost."""
     seen = f"SELECT count(*) FROM cursor WHERE name LIKE '{surface}:%'"
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(100):
         while not await town.value(seen):
             await asyncio.sleep(0.05)
 

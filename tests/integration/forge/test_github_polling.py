@@ -123,7 +123,7 @@ async def test_it_goes_on_until_it_is_stopped(github, follow, pull, ears):
     await github.ann.says(pull, "/ona fix")
     await github.until(lambda: ears.said)
     stop.set()
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, 100)
 
 
 async def test_a_repository_is_followed_under_the_name_that_github_writes(

@@ -64,15 +64,21 @@ async def answered(shop: Shop, *words: str, count: int = 1) -> None:
         ours = [one.body for one in shop.request.by(shop.us)]
         return sum(all(word in body for word in words) for body in ours) == count
 
-    await shop.gitlab.until(found, 40)
+    await shop.gitlab.until(found)
 
 
-async def test_a_request_is_answered_on_its_merge_request(town, shop, places):
+async def test_a_request_is_answered_on_its_merge_request(town, shop, places, tmp_path):
     places.door.clear()
+    go = tmp_path / "go"
     async with serving(town, shop), Shift(town, places, "w"):
-        asked = shop.ann.says(shop.request, "/ona !echo hello from the machine; sleep 1")
+        waits = f"until [ -e {go} ]; do sleep 0.1; done"
+        asked = shop.ann.says(shop.request, f"/ona !echo hello from the machine; {waits}")
         await shop.gitlab.until(lambda: asked.awarded(shop.us) == ["eyes"])
         places.door.set()
+        await shop.gitlab.until(
+            lambda: shop.project.statuses and shop.project.statuses[-1].status == "running"
+        )
+        go.touch()
         await answered(shop, "hello from the machine", "Done")
         await shop.gitlab.until(
             lambda: shop.project.statuses and shop.project.statuses[-1].status == "success"

@@ -12,7 +12,7 @@ from tests.e2e.installation import free_port
 from tests.fakes.github.hooks import SECRET
 
 ROOT = Path(__file__).parents[3]
-START_SECONDS_MAX = 60
+START_SECONDS_MAX = 100
 
 
 @asynccontextmanager

@@ -258,7 +258,7 @@ class Senders:
 
     async def start(self, how: str = "plain") -> int:
         """A new sender's process id; `stops` stops itself right before its first post."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(100):
             pid = await asyncio.to_thread(self._factory.make, [how, *self._words])
         self._alive.add(pid)
         return pid
@@ -270,7 +270,7 @@ class Senders:
             self._alive.discard(pid)
 
     async def until_stopped(self, pid: int) -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(100):
             while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
                 await asyncio.sleep(0.01)
 

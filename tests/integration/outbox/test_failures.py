@@ -53,7 +53,7 @@ async def test_a_statement_that_fails_once_does_not_end_the_sender(office, sendi
     try:
         with capture_logs() as logged:
             async with running(one.outbox):
-                async with asyncio.timeout(30):
+                async with asyncio.timeout(100):
                     while not any(line["event"] == "outbox_failed" for line in logged):
                         await asyncio.sleep(0.01)
                 await office.do("ALTER TABLE reply RENAME COLUMN due_then TO due_at")

@@ -154,7 +154,7 @@ class Yard:
 
     async def became(self, machine_id: UUID, state: MachineState) -> None:
         """Wait for a state; fails after some seconds."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(100):
             while await self.state(machine_id) is not state:
                 await asyncio.sleep(0.01)
 

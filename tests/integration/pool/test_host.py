@@ -21,7 +21,7 @@ from tests.integration.pool.conftest import SPEC
 from vmpool.driver import Image
 from vmpool.machine import MachineState
 
-WAIT_SECONDS_MAX = 10
+WAIT_SECONDS_MAX = 100
 
 
 @pytest.fixture

@@ -132,7 +132,7 @@ async def test_hand_outs_are_written_down_and_pools_are_sized_by_them(yards, mon
     await build(yard)
     for _ in range(2):
         await yard.opened(await yard.session())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(100):
         since = datetime.now(UTC) - timedelta(hours=1)
         while len(await yard.rows.handouts(since)) < 2:
             await asyncio.sleep(0.01)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Protocol
 
 from tests.integration.conftest import Town
 
-WAIT_SECONDS_MAX = 40.0
+WAIT_SECONDS_MAX = 100.0
 
 Thread = Any
 """A thread as its talk knows it."""

@@ -12,7 +12,7 @@ from bot.switched import SURFACES
 from tests.integration.conftest import Town
 
 ROOT = Path(__file__).parents[3]
-WAIT_SECONDS_MAX = 60
+WAIT_SECONDS_MAX = 100
 
 
 @asynccontextmanager

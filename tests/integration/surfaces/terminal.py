@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
-SECONDS_MAX = 60
+SECONDS_MAX = 100
 
 
 @dataclass(kw_only=True)
@@ -27,11 +27,11 @@ class Command:
         assert self.terminal is not None
         os.write(self.terminal, "".join(f"{line}\n" for line in lines).encode())
 
-    async def until(self, words: str) -> str:
-        """Read on until it has said that; all that was said so far."""
+    async def until(self, words: str, *, times: int = 1) -> str:
+        """Read on until it has said that so often; all that was said so far."""
         assert self.process.stdout is not None
         async with asyncio.timeout(SECONDS_MAX):
-            while words not in self.said:
+            while self.said.count(words) < times:
                 read = await self.process.stdout.read(4096)
                 assert read, f"it ended without {words!r}: {self.said}"
                 self.said += read.decode()

@@ -30,9 +30,9 @@ def kept(home, section):
 async def test_a_gitlab_token_is_tried_kept_and_not_shown(gitlab, tmp_path):
     bot = gitlab.person("ona-bot", is_bot=True)
     async with command("setup", "gitlab", "--url", gitlab.url, home=tmp_path) as running:
-        await running.until("Its token")
+        await running.until("2. Its token")
         running.type("glpat-wrong")
-        await running.until("is wrong, or has ended")
+        await running.until("2. Its token", times=2)
         running.type(bot.token)
         assert await running.end() == 0, running.said
     assert "It works: ona-bot." in running.said
@@ -147,7 +147,7 @@ async def test_a_wrong_slack_token_says_which_one_and_nothing_is_written(slack, 
 async def test_a_secret_is_in_no_argument_of_the_process(gitlab, tmp_path):
     bot = gitlab.person("ona-bot", is_bot=True)
     async with command("setup", "gitlab", "--url", gitlab.url, home=tmp_path) as running:
-        await running.until("Its token")
+        await running.until("2. Its token")
         arguments = Path(f"/proc/{running.process.pid}/cmdline").read_bytes()
         running.type(bot.token)
         assert await running.end() == 0

@@ -22,7 +22,7 @@ from tests.integration.chat.serving import serving as serving_here
 from tests.integration.chat.slack_rig import open_office
 from tests.integration.surfaces.process import known, serving, until
 
-STOP_SECONDS_MAX = 20
+STOP_SECONDS_MAX = 100
 
 
 def of_slack(office) -> dict[str, str]:
@@ -123,7 +123,7 @@ async def test_of_two_processes_one_listens_to_discord_and_the_other_waits(town)
     async with discord_rig.open_office(town) as office, office.serving():
         await until(town, discord="listening")
         async with office.serving():
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(100):
                 while len((await known(town))["discord"].processes) < 2:
                     await asyncio.sleep(0.1)
                 while "waiting" not in [

@@ -170,7 +170,7 @@ async def test_a_connection_cut_under_load_can_be_made_again(vm: Vm) -> None:
             channel.run(["head", "-c", "500000000", "/dev/zero"], timeout_seconds=60)
         )
         await channel.login()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(100):
             while await loaded(vm) == 0:
                 await asyncio.sleep(0.02)
         await vm.cut()

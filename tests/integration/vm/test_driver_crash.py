@@ -112,7 +112,7 @@ async def test_an_interrupted_hibernation_goes_on_running_as_soon_as_we_look(
     await rig.reopen()
     assert [sight.found for sight in await rig.driver.find()] == [Found.RUNNING]
     assert not (rig.root / running / "rest.partial").exists()
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(100):
         while int(await answer(rig, running, "count")) <= before:
             pass
 
@@ -211,7 +211,7 @@ async def test_a_disk_that_is_really_full_leaves_the_machine_running(tmp_path: P
 async def test_a_talkative_guest_fills_no_disk(rig: LocalRig, running: str) -> None:
     console = rig.root / running / "console.log"
     await answer(rig, running, "noise", "2")
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(100):
         while console.stat().st_size > 1 << 20:
             await asyncio.sleep(0.1)
     assert await answer(rig, running, "echo", "still") == "still"

@@ -58,7 +58,7 @@ async def test_a_hypervisor_that_hangs_is_said_so_and_can_be_destroyed(
     await rig.reopen()
     rig.local._limits = DriverLimits(load_seconds_max=0.2)
     with pytest.raises(MachineError, match="does not answer") as caught:
-        await asyncio.wait_for(rig.driver.open_channel(running), 30)
+        await asyncio.wait_for(rig.driver.open_channel(running), 100)
     assert not isinstance(caught.value, MachineLost)
     assert (await rig.driver.look(running)).found is Found.RUNNING
     os.kill(pid, signal.SIGCONT)
@@ -72,7 +72,7 @@ async def test_a_guest_that_shuts_itself_down_is_said_so(rig: LocalRig, running:
     ending = asyncio.ensure_future(rig.driver.wait_ended(running))
     with await rig.driver.open_channel(running) as sock:
         await asyncio.get_running_loop().sock_sendall(sock, b"off now\n")
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(100):
             assert "shut itself down" in await ending
 
 
@@ -80,7 +80,7 @@ async def test_a_panic_of_the_guest_is_said_with_its_words(rig: LocalRig, runnin
     ending = asyncio.ensure_future(rig.driver.wait_ended(running))
     with await rig.driver.open_channel(running) as sock:
         await asyncio.get_running_loop().sock_sendall(sock, b"panic now\n")
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(100):
             assert "kernel panicked: not syncing" in await ending
 
 
@@ -167,7 +167,7 @@ async def test_many_may_look_ask_and_wait_at_once(rig: LocalRig, running: str) -
             group.create_task(rig.driver.unpause(running))
         group.create_task(rig.driver.find())
     await rig.kill(running)
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(100):
         assert len(set(await asyncio.gather(*waiting))) == 1
 
 
@@ -180,7 +180,7 @@ async def test_an_answer_that_never_comes_does_not_block_a_hibernation_for_ever(
     monkeypatch.setattr(qmp_module, "COMMAND_SECONDS_MAX", 0.2)
     os.kill(pid, signal.SIGSTOP)
     with pytest.raises(MachineError, match="does not answer"):
-        await asyncio.wait_for(rig.driver.hibernate(running), 30)
+        await asyncio.wait_for(rig.driver.hibernate(running), 100)
     os.kill(pid, signal.SIGCONT)
     monkeypatch.undo()
     assert await answer(rig, running, "boot") == boot_id

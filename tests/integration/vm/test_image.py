@@ -99,7 +99,7 @@ async def test_git_and_python_start(vm: Vm) -> None:
 
 
 async def test_the_file_system_fills_the_machines_disk(vm: Vm) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(100):
         while True:
             (size,) = await as_root(vm, "df --output=size -BG / | tail -1")
             if int(size.strip().rstrip("G")) >= vm.spec.disk_gib - 1:

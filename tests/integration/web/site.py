@@ -37,7 +37,7 @@ from bot.work.work_queue import WorkQueue
 
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """Loading the certificates of the world takes longer than most tests."""
-WAIT_SECONDS_MAX = 60
+WAIT_SECONDS_MAX = 100
 BAD_REPOSITORY = "/srv/empty"
 
 

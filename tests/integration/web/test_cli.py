@@ -44,7 +44,7 @@ def ona(site, tmp_path, monkeypatch):
     async def ona(*arguments, **variables):
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
-        return await asyncio.wait_for(asyncio.to_thread(run, arguments), 60)
+        return await asyncio.wait_for(asyncio.to_thread(run, arguments), 100)
 
     return ona
 
@@ -58,7 +58,7 @@ def variables_of(site, tmp_path):
 
 
 async def prompt_waits(site, count=1):
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(100):
         while await site.rows("SELECT count(*) FROM prompt") != [(count,)]:
             await asyncio.sleep(0.02)
 
@@ -100,9 +100,9 @@ async def test_ask_follows_live_and_leaves_the_turn_running_on_interrupt(site, t
     await prompt_waits(site)
     work = await site.begin()
     await work.output("listening\n")
-    assert await asyncio.wait_for(process.stdout.readline(), 30) == b"listening\n"
+    assert await asyncio.wait_for(process.stdout.readline(), 100) == b"listening\n"
     process.send_signal(2)
-    _, err = await asyncio.wait_for(process.communicate(), 30)
+    _, err = await asyncio.wait_for(process.communicate(), 100)
     assert process.returncode == 130
     assert b"ona sessions stop" in err
     assert await site.rows("SELECT state FROM turn") == [("running",)]

@@ -27,13 +27,13 @@ async def test_setup_tests_each_step_can_be_skipped_and_follows_a_first_prompt(s
     )
     os.close(theirs)
     os.write(ours, f"{BAD_REPOSITORY}\n\n/srv/web\n\n\ny\n".encode())
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(100):
         while not await site.rows("SELECT id FROM prompt"):
             await asyncio.sleep(0.05)
     work = await site.begin()
     await work.output("first commit\n")
     await work.end()
-    out, _ = await asyncio.wait_for(process.communicate(), 60)
+    out, _ = await asyncio.wait_for(process.communicate(), 100)
     os.close(ours)
     said = out.decode()
     assert process.returncode == 0, said
@@ -57,7 +57,7 @@ async def test_setup_without_a_terminal_says_what_to_type(site, tmp_path):
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
     )
-    out, _ = await asyncio.wait_for(process.communicate(), 60)
+    out, _ = await asyncio.wait_for(process.communicate(), 100)
     assert process.returncode == 0
     assert b"ona projects add NAME URL" in out
     assert b"ona ask '!git log --oneline -3'" in out

@@ -235,7 +235,7 @@ async def while_it_waits(town, step, meanwhile):
         session_id = await tx.scalar(text("SELECT id FROM session"))
         session = await lock_session(tx, session_id)
         stepping = asyncio.create_task(step)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(100):
             waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
             while not await town.value(f"{waiting} AND datname = current_database()"):
                 await asyncio.sleep(0.01)

@@ -75,7 +75,7 @@ async def follow(
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(100):
         while not condition():
             await asyncio.sleep(0.01)
 
@@ -408,7 +408,7 @@ async def test_a_question_whose_asker_is_gone_is_withdrawn(
     await start(jobs, asking("Anyone?"), env=guest.environment)
     asked = await question(guest)
     await jobs.request("stop", job="j1", grace_seconds=0)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(100):
         while (await status(jobs)).questions:
             await asyncio.sleep(0.01)
     with pytest.raises(JobRefused, match="not open"):

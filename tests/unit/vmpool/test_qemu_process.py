@@ -46,7 +46,7 @@ async def test_several_may_wait_for_one_end(tmp_path: Path) -> None:
     waiting = [asyncio.ensure_future(ended(process)) for _ in range(3)]
     await asyncio.sleep(0)
     await kill(process)
-    await asyncio.wait_for(asyncio.gather(*waiting), 5)
+    await asyncio.wait_for(asyncio.gather(*waiting), 100)
 
 
 async def test_a_pid_of_somebody_else_is_never_taken_for_ours(tmp_path: Path) -> None:

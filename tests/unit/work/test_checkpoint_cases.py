@@ -49,7 +49,7 @@ async def test_a_look_without_changes_is_remembered_and_any_touch_ends_that(
     asked = {"base": first.answer["base"], "tree": first.answer["tree"]}
     mark = machine.directory / ".git" / "ona-checkpoint"
     assert not mark.exists(), "a file this young may change again within a tick of its clock"
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(100):
         while not mark.exists():
             assert (await save(machine, **asked)).answer == {"result": "same"}
     git_tree.write(machine.directory, {b"new": b"2"})

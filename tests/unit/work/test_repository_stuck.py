@@ -38,7 +38,7 @@ def ssh(tmp_path: Path) -> Path:
 
 
 async def until(condition) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(100):
         while not condition():
             await asyncio.sleep(0.02)
 

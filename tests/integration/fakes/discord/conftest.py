@@ -62,7 +62,7 @@ class Town:
 
     async def heard(self, client: Client, event: str, count: int = 1) -> list:
         """What the client heard of an event, once it is that much."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(100):
             while len(client.of(event)) < count:
                 await asyncio.sleep(0.002)
         return client.of(event)
