@@ -5,7 +5,7 @@ here decides anything: states are in `bot.store.states`, the queue's statements 
 """
 
 import enum
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -28,6 +28,7 @@ from sqlmodel import Field, SQLModel
 import vmpool.machine  # noqa: F401  (its tables belong to the same metadata)
 from bot.store.ids import new_id
 from bot.store.states import (
+    ChargeState,
     PromptState,
     QuestionState,
     ReplyState,
@@ -500,3 +501,46 @@ class Credential(SQLModel, table=True):
     expires_at: datetime | None = _moment()
     used_at: datetime | None = _moment()
     revoked_at: datetime | None = _moment()
+
+
+class Budget(SQLModel, table=True):
+    """What somebody or something may spend on models, and has; in micro-dollars."""
+
+    kind: str = Field(primary_key=True)
+    """`session`, or for one day `person`, `project`."""
+    owner: UUID = Field(primary_key=True)
+    day: date = Field(primary_key=True)
+    limit_micro: int | None = Field(default=None, sa_column=Column(BigInteger))
+    """As the last request was told; None: there is none."""
+    extra_micro: int = _counter()
+    """Allowed by a person beyond the limit."""
+    reserved_micro: int = _counter()
+    """The worst case of the requests under way."""
+    spent_micro: int = _counter()
+
+
+class Charge(SQLModel, table=True):
+    """One request to a model: what it may cost, then what it did."""
+
+    id: UUID = _key()
+    turn_id: UUID = Field(index=True)
+    """Like those below no reference: what was spent is known for longer than for what."""
+    session_id: UUID = Field(index=True)
+    person_id: UUID
+    project_id: UUID
+    day: date = Field(index=True)
+    """UTC, of its reservation."""
+    model: str
+    state: ChargeState = _state(ChargeState, ChargeState.RESERVED)
+    worst_micro: int = _counter()
+    cost_micro: int = _counter()
+    input_tokens: int = _counter()
+    output_tokens: int = _counter()
+    cache_read_tokens: int = _counter()
+    cache_write_tokens: int = _counter()
+    created_at: datetime = _moment(now=True)
+    settled_at: datetime | None = _moment()
+
+    __table_args__ = (
+        Index("ix_charge_reserved", "created_at", postgresql_where=text("state = 'reserved'")),
+    )

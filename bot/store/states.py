@@ -143,3 +143,21 @@ REPLY_MOVES: Mapping[ReplyState, frozenset[ReplyState]] = {
     ReplyState.SENT: frozenset({ReplyState.PENDING}),
     ReplyState.FAILED: frozenset({ReplyState.PENDING}),
 }
+
+
+class ChargeState(enum.StrEnum):
+    """What is known of the cost of a request to a model."""
+
+    RESERVED = "reserved"
+    """It is under way; its worst case is set aside."""
+    SETTLED = "settled"
+    """The provider has told what it used."""
+    ESTIMATED = "estimated"
+    """It was cut, or nobody was there at its end."""
+
+
+CHARGE_MOVES: Mapping[ChargeState, frozenset[ChargeState]] = {
+    ChargeState.RESERVED: frozenset({ChargeState.SETTLED, ChargeState.ESTIMATED}),
+    ChargeState.SETTLED: frozenset(),
+    ChargeState.ESTIMATED: frozenset(),
+}

@@ -14,6 +14,7 @@ MOVES: Mapping[str, Mapping[Any, frozenset[Any]]] = {
     "turn": states.TURN_MOVES,
     "question": states.QUESTION_MOVES,
     "reply": states.REPLY_MOVES,
+    "charge": states.CHARGE_MOVES,
     "machine": MACHINE_MOVES,
     "template": TEMPLATE_MOVES,
 }

@@ -43,6 +43,7 @@ STATES = (
     ("Turn", states.TurnState, states.TURN_MOVES),
     ("Question", states.QuestionState, states.QUESTION_MOVES),
     ("Reply", states.ReplyState, states.REPLY_MOVES),
+    ("Charge", states.ChargeState, states.CHARGE_MOVES),
     ("Machine", machine.MachineState, machine.MACHINE_MOVES),
     ("Template", machine.TemplateState, machine.TEMPLATE_MOVES),
 )

@@ -804,3 +804,62 @@ def _replies() -> None:
         sa.PrimaryKeyConstraint("session_id", "number", name=op.f("pk_turn_event")),
     )
     op.create_index(op.f("ix_turn_event_turn_id"), "turn_event", ["turn_id"], unique=False)
+    op.create_table(
+        "budget",
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("owner", sa.Uuid(), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("limit_micro", sa.BigInteger(), nullable=True),
+        sa.Column("extra_micro", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("reserved_micro", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("spent_micro", sa.BigInteger(), server_default="0", nullable=False),
+        sa.PrimaryKeyConstraint("kind", "owner", "day", name=op.f("pk_budget")),
+    )
+    op.create_table(
+        "charge",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("turn_id", sa.Uuid(), nullable=False),
+        sa.Column("session_id", sa.Uuid(), nullable=False),
+        sa.Column("person_id", sa.Uuid(), nullable=False),
+        sa.Column("project_id", sa.Uuid(), nullable=False),
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("model", sa.String(), nullable=False),
+        sa.Column(
+            "state",
+            sa.Enum(
+                "reserved",
+                "settled",
+                "estimated",
+                name="chargestate",
+                native_enum=False,
+                create_constraint=True,
+                length=16,
+            ),
+            server_default="reserved",
+            nullable=False,
+        ),
+        sa.Column("worst_micro", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("cost_micro", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("input_tokens", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("output_tokens", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("cache_read_tokens", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("cache_write_tokens", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.Column("settled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_charge")),
+    )
+    op.create_index(
+        "ix_charge_reserved",
+        "charge",
+        ["created_at"],
+        unique=False,
+        postgresql_where=sa.text("state = 'reserved'"),
+    )
+    op.create_index(op.f("ix_charge_day"), "charge", ["day"], unique=False)
+    op.create_index(op.f("ix_charge_session_id"), "charge", ["session_id"], unique=False)
+    op.create_index(op.f("ix_charge_turn_id"), "charge", ["turn_id"], unique=False)

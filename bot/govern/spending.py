@@ -1,0 +1,233 @@
+"""What turns may spend on models, and what they did.
+
+    request ─▶ reserve its worst case in the budgets of session, person and project (one guarded
+               statement) ─▶ asked, answered ─▶ settle: what it did cost, and the rest is free again
+
+A budget is never exceeded, however many requests are under way at once: what might be spent counts
+until it is known. A request that is cut is settled with an estimate; one whose process is gone,
+with its worst case, by `sweep`. Money is in micro-dollars, whole numbers.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, Literal
+from uuid import UUID
+
+from sqlalchemy import text
+
+from bot.govern.prices import MICRO
+from bot.store.database import Database
+from bot.store.ids import new_id
+from bot.store.statements import load
+from bot.store.transaction import Transaction
+from vmpool.network.model.usage import Usage
+
+SQL = load(Path(__file__).parent / "sql" / "spending.sql")
+
+WHOLE = date(1970, 1, 1)
+"""The day of a budget that is for no day: a session's."""
+REQUEST_SECONDS_MAX = 3_600.0
+"""No request takes longer; one that is open for longer has nobody who would settle it."""
+
+Kind = Literal["session", "person", "project"]
+_TODAY = text("SELECT CAST(now() AT TIME ZONE 'UTC' AS date)")
+_WORDS = {
+    "session": "the budget of this session",
+    "person": "today's budget of the person who asked",
+    "project": "today's budget of the project",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Micro-dollars; None: no limit."""
+
+    session: int | None = None
+    person_day: int | None = None
+    project_day: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spender:
+    """For whom a request is made."""
+
+    turn_id: UUID
+    session_id: UUID
+    person_id: UUID
+    project_id: UUID
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """How one budget stands, in micro-dollars."""
+
+    kind: Kind
+    limit: int
+    spent: int
+    reserved: int
+    """Set aside for requests under way."""
+
+
+class OverBudget(Exception):
+    """A budget does not bear the worst case of a request; says which, and how it stands."""
+
+    def __init__(self, budget: Budget, worst: int) -> None:
+        used = f"{dollars(budget.spent)} of {dollars(budget.limit)} USD are used"
+        under_way = f", {dollars(budget.reserved)} are set aside" if budget.reserved else ""
+        super().__init__(
+            f"{_WORDS[budget.kind]} does not bear this request, which may cost up to"
+            f" {dollars(worst)} USD: {used}{under_way}"
+        )
+        self.budget = budget
+        self.worst = worst
+
+
+class Spending:
+    """Keeps the budgets of an installation."""
+
+    def __init__(self, database: Database, limits: Limits) -> None:
+        """`limits` of every session, person and project."""
+        self._database = database
+        self._limits = limits
+
+    async def reserve(self, spender: Spender, *, model: str, worst: int) -> UUID:
+        """Set aside what a request costs at most; the charge to settle.
+
+        :raises OverBudget: a budget does not bear it; nothing is set aside
+        """
+        async with self._database.begin() as tx:
+            day = await tx.scalar(_TODAY)
+            asked = self._asked(spender, day)
+            try:
+                async with tx.begin_nested():
+                    borne = await tx.execute(SQL["reserve"], {**asked, "worst": worst})
+                    if len(borne.all()) < len(asked["kinds"]):
+                        raise _NotBorne
+            except _NotBorne:
+                raise OverBudget(await _least(tx, asked, worst), worst) from None
+            charge = new_id()
+            await tx.execute(
+                SQL["charge"],
+                {
+                    "id": charge,
+                    "turn": spender.turn_id,
+                    "session": spender.session_id,
+                    "person": spender.person_id,
+                    "project": spender.project_id,
+                    "day": day,
+                    "model": model,
+                    "worst": worst,
+                },
+            )
+        return charge
+
+    async def settle(
+        self, charge: UUID, usage: Usage, *, cost: int, is_estimate: bool = False
+    ) -> bool:
+        """Write what a request did cost; False: that was done before, nothing is changed."""
+        async with self._database.begin() as tx:
+            return await _settle(tx, charge, usage, cost=cost, is_estimate=is_estimate)
+
+    async def sweep(self, *, seconds: float = REQUEST_SECONDS_MAX) -> int:
+        """Settle with their worst case the requests whose end nobody has told; how many."""
+        async with self._database.begin() as tx:
+            stale = (await tx.execute(SQL["stale"], {"seconds": seconds})).all()
+            for one in stale:
+                await _settle(tx, one.id, Usage(), cost=one.worst_micro, is_estimate=True)
+        return len(stale)
+
+    async def extend(self, tx: Transaction, session_id: UUID, micro: int) -> None:
+        """Let a session spend more than the limit of all."""
+        await tx.execute(SQL["extend"], {"session": session_id, "whole": WHOLE, "extra": micro})
+
+    def _asked(self, spender: Spender, day: date) -> dict[str, Any]:
+        budgets: list[tuple[Kind, UUID, date, int | None]] = [
+            ("person", spender.person_id, day, self._limits.person_day),
+            ("project", spender.project_id, day, self._limits.project_day),
+            ("session", spender.session_id, WHOLE, self._limits.session),
+        ]
+        kinds, owners, days, limits = (list(column) for column in zip(*budgets, strict=True))
+        return {"kinds": kinds, "owners": owners, "days": days, "limits": limits}
+
+
+class _NotBorne(Exception):
+    """Undoes a reservation that not all budgets bear."""
+
+
+def dollars(micro: int) -> str:
+    """Micro-dollars in words: cents, or what matters below one."""
+    return f"{micro / MICRO:.2f}" if micro >= MICRO // 100 or not micro else f"{micro / MICRO:.4f}"
+
+
+async def spent(
+    tx: Transaction,
+    *,
+    turn_id: UUID | None = None,
+    session_id: UUID | None = None,
+    person_id: UUID | None = None,
+    project_id: UUID | None = None,
+    since: datetime | None = None,
+) -> Sequence[Any]:
+    """What was used, by model, the dearest first: requests, cost_micro, tokens, is_estimated."""
+    rows = await tx.execute(
+        SQL["spent"],
+        {
+            "turn": turn_id,
+            "session": session_id,
+            "person": person_id,
+            "project": project_id,
+            "since": since.astimezone(UTC).date() if since else None,
+        },
+    )
+    return rows.all()
+
+
+async def _least(tx: Transaction, asked: dict[str, Any], worst: int) -> Budget:
+    """The budget that has the least left."""
+    rows = (await tx.execute(SQL["left"], asked)).all()
+    found = [
+        Budget(
+            kind=row.kind,
+            limit=row.limit_micro,
+            spent=row.spent_micro,
+            reserved=row.reserved_micro,
+        )
+        for row in rows
+    ]
+    return min(found, key=lambda one: one.limit - one.spent - one.reserved)
+
+
+async def _settle(
+    tx: Transaction, charge: UUID, usage: Usage, *, cost: int, is_estimate: bool
+) -> bool:
+    settled = (
+        await tx.execute(
+            SQL["settle"],
+            {
+                "id": charge,
+                "state": "estimated" if is_estimate else "settled",
+                "cost": cost,
+                "input": usage.input_tokens,
+                "output": usage.output_tokens,
+                "cache_read": usage.cache_read_tokens,
+                "cache_write": usage.cache_write_tokens,
+            },
+        )
+    ).one_or_none()
+    if settled is None:
+        return False
+    await tx.execute(
+        SQL["book"],
+        {
+            "session": settled.session_id,
+            "person": settled.person_id,
+            "project": settled.project_id,
+            "day": settled.day,
+            "whole": WHOLE,
+            "worst": settled.worst_micro,
+            "cost": cost,
+        },
+    )
+    return True

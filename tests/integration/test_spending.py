@@ -1,0 +1,118 @@
+"""No budget is exceeded, whatever runs at once; what was spent is known."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+
+from bot.govern.spending import Limits, OverBudget, Spender, Spending, dollars, spent
+from bot.store.ids import new_id
+from vmpool.network.model.usage import Usage
+
+CENT = 10_000
+SOME = Usage(input_tokens=10, output_tokens=3)
+
+
+def spender(**more) -> Spender:
+    ids = {name: new_id() for name in ("turn_id", "session_id", "person_id", "project_id")}
+    return Spender(**{**ids, **more})
+
+
+async def budgets(town):
+    rows = await town.rows("SELECT kind, spent_micro, reserved_micro FROM budget ORDER BY kind")
+    return {kind: (spent, reserved) for kind, spent, reserved in rows}
+
+
+async def test_what_a_request_may_cost_is_set_aside_until_it_is_known(town):
+    spending, who = Spending(town.database, Limits(session=100 * CENT)), spender()
+    charge = await spending.reserve(who, model="m", worst=60 * CENT)
+    assert await budgets(town) == dict.fromkeys(("person", "project", "session"), (0, 60 * CENT))
+    assert await spending.settle(charge, SOME, cost=7 * CENT)
+    assert await budgets(town) == dict.fromkeys(("person", "project", "session"), (7 * CENT, 0))
+    async with town.database.begin() as tx:
+        (used,) = await spent(tx, turn_id=who.turn_id, since=datetime.now(UTC))
+    assert (used.model, used.requests, used.cost_micro) == ("m", 1, 7 * CENT)
+    assert (used.input_tokens, used.output_tokens, used.is_estimated) == (10, 3, False)
+
+
+async def test_settled_once(town):
+    spending = Spending(town.database, Limits())
+    charge = await spending.reserve(spender(), model="m", worst=CENT)
+    assert await spending.settle(charge, SOME, cost=CENT)
+    assert not await spending.settle(charge, SOME, cost=CENT)
+    assert (await budgets(town))["session"] == (CENT, 0)
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"),
+    [
+        (Limits(session=10 * CENT), "the budget of this session"),
+        (Limits(person_day=10 * CENT), "today's budget of the person who asked"),
+        (Limits(project_day=10 * CENT), "today's budget of the project"),
+    ],
+)
+async def test_what_a_budget_does_not_bear_is_refused_and_nothing_is_set_aside(town, limits, words):
+    spending, who = Spending(town.database, limits), spender()
+    charge = await spending.reserve(who, model="m", worst=6 * CENT)
+    await spending.settle(charge, SOME, cost=4 * CENT)
+    await spending.reserve(who, model="m", worst=5 * CENT)
+    with pytest.raises(OverBudget, match=words) as refused:
+        await spending.reserve(who, model="m", worst=2 * CENT)
+    assert "0.04 of 0.10 USD are used, 0.05 are set aside" in str(refused.value)
+    assert (await budgets(town))["session"] == (4 * CENT, 5 * CENT)
+    assert await town.value("SELECT count(*) FROM charge") == 2
+    await spending.reserve(who, model="m", worst=CENT)
+
+
+async def test_the_first_request_is_measured_too(town):
+    spending = Spending(town.database, Limits(person_day=CENT))
+    with pytest.raises(OverBudget):
+        await spending.reserve(spender(), model="m", worst=2 * CENT)
+    assert await budgets(town) == {}
+
+
+async def test_no_budget_is_exceeded_by_requests_at_once(town):
+    spending = Spending(town.database, Limits(session=50 * CENT, project_day=30 * CENT))
+    project = new_id()
+    turns = [spender(project_id=project) for _ in range(3)]
+
+    async def ask(number: int) -> int:
+        try:
+            charge = await spending.reserve(turns[number % 3], model="m", worst=4 * CENT)
+        except OverBudget:
+            return 0
+        await spending.settle(charge, SOME, cost=3 * CENT)
+        return 1
+
+    granted = sum(await asyncio.gather(*(ask(number) for number in range(24))))
+    assert 7 <= granted <= 9
+    assert (await budgets(town))["project"] == (granted * 3 * CENT, 0)
+
+
+async def test_who_may_lets_a_session_spend_more(town):
+    spending, who = Spending(town.database, Limits(session=5 * CENT)), spender()
+    with pytest.raises(OverBudget):
+        await spending.reserve(who, model="m", worst=6 * CENT)
+    async with town.database.begin() as tx:
+        await spending.extend(tx, who.session_id, 5 * CENT)
+    await spending.reserve(who, model="m", worst=6 * CENT)
+    with pytest.raises(OverBudget, match=r"0\.00 of 0\.10"):
+        await spending.reserve(who, model="m", worst=5 * CENT)
+
+
+async def test_a_request_that_nobody_settles_costs_its_worst_case(town):
+    spending = Spending(town.database, Limits())
+    charge = await spending.reserve(spender(), model="m", worst=9 * CENT)
+    assert await spending.sweep() == 0
+    await town.rows("UPDATE charge SET created_at = now() - interval '2 hours' RETURNING id")
+    assert await spending.sweep() == 1
+    assert (await budgets(town))["session"] == (9 * CENT, 0)
+    assert await town.value("SELECT state FROM charge") == "estimated"
+    assert not await spending.settle(charge, SOME, cost=CENT)
+
+
+@pytest.mark.parametrize(
+    ("micro", "words"), [(0, "0.00"), (1, "0.0000"), (1_234, "0.0012"), (12_345_678, "12.35")]
+)
+def test_dollars(micro, words):
+    assert dollars(micro) == words
