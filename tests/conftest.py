@@ -5,11 +5,16 @@ from collections.abc import Iterator
 
 import psycopg
 import pytest
+from hypothesis import settings
 
 from tests.fakes.github.program import Emulator, emulator
 from tests.support import moves
 from tests.support.databases import Databases
 from tests.support.postgres import TestServer, server
+
+# A timing decides no test: the machine may be busy.
+settings.register_profile("ona", deadline=None)
+settings.load_profile("ona")
 
 
 @pytest.fixture(scope="session")

@@ -78,6 +78,14 @@ class Usage:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Conversation:
+    """What the agent calls its conversation; handed to its next turn."""
+
+    agent: str
+    id: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Asked:
     """A question or a request for permission; the job waits for `answer`."""
 
@@ -104,7 +112,19 @@ class Ended:
     seconds: float | None = None
 
 
-AgentEvent = Text | Thought | ToolCall | Output | OutputCut | Plan | Usage | Asked | Failure | Ended
+AgentEvent = (
+    Text
+    | Thought
+    | ToolCall
+    | Output
+    | OutputCut
+    | Plan
+    | Usage
+    | Conversation
+    | Asked
+    | Failure
+    | Ended
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +146,8 @@ class Task:
     directory: str
     """Working directory in the machine."""
     model: str | None = None
+    conversation: str | None = None
+    """What the agent calls what was said in earlier turns of this session; None: nothing was."""
     environment: Mapping[str, str] = field(default_factory=dict)
     output_bytes_max: int = 1 << 20
 
@@ -183,8 +205,13 @@ class Jobs(Protocol):
         directory: str,
         environment: Mapping[str, str],
         merge_stderr: bool,
-    ) -> None:
-        """Start a job once; a job of this id that exists already is left as it is."""
+        feeds: bool = False,
+    ) -> int:
+        """Start a job once; a job of this id that exists already is left as it is.
+
+        :param feeds: its standard input is written by `send`; else it is empty
+        :return: bytes that its input has taken; 0 if it is new
+        """
         ...
 
     def attach(
@@ -195,6 +222,10 @@ class Jobs(Protocol):
 
     async def send(self, job_id: str, *, offset: int, data: bytes) -> None:
         """Write to the job's standard input; bytes before its known offset are dropped."""
+        ...
+
+    async def end_input(self, job_id: str) -> None:
+        """End the job's standard input after what was sent; twice changes nothing."""
         ...
 
     async def answer(self, job_id: str, *, key: str, text: str) -> None:

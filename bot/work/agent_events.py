@@ -20,7 +20,14 @@ def as_event(event: port.AgentEvent) -> Event:
             return Event(kind="output.cut", body={"bytes": size, "where": where})
         case port.Failure(text=said):
             return Event(kind="error", body={"text": _clean(said)})
-        case port.ToolCall() | port.Plan() | port.Usage() | port.Asked() | port.Ended():
+        case (
+            port.ToolCall()
+            | port.Plan()
+            | port.Usage()
+            | port.Conversation()
+            | port.Asked()
+            | port.Ended()
+        ):
             return Event(kind=_KINDS[type(event)], body=_fields(event))
         case _:
             assert_never(event)
@@ -30,6 +37,7 @@ _KINDS: Mapping[type, str] = {
     port.ToolCall: "tool",
     port.Plan: "plan",
     port.Usage: "usage",
+    port.Conversation: "conversation",
     port.Asked: "question",
     port.Ended: "ended",
 }

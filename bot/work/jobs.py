@@ -77,19 +77,22 @@ class ChannelJobs:
         directory: str,
         environment: Mapping[str, str],
         merge_stderr: bool,
-    ) -> None:
+        feeds: bool = False,
+    ) -> int:
         """See `adapters.agent.port.Jobs`."""
         with _errors():
-            await self._channel.start_job(
+            status = await self._channel.start_job(
                 JobSpec(
                     id=job_id,
                     argv=tuple(argv),
                     cwd=directory,
                     env=dict(environment),
                     merge_stderr=merge_stderr,
+                    input=feeds,
                     limits=JobLimits(spool_bytes_max=SPOOL_BYTES_MAX),
                 )
             )
+            return status.input_offset
 
     async def attach(
         self, job_id: str, *, stdout_offset: int, stderr_offset: int
@@ -105,6 +108,11 @@ class ChannelJobs:
         """See `adapters.agent.port.Jobs`."""
         with _errors():
             await self._channel.send_input(job_id, offset, data)
+
+    async def end_input(self, job_id: str) -> None:
+        """See `adapters.agent.port.Jobs`."""
+        with _errors():
+            await self._channel.close_input(job_id)
 
     async def answer(self, job_id: str, *, key: str, text: str) -> None:
         """See `adapters.agent.port.Jobs`."""

@@ -1,0 +1,143 @@
+"""What an update of the protocol is as an event of ours; pure but for what is remembered of tools.
+
+Kinds that are not known, and updates that are none, tell nothing: agents are newer than we are.
+"""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from adapters.agent.port import Plan, Text, Thought, ToolCall, Usage
+
+TITLE_LENGTH_MAX = 300
+DIFF_LENGTH_MAX = 64 * 1024
+PLAN_ENTRIES_MAX = 100
+SESSION_TEXT_LENGTH_MAX = 256 * 1024
+"""Of one piece of what is said or thought."""
+
+Status = Literal["pending", "running", "completed", "failed"]
+_STATUS: Mapping[object, Status] = {
+    "pending": "pending",
+    "in_progress": "running",
+    "completed": "completed",
+    "failed": "failed",
+}
+
+
+class Translator:
+    """Translates the updates of one turn, in order."""
+
+    def __init__(self) -> None:
+        self._tools: dict[str, ToolCall] = {}
+
+    def events(
+        self, update: Mapping[str, Any]
+    ) -> Sequence[Text | Thought | ToolCall | Plan | Usage]:
+        """The events that an update is; most are one, some none."""
+        match update.get("sessionUpdate"):
+            case "agent_message_chunk":
+                said = _text(update.get("content"))
+                return [Text(text=said)] if said else []
+            case "agent_thought_chunk":
+                thought = _text(update.get("content"))
+                return [Thought(text=thought)] if thought else []
+            case "tool_call" | "tool_call_update":
+                return self._tool(update)
+            case "plan":
+                return [Plan(entries=_entries(update.get("entries")))]
+            case "usage_update":
+                return _usage(update)
+            case _:
+                return []
+
+    def _tool(self, update: Mapping[str, Any]) -> Sequence[ToolCall]:
+        """A call that is begun, or changed: what an update leaves out stays as it was."""
+        name = update.get("toolCallId")
+        if not isinstance(name, str) or not name:
+            return []
+        before = self._tools.get(name)
+        title = update.get("title")
+        told = ToolCall(
+            id=name,
+            title=_line(title) if isinstance(title, str) and title.strip() else _title(before),
+            status=_STATUS.get(update.get("status"), before.status if before else "pending"),
+            diff=_diff(update.get("content")) or (before.diff if before else None),
+        )
+        if told == before:
+            return []
+        self._tools[name] = told
+        return [told]
+
+
+def title_of(tool: object) -> str:
+    """What a call that asks for permission wants to do, on one line."""
+    title = tool.get("title") if isinstance(tool, Mapping) else None
+    return _line(title) if isinstance(title, str) and title.strip() else "use a tool"
+
+
+def _title(before: ToolCall | None) -> str:
+    return before.title if before else "a tool"
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())[:TITLE_LENGTH_MAX]
+
+
+def _text(content: object) -> str:
+    """The words of a content block; of others what they are about."""
+    if not isinstance(content, Mapping):
+        return ""
+    for name in ("text", "uri"):
+        said = content.get(name)
+        if isinstance(said, str):
+            return said[:SESSION_TEXT_LENGTH_MAX]
+    return ""
+
+
+def _entries(entries: object) -> Sequence[Mapping[str, str]]:
+    if not isinstance(entries, list):
+        return []
+    return [
+        {"content": _line(one["content"]), "status": str(one.get("status") or "pending")}
+        for one in entries[:PLAN_ENTRIES_MAX]
+        if isinstance(one, Mapping) and isinstance(one.get("content"), str)
+    ]
+
+
+def _usage(update: Mapping[str, Any]) -> Sequence[Usage]:
+    cost = update.get("cost")
+    amount = cost.get("amount") if isinstance(cost, Mapping) else None
+    is_dollars = isinstance(cost, Mapping) and cost.get("currency") == "USD"
+    used = update.get("used")
+    return [
+        Usage(
+            tokens_in=used if isinstance(used, int) else 0,
+            cost_usd=float(amount) if is_dollars and isinstance(amount, int | float) else None,
+        )
+    ]
+
+
+def _diff(content: object) -> str | None:
+    """What a call changes in files, as one unified diff."""
+    if not isinstance(content, list):
+        return None
+    parts = [_file_diff(one) for one in content if isinstance(one, Mapping)]
+    diff = "".join(part for part in parts if part)
+    return diff[:DIFF_LENGTH_MAX] or None
+
+
+def _file_diff(change: Mapping[str, Any]) -> str:
+    path, new = change.get("path"), change.get("newText")
+    if change.get("type") != "diff" or not isinstance(path, str) or not isinstance(new, str):
+        return ""
+    old = change.get("oldText")
+    before = old if isinstance(old, str) else ""
+    if len(before) + len(new) > 4 * DIFF_LENGTH_MAX:
+        return f"--- {path}\n+++ {path}\n(too long to be compared here)\n"
+    lines = difflib.unified_diff(
+        before.splitlines(keepends=True),
+        new.splitlines(keepends=True),
+        path if old is not None else "/dev/null",
+        path,
+    )
+    return "".join(line if line.endswith("\n") else f"{line}\n" for line in lines)

@@ -1,0 +1,190 @@
+"""An agent of the Agent Client Protocol that does what its prompt says; misbehaves on demand.
+
+Its prompt is a script, a word and its arguments a line; see `SCRIPT`. It keeps what it was told in
+files, as real agents do, so that a conversation can be loaded.
+"""
+
+import json
+import os
+import sys
+import time
+from itertools import count
+from pathlib import Path
+
+HOME = Path(os.environ.get("ACP_HOME", "."))
+TRAITS = frozenset(os.environ.get("ACP_TRAITS", "").split(","))
+numbers = count(1)
+
+
+def write(message):
+    sys.stdout.write(json.dumps({"jsonrpc": "2.0", **message}) + "\n")
+    sys.stdout.flush()
+
+
+def read():
+    line = sys.stdin.readline()
+    if not line:
+        sys.exit(0)
+    return json.loads(line)
+
+
+def log(word):
+    with (HOME / "log").open("a") as file:
+        file.write(f"{word}\n")
+
+
+def update(session, **what):
+    write({"method": "session/update", "params": {"sessionId": session, "update": what}})
+
+
+def said(session, words, kind="agent_message_chunk"):
+    update(session, sessionUpdate=kind, content={"type": "text", "text": words})
+
+
+def permission(session, title):
+    """Ask, and say what was chosen; anything else that comes meanwhile is waited out."""
+    number = next(numbers)
+    options = [
+        {"optionId": "a", "name": "Allow", "kind": "allow_once"},
+        {"optionId": "r", "name": "Reject", "kind": "reject_once"},
+    ]
+    params = {
+        "sessionId": session,
+        "toolCall": {"toolCallId": f"t{number}", "title": title},
+        "options": options,
+    }
+    write({"id": f"p{number}", "method": "session/request_permission", "params": params})
+    while True:
+        answer = read()
+        if answer.get("id") == f"p{number}" and "method" not in answer:
+            outcome = answer["result"]["outcome"]
+            log(f"permission {outcome.get('optionId', outcome['outcome'])}")
+            said(session, f"[{outcome.get('optionId', outcome['outcome'])}]")
+            return
+
+
+def wait_for(path, session):
+    """Wait for a file, or for the cancellation of the turn; whether it was cancelled."""
+    os.set_blocking(sys.stdin.fileno(), False)
+    try:
+        while not Path(path).exists():
+            line = sys.stdin.readline()
+            if line and json.loads(line).get("method") == "session/cancel":
+                if "deaf" in TRAITS:
+                    continue
+                return True
+            time.sleep(0.02)
+    finally:
+        os.set_blocking(sys.stdin.fileno(), True)
+    return False
+
+
+SCRIPT = {
+    "say": said,
+    "think": lambda session, words: said(session, words, "agent_thought_chunk"),
+    "ask": permission,
+    "tool": lambda session, title: update(
+        session, sessionUpdate="tool_call", toolCallId="c1", title=title, status="pending"
+    ),
+    "done": lambda session, _: update(
+        session, sessionUpdate="tool_call_update", toolCallId="c1", status="completed"
+    ),
+    "strange": lambda session, _: update(session, sessionUpdate="hologram", depth=3),
+    "malformed": lambda session, _: write({"method": "session/update", "params": [session]}),
+    "noise": lambda session, words: print(words, flush=True),
+    "complain": lambda session, words: print(words, file=sys.stderr, flush=True),
+    "flood": lambda session, size: said(session, "x" * int(size)),
+    "chunks": lambda session, count: [said(session, f"{n} ") for n in range(int(count))],
+    "exit": lambda session, status: sys.exit(int(status)),
+}
+
+
+def prompt(number, session, text):
+    log(f"prompt {text.splitlines()[0]}")
+    with (HOME / f"conversation-{session}").open("a") as file:
+        file.write(text + "\n")
+    for line in text.splitlines():
+        word, _, rest = line.partition(" ")
+        if word == "wait":
+            if wait_for(rest, session):
+                write({"id": number, "result": {"stopReason": "cancelled"}})
+                return
+        elif word == "error":
+            error = {"code": -32603, "message": "Internal error", "data": {"details": rest}}
+            write({"id": number, "error": error})
+            return
+        elif word == "stop":
+            write({"id": number, "result": {"stopReason": rest}})
+            return
+        elif word == "recall":
+            said(session, (HOME / f"conversation-{session}").read_text())
+        else:
+            SCRIPT[word](session, rest)
+    write({"id": number, "result": {"stopReason": "end_turn"}})
+
+
+def opened(session):
+    modes = {
+        "currentModeId": "default",
+        "availableModes": [{"id": "default", "name": "Default"}, {"id": "free", "name": "Free"}],
+    }
+    models = {
+        "id": "model",
+        "name": "Model",
+        "category": "model",
+        "type": "select",
+        "currentValue": "small",
+        "options": [{"value": "small", "name": "Small"}, {"value": "large", "name": "Large"}],
+    }
+    return {"sessionId": session, "modes": modes, "configOptions": [models]}
+
+
+def initialize(number, params):
+    if "mute" in TRAITS:
+        return
+    version = 99 if "newer" in TRAITS else params["protocolVersion"]
+    capabilities = {"loadSession": "forgetful" not in TRAITS}
+    write({"id": number, "result": {"protocolVersion": version, "agentCapabilities": capabilities}})
+
+
+def load(number, params):
+    session = params["sessionId"]
+    kept = HOME / f"conversation-{session}"
+    if not kept.exists():
+        write({"id": number, "error": {"code": -32002, "message": "Resource not found"}})
+        return
+    for line in kept.read_text().splitlines():
+        said(session, f"earlier: {line}")
+    write({"id": number, "result": opened(session)})
+
+
+def setting(number, params):
+    log(f"mode {params['modeId']}" if "modeId" in params else f"model {params['value']}")
+    write({"id": number, "result": {"configOptions": []}})
+
+
+METHODS = {
+    "initialize": initialize,
+    "session/new": lambda number, _: write({"id": number, "result": opened(f"c-{os.getpid()}")}),
+    "session/load": load,
+    "session/set_mode": setting,
+    "session/set_config_option": setting,
+    "session/prompt": lambda number, params: prompt(
+        number, params["sessionId"], params["prompt"][0]["text"]
+    ),
+}
+
+
+def main():
+    log("start")
+    if "dies" in TRAITS:
+        print("there is no licence", file=sys.stderr)
+        sys.exit(7)
+    while True:
+        message = read()
+        log(str(message.get("method")))
+        if message.get("method") in METHODS:
+            METHODS[message["method"]](message.get("id"), message.get("params"))
+
+
+main()
