@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -51,6 +52,10 @@ class Process:
     def config(self, *, memory: Path | None = None, shared: bool = False) -> dict[str, Any]:
         """The tiny guest's machine, without a writable disk."""
         spec = tiny_spec(cache_dir())
+        # One's own: it is locked as a real one locks it, which QEMU takes for somebody who writes.
+        base = self.place / "base"
+        if not base.exists():
+            shutil.copyfile(spec.image.disk, base)
         zone: dict[str, Any] = {"id": "mem0", "size": spec.memory_mib * MIB}
         if memory is not None:
             zone.update({"file": str(memory), "shared": shared})
@@ -63,7 +68,7 @@ class Process:
                 "cmdline": "console=ttyS0 quiet panic=-1",
             },
             "disks": [
-                {"id": "base", "path": str(spec.image.disk), "readonly": True, "image_type": "Raw"}
+                {"id": "base", "path": str(base), "readonly": True, "image_type": "Raw"}
             ],
             "vsock": {"id": "vsock0", "cid": 3, "socket": str(self.place / "v.sock")},
             "serial": {"mode": "Null"},
