@@ -6,8 +6,8 @@
 
         begin            commit (rename)          use_up (rename, fsynced)
     ∅ ─────────▶ partial ──────────────▶ complete ─────────────────────────▶ used ──▶ ∅
-                    │ abandon               │ settle: fsync everything, then `durable`;
-                    ▼                       │         then digest the memory (`scrub` compares)
+                    │ abandon               │ settle: `flush` while the process ends; when it has,
+                    ▼                       │         `make_durable`, then `digest` (for `scrub`)
                     ∅                       └ refusal: lengths, small checksums, build, in O(1)
 
 What a `kill -9` of our process leaves, window by window (the hypervisor is a process of its own
@@ -20,7 +20,10 @@ and lives on; "paused" means that its virtual CPUs stand still):
 | memory written, not yet renamed | partial  | paused          | running, mended (1)          |
 | … and the hypervisor died too   | partial  | none            | stopped, broken: half-written|
 | renamed, process not yet ended  | complete | paused for good | resting, process ended (2)   |
-| while settling                  | complete | none            | resting, settled later (3)   |
+| … and what it wrote is flushed  | complete | paused for good | the same: not durable (2)    |
+| ended, not yet durable          | complete | none            | resting, settled later (3)   |
+| durable, host's share not back  | complete | none            | resting, given back (3)      |
+| while it is digested            | complete | none            | resting, settled later (3)   |
 | resume, before `use_up`         | complete | paused, loading | resting, process ended (2)   |
 | resume, between it and unpause  | used     | paused          | running, mended (1)          |
 | … and the hypervisor died too   | used     | none            | stopped, broken: used up     |
@@ -29,13 +32,16 @@ and lives on; "paused" means that its virtual CPUs stand still):
 what is partial or used; (2) by the next find, hibernate, resume or destroy; (3) by the next find.
 
 A power cut before `durable` refuses the rest by the host's boot id; after `use_up` the directory
-entry was fsynced, so a used rest never comes back.
+entry was fsynced, so a used rest never comes back. An fsync says once that something is lost, and
+the next one goes well: the rest is marked `broken` at the first.
 
-Everything here is plain file work. `settle` and `scrub` read whole memories: call them in a thread.
+Everything here is plain file work. `digest` and `scrub` read whole memories, `flush` and
+`make_durable` wait for the disk: call them in a thread.
 """
 
 import contextlib
 import enum
+import errno
 import hashlib
 import json
 import os
@@ -57,6 +63,12 @@ SMALL_BYTES_MAX = 1024 * 1024
 EDGE_BYTES = 64 * 1024
 CHUNK_BYTES = 256 * 1024
 _ZEROS = bytes(CHUNK_BYTES)
+_NOT_ASKED = frozenset({errno.EINVAL, errno.EROFS})
+"""Errors of a file system that has no fsync, or nothing to write: nothing is lost by them."""
+
+
+class _Unkept(OSError):
+    """An fsync failed: what was written before may be lost, in memory too."""
 
 
 class RestState(enum.StrEnum):
@@ -124,7 +136,9 @@ class Rest:
 
     @property
     def settled(self) -> bool:
-        """Whether nothing is left to do for `settle`."""
+        """Whether nothing is left to be done with a complete rest."""
+        if (self.complete / "broken").exists():
+            return True
         return self.durable and (self.complete / "digest").exists()
 
     @property
@@ -228,17 +242,35 @@ class Rest:
         """Remove what `drop_used` put aside. May block for as long as a large file's removal."""
         shutil.rmtree(self._gone, ignore_errors=True)
 
-    def settle(self, stop: threading.Event) -> None:
-        """Fsync a complete rest and what belongs to it, mark it durable, then digest its memory.
+    def flush(self) -> None:
+        """Bring to the disk what `make_durable` waits for; its process may still be ending.
 
-        While it is read for that, the room of what is only zeros is given back.
+        Blocking; idempotent. It proves nothing: that process may still have writes under way.
+
+        :raises OSError: as `make_durable`
+        """
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError), self._noticing_loss():
+            self._fsync_parts(_read_manifest(self.complete / MANIFEST))
+
+    def make_durable(self) -> None:
+        """Fsync a complete rest and what belongs to it, then mark it durable.
+
+        Blocking; idempotent; ends early when the rest is used up meanwhile. Its machine's process
+        must have ended: what that had under way to the disk would come after.
+
+        :raises OSError: the disk did not keep it; if that was said by an fsync, it is refused
+        """
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError), self._noticing_loss():
+            manifest = _read_manifest(self.complete / MANIFEST)
+            if not self.durable and not (self.complete / "broken").exists():
+                self._make_durable(manifest)
+
+    def digest(self, stop: threading.Event) -> None:
+        """Digest a complete rest's memory, for `scrub`; meanwhile room of only zeros is given back.
 
         Blocking; idempotent; ends early when `stop` is set or the rest is used up meanwhile.
         """
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            manifest = _read_manifest(self.complete / MANIFEST)
-            if not self.durable:
-                self._make_durable(manifest)
             if not (self.complete / "digest").exists():
                 memory = self.complete / MEMORY
                 digest = _sha256(memory, stop.is_set, zeros=dig_hole)
@@ -263,10 +295,22 @@ class Rest:
             os.utime(digest)
         return None
 
-    def _make_durable(self, manifest: dict[str, Any]) -> None:
+    @contextlib.contextmanager
+    def _noticing_loss(self) -> Iterator[None]:
+        """Mark the rest broken when an fsync says that something is lost: it says so once."""
+        try:
+            yield
+        except _Unkept:
+            _write_by_rename(self.complete / "broken", "the disk did not keep its rest")
+            raise
+
+    def _fsync_parts(self, manifest: dict[str, Any]) -> None:
         for part in (*manifest["large"], *manifest["small"]):
             if not os.path.isabs(part["path"]):
                 _fsync(self.machine / part["path"])
+
+    def _make_durable(self, manifest: dict[str, Any]) -> None:
+        self._fsync_parts(manifest)
         _fsync(self.complete / MANIFEST)
         _fsync(self.complete)
         _fsync(self.machine)
@@ -356,8 +400,13 @@ def _write_by_rename(path: Path, text: str) -> None:
 
 
 def _fsync(path: Path) -> None:
+    """:raises _Unkept: something that was written there is lost"""
     fd = os.open(path, os.O_RDONLY)
     try:
         os.fsync(fd)
+    except OSError as error:
+        if error.errno in _NOT_ASKED:
+            raise
+        raise _Unkept(error.errno, error.strerror, str(path)) from error
     finally:
         os.close(fd)

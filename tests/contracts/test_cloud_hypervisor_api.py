@@ -67,9 +67,7 @@ class Process:
                 "initramfs": str(spec.image.initrd),
                 "cmdline": "console=ttyS0 quiet panic=-1",
             },
-            "disks": [
-                {"id": "base", "path": str(base), "readonly": True, "image_type": "Raw"}
-            ],
+            "disks": [{"id": "base", "path": str(base), "readonly": True, "image_type": "Raw"}],
             "vsock": {"id": "vsock0", "cid": 3, "socket": str(self.place / "v.sock")},
             "serial": {"mode": "Null"},
             "console": {"mode": "Off"},

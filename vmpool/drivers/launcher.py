@@ -12,7 +12,7 @@ import contextlib
 import os
 import secrets
 import shutil
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,6 +31,8 @@ AHEAD = "ahead."
 TOKEN_BYTES = 8
 CALM_SECONDS = 1.0
 """After a start until the next process is started ahead: the machine that just came goes first."""
+PATIENCE_SECONDS = 5.0
+"""So long may a process's cgroup and seat outlive it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +77,8 @@ class Launcher:
         self._opened = self._closed = False
         self._opening = asyncio.Lock()
         self._preparing: asyncio.Task[None] | None = None
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._leaving: dict[str, asyncio.Task[None]] = {}
+        """By token of a launch whose process ended; nobody else gives back what it had."""
 
     async def start(self, home: Home, spec: MachineSpec, *, loading: bool) -> Launch:
         """Start a machine's process, or give it one that waits; it is written down in `home`.
@@ -99,12 +102,21 @@ class Launcher:
         self._prepare_soon(spec)
         return launch
 
-    def give_back(self, launch: Launch) -> None:
-        """A process has ended: what it had of the host is given back, in the background."""
-        self._cgroups.leave(launch.token)
-        task = asyncio.get_running_loop().create_task(self._leave(launch.token))
-        self._leaving.add(task)
-        task.add_done_callback(self._leaving.discard)
+    def give_back(
+        self, launch: Launch, *, after: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        """A process has ended: what it had of the host is given back, in the background, once.
+
+        :param after: waits for what is more urgent, and goes first for `PATIENCE_SECONDS` at most
+        """
+        token = launch.token
+        if token in self._leaving:
+            return
+        if after is None:
+            self._cgroups.leave(token)
+        task = asyncio.get_running_loop().create_task(self._leave(token, after))
+        self._leaving[token] = task
+        task.add_done_callback(lambda _: self._leaving.pop(token))
 
     async def sweep(self) -> None:
         """Give back what no live process has, of the host and below the root."""
@@ -131,7 +143,7 @@ class Launcher:
         while self._ahead:
             await self._discard(self._ahead.pop())
         if self._leaving:
-            await asyncio.wait(set(self._leaving))
+            await asyncio.wait(set(self._leaving.values()))
         await self._isolation.close()
         self._cgroups.close()
 
@@ -213,7 +225,12 @@ class Launcher:
                 fds=fds,
             )
 
-    async def _leave(self, token: str) -> None:
+    async def _leave(self, token: str, after: Callable[[], Awaitable[None]] | None) -> None:
+        if after is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    await after()
+            self._cgroups.leave(token)
         with contextlib.suppress(MachineError):
             await self._isolation.leave(token)
             await self._isolation.prepare()
@@ -299,7 +316,8 @@ class Launcher:
 
     def _tokens(self) -> Collection[str]:
         waiting = {each.launch.token for each in self._ahead}
-        return {each.token for each in self._launches()} | waiting | self._under_way
+        known = {each.token for each in self._launches()} | waiting
+        return known | self._under_way | self._leaving.keys()
 
 
 def _unfit(program: str, error: OSError) -> MachineError:

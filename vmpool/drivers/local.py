@@ -13,6 +13,7 @@ import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -150,8 +151,7 @@ class LocalDriver:
                     self._demand_room(self.hypervisor.save_mib(home, spec, held_mib))
                     limit = self._limits.save_seconds_max
                     await save_rest(running, control, spec, seconds_max=limit)
-            await self._end_process(home, "it was hibernated")
-        self._settler.begin(home)
+            await self._end_hibernated(home)
 
     async def resume(self, machine_id: str) -> None:
         """Start from the rest. See `Driver.resume`."""
@@ -237,7 +237,7 @@ class LocalDriver:
             sight = await self._look_safely(name)
             if sight.pid is not None and await self._mended(name):
                 sight = await self._look_safely(name)
-            if sight.found is Found.RESTING:
+            if sight.found is Found.RESTING and sight.pid is None:
                 self._settler.begin(self._home(name))
             sights.append(sight)
         await self._launcher.sweep()
@@ -359,8 +359,10 @@ class LocalDriver:
         """Finish what an earlier process of ours began with this machine, if that is needed."""
         home = self._home(machine_id)
         lock = self._lock(machine_id)
-        ours = machine_id in self._running or lock.locked()
-        if ours or home.rest.state is RestState.NONE:
+        state = home.rest.state
+        # A complete rest beside a process that nobody is about to end: a hibernation was cut short.
+        ours = machine_id in self._running and state is not RestState.COMPLETE
+        if ours or lock.locked() or state is RestState.NONE:
             return False
         try:
             async with lock, asyncio.timeout(MEND_SECONDS_MAX):
@@ -378,12 +380,31 @@ class LocalDriver:
             lock = self._locks[machine_id] = asyncio.Lock()
         return lock
 
-    async def _end_process(self, home: Home, farewell: str) -> None:
+    async def _end_hibernated(self, home: Home) -> None:
+        """End a process whose machine rests, while that is brought to the disk."""
+        ended: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._settler.begin(home, ended=ended)
+        try:
+            await self._end_process(home, "it was hibernated", ended=ended)
+        finally:
+            if not ended.done():
+                ended.set_result(False)
+
+    async def _end_process(
+        self, home: Home, farewell: str, *, ended: asyncio.Future[bool] | None = None
+    ) -> None:
+        """End it if it lives, and give back what it had.
+
+        :param ended: set as soon as it has; its rest then goes before what is given back
+        """
         running = self._process_of(home)
         if running is not None:
             await running.kill(farewell)
+        if ended is not None:
+            ended.set_result(True)
         if (launch := home.read_launch()) is not None:
-            self._launcher.give_back(launch)
+            durable = partial(self._settler.until_durable, home.machine_id)
+            self._launcher.give_back(launch, after=durable if ended is not None else None)
             home.write_launch(None)
         await asyncio.to_thread(home.drop_cell)
 

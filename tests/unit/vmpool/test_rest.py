@@ -1,5 +1,6 @@
 """What a rest accepts and refuses, on plain files."""
 
+import errno
 import json
 import os
 import shutil
@@ -14,6 +15,13 @@ from vmpool.rest import EDGE_BYTES, MEMORY, Rest, RestState, Stamp
 
 STAMP = Stamp(build="7.2.22 (Debian)", fingerprint="f1", boot_id="b1")
 NEVER = threading.Event()
+
+
+def settle(rest: Rest, stop: threading.Event) -> None:
+    """As it is done after a hibernation."""
+    rest.flush()
+    rest.make_durable()
+    rest.digest(stop)
 
 
 @pytest.fixture
@@ -93,7 +101,7 @@ def test_another_resumer_is_refused(rest: Rest, who: Stamp, why: str) -> None:
 
 
 def test_a_durable_rest_survives_another_boot(rest: Rest) -> None:
-    rest.settle(NEVER)
+    settle(rest, NEVER)
     assert rest.durable
     assert rest.refusal(replace(STAMP, boot_id="b2")) is None
 
@@ -143,7 +151,7 @@ def test_a_spoilt_rest_is_refused_with_a_sentence(rest: Rest, how: str) -> None:
 
 
 def test_an_alteration_in_the_middle_is_found_by_scrubbing(rest: Rest) -> None:
-    rest.settle(NEVER)
+    settle(rest, NEVER)
     assert rest.scrub(NEVER) is None
     data = bytearray((rest.complete / MEMORY).read_bytes())
     data[len(data) // 2] ^= 1
@@ -159,7 +167,7 @@ def test_a_rest_that_never_settled_has_nothing_to_scrub_against(rest: Rest) -> N
 
 def test_a_scrub_that_finds_nothing_wrong_says_when(rest: Rest) -> None:
     assert rest.scrubbed_at is None
-    rest.settle(NEVER)
+    settle(rest, NEVER)
     os.utime(rest.complete / "digest", (1, 1))
     assert rest.scrubbed_at == 1
     assert rest.scrub(NEVER) is None
@@ -167,7 +175,7 @@ def test_a_scrub_that_finds_nothing_wrong_says_when(rest: Rest) -> None:
 
 
 def test_a_scrub_that_is_stopped_says_nothing(rest: Rest) -> None:
-    rest.settle(NEVER)
+    settle(rest, NEVER)
     (rest.complete / MEMORY).write_bytes(b"altered")
     stopped = threading.Event()
     stopped.set()
@@ -178,17 +186,57 @@ def test_a_scrub_that_is_stopped_says_nothing(rest: Rest) -> None:
 def test_settling_stops_early_when_told_and_goes_on_later(rest: Rest) -> None:
     stopped = threading.Event()
     stopped.set()
-    rest.settle(stopped)
+    settle(rest, stopped)
     assert (rest.durable, rest.settled) == (True, False)
-    rest.settle(NEVER)
+    settle(rest, NEVER)
     assert rest.settled
+
+
+@pytest.mark.parametrize("step", ["flush", "make_durable"])
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENODEV, errno.ENOSPC, errno.EDQUOT])
+def test_what_a_disk_lost_is_refused_from_then_on(
+    rest: Rest, monkeypatch: pytest.MonkeyPatch, step: str, number: int
+) -> None:
+    def fail(fd: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fail)
+        with pytest.raises(OSError, match=os.strerror(number)):
+            getattr(rest, step)()
+    assert not rest.durable
+    settle(rest, NEVER)  # the kernel says each loss once: this one goes well
+    assert not rest.durable
+    assert rest.settled
+    assert rest.refusal(STAMP) == "the disk did not keep its rest"
+
+
+def test_a_disk_that_is_full_when_it_is_marked_loses_nothing(
+    rest: Rest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, mode: int = 0o666, exist_ok: bool = True) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "touch", full)
+        with pytest.raises(OSError, match="No space"):
+            rest.make_durable()
+    assert not rest.durable
+    assert rest.refusal(STAMP) is None
+    settle(rest, NEVER)
+    assert rest.durable
+
+
+def test_bringing_a_rest_to_the_disk_does_not_make_it_durable(rest: Rest) -> None:
+    rest.flush()
+    assert not rest.durable
 
 
 def test_settling_what_was_used_up_or_removed_meanwhile_is_no_error(rest: Rest) -> None:
     rest.use_up()
-    rest.settle(NEVER)
+    settle(rest, NEVER)
     shutil.rmtree(rest.machine)
-    rest.settle(NEVER)
+    settle(rest, NEVER)
 
 
 def test_a_used_rest_does_not_hide_a_complete_one(rest: Rest) -> None:
