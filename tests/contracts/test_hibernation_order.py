@@ -1,18 +1,28 @@
-"""What stands between a snapshot and its durability, and what waits until after."""
+"""What stands between a snapshot and its durability, what waits until after, and kills between."""
 
 import asyncio
 import os
+import signal
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from tests.contracts.hibernating_child import STEPS
 from tests.contracts.rigs import LocalRig, answer, faked_rig, started
+from vmpool.driver import Found
 from vmpool.drivers import process
+from vmpool.drivers.cloud_hypervisor import CloudHypervisor
 from vmpool.drivers.isolation import Isolation
 from vmpool.rest import Rest
 
 WAIT_SECONDS_MAX = 30
+CHILD = Path(__file__).with_name("hibernating_child.py")
+RUNS_ON = {("begin", "before"), ("begin", "after"), ("pause", "before"), ("pause", "after")} | {
+    ("snapshot", "before"), ("snapshot", "after"), ("commit", "before")
+}  # fmt: skip
+"""Where a kill leaves a machine that goes on; everywhere else it rests."""
 
 
 class NotedIsolation(Isolation):
@@ -124,3 +134,47 @@ async def test_a_hibernation_that_is_cut_short_at_its_end_is_finished_by_the_nex
     await rig.settled(machine_id)
     assert rest.durable
     assert (await rig.driver.look(machine_id)).pid is None
+
+
+async def killed(rig: LocalRig, machine_id: str, step: str, when: str) -> None:
+    """Have a process of ours hibernate the machine and die at a step; there is a new one after."""
+    hypervisor = rig.hypervisor
+    assert isinstance(hypervisor, CloudHypervisor)
+    await rig.driver.close()
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, str(CHILD), str(rig.root), hypervisor._binary, machine_id, step, when,
+        cwd=Path.cwd(), env={**os.environ, "PYTHONPATH": str(Path.cwd())},
+    )  # fmt: skip
+    async with asyncio.timeout(WAIT_SECONDS_MAX):
+        assert await child.wait() == -signal.SIGKILL
+    await rig.reopen()
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("step", STEPS)
+async def test_a_kill_at_any_step_leaves_a_machine_that_runs_on_or_rests(
+    rig: LocalRig, step: str, when: str
+) -> None:
+    machine_id = await started(rig)
+    await answer(rig, machine_id, "write", "word", "kept")
+    boot_id = await answer(rig, machine_id, "boot")
+    await killed(rig, machine_id, step, when)
+    rest = rig.local._home(machine_id).rest
+    alive = (await rig.driver.look(machine_id)).pid is not None
+    # Durable it is never called while its process may still write.
+    assert not (alive and rest.durable)
+    [sight] = await rig.driver.find()
+    runs_on = (step, when) in RUNS_ON
+    assert sight.found is (Found.RUNNING if runs_on else Found.RESTING)
+    assert sight.broken is None
+    assert (sight.pid is not None) is runs_on
+    await rig.settled(machine_id)
+    assert rest.durable is not runs_on
+    if not runs_on:
+        await rig.driver.resume(machine_id)
+    assert await answer(rig, machine_id, "boot") == boot_id
+    assert await answer(rig, machine_id, "read", "word") == "kept"
+    await rig.settled(machine_id)  # what it was resumed from is removed behind it
+    assert not list((rig.root / machine_id).glob("rest*"))
+    await rig.driver.destroy(machine_id)
+    assert rig.leftovers(machine_id) == []
