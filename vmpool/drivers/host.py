@@ -1,6 +1,7 @@
 """What this host is and has, whatever the hypervisor: its CPU, room on a disk."""
 
 import errno
+import functools
 import hashlib
 import os
 from pathlib import Path
@@ -13,8 +14,12 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What the kernel says when a file may not grow: file system, quota, file size."""
 
 
+@functools.cache
 def host_cpu() -> str:
-    """Digest of the CPU's model and features: memory that was saved under another may not run."""
+    """Digest of the CPU's model and features: memory that was saved under another may not run.
+
+    Read once: the kernel measures every CPU's frequency to answer.
+    """
     first = Path("/proc/cpuinfo").read_text().split("\n\n")[0].splitlines()
     named = [line for line in first if line.startswith(("model name", "flags", "Features"))]
     return hashlib.sha256("\n".join(named).encode()).hexdigest()

@@ -52,12 +52,8 @@ class Control(Protocol):
         """Start the machine from its image, in a process that was started for that."""
         ...
 
-    async def is_running(self) -> bool:
-        """Whether the virtual CPUs run."""
-        ...
-
-    async def pause(self) -> None:
-        """Stop the virtual CPUs; idempotent."""
+    async def pause(self) -> bool:
+        """Stop the virtual CPUs; idempotent. Returns whether they ran."""
         ...
 
     async def unpause(self) -> None:

@@ -1,5 +1,6 @@
 """Writing a running machine's rest: all of it, or the machine runs on as before."""
 
+import asyncio
 import os
 
 from vmpool.driver import MachineSpec
@@ -8,6 +9,7 @@ from vmpool.drivers.host import NO_ROOM
 from vmpool.drivers.hypervisor import Control, ControlClosed, ControlRefused, MoveFailed
 from vmpool.drivers.process import read_boot_id
 from vmpool.drivers.running import Running
+from vmpool.drivers.writeback import begin_writing
 from vmpool.errors import HostFull, MachineError
 from vmpool.rest import Stamp
 
@@ -23,11 +25,13 @@ async def save_rest(
     :raises ControlClosed: the process ended or hangs
     """
     rest = running.home.rest
-    ran = await control.is_running()
+    ran = False
+    _begin_writing(running.home)
     try:
         # Before the stop, so that a crash of ours in between leaves something to mend by.
         rest.begin()
-        await control.pause()
+        ran = True  # until it is known: what is cut short goes on, as when it is mended
+        ran = await control.pause()
         # What a guest does until its CPUs stand still was not seen before the stop.
         await running.demand_kept()
         beside_memory = await control.save(rest.partial, seconds_max=seconds_max)
@@ -47,6 +51,12 @@ async def save_rest(
         if isinstance(error, OSError | MoveFailed):
             raise _why_not_saved(error, seconds_max) from error
         raise
+
+
+def _begin_writing(home: Home) -> None:
+    """What the machine has dirty of its own files is on its way while its state is saved."""
+    # Nobody waits for it: it only takes time from who fsyncs later.
+    asyncio.get_running_loop().run_in_executor(None, begin_writing, home.memory, home.disk)
 
 
 def disks(home: Home, spec: MachineSpec) -> list[str]:

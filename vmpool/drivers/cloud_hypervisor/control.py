@@ -53,13 +53,9 @@ class CloudHypervisorControl:
         await self._api.create(config.config(spec, network=self._network))
         await self._api.boot()
 
-    async def is_running(self) -> bool:
-        """Whether the virtual CPUs run."""
-        return await self._api.state() == "Running"
-
-    async def pause(self) -> None:
-        """Stop the virtual CPUs; stopped already is success."""
-        await self._unless(self._api.pause, "Paused")
+    async def pause(self) -> bool:
+        """Stop the virtual CPUs; stopped already is success. Whether they ran."""
+        return await self._unless(self._api.pause, "Paused")
 
     async def unpause(self) -> None:
         """Let the virtual CPUs go on; running already is success."""
@@ -117,9 +113,12 @@ class CloudHypervisorControl:
             raise ValueError("the machine was half created or half removed")
         return spec
 
-    async def _unless(self, act: Any, state: str) -> None:
+    async def _unless(self, act: Any, state: str) -> bool:
+        """Do it, unless the machine is in that state already; whether it was done."""
         try:
             await act()
         except ApiError:
             if await self._api.state() != state:
                 raise
+            return False
+        return True

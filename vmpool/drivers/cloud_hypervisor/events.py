@@ -35,12 +35,13 @@ def parse(text: str) -> Iterator[str]:
 
 def read(path: Path) -> list[str]:
     """Read the events of a process, oldest first; those of the last TAIL_BYTES_MAX of its file."""
-    try:
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - TAIL_BYTES_MAX))
-            return list(parse(file.read(TAIL_BYTES_MAX).decode(errors="replace")))
-    except FileNotFoundError:
-        return []
+    return list(parse(_tail(path)))
+
+
+def why_lost(path: Path) -> str | None:
+    """As `rebooted`, of the events in a file; quick, for they are asked around each request."""
+    text = _tail(path)
+    return rebooted(list(parse(text))) if '"rebooting"' in text else None
 
 
 def rebooted(events: list[str]) -> str | None:
@@ -59,3 +60,12 @@ def farewell(events: list[str]) -> str | None:
     if SHUT_DOWN in events:
         return "the guest shut itself down"
     return None
+
+
+def _tail(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - TAIL_BYTES_MAX))
+            return file.read(TAIL_BYTES_MAX).decode(errors="replace")
+    except FileNotFoundError:
+        return ""

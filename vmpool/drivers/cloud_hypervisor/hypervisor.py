@@ -102,7 +102,7 @@ class CloudHypervisor:
 
     def lost(self, home: Home) -> str | None:
         """Whether its guest rebooted: it then runs on in the same process, without its memory."""
-        return events.rebooted(events.read(home.path / EVENTS))
+        return events.why_lost(home.path / EVENTS)
 
     def save_mib(self, home: Home, spec: MachineSpec, resident_mib: int) -> int:
         """Nothing of a memory that lies in a file of its own, else all of it."""

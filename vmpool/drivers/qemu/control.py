@@ -44,13 +44,11 @@ class QemuControl:
         """Nothing to do: the command line said it all. Waits until it is known to be up."""
         await memory.is_running(self._qmp)
 
-    async def is_running(self) -> bool:
-        """Whether the virtual CPUs run."""
-        return await memory.is_running(self._qmp)
-
-    async def pause(self) -> None:
-        """Stop the virtual CPUs."""
+    async def pause(self) -> bool:
+        """Stop the virtual CPUs; whether they ran."""
+        ran = await memory.is_running(self._qmp)
         await self._qmp.execute("stop")
+        return ran
 
     async def unpause(self) -> None:
         """Let the virtual CPUs go on."""
