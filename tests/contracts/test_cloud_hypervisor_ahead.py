@@ -101,6 +101,26 @@ async def test_one_that_waits_is_no_machine_and_goes_with_its_owner(rig: LocalRi
     assert await answer(rig, machine_id, "echo", "on") == "on"
 
 
+async def test_none_is_started_while_a_machine_comes(
+    rig: LocalRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine_id = await started(rig)
+    await ahead(rig)
+    await rig.driver.hibernate(machine_id)
+    launches = rig.local._launcher
+    with launches.first():
+        await rig.driver.resume(machine_id)
+        await asyncio.sleep(0.5)
+        assert not launches._ahead
+    await ahead(rig)
+    await rig.driver.hibernate(machine_id)
+    monkeypatch.setattr(launcher, "RESTLESS_SECONDS_MAX", 0.3)
+    with launches.first():
+        # Machines that come without an end keep it waiting for a while, and no longer.
+        await rig.driver.resume(machine_id)
+        await ahead(rig)
+
+
 async def test_one_whose_owner_was_killed_is_ended_by_the_next(rig: LocalRig) -> None:
     machine_id = await started(rig)
     waiting = await ahead(rig)

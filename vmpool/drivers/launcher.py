@@ -30,7 +30,10 @@ AHEAD = "ahead."
 """No machine is called so: an id has no dot."""
 TOKEN_BYTES = 8
 CALM_SECONDS = 1.0
-"""After a start until the next process is started ahead: the machine that just came goes first."""
+"""Without a machine that comes, until one process is started ahead, or one slot made."""
+RESTLESS_SECONDS_MAX = 15.0
+"""So long may machines that come keep these waiting."""
+CALM_POLL_SECONDS = 0.1
 PATIENCE_SECONDS = 5.0
 """So long may a process's cgroup and seat outlive it."""
 
@@ -74,6 +77,9 @@ class Launcher:
         """Tokens of launches that may not be written down yet."""
         self._nothing_under_way = asyncio.Event()
         self._nothing_under_way.set()
+        self._coming = 0
+        """Machines that are being started or reached: nothing else takes the host's time then."""
+        self._calm_at = 0.0
         self._opened = self._closed = False
         self._opening = asyncio.Lock()
         self._preparing: asyncio.Task[None] | None = None
@@ -101,6 +107,16 @@ class Launcher:
             )
         self._prepare_soon(spec)
         return launch
+
+    @contextlib.contextmanager
+    def first(self) -> Iterator[None]:
+        """A machine comes: it goes before what is only made ahead."""
+        self._coming += 1
+        try:
+            yield
+        finally:
+            self._coming -= 1
+            self._calm_at = asyncio.get_running_loop().time() + CALM_SECONDS
 
     def give_back(
         self, launch: Launch, *, after: Callable[[], Awaitable[None]] | None = None
@@ -233,7 +249,9 @@ class Launcher:
             self._cgroups.leave(token)
         with contextlib.suppress(MachineError):
             await self._isolation.leave(token)
-            await self._isolation.prepare()
+            await self._calm()
+            if not self._closed:
+                await self._isolation.prepare()
 
     # -- ahead ------------------------------------------------------------------------------
 
@@ -262,15 +280,26 @@ class Launcher:
             self._preparing = asyncio.get_running_loop().create_task(self._prepare(spec))
 
     async def _prepare(self, spec: MachineSpec) -> None:
-        await asyncio.sleep(CALM_SECONDS)
         with contextlib.suppress(MachineError, OSError):
+            await self._calm()
             stamp = await self._hypervisor.stamp(spec)
             while useless := [each for each in self._ahead if not each.fits(spec, stamp)]:
                 self._ahead.remove(useless[0])
                 await self._discard(useless[0])
             while len(self._ahead) < self._ahead_max:
+                await self._calm()
                 self._ahead.append(await self._start_ahead(spec, stamp.build))
+            await self._calm()
             await self._isolation.prepare()
+
+    async def _calm(self) -> None:
+        """Return when no machine comes, or they have come for long, or all is to end."""
+        loop = asyncio.get_running_loop()
+        due = loop.time() + RESTLESS_SECONDS_MAX
+        while (now := loop.time()) < due and not self._closed:
+            if not self._coming and now >= self._calm_at:
+                return
+            await asyncio.sleep(CALM_POLL_SECONDS)
 
     async def _start_ahead(self, spec: MachineSpec, build: str) -> _Ahead:
         token = secrets.token_hex(TOKEN_BYTES)

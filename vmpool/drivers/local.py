@@ -112,7 +112,7 @@ class LocalDriver:
             return
         if home.rest.state is RestState.COMPLETE:
             raise MachineError(f"machine {machine_id} rests; resume or destroy it")
-        async with self._lock(machine_id):
+        async with self._coming(machine_id):
             home.rest.abandon()
             home.rest.drop_used()
             home.rest.sweep()
@@ -126,8 +126,9 @@ class LocalDriver:
 
     async def open_channel(self, machine_id: str) -> socket.socket:
         """Connect the byte stream. See `Driver.open_channel`."""
-        async with self._speaking(machine_id) as (_, control):
-            return await control.open_channel()
+        with self._launcher.first():
+            async with self._speaking(machine_id) as (_, control):
+                return await control.open_channel()
 
     async def pause(self, machine_id: str) -> None:
         """Stop the virtual CPUs. See `Driver.pause`."""
@@ -163,7 +164,7 @@ class LocalDriver:
         if rest.state is not RestState.COMPLETE and self._process_of(home) is not None:
             async with self._speaking(machine_id):
                 return
-        async with self._lock(machine_id):
+        async with self._coming(machine_id):
             await self._end_process(home, "its resume was begun anew")
             if why := rest.refusal(await self.hypervisor.stamp(spec)):
                 raise RestRefused(why)
@@ -379,6 +380,13 @@ class LocalDriver:
         if lock is None:
             lock = self._locks[machine_id] = asyncio.Lock()
         return lock
+
+    @asynccontextmanager
+    async def _coming(self, machine_id: str) -> AsyncIterator[None]:
+        """Its turn, and that before whatever is only made ahead."""
+        with self._launcher.first():
+            async with self._lock(machine_id):
+                yield
 
     async def _end_hibernated(self, home: Home) -> None:
         """End a process whose machine rests, while that is brought to the disk."""
