@@ -142,7 +142,7 @@ class Care:
             return True
 
     async def _hibernate(self, machine: Machine) -> None:
-        await self._quieted(machine, keep_caches=False)
+        await self._quieted(machine)
         await self._driver.hibernate(str(machine.id))
 
     async def freeze(self, machine: Machine, template_id: str) -> None:
@@ -152,15 +152,15 @@ class Care:
         """
         async with self._lock(machine.id):
             self._unwatch(machine.id)
-            await self._quieted(machine, keep_caches=True)
+            await self._quieted(machine)
             await self._driver.freeze(str(machine.id), template_id)
 
-    async def _quieted(self, machine: Machine, *, keep_caches: bool) -> None:
+    async def _quieted(self, machine: Machine) -> None:
         channel = self.channel(machine.id)
         if channel is None:
             token = int(machine.facts.get("token", 0))
             channel = await self.connect(machine, token, self._reach_seconds)
-        await channel.freeze(keep_caches=keep_caches)
+        await channel.freeze()
         await self._disconnect(machine.id)
 
     async def _not_rested(self, machine: Machine, error: Exception) -> None:

@@ -221,10 +221,8 @@ class Channel:
 
     # -- the end ----------------------------------------------------------------------------
 
-    async def freeze(self, *, keep_caches: bool = False) -> None:
+    async def freeze(self) -> None:
         """End SSH and let the guest get ready to rest; the channel is closed after.
-
-        :param keep_caches: the rest is larger, and what is cloned of it need not read again
 
         :raises MachineLost: the guest didn't; it may still run
         """
@@ -236,7 +234,7 @@ class Channel:
             deadline_seconds=LOGIN_SECONDS_MAX,
         )
         try:
-            await words.freeze(keep_caches=keep_caches)
+            await words.freeze()
         finally:
             words.close()
 

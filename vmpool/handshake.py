@@ -80,9 +80,9 @@ class Words:
         """Give the stream to the guest's sshd. :raises MachineLost: refused or silent."""
         await self._say("ssh", "ok")
 
-    async def freeze(self, *, keep_caches: bool = False) -> None:
+    async def freeze(self) -> None:
         """End logins and write back; the machine may be hibernated after. :raises MachineLost"""
-        await self._say("freeze", "frozen", seconds_max=FREEZE_SECONDS_MAX, keep_caches=keep_caches)
+        await self._say("freeze", "frozen", seconds_max=FREEZE_SECONDS_MAX)
 
     def close(self) -> None:
         """Hang up; idempotent."""

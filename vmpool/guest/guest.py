@@ -65,13 +65,13 @@ class Guest:
             self._on_relay_ended,
         )
 
-    def freeze(self, done: Callable[[], None], keep_caches: bool) -> None:
+    def freeze(self, done: Callable[[], None]) -> None:
         """End logins and connections, forget the identity, write back; jobs run on."""
         self._server.hang_up()
 
         def at_rest() -> None:
             thaw.drop_identity(self._settings)
-            thaw.rest(self._settings, keep_caches=keep_caches)
+            thaw.rest(self._settings)
             done()
 
         self._logins.end_all(at_rest)

@@ -3,7 +3,7 @@
     host hello{protocol, nonce, token, machine} ─▶ guest hello{nonce, boot, generation, token}
     host thaw{nonce, time, entropy, generation, identity} ─▶ thawed
     host ssh{nonce} ─▶ ok, and from then on the port belongs to sshd
-    host freeze{nonce, keep_caches?} ─▶ frozen
+    host freeze{nonce} ─▶ frozen
 
 Refusals are `{"op": "refused", "nonce", "why"}`: a token below one that was seen, a generation
 below one that was thawed, ssh before thaw, anything malformed. What is no JSON line is noise of
@@ -42,7 +42,7 @@ class Deeds(Protocol):
         """Give the port to sshd."""
         ...
 
-    def freeze(self, done: Callable[[], None], keep_caches: bool) -> None:
+    def freeze(self, done: Callable[[], None]) -> None:
         """Make it ready to rest, then call back."""
         ...
 
@@ -106,8 +106,7 @@ class Handshake:
             self._ssh(nonce)
             return None
         if op == "freeze":
-            keep_caches = bool(word.get("keep_caches"))
-            self._deeds.freeze(lambda: self._answer(nonce, {"op": "frozen"}), keep_caches)
+            self._deeds.freeze(lambda: self._answer(nonce, {"op": "frozen"}))
             return None
         raise RefusedWord(f"no word {op[:40]}")
 

@@ -91,17 +91,14 @@ def drop_identity(settings: Settings) -> None:
             os.unlink(settings.run_path(name))
 
 
-def rest(settings: Settings, *, keep_caches: bool) -> None:
-    """Write back what is dirty; drop the caches, so that the rest is small.
+def rest(settings: Settings) -> None:
+    """Write back what is dirty.
 
-    A template keeps them: what clones find in memory they share, what each has to read is its own.
+    The caches stay: pages that the kernel frees keep what was in them, so a rest is as large
+    without, and whoever wakes has to read it all again.
     """
-    if not settings.owns_machine:
-        return
-    os.sync()
-    if not keep_caches:
-        with open("/proc/sys/vm/drop_caches", "w", encoding="ascii") as file:
-            file.write("3")
+    if settings.owns_machine:
+        os.sync()
 
 
 def _line(value: object) -> str:

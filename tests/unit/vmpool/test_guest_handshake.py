@@ -29,8 +29,8 @@ class Recorder:
     def ssh(self) -> None:
         self.done.append("ssh")
 
-    def freeze(self, done: Callable[[], None], keep_caches: bool) -> None:
-        self.done.append("freeze, caches kept" if keep_caches else "freeze")
+    def freeze(self, done: Callable[[], None]) -> None:
+        self.done.append("freeze")
         done()
 
 
@@ -136,9 +136,3 @@ def test_noise_without_an_end_is_dropped_at_the_bound(talk: Conversation) -> Non
 def test_freeze_is_answered_when_it_is_done(talk: Conversation) -> None:
     talk.hello()
     assert talk.say("freeze") == [{"op": "frozen", "nonce": "n1"}]
-
-
-def test_a_template_s_machine_keeps_its_caches_when_it_is_frozen(talk: Conversation) -> None:
-    talk.hello()
-    assert talk.say("freeze", keep_caches=True) == [{"op": "frozen", "nonce": "n1"}]
-    assert talk.deeds.done[-1] == "freeze, caches kept"
