@@ -6,11 +6,11 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID
 
-from sqlalchemy import func, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Text, case, cast, func, select, update
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col
 
@@ -165,27 +165,30 @@ class Registry:
 
         :raises IllegalMove: the table of moves does not know this one, or it is another host's
         """
+        statement = (
+            update(Machine)
+            .where(
+                self._ours,
+                col(Machine.id) == machine_id,
+                col(Machine.state).in_([s for s, moves in MACHINE_MOVES.items() if to in moves]),
+            )
+            .values(**_moved(to, note, facts))
+            .returning(Machine)
+        )
         async with self._begin() as tx:
-            machine = (
-                await tx.execute(
-                    select(Machine).where(col(Machine.id) == machine_id).with_for_update()
-                )
-            ).scalar_one()
-            if machine.host_id != self.host_id:
-                raise IllegalMove(f"machine {machine_id} belongs to another host")
-            if to not in MACHINE_MOVES[machine.state]:
-                raise IllegalMove(f"machine {machine_id}: {machine.state} → {to}")
-            if to is MachineState.STARTING:
-                machine.generation += 1
-            elif (machine.state, to) == (MachineState.STARTING, MachineState.RESTING):
-                machine.generation -= 1
-            machine.state = to
-            machine.changed_at = datetime.now(UTC)
-            if note is not None:
-                machine.note = note
-            known = {**machine.facts, **facts}
-            machine.facts = {name: fact for name, fact in known.items() if fact is not None}
+            machine = (await tx.execute(statement)).scalar_one_or_none()
+            if machine is None:
+                await self._explain(tx, machine_id, to)
             return machine
+
+    async def _explain(self, tx: AsyncSession, machine_id: UUID, to: MachineState) -> NoReturn:
+        """Say why a move was not made. :raises IllegalMove: always, unless there is no such row"""
+        machine = (
+            await tx.execute(select(Machine).where(col(Machine.id) == machine_id))
+        ).scalar_one()
+        if machine.host_id != self.host_id:
+            raise IllegalMove(f"machine {machine_id} belongs to another host")
+        raise IllegalMove(f"machine {machine_id}: {machine.state} → {to}")
 
     async def used(self, machine_id: UUID, token: int) -> None:
         """Idle time counts from now; the guest has seen `token`, and maybe higher ones since."""
@@ -233,3 +236,22 @@ class Registry:
                 .where(self._ours, col(Machine.id) == machine_id)
                 .values(request=None)
             )
+
+
+def _moved(to: MachineState, note: str | None, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What a move writes."""
+    known = {name: fact for name, fact in facts.items() if fact is not None}
+    forgotten = [name for name, fact in facts.items() if fact is None]
+    values: dict[str, Any] = {"state": to, "changed_at": datetime.now(UTC)}
+    if note is not None:
+        values["note"] = note
+    if facts:
+        kept = col(Machine.facts).op("-")(cast(forgotten, ARRAY(Text)))
+        values["facts"] = kept.op("||")(cast(known, JSONB))
+    generation = col(Machine.generation)
+    if to is MachineState.STARTING:
+        values["generation"] = generation + 1
+    elif to is MachineState.RESTING:
+        came = col(Machine.state) == MachineState.STARTING
+        values["generation"] = case((came, generation - 1), else_=generation)
+    return values
