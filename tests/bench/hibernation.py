@@ -19,6 +19,7 @@ from vmpool.drivers.cloud_hypervisor.api import Api
 from vmpool.drivers.cloud_hypervisor.control import API_SOCKET
 from vmpool.drivers.home import SAVING
 from vmpool.drivers.hypervisor import Hypervisor
+from vmpool.drivers.local import DriverLimits
 
 SIZES_MIB = (512, 4096)
 FILL_MIB = 64
@@ -28,6 +29,7 @@ SIZES_RATIO_MAX = 1.5
 AT_ONCE_MAX = {1: 4.5}
 AT_ONCE_MAX_OTHERWISE = 3.0
 LOOK_SECONDS = 0.005
+CALM_SECONDS_MAX = 120
 
 
 async def measure_on(directory: Path, hypervisor: Hypervisor, *, turns: int) -> list[Figure]:
@@ -38,15 +40,18 @@ async def measure_on(directory: Path, hypervisor: Hypervisor, *, turns: int) -> 
         place = directory / str(size)
         place.mkdir()
         spec = await asyncio.to_thread(tiny_spec, cache_dir(), memory_mib=size)
-        async with local_rig(place, hypervisor, spec) as rig:
+        ahead_max = DriverLimits().ahead_max
+        async with local_rig(place, hypervisor, spec, ahead_max=ahead_max) as rig:
             machine_id = await _filled(rig)
             own[size] = []
             for _ in range(turns):
                 # Each has the same to bring to the disk.
                 if size == SIZES_MIB[0]:
                     await answer(rig, machine_id, "fill", str(FILL_MIB))
+                    await _calm(rig)
                     by_hand.append(await _by_hand(rig, machine_id))
                 await answer(rig, machine_id, "fill", str(FILL_MIB))
+                await _calm(rig)
                 own[size].append(await _hibernated(rig, machine_id))
                 await rig.driver.resume(machine_id)
             if size == SIZES_MIB[0]:
@@ -129,6 +134,7 @@ async def _at_once(rig: LocalRig, template_id: str, turns: int) -> tuple[list[fl
 
 async def _woken(rig: LocalRig, template_id: str, count: int) -> float:
     names = [rig.new_id() for _ in range(count)]
+    await _calm(rig)
 
     async def wake(name: str) -> None:
         await rig.driver.clone(template_id, name)
@@ -141,6 +147,14 @@ async def _woken(rig: LocalRig, template_id: str, count: int) -> float:
     for name in names:
         await rig.driver.destroy(name)
     return seconds
+
+
+async def _calm(rig: LocalRig) -> None:
+    """Until the host is as machines find it that come once in a while: its processes wait."""
+    launcher = rig.local._launcher
+    async with asyncio.timeout(CALM_SECONDS_MAX):
+        while launcher._leaving or (launcher._preparing and not launcher._preparing.done()):
+            await asyncio.sleep(LOOK_SECONDS)
 
 
 def _hibernations(

@@ -78,7 +78,7 @@ class Launcher:
         self._nothing_under_way = asyncio.Event()
         self._nothing_under_way.set()
         self._coming = 0
-        """Machines that are being started or reached: nothing else takes the host's time then."""
+        """Machines that are started, reached or laid to rest: nothing else is made then."""
         self._calm_at = 0.0
         self._opened = self._closed = False
         self._opening = asyncio.Lock()
@@ -110,7 +110,7 @@ class Launcher:
 
     @contextlib.contextmanager
     def first(self) -> Iterator[None]:
-        """A machine comes: it goes before what is only made ahead."""
+        """A machine comes or goes to rest: that is before whatever is only made ahead."""
         self._coming += 1
         try:
             yield

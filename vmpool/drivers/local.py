@@ -50,8 +50,8 @@ class DriverLimits:
     """Room that a hibernation must leave on the disk."""
     log_bytes_max: int = 1 * MIB
     """Console and hypervisor log of one machine, each; looked at every `look_seconds`."""
-    ahead_max: int = 2
-    """Processes that wait for a machine, where the hypervisor can have such."""
+    ahead_max: int = 4
+    """Processes that wait for a machine, where the hypervisor can have such: a few MiB each."""
     look_seconds: float = 5.0
     """How long a guest that rebooted may run on before its machine is ended as lost, too."""
 
@@ -112,7 +112,7 @@ class LocalDriver:
             return
         if home.rest.state is RestState.COMPLETE:
             raise MachineError(f"machine {machine_id} rests; resume or destroy it")
-        async with self._coming(machine_id):
+        async with self._first(machine_id):
             home.rest.abandon()
             home.rest.drop_used()
             home.rest.sweep()
@@ -143,7 +143,7 @@ class LocalDriver:
     async def hibernate(self, machine_id: str) -> None:
         """Write memory beside the disk and end the process. See `Driver.hibernate`."""
         home, spec = self._known(machine_id)
-        async with self._lock(machine_id):
+        async with self._first(machine_id):
             if home.rest.state is not RestState.COMPLETE:
                 # What still works on the rest of before must not touch the new one.
                 await self._settler.wait(machine_id)
@@ -164,7 +164,7 @@ class LocalDriver:
         if rest.state is not RestState.COMPLETE and self._process_of(home) is not None:
             async with self._speaking(machine_id):
                 return
-        async with self._coming(machine_id):
+        async with self._first(machine_id):
             await self._end_process(home, "its resume was begun anew")
             if why := rest.refusal(await self.hypervisor.stamp(spec)):
                 raise RestRefused(why)
@@ -382,7 +382,7 @@ class LocalDriver:
         return lock
 
     @asynccontextmanager
-    async def _coming(self, machine_id: str) -> AsyncIterator[None]:
+    async def _first(self, machine_id: str) -> AsyncIterator[None]:
         """Its turn, and that before whatever is only made ahead."""
         with self._launcher.first():
             async with self._lock(machine_id):
