@@ -41,34 +41,33 @@ Everything here is plain file work. `digest` and `scrub` read whole memories, `f
 
 import contextlib
 import enum
-import errno
-import hashlib
-import json
 import os
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from vmpool.holes import dig_hole
+from vmpool.rest_files import (
+    Large,
+    Small,
+    Unkept,
+    edges_of,
+    fsync,
+    length_of,
+    read_manifest,
+    sealed,
+    sha256_of,
+    sha256_of_small,
+    write_by_rename,
+)
 
 FORMAT = 1
 MEMORY = "memory"
 MANIFEST = "rest.json"
-MANIFEST_BYTES_MAX = 64 * 1024
-SMALL_BYTES_MAX = 1024 * 1024
-EDGE_BYTES = 64 * 1024
-CHUNK_BYTES = 256 * 1024
-_ZEROS = bytes(CHUNK_BYTES)
-_NOT_ASKED = frozenset({errno.EINVAL, errno.EROFS})
-"""Errors of a file system that has no fsync, or nothing to write: nothing is lost by them."""
-
-
-class _Unkept(OSError):
-    """An fsync failed: what was written before may be lost, in memory too."""
 
 
 class RestState(enum.StrEnum):
@@ -96,20 +95,6 @@ class Stamp:
     """The host kernel's boot; a rest that isn't durable is worth nothing under another one."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Large:
-    path: str
-    length_bytes: int
-    edges: str | None
-    """SHA-256 of the first and last EDGE_BYTES; None for files whose content is not looked at."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Small:
-    path: str
-    sha256: str
-
-
 class Rest:
     """The rest of the machine whose directory is given; says what is there by looking."""
 
@@ -132,7 +117,7 @@ class Rest:
     @property
     def durable(self) -> bool:
         """Whether a complete rest survives a power cut."""
-        return (self.complete / "durable").exists()
+        return (self.complete / "durable").exists() and not (self.complete / "broken").exists()
 
     @property
     def settled(self) -> bool:
@@ -175,29 +160,31 @@ class Rest:
             "stamp": asdict(stamp),
             "large": [
                 asdict(
-                    _Large(
-                        path=f"rest/{MEMORY}", length_bytes=_length(memory), edges=_edges(memory)
+                    Large(
+                        path=f"rest/{MEMORY}",
+                        length_bytes=length_of(memory),
+                        edges=edges_of(memory),
                     )
                 ),
                 *(
-                    asdict(_Large(path=name, length_bytes=_length(self.machine / name), edges=None))
+                    asdict(
+                        Large(path=name, length_bytes=length_of(self.machine / name), edges=None)
+                    )
                     for name in large
                 ),
             ],
             "small": [
                 *(
-                    asdict(_Small(path=name, sha256=_sha256_small(self.machine / name)))
+                    asdict(Small(path=name, sha256=sha256_of_small(self.machine / name)))
                     for name in small
                 ),
                 *(
-                    asdict(_Small(path=f"rest/{name}", sha256=_sha256_small(self.partial / name)))
+                    asdict(Small(path=f"rest/{name}", sha256=sha256_of_small(self.partial / name)))
                     for name in beside_memory
                 ),
             ],
         }
-        body = json.dumps(manifest, sort_keys=True)
-        seal = hashlib.sha256(body.encode()).hexdigest()
-        (self.partial / MANIFEST).write_text(json.dumps({"body": body, "sha256": seal}))
+        (self.partial / MANIFEST).write_text(sealed(manifest))
         os.rename(self.partial, self.complete)
 
     def abandon(self) -> None:
@@ -219,7 +206,7 @@ class Rest:
         with contextlib.suppress(FileNotFoundError):
             return (self.complete / "broken").read_text()
         try:
-            manifest = _read_manifest(self.complete / MANIFEST)
+            manifest = read_manifest(self.complete / MANIFEST)
             return self._refusal_of(manifest, stamp)
         except FileNotFoundError as error:
             return f"a file of its rest is missing: {Path(str(error.filename)).name}"
@@ -230,7 +217,7 @@ class Rest:
         """Mark the rest as used, durably: after this it is never loaded again."""
         self.drop_used()
         os.rename(self.complete, self.used)
-        _fsync(self.machine)
+        fsync(self.machine)
 
     def drop_used(self) -> None:
         """Put a used rest out of sight, at once; `sweep` removes it. None there is success."""
@@ -250,7 +237,7 @@ class Rest:
         :raises OSError: as `make_durable`
         """
         with contextlib.suppress(FileNotFoundError, NotADirectoryError), self._noticing_loss():
-            self._fsync_parts(_read_manifest(self.complete / MANIFEST))
+            self._fsync_parts(read_manifest(self.complete / MANIFEST))
 
     def make_durable(self) -> None:
         """Fsync a complete rest and what belongs to it, then mark it durable.
@@ -261,7 +248,7 @@ class Rest:
         :raises OSError: the disk did not keep it; if that was said by an fsync, it is refused
         """
         with contextlib.suppress(FileNotFoundError, NotADirectoryError), self._noticing_loss():
-            manifest = _read_manifest(self.complete / MANIFEST)
+            manifest = read_manifest(self.complete / MANIFEST)
             if not self.durable and not (self.complete / "broken").exists():
                 self._make_durable(manifest)
 
@@ -273,9 +260,9 @@ class Rest:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             if not (self.complete / "digest").exists():
                 memory = self.complete / MEMORY
-                digest = _sha256(memory, stop.is_set, zeros=dig_hole)
+                digest = sha256_of(memory, stop.is_set, zeros=dig_hole)
                 if digest is not None:
-                    _write_by_rename(self.complete / "digest", digest)
+                    write_by_rename(self.complete / "digest", digest)
 
     def scrub(self, stop: threading.Event) -> str | None:
         """Read the memory again and compare; a difference marks the rest broken and is returned.
@@ -285,12 +272,12 @@ class Rest:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             digest = self.complete / "digest"
             wanted = digest.read_text()
-            found = _sha256(self.complete / MEMORY, stop.is_set)
+            found = sha256_of(self.complete / MEMORY, stop.is_set)
             if found is None or stop.is_set():
                 return None
             if found != wanted:
                 why = "its memory was altered on disk"
-                _write_by_rename(self.complete / "broken", why)
+                write_by_rename(self.complete / "broken", why)
                 return why
             os.utime(digest)
         return None
@@ -300,23 +287,23 @@ class Rest:
         """Mark the rest broken when an fsync says that something is lost: it says so once."""
         try:
             yield
-        except _Unkept:
-            _write_by_rename(self.complete / "broken", "the disk did not keep its rest")
+        except Unkept:
+            write_by_rename(self.complete / "broken", "the disk did not keep its rest")
             raise
 
     def _fsync_parts(self, manifest: dict[str, Any]) -> None:
         for part in (*manifest["large"], *manifest["small"]):
             if not os.path.isabs(part["path"]):
-                _fsync(self.machine / part["path"])
+                fsync(self.machine / part["path"])
 
     def _make_durable(self, manifest: dict[str, Any]) -> None:
         self._fsync_parts(manifest)
-        _fsync(self.complete / MANIFEST)
-        _fsync(self.complete)
-        _fsync(self.machine)
-        _fsync(self.machine.parent)
+        fsync(self.complete / MANIFEST)
+        fsync(self.complete)
+        fsync(self.machine)
+        fsync(self.machine.parent)
         (self.complete / "durable").touch()
-        _fsync(self.complete)
+        fsync(self.complete)
 
     def _refusal_of(self, manifest: dict[str, Any], stamp: Stamp) -> str | None:
         if manifest["format"] != FORMAT:
@@ -331,82 +318,13 @@ class Rest:
         return next(self._altered(manifest), None)
 
     def _altered(self, manifest: dict[str, Any]) -> Iterator[str]:
-        for part in (_Large(**entry) for entry in manifest["large"]):
+        for part in (Large(**entry) for entry in manifest["large"]):
             path = self.machine / part.path
-            if _length(path) != part.length_bytes:
-                yield f"{path.name} has {_length(path)} bytes, not {part.length_bytes}"
-            if part.edges is not None and _edges(path) != part.edges:
+            if length_of(path) != part.length_bytes:
+                yield f"{path.name} has {length_of(path)} bytes, not {part.length_bytes}"
+            if part.edges is not None and edges_of(path) != part.edges:
                 yield f"{path.name} was altered"
-        for small in (_Small(**entry) for entry in manifest["small"]):
+        for small in (Small(**entry) for entry in manifest["small"]):
             path = self.machine / small.path
-            if _sha256_small(path) != small.sha256:
+            if sha256_of_small(path) != small.sha256:
                 yield f"{path.name} was altered"
-
-
-def _read_manifest(path: Path) -> dict[str, Any]:
-    if _length(path) > MANIFEST_BYTES_MAX:
-        raise ValueError("manifest too long")
-    sealed = json.loads(path.read_text())
-    body = sealed["body"]
-    if hashlib.sha256(body.encode()).hexdigest() != sealed["sha256"]:
-        raise ValueError("manifest altered")
-    manifest: dict[str, Any] = json.loads(body)
-    return manifest
-
-
-def _length(path: Path) -> int:
-    return path.stat().st_size
-
-
-def _edges(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        digest.update(file.read(EDGE_BYTES))
-        file.seek(max(0, _length(path) - EDGE_BYTES))
-        digest.update(file.read(EDGE_BYTES))
-    return digest.hexdigest()
-
-
-def _sha256_small(path: Path) -> str:
-    if _length(path) > SMALL_BYTES_MAX:
-        raise ValueError(f"{path.name} is not small")
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _sha256(
-    path: Path,
-    stopped: Callable[[], bool],
-    *,
-    zeros: Callable[[Path, int, int], None] | None = None,
-) -> str | None:
-    """Digest a file; `zeros` is told where a chunk of zeros lies that takes room."""
-    digest = hashlib.sha256()
-    place = 0
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            if stopped():
-                return None
-            digest.update(chunk)
-            if zeros is not None and chunk == _ZEROS[: len(chunk)]:
-                zeros(path, place, len(chunk))
-            place += len(chunk)
-    return digest.hexdigest()
-
-
-def _write_by_rename(path: Path, text: str) -> None:
-    fresh = path.with_name(path.name + ".new")
-    fresh.write_text(text)
-    os.rename(fresh, path)
-
-
-def _fsync(path: Path) -> None:
-    """:raises _Unkept: something that was written there is lost"""
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    except OSError as error:
-        if error.errno in _NOT_ASKED:
-            raise
-        raise _Unkept(error.errno, error.strerror, str(path)) from error
-    finally:
-        os.close(fd)

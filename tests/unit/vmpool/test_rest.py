@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from vmpool.rest import EDGE_BYTES, MEMORY, Rest, RestState, Stamp
+from vmpool.rest import MEMORY, Rest, RestState, Stamp
+from vmpool.rest_files import EDGE_BYTES
 
 STAMP = Stamp(build="7.2.22 (Debian)", fingerprint="f1", boot_id="b1")
 NEVER = threading.Event()
