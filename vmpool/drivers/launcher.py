@@ -29,7 +29,7 @@ from vmpool.rest import Stamp
 AHEAD = "ahead."
 """No machine is called so: an id has no dot."""
 TOKEN_BYTES = 8
-CALM_SECONDS = 1.0
+CALM_SECONDS = 3.0
 """Without a machine that comes, until one process is started ahead, or one slot made."""
 RESTLESS_SECONDS_MAX = 15.0
 """So long may machines that come keep these waiting."""
