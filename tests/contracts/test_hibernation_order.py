@@ -178,3 +178,26 @@ async def test_a_kill_at_any_step_leaves_a_machine_that_runs_on_or_rests(
     assert not list((rig.root / machine_id).glob("rest*"))
     await rig.driver.destroy(machine_id)
     assert rig.leftovers(machine_id) == []
+
+
+async def test_a_clone_that_is_resumed_at_once_costs_no_disk_anything(
+    rig: LocalRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    template_id, clones = rig.new_template_id(), [rig.new_id(), rig.new_id()]
+    await rig.driver.freeze(await started(rig), template_id)
+    made: list[Path] = []
+    make_durable = Rest.make_durable
+
+    def noted(rest: Rest) -> None:
+        made.append(rest.machine)
+        make_durable(rest)
+
+    monkeypatch.setattr(Rest, "make_durable", noted)
+    for clone in clones:
+        await rig.driver.clone(template_id, clone)
+    await rig.driver.resume(clones[0])
+    await rig.settled(clones[0])
+    assert not made
+    await rig.settled(clones[1])
+    assert made == [rig.root / clones[1]]
+    assert rig.local._home(clones[1]).rest.durable

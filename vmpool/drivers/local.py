@@ -205,7 +205,7 @@ class LocalDriver:
                 return
             with self._laying_down(home):
                 await self._templates.clone(template_id, home)
-        self._settler.begin(home)
+        self._settler.begin_unhurried(home)
 
     async def drop(self, template_id: str) -> None:
         """Remove a template. See `Driver.drop`."""

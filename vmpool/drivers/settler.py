@@ -4,6 +4,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Awaitable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from vmpool.drivers.home import Home
@@ -11,15 +12,25 @@ from vmpool.rest import Rest
 
 _log = logging.getLogger(__name__)
 
+UNHURRIED_SECONDS = 1.0
+"""Until what may be resumed at once is made durable: for nothing, if it is."""
+
 
 @dataclass(kw_only=True)
 class _Work:
     """What is under way for one machine."""
 
     stop: threading.Event = field(default_factory=threading.Event)
+    stopped: asyncio.Event = field(default_factory=asyncio.Event)
+    """The same for who waits on the loop."""
     durable: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when its rest is durable, or will not be by this."""
     task: "asyncio.Task[str | None] | None" = None
+
+    def end(self) -> None:
+        """Ask it to end early."""
+        self.stop.set()
+        self.stopped.set()
 
     @property
     def is_under_way(self) -> bool:
@@ -32,6 +43,12 @@ class Settler:
     def __init__(self) -> None:
         self._work: dict[str, _Work] = {}
         self._sweeping: dict[str, asyncio.Task[None]] = {}
+
+    def begin_unhurried(self, home: Home) -> None:
+        """As `begin`, a little later, and not at all for a rest that is resumed before."""
+        if not home.rest.settled and not self._is_busy(home):
+            work = _Work()
+            self._start(home, work, _settled_later(home.rest, work))
 
     def begin(self, home: Home, *, ended: Awaitable[bool] | None = None) -> None:
         """Fsync and digest the machine's complete rest, unless that is under way or done.
@@ -59,7 +76,7 @@ class Settler:
     def stop(self, machine_id: str) -> None:
         """Ask the work on a machine to end early; returns at once."""
         if work := self._work.get(machine_id):
-            work.stop.set()
+            work.end()
 
     def sweep(self, home: Home) -> None:
         """Remove what the machine was resumed from; large files take their time."""
@@ -107,6 +124,14 @@ async def _settled(rest: Rest, work: _Work, ended: Awaitable[bool] | None) -> No
     await asyncio.to_thread(rest.make_durable)
     work.durable.set()
     await asyncio.to_thread(rest.digest, work.stop)
+
+
+async def _settled_later(rest: Rest, work: _Work) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(UNHURRIED_SECONDS):
+            await work.stopped.wait()
+    if not work.stopped.is_set():
+        await _settled(rest, work, None)
 
 
 async def _run(machine_id: str, work: _Work, does: Coroutine[None, None, str | None]) -> str | None:
