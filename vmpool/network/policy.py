@@ -61,6 +61,11 @@ class Rule:
             return None
         return ipaddress.ip_network(self.host)
 
+    @property
+    def ports(self) -> tuple[int, ...]:
+        """Those that it allows; an allowing line has at least one."""
+        return WEB_PORTS if self.port is None else (self.port,)
+
     def covers_port(self, port: int) -> bool:
         """Whether it speaks of a port."""
         if self.port is None:
@@ -69,9 +74,10 @@ class Rule:
 
     def covers(self, host: str, port: int) -> bool:
         """Whether it speaks of a normalised host and a port."""
-        return self.covers_port(port) and self._covers_host(host)
+        return self.covers_port(port) and self.covers_host(host)
 
-    def _covers_host(self, host: str) -> bool:
+    def covers_host(self, host: str) -> bool:
+        """Whether it speaks of a normalised host, on some port."""
         address, network = address_of(host), self.network
         if network is not None:
             return address is not None and address in network
@@ -170,6 +176,13 @@ def decide(policy: Policy, host: str, port: int) -> Decision:
     return Decision(True, reason, rule, any_protocol=bool(services))
 
 
+def open_ports(policy: Policy, host: str) -> tuple[int, ...]:
+    """On which ports a normalised host is allowed at all."""
+    lines = [rule for rule in policy.lines() if rule.allow and rule.covers_host(host)]
+    ports = sorted({port for rule in lines for port in rule.ports})
+    return tuple(port for port in ports if decide(policy, host, port).allowed)
+
+
 def decide_address(
     policy: Policy, host: str, port: int, address: Address, own: Collection[Address] = ()
 ) -> Decision:
@@ -217,18 +230,14 @@ def _pattern(host: str) -> str:
 
 def _unnamed(policy: Policy, host: str, port: int) -> str:
     line = Rule(True, host, None if port in WEB_PORTS else port)
-    others = [rule for rule in policy.lines() if rule.allow and rule._covers_host(host)]
+    others = [rule for rule in policy.lines() if rule.allow and rule.covers_host(host)]
     why = "no line of the policy names it"
     if others:
-        ports = sorted({each for rule in others for each in _ports(rule)})
+        ports = sorted({each for rule in others for each in rule.ports})
         shown = ", ".join(map(str, ports))
         why = f"the policy allows {host} on port {shown} only"
     where = _where(host, port)
     return f"{where} is not allowed: {why}; a line `{line}` in the project's policy would allow it."
-
-
-def _ports(rule: Rule) -> tuple[int, ...]:
-    return WEB_PORTS if rule.port is None else (rule.port,)
 
 
 def _where(host: str, port: int) -> str:

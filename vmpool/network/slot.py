@@ -11,6 +11,7 @@ nobody but the gateway listens.
 import hashlib
 import os
 import re
+from ipaddress import IPv4Network
 from pathlib import Path
 
 TAP = "tap0"
@@ -19,9 +20,14 @@ GUEST_MAC = "02:00:00:00:00:02"
 HOST_ADDRESS = "172.16.0.1"
 GUEST_ADDRESS = "172.16.0.2"
 PREFIX_BITS = 30
-DNS_PORT = 53
-GATEWAY_PORTS = (80, 443, 8080)
+DNS_PORT, WEB_PORT, TLS_PORT, PROXY_PORT = 53, 80, 443, 8080
+PASS_PORT = 8081
+"""Where everything lands that goes to an address of a name."""
+GATEWAY_PORTS = (WEB_PORT, TLS_PORT, PROXY_PORT)
 """Where the gateway listens, TCP; DNS beside them."""
+NAMES_RANGE = IPv4Network("198.18.0.0/15")
+"""Addresses that the gateway gives to names, each machine's for itself. Set aside for tests of
+networks by RFC 2544: neither the internet nor what runs in a machine uses them."""
 SLOTS_MAX = 1000
 INSTALLATIONS = 1 << 16
 UID_FIRST = 0x7000_0000
@@ -58,14 +64,20 @@ def rules() -> str:
 
     All is dropped that is not named. TCP is answered by a reset, so that a program in the guest
     fails at once instead of waiting; packets for other addresses never leave the namespace, as
-    there is nothing to leave by.
+    there is nothing to leave by. Connections to the addresses of names are turned to the gateway,
+    which asks the kernel where they were going; a connection to that port itself is none of them.
     """
     ports = ", ".join(str(port) for port in sorted((DNS_PORT, *GATEWAY_PORTS)))
     guest = f'iifname "{TAP}" ip saddr {GUEST_ADDRESS}'
     return f"""table inet slot {{
+    chain turn {{
+        type nat hook prerouting priority dstnat; policy accept;
+        {guest} ip daddr {NAMES_RANGE} meta l4proto tcp redirect to :{PASS_PORT}
+    }}
     chain arrive {{
         type filter hook prerouting priority filter; policy drop;
         {guest} ip daddr {HOST_ADDRESS} tcp dport {{ {ports} }} accept
+        {guest} ct original ip daddr {NAMES_RANGE} tcp dport {PASS_PORT} accept
         {guest} ip daddr {HOST_ADDRESS} udp dport {DNS_PORT} accept
         {guest} meta l4proto tcp reject with tcp reset
     }}

@@ -1,0 +1,31 @@
+"""A connection from a machine: a socket, and what was read of it and not used yet."""
+
+import asyncio
+import socket
+
+READ_BYTES = 64 << 10
+
+
+class Link:
+    """One TCP connection. Closed by whoever accepted it."""
+
+    def __init__(self, sock: socket.socket, held: bytes = b"") -> None:
+        self.sock = sock
+        self.held = held
+
+    async def more(self) -> bool:
+        """Wait for bytes, and hold them; False: the other side sends no more."""
+        got = await asyncio.get_running_loop().sock_recv(self.sock, READ_BYTES)
+        self.held += got
+        return bool(got)
+
+    async def read(self) -> bytes:
+        """Take what is held, or wait for bytes; empty: the other side sends no more."""
+        if not self.held:
+            await self.more()
+        taken, self.held = self.held, b""
+        return taken
+
+    async def send(self, data: bytes) -> None:
+        """:raises OSError: the connection is gone."""
+        await asyncio.get_running_loop().sock_sendall(self.sock, data)
