@@ -24,6 +24,7 @@ from bot.conversation.replies import Replies
 from bot.errors import Unfit
 from bot.govern.connecting import Connecting
 from bot.govern.rights import Rights
+from bot.govern.sealing import Sealer
 from bot.ground import REPORT_SECONDS, Ground, ground
 from bot.metrics import QUEUE_DEPTH, SERVE, Sending, WorkFile
 from bot.store.database import EVENTS, OUTBOX, Database, is_away
@@ -38,6 +39,8 @@ from scheduler.leader import Leader
 log = structlog.get_logger(__name__)
 
 CLOCK_LEASE_SECONDS = 10.0
+SEAL_SECONDS = 5.0
+"""Between two batches of the audit."""
 PARKED_SECONDS = 600.0
 """Between two looks for parked messages that are too old."""
 HTTP_STOP_SECONDS = 5
@@ -169,6 +172,15 @@ async def run_clock(database: Database, owner: str, stop: asyncio.Event) -> None
             if await leader.lead(tx) is not None:
                 await parking.expire(tx)
 
+    sealer = Sealer()
+
+    async def seal_audit() -> None:
+        more = True
+        while more and not stop.is_set():
+            async with database.begin() as tx:
+                final = await sealer.final(tx)
+                more = await leader.lead(tx) is not None and await sealer.seal(tx, final)
+
     async def gauge_queue() -> None:
         async with database.begin() as tx:
             QUEUE_DEPTH.set(await tx.scalar(_QUEUED) or 0)
@@ -176,6 +188,7 @@ async def run_clock(database: Database, owner: str, stop: asyncio.Event) -> None
     chores = [
         Chore(name="questions", seconds=CLOCK_LEASE_SECONDS / 2, run=expire_questions),
         Chore(name="parked_messages", seconds=PARKED_SECONDS, run=expire_parked),
+        Chore(name="audit", seconds=SEAL_SECONDS, run=seal_audit),
         Chore(name="queue_gauge", seconds=15, run=gauge_queue),
     ]
     await run_chores(chores, stop)

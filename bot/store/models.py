@@ -1,6 +1,7 @@
 """The tables, in the order of a prompt's way: project, people, session, prompt, turn, reply.
 
-Rows of machines, hosts and templates are in `vmpool.machine`; they share this metadata. Nothing
+Rows of machines, hosts and templates are in `vmpool.machine`, those of the audit and of policies in
+`bot.store.govern_tables`; they share this metadata. Nothing
 here decides anything: states are in `bot.store.states`, the queue's statements in `bot/work/sql`.
 """
 
@@ -25,7 +26,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
-import vmpool.machine  # noqa: F401  (its tables belong to the same metadata)
+import bot.store.govern_tables  # noqa: F401  (their tables belong to the same metadata)
+import vmpool.machine  # noqa: F401
 from bot.store.ids import new_id
 from bot.store.states import (
     ChargeState,
@@ -350,6 +352,8 @@ class TurnEvent(SQLModel, table=True):
     kind: str
     body: dict[str, Any] = _json()
     at: datetime = _moment(now=True)
+
+    __table_args__ = (Index("ix_turn_event_at", "at", postgresql_using="brin"),)
 
 
 class Question(SQLModel, table=True):

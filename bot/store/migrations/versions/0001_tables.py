@@ -804,6 +804,178 @@ def _replies() -> None:
         sa.PrimaryKeyConstraint("session_id", "number", name=op.f("pk_turn_event")),
     )
     op.create_index(op.f("ix_turn_event_turn_id"), "turn_event", ["turn_id"], unique=False)
+    op.create_index("ix_turn_event_at", "turn_event", ["at"], unique=False, postgresql_using="brin")
+    _audit()
+    _policies()
+    _spending()
+
+
+def _audit() -> None:
+    for statement in (NUMBERS, NEXT_NUMBER, KEEP, REMOVE):
+        op.execute(statement)
+    op.create_table(
+        "audit_event",
+        sa.Column(
+            "number",
+            sa.BigInteger(),
+            server_default=sa.text("next_audit_number()"),
+            autoincrement=False,
+            nullable=False,
+        ),
+        sa.Column(
+            "at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("clock_timestamp()"),
+            nullable=False,
+        ),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("person_id", sa.Uuid(), nullable=True),
+        sa.Column("who", sa.String(), server_default="", nullable=False),
+        sa.Column("surface", sa.String(), server_default="", nullable=False),
+        sa.Column("place", sa.String(), server_default="", nullable=False),
+        sa.Column("session_id", sa.Uuid(), nullable=True),
+        sa.Column("project_id", sa.Uuid(), nullable=True),
+        sa.Column("outcome", sa.String(), server_default="done", nullable=False),
+        sa.Column(
+            "body",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'{}'::jsonb"),
+            nullable=False,
+        ),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_audit_event")),
+    )
+    op.create_index("ix_audit_event_at", "audit_event", ["at"], unique=False)
+    op.create_index(
+        "ix_audit_event_session_id",
+        "audit_event",
+        ["session_id"],
+        unique=False,
+        postgresql_where=sa.text("session_id IS NOT NULL"),
+    )
+    op.create_table(
+        "audit_batch",
+        sa.Column("number", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column(
+            "sealed_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("clock_timestamp()"),
+            nullable=False,
+        ),
+        sa.Column("previous", sa.String(), nullable=False),
+        sa.Column("digest", sa.String(), nullable=False),
+        sa.Column("audit_last", sa.BigInteger(), nullable=False),
+        sa.Column("removed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_audit_batch")),
+    )
+    op.create_table(
+        "audit_part",
+        sa.Column("batch", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("place", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("session_id", sa.Uuid(), nullable=True),
+        sa.Column("first", sa.BigInteger(), nullable=False),
+        sa.Column("last", sa.BigInteger(), nullable=False),
+        sa.Column("entries", sa.LargeBinary(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["batch"],
+            ["audit_batch.number"],
+            name=op.f("fk_audit_part_batch"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("batch", "place", name=op.f("pk_audit_part")),
+    )
+    op.create_table(
+        "audit_seal",
+        sa.Column("session_id", sa.Uuid(), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["session_id"],
+            ["session.id"],
+            name=op.f("fk_audit_seal_session_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("session_id", name=op.f("pk_audit_seal")),
+    )
+    for table in ("audit_event", "audit_batch", "audit_part"):
+        for statement in (KEEP_ROWS, KEEP_WHOLE):
+            op.execute(statement.format(table=table))
+
+
+def _policies() -> None:
+    op.create_table(
+        "policy_version",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("project_id", sa.Uuid(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("source", sa.String(), nullable=False),
+        sa.Column("set_by", sa.Uuid(), nullable=True),
+        sa.Column(
+            "set_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
+        ),
+        sa.ForeignKeyConstraint(
+            ["project_id"],
+            ["project.id"],
+            name=op.f("fk_policy_version_project_id"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(["set_by"], ["person.id"], name=op.f("fk_policy_version_set_by")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_policy_version")),
+        sa.UniqueConstraint(
+            "project_id", "version", name=op.f("uq_policy_version_project_id_version")
+        ),
+    )
+
+
+NUMBERS = "CREATE SEQUENCE audit_event_number"
+NEXT_NUMBER = """
+CREATE FUNCTION next_audit_number() RETURNS bigint LANGUAGE plpgsql AS $$
+BEGIN
+    -- The transaction's id comes first: who has a number is seen to be under way.
+    PERFORM pg_current_xact_id();
+    RETURN nextval('audit_event_number');
+END $$
+"""
+KEEP = """
+CREATE FUNCTION keep_audit() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF current_setting('ona.removes_audit', true) = 'yes' THEN
+        RETURN CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
+    END IF;
+    RAISE EXCEPTION 'rows of % are never changed or deleted', TG_TABLE_NAME
+        USING ERRCODE = 'restrict_violation';
+END $$
+"""
+REMOVE = """
+CREATE FUNCTION remove_audit_batches(through bigint) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    last bigint;
+    count bigint;
+BEGIN
+    SELECT audit_last INTO last FROM audit_batch WHERE number = through;
+    IF last IS NULL THEN
+        RETURN 0;
+    END IF;
+    PERFORM set_config('ona.removes_audit', 'yes', true);
+    DELETE FROM audit_event WHERE number <= last;
+    GET DIAGNOSTICS count = ROW_COUNT;
+    DELETE FROM audit_part WHERE batch <= through;
+    DELETE FROM audit_batch WHERE number < through;
+    UPDATE audit_batch SET removed_at = now() WHERE number = through;
+    PERFORM set_config('ona.removes_audit', 'no', true);
+    RETURN count;
+END $$
+"""
+KEEP_ROWS = """
+CREATE TRIGGER keep_audit BEFORE UPDATE OR DELETE ON {table}
+    FOR EACH ROW EXECUTE FUNCTION keep_audit()
+"""
+KEEP_WHOLE = """
+CREATE TRIGGER keep_audit_whole BEFORE TRUNCATE ON {table}
+    FOR EACH STATEMENT EXECUTE FUNCTION keep_audit()
+"""
+
+
+def _spending() -> None:
     op.create_table(
         "budget",
         sa.Column("kind", sa.String(), nullable=False),
