@@ -10,6 +10,7 @@ from hypothesis import settings
 from tests.fakes.github.program import Emulator, emulator
 from tests.support import moves
 from tests.support.databases import Databases
+from tests.support.openbao import OpenBao, openbao_server
 from tests.support.postgres import TestServer, server
 
 # A timing decides no test: the machine may be busy.
@@ -44,6 +45,20 @@ def github_emulator() -> Iterator[Emulator]:
     """What stands behind the GitHub of the tests, one for the run."""
     with emulator() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def openbao() -> Iterator[OpenBao]:
+    """One OpenBao for the run; a test that breaks it starts one of its own."""
+    with openbao_server() as running:
+        yield running
+
+
+@pytest.fixture
+def vault_namespace(openbao: OpenBao) -> Iterator[str]:
+    """A namespace of that OpenBao with nothing in it, for one test."""
+    with openbao.namespace() as name:
+        yield name
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
