@@ -35,6 +35,7 @@ class OpenBao:
         self._process: subprocess.Popen[bytes] | None = None
         self._port = 0
         self._keys: list[str] = []
+        self._session = requests.Session()
         self.root_token = ""
         """May do everything; ends with the server."""
 
@@ -72,6 +73,7 @@ class OpenBao:
 
     def kill(self) -> None:
         """End it at once, as `kill -9` does. Idempotent."""
+        self._session.close()
         if self._process is not None:
             self._process.kill()
             self._process.wait(STOP_SECONDS_MAX)
@@ -82,7 +84,7 @@ class OpenBao:
         self.client("").sys.submit_unseal_keys(self._keys)
         ends = time.monotonic() + START_SECONDS_MAX
         # A single server of raft is its own leader only a moment after it was unsealed.
-        while requests.get(f"{self.address}/v1/sys/health", timeout=5).status_code != 200:
+        while self._session.get(f"{self.address}/v1/sys/health", timeout=5).status_code != 200:
             assert time.monotonic() < ends, "OpenBao does not become active"
             time.sleep(0.02)
 
@@ -96,6 +98,7 @@ class OpenBao:
             url=self.address,
             token=self.root_token if token is None else token,
             namespace=namespace or None,
+            session=self._session,
             timeout=10,
         )
 
@@ -142,7 +145,7 @@ class OpenBao:
         ends = time.monotonic() + START_SECONDS_MAX
         while time.monotonic() < ends and self._process.poll() is None:
             try:
-                health: Any = requests.get(f"http://127.0.0.1:{port}/v1/sys/health", timeout=5)
+                health: Any = self._session.get(f"http://127.0.0.1:{port}/v1/sys/health", timeout=5)
             except requests.ConnectionError:
                 time.sleep(0.02)
             else:
