@@ -69,6 +69,10 @@ class Tokens:
     def issued(self, token: str, app: FakeApp) -> None:
         self._installed[token] = Actor(login=app.login, app=app)
 
+    def end(self, token: str) -> None:
+        """Let one be worth nothing."""
+        del self._installed[token]
+
     def revoke(self) -> None:
         """Let all tokens of installations be worth nothing."""
         self._installed.clear()

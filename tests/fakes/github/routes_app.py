@@ -28,6 +28,14 @@ async def access_tokens(github: FakeGitHub, request: Request, installation: str)
     return reply
 
 
+@route("DELETE", "/installation/token")
+async def revoked(github: FakeGitHub, request: Request) -> Reply:
+    if request.actor.app is None or request.actor.is_app:
+        raise Refused(403, "Resource not accessible by personal access token")
+    github.tokens.end(request.headers["Authorization"].partition(" ")[2])
+    return Reply(status=204, data=None)
+
+
 @route("GET", "/installation/repositories")
 async def repositories(github: FakeGitHub, request: Request) -> Reply:
     entries = await github.upstream.all(request, f"/users/{OWNER}/repos")

@@ -116,6 +116,8 @@ class Project:
     noteables: list[Noteable] = field(default_factory=list)
     statuses: list[Status] = field(default_factory=list)
     hooks: list[Hook] = field(default_factory=list)
+    tokens: list[Person] = field(default_factory=list)
+    """The users of its access tokens."""
 
     @property
     def clone_url(self) -> str:

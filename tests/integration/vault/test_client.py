@@ -154,6 +154,10 @@ async def test_a_silent_server_is_given_up_at_the_deadline():
     async def silent(reader, writer):
         await reader.read()
         writer.close()
+        await writer.wait_closed()
+        hung_up.set()
+
+    hung_up = asyncio.Event()
 
     server = await asyncio.start_server(silent, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
@@ -163,4 +167,5 @@ async def test_a_silent_server_is_given_up_at_the_deadline():
         await vault.run(policies, soon(0.5))
     assert time.monotonic() - began < 2
     await vault.close()
+    await hung_up.wait()
     server.close()
