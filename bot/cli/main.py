@@ -2,7 +2,7 @@
 
 import typer
 
-from bot.cli import ask, machines, people, pool, projects, sessions, setup, tokens
+from bot.cli import ask, halt, machines, people, pool, projects, sessions, setup, tokens
 from bot.cli.show import Json
 
 app = typer.Typer(
@@ -65,3 +65,5 @@ app.add_typer(pool.templates_app, name="templates")
 app.add_typer(projects.app, name="projects")
 app.add_typer(people.app, name="people")
 app.add_typer(tokens.app, name="tokens")
+app.command("halt")(halt.halt)
+app.command("resume")(halt.resume)

@@ -283,6 +283,8 @@ class Deciding:
             ref=message.ref,
             chosen=found.chosen,
         )
+        if added.halt is not None and message.told_in_thread:
+            await say(tx, found.thread_id, f"halt:{added.halt.id}", words.halted(added.halt.told))
         accepted = Accepted(
             verdict="joined" if added.joined else "prompt",
             text=added.told,

@@ -6,6 +6,8 @@ from uuid import UUID
 
 from bot.conversation import words
 from bot.conversation.choosing import Chosen
+from bot.govern import halting
+from bot.govern.halt import Halt, halted
 from bot.store.states import SessionState
 from bot.store.transaction import Transaction
 from bot.work import control
@@ -22,6 +24,8 @@ class Added:
     event: int
     """Number of the event that announced it."""
     told: str
+    halt: Halt | None = None
+    """Why it waits, whatever else does."""
 
 
 async def add_prompt(
@@ -82,6 +86,7 @@ async def add_prompt(
         body |= {"project": chosen.project["name"], "why": chosen.why, "others": chosen.others}
     event = Event(kind="prompt.joined" if put.joined else "prompt.queued", body=body)
     number = await append_events(tx, session.id, [event])
+    halt = halted(await halting.read(tx), project_id=session.project_id, person_id=actor.id)
     told = words.accepted(
         place=place,
         joined=put.joined,
@@ -91,4 +96,6 @@ async def add_prompt(
         resumed=len(queued) - 1 if held and front else 0,
         resembles=resembles,
     )
-    return Added(prompt_id=put.prompt_id, joined=put.joined, event=number, told=told)
+    if halt is not None:
+        told = words.halted(halt.told, before=told)
+    return Added(prompt_id=put.prompt_id, joined=put.joined, event=number, told=told, halt=halt)

@@ -52,6 +52,17 @@ def accepted(
     return told
 
 
+def halted(why: str, *, before: str = "") -> str:
+    """What is said of a prompt that waits for more than its turn.
+
+    :param why: the clause of the halt
+    :param before: what its author is told besides
+    """
+    kept = "Your prompt is kept and waits" if before else "What is asked here is kept and waits"
+    told = f"{why[:1].upper()}{why[1:]}. {kept} until an operator lets that go on."
+    return f"{before} {told}".strip()
+
+
 def connect_code(code: str, forges: Sequence[str], *, minutes: float) -> str:
     """What to do with a code that says who somebody is."""
     told = (

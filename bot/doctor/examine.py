@@ -29,6 +29,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("disk", installation.check_disk),
     ("database", installation.check_database),
     ("guest image", installation.check_image),
+    ("halt", installation.check_halts),
     ("Slack", with_running("slack", surfaces.check_slack)),
     ("Discord", with_running("discord", surfaces.check_discord)),
     ("GitHub", with_running("github", forges.check_github)),

@@ -7,6 +7,7 @@ from pathlib import Path
 import psycopg
 
 from bot.config import Settings
+from bot.doctor import stored
 from bot.doctor.finding import Finding, Verdict
 from bot.doctor.stored import database_url
 from vmpool.errors import HostUnfit
@@ -116,6 +117,21 @@ async def check_image(settings: Settings) -> Finding:
     else:
         return Finding(name=name, verdict=Verdict.FINE, found=found)
     return Finding(name=name, verdict=Verdict.LESS, found=found, follows=follows)
+
+
+async def check_halts(settings: Settings) -> Finding:
+    """Whether an operator halted something."""
+    name = "halt"
+    found = await stored.halts(settings)
+    if not found:
+        return Finding(name=name, verdict=Verdict.FINE, found="nothing is halted")
+    return Finding(
+        name=name,
+        verdict=Verdict.LESS,
+        found="; ".join(one.told for one in found),
+        follows="Its prompts are kept and wait.",
+        do="`ona resume` lets it go on; `ona halt --list` shows since when.",
+    )
 
 
 def newest_kernel(settings: Settings) -> Path | None:

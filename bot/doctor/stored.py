@@ -7,6 +7,8 @@ import psycopg
 from sqlalchemy import text
 
 from bot.config import Settings
+from bot.govern import halting
+from bot.govern.halt import Halt
 from bot.store import surface_states
 from bot.store.database import Database, is_away
 from bot.store.embedded import EmbeddedPostgres
@@ -46,6 +48,19 @@ async def status(settings: Settings, surface: str) -> SurfaceStatus | None:
             _expected(error)
             return None
         return found
+
+
+async def halts(settings: Settings) -> list[Halt]:
+    """What is halted; nothing while the database is away or has no tables yet."""
+    async with _open(settings) as database:
+        if database is None:
+            return []
+        try:
+            async with database.begin() as tx:
+                return await halting.read(tx)
+        except Exception as error:
+            _expected(error)
+            return []
 
 
 def _expected(error: Exception) -> None:

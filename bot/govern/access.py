@@ -2,8 +2,8 @@
 
 For now everybody of the installation may see, prompt, stop and answer everywhere; only operators
 manage people, because whoever makes a sign-in link can act under that name, only they may make a
-project of the host's own files, and only they see why a surface fails. Deactivated people may
-nothing.
+project of the host's own files, only they halt, and only they see why a surface fails. Deactivated
+people may nothing.
 """
 
 import enum
@@ -30,6 +30,8 @@ class Act(enum.StrEnum):
     """Make a project of a directory of the host, which our processes can read and they can't."""
     PEOPLE = "people"
     """Add and deactivate people and make their sign-in links."""
+    HALT = "halt"
+    """Let everything, a project or a person's work stand still."""
     SURFACES = "surfaces"
     """See how the surfaces do, and why one does not."""
 

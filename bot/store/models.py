@@ -493,6 +493,24 @@ class Lease(SQLModel, table=True):
     until: datetime = _moment(now=True)
 
 
+class Halt(SQLModel, table=True):
+    """An operator's order that something stands still; see `bot.govern.halt`."""
+
+    id: UUID = _key()
+    scope: str
+    """As in `bot.govern.halt.Scope`."""
+    project_id: UUID | None = _owned_by("project.id", nullable=True, index=False)
+    person_id: UUID | None = _owned_by("person.id", nullable=True, index=False)
+    """Whose prompts are halted."""
+    by_id: UUID = Field(foreign_key="person.id")
+    why: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    at: datetime = _moment(now=True)
+
+    __table_args__ = (
+        UniqueConstraint("scope", "project_id", "person_id", postgresql_nulls_not_distinct=True),
+    )
+
+
 class Credential(SQLModel, table=True):
     """A way to sign in: API token, one-time link or browser session; only digests are kept."""
 

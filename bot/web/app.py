@@ -18,7 +18,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bot.errors import OnaError
 from bot.web import answers, health, hooks, pages, shapes
-from bot.web.api import events, machines, people, pools, projects, prompts, sessions, surfaces
+from bot.web.api import (
+    events,
+    halts,
+    machines,
+    people,
+    pools,
+    projects,
+    prompts,
+    sessions,
+    surfaces,
+)
 from bot.web.following import Streams
 from bot.web.headers import Outermost
 from bot.web.rendering import HERE
@@ -65,7 +75,7 @@ def create_app(services: Services) -> FastAPI:
 def _routes() -> Sequence[BaseRoute]:
     """Every address; they know no services, and making them takes a tenth of a second."""
     api = APIRouter(prefix=API, responses=_PROBLEMS)
-    for module in (prompts, events, sessions, machines, pools, projects, people, surfaces):
+    for module in (prompts, events, sessions, machines, pools, projects, people, surfaces, halts):
         api.include_router(module.router)
     everything = APIRouter()
     for router in (api, hooks.router, health.router, pages.router):

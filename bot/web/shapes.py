@@ -417,3 +417,27 @@ class Surfaces(Given):
     """All surfaces that need settings."""
 
     surfaces: list[Surface]
+
+
+class NewHalt(Taken):
+    """What shall stand still: everything, or a project or a person's work."""
+
+    project: str | None = Field(default=None, description="its name")
+    person: str | None = Field(default=None, description="name or id")
+    why: str = Field(default="", max_length=300, description="shown to whoever waits")
+
+
+class Halt(Given):
+    """Something that stands still."""
+
+    scope: Literal["all", "project", "person"]
+    target: str = Field(description="name of the project or the person; empty for everything")
+    by: str
+    why: str
+    at: datetime
+
+
+class Halts(Given):
+    """Everything that stands still."""
+
+    halts: list[Halt]

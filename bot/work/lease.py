@@ -91,8 +91,10 @@ class StopRequest:
     by: UUID
     name: str
     why: str
-    """`stop`, or `now` when another prompt goes first."""
+    """`stop`, or `now` when another prompt goes first; of a halt what is halted, by whom, why."""
     hold: bool
+    halt: bool = False
+    """An operator halted more than this session."""
 
 
 @dataclass(frozen=True, kw_only=True)

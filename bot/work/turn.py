@@ -321,10 +321,7 @@ class _Turn:
         stop = await self._stop_request()
         if stop is None:
             return None
-        why = "for another prompt" if stop.why == "now" else "on request"
-        return _Cancelled(
-            state=TurnState.STOPPED, summary=f"stopped {why} by {stop.name}", by=stop.name
-        )
+        return _Cancelled(state=TurnState.STOPPED, summary=stopped_summary(stop), by=stop.name)
 
     async def _stop_request(self) -> StopRequest | None:
         try:
@@ -416,6 +413,14 @@ class _Turn:
 
     async def _tell(self, event: Event) -> None:
         await self._queue.append(self._lease, [event])
+
+
+def stopped_summary(stop: StopRequest) -> str:
+    """What a stopped turn says about its end."""
+    if stop.halt:
+        return f"stopped, because {stop.why}; its files are kept, `retry` runs it again later"
+    why = "for another prompt" if stop.why == "now" else "on request"
+    return f"stopped {why} by {stop.name}"
 
 
 def _refused(error: port.JobRefused) -> port.Ended:

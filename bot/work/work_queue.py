@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+from bot.govern import halting
+from bot.govern.halt import halted
 from bot.store.database import EVENTS, READY, Database
 from bot.store.ids import new_id
 from bot.store.states import OUTCOMES, SessionState, TurnState
@@ -103,9 +105,18 @@ class WorkQueue:
         return Due(stop=stop, turn=turn, prompt_waits=prompt_waits)
 
     async def stop_request(self, lease: Lease) -> StopRequest | None:
-        """What a person asked of the session, if anything. :raises LeaseLost:."""
-        held = await self.database.run(SQL["hold"], shown(lease.key))
-        return _stop_request(must_hold(held, lease.key).stop)
+        """What a person asked of the session, or an operator of more. :raises LeaseLost:."""
+        rows = await self.database.run(SQL["asked"], shown(lease.key))
+        asked = must_hold(rows, lease.key)
+        if asked.stop is not None or not asked.some_halt:
+            return _stop_request(asked.stop)
+        async with self.database.begin() as tx:
+            halts = await halting.read(tx)
+        halt = halted(halts, project_id=asked.project_id, person_id=asked.author_id)
+        if halt is None:
+            return None
+        # Its queue needs no hold: nothing of it is handed out before the halt is lifted.
+        return StopRequest(by=halt.by, name=halt.name, why=halt.told, hold=False, halt=True)
 
     async def begin_turn(self, lease: Lease, machine_id: UUID | None) -> OpenTurn | None:
         """Begin the turn of the first prompt.

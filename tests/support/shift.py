@@ -38,7 +38,7 @@ class Shift:
             ),
         )
         bounds = WorkerLimits(
-            turns_max=2,
+            turns_max=int(limits.get("turns_max", 2)),
             poll_seconds=limits.get("poll_seconds", 1),
             finish_seconds=limits.get("finish_seconds", 0),
         )

@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
+from bot.govern import halting
 from bot.govern.access import Act
 from bot.store.ids import new_id
 from bot.web import reading
@@ -22,6 +23,7 @@ async def home(visitor: Known, services: Provided) -> Response:
         found = await reading.sessions(tx, limit=SHOWN_MAX)
         known = await reading.projects(tx)
         progress = await reading.progress(tx)
+        halts = await halting.read(tx)
     visible = services.rights.visible
     return page(
         "home.html",
@@ -29,6 +31,8 @@ async def home(visitor: Known, services: Provided) -> Response:
         sessions=await visible(visitor.standing, found),
         projects=await visible(visitor.standing, known, key="id"),
         progress=progress,
+        halts=halts,
+        halting=False,
         key=str(new_id()),
     )
 

@@ -9,6 +9,8 @@ from fastapi import APIRouter, Form, Header, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from bot.errors import NotFound
+from bot.govern import halting
+from bot.govern.halt import Halt, halted
 from bot.store.ids import new_id
 from bot.store.transaction import Transaction
 from bot.web import reading
@@ -186,6 +188,13 @@ async def answer(
     return told(request, "Your answer was handed over.", back=f"/sessions/{short}")
 
 
+async def _halt(tx: Transaction, session: dict[str, Any]) -> Halt | None:
+    """Why nothing of it is run, as far as an operator wants it."""
+    waiting = await reading.queue(tx, session["id"])
+    asker = waiting[0]["author_id"] if waiting else None
+    return halted(await halting.read(tx), project_id=session["project_id"], person_id=asker)
+
+
 async def _side(tx: Transaction, session: dict[str, Any]) -> dict[str, Any]:
     asked = await reading.questions(tx, session["id"])
     side = {
@@ -194,6 +203,7 @@ async def _side(tx: Transaction, session: dict[str, Any]) -> dict[str, Any]:
         "before": await reading.place(tx, session["id"]),
         "question": next((one for one in asked if one["state"] == "open"), None),
         "machine": None,
+        "halt": await _halt(tx, session),
     }
     if session["machine_id"] is not None:
         side["machine"] = await reading.machine(tx, str(session["machine_id"]))

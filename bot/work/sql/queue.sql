@@ -22,11 +22,21 @@ SELECT id, state, stop FROM session
 -- Lease the session that is due first: people before automations, then who waited longest. Nobody
 -- waits for the disk here: a crash of the database may forget a claim and give its token again. It
 -- is on the disk before anything is done under it, because `hold` comes first and is waited for.
+-- What is halted is not handed out, unless it has an open turn: that one is to be ended. The rule is
+-- that of `bot.govern.halt`; here and in `next_due`.
 WITH due AS (
     SELECT id FROM session
      WHERE state IN ('queued', 'running')
        AND (lease_until IS NULL OR lease_until < clock_timestamp())
        AND (host_id IS NULL OR host_id = :host)
+       AND (NOT EXISTS (SELECT FROM halt)
+            OR EXISTS (SELECT FROM turn WHERE turn.session_id = session.id AND turn.state = 'running')
+            OR NOT EXISTS (SELECT FROM halt
+                            WHERE scope = 'all' OR halt.project_id = session.project_id
+                               OR halt.person_id = (SELECT author_id FROM prompt
+                                                     WHERE prompt.session_id = session.id
+                                                       AND prompt.state = 'queued'
+                                                     ORDER BY position LIMIT 1)))
      ORDER BY priority, ready_at
      LIMIT 1
        FOR NO KEY UPDATE SKIP LOCKED
@@ -72,6 +82,26 @@ SELECT extract(epoch FROM min(coalesce(lease_until, clock_timestamp())) - clock_
   FROM session
  WHERE state IN ('queued', 'running') AND lease_owner IS DISTINCT FROM :owner
    AND (host_id IS NULL OR host_id = :host)
+   AND (NOT EXISTS (SELECT FROM halt)
+        OR EXISTS (SELECT FROM turn WHERE turn.session_id = session.id AND turn.state = 'running')
+        OR NOT EXISTS (SELECT FROM halt
+                        WHERE scope = 'all' OR halt.project_id = session.project_id
+                           OR halt.person_id = (SELECT author_id FROM prompt
+                                                 WHERE prompt.session_id = session.id
+                                                   AND prompt.state = 'queued'
+                                                 ORDER BY position LIMIT 1)))
+
+-- name: asked
+-- What people asked of a session under this lease: to stop, and whose prompt is next or runs, by
+-- which it is told whether it is halted. No row: the lease is lost.
+SELECT session.stop, session.project_id,
+       (SELECT author_id FROM prompt
+         WHERE prompt.session_id = session.id AND prompt.state IN ('queued', 'running')
+         ORDER BY prompt.state = 'running' DESC, position LIMIT 1) AS author_id,
+       EXISTS (SELECT FROM halt) AS some_halt
+  FROM session
+ WHERE session.id = :session AND session.lease_token = :token AND session.lease_owner = :owner
+   FOR NO KEY UPDATE OF session
 
 -- name: look
 -- Take the row as its new holder: what a person asked for, the turn that an earlier holder left

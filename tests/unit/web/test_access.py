@@ -10,6 +10,8 @@ from bot.store.ids import new_id
 from bot.web.headers import host_name
 from bot.words.amounts import prompts
 
+OPERATORS = {Act.PEOPLE, Act.HOST_FILES, Act.SURFACES, Act.HALT}
+
 
 def standing(*, active=True, operator=False):
     return Standing(person_id=new_id(), name="Ann", active=active, operator=operator)
@@ -17,7 +19,7 @@ def standing(*, active=True, operator=False):
 
 def test_everybody_may_work_and_only_operators_manage_people_and_open_the_hosts_files():
     for act in Act:
-        assert may(standing(), act) is (act not in {Act.PEOPLE, Act.HOST_FILES, Act.SURFACES})
+        assert may(standing(), act) is (act not in OPERATORS)
         assert may(standing(operator=True), act)
 
 

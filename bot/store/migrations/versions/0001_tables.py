@@ -545,6 +545,36 @@ def upgrade() -> None:
     _replies()
 
 
+def _halts() -> None:
+    op.create_table(
+        "halt",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("scope", sa.String(), nullable=False),
+        sa.Column("project_id", sa.Uuid(), nullable=True),
+        sa.Column("person_id", sa.Uuid(), nullable=True),
+        sa.Column("by_id", sa.Uuid(), nullable=False),
+        sa.Column("why", sa.String(), server_default="", nullable=False),
+        sa.Column(
+            "at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
+        ),
+        sa.ForeignKeyConstraint(["by_id"], ["person.id"], name=op.f("fk_halt_by_id")),
+        sa.ForeignKeyConstraint(
+            ["person_id"], ["person.id"], name=op.f("fk_halt_person_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["project_id"], ["project.id"], name=op.f("fk_halt_project_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_halt")),
+        sa.UniqueConstraint(
+            "scope",
+            "project_id",
+            "person_id",
+            name=op.f("uq_halt_scope_project_id_person_id"),
+            postgresql_nulls_not_distinct=True,
+        ),
+    )
+
+
 def _pools() -> None:
     op.create_table(
         "template",
@@ -777,6 +807,7 @@ def _replies() -> None:
     )
     op.create_index(op.f("ix_reply_thread_id"), "reply", ["thread_id"], unique=False)
     op.create_index(op.f("ix_reply_turn_id"), "reply", ["turn_id"], unique=False)
+    _halts()
     op.create_table(
         "turn_event",
         sa.Column("session_id", sa.Uuid(), nullable=False),

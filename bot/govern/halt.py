@@ -1,0 +1,76 @@
+"""Whether an operator halted somebody's work, a project or everything; pure.
+
+    halts (rows) ─▶ halted(project, person) ─▶ the halt that applies, or None
+
+The queue's statements hold the same rule, because a claim has to be decided where the rows are; a
+test compares the two. Whatever else must stand still (a turn, a grant, a connection out of a
+machine, a schedule) asks here.
+"""
+
+import enum
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+
+class Scope(enum.StrEnum):
+    """How much is halted."""
+
+    ALL = "all"
+    PROJECT = "project"
+    PERSON = "person"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Halt:
+    """Somebody's order that something stands still."""
+
+    id: UUID
+    scope: Scope
+    project_id: UUID | None = None
+    person_id: UUID | None = None
+    target: str = ""
+    """Name of the project or the person; empty for everything."""
+    by: UUID
+    name: str
+    """Of who ordered it."""
+    why: str = ""
+    at: datetime
+
+    @property
+    def what(self) -> str:
+        """What stands still, as the middle of a sentence says it."""
+        match self.scope:
+            case Scope.ALL:
+                return "everything"
+            case Scope.PROJECT:
+                return f"project {self.target}"
+            case Scope.PERSON:
+                return f"what {self.target} asks for"
+
+    @property
+    def told(self) -> str:
+        """One clause about it: what, by whom, why."""
+        why = f": {self.why}" if self.why else ""
+        return f"{self.what} is halted by {self.name}{why}"
+
+
+def halted(
+    halts: Iterable[Halt], *, project_id: UUID | None, person_id: UUID | None
+) -> Halt | None:
+    """The halt under which a project's work for a person stands still; the widest one first.
+
+    :param project_id: of the session; None: it is about no project
+    :param person_id: whose prompt it is; None: nobody's, such as a template's set-up
+    """
+    order = list(Scope)
+    for halt in sorted(halts, key=lambda one: (order.index(one.scope), one.at)):
+        match halt.scope:
+            case Scope.ALL:
+                return halt
+            case Scope.PROJECT if project_id is not None and halt.project_id == project_id:
+                return halt
+            case Scope.PERSON if person_id is not None and halt.person_id == person_id:
+                return halt
+    return None
