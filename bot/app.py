@@ -63,7 +63,7 @@ async def serve(settings: Settings, url: str) -> None:
             contextlib.aclosing(Connecting(base.database, surfaces.accounts)) as connecting,
             asyncio.TaskGroup() as group,
         ):
-            ports, rights = surfaces.ports, Rights(base.database, surfaces.forges)
+            ports, rights = surfaces.ports, surfaces.rights
             inbox = inbox_of(base, rights)
             chats = Chats(
                 base.database,

@@ -405,6 +405,11 @@ class Settings(Section):
     discord: DiscordSettings = DiscordSettings()
     github: GitHubSettings = GitHubSettings()
     gitlab: GitLabSettings = GitLabSettings()
+    open_hosts: Listed = Field(
+        default=(),
+        description="code hosts that were set up once and no longer are, whose repositories"
+        " everybody here may use; those of others that were stay closed",
+    )
     log: LogSettings = LogSettings()
 
     @model_validator(mode="after")

@@ -5,7 +5,7 @@ missed; without one they are asked every half minute, by one process of the inst
 """
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
@@ -34,9 +34,10 @@ from bot.config import GitHubSettings, GitLabSettings, Settings
 from bot.errors import WrongSettings
 from bot.leading import LeadingListener, Listen
 from bot.standing import Standings
+from bot.store import kept
 from bot.store.cursors import StoredCursors
 from bot.store.database import Database
-from bot.switched import switches
+from bot.switched import closed_hosts, code_hosts, switches
 
 log = structlog.get_logger(__name__)
 
@@ -53,6 +54,8 @@ class Forges:
     listeners: dict[str, Listen] = field(default_factory=dict)
     hooks: dict[str, Hooks] = field(default_factory=dict)
     accounts: dict[str, Accounts] = field(default_factory=dict)
+    hosts: Mapping[str, str] = field(default_factory=dict)
+    """Code hosts that are closed unless a port opens them, each to its surface."""
 
 
 async def open_forges(
@@ -68,16 +71,30 @@ async def open_forges(
     One whose key can't be read is opened all the same: it says who may do what with its
     repositories, and as long as it can't, nobody may.
     """
-    forges = Forges()
-    on = {name for name, switch in switches(settings).items() if switch.on}
+    switched = switches(settings)
+    on = {name for name, switch in switched.items() if switch.on}
+    forges = Forges(hosts=await _hosts(settings, database))
+    for host, surface in forges.hosts.items():
+        if surface not in on:
+            why = switched[surface].missing
+            log.warning("code_host_closed", host=host, surface=surface, why=why)
     session = await stack.enter_async_context(aiohttp.ClientSession(trace_configs=[trace()]))
     _add_accounts(forges, settings, session)
     opening = _Opening(stack, forges, settings, database, standings, owner)
     if GITHUB in on:
-        opening.github()
+        with standings.opening(GITHUB):
+            opening.github()
     if GITLAB in on:
-        opening.gitlab()
+        with standings.opening(GITLAB):
+            opening.gitlab()
     return forges
+
+
+async def _hosts(settings: Settings, database: Database) -> Mapping[str, str]:
+    """Those that are closed unless a forge opens them; those that the settings name are kept."""
+    async with database.begin() as tx:
+        await kept.keep_hosts(tx, code_hosts(settings).items())
+        return closed_hosts(settings, await kept.hosts(tx))
 
 
 def private_key(settings: GitHubSettings) -> str | None:

@@ -4,7 +4,7 @@ One that does not work is said in the log and by `ona doctor`; every other one g
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -55,6 +55,8 @@ class Surfaces:
     )
     forges: dict[str, ForgePort] = field(default_factory=dict)
     """Those of the ports that say who may do what."""
+    guarded: Collection[str] = ()
+    """Hosts whose repositories are closed unless one of them says so."""
     accounts: dict[str, Accounts] = field(default_factory=dict)
     """Those forges that can be asked whose account somebody has."""
     forge_hooks: dict[str, Hooks] = field(default_factory=dict)
@@ -62,6 +64,11 @@ class Surfaces:
     listeners: dict[str, Listen] = field(default_factory=dict)
     hooks: dict[str, Hook] = field(default_factory=dict)
     """What hears the requests of those that deliver over HTTP."""
+
+    @property
+    def rights(self) -> Rights:
+        """What decides who may do what."""
+        return Rights(self.database, self.forges, self.guarded)
 
     async def listen(self, gate: "Gate", stop: asyncio.Event) -> None:
         """Listen to all of them until `stop`; what is being heard by then is heard to its end."""
@@ -125,7 +132,7 @@ async def open_surfaces(
         surfaces.ports.update(forges.ports)
         surfaces.listeners.update(forges.listeners)
         surfaces.forges, surfaces.forge_hooks = forges.ports, forges.hooks
-        surfaces.accounts = forges.accounts
+        surfaces.accounts, surfaces.guarded = forges.accounts, forges.hosts
         tokens = slack_tokens(settings.slack)
         if tokens is not None and slack.SURFACE in on:
             session = await stack.enter_async_context(calls.open_session())
@@ -190,7 +197,7 @@ def _add_discord(stack: AsyncExitStack, surfaces: Surfaces, token: str) -> None:
     surfaces.ports[discord.SURFACE] = port
     tell, projects = (
         surfaces.standings.tell_of(discord.SURFACE),
-        partial(_projects, surfaces.database, Rights(surfaces.database, surfaces.forges)),
+        partial(_projects, surfaces.database, surfaces.rights),
     )
     surfaces.listeners[discord.SURFACE] = LeadingListener(
         surfaces.database,

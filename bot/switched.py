@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from adapters.forge.github import polling as github_polling
+from adapters.forge.github.place import web_address
 from adapters.forge.gitlab import polling as gitlab_polling
-from bot.config import Settings
+from adapters.forge.hosts import host_name
+from bot.config import Section, Settings
 
 Mode = Literal["", "socket", "http", "gateway", "webhook", "poll"]
 """How what is said gets to us; "": not at all."""
@@ -21,7 +23,7 @@ class Switch:
     missing: str = ""
     """The settings that it lacks, in words; "": it is on."""
     begun: bool = False
-    """Some of its settings are there."""
+    """Some of its settings are there, and if it is only its address."""
     mode: Mode = ""
     delay_seconds: float = 0.0
     """How late at most we hear what was said, where we ask for it; with webhooks, what was lost."""
@@ -47,6 +49,35 @@ def hook_url(settings: Settings, surface: str) -> str:
     return f"{settings.public_url}/hooks/{surface}" if settings.public_url else ""
 
 
+def code_hosts(settings: Settings) -> Mapping[str, str]:
+    """The hosts of forges that the settings name, complete or not, each to its surface."""
+    hosts = {}
+    if _named(settings.github):
+        # Where the two don't belong together, either may be the one that is meant.
+        for url in (settings.github.url, web_address(settings.github.api_url)):
+            hosts[host_name(url)] = "github"
+    if _named(settings.gitlab):
+        hosts[host_name(settings.gitlab.url)] = "gitlab"
+    return hosts
+
+
+def closed_hosts(settings: Settings, known: Mapping[str, str]) -> Mapping[str, str]:
+    """The hosts whose repositories nobody may use unless a forge says so, each to its surface.
+
+    They are those that the settings name, and those that they named once: an access that was
+    refused does not come back because a forge was switched off. `open_hosts` opens the latter.
+
+    :param known: the hosts that they ever named
+    """
+    opened = {one.casefold() for one in settings.open_hosts}
+    past = {host: surface for host, surface in known.items() if host not in opened}
+    return {**past, **code_hosts(settings)}
+
+
+def _named(section: Section) -> bool:
+    return bool(section.model_fields_set)
+
+
 def _slack(settings: Settings) -> Switch:
     ours = settings.slack
     way_in = ours.app_token or ours.signing_secret
@@ -70,7 +101,7 @@ def _github(settings: Settings) -> Switch:
         ("github.app_id", ours.app_id), ("github.private_key_file or github.private_key", key)
     )
     if missing:
-        return Switch(missing=missing, begun=bool(ours.app_id or key))
+        return Switch(missing=missing, begun=_named(ours))
     if ours.webhook_secret is None:
         return Switch(mode="poll", delay_seconds=github_polling.POLL_SECONDS)
     return Switch(mode="webhook", delay_seconds=github_polling.CATCH_UP_SECONDS)
@@ -80,7 +111,7 @@ def _gitlab(settings: Settings) -> Switch:
     ours = settings.gitlab
     missing = _listed(("gitlab.token", ours.token))
     if missing:
-        return Switch(missing=missing, begun=ours.webhook_secret is not None)
+        return Switch(missing=missing, begun=_named(ours))
     if ours.webhook_secret is None:
         return Switch(mode="poll", delay_seconds=gitlab_polling.POLL_SECONDS)
     return Switch(mode="webhook", delay_seconds=gitlab_polling.CATCH_UP_SECONDS)

@@ -3,16 +3,17 @@
 from adapters.forge.examining import Examined
 from adapters.forge.github import examining as github
 from adapters.forge.github.app import App
-from adapters.forge.github.place import repository_of
+from adapters.forge.github.place import repository_of, web_address
 from adapters.forge.gitlab import examining as gitlab
 from adapters.forge.gitlab.client import Client
 from adapters.forge.gitlab.urls import repository_name
+from adapters.forge.hosts import host_name
 from bot.config import Settings
 from bot.doctor.finding import Finding, Verdict
-from bot.doctor.stored import repository_urls
+from bot.doctor.stored import code_hosts, repository_urls
 from bot.errors import WrongSettings
 from bot.forges import private_key
-from bot.switched import hook_url, switches
+from bot.switched import closed_hosts, hook_url, switches
 from bot.words.listening import way_in
 
 GITHUB_SAYS = "docs/github.md says how."
@@ -22,8 +23,16 @@ GITLAB_SAYS = "docs/gitlab.md says how."
 async def check_github(settings: Settings) -> Finding:
     """Whether people can talk to us on GitHub."""
     name, ours = "GitHub", settings.github
-    if off := _off(name, settings, "github", f"`ona setup github` makes an App; {GITHUB_SAYS}"):
+    do = f"`ona setup github` makes an App; {GITHUB_SAYS}"
+    if off := await _off(name, settings, "github", do):
         return off
+    if host_name(ours.url) != (at := host_name(web_address(ours.api_url))):
+        return _wrong(
+            name,
+            f"github.url is at {host_name(ours.url)} and github.api_url belongs to {at}",
+            "Set both to the same GitHub; for a server of your own: `https://HOST` and"
+            " `https://HOST/api/v3`.",
+        )
     try:
         key = private_key(ours) or ""
     except WrongSettings as error:
@@ -48,7 +57,8 @@ async def check_github(settings: Settings) -> Finding:
 async def check_gitlab(settings: Settings) -> Finding:
     """Whether people can talk to us on GitLab."""
     name, ours = "GitLab", settings.gitlab
-    if off := _off(name, settings, "gitlab", f"`ona setup gitlab` asks for it; {GITLAB_SAYS}"):
+    do = f"`ona setup gitlab` asks for it; {GITLAB_SAYS}"
+    if off := await _off(name, settings, "gitlab", do):
         return off
     urls = await repository_urls(settings)
     repositories = [one for url in urls if (one := repository_name(url, ours.url))]
@@ -63,17 +73,23 @@ async def check_gitlab(settings: Settings) -> Finding:
     return _examined(name, settings, "gitlab", found, do)
 
 
-def _off(name: str, settings: Settings, surface: str, do: str) -> Finding | None:
+async def _off(name: str, settings: Settings, surface: str, do: str) -> Finding | None:
     """What is to be said where it is switched off; None: it is on."""
     switch = switches(settings)[surface]
     if switch.on:
         return None
+    known = await code_hosts(settings)
+    closed = [host for host, one in closed_hosts(settings, known).items() if one == surface]
+    found = f"off: {switch.missing}"
+    if not closed:
+        return Finding(name=name, verdict=Verdict.FINE, found=found)
     if not switch.begun:
-        return Finding(name=name, verdict=Verdict.FINE, found=f"off: {switch.missing}")
-    follows = f"Nobody can talk to ona on {name}."
-    return Finding(
-        name=name, verdict=Verdict.LESS, found=f"off: {switch.missing}", follows=follows, do=do
+        do += f" To open them to everybody here: open_hosts = {closed}"
+    follows = (
+        f"Nobody can talk to ona on {name}. Projects with a repository on {' or '.join(closed)} are"
+        " for operators only: nobody else can be asked about."
     )
+    return Finding(name=name, verdict=Verdict.LESS, found=found, follows=follows, do=do)
 
 
 def _wrong(name: str, found: str, do: str) -> Finding:

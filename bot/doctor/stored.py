@@ -1,6 +1,6 @@
 """What the database knows that a check wants to know; nothing is started for it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import psycopg
@@ -9,7 +9,7 @@ from sqlalchemy import text
 from bot.config import Settings
 from bot.govern import halting
 from bot.govern.halt import Halt
-from bot.store import surface_states
+from bot.store import kept, surface_states
 from bot.store.database import Database, is_away
 from bot.store.embedded import EmbeddedPostgres
 from bot.store.surface_states import SurfaceStatus
@@ -34,6 +34,19 @@ async def repository_urls(settings: Settings) -> list[str]:
         except Exception as error:
             _expected(error)
             return []
+
+
+async def code_hosts(settings: Settings) -> Mapping[str, str]:
+    """Those that the settings of running processes ever named, each to its surface."""
+    async with _open(settings) as database:
+        if database is None:
+            return {}
+        try:
+            async with database.begin() as tx:
+                return await kept.hosts(tx)
+        except Exception as error:
+            _expected(error)
+            return {}
 
 
 async def status(settings: Settings, surface: str) -> SurfaceStatus | None:

@@ -3,9 +3,11 @@
     known for less than FRESH_SECONDS ─▶ decided from the row
     not known ─▶ NotAsked ─▶ the caller leaves its transaction, `learn`s, and begins again
 
-A forge that can't be asked closes the door, for RETRY_SECONDS; then it is asked again. A project
-whose repository is on none of the installation's forges is open to everybody of the installation,
-and operators, who hold the forges' credentials anyway, may everything.
+A forge that can't be asked closes the door, for RETRY_SECONDS; then it is asked again. So does one
+that the settings name and that is not there, because something is missing, and an address on its
+host that is no repository's there. A project whose repository is on none of their hosts is open to
+everybody of the installation, and operators, who hold the forges' credentials anyway, may
+everything.
 """
 
 import asyncio
@@ -18,6 +20,7 @@ import structlog
 from sqlalchemy import text
 
 from adapters.chat.port import ChatError, Deadline
+from adapters.forge.hosts import host_name
 from adapters.forge.port import ForgePort, Permission
 from bot.errors import NotPermitted
 from bot.govern.access import Standing
@@ -36,6 +39,7 @@ ASKED_AT_ONCE_MAX = 8
 
 Result = TypeVar("Result")
 Row = TypeVar("Row", bound=Mapping[str, Any])
+Key = TypeVar("Key")
 
 _URLS = text("SELECT id, name, repository_url FROM project WHERE id = ANY(:projects)")
 _ALL_URLS = text("SELECT DISTINCT repository_url FROM project WHERE removed_at IS NULL LIMIT 200")
@@ -91,16 +95,22 @@ class NotAsked(Exception):
 class Rights:
     """Decides by what forges say; keeps what they said."""
 
-    def __init__(self, database: Database, forges: Mapping[str, ForgePort]) -> None:
-        """`forges` by surface; without any, everybody of the installation may everything."""
+    def __init__(
+        self, database: Database, forges: Mapping[str, ForgePort], hosts: Collection[str] = ()
+    ) -> None:
+        """`forges` by surface; without any and `hosts`, everybody here may everything.
+
+        :param hosts: names of hosts on which nobody may anything unless one of the forges says so
+        """
         self._database = database
         self._forges = forges
+        self._hosts = frozenset(hosts)
         self._asking = asyncio.Semaphore(ASKED_AT_ONCE_MAX)
 
     @property
     def guard(self) -> bool:
-        """Whether there is anything to ask: without a forge there is not."""
-        return bool(self._forges)
+        """Whether there is anything to decide: without a forge there is not."""
+        return bool(self._forges or self._hosts)
 
     async def settled(self, act: Callable[[], Awaitable[Result]]) -> Result:
         """What `act`, which may be begun again, returns once it knows enough."""
@@ -122,22 +132,31 @@ class Rights:
 
     async def check_at(self, tx: Transaction, who: Standing, url: str, need: Permission) -> None:
         """Whether they may do that with the repository at `url`; raises as `check` does."""
-        place = self._place(url)
-        if place is not None and not who.operator:
-            _judge((await self._known(tx, who.person_id, [place]))[place.key], need)
+        if not who.operator:
+            (level,) = (await self._levels(tx, who.person_id, {"": url})).values()
+            _judge(level, need)
 
     async def levels(
         self, tx: Transaction, who: Standing, projects: Collection[UUID]
     ) -> Mapping[UUID, "Level"]:
         """What they may do with each of the projects. :raises NotAsked:."""
-        if who.operator or not self._forges:
+        if who.operator or not self.guard:
             return dict.fromkeys(projects, EVERYTHING)
         rows = await tx.execute(_URLS, {"projects": list(projects)})
-        places = {row.id: self._place(row.repository_url) for row in rows}
-        known = await self._known(tx, who.person_id, [one for one in places.values() if one])
+        urls = {row.id: row.repository_url for row in rows}
+        levels = await self._levels(tx, who.person_id, urls)
+        return {project: levels.get(project, EVERYTHING) for project in projects}
+
+    async def _levels(
+        self, tx: Transaction, person_id: UUID, urls: Mapping[Key, str]
+    ) -> Mapping[Key, "Level"]:
+        """What a person may do with the repository at each address. :raises NotAsked:"""
+        found = {key: self._place(url) for key, url in urls.items()}
+        places = [one for one in found.values() if isinstance(one, Place)]
+        known = await self._known(tx, person_id, places)
         return {
-            project: known[place.key] if (place := places.get(project)) else EVERYTHING
-            for project in projects
+            key: known[place.key] if isinstance(place, Place) else place or EVERYTHING
+            for key, place in found.items()
         }
 
     async def visible(
@@ -148,7 +167,7 @@ class Rights:
         Rows with a `private_to` are for that person only, whoever else runs the installation.
         """
         rows = [row for row in rows if row.get("private_to") in {None, who.person_id}]
-        if who.operator or not self._forges:
+        if who.operator or not self.guard:
             return rows
         projects = {row[key] for row in rows if row[key] is not None}
 
@@ -190,7 +209,7 @@ class Rights:
         asked = [
             self._ask(place, account, silent)
             for place in places
-            if place is not None and place.surface == surface
+            if isinstance(place, Place) and place.surface == surface
         ]
         levels = await asyncio.gather(*asked)
         return any(level is not None and level >= Permission.READ for level in levels)
@@ -254,12 +273,14 @@ class Rights:
             for place in places
         }
 
-    def _place(self, url: str) -> Place | None:
+    def _place(self, url: str) -> "Place | Level | None":
+        """Where to ask; a level: nobody can be asked; None: nobody has to be."""
         for surface, forge in self._forges.items():
             name = forge.repository(url)
             if name is not None:
                 return Place(surface=surface, host=forge.host, name=name)
-        return None
+        host = host_name(url)
+        return Level(level=None, forge=host, asked=False) if host in self._hosts else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -271,6 +292,8 @@ class Level:
     forge: str = ""
     connected: bool = True
     """We know their account there."""
+    asked: bool = True
+    """There is something that asks the forge; else it never says, until an operator does."""
 
     @property
     def reads(self) -> bool:
@@ -279,6 +302,12 @@ class Level:
 
 
 def _judge(found: "Level", need: Permission) -> None:
+    if not found.asked:
+        raise NotPermitted(
+            f"{found.forge} can't be asked here what you may do with this repository",
+            kept="nothing was done",
+            do="ask an operator to look: `ona doctor` says what is missing",
+        )
     if found.level is None:
         raise NotPermitted(
             f"just now {found.forge} does not say what you may do there",

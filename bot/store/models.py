@@ -464,6 +464,14 @@ class Cursor(SQLModel, table=True):
     put_at: datetime = _moment(now=True)
 
 
+class Kept(SQLModel, table=True):
+    """What an installation keeps of itself, such as a secret that its marks are made with."""
+
+    name: str = Field(primary_key=True)
+    value: str
+    kept_at: datetime = _moment(now=True)
+
+
 class SurfaceState(SQLModel, table=True):
     """Whether a process hears what is said on a surface, as it said last."""
 

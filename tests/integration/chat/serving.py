@@ -14,7 +14,6 @@ from bot.conversation.outbox import Outbox
 from bot.conversation.redirecting import Redirecting
 from bot.conversation.replies import Replies
 from bot.govern.connecting import Connecting
-from bot.govern.rights import Rights
 from bot.store.database import EVENTS, OUTBOX, Listener
 from bot.store.ids import new_id
 from bot.surfaces import Gate, open_surfaces
@@ -43,7 +42,7 @@ async def serving(
         listening = group.create_task(listener.run())
         await listener.listening.wait()
         ports = surfaces.ports
-        rights = Rights(database, surfaces.forges)
+        rights = surfaces.rights
         inbox = Inbox(database, prompt_bytes_max=100_000, sizes=("small", "medium"), rights=rights)
         chats = Chats(database, inbox, ports, mention="ona")
         replies = Replies(database, ports, listener=listener, live_seconds=0.2)

@@ -11,7 +11,6 @@ from bot.config import DatabaseSettings, GitHubSettings, Settings
 from bot.doctor.examine import CHECKS
 from bot.errors import NotPermitted
 from bot.govern.access import Standing
-from bot.govern.rights import Rights
 from bot.store.surface_states import Said, put
 from bot.surfaces import open_surfaces
 from tests.fakes.github import FakeGitHub
@@ -215,6 +214,6 @@ async def test_repositories_of_a_forge_whose_key_is_unreadable_are_closed_and_no
         who = Standing(person_id=person, name="Ann", active=True, operator=False)
         settings = Settings(data_dir=tmp_path, github=given)
         async with open_surfaces(settings, town.database, owner="serve") as surfaces:
-            rights = Rights(town.database, surfaces.forges)
+            rights = surfaces.rights
             with pytest.raises(NotPermitted):
                 await rights.require(who, project[0], Permission.READ)

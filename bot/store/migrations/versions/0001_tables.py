@@ -39,6 +39,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_cursor")),
     )
     op.create_table(
+        "kept",
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("value", sa.String(), nullable=False),
+        sa.Column(
+            "kept_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
+        ),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_kept")),
+    )
+    op.create_table(
         "surface_state",
         sa.Column("surface", sa.String(), nullable=False),
         sa.Column("owner", sa.String(), nullable=False),
