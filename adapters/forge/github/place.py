@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 from adapters.chat.port import Rejected
+from adapters.forge.hosts import host_name
 
 SURFACE = "github"
 ISSUE_COMMENT = "issue_comment"
@@ -89,7 +90,7 @@ def _parts(url: str) -> tuple[str, int | None, str] | None:
     """Host, port where it isn't the usual one, and path; None: it is no such address."""
     if "://" not in url:
         scp = _SCP.fullmatch(url)
-        return (scp[1].casefold(), None, scp[2]) if scp else None
+        return (host_name(url), None, scp[2]) if scp else None
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -97,4 +98,4 @@ def _parts(url: str) -> tuple[str, int | None, str] | None:
         return None
     if parts.scheme not in _SCHEMES or parts.hostname is None:
         return None
-    return parts.hostname, None if port == _USUAL.get(parts.scheme) else port, parts.path
+    return host_name(url), None if port == _USUAL.get(parts.scheme) else port, parts.path

@@ -3,7 +3,10 @@
 import re
 from urllib.parse import SplitResult, urlsplit
 
+from adapters.forge.hosts import host_name
+
 _SCP = re.compile(r"(?:[\w.-]+@)?(?P<host>[\w.-]+):/?(?P<path>[^/].*)")
+_USUAL = {"http": 80, "https": 443}
 _NAME = re.compile(r"[\w.][\w.-]*(?:/[\w.][\w.-]*)+")
 
 
@@ -13,9 +16,13 @@ def host_of(url: str) -> str:
     :raises ValueError: it is no URL
     """
     parts = urlsplit(url)
-    usual = {"http": 80, "https": 443}.get(parts.scheme)
-    port = "" if parts.port in {None, usual} else f":{parts.port}"
-    return f"{parts.hostname or ''}{port}"
+    port = _port(parts)
+    return f"{parts.hostname or ''}{'' if port is None else f':{port}'}"
+
+
+def _port(parts: SplitResult) -> int | None:
+    """Where it isn't the scheme's. :raises ValueError:"""
+    return None if parts.port == _USUAL.get(parts.scheme) else parts.port
 
 
 def repository_name(url: str, base: str) -> str | None:
@@ -35,13 +42,14 @@ def repository_name(url: str, base: str) -> str | None:
 
 def _path(url: str, base: SplitResult) -> str | None:
     """Path of the repository, if it is on the host of `base`. :raises ValueError:"""
+    is_here = host_name(url) == host_name(base.geturl())
     if "://" not in url:
         scp = _SCP.fullmatch(url)
-        return scp["path"] if scp and scp["host"].lower() == base.hostname else None
+        return scp["path"] if scp and is_here else None
     parts = urlsplit(url)
     if parts.scheme == "ssh":
-        return parts.path if parts.hostname == base.hostname else None
-    if parts.scheme not in {"http", "https"} or host_of(url) != host_of(base.geturl()):
+        return parts.path if is_here else None
+    if parts.scheme not in _USUAL or not is_here or _port(parts) != _port(base):
         return None
     root = base.path.rstrip("/")
     return parts.path.removeprefix(root) if parts.path.startswith(f"{root}/") else None

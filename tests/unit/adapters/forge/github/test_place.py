@@ -53,6 +53,9 @@ def test_people_see_it_beside_its_api(api, web):
         "ssh://git@github.com/acme/shop.git",
         "ssh://git@github.com:22/acme/shop",
         "git://github.com/acme/shop.git",
+        "https://www.github.com/acme/shop",
+        "https://github.com./acme/shop",
+        "ssh://git@ssh.github.com:443/acme/shop.git",
     ],
 )
 def test_a_repository_is_known_by_each_of_its_addresses(url):

@@ -55,6 +55,8 @@ def test_a_project_is_one_part_of_a_path():
         ("ssh://git@gitlab.test:2222/acme/api.git", "acme/api"),
         ("git@gitlab.test:acme/api.git", "acme/api"),
         ("gitlab.test:/acme/api.git", "acme/api"),
+        ("https://www.gitlab.test/acme/api", "acme/api"),
+        ("ssh://git@altssh.gitlab.test:443/acme/api.git", "acme/api"),
         ("https://gitlab.test:8443/acme/api.git", None),
         ("http://gitlab.test/acme/api.git", "acme/api"),
         ("https://gitlab.test.evil.test/acme/api.git", None),
