@@ -4,33 +4,39 @@ With a webhook's secret their hooks are heard, and they are asked every few minu
 missed; without one they are asked every half minute, by one process of the installation.
 """
 
+import asyncio
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from typing import Any
 
 import aiohttp
 import structlog
 from sqlalchemy import text
 
 from adapters.chat.calling import trace
-from adapters.forge import accounts
+from adapters.chat.incoming import Hear
+from adapters.forge import accounts, rereading
 from adapters.forge.accounts import Accounts
 from adapters.forge.github import app as github_app
 from adapters.forge.github import hooks as github_hooks
 from adapters.forge.github import polling as github_polling
 from adapters.forge.github import port as github_port
 from adapters.forge.github import reading as github_reading
+from adapters.forge.github import rereading as github_rereading
 from adapters.forge.gitlab import client as gitlab_client
 from adapters.forge.gitlab import hooks as gitlab_hooks
 from adapters.forge.gitlab import polling as gitlab_polling
 from adapters.forge.gitlab import port as gitlab_port
 from adapters.forge.gitlab import reading as gitlab_reading
+from adapters.forge.gitlab import rereading as gitlab_rereading
 from adapters.forge.hooks import Hooks
 from adapters.forge.marks import Marks
 from adapters.forge.port import ForgePort, Repositories
 from adapters.listening import Condition
 from bot.config import GitHubSettings, GitLabSettings, Settings
+from bot.conversation.waiting import waiting_on
 from bot.errors import WrongSettings
 from bot.leading import LeadingListener, Listen
 from bot.standing import Standings
@@ -42,6 +48,8 @@ from bot.switched import closed_hosts, code_hosts, switches
 log = structlog.get_logger(__name__)
 
 GITHUB, GITLAB = "github", "gitlab"
+
+_Poll = Callable[[Hear, asyncio.Event], Coroutine[Any, Any, None]]
 
 _URLS = text("SELECT DISTINCT repository_url FROM project WHERE removed_at IS NULL")
 
@@ -166,7 +174,7 @@ class _Opening:
             every_seconds=self.standings.delay_seconds(GITHUB),
             tell=self.standings.tell_of(GITHUB),
         )
-        self._add(GITHUB, port, listener.run)
+        self._add(GITHUB, port, listener.run, github_rereading.GitHubRereads(app, reader))
 
     def gitlab(self) -> None:
         """The token's user, with what hears them."""
@@ -187,7 +195,7 @@ class _Opening:
             seconds=self.standings.delay_seconds(GITLAB),
             tell=self.standings.tell_of(GITLAB),
         )
-        self._add(GITLAB, port, listener.run)
+        self._add(GITLAB, port, listener.run, gitlab_rereading.GitLabRereads(client))
 
     def _hear_gitlab(self, reader: gitlab_reading.Reader, secret: str) -> None:
         """Hear webhooks; where their secret can't be one, ask instead."""
@@ -210,7 +218,16 @@ class _Opening:
             self.standings.tell(GITHUB, Condition.FAILING, error.happened)
             return f"unreadable {secrets.token_urlsafe()}"
 
-    def _add(self, surface: str, port: ForgePort, listen: Listen) -> None:
+    def _add(self, surface: str, port: ForgePort, poll: _Poll, rereads: rereading.Rereads) -> None:
+        reread = rereading.Rereading(
+            rereads, waiting_on(self.database, surface), every_seconds=rereading.LOOK_SECONDS
+        )
+
+        async def listen(hear: Hear, stop: asyncio.Event) -> None:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(poll(hear, stop))
+                group.create_task(reread.run(hear, stop))
+
         self.forges.ports[surface] = port
         leading = LeadingListener(
             self.database,

@@ -8,7 +8,7 @@ Requests are conditional: where nothing is new, GitHub answers 304, which costs 
 budget. Cursors are times of GitHub's own clock, and what lies OVERLAP_SECONDS before them is read
 again, because an entry may be seen only after one that is younger.
 
-Two things a poll can't see: that something was deleted, and that a review was edited.
+A poll can't see that something was deleted, and that a review was edited; see `rereading`.
 """
 
 import asyncio
@@ -38,6 +38,7 @@ from adapters.forge.github.place import (
 from adapters.forge.github.reading import Reader, comment_of
 from adapters.forge.polled import condition
 from adapters.forge.port import Cursors, Repositories
+from adapters.forge.rereading import LOOK_SECONDS
 from adapters.listening import Condition, Hears, Tell, nobody
 
 log = structlog.get_logger(__name__)
@@ -61,7 +62,7 @@ _NUMBERED_BY = {ISSUE_COMMENT: "issue_url", REVIEW_COMMENT: "pull_request_url"}
 HEARS = Hears(
     ways=(f"asking every {POLL_SECONDS:g} s", "webhooks"),
     follow_ups=False,
-    deletions="by webhook",
+    deletions=f"by webhook, else of what waits, within {LOOK_SECONDS:g} s",
     missed=f"asked for, within {CATCH_UP_SECONDS:g} s",
 )
 

@@ -103,15 +103,19 @@ class Reader:
         self._web = web_address(app.api_url)
         self._host = self._web.partition("://")[2]
 
-    async def comment(self, comment: Comment, delivery: str) -> list[Heard]:
+    async def comment(
+        self, comment: Comment, delivery: str, *, asked_before: bool = False
+    ) -> list[Heard]:
         """What a comment says to us, in the order in which it is to be heard.
 
+        :param asked_before: it asked us when it was heard last, whatever it said then
         :raises ChatError: GitHub can't be asked
         """
         us = await self._app.ourselves(Deadline.after(ASK_SECONDS))
         author = self._author(comment.user, us, by_app=comment.by_app)
         text = self._asked(comment.body, us)
-        withdrawn = text is None and self._asked(comment.before, us) is not None
+        asked_before = asked_before or self._asked(comment.before, us) is not None
+        withdrawn = text is None and asked_before
         if withdrawn or (comment.deleted and text is not None):
             spot = self._spot(comment.place, foreign=False)
             return [Withdrawn(spot=spot, author=author, key=comment.key)]

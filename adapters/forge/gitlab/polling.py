@@ -26,6 +26,7 @@ from adapters.forge.gitlab.places import Kind, project_path
 from adapters.forge.gitlab.reading import STOP_EMOJI, Award, Note, Reader
 from adapters.forge.polled import condition
 from adapters.forge.port import Cursors, Repositories
+from adapters.forge.rereading import LOOK_SECONDS
 from adapters.listening import Condition, Hears, Tell, nobody
 
 log = structlog.get_logger(__name__)
@@ -47,7 +48,7 @@ OURS_MAX = 100
 HEARS = Hears(
     ways=(f"asking every {POLL_SECONDS:g} s", "webhooks"),
     follow_ups=False,
-    deletions="no",
+    deletions=f"of what waits, within {LOOK_SECONDS:g} s",
     stop_signs=STOP_EMOJI,
     missed=f"asked for, within {CATCH_UP_SECONDS:g} s",
 )

@@ -1,7 +1,7 @@
 """Notes and awards, whichever way we came to know of them, turned into what was said.
 
 A webhook and the poll make the same `Note` of a note, so that both say the same of it, under the
-same key. GitLab tells nobody of deleted notes; a request that its author edits away is withdrawn.
+same key. A request that its author edits away is withdrawn; for deleted ones see `rereading`.
 """
 
 from collections.abc import Collection, Sequence

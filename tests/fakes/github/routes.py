@@ -136,6 +136,13 @@ async def reviews(github: FakeGitHub, request: Request, repository: str, _: str)
     return listed(github, request, entries)
 
 
+@route("GET", REPO + r"/pulls/(\d+)/reviews/(\d+)")
+async def review(github: FakeGitHub, request: Request, repository: str, _: str, id_: str) -> Reply:
+    entry = await github.upstream.get(request, request.path)
+    words = github.world.said.get((repository, "review", int(id_)))
+    return Reply(data=entry if words is None else {**entry, "body": words.data["body"]})
+
+
 @route("PUT", REPO + r"/pulls/(\d+)/reviews/(\d+)")
 async def review_edited(
     github: FakeGitHub, request: Request, repository: str, number: str, id_: str

@@ -6,9 +6,11 @@ from contextlib import asynccontextmanager
 import pytest
 from pydantic import SecretStr
 
+from adapters.forge import rereading
 from adapters.forge.github import polling as github_polling
 from adapters.forge.gitlab import polling as gitlab_polling
 from bot.config import GitHubSettings, GitLabSettings, Settings
+from bot.conversation import waiting
 from tests.integration.chat import slack_rig
 from tests.integration.chat.serving import serving
 from tests.integration.forge.gitlab_rig import open_shop
@@ -20,6 +22,8 @@ def impatient(monkeypatch):
     """Nobody waits half a minute here."""
     monkeypatch.setattr(github_polling, "POLL_SECONDS", 0.2)
     monkeypatch.setattr(gitlab_polling, "POLL_SECONDS", 0.2)
+    monkeypatch.setattr(rereading, "LOOK_SECONDS", 0.2)
+    monkeypatch.setattr(waiting, "SETTLED_SECONDS", 0.0)
 
 
 async def project_at(town, url):
@@ -136,6 +140,30 @@ async def test_a_pull_request_and_a_slack_thread_share_a_session(town, places, g
         assert "two" not in ours(github, pull.place)[0].text
 
 
+RUNNING = "SELECT count(*) FROM turn WHERE state = 'running'"
+QUEUED = "SELECT count(*) FROM prompt WHERE state = 'queued'"
+TEXTS = "SELECT string_agg(text, ' ' ORDER BY text) FROM delivery WHERE prompt_id IS NOT NULL"
+
+
+async def test_on_github_what_waits_goes_with_its_comment(town, places, github, shop, pull):
+    async with at_github(town, places, github, shop):
+        await github.ann.says(pull, "/ona !sleep 100")
+        await until(town, lambda n: n == 1, RUNNING)
+        says = (
+            await github.ann.says(pull, "/ona !echo comment"),
+            await github.ann.says_inline(pull, "/ona !echo inline"),
+            await github.ann.says(pull, "/ona !echo edited"),
+        )
+        review = await github.ann.reviews(pull, "/ona !echo review")
+        await until(town, lambda n: n == 4, QUEUED)
+        await github.ann.edits(says[2], "never mind")
+        await github.ann.edits(review, "/ona !echo reworded")
+        await github.ann.deletes(says[0])
+        await github.ann.deletes(says[1])
+        await until(town, lambda n: n == 1, QUEUED)
+        await until(town, lambda texts: texts == "echo reworded sleep 100", TEXTS)
+
+
 @asynccontextmanager
 async def at_gitlab(town, places, shop):
     settings = Settings(gitlab=GitLabSettings(token=SecretStr(shop.us.token), url=shop.gitlab.url))
@@ -181,3 +209,15 @@ async def test_on_gitlab_a_stranger_gets_a_sign_and_nothing_else(town, places):
         asked = eve.says(shop.request, "/ona !echo one")
         await shop.gitlab.until(lambda: asked.awarded(shop.us) == ["confused"], 30)
         assert shop.request.by(shop.us) == []
+
+
+async def test_on_gitlab_what_waits_goes_with_its_note(town, places):
+    async with open_shop() as shop, at_gitlab(town, places, shop):
+        shop.ann.says(shop.request, "/ona !sleep 100")
+        await until(town, lambda n: n == 1, RUNNING)
+        gone = shop.ann.says(shop.request, "/ona !echo gone")
+        shop.ann.says(shop.request, "/ona !echo kept")
+        await until(town, lambda n: n == 2, QUEUED)
+        shop.ann.deletes(gone)
+        await until(town, lambda n: n == 1, QUEUED)
+        assert await town.value(TEXTS) == "echo kept sleep 100"
