@@ -53,6 +53,9 @@ class ConnectingInChat:
             await self._connecting.attach(actor.id, forge, account)
             await self._tell(said, f"Done: {account.name} on {forge} is your account here.")
 
-        device = await self._connecting.begin(forge, done)
+        async def ended(why: OnaError) -> None:
+            await self._tell(said, sentence(str(why)))
+
+        device = await self._connecting.begin(forge, done, ended)
         minutes = device.expires_seconds / 60
         return words.connect_device(device.code, device.url, minutes=minutes)

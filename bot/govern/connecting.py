@@ -16,7 +16,7 @@ from sqlmodel import SQLModel
 
 from adapters.chat.port import ChatError, Deadline, Rejected
 from adapters.forge.accounts import SLOW_DOWN_SECONDS, Account, Accounts, Device, Waiting
-from bot.errors import NotFound, Refused, TryAgain
+from bot.errors import NotFound, OnaError, Refused, TryAgain
 from bot.govern import credentials
 from bot.govern.people import ensure_person, find_identity, standing_of, take_identity
 from bot.govern.rights import Rights, forget
@@ -36,6 +36,7 @@ DEVICES_MAX = 100
 """People who may be typing codes at the forges at once, a process."""
 
 Then = Callable[[Account], Awaitable[None]]
+Otherwise = Callable[[OnaError], Awaitable[None]]
 
 
 def new_code() -> str:
@@ -124,9 +125,10 @@ class Connecting:
                 f"{surface} did not say whose account that is", do="begin again"
             ) from error
 
-    async def begin(self, surface: str, then: Then) -> Device:
+    async def begin(self, surface: str, then: Then, otherwise: Otherwise | None = None) -> Device:
         """A code to type at a forge; `then` is called with whose account it was, if anybody's.
 
+        :param otherwise: is called with why nothing came of it
         :raises NotFound: no such forge can be asked
         :raises TryAgain: it can't be asked now
         """
@@ -144,7 +146,7 @@ class Connecting:
             raise TryAgain(
                 f"{accounts.host} gave no code", kept="nothing was connected", do="try again later"
             ) from error
-        polling = asyncio.create_task(self._poll(accounts, device, then))
+        polling = asyncio.create_task(self._poll(accounts, device, then, otherwise))
         self._polling.add(polling)
         polling.add_done_callback(self._polling.discard)
         return device
@@ -156,23 +158,48 @@ class Connecting:
             with suppress(asyncio.CancelledError):
                 await polling
 
-    async def _poll(self, accounts: Accounts, device: Device, then: Then) -> None:
-        pause = device.interval_seconds
+    async def _poll(
+        self, accounts: Accounts, device: Device, then: Then, otherwise: Otherwise | None
+    ) -> None:
         try:
-            async with asyncio.timeout(device.expires_seconds):
-                while True:
-                    await asyncio.sleep(pause)
-                    try:
-                        account = await accounts.poll(device, Deadline.after(ASK_SECONDS))
-                    except Waiting as waiting:
-                        pause += SLOW_DOWN_SECONDS if waiting.slower else 0
-                        continue
-                    await then(account)
-                    return
-        except (ChatError, TimeoutError, Refused) as error:
-            log.info("not_connected", forge=accounts.host, why=str(error) or "too late")
+            try:
+                async with asyncio.timeout(device.expires_seconds):
+                    account = await self._typed(accounts, device)
+                await then(account)
+            except Exception as error:
+                ended = _why_not(error, device)
+                log.info("not_connected", forge=accounts.host, why=ended.happened)
+                if otherwise is not None:
+                    await otherwise(ended)
         except Exception:
             log.exception("connecting_failed", forge=accounts.host)
+
+    async def _typed(self, accounts: Accounts, device: Device) -> Account:
+        """Whose account it is, once the code was typed. :raises Rejected: nobody's"""
+        pause = device.interval_seconds
+        while True:
+            await asyncio.sleep(pause)
+            try:
+                return await accounts.poll(device, Deadline.after(ASK_SECONDS))
+            except Waiting as waiting:
+                pause += SLOW_DOWN_SECONDS if waiting.slower else 0
+            except Rejected:
+                raise
+            except ChatError as error:
+                log.info("forge_not_asked", forge=accounts.host, why=str(error))
+
+
+def _why_not(error: Exception, device: Device) -> OnaError:
+    """Why nothing came of a code, in words for who was to type it. :raises Exception: a bug"""
+    if isinstance(error, OnaError):
+        return error
+    kept, do = "nothing was connected", "begin again"
+    if isinstance(error, TimeoutError):
+        minutes = device.expires_seconds / 60
+        return Refused(f"the code was not typed within {minutes:.0f} minutes", kept=kept, do=do)
+    if isinstance(error, ChatError):
+        return Refused(str(error), kept=kept, do=do)
+    raise error
 
 
 async def merge(tx: Transaction, *, keep: UUID, gone: UUID) -> None:

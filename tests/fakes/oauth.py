@@ -35,6 +35,7 @@ class FakeOAuth:
     """By device code or code."""
     user_codes: dict[str, str] = field(default_factory=dict)
     tokens: dict[str, int] = field(default_factory=dict)
+    expires_seconds: float = 900
     slow: int = 0
     """Answer so many polls with `slow_down`."""
     broken: bool = False
@@ -87,7 +88,7 @@ class FakeOAuth:
                 "device_code": device,
                 "user_code": user_code,
                 "verification_uri": f"{self.url}/login/device",
-                "expires_in": 900,
+                "expires_in": self.expires_seconds,
                 "interval": 0.05,
             }
         )

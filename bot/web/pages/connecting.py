@@ -1,7 +1,9 @@
 """Whose accounts are whose: connecting them, and signing in by a forge."""
 
 import hmac
+import math
 import secrets
+import time
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -9,9 +11,10 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from adapters.forge.accounts import Account
-from bot.errors import NotFound, NothingToDo, Refused
+from bot.errors import NotFound, NothingToDo, OnaError, Refused
 from bot.govern import credentials, people
 from bot.govern.connecting import CODE_SECONDS
+from bot.store import kept
 from bot.web.rendering import by_htmx, page
 from bot.web.services import Services
 from bot.web.signing import SIGN_IN, cookie_name_of, sign_in_browser
@@ -21,6 +24,8 @@ router = APIRouter()
 STATE_SECONDS = 600
 """For which a browser may be at the forge."""
 LINK_SECONDS = 900.0
+SPARE_SECONDS = 5.0
+"""For which we still wait to hear of a code that has expired."""
 
 
 @router.get("/connect")
@@ -67,17 +72,34 @@ async def sign_in(surface: str, request: Request, services: Provided) -> Respons
         async with services.database.begin() as tx:
             await credentials.add(tx, "link", person_id, link, seconds=LINK_SECONDS)
 
-    device = await services.connecting.begin(surface, done)
-    return page("sign_in_code.html", None, device=device, link=link)
+    async def ended(why: OnaError) -> None:
+        async with services.database.begin() as tx:
+            await kept.note_sign_in(tx, credentials.digest(link), str(why))
+
+    device = await services.connecting.begin(surface, done, ended)
+    until = int(time.time() + device.expires_seconds + SPARE_SECONDS)
+    return page("sign_in_code.html", None, device=device, link=link, until=until)
 
 
 @router.get("/sign-in/ready")
-async def ready(request: Request, services: Provided, link: str = "") -> Response:
-    """Whether the code was typed: then on to the link, which signs in when it is pressed."""
+async def ready(
+    request: Request, services: Provided, link: str = "", until: float = math.inf
+) -> Response:
+    """Whether the code was typed: then on to the link, which signs in when it is pressed.
+
+    :param until: UTC time, in seconds, after which nobody asks the forge about the code any more
+    """
     async with services.database.begin() as tx:
         name = await credentials.peek_link(tx, link)
+        why = await kept.why_no_sign_in(tx, credentials.digest(link))
+    if name is None and why is None and time.time() > until:
+        why = "the code is too old; you are not signed in; begin again"
     if name is None and by_htmx(request):
-        return Response(status_code=204)
+        if why is None:
+            return Response(status_code=204)
+        return Response(headers={"HX-Redirect": str(request.url.replace(scheme="", netloc=""))})
+    if name is None and why is not None:
+        raise NothingToDo(why)
     if name is None:
         raise NothingToDo(
             "the code was not typed yet, or your account may not sign in here",

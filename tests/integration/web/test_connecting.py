@@ -1,5 +1,6 @@
 """Connecting accounts and signing in by a forge, in a browser."""
 
+import asyncio
 import re
 from contextlib import asynccontextmanager
 from urllib.parse import parse_qs, urlsplit
@@ -116,6 +117,35 @@ async def test_who_may_read_a_project_signs_in_and_a_stranger_does_not(place):
         assert signed.status_code == 303
         assert (await client.get("/")).status_code == 200
         assert "bo" in (await client.get("/")).text
+
+
+async def ended(client, fake, type_code) -> str:
+    """Begin to sign in with a code, and what the page comes to."""
+    shown = await client.post("/sign-in/github")
+    type_code(re.search(r'<code class="copyable">(\w+)</code>', shown.text)[1])
+    where = re.search(r'hx-get="([^"]+)"', shown.text)[1].replace("&amp;", "&")
+    while (ready := await client.get(where, headers={"hx-request": "true"})).status_code == 204:
+        await asyncio.sleep(0.05)
+    said = await client.get(ready.headers["hx-redirect"])
+    assert said.status_code == 409
+    return said.text
+
+
+@pytest.mark.parametrize("place", [None], indirect=True)
+async def test_a_page_that_waits_for_a_code_ends_in_words(place):
+    site, fake, _ = place
+    async with site.client("none") as client:
+        del client.headers["authorization"]
+        client.headers["Origin"] = site.url
+        refused = await ended(client, fake, lambda code: fake.types(code, 1))
+        assert "Ann may read no repository of the projects here" in refused
+        declined = await ended(client, fake, fake.declines)
+        assert "says no" in declined
+        fake.expires_seconds = 0.3
+        expired = await ended(client, fake, lambda code: None)
+        assert "The code was not typed within 0 minutes" in expired
+        lost = await client.get("/sign-in/ready", params={"link": "x" * 43, "until": 1})
+        assert "The code is too old" in lost.text
 
 
 async def test_a_code_is_made_and_used(place):
