@@ -88,7 +88,8 @@ async def open_forges(
             log.warning("code_host_closed", host=host, surface=surface, why=why)
     session = await stack.enter_async_context(aiohttp.ClientSession(trace_configs=[trace()]))
     _add_accounts(forges, settings, session)
-    opening = _Opening(stack, forges, settings, database, standings, owner)
+    marks = Marks((await _marks_secret(database)).encode())
+    opening = _Opening(stack, forges, settings, database, standings, owner, marks)
     if GITHUB in on:
         with standings.opening(GITHUB):
             opening.github()
@@ -96,6 +97,12 @@ async def open_forges(
         with standings.opening(GITLAB):
             opening.gitlab()
     return forges
+
+
+async def _marks_secret(database: Database) -> str:
+    """What marks of posts are made with: it outlives every key and token, which are renewed."""
+    async with database.begin() as tx:
+        return await kept.keep(tx, "secret of marks", secrets.token_urlsafe(32))
 
 
 async def _hosts(settings: Settings, database: Database) -> Mapping[str, str]:
@@ -155,13 +162,14 @@ class _Opening:
     database: Database
     standings: Standings
     owner: str
+    marks: Marks
 
     def github(self) -> None:
         """The App, with what hears it."""
         ours, key = self.settings.github, self._key()
         app = github_app.App(app_id=str(ours.app_id), private_key=key, api_url=ours.api_url)
         self.stack.callback(app.close)
-        port = github_port.GitHubForge(app, Marks(key.encode()))
+        port = github_port.GitHubForge(app, self.marks)
         reader = github_reading.Reader(app, mention=self.settings.mention, forks=ours.forks)
         if ours.webhook_secret is not None:
             secret = ours.webhook_secret.get_secret_value().encode()
@@ -182,7 +190,7 @@ class _Opening:
         token = ours.token.get_secret_value() if ours.token else ""
         client = gitlab_client.Client(ours.url, token)
         self.stack.callback(client.close)
-        port = gitlab_port.GitLabForge(client, Marks(token.encode()))
+        port = gitlab_port.GitLabForge(client, self.marks)
         names = (f"/{self.settings.mention}",)
         reader = gitlab_reading.Reader(client, names=names, forks=ours.forks)
         if ours.webhook_secret is not None:

@@ -18,7 +18,7 @@ class Marks:
     """Writes and reads the marks of one installation."""
 
     def __init__(self, secret: bytes) -> None:
-        """`secret` is one that the installation has anyway; the key is derived from it."""
+        """`secret` is the installation's own, and not one of a forge's, which are renewed."""
         self._key = hmac.digest(secret, b"ona marks of posts on forges", hashlib.sha256)
 
     def stamp(self, mark: str) -> str:
