@@ -335,6 +335,11 @@ class GitLabSettings(Section):
     forks: bool = Field(
         default=False, description="whether merge requests from forks may be talked about"
     )
+    bots: Listed = Field(
+        default=(),
+        description="usernames of bots that GitLab takes for people; those that it knows as bots,"
+        " such as the users of tokens and service accounts, need not be named",
+    )
     url: HttpAddress = Field(default="https://gitlab.com", description="where GitLab is")
 
 

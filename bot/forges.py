@@ -192,7 +192,7 @@ class _Opening:
         self.stack.callback(client.close)
         port = gitlab_port.GitLabForge(client, self.marks)
         names = (f"/{self.settings.mention}",)
-        reader = gitlab_reading.Reader(client, names=names, forks=ours.forks)
+        reader = gitlab_reading.Reader(client, names=names, bots=ours.bots, forks=ours.forks)
         if ours.webhook_secret is not None:
             self._hear_gitlab(reader, ours.webhook_secret.get_secret_value())
         listener = gitlab_polling.GitLabPoller(

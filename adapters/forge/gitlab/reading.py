@@ -4,6 +4,7 @@ A webhook and the poll make the same `Note` of a note, so that both say the same
 same key. A request that its author edits away is withdrawn; for deleted ones see `rereading`.
 """
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
@@ -19,6 +20,9 @@ STOP_EMOJI = frozenset(
     {"hand", "hand_splayed", "octagonal_sign", "raised_hand", "stop_button", "stop_sign", "x"}
 )
 NAMES = ("/ona",)
+_BOT = re.compile(r"(project|group)_\d+_bot(_?[0-9a-f]+)?|service_account_[0-9a-z_]+")
+"""Usernames that GitLab makes for the users of tokens and for service accounts; an old GitLab does
+not tell with a user whether it is one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +78,7 @@ class Reader:
         """
         self._client = client
         self._names = tuple(names)
-        self._bots = frozenset(bots)
+        self._bots = frozenset(name.lstrip("@").casefold() for name in bots)
         self._forks = forks
 
     async def request(self, body: str) -> str | None:
@@ -152,7 +156,8 @@ class Reader:
 
     async def _standing(self, user_id: int, username: str) -> Standing:
         us = await self._client.ourselves(Deadline.after(ASK_SECONDS))
-        if user_id == us.id or username in self._bots:
+        name = username.casefold()
+        if user_id == us.id or name in self._bots or _BOT.fullmatch(name):
             return "bot"
         try:
             user = await self._client.user(user_id, Deadline.after(ASK_SECONDS))

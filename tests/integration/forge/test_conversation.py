@@ -11,6 +11,7 @@ from adapters.forge.github import polling as github_polling
 from adapters.forge.gitlab import polling as gitlab_polling
 from bot.config import GitHubSettings, GitLabSettings, Settings
 from bot.conversation import waiting
+from tests.fakes.gitlab import DEVELOPER
 from tests.integration.chat import slack_rig
 from tests.integration.chat.serving import serving
 from tests.integration.forge.gitlab_rig import open_shop
@@ -165,8 +166,9 @@ async def test_on_github_what_waits_goes_with_its_comment(town, places, github, 
 
 
 @asynccontextmanager
-async def at_gitlab(town, places, shop):
-    settings = Settings(gitlab=GitLabSettings(token=SecretStr(shop.us.token), url=shop.gitlab.url))
+async def at_gitlab(town, places, shop, **more):
+    token = SecretStr(shop.us.token)
+    settings = Settings(gitlab=GitLabSettings(token=token, url=shop.gitlab.url, **more))
     await project_at(town, shop.project.clone_url)
     async with serving(town, settings), Shift(town, places, "w"):
         seen = "SELECT count(*) FROM cursor WHERE name LIKE 'gitlab:%'"
@@ -221,3 +223,16 @@ async def test_on_gitlab_what_waits_goes_with_its_note(town, places):
         shop.ann.deletes(gone)
         await until(town, lambda n: n == 1, QUEUED)
         assert await town.value(TEXTS) == "echo kept sleep 100"
+
+
+async def test_on_gitlab_no_bot_prompts_whatever_gitlab_takes_it_for(town, places):
+    async with open_shop() as shop, at_gitlab(town, places, shop, bots=["@Renovate"]):
+        taken_for_people = ("renovate", "project_7_bot_0af1", "group_12_bot", "service_account_x1f")
+        bots = [shop.gitlab.person(name) for name in taken_for_people]
+        bots.append(shop.gitlab.person("robot", is_bot=True))
+        for bot in bots:
+            shop.project.members[bot] = DEVELOPER
+            bot.says(shop.request, "/ona !echo bot")
+        shop.ann.says(shop.request, "/ona !echo person")
+        await shop.gitlab.until(lambda: shop.request.by(shop.us), 30)
+        assert await town.value(TEXTS) == "echo person"
