@@ -143,6 +143,16 @@ class Reacted:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Renamed:
+    """The name of a thread was changed, perhaps by us."""
+
+    spot: Spot
+    author: Author | None
+    """Who did; None: the surface does not say."""
+    title: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Joined:
     """We were added to a channel."""
 
@@ -159,5 +169,5 @@ class Opened:
     author: Author
 
 
-Heard = Said | Reworded | Withdrawn | Reacted | Joined | Opened
+Heard = Said | Reworded | Withdrawn | Reacted | Renamed | Joined | Opened
 Hear = Callable[[Heard], Awaitable[None]]

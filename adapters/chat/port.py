@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
-Method = Literal["post", "edit", "find", "react"]
+Method = Literal["post", "edit", "find", "react", "title"]
 """What tokens are counted for."""
 
 
@@ -136,6 +136,8 @@ class Content:
     """The surface's id of the person who is to be told of the post; edits tell nobody."""
     live: Live | None = None
     """It is the state of a turn; None: it is something said."""
+    title: str = ""
+    """What its thread is called, should the post begin one."""
 
 
 @dataclass(frozen=True)
@@ -208,6 +210,20 @@ class Reacts(Protocol):
 
     async def react(self, place: str, ref: str, sign: Sign | None, deadline: Deadline) -> None:
         """Let `sign` be our only reaction to the message `ref`; None: none. Idempotent."""
+        ...
+
+
+@runtime_checkable
+class HasTitles(Protocol):
+    """A surface whose threads have names. Errors are those of `ChatPort`."""
+
+    async def retitle(self, place: str, title: str, deadline: Deadline) -> None:
+        """Let the thread be called `title`, where it is ours to name; idempotent.
+
+        A thread that has no name, or somebody else's, stays as it is.
+
+        :param title: shown as it is, on one line, at most 100 characters
+        """
         ...
 
 

@@ -84,6 +84,16 @@ def show_session(session: Short, json: Json = False) -> None:
 
 
 @app.command()
+def title(
+    session: Short, text: Annotated[list[str], typer.Argument(metavar="TEXT", help="Its words.")]
+) -> None:
+    """Give a session another title; its thread on Discord or Slack is called so too."""
+    from bot.cli.client import connect
+
+    show.say(connect().patch(f"/sessions/{session}", {"title": " ".join(text)})["text"])
+
+
+@app.command()
 def stop(
     session: Short,
     clear: Annotated[bool, typer.Option("--clear", help="Cancel what is queued too.")] = False,

@@ -18,8 +18,9 @@ from bot.conversation import render
 from bot.conversation.fences import Manner, split
 from bot.conversation.render import SeenEvent, Span
 from bot.words.amounts import short
+from bot.work.titling import TITLED
 
-Kind = Literal["live", "answer", "notice", "question", "reaction"]
+Kind = Literal["live", "answer", "notice", "question", "reaction", "title"]
 
 NOTICES = frozenset(
     {"notice", "session.held", "session.resumed", "session.cleared", "prompt.cancelled", "machine"}
@@ -29,7 +30,7 @@ FAILURES = frozenset({"failed", "timed_out", "interrupted"})
 """Outcomes after which a person has to decide something."""
 QUEUEING = frozenset({"prompt.queued", "prompt.joined"})
 """Kinds that a surface which reacts is told about at once too."""
-TELLING = frozenset({"turn.ended", "question", "error"}) | SETTLING | NOTICES
+TELLING = frozenset({"turn.ended", "question", "error", TITLED}) | SETTLING | NOTICES
 """Kinds that a thread is told about at once; everything else can wait for the next live edit."""
 
 
@@ -67,6 +68,8 @@ class Signing:
 
 ELSEWHERE = "elsewhere"
 """Key of the one row about what is asked in other threads of the session."""
+TITLE = "title"
+"""Key of the one row that is the name of the thread."""
 STOP = Button(label="Stop", says="stop")
 QUEUE = Button(label="Queue", says="queue")
 WRONG = Button(label="Wrong project?", says="wrong project")
@@ -88,7 +91,16 @@ def drafts(span: Span, *, after: int, manner: Manner) -> list[Draft | Signing]:
                 made += _signs(span, event)
     if span.ended is None and manner.live:
         made += _live(span, after, manner)
+    if manner.titles:
+        made += _title(span, after)
     return made
+
+
+def _title(span: Span, after: int) -> Iterator[Draft]:
+    """What the thread is to be called; also where it was renamed, lest an older title comes."""
+    given = [one for one in span.events if one.kind == TITLED and one.number > after]
+    if given:
+        yield Draft(kind="title", key=TITLE, body=str(given[-1].body.get("title")), final=True)
 
 
 def live_key(span: Span) -> str:

@@ -44,6 +44,8 @@ class Manner:
     """Whether it is a post of the thread, whose place a quick answer can take."""
     reacts: bool = False
     """Whether prompts' messages bear our reactions."""
+    titles: bool = False
+    """Whether its threads have names."""
     pages: str = ""
     """Address of our pages, where people reach them."""
     output_length_max: int = 3_000

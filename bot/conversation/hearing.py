@@ -19,6 +19,7 @@ from adapters.chat.incoming import (
     Opened,
     Quoted,
     Reacted,
+    Renamed,
     Reworded,
     Said,
     Spot,
@@ -36,6 +37,7 @@ from bot.conversation.inbox import Inbox
 from bot.conversation.message import Accepted, IncomingMessage
 from bot.conversation.moving import Moving
 from bot.conversation.parking import Choice, Parking
+from bot.conversation.renaming import Renaming
 from bot.errors import NotFound, Refused, WhichProject
 from bot.govern.connecting import Connecting
 from bot.govern.people import NAME_LENGTH_MAX, ensure_person
@@ -114,6 +116,7 @@ class Chats:
         self._connecting = ConnectingInChat(
             known, self._hints.whisper, pages=public_url.rstrip("/")
         )
+        self._renaming = Renaming(database, inbox.rights)
         self._greetings = Greetings(database, ports, mention=mention)
         self._home = Home(
             database, ports, mention=mention, rights=inbox.rights, public_url=public_url
@@ -131,6 +134,8 @@ class Chats:
                 await self._amended(heard)
             case Reacted():
                 await self._reacted(heard)
+            case Renamed():
+                await self._renaming.take(heard, self._actor)
             case Joined():
                 await self._greetings.greet(heard)
             case Opened():

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from adapters.chat.incoming import Quoted
 from bot.conversation import commands, words
 from bot.conversation.prompting import Added, add_prompt
-from bot.conversation.threads import Found
+from bot.conversation.threads import Found, title
 from bot.errors import NotFound, NothingToDo
 from bot.govern import halting
 from bot.govern.halt import halted
@@ -120,10 +120,12 @@ async def _status(tx: Transaction, found: Found) -> str:
         raise NotFound("this session does not exist")
     queued = await control.open_prompts(tx, found.session_id)
     place = await waiting_place(tx, found.session_id)
-    told = words.status(found.short, session.state, queued, place)
+    called = await title(tx, found.session_id)
+    told = words.status(found.short, session.state, queued, place, title=called)
     asker = queued[0]["author_id"] if queued else None
     halt = halted(await halting.read(tx), project_id=session.project_id, person_id=asker)
-    return told if halt is None else f"{told}\n{words.halted(halt.told)}"
+    return told if halt is None else f"{told}
+{words.halted(halt.told)}"
 
 
 async def _retry(tx: Transaction, found: Found, actor: Actor) -> Obeyed:

@@ -22,6 +22,7 @@ from bot.metrics import REPLIES
 from bot.store.database import Database, is_away
 from bot.store.statements import load
 from bot.store.transaction import Transaction
+from bot.words.plain import settled
 
 log = structlog.get_logger(__name__)
 
@@ -32,8 +33,8 @@ LEASE_SECONDS = 20.0
 SEND_SECONDS = 10.0
 """For which a call may last, counted from before the reply was taken."""
 RETRY_SECONDS = 1.0
-REACTION = "reaction"
-"""The kind of reply that is a sign at somebody's message."""
+SET: Mapping[str, Method] = {"reaction": "react", "title": "title"}
+"""Kinds of replies that are no posts but set something, and what doing that takes a token for."""
 WINDOW = 32
 """Replies that are looked at for one that no other sender is just taking."""
 
@@ -66,6 +67,8 @@ class Taken:
     buttons: tuple[Button, ...]
     notify: str
     live: Live | None
+    title: str
+    """What its session is called."""
     wording: int
     ref: str | None
     standing: Standing
@@ -101,7 +104,7 @@ class Outgoing:
             if row is None:
                 return None
             standing = _standing(row)
-            again = math.inf if row.kind == REACTION else self._port.limits.again_seconds
+            again = math.inf if row.kind in SET else self._port.limits.again_seconds
             action = next_action(standing, self.after_uncertain(row.kind), again_seconds=again)
             method = method_of(row.kind, action)
             wait = await self._spend(tx, row.place, method, final=row.final)
@@ -124,6 +127,7 @@ class Outgoing:
             buttons=tuple(Button(**button) for button in row.buttons),
             notify=row.notify,
             live=Live(row.live) if row.live else None,
+            title=settled(row.title),
             wording=row.wording,
             ref=row.posted_ref,
             standing=replace(standing, attempts=standing.attempts + 1),
@@ -138,8 +142,8 @@ class Outgoing:
             return await self._spend(tx, taken.place, method, final=taken.standing.final)
 
     def after_uncertain(self, kind: str) -> AfterUncertain:
-        """What keeps a reply of this kind from being posted twice; reactions are set."""
-        if kind == REACTION:
+        """What keeps a reply of this kind from being posted twice; what is set can be set again."""
+        if kind in SET:
             return AfterUncertain.POST_AGAIN
         return self._port.limits.after_uncertain
 
@@ -218,7 +222,7 @@ class Outgoing:
 def method_of(kind: str, action: Action) -> Method | None:
     """What a call for a reply of this kind takes a token for; None: it is no call."""
     method = METHODS.get(action)
-    return "react" if method and kind == REACTION else method
+    return SET.get(kind, method) if method else None
 
 
 def _filled(held: Mapping[str, Any], rate: Rate) -> float:

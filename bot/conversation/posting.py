@@ -15,6 +15,7 @@ from adapters.chat.port import (
     ChatPort,
     Content,
     Gone,
+    HasTitles,
     Method,
     Reacts,
     Rejected,
@@ -32,7 +33,12 @@ from bot.conversation.replies import manner_of
 log = structlog.get_logger(__name__)
 
 ERROR_LENGTH_MAX = 300
-PAST: Mapping[Method, str] = {"post": "posted", "edit": "edited", "react": "reacted"}
+PAST: Mapping[Method, str] = {
+    "post": "posted",
+    "edit": "edited",
+    "react": "reacted",
+    "title": "titled",
+}
 """What is counted when it was done."""
 
 
@@ -121,11 +127,14 @@ class Posting:
             return await self._port.find(taken.place, taken.mark, taken.deadline)
         if method == "react":
             return await self._react(taken)
+        if method == "title":
+            return await self._retitle(taken)
         content = Content(
             text=compose(taken.body, self._manner),
             buttons=taken.buttons,
             notify=taken.notify,
             live=taken.live,
+            title=taken.title,
         )
         if method == "post":
             return await self._port.post(taken.place, content, taken.mark, taken.deadline)
@@ -143,6 +152,12 @@ class Posting:
         sign = Sign(taken.body) if taken.body else None
         await self._port.react(taken.place, ref, sign, taken.deadline)
         return ref
+
+    async def _retitle(self, taken: Taken) -> str:
+        if not isinstance(self._port, HasTitles):
+            raise Rejected("the threads of this surface have no names")
+        await self._port.retitle(taken.place, taken.body, taken.deadline)
+        return taken.mark
 
     async def _back_off(self, taken: Taken, error: Exception) -> None:
         """Come back later; to a reply that may have been posted, only after its time."""

@@ -19,7 +19,7 @@ from uuid import UUID
 
 import structlog
 
-from adapters.chat.port import ChatPort, Reacts
+from adapters.chat.port import ChatPort, HasTitles, Reacts
 from bot.conversation import refusals
 from bot.conversation.drafts import QUEUEING, TELLING, Draft, Signing, drafts
 from bot.conversation.fences import Manner
@@ -65,6 +65,7 @@ def manner_of(port: ChatPort, pages: str = "") -> Manner:
         text_length_max=length,
         escape=port.escape,
         reacts=isinstance(port, Reacts),
+        titles=isinstance(port, HasTitles),
         pages=pages,
         in_place=port.limits.live == "post",
         output_length_max=min(3_000, length * 3 // 4),

@@ -14,9 +14,9 @@ from bot.errors import NotFound, Refused
 from bot.govern.agents import check_agent
 from bot.store.ids import new_id, new_short
 from bot.store.transaction import Transaction
+from bot.words.titles import made_of
 from bot.work.control import Actor
 
-TITLE_LENGTH = 60
 SHORT_TRIES = 5
 
 _BY_THREAD = text(
@@ -192,7 +192,7 @@ async def open_session(
             "id": session_id,
             "project": chosen.project["id"],
             "creator": actor.id,
-            "title": " ".join(prompt.text.split())[:TITLE_LENGTH],
+            "title": made_of(prompt.text),
             "agent": agent,
             "model": prompt.options.get("model") or (parent.model if parent else None),
             "size": prompt.options.get("size") or (parent.size if parent else None),

@@ -91,9 +91,13 @@ def joined(short: str, title: str) -> str:
     )
 
 
-def status(short: str, state: str, queued: Sequence[Mapping[str, Any]], place: int) -> str:
-    """State and queue of a session, a line each."""
+def status(
+    short: str, state: str, queued: Sequence[Mapping[str, Any]], place: int, *, title: str = ""
+) -> str:
+    """Title, state and queue of a session, a line each."""
     lines = [f"Session {short} is {state}."]
+    if title:
+        lines.append(f"Title: {title}")
     if place > 0:
         lines.append(f"It waits for a free machine: {place} before it.")
     for number, row in enumerate(queued, 1):

@@ -97,6 +97,10 @@ def _thread_joined(body: Body) -> Line:
     return _note(f"{_text(body, 'name')} brought a {_text(body, 'surface')} thread into it.")
 
 
+def _titled(body: Body) -> Line:
+    return _note(f"{_text(body, 'name')} called the session “{_text(body, 'title')}”.")
+
+
 def _held(body: Body) -> Line:
     held = body.get("held") or []
     names = ", ".join(dict.fromkeys(str(one.get("name")) for one in held))
@@ -238,6 +242,7 @@ _KINDS: Mapping[str, Callable[[Body], Line]] = {
     "prompt.cancelled": _cancelled,
     "prompt.reworded": _reworded,
     "thread.joined": _thread_joined,
+    "session.titled": _titled,
     "session.held": _held,
     "session.resumed": _resumed,
     "session.cleared": _cleared,

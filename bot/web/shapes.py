@@ -85,6 +85,12 @@ class Session(Given):
     active_at: datetime
 
 
+class SessionChange(Taken):
+    """What is to be different about a session."""
+
+    title: str = Field(max_length=2_000, description="one line, at most 100 characters")
+
+
 class Sessions(Given):
     """Sessions, the one that was active last first."""
 

@@ -484,6 +484,48 @@ async def test_the_thread_begins_with_the_first_post_and_is_named_after_what_was
     assert len(discord.thread.name) <= THREAD_NAME_LENGTH_MAX
 
 
+async def test_the_thread_is_named_after_the_session_where_that_has_a_title(discord):
+    content = Content(text="hello", title="Fix the \u202etest")
+    await discord.port.post(discord.place, content, discord.mark, Deadline.after(10))
+    assert discord.thread.name == "Fix the test"
+
+
+async def test_a_thread_of_ours_gets_another_name_and_no_call_when_it_has_it(discord):
+    await discord.post()
+    for _ in range(3):
+        await discord.port.retitle(discord.place, "x" * 100, Deadline.after(10))
+    assert discord.thread.name == "x" * 100
+    renames = [
+        body for name, body in discord.fake.rest.requests if name == "PATCH /channels/{channel}"
+    ]
+    assert renames == [{"name": "x" * 100}]
+
+
+async def test_a_thread_of_somebody_else_an_archived_and_a_direct_one_keep_their_names(discord):
+    theirs = discord.ann.opens_thread(discord.general, "plans")
+    place = f"{discord.place.rpartition('/')[0]}/{theirs.id}"
+    await discord.port.retitle(place, "mine", Deadline.after(10))
+    assert theirs.name == "plans"
+    await discord.post()
+    discord.ann.archives(discord.thread)
+    await discord.port.retitle(discord.place, "mine", Deadline.after(10))
+    assert discord.thread.name == "root of all"
+    await discord.port.retitle("@me/5/", "mine", Deadline.after(10))
+
+
+async def test_a_third_name_within_ten_minutes_has_to_wait(discord):
+    await discord.post()
+    discord.fake.rates.scale = 1.0
+    for name in ("one", "two"):
+        await discord.port.retitle(discord.place, name, Deadline.after(10))
+    with pytest.raises(Throttled) as raised:
+        await discord.port.retitle(discord.place, "three", Deadline.after(10))
+    assert 500 < raised.value.retry_seconds <= 600
+    assert discord.thread.name == "two"
+    rate = discord.port.limits.rates["title"]
+    assert (rate.burst, 1 / rate.per_second >= 600) == (2, True)
+
+
 async def test_two_first_posts_at_once_begin_one_thread(discord):
     await asyncio.gather(discord.post(mark="one"), discord.post(mark="two"))
     assert len(discord.seen()) == 2

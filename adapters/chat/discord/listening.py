@@ -175,6 +175,10 @@ class _Client(discord.Client):
     async def on_message_delete(self, message: discord.Message) -> None:
         await self._in_order(message.channel.id, lambda: self._reader.deleted(message))
 
+    async def on_thread_update(self, before: discord.Thread, after: discord.Thread) -> None:
+        if before.name != after.name:
+            await self._in_order(after.id, lambda: self._reader.renamed(after))
+
     async def on_raw_reaction_add(self, event: discord.RawReactionActionEvent) -> None:
         await self._in_order(event.channel_id, lambda: self._reader.reaction(event))
 

@@ -8,10 +8,11 @@ direct messages.
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import discord
 import structlog
@@ -43,6 +44,8 @@ TEXT_LENGTH_MAX = 1_900
 """Discord takes 2,000 characters; a mention goes in front."""
 AGAIN_SECONDS = 120.0
 """Discord knows a nonce for "a few minutes"."""
+WAIT_SECONDS_MAX = 30.0
+"""discord.py waits out shorter limits itself; it takes no smaller number."""
 THREAD_NAME_LENGTH_MAX = 100
 THREAD_NAME = "ona"
 UNKNOWN_CHANNEL = 10003
@@ -57,6 +60,8 @@ RATES = {
     "post": Rate(burst=5, per_second=1),
     "edit": Rate(burst=5, per_second=0.5),
     "react": Rate(burst=5, per_second=1),
+    # A channel's name can be changed twice in ten minutes.
+    "title": Rate(burst=2, per_second=1 / 610),
 }
 
 
@@ -100,7 +105,11 @@ class DiscordChat:
     def __init__(self, token: str) -> None:
         """Logs in with the first call; opens no gateway."""
         self._token = token
-        self._client = discord.Client(intents=discord.Intents(guilds=True), http_trace=trace())
+        self._client = discord.Client(
+            intents=discord.Intents(guilds=True),
+            http_trace=trace(),
+            max_ratelimit_timeout=WAIT_SECONDS_MAX,
+        )
         self._entering = asyncio.Lock()
         self._entered = False
 
@@ -135,7 +144,7 @@ class DiscordChat:
             unknown = getattr(error.__cause__, "code", None) == UNKNOWN_CHANNEL
             if to.message is None or not unknown:
                 raise
-        await self._begin(to, deadline)
+        await self._begin(to, content.title, deadline)
         return await self._post(to.thread, content, mark, deadline)
 
     async def _post(self, channel: int, content: Content, mark: str, deadline: Deadline) -> str:
@@ -144,7 +153,7 @@ class DiscordChat:
             posted = await call(deadline, lambda: http.send_message(channel, params=parameters))
         return str(posted["id"])
 
-    async def _begin(self, to: Place, deadline: Deadline) -> None:
+    async def _begin(self, to: Place, title: str, deadline: Deadline) -> None:
         route = Route(
             "POST",
             "/channels/{channel_id}/messages/{message_id}/threads",
@@ -152,7 +161,7 @@ class DiscordChat:
             message_id=to.message,
         )
         http = await self._http(deadline)
-        name = await self._name(http, to, deadline)
+        name = _shown(title) or await self._name(http, to, deadline)
         try:
             await call(deadline, lambda: http.request(route, json={"name": name}))
         except Rejected as error:
@@ -163,9 +172,20 @@ class DiscordChat:
         """A thread's name: what was said, without whom it was said to."""
         message = await call(deadline, lambda: http.get_message(to.channel, to.message or 0))
         words = " ".join(str(message.get("content") or "").split(" ")[1:]).split("\n")[0]
-        # Discord takes no name in which nothing can be seen.
-        seen = "".join(character for character in words if character.isprintable())
-        return seen.strip()[:THREAD_NAME_LENGTH_MAX] or THREAD_NAME
+        return _shown(words) or THREAD_NAME
+
+    async def retitle(self, place: str, title: str, deadline: Deadline) -> None:
+        """Name the thread, if we have begun it; one that is archived stays as it is."""
+        to, name = Place.read(place), _shown(title)
+        if to.guild == DIRECT or not name:
+            return
+        http = await self._http(deadline)
+        thread: Mapping[str, Any] = await call(deadline, lambda: http.get_channel(to.thread))
+        ours = self._client.user and thread.get("owner_id") == str(self._client.user.id)
+        archived = (thread.get("thread_metadata") or {}).get("archived")
+        if not ours or archived or thread.get("name") == name:
+            return
+        await call(deadline, lambda: http.edit_channel(to.thread, name=name))
 
     async def edit(self, place: str, ref: str, content: Content, deadline: Deadline) -> None:
         """Edit the message."""
@@ -212,6 +232,12 @@ class DiscordChat:
                 await call(deadline, lambda: http.send_message(channel, params=parameters))
         except ChatError as error:
             log.info("hint_not_shown", place=place, why=str(error))
+
+
+def _shown(title: str) -> str:
+    """A title as the name of a thread: Discord takes none in which nothing can be seen."""
+    seen = "".join(character for character in title if character.isprintable())
+    return seen.strip()[:THREAD_NAME_LENGTH_MAX]
 
 
 def nonce(mark: str) -> str:

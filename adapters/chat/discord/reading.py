@@ -11,6 +11,7 @@ from adapters.chat.incoming import (
     Author,
     Quoted,
     Reacted,
+    Renamed,
     Reworded,
     Said,
     Spot,
@@ -133,6 +134,11 @@ class Reader:
         if said is None:
             return None
         return Withdrawn(spot=said.spot, author=said.author, key=said.key)
+
+    def renamed(self, thread: discord.Thread) -> Renamed:
+        """A thread that is called something else now; Discord does not say who did it."""
+        spot = spot_of(place_of(thread, thread.guild, None), public=is_public(thread, thread.guild))
+        return Renamed(spot=spot, author=None, title=thread.name)
 
     def reaction(self, event: discord.RawReactionActionEvent) -> Reacted | None:
         """A reaction to one of our posts that means: stop."""

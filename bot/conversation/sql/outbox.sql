@@ -10,7 +10,7 @@ WITH open AS MATERIALIZED (
     SELECT reply.id, reply.kind, reply.final, reply.due_at, reply.posted_ref,
            coalesce(prompt.thread_id = reply.thread_id, true) AS asked,
            CASE reply.state WHEN 'pending' THEN reply.due_at ELSE reply.sender_until END AS from_at,
-           count(*) FILTER (WHERE reply.kind NOT IN ('live', 'reaction')
+           count(*) FILTER (WHERE reply.kind NOT IN ('live', 'reaction', 'title')
                               AND reply.posted_ref IS NULL)
                OVER (PARTITION BY reply.thread_id ORDER BY reply.created_at, reply.id
                      ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS ahead
@@ -20,14 +20,15 @@ WITH open AS MATERIALIZED (
 ), next AS MATERIALIZED (
     SELECT id, asked FROM open
      WHERE from_at < clock_timestamp()
-       AND (posted_ref IS NOT NULL OR ahead = 0 OR kind = 'reaction')
+       AND (posted_ref IS NOT NULL OR ahead = 0 OR kind IN ('reaction', 'title'))
      ORDER BY final DESC, asked DESC, due_at LIMIT :window
 )
 SELECT reply.id, reply.kind, reply.key, reply.body, reply.buttons, reply.notify, reply.final, reply.live,
        reply.wording, reply.posted_ref, reply.attempts, reply.state = 'sending' AS unfinished,
        extract(epoch FROM clock_timestamp() - reply.tried_at) AS tried_seconds,
-       next.asked, thread.place, thread.muted
+       next.asked, thread.place, thread.muted, session.title
   FROM next JOIN reply ON reply.id = next.id JOIN thread ON thread.id = reply.thread_id
+  JOIN session ON session.id = thread.session_id
  WHERE (reply.state = 'pending' AND reply.due_at <= clock_timestamp())
     OR (reply.state = 'sending' AND reply.sender_until < clock_timestamp())
  ORDER BY reply.final DESC, next.asked DESC, reply.due_at LIMIT 1
@@ -103,11 +104,11 @@ RETURNING state
 SELECT coalesce(turn.session_id, thread.session_id) AS session, thread.id AS thread, thread.surface
   FROM reply JOIN thread ON thread.id = reply.thread_id
   LEFT JOIN turn ON turn.id = reply.turn_id
- WHERE reply.id = :id AND reply.kind NOT IN ('live', 'reaction') AND reply.posted_ref IS NULL
+ WHERE reply.id = :id AND reply.kind NOT IN ('live', 'reaction', 'title') AND reply.posted_ref IS NULL
    AND NOT coalesce((SELECT earlier.state = 'failed' AND earlier.error = :error
                        FROM reply AS earlier
                       WHERE earlier.thread_id = reply.thread_id
-                        AND earlier.kind NOT IN ('live', 'reaction')
+                        AND earlier.kind NOT IN ('live', 'reaction', 'title')
                         AND (earlier.created_at, earlier.id) < (reply.created_at, reply.id)
                       ORDER BY earlier.created_at DESC, earlier.id DESC LIMIT 1), false)
 
@@ -138,10 +139,10 @@ SELECT extract(epoch FROM min(from_at) - clock_timestamp())
   FROM (SELECT reply.posted_ref, reply.kind,
                CASE reply.state WHEN 'pending' THEN reply.due_at
                                 ELSE reply.sender_until END AS from_at,
-               count(*) FILTER (WHERE reply.kind NOT IN ('live', 'reaction')
+               count(*) FILTER (WHERE reply.kind NOT IN ('live', 'reaction', 'title')
                                   AND reply.posted_ref IS NULL)
                    OVER (PARTITION BY reply.thread_id ORDER BY reply.created_at, reply.id
                          ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS ahead
           FROM reply JOIN thread ON thread.id = reply.thread_id
          WHERE thread.surface = :surface AND reply.state IN ('pending', 'sending')) AS open
- WHERE posted_ref IS NOT NULL OR ahead = 0 OR kind = 'reaction'
+ WHERE posted_ref IS NOT NULL OR ahead = 0 OR kind IN ('reaction', 'title')

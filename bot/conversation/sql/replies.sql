@@ -63,7 +63,7 @@ SELECT number, kind, turn_id, body, output_length
 
 -- name: put
 -- Write a reply, or its new wording. A live one keeps its pace (due_at); what is final is due now.
--- A reply that failed stays so, but for the last wording of a post that stands.
+-- A reply that failed stays so, but for the last wording of a post that stands, and what is set.
 INSERT INTO reply (id, thread_id, turn_id, kind, key, body, buttons, notify, final, live, wording,
                    created_at)
 VALUES (:id, :thread, :turn, :kind, :key, :body, CAST(:buttons AS jsonb), :notify, :final, :live, 1,
@@ -75,8 +75,8 @@ ON CONFLICT (thread_id, key) DO UPDATE
        turn_id = coalesce(excluded.turn_id, reply.turn_id),
        state = CASE
            WHEN reply.state = 'sent' THEN 'pending'
-           WHEN reply.state = 'failed' AND excluded.final AND reply.posted_ref IS NOT NULL
-               THEN 'pending'
+           WHEN reply.state = 'failed' AND excluded.final
+                AND (reply.posted_ref IS NOT NULL OR reply.kind = 'title') THEN 'pending'
            ELSE reply.state END,
        attempts = CASE WHEN reply.state IN ('sent', 'failed') THEN 0 ELSE reply.attempts END,
        due_at = CASE WHEN excluded.final AND reply.attempts = 0 THEN clock_timestamp()

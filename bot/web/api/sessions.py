@@ -13,6 +13,7 @@ from bot.web import reading, shapes
 from bot.web.visitor import Known, Prompter, Provided, Reader, Stopper
 from bot.work import control, questions
 from bot.work.queue import lock_session
+from bot.work.titling import give_title
 
 router = APIRouter(prefix="/sessions", tags=["sessions"])
 
@@ -41,6 +42,16 @@ async def show_session(short: str, visitor: Reader, services: Provided) -> objec
     """One session."""
     async with services.database.begin() as tx:
         return await reading.session(tx, short)
+
+
+@router.patch("/{short}", response_model=shapes.Told)
+async def change_session(
+    short: str, change: shapes.SessionChange, visitor: Prompter, services: Provided
+) -> shapes.Told:
+    """Give a session another title; its threads that have names are called so too."""
+    async with services.database.begin() as tx:
+        session_id = await reading.session_id(tx, short)
+        return shapes.Told(text=await give_title(tx, session_id, visitor.actor, change.title))
 
 
 @router.get("/{short}/queue", response_model=shapes.Queue)

@@ -21,8 +21,10 @@ from bot.web.rendering import Shower, by_htmx, fragment, page, show_all, told
 from bot.web.saying import say
 from bot.web.services import Services
 from bot.web.visitor import Prompter, Provided, Reader, Stopper
+from bot.words.titles import TITLE_CHARACTERS_MAX
 from bot.work import control, questions
 from bot.work.queue import lock_session
+from bot.work.titling import give_title
 
 router = APIRouter(prefix="/sessions/{short}")
 SHOWN_EVENTS = 300
@@ -47,6 +49,7 @@ async def show(short: str, visitor: Reader, services: Provided) -> Response:
         key=str(new_id()),
         text="",
         said=None,
+        title_characters_max=TITLE_CHARACTERS_MAX,
     )
 
 
@@ -127,6 +130,22 @@ async def ask(
         text=text if refused else "",
         said={"text": accepted.text, "tone": "bad" if refused else "good"},
     )
+
+
+@router.post("/title")
+async def retitle(
+    *,
+    short: str,
+    request: Request,
+    visitor: Prompter,
+    services: Provided,
+    title: Annotated[str, Form(max_length=2_000)] = "",
+) -> Response:
+    """Give the session another title."""
+    async with services.database.begin() as tx:
+        session_id = await reading.session_id(tx, short)
+        said = await give_title(tx, session_id, visitor.actor, title)
+    return told(request, said, back=f"/sessions/{short}")
 
 
 @router.post("/stop")

@@ -27,6 +27,8 @@ class Rate:
 
 
 USUAL = Rate(50, 1.0)
+RENAMES = Rate(2, 600.0)
+"""Of one channel or thread by one bot: no header tells of it before it is used up."""
 SEEN = {
     "POST /channels/{channel}/messages": Rate(5, 5.0),
     "PATCH /channels/{channel}/messages/{message}": Rate(5, 5.0),
@@ -90,6 +92,15 @@ class RateLimits:
             return self._refuse(route, bucket, self._headers(name, rate, bucket), "user")
         bucket.left -= 1
         return Verdict(self._headers(name, rate, bucket))
+
+    def rename(self, token: str, channel: int) -> float | None:
+        """Count a change of a channel's name, or say in how many seconds to come back."""
+        bucket = self._bucket((token, "rename", str(channel)), RENAMES)
+        if bucket.left <= 0:
+            self.throttled.append("rename")
+            return max(bucket.resets_at - self.clock.now(), 0.001)
+        bucket.left -= 1
+        return None
 
     def count(self, status: int, scope: str = "user") -> None:
         """Keep which answers were for invalid requests; too many shut the address out."""

@@ -48,6 +48,11 @@ def missing_permissions() -> Refused:
     return Refused(403, 50013, "Missing Permissions")
 
 
+def too_often(retry_seconds: float) -> Refused:
+    more = {"retry_after": round(retry_seconds, 3), "global": False}
+    return Refused(429, 0, "The resource is being rate limited.", more)
+
+
 def archived() -> Refused:
     return Refused(400, 50083, "Thread is archived")
 

@@ -138,6 +138,10 @@ def change(asked: Asked) -> dict:
         _restrict(found, changes, mine=mine, joined=asked.me.id in found.members)
     if found.archived and changes.get("archived") is not False:
         raise refused.archived()
+    if changes.get("name", found.name) != found.name:
+        wait = asked.discord.rates.rename(asked.me.token, found.id)
+        if wait is not None:
+            raise refused.too_often(wait)
     asked.discord.thread_things.change(found, changes)
     return payloads.channel(found, asked.me.user)
 

@@ -117,7 +117,10 @@ async def test_a_directory_goes_on_with_its_session_and_new_opens_another(site, 
     session = json.loads((await asking).out)["session"]
     status = json.loads((await ona("ask", "--json", "status")).out)
     assert status["session"] == session
-    assert f"Session {session} is idle." in status["reply"]
+    assert f"Session {session} is idle.\nTitle: one" in status["reply"]
+    titled = await ona("sessions", "title", session, "A", "better one")
+    assert titled.out == "The session is called “A better one” now.\n"
+    assert "A better one" in (await ona("sessions", "list")).out
 
 
 async def test_the_first_ask_goes_on_in_the_session_of_the_first_prompt_of_up(site, ona, tmp_path):

@@ -161,3 +161,28 @@ async def test_a_database_that_is_away_is_said_with_when_to_try_again(site, brow
             assert (await client.get("/live")).status_code == 200
         assert (await client.get("/api/v1/sessions")).status_code == 200
         assert await site.rows("SELECT count(*) FROM prompt") == [(0,)]
+
+
+async def test_a_title_is_changed_by_api_and_page_and_the_change_is_kept(site, browser):
+    session = (await site.ask("fix *this* test"))["session"]
+    path = f"/api/v1/sessions/{session}"
+    async with site.client() as client:
+        assert (await client.get(path)).json()["title"] == "fix this test"
+        told = await client.patch(path, json={"title": "The payment test"})
+        refused = [
+            (await client.patch(path, json={"title": title})).status_code
+            for title in (" ", "x" * 101)
+        ]
+    assert told.json()["text"] == "The session is called “The payment test” now."
+    assert refused == [422, 413]
+    page = await browser.get(f"/sessions/{session}")
+    assert 'value="The payment test"' in page.text
+    changed = await browser.post(
+        f"/sessions/{session}/title",
+        data={"title": "<b>It</b>", "csrf": browser.csrf},
+        headers={"Origin": site.url},
+    )
+    assert changed.status_code == 303
+    assert "<h1>&lt;b&gt;It&lt;/b&gt;</h1>" in (await browser.get(f"/sessions/{session}")).text
+    kept = "SELECT body ->> 'title' FROM turn_event WHERE kind = 'session.titled' ORDER BY number"
+    assert await site.rows(kept) == [("The payment test",), ("<b>It</b>",)]
