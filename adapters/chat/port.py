@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
-Method = Literal["post", "edit", "find", "react", "title"]
+Method = Literal["post", "edit", "find", "react", "title", "phase"]
 """What tokens are counted for."""
 
 
@@ -223,6 +223,31 @@ class HasTitles(Protocol):
         A thread that has no name, or somebody else's, stays as it is.
 
         :param title: shown as it is, on one line, at most 100 characters
+        """
+        ...
+
+
+class Phase(enum.Enum):
+    """What we do in a thread, for a surface that has its own way to show it."""
+
+    WORKING = "working"
+    """A turn runs."""
+    WAITING = "waiting"
+    """It waits for a person."""
+    IDLE = "idle"
+
+
+@runtime_checkable
+class ShowsPhases(Protocol):
+    """A surface that shows what we do in a thread. Errors are those of `ChatPort`."""
+
+    working_seconds: float
+    """So often WORKING has to be shown again, lest the surface takes it back."""
+
+    async def show_phase(self, place: str, phase: Phase, title: str, deadline: Deadline) -> None:
+        """Let the thread show `phase`, where it can; idempotent.
+
+        :param title: what the thread is called, if this is the first that is shown in it
         """
         ...
 

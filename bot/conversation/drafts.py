@@ -13,14 +13,14 @@ from dataclasses import dataclass, replace
 from typing import Literal
 from uuid import UUID
 
-from adapters.chat.port import LABEL_LENGTH_MAX, Button, Live, Sign
+from adapters.chat.port import LABEL_LENGTH_MAX, Button, Live, Phase, Sign
 from bot.conversation import render
 from bot.conversation.fences import Manner, split
 from bot.conversation.render import SeenEvent, Span
 from bot.words.amounts import short
 from bot.work.titling import TITLED
 
-Kind = Literal["live", "answer", "notice", "question", "reaction", "title"]
+Kind = Literal["live", "answer", "notice", "question", "reaction", "title", "phase"]
 
 NOTICES = frozenset(
     {"notice", "session.held", "session.resumed", "session.cleared", "prompt.cancelled", "machine"}
@@ -70,6 +70,8 @@ ELSEWHERE = "elsewhere"
 """Key of the one row about what is asked in other threads of the session."""
 TITLE = "title"
 """Key of the one row that is the name of the thread."""
+PHASE = "phase"
+"""Key of the one row that is what goes on in the thread."""
 STOP = Button(label="Stop", says="stop")
 QUEUE = Button(label="Queue", says="queue")
 WRONG = Button(label="Wrong project?", says="wrong project")
@@ -93,6 +95,8 @@ def drafts(span: Span, *, after: int, manner: Manner) -> list[Draft | Signing]:
         made += _live(span, after, manner)
     if manner.titles:
         made += _title(span, after)
+    if manner.phases:
+        made += _phase(span, after)
     return made
 
 
@@ -101,6 +105,24 @@ def _title(span: Span, after: int) -> Iterator[Draft]:
     given = [one for one in span.events if one.kind == TITLED and one.number > after]
     if given:
         yield Draft(kind="title", key=TITLE, body=str(given[-1].body.get("title")), final=True)
+
+
+def _phase(span: Span, after: int) -> Iterator[Draft]:
+    """What goes on now; that nothing does is only told where something did."""
+    for event in reversed(span.events):
+        phase = _phase_after(event)
+        if event.number > after and phase is not None:
+            ended = phase is Phase.IDLE
+            yield Draft(kind="phase", key=PHASE, body=phase.value, final=True, amends=ended)
+            return
+
+
+def _phase_after(event: SeenEvent) -> Phase | None:
+    if event.kind == "question":
+        return Phase.WAITING
+    if event.kind == "turn.started" or event.kind in SETTLING:
+        return Phase.WORKING
+    return Phase.IDLE if event.kind == "turn.ended" else None
 
 
 def live_key(span: Span) -> str:

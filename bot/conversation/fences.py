@@ -46,6 +46,8 @@ class Manner:
     """Whether prompts' messages bear our reactions."""
     titles: bool = False
     """Whether its threads have names."""
+    phases: bool = False
+    """Whether it has its own way to show what goes on in a thread."""
     pages: str = ""
     """Address of our pages, where people reach them."""
     output_length_max: int = 3_000

@@ -26,7 +26,7 @@ from adapters.chat.incoming import (
     Withdrawn,
 )
 from adapters.chat.port import ChatPort
-from bot.conversation import audience, commands, greeting, moving
+from bot.conversation import audience, commands, greeting, moving, phases
 from bot.conversation.addressing import Hearing, ThreadFacts, crowds, decide
 from bot.conversation.connecting import ConnectingInChat
 from bot.conversation.edits import Edits
@@ -195,6 +195,8 @@ class Chats:
         if said.spot.public and accepted.session_id is not None:
             async with self._database.begin() as tx:
                 await audience.warn(tx, said.spot)
+        if phases.is_outdated(said, accepted):
+            await phases.show_again(self._database, said)
         if accepted.hint and not accepted.duplicate:
             await self._hints.hint(said, accepted)
 

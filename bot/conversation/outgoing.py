@@ -33,7 +33,7 @@ LEASE_SECONDS = 20.0
 SEND_SECONDS = 10.0
 """For which a call may last, counted from before the reply was taken."""
 RETRY_SECONDS = 1.0
-SET: Mapping[str, Method] = {"reaction": "react", "title": "title"}
+SET: Mapping[str, Method] = {"reaction": "react", "title": "title", "phase": "phase"}
 """Kinds of replies that are no posts but set something, and what doing that takes a token for."""
 WINDOW = 32
 """Replies that are looked at for one that no other sender is just taking."""

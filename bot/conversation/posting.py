@@ -17,15 +17,17 @@ from adapters.chat.port import (
     Gone,
     HasTitles,
     Method,
+    Phase,
     Reacts,
     Rejected,
+    ShowsPhases,
     Sign,
     Throttled,
     Unavailable,
     Uncertain,
 )
 from bot.conversation.attempt import MEANT, REASONS, Action, backoff_seconds, next_action
-from bot.conversation.drafts import message_of
+from bot.conversation.drafts import PHASE, message_of
 from bot.conversation.fences import compose
 from bot.conversation.outgoing import Outgoing, Taken, method_of
 from bot.conversation.replies import manner_of
@@ -38,6 +40,7 @@ PAST: Mapping[Method, str] = {
     "edit": "edited",
     "react": "reacted",
     "title": "titled",
+    "phase": "shown",
 }
 """What is counted when it was done."""
 
@@ -129,6 +132,8 @@ class Posting:
             return await self._react(taken)
         if method == "title":
             return await self._retitle(taken)
+        if method == "phase":
+            return await self._show_phase(taken)
         content = Content(
             text=compose(taken.body, self._manner),
             buttons=taken.buttons,
@@ -157,6 +162,13 @@ class Posting:
         if not isinstance(self._port, HasTitles):
             raise Rejected("the threads of this surface have no names")
         await self._port.retitle(taken.place, taken.body, taken.deadline)
+        return taken.mark
+
+    async def _show_phase(self, taken: Taken) -> str:
+        if not isinstance(self._port, ShowsPhases):
+            raise Rejected("this surface shows no phases")
+        phase = Phase(taken.body)
+        await self._port.show_phase(taken.place, phase, taken.title, taken.deadline)
         return taken.mark
 
     async def _back_off(self, taken: Taken, error: Exception) -> None:
@@ -195,6 +207,14 @@ class Posting:
             wording=taken.wording,
             ref=ref,
             pause_seconds=self._edit_seconds,
+            again_seconds=self._again_seconds(taken),
+        )
+
+    def _again_seconds(self, taken: Taken) -> float | None:
+        """After which it has to be said once more; None: it stays."""
+        working = taken.kind == PHASE and taken.body == Phase.WORKING.value
+        return (
+            self._port.working_seconds if working and isinstance(self._port, ShowsPhases) else None
         )
 
     async def _unsent(

@@ -19,7 +19,7 @@ from uuid import UUID
 
 import structlog
 
-from adapters.chat.port import ChatPort, HasTitles, Reacts
+from adapters.chat.port import ChatPort, HasTitles, Reacts, ShowsPhases
 from bot.conversation import refusals
 from bot.conversation.drafts import QUEUEING, TELLING, Draft, Signing, drafts
 from bot.conversation.fences import Manner
@@ -66,6 +66,7 @@ def manner_of(port: ChatPort, pages: str = "") -> Manner:
         escape=port.escape,
         reacts=isinstance(port, Reacts),
         titles=isinstance(port, HasTitles),
+        phases=isinstance(port, ShowsPhases),
         pages=pages,
         in_place=port.limits.live == "post",
         output_length_max=min(3_000, length * 3 // 4),

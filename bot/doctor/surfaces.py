@@ -49,7 +49,9 @@ async def check_slack(settings: Settings) -> Finding:
             do="Update the app from deploy/slack/manifest.yaml and install it again.",
         )
     over = ", delivered to /hooks/slack" if given.signing_secret else ""
-    return Finding(name=name, verdict=Verdict.FINE, found=f"{found.user} in {found.team}{over}")
+    agent = f"; no agent sessions: {found.no_agent}" if found.no_agent else ""
+    whole = f"{found.user} in {found.team}{over}{agent}"
+    return Finding(name=name, verdict=Verdict.FINE, found=whole)
 
 
 def _swapped(tokens: Mapping[str, str]) -> Finding | None:

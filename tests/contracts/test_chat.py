@@ -14,6 +14,7 @@ from adapters.chat.port import (
     Content,
     Deadline,
     Gone,
+    Phase,
     Rejected,
     Sign,
     Throttled,
@@ -105,7 +106,7 @@ class SlackRig(Rig):
     def __init__(self, slack: FakeSlack, session) -> None:
         team = slack.workspace("acme")
         bot = slack.install(team)
-        self.slack = slack
+        self.slack, self.slack_team, self.bot_user = slack, team, bot.user
         self.ann = slack.person(team, "ann")
         self.channel = slack.channel(team, "general", self.ann, bot.user)
         self.root = self.ann.says(self.channel, "root")
@@ -448,6 +449,62 @@ async def test_a_hint_is_seen_by_one_person_with_its_buttons(slack):
     assert not slack.pinged()
     slack.slack.behave("chat.postEphemeral", SlackBad(status=500))
     await slack.port.whisper(slack.place, slack.ann.id, "lost")
+
+
+async def test_a_slack_thread_shows_a_phase_and_is_named_when_it_is_shown_first(slack):
+    where = (slack.channel.id, slack.root.ts)
+    # It is named when its session begins: before there is nothing to be named.
+    await slack.port.retitle(slack.place, "early", Deadline.after(10))
+    assert where not in slack.slack.sessions
+    for phase, status in ((Phase.WORKING, "processing"), (Phase.WAITING, "suspended")):
+        await slack.port.show_phase(slack.place, phase, "A fix", Deadline.after(10))
+        assert slack.slack.sessions[where].status == status
+    await slack.port.retitle(slack.place, "The fix", Deadline.after(10))
+    await slack.port.show_phase(slack.place, Phase.IDLE, "A fix", Deadline.after(10))
+    found = slack.slack.sessions[where]
+    assert (found.status, found.title) == ("active", "The fix")
+
+
+async def test_a_direct_message_in_slack_shows_no_phase(slack):
+    place = f"{slack.place.partition('/')[0]}/D1/"
+    await slack.port.show_phase(place, Phase.WORKING, "x", Deadline.after(10))
+    await slack.port.retitle(place, "x", Deadline.after(10))
+    assert slack.slack.web.requests == []
+
+
+@pytest.mark.parametrize(
+    ("bad", "error"),
+    [
+        (SlackBad(throttle_seconds=7), Throttled),
+        (SlackBad(status=503), Uncertain),
+        (SlackBad(refused="internal_error"), Uncertain),
+        (SlackBad(refused="channel_not_found"), Gone),
+        (SlackBad(refused="invalid_auth"), Unavailable),
+        (SlackBad(refused="invalid_status"), Rejected),
+    ],
+)
+async def test_what_slack_answers_to_a_phase_has_its_own_error(slack, bad, error):
+    slack.slack.behave("agents.sessions.setStatus", bad)
+    with pytest.raises(error):
+        await slack.port.show_phase(slack.place, Phase.WORKING, "x", Deadline.after(10))
+
+
+@pytest.mark.parametrize(
+    ("code", "elsewhere"), [("feature_disabled", 0), ("missing_scope", 0), ("not_authorized", 1)]
+)
+async def test_a_workspace_or_a_channel_without_agent_sessions_is_asked_once(
+    slack, code, elsewhere
+):
+    slack.slack.behave("agents.sessions.setStatus", SlackBad(refused=code))
+    for _ in range(2):
+        await slack.port.show_phase(slack.place, Phase.WORKING, "x", Deadline.after(10))
+    await slack.port.retitle(slack.place, "x", Deadline.after(10))
+    assert [name for name, _ in slack.slack.web.requests] == ["agents.sessions.setStatus"]
+    other = slack.slack.channel(slack.slack_team, "other", slack.ann, slack.bot_user)
+    root = slack.ann.says(other, "root")
+    place = f"{slack.slack_team.id}/{other.id}/{root.ts}"
+    await slack.port.show_phase(place, Phase.WORKING, "x", Deadline.after(10))
+    assert len(slack.slack.web.requests) == 1 + elsewhere
 
 
 MESSAGES = "POST /channels/{channel}/messages"

@@ -93,6 +93,12 @@ def _of_answer(error: SlackApiError) -> ChatError:
     return Rejected(f"Slack says {code}")
 
 
+def code_of(error: ChatError) -> str:
+    """What Slack called the error; "" when it did not answer with one."""
+    data = getattr(getattr(error.__cause__, "response", None), "data", None)
+    return str(data.get("error") or "") if isinstance(data, dict) else ""
+
+
 def _seconds(header: object) -> float:
     try:
         return float(str(header))

@@ -1,13 +1,16 @@
 """Whether the two tokens of a workspace are good for what we do, found out by using them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
+from slack_sdk.web.async_client import AsyncWebClient
 
 from adapters.chat.calling import is_judgement
 from adapters.chat.port import ChatError, Deadline
-from adapters.chat.slack.calls import API, call, client
+from adapters.chat.slack.agents import NOT_IN_WORKSPACE
+from adapters.chat.slack.calls import API, call, client, code_of
 
 SCOPES: Mapping[str, str] = {
     "app_mentions:read": "hear a mention in a channel",
@@ -28,6 +31,10 @@ SCOPES: Mapping[str, str] = {
     "users:read": "tell members from guests and strangers, and know their names",
 }
 """Scopes of the bot token, and what each is for."""
+AGENT_SCOPES: Mapping[str, str] = {
+    "assistant:write": "say in Slack's own way that it works, with Slack's own stop button",
+}
+"""Those that come with being declared an agent; everything else works without."""
 EXAMINE_SECONDS = 15.0
 
 
@@ -39,6 +46,8 @@ class Examined:
     user: str = ""
     missing: tuple[str, ...] = ()
     """Scopes that the bot token lacks."""
+    no_agent: str = ""
+    """Why there are no agent sessions; "" when nothing stands against them."""
     wrong: str = ""
     """Why it does not work at all; "" when it does."""
     judged: bool = True
@@ -65,12 +74,36 @@ async def examine(
     except ChatError as error:
         return Examined(wrong=f"the bot token: {error}", judged=is_judgement(error))
     granted = {one.strip() for one in str(who.headers.get("x-oauth-scopes", "")).split(",")}
-    missing = tuple(scope for scope in SCOPES if scope not in granted)
+    found = Examined(
+        team=who["team"],
+        user=who["user"],
+        missing=tuple(scope for scope in SCOPES if scope not in granted),
+        no_agent=await _no_agent(slack, granted, deadline),
+    )
     if signing_secret:
-        return Examined(team=who["team"], user=who["user"], missing=missing)
+        return found
     try:
         await call(deadline, lambda: slack.apps_connections_open(app_token=app_token))
     except ChatError as error:
         wrong = f"the app's token: {error}"
-        return Examined(wrong=wrong, missing=missing, judged=is_judgement(error))
-    return Examined(team=who["team"], user=who["user"], missing=missing)
+        return Examined(wrong=wrong, missing=found.missing, judged=is_judgement(error))
+    return found
+
+
+async def _no_agent(slack: AsyncWebClient, granted: Collection[str], deadline: Deadline) -> str:
+    """Why we have no agent sessions there, as far as asking for one that does not exist tells."""
+    lacking = [scope for scope in AGENT_SCOPES if scope not in granted]
+    if lacking:
+        return f"the app is not declared an agent (scope {', '.join(lacking)})"
+
+    async def ask() -> Any:
+        return await slack.agents_sessions_rename(
+            channel_id="C0", thread_ts="1.000001", title="ona"
+        )
+
+    try:
+        await call(deadline, ask)
+    except ChatError as error:
+        code = code_of(error)
+        return f"Slack says {code}" if code in NOT_IN_WORKSPACE else ""
+    return ""

@@ -28,7 +28,8 @@ from adapters.chat.slack.files import Files
 from adapters.chat.slack.history import History
 from adapters.chat.slack.hooks import Hooks
 from adapters.chat.slack.markup import ACTION, escape
-from adapters.chat.slack.port import Place, SlackChat, fitting
+from adapters.chat.slack.places import Place
+from adapters.chat.slack.port import SlackChat, fitting
 from adapters.chat.slack.reading import STOP_REACTIONS, Reader
 from adapters.listening import Condition, Hears, Tell, nobody
 
@@ -43,8 +44,9 @@ EVENTS = (
     "member_joined_channel",
     "app_home_opened",
     "agent_session_stopped",
+    "agent_session_title_changed",
 )
-"""What we hear; the last one only where the workspace has agent sessions."""
+"""What we hear; the last two only where the workspace has agent sessions."""
 LOOK_SECONDS = 5.0
 """How often the SDK looks whether the connection still stands."""
 START_SECONDS = 15.0

@@ -6,7 +6,6 @@ Places are `TEAM/CHANNEL/THREAD`; a direct message is one thread, its THREAD is 
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -20,12 +19,15 @@ from adapters.chat.port import (
     Deadline,
     Limits,
     Part,
+    Phase,
     Rate,
     Rejected,
     Sign,
 )
+from adapters.chat.slack.agents import WORKING_SECONDS, AgentSessions
 from adapters.chat.slack.calls import call
 from adapters.chat.slack.markup import blocks, escape, fallback, home
+from adapters.chat.slack.places import Place
 
 log = structlog.get_logger(__name__)
 
@@ -51,27 +53,9 @@ RATES = {
     "find": Rate(burst=10, per_second=40 / 60),
     # Each may take one reaction away, which is Tier 2: 20 a minute.
     "react": Rate(burst=5, per_second=15 / 60),
+    "title": Rate(burst=10, per_second=40 / 60),
+    "phase": Rate(burst=10, per_second=40 / 60),
 }
-
-
-@dataclass(frozen=True)
-class Place:
-    """Address of a thread."""
-
-    team: str
-    channel: str
-    thread: str
-
-    @classmethod
-    def read(cls, place: str) -> "Place":
-        """:raises Rejected: it is no place of Slack"""
-        parts = place.partition("~")[0].split("/")
-        if len(parts) != 3 or not all(parts[:2]):
-            raise Rejected(f"{place!r} is no thread of Slack")
-        return cls(*parts)
-
-    def __str__(self) -> str:
-        return f"{self.team}/{self.channel}/{self.thread}"
 
 
 class SlackChat:
@@ -83,9 +67,12 @@ class SlackChat:
         rates=RATES,  # type: ignore[arg-type]
     )
 
+    working_seconds = WORKING_SECONDS
+
     def __init__(self, client: AsyncWebClient) -> None:
         """`client` as made by `calls.client`: it must not try anything again by itself."""
         self._client = client
+        self._agents = AgentSessions(client)
         self._user = ""
         """Our own id, once it was asked for."""
 
@@ -183,6 +170,14 @@ class SlackChat:
         except Rejected as error:
             if not any(code in str(error) for code in _SAME):
                 raise
+
+    async def retitle(self, place: str, title: str, deadline: Deadline) -> None:
+        """Rename the thread's agent session, where the workspace has such."""
+        await self._agents.rename(Place.read(place), title, deadline)
+
+    async def show_phase(self, place: str, phase: Phase, title: str, deadline: Deadline) -> None:
+        """Set the status of the thread's agent session, where the workspace has such."""
+        await self._agents.show(Place.read(place), phase, title, deadline)
 
     async def confide(self, place: str, person: str, deadline: Deadline) -> str:
         """The direct message with a person of the workspace."""

@@ -10,6 +10,7 @@ from adapters.chat.incoming import (
     Joined,
     Opened,
     Reacted,
+    Renamed,
     Reworded,
     Said,
     Spot,
@@ -18,7 +19,8 @@ from adapters.chat.incoming import (
 from adapters.chat.slack import markup
 from adapters.chat.slack.directory import Directory, Ourselves
 from adapters.chat.slack.history import History, words_of
-from adapters.chat.slack.port import SURFACE, Place
+from adapters.chat.slack.places import Place
+from adapters.chat.slack.port import SURFACE
 
 Body = Mapping[str, Any]
 
@@ -60,9 +62,8 @@ class Reader:
             case "app_home_opened" if event.get("tab") == "home":
                 author = await self._directory.author(event["user"])
                 return Opened(surface=SURFACE, author=author)
-            case "agent_session_stopped":
-                spot = await self._spot(event["channel"], event["thread_ts"], body)
-                return await self._pressed(spot, event["user"], "stop", body["event_id"])
+            case "agent_session_stopped" | "agent_session_title_changed":
+                return await self._of_agent_session(body, event)
         return None
 
     async def action(self, body: Body) -> Said | None:
@@ -177,6 +178,14 @@ class Reader:
         if message is None or not words_of(message):
             return None
         return await self._sent(body, message, channel, author.id)
+
+    async def _of_agent_session(self, body: Body, event: Body) -> Said | Renamed:
+        """Somebody pressed Slack's own stop button, or changed the title that Slack shows."""
+        spot = await self._spot(event["channel"], event["thread_ts"], body)
+        if event["type"] == "agent_session_stopped":
+            return await self._pressed(spot, event["user"], "stop", body["event_id"])
+        author = await self._directory.author(event["user"])
+        return Renamed(spot=spot, author=author, title=str(event.get("title") or ""))
 
     async def _joined(self, body: Body, event: Body) -> Joined | None:
         if event.get("user") != self._us.user:

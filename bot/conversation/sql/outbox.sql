@@ -10,7 +10,7 @@ WITH open AS MATERIALIZED (
     SELECT reply.id, reply.kind, reply.final, reply.due_at, reply.posted_ref,
            coalesce(prompt.thread_id = reply.thread_id, true) AS asked,
            CASE reply.state WHEN 'pending' THEN reply.due_at ELSE reply.sender_until END AS from_at,
-           count(*) FILTER (WHERE reply.kind NOT IN ('live', 'reaction', 'title')
+           count(*) FILTER (WHERE reply.kind NOT IN ('live', 'reaction', 'title', 'phase')
                               AND reply.posted_ref IS NULL)
                OVER (PARTITION BY reply.thread_id ORDER BY reply.created_at, reply.id
                      ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS ahead
@@ -20,7 +20,7 @@ WITH open AS MATERIALIZED (
 ), next AS MATERIALIZED (
     SELECT id, asked FROM open
      WHERE from_at < clock_timestamp()
-       AND (posted_ref IS NOT NULL OR ahead = 0 OR kind IN ('reaction', 'title'))
+       AND (posted_ref IS NOT NULL OR ahead = 0 OR kind IN ('reaction', 'title', 'phase'))
      ORDER BY final DESC, asked DESC, due_at LIMIT :window
 )
 SELECT reply.id, reply.kind, reply.key, reply.body, reply.buttons, reply.notify, reply.final, reply.live,
@@ -52,12 +52,16 @@ UPDATE reply
 
 -- name: store_sent
 -- The thread shows a wording; if the body changed meanwhile, that one is due. A live message keeps
--- a pause between two of its wordings.
+-- a pause between two of its wordings; what a surface forgets is due again.
 UPDATE reply
-   SET state = CASE WHEN wording = :wording THEN 'sent' ELSE 'pending' END,
+   SET state = CASE WHEN wording = :wording AND CAST(:again_seconds AS float8) IS NULL THEN 'sent'
+                    ELSE 'pending' END,
        wording_sent = :wording, posted_ref = :ref, attempts = 0, tried_at = NULL, error = NULL,
        due_at = clock_timestamp()
-              + CASE WHEN final THEN interval '0' ELSE make_interval(secs => :pause_seconds) END,
+              + CASE WHEN wording = :wording AND :again_seconds > 0
+                     THEN make_interval(secs => :again_seconds)
+                     WHEN final THEN interval '0'
+                     ELSE make_interval(secs => :pause_seconds) END,
        sender = NULL, sender_until = NULL
  WHERE id = :id AND sender = :sender AND state = 'sending'
 RETURNING state
@@ -104,11 +108,11 @@ RETURNING state
 SELECT coalesce(turn.session_id, thread.session_id) AS session, thread.id AS thread, thread.surface
   FROM reply JOIN thread ON thread.id = reply.thread_id
   LEFT JOIN turn ON turn.id = reply.turn_id
- WHERE reply.id = :id AND reply.kind NOT IN ('live', 'reaction', 'title') AND reply.posted_ref IS NULL
+ WHERE reply.id = :id AND reply.kind NOT IN ('live', 'reaction', 'title', 'phase') AND reply.posted_ref IS NULL
    AND NOT coalesce((SELECT earlier.state = 'failed' AND earlier.error = :error
                        FROM reply AS earlier
                       WHERE earlier.thread_id = reply.thread_id
-                        AND earlier.kind NOT IN ('live', 'reaction', 'title')
+                        AND earlier.kind NOT IN ('live', 'reaction', 'title', 'phase')
                         AND (earlier.created_at, earlier.id) < (reply.created_at, reply.id)
                       ORDER BY earlier.created_at DESC, earlier.id DESC LIMIT 1), false)
 
@@ -139,10 +143,10 @@ SELECT extract(epoch FROM min(from_at) - clock_timestamp())
   FROM (SELECT reply.posted_ref, reply.kind,
                CASE reply.state WHEN 'pending' THEN reply.due_at
                                 ELSE reply.sender_until END AS from_at,
-               count(*) FILTER (WHERE reply.kind NOT IN ('live', 'reaction', 'title')
+               count(*) FILTER (WHERE reply.kind NOT IN ('live', 'reaction', 'title', 'phase')
                                   AND reply.posted_ref IS NULL)
                    OVER (PARTITION BY reply.thread_id ORDER BY reply.created_at, reply.id
                          ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS ahead
           FROM reply JOIN thread ON thread.id = reply.thread_id
          WHERE thread.surface = :surface AND reply.state IN ('pending', 'sending')) AS open
- WHERE posted_ref IS NOT NULL OR ahead = 0 OR kind IN ('reaction', 'title')
+ WHERE posted_ref IS NOT NULL OR ahead = 0 OR kind IN ('reaction', 'title', 'phase')

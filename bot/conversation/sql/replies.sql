@@ -76,7 +76,7 @@ ON CONFLICT (thread_id, key) DO UPDATE
        state = CASE
            WHEN reply.state = 'sent' THEN 'pending'
            WHEN reply.state = 'failed' AND excluded.final
-                AND (reply.posted_ref IS NOT NULL OR reply.kind = 'title') THEN 'pending'
+                AND (reply.posted_ref IS NOT NULL OR reply.kind IN ('title', 'phase')) THEN 'pending'
            ELSE reply.state END,
        attempts = CASE WHEN reply.state IN ('sent', 'failed') THEN 0 ELSE reply.attempts END,
        due_at = CASE WHEN excluded.final AND reply.attempts = 0 THEN clock_timestamp()

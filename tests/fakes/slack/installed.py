@@ -39,6 +39,7 @@ DEFAULT_SCOPES = frozenset(
 DEFAULT_SUBSCRIPTIONS = frozenset(
     (
         "agent_session_stopped",
+        "agent_session_title_changed",
         "app_home_opened",
         "app_mention",
         "app_uninstalled",

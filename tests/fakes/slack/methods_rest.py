@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,15 +14,24 @@ REACTIONS_MAX = 23
 """Different emoji on one message, of one person."""
 EMOJI_OF_MESSAGE_MAX = 50
 TITLE_MAX = 200
+PROCESSING_SECONDS = 3600.0
 STATUSES = ("active", "processing", "suspended", "closed")
 
 
 @dataclass(kw_only=True)
 class AgentSession:
-    status: str
+    clock: Callable[[], float]
+    given: str
+    given_at: float
     title: str | None = None
     statuses: list[str]
     """Every one it was given, in order."""
+
+    @property
+    def status(self) -> str:
+        """As people see it: nothing is processed for ever."""
+        late = self.clock() - self.given_at > PROCESSING_SECONDS
+        return "active" if self.given == "processing" and late else self.given
 
 
 @method("auth.test")
@@ -122,11 +132,12 @@ def set_status(call: Call) -> Answer:
     initiator = call.text("initiator_user_id")
     if initiator and initiator not in [member.id for member in channel.members]:
         raise Refused("user_not_found")
-    title = call.text("title")[:TITLE_MAX] or None
+    title, clock = call.text("title")[:TITLE_MAX] or None, call.slack.limits.clock
     session = call.slack.sessions.setdefault(
-        (channel.id, thread_ts), AgentSession(status=status, title=title, statuses=[])
+        (channel.id, thread_ts),
+        AgentSession(clock=clock, given=status, given_at=0.0, title=title, statuses=[]),
     )
-    session.status = status
+    session.given, session.given_at = status, clock()
     session.statuses.append(status)
     answer = {"status": status, "agent_status": status, "title": session.title}
     if "agent_session_stopped" not in call.slack.app.subscriptions:
@@ -151,6 +162,8 @@ def rename(call: Call) -> Answer:
 
 def _agent_thread(call: Call) -> tuple[Channel, str]:
     """Where the session is; only an app that is declared an agent has any."""
+    if not call.team.has_agent_sessions:
+        raise Refused("feature_disabled")
     if not call.slack.app.is_agent:
         raise Refused("not_authorized")
     channel = call.channel(name="channel_id")

@@ -189,6 +189,20 @@ class Person:
         event |= {"channel": channel.id, "thread_ts": thread_ts, "streaming_message_ts": []}
         self.slack.events.tell(event, channel)
 
+    def renames_session(self, channel: Channel, thread: Message | str, title: str) -> None:
+        """Give the agent's session in a thread another title."""
+        thread_ts = thread.place if isinstance(thread, Message) else thread
+        session = self.slack.sessions.get((channel.id, thread_ts))
+        if session is None:
+            raise NotAllowed("there is no session")
+        event: dict[str, Any] = {"type": "agent_session_title_changed", "user": self.id}
+        event |= {"channel": channel.id, "thread_ts": thread_ts, "title": title}
+        event |= {"team_id": self.team.id}
+        if session.title:
+            event["previous_title"] = session.title
+        session.title = title
+        self.slack.events.tell(event, channel)
+
     def invites(self, channel: Channel, person: Person) -> None:
         self._may_write(channel)
         if person in channel.members:

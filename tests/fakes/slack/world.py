@@ -218,6 +218,7 @@ class Workspace:
     install: Install | None = None
     edit_window_seconds: float | None = None
     """How long a message may be edited, where the workspace limits it."""
+    has_agent_sessions: bool = True
     homes: dict[str, dict[str, Any]] = field(default_factory=dict)
     """The published App Home of each person."""
 

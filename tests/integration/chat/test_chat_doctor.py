@@ -9,6 +9,7 @@ from bot.doctor.surfaces import check_discord, check_slack
 from tests.fakes.discord import FakeDiscord
 from tests.fakes.discord.pointed import pointed_at
 from tests.fakes.slack import FakeSlack
+from tests.fakes.slack.installed import DEFAULT_SCOPES
 
 NOWHERE = "http://127.0.0.1:9/"
 
@@ -42,6 +43,23 @@ async def test_slack_says_which_token_is_wrong_and_what_to_do(wrong):
     else:
         assert found.found.startswith("the app's token: " if wrong == "app" else "the bot token: ")
         assert found.do.startswith("Make the tokens anew")
+
+
+@pytest.mark.parametrize("why", ["scope", "feature", ""])
+async def test_slack_says_why_there_are_no_agent_sessions_and_that_nothing_else_is_wrong(why):
+    async with FakeSlack() as slack:
+        team = slack.workspace("acme")
+        scopes = DEFAULT_SCOPES - {"assistant:write"} if why == "scope" else DEFAULT_SCOPES
+        bot, app = slack.install(team, scopes=scopes).token, next(iter(slack.app.app_tokens))
+        team.has_agent_sessions = why != "feature"
+        found = await check_slack(on_slack(bot, app, slack.api_url))
+    assert found.verdict is Verdict.FINE
+    said = {
+        "scope": "the app is not declared an agent (scope assistant:write)",
+        "feature": "Slack says feature_disabled",
+        "": "",
+    }[why]
+    assert found.found.endswith(f"in acme; no agent sessions: {said}" if why else "in acme")
 
 
 async def test_a_slack_that_is_out_of_reach_says_nothing_about_the_tokens():
