@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from bot.cli import setup_github, setup_tokens, show
+from bot.cli import setup_discord, setup_github, setup_tokens, show
 from bot.errors import TellPerson
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ app = typer.Typer(
 app.command("github")(setup_github.github)
 app.command("gitlab")(setup_tokens.gitlab)
 app.command("slack")(setup_tokens.slack)
+app.command("discord")(setup_discord.discord)
 
 
 @app.callback()
@@ -42,7 +43,7 @@ def setup(context: typer.Context) -> None:
     typer.echo("\n2. The agent: `shell` runs every prompt as a script; nothing to set up.")
     typer.echo("\n3. Where people talk: this terminal (`ona ask`) and the pages:")
     typer.echo(f"   {client.post('/people/me/link')['url']}")
-    typer.echo("   Elsewhere: `ona setup slack`, `github`, `gitlab`; docs/discord.md.")
+    typer.echo("   Elsewhere: `ona setup slack`, `discord`, `github`, `gitlab`.")
     _first_prompt(client, asks=asks)
 
 

@@ -80,7 +80,7 @@ async def check_discord(settings: Settings) -> Finding:
             verdict=Verdict.LESS,
             found=found.wrong,
             follows="Nobody can talk to ona in Discord.",
-            do="Reset the bot's token; docs/discord.md says how."
+            do="Reset the bot's token, then `ona setup discord`; docs/discord.md says more."
             if found.judged
             else REACH.format("Discord"),
         )
@@ -89,7 +89,7 @@ async def check_discord(settings: Settings) -> Finding:
             name=name,
             verdict=Verdict.LESS,
             found=f"{found.name}, without the Message Content intent",
-            follows="It hears mentions and direct messages only, no follow-up without one.",
+            follows="Discord closes the connection: nobody can talk to ona there.",
             do="Switch the intent on: Bot, Privileged Gateway Intents, Message Content Intent.",
         )
     return Finding(name=name, verdict=Verdict.FINE, found=f"{found.name}; {found.invitation}")

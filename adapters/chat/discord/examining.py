@@ -19,6 +19,12 @@ PERMISSIONS = discord.Permissions(
     attach_files=True,
 )
 """What the bot needs in a channel."""
+PERMISSION_NAMES = tuple(
+    "view channels" if name == "read_messages" else name.replace("_", " ")
+    for name, wanted in PERMISSIONS
+    if wanted
+)
+"""The same as Discord's pages call them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +34,13 @@ class Examined:
     name: str = ""
     reads_content: bool = False
     """Whether the Message Content intent is switched on."""
+    public: bool = False
+    """Whether anybody can let it into a guild of theirs."""
     invitation: str = ""
     """Where to let the bot into a guild."""
+    permissions: int = PERMISSIONS.value
+    """What it asks for there, as Discord counts it."""
+    permission_names: tuple[str, ...] = PERMISSION_NAMES
     wrong: str = ""
     """Why it does not work at all; "" when it does."""
     judged: bool = True
@@ -50,6 +61,7 @@ async def examine(token: str) -> Examined:
     flags = app.flags
     return Examined(
         name=app.name,
+        public=app.bot_public,
         reads_content=flags.gateway_message_content or flags.gateway_message_content_limited,
         invitation=discord.utils.oauth_url(
             app.id, permissions=PERMISSIONS, scopes=("bot", "applications.commands")

@@ -28,6 +28,8 @@ class App:
     starts: deque[float] = field(default_factory=deque)
     """When it identified, in the last day."""
     identifies_at_once: int = 1
+    public: bool = True
+    """Whether anybody may let it into a guild."""
 
     @property
     def id(self) -> int:
@@ -55,7 +57,7 @@ class App:
             "name": self.user.name,
             "icon": None,
             "description": "",
-            "bot_public": True,
+            "bot_public": self.public,
             "bot_require_code_grant": False,
             "verify_key": "0" * 64,
             "flags": self.flags,

@@ -76,7 +76,7 @@ async def test_discord_says_that_its_token_is_wrong_and_where_the_invitation_is(
             wrong = await check_discord(on_discord("nonsense"))
             right = await check_discord(on_discord(app.token))
     assert wrong.verdict is Verdict.LESS
-    assert wrong.do == "Reset the bot's token; docs/discord.md says how."
+    assert wrong.do.startswith("Reset the bot's token, then `ona setup discord`")
     assert right.verdict is Verdict.FINE
     assert "oauth2/authorize" in right.found
 
