@@ -72,6 +72,7 @@ async def serve(settings: Settings, url: str) -> None:
                 mention=settings.mention,
                 connecting=connecting,
                 public_url=settings.public_url or "",
+                language=settings.language,
             )
             gate = Gate(chats.hear)
             services = Services(
@@ -92,7 +93,13 @@ async def serve(settings: Settings, url: str) -> None:
                 stopping=stop,
             )
             pages = settings.public_url or ""
-            replies = Replies(base.database, ports, listener=base.listener, pages=pages)
+            replies = Replies(
+                base.database,
+                ports,
+                listener=base.listener,
+                pages=pages,
+                language=settings.language,
+            )
             group.create_task(replies.run(stop))
             outbox = Outbox(base.database, ports, sender=base.owner, listener=base.listener)
             group.create_task(outbox.run(stop))

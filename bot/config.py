@@ -27,6 +27,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from bot.errors import WrongSettings
+from bot.words.catalogue import SOURCE, shipped
 from vmpool.network.slot import SLOTS_MAX, UID_FIRST, UID_MAX
 from vmpool.warm.sizing import WorkingHours
 
@@ -354,6 +355,12 @@ class LogSettings(Section):
     )
 
 
+def _shipped(locale: str) -> str:
+    if locale not in shipped():
+        raise ValueError(f"one of {', '.join(shipped())}")
+    return locale
+
+
 def _with_known_sizes(given: Any) -> Any:
     """What is set goes over what is there, number by number."""
     if not isinstance(given, Mapping):
@@ -393,6 +400,11 @@ class Settings(Section):
     )
     mention: Name = Field(
         default="ona", description="name by which people address the bot, `@` or `/` in front"
+    )
+    language: Annotated[str, AfterValidator(_shipped)] = Field(
+        default=SOURCE,
+        description="language of our own sentences for people of whom none is known, and for what"
+        " is said to a channel",
     )
     database: DatabaseSettings = DatabaseSettings()
     queue: QueueSettings = QueueSettings()

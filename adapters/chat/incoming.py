@@ -28,6 +28,8 @@ class Author:
     standing: Standing = "member"
     zone: str | None = None
     """IANA name of the time zone that the surface knows of them."""
+    locale: str | None = None
+    """The language in which they use the surface, as `de-DE`, where it tells."""
 
 
 @dataclass(frozen=True, kw_only=True)

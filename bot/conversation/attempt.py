@@ -5,6 +5,7 @@ import math
 from dataclasses import dataclass
 
 from adapters.chat.port import AfterUncertain, Method
+from bot.words.catalogue import N_
 
 ATTEMPTS_MAX = 20
 """With the back-off below: given up after about an hour."""
@@ -29,13 +30,16 @@ class Action(enum.Enum):
     """Every attempt failed."""
 
 
-ELSEWHERE = "; the reply is on the session's page"
+ELSEWHERE = N_("; the reply is on the session's page")
+UNCERTAIN = N_(
+    "it may or may not have been posted: the connection broke and this surface"
+    " can't be asked about it"
+)
 REASONS = {
-    Action.KEEP_QUIET: f"the thread is muted{ELSEWHERE}",
-    Action.SKIP: "its turn ended before it was posted; the answer stands for it",
-    Action.GIVE_UP: "it may or may not have been posted: the connection broke and this surface"
-    f" can't be asked about it{ELSEWHERE}",
-    Action.STOP_TRYING: f"given up after too many attempts{ELSEWHERE}",
+    Action.KEEP_QUIET: f"{N_('the thread is muted')}{ELSEWHERE}",
+    Action.SKIP: N_("its turn ended before it was posted; the answer stands for it"),
+    Action.GIVE_UP: f"{UNCERTAIN}{ELSEWHERE}",
+    Action.STOP_TRYING: f"{N_('given up after too many attempts')}{ELSEWHERE}",
 }
 """Why a reply is not posted, as its row keeps it."""
 MEANT = frozenset({Action.KEEP_QUIET, Action.SKIP})

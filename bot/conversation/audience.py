@@ -6,8 +6,10 @@ from adapters.chat.incoming import Spot
 from bot.conversation.saying import say
 from bot.store.ids import new_id
 from bot.store.transaction import Transaction
+from bot.words.catalogue import N_
+from bot.words.catalogue import gettext as _
 
-PUBLIC = (
+PUBLIC = N_(
     "Everybody on this server can read this channel, and so whatever I show here of the repository"
     " of {project}, private or not. Where that must not be, ask me in a channel of fewer people or"
     " in a direct message."
@@ -39,4 +41,4 @@ async def warn(tx: Transaction, spot: Spot) -> None:
         return
     values = {"id": new_id(), "surface": spot.surface, "channel": spot.channel}
     if (await tx.execute(_WARN, values)).one_or_none() is not None:
-        await say(tx, thread.id, "public", PUBLIC.format(project=thread.project))
+        await say(tx, thread.id, "public", _(PUBLIC, project=thread.project))

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.errors import NotFound, WhichProject
+from bot.words.catalogue import N_
+from bot.words.catalogue import gettext as _
 
 _LINK = re.compile(r"(?:https?://|git@)([\w.-]+(?::\d+)?)[/:]([\w.~-]+(?:/[\w.~-]+)+)")
 _ADDRESS = re.compile(r"^(?:[a-z+]+://)?(?:[^@/]*@)?([^/:]+(?::\d+)?)[/:]+(.+?)(?:\.git)?/*$")
@@ -48,35 +50,43 @@ def choose(projects: Sequence[Row], wish: Wish) -> Chosen:
     if wish.home:
         projects = _at_home(projects, wish.home)
     if not projects:
-        raise NotFound("there is no project yet", do="add one with `ona projects add`")
+        raise NotFound(_("there is no project yet"), do=_("add one with `ona projects add`"))
     for fitting, why in _ways(projects, wish):
         if len(fitting) == 1:
-            return Chosen(project=fitting[0], why=why, others=len(projects) - 1)
+            return Chosen(project=fitting[0], why=_(why), others=len(projects) - 1)
         if not fitting and why in _SAID:
             known = ", ".join(project["name"] for project in projects)
             wanted = wish.name or wish.repository
-            raise NotFound(f"there is no project {wanted}", do=f"known are: {known}")
+            raise NotFound(
+                _("there is no project {project}", project=wanted),
+                do=_("known are: {names}", names=known),
+            )
     names = ", ".join(project["name"] for project in projects)
-    raise WhichProject("this could be several projects", do=f"say project=NAME, one of: {names}")
+    raise WhichProject(
+        _("this could be several projects"), do=_("say project=NAME, one of: {names}", names=names)
+    )
 
 
-_SAID = frozenset({"you named it", "you named its repository"})
+NAMED = N_("you named it")
+NAMED_REPOSITORY = N_("you named its repository")
+LINKED = N_("you linked to it")
+SET = N_("it is set for this channel")
+ONLY = N_("it is the only one")
+_SAID = frozenset({NAMED, NAMED_REPOSITORY})
 
 
 def _ways(projects: Sequence[Row], wish: Wish) -> Sequence[tuple[list[Row], str]]:
     """What fits, by each way in which a project can be meant, the strongest first."""
     ways = []
     if wish.name is not None:
-        ways.append(([one for one in projects if one["name"] == wish.name], "you named it"))
+        ways.append(([one for one in projects if one["name"] == wish.name], NAMED))
     elif wish.repository is not None:
         fitting = [one for one in projects if is_named(one["repository_url"], wish.repository)]
-        ways.append((fitting, "you named its repository"))
+        ways.append((fitting, NAMED_REPOSITORY))
     else:
-        ways.append((linked(projects, wish.text), "you linked to it"))
-        ways.append(
-            ([one for one in projects if one["name"] == wish.channel], "it is set for this channel")
-        )
-        ways.append((list(projects), "it is the only one"))
+        ways.append((linked(projects, wish.text), LINKED))
+        ways.append(([one for one in projects if one["name"] == wish.channel], SET))
+        ways.append((list(projects), ONLY))
     return ways
 
 
@@ -90,7 +100,7 @@ def _at_home(projects: Sequence[Row], home: str) -> list[Row]:
     found = [one for one in projects if address(one["repository_url"]) == address(home)]
     if not found:
         raise NotFound(
-            "there is no project of this repository", do="add one with `ona projects add`"
+            _("there is no project of this repository"), do=_("add one with `ona projects add`")
         )
     return found
 

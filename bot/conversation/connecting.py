@@ -8,6 +8,7 @@ from bot.conversation import words
 from bot.conversation.commands import Connect
 from bot.errors import OnaError
 from bot.govern.connecting import CODE_SECONDS, Connecting
+from bot.words.catalogue import gettext as _
 from bot.words.sentences import sentence
 from bot.work.control import Actor
 
@@ -26,7 +27,7 @@ class ConnectingInChat:
     async def answer(self, said: Said, actor: Actor, asked: Connect) -> None:
         """Do what they asked for, and tell them."""
         if not said.spot.direct:
-            await self._tell(said, words.CONNECT_WHERE)
+            await self._tell(said, _(words.CONNECT_WHERE))
             return
         try:
             told = await self._connect(said, actor, asked)
@@ -37,7 +38,7 @@ class ConnectingInChat:
     async def _connect(self, said: Said, actor: Actor, asked: Connect) -> str:
         if asked.code:
             name = await self._connecting.use_code(actor.id, asked.code)
-            return f"Done: here you are {name} now, with the accounts of both."
+            return _("Done: here you are {name} now, with the accounts of both.", name=name)
         if asked.forge:
             return await self._by_forge(said, actor, asked.forge)
         code = await self._connecting.code_for(actor.id)
@@ -45,13 +46,19 @@ class ConnectingInChat:
         told = words.connect_code(code, forges, minutes=CODE_SECONDS / 60)
         if self._pages:
             secret = await self._connecting.link_for(actor.id)
-            told += f" To sign in to the pages, once: {self._pages}/sign-in?link={secret}"
+            url = f"{self._pages}/sign-in?link={secret}"
+            told = f"{told} {_('To sign in to the pages, once: {url}', url=url)}"
         return told
 
     async def _by_forge(self, said: Said, actor: Actor, forge: str) -> str:
         async def done(account: Account) -> None:
             await self._connecting.attach(actor.id, forge, account)
-            await self._tell(said, f"Done: {account.name} on {forge} is your account here.")
+            words = _(
+                "Done: {account} on {forge} is your account here.",
+                account=account.name,
+                forge=forge,
+            )
+            await self._tell(said, words)
 
         async def ended(why: OnaError) -> None:
             await self._tell(said, sentence(str(why)))

@@ -21,6 +21,8 @@ from bot.govern.projects import check_size
 from bot.govern.rights import Rights
 from bot.store.states import SessionState
 from bot.store.transaction import Transaction
+from bot.words.catalogue import gettext as _
+from bot.words.catalogue import grouped
 from bot.work import questions
 from bot.work.control import Actor
 from bot.work.queue import Event, LockedSession, append_events, lock_session
@@ -77,17 +79,17 @@ class Deciding:
         parsed = commands.parse(message.text.replace("\x00", "\ufffd"), self._mention)
         match parsed:
             case commands.Nothing():
-                raise Refused("the message is empty", do="say what to do, or `help`")
+                raise Refused(_("the message is empty"), do=_("say what to do, or `help`"))
             case commands.Aside():
-                return decided("command", "Not for me: nothing was done.")
+                return decided("command", _("Not for me: nothing was done."))
             case commands.Command():
                 return await self._command(tx, message, who, parsed)
             case commands.Join():
                 return await self._join(tx, message, who, parsed.session)
             case commands.Connect():
                 raise Refused(
-                    "accounts are connected on the page “Your accounts”, or in a direct message",
-                    do="open one of them",
+                    _("accounts are connected on the page “Your accounts”, or in a direct message"),
+                    do=_("open one of them"),
                 )
             case commands.Prompt() if parsed.private:
                 return await self._private(tx, message, who, parsed)
@@ -98,9 +100,13 @@ class Deciding:
         size = len(said.encode("utf-8", errors="replace"))
         if size > self._prompt_bytes_max:
             raise TooLarge(
-                f"the message has {size:,} bytes and at most {self._prompt_bytes_max:,} fit",
-                kept="nothing was queued",
-                do="put the long part into a file of the repository and name it",
+                _(
+                    "the message has {size} bytes and at most {most} fit",
+                    size=grouped(size),
+                    most=grouped(self._prompt_bytes_max),
+                ),
+                kept=_("nothing was queued"),
+                do=_("put the long part into a file of the repository and name it"),
             )
 
     async def _standing(self, tx: Transaction, person_id: UUID) -> Standing:
@@ -161,7 +167,7 @@ class Deciding:
             await self._may(tx, who, before, Permission.WRITE)
         found = await threads.find(tx, replace(message, session=session))
         if found is None:
-            raise NotFound(f"there is no session {session}")
+            raise NotFound(_("there is no session {session}", session=session))
         await self._may(tx, who, found, Permission.WRITE)
         joined = Event(
             kind="thread.joined",
@@ -208,7 +214,8 @@ class Deciding:
         session = await lock_session(tx, found.session_id)
         if session is None:
             raise NotFound(
-                f"there is no session {found.short}", do="`sessions` lists those there are"
+                _("there is no session {session}", session=found.short),
+                do=_("`sessions` lists those there are"),
             )
         return await self._enqueue(tx, message, actor, prompt=prompt, found=found, session=session)
 
@@ -218,9 +225,9 @@ class Deciding:
         """A session of the author's own, from where the thread's session stands."""
         if message.repository:
             raise Refused(
-                "there is nobody here whom I could answer alone",
-                kept="nothing was run",
-                do="ask in a chat, in a direct message or on the web page",
+                _("there is nobody here whom I could answer alone"),
+                kept=_("nothing was run"),
+                do=_("ask in a chat, in a direct message or on the web page"),
             )
         if (size := prompt.options.get("size")) is not None:
             check_size(size, self._sizes)
@@ -236,7 +243,7 @@ class Deciding:
         await self._may(tx, who, found, Permission.WRITE)
         session = await lock_session(tx, found.session_id)
         if session is None:
-            raise NotFound(f"there is no session {found.short}")
+            raise NotFound(_("there is no session {session}", session=found.short))
         return await self._enqueue(
             tx, own, _actor(who), prompt=prompt, found=found, session=session
         )
@@ -253,7 +260,7 @@ class Deciding:
         event = await questions.answer(tx, found.session_id, actor, said)
         return decided(
             "answer",
-            "Your answer was handed over.",
+            _("Your answer was handed over."),
             session_id=found.session_id,
             session=found.short,
             event=event,
@@ -280,6 +287,7 @@ class Deciding:
             front=prompt.now,
             resembles=prompt.resembles,
             asker=message.asker,
+            language=message.language,
             ref=message.ref,
             chosen=found.chosen,
         )

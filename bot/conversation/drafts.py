@@ -15,9 +15,12 @@ from uuid import UUID
 
 from adapters.chat.port import LABEL_LENGTH_MAX, Button, Live, Phase, Sign
 from bot.conversation import render
+from bot.conversation.buttons import labelled
 from bot.conversation.fences import Manner, split
 from bot.conversation.render import SeenEvent, Span
 from bot.words.amounts import short
+from bot.words.catalogue import N_
+from bot.words.catalogue import gettext as _
 from bot.work.titling import TITLED
 
 Kind = Literal["live", "answer", "notice", "question", "reaction", "title", "phase"]
@@ -72,10 +75,10 @@ TITLE = "title"
 """Key of the one row that is the name of the thread."""
 PHASE = "phase"
 """Key of the one row that is what goes on in the thread."""
-STOP = Button(label="Stop", says="stop")
-QUEUE = Button(label="Queue", says="queue")
-WRONG = Button(label="Wrong project?", says="wrong project")
-RETRY = Button(label="Retry", says="retry")
+STOP = Button(label=N_("Stop"), says="stop")
+QUEUE = Button(label=N_("Queue"), says="queue")
+WRONG = Button(label=N_("Wrong project?"), says="wrong project")
+RETRY = Button(label=N_("Retry"), says="retry")
 NOTIFY_SECONDS_MIN = 30.0
 """A person still looks at a thread that answers sooner."""
 IN_PLACE_SECONDS_MAX = 10.0
@@ -218,7 +221,7 @@ def _end(span: Span, ended: SeenEvent, manner: Manner) -> Iterator[Draft]:
             body=part,
             final=True,
             turn_id=ended.turn_id,
-            buttons=(RETRY,) if failed and number == len(parts) else (),
+            buttons=(labelled(RETRY),) if failed and number == len(parts) else (),
             notify=_asker(span) if number == 1 and (asked or _late(ended, failed=failed)) else "",
         )
 
@@ -287,11 +290,12 @@ def _live(span: Span, after: int, manner: Manner) -> Iterator[Draft]:
 
 
 def _buttons(span: Span, manner: Manner) -> tuple[Button, ...]:
-    buttons = [STOP, QUEUE]
+    buttons = [labelled(STOP), labelled(QUEUE)]
     if manner.pages:
-        buttons.append(Button(label="Open session", url=f"{manner.pages}/sessions/{span.short}"))
+        url = f"{manner.pages}/sessions/{span.short}"
+        buttons.append(Button(label=_("Open session"), url=url))
     if manner.in_place and any(one.body.get("others") for one in span.events):
-        buttons.append(WRONG)
+        buttons.append(labelled(WRONG))
     return tuple(buttons)
 
 

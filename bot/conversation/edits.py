@@ -12,9 +12,11 @@ from bot.errors import NotPermitted
 from bot.govern.people import standing_of
 from bot.govern.rights import Rights
 from bot.store.database import Database
+from bot.words.catalogue import N_
+from bot.words.catalogue import gettext as _
 from bot.work.control import Actor
 
-AGAIN = "Run again with the edit"
+AGAIN = N_("Run again with the edit")
 
 _PROJECT = text(
     """
@@ -43,7 +45,9 @@ class Edits:
         try:
             await self._check(heard, actor)
         except NotPermitted:
-            await self._hints.whisper(heard, "You may not prompt here any more: nothing changed.")
+            await self._hints.whisper(
+                heard, _("You may not prompt here any more: nothing changed.")
+            )
             return
         await self._reworded(heard, actor)
 
@@ -67,12 +71,12 @@ class Edits:
                 mention=self._mention,
             )
         if amended is Amended.TOO_LATE:
-            again = Button(label=AGAIN, says=heard.text)
+            again = Button(label=_(AGAIN), says=heard.text)
             await self._hints.whisper(
-                heard, "It has started already, so the edit changes nothing.", again
+                heard, _("It has started already, so the edit changes nothing."), again
             )
         elif amended is Amended.NO_PROMPT:
-            await self._hints.whisper(heard, "The edit is no prompt: it stays queued as it was.")
+            await self._hints.whisper(heard, _("The edit is no prompt: it stays queued as it was."))
 
     async def _withdrawn(self, heard: Withdrawn, actor: Actor) -> None:
         async with self._database.begin() as tx:
@@ -80,4 +84,4 @@ class Edits:
                 tx, surface=heard.spot.surface, key=heard.key, actor=actor
             )
         if amended is Amended.TOO_LATE:
-            await self._hints.whisper(heard, "It has started already: `stop` ends it.")
+            await self._hints.whisper(heard, _("It has started already: `stop` ends it."))

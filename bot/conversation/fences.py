@@ -12,10 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from bot.words.catalogue import N_
+from bot.words.catalogue import gettext as _
 from bot.words.plain import settled
 
 FENCE = "```"
-CUT = "… the rest is on the session's page."
+CUT = N_("… the rest is on the session's page.")
 TEXT_LENGTH_MIN = 200
 """No surface may bear less: a cut text still holds its note and some words."""
 
@@ -129,8 +131,8 @@ def split(body: str, manner: Manner) -> list[str]:
         before = rest
         taken, rest = _take(rest, manner, manner.text_length_max)
         if rest and len(parts) + 1 == manner.parts_max:
-            taken, _ = _take(before, manner, manner.text_length_max - _note_length(manner))
-            taken.append(Segment(CUT, code=False))
+            taken = _take(before, manner, manner.text_length_max - _note_length(manner))[0]
+            taken.append(Segment(_(CUT), code=False))
         parts.append(taken)
     return [_body(part) for part in parts]
 
@@ -140,13 +142,13 @@ def compose(body: str, manner: Manner) -> str:
     stretches = segments(body)
     taken, rest = _take(stretches, manner, manner.text_length_max)
     if rest:
-        taken, _ = _take(stretches, manner, manner.text_length_max - _note_length(manner))
-        taken.append(Segment(CUT, code=False))
+        taken = _take(stretches, manner, manner.text_length_max - _note_length(manner))[0]
+        taken.append(Segment(_(CUT), code=False))
     return "\n".join(_shown(stretch, manner) for stretch in taken)
 
 
 def _note_length(manner: Manner) -> int:
-    return len(manner.escape(CUT, code=False)) + 1
+    return len(manner.escape(_(CUT), code=False)) + 1
 
 
 def _body(stretches: Sequence[Segment]) -> str:

@@ -33,10 +33,13 @@ from adapters.chat.port import (
     Throttled,
     Unavailable,
 )
+from bot.conversation.buttons import labelled
 from bot.errors import TryAgain
 from bot.store.database import Database
 from bot.store.ids import new_id
 from bot.store.transaction import Transaction
+from bot.words.catalogue import N_, SOURCE, speaking
+from bot.words.catalogue import gettext as _
 
 log = structlog.get_logger(__name__)
 
@@ -47,8 +50,8 @@ TAKEN_SECONDS = 10.0
 _OURS = UUID("6f6e612d-6772-8565-8574-696e67736f6e")
 """Namespace of the marks of greetings."""
 
-MENTION_ONLY = Button(label="Mention only", says="channel mention-only")
-FOLLOW = Button(label="Follow me", says="channel follow")
+MENTION_ONLY = Button(label=N_("Mention only"), says="channel mention-only")
+FOLLOW = Button(label=N_("Follow me"), says="channel follow")
 BUTTONS = (MENTION_ONLY, FOLLOW)
 
 _KNOW = text(
@@ -107,11 +110,19 @@ class _Taken:
 class Greetings:
     """Greets channels."""
 
-    def __init__(self, database: Database, ports: Mapping[str, ChatPort], *, mention: str) -> None:
-        """`ports` by surface; `mention` is what people call us."""
+    def __init__(
+        self,
+        database: Database,
+        ports: Mapping[str, ChatPort],
+        *,
+        mention: str,
+        language: str = SOURCE,
+    ) -> None:
+        """`ports` by surface; `mention` is what people call us, `language` that of channels."""
         self._database = database
         self._ports = ports
         self._mention = mention
+        self._language = language
 
     async def greet(self, joined: Joined) -> None:
         """Greet the channel unless it was; where outsiders read it nothing is said.
@@ -154,14 +165,20 @@ class Greetings:
 
     async def _words(self, tx: Transaction, channel: Any) -> str:
         projects = (await tx.execute(_PROJECTS, {"id": channel.id})).all()
-        return "\n".join(
-            lines(
-                _project(projects),
-                count=len(projects),
-                mention=self._mention,
-                mention_only=channel.mention_only,
+        with speaking(self._language):
+            return "\n".join(
+                lines(
+                    _project(projects),
+                    count=len(projects),
+                    mention=self._mention,
+                    mention_only=channel.mention_only,
+                )
             )
-        )
+
+    def _content(self, port: ChatPort, words: str) -> Content:
+        with speaking(self._language):
+            buttons = tuple(labelled(button) for button in BUTTONS)
+        return Content(text=port.escape(words, code=False), buttons=buttons)
 
     async def listen(self, said: Said, *, mention_only: bool) -> None:
         """Follow whom we answered in the channel, or don't; the greeting says so. Idempotent."""
@@ -173,7 +190,7 @@ class Greetings:
         port = self._ports.get(spot.surface)
         if port is None or not said.post:
             return
-        content = Content(text=port.escape(words, code=False), buttons=BUTTONS)
+        content = self._content(port, words)
         try:
             await port.edit(spot.place, said.post, content, Deadline.after(POST_SECONDS))
         except ChatError as error:
@@ -187,7 +204,7 @@ class Greetings:
                 return
             if after is AfterUncertain.LOOK_UP and await port.find(spot.place, mark, deadline):
                 return
-        content = Content(text=port.escape(taken.words, code=False), buttons=BUTTONS)
+        content = self._content(port, taken.words)
         await port.post(spot.place, content, mark, deadline)
 
     async def _note(self, statement: Any, taken: _Taken) -> None:
@@ -209,17 +226,27 @@ def lines(
     :param count: how many there are
     :param mention_only: what is not a mention is not for us here
     """
-    goes_on = "mention me there each time." if mention_only else "there you go on without it."
+    goes_on = _("mention me there each time.") if mention_only else _("there you go on without it.")
     if project is not None:
-        about = f"Hello. In this channel I work on {project}."
+        about = _("Hello. In this channel I work on {project}.", project=project)
     elif count:
-        about = "Hello. No project is set for this channel: I ask which one it is."
+        about = _("Hello. No project is set for this channel: I ask which one it is.")
     else:
-        about = "Hello. There is no project yet: whoever runs me adds one with `ona projects add`."
+        about = _(
+            "Hello. There is no project yet: whoever runs me adds one with `ona projects add`."
+        )
     return (
         about,
-        f"To ask, write `@{mention}` and what to do. I answer in its thread; {goes_on}",
-        f"To stop me, write `stop` in that thread or press Stop; `@{mention} help` says the rest.",
+        _(
+            "To ask, write `@{mention}` and what to do. I answer in its thread; {goes_on}",
+            mention=mention,
+            goes_on=goes_on,
+        ),
+        _(
+            "To stop me, write `stop` in that thread or press Stop;"
+            " `@{mention} help` says the rest.",
+            mention=mention,
+        ),
     )
 
 

@@ -13,7 +13,6 @@ import structlog
 from sqlalchemy import TextClause, text
 
 from adapters.chat.incoming import (
-    Author,
     Heard,
     Joined,
     Opened,
@@ -27,6 +26,7 @@ from adapters.chat.incoming import (
 )
 from adapters.chat.port import ChatPort
 from bot.conversation import audience, commands, greeting, moving, phases
+from bot.conversation.acquaintance import Acquaintances
 from bot.conversation.addressing import Hearing, ThreadFacts, crowds, decide
 from bot.conversation.connecting import ConnectingInChat
 from bot.conversation.edits import Edits
@@ -40,16 +40,18 @@ from bot.conversation.parking import Choice, Parking
 from bot.conversation.renaming import Renaming
 from bot.errors import NotFound, Refused, WhichProject
 from bot.govern.connecting import Connecting
-from bot.govern.people import NAME_LENGTH_MAX, ensure_person
 from bot.store.database import Database
-from bot.words.plain import settled
+from bot.words.catalogue import N_, SOURCE, speaking, spoken
+from bot.words.catalogue import gettext as _
 from bot.words.sentences import sentence
 from bot.work import quoting
 from bot.work.control import Actor
 
 log = structlog.get_logger(__name__)
 
-MEMBERS_ONLY = "Only members of this workspace can use this, and only where nobody else reads it."
+MEMBERS_ONLY = N_(
+    "Only members of this workspace can use this, and only where nobody else reads it."
+)
 
 POST_PAUSES = (0.2, 0.5)
 """Seconds between looks for the post that somebody reacted to."""
@@ -99,10 +101,12 @@ class Chats:
         mention: str,
         connecting: Connecting | None = None,
         public_url: str = "",
+        language: str = SOURCE,
     ) -> None:
         """`ports` by surface, for hints; `mention` is what people call us.
 
         :param public_url: where people reach our pages; without it no link leads there
+        :param language: the locale of channels, and of people of whom none is known
         """
         self._database = database
         self._inbox = inbox
@@ -117,7 +121,8 @@ class Chats:
             known, self._hints.whisper, pages=public_url.rstrip("/")
         )
         self._renaming = Renaming(database, inbox.rights)
-        self._greetings = Greetings(database, ports, mention=mention)
+        self._greetings = Greetings(database, ports, mention=mention, language=language)
+        self._people = Acquaintances(database, language=language)
         self._home = Home(
             database, ports, mention=mention, rights=inbox.rights, public_url=public_url
         )
@@ -135,11 +140,13 @@ class Chats:
             case Reacted():
                 await self._reacted(heard)
             case Renamed():
-                await self._renaming.take(heard, self._actor)
+                await self._renaming.take(heard, self._people)
             case Joined():
                 await self._greetings.greet(heard)
             case Opened():
-                await self._home.show(heard, self._actor)
+                reader = await self._people.reader(heard.author, heard.surface)
+                with speaking(reader.locale, reader.zone):
+                    await self._home.show(heard, self._people)
 
     async def _said(self, said: Said) -> None:
         thread = await self._thread(said)
@@ -147,7 +154,9 @@ class Chats:
             case Hearing.TAKE:
                 await self._take(said)
             case Hearing.REFUSE:
-                await self._hints.refuse(said, MEMBERS_ONLY)
+                reader = await self._people.reader(said.author, said.spot.surface)
+                with speaking(reader.locale):
+                    await self._hints.refuse(said, _(MEMBERS_ONLY))
             case Hearing.OVERHEAR | Hearing.IGNORE:
                 pass
         if crowds(said, thread):
@@ -155,10 +164,14 @@ class Chats:
 
     async def _take(self, said: Said) -> None:
         try:
-            actor = await self._actor(said.author, said.spot.surface)
+            known = await self._people.meet(said.author, said.spot.surface)
         except Refused as refusal:
             await self._hints.whisper(said, str(refusal))
             return
+        with speaking(known.reader.locale, known.reader.zone):
+            await self._taken(said, known.actor)
+
+    async def _taken(self, said: Said, actor: Actor) -> None:
         asked = commands.parse(said.text, self._mention)
         if isinstance(asked, commands.Connect):
             await self._connecting.answer(said, actor, asked)
@@ -178,6 +191,7 @@ class Chats:
             project=said.project or None,
             asker=said.author.handle or said.author.id,
             ref=said.ref,
+            language=spoken().locale,
             told_in_thread=True,
             quoted=quoted,
             files=tuple(one for one in said.files if one.key in fresh),
@@ -224,17 +238,18 @@ class Chats:
             await self._hints.whisper(said, sentence(str(refusal)))
             return None
         if accepted is None:
-            await self._hints.whisper(said, "This was asked too long ago: ask again.")
+            await self._hints.whisper(said, _("This was asked too long ago: ask again."))
         return accepted
 
     async def _amended(self, heard: Reworded | Withdrawn) -> None:
         if heard.author is None or heard.author.standing != "member":
             return
         try:
-            actor = await self._actor(heard.author, heard.spot.surface)
+            known = await self._people.meet(heard.author, heard.spot.surface)
         except Refused:
             return
-        await self._edits.take(heard, actor)
+        with speaking(known.reader.locale, known.reader.zone):
+            await self._edits.take(heard, known.actor)
 
     async def _reacted(self, heard: Reacted) -> None:
         """A reaction that means stop, to one of our posts: as if its thread was told to stop."""
@@ -269,15 +284,6 @@ class Chats:
                 return place
             await asyncio.sleep(pause)
         return None
-
-    async def _actor(self, author: Author, surface: str) -> Actor:
-        """The person whom we know as this author. :raises Refused: deactivated."""
-        name = " ".join(settled(author.name).split())[:NAME_LENGTH_MAX] or author.id
-        async with self._database.begin() as tx:
-            standing = await ensure_person(
-                tx, surface=f"{surface}:{author.account}", external_id=author.id, name=name
-            )
-        return Actor(id=standing.person_id, name=standing.name)
 
     async def _thread(self, said: Said) -> ThreadFacts:
         spot = said.spot

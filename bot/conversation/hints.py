@@ -21,6 +21,8 @@ from adapters.chat.port import (
 )
 from bot.conversation.message import Accepted, IncomingMessage
 from bot.errors import NotPermitted
+from bot.words.catalogue import N_
+from bot.words.catalogue import gettext as _
 from bot.words.plain import settled
 
 log = structlog.get_logger(__name__)
@@ -28,8 +30,8 @@ log = structlog.get_logger(__name__)
 HINT_SECONDS_MAX = 5.0
 HINT = UUID("7b1f6a52-0c0e-4d43-9f6e-0c5a3a1d7e90")
 """Space of the marks of hints that stand in a thread."""
-PRIVATE = "I answer here what you asked with `private:`; nobody else sees it."
-NOT_PRIVATE = (
+PRIVATE = N_("I answer here what you asked with `private:`; nobody else sees it.")
+NOT_PRIVATE = N_(
     "I can't write to you directly, so nothing was run: let people of this server write to you,"
     " then ask again."
 )
@@ -99,7 +101,7 @@ class Hints:
                 await _announce(port, place, str(uuid5(HINT, said.key)), deadline)
         except ChatError as error:
             log.info("not_private", place=said.spot.place, why=str(error))
-            await self.whisper(said, NOT_PRIVATE)
+            await self.whisper(said, _(NOT_PRIVATE))
             return None
         own = f"{place}~{uuid5(HINT, said.key).hex[:12]}"
         return replace(message, place=own, beside=said.spot.place, within="", ref="")
@@ -110,4 +112,4 @@ async def _announce(port: ChatPort, place: str, mark: str, deadline: Deadline) -
     looks_up = port.limits.after_uncertain is AfterUncertain.LOOK_UP
     if looks_up and await port.find(place, mark, deadline) is not None:
         return
-    await port.post(place, Content(text=port.escape(PRIVATE, code=False)), mark, deadline)
+    await port.post(place, Content(text=port.escape(_(PRIVATE), code=False)), mark, deadline)

@@ -5,22 +5,25 @@
 It is made anew each time it is opened; showing it is idempotent.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
 from sqlalchemy import text
 
-from adapters.chat.incoming import Author, Opened
+from adapters.chat.incoming import Opened
 from adapters.chat.port import ChatError, ChatPort, Deadline, Entry, HasHome, Part
+from bot.conversation.acquaintance import Acquaintances
 from bot.errors import Refused
 from bot.govern.people import standing_of
 from bot.govern.rights import Rights
 from bot.store.database import Database
 from bot.words.amounts import short
+from bot.words.catalogue import N_
+from bot.words.catalogue import gettext as _
+from bot.words.events import session_state
 from bot.words.plain import settled
 from bot.words.sentences import sentence
-from bot.work.control import Actor
 
 log = structlog.get_logger(__name__)
 
@@ -29,8 +32,8 @@ SESSIONS_MAX = 20
 PROJECTS_MAX = 20
 TITLE_LENGTH_MAX = 150
 """Of a session, as it is shown here."""
-MEMBERS_ONLY = "Only members of this workspace can use this."
-CONNECT = (
+MEMBERS_ONLY = N_("Only members of this workspace can use this.")
+CONNECT = N_(
     "What you may ask here follows your own account on the code host. Write `connect` to me in a"
     " direct message to show which one is yours."
 )
@@ -75,41 +78,37 @@ class Home:
         self._mention = mention
         self._public_url = public_url.rstrip("/")
 
-    async def show(self, opened: Opened, who: Callable[[Author, str], Awaitable[Actor]]) -> None:
-        """Show whoever opened it their page; what goes wrong is logged, they can open it again.
-
-        :param who: finds the person. :raises Refused: they are deactivated
-        """
+    async def show(self, opened: Opened, people: Acquaintances) -> None:
+        """Show whoever opened it their page; what goes wrong is logged, they can open it again."""
         port: object = self._ports.get(opened.surface)
         if not isinstance(port, HasHome):
             return
         deadline = Deadline.after(SHOW_SECONDS)
-        parts = await self._parts(opened, who)
+        parts = await self._parts(opened, people)
         try:
             await port.show_home(opened.author.id, parts, deadline)
         except ChatError as error:
             log.info("home_not_shown", surface=opened.surface, why=str(error))
 
-    async def _parts(
-        self, opened: Opened, who: Callable[[Author, str], Awaitable[Actor]]
-    ) -> Sequence[Part]:
+    async def _parts(self, opened: Opened, people: Acquaintances) -> Sequence[Part]:
         author = opened.author
         if author.standing != "member":
-            return (Part(title="ona", entries=(Entry(text=MEMBERS_ONLY),)),)
+            return (Part(title="ona", entries=(Entry(text=_(MEMBERS_ONLY)),)),)
         try:
-            person = await who(author, opened.surface)
+            person = await people.meet(author, opened.surface)
         except Refused as refusal:
             return (Part(title="ona", entries=(Entry(text=sentence(str(refusal))),)),)
-        asked = {"person": person.id, "limit": SESSIONS_MAX}
+        person_id = person.actor.id
+        asked = {"person": person_id, "limit": SESSIONS_MAX}
         async with self._database.begin() as tx:
             sessions = [dict(row) for row in (await tx.execute(_SESSIONS, asked)).mappings()]
             known = await tx.execute(_PROJECTS, {"limit": PROJECTS_MAX})
             projects = [dict(row) for row in known.mappings()]
-            standing = await standing_of(tx, person.id)
+            standing = await standing_of(tx, person_id)
         return page(
             await self._rights.visible(standing, sessions),
             await self._rights.visible(standing, projects),
-            zone=author.zone,
+            zone=person.reader.zone,
             mention=self._mention,
             public_url=self._public_url,
         )
@@ -125,27 +124,32 @@ def page(
 ) -> Sequence[Part]:
     """What a person's page says, from what is known; pure."""
     mine = tuple(_session(row, public_url) for row in sessions)
-    none = Entry(text=f"None yet. Write `@{mention}` and what to do in a channel that I am in.")
+    none = Entry(
+        text=_(
+            "None yet. Write `@{mention}` and what to do in a channel that I am in.",
+            mention=mention,
+        )
+    )
     defaults = [_project(row) for row in projects]
-    defaults += [] if projects else [Entry(text="There is no project yet.")]
-    defaults += [Entry(text=f"Times are shown in {zone}.")] if zone else []
+    defaults += [] if projects else [Entry(text=_("There is no project yet."))]
+    defaults += [Entry(text=_("Times are shown in {zone}.", zone=zone))] if zone else []
     return (
-        Part(title="Your sessions", entries=mine or (none,)),
-        Part(title="What holds for new ones", entries=tuple(defaults)),
-        Part(title="Connect", entries=(Entry(text=CONNECT),)),
+        Part(title=_("Your sessions"), entries=mine or (none,)),
+        Part(title=_("What holds for new ones"), entries=tuple(defaults)),
+        Part(title=_("Connect"), entries=(Entry(text=_(CONNECT)),)),
     )
 
 
 def _session(row: Row, public_url: str) -> Entry:
-    title = short(settled(row["title"] or ""), TITLE_LENGTH_MAX) or "no title"
+    title = short(settled(row["title"] or ""), TITLE_LENGTH_MAX) or _("no title")
     return Entry(
-        text=f"{row['short']} · {row['state']} · {row['project']} · {title}",
+        text=f"{row['short']} · {session_state(row['state'])} · {row['project']} · {title}",
         url=f"{public_url}/sessions/{row['short']}" if public_url else "",
     )
 
 
 def _project(row: Row) -> Entry:
-    words = f"{row['name']}: agent {row['agent']}"
-    words += f", machine {row['size']}" if row["size"] else ""
-    words += f", from {row['base_branch']}" if row["base_branch"] else ""
-    return Entry(text=short(settled(words), TITLE_LENGTH_MAX))
+    facts = [_("agent {agent}", agent=row["agent"])]
+    facts += [_("machine {size}", size=row["size"])] if row["size"] else []
+    facts += [_("from {branch}", branch=row["base_branch"])] if row["base_branch"] else []
+    return Entry(text=short(settled(f"{row['name']}: {', '.join(facts)}"), TITLE_LENGTH_MAX))

@@ -26,6 +26,8 @@ from bot.metrics import ACCEPT_SECONDS
 from bot.store.database import Database, is_away
 from bot.store.ids import new_id
 from bot.store.transaction import Transaction
+from bot.words.catalogue import gettext as _
+from bot.words.catalogue import speaking, spoken
 from bot.words.sentences import sentence
 from bot.work import attachments, quoting
 
@@ -87,7 +89,7 @@ class Inbox:
 
         :raises TryAgain: the database is away; nothing was accepted
         """
-        with ACCEPT_SECONDS.time():
+        with ACCEPT_SECONDS.time(), speaking(message.language, spoken().zone):
             try:
                 return await self.rights.settled(lambda: self._accept_once(message))
             except Exception as error:
@@ -95,9 +97,9 @@ class Inbox:
                     raise
                 log.warning("accept_away", error=str(error))
                 raise TryAgain(
-                    "the database does not answer",
-                    kept="your message was not accepted",
-                    do="try again in a minute",
+                    _("the database does not answer"),
+                    kept=_("your message was not accepted"),
+                    do=_("try again in a minute"),
                 ) from error
 
     async def _accept_once(self, message: IncomingMessage) -> Accepted:

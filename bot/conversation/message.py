@@ -6,6 +6,7 @@ from uuid import UUID
 
 from adapters.chat.incoming import Attached, Quoted
 from bot.errors import TellPerson, for_person
+from bot.words.catalogue import SOURCE
 
 KEY_LENGTH_MAX = 200
 """Of what identifies a delivery or a message; what is longer is known by its digest."""
@@ -43,6 +44,8 @@ class IncomingMessage:
     """URL of the repository whose conversation this is: its project is meant."""
     asker: str = ""
     """The person as the surface calls them, where it can notify somebody."""
+    language: str = SOURCE
+    """The shipped locale in which they are answered."""
     ref: str = ""
     """The message as the surface calls it, where it bears our reactions."""
     told_in_thread: bool = False

@@ -15,6 +15,8 @@ from bot.errors import NotFound, NothingToDo
 from bot.govern import halting
 from bot.govern.halt import halted
 from bot.store.transaction import Transaction
+from bot.words.catalogue import gettext as _
+from bot.words.catalogue import spoken
 from bot.work import control, quoting
 from bot.work.control import Actor
 from bot.work.queue import lock_session, waiting_place
@@ -68,13 +70,13 @@ async def obey(
     """
     word = command.word
     if word == "help":
-        return Obeyed(told=words.HELP)
+        return Obeyed(told=_(words.HELP))
     if word == "sessions":
         return Obeyed(told=words.sessions(await recent(tx)))
     if found is None:
         raise NothingToDo(
-            f"there is no session in this thread, so `{word}` has no object",
-            do="write a prompt to open one, or `sessions` to find another",
+            _("there is no session in this thread, so `{word}` has no object", word=word),
+            do=_("write a prompt to open one, or `sessions` to find another"),
         )
     if word == "retry":
         return await _retry(tx, found, actor)
@@ -111,28 +113,27 @@ async def _obey(
 
 async def _mute(tx: Transaction, found: Found, *, muted: bool) -> str:
     await tx.execute(_MUTE, {"thread": found.thread_id, "muted": muted})
-    return "Muted: answers wait on the session's page." if muted else "Unmuted."
+    return _("Muted: answers wait on the session's page.") if muted else _("Unmuted.")
 
 
 async def _status(tx: Transaction, found: Found) -> str:
     session = await lock_session(tx, found.session_id)
     if session is None:
-        raise NotFound("this session does not exist")
+        raise NotFound(_("this session does not exist"))
     queued = await control.open_prompts(tx, found.session_id)
     place = await waiting_place(tx, found.session_id)
     called = await title(tx, found.session_id)
     told = words.status(found.short, session.state, queued, place, title=called)
     asker = queued[0]["author_id"] if queued else None
     halt = halted(await halting.read(tx), project_id=session.project_id, person_id=asker)
-    return told if halt is None else f"{told}
-{words.halted(halt.told)}"
+    return told if halt is None else f"{told}\n{words.halted(halt.told)}"
 
 
 async def _retry(tx: Transaction, found: Found, actor: Actor) -> Obeyed:
     session = await lock_session(tx, found.session_id)
     last = (await tx.execute(_LAST_PROMPT, {"session": found.session_id})).one_or_none()
     if session is None or last is None:
-        raise NothingToDo("no prompt of this session has ended yet, so there is none to retry")
+        raise NothingToDo(_("no prompt of this session has ended yet, so there is none to retry"))
     said = last.text or ""
     added = await add_prompt(
         tx,
@@ -142,10 +143,11 @@ async def _retry(tx: Transaction, found: Found, actor: Actor) -> Obeyed:
         kind=last.kind,
         thread_id=found.thread_id,
         surface=RETRY,
+        language=spoken().locale,
         join=False,
     )
     return Obeyed(
-        told=f"The last prompt once more. {added.told}",
+        told=f"{_('The last prompt once more.')} {added.told}",
         added=added,
         said=said,
         quoted=quoting.restored(last.quoted),

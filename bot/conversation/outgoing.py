@@ -22,6 +22,7 @@ from bot.metrics import REPLIES
 from bot.store.database import Database, is_away
 from bot.store.statements import load
 from bot.store.transaction import Transaction
+from bot.words.catalogue import nearest
 from bot.words.plain import settled
 
 log = structlog.get_logger(__name__)
@@ -69,6 +70,8 @@ class Taken:
     live: Live | None
     title: str
     """What its session is called."""
+    language: str
+    """The shipped locale of the body."""
     wording: int
     ref: str | None
     standing: Standing
@@ -128,6 +131,7 @@ class Outgoing:
             notify=row.notify,
             live=Live(row.live) if row.live else None,
             title=settled(row.title),
+            language=nearest(row.language),
             wording=row.wording,
             ref=row.posted_ref,
             standing=replace(standing, attempts=standing.attempts + 1),

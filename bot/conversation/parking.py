@@ -20,11 +20,14 @@ from bot.conversation.message import Accepted, IncomingMessage
 from bot.govern.people import standing_of
 from bot.store.database import Database
 from bot.store.transaction import Transaction
+from bot.words.catalogue import N_, speaking
+from bot.words.catalogue import gettext as _
 
 log = structlog.get_logger(__name__)
 
 BUTTONS_MAX = 5
 KEPT_HOURS = 24
+ANOTHER = N_("For another one, ask again with project=NAME in front.")
 POST_SECONDS = 10.0
 _OURS = UUID("6f6e612d-7061-726b-8564-6d6573736167")
 """Namespace of the ids of parked messages."""
@@ -117,9 +120,9 @@ class Parking:
             Button(label=name, says=Choice(parked=parked, project=name).says)
             for name in names[:BUTTONS_MAX]
         )
-        words = "Which project is this for?"
+        words: str = _("Which project is this for?")
         if len(names) > BUTTONS_MAX:
-            words += " For another one, ask again with project=NAME in front."
+            words = f"{words} {_(ANOTHER)}"
         content = Content(text=port.escape(words, code=False), buttons=buttons)
         await port.post(place, content, mark, deadline)
 
@@ -140,7 +143,8 @@ class Parking:
         accepted = await self._inbox.accept(
             replace(message, project=choice.project, delivery_key=key, message_key=key)
         )
-        await self._settle(said, choice)
+        with speaking(message.language):
+            await self._settle(said, choice)
         return accepted
 
     async def _settle(self, said: Said, choice: Choice) -> None:
@@ -148,14 +152,13 @@ class Parking:
         port = self._ports.get(said.spot.surface)
         if port is None or not said.post:
             return
-        words = f"Project {choice.project}"
-        always = Button(label="Always in this channel", says=replace(choice, always=True).says)
+        if choice.always:
+            words = _("Project {project}, in this channel from now on.", project=choice.project)
+        else:
+            words = _("Project {project}.", project=choice.project)
+        always = Button(label=_("Always in this channel"), says=replace(choice, always=True).says)
         content = Content(
-            text=port.escape(
-                f"{words}, in this channel from now on." if choice.always else f"{words}.",
-                code=False,
-            ),
-            buttons=() if choice.always else (always,),
+            text=port.escape(words, code=False), buttons=() if choice.always else (always,)
         )
         try:
             await port.edit(said.spot.place, said.post, content, Deadline.after(POST_SECONDS))

@@ -31,6 +31,7 @@ from bot.conversation.drafts import PHASE, message_of
 from bot.conversation.fences import compose
 from bot.conversation.outgoing import Outgoing, Taken, method_of
 from bot.conversation.replies import manner_of
+from bot.words.catalogue import speaking
 
 log = structlog.get_logger(__name__)
 
@@ -134,8 +135,10 @@ class Posting:
             return await self._retitle(taken)
         if method == "phase":
             return await self._show_phase(taken)
+        with speaking(taken.language):
+            text = compose(taken.body, self._manner)
         content = Content(
-            text=compose(taken.body, self._manner),
+            text=text,
             buttons=taken.buttons,
             notify=taken.notify,
             live=taken.live,

@@ -41,6 +41,7 @@ async def add_prompt(
     front: bool = False,
     resembles: str | None = None,
     asker: str = "",
+    language: str = "",
     ref: str = "",
     chosen: Chosen | None = None,
 ) -> Added:
@@ -50,6 +51,7 @@ async def add_prompt(
     :param front: `now:` interrupts the running turn, goes first, and lets a held queue go on
     :param resembles: the command that it may have been meant as
     :param asker: the author as the surface of the thread calls them
+    :param language: the shipped locale in which the author is answered
     :param ref: the message as the surface calls it, where it bears our reactions
     :param chosen: what the session works on and why, when it was opened for this
     """
@@ -63,6 +65,7 @@ async def add_prompt(
         join=join,
         front=front,
         asker=asker,
+        language=language,
     )
     interrupted = front and await control.interrupt(tx, session, actor)
     held = session.state is SessionState.HELD
@@ -80,6 +83,7 @@ async def add_prompt(
         "place": place,
         "surface": surface,
         "asked_in": thread_id,
+        "language": language,
         "ref": ref,
     }
     if chosen is not None:

@@ -40,8 +40,8 @@ _UNDELIVERED = text(
 _SETTLE = text("UPDATE reply SET undelivered = false WHERE id = :id AND undelivered RETURNING id")
 _THREAD = text(
     """
-    INSERT INTO thread (id, session_id, surface, place, replied_to)
-    SELECT :id, session.id, :surface, :place, session.event_last
+    INSERT INTO thread (id, session_id, surface, place, language, replied_to)
+    SELECT :id, session.id, :surface, :place, reply.language, session.event_last
       FROM reply JOIN turn ON turn.id = reply.turn_id JOIN session ON session.id = turn.session_id
      WHERE reply.id = :reply
     ON CONFLICT (surface, place) DO UPDATE SET place = excluded.place
@@ -50,8 +50,10 @@ _THREAD = text(
 )
 _AGAIN = text(
     """
-    INSERT INTO reply (id, thread_id, turn_id, kind, key, body, final, wording, created_at)
-    SELECT :id, :thread, turn_id, kind, 'redirected:' || CAST(id AS text), body, true, 1,
+    INSERT INTO reply (id, thread_id, turn_id, kind, key, body, final, language, wording,
+                       created_at)
+    SELECT :id, :thread, turn_id, kind, 'redirected:' || CAST(id AS text), body, true,
+           language, 1,
            clock_timestamp()
       FROM reply WHERE id = :reply
     ON CONFLICT (thread_id, key) DO NOTHING

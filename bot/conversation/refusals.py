@@ -14,6 +14,7 @@ from uuid import UUID
 from bot.conversation.attempt import ELSEWHERE
 from bot.store.statements import load
 from bot.store.transaction import Transaction
+from bot.words.catalogue import gettext as _
 from bot.work.queue import Event, append_events
 
 SQL = load(Path(__file__).parent / "sql" / "outbox.sql")
@@ -29,7 +30,12 @@ async def tell(tx: Transaction, reply_id: UUID, error: str) -> None:
     if row is None:
         return
     why = error.removesuffix(ELSEWHERE)
-    words = f"A {row.surface} thread of this session did not get a reply: {why}{ELSEWHERE}."
+    words = _(
+        "A {surface} thread of this session did not get a reply: {why};"
+        " the reply is on the session's page.",
+        surface=row.surface,
+        why=_(why),
+    )
     notice = Event(kind="notice", body={"text": words, ABOUT: str(row.thread)})
     await append_events(tx, row.session, [notice])
 

@@ -1,13 +1,13 @@
 """A thread's name that somebody changed on its surface becomes the session's title."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
 from sqlalchemy import text
 
-from adapters.chat.incoming import Author, Renamed
+from adapters.chat.incoming import Renamed
 from adapters.forge.port import Permission
+from bot.conversation.acquaintance import Acquaintances
 from bot.errors import Refused
 from bot.govern.people import standing_of
 from bot.govern.rights import Rights
@@ -25,9 +25,6 @@ _THREAD = text(
     """
 )
 
-Who = Callable[[Author, str], Awaitable[Actor]]
-"""Finds the person. :raises Refused: they are deactivated"""
-
 
 class Renaming:
     """Takes titles over from surfaces."""
@@ -37,13 +34,15 @@ class Renaming:
         self._database = database
         self._rights = rights
 
-    async def take(self, renamed: Renamed, who: Who) -> None:
+    async def take(self, renamed: Renamed, people: Acquaintances) -> None:
         """Let the session of the thread be called so; idempotent."""
         author = renamed.author
         if author is not None and (author.standing != "member" or renamed.spot.shared):
             return
         try:
-            actor = await who(author, renamed.spot.surface) if author is not None else None
+            actor = None
+            if author is not None:
+                actor = (await people.meet(author, renamed.spot.surface)).actor
             await self._rights.settled(lambda: self._take(renamed, actor))
         except Refused as refusal:
             log.info("title_not_taken", place=renamed.spot.place, why=str(refusal))

@@ -6,13 +6,15 @@ Every text is a body in the sense of `bot.conversation.fences`; everything that 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from bot.conversation.fences import Manner, fenced, prose, tail
 from bot.words import events as event_words
-from bot.words.amounts import duration, prompts, short
+from bot.words.amounts import duration, prompts, short, tenths
+from bot.words.catalogue import N_, ngettext
+from bot.words.catalogue import gettext as _
 from bot.words.plain import settled
 
 LIVE_TEXT_LENGTH_MAX = 600
@@ -23,6 +25,9 @@ PLAN_ENTRIES_MAX = 12
 LINE_LENGTH_MAX = 200
 CHOICES_MAX = 20
 QUESTION_LENGTH_MAX = 1_500
+PENDING = N_("pending")
+STATUSES = (PENDING, N_("in_progress"), N_("completed"), N_("failed"))
+"""Of plan entries and tools, as agents say them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +92,7 @@ def answer(span: Span, manner: Manner) -> str:
                 length_max=manner.output_length_max,
             )
         )
-    parts += [f"Error: {_line(text)}" for text in _texts(span.events, "error")]
+    parts += [_("Error: {text}", text=_line(text)) for text in _texts(span.events, "error")]
     if span.ended is not None:
         parts.append(outcome(span.ended))
     return "\n".join(part for part in parts if part)
@@ -100,14 +105,15 @@ def outcome(ended: SeenEvent) -> str:
     facts = [_line(str(body.get("summary") or "")).rstrip(".")]
     known = facts[0].lower()
     if (by := body.get("by")) and str(by).lower() not in known:
-        facts.append(f"by {_line(str(by))}")
-    if (status := body.get("exit_status")) is not None and "exit status" not in known:
-        facts.append(f"exit status {status}")
+        facts.append(_("by {name}", name=_line(str(by))))
+    if (status := body.get("exit_status")) is not None:
+        exited = _("exit status {status}", status=status)
+        facts += [] if exited.lower() in known else [exited]
     seconds = body.get("seconds")
-    if isinstance(seconds, int | float) and f"{seconds:.1f} s" not in known:
-        facts.append(f"after {duration(seconds)}")
+    if isinstance(seconds, int | float) and tenths(seconds) not in known:
+        facts.append(_("after {duration}", duration=duration(seconds)))
     said = ", ".join(fact for fact in facts if fact)
-    word = event_words.OUTCOMES.get(name, _line(name).capitalize() or "Ended")
+    word = event_words.outcome(name) or _line(name).capitalize() or _("Ended")
     if said.lower().startswith(word.lower()):
         return f"{said[0].upper()}{said[1:]}."
     return f"{word}: {said}." if said else f"{word}."
@@ -133,23 +139,27 @@ def chosen(span: Span) -> str:
     """Which project the session works on and why; "" but for its first turn."""
     for one in span.events:
         if one.kind == "prompt.queued" and (project := one.body.get("project")):
-            return f"Project {_line(str(project))}: {_line(str(one.body.get('why')))}."
+            return _(
+                "Project {project}: {why}.",
+                project=_line(str(project)),
+                why=_line(str(one.body.get("why"))),
+            )
     return ""
 
 
 def elsewhere(span: Span) -> str:
     """One line about a turn that was asked for in another thread, without what was asked."""
     started = span.started.body if span.started is not None else {}
-    name = _line(str(started.get("name") or "somebody"))
-    surface = _line(str(started.get("surface") or "another place")).capitalize()
-    how = outcome(span.ended) if span.ended is not None else "it is being worked on."
-    return f"{name} asked for something in {surface}: {how}"
+    name = _line(str(started.get("name") or _("somebody")))
+    surface = _line(str(started.get("surface") or _("another place"))).capitalize()
+    how = outcome(span.ended) if span.ended is not None else _("it is being worked on.")
+    return _("{name} asked for something in {surface}: {how}", name=name, surface=surface, how=how)
 
 
 def notice(event: SeenEvent) -> str:
     """What a thread is told about an event outside of answers; "" if nothing."""
     body = event.body
-    name = _line(str(body.get("name") or "somebody"))
+    name = _line(str(body.get("name") or _("somebody")))
     said = ""
     match event.kind:
         case "notice":
@@ -157,19 +167,28 @@ def notice(event: SeenEvent) -> str:
         case "session.held":
             held = list(body.get("held") or ())
             names = ", ".join(dict.fromkeys(_line(str(one.get("name", "?"))) for one in held))
-            said = (
-                f"{name} stopped here: {prompts(len(held))} of {names} held. "
-                "`resume` lets them go on, `clear` drops them."
+            said = ngettext(
+                "{name} stopped here: {count} prompt of {names} held. "
+                "`resume` lets them go on, `clear` drops them.",
+                "{name} stopped here: {count} prompts of {names} held. "
+                "`resume` lets them go on, `clear` drops them.",
+                len(held),
+                name=name,
+                names=names,
             )
         case "session.resumed":
-            said = f"{name} let the queue go on."
+            said = _("{name} let the queue go on.", name=name)
         case "session.cleared":
-            said = f"{name} took {prompts(int(body.get('count', 0)))} out of the queue."
+            count = int(body.get("count", 0))
+            said = _("{name} took {prompts} out of the queue.", name=name, prompts=prompts(count))
         case "prompt.cancelled":
-            said = f"{name} took a prompt out of the queue."
+            said = _("{name} took a prompt out of the queue.", name=name)
         case "machine" if body.get("why"):
-            state = _line(str(body.get("state", "?")))
-            said = f"The machine is {state}: {_line(str(body['why']))}"
+            said = _(
+                "The machine is {state}: {why}",
+                state=event_words.machine_state(_line(str(body.get("state", "?")))),
+                why=_line(_(str(body["why"]))),
+            )
     return said
 
 
@@ -180,18 +199,19 @@ def question(asked: SeenEvent, settled: SeenEvent | None) -> str:
     """
     body = asked.body
     said = prose(str(body.get("text", "")))[:QUESTION_LENGTH_MAX]
-    lines = [f"Question: {said}"]
+    lines: list[str] = [_("Question: {text}", text=said)]
     choices = list(body.get("choices") or ())
     lines += [f"{n}. {_line(str(one))}" for n, one in enumerate(choices[:CHOICES_MAX], 1)]
     if settled is None:
-        lines.append(f"Answer in this thread{_until(body.get('expires_at'))}.")
+        lines.append(_answer_here(body.get("expires_at")))
     elif settled.kind == "question.answered":
-        name = _line(str(settled.body.get("name") or "somebody"))
-        lines.append(f"{name} answered: {_line(str(settled.body.get('answer', '')))}")
+        name = _line(str(settled.body.get("name") or _("somebody")))
+        answered = _line(str(settled.body.get("answer", "")))
+        lines.append(_("{name} answered: {answer}", name=name, answer=answered))
     elif settled.kind == "question.expired":
-        lines.append(event_words.NOBODY_ANSWERED)
+        lines.append(_(event_words.NOBODY_ANSWERED))
     else:
-        lines.append("The turn ended before an answer came.")
+        lines.append(_("The turn ended before an answer came."))
     return "\n".join(lines)
 
 
@@ -223,9 +243,11 @@ def _output(span: Span, *, lines_max: int, length_max: int) -> str:
     lines = []
     if cut is not None:
         where = _line(str(cut.get("where", "?")))
-        lines.append(f"The end of the output; all of it is in the machine at {where}")
+        lines.append(
+            _("The end of the output; all of it is in the machine at {where}", where=where)
+        )
     elif left_out:
-        lines.append("The end of the output; all of it is on the session's page.")
+        lines.append(_("The end of the output; all of it is on the session's page."))
     return "\n".join([*lines, fenced(shown)])
 
 
@@ -235,9 +257,11 @@ def _standing(events: Sequence[SeenEvent]) -> str:
         if one.kind in {"question.answered", "question.expired"}:
             open_questions.discard(str(one.body.get("question")))
     if open_questions:
-        return "Waiting for an answer."
+        return _("Waiting for an answer.")
     last = events[-1]
-    return _step(last) if last.kind == "step" and last.body.get("step") != "ready" else "Working …"
+    return (
+        _step(last) if last.kind == "step" and last.body.get("step") != "ready" else _("Working …")
+    )
 
 
 def _step(event: SeenEvent) -> str:
@@ -259,7 +283,7 @@ def _plan(events: Sequence[SeenEvent]) -> str:
     lines = []
     for entry in list(plan.body.get("entries") or ())[:PLAN_ENTRIES_MAX]:
         known = entry if isinstance(entry, Mapping) else {"content": entry}
-        status = _line(str(known.get("status") or "pending"))
+        status = _(_line(str(known.get("status") or PENDING)))
         lines.append(f"{status}: {_line(str(known.get('content') or known.get('text') or '?'))}")
     return "\n".join(lines)
 
@@ -271,7 +295,7 @@ def _tools(events: Sequence[SeenEvent]) -> list[str]:
             key = str(one.body.get("id", one.number))
             tools[key] = {**tools.get(key, {}), **one.body}
     return [
-        f"{_line(str(tool.get('status', '?')))}: {_line(str(tool.get('title', '?')))}"
+        f"{_(_line(str(tool.get('status', '?'))))}: {_line(str(tool.get('title', '?')))}"
         for tool in list(tools.values())[-LIVE_TOOLS_MAX:]
     ]
 
@@ -281,9 +305,9 @@ def _line(text: str) -> str:
     return prose(short(settled(text), LINE_LENGTH_MAX))
 
 
-def _until(moment: object) -> str:
+def _answer_here(until: object) -> str:
     try:
-        at = datetime.fromisoformat(str(moment))
+        at = datetime.fromisoformat(str(until))
     except ValueError:
-        return ""
-    return f" until {at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        return _("Answer in this thread.")
+    return _("Answer in this thread until {moment}.", moment=at)

@@ -12,7 +12,7 @@ import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -29,6 +29,7 @@ from bot.store.database import EVENTS, OUTBOX, Database, Listener, is_away
 from bot.store.ids import new_id
 from bot.store.statements import load
 from bot.store.transaction import Transaction
+from bot.words.catalogue import SOURCE, localized, nearest, speaking, spoken
 
 log = structlog.get_logger(__name__)
 
@@ -85,16 +86,18 @@ class Replies:
         live_seconds: float = LIVE_SECONDS,
         poll_seconds: float = POLL_SECONDS,
         pages: str = "",
+        language: str = SOURCE,
     ) -> None:
         """`surfaces` by the names that threads carry; threads of others are left alone.
 
         :param pages: address of our pages; without one no post leads to them
-
+        :param language: the locale of threads and people of whom none is known
         :param listener: brings the EVENTS hints; without one it polls
         """
         self._database = database
         self._listener = listener
         self._manners = {name: manner_of(port, pages) for name, port in surfaces.items()}
+        self._language = language
         self._live_seconds = live_seconds
         self._poll_seconds = poll_seconds
         self._hinted: set[UUID] = set()
@@ -192,9 +195,10 @@ class Replies:
                 return False
             manner = self._manners[thread.surface]
             through, span = await _read(tx, thread, manner)
-            changed = await _write(
-                tx, thread.id, drafts(span, after=thread.replied_to, manner=manner)
-            )
+            reader = await _reader(tx, thread, span)
+            with speaking(nearest(reader.language, self._language), reader.zone):
+                made = drafts(_localized(span), after=thread.replied_to, manner=manner)
+                changed = await _write(tx, thread.id, made)
             await tx.execute(SQL["advance"], {"thread": thread.id, "through": through})
             if changed:
                 tx.hint(OUTBOX)
@@ -248,6 +252,23 @@ async def _read(tx: Transaction, thread: Any, manner: Manner) -> tuple[int, Span
     return bounds.through, span
 
 
+async def _reader(tx: Transaction, thread: Any, span: Span) -> Any:
+    """Whose language and zone a thread's span is told in: {language, zone}.
+
+    That of who asked for its turn, where it was asked for; else the language of the thread. Before
+    the turn begins it is that of the prompt that goes next.
+    """
+    prompt = span.started.body.get("prompt") if span.started is not None else None
+    asked = {"thread": thread.id, "session": thread.session_id, "prompt": prompt}
+    return (await tx.execute(SQL["reader"], asked)).one()
+
+
+def _localized(span: Span) -> Span:
+    """With our sentences in its events said again, in the language of now."""
+    events = [replace(one, body=localized(one.body)) for one in span.events]
+    return replace(span, events=events)
+
+
 async def _write(tx: Transaction, thread_id: UUID, made: Sequence[Draft | Signing]) -> bool:
     """Write the drafts in order; whether anything may be due now."""
     changed = False
@@ -276,6 +297,7 @@ async def _write(tx: Transaction, thread_id: UUID, made: Sequence[Draft | Signin
                 "notify": draft.notify,
                 "final": draft.final,
                 "live": draft.live.value if draft.live else "",
+                "language": spoken().locale,
             },
         )
         changed = True

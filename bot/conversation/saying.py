@@ -8,6 +8,7 @@ from bot.store.database import OUTBOX
 from bot.store.ids import new_id
 from bot.store.statements import load
 from bot.store.transaction import Transaction
+from bot.words.catalogue import spoken
 
 SQL = load(Path(__file__).parent / "sql" / "replies.sql")
 
@@ -27,6 +28,7 @@ async def say(tx: Transaction, thread_id: UUID, key: str, words: str) -> None:
             "notify": "",
             "final": True,
             "live": "",
+            "language": spoken().locale,
         },
     )
     tx.hint(OUTBOX)

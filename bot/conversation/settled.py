@@ -9,6 +9,7 @@ from bot.conversation.choosing import is_named
 from bot.errors import Refused
 from bot.govern.agents import check_agent
 from bot.store.transaction import Transaction
+from bot.words.catalogue import gettext as _
 
 _KEPT = text(
     """
@@ -35,9 +36,14 @@ async def check_options(
     if other:
         name, value = other[0]
         raise Refused(
-            f"session {short} was opened with {_said(name, kept[name])}, not with {name}={value}",
-            kept="nothing was queued",
-            do=f"`new: {name}={value} …` opens another session",
+            _(
+                "session {session} was opened with {option}, not with {other}",
+                session=short,
+                option=_said(name, kept[name]),
+                other=f"{name}={value}",
+            ),
+            kept=_("nothing was queued"),
+            do=_("`new: {other} …` opens another session", other=f"{name}={value}"),
         )
 
 
@@ -55,4 +61,4 @@ def _same(name: str, value: str, kept: str) -> bool:
 
 
 def _said(name: str, value: str | None) -> str:
-    return f"{name}={value}" if value else f"no {name} named"
+    return f"{name}={value}" if value else _("no {name} named", name=name)

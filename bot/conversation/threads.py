@@ -14,6 +14,7 @@ from bot.errors import NotFound, Refused
 from bot.govern.agents import check_agent
 from bot.store.ids import new_id, new_short
 from bot.store.transaction import Transaction
+from bot.words.catalogue import gettext as _
 from bot.words.titles import made_of
 from bot.work.control import Actor
 
@@ -50,8 +51,8 @@ _BY_SHORT = text(
 )
 _ADD_THREAD = text(
     """
-    INSERT INTO thread (id, session_id, surface, place, replied_to)
-    SELECT :id, session.id, :surface, :place, session.event_last
+    INSERT INTO thread (id, session_id, surface, place, language, replied_to)
+    SELECT :id, session.id, :surface, :place, :language, session.event_last
       FROM session WHERE session.id = :session
     ON CONFLICT (surface, place) DO UPDATE
        SET session_id = excluded.session_id,
@@ -124,7 +125,8 @@ async def find(tx: Transaction, message: IncomingMessage) -> Found | None:
         ).scalar_one_or_none()
         if session_id is None:
             raise NotFound(
-                f"there is no session {message.session}", do="`sessions` lists those that exist"
+                _("there is no session {session}", session=message.session),
+                do=_("`sessions` lists those that exist"),
             )
         thread_id = await _thread(tx, session_id, message)
         return Found(session_id=session_id, short=message.session, thread_id=thread_id)
@@ -221,7 +223,10 @@ async def set_channel(tx: Transaction, surface: str, channel: str, project: str)
     """Let new sessions of a channel be about `project`. :raises NotFound: there is none"""
     values = {"id": new_id(), "surface": surface, "channel": channel, "project": project}
     if (await tx.execute(_SET_CHANNEL, values)).one_or_none() is None:
-        raise NotFound(f"there is no project {project}", do="`ona projects` lists those there are")
+        raise NotFound(
+            _("there is no project {project}", project=project),
+            do=_("`ona projects` lists those there are"),
+        )
 
 
 async def project_of(tx: Transaction, session_id: UUID) -> UUID:
@@ -241,7 +246,7 @@ async def resize(tx: Transaction, session_id: UUID, size: str) -> None:
 
 
 async def _insert_session(tx: Transaction, values: dict[str, Any]) -> str:
-    for _ in range(SHORT_TRIES):
+    for _try in range(SHORT_TRIES):
         short = new_short("s")
         try:
             async with tx.begin_nested():
@@ -249,7 +254,7 @@ async def _insert_session(tx: Transaction, values: dict[str, Any]) -> str:
         except IntegrityError:
             continue
         return short
-    raise Refused("no short name was free for the session", do="try again")
+    raise Refused(_("no short name was free for the session"), do=_("try again"))
 
 
 async def _thread(tx: Transaction, session_id: UUID, message: IncomingMessage) -> UUID:
@@ -261,6 +266,7 @@ async def _thread(tx: Transaction, session_id: UUID, message: IncomingMessage) -
                 "session": session_id,
                 "surface": message.surface,
                 "place": message.place,
+                "language": message.language,
             },
         )
     ).scalar_one()

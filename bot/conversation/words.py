@@ -5,10 +5,13 @@ from typing import Any
 
 from bot.words.amounts import prompts
 from bot.words.amounts import short as shortened
+from bot.words.catalogue import N_
+from bot.words.catalogue import gettext as _
+from bot.words.events import session_state
 
 SHOWN_LENGTH_MAX = 80
 """Of a prompt that waits: enough to tell which it is."""
-HELP = """\
+HELP = N_("""\
 Write what to do; it becomes a prompt for the agent of this session.
 `!command` runs a command in the session's machine.
 `new: …` opens a new session, `now: …` interrupts the running turn, `aside: …` is not for me.
@@ -17,8 +20,8 @@ Write what to do; it becomes a prompt for the agent of this session.
 `queue` and `status` show what waits, `cancel 2` takes one out, `retry` runs the last one again.
 `sessions` lists sessions, `join s-…` brings this thread into one; `mute` and `unmute` are for it.
 `connect`, in a direct message to me, makes your accounts one person.
-Options go before the text: `size=name`, and for a new session `project=… branch=… agent=…`."""
-CONNECT_WHERE = "Say `connect` to me in a direct message: what I answer is for you alone."
+Options go before the text: `size=name`, and for a new session `project=… branch=… agent=…`.""")
+CONNECT_WHERE = N_("Say `connect` to me in a direct message: what I answer is for you alone.")
 
 
 def accepted(
@@ -36,20 +39,35 @@ def accepted(
     :param resumed: how many prompts of a held queue go on after this one
     """
     if joined:
-        told = "Added to your prompt that waits."
+        told = [_("Added to your prompt that waits.")]
     elif held:
-        told = f"Queued as number {place}; the queue is held: `resume` lets it go on."
+        told = [
+            _(
+                "Queued as number {place}; the queue is held: `resume` lets it go on.",
+                place=place,
+            )
+        ]
     elif interrupted:
-        told = "The running turn is interrupted; this goes next."
+        told = [_("The running turn is interrupted; this goes next.")]
     elif running or place > 1:
-        told = f"Queued as number {place}."
+        told = [_("Queued as number {place}.", place=place)]
     else:
-        told = "Accepted."
+        told = [_("Accepted.")]
     if resumed:
-        told += f" The queue was held; it goes on with {prompts(resumed)} behind this one."
+        told += [
+            _(
+                "The queue was held; it goes on with {prompts} behind this one.",
+                prompts=prompts(resumed),
+            )
+        ]
     if resembles:
-        told += f" This is a prompt; write just `{resembles}` if you meant the command."
-    return told
+        told += [
+            _(
+                "This is a prompt; write just `{command}` if you meant the command.",
+                command=resembles,
+            )
+        ]
+    return " ".join(told)
 
 
 def halted(why: str, *, before: str = "") -> str:
@@ -58,36 +76,46 @@ def halted(why: str, *, before: str = "") -> str:
     :param why: the clause of the halt
     :param before: what its author is told besides
     """
-    kept = "Your prompt is kept and waits" if before else "What is asked here is kept and waits"
-    told = f"{why[:1].upper()}{why[1:]}. {kept} until an operator lets that go on."
-    return f"{before} {told}".strip()
+    kept = (
+        _("Your prompt is kept and waits until an operator lets that go on.")
+        if before
+        else _("What is asked here is kept and waits until an operator lets that go on.")
+    )
+    return f"{before} {why[:1].upper()}{why[1:]}. {kept}".strip()
 
 
 def connect_code(code: str, forges: Sequence[str], *, minutes: float) -> str:
     """What to do with a code that says who somebody is."""
-    told = (
-        f"Your code is `{code}`. Say `connect {code}` to me in a direct message where you have"
-        f" another account; it holds once, for {minutes:g} minutes."
+    told = _(
+        "Your code is `{code}`. Say `connect {code}` to me in a direct message where you have"
+        " another account; it holds once, for {minutes} minutes.",
+        code=code,
+        minutes=f"{minutes:g}",
     )
-    if forges:
-        named = " or ".join(f"`connect {forge}`" for forge in forges)
-        told += f" For a code host say {named}."
-    return told
+    if not forges:
+        return told
+    named = _(" or ").join(f"`connect {forge}`" for forge in forges)
+    return f"{told} {_('For a code host say {commands}.', commands=named)}"
 
 
 def connect_device(code: str, url: str, *, minutes: float) -> str:
     """Where to type the code of a forge."""
-    return (
-        f"Open {url} and type `{code}` within {minutes:.0f} minutes;"
-        " I tell you when the account is yours here."
+    return _(
+        "Open {url} and type `{code}` within {minutes} minutes;"
+        " I tell you when the account is yours here.",
+        url=url,
+        code=code,
+        minutes=f"{minutes:.0f}",
     )
 
 
 def joined(short: str, title: str) -> str:
     """What a thread is told that was brought into a session."""
-    return (
-        f"This thread talks to session {short} now: {title or 'nothing was asked there yet'}. "
-        "What is asked here is answered here; what is asked elsewhere is only mentioned."
+    return _(
+        "This thread talks to session {session} now: {title}. "
+        "What is asked here is answered here; what is asked elsewhere is only mentioned.",
+        session=short,
+        title=title or _("nothing was asked there yet"),
     )
 
 
@@ -95,22 +123,25 @@ def status(
     short: str, state: str, queued: Sequence[Mapping[str, Any]], place: int, *, title: str = ""
 ) -> str:
     """Title, state and queue of a session, a line each."""
-    lines = [f"Session {short} is {state}."]
+    lines: list[str] = [
+        _("Session {session} is {state}.", session=short, state=session_state(state))
+    ]
     if title:
-        lines.append(f"Title: {title}")
+        lines.append(_("Title: {title}", title=title))
     if place > 0:
-        lines.append(f"It waits for a free machine: {place} before it.")
+        lines.append(_("It waits for a free machine: {place} before it.", place=place))
     for number, row in enumerate(queued, 1):
         lines.append(f"{number}. {row['name']}: {shortened(row['text'], SHOWN_LENGTH_MAX)}")
     if not queued:
-        lines.append("No prompt is queued.")
+        lines.append(_("No prompt is queued."))
     return "\n".join(lines)
 
 
 def sessions(rows: Sequence[Mapping[str, Any]]) -> str:
     """A list of sessions, a line each."""
     if not rows:
-        return "There is no session yet."
+        return _("There is no session yet.")
     return "\n".join(
-        f"{row['short']}  {row['state']}  {row['project']}  {row['title']}" for row in rows
+        f"{row['short']}  {session_state(row['state'])}  {row['project']}  {row['title']}"
+        for row in rows
     )

@@ -116,6 +116,15 @@ class Person(SQLModel, table=True):
 
     id: UUID = _key()
     name: str
+    locale: str | None = None
+    """In which they read us, as a surface or they themselves say (`de-DE`); None: not known."""
+    locale_chosen: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
+    """They said it: no surface changes it."""
+    zone: str | None = None
+    """IANA name of their time zone; None: not known."""
+    zone_chosen: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
+    zone_asked_at: datetime | None = _moment()
+    """Since when they were asked for it, which is done once."""
     created_at: datetime = _moment(now=True)
     deactivated_at: datetime | None = _moment()
 
@@ -205,6 +214,8 @@ class Thread(SQLModel, table=True):
     """Whose words count without a mention: who addressed us here first, as the surface says it."""
     crowded: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
     """Somebody else wrote here too: from now on a mention is needed."""
+    language: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    """Of what is said here about nobody's turn: that of who began it; empty: the installation's."""
     muted: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
     replied_to: int = _counter()
     """Number of the last event whose reply rows are written."""
@@ -258,6 +269,8 @@ class Prompt(SQLModel, table=True):
     """Where it was said; its answer goes there first."""
     asker: str = Field(default="", sa_column_kwargs={"server_default": ""})
     """The author as the surface of that thread calls them, where it can notify somebody."""
+    language: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    """The shipped locale in which its author is answered."""
     state: PromptState = _state(PromptState, PromptState.QUEUED)
     created_at: datetime = _moment(now=True)
 
@@ -397,6 +410,8 @@ class Reply(SQLModel, table=True):
     final: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
     live: str = Field(default="", sa_column_kwargs={"server_default": ""})
     """Of a live one: how far its turn is, as in `adapters.chat.port.Live`."""
+    language: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    """The shipped locale of its body."""
     state: ReplyState = _state(ReplyState, ReplyState.PENDING)
     wording: int = _counter()
     """Counts changes of the body; the sender writes back only the one it sent."""

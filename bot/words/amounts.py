@@ -1,23 +1,31 @@
 """Durations and counts as people say them; pure."""
 
+from bot.words.catalogue import Message, ngettext
+from bot.words.catalogue import gettext as _
 
-def duration(seconds: float) -> str:
+
+def duration(seconds: float) -> Message:
     """`0.3 s`, `12 s`, `3 min 5 s`, `2 h 10 min`."""
     if seconds < 10:
-        return f"{seconds:.1f} s"
+        return tenths(seconds)
     whole = round(seconds)
     if whole < 60:
-        return f"{whole} s"
+        return _("{seconds} s", seconds=whole)
     minutes, rest = divmod(whole, 60)
     if minutes < 60:
-        return f"{minutes} min {rest} s"
+        return _("{minutes} min {seconds} s", minutes=minutes, seconds=rest)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min"
+    return _("{hours} h {minutes} min", hours=hours, minutes=minutes)
 
 
-def prompts(count: int) -> str:
+def tenths(seconds: float) -> Message:
+    """`75.2 s`."""
+    return _("{seconds} s", seconds=float(seconds))
+
+
+def prompts(count: int) -> Message:
     """`1 prompt`, `2 prompts`."""
-    return "1 prompt" if count == 1 else f"{count} prompts"
+    return ngettext("{count} prompt", "{count} prompts", count)
 
 
 def short(text: str, length_max: int) -> str:

@@ -3,34 +3,75 @@
 from collections.abc import Mapping
 
 from bot.words.amounts import duration
+from bot.words.catalogue import N_
+from bot.words.catalogue import gettext as _
 
 STEPS: Mapping[str, str] = {
-    "creating": "Making a machine",
-    "booting": "Starting the machine",
-    "resuming": "Waking the machine",
-    "cloning": "Copying the repository",
-    "restoring": "Restoring the last checkpoint",
-    "waiting": "Waiting for a machine",
-    "ready": "The machine is ready",
+    "creating": N_("Making a machine"),
+    "booting": N_("Starting the machine"),
+    "resuming": N_("Waking the machine"),
+    "cloning": N_("Copying the repository"),
+    "restoring": N_("Restoring the last checkpoint"),
+    "waiting": N_("Waiting for a machine"),
+    "ready": N_("The machine is ready"),
 }
 MACHINE_STATES: Mapping[str, str] = {
-    "creating": "The machine is being created",
-    "starting": "The machine is starting",
-    "running": "The machine runs",
-    "hibernating": "The machine is being put to rest",
-    "resting": "The machine hibernates with its memory",
-    "lost": "The machine was lost",
-    "removing": "The machine is being removed",
-    "gone": "The machine is removed",
+    "creating": N_("The machine is being created"),
+    "starting": N_("The machine is starting"),
+    "running": N_("The machine runs"),
+    "hibernating": N_("The machine is being put to rest"),
+    "resting": N_("The machine hibernates with its memory"),
+    "lost": N_("The machine was lost"),
+    "removing": N_("The machine is being removed"),
+    "gone": N_("The machine is removed"),
 }
 OUTCOMES: Mapping[str, str] = {
-    "succeeded": "Done",
-    "failed": "Failed",
-    "stopped": "Stopped",
-    "timed_out": "Timed out",
-    "interrupted": "Interrupted",
+    "succeeded": N_("Done"),
+    "failed": N_("Failed"),
+    "stopped": N_("Stopped"),
+    "timed_out": N_("Timed out"),
+    "interrupted": N_("Interrupted"),
 }
-NOBODY_ANSWERED = "Nobody answered in time; the turn goes on without an answer."
+MACHINE_WORDS: Mapping[str, str] = {
+    "creating": N_("creating"),
+    "starting": N_("starting"),
+    "running": N_("running"),
+    "hibernating": N_("hibernating"),
+    "resting": N_("resting"),
+    "lost": N_("lost"),
+    "removing": N_("removing"),
+    "gone": N_("gone"),
+}
+SESSION_STATES: Mapping[str, str] = {
+    "idle": N_("idle"),
+    "queued": N_("queued"),
+    "running": N_("running"),
+    "waiting": N_("waiting"),
+    "held": N_("held"),
+}
+NOBODY_ANSWERED = N_("Nobody answered in time; the turn goes on without an answer.")
+REASONS = (
+    N_("none is free"),
+    N_("its room is needed"),
+    N_("the disk of its host is nearly full"),
+    N_("it rested longer than machines are kept"),
+)
+"""Why something is so with a machine, as `vmpool` says it, which knows no catalogue."""
+
+
+def session_state(state: str) -> str:
+    """The state of a session, in one word."""
+    return _(SESSION_STATES.get(state, state))
+
+
+def machine_state(state: str) -> str:
+    """The state of a machine, in one word."""
+    return _(MACHINE_WORDS.get(state, state))
+
+
+def outcome(name: str) -> str:
+    """How a turn ended, in a word or two; "" for an unknown outcome."""
+    return _(OUTCOMES[name]) if name in OUTCOMES else ""
 
 
 def step(
@@ -47,11 +88,13 @@ def step(
     :param took: said of the machine that is ready
     :param usual_seconds: until it was ready, earlier
     """
-    said = STEPS.get(name, name.capitalize())
+    said = _(STEPS.get(name, name.capitalize()))
     if name == "waiting" and place:
-        return f"{said}, place {place} in the line: {why or 'none is free'}."
+        reason = _(why) if why else _("none is free")
+        return _("{step}, place {place} in the line: {why}.", step=said, place=place, why=reason)
     if name == "ready":
         return f"{said}{took}."
     if isinstance(usual_seconds, int | float):
-        return f"{said}, usually ready after {duration(usual_seconds)} …"
+        usual = duration(usual_seconds)
+        return _("{step}, usually ready after {duration} …", step=said, duration=usual)
     return f"{said} …"

@@ -17,6 +17,7 @@ from bot.store.ids import new_id
 from bot.store.statements import load
 from bot.store.states import SessionState
 from bot.store.transaction import Rows, Transaction
+from bot.words.catalogue import SAID, Message, in_source, kept
 
 SQL = load(Path(__file__).parent / "sql" / "queue.sql")
 
@@ -122,8 +123,17 @@ def columns(events: Sequence[Event]) -> dict[str, list[str]]:
     """The parameters with which a statement takes events."""
     return {
         "kinds": [event.kind for event in events],
-        "bodies": [json.dumps(dict(event.body), default=str) for event in events],
+        "bodies": [json.dumps(_stored(event.body), default=str) for event in events],
     }
+
+
+def _stored(body: Mapping[str, Any]) -> dict[str, Any]:
+    """What an event keeps: a sentence of ours in English, and under SAID how to say it again."""
+    ours = {name: value for name, value in body.items() if isinstance(value, Message)}
+    if not ours:
+        return dict(body)
+    said = {name: kept(value) for name, value in ours.items()}
+    return {**body, **{name: in_source(value) for name, value in ours.items()}, SAID: said}
 
 
 async def _append(
@@ -171,6 +181,7 @@ async def enqueue(
     join: bool,
     front: bool = False,
     asker: str = "",
+    language: str = "",
 ) -> Enqueued:
     """Insert a prompt into the locked session, or join the author's last one that still waits.
 
@@ -178,6 +189,7 @@ async def enqueue(
     :param join: a text of one person while their previous one is queued belongs to it
     :param front: `now:` goes before the open prompts
     :param asker: the author as the surface of the thread calls them
+    :param language: the shipped locale in which the author is answered
     """
     if join and kind == "text" and not front:
         row = (
@@ -205,6 +217,7 @@ async def enqueue(
             "author": author_id,
             "thread": thread_id,
             "asker": asker,
+            "language": language,
         },
     )
     if session.state is SessionState.IDLE:

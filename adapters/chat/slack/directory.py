@@ -63,7 +63,8 @@ class Directory:
         team = self._ourselves.team
         try:
             answer = await call(
-                Deadline.after(ASK_SECONDS), lambda: self._client.users_info(user=user)
+                Deadline.after(ASK_SECONDS),
+                lambda: self._client.users_info(user=user, include_locale=True),
             )
         except (Rejected, Gone):
             return Author(account=team, id=user, name=user, standing="stranger")
@@ -74,6 +75,7 @@ class Directory:
             name=_name(profile) or user,
             standing=standing(profile, team),
             zone=profile.get("tz"),
+            locale=profile.get("locale"),
         )
 
     async def _ask_shared(self, channel: str) -> bool:

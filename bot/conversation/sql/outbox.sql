@@ -24,6 +24,7 @@ WITH open AS MATERIALIZED (
      ORDER BY final DESC, asked DESC, due_at LIMIT :window
 )
 SELECT reply.id, reply.kind, reply.key, reply.body, reply.buttons, reply.notify, reply.final, reply.live,
+       reply.language,
        reply.wording, reply.posted_ref, reply.attempts, reply.state = 'sending' AS unfinished,
        extract(epoch FROM clock_timestamp() - reply.tried_at) AS tried_seconds,
        next.asked, thread.place, thread.muted, session.title

@@ -61,16 +61,31 @@ SELECT number, kind, turn_id, body, output_length
     OR (kind <> 'output' AND newer <= :talk)
  ORDER BY number
 
+-- name: reader
+-- In which language and zone a thread reads about a turn: its asker's, where they asked; else its own.
+SELECT coalesce(nullif(prompt.language, ''), thread.language) AS language, prompt.zone
+  FROM thread LEFT JOIN LATERAL (
+      SELECT prompt.language, person.zone
+        FROM prompt JOIN person ON person.id = prompt.author_id
+       WHERE prompt.session_id = :session AND prompt.thread_id = thread.id
+         AND CASE WHEN CAST(:prompt AS text) IS NULL THEN prompt.state IN ('queued', 'running')
+                  ELSE CAST(prompt.id AS text) = :prompt END
+       ORDER BY prompt.state = 'running' DESC, prompt.position LIMIT 1
+  ) AS prompt ON true
+ WHERE thread.id = :thread
+
 -- name: put
 -- Write a reply, or its new wording. A live one keeps its pace (due_at); what is final is due now.
 -- A reply that failed stays so, but for the last wording of a post that stands, and what is set.
-INSERT INTO reply (id, thread_id, turn_id, kind, key, body, buttons, notify, final, live, wording,
-                   created_at)
-VALUES (:id, :thread, :turn, :kind, :key, :body, CAST(:buttons AS jsonb), :notify, :final, :live, 1,
+INSERT INTO reply (id, thread_id, turn_id, kind, key, body, buttons, notify, final, live, language,
+                   wording, created_at)
+VALUES (:id, :thread, :turn, :kind, :key, :body, CAST(:buttons AS jsonb), :notify, :final, :live,
+        :language, 1,
         greatest(clock_timestamp(), (SELECT max(created_at) + interval '1 microsecond'
                                        FROM reply WHERE thread_id = :thread)))
 ON CONFLICT (thread_id, key) DO UPDATE
    SET body = excluded.body, buttons = excluded.buttons, final = excluded.final, live = excluded.live,
+       language = excluded.language,
        wording = reply.wording + 1,
        turn_id = coalesce(excluded.turn_id, reply.turn_id),
        state = CASE

@@ -132,7 +132,7 @@ WITH seen AS MATERIALIZED (
      WHERE id = :session AND lease_token = :token AND lease_owner = :owner
 ), next AS MATERIALIZED (
     SELECT prompt.id, prompt.kind, prompt.author_id, prompt.thread_id, prompt.asker,
-           person.name, thread.surface
+           prompt.language, person.name, thread.surface
       FROM prompt JOIN seen ON prompt.session_id = seen.id
       JOIN person ON person.id = prompt.author_id
       LEFT JOIN thread ON thread.id = prompt.thread_id
@@ -165,6 +165,7 @@ WITH seen AS MATERIALIZED (
     SELECT :session, numbered.number, :turn, 'turn.started',
            jsonb_build_object('prompt', next.id, 'author', next.author_id, 'text', said.text,
                               'asked_in', next.thread_id, 'asker', next.asker,
+                              'language', next.language,
                               'name', next.name, 'surface', next.surface)
       FROM numbered, next, said
 )
@@ -302,8 +303,9 @@ SELECT min(position) - 1 FROM prompt WHERE session_id = :session AND state = 'qu
 
 -- name: insert_prompt
 -- A prompt gets its position while its session's row is locked: positions are commit order.
-INSERT INTO prompt (id, session_id, position, kind, author_id, thread_id, asker)
-VALUES (:prompt, :session, :position, :kind, :author, :thread, :asker)
+INSERT INTO prompt (id, session_id, position, kind, author_id, thread_id, asker,
+                    language)
+VALUES (:prompt, :session, :position, :kind, :author, :thread, :asker, :language)
 
 -- name: take_position
 -- The next position at the end, with room left for `now:` in front of it.

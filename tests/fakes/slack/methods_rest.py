@@ -64,7 +64,9 @@ def bots_info(call: Call) -> Answer:
 
 @method("users.info")
 def users_info(call: Call) -> Answer:
-    return {"user": call.person("user").payload(call.team, "users:read.email" in call.scopes)}
+    person = call.person("user")
+    shown = person.payload(call.team, "users:read.email" in call.scopes)
+    return {"user": shown | ({"locale": person.locale} if call.flag("include_locale") else {})}
 
 
 @method("users.list")

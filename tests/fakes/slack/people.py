@@ -30,6 +30,7 @@ class Person:
     real_name: str = ""
     email: str = ""
     tz: str = "Europe/Berlin"
+    locale: str = "en-US"
     is_admin: bool = False
     is_bot: bool = False
     is_restricted: bool = False

@@ -77,6 +77,11 @@ def upgrade() -> None:
         "person",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
+        sa.Column("locale", sa.String(), nullable=True),
+        sa.Column("locale_chosen", sa.Boolean(), server_default="false", nullable=False),
+        sa.Column("zone", sa.String(), nullable=True),
+        sa.Column("zone_chosen", sa.Boolean(), server_default="false", nullable=False),
+        sa.Column("zone_asked_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column(
             "created_at",
             sa.DateTime(timezone=True),
@@ -301,6 +306,7 @@ def upgrade() -> None:
         sa.Column("place", sa.String(), nullable=False),
         sa.Column("speaker", sa.String(), server_default="", nullable=False),
         sa.Column("crowded", sa.Boolean(), server_default="false", nullable=False),
+        sa.Column("language", sa.String(), server_default="", nullable=False),
         sa.Column("muted", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("replied_to", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column(
@@ -359,6 +365,7 @@ def upgrade() -> None:
         sa.Column("author_id", sa.Uuid(), nullable=False),
         sa.Column("thread_id", sa.Uuid(), nullable=True),
         sa.Column("asker", sa.String(), server_default="", nullable=False),
+        sa.Column("language", sa.String(), server_default="", nullable=False),
         sa.Column(
             "state",
             sa.Enum(
@@ -758,6 +765,7 @@ def _replies() -> None:
         sa.Column("notify", sa.String(), server_default="", nullable=False),
         sa.Column("final", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("live", sa.String(), server_default="", nullable=False),
+        sa.Column("language", sa.String(), server_default="", nullable=False),
         sa.Column(
             "state",
             sa.Enum(

@@ -1,0 +1,149 @@
+"""In which language and zone people read us: what surfaces know of them, and what they chose.
+
+What a person chose holds; else what the surface says on which they were heard last.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+
+from bot.errors import Refused
+from bot.store.transaction import Transaction
+from bot.words.catalogue import gettext as _
+from bot.words.catalogue import nearest, shipped, zones
+
+LOCALE_LENGTH_MAX = 35
+"""Longer than any tag that means something."""
+
+_LEARN = text(
+    """
+    WITH known AS (
+        SELECT id, CASE WHEN locale_chosen THEN locale
+                        ELSE coalesce(CAST(:locale AS text), locale) END AS locale,
+               CASE WHEN zone_chosen THEN zone
+                    ELSE coalesce(CAST(:zone AS text), zone) END AS zone
+          FROM person WHERE id = :person
+    ), learned AS (
+        UPDATE person SET locale = known.locale, zone = known.zone FROM known
+         WHERE person.id = known.id
+           AND (person.locale, person.zone) IS DISTINCT FROM (known.locale, known.zone)
+    )
+    SELECT locale, zone FROM known
+    """
+)
+_OF = text(
+    """
+    SELECT person.locale, person.locale_chosen, person.zone, person.zone_chosen
+      FROM person JOIN identity ON identity.person_id = person.id
+     WHERE identity.surface = :surface AND identity.external_id = :external
+    """
+)
+_BY_ID = text(
+    "SELECT locale, locale_chosen, zone, zone_chosen, zone_asked_at FROM person WHERE id = :person"
+)
+_CHOOSE_LOCALE = text(
+    """
+    UPDATE person SET locale_chosen = CAST(:locale AS text) IS NOT NULL,
+           locale = coalesce(CAST(:locale AS text), locale)
+     WHERE id = :person
+    """
+)
+_CHOOSE_ZONE = text(
+    """
+    UPDATE person SET zone = :zone, zone_chosen = zone_chosen OR :chosen WHERE id = :person
+       AND (:chosen OR zone IS NULL)
+    """
+)
+_ASK = text(
+    """
+    UPDATE person SET zone_asked_at = now()
+     WHERE id = :person AND zone IS NULL AND zone_asked_at IS NULL RETURNING id
+    """
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reader:
+    """How somebody reads us."""
+
+    locale: str
+    """A shipped one."""
+    zone: str | None = None
+
+
+async def learn(
+    tx: Transaction, person_id: UUID, *, locale: str | None, zone: str | None, default: str
+) -> Reader:
+    """Keep what a surface knows of a person, unless they chose otherwise, and say what holds.
+
+    :param default: the locale of the installation, for whom nobody knows of
+    """
+    said = {"person": person_id, "locale": _tag(locale), "zone": _zone(zone)}
+    known = (await tx.execute(_LEARN, said)).one_or_none()
+    if known is None:
+        return Reader(locale=default)
+    return Reader(locale=nearest(known.locale, default), zone=known.zone)
+
+
+async def reader(
+    tx: Transaction, surface: str, external_id: str, *, locale: str | None, default: str
+) -> Reader:
+    """How the owner of an account reads us, who may not be a person here yet; keeps nothing.
+
+    :param locale: what the surface says now
+    """
+    row = (await tx.execute(_OF, {"surface": surface, "external": external_id})).one_or_none()
+    if row is None:
+        return Reader(locale=nearest(locale, default))
+    wishes = (row.locale,) if row.locale_chosen else (_tag(locale), row.locale)
+    return Reader(locale=nearest(*wishes, default), zone=row.zone)
+
+
+async def settings_of(tx: Transaction, person_id: UUID) -> Mapping[str, Any]:
+    """What is known: locale, locale_chosen, zone, zone_chosen, zone_asked_at."""
+    return dict((await tx.execute(_BY_ID, {"person": person_id})).mappings().one())
+
+
+async def choose_locale(tx: Transaction, person_id: UUID, locale: str | None) -> None:
+    """Read us in `locale` from now on; None: again in what surfaces say.
+
+    :raises Refused: we don't speak it
+    """
+    if locale is not None and locale not in shipped():
+        raise Refused(
+            _("I don't speak {locale}", locale=locale[:LOCALE_LENGTH_MAX]),
+            kept=_("nothing was changed"),
+            do=_("choose one of: {locales}", locales=", ".join(shipped())),
+        )
+    await tx.execute(_CHOOSE_LOCALE, {"person": person_id, "locale": locale})
+
+
+async def choose_zone(tx: Transaction, person_id: UUID, zone: str, *, chosen: bool = True) -> None:
+    """Show this person times in `zone`, an IANA name.
+
+    :param chosen: they said so; else a browser did, which only counts while nothing is known
+    :raises Refused: there is no such zone
+    """
+    if zone not in zones():
+        raise Refused(
+            _("there is no time zone {zone}", zone=zone[:LOCALE_LENGTH_MAX]),
+            kept=_("nothing was changed"),
+            do=_("give a name such as Europe/Berlin"),
+        )
+    await tx.execute(_CHOOSE_ZONE, {"person": person_id, "zone": zone, "chosen": chosen})
+
+
+async def ask_zone(tx: Transaction, person_id: UUID) -> bool:
+    """Whether to ask this person for their zone now; true once, and never of whose is known."""
+    return (await tx.execute(_ASK, {"person": person_id})).one_or_none() is not None
+
+
+def _tag(locale: str | None) -> str | None:
+    return locale[:LOCALE_LENGTH_MAX] if locale else None
+
+
+def _zone(name: str | None) -> str | None:
+    return name if name in zones() else None
