@@ -17,6 +17,7 @@ STATES = (
     states.TurnState,
     states.QuestionState,
     states.ReplyState,
+    states.ChargeState,
     MachineState,
     TemplateState,
 )
