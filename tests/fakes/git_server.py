@@ -18,7 +18,16 @@ def _handler(root: Path, credentials: str | None) -> type[BaseHTTPRequestHandler
             self._answer(b"")
 
         def do_POST(self) -> None:
-            self._answer(self.rfile.read(int(self.headers["Content-Length"])))
+            if self.headers.get("Transfer-Encoding") == "chunked":
+                self._answer(b"".join(self._chunks()))
+            else:
+                self._answer(self.rfile.read(int(self.headers["Content-Length"])))
+
+        def _chunks(self) -> Iterator[bytes]:
+            while size := int(self.rfile.readline(), 16):
+                yield self.rfile.read(size)
+                self.rfile.readline()
+            self.rfile.readline()
 
         def _answer(self, body: bytes) -> None:
             if credentials is not None and self.headers.get("Authorization") != wanted:
@@ -42,6 +51,7 @@ def _handler(root: Path, credentials: str | None) -> type[BaseHTTPRequestHandler
                     "QUERY_STRING": query,
                     "CONTENT_TYPE": self.headers.get("Content-Type", ""),
                     "CONTENT_LENGTH": str(len(body)),
+                    "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
                 },
             )
             head, _, payload = done.stdout.partition(b"\r\n\r\n")

@@ -128,6 +128,24 @@ def moved(push: Push, answer: bytes) -> dict[str, str]:
     return done
 
 
+def advertised(answer: bytes) -> dict[str, str]:
+    """The branches that a forge names, whatever else it says: ref → commit.
+
+    Both forms are read: the one before a fetch, and what is answered to `ls-refs`.
+    """
+    found: dict[str, str] = {}
+    try:
+        for line, _ in _lines(answer):
+            told = (line or b"").partition(b"\0")[0].split()
+            if len(told) > 1 and told[1].startswith(b"refs/heads/"):
+                commit = told[0].decode("ascii", "replace")
+                if _is_commit(commit):
+                    found[told[1].decode("utf-8", "replace")] = commit
+    except Malformed:
+        return found
+    return found
+
+
 def _refusal(command: Command, branches: Branches) -> str:
     ref = command.ref
     if not ref.startswith("refs/heads/"):

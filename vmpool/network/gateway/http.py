@@ -124,21 +124,32 @@ class HttpSide:
         if data:
             await self.link.send(data)
 
-    async def answer(self, status: int, text: str, *, kind: str = "text/plain") -> None:
+    async def answer(
+        self,
+        status: int,
+        text: str | bytes,
+        *,
+        kind: str = "text/plain; charset=utf-8",
+        reason: str = "",
+    ) -> None:
         """Answer with a sentence, which the reason phrase says too: some programs show only that.
 
+        :param reason: the sentence, where the text is something else
         The connection ends with it unless the request was read to its end.
         """
         if self._state.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
             return
-        body = f"{text.rstrip()}\n".encode()
+        body = text if isinstance(text, bytes) else f"{text.rstrip()}\n".encode()
         headers = [
-            (b"content-type", f"{kind}; charset=utf-8".encode()),
+            (b"content-type", kind.encode()),
             (b"content-length", str(len(body)).encode()),
             (b"cache-control", b"no-store"),
         ]
-        reason = _phrase(text) if status >= 400 else HTTPStatus(status).phrase.encode()
-        await self.begin(status, reason, headers)
+        is_error = status >= HTTPStatus.BAD_REQUEST
+        phrase = (
+            _phrase(reason or body.decode()) if is_error else HTTPStatus(status).phrase.encode()
+        )
+        await self.begin(status, phrase, headers)
         await self.send(h11.Data(data=body))
         await self.send(h11.EndOfMessage())
 

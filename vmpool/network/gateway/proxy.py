@@ -16,7 +16,7 @@ from vmpool.network.gateway.attached import GATEWAY, Attached
 from vmpool.network.gateway.http import BadRequest, HttpSide, has_body, onward
 from vmpool.network.gateway.link import Link
 from vmpool.network.gateway.ports import NoTurn, Refused, Unreachable
-from vmpool.network.gateway.routes import Visit
+from vmpool.network.gateway.routes import Visit, Watch
 from vmpool.network.gateway.tunnel import NotHere, pass_on
 from vmpool.network.hosts import BadHost, normalise
 from vmpool.network.policy import PORT_MAX, Decision
@@ -97,7 +97,14 @@ async def _answer(
     await send(at, side, onwards, route=False)
 
 
-async def send(at: Attached, side: HttpSide, request: httpcore2.Request, *, route: bool) -> int:
+async def send(
+    at: Attached,
+    side: HttpSide,
+    request: httpcore2.Request,
+    *,
+    route: bool,
+    watch: Watch | None = None,
+) -> int:
     """Send a request out and its answer to the machine, as it comes; the answer's status.
 
     :raises Unreachable: there is no answer
@@ -118,7 +125,7 @@ async def send(at: Attached, side: HttpSide, request: httpcore2.Request, *, rout
     except (httpcore2.NetworkError, httpcore2.ProtocolError) as error:
         raise Unreachable(f"{where} did not answer: {error or 'it closed'}.") from error
     try:
-        await _relay_answer(side, response)
+        await _relay_answer(side, response, watch)
     except (httpcore2.TimeoutException, httpcore2.NetworkError, httpcore2.ProtocolError) as error:
         # The machine sees an answer without its end.
         raise Unreachable(f"{where} stopped in the middle of its answer.") from error
@@ -127,11 +134,15 @@ async def send(at: Attached, side: HttpSide, request: httpcore2.Request, *, rout
     return response.status
 
 
-async def _relay_answer(side: HttpSide, response: httpcore2.Response) -> None:
+async def _relay_answer(side: HttpSide, response: httpcore2.Response, watch: Watch | None) -> None:
     headers = [each for each in onward(response.headers) if each[0] != b"transfer-encoding"]
+    if watch is not None:
+        watch.begins(response.status, headers)
     phrase = response.extensions.get("reason_phrase", b"")
     await side.begin(response.status, phrase, headers)
     async for chunk in response.aiter_stream():
+        if watch is not None:
+            watch.passes(chunk)
         await side.spend(len(chunk))
         await side.send(h11.Data(data=chunk))
     await side.send(h11.EndOfMessage())
@@ -150,8 +161,10 @@ async def _own(at: Attached, side: HttpSide, request: h11.Request, target: Targe
         known = ", ".join(sorted(each.prefix for each in access.routes)) or "none"
         raise BadRequest(f"The gateway has no {path[:200]!r}. Its routes: {known}.", 404)
 
-    async def sent(side: HttpSide, request: httpcore2.Request) -> int:
-        return await send(at, side, request, route=True)
+    async def sent(
+        side: HttpSide, request: httpcore2.Request, *, watch: Watch | None = None
+    ) -> int:
+        return await send(at, side, request, route=True, watch=watch)
 
     rest = target.path.removeprefix(route.prefix)
     visit = Visit(who=at.who, request=request, rest=rest, side=side, send=sent)

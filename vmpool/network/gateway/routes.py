@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import h11
 import httpcore2
 
-from vmpool.network.gateway.http import HttpSide, has_body, onward
+from vmpool.network.gateway.http import Headers, HttpSide, has_body, onward
 from vmpool.network.gateway.ports import Identity
 
 CREDENTIALS = (
@@ -41,11 +41,23 @@ class Visit:
     send: "Send"
 
 
+class Watch(Protocol):
+    """Sees an answer pass."""
+
+    def begins(self, status: int, headers: Headers) -> None:
+        """Its head."""
+
+    def passes(self, chunk: bytes) -> None:
+        """The next part of its body."""
+
+
 class Send(Protocol):
     """Sends a request to an upstream and its answer to the machine, unbuffered."""
 
-    async def __call__(self, side: HttpSide, request: httpcore2.Request) -> int:
-        """The status of the answer. :raises Unreachable: there was none"""
+    async def __call__(
+        self, side: HttpSide, request: httpcore2.Request, *, watch: Watch | None = None
+    ) -> int:
+        """The status of the answer. :raises Unreachable: there was none, or it was cut"""
 
 
 class Route(Protocol):
@@ -97,16 +109,23 @@ async def forward(
     added: Mapping[str, str],
     *,
     without: tuple[str, ...] = (),
-    content: AsyncIterator[bytes] | None = None,
+    content: AsyncIterator[bytes] | bytes | None = None,
+    watch: Watch | None = None,
 ) -> int:
     """Send a visit's request to `rest` below `base`, with headers added; the answer's status.
 
-    :param content: in place of the body as it comes
+    :param content: in place of the body as it comes; an iterator is of the same length
     """
     place = urlsplit(base)
     headers = clean(visit.request.headers, added, without)
     host = place.netloc.rpartition("@")[2].encode()
-    body = content or (visit.side.body() if has_body(visit.request.headers) else None)
+    body = content
+    if isinstance(content, bytes):
+        lengths = {b"content-length", b"transfer-encoding"}
+        headers = [(name, value) for name, value in headers if name not in lengths]
+        headers.append((b"content-length", str(len(content)).encode()))
+    elif content is None and has_body(visit.request.headers):
+        body = visit.side.body()
     request = httpcore2.Request(
         visit.request.method,
         httpcore2.URL(
@@ -118,7 +137,7 @@ async def forward(
         headers=[(b"host", host), *headers],
         content=body,
     )
-    return await visit.send(visit.side, request)
+    return await visit.send(visit.side, request, watch=watch)
 
 
 def clean(
