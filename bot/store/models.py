@@ -31,6 +31,7 @@ import vmpool.machine  # noqa: F401
 from bot.store.ids import new_id
 from bot.store.states import (
     ChargeState,
+    GrantState,
     PromptState,
     QuestionState,
     ReplyState,
@@ -105,6 +106,8 @@ class Project(SQLModel, table=True):
     """Shell commands that ready a machine, in the repository; part of its template."""
     start: list[str] = _json("[]")
     """Shell commands that run on in every machine: its services."""
+    grants: list[dict[str, Any]] = _json("[]")
+    """What its turns get, each as `adapters.vault.wanted` reads it."""
     rebuild_at: datetime | None = _moment()
     """Templates that were begun before are built again: somebody asked for it."""
     created_at: datetime = _moment(now=True)
@@ -588,4 +591,51 @@ class Charge(SQLModel, table=True):
 
     __table_args__ = (
         Index("ix_charge_reserved", "created_at", postgresql_where=text("state = 'reserved'")),
+    )
+
+
+class TurnGrant(SQLModel, table=True):
+    """A short-lived credential of one turn, written down before its issuer is asked."""
+
+    __tablename__ = "turn_grant"
+
+    id: UUID = _key()
+    """Issuers that name what they issue call it by this."""
+    session_id: UUID | None = Field(
+        default=None,
+        sa_column=Column(ForeignKey("session.id", ondelete="SET NULL"), nullable=True, index=True),
+    )
+    """None: the session is deleted, and the grant has to go."""
+    turn_id: UUID | None = Field(
+        default=None,
+        sa_column=Column(ForeignKey("turn.id", ondelete="SET NULL"), nullable=True, index=True),
+    )
+    """None: the turn had not begun yet."""
+    kind: str
+    """Of its issuer; `token` is the turn's own in Vault, whose leases end with it."""
+    name: str
+    """Within the project."""
+    mode: str
+    """`injected` outside the machine, or `handed` into it."""
+    purpose: str = ""
+    options: dict[str, Any] = _json()
+    """As the project asks for it."""
+    trace: dict[str, Any] = _json()
+    """What its issuer needs to end it; never a value that works."""
+    state: GrantState = _state(GrantState, GrantState.ISSUING)
+    owner: str
+    """Who held the session when it was issued, by which lease."""
+    lease_token: int = Field(sa_column=Column(BigInteger, nullable=False))
+    created_at: datetime = _moment(now=True)
+    issued_at: datetime | None = _moment()
+    ends_at: datetime | None = _moment()
+    """Its issuer refuses it from then on, renewed or not; None: it has no time of its own."""
+    ended_at: datetime | None = _moment()
+
+    __table_args__ = (
+        Index(
+            "ix_turn_grant_alive",
+            "created_at",
+            postgresql_where=text("state IN ('issuing', 'issued')"),
+        ),
     )

@@ -1,4 +1,4 @@
-"""The states of a session, a prompt, a turn and a question, and the moves between them.
+"""The states of a session, a prompt, a turn, a question and a grant, and the moves between them.
 
 A session:
 
@@ -13,6 +13,15 @@ A session:
 - `queued` and `running` rows are what workers claim: `running` again once its lease has run out.
 - `held` keeps its prompts: they wait for Resume or Clear, whoever stopped it.
 - `waiting` keeps its turn open: the answer queues the session and the same turn goes on.
+
+A grant:
+
+    issuing ──record──▶ issued ──its issuer refuses it──▶ revoked
+       │ └───────────────┼──found by its name, refused───────▲
+       └─────────────────┴──its time passed──▶ ended
+
+- `issuing` is written before its issuer is asked: whatever happens, a row tells of it.
+- `issuing` and `issued` ones whose turn no lease holds are what the sweep of `bot.govern` ends.
 
 The statements that move rows keep to these tables; a database of the tests refuses any other move.
 """
@@ -160,4 +169,25 @@ CHARGE_MOVES: Mapping[ChargeState, frozenset[ChargeState]] = {
     ChargeState.RESERVED: frozenset({ChargeState.SETTLED, ChargeState.ESTIMATED}),
     ChargeState.SETTLED: frozenset(),
     ChargeState.ESTIMATED: frozenset(),
+}
+
+
+class GrantState(enum.StrEnum):
+    """Whether a short-lived credential of a turn may still work."""
+
+    ISSUING = "issuing"
+    """Its issuer is asked, or was when a process ended; it may exist."""
+    ISSUED = "issued"
+    """It works, and what ends it is written down."""
+    REVOKED = "revoked"
+    """Its issuer refuses it."""
+    ENDED = "ended"
+    """Its time has passed, or nobody has it any more and it was never outside our memory."""
+
+
+GRANT_MOVES: Mapping[GrantState, frozenset[GrantState]] = {
+    GrantState.ISSUING: frozenset({GrantState.ISSUED, GrantState.REVOKED, GrantState.ENDED}),
+    GrantState.ISSUED: frozenset({GrantState.REVOKED, GrantState.ENDED}),
+    GrantState.REVOKED: frozenset(),
+    GrantState.ENDED: frozenset(),
 }

@@ -15,6 +15,7 @@ MOVES: Mapping[str, Mapping[Any, frozenset[Any]]] = {
     "question": states.QUESTION_MOVES,
     "reply": states.REPLY_MOVES,
     "charge": states.CHARGE_MOVES,
+    "turn_grant": states.GRANT_MOVES,
     "machine": MACHINE_MOVES,
     "template": TEMPLATE_MOVES,
 }

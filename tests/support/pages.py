@@ -44,6 +44,7 @@ STATES = (
     ("Question", states.QuestionState, states.QUESTION_MOVES),
     ("Reply", states.ReplyState, states.REPLY_MOVES),
     ("Charge", states.ChargeState, states.CHARGE_MOVES),
+    ("Grant", states.GrantState, states.GRANT_MOVES),
     ("Machine", machine.MachineState, machine.MACHINE_MOVES),
     ("Template", machine.TemplateState, machine.TEMPLATE_MOVES),
 )

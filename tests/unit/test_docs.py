@@ -18,6 +18,7 @@ STATES = (
     states.QuestionState,
     states.ReplyState,
     states.ChargeState,
+    states.GrantState,
     MachineState,
     TemplateState,
 )

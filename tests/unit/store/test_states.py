@@ -12,6 +12,7 @@ KINDS = {
     "turn": states.TurnState,
     "question": states.QuestionState,
     "reply": states.ReplyState,
+    "turn_grant": states.GrantState,
     "machine": MachineState,
 }
 
@@ -21,6 +22,7 @@ FINAL = {
     "turn": {"succeeded", "failed", "stopped", "timed_out", "interrupted"},
     "question": {"answered", "expired", "withdrawn"},
     "reply": set(),
+    "turn_grant": {"revoked", "ended"},
     "machine": {"gone"},
 }
 

@@ -111,6 +111,12 @@ def upgrade() -> None:
             server_default=sa.text("'[]'::jsonb"),
             nullable=False,
         ),
+        sa.Column(
+            "grants",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'[]'::jsonb"),
+            nullable=False,
+        ),
         sa.Column("rebuild_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column(
             "created_at",
@@ -856,6 +862,7 @@ def _replies() -> None:
     _audit()
     _policies()
     _spending()
+    _grants()
 
 
 def _audit() -> None:
@@ -1083,3 +1090,73 @@ def _spending() -> None:
     op.create_index(op.f("ix_charge_day"), "charge", ["day"], unique=False)
     op.create_index(op.f("ix_charge_session_id"), "charge", ["session_id"], unique=False)
     op.create_index(op.f("ix_charge_turn_id"), "charge", ["turn_id"], unique=False)
+
+
+def _grants() -> None:
+    op.create_table(
+        "turn_grant",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("session_id", sa.Uuid(), nullable=True),
+        sa.Column("turn_id", sa.Uuid(), nullable=True),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("mode", sa.String(), nullable=False),
+        sa.Column("purpose", sa.String(), nullable=False),
+        sa.Column(
+            "options",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'{}'::jsonb"),
+            nullable=False,
+        ),
+        sa.Column(
+            "trace",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'{}'::jsonb"),
+            nullable=False,
+        ),
+        sa.Column(
+            "state",
+            sa.Enum(
+                "issuing",
+                "issued",
+                "revoked",
+                "ended",
+                name="grantstate",
+                native_enum=False,
+                create_constraint=True,
+                length=16,
+            ),
+            server_default="issuing",
+            nullable=False,
+        ),
+        sa.Column("owner", sa.String(), nullable=False),
+        sa.Column("lease_token", sa.BigInteger(), nullable=False),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.Column("issued_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("ends_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["session_id"],
+            ["session.id"],
+            name=op.f("fk_turn_grant_session_id"),
+            ondelete="SET NULL",
+        ),
+        sa.ForeignKeyConstraint(
+            ["turn_id"], ["turn.id"], name=op.f("fk_turn_grant_turn_id"), ondelete="SET NULL"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_turn_grant")),
+    )
+    op.create_index(
+        "ix_turn_grant_alive",
+        "turn_grant",
+        ["created_at"],
+        unique=False,
+        postgresql_where=sa.text("state IN ('issuing', 'issued')"),
+    )
+    op.create_index(op.f("ix_turn_grant_session_id"), "turn_grant", ["session_id"], unique=False)
+    op.create_index(op.f("ix_turn_grant_turn_id"), "turn_grant", ["turn_id"], unique=False)
