@@ -21,6 +21,7 @@ from adapters.vault.port import (
     Request,
     Trail,
 )
+from adapters.vault.tokens import LIVING_SECONDS_MAX
 
 CERTIFICATE_SECONDS = 600
 IDENTITY_SECONDS_MAX = 600
@@ -40,6 +41,7 @@ class _Engine:
 
     modes: frozenset[Mode] = ANY_MODE
     by_token = False
+    seconds_max: float = IDENTITY_SECONDS_MAX
 
     def __init__(self, vault: Vault, mount: str) -> None:
         """`mount` where nothing else is asked for."""
@@ -63,6 +65,7 @@ class KvValues(_Engine):
     """
 
     modes = ONLY_INJECTED
+    seconds_max = math.inf
 
     async def issue(self, request: Request, deadline: Deadline) -> Issued:
         """Read the newest version."""
@@ -87,6 +90,7 @@ class DatabaseUsers(_Engine):
 
     modes = ONLY_HANDED
     by_token = True
+    seconds_max = LIVING_SECONDS_MAX
 
     async def issue(self, request: Request, deadline: Deadline) -> Issued:
         """Make a user."""
@@ -135,6 +139,7 @@ class SshCertificates(_Engine):
     """
 
     modes = ONLY_HANDED
+    seconds_max = CERTIFICATE_SECONDS
 
     async def issue(self, request: Request, deadline: Deadline) -> Issued:
         """Make a key and have it signed."""

@@ -95,6 +95,7 @@ class GitHubTokens:
 
     modes = ONLY_INJECTED
     by_token = False
+    seconds_max = 3600.0
 
     def __init__(
         self, vault: Vault, key: AppKey, *, sealing: str, mount: str, api_url: str = API
@@ -213,6 +214,7 @@ class GitLabTokens:
 
     modes = ONLY_INJECTED
     by_token = False
+    seconds_max = 86_400.0
 
     def __init__(self, client: Client) -> None:
         """`client` is somebody who may make tokens in the projects: a maintainer or owner."""

@@ -123,6 +123,11 @@ class Issuer(Protocol):
         """Whether they end with the turn's token, so that ending that is enough."""
         ...
 
+    @property
+    def seconds_max(self) -> float:
+        """None of its grants that nobody renews works longer; infinite: they have no time."""
+        ...
+
     async def issue(self, request: Request, deadline: Deadline) -> Issued:
         """Issue one. :raises VaultError:"""
         ...

@@ -22,11 +22,13 @@ import structlog
 
 from adapters.agent import port
 from bot.errors import Bug, OnaError, TellOperator
+from bot.govern.grants import Grants
 from bot.metrics import TURN_SECONDS, TURNS
 from bot.store.database import is_away
 from bot.store.states import TurnState
 from bot.work import briefing, questions
 from bot.work.agent_events import as_event
+from bot.work.granted import Granted
 from bot.work.lease import Lease, OpenTurn, StopRequest, TurnClock
 from bot.work.queue import Event, LeaseLost
 from bot.work.recorder import Recorder
@@ -61,6 +63,8 @@ class TurnSignals:
     """Somebody may have asked to stop: look at the session's row."""
     hand_back: asyncio.Event = field(default_factory=asyncio.Event)
     """This process is about to end."""
+    was_short: bool = False
+    """There was no room for it before: nothing is issued until it has a machine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,8 +101,13 @@ class Turns:
         workplaces: Workplaces,
         agents: Mapping[str, port.Agent],
         limits: TurnLimits,
+        grants: Grants | None = None,
     ) -> None:
-        """`agents` by the names that sessions use; `shell` runs every `!command`."""
+        """`agents` by the names that sessions use; `shell` runs every `!command`.
+
+        :param grants: None: there is no Vault, and no turn gets any
+        """
+        self.grants = grants
         self._queue = queue
         self._workplaces = workplaces
         self._agents = agents
@@ -140,6 +149,7 @@ class _Turn:
         self._workplaces = turns._workplaces
         self._agents = turns._agents
         self._limits = turns._limits
+        self._granted = Granted(turns.grants, lease)
         self._lease = lease
         self._signals = signals
         self._turn: OpenTurn | None = None
@@ -152,16 +162,23 @@ class _Turn:
         if due.turn is None and (due.stop or not due.prompt_waits):
             await self._queue.release(self._lease)
             return
+        if not self._signals.was_short:
+            self._granted.begin(self._turn)
         try:
             async with AsyncExitStack() as stack:
                 place = await self._enter(stack)
-                await self._in_place(place)
+                try:
+                    await self._in_place(place)
+                finally:
+                    await self._granted.end()
         except _Stopped:
             await self._queue.release(self._lease)
         except WorkplaceLost as error:
             await self._end_interrupted(str(error))
         except OnaError as error:
             await self.fail(error)
+        finally:
+            await self._granted.end()
 
     async def _enter(self, stack: AsyncExitStack) -> Workplace:
         """Enter, unless a person stops it or this process ends first."""
@@ -193,6 +210,9 @@ class _Turn:
     async def _in_place(self, place: Workplace) -> None:
         for notice in place.notices:
             await self._tell(Event(kind="notice", body={"text": notice}))
+        self._granted.begin(self._turn)
+        if without := await self._granted.wait(self._turn):
+            await self._tell(Event(kind="notice", body={"text": without}))
         if self._turn is None:
             self._turn = await self._queue.begin_turn(self._lease, place.machine_id)
         if self._turn is None:
@@ -219,6 +239,7 @@ class _Turn:
         agent = self._agents["shell" if turn.kind == "command" else self._lease.agent]
         self._must_hold()
         try:
+            await self._granted.hand_out(place, turn)
             task = await self._task(place, turn, agent)
             run = await agent.start(place.jobs, task, turn.cursor)
         except ConnectionError as error:
@@ -264,6 +285,7 @@ class _Turn:
                 "ONA_SESSION": self._lease.short,
                 "ONA_TURN": str(turn.id),
                 **told.environment,
+                **self._granted.environment,
             },
             output_bytes_max=self._limits.output_bytes_max,
         )
@@ -332,6 +354,8 @@ class _Turn:
             return None
 
     async def _finish(self, place: Workplace, turn: OpenTurn, ended: port.Ended) -> None:
+        # Refused before the outcome is stored, and before the machine may rest.
+        await self._granted.take_back(place, turn)
         told = await self._save(place, turn)
         state = TurnState.SUCCEEDED if ended.succeeded else TurnState.FAILED
         summary, by = ended.summary, None

@@ -246,6 +246,13 @@ class WorkQueue:
         lease.lost = True
         return place
 
+    async def put_off(self, lease: Lease, *, seconds: float) -> None:
+        """Give the lease back for a while, without a word. :raises LeaseLost:"""
+        async with self.database.begin() as tx:
+            deferred = await tx.execute(SQL["defer"], {**shown(lease.key), "seconds": seconds})
+            must_hold(deferred, lease.key)
+        lease.lost = True
+
 
 async def stop_clock(tx: Transaction, lease: Lease) -> None:
     """Note how long the turn under this lease ran, in the transaction that gives it back."""

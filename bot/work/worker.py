@@ -14,14 +14,17 @@ import structlog
 from bot.metrics import QUEUE_WAIT_SECONDS
 from bot.store.database import CONTROL, READY, Listener, is_away
 from bot.work.lease import Lease
-from bot.work.queue import LeaseLost
+from bot.work.queue import Event, LeaseLost
 from bot.work.turn import NoCapacity, Turns, TurnSignals
 from bot.work.work_queue import WorkQueue
+from bot.work.workplace import NoGrants
 
 log = structlog.get_logger(__name__)
 
 CAPACITY_SECONDS = 1.0
 """After which a session that found no capacity looks again."""
+GRANTS_SECONDS = 5.0
+"""Between two attempts to get the credentials of a turn."""
 AWAY_SECONDS = 1.0
 HAND_BACK_SECONDS_MAX = 10.0
 """For storing what was read and giving the leases back, at a clean stop."""
@@ -62,6 +65,8 @@ class Worker:
         self._wake = asyncio.Event()
         self._waiting: dict[UUID, int] = {}
         """The place in the line that sessions which wait for capacity were told last."""
+        self._ungranted: dict[UUID, str] = {}
+        """What sessions that wait for credentials were told last."""
         self._broken: Counter[UUID] = Counter()
         """How often in a row the turns of a session broke."""
 
@@ -110,7 +115,8 @@ class Worker:
             if lease is None:
                 return
             QUEUE_WAIT_SECONDS.observe(lease.waited_seconds)
-            slot = _Slot(lease=lease)
+            signals = TurnSignals(was_short=lease.session_id in self._waiting)
+            slot = _Slot(lease=lease, signals=signals)
             task = asyncio.create_task(self._run(slot))
             self._slots[task] = slot
             task.add_done_callback(self._done)
@@ -120,7 +126,10 @@ class Worker:
         try:
             await self._turns.run(slot.lease, slot.signals)
             self._waiting.pop(slot.lease.session_id, None)
+            self._ungranted.pop(slot.lease.session_id, None)
             self._broken.pop(slot.lease.session_id, None)
+        except NoGrants as error:
+            await self._wait_for_grants(slot.lease, str(error))
         except NoCapacity as error:
             await self._defer(slot.lease, str(error))
         except Exception as error:
@@ -148,6 +157,16 @@ class Worker:
             place = await self._queue.defer(lease, seconds=CAPACITY_SECONDS, why=why, told=told)
             self._waiting[lease.session_id] = place
             log.info("waits_for_capacity", why=why, place=place)
+
+    async def _wait_for_grants(self, lease: Lease, why: str) -> None:
+        """Let the session wait until its credentials can be had; the thread is told once."""
+        told = self._ungranted.get(lease.session_id)
+        with suppress(LeaseLost):
+            if told != why:
+                await self._queue.append(lease, [Event(kind="notice", body={"text": why})])
+                self._ungranted[lease.session_id] = why
+                log.warning("waits_for_grants", why=why)
+            await self._queue.put_off(lease, seconds=GRANTS_SECONDS)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._slots.pop(task, None)

@@ -32,6 +32,10 @@ class NoCapacity(Exception):
     """Every machine of this host is in use; the prompt waits and is tried again."""
 
 
+class NoGrants(NoCapacity):
+    """The turn's credentials can't be had now; the prompt waits, and the thread is told why."""
+
+
 class WorkplaceLost(Exception):
     """The machine in which the turn ran is gone; the text says why."""
 

@@ -17,7 +17,7 @@ class GuestWorkplaces:
 
     def __init__(self, channel: Channel, directory: str) -> None:
         self._jobs = ChannelJobs(channel)
-        self._materials = Materials(channel, directory)
+        self._materials = Materials(channel, directory, memory=directory)
         self._directory = directory
         self.full: Exception | None = None
         """Raised by `enter` while set."""

@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import Callable
 
 from adapters.agent.shell import ShellAgent
+from bot.govern.grants import Grants
 from bot.store.database import CONTROL, READY, Listener
 from bot.work.turn import TurnLimits, Turns
 from bot.work.worker import Worker, WorkerLimits
@@ -23,6 +24,7 @@ class Shift:
         *,
         now: asyncio.Event | None = None,
         lease_seconds: float = 30,
+        grants: Grants | None = None,
         **limits: float,
     ) -> None:
         self._listener = Listener(town.database.url, READY, CONTROL)
@@ -36,6 +38,7 @@ class Shift:
                 output_bytes_max=1 << 20,
                 question_seconds_max=limits.get("question_seconds", 60),
             ),
+            grants,
         )
         bounds = WorkerLimits(
             turns_max=int(limits.get("turns_max", 2)),

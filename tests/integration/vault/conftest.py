@@ -1,12 +1,15 @@
 """A namespace of the run's OpenBao, set up as docs/vault.md says, and us in it."""
 
+import asyncio
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import hvac
+import psycopg
 import pytest
 from pydantic import SecretStr
 
@@ -86,14 +89,54 @@ async def place(openbao: OpenBao, vault_namespace: str, tmp_path: Path) -> Async
     await vault.close()
 
 
-@pytest.fixture
-def eventually() -> Callable[..., Any]:
-    """Wait until something is true."""
-    import asyncio
+class Postgres:
+    """A database of the tests behind Vault's database engine."""
 
-    async def wait(true: Callable[[], object], seconds: float = 10) -> None:
-        async with asyncio.timeout(seconds):
-            while not true():
+    def __init__(self, place: Place, url: str) -> None:
+        parts = urlsplit(url)
+        (socket,) = parse_qs(parts.query)["host"]
+        self._conninfo = f"host={socket} dbname={parts.path.lstrip('/')}"
+        self.place = place
+        self.place.root.secrets.database.configure(
+            "pg",
+            plugin_name="postgresql-database-plugin",
+            allowed_roles="*",
+            connection_url=f"{self._conninfo} user={{{{username}}}}",
+            username="postgres",
+            password="unused",
+        )
+
+    def role(self, name: str, *, default_ttl: str = "60s", max_ttl: str = "15m") -> None:
+        """A role whose users may log in."""
+        made = (
+            "CREATE ROLE \"{{name}}\" LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}';"
+        )
+        self.place.root.secrets.database.create_role(
+            name,
+            db_name="pg",
+            creation_statements=[made],
+            default_ttl=default_ttl,
+            max_ttl=max_ttl,
+        )
+
+    def lets_in(self, user: str) -> bool:
+        """Whether somebody can log in."""
+        try:
+            psycopg.connect(f"{self._conninfo} user={user}").close()
+        except psycopg.OperationalError as error:
+            return "does not exist" not in str(error)
+        return True
+
+    async def refuses(self, user: str) -> None:
+        """Return when somebody can't log in any more."""
+        async with asyncio.timeout(10):
+            while await asyncio.to_thread(self.lets_in, user):
                 await asyncio.sleep(0.02)
 
-    return wait
+
+@pytest.fixture
+def served(place: Place, database_url: str) -> Postgres:
+    made = Postgres(place, database_url)
+    for role in ("shop-app", "demo-app"):
+        made.role(role)
+    return made

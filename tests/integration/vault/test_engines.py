@@ -4,18 +4,16 @@ import asyncio
 import subprocess
 import time
 from pathlib import Path
-from urllib.parse import parse_qs, urlsplit
 
 import asyncssh
 import jwt
-import psycopg
 import pytest
 import requests
 
 from adapters.vault import errors
-from adapters.vault.engines import DatabaseUsers, IdentityTokens, KvValues, SshCertificates
+from adapters.vault.engines import DatabaseUsers, IdentityTokens, KvValues, SshCertificates, role_of
 from adapters.vault.port import ONLY_HANDED, ONLY_INJECTED, Trail
-from tests.integration.vault.conftest import Place, bearer, soon
+from tests.integration.vault.conftest import Place, Postgres, bearer, soon
 
 AUDIENCE = "sts.example.org"
 
@@ -40,68 +38,32 @@ async def test_values_are_those_of_the_project_and_in_no_repr(place: Place):
         await engine.issue(await place.request("kv", name="nothing"), soon())
 
 
-@pytest.fixture
-def database(place: Place, postgres, database_url: str) -> str:
-    """The role of Vault's database engine for a database of the tests; its socket and name."""
-    url = urlsplit(database_url)
-    (socket,) = parse_qs(url.query)["host"]
-    name = url.path.lstrip("/")
-    place.root.secrets.database.configure(
-        "pg",
-        plugin_name="postgresql-database-plugin",
-        allowed_roles="*",
-        connection_url=f"host={socket} dbname={name} user={{{{username}}}}",
-        username="postgres",
-        password="unused",
-    )
-    place.root.secrets.database.create_role(
-        "shop-app",
-        db_name="pg",
-        creation_statements=[
-            "CREATE ROLE \"{{name}}\" LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}';"
-        ],
-        default_ttl="60s",
-        max_ttl="15m",
-    )
-    return f"host={socket} dbname={name}"
-
-
-def logs_in(database: str, user: str) -> bool:
-    try:
-        psycopg.connect(f"{database} user={user}").close()
-    except psycopg.OperationalError as error:
-        return "does not exist" not in str(error)
-    return True
-
-
-async def test_a_database_user_works_is_renewed_and_dropped(place: Place, database: str):
+async def test_a_database_user_works_is_renewed_and_dropped(place: Place, served: Postgres):
     engine = DatabaseUsers(place.vault, "database")
     assert engine.modes == ONLY_HANDED
     request = await place.request("database", role="shop-app")
     issued = await engine.issue(request, soon())
     user = secret(issued.values["username"])
-    assert await asyncio.to_thread(logs_in, database, user)
+    assert await asyncio.to_thread(served.lets_in, user)
     assert issued.renewable
     assert (await engine.renew(issued, soon())).seconds > 0
     trail = Trail(id=request.id, trace=issued.trace)
     assert await engine.revoke(trail, soon())
-    assert not await asyncio.to_thread(logs_in, database, user)
+    assert not await asyncio.to_thread(served.lets_in, user)
     assert await engine.revoke(trail, soon())
 
 
-async def test_a_database_user_ends_with_the_token_of_its_turn(
-    place: Place, database: str, eventually
-):
+async def test_a_database_user_ends_with_the_token_of_its_turn(place: Place, served: Postgres):
     engine = DatabaseUsers(place.vault, "database")
     request = await place.request("database", role="shop-app")
     issued = await engine.issue(request, soon())
     user = secret(issued.values["username"])
-    assert logs_in(database, user)
+    assert served.lets_in(user)
     await place.tokens.revoke(request.token.accessor, soon())
-    await eventually(lambda: not logs_in(database, user))
+    await served.refuses(user)
 
 
-async def test_another_projects_database_is_forbidden(place: Place, database: str):
+async def test_another_projects_database_is_forbidden(place: Place, served: Postgres):
     engine = DatabaseUsers(place.vault, "database")
     with pytest.raises(errors.Forbidden):
         await engine.issue(
@@ -176,7 +138,5 @@ async def test_an_audience_of_another_project_is_forbidden(place: Place):
     theirs = await place.request("identity", bearer(project="bank"), audience=AUDIENCE)
     await engine.issue(theirs, soon())
     ours = place.client((await place.request("identity", audience=AUDIENCE)).token)
-    from adapters.vault.engines import role_of
-
     with pytest.raises(Exception, match="permission denied"):
         ours.secrets.identity.generate_signed_id_token(role_of("bank", AUDIENCE))

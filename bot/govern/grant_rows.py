@@ -1,0 +1,252 @@
+"""The rows of grants: written before an issuer is asked, and moved as it answers.
+
+A grant is *held* while the lease of its session is the one under which it was issued. What is not
+held any more is what the sweep ends.
+"""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+
+from adapters.vault.port import Wanted
+from bot.store.database import Database
+from bot.store.ids import new_id
+from bot.store.states import GrantState
+
+LATE_SECONDS = 10.0
+"""After its end a lease may still be renewed by its holder, when the database was away."""
+UNWRITTEN_SECONDS = 40.0
+"""A grant that is not recorded by then will not be: issuing has a deadline far below."""
+
+_WHOSE = text(
+    """
+    SELECT session.short, project.name, project.repository_url, project.grants,
+           asked.id AS prompt_id, asked.author_id
+      FROM session
+      JOIN project ON project.id = session.project_id
+      LEFT JOIN LATERAL (
+          SELECT id, author_id FROM prompt
+           WHERE prompt.session_id = session.id AND prompt.state IN ('queued', 'running')
+           ORDER BY prompt.state = 'running' DESC, prompt.position LIMIT 1
+      ) AS asked ON true
+     WHERE session.id = :session
+       AND session.lease_owner = :owner AND session.lease_token = :token
+    """
+)
+_PLAN = text(
+    """
+    INSERT INTO turn_grant (id, session_id, turn_id, kind, name, mode, purpose, options, owner,
+                            lease_token, ends_at)
+    SELECT planned.id, CAST(:session AS uuid), CAST(:turn AS uuid), planned.kind, planned.name, planned.mode,
+           planned.purpose, planned.options, CAST(:owner AS text),
+           CAST(:token AS bigint),
+           now() + make_interval(secs => planned.seconds)
+      FROM jsonb_to_recordset(CAST(:rows AS jsonb))
+           AS planned(id uuid, kind text, name text, mode text, purpose text, options jsonb,
+                      seconds float)
+     WHERE EXISTS (SELECT FROM session
+                    WHERE session.id = CAST(:session AS uuid)
+                      AND session.lease_owner = CAST(:owner AS text)
+                      AND session.lease_token = CAST(:token AS bigint))
+    RETURNING id
+    """
+)
+_RECORD = text(
+    """
+    UPDATE turn_grant
+       SET state = 'issued', trace = said.trace, issued_at = now(),
+           ends_at = now() + make_interval(secs => said.seconds)
+      FROM jsonb_to_recordset(CAST(:rows AS jsonb))
+           AS said(id uuid, trace jsonb, seconds float)
+     WHERE turn_grant.id = said.id AND turn_grant.state = 'issuing'
+    """
+)
+_RENEW = text(
+    "UPDATE turn_grant SET ends_at = now() + make_interval(secs => :seconds) WHERE id = :grant"
+)
+_OF_TURN = text("UPDATE turn_grant SET turn_id = :turn WHERE id = ANY(:grants)")
+_OVER = text(
+    """
+    UPDATE turn_grant SET state = :state, ended_at = now()
+     WHERE id = ANY(:grants) AND state IN ('issuing', 'issued')
+    """
+)
+_FORGET = text("DELETE FROM turn_grant WHERE id = ANY(:grants) AND state = 'issuing'")
+_NEVER_BEGAN = text(
+    """
+    DELETE FROM turn_grant
+     WHERE turn_id IS NULL AND state IN ('revoked', 'ended')
+       AND ended_at < now() - make_interval(days => 1)
+    """
+)
+_STALE = text(
+    """
+    SELECT g.id, g.kind, g.options, g.trace, g.state,
+           g.ends_at IS NULL OR g.ends_at < now() AS over
+      FROM turn_grant g
+      LEFT JOIN session ON session.id = g.session_id AND session.state = 'running'
+           AND session.lease_owner = g.owner AND session.lease_token = g.lease_token
+           AND session.lease_until > now() - make_interval(secs => :late)
+     WHERE g.state IN ('issuing', 'issued') AND session.id IS NULL
+       AND (g.state = 'issued' OR g.created_at < now() - make_interval(secs => :unwritten))
+     ORDER BY g.kind <> 'token', g.created_at
+     LIMIT :most
+    """
+)
+_ALIVE = text(
+    """
+    SELECT EXISTS (
+        SELECT FROM turn_grant
+         WHERE session_id = :session AND mode = 'handed' AND state IN ('issuing', 'issued')
+           AND kind = ANY(:kinds) AND (ends_at IS NULL OR ends_at > now()))
+    """
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holder:
+    """The lease under which grants are issued."""
+
+    session_id: UUID
+    owner: str
+    token: int
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """The parameters with which it is shown."""
+        return {"session": self.session_id, "owner": self.owner, "token": self.token}
+
+
+class NotHeld(Exception):
+    """Somebody else holds the session now: nothing may be issued."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Whose:
+    """What a session's next turn is about."""
+
+    short: str
+    project: str
+    repository: str
+    grants: Sequence[Mapping[str, object]]
+    prompt_id: UUID | None
+    person_id: UUID | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """A grant about to be issued."""
+
+    id: UUID = field(default_factory=new_id)
+    kind: str
+    wanted: Wanted | None = None
+    """None: it is the turn's own token."""
+    seconds: float | None = None
+    """It lives no longer, when nobody hears of it any more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recorded:
+    """What is written down of an issued grant."""
+
+    id: UUID
+    trace: Mapping[str, str]
+    seconds: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stale:
+    """A grant that no lease holds any more."""
+
+    id: UUID
+    kind: str
+    options: Mapping[str, object]
+    trace: Mapping[str, str]
+    state: GrantState
+    over: bool
+    """Its time has passed."""
+
+
+class GrantRows:
+    """Reads and moves them; each method is a transaction of its own."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def whose(self, holder: Holder) -> Whose:
+        """What the turn under a lease is about. :raises NotHeld:"""
+        row = (await self._database.run(_WHOSE, holder.shown)).one_or_none()
+        if row is None:
+            raise NotHeld
+        return Whose(
+            short=row.short,
+            project=row.name,
+            repository=row.repository_url,
+            grants=row.grants,
+            prompt_id=row.prompt_id,
+            person_id=row.author_id,
+        )
+
+    async def plan(self, holder: Holder, planned: Sequence[Planned], turn_id: UUID | None) -> None:
+        """Write them down before they are issued. :raises NotHeld: nothing was written"""
+        rows = [
+            {
+                "id": str(one.id),
+                "kind": one.kind,
+                "name": one.wanted.name if one.wanted else one.kind,
+                "mode": one.wanted.mode.value if one.wanted else "injected",
+                "purpose": one.wanted.purpose if one.wanted else "",
+                "options": dict(one.wanted.options) if one.wanted else {},
+                "seconds": one.seconds,
+            }
+            for one in planned
+        ]
+        wanted = {**holder.shown, "turn": turn_id, "rows": json.dumps(rows)}
+        if not (await self._database.run(_PLAN, wanted)).all():
+            raise NotHeld
+
+    async def record(self, issued: Sequence[Recorded]) -> None:
+        """Write down what ends them; also when the lease is lost by now."""
+        rows = [
+            {"id": str(one.id), "trace": dict(one.trace), "seconds": one.seconds} for one in issued
+        ]
+        await self._database.run(_RECORD, {"rows": json.dumps(rows)})
+
+    async def renewed(self, grant_id: UUID, seconds: float) -> None:
+        """It lives so long from now."""
+        await self._database.run(_RENEW, {"grant": grant_id, "seconds": seconds})
+
+    async def of_turn(self, turn_id: UUID, grants: Collection[UUID]) -> None:
+        """The turn has begun for which they were issued."""
+        await self._database.run(_OF_TURN, {"turn": turn_id, "grants": list(grants)})
+
+    async def over(self, state: GrantState, grants: Collection[UUID]) -> None:
+        """They are revoked, or ended by themselves."""
+        if grants:
+            await self._database.run(_OVER, {"state": state.value, "grants": list(grants)})
+
+    async def forget(self, grants: Collection[UUID]) -> None:
+        """Nothing was issued for them."""
+        if grants:
+            await self._database.run(_FORGET, {"grants": list(grants)})
+
+    async def remove_old(self) -> None:
+        """Remove what was revoked long ago of turns that never began."""
+        await self._database.run(_NEVER_BEGAN)
+
+    async def stale(self, most: int) -> Sequence[Stale]:
+        """Those that nobody holds, tokens first."""
+        times = {"late": LATE_SECONDS, "unwritten": UNWRITTEN_SECONDS, "most": most}
+        return [
+            Stale(**{**row, "state": GrantState(row["state"])})
+            for row in (await self._database.run(_STALE, times)).mappings()
+        ]
+
+    async def handed_alive(self, session_id: UUID, kinds: Collection[str]) -> bool:
+        """Whether something of these kinds that works may still be in the session's machine."""
+        asked = {"session": session_id, "kinds": list(kinds)}
+        return bool((await self._database.run(_ALIVE, asked)).scalar_one())

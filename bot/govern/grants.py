@@ -1,0 +1,107 @@
+"""Grants: issued when a turn begins, renewed while it runs, revoked when it rests.
+
+begin ─▶ rows ─▶ token ─▶ every kind at once ─▶ recorded ─▶ in memory ─▶ … ─▶ end: revoked
+                                                                                ▲
+sweep, on a clock: whatever no lease holds any more, whoever left it ───────────┘
+"""
+
+import asyncio
+from collections.abc import Mapping
+from uuid import UUID
+
+import structlog
+
+from adapters.chat.port import Deadline
+from adapters.vault.errors import VaultError
+from adapters.vault.port import Issuer, Trail
+from adapters.vault.tokens import Tokens
+from bot.govern.grant_rows import GrantRows, Holder, Stale
+from bot.govern.issuance import REVOKE_SECONDS, Issuance, Means
+from bot.govern.turn_grants import TurnGrants
+from bot.store.database import Database
+from bot.store.states import GrantState
+
+log = structlog.get_logger(__name__)
+
+SWEEP_SECONDS = 5.0
+SWEPT_MAX = 100
+"""Grants that one sweep looks at."""
+CLOSE_SECONDS_MAX = 10.0
+
+
+class Grants:
+    """Begins and ends the grants of turns in one process, and sweeps up after all of them."""
+
+    def __init__(
+        self,
+        database: Database,
+        tokens: Tokens,
+        issuers: Mapping[str, Issuer],
+        *,
+        environment: str = "",
+    ) -> None:
+        """`issuers` by the kinds of grant that projects may ask for."""
+        self.memory = TurnGrants()
+        self._rows = GrantRows(database)
+        self._means = Means(
+            rows=self._rows,
+            tokens=tokens,
+            issuers=issuers,
+            memory=self.memory,
+            environment=environment,
+        )
+        self._ending: set[asyncio.Task[None]] = set()
+
+    def begin(self, holder: Holder, *, turn_id: UUID | None) -> Issuance:
+        """Begin to issue what the turn under a lease gets; `Issuance.ready` waits for it."""
+        issuance = Issuance(self._means, holder, turn_id=turn_id, ending=self._ending)
+        issuance.begin()
+        return issuance
+
+    async def may_rest(self, session_id: UUID) -> bool:
+        """Whether nothing that still works can be in the session's machine."""
+        # What can't be revoked lives for minutes and is bound to an audience or a principal.
+        kinds = [kind for kind, issuer in self._means.issuers.items() if issuer.by_token]
+        return not await self._rows.handed_alive(session_id, kinds)
+
+    async def forget(self, session_id: UUID) -> None:
+        """Remove from Vault what it knows of a session that is deleted. :raises VaultError:"""
+        await self._means.tokens.forget(session_id, Deadline.after(REVOKE_SECONDS))
+
+    async def sweep(self) -> int:
+        """End what no lease holds any more; how many are ended for good."""
+        stale = await self._rows.stale(SWEPT_MAX)
+        await self._rows.remove_old()
+        ended = await asyncio.gather(*(self._sweep(one) for one in stale))
+        return sum(ended)
+
+    async def close(self) -> None:
+        """Let what is being revoked be revoked, for a while; the sweep does the rest."""
+        if self._ending:
+            await asyncio.wait(set(self._ending), timeout=CLOSE_SECONDS_MAX)
+
+    async def _sweep(self, stale: Stale) -> bool:
+        try:
+            refused = await self._refused(stale)
+        except VaultError as error:
+            log.warning("grant_not_revoked", grant=str(stale.id), kind=stale.kind, why=str(error))
+            refused = False
+        if not refused and not stale.over:
+            return False
+        state = GrantState.REVOKED if refused else GrantState.ENDED
+        await self._rows.over(state, [stale.id])
+        log.info("grant_swept", grant=str(stale.id), kind=stale.kind, state=state.value)
+        return True
+
+    async def _refused(self, stale: Stale) -> bool:
+        deadline = Deadline.after(REVOKE_SECONDS)
+        if stale.kind == "token":
+            accessor = stale.trace.get("accessor")
+            if accessor is not None:
+                await self._means.tokens.revoke(accessor, deadline)
+            return accessor is not None
+        issuer = self._means.issuers.get(stale.kind)
+        if issuer is None:
+            return False
+        trail = Trail(id=stale.id, options=stale.options, trace=stale.trace)
+        return await issuer.revoke(trail, deadline)

@@ -1,0 +1,383 @@
+"""The grants of one run of a turn, from its token to the last revocation."""
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from time import monotonic
+from uuid import UUID
+
+import structlog
+from pydantic import SecretStr
+
+from adapters.chat.port import Deadline
+from adapters.vault import wanted as wanting
+from adapters.vault.errors import Misasked, Missing, Unreachable, VaultError
+from adapters.vault.port import Bearer, Issued, Issuer, Mode, Request, Trail, TurnToken, Wanted
+from adapters.vault.prepare import TURN_POLICY
+from adapters.vault.tokens import UNWRITTEN_SECONDS, Tokens
+from bot.govern.grant_rows import GrantRows, Holder, Planned, Recorded, Whose
+from bot.govern.turn_grants import TurnGrants
+from bot.store.states import GrantState
+
+log = structlog.get_logger(__name__)
+
+ISSUE_SECONDS = 10.0
+REVOKE_SECONDS = 10.0
+END_SECONDS_MAX = 3.0
+"""A turn's end waits so long for its grants; then they are revoked behind it."""
+AGAIN_SECONDS = 5.0
+
+Values = Mapping[str, SecretStr]
+Handed = Mapping[str, Values]
+"""By the name of the grant: what lies in the machine."""
+Place = Callable[[Handed], Awaitable[None]]
+"""Puts the handed grants into the machine, in place of those before."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Means:
+    """What grants are issued with."""
+
+    rows: GrantRows
+    tokens: Tokens
+    issuers: Mapping[str, Issuer]
+    """By kind."""
+    memory: TurnGrants
+    environment: str = ""
+    """What the installation is called in identity tokens."""
+
+
+@dataclass(kw_only=True)
+class _Living:
+    """A grant that works."""
+
+    row: UUID
+    wanted: Wanted
+    issuer: Issuer
+    issued: Issued
+    due: float
+    """On `monotonic`: when it has to be renewed, or another one issued."""
+
+
+class Issuance:
+    """What one run of a turn got; nothing of it outlives `end`."""
+
+    def __init__(
+        self,
+        means: Means,
+        holder: Holder,
+        *,
+        turn_id: UUID | None,
+        ending: set["asyncio.Task[None]"],
+    ) -> None:
+        """`ending` keeps the revocations that go on behind the turn."""
+        self._means = means
+        self._holder = holder
+        self._turn_id = turn_id
+        self._ending = ending
+        self._whose: Whose | None = None
+        self._token: TurnToken | None = None
+        self._token_row: UUID | None = None
+        self._token_due = math.inf
+        self._living: list[_Living] = []
+        self._issuing: asyncio.Task[None] | None = None
+        self._refreshing: asyncio.Task[None] | None = None
+        self._place: Place | None = None
+        self._over = False
+
+    def begin(self) -> None:
+        """Begin to issue, beside whatever else makes the turn ready."""
+        self._issuing = asyncio.create_task(self._issue())
+        self._issuing.add_done_callback(_seen)
+
+    async def ready(self) -> None:
+        """Return when everything is issued.
+
+        :raises VaultError: a grant could not be had; `end` revokes the others
+        :raises NotHeld: the lease is lost
+        """
+        assert self._issuing is not None
+        await asyncio.shield(self._issuing)
+
+    @property
+    def prompt_id(self) -> UUID | None:
+        """Whose turn it was taken for; known when it is `ready`."""
+        return self._whose.prompt_id if self._whose else None
+
+    @property
+    def handed(self) -> Handed:
+        """What has to lie in the machine."""
+        return {
+            one.wanted.name: one.issued.values
+            for one in self._living
+            if one.wanted.mode is Mode.HANDED
+        }
+
+    async def start(self, turn_id: UUID, place: Place | None) -> None:
+        """The turn has begun: hand out what it got, and keep it alive until the end."""
+        self._turn_id, self._place = turn_id, place
+        if self._token_row is None:
+            self._show()
+            return
+        rows = [self._token_row, *(one.row for one in self._living)]
+        await self._means.rows.of_turn(turn_id, rows)
+        if place is not None and self.handed:
+            await place(self.handed)
+        self._show()
+        self._refreshing = asyncio.create_task(self._refresh_for_ever())
+
+    async def end(self) -> None:
+        """Give everything up: at once in our memory, with the issuers as soon as they answer."""
+        if self._over:
+            return
+        self._over = True
+        self._means.memory.drop(self._holder.session_id, self)
+        if self._refreshing is not None:
+            self._refreshing.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._refreshing
+        ending = asyncio.create_task(self._end())
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
+        await asyncio.wait({ending}, timeout=END_SECONDS_MAX)
+
+    # -- issuing ----------------------------------------------------------------------------
+
+    async def _issue(self) -> None:
+        self._whose = whose = await self._means.rows.whose(self._holder)
+        wanted = wanting.read(whose.grants)
+        issuers = [self._issuer(one) for one in wanted]
+        if not wanted:
+            return
+        token_row = Planned(kind="token", seconds=UNWRITTEN_SECONDS)
+        planned = [_planned(one, issuer) for one, issuer in zip(wanted, issuers, strict=True)]
+        await self._means.rows.plan(self._holder, [token_row, *planned], self._turn_id)
+        self._token_row = token_row.id
+        deadline = Deadline.after(ISSUE_SECONDS)
+        try:
+            await self._take_token(whose, deadline)
+        except VaultError:
+            # Nobody was told of a token, nor was anything asked for with it.
+            await self._means.rows.forget([token_row.id, *(one.id for one in planned)])
+            raise
+        got = await asyncio.gather(
+            *(
+                self._one(plan, issuer, deadline)
+                for plan, issuer in zip(planned, issuers, strict=True)
+            ),
+            return_exceptions=True,
+        )
+        self._living = [one for one in got if isinstance(one, _Living)]
+        await self._record(self._living, with_token=True)
+        await self._means.rows.forget(
+            [
+                plan.id
+                for plan, one in zip(planned, got, strict=True)
+                # What was not answered may be there.
+                if isinstance(one, VaultError) and not isinstance(one, Unreachable)
+            ]
+        )
+        for failed in got:
+            if isinstance(failed, BaseException):
+                raise failed
+        # What can't be added is known now, and not at the first request.
+        self._routes()
+        await self._extend(deadline)
+
+    def _issuer(self, wanted: Wanted) -> Issuer:
+        issuer = self._means.issuers.get(wanted.kind)
+        if issuer is None:
+            kinds = ", ".join(sorted(self._means.issuers))
+            raise Misasked(f"the grant {wanted.name} is of kind {wanted.kind}; there are {kinds}")
+        if wanted.mode not in issuer.modes:
+            may = " or ".join(sorted(issuer.modes))
+            raise Misasked(f"the grant {wanted.name} can only be {may}")
+        return issuer
+
+    async def _take_token(self, whose: Whose, deadline: Deadline) -> None:
+        policies = (TURN_POLICY, f"ona-project-{whose.project}")
+        self._token = await self._means.tokens.issue(self._bearer(whose), policies, deadline)
+
+    def _bearer(self, whose: Whose) -> Bearer:
+        return Bearer(
+            session_id=self._holder.session_id,
+            session=whose.short,
+            project=whose.project,
+            person=str(whose.person_id or ""),
+            repository=whose.repository,
+            environment=self._means.environment,
+        )
+
+    async def _one(self, plan: Planned, issuer: Issuer, deadline: Deadline) -> _Living:
+        assert self._whose is not None
+        assert self._token is not None
+        assert plan.wanted is not None
+        began = monotonic()
+        request = Request(
+            id=plan.id, wanted=plan.wanted, bearer=self._bearer(self._whose), token=self._token
+        )
+        issued = await issuer.issue(request, deadline)
+        return _Living(
+            row=plan.id, wanted=plan.wanted, issuer=issuer, issued=issued, due=_due(issued, began)
+        )
+
+    async def _record(self, living: Sequence[_Living], *, with_token: bool = False) -> None:
+        recorded = [
+            Recorded(id=one.row, trace=one.issued.trace, seconds=_finite(one.issued.seconds))
+            for one in living
+        ]
+        if with_token and self._token is not None and self._token_row is not None:
+            trace = {"accessor": self._token.accessor}
+            recorded.append(Recorded(id=self._token_row, trace=trace, seconds=self._token.seconds))
+        await self._means.rows.record(recorded)
+
+    async def _extend(self, deadline: Deadline) -> None:
+        assert self._token is not None
+        assert self._token_row is not None
+        began = monotonic()
+        seconds = await self._means.tokens.extend(self._token.accessor, deadline)
+        self._token_due = began + seconds / 3
+        await self._means.rows.renewed(self._token_row, seconds)
+
+    def _show(self) -> None:
+        """Let the gateway have what is injected."""
+        if not self._over:
+            self._means.memory.put(self._holder.session_id, self, self._routes())
+
+    def _routes(self) -> Mapping[str, Values]:
+        """The headers that are added, by route. :raises Misasked: a template doesn't fit"""
+        routes: dict[str, dict[str, SecretStr]] = {}
+        for one in self._living:
+            if one.wanted.mode is Mode.INJECTED:
+                headers = wanting.filled(one.wanted, one.issued.values)
+                added = {name: SecretStr(value) for name, value in headers.items()}
+                routes.setdefault(one.wanted.route, {}).update(added)
+        return routes
+
+    # -- while the turn runs ----------------------------------------------------------------
+
+    async def _refresh_for_ever(self) -> None:
+        while True:
+            due = min([self._token_due, *(one.due for one in self._living)])
+            await asyncio.sleep(min(max(0.0, due - monotonic()), 3600.0))
+            try:
+                await self._refresh()
+            except Exception as error:
+                # What the turn has, it keeps; perhaps it comes to its end in between.
+                log.warning("grants_not_renewed", why=str(error))
+                await asyncio.sleep(AGAIN_SECONDS)
+
+    async def _refresh(self) -> None:
+        deadline = Deadline.after(ISSUE_SECONDS)
+        if self._token_due <= monotonic():
+            try:
+                await self._extend(deadline)
+            except (Misasked, Missing) as error:
+                log.warning("turn_token_ended", why=str(error))
+                await self._start_over(deadline)
+        for one in self._living:
+            if one.due <= monotonic():
+                await self._prolong(one, deadline)
+
+    async def _prolong(self, living: _Living, deadline: Deadline) -> None:
+        """Renew a grant, or issue another one where it can't be."""
+        began = monotonic()
+        if living.issued.renewable:
+            try:
+                renewed = await living.issuer.renew(living.issued, deadline)
+            except (Misasked, Missing) as error:
+                log.info("grant_ended", grant=str(living.row), why=str(error))
+            else:
+                # One that comes near its maximum gets less each time.
+                if renewed.seconds > living.issued.seconds / 2:
+                    living.issued, living.due = renewed, _due(renewed, began)
+                    await self._means.rows.renewed(living.row, renewed.seconds)
+                    return
+        await self._replace(living, deadline)
+
+    async def _replace(self, living: _Living, deadline: Deadline) -> None:
+        """Issue another one, use it, and give up the one before."""
+        plan = _planned(living.wanted, living.issuer)
+        await self._means.rows.plan(self._holder, [plan], self._turn_id)
+        another = await self._one(plan, living.issuer, deadline)
+        self._living = [another if one is living else one for one in self._living]
+        await self._record([another])
+        if living.wanted.mode is Mode.HANDED and self._place is not None:
+            await self._place(self.handed)
+        self._show()
+        await self._give_up(living)
+
+    async def _start_over(self, deadline: Deadline) -> None:
+        """Its token is gone, and what ends with that: begin with another one."""
+        assert self._whose is not None
+        assert self._token_row is not None
+        plan, before = Planned(kind="token", seconds=UNWRITTEN_SECONDS), self._token_row
+        await self._means.rows.plan(self._holder, [plan], self._turn_id)
+        self._token_row = plan.id
+        await self._take_token(self._whose, deadline)
+        await self._record([], with_token=True)
+        await self._extend(deadline)
+        await self._means.rows.over(GrantState.REVOKED, [before])
+        for one in list(self._living):
+            if one.issuer.by_token:
+                await self._replace(one, deadline)
+
+    # -- the end ----------------------------------------------------------------------------
+
+    async def _end(self) -> None:
+        if self._issuing is not None:
+            # What was asked for is there or not; only its answer says how to end it.
+            with suppress(Exception):
+                await asyncio.shield(self._issuing)
+        await asyncio.gather(
+            self._end_token(),
+            *(self._give_up(one) for one in self._living if not one.issuer.by_token),
+        )
+
+    async def _end_token(self) -> None:
+        """End the token, and with it all that it is the parent of."""
+        if self._token is None or self._token_row is None:
+            return
+        try:
+            await self._means.tokens.revoke(self._token.accessor, Deadline.after(REVOKE_SECONDS))
+        except VaultError as error:
+            log.warning("turn_token_not_revoked", why=str(error))
+            return
+        children = [one.row for one in self._living if one.issuer.by_token]
+        await self._means.rows.over(GrantState.REVOKED, [self._token_row, *children])
+
+    async def _give_up(self, living: _Living) -> None:
+        trail = Trail(id=living.row, options=living.wanted.options, trace=dict(living.issued.trace))
+        try:
+            refused = await living.issuer.revoke(trail, Deadline.after(REVOKE_SECONDS))
+        except VaultError as error:
+            log.warning("grant_not_revoked", grant=str(living.row), why=str(error))
+            return
+        if refused:
+            await self._means.rows.over(GrantState.REVOKED, [living.row])
+        elif living.issued.seconds == math.inf:
+            # It was in our memory alone, and is forgotten.
+            await self._means.rows.over(GrantState.ENDED, [living.row])
+
+
+def _planned(wanted: Wanted, issuer: Issuer) -> Planned:
+    # What nobody wrote down ends with a token that nobody extends.
+    seconds = UNWRITTEN_SECONDS if issuer.by_token else issuer.seconds_max
+    return Planned(kind=wanted.kind, wanted=wanted, seconds=_finite(seconds))
+
+
+def _due(issued: Issued, began: float) -> float:
+    """When something has to be done for it: early enough to try again."""
+    return began + issued.seconds * (1 / 3 if issued.renewable else 2 / 3)
+
+
+def _finite(seconds: float) -> float | None:
+    return None if math.isinf(seconds) else seconds
+
+
+def _seen(task: "asyncio.Task[None]") -> None:
+    """Whoever waits for it gets its error; when nobody does, that is no mistake."""
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,111 @@
+"""The credentials of one run of a turn, as the turn sees them; see `bot.govern.grants`.
+
+begin (beside the machine) ─▶ wait ─▶ hand out (in the machine, at the gateway) ─▶ … ─▶ end
+"""
+
+from collections.abc import Mapping
+from contextlib import suppress
+
+from adapters.agent.port import JobRefused
+from adapters.vault.errors import VaultAway, VaultError
+from bot.errors import Unfit
+from bot.govern.grant_rows import Holder, NotHeld
+from bot.govern.grants import Grants
+from bot.govern.issuance import Handed, Issuance
+from bot.work.lease import Lease, OpenTurn
+from bot.work.queue import LeaseLost
+from bot.work.workplace import NoGrants, Workplace
+
+DIRECTORY = "ONA_GRANTS"
+"""Variable of the job: where it finds what was handed to it."""
+_WAITS = (
+    "This turn waits for its credentials: {}. The prompt is kept and begins by itself when they "
+    "can be had; {}."
+)
+_WITHOUT = (
+    "This turn goes on without new credentials: {}. Its command runs on, and what needs one will "
+    "fail; {}."
+)
+
+
+class Granted:
+    """What one run of a turn gets, or nothing where there is no Vault."""
+
+    def __init__(self, grants: Grants | None, lease: Lease) -> None:
+        """`grants` None: no turn gets any."""
+        self._grants = grants
+        self._lease = lease
+        self._issuance: Issuance | None = None
+        self.environment: Mapping[str, str] = {}
+        """For the turn's job."""
+
+    def begin(self, turn: OpenTurn | None) -> None:
+        """Have them issued while the machine is made ready; again is no harm.
+
+        :param turn: left open by an earlier holder
+        """
+        if self._grants is not None and self._issuance is None:
+            key = self._lease.key
+            holder = Holder(session_id=key.session_id, owner=key.owner, token=key.token)
+            self._issuance = self._grants.begin(holder, turn_id=turn.id if turn else None)
+
+    async def wait(self, turn: OpenTurn | None) -> str:
+        """Return when they are issued; what to tell people if an open turn goes on without.
+
+        :raises NoGrants: the turn has to wait
+        :raises OnaError: it can't begin as things are
+        :raises LeaseLost:
+        """
+        if self._issuance is None:
+            return ""
+        try:
+            await self._issuance.ready()
+        except NotHeld as error:
+            raise LeaseLost("claimed by another worker") from error
+        except VaultError as error:
+            await self.end()
+            if turn is not None:
+                return _WITHOUT.format(error, error.do)
+            raise _ungranted(error) from error
+        return ""
+
+    async def hand_out(self, place: Workplace, turn: OpenTurn) -> None:
+        """Let the turn that has begun have what was issued for it.
+
+        :raises ConnectionError: the way into the machine is lost
+        :raises JobRefused: the machine has no room for what is handed
+        """
+        if self._issuance is not None and self._issuance.prompt_id != turn.prompt_id:
+            # Another prompt went first meanwhile: what was issued names somebody else.
+            await self.end()
+            self.begin(turn)
+            await self.wait(turn)
+        if self._issuance is None:
+            return
+
+        async def hand(handed: Handed) -> None:
+            await place.materials.hand(str(turn.id), handed)
+
+        if self._issuance.handed:
+            self.environment = {DIRECTORY: place.materials.grants_directory(str(turn.id))}
+        await self._issuance.start(turn.id, hand)
+
+    async def take_back(self, place: Workplace, turn: OpenTurn) -> None:
+        """The job has ended: what was handed is removed, and all of it refused from now on."""
+        if self.environment:
+            with suppress(ConnectionError, JobRefused):
+                await place.materials.take_back(str(turn.id))
+        await self.end()
+
+    async def end(self) -> None:
+        """Give up what was issued; again is no harm."""
+        issuance, self._issuance = self._issuance, None
+        if issuance is not None:
+            await issuance.end()
+
+
+def _ungranted(error: VaultError) -> Exception:
+    """Why a turn can't begin: it waits, or an operator has to mend something first."""
+    if isinstance(error, VaultAway):
+        return NoGrants(_WAITS.format(error, error.do))
+    return Unfit(f"a credential of this turn can't be had: {error}", do=error.do)

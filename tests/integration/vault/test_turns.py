@@ -1,0 +1,388 @@
+"""Turns with grants, on the real queue and a real OpenBao: from the first row to the refusal."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from adapters.forge.gitlab.client import Client
+from adapters.vault import tokens as tokens_module
+from adapters.vault.client import Vault
+from adapters.vault.engines import DatabaseUsers, IdentityTokens, KvValues
+from adapters.vault.forges import GitLabTokens
+from adapters.vault.logins import by_token_file
+from adapters.vault.port import Issuer
+from adapters.vault.prepare import prepare
+from adapters.vault.tokens import Tokens
+from bot.govern import grant_rows, issuance
+from bot.govern.grants import Grants
+from bot.govern.turn_grants import NoTurn
+from tests.fakes.gitlab.server import FakeGitLab
+from tests.fakes.gitlab.world import MAINTAINER
+from tests.fakes.guest_workplaces import GuestWorkplaces
+from tests.integration.conftest import Town
+from tests.integration.vault.conftest import NAMES, Place, Postgres
+from tests.support.openbao import openbao_server
+from tests.support.shift import Shift, until
+
+NPM = {
+    "name": "npm",
+    "kind": "kv",
+    "mode": "injected",
+    "route": "npm",
+    "headers": {"Authorization": "Bearer {token}"},
+}
+DB = {"name": "db", "kind": "database", "mode": "handed", "options": {"role": "demo-app"}}
+WHO = {"name": "who", "kind": "identity", "mode": "handed", "options": {"audience": "internal"}}
+FORGE = {
+    "name": "forge",
+    "kind": "gitlab",
+    "mode": "injected",
+    "route": "forge",
+    "headers": {"Authorization": "Basic {basic}"},
+    "options": {"project": "acme/shop", "scopes": ["read_api"]},
+}
+ROWS = "SELECT kind, state FROM turn_grant ORDER BY kind, created_at"
+NOTICES = "SELECT body ->> 'text' FROM turn_event WHERE kind = 'notice' ORDER BY number"
+TURN = "SELECT state, outcome ->> 'summary' FROM turn ORDER BY started_at"
+SECRET = "npm-value-nobody-may-see"
+
+
+def issuers(vault: Vault, gitlab: Client | None = None) -> dict[str, Issuer]:
+    made: dict[str, Issuer] = {
+        "kv": KvValues(vault, NAMES.kv),
+        "database": DatabaseUsers(vault, NAMES.database),
+        "identity": IdentityTokens(vault, key=NAMES.oidc_key),
+    }
+    return made | ({"gitlab": GitLabTokens(gitlab)} if gitlab else {})
+
+
+async def wants(town: Town, *grants: dict[str, Any]) -> None:
+    await town.rows(
+        "UPDATE project SET grants = CAST(:grants AS jsonb) RETURNING id",
+        grants=json.dumps(grants),
+    )
+
+
+@pytest.fixture
+def grants(place: Place, town: Town) -> Grants:
+    place.root.secrets.kv.v2.create_or_update_secret(
+        "projects/demo/npm", {"token": SECRET}, mount_point="secret"
+    )
+    return Grants(town.database, place.tokens, issuers(place.vault), environment="test")
+
+
+async def session(town: Town) -> Any:
+    return await town.value("SELECT id FROM session")
+
+
+async def states(town: Town) -> Sequence[tuple]:
+    return await town.rows(ROWS)
+
+
+async def test_a_turn_has_its_grants_while_it_runs_and_none_afterwards(
+    town: Town,
+    places: GuestWorkplaces,
+    grants: Grants,
+    served: Postgres,
+    tmp_path: Path,
+) -> None:
+    await wants(town, NPM, DB, WHO)
+    gate, copy = tmp_path / "gate", tmp_path / "seen"
+    await town.say(
+        f"!cp -r $ONA_GRANTS {copy}; stat -c %a $ONA_GRANTS/db/password;"
+        f" while ! test -e {gate}; do sleep 0.05; done"
+    )
+    async with Shift(town, places, "w", grants=grants):
+        await until(town, "SELECT 1 FROM turn_event WHERE kind = 'output'", bool)
+        who = await session(town)
+        assert await grants.memory.injected(who, "npm") == {"Authorization": f"Bearer {SECRET}"}
+        assert await grants.memory.injected(who, "other") == {}
+        user = (copy / "db/username").read_text()
+        assert await asyncio.to_thread(served.lets_in, user)
+        assert (copy / "who/token").read_text().count(".") == 2
+        assert not await grants.may_rest(who)
+        assert {state for _, state in await states(town)} == {"issued"}
+        assert not await town.rows("SELECT 1 FROM turn_grant WHERE turn_id IS NULL")
+        gate.touch()
+        await until(town, TURN, lambda rows: rows[0][0] == "succeeded")
+    with pytest.raises(NoTurn):
+        await grants.memory.injected(who, "npm")
+    assert not list(tmp_path.glob("ona-*"))
+    assert await states(town) == [
+        ("database", "revoked"),
+        ("identity", "issued"),
+        ("kv", "ended"),
+        ("token", "revoked"),
+    ]
+    await served.refuses(user)
+    assert await grants.may_rest(who)
+    everything = str(await town.rows("SELECT g::text FROM turn_grant g"))
+    everything += str(await town.rows("SELECT e::text FROM turn_event e"))
+    for secret in (SECRET, *(path.read_text() for path in copy.rglob("password"))):
+        assert secret not in everything
+
+
+async def test_the_next_turn_gets_new_ones(
+    town: Town, places: GuestWorkplaces, grants: Grants, served: Postgres, tmp_path: Path
+) -> None:
+    await wants(town, DB)
+    for number in range(2):
+        await town.say(f"!cp $ONA_GRANTS/db/username {tmp_path}/user{number}")
+    async with Shift(town, places, "w", grants=grants):
+        await until(town, TURN, lambda rows: [row[0] for row in rows] == ["succeeded"] * 2)
+    assert (tmp_path / "user0").read_text() != (tmp_path / "user1").read_text()
+
+
+async def test_a_project_without_grants_needs_no_vault(
+    town: Town, places: GuestWorkplaces, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_text("x")
+    vault = Vault("http://127.0.0.1:9", by_token_file(tmp_path / "token"))
+    tokens = Tokens(vault, role=NAMES.token_role)
+    await town.say("!test -z $ONA_GRANTS")
+    grants = Grants(town.database, tokens, issuers(vault))
+    async with Shift(town, places, "w", grants=grants):
+        await until(town, TURN, lambda rows: rows and rows[0][0] == "succeeded")
+    assert not await states(town)
+    await vault.close()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({**NPM, "name": "missing"}, "Vault has no such thing"),
+        ({**NPM, "kind": "magic"}, "is of kind magic"),
+        (
+            {**DB, "mode": "injected", "route": "x", "headers": {"A": "{username}"}},
+            "only be handed",
+        ),
+        ({**NPM, "headers": {"A": "{nothing}"}}, "no value 'nothing'"),
+        ({**NPM, "extra": 1}, "extra, which no grant has"),
+    ],
+)
+async def test_what_is_set_up_wrongly_ends_the_turn_and_says_which(
+    town: Town, places: GuestWorkplaces, grants: Grants, wrong: dict, said: str
+) -> None:
+    await wants(town, wrong)
+    await town.say("!true")
+    async with Shift(town, places, "w", grants=grants):
+        ((_, summary),) = await until(town, TURN, lambda rows: rows and rows[0][0] == "failed")
+    assert said in summary
+    assert "the prompt is kept" in summary
+    assert not [state for _, state in await states(town) if state == "issued"]
+
+
+async def test_what_is_forbidden_waits_and_goes_on_when_it_is_allowed(
+    town: Town,
+    places: GuestWorkplaces,
+    grants: Grants,
+    place: Place,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bot.work.worker.GRANTS_SECONDS", 1.0)
+    place.root.sys.create_or_update_policy("ona-turn", 'path "none" { capabilities = ["deny"] }')
+    await wants(town, NPM)
+    await town.say("!true")
+    async with Shift(town, places, "w", grants=grants):
+        ((told,),) = await until(town, NOTICES, bool)
+        assert "waits for its credentials: Vault does not permit it" in told
+        assert "The prompt is kept and begins by itself" in told
+        await asyncio.sleep(2.5)
+        assert len(await town.rows(NOTICES)) == 1
+        assert not await town.rows(TURN)
+        prepare(place.root, NAMES)
+        await until(town, TURN, lambda rows: rows and rows[0][0] == "succeeded")
+
+
+async def test_vault_killed_and_sealed_in_the_middle_of_a_turn(
+    town: Town, places: GuestWorkplaces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.work.worker.GRANTS_SECONDS", 1.0)
+    with openbao_server(durable=True) as server:
+        prepare(server.client(), NAMES)
+        server.client().secrets.kv.v2.create_or_update_secret(
+            "projects/demo/npm", {"token": SECRET}, mount_point="secret"
+        )
+        (tmp_path / "token").write_text(server.root_token)
+        vault = Vault(server.address, by_token_file(tmp_path / "token"))
+        tokens = Tokens(vault, role=NAMES.token_role)
+        grants = Grants(town.database, tokens, issuers(vault))
+        await wants(town, NPM)
+        gate = tmp_path / "gate"
+        await town.say(f"!echo in; while ! test -e {gate}; do sleep 0.05; done")
+        async with Shift(town, places, "w", grants=grants):
+            await until(town, "SELECT 1 FROM turn_event WHERE kind = 'output'", bool)
+            first = await session(town)
+            server.kill()
+            assert await grants.memory.injected(first, "npm")
+            await town.say("!true", place="another")
+            ((told,),) = await until(town, NOTICES, bool)
+            assert "Vault did not answer" in told
+            gate.touch()
+            await until(town, TURN, lambda rows: rows[0][0] == "succeeded")
+            with pytest.raises(NoTurn):
+                await grants.memory.injected(first, "npm")
+            assert ("token", "issued") in await states(town)
+            await asyncio.to_thread(server.start)
+            await until(town, TURN, lambda rows: [row[0] for row in rows] == ["succeeded"] * 2)
+            await grants.sweep()
+            tokens_left = [state for kind, state in await states(town) if kind == "token"]
+            assert set(tokens_left) == {"revoked"}
+        await vault.close()
+
+
+@pytest.fixture
+async def gitlab() -> AsyncIterator[FakeGitLab]:
+    async with FakeGitLab() as gitlab:
+        yield gitlab
+
+
+async def test_a_worker_killed_between_issue_and_record_leaves_nothing_that_works(
+    town: Town,
+    place: Place,
+    served: Postgres,
+    gitlab: FakeGitLab,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for module in (tokens_module, issuance):
+        monkeypatch.setattr(module, "UNWRITTEN_SECONDS", 3.0)
+    us = gitlab.person("ona", is_bot=True)
+    project = gitlab.project("acme/shop", {us: MAINTAINER})
+    client = Client(gitlab.url, us.token)
+    await wants(town, DB, FORGE)
+    await town.say("!true")
+    before = set(await town.rows("SELECT rolname FROM pg_roles WHERE rolname LIKE 'v-%'"))
+    lease = await town.queue("killed", lease_seconds=2).claim()
+    assert lease is not None
+    killed = asyncio.Event()
+
+    class Killed(grant_rows.GrantRows):
+        async def record(self, issued: Sequence[grant_rows.Recorded]) -> None:
+            killed.set()
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr("bot.govern.grants.GrantRows", Killed)
+    dying = Grants(town.database, place.tokens, issuers(place.vault, client))
+    key = lease.key
+    holder = grant_rows.Holder(session_id=key.session_id, owner=key.owner, token=key.token)
+    left = dying.begin(holder, turn_id=None)
+    async with asyncio.timeout(10):
+        await killed.wait()
+    monkeypatch.undo()
+    monkeypatch.setattr(grant_rows, "UNWRITTEN_SECONDS", 4.0)
+    monkeypatch.setattr(grant_rows, "LATE_SECONDS", 0.0)
+    assert len(project.tokens) == 1
+    users = "SELECT rolname FROM pg_roles WHERE rolname LIKE 'v-%'"
+    ((user,),) = set(await town.rows(users)) - before
+    assert served.lets_in(user)
+    other = Grants(town.database, place.tokens, issuers(place.vault, client))
+    async with asyncio.timeout(20):
+        while [state for _, state in await states(town) if state == "issuing"]:
+            await other.sweep()
+            await asyncio.sleep(0.2)
+    assert not project.tokens
+    assert ("gitlab", "revoked") in await states(town)
+    await served.refuses(user)
+    assert left._issuing is not None
+    left._issuing.cancel()
+    client.close()
+
+
+async def test_the_grants_of_a_worker_that_died_are_swept(
+    town: Town,
+    place: Place,
+    grants: Grants,
+    served: Postgres,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(grant_rows, "LATE_SECONDS", 0.0)
+    await wants(town, NPM, DB)
+    await town.say("!true")
+    lease = await town.queue("dies", lease_seconds=2).claim()
+    assert lease is not None
+    key = lease.key
+    holder = grant_rows.Holder(session_id=key.session_id, owner=key.owner, token=key.token)
+    begun = grants.begin(holder, turn_id=None)
+    await begun.ready()
+    user = begun.handed["db"]["username"].get_secret_value()
+    other = Grants(town.database, place.tokens, issuers(place.vault))
+    assert await other.sweep() == 0
+    assert served.lets_in(user)
+    await asyncio.sleep(2.2)
+    assert await other.sweep() == 3
+    await served.refuses(user)
+    assert {state for _, state in await states(town)} == {"revoked", "ended"}
+
+
+async def test_what_comes_near_its_end_is_renewed_or_issued_again(
+    town: Town,
+    places: GuestWorkplaces,
+    served: Postgres,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("adapters.vault.engines.IDENTITY_SECONDS_MAX", 6)
+    served.role("demo-app", default_ttl="6s")
+    place = served.place
+    tokens = Tokens(place.vault, role=NAMES.token_role, living_seconds=6)
+    grants = Grants(town.database, tokens, issuers(place.vault))
+    await wants(town, DB, WHO)
+    gate, copy = tmp_path / "gate", tmp_path / "seen"
+    await town.say(
+        f"!cp -r $ONA_GRANTS {copy}; echo in; while ! test -e {gate}; do sleep 0.05; done;"
+        f" cp -r $ONA_GRANTS {copy}2"
+    )
+    async with Shift(town, places, "w", grants=grants):
+        await until(town, "SELECT 1 FROM turn_event WHERE kind = 'output'", bool)
+        await asyncio.sleep(9)
+        user = (copy / "db/username").read_text()
+        assert await asyncio.to_thread(served.lets_in, user)
+        gate.touch()
+        await until(town, TURN, lambda rows: rows[0][0] == "succeeded")
+    assert (tmp_path / "seen2/db/username").read_text() == user
+    assert (tmp_path / "seen2/who/token").read_text() != (copy / "who/token").read_text()
+    assert [state for kind, state in await states(town) if kind != "identity"] == ["revoked"] * 2
+
+
+async def test_a_token_that_somebody_revoked_is_followed_by_another(
+    town: Town,
+    places: GuestWorkplaces,
+    served: Postgres,
+    tmp_path: Path,
+) -> None:
+    place = served.place
+    tokens = Tokens(place.vault, role=NAMES.token_role, living_seconds=3)
+    grants = Grants(town.database, tokens, issuers(place.vault))
+    await wants(town, DB)
+    gate, copy = tmp_path / "gate", tmp_path / "seen"
+    await town.say(
+        f"!cp -r $ONA_GRANTS {copy}; echo in; while ! test -e {gate}; do sleep 0.05; done;"
+        f" cp -r $ONA_GRANTS {copy}2"
+    )
+    async with Shift(town, places, "w", grants=grants):
+        await until(town, "SELECT 1 FROM turn_event WHERE kind = 'output'", bool)
+        accessor = await town.value(
+            "SELECT trace ->> 'accessor' FROM turn_grant WHERE kind = 'token'"
+        )
+        place.root.auth.token.revoke_accessor(accessor)
+        ended = [(kind, state) for kind in ("database", "token") for state in ("revoked", "issued")]
+        await until(town, ROWS, lambda rows: rows == ended)
+        gate.touch()
+        await until(town, TURN, lambda rows: rows[0][0] == "succeeded")
+    assert (tmp_path / "seen2/db/username").read_text() != (copy / "db/username").read_text()
+
+
+async def test_a_stop_ends_them(
+    town: Town, places: GuestWorkplaces, grants: Grants, served: Postgres
+) -> None:
+    await wants(town, DB)
+    await town.say("!echo in; sleep 60")
+    async with Shift(town, places, "w", grants=grants):
+        await until(town, "SELECT 1 FROM turn_event WHERE kind = 'output'", bool)
+        await town.say("stop")
+        await until(town, TURN, lambda rows: rows[0][0] == "stopped")
+    assert {state for _, state in await states(town)} == {"revoked"}
