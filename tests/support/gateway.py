@@ -53,9 +53,12 @@ class Zone:
 
     hosts: dict[str, list[str]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    """How long it takes."""
 
     async def __call__(self, host: str) -> Sequence[Address]:
         self.asked.append(host)
+        await asyncio.sleep(self.seconds)
         if host not in self.hosts:
             raise OSError(f"{host} is not known")
         return [ipaddress.ip_address(each) for each in self.hosts[host]]
@@ -106,10 +109,12 @@ def loopback_doors() -> Doors:
 
 @asynccontextmanager
 async def rig(
-    limits: Limits | None = None, tls: ssl.SSLContext | None = None
+    limits: Limits | None = None,
+    tls: ssl.SSLContext | None = None,
+    zone: Zone | None = None,
 ) -> AsyncIterator[Rig]:
     """A gateway with one machine attached, which may reach nothing."""
-    zone, names = Zone(), MemoryNames()
+    zone, names = zone or Zone(), MemoryNames()
     who = Identity(machine=uuid4(), session=uuid4(), project=uuid4())
     made: list[Rig] = []
 
@@ -139,7 +144,9 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 @asynccontextmanager
-async def serving(serve: Serve, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+async def serving(
+    serve: Serve, tls: ssl.SSLContext | None = None, *, address: str = LOOPBACK, port: int = 0
+) -> AsyncIterator[int]:
     """A server on loopback; its port."""
 
     tasks: set[asyncio.Task[None]] = set()
@@ -156,7 +163,7 @@ async def serving(serve: Serve, tls: ssl.SSLContext | None = None) -> AsyncItera
         writers.append(writer)
 
     writers: list[asyncio.StreamWriter] = []
-    server = await asyncio.start_server(accepted, LOOPBACK, 0, ssl=tls)
+    server = await asyncio.start_server(accepted, address, port, ssl=tls)
     try:
         yield server.sockets[0].getsockname()[1]
     finally:
@@ -200,13 +207,15 @@ async def _body(head: bytes, reader: asyncio.StreamReader) -> bytes:
     return body
 
 
-async def talk(port: int, said: bytes, *, seconds: float = 5.0) -> bytes:
+async def talk(
+    port: int, said: bytes, *, seconds: float = 5.0, address: str = LOOPBACK, read: int = -1
+) -> bytes:
     """Say something to a port, and hear everything until the other side closes."""
-    reader, writer = await asyncio.open_connection(LOOPBACK, port)
+    reader, writer = await asyncio.open_connection(address, port)
     try:
         writer.write(said)
         async with asyncio.timeout(seconds):
-            return await reader.read()
+            return await reader.read(read)
     finally:
         writer.close()
 
@@ -221,7 +230,11 @@ async def connect(port: int, target: str) -> tuple[str, asyncio.StreamReader, as
     """Ask for a tunnel; the head of the answer, and what it leads to."""
     reader, writer = await asyncio.open_connection(LOOPBACK, port)
     writer.write(f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode())
-    head = (await reader.readuntil(b"\r\n\r\n")).decode()
+    try:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+    except BaseException:
+        writer.close()
+        raise
     return head, reader, writer
 
 

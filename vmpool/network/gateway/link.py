@@ -2,8 +2,11 @@
 
 import asyncio
 import socket
+from contextlib import suppress
 
 READ_BYTES = 64 << 10
+LINGER_BYTES_MAX = 1 << 20
+LINGER_SECONDS_MAX = 1.0
 
 
 class Link:
@@ -29,3 +32,16 @@ class Link:
     async def send(self, data: bytes) -> None:
         """:raises OSError: the connection is gone."""
         await asyncio.get_running_loop().sock_sendall(self.sock, data)
+
+    async def linger(self) -> None:
+        """Send no more, and let go of what still comes for a moment.
+
+        A connection that is closed with something unread is reset, and the answer that says why
+        is lost on its way.
+        """
+        loop, left = asyncio.get_running_loop(), LINGER_BYTES_MAX
+        with suppress(OSError):
+            self.sock.shutdown(socket.SHUT_WR)
+            async with asyncio.timeout(LINGER_SECONDS_MAX):
+                while left > 0 and (got := await loop.sock_recv(self.sock, READ_BYTES)):
+                    left -= len(got)

@@ -64,6 +64,7 @@ async def serve_http(
                 break
             await side.answer(_status(error), str(error))
         going_on = side.go_on()
+    await link.linger()
 
 
 def _status(error: BadRequest | Refused | NoTurn | Unreachable) -> int:

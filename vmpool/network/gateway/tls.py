@@ -42,7 +42,7 @@ def read_hello(data: bytes) -> Hello | None:
         if not 0 < size <= RECORD_BYTES_MAX:
             raise NotTls("a TLS record has an impossible size")
         message += rest[5 : 5 + size]
-        if message[0] != CLIENT_HELLO:
+        if message and message[0] != CLIENT_HELLO:
             raise NotTls("this is not a ClientHello")
         if len(message) >= 4:
             length = int.from_bytes(message[1:4])
