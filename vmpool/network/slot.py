@@ -71,7 +71,7 @@ def rules() -> str:
     guest = f'iifname "{TAP}" ip saddr {GUEST_ADDRESS}'
     return f"""table inet slot {{
     chain turn {{
-        type nat hook prerouting priority dstnat; policy accept;
+        type nat hook prerouting priority dstnat;
         {guest} ip daddr {NAMES_RANGE} meta l4proto tcp redirect to :{PASS_PORT}
     }}
     chain arrive {{

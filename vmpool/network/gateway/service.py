@@ -4,7 +4,6 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Awaitable, Coroutine
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -27,7 +26,7 @@ from vmpool.network.gateway.ports import (
 from vmpool.network.gateway.proxy import serve_http
 from vmpool.network.gateway.resolver import Asked
 from vmpool.network.gateway.routes import client_tls
-from vmpool.network.gateway.tunnel import NotHere, destination, pass_on, serve_tls
+from vmpool.network.gateway.tunnel import begins_tls, destination, pass_on, serve_tls
 from vmpool.network.gateway.upstream import Resolve, Resolver
 
 log = structlog.get_logger(__name__)
@@ -189,9 +188,8 @@ class _Service:
 
 async def _passing(at: Attached, link: Link) -> None:
     passage = await destination(at, link)
-    with await at.connect(passage) as upstream, suppress(Refused):
-        try:
+    if passage.decision.any_protocol or await begins_tls(at, link, passage):
+        with await at.connect(passage) as upstream:
             await pass_on(at, link, upstream, passage)
-        except NotHere:
-            upstream.close()
-            await serve_http(at, link, pinned=(passage.host, passage.port))
+    else:
+        await serve_http(at, link, pinned=(passage.host, passage.port))
