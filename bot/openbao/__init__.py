@@ -1,0 +1,1 @@
+"""The OpenBao that `ona up` brings along, where no Vault is set."""
