@@ -168,7 +168,8 @@ async def open_session(
 ) -> Found:
     """Open a session on the project that the message means, in the message's thread.
 
-    :param parent_id: the session from whose checkpoint a private one begins
+    :param parent_id: the session from whose checkpoint a private one begins, unless its author
+        names another project
     :raises NotFound: no such project, or none at all
     :raises WhichProject: it could be several
     :raises Refused: the agent is not known
@@ -176,14 +177,18 @@ async def open_session(
     parent: Any = None
     if parent_id is not None:
         parent = (await tx.execute(_PARENT, {"session": parent_id})).one()
+    options = prompt.options
+    meant = parent.project if parent and "repo" not in options else message.project
     wish = Wish(
-        name=parent.project if parent else prompt.options.get("project") or message.project,
-        repository=None if parent else prompt.options.get("repo"),
+        name=options.get("project") or meant,
+        repository=options.get("repo"),
         home=message.repository,
         text=prompt.text,
         channel=await channel_project(tx, message.surface, message.channel),
     )
     chosen = choose([dict(row) for row in (await tx.execute(_PROJECTS)).mappings()], wish)
+    if parent is not None and parent.project != chosen.project["name"]:
+        parent = None
     found = parent._asdict() if parent else chosen.project
     agent = prompt.options.get("agent") or found["agent"]
     check_agent(agent)
@@ -200,11 +205,11 @@ async def open_session(
             "size": prompt.options.get("size") or (parent.size if parent else None),
             "base_branch": prompt.options.get("branch") or found["base_branch"],
             "private_to": actor.id if prompt.private else None,
-            "parent": parent_id,
+            "parent": parent.id if parent else None,
         },
     )
     if parent is not None:
-        inherited = {"id": new_id(), "session": session_id, "parent": parent_id}
+        inherited = {"id": new_id(), "session": session_id, "parent": parent.id}
         await tx.execute(_INHERIT, inherited)
     thread_id = await _thread(tx, session_id, message)
     if message.within:

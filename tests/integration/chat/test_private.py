@@ -90,6 +90,28 @@ async def test_in_a_thread_without_a_session_it_begins_anew(town, room):
     assert await town.value("SELECT count(*) FROM session WHERE private_to IS NULL") == 1
 
 
+@pytest.mark.parametrize("option", ["project=other", "repo=acme/other"])
+async def test_in_a_project_that_its_author_names_it_begins_anew(town, room, option):
+    await town.rows(
+        "INSERT INTO project (id, name, repository_url, agent)"
+        " VALUES (:id, 'other', 'https://forge.test/acme/other', 'shell') RETURNING id",
+        id=new_id(),
+    )
+    await room.say("project=demo !one")
+    ((shared, *_),) = await town.rows(SESSIONS)
+    await checkpoint(town, shared)
+    await room.say(f"private: {option} !two")
+    _, (short, _, private, parent) = await town.rows(SESSIONS)
+    assert (private, parent) == (True, None)
+    project = "SELECT project.name FROM session JOIN project ON project.id = project_id"
+    assert await town.value(f"{project} WHERE short = :s", s=short) == "other"
+    await room.say("private: project=demo !three")
+    assert (await town.rows(SESSIONS))[2][3] == shared
+    await room.say("private: project=nope !four")
+    assert len(await town.rows(SESSIONS)) == 3
+    assert "no project nope" in str(room.whispers) + str(await town.rows("SELECT body FROM reply"))
+
+
 @pytest.mark.parametrize("error", [Rejected("closed"), Unavailable("away")])
 async def test_where_nobody_can_be_written_to_nothing_is_run(town, room, error):
     room.port.closed = error
