@@ -1,5 +1,7 @@
 """Every command by its name. What a command needs is imported when it runs: help is quick."""
 
+from typing import Annotated
+
 import typer
 
 from bot.cli import ask, halt, machines, people, pool, projects, sessions, setup, tokens
@@ -14,6 +16,26 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"ona {version('ona')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    _: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Background coding agents in machines of your own."""
 
 
 @app.command()

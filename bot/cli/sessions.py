@@ -56,7 +56,8 @@ def list_sessions(
     if json:
         show.as_json(found)
         return
-    show.table(found["sessions"], COLUMNS, empty='No session yet: `ona ask "…"` opens one.')
+    of = f" of {project}" if project else ""
+    show.table(found["sessions"], COLUMNS, empty=f'No session{of} yet: `ona ask "…"` opens one.')
 
 
 @app.command("show")

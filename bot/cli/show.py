@@ -2,14 +2,18 @@
 
 import json
 import sys
+import textwrap
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from shutil import get_terminal_size
 from typing import Annotated, Any
 
 import typer
 
 from bot.words.plain import plain
 
+LAST_COLUMN_MIN = 16
+"""With less room than that, a terminal breaks the lines itself."""
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -30,7 +34,10 @@ def status(words: str) -> None:
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], *, empty: str) -> None:
-    """Print rows under headings; `columns` are headings by key."""
+    """Print rows under headings; `columns` are headings by key.
+
+    On a terminal that is too narrow for it, the last column goes on in more lines.
+    """
     if not rows:
         typer.echo(empty, err=True)
         return
@@ -38,8 +45,17 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], *, empt
     head = [name.upper() for name in columns.values()]
     widths = [max(len(line[i]) for line in [head, *cells]) for i in range(len(head))]
     for line in [head, *cells]:
-        padded = (part.ljust(width) for part, width in zip(line, widths, strict=True))
-        typer.echo("  ".join(padded).rstrip())
+        padded = [part.ljust(width) for part, width in zip(line, widths, strict=True)]
+        typer.echo("\n".join(_wrapped("  ".join(padded[:-1]) + "  ", line[-1])))
+
+
+def _wrapped(before: str, last: str) -> list[str]:
+    """The lines of a row whose last cell may be too wide."""
+    room = get_terminal_size().columns - len(before) if sys.stdout.isatty() else 0
+    if room < LAST_COLUMN_MIN or len(last) <= room:
+        return [f"{before}{last}".rstrip()]
+    first, *more = textwrap.wrap(last, room)
+    return [f"{before}{first}", *(" " * len(before) + one for one in more)]
 
 
 def record(row: Mapping[str, Any], names: Mapping[str, str]) -> None:

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from adapters.chat.incoming import Quoted
+from adapters.chat.terminal import PULL_SURFACES
 from bot.conversation import commands, words
 from bot.conversation.prompting import Added, add_prompt
 from bot.conversation.threads import Found, title
@@ -37,7 +38,11 @@ _LAST_PROMPT = text(
      ORDER BY prompt.position DESC LIMIT 1
     """
 )
-_MUTE = text("UPDATE thread SET muted = :muted WHERE id = :thread")
+_MUTE = text(
+    """
+    UPDATE thread SET muted = :muted WHERE id = :thread AND surface <> ALL(:pulled) RETURNING id
+    """
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +117,9 @@ async def _obey(
 
 
 async def _mute(tx: Transaction, found: Found, *, muted: bool) -> str:
-    await tx.execute(_MUTE, {"thread": found.thread_id, "muted": muted})
+    asked = {"thread": found.thread_id, "muted": muted, "pulled": list(PULL_SURFACES)}
+    if (await tx.execute(_MUTE, asked)).first() is None:
+        return _(words.NOT_MUTED)
     return _("Muted: answers wait on the session's page.") if muted else _("Unmuted.")
 
 

@@ -20,7 +20,9 @@ Write what to do; it becomes a prompt for the agent of this session.
 `queue` and `status` show what waits, `cancel 2` takes one out, `retry` runs the last one again.
 `sessions` lists sessions, `join s-…` brings this thread into one; `mute` and `unmute` are for it.
 `connect`, in a direct message to me, makes your accounts one person.
-Options go before the text: `size=name`, and for a new session `project=… branch=… agent=…`.""")
+Options go before the text: `size=name`, and for a new session
+`project=… repo=… branch=… agent=… model=…`.""")
+NOT_MUTED = N_("Nothing is posted here that could be muted: you read what you ask for.")
 CONNECT_WHERE = N_("Say `connect` to me in a direct message: what I answer is for you alone.")
 
 

@@ -12,7 +12,7 @@ from bot.work.git import GitFailed, GitTimedOut, GitTooLarge
 SCHEMES = frozenset({"file", "git", "http", "https", "ssh"})
 SCP = re.compile(r"(?:[A-Za-z0-9._-]+@)?[A-Za-z0-9][A-Za-z0-9.-]*:(?!/)[^:\s].*")
 URL_CHARACTERS_MAX = 2000
-KEPT = "nothing in the session was changed"
+KEPT = "nothing was changed"
 NOT_THERE = re.compile(
     r"not found|does not exist|does not appear to be a git repository|not a git repository"
     r"|error: 404",

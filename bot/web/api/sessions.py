@@ -10,6 +10,7 @@ from bot.errors import NotFound
 from bot.govern.access import Act
 from bot.store.states import SessionState
 from bot.web import reading, shapes
+from bot.web.adding import find_project
 from bot.web.visitor import Known, Prompter, Provided, Reader, Stopper
 from bot.work import control, questions
 from bot.work.queue import lock_session
@@ -32,6 +33,8 @@ async def list_sessions(
 ) -> object:
     """Sessions, the one that was active last first."""
     visitor.require(Act.SEE)
+    if project is not None:
+        await find_project(visitor, services, project, Act.SEE)
     async with services.database.begin() as tx:
         found = await reading.sessions(tx, limit=limit, project=project, state=state, before=before)
     return {"sessions": await services.rights.visible(visitor.standing, found)}

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -259,3 +260,27 @@ async def test_pools_and_each_machine_that_waits_are_shown_with_why(site, ona):
     assert listed[heads.index("STATE")] == "hot", "as in the list of the pool"
     (machine,) = json.loads((await ona("pool", "--machines", "--json")).out)["machines"]
     assert (machine["tier"], machine["why"]) == ("hot", "2 should be hot")
+
+
+async def test_a_project_that_does_not_exist_is_no_empty_list(ona, site):
+    listed = await ona("sessions", "list", "--project", "demo")
+    assert (listed.code, "No session of demo yet" in listed.err) == (0, True)
+    wrong = await ona("sessions", "list", "--project", "nope")
+    assert (wrong.code, wrong.out) == (2, "")
+    assert "no project" in wrong.err
+    assert "nope" in wrong.err
+
+
+async def test_mute_in_a_terminal_says_that_it_has_no_effect(ona, site):
+    asking = asyncio.create_task(ona("ask", "--json", "!true"))
+    await prompt_waits(site)
+    await (await site.begin()).end()
+    await asking
+    muted = await ona("ask", "mute")
+    assert "Nothing is posted here that could be muted" in muted.out + muted.err
+    assert not (await site.rows("SELECT 1 FROM thread WHERE muted"))
+
+
+async def test_the_version_is_told(ona, site):
+    told = await ona("--version")
+    assert (told.code, told.out) == (0, f"ona {version('ona')}\n")

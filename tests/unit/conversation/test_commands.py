@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from bot.conversation.commands import (
     ALONE,
+    OPTIONS,
     Aside,
     Command,
     Join,
@@ -16,6 +17,7 @@ from bot.conversation.commands import (
     Word,
     parse,
 )
+from bot.conversation.words import HELP
 
 
 def test_every_word_of_a_command_can_be_said():
@@ -107,3 +109,7 @@ def test_a_thread_joins_a_session_by_its_short_id(text):
 )
 def test_other_words_after_join_are_a_prompt(text):
     assert isinstance(parse(text), Prompt)
+
+
+def test_help_names_every_option():
+    assert [name for name in OPTIONS if f"{name}=" not in HELP] == []

@@ -131,7 +131,7 @@ async def test_a_repository_that_is_not_there_is_said_to_be_missing(
         with pytest.raises(NotFound) as raised:
             await repositories.update(PROJECT, str(path))
         assert f"no git repository at {path}" in raised.value.happened
-        assert raised.value.kept
+        assert raised.value.kept == "nothing was changed", "no session need be there"
         assert "correct the project's repository" in raised.value.do
 
 
