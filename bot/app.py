@@ -31,6 +31,7 @@ from bot.store.database import EVENTS, OUTBOX, Database, is_away
 from bot.surfaces import Gate, Surfaces, open_surfaces
 from bot.web.app import create_app
 from bot.web.hooks import of_forge
+from bot.web.repository import read_repository
 from bot.web.services import Hook, Services
 from bot.work import questions
 from scheduler.chores import Chore, run_chores
@@ -73,6 +74,7 @@ async def serve(settings: Settings, url: str) -> None:
                 connecting=connecting,
                 public_url=settings.public_url or "",
                 language=settings.language,
+                check_repository=read_repository,
             )
             gate = Gate(chats.hear)
             services = Services(

@@ -9,6 +9,7 @@
     │   ├── Refused          they may not, or the thing can't be accepted as it is
     │   │   └── NotPermitted     the forge says that they may not, or does not say
     │   ├── WhichProject     it could be several
+    │   ├── NoProject        the repository has none, and they may make one
     │   └── TooLarge         over a limit, which the text names
     ├── TellOperator     whoever runs the installation can mend it
     │   ├── WrongSettings    file, key, expected, got
@@ -89,6 +90,12 @@ class WhichProject(TellPerson):
     code = "which_project"
 
 
+class NoProject(TellPerson):
+    """The repository that is meant has no project yet, and they may make one."""
+
+    code = "no_project"
+
+
 class TooLarge(TellPerson):
     """Over a limit that the text names."""
 
@@ -102,6 +109,7 @@ def for_person(code: str, happened: str, *, kept: str = "", do: str = "") -> Tel
         NothingToDo,
         NotPermitted,
         WhichProject,
+        NoProject,
         TooLarge,
     )
     kind = next((kind for kind in kinds if kind.code == code), Refused)

@@ -34,6 +34,8 @@ class ForgePort(ChatPort, Protocol):
 
     host: str
     """Its name in URLs of repositories, with a port where that is not the usual one."""
+    web: str
+    """Address of its pages, without a slash at the end: a repository is cloned from below it."""
 
     def repository(self, url: str) -> str | None:
         """The name (`owner/name`) that the repository at `url` has here; None: it is elsewhere."""

@@ -14,7 +14,8 @@ from bot.conversation.obeying import obey
 from bot.conversation.prompting import add_prompt
 from bot.conversation.saying import say
 from bot.conversation.settled import check_options
-from bot.errors import NotFound, Refused, TooLarge
+from bot.conversation.unadded import unadded
+from bot.errors import NoProject, NotFound, Refused, TooLarge
 from bot.govern.access import Act, Standing, require
 from bot.govern.people import standing_of
 from bot.govern.projects import check_size
@@ -207,6 +208,7 @@ class Deciding:
             if answered is not None:
                 return answered
         if found is None:
+            await self._check_added(tx, message, who, prompt)
             found = await threads.open_session(tx, message, actor, prompt)
             await self._may(tx, who, found, Permission.WRITE)
         elif size is not None:
@@ -218,6 +220,15 @@ class Deciding:
                 do=_("`sessions` lists those there are"),
             )
         return await self._enqueue(tx, message, actor, prompt=prompt, found=found, session=session)
+
+    async def _check_added(
+        self, tx: Transaction, message: IncomingMessage, who: Standing, prompt: commands.Prompt
+    ) -> None:
+        """:raises NoProject: what is meant has none, and they may make one"""
+        if not self._rights.guard or message.repository:
+            return
+        if await unadded(tx, self._rights, who, message, prompt) is not None:
+            raise NoProject("this repository has no project here", kept="nothing was run")
 
     async def _private(
         self, tx: Transaction, message: IncomingMessage, who: Standing, prompt: commands.Prompt

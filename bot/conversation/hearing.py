@@ -25,8 +25,9 @@ from adapters.chat.incoming import (
     Withdrawn,
 )
 from adapters.chat.port import ChatPort
-from bot.conversation import audience, commands, greeting, moving, phases
+from bot.conversation import adding, audience, commands, greeting, moving, phases
 from bot.conversation.acquaintance import Acquaintances
+from bot.conversation.adding import Adding, CheckRepository, unlooked
 from bot.conversation.addressing import Hearing, ThreadFacts, crowds, decide
 from bot.conversation.connecting import ConnectingInChat
 from bot.conversation.edits import Edits
@@ -38,7 +39,7 @@ from bot.conversation.message import Accepted, IncomingMessage
 from bot.conversation.moving import Moving
 from bot.conversation.parking import Choice, Parking
 from bot.conversation.renaming import Renaming
-from bot.errors import NotFound, Refused, WhichProject
+from bot.errors import NoProject, NotFound, Refused, WhichProject
 from bot.govern.connecting import Connecting
 from bot.store.database import Database
 from bot.words.catalogue import N_, SOURCE, speaking, spoken
@@ -102,11 +103,13 @@ class Chats:
         connecting: Connecting | None = None,
         public_url: str = "",
         language: str = SOURCE,
+        check_repository: CheckRepository = unlooked,
     ) -> None:
         """`ports` by surface, for hints; `mention` is what people call us.
 
         :param public_url: where people reach our pages; without it no link leads there
         :param language: the locale of channels, and of people of whom none is known
+        :param check_repository: looks whether a repository can be read, before it is a project
         """
         self._database = database
         self._inbox = inbox
@@ -115,6 +118,7 @@ class Chats:
         self._hints = Hints(ports)
         self._edits = Edits(database, inbox.rights, self._hints, mention=mention)
         self._parking = Parking(database, inbox, ports)
+        self.adding = Adding(database, inbox, self._hints, mention=mention, check=check_repository)
         self._moving = Moving(database, inbox, self._parking)
         known = connecting or Connecting(database, {})
         self._connecting = ConnectingInChat(
@@ -216,20 +220,37 @@ class Chats:
 
     async def _accept(self, said: Said, message: IncomingMessage) -> Accepted | None:
         """Accept a message; None: its author was told, or is asked, something else."""
-        choice = Choice.read(said.text) if said.pressed else None
-        if choice is not None:
-            return await self._chosen(said, choice)
-        mention_only = greeting.wish(said.text) if said.pressed else None
-        if mention_only is not None:
-            await self._greetings.listen(said, mention_only=mention_only)
-            return None
+        if said.pressed:
+            choice = Choice.read(said.text)
+            if choice is not None:
+                return await self._chosen(said, choice)
+            if await self._pressed(said, message):
+                return None
         if moving.is_asked(said):
             return await self._moving.move(said, message)
         accepted = await self._inbox.accept(message)
-        if accepted.refusal is not None and accepted.refusal.code == WhichProject.code:
+        return None if await self._asked_back(said, message, accepted) else accepted
+
+    async def _pressed(self, said: Said, message: IncomingMessage) -> bool:
+        """Do what a button says that stands for no message; whether it is such a one."""
+        parked = adding.pressed(said.text)
+        if parked is not None:
+            self.adding.add(said, message.person_id, parked)
+            return True
+        mention_only = greeting.wish(said.text)
+        if mention_only is not None:
+            await self._greetings.listen(said, mention_only=mention_only)
+            return True
+        return False
+
+    async def _asked_back(self, said: Said, message: IncomingMessage, accepted: Accepted) -> bool:
+        """Ask for the project of a message that had none, and whether that is so."""
+        code = accepted.refusal.code if accepted.refusal is not None else ""
+        if code == WhichProject.code:
             await self._parking.ask(said, message)
-            return None
-        return accepted
+        elif code == NoProject.code:
+            await self.adding.ask(said, message)
+        return code in {WhichProject.code, NoProject.code}
 
     async def _chosen(self, said: Said, choice: Choice) -> Accepted | None:
         try:

@@ -32,13 +32,13 @@ POST_SECONDS = 10.0
 _OURS = UUID("6f6e612d-7061-726b-8564-6d6573736167")
 """Namespace of the ids of parked messages."""
 _CHOICE = re.compile(r"choose ([0-9a-f-]{36}) (once|always) (.+)")
-_PARK = text(
+PARK = text(
     """
     INSERT INTO parked (id, message) VALUES (:id, CAST(:message AS jsonb))
     ON CONFLICT DO NOTHING RETURNING id
     """
 )
-_PARKED = text(
+PARKED = text(
     """
     SELECT message FROM parked
      WHERE id = :id AND created_at > now() - make_interval(hours => :hours)
@@ -98,7 +98,7 @@ class Parking:
         parked = uuid5(_OURS, f"{message.surface}/{message.message_key}")
         async with self._database.begin() as tx:
             values = {"id": parked, "message": json.dumps(keeping.kept(message))}
-            is_new = (await tx.execute(_PARK, values)).one_or_none() is not None
+            is_new = (await tx.execute(PARK, values)).one_or_none() is not None
             projects = [dict(row) for row in (await tx.execute(_USED)).mappings()]
             who = await standing_of(tx, message.person_id)
         names = [one["name"] for one in await self._inbox.rights.visible(who, projects)]
@@ -133,7 +133,7 @@ class Parking:
         """
         async with self._database.begin() as tx:
             values = {"id": choice.parked, "hours": KEPT_HOURS}
-            kept = (await tx.execute(_PARKED, values)).scalar_one_or_none()
+            kept = (await tx.execute(PARKED, values)).scalar_one_or_none()
             if kept is None:
                 return None
             message = keeping.restored(kept)

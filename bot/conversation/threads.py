@@ -15,7 +15,7 @@ from bot.govern.agents import check_agent
 from bot.store.ids import new_id, new_short
 from bot.store.transaction import Transaction
 from bot.words.catalogue import gettext as _
-from bot.words.titles import made_of
+from bot.words.titles import made_of, made_of_command
 from bot.work.control import Actor
 
 SHORT_TRIES = 5
@@ -199,7 +199,7 @@ async def open_session(
             "id": session_id,
             "project": chosen.project["id"],
             "creator": actor.id,
-            "title": made_of(prompt.text),
+            "title": _title_of(prompt),
             "agent": agent,
             "model": prompt.options.get("model") or (parent.model if parent else None),
             "size": prompt.options.get("size") or (parent.size if parent else None),
@@ -215,6 +215,10 @@ async def open_session(
     if message.within:
         await _thread(tx, session_id, replace(message, place=message.within))
     return Found(session_id=session_id, short=short, thread_id=thread_id, chosen=chosen)
+
+
+def _title_of(prompt: commands.Prompt) -> str:
+    return made_of_command(prompt.text) if prompt.kind == "command" else made_of(prompt.text)
 
 
 async def channel_project(tx: Transaction, surface: str, channel: str) -> str | None:

@@ -41,8 +41,8 @@ _PLAN = text(
     """
     INSERT INTO turn_grant (id, session_id, turn_id, kind, name, mode, purpose, options, owner,
                             lease_token, ends_at)
-    SELECT planned.id, CAST(:session AS uuid), CAST(:turn AS uuid), planned.kind, planned.name, planned.mode,
-           planned.purpose, planned.options, CAST(:owner AS text),
+    SELECT planned.id, CAST(:session AS uuid), CAST(:turn AS uuid), planned.kind, planned.name,
+           planned.mode, planned.purpose, planned.options, CAST(:owner AS text),
            CAST(:token AS bigint),
            now() + make_interval(secs => planned.seconds)
       FROM jsonb_to_recordset(CAST(:rows AS jsonb))

@@ -112,6 +112,11 @@ class Rights:
         """Whether there is anything to decide: without a forge there is not."""
         return bool(self._forges or self._hosts)
 
+    @property
+    def forges(self) -> Mapping[str, ForgePort]:
+        """The forges, by surface."""
+        return self._forges
+
     async def settled(self, act: Callable[[], Awaitable[Result]]) -> Result:
         """What `act`, which may be begun again, returns once it knows enough."""
         while True:
@@ -135,6 +140,22 @@ class Rights:
         if not who.operator:
             (level,) = (await self._levels(tx, who.person_id, {"": url})).values()
             _judge(level, need)
+
+    async def level_at(self, tx: Transaction, who: Standing, url: str) -> int | None:
+        """What their own account may do with the repository at `url`, whoever they are here.
+
+        None: it is on none of our forges, or its forge could not be asked.
+
+        :raises NotAsked: the forge has to be asked first
+        """
+        (level,) = (await self._levels(tx, who.person_id, {"": url})).values()
+        return None if level is EVERYTHING else level.level
+
+    async def check_connected(self, tx: Transaction, who: Standing, url: str) -> None:
+        """Whether we know their account on the forge of `url`, which answers; raises as `check`."""
+        (level,) = (await self._levels(tx, who.person_id, {"": url})).values()
+        if level.level is None or not level.connected:
+            _judge(level, Permission.READ)
 
     async def levels(
         self, tx: Transaction, who: Standing, projects: Collection[UUID]

@@ -29,6 +29,11 @@ def made_of(prompt: str) -> str:
     return _cut(words, MADE_CHARACTERS_MAX)
 
 
+def made_of_command(command: str) -> str:
+    """A title out of a command's first words, as they are: a star is no markup there."""
+    return _cut(tidied(command), MADE_CHARACTERS_MAX)
+
+
 def tidied(said: str) -> str:
     """A title that a person gave, on one line; it may be too long, or empty."""
     return " ".join(settled(said).split())

@@ -9,6 +9,7 @@ class KnowingForge(FakeChat):
     """Repositories at https://forge.test, and what accounts may do with them."""
 
     host = "forge.test"
+    web = "https://forge.test"
 
     def __init__(self) -> None:
         super().__init__("http://127.0.0.1:1")

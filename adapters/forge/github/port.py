@@ -81,8 +81,8 @@ class GitHubForge:
         self._marks = marks
         self._checks = Checks(app)
         self._people = People(app)
-        self._web = web_address(app.api_url)
-        self.host = self._web.partition("://")[2]
+        self.web = web_address(app.api_url)
+        self.host = self.web.partition("://")[2]
 
     def installation(self, place: str) -> str:
         """The account whose repository it is: each has its own installation of the app."""
@@ -158,7 +158,7 @@ class GitHubForge:
 
     def repository(self, url: str) -> str | None:
         """The repository's `owner/name`, whatever way of cloning the address is for."""
-        return repository_of(url, self._web)
+        return repository_of(url, self.web)
 
     async def _take_away(self, to: Place, path: str, deadline: Deadline) -> None:
         with suppress(Gone):

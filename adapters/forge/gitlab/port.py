@@ -71,6 +71,7 @@ class GitLabForge:
         self._marks = marks
         self._statuses = Statuses(client)
         self.host = client.host
+        self.web = client.url
 
     def installation(self, place: str) -> str:
         """The one user that we are there: GitLab's limits are per user."""

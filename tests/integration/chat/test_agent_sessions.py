@@ -39,14 +39,11 @@ def calls(office: Office, method: str) -> int:
 
 async def test_a_thread_shows_that_we_work_and_that_we_rest(office, places):
     async with office.serving(), Shift(office.town, places, "w"):
-        asked = office.asks("!sleep 3; echo **slept**")
+        asked = office.asks("sleep 3; echo **slept**")
         await shown(office, asked, "processing")
         assert session(office, asked).title == "sleep 3; echo slept"
         await office.answered(asked, "slept", "Done")
         await shown(office, asked, "processing", "active")
-        quick = office.asks("!true")
-        await office.answered(quick, "Done")
-    assert session(office, quick) is None
     assert office.slack.limits.refused == {}
 
 

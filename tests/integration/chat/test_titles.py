@@ -50,9 +50,9 @@ async def titled(town) -> list[tuple[str, str]]:
 async def test_a_discord_thread_begins_with_the_title_and_follows_it(discord, places):
     async with discord.serving(), Shift(discord.town, places, "w"):
         await discord.ready()
-        asked = discord.asks("!echo **fix** `this` thing")
+        asked = discord.asks("echo **fix** `echo this` thing")
         await discord.answered(asked, "Done")
-        assert asked.thread.name == await called(discord.town) == "echo fix this thing"
+        assert asked.thread.name == await called(discord.town) == "echo fix echo this thing"
         assert "“Other name”" in await give(discord.town, " Other\n name ")
         await discord.fake.until(lambda: asked.thread.name == "Other name")
     assert await titled(discord.town) == [("Ann", "Other name")]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.words.titles import MADE_CHARACTERS_MAX, made_of, tidied
+from bot.words.titles import MADE_CHARACTERS_MAX, made_of, made_of_command, tidied
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,11 @@ def test_whatever_is_said_a_title_is_one_short_line(prompt):
     title = made_of(prompt)
     assert len(title) <= MADE_CHARACTERS_MAX
     assert title == tidied(title)
+
+
+def test_a_command_is_no_markup():
+    assert made_of_command("grep -l '*x*' `ls`\n") == "grep -l '*x*' `ls`"
+    assert len(made_of_command("x" * 500)) == MADE_CHARACTERS_MAX
 
 
 def test_a_title_that_a_person_gave_is_one_line():
