@@ -116,7 +116,7 @@ async def test_a_name_can_not_be_more_than_a_name(office):
         office.ann.opens_thread(asked, "talk")
         office.ann.says(asked.thread, f"<@{office.app.id}> status")
         status = await office.answered(asked, "Session s")
-    assert len(status.text.split("\n")) == 2
+    assert len(status.text.split("\n")) == 3
     assert not any(character < " " for character in status.text.replace("\n", ""))
 
 

@@ -153,7 +153,7 @@ async def test_a_name_can_not_be_more_than_a_name(office, name, known):
         office.asks("status", thread=asked)
         status = await office.answered(asked, "Session s-")
     lines = status.text.split("\n")
-    assert len(lines) == 3
+    assert len(lines) == 4
     assert alarms(office) == []
     names = "SELECT name FROM identity WHERE external_id = :id"
     assert await office.town.value(names, id=person.id) == (known or person.id)

@@ -66,7 +66,7 @@ async def test_a_thread_is_read_once_for_a_mention_that_is_told_twice(office):
     root = office.bo.says(office.general, "it is red")
     async with office.serving():
         office.ann.says(office.general, f"{office.bot.user.mention} !echo one", thread=root)
-        await office.heard()
+        await office.acknowledged()
         told = [one.name for one in office.slack.out.all if "echo" in str(one.payload)]
         assert sorted(told) == ["app_mention", "message"]
         assert office.slack.limits.used["conversations.replies"] == 1
