@@ -84,6 +84,8 @@ class Limits:
     as `Content.live` says; nowhere, because the reader follows the events."""
     edit_seconds: float = 0.0
     """At least so long between two edits of a post."""
+    working_seconds: float = math.inf
+    """So often `Phase.WORKING` has to be shown again, lest the surface takes it back."""
     aside: str = ""
     """With `live` "aside": what stands there, as the surface calls it."""
 
@@ -240,9 +242,6 @@ class Phase(enum.Enum):
 @runtime_checkable
 class ShowsPhases(Protocol):
     """A surface that shows what we do in a thread. Errors are those of `ChatPort`."""
-
-    working_seconds: float
-    """So often WORKING has to be shown again, lest the surface takes it back."""
 
     async def show_phase(self, place: str, phase: Phase, title: str, deadline: Deadline) -> None:
         """Let the thread show `phase`, where it can; idempotent.

@@ -5,6 +5,7 @@ picture.
 """
 
 import asyncio
+import math
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -216,9 +217,8 @@ class Posting:
     def _again_seconds(self, taken: Taken) -> float | None:
         """After which it has to be said once more; None: it stays."""
         working = taken.kind == PHASE and taken.body == Phase.WORKING.value
-        return (
-            self._port.working_seconds if working and isinstance(self._port, ShowsPhases) else None
-        )
+        seconds = self._port.limits.working_seconds
+        return seconds if working and seconds < math.inf else None
 
     async def _unsent(
         self,

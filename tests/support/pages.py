@@ -19,8 +19,10 @@ from adapters.chat.port import (
     ChatPort,
     Confides,
     HasHome,
+    HasTitles,
     Method,
     Reacts,
+    ShowsPhases,
     Whispers,
 )
 from adapters.chat.slack import listening as slack
@@ -140,6 +142,11 @@ def _rate(kind: type[ChatPort], method: Method) -> str:
     return f"{rate.per_second * 60:g}, {rate.burst:g} at once" if rate else "no limit"
 
 
+def _names(kind: type[ChatPort]) -> str:
+    rate = kind.limits.rates.get("title")
+    return f"{rate.per_second * 3600:.0f}, {rate.burst:g} at once" if rate else "none"
+
+
 def _live(kind: type[ChatPort]) -> str:
     """Where it stands what a running turn does."""
     match kind.limits.live:
@@ -160,6 +167,13 @@ CAPABILITIES: Mapping[str, Callable[[type[ChatPort]], str]] = {
         issubclass(kind, Confides)
     ),
     "keeps a page of ours for each person": lambda kind: _yes(issubclass(kind, HasHome)),
+    "has threads with names, which follow the session's title": lambda kind: _yes(
+        issubclass(kind, HasTitles)
+    ),
+    "changes of such names an hour": _names,
+    "shows in its own way that a turn runs or waits": lambda kind: _yes(
+        issubclass(kind, ShowsPhases)
+    ),
     "characters of one post": lambda kind: f"{kind.limits.text_length_max:,}",
     "a post whose end nobody saw is": _marked,
     "posts a minute": lambda kind: _rate(kind, "post"),

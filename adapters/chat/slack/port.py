@@ -64,10 +64,9 @@ class SlackChat:
     limits = Limits(
         text_length_max=TEXT_LENGTH_MAX,
         after_uncertain=AfterUncertain.LOOK_UP,
+        working_seconds=WORKING_SECONDS,
         rates=RATES,  # type: ignore[arg-type]
     )
-
-    working_seconds = WORKING_SECONDS
 
     def __init__(self, client: AsyncWebClient) -> None:
         """`client` as made by `calls.client`: it must not try anything again by itself."""

@@ -1,6 +1,7 @@
 """Slack's own agent sessions: what a thread shows while we work in it, and what people press."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -67,7 +68,7 @@ async def test_a_stop_button_that_slack_still_shows_goes_when_it_is_pressed(offi
 
 
 async def test_that_we_work_is_said_again_before_slack_takes_it_back(office, places, monkeypatch):
-    monkeypatch.setattr(SlackChat, "working_seconds", 0.5)
+    monkeypatch.setattr(SlackChat, "limits", replace(SlackChat.limits, working_seconds=0.5))
     async with office.serving(), Shift(office.town, places, "w"):
         asked = office.asks("!sleep 60")
         await shown(office, asked, "processing", "processing", "processing")

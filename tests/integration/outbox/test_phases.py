@@ -1,5 +1,7 @@
 """What goes on in a thread, where a surface shows that in its own way."""
 
+from dataclasses import replace
+
 import pytest
 
 from adapters.chat.port import Phase
@@ -14,10 +16,9 @@ QUESTION = {"question": "q", "text": "really?", "choices": ["yes"]}
 class PhasedChat(FakeChat):
     """A surface that shows what goes on."""
 
-    working_seconds = 600.0
-
     def __init__(self) -> None:
         super().__init__("http://127.0.0.1:1")
+        self.limits = replace(self.limits, working_seconds=600.0)
         self.shown: list[tuple[str, Phase, str]] = []
 
     async def show_phase(self, place, phase, title, deadline):
