@@ -110,6 +110,8 @@ class Ended:
     exit_status: int | None = None
     signal: int | None = None
     seconds: float | None = None
+    left_running: int = 0
+    """Processes that the job left in the machine."""
 
 
 AgentEvent = (

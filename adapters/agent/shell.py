@@ -125,6 +125,7 @@ class ShellRun:
                 exit_status=job.exit_status,
                 signal=job.signal,
                 seconds=job.seconds,
+                left_running=job.background,
             )
         )
         return events
@@ -137,5 +138,6 @@ def _summary(job: JobEnded) -> str:
         how = f"ended by signal {job.signal}"
     else:
         how = f"exit status {job.exit_status}"
-    left = f", {job.background} processes left running" if job.background else ""
+    processes = "process" if job.background == 1 else "processes"
+    left = f", {job.background} {processes} left running" if job.background else ""
     return f"{how}, {job.seconds:.1f} s{left}"

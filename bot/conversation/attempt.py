@@ -30,16 +30,18 @@ class Action(enum.Enum):
     """Every attempt failed."""
 
 
-ELSEWHERE = N_("; the reply is on the session's page")
+ELSEWHERE = "; the reply is on the session's page"
+MUTED = N_("the thread is muted")
+GIVEN_UP = N_("given up after too many attempts")
 UNCERTAIN = N_(
     "it may or may not have been posted: the connection broke and this surface"
     " can't be asked about it"
 )
 REASONS = {
-    Action.KEEP_QUIET: f"{N_('the thread is muted')}{ELSEWHERE}",
+    Action.KEEP_QUIET: MUTED + ELSEWHERE,
     Action.SKIP: N_("its turn ended before it was posted; the answer stands for it"),
-    Action.GIVE_UP: f"{UNCERTAIN}{ELSEWHERE}",
-    Action.STOP_TRYING: f"{N_('given up after too many attempts')}{ELSEWHERE}",
+    Action.GIVE_UP: UNCERTAIN + ELSEWHERE,
+    Action.STOP_TRYING: GIVEN_UP + ELSEWHERE,
 }
 """Why a reply is not posted, as its row keeps it."""
 MEANT = frozenset({Action.KEEP_QUIET, Action.SKIP})

@@ -9,6 +9,7 @@ from bot.conversation.commands import Connect
 from bot.errors import OnaError
 from bot.govern.connecting import CODE_SECONDS, Connecting
 from bot.words.catalogue import gettext as _
+from bot.words.catalogue import together
 from bot.words.sentences import sentence
 from bot.work.control import Actor
 
@@ -47,7 +48,7 @@ class ConnectingInChat:
         if self._pages:
             secret = await self._connecting.link_for(actor.id)
             url = f"{self._pages}/sign-in?link={secret}"
-            told = f"{told} {_('To sign in to the pages, once: {url}', url=url)}"
+            told = together(told, _("To sign in to the pages, once: {url}", url=url))
         return told
 
     async def _by_forge(self, said: Said, actor: Actor, forge: str) -> str:

@@ -17,7 +17,7 @@ from bot.govern import halting
 from bot.govern.halt import halted
 from bot.store.transaction import Transaction
 from bot.words.catalogue import gettext as _
-from bot.words.catalogue import spoken
+from bot.words.catalogue import spoken, together
 from bot.work import control, quoting
 from bot.work.control import Actor
 from bot.work.queue import lock_session, waiting_place
@@ -154,7 +154,7 @@ async def _retry(tx: Transaction, found: Found, actor: Actor) -> Obeyed:
         join=False,
     )
     return Obeyed(
-        told=f"{_('The last prompt once more.')} {added.told}",
+        told=together(_("The last prompt once more."), added.told),
         added=added,
         said=said,
         quoted=quoting.restored(last.quoted),

@@ -35,15 +35,16 @@ async def check_options(
     other = otherwise(options, {name: str(value or "") for name, value in kept.items()})
     if other:
         name, value = other[0]
+        wanted = f"{name}={value}"
         raise Refused(
             _(
                 "session {session} was opened with {option}, not with {other}",
                 session=short,
                 option=_said(name, kept[name]),
-                other=f"{name}={value}",
+                other=wanted,
             ),
             kept=_("nothing was queued"),
-            do=_("`new: {other} …` opens another session", other=f"{name}={value}"),
+            do=_("`new: {other} …` opens another session", other=wanted),
         )
 
 

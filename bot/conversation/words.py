@@ -5,7 +5,7 @@ from typing import Any
 
 from bot.words.amounts import prompts
 from bot.words.amounts import short as shortened
-from bot.words.catalogue import N_
+from bot.words.catalogue import N_, together
 from bot.words.catalogue import gettext as _
 from bot.words.events import session_state
 
@@ -88,16 +88,17 @@ def halted(why: str, *, before: str = "") -> str:
 
 def connect_code(code: str, forges: Sequence[str], *, minutes: float) -> str:
     """What to do with a code that says who somebody is."""
+    whole = f"{minutes:g}"
     told = _(
         "Your code is `{code}`. Say `connect {code}` to me in a direct message where you have"
         " another account; it holds once, for {minutes} minutes.",
         code=code,
-        minutes=f"{minutes:g}",
+        minutes=whole,
     )
     if not forges:
         return told
     named = _(" or ").join(f"`connect {forge}`" for forge in forges)
-    return f"{told} {_('For a code host say {commands}.', commands=named)}"
+    return together(told, _("For a code host say {commands}.", commands=named))
 
 
 def connect_device(code: str, url: str, *, minutes: float) -> str:
@@ -107,7 +108,7 @@ def connect_device(code: str, url: str, *, minutes: float) -> str:
         " I tell you when the account is yours here.",
         url=url,
         code=code,
-        minutes=f"{minutes:.0f}",
+        minutes=round(minutes),
     )
 
 

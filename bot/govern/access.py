@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from bot.errors import Refused
+from bot.words.catalogue import gettext as _
 
 
 class Act(enum.StrEnum):
@@ -62,5 +63,9 @@ def require(who: Standing, act: Act) -> None:
     if may(who, act):
         return
     if not who.active:
-        raise Refused(f"{who.name} is deactivated here", do="ask who runs ona")
-    raise Refused("only an operator may do this", kept="nothing was changed", do="ask who runs ona")
+        raise Refused(_("{name} is deactivated here", name=who.name), do=_("ask who runs ona"))
+    raise Refused(
+        _("only an operator may do this"),
+        kept=_("nothing was changed"),
+        do=_("ask who runs ona"),
+    )

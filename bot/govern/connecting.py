@@ -23,6 +23,7 @@ from bot.govern.rights import Rights, forget
 from bot.store import models as _models  # noqa: F401 - its tables are looked at
 from bot.store.database import Database
 from bot.store.transaction import Transaction
+from bot.words.catalogue import gettext as _
 
 log = structlog.get_logger(__name__)
 
@@ -76,9 +77,9 @@ class Connecting:
             owner_id = await credentials.use(tx, "connect", code.upper())
             if owner_id is None:
                 raise Refused(
-                    "this code was used already or is too old",
-                    kept="nothing was connected",
-                    do="say `connect` where you have the other account, and take the new one",
+                    _("this code was used already or is too old"),
+                    kept=_("nothing was connected"),
+                    do=_("say `connect` where you have the other account, and take the new one"),
                 )
             await merge(tx, keep=owner_id, gone=person_id)
             return (await standing_of(tx, owner_id)).name
@@ -104,9 +105,9 @@ class Connecting:
             owner_id = await find_identity(tx, known, account.id)
         if owner_id is None and not await rights.admits(surface, account.id):
             raise Refused(
-                f"{account.name} may read no repository of the projects here",
-                kept="you are not signed in",
-                do="ask who runs ona for a sign-in link",
+                _("{name} may read no repository of the projects here", name=account.name),
+                kept=_("you are not signed in"),
+                do=_("ask who runs ona for a sign-in link"),
             )
         async with self._database.begin() as tx:
             standing = await ensure_person(
@@ -119,10 +120,13 @@ class Connecting:
         try:
             return await self.accounts[surface].account_of(code, back, Deadline.after(ASK_SECONDS))
         except Rejected as error:
-            raise Refused(str(error), kept="nothing was connected", do="begin again") from error
+            raise Refused(
+                str(error), kept=_("nothing was connected"), do=_("begin again")
+            ) from error
         except ChatError as error:
             raise TryAgain(
-                f"{surface} did not say whose account that is", do="begin again"
+                _("{surface} did not say whose account that is", surface=surface),
+                do=_("begin again"),
             ) from error
 
     async def begin(self, surface: str, then: Then, otherwise: Otherwise | None = None) -> Device:
@@ -134,17 +138,20 @@ class Connecting:
         """
         if surface not in self.accounts:
             raise NotFound(
-                f"{surface} can't be asked here", do="ask who runs ona to set its client id"
+                _("{surface} can't be asked here", surface=surface),
+                do=_("ask who runs ona to set its client id"),
             )
         if len(self._polling) >= DEVICES_MAX:
-            raise TryAgain("too many people are connecting", do="try again in a minute")
+            raise TryAgain(_("too many people are connecting"), do=_("try again in a minute"))
         accounts = self.accounts[surface]
         try:
             device = await accounts.begin(Deadline.after(ASK_SECONDS))
         except ChatError as error:
             log.warning("no_device_code", surface=surface, why=str(error))
             raise TryAgain(
-                f"{accounts.host} gave no code", kept="nothing was connected", do="try again later"
+                _("{forge} gave no code", forge=accounts.host),
+                kept=_("nothing was connected"),
+                do=_("try again later"),
             ) from error
         polling = asyncio.create_task(self._poll(accounts, device, then, otherwise))
         self._polling.add(polling)
@@ -212,7 +219,9 @@ async def merge(tx: Transaction, *, keep: UUID, gone: UUID) -> None:
     for person_id in (keep, gone):
         standing = await standing_of(tx, person_id)
         if not standing.active:
-            raise Refused(f"{standing.name} is deactivated here", do="ask who runs ona")
+            raise Refused(
+                _("{name} is deactivated here", name=standing.name), do=_("ask who runs ona")
+            )
         await forget(tx, person_id)
     for statement in _MERGE:
         await tx.execute(statement, {"keep": keep, "gone": gone})

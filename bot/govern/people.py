@@ -11,6 +11,7 @@ from bot.errors import NotFound, Refused
 from bot.govern.access import Standing
 from bot.store.ids import new_id
 from bot.store.transaction import Transaction
+from bot.words.catalogue import gettext as _
 
 LOCAL = "local"
 """The surface of the machine itself: whoever has an identity here is an operator."""
@@ -77,7 +78,7 @@ async def ensure_person(tx: Transaction, *, surface: str, external_id: str, name
         row = (await tx.execute(_BY_IDENTITY, known)).mappings().one()
     standing = Standing(**row)
     if not standing.active:
-        raise Refused(f"{standing.name} is deactivated here", do="ask who runs ona")
+        raise Refused(_("{name} is deactivated here", name=standing.name), do=_("ask who runs ona"))
     return standing
 
 
@@ -116,7 +117,7 @@ async def standing_of(tx: Transaction, person_id: UUID) -> Standing:
     """What is known of the person. :raises NotFound:."""
     row = (await tx.execute(_BY_ID, {"person": person_id})).mappings().one_or_none()
     if row is None:
-        raise NotFound("there is no such person", do="`ona people` lists those there are")
+        raise NotFound(_("there is no such person"), do=_("`ona people` lists those there are"))
     return Standing(**row)
 
 

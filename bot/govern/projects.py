@@ -14,6 +14,7 @@ from bot.errors import NotFound, Refused
 from bot.govern.agents import AGENTS, check_agent
 from bot.store.ids import new_id
 from bot.store.transaction import Transaction
+from bot.words.catalogue import gettext as _
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 """Also a directory's name in the machine."""
@@ -75,7 +76,10 @@ class NewProject:
 def check_size(name: str, sizes: Collection[str]) -> None:
     """:raises Refused: there is no size of that name."""
     if name not in sizes:
-        raise Refused(f"there is no size {name[:80]}", do=f"known are: {', '.join(sizes)}")
+        raise Refused(
+            _("there is no size {name}", name=name[:80]),
+            do=_("known are: {names}", names=", ".join(sizes)),
+        )
 
 
 def check(project: NewProject, sizes: Collection[str]) -> None:

@@ -26,6 +26,7 @@ from bot.errors import NotPermitted
 from bot.govern.access import Standing
 from bot.store.database import Database
 from bot.store.transaction import Transaction
+from bot.words.catalogue import gettext as _
 
 log = structlog.get_logger(__name__)
 
@@ -331,23 +332,28 @@ def _judge(found: "Level", need: Permission) -> None:
         )
     if found.level is None:
         raise NotPermitted(
-            f"just now {found.forge} does not say what you may do there",
-            kept="nothing was done",
-            do="try again in a minute",
+            _("just now {forge} does not say what you may do there", forge=found.forge),
+            kept=_("nothing was done"),
+            do=_("try again in a minute"),
         )
     if found.level >= need:
         return
     if not found.connected:
         raise NotPermitted(
-            f"I don't know which account on {found.forge} is yours",
-            kept="nothing was done",
-            do="say `connect` to me in a direct message, then ask again",
+            _("I don't know which account on {forge} is yours", forge=found.forge),
+            kept=_("nothing was done"),
+            do=_("say `connect` to me in a direct message, then ask again"),
         )
-    verb = "write to" if need >= Permission.WRITE else "read"
+    if need >= Permission.WRITE:
+        lacks = _(
+            "on {forge} you may not write to the repository of this project", forge=found.forge
+        )
+    else:
+        lacks = _("on {forge} you may not read the repository of this project", forge=found.forge)
     raise NotPermitted(
-        f"on {found.forge} you may not {verb} the repository of this project",
-        kept="nothing was done",
-        do="ask somebody who may",
+        lacks,
+        kept=_("nothing was done"),
+        do=_("ask somebody who may"),
     )
 
 

@@ -10,12 +10,12 @@ facts of it that an event can store, and `again` says them in another language.
 
 import gettext as stdlib
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, reduce
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
@@ -75,12 +75,31 @@ class Message(str):
 
 def gettext(message: str, /, **values: Value) -> Message:
     """`message` in the language of now, with `values` in its braces; without any it has none."""
+    if isinstance(message, Message):
+        return _said(message.form)
     return _said(Form(id=message, values=values))
 
 
 def ngettext(one: str, many: str, count: int, /, **values: Value) -> Message:
     """The same with the plural that `count` asks for, which stands where `{count}` does."""
     return _said(Form(id=one, many=many, count=count, values={"count": count, **values}))
+
+
+def together(*parts: str, by: str = " ") -> Message:
+    """Several messages, or words of others, one after the other."""
+    places = by.join(f"{{part{number}}}" for number in range(len(parts)))
+    return _said(Form(id=places, values={f"part{n}": part for n, part in enumerate(parts)}))
+
+
+def listing(items: Sequence[Value]) -> Value:
+    """`a`, `a and b`, `a and b and c`."""
+    return reduce(lambda some, more: gettext("{some} and {more}", some=some, more=more), items)
+
+
+def of_error(error: Exception) -> str:
+    """What an error says, as the message that it was raised with if it was one."""
+    said = error.args[0] if error.args else ""
+    return said if isinstance(said, Message) else str(error)
 
 
 def N_(message: str) -> str:

@@ -22,6 +22,8 @@ from bot.errors import OnaError, TooLarge
 from bot.store.blobs import Blobs, BlobUnreadable, sweep
 from bot.store.database import Database, is_away
 from bot.store.ids import new_id
+from bot.words.catalogue import gettext as _
+from bot.words.catalogue import of_error
 from bot.work.checkpoint_rows import CheckpointRows, NewCheckpoint, StoredCheckpoint
 from bot.work.checkpoint_words import changed, not_kept, not_saved, restored, unreadable
 from bot.work.guest import Machine, ScriptFailed, Spool, ask
@@ -119,7 +121,7 @@ class Checkpoints:
         except (_NotMade, ScriptFailed, MachineError, OSError) as error:
             log.warning("checkpoint_not_made", why=str(error))
             at = last.created_at if last else None
-            return SavedCheckpoint(notices=(not_saved(str(error), at),))
+            return SavedCheckpoint(notices=(not_saved(of_error(error), at),))
 
     async def restore(
         self, checkpoint: StoredCheckpoint, machine: Machine, *, directory: str
@@ -183,7 +185,7 @@ class Checkpoints:
         spool: Spool,
     ) -> SavedCheckpoint:
         if spool.payload_bytes != answer["size"]:
-            raise _NotMade("it did not arrive whole")
+            raise _NotMade(_("it did not arrive whole"))
         new = NewCheckpoint(id=new_id(), turn_id=turn.id, **answer)
         if new.size <= self._inline_bytes_max:
             new = replace(new, inline=spool.payload())
@@ -207,7 +209,9 @@ class Checkpoints:
             return (await self._blobs.put(checkpoint_id.hex, spool.chunks())).key
         except OSError as error:
             log.error("blob_not_stored", error=str(error))
-            raise _NotMade(f"this host could not store it ({error.strerror})") from error
+            raise _NotMade(
+                _("this host could not store it ({error})", error=error.strerror)
+            ) from error
 
     async def _take_back(self, new: NewCheckpoint) -> None:
         """Remove the blob of a row that was not stored; in doubt `sweep` does it later."""
@@ -248,9 +252,9 @@ class Checkpoints:
             return None
         if answer.get("why") == "room":
             raise TooLarge(
-                "the session's checkpoint doesn't fit on the machine's disk",
-                kept="the checkpoint",
-                do="give the project a larger disk, then `retry`",
+                _("the session's checkpoint doesn't fit on the machine's disk"),
+                kept=_("the checkpoint"),
+                do=_("give the project a larger disk, then `retry`"),
             )
         raise _half_way(str(answer.get("detail")))
 
@@ -297,10 +301,10 @@ def _checked(answer: dict[str, Any]) -> dict[str, Any]:
         base, head, tree = (str(answer[key]) for key in ("base", "head", "tree"))
         size, left_out = int(answer["size"]), [str(item) for item in answer["left_out"]]
     except (KeyError, TypeError, ValueError):
-        raise _NotMade("the machine answered something else") from None
+        raise _NotMade(_("the machine answered something else")) from None
     commits = [oid for oid in (base, head) if oid]
     if not all(OID.fullmatch(oid) for oid in [*commits, tree]):
-        raise _NotMade("the machine answered something else")
+        raise _NotMade(_("the machine answered something else"))
     lines = [
         "".join(c if c.isprintable() else "\ufffd" for c in item)[:LEFT_OUT_CHARACTERS]
         for item in left_out[:LEFT_OUT_MAX]
@@ -311,9 +315,12 @@ def _checked(answer: dict[str, Any]) -> dict[str, Any]:
 def _half_way(detail: str) -> OnaError:
     log.error("restore_failed", error=detail)
     return OnaError(
-        f"the session's checkpoint could not be put into the machine: {detail[:300]}",
-        kept="the checkpoint",
-        do="`retry` starts with a fresh clone",
+        _(
+            "the session's checkpoint could not be put into the machine: {detail}",
+            detail=detail[:300],
+        ),
+        kept=_("the checkpoint"),
+        do=_("`retry` starts with a fresh clone"),
     )
 
 

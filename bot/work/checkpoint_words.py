@@ -4,37 +4,39 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from bot.words.catalogue import N_, Message, listing, ngettext, together
+from bot.words.catalogue import gettext as _
 from vmpool.guest.worktree.look import size
 
-NEVER = "running processes, and files that git ignores"
+NEVER = N_("running processes, and files that git ignores")
 NAMED_MAX = 8
-
-
-def moment(at: datetime) -> str:
-    """A time that everybody reads the same."""
-    return f"{at:%Y-%m-%d %H:%M} UTC"
 
 
 def not_kept(answer: Mapping[str, Any], bytes_max: int) -> str:
     """Why the machine's script could make no checkpoint, as a clause."""
     match answer.get("why"):
         case "gone":
-            return "the repository isn't in its place in the machine any more"
+            return _("the repository isn't in its place in the machine any more")
         case "room":
-            return "the machine's disk is full"
+            return _("the machine's disk is full")
         case "large":
-            return f"its commits alone are more than {size(bytes_max)}"
+            return _("its commits alone are more than {size}", size=size(bytes_max))
         case _:
-            lines = str(answer.get("detail") or "git did not say why").splitlines()
+            lines = str(answer.get("detail") or _("git did not say why")).splitlines()
             return "".join(c for c in lines[-1] if c.isprintable())[:300]
 
 
 def not_saved(why: str, last: datetime | None) -> str:
     """That this turn's work is in the machine only."""
-    before = f"the checkpoint of {moment(last)} is kept" if last else "there is none from before"
-    return (
-        f"No checkpoint of this turn could be stored: {why}. "
-        f"Its files are in the machine only; {before}."
+    if last:
+        before = _("the checkpoint of {moment} is kept", moment=last)
+    else:
+        before = _("there is none from before")
+    return _(
+        "No checkpoint of this turn could be stored: {why}. "
+        "Its files are in the machine only; {before}.",
+        why=_(why),
+        before=before,
     )
 
 
@@ -43,7 +45,7 @@ def changed(now: Sequence[str], before: Sequence[str]) -> str | None:
     new = [item for item in now if item not in before]
     if not new:
         return None
-    return f"Kept in the machine only, not in the checkpoint: {listed(new)}."
+    return _("Kept in the machine only, not in the checkpoint: {files}.", files=listed(new))
 
 
 def restored(
@@ -54,35 +56,45 @@ def restored(
 ) -> str:
     """What came back, and what did not."""
     branch = str(answer.get("branch") or "").removeprefix("refs/heads/")
-    where = f"branch {branch}" if branch else "no branch"
+    where = _("branch {branch}", branch=branch) if branch else _("no branch")
     head = str(answer.get("head") or "")[:9]
-    files = _count(int(answer.get("changed") or 0), "uncommitted file")
-    conversation = int(answer.get("files") or 0)
-    kept = [f"{where} at {head}" if head else where, files]
-    if conversation:
-        kept.append(_count(conversation, "conversation file"))
-    text = f"Its checkpoint of {moment(at)} was restored: {', '.join(kept)}."
+    kept: list[str] = [_("{where} at {commit}", where=where, commit=head) if head else where]
+    kept.append(_uncommitted(int(answer.get("changed") or 0)))
+    if conversation := int(answer.get("files") or 0):
+        kept.append(
+            ngettext("{count} conversation file", "{count} conversation files", conversation)
+        )
+    whole = together(*kept, by=", ")
+    told = [_("Its checkpoint of {moment} was restored: {kept}.", moment=at, kept=whole)]
     if broken:
-        newer = " and ".join(moment(time) for time in broken)
-        text += f" The newer one of {newer} could not be read, and what came after it is lost."
-    lost = f"{NEVER}, and anything after that time"
-    return f"{text} Not kept: {listed([*left_out, lost]) if left_out else lost}."
+        lost_too = _(
+            "The newer one of {moments} could not be read, and what came after it is lost.",
+            moments=listing(broken),
+        )
+        told.append(lost_too)
+    lost = _("{never}, and anything after that time", never=_(NEVER))
+    not_kept_too = listed([*left_out, lost]) if left_out else lost
+    return together(*told, _("Not kept: {things}.", things=not_kept_too))
 
 
 def unreadable(broken: Sequence[datetime]) -> str:
     """That nothing came back."""
-    times = " and ".join(moment(time) for time in broken)
-    return (
-        f"Its checkpoint of {times} could not be read: "
-        "the repository was cloned anew and nothing else was kept."
+    return _(
+        "Its checkpoint of {moments} could not be read: "
+        "the repository was cloned anew and nothing else was kept.",
+        moments=listing(broken),
     )
 
 
 def listed(items: Sequence[str]) -> str:
     """A few of them by name."""
     more = len(items) - NAMED_MAX
-    return "; ".join(items) if more <= 0 else "; ".join(items[:NAMED_MAX]) + f"; and {more} more"
+    if more <= 0:
+        return together(*items, by="; ")
+    return together(*items[:NAMED_MAX], _("and {count} more", count=more), by="; ")
 
 
-def _count(number: int, thing: str) -> str:
-    return f"{number or 'no'} {thing}{'' if number == 1 else 's'}"
+def _uncommitted(count: int) -> Message:
+    if not count:
+        return _("no uncommitted files")
+    return ngettext("{count} uncommitted file", "{count} uncommitted files", count)

@@ -18,6 +18,8 @@ from bot.store.database import CONTROL
 from bot.store.states import SessionState
 from bot.store.transaction import Transaction
 from bot.words.amounts import prompts, short
+from bot.words.catalogue import gettext as _
+from bot.words.catalogue import ngettext
 from bot.work.queue import Event, LockedSession, append_events, lock_session, make_ready
 
 SAID_LENGTH_MAX = 60
@@ -81,7 +83,7 @@ async def stop(tx: Transaction, session_id: UUID, by: Actor, *, clear: bool = Fa
     held = await open_prompts(tx, session_id)
     busy = session.state is SessionState.RUNNING or running is not None
     if not busy and not held and not cleared:
-        raise NothingToDo("nothing is running or queued here")
+        raise NothingToDo(_("nothing is running or queued here"))
     hold = bool(held)
     if busy:
         await _ask_stop(tx, session, by, why="stop", hold=hold)
@@ -113,16 +115,16 @@ async def resume(tx: Transaction, session_id: UUID, by: Actor) -> str:
     """Let a held queue go on. :raises NothingToDo: it is not held."""
     session = await _locked(tx, session_id)
     if session.state is not SessionState.HELD:
-        raise NothingToDo("the queue is not held")
+        raise NothingToDo(_("the queue is not held"))
     count = len(await open_prompts(tx, session_id))
     await append_events(
         tx, session_id, [Event(kind="session.resumed", body={"by": by.id, "name": by.name})]
     )
     if not count:
         await tx.execute(_IDLE, {"session": session_id})
-        return "Resumed; the queue is empty."
+        return _("Resumed; the queue is empty.")
     await make_ready(tx, session_id)
-    return f"Resumed; {prompts(count)} go on."
+    return ngettext("Resumed; {count} prompt go on.", "Resumed; {count} prompts go on.", count)
 
 
 async def clear(tx: Transaction, session_id: UUID, by: Actor) -> str:
@@ -134,8 +136,8 @@ async def clear(tx: Transaction, session_id: UUID, by: Actor) -> str:
     ):
         await tx.execute(_IDLE, {"session": session_id})
     if not count:
-        raise NothingToDo("no prompt is queued")
-    return f"Cleared {prompts(count)}."
+        raise NothingToDo(_("no prompt is queued"))
+    return _("Cleared {prompts}.", prompts=prompts(count))
 
 
 async def cancel(tx: Transaction, session_id: UUID, by: Actor, number: int) -> str:
@@ -147,13 +149,18 @@ async def cancel(tx: Transaction, session_id: UUID, by: Actor, number: int) -> s
     queued = await open_prompts(tx, session_id)
     if not 1 <= number <= len(queued):
         raise NotFound(
-            f"there is no prompt {number} in the queue",
-            do=f"it holds {prompts(len(queued))}; `queue` lists them",
+            _("there is no prompt {number} in the queue", number=number),
+            do=_("it holds {prompts}; `queue` lists them", prompts=prompts(len(queued))),
         )
     prompt = queued[number - 1]
     await drop(tx, session, prompt["id"], by)
     said = short(prompt["text"], SAID_LENGTH_MAX)
-    return f"Cancelled prompt {number} of {prompt['name']}: “{said}”."
+    return _(
+        "Cancelled prompt {number} of {name}: “{text}”.",
+        number=number,
+        name=prompt["name"],
+        text=said,
+    )
 
 
 async def drop(tx: Transaction, session: LockedSession, prompt_id: UUID, by: Actor) -> None:
@@ -169,7 +176,7 @@ async def drop(tx: Transaction, session: LockedSession, prompt_id: UUID, by: Act
 async def _locked(tx: Transaction, session_id: UUID) -> LockedSession:
     session = await lock_session(tx, session_id)
     if session is None:
-        raise NotFound("this session does not exist", do="`sessions` lists those that do")
+        raise NotFound(_("this session does not exist"), do=_("`sessions` lists those that do"))
     return session
 
 
@@ -205,15 +212,18 @@ def _stopped_sentence(
     running: Any, by: Actor, held: Sequence[Mapping[str, Any]], cleared: int
 ) -> str:
     parts = []
-    if running is not None:
-        whose = "your turn" if running.author_id == by.id else f"the turn of {running.name}"
-        parts.append(f"Stopping {whose}.")
+    if running is not None and running.author_id == by.id:
+        parts.append(_("Stopping your turn."))
+    elif running is not None:
+        parts.append(_("Stopping the turn of {name}.", name=running.name))
     if cleared:
-        parts.append(f"Cleared {prompts(cleared)}.")
+        parts.append(_("Cleared {prompts}.", prompts=prompts(cleared)))
     if held:
-        names = ", ".join(dict.fromkeys(row["name"] for row in held))
-        parts.append(
-            f"{prompts(len(held)).capitalize()} of {names} held: `resume` lets them go on, "
-            "`clear` drops them."
+        still = ngettext(
+            "{count} prompt of {names} held: `resume` lets them go on, `clear` drops them.",
+            "{count} prompts of {names} held: `resume` lets them go on, `clear` drops them.",
+            len(held),
+            names=", ".join(dict.fromkeys(row["name"] for row in held)),
         )
-    return " ".join(parts) or "Stopping."
+        parts.append(still)
+    return " ".join(parts) or _("Stopping.")

@@ -1,7 +1,10 @@
 """What people are told about a session's machine that came in place of another: pure."""
 
-UNKNOWN = "nobody wrote down why"
-GOES_ON = "The prompt runs in it now; what ran in the old one has to be started again."
+from bot.words.catalogue import N_, together
+from bot.words.catalogue import gettext as _
+
+UNKNOWN = N_("nobody wrote down why")
+GOES_ON = N_("The prompt runs in it now; what ran in the old one has to be started again.")
 
 
 def replaced(why: str | None, restored: str | None) -> str:
@@ -11,27 +14,29 @@ def replaced(why: str | None, restored: str | None) -> str:
     :param restored: what came back from its checkpoint; None: there was none
     """
     cause = clause(why)
-    kept = restored or (
+    kept = restored or _(
         "No checkpoint was stored yet, so the repository was cloned anew and nothing else was kept."
     )
-    return f"This session got a new machine, because the old one is gone: {cause}. {kept} {GOES_ON}"
+    new = _("This session got a new machine, because the old one is gone: {why}.", why=_(cause))
+    return together(new, kept, _(GOES_ON))
 
 
 def begun_elsewhere(restored: str) -> str:
     """That the session begins from where another one stands."""
-    return f"This session begins where another one stood. {restored}"
+    return together(_("This session begins where another one stood."), restored)
 
 
 def not_whole(restored: str) -> str:
     """That the machine is the old one, and its repository was filled anew."""
-    return f"The repository in the machine was not whole. {restored}"
+    return together(_("The repository in the machine was not whole."), restored)
 
 
 def booted(why: str | None) -> str:
     """That there would have been a machine, had its template not failed."""
-    return (
+    return _(
         "The machine was booted instead, without the project's set-up: "
-        f"its newest template failed ({clause(why)})."
+        "its newest template failed ({why}).",
+        why=_(clause(why)),
     )
 
 

@@ -17,6 +17,7 @@ from sqlalchemy import text
 from bot.errors import OnaError, Unfit
 from bot.metrics import MACHINE_READY_SECONDS
 from bot.store.database import Database
+from bot.words.catalogue import gettext as _
 from bot.work import machine_past, machine_words
 from bot.work.checkpoint import Checkpoints, Restored
 from bot.work.jobs import ChannelJobs
@@ -158,9 +159,10 @@ class MachineWorkplaces:
             saved = await self._checkpoints.save(lease, turn, channel, directory=place.directory)
         except (MachineError, ConnectionError, OSError) as error:
             log.warning("checkpoint_failed", error=str(error))
-            told = (
-                f"This turn's files could not be saved outside the machine ({error}); "
-                "they are still in it, and the last checkpoint is kept."
+            told = _(
+                "This turn's files could not be saved outside the machine ({error}); "
+                "they are still in it, and the last checkpoint is kept.",
+                error=str(error),
             )
             return [Event(kind="notice", body={"text": told})]
         return [Event(kind="notice", body={"text": told}) for told in saved.notices]
@@ -288,12 +290,15 @@ def _refilled(
     """What people must know about a repository that was put into a machine anew."""
     told = []
     if lost is not None:
-        told.append(machine_words.replaced(lost, str(restored) if restored else None))
+        told.append(machine_words.replaced(lost, restored.text if restored else None))
     elif restored is not None:
         words = machine_words.begun_elsewhere if fresh else machine_words.not_whole
-        told.append(words(str(restored)))
+        told.append(words(restored.text))
     if cloned is not None and cloned.aside is not None:
-        told.append(f"Files that were in the repository's place are now in {cloned.aside}.")
+        aside = _(
+            "Files that were in the repository's place are now in {place}.", place=cloned.aside
+        )
+        told.append(aside)
     return told
 
 
@@ -302,5 +307,10 @@ def _for_a_reader(error: MachineError, turn: OpenTurn | None) -> Exception:
     if isinstance(error, MachineLost) and turn is not None:
         return WorkplaceLost(str(error))
     if isinstance(error, HostFull | HostUnfit):
-        return Unfit(f"this host can't run the machine: {error}", do="see `ona doctor`")
-    return OnaError(f"the machine did not come up: {error}", do="`retry` tries again")
+        return Unfit(
+            _("this host can't run the machine: {error}", error=str(error)),
+            do=_("see `ona doctor`"),
+        )
+    return OnaError(
+        _("the machine did not come up: {error}", error=str(error)), do=_("`retry` tries again")
+    )

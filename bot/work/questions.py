@@ -17,6 +17,7 @@ from bot.errors import NothingToDo, Refused
 from bot.store.ids import new_id
 from bot.store.states import SessionState
 from bot.store.transaction import Transaction
+from bot.words.catalogue import gettext as _
 from bot.work.control import Actor
 from bot.work.lease import Lease
 from bot.work.queue import SQL, Event, append_events, append_held, hold, lock_session, make_ready
@@ -164,9 +165,9 @@ async def answer(
     await lock_session(tx, session_id)
     question = await open_question(tx, session_id)
     if question is None or (question_id is not None and question.id != question_id):
-        raise NothingToDo("this question is not open any more")
+        raise NothingToDo(_("this question is not open any more"))
     if not question.may_answer(by.id):
-        raise Refused("somebody else is asked", do="they can answer in this thread")
+        raise Refused(_("somebody else is asked"), do=_("they can answer in this thread"))
     body = {"question": question.id, "by": by.id, "name": by.name, "answer": said}
     return await _close(tx, session_id, "answered", body)
 
@@ -201,7 +202,7 @@ async def _close(tx: Transaction, session_id: UUID, state: str, body: Mapping[st
     }
     closed = (await tx.execute(_CLOSE, settled)).one_or_none()
     if closed is None:
-        raise NothingToDo("this question is not open any more")
+        raise NothingToDo(_("this question is not open any more"))
     number = await append_events(
         tx, session_id, [Event(kind=f"question.{state}", body=body)], turn_id=closed.turn_id
     )

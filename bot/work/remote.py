@@ -7,12 +7,14 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from bot.errors import NotFound, Refused, TellPerson, TooLarge
+from bot.words.catalogue import N_
+from bot.words.catalogue import gettext as _
 from bot.work.git import GitFailed, GitTimedOut, GitTooLarge
 
 SCHEMES = frozenset({"file", "git", "http", "https", "ssh"})
 SCP = re.compile(r"(?:[A-Za-z0-9._-]+@)?[A-Za-z0-9][A-Za-z0-9.-]*:(?!/)[^:\s].*")
 URL_CHARACTERS_MAX = 2000
-KEPT = "nothing was changed"
+KEPT = N_("nothing was changed")
 NOT_THERE = re.compile(
     r"not found|does not exist|does not appear to be a git repository|not a git repository"
     r"|error: 404",
@@ -112,27 +114,30 @@ def quoted(value: str) -> str:
 
 def _unreadable() -> Refused:
     return Refused(
-        "the project's repository is neither a URL (https, http, ssh, git) nor an absolute path",
-        kept=KEPT,
-        do="correct the project's repository",
+        _("the project's repository is neither a URL (https, http, ssh, git) nor an absolute path"),
+        kept=_(KEPT),
+        do=_("correct the project's repository"),
     )
 
 
 def missing(source: Remote) -> NotFound:
     """There is no repository at the address."""
     return NotFound(
-        f"there is no git repository at {source.address}, or it may not be read from here",
-        kept=KEPT,
-        do="correct the project's repository or its credentials",
+        _(
+            "there is no git repository at {address}, or it may not be read from here",
+            address=source.address,
+        ),
+        kept=_(KEPT),
+        do=_("correct the project's repository or its credentials"),
     )
 
 
 def empty(source: Remote) -> Refused:
     """There is one, and nothing was committed to it."""
     return Refused(
-        f"the repository {source.address} is empty: it has no commit",
-        kept=KEPT,
-        do="push a first commit to it",
+        _("the repository {address} is empty: it has no commit", address=source.address),
+        kept=_(KEPT),
+        do=_("push a first commit to it"),
     )
 
 
@@ -141,30 +146,43 @@ def explained(
 ) -> TellPerson:
     """Why a repository could not be fetched."""
     said = source.without_secrets(str(error))
+    shown, within = f"{bytes_max / 1e9:g}", f"{seconds_max:g}"
     if isinstance(error, GitTooLarge):
         return TooLarge(
-            f"the repository {source.address} is larger than {bytes_max / 1e9:g} GB",
-            kept=KEPT,
-            do="use a smaller one, or ask the operator for a higher limit",
+            _(
+                "the repository {address} is larger than {size} GB",
+                address=source.address,
+                size=shown,
+            ),
+            kept=_(KEPT),
+            do=_("use a smaller one, or ask the operator for a higher limit"),
         )
     if isinstance(error, GitTimedOut):
         return Refused(
-            f"the repository {source.address} did not arrive within {seconds_max:g} s",
-            kept=KEPT,
-            do="see whether its server answers",
+            _(
+                "the repository {address} did not arrive within {seconds} s",
+                address=source.address,
+                seconds=within,
+            ),
+            kept=_(KEPT),
+            do=_("see whether its server answers"),
         )
     if NOT_THERE.search(said) or (source.path is not None and not source.path.exists()):
         return missing(source)
     if NOT_ALLOWED.search(said):
         return Refused(
-            f"{source.address} refuses to let us read the repository",
-            kept=KEPT,
-            do="give the project's URL credentials that may read it",
+            _("{address} refuses to let us read the repository", address=source.address),
+            kept=_(KEPT),
+            do=_("give the project's URL credentials that may read it"),
         )
     return Refused(
-        f"the repository {source.address} can't be reached: {_reason(said)}",
-        kept=KEPT,
-        do="correct the project's repository, or see whether its server answers",
+        _(
+            "the repository {address} can't be reached: {reason}",
+            address=source.address,
+            reason=_reason(said),
+        ),
+        kept=_(KEPT),
+        do=_("correct the project's repository, or see whether its server answers"),
     )
 
 

@@ -16,6 +16,7 @@ from uuid import UUID
 import structlog
 
 from bot.errors import NotFound, OnaError, TooLarge
+from bot.words.catalogue import gettext as _
 from bot.work.git import GitFailed, GitLimits, git_stream
 from bot.work.guest import Machine, last_line
 from bot.work.mirror import HEADS, Mirror, MirrorLimits
@@ -115,9 +116,9 @@ class Repositories:
         commit = await self._commit(mirror, name)
         if commit is None:
             raise NotFound(
-                "the repository doesn't say which of its branches is the default one",
-                kept=KEPT,
-                do="name a branch in the project or with `branch=`",
+                _("the repository doesn't say which of its branches is the default one"),
+                kept=_(KEPT),
+                do=_("name a branch in the project or with `branch=`"),
             )
         return Base(commit=commit, branch=name.removeprefix(HEADS))
 
@@ -210,7 +211,7 @@ class Repositories:
             branch, said.decode("utf-8", "replace").splitlines(), n=3, cutoff=0.4
         )
         hint = f"did you mean {' or '.join(near)}?" if near else "see the repository's branches"
-        return NotFound(f"the repository has no branch {branch!r}", kept=KEPT, do=hint)
+        return NotFound(f"the repository has no branch {branch!r}", kept=_(KEPT), do=hint)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -254,7 +255,9 @@ async def clone_into(
     if source.failed is not None:
         log.error("mirror_damaged", project=str(project_id), error=str(source.failed)[:300])
         raise OnaError(
-            "this host's copy of the repository is damaged", kept=KEPT, do="`retry` fetches it anew"
+            _("this host's copy of the repository is damaged"),
+            kept=_(KEPT),
+            do=_("`retry` fetches it anew"),
         ) from source.failed
     if done.exit_status != 0:
         raise _not_cloned(done.stderr)
@@ -300,22 +303,27 @@ def _config(url: str) -> str:
 
 def _forgotten(commit: str) -> NotFound:
     return NotFound(
-        f"the commit {commit[:12]} that this session started from isn't in the repository any more",
-        kept="the session's checkpoint",
-        do="push that commit again, or start a new session",
+        _(
+            "the commit {commit} that this session started from isn't in the repository any more",
+            commit=commit[:12],
+        ),
+        kept=_("the session's checkpoint"),
+        do=_("push that commit again, or start a new session"),
     )
 
 
 def _not_cloned(stderr: bytes) -> OnaError:
     if b"No space left" in stderr:
         return TooLarge(
-            "the repository doesn't fit on the machine's disk",
-            kept=KEPT,
-            do="give the project a larger disk",
+            _("the repository doesn't fit on the machine's disk"),
+            kept=_(KEPT),
+            do=_("give the project a larger disk"),
         )
     said = last_line(stderr)
     return OnaError(
-        f"the repository could not be put into the machine: {said}", kept=KEPT, do="`retry`"
+        _("the repository could not be put into the machine: {error}", error=said),
+        kept=_(KEPT),
+        do="`retry`",
     )
 
 

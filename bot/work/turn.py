@@ -26,7 +26,9 @@ from bot.govern.grants import Grants
 from bot.metrics import TURN_SECONDS, TURNS
 from bot.store.database import is_away
 from bot.store.states import TurnState
-from bot.work import briefing, questions
+from bot.words.catalogue import N_, together
+from bot.words.catalogue import gettext as _
+from bot.work import briefing, ended_words, questions
 from bot.work.agent_events import as_event
 from bot.work.granted import Granted
 from bot.work.lease import Lease, OpenTurn, StopRequest, TurnClock
@@ -74,7 +76,7 @@ class _Cancelled:
     by: str | None = None
 
 
-_UNSAVED = (
+_UNSAVED = N_(
     "This turn's files were not saved outside the machine: that took too long for a session that "
     "is stopped. They are still in it, and the last checkpoint is kept."
 )
@@ -134,9 +136,9 @@ class Turns:
         :raises LeaseLost:
         """
         bug = Bug(
-            f"an error of ours ended this turn ({type(error).__name__})",
-            kept="its command may still run in the machine",
-            do="the log of `ona work` has the whole story",
+            _("an error of ours ended this turn ({name})", name=type(error).__name__),
+            kept=_("its command may still run in the machine"),
+            do=_("the log of `ona work` has the whole story"),
         )
         await _Turn(self, lease, TurnSignals()).fail(bug)
 
@@ -338,7 +340,9 @@ class _Turn:
             limit = f"{self._limits.seconds_max:g} s"
             return _Cancelled(
                 state=TurnState.TIMED_OUT,
-                summary=f"stopped at the time limit of {limit}; its output so far is kept",
+                summary=_(
+                    "stopped at the time limit of {limit}; its output so far is kept", limit=limit
+                ),
             )
         stop = await self._stop_request()
         if stop is None:
@@ -358,7 +362,7 @@ class _Turn:
         await self._granted.take_back(place, turn)
         told = await self._save(place, turn)
         state = TurnState.SUCCEEDED if ended.succeeded else TurnState.FAILED
-        summary, by = ended.summary, None
+        summary, by = ended_words.how(ended), None
         if self._cancelled is not None:
             state, summary, by = self._cancelled.state, self._cancelled.summary, self._cancelled.by
         outcome = {
@@ -381,7 +385,7 @@ class _Turn:
                 if stopped is None and await self._stop_request() is not None:
                     stopped = monotonic()
                 if stopped is not None and monotonic() - stopped >= CHECKPOINT_STOPPED_SECONDS:
-                    return [Event(kind="notice", body={"text": _UNSAVED})]
+                    return [Event(kind="notice", body={"text": _(_UNSAVED)})]
         finally:
             saving.cancel()
             with suppress(asyncio.CancelledError, Exception):
@@ -395,9 +399,10 @@ class _Turn:
     async def _end_interrupted(self, why: str) -> None:
         if self._turn is None:
             raise OnaError(why)
-        summary = (
-            f"the machine is gone: {why}; output so far and the last checkpoint are kept, "
-            "nothing was run again; `retry` runs it once more"
+        summary = _(
+            "the machine is gone: {why}; output so far and the last checkpoint are kept, "
+            "nothing was run again; `retry` runs it once more",
+            why=_(why),
         )
         await self._store(self._turn, TurnState.INTERRUPTED, {"summary": summary}, [])
 
@@ -412,8 +417,11 @@ class _Turn:
         if self._turn is None:
             await self._queue.release(self._lease)
             return
-        failed = Event(kind="error", body={"text": str(error)})
-        summary = f"{error.happened}; the prompt is kept: `retry` runs it again"
+        parts = (part for part in (error.happened, error.kept, error.do) if part)
+        failed = Event(kind="error", body={"text": together(*parts, by="; ")})
+        summary = _(
+            "{happened}; the prompt is kept: `retry` runs it again", happened=error.happened
+        )
         await self._store(self._turn, TurnState.FAILED, {"summary": summary}, [failed])
 
     async def _store(
@@ -442,13 +450,18 @@ class _Turn:
 def stopped_summary(stop: StopRequest) -> str:
     """What a stopped turn says about its end."""
     if stop.halt:
-        return f"stopped, because {stop.why}; its files are kept, `retry` runs it again later"
-    why = "for another prompt" if stop.why == "now" else "on request"
-    return f"stopped {why} by {stop.name}"
+        return _(
+            "stopped, because {why}; its files are kept, `retry` runs it again later",
+            why=stop.why,
+        )
+    if stop.why == "now":
+        return _("stopped for another prompt by {name}", name=stop.name)
+    return _("stopped on request by {name}", name=stop.name)
 
 
 def _refused(error: port.JobRefused) -> port.Ended:
-    return port.Ended(succeeded=False, summary=f"the machine refused: {error}; `retry` tries again")
+    summary = _("the machine refused: {error}; `retry` tries again", error=str(error))
+    return port.Ended(succeeded=False, summary=summary)
 
 
 async def _first(*events: asyncio.Event, seconds_max: float | None = None) -> None:
