@@ -32,7 +32,7 @@ from bot.conversation.drafts import PHASE, message_of
 from bot.conversation.fences import compose
 from bot.conversation.outgoing import Outgoing, Taken, method_of
 from bot.conversation.replies import manner_of
-from bot.words.catalogue import speaking
+from bot.words.catalogue import N_, speaking
 
 log = structlog.get_logger(__name__)
 
@@ -93,7 +93,7 @@ class Posting:
             return
         wait = await self._rows.spend(taken, action)
         if wait > 0 or taken.deadline.left_seconds < self._rows.times.send_seconds / 4:
-            await self._unsent(taken, "not found", seconds=wait, counts=False)
+            await self._unsent(taken, N_("not found"), seconds=wait, counts=False)
             return
         await self._speak(replace(taken, action=action))
 
@@ -120,7 +120,7 @@ class Posting:
         except (Gone, Rejected) as error:
             await self._fail(taken, _said(error), result=type(error).__name__.lower())
         except TimeoutError:
-            await self._back_off(taken, Uncertain("no answer in time"))
+            await self._back_off(taken, Uncertain(N_("no answer in time")))
         except Exception as error:
             if not isinstance(error, Unavailable | Uncertain):
                 log.exception("reply_failed", reply=taken.mark)
@@ -152,7 +152,7 @@ class Posting:
 
     async def _react(self, taken: Taken) -> str:
         if not isinstance(self._port, Reacts):
-            raise Rejected("this surface knows no reactions")
+            raise Rejected(N_("this surface knows no reactions"))
         ref = message_of(taken.key)
         standing = taken.standing
         if not (taken.body or standing.posted or standing.unfinished or standing.attempts > 1):

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
-from babel import Locale, UnknownLocaleError, negotiate_locale
+from babel import Locale, UnknownLocaleError
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal
@@ -203,9 +203,12 @@ def _read(locale: str) -> stdlib.GNUTranslations:
     return stdlib.GNUTranslations(compiled)
 
 
-@cache
 def _shipped_for(wish: str) -> str | None:
-    return negotiate_locale([wish, wish.partition("-")[0]], shipped(), sep="-")
+    """The locale of the longest beginning of a tag that has one, as RFC 4647 looks it up."""
+    known = {one.lower().replace("_", "-"): one for one in shipped()}
+    parts = wish.lower().split("-")
+    beginnings = ("-".join(parts[:length]) for length in range(len(parts), 0, -1))
+    return next((known[one] for one in beginnings if one in known), None)
 
 
 def _said(form: Form) -> Message:

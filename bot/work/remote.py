@@ -190,7 +190,7 @@ def _reason(said: str) -> str:
     """Git's own words in one line."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     fatal = [line for line in lines if line.startswith(("fatal:", "ERROR", "error:"))]
-    chosen = (fatal or lines or ["git did not say why"])[0]
+    chosen = (fatal or lines or [_("git did not say why")])[0]
     return re.sub(r"^(fatal|error|ERROR): ", "", chosen)[:300]
 
 

@@ -1,0 +1,306 @@
+"""The catalogue: every message in every language, and no sentence of ours outside of it."""
+
+import ast
+import string
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from babel.messages.extract import extract_from_dir
+from babel.messages.pofile import read_po
+
+import bot
+from bot.conversation import commands
+from bot.words import catalogue
+from bot.words.amounts import duration, prompts
+from bot.words.catalogue import (
+    SOURCE,
+    Message,
+    again,
+    in_source,
+    kept,
+    listing,
+    moment,
+    nearest,
+    ngettext,
+    shipped,
+    speaking,
+    together,
+)
+from bot.words.catalogue import gettext as _
+
+ROOT = Path(bot.__file__).parent
+CALLS = {"_": 1, "gettext": 1, "N_": 1, "ngettext": 2}
+"""What marks messages, and how many of its arguments are ids."""
+KEYWORDS = {"_": None, "gettext": None, "N_": None, "ngettext": (1, 2)}
+LOCALES = [locale for locale in shipped() if locale != SOURCE]
+SPEAKING = [
+    *ROOT.glob("conversation/*.py"),
+    *(ROOT / "words" / f"{name}.py" for name in ("amounts", "events", "sentences", "catalogue")),
+    *(ROOT / "govern" / f"{name}.py" for name in ("access", "agents", "connecting", "languages")),
+    ROOT / "govern" / "rights.py",
+    *(ROOT / "work" / f"{name}.py" for name in ("control", "questions", "turn", "machines")),
+    *(ROOT / "work" / f"{name}.py" for name in ("machine_words", "checkpoint_words", "remote")),
+]
+"""Files whose sentences people read in threads."""
+
+Id = tuple[str, ...]
+
+
+def extracted() -> set[Id]:
+    """What Babel's extraction finds, as translators get it."""
+    found = extract_from_dir(ROOT, method_map=[("**.py", "python")], keywords=KEYWORDS)
+    return {message if isinstance(message, tuple) else (message,) for _, _, message, *_ in found}
+
+
+def translated(locale: str) -> dict[Id, Id]:
+    with (catalogue.DIRECTORY / locale / "LC_MESSAGES" / "ona.po").open("rb") as source:
+        read = read_po(source, locale=locale, abort_invalid=True)
+    assert not any(one.fuzzy for one in read if one.id)
+    return {_tuple(one.id): _tuple(one.string) for one in read if one.id}
+
+
+def _tuple(one: object) -> Id:
+    return tuple(one) if isinstance(one, tuple | list) else (str(one),)
+
+
+def placeholders(text: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_every_message_is_in_every_locale_with_the_same_placeholders(locale):
+    messages, words = extracted(), translated(locale)
+    assert messages == set(words)
+    for message, said in words.items():
+        assert all(said), message
+        assert [one[0].isspace() for one in said] == [one[0].isspace() for one in message]
+        for form in said:
+            assert placeholders(form) == placeholders(message[-1]), message
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_commands_are_the_same_in_every_language(locale):
+    for message, said in translated(locale).items():
+        for word in ("stop", "resume", "clear", "connect", "retry", "sessions", "queue"):
+            assert (f"`{word}`" in said[0]) == (f"`{word}`" in message[0]), message
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=str)
+def test_what_is_marked_is_extracted(path):
+    """A call within an f-string, or of a name, is a message that no translator ever sees."""
+    tree = ast.parse(path.read_text())
+    marked = {ids for call in _calls(tree) if (ids := _ids(call))}
+    found = extract_from_dir(
+        path.parent,
+        method_map=[(path.name, "python")],
+        keywords=KEYWORDS,
+        directory_filter=lambda _: False,
+    )
+    assert {_tuple(message) for _, _, message, *_ in found} >= marked
+
+
+@pytest.mark.parametrize("path", SPEAKING, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_no_sentence_stands_outside_of_the_catalogue(path):
+    bare = [f"{path.name}:{line}: {text!r}" for line, text in sentences(path.read_text())]
+    assert not bare, "say it by _(…), with values in braces"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'Content(text="Which project is this for?")',
+        'await self.whisper(said, f"There is no session {short}.")',
+        'raise Refused("the message is empty", do=_("say what to do"))',
+        'raise NotFound(_("there is none"), do="add one")',
+        'told = "Unmuted."',
+        'Button(label="Stop", says="stop")',
+        'told += " It goes on."',
+        'Part(title="Connect", entries=())',
+    ],
+)
+def test_a_bare_sentence_is_noticed(code):
+    assert list(sentences(f"async def f():\n    {code}\n"))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        '"""Doing what a command asks."""',
+        'log.info("hint_not_shown", why="the thread is gone")',
+        'raise ValueError("lease longer than it may be")',
+        '_FIND = text("SELECT id FROM thread WHERE id = :id")',
+        'Content(text=_("Which project is this for?"))',
+        'state = "timed_out"',
+    ],
+)
+def test_what_nobody_reads_is_no_sentence(code):
+    assert not list(sentences(f"async def f():\n    {code}\n"))
+
+
+def sentences(source: str) -> Iterator[tuple[int, str]]:
+    """Texts of two words, labels, and what ends with a full stop, that no call marks."""
+    tree = ast.parse(source)
+    exempt = _docstrings(tree) | {id(one) for node in _silent(tree) for one in ast.walk(node)}
+    labels = {id(one.value) for one in ast.walk(tree) if _is_label(one)}
+    for node in ast.walk(tree):
+        if id(node) in exempt:
+            continue
+        if isinstance(node, ast.JoinedStr):
+            text = " x ".join(
+                part.value
+                for part in node.values
+                if isinstance(part, ast.Constant) and isinstance(part.value, str)
+            )
+            exempt |= {id(part) for part in node.values if isinstance(part, ast.Constant)}
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            text = node.value
+        else:
+            continue
+        if text in PROGRAMS:
+            continue
+        if _is_sentence(text) or (id(node) in labels and text.strip()):
+            yield node.lineno, text
+
+
+def _is_sentence(text: str) -> bool:
+    words = [word.strip(".,:;!?…()“”`'") for word in text.split()]
+    spoken = [word for word in words if word.isalpha() and word.lower() != "x"]
+    return len(spoken) >= 2 or (bool(spoken) and text[:1].isupper() and text.endswith("."))
+
+
+def _is_label(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.keyword)
+        and node.arg in {"label", "title", "happened", "kept", "do"}
+        and isinstance(node.value, ast.Constant | ast.JoinedStr)
+    )
+
+
+PROGRAMS = {
+    "; the reply is on the session's page",  # ends reasons in rows, and is cut off when told
+    " permissions are not known",
+    "the agent's events ended without an end",
+    "the lease ran out",
+    "claimed by another worker",
+    "this channel is not greeted yet: ",
+    "it is just being greeted",
+    "nothing was accepted",
+    "deliver it again",
+    "Choice | None",
+    "ona",
+    *commands.ALONE,
+}
+"""Texts for programs and logs, names, and what people say to us."""
+SILENT = {"text", "load", "compile", "ValueError", "TypeError", "RuntimeError", "AssertionError"}
+
+
+def _silent(tree: ast.AST) -> Iterator[ast.AST]:
+    """What has texts that are marked, or that are read by programs and operators."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            name = _name(node.func)
+            logs = isinstance(node.func, ast.Attribute) and _name(node.func.value) == "log"
+            if name in CALLS or name in SILENT or logs:
+                yield node
+        elif isinstance(node, ast.ClassDef):
+            if any(_name(base) == "Enum" for base in node.bases):
+                yield node
+        elif isinstance(node, ast.keyword) and node.arg == "says":
+            yield node
+
+
+def _docstrings(tree: ast.AST) -> set[int]:
+    """Texts that are statements of their own."""
+    return {
+        id(node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
+
+
+def _calls(tree: ast.AST) -> Iterator[ast.Call]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and _name(node.func) in CALLS:
+            yield node
+
+
+def _ids(call: ast.Call) -> Id:
+    """The ids that a call marks; of one that says what a name holds there are none."""
+    texts = [one.value for one in call.args if isinstance(one, ast.Constant)]
+    return tuple(str(one) for one in texts[: CALLS[_name(call.func)]])
+
+
+def _name(node: ast.expr) -> str:
+    return node.id if isinstance(node, ast.Name) else getattr(node, "attr", "")
+
+
+def test_a_message_is_said_again_in_another_language():
+    why = _("none is free")
+    said = _("{step}, place {place} in the line: {why}.", step="Warten", place=3, why=why)
+    assert said == "Warten, place 3 in the line: none is free."
+    stored = kept(said)
+    with speaking("de"):
+        assert again(stored) == "Warten, Platz 3 in der Reihe: keine ist frei."
+        assert in_source(again(stored)) == said
+    assert again(stored) == said
+
+
+def test_plurals_and_numbers_follow_the_language():
+    with speaking("de"):
+        assert [prompts(0), prompts(1), prompts(2)] == ["0 Aufträge", "1 Auftrag", "2 Aufträge"]
+        assert duration(0.3) == "0,3 s"
+        assert again(kept(ngettext("{count} prompt", "{count} prompts", 1))) == "1 Auftrag"
+    assert duration(0.3) == "0.3 s"
+
+
+def test_moments_are_shown_in_the_reader_s_zone():
+    at = datetime(2026, 7, 31, 12, 30, tzinfo=UTC)
+    said = _("Answer in this thread until {moment}.", moment=at)
+    assert said == "Answer in this thread until 2026-07-31 12:30 UTC."
+    with speaking("de", "Europe/Berlin"):
+        assert again(kept(said)) == "Antworte in diesem Thread bis 2026-07-31 14:30 CEST."
+        assert moment(at) == "2026-07-31 14:30 CEST"
+
+
+def test_words_of_others_are_never_a_template():
+    said = _("Error: {text}", text="{count} {0} {}")
+    assert said == "Error: {count} {0} {}"
+    assert again(kept(said)) == said
+    assert _("{not} a {message} of ours") == "{not} a {message} of ours"
+    assert together("{a}", _("Accepted."), by="; ") == "{a}; Accepted."
+
+
+def test_several_are_said_together():
+    one, two = _("Accepted."), _("Stopping.")
+    stored = kept(together(one, two))
+    assert together(one, two) == "Accepted. Stopping."
+    assert listing([1, 2, 3]) == "1 and 2 and 3"
+    with speaking("de"):
+        assert again(stored) == "Angenommen. Wird gestoppt."
+        assert _(one) == "Angenommen."
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        (("de-AT",), "de"),
+        (("de_CH",), "de"),
+        (("DE",), "de"),
+        (("de-1996",), "de"),
+        (("xx-XX", "de"), "de"),
+        ((None, ""), "en"),
+        (("pt-BR",), "en"),
+        (("en-GB", "de"), "en"),
+        (("../../etc/passwd",), "en"),
+    ],
+)
+def test_the_nearest_language_is_spoken(wanted, found):
+    assert nearest(*wanted) == found
+
+
+def test_a_message_is_text():
+    assert isinstance(_("Accepted."), Message)
+    assert isinstance(_("Accepted."), str)
+    assert _("") == ""
