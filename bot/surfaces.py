@@ -36,9 +36,13 @@ from bot.standing import Standings, brief
 from bot.store.database import Database
 from bot.switched import switches
 from bot.web.services import Hook
+from bot.words.catalogue import N_, nearest, speaking
+from bot.words.catalogue import gettext as _
 
 log = structlog.get_logger(__name__)
 
+OF_ADAPTERS = (N_("I am no member of this channel: `/invite` me, then ask again."),)
+"""What adapters say to people themselves; they know no catalogue."""
 AGAIN_SECONDS = 30.0
 """After a listener broke for a reason that nobody expected."""
 
@@ -137,7 +141,7 @@ async def open_surfaces(
         if tokens is not None and slack.SURFACE in on:
             session = await stack.enter_async_context(calls.open_session())
             with standings.opening(slack.SURFACE):
-                _add_slack(surfaces, settings.slack, tokens, session)
+                _add_slack(surfaces, settings.slack, tokens, session, settings.language)
         if settings.discord.token is not None and discord.SURFACE in on:
             with standings.opening(discord.SURFACE):
                 _add_discord(stack, surfaces, settings.discord.token.get_secret_value())
@@ -174,6 +178,7 @@ def _add_slack(
     settings: SlackSettings,
     tokens: Mapping[str, str],
     session: aiohttp.ClientSession,
+    language: str,
 ) -> None:
     api = settings.api_url
     surfaces.ports[slack.SURFACE] = slack.SlackChat(
@@ -185,10 +190,17 @@ def _add_slack(
         api=api,
         start_reaction=settings.start_reaction,
         tell=surfaces.standings.tell_of(slack.SURFACE),
+        say=partial(_say, language),
     )
     surfaces.listeners[slack.SURFACE] = listener.run
     if listener.hooks is not None:
         surfaces.hooks[slack.SURFACE] = listener.hooks.handle
+
+
+def _say(language: str, words: str, locale: str | None) -> str:
+    """Words of an adapter for somebody with a locale."""
+    with speaking(nearest(locale, language)):
+        return _(words)
 
 
 def _add_discord(stack: AsyncExitStack, surfaces: Surfaces, token: str) -> None:

@@ -171,5 +171,14 @@ class Opened:
     author: Author
 
 
-Heard = Said | Reworded | Withdrawn | Reacted | Renamed | Joined | Opened
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """Somebody pressed a button on that page."""
+
+    surface: str
+    author: Author
+    says: str
+
+
+Heard = Said | Reworded | Withdrawn | Reacted | Renamed | Joined | Opened | Chosen
 Hear = Callable[[Heard], Awaitable[None]]

@@ -86,6 +86,8 @@ class Limits:
     """At least so long between two edits of a post."""
     working_seconds: float = math.inf
     """So often `Phase.WORKING` has to be shown again, lest the surface takes it back."""
+    knows_zones: bool = True
+    """Whether it tells in which time zone people are, or nobody there is asked for it."""
     aside: str = ""
     """With `live` "aside": what stands there, as the surface calls it."""
 
@@ -259,6 +261,10 @@ class Entry:
     """Shown as it is: the surface escapes it."""
     url: str = ""
     """Where it leads, if anywhere."""
+    label: str = "Open"
+    """Of what leads there."""
+    buttons: tuple[Button, ...] = ()
+    """Below it; pressing one is heard as `adapters.chat.incoming.Chosen`."""
 
 
 @dataclass(frozen=True, kw_only=True)

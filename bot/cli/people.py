@@ -15,6 +15,8 @@ COLUMNS = {
     "active": "active",
     "operator": "operator",
     "identities": "known as",
+    "locale": "language",
+    "zone": "time zone",
     "person_id": "id",
 }
 

@@ -6,13 +6,13 @@ A surface acknowledges a delivery when `hear` has returned: everything is commit
 to the author alone comes last, and is the only thing that may get lost.
 """
 
-import asyncio
 from collections.abc import Mapping
 
 import structlog
 from sqlalchemy import TextClause, text
 
 from adapters.chat.incoming import (
+    Chosen,
     Heard,
     Joined,
     Opened,
@@ -38,7 +38,10 @@ from bot.conversation.inbox import Inbox
 from bot.conversation.message import Accepted, IncomingMessage
 from bot.conversation.moving import Moving
 from bot.conversation.parking import Choice, Parking
+from bot.conversation.posts import place_of
 from bot.conversation.renaming import Renaming
+from bot.conversation.zones import Zones
+from bot.conversation.zones import wish as zone_wish
 from bot.errors import NoProject, NotFound, Refused, WhichProject
 from bot.govern.connecting import Connecting
 from bot.store.database import Database
@@ -54,9 +57,6 @@ MEMBERS_ONLY = N_(
     "Only members of this workspace can use this, and only where nobody else reads it."
 )
 
-POST_PAUSES = (0.2, 0.5)
-"""Seconds between looks for the post that somebody reacted to."""
-
 _THREAD = text(
     """
     SELECT thread.speaker, thread.crowded, coalesce(channel.mention_only, false) AS mention_only
@@ -67,14 +67,6 @@ _THREAD = text(
 )
 _CROWD = text(
     "UPDATE thread SET crowded = true WHERE surface = :surface AND place = :place AND NOT crowded"
-)
-_POST = text(
-    """
-    SELECT thread.place FROM reply JOIN thread ON thread.id = reply.thread_id
-     WHERE thread.surface = :surface AND reply.posted_ref = :ref
-       AND starts_with(thread.place, :channel)
-       AND substr(thread.place, length(:channel) + 1, 1) IN ('/', '#', '!') LIMIT 1
-    """
 )
 _PROMPTS = text(
     """
@@ -127,6 +119,7 @@ class Chats:
         self._renaming = Renaming(database, inbox.rights)
         self._greetings = Greetings(database, ports, mention=mention, language=language)
         self._people = Acquaintances(database, language=language)
+        self._zones = Zones(database, ports, self._hints, pages=public_url.rstrip("/"))
         self._home = Home(
             database, ports, mention=mention, rights=inbox.rights, public_url=public_url
         )
@@ -151,6 +144,8 @@ class Chats:
                 reader = await self._people.reader(heard.author, heard.surface)
                 with speaking(reader.locale, reader.zone):
                     await self._home.show(heard, self._people)
+            case Chosen():
+                await self._home.choose(heard, self._people)
 
     async def _said(self, said: Said) -> None:
         thread = await self._thread(said)
@@ -176,13 +171,29 @@ class Chats:
             await self._taken(said, known.actor)
 
     async def _taken(self, said: Said, actor: Actor) -> None:
+        if said.pressed and (zone := zone_wish(said.text)):
+            await self._zones.chosen(said, actor, zone)
+            return
         asked = commands.parse(said.text, self._mention)
         if isinstance(asked, commands.Connect):
             await self._connecting.answer(said, actor, asked)
             return
+        message = await self._message(said, actor)
+        if isinstance(asked, commands.Prompt) and asked.private:
+            aside = await self._hints.alone(said, message)
+            if aside is None:
+                return
+            message = aside
+        accepted = await self._accept(said, message)
+        if accepted is None:
+            return
+        await self._afterwards(said, actor, accepted)
+
+    async def _message(self, said: Said, actor: Actor) -> IncomingMessage:
+        """What was said, with what was said in the thread before and has not been read yet."""
         quoted = await self._unread(said)
         fresh = {said.key, *(one.key for one in quoted)}
-        message = IncomingMessage(
+        return IncomingMessage(
             surface=said.spot.surface,
             delivery_key=said.delivery,
             message_key=said.key,
@@ -200,14 +211,9 @@ class Chats:
             quoted=quoted,
             files=tuple(one for one in said.files if one.key in fresh),
         )
-        if isinstance(asked, commands.Prompt) and asked.private:
-            aside = await self._hints.alone(said, message)
-            if aside is None:
-                return
-            message = aside
-        accepted = await self._accept(said, message)
-        if accepted is None:
-            return
+
+    async def _afterwards(self, said: Said, actor: Actor, accepted: Accepted) -> None:
+        """Note and say what follows from a message that was accepted."""
         if said.to_us and not said.pressed and accepted.session_id is not None:
             await self._note(_SPEAK, said, speaker=said.author.id)
         if said.spot.public and accepted.session_id is not None:
@@ -217,6 +223,8 @@ class Chats:
             await phases.show_again(self._database, said)
         if accepted.hint and not accepted.duplicate:
             await self._hints.hint(said, accepted)
+        if accepted.prompt_id is not None:
+            await self._zones.ask(said, actor)
 
     async def _accept(self, said: Said, message: IncomingMessage) -> Accepted | None:
         """Accept a message; None: its author was told, or is asked, something else."""
@@ -279,7 +287,7 @@ class Chats:
             "ref": heard.ref,
             "channel": heard.channel,
         }
-        place = await self._place_of(where)
+        place = await place_of(self._database, where)
         if place is None:
             return
         spot = Spot(surface=heard.surface, channel=heard.channel, place=place, shared=heard.shared)
@@ -295,16 +303,6 @@ class Chats:
                 pressed=True,
             )
         )
-
-    async def _place_of(self, where: dict[str, str]) -> str | None:
-        """The thread of one of our posts; people can be quicker than our note of having posted."""
-        for pause in (*POST_PAUSES, None):
-            async with self._database.begin() as tx:
-                place: str | None = (await tx.execute(_POST, where)).scalar_one_or_none()
-            if place is not None or pause is None:
-                return place
-            await asyncio.sleep(pause)
-        return None
 
     async def _thread(self, said: Said) -> ThreadFacts:
         spot = said.spot

@@ -11,15 +11,16 @@ from typing import Any
 import structlog
 from sqlalchemy import text
 
-from adapters.chat.incoming import Opened
-from adapters.chat.port import ChatError, ChatPort, Deadline, Entry, HasHome, Part
+from adapters.chat.incoming import Chosen, Opened
+from adapters.chat.port import Button, ChatError, ChatPort, Deadline, Entry, HasHome, Part
 from bot.conversation.acquaintance import Acquaintances
 from bot.errors import Refused
+from bot.govern import languages
 from bot.govern.people import standing_of
 from bot.govern.rights import Rights
 from bot.store.database import Database
 from bot.words.amounts import short
-from bot.words.catalogue import N_
+from bot.words.catalogue import N_, language_name, shipped, speaking, spoken
 from bot.words.catalogue import gettext as _
 from bot.words.events import session_state
 from bot.words.plain import settled
@@ -28,6 +29,9 @@ from bot.words.sentences import sentence
 log = structlog.get_logger(__name__)
 
 SHOW_SECONDS = 2.5
+LANGUAGE = "language"
+FOLLOW = "auto"
+"""What the buttons that choose a language say."""
 SESSIONS_MAX = 20
 PROJECTS_MAX = 20
 TITLE_LENGTH_MAX = 150
@@ -90,6 +94,22 @@ class Home:
         except ChatError as error:
             log.info("home_not_shown", surface=opened.surface, why=str(error))
 
+    async def choose(self, chosen: Chosen, people: Acquaintances) -> None:
+        """Keep the language that somebody chose on their page, and show it in that."""
+        wish = language_wish(chosen.says)
+        if wish is None or chosen.author.standing != "member":
+            return
+        try:
+            person = await people.meet(chosen.author, chosen.surface)
+            async with self._database.begin() as tx:
+                await languages.choose_locale(tx, person.actor.id, wish or None)
+        except Refused as refusal:
+            log.info("language_not_chosen", surface=chosen.surface, why=str(refusal))
+            return
+        reader = await people.reader(chosen.author, chosen.surface)
+        with speaking(reader.locale, reader.zone):
+            await self.show(Opened(surface=chosen.surface, author=chosen.author), people)
+
     async def _parts(self, opened: Opened, people: Acquaintances) -> Sequence[Part]:
         author = opened.author
         if author.standing != "member":
@@ -133,6 +153,7 @@ def page(
     defaults = [_project(row) for row in projects]
     defaults += [] if projects else [Entry(text=_("There is no project yet."))]
     defaults += [Entry(text=_("Times are shown in {zone}.", zone=zone))] if zone else []
+    defaults.append(_languages())
     return (
         Part(title=_("Your sessions"), entries=mine or (none,)),
         Part(title=_("What holds for new ones"), entries=tuple(defaults)),
@@ -140,11 +161,28 @@ def page(
     )
 
 
+def language_wish(says: str) -> str | None:
+    """The locale that a button of the page wants; "": that of the surface; None: it wants none."""
+    command, _space, locale = says.partition(" ")
+    if command != LANGUAGE:
+        return None
+    return "" if locale == FOLLOW else locale
+
+
+def _languages() -> Entry:
+    """Which language is spoken, and a button for each."""
+    named = [Button(label=language_name(one), says=f"{LANGUAGE} {one}") for one in shipped()]
+    follow = Button(label=_("As my Slack is set"), says=f"{LANGUAGE} {FOLLOW}")
+    now = language_name(spoken().locale)
+    return Entry(text=_("I speak {language} with you.", language=now), buttons=(*named, follow))
+
+
 def _session(row: Row, public_url: str) -> Entry:
     title = short(settled(row["title"] or ""), TITLE_LENGTH_MAX) or _("no title")
     return Entry(
         text=f"{row['short']} · {session_state(row['state'])} · {row['project']} · {title}",
         url=f"{public_url}/sessions/{row['short']}" if public_url else "",
+        label=_("Open"),
     )
 
 

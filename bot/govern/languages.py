@@ -53,10 +53,12 @@ _CHOOSE_LOCALE = text(
 )
 _CHOOSE_ZONE = text(
     """
-    UPDATE person SET zone = :zone, zone_chosen = zone_chosen OR :chosen WHERE id = :person
-       AND (:chosen OR zone IS NULL)
+    UPDATE person SET zone_chosen = CAST(:zone AS text) IS NOT NULL,
+           zone = coalesce(CAST(:zone AS text), zone)
+     WHERE id = :person
     """
 )
+_OFFER_ZONE = text("UPDATE person SET zone = :zone WHERE id = :person AND zone IS NULL")
 _ASK = text(
     """
     UPDATE person SET zone_asked_at = now()
@@ -121,19 +123,24 @@ async def choose_locale(tx: Transaction, person_id: UUID, locale: str | None) ->
     await tx.execute(_CHOOSE_LOCALE, {"person": person_id, "locale": locale})
 
 
-async def choose_zone(tx: Transaction, person_id: UUID, zone: str, *, chosen: bool = True) -> None:
-    """Show this person times in `zone`, an IANA name.
+async def choose_zone(tx: Transaction, person_id: UUID, zone: str | None) -> None:
+    """Show this person times in `zone`, an IANA name; None: again in what surfaces say.
 
-    :param chosen: they said so; else a browser did, which only counts while nothing is known
     :raises Refused: there is no such zone
     """
-    if zone not in zones():
+    if zone is not None and zone not in zones():
         raise Refused(
             _("there is no time zone {zone}", zone=zone[:LOCALE_LENGTH_MAX]),
             kept=_("nothing was changed"),
             do=_("give a name such as Europe/Berlin"),
         )
-    await tx.execute(_CHOOSE_ZONE, {"person": person_id, "zone": zone, "chosen": chosen})
+    await tx.execute(_CHOOSE_ZONE, {"person": person_id, "zone": zone})
+
+
+async def offer_zone(tx: Transaction, person_id: UUID, zone: str) -> None:
+    """Take the zone of a person's browser while none is known; a name of no zone is nothing."""
+    if zone in zones():
+        await tx.execute(_OFFER_ZONE, {"person": person_id, "zone": zone})
 
 
 async def ask_zone(tx: Transaction, person_id: UUID) -> bool:

@@ -33,7 +33,7 @@ _BY_IDENTITY = text(
 _BY_NAME = text(f"{_STANDING} WHERE lower(person.name) = lower(:name) ORDER BY person.id")
 _LIST = text(
     f"""
-    SELECT person.*, created.created_at,
+    SELECT person.*, created.created_at, created.locale, created.zone,
            ARRAY(SELECT surface || ':' || name FROM identity
                   WHERE identity.person_id = person.person_id ORDER BY 1) AS identities
       FROM ({_STANDING}) AS person JOIN person AS created ON created.id = person.person_id
@@ -140,7 +140,9 @@ async def accounts_of(tx: Transaction, person_id: UUID) -> Sequence[Mapping[str,
 
 
 async def list_people(tx: Transaction, *, limit: int = 500) -> Sequence[Mapping[str, Any]]:
-    """Everybody by name: person_id, name, active, operator, created_at, identities."""
+    """Everybody by name: person_id, name, active, operator, created_at, locale, zone,
+    identities.
+    """
     return [dict(row) for row in (await tx.execute(_LIST, {"limit": limit})).mappings()]
 
 

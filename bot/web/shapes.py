@@ -338,6 +338,10 @@ class Person(Given):
     active: bool
     operator: bool
     identities: list[str]
+    locale: str | None
+    """In which they read us, as a surface or they themselves say; null: not known."""
+    zone: str | None
+    """IANA name of their time zone; null: not known."""
     created_at: datetime
 
 

@@ -17,6 +17,11 @@ from bot.work.materials import Materials
 
 CONTEXT_FILE = "context.md"
 NAME_LENGTH_MAX = 80
+ANSWER = (
+    "(From ona: write your answer in the language of the prompt above, unless it asks for another;"
+    " that of code, comments and commits follows the repository.)"
+)
+"""Below a prompt, for agents that read; the sentences of ours go by people's settings instead."""
 _STRANGE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -44,13 +49,18 @@ async def brief(database: Database, materials: Materials, turn: OpenTurn, *, rea
             if not one.why:
                 path = await materials.put(str(turn.id), named(number, one.name), one.data)
             files.append((one, path))
+    if reads:
+        return Brief(text=below(quoting.inlined(turn.text, turn.quoted, files)))
     if not (turn.quoted or files):
         return Brief(text=turn.text)
-    if reads:
-        return Brief(text=quoting.inlined(turn.text, turn.quoted, files))
     page = quoting.page(turn.quoted, files).encode()
     path = await materials.put(str(turn.id), CONTEXT_FILE, page)
     return Brief(text=turn.text, environment={CONTEXT: path})
+
+
+def below(text: str) -> str:
+    """What an agent reads, with what we ask of its answer below."""
+    return f"{text.rstrip()}\n\n{ANSWER}"
 
 
 def named(number: int, name: str) -> str:

@@ -100,6 +100,7 @@ class DiscordChat:
         after_uncertain=AfterUncertain.POST_AGAIN,
         again_seconds=AGAIN_SECONDS,
         rates=RATES,  # type: ignore[arg-type]
+        knows_zones=False,
     )
 
     def __init__(self, token: str) -> None:

@@ -24,14 +24,25 @@ SPOKEN = frozenset({discord.MessageType.default, discord.MessageType.reply})
 """Types of messages that a person wrote."""
 
 
-def author_of(user: discord.abc.User, guild: discord.Guild | None) -> Author:
-    """Somebody as the bot knows them: who is in the guild, or writes to it alone, is a member."""
+def author_of(
+    user: discord.abc.User, guild: discord.Guild | None, locale: discord.Locale | None = None
+) -> Author:
+    """Somebody as the bot knows them: who is in the guild, or writes to it alone, is a member.
+
+    :param locale: in which they use Discord; only interactions tell
+    """
     standing: Standing = "member"
     if user.bot or user.system:
         standing = "bot"
     elif guild is not None and not isinstance(user, discord.Member):
         standing = "stranger"
-    return Author(account="discord", id=str(user.id), name=user.display_name, standing=standing)
+    return Author(
+        account="discord",
+        id=str(user.id),
+        name=user.display_name,
+        standing=standing,
+        locale=None if locale is None else str(locale),
+    )
 
 
 def place_of(
@@ -184,7 +195,7 @@ class Reader:
         key = f"interaction/{interaction.id}"
         return Said(
             spot=spot_of(place, public=is_public(interaction.channel, interaction.guild)),
-            author=author_of(interaction.user, interaction.guild),
+            author=author_of(interaction.user, interaction.guild, interaction.locale),
             delivery=key,
             key=key,
             ref=ref,

@@ -20,7 +20,7 @@ import structlog
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
 
-from adapters.chat.incoming import Hear
+from adapters.chat.incoming import Chosen, Hear
 from adapters.chat.port import ChatError, Content, Deadline, Gone, Rejected, Unavailable
 from adapters.chat.slack.calls import API, call, client
 from adapters.chat.slack.directory import Directory, Ourselves
@@ -54,6 +54,7 @@ RETRY_SECONDS = 30.0
 ASK_SECONDS = 2.5
 BROKE = "the connection to Slack broke"
 NOT_HERE = "I am no member of this channel: `/invite` me, then ask again."
+"""What `/ona` is answered there; whoever makes a listener may say it in other languages."""
 HEARS = Hears(
     ways=("a connection of ours (Socket Mode)", "deliveries over HTTP"),
     follow_ups=True,
@@ -63,6 +64,15 @@ HEARS = Hears(
 )
 
 IsConnected = Callable[[], Awaitable[bool]]
+
+
+Say = Callable[[str, str | None], str]
+"""Our words, for somebody with a locale."""
+
+
+def as_it_is(words: str, _locale: str | None) -> str:
+    """In English, whatever the locale is."""
+    return words
 
 
 class SlackListener:
@@ -78,13 +88,16 @@ class SlackListener:
         api: str = API,
         start_reaction: str = "",
         tell: Tell = nobody,
+        say: Say = as_it_is,
     ) -> None:
         """`session` as made by `calls.open_session`.
 
         :param app_token: opens the connection of Socket Mode
         :param signing_secret: with it Slack delivers to `hooks` instead
         :param start_reaction: the name of the reaction that sends a message to us; "": none does
+        :param say: our words for somebody with a locale
         """
+        self._say = say
         self._start_reaction = start_reaction
         self._bot_token, self._session, self._api = bot_token, session, api
         self._tell = tell
@@ -131,7 +144,7 @@ class SlackListener:
         files = Files(self._session, self._bot_token, api=self._api)
         history = History(self._client, directory, files, us)
         reader = Reader(directory, history, us, start_reaction=self._start_reaction)
-        _Hearing(reader, self._chat, hear, team=us.team).register(app)
+        _Hearing(reader, self._chat, hear, team=us.team, say=self._say).register(app)
         async with self._connected(app) as is_connected:
             log.info("slack_listening", team=us.team, over="http" if self.hooks else "socket")
             yield is_connected
@@ -173,7 +186,8 @@ class SlackListener:
 class _Hearing:
     """The listeners of one app."""
 
-    def __init__(self, reader: Reader, chat: SlackChat, hear: Hear, *, team: str) -> None:
+    def __init__(self, reader: Reader, chat: SlackChat, hear: Hear, *, team: str, say: Say) -> None:
+        self._say = say
         self._reader = reader
         self._chat = chat
         self._hear = hear
@@ -201,7 +215,8 @@ class _Hearing:
 
     async def _action(self, ack: Any, body: dict[str, Any]) -> None:
         heard = await self._reader.action(body)
-        if heard is not None and heard.text:
+        says = heard.says if isinstance(heard, Chosen) else heard and heard.text
+        if heard is not None and says:
             await self._hear(heard)
         await ack()
 
@@ -218,7 +233,7 @@ class _Hearing:
         elif said.author.standing == "member" and not said.spot.shared:
             thread = await self._open(body, said.author.name, said.text)
             if thread is None:
-                await ack(NOT_HERE)
+                await ack(self._say(NOT_HERE, said.author.locale))
                 return
             await self._hear(await self._reader.command(body, thread=thread))
         else:

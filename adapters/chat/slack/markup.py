@@ -83,7 +83,11 @@ def home(parts: Sequence[Part]) -> list[dict[str, Any]]:
     made: list[dict[str, Any]] = []
     for number, part in enumerate(parts):
         made.append({"type": "header", "text": _plain_text(part.title, TITLE_LENGTH_MAX)})
-        made += [_entry(f"{number}.{place}", entry) for place, entry in enumerate(part.entries)]
+        for place, entry in enumerate(part.entries):
+            made.append(_entry(f"{number}.{place}", entry))
+            if entry.buttons:
+                elements = [_button(n, one) for n, one in enumerate(entry.buttons)]
+                made.append({"type": "actions", "elements": elements})
     return made[:HOME_BLOCKS_MAX]
 
 
@@ -95,7 +99,7 @@ def _entry(name: str, entry: Entry) -> dict[str, Any]:
     if entry.url:
         made["accessory"] = {
             "type": "button",
-            "text": _plain_text("Open", LABEL_LENGTH_MAX),
+            "text": _plain_text(entry.label, LABEL_LENGTH_MAX),
             "action_id": f"{ACTION}.{name}",
             "url": entry.url,
         }

@@ -6,6 +6,7 @@ from typing import Any
 
 from adapters.chat.incoming import (
     Author,
+    Chosen,
     Heard,
     Joined,
     Opened,
@@ -66,9 +67,12 @@ class Reader:
                 return await self._of_agent_session(body, event)
         return None
 
-    async def action(self, body: Body) -> Said | None:
+    async def action(self, body: Body) -> Said | Chosen | None:
         """What a pressed button says."""
         action = body["actions"][0]
+        if (body.get("view") or {}).get("type") == "home":
+            author = await self._directory.author(body["user"]["id"])
+            return Chosen(surface=SURFACE, author=author, says=str(action.get("value") or ""))
         channel = (body.get("channel") or {}).get("id")
         container = body.get("container") or {}
         message = body.get("message") or {}

@@ -12,13 +12,14 @@ from fastapi.responses import RedirectResponse, Response
 
 from adapters.forge.accounts import Account
 from bot.errors import NotFound, NothingToDo, OnaError, Refused
-from bot.govern import credentials, people
+from bot.govern import credentials, languages, people
 from bot.govern.connecting import CODE_SECONDS
 from bot.store import kept
 from bot.web.rendering import by_htmx, page
 from bot.web.services import Services
 from bot.web.signing import SIGN_IN, cookie_name_of, sign_in_browser
 from bot.web.visitor import Known, Provided, Visitor, browser_visitor, check_origin
+from bot.words.catalogue import language_name, shipped, zones
 
 router = APIRouter()
 STATE_SECONDS = 600
@@ -48,6 +49,20 @@ async def use_code(
     """Be the one who was given a code in a chat; this browser stays signed in, as them."""
     name = await services.connecting.use_code(visitor.id, code.strip())
     return await _page(visitor, services, done=f"You are {name} now, with the accounts of both.")
+
+
+@router.post("/language")
+async def choose_language(
+    visitor: Known,
+    services: Provided,
+    locale: Annotated[str, Form(max_length=40)] = "",
+    zone: Annotated[str, Form(max_length=64)] = "",
+) -> Response:
+    """Read us in a language and zone from now on; empty: what surfaces say."""
+    async with services.database.begin() as tx:
+        await languages.choose_locale(tx, visitor.id, locale or None)
+        await languages.choose_zone(tx, visitor.id, zone.strip() or None)
+    return await _page(visitor, services, done="Your language and time zone are kept.")
 
 
 @router.post("/connect/{surface}")
@@ -175,6 +190,7 @@ def _back(request: Request, services: Services, surface: str) -> str:
 async def _page(visitor: Visitor, services: Services, **more: Any) -> Response:
     async with services.database.begin() as tx:
         accounts = await people.accounts_of(tx, visitor.id)
+        reading = await languages.settings_of(tx, visitor.id)
     given = {"code": None, "device": None, "done": None, **more}
     return page(
         "connect.html",
@@ -182,5 +198,8 @@ async def _page(visitor: Visitor, services: Services, **more: Any) -> Response:
         accounts=accounts,
         forges=services.connecting.accounts,
         minutes=CODE_SECONDS / 60,
+        reading=reading,
+        languages=[(locale, language_name(locale)) for locale in shipped()],
+        zones=sorted(zones()),
         **given,
     )

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
-from bot.govern import credentials
+from bot.govern import credentials, languages
 from bot.web.rendering import page
 from bot.web.signing import SIGN_IN, drop_cookie, sign_in_browser
 from bot.web.visitor import Known, Provided, browser_secret, check_origin
@@ -32,12 +32,19 @@ async def show(services: Provided, link: str = "") -> Response:
 
 @router.post(SIGN_IN)
 async def sign_in(
-    request: Request, services: Provided, link: Annotated[str, Form()] = ""
+    request: Request,
+    services: Provided,
+    link: Annotated[str, Form()] = "",
+    zone: Annotated[str, Form(max_length=64)] = "",
 ) -> Response:
-    """Use the link up and give the browser its session."""
+    """Use the link up and give the browser its session.
+
+    :param zone: that of the browser, if the person wants it to be kept
+    """
     check_origin(request)
     async with services.database.begin() as tx:
         person_id = await credentials.use_link(tx, link)
+        await languages.offer_zone(tx, person_id, zone)
     response = RedirectResponse("/", status_code=303)
     await sign_in_browser(request, response, services, person_id)
     return response

@@ -18,6 +18,18 @@
     }
   }
 
+  /* The browser's time zone: offered, and sent only by whoever says so. */
+  function offerZone(root) {
+    const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
+    if (!timeZone) return;
+    for (const choice of root.querySelectorAll("[data-zone-choice]")) {
+      choice.querySelector("input").value = timeZone;
+      choice.querySelector("span").textContent = timeZone;
+      choice.hidden = false;
+    }
+    for (const field of root.querySelectorAll("input[data-zone]")) field.value ||= timeZone;
+  }
+
   function sendByKey(event) {
     if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
     if (!event.target.matches("textarea[data-send]")) return;
@@ -154,6 +166,7 @@
 
   function start() {
     showTimes(document);
+    offerZone(document);
     document.addEventListener("keydown", sendByKey);
     const place = document.getElementById("log");
     const log = place && new Log(place);

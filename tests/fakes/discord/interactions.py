@@ -168,7 +168,7 @@ class Interactions:
             "channel_id": str(it.channel.id),
             "channel": payloads.channel(it.channel, viewer),
             "app_permissions": str(int(permissions(viewer, it.channel))),
-            "locale": "en-US",
+            "locale": it.user.locale,
             "entitlements": [],
             "authorizing_integration_owners": {"0": str(guild.id) if guild else "0"},
             "context": 0 if guild else 1,

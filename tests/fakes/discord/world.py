@@ -55,6 +55,8 @@ class User:
     online: bool = True
     """Whether @here reaches them."""
     refuses_dms: bool = False
+    locale: str = "en-US"
+    """Of their client; only interactions tell it."""
 
 
 @dataclass(kw_only=True, eq=False)

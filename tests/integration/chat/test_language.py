@@ -131,3 +131,27 @@ async def test_the_page_in_slack_is_in_the_language_of_whose_it_is(office):
             await office.slack.until(lambda who=who: who.home)
             assert title in str(who.home)
             assert who.tz in str(who.home)
+
+
+async def test_a_person_chooses_their_language_on_that_page(office):
+    async with office.serving():
+        office.ann.opens_home()
+        await office.slack.until(lambda: "Mit dir spreche ich Deutsch." in str(office.ann.home))
+        office.ann.clicks(office.ann.home, "English")
+        await office.slack.until(lambda: "I speak English with you." in str(office.ann.home))
+        office.asks("stop please")
+        assert STARTS["bo"] in await whispered(office, office.ann, "`stop`")
+        office.ann.clicks(office.ann.home, "As my Slack is set")
+        await office.slack.until(lambda: "Mit dir spreche ich Deutsch." in str(office.ann.home))
+
+
+async def test_a_channel_that_the_bot_is_not_in_says_so_in_the_language_of_who_asks(office):
+    quiet = office.slack.channel(office.team, "quiet", office.ann, office.bo)
+    async with office.serving():
+        for who, words in ((office.ann, "Ich bin kein Mitglied"), (office.bo, "I am no member")):
+            who.commands(quiet, "/ona", "do something")
+            await office.slack.until(
+                lambda who=who, words=words: any(
+                    words in one.text for one in quiet.messages if one.only_for is who
+                )
+            )

@@ -11,7 +11,9 @@ from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
 import bot
+from adapters.chat.slack.listening import NOT_HERE
 from bot.conversation import commands
+from bot.surfaces import OF_ADAPTERS
 from bot.words import catalogue
 from bot.words.amounts import duration, prompts
 from bot.words.catalogue import (
@@ -298,6 +300,11 @@ def test_several_are_said_together():
 )
 def test_the_nearest_language_is_spoken(wanted, found):
     assert nearest(*wanted) == found
+
+
+def test_what_adapters_say_is_in_the_catalogue():
+    assert {(words,) for words in OF_ADAPTERS} <= extracted()
+    assert OF_ADAPTERS == (NOT_HERE,)
 
 
 def test_a_message_is_text():

@@ -3,7 +3,7 @@
 import pytest
 
 from adapters.chat.incoming import Attached
-from bot.work.briefing import named
+from bot.work.briefing import ANSWER, below, named
 from bot.work.quoting import WHO, inlined, listing
 
 
@@ -37,3 +37,9 @@ def test_an_agent_reads_what_a_file_is_and_where_or_why_it_is_left_out():
         f"{WHO}file c: left out, neither text nor an image",
     ]
     assert inlined("fix it", (), files).startswith("fix it\n\n")
+
+
+def test_an_agent_is_asked_to_answer_in_the_language_of_the_prompt():
+    told = below(inlined("Behebe den Fehler\n", (), ()))
+    assert told == f"Behebe den Fehler\n\n{ANSWER}"
+    assert "in the language of the prompt" in ANSWER
