@@ -23,12 +23,14 @@ from bot.conversation.redirecting import Redirecting
 from bot.conversation.replies import Replies
 from bot.errors import Unfit
 from bot.govern.connecting import Connecting
+from bot.govern.grants import SWEEP_SECONDS, Grants
 from bot.govern.rights import Rights
 from bot.govern.sealing import Sealer
 from bot.ground import REPORT_SECONDS, Ground, ground
 from bot.metrics import QUEUE_DEPTH, SERVE, Sending, WorkFile
 from bot.store.database import EVENTS, OUTBOX, Database, is_away
 from bot.surfaces import Gate, Surfaces, open_surfaces
+from bot.vault import grants_open, vault_open
 from bot.web.app import create_app
 from bot.web.hooks import of_forge
 from bot.web.repository import read_repository
@@ -61,6 +63,8 @@ async def serve(settings: Settings, url: str) -> None:
         opening = open_surfaces(settings, base.database, owner=base.owner)
         async with (
             opening as surfaces,
+            vault_open(settings) as vault,
+            grants_open(settings, vault, base.database) as grants,
             contextlib.aclosing(Connecting(base.database, surfaces.accounts)) as connecting,
             asyncio.TaskGroup() as group,
         ):
@@ -107,7 +111,7 @@ async def serve(settings: Settings, url: str) -> None:
             group.create_task(outbox.run(stop))
             group.create_task(Redirecting(base.database, ports).run(stop))
             group.create_task(surfaces.listen(gate, stop))
-            group.create_task(run_clock(base.database, base.owner, stop))
+            group.create_task(run_clock(base.database, base.owner, stop, grants))
             group.create_task(_serve_http(create_app(services), settings, stop))
 
 
@@ -167,8 +171,13 @@ def _host_check(base: Ground) -> Callable[[], Awaitable[None]]:
     return some_host_works
 
 
-async def run_clock(database: Database, owner: str, stop: asyncio.Event) -> None:
-    """Do until `stop` what one process of the installation does, whoever leads; then resign."""
+async def run_clock(
+    database: Database, owner: str, stop: asyncio.Event, grants: Grants | None = None
+) -> None:
+    """Do until `stop` what one process of the installation does, whoever leads; then resign.
+
+    :param grants: swept here too, so that they end when no `ona work` is left
+    """
     leader = Leader(name="clock", owner=owner, seconds=CLOCK_LEASE_SECONDS)
 
     async def expire_questions() -> None:
@@ -200,6 +209,8 @@ async def run_clock(database: Database, owner: str, stop: asyncio.Event) -> None
         Chore(name="audit", seconds=SEAL_SECONDS, run=seal_audit),
         Chore(name="queue_gauge", seconds=15, run=gauge_queue),
     ]
+    if grants is not None:
+        chores.append(Chore(name="grants", seconds=SWEEP_SECONDS, run=grants.sweep))
     await run_chores(chores, stop)
     try:
         async with database.begin() as tx:

@@ -344,6 +344,69 @@ class GitLabSettings(Section):
     url: HttpAddress = Field(default="https://gitlab.com", description="where GitLab is")
 
 
+class VaultSettings(Section):
+    """Vault or OpenBao; without an address `ona up` brings an OpenBao of its own along."""
+
+    address: HttpAddress | None = Field(
+        default=None,
+        description="where it is, such as `https://vault.example.org:8200`; `VAULT_ADDR` sets it"
+        " too; none: `ona up` starts an OpenBao of its own",
+    )
+    ca_file: AnyPath | None = Field(
+        default=None, description="file with the certificates that are trusted for it alone"
+    )
+    token_file: AnyPath | None = Field(
+        default=None, description="file with our token there, which somebody keeps fresh"
+    )
+    embedded: bool = Field(
+        default=True, description="whether `ona up` starts one where no address is set"
+    )
+    namespace: str = Field(default="", description="its namespace; none: the root")
+    auth: Literal["token", "approle", "kubernetes", "jwt"] = Field(
+        default="token", description="how ona logs in"
+    )
+    auth_mount: str = Field(
+        default="", description="where that login is mounted; none: under its own name"
+    )
+    role: str = Field(
+        default="", description="the role id of an AppRole, or the name of another login's role"
+    )
+    secret_file: AnyPath | None = Field(
+        default=None,
+        description="file with the secret id of an AppRole, or with the token of another login;"
+        " Kubernetes has a usual one",
+    )
+    kv_mount: str = Field(default="secret", description="mount of the values, KV version 2")
+    database_mount: str = Field(default="database", description="mount of the database users")
+    ssh_mount: str = Field(default="ssh", description="mount of projects' SSH certificates")
+    transit_mount: str = Field(default="transit", description="mount of the keys that only sign")
+    user_ca_mount: str = Field(
+        default="ona-ssh-user", description="mount of the authority for logins into machines"
+    )
+    host_ca_mount: str = Field(
+        default="ona-ssh-host", description="mount of the authority that machines show"
+    )
+    signs_machines: bool = Field(
+        default=True, description="whether these two sign; else keys of this host do"
+    )
+    token_role: str = Field(default="ona-turn", description="token role of turns")
+    oidc_key: str = Field(default="ona", description="key that signs identity tokens")
+    github_key: str = Field(
+        default="", description="name of the GitHub App's key in transit; none: no GitHub grants"
+    )
+    environment: str = Field(
+        default="", description="what this installation is called in identity tokens"
+    )
+
+    @model_validator(mode="after")
+    def _complete_login(self) -> Self:
+        if self.auth != "token" and not self.role:
+            raise ValueError(f"vault.role is not set, which a login by {self.auth} needs")
+        if self.auth == "jwt" and self.secret_file is None:
+            raise ValueError("vault.secret_file is not set, which a login by jwt needs")
+        return self
+
+
 class LogSettings(Section):
     """Logs."""
 
@@ -427,13 +490,14 @@ class Settings(Section):
         description="code hosts that were set up once and no longer are, whose repositories"
         " everybody here may use; those of others that were stay closed",
     )
+    vault: VaultSettings = VaultSettings()
     log: LogSettings = LogSettings()
 
     @model_validator(mode="after")
     def _known_size(self) -> Self:
         if self.machine.size not in self.sizes:
             known = ", ".join(self.sizes)
-            raise ValueError(f"machine.size one of {known}, but is {self.machine.size!r}")
+            raise ValueError(f"machine.size should be one of {known}, but is {self.machine.size!r}")
         return self
 
     @property
@@ -509,6 +573,8 @@ def _given(variables: Mapping[str, str]) -> _Given:
             given[key] = (variable, value)
     if binary := variables.get("CLOUD_HYPERVISOR"):
         given.setdefault("machine.cloud_hypervisor", ("CLOUD_HYPERVISOR", binary))
+    if address := variables.get("VAULT_ADDR"):
+        given.setdefault("vault.address", ("VAULT_ADDR", address))
     return given
 
 
@@ -547,6 +613,9 @@ def _explained(error: ValidationError, path: Path, given: _Given) -> WrongSettin
     first = error.errors(include_url=False)[0]
     fields = dict(_fields())
     loc = [str(part) for part in first["loc"]]
+    if first["type"] == "value_error" and ".".join(loc) not in fields:
+        # Settings that don't fit together: the text names them.
+        return WrongSettings(f"{path}: {first['ctx']['error']}", do="mend it")
     key = ".".join(loc[:2]) if ".".join(loc[:2]) in fields else loc[0]
     where, _ = given.get(key, (str(path), ""))
     if first["type"] == "extra_forbidden":

@@ -14,6 +14,7 @@ from sqlalchemy import text
 from adapters.agent.port import Agent
 from adapters.agent.shell import ShellAgent
 from bot.config import Settings
+from bot.govern.grants import SWEEP_SECONDS, Grants
 from bot.ground import REPORT_SECONDS, Ground, ground, only_process
 from bot.hypervisor import chosen_hypervisor
 from bot.metrics import HIBERNATE_SECONDS, MACHINES, write_work_metrics
@@ -22,6 +23,7 @@ from bot.store.blobs import DirectoryBlobs
 from bot.store.database import CONTROL, READY, Database
 from bot.store.database import MACHINES as MACHINE_HINTS
 from bot.store.ids import new_id
+from bot.vault import grants_open, vault_open
 from bot.work.checkpoint import Checkpoints
 from bot.work.machines import MachineWorkplaces
 from bot.work.queue import Event, append_events
@@ -90,6 +92,7 @@ class Host:
     repositories: Repositories
     checkpoints: Checkpoints
     image: "_CachedImage"
+    grants: Grants | None
 
     @classmethod
     async def open(cls, base: Ground, stack: AsyncExitStack) -> "Host":
@@ -109,6 +112,8 @@ class Host:
             why_not=isolation.why_not,
         )
         driver = LocalDriver(machines, chosen.hypervisor, cgroups=cgroups, isolation=isolation)
+        vault = await stack.enter_async_context(vault_open(settings))
+        grants = await stack.enter_async_context(grants_open(settings, vault, base.database))
         registry = Registry(base.database.session, host_id, new_id)
         rows = Rows(base.database.session, host_id, new_id)
         pool = Pool(
@@ -118,6 +123,7 @@ class Host:
             _pool_limits(settings),
             authority=await Authority.load(settings.host_dir / "ca"),
             told=_Teller(base.database).tell,
+            may_rest=grants.may_rest if grants else None,
         )
         stack.push_async_callback(pool.close)
         repositories = Repositories(settings.data_dir / "mirrors")
@@ -140,6 +146,7 @@ class Host:
             repositories=repositories,
             checkpoints=_checkpoints(settings, base.database),
             image=image,
+            grants=grants,
         )
         await host.report()
         log.info("reconciled", **await host.reconcile())
@@ -198,6 +205,11 @@ class Host:
             Chore(name="sweep", seconds=HOUR_SECONDS, run=self.sweep),
             Chore(name="report", seconds=REPORT_SECONDS, run=self.report),
             Chore(name="gauges", seconds=5, run=self.gauge),
+            *(
+                [Chore(name="grants", seconds=SWEEP_SECONDS, run=self.grants.sweep)]
+                if self.grants
+                else []
+            ),
             *(self._pool_chores() if self.base.settings.pool.enabled else []),
         ]
 
@@ -243,6 +255,7 @@ class Host:
                 output_bytes_max=settings.turn.output_bytes_max,
                 question_seconds_max=settings.turn.question_seconds_max,
             ),
+            self.grants,
         )
         limits = WorkerLimits(
             turns_max=settings.queue.turns_max,

@@ -8,7 +8,7 @@ another. How one is made ready is in `vmpool.opening`, what is done with one bes
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,6 +31,8 @@ from vmpool.ssh import Authority
 from vmpool.warm.rows import Rows
 
 log = structlog.get_logger(__name__)
+
+MayRest = Callable[[UUID], Awaitable[bool]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +60,13 @@ class Pool:
         told: Told,
         enter: Enter = open_machine,
         memory: Callable[[], HostMemory] = host_memory,
+        may_rest: MayRest | None = None,
     ) -> None:
-        """`told` reaches the session that a machine works for; `enter` makes a channel."""
+        """`told` reaches the session that a machine works for; `enter` makes a channel.
+
+        :param may_rest: whether a session's machine may go to disk now; None: always
+        """
+        self._may_rest = may_rest
         self._memory = memory
         self._registry = registry
         self._rows = rows
@@ -230,7 +237,14 @@ class Pool:
         if machine is None or machine.state is not MachineState.RUNNING or self.is_held(machine):
             return False
         async with self._lock(machine.session_id or machine_id):
+            if not await self._is_clean(machine.session_id):
+                log.info("rest_put_off", machine=str(machine_id), why="a credential still works")
+                return False
             return await self.care.rest(machine_id)
+
+    async def _is_clean(self, session_id: UUID | None) -> bool:
+        """Whether nothing in the memory of a session's machine works elsewhere."""
+        return session_id is None or self._may_rest is None or await self._may_rest(session_id)
 
     async def rest_idle(self) -> int:
         """Hibernate what nobody used for the idle time; how many rest now."""

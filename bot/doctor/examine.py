@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from bot.config import Settings
-from bot.doctor import forges, host, installation, machines, surfaces
+from bot.doctor import forges, host, installation, machines, surfaces, vault
 from bot.doctor.finding import Finding, Verdict
 from bot.doctor.running import with_running
 
@@ -30,6 +30,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("database", installation.check_database),
     ("guest image", installation.check_image),
     ("halt", installation.check_halts),
+    ("Vault", vault.check_vault),
     ("Slack", with_running("slack", surfaces.check_slack)),
     ("Discord", with_running("discord", surfaces.check_discord)),
     ("GitHub", with_running("github", forges.check_github)),

@@ -192,3 +192,8 @@ def test_a_reaction_is_known_by_its_name_with_or_without_colons(home):
     for written in ("robot_face", ":robot_face:"):
         assert load({**environment, variable: written}).slack.start_reaction == "robot_face"
     assert "slack.start_reaction" in refusal({**environment, variable: "<@U1>"})
+
+
+def test_settings_that_dont_fit_together_are_told_by_name(tmp_path):
+    with pytest.raises(WrongSettings, match=r"machine\.size should be one of small"):
+        load({"ONA_DATA_DIR": str(tmp_path), "ONA_MACHINE__SIZE": "giant"})

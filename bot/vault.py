@@ -1,0 +1,115 @@
+"""The way to Vault that the settings name, if they name one, and what grants are issued by."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+
+from adapters.forge.gitlab.client import Client
+from adapters.vault.client import Vault
+from adapters.vault.engines import DatabaseUsers, IdentityTokens, KvValues, SshCertificates
+from adapters.vault.forges import AppKey, GitHubTokens, GitLabTokens
+from adapters.vault.logins import (
+    KUBERNETES_TOKEN,
+    Login,
+    by_approle,
+    by_jwt,
+    by_kubernetes,
+    by_token_file,
+)
+from adapters.vault.port import Issuer
+from adapters.vault.prepare import Names
+from adapters.vault.tokens import Tokens
+from bot.config import Settings, VaultSettings
+from bot.govern.grants import Grants
+from bot.store.database import Database
+
+
+@asynccontextmanager
+async def vault_open(settings: Settings) -> AsyncIterator[Vault | None]:
+    """Vault while inside, our token there kept alive; None: there is no Vault."""
+    known = settings.vault
+    login = login_of(known)
+    if known.address is None or login is None:
+        yield None
+        return
+    vault = Vault(known.address, login, namespace=known.namespace, ca_file=known.ca_file)
+    keeping = asyncio.create_task(vault.keep())
+    try:
+        yield vault
+    finally:
+        keeping.cancel()
+        await asyncio.wait({keeping})
+        await vault.close()
+
+
+def login_of(known: VaultSettings) -> Login | None:
+    """How we log in; None: there is nothing to log in with."""
+    mount = known.auth_mount or known.auth
+    match known.auth:
+        case "approle":
+            return by_approle(known.role, known.secret_file, mount=mount)
+        case "kubernetes":
+            return by_kubernetes(known.role, known.secret_file or KUBERNETES_TOKEN, mount=mount)
+        case "jwt" if known.secret_file is not None:
+            return by_jwt(known.role, known.secret_file, mount=mount)
+    return by_token_file(known.token_file) if known.token_file is not None else None
+
+
+def names_of(known: VaultSettings) -> Names:
+    """What things are called there."""
+    return Names(
+        kv=known.kv_mount,
+        database=known.database_mount,
+        ssh=known.ssh_mount,
+        transit=known.transit_mount,
+        user_ca=known.user_ca_mount,
+        host_ca=known.host_ca_mount,
+        token_role=known.token_role,
+        oidc_key=known.oidc_key,
+    )
+
+
+@asynccontextmanager
+async def grants_open(
+    settings: Settings, vault: Vault | None, database: Database
+) -> AsyncIterator[Grants | None]:
+    """Grants while inside; None where there is no Vault: then turns get none."""
+    if vault is None:
+        yield None
+        return
+    names = names_of(settings.vault)
+    with ExitStack() as stack:
+        grants = Grants(
+            database,
+            Tokens(vault, role=names.token_role),
+            _issuers(settings, vault, names, stack),
+            environment=settings.vault.environment,
+        )
+        try:
+            yield grants
+        finally:
+            await grants.close()
+
+
+def _issuers(settings: Settings, vault: Vault, names: Names, stack: ExitStack) -> dict[str, Issuer]:
+    issuers: dict[str, Issuer] = {
+        "kv": KvValues(vault, names.kv),
+        "database": DatabaseUsers(vault, names.database),
+        "ssh": SshCertificates(vault, names.ssh),
+        "identity": IdentityTokens(vault, key=names.oidc_key),
+    }
+    key, github = settings.vault.github_key, settings.github
+    if key and github.app_id is not None:
+        issuers["github"] = tokens = GitHubTokens(
+            vault,
+            AppKey(vault, str(github.app_id), key=key, mount=names.transit),
+            sealing=names.sealing_key,
+            mount=names.transit,
+            api_url=github.api_url,
+        )
+        stack.callback(tokens.close)
+    if settings.gitlab.token is not None:
+        client = Client(settings.gitlab.url, settings.gitlab.token.get_secret_value())
+        stack.callback(client.close)
+        issuers["gitlab"] = GitLabTokens(client)
+    return issuers

@@ -1,0 +1,64 @@
+"""What the doctor says about Vault."""
+
+from pathlib import Path
+
+import pytest
+
+from bot.config import Settings, VaultSettings, load
+from bot.doctor.finding import Verdict
+from bot.doctor.vault import check_vault
+from bot.errors import WrongSettings
+from tests.integration.vault.conftest import Place
+
+
+def settings(place: Place, tmp_path: Path, **vault: object) -> Settings:
+    known = {
+        "address": place.server.address,
+        "namespace": place.namespace,
+        "token_file": place.token_file,
+        **vault,
+    }
+    return Settings(data_dir=tmp_path, vault=VaultSettings.model_validate(known))
+
+
+async def test_all_is_fine_with_a_periodic_token(place: Place, tmp_path: Path):
+    found = await check_vault(settings(place, tmp_path))
+    assert (found.verdict, found.found) == (Verdict.FINE, place.server.address)
+    names = place.root.list("identity/entity/name")
+    assert not [name for name in (names or {"data": {"keys": []}})["data"]["keys"] if "ona" in name]
+
+
+async def test_a_token_that_ends_is_less(place: Place, tmp_path: Path):
+    place.token_file.write_text(place.own_token(ttl="30m"))
+    found = await check_vault(settings(place, tmp_path))
+    assert found.verdict is Verdict.LESS
+    assert "minutes at most" in found.found
+
+
+async def test_a_policy_that_lacks_something_is_named(place: Place, tmp_path: Path):
+    place.root.sys.create_or_update_policy(
+        "ona", 'path "auth/token/lookup-self" {capabilities=["read"]}'
+    )
+    found = await check_vault(settings(place, tmp_path))
+    assert found.verdict is Verdict.LESS
+    assert "identity/entity/name" in found.found
+    assert "docs/vault.md" in found.do
+
+
+async def test_one_that_is_not_there_is_less(place: Place, tmp_path: Path):
+    found = await check_vault(settings(place, tmp_path, address="http://127.0.0.1:9"))
+    assert "did not answer" in found.found
+    assert found.follows == "Turns of projects that want credentials wait."
+
+
+async def test_without_one_it_is_off(tmp_path: Path):
+    found = await check_vault(Settings(data_dir=tmp_path))
+    assert found.verdict is Verdict.FINE
+    assert found.found.startswith("off")
+
+
+def test_a_login_without_what_it_needs_is_a_wrong_setting(tmp_path: Path):
+    with pytest.raises(WrongSettings, match=r"vault\.role is not set"):
+        load({"ONA_DATA_DIR": str(tmp_path), "ONA_VAULT__AUTH": "approle"})
+    known = load({"ONA_DATA_DIR": str(tmp_path), "VAULT_ADDR": "https://v.example"})
+    assert known.vault.address == "https://v.example"
