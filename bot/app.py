@@ -29,6 +29,7 @@ from bot.govern.sealing import Sealer
 from bot.ground import REPORT_SECONDS, Ground, ground
 from bot.metrics import QUEUE_DEPTH, SERVE, Sending, WorkFile
 from bot.store.database import EVENTS, OUTBOX, Database, is_away
+from bot.store.transaction import Transaction
 from bot.surfaces import Gate, Surfaces, open_surfaces
 from bot.vault import grants_open, vault_open
 from bot.web.app import create_app
@@ -180,15 +181,13 @@ async def run_clock(
     """
     leader = Leader(name="clock", owner=owner, seconds=CLOCK_LEASE_SECONDS)
 
-    async def expire_questions() -> None:
-        async with database.begin() as tx:
-            if await leader.lead(tx) is not None:
-                await questions.expire(tx)
+    def led(act: Callable[[Transaction], Awaitable[object]]) -> Callable[[], Awaitable[None]]:
+        async def run() -> None:
+            async with database.begin() as tx:
+                if await leader.lead(tx) is not None:
+                    await act(tx)
 
-    async def expire_parked() -> None:
-        async with database.begin() as tx:
-            if await leader.lead(tx) is not None:
-                await parking.expire(tx)
+        return run
 
     sealer = Sealer()
 
@@ -204,14 +203,18 @@ async def run_clock(
             QUEUE_DEPTH.set(await tx.scalar(_QUEUED) or 0)
 
     chores = [
-        Chore(name="questions", seconds=CLOCK_LEASE_SECONDS / 2, run=expire_questions),
-        Chore(name="parked_messages", seconds=PARKED_SECONDS, run=expire_parked),
+        Chore(name="questions", seconds=CLOCK_LEASE_SECONDS / 2, run=led(questions.expire)),
+        Chore(name="parked_messages", seconds=PARKED_SECONDS, run=led(parking.expire)),
         Chore(name="audit", seconds=SEAL_SECONDS, run=seal_audit),
         Chore(name="queue_gauge", seconds=15, run=gauge_queue),
     ]
     if grants is not None:
         chores.append(Chore(name="grants", seconds=SWEEP_SECONDS, run=grants.sweep))
     await run_chores(chores, stop)
+    await _resign(database, leader)
+
+
+async def _resign(database: Database, leader: Leader) -> None:
     try:
         async with database.begin() as tx:
             await leader.resign(tx)

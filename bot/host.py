@@ -29,6 +29,7 @@ from bot.work.machines import MachineWorkplaces
 from bot.work.queue import Event, append_events
 from bot.work.repository import Repositories
 from bot.work.turn import TurnLimits, Turns
+from bot.work.way_out import host_gateway
 from bot.work.work_queue import WorkQueue
 from bot.work.worker import Worker, WorkerLimits, unless
 from scheduler.chores import Chore, run_chores
@@ -111,7 +112,11 @@ class Host:
             landlock=isolation.has_landlock,
             why_not=isolation.why_not,
         )
-        driver = LocalDriver(machines, chosen.hypervisor, cgroups=cgroups, isolation=isolation)
+        gateway = host_gateway(base.database)
+        stack.push_async_callback(gateway.close)
+        driver = LocalDriver(
+            machines, chosen.hypervisor, cgroups=cgroups, isolation=isolation, way_out=gateway
+        )
         vault = await stack.enter_async_context(vault_open(settings))
         grants = await stack.enter_async_context(grants_open(settings, vault, base.database))
         registry = Registry(base.database.session, host_id, new_id)

@@ -222,6 +222,19 @@ class Machine(SQLModel, table=True):
     )
 
 
+class MachineName(SQLModel, table=True):
+    """A name that a machine was given an address for, which it keeps for its whole life."""
+
+    __tablename__ = "machine_name"
+
+    machine_id: UUID = Field(primary_key=True, foreign_key="machine.id", ondelete="CASCADE")
+    name: str = Field(primary_key=True)
+    number: int
+    """Of the address, in the range that names have; see `vmpool.network.gateway.names`."""
+
+    __table_args__ = (Index("ux_machine_name_number", "machine_id", "number", unique=True),)
+
+
 class Handout(SQLModel, table=True):
     """A machine given to a session that had none: what pools are sized by, and judged by."""
 

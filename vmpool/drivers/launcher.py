@@ -15,6 +15,9 @@ import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from uuid import UUID
+
+import structlog
 
 from vmpool.driver import MachineSpec
 from vmpool.drivers import landlock, process
@@ -24,7 +27,11 @@ from vmpool.drivers.host import NO_ROOM
 from vmpool.drivers.hypervisor import Hypervisor
 from vmpool.drivers.isolation import Isolation, Seat, tap_of
 from vmpool.errors import HostFull, HostUnfit, MachineError
+from vmpool.network.slots import namespace
+from vmpool.network.way_out import WayOut
 from vmpool.rest import Stamp
+
+log = structlog.get_logger(__name__)
 
 AHEAD = "ahead."
 """No machine is called so: an id has no dot."""
@@ -66,11 +73,15 @@ class Launcher:
         cgroups: Cgroups,
         isolation: Isolation,
         ahead_max: int,
+        way_out: WayOut | None = None,
     ) -> None:
         self._root = root
         self._hypervisor = hypervisor
         self._cgroups = cgroups
         self._isolation = isolation
+        self._way_out = way_out
+        self._served: dict[str, tuple[UUID, Path]] = {}
+        """Machine and slot by token, where the way out is open."""
         self._ahead_max = ahead_max if hypervisor.starts_ahead else 0
         self._ahead: list[_Ahead] = []
         self._under_way: set[str] = set()
@@ -105,8 +116,20 @@ class Launcher:
             launch = await self._begin(
                 token, home, spec, fingerprint=stamp.fingerprint, loading=loading
             )
+        await self._serve(home.machine_id, launch)
         self._prepare_soon(spec)
         return launch
+
+    async def _serve(self, machine_id: str, launch: Launch) -> None:
+        """Open a machine's way out; one that can't be opened stays shut, and the machine runs."""
+        if self._way_out is None or launch.slot is None:
+            return
+        machine, where = UUID(machine_id), namespace(launch.slot)
+        self._served[launch.token] = machine, where
+        try:
+            await self._way_out.serve(machine, where)
+        except Exception:
+            log.exception("no_way_out", machine=machine_id, slot=launch.slot)
 
     @contextlib.contextmanager
     def first(self) -> Iterator[None]:
@@ -242,6 +265,9 @@ class Launcher:
             )
 
     async def _leave(self, token: str, after: Callable[[], Awaitable[None]] | None) -> None:
+        served = self._served.pop(token, None)
+        if served is not None and self._way_out is not None:
+            await self._way_out.leave(*served)
         if after is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(PATIENCE_SECONDS):
@@ -332,20 +358,23 @@ class Launcher:
                 if (found := left.find_process()) is not None:
                     await process.kill(found)
                 left.remove()
-            slots = {each.token: each.slot for each in self._launches() if each.slot is not None}
+            launches = dict(self._launches())
+            slots = {each.token: each.slot for each in launches.values() if each.slot is not None}
             await self._isolation.open(slots)
             self._opened = True
+            for name, launch in launches.items():
+                await self._serve(name, launch)
 
-    def _launches(self) -> Iterator[Launch]:
-        """Those of machines whose process lives, or may."""
+    def _launches(self) -> Iterator[tuple[str, Launch]]:
+        """Those of machines whose process lives, or may, by the machine's name."""
         for name in machine_names(self._root):
             launch = Home(self._root, name).read_launch()
             if launch and (launch.process is None or process.is_alive(launch.process)):
-                yield launch
+                yield name, launch
 
     def _tokens(self) -> Collection[str]:
         waiting = {each.launch.token for each in self._ahead}
-        known = {each.token for each in self._launches()} | waiting
+        known = {each.token for _, each in self._launches()} | waiting
         return known | self._under_way | self._leaving.keys()
 
 

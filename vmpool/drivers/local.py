@@ -31,6 +31,7 @@ from vmpool.drivers.settler import Settler
 from vmpool.drivers.sight import judged
 from vmpool.drivers.templates import Templates
 from vmpool.errors import HostFull, MachineError, MachineLost, RestRefused
+from vmpool.network.way_out import WayOut
 from vmpool.rest import RestState
 
 _log = logging.getLogger(__name__)
@@ -67,8 +68,12 @@ class LocalDriver:
         *,
         cgroups: Cgroups | None = None,
         isolation: Isolation | None = None,
+        way_out: WayOut | None = None,
     ) -> None:
-        """Without `cgroups`, machines may take what they can get; without `isolation`, as we."""
+        """Without `cgroups`, machines may take what they can get; without `isolation`, as we.
+
+        :param way_out: who serves their network slots; None: nobody, and they reach nothing
+        """
         self.root = root.absolute()
         self.name = hypervisor.name
         self.hypervisor = hypervisor
@@ -79,6 +84,7 @@ class LocalDriver:
             cgroups=cgroups or Cgroups(None),
             isolation=isolation or Isolation(),
             ahead_max=self._limits.ahead_max,
+            way_out=way_out,
         )
         self._running: dict[str, Running] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()

@@ -64,6 +64,7 @@ class Attached:
     async def access(self) -> Access:
         """What it may reach now. A route's hosts have no other way, whatever the policy says."""
         access = await self._around.access(self.who)
+        self.who = access.who or self.who
         routed = tuple(
             Routed(host, route.prefix) for route in access.routes for host in route.hosts
         )

@@ -28,6 +28,8 @@ class Access:
 
     policy: Policy = field(default_factory=Policy)
     routes: "tuple[Route, ...]" = ()
+    who: Identity | None = None
+    """Whose the machine is by now; None: whose it was. A machine that waits is claimed later."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,7 +77,18 @@ class Gateway:
             doors = (
                 where if isinstance(where, Doors) else await asyncio.to_thread(open_doors, where)
             )
-            self._machines[who.machine] = _Service(Attached(who, table, self._around), doors)
+            self._machines[who.machine] = _Service(Attached(who, table, self._around), doors, where)
+
+    async def serve(self, machine: UUID, where: Path) -> None:
+        """Attach a machine; whose it is, `access` tells. See `vmpool.network.way_out`."""
+        await self.attach(where, Identity(machine=machine))
+
+    async def leave(self, machine: UUID, where: Path) -> None:
+        """Detach a machine from a slot; one that is served in another is left alone."""
+        async with self._turn(machine):
+            service = self._machines.get(machine)
+            if service is not None and service.where == where:
+                await self._end(machine)
 
     def identify(self, who: Identity) -> None:
         """Say whose a machine is from now on; one that is not attached is left alone."""
@@ -114,8 +125,9 @@ class Gateway:
 class _Service:
     """Accepts what comes from one machine."""
 
-    def __init__(self, at: Attached, doors: Doors) -> None:
+    def __init__(self, at: Attached, doors: Doors, where: Path | Doors) -> None:
         self.at = at
+        self.where = where
         self._doors = doors
         self._asked = Asked(at)
         self._tasks: set[asyncio.Task[None]] = set()

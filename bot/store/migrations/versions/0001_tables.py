@@ -863,6 +863,7 @@ def _replies() -> None:
     _policies()
     _spending()
     _grants()
+    _names()
 
 
 def _audit() -> None:
@@ -1160,3 +1161,20 @@ def _grants() -> None:
     )
     op.create_index(op.f("ix_turn_grant_session_id"), "turn_grant", ["session_id"], unique=False)
     op.create_index(op.f("ix_turn_grant_turn_id"), "turn_grant", ["turn_id"], unique=False)
+
+
+def _names() -> None:
+    op.create_table(
+        "machine_name",
+        sa.Column("machine_id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["machine_id"],
+            ["machine.id"],
+            name=op.f("fk_machine_name_machine_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("machine_id", "name", name=op.f("pk_machine_name")),
+    )
+    op.create_index("ux_machine_name_number", "machine_name", ["machine_id", "number"], unique=True)
