@@ -27,7 +27,9 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from bot.errors import WrongSettings
+from bot.toml_lines import lines_of
 from bot.words.catalogue import SOURCE, shipped
+from vmpool.network.policy import BadRule, read_rule
 from vmpool.network.slot import SLOTS_MAX, UID_FIRST, UID_MAX
 from vmpool.warm.sizing import WorkingHours
 
@@ -407,6 +409,52 @@ class VaultSettings(Section):
         return self
 
 
+def _egress_line(text: str) -> str:
+    try:
+        read_rule(text, allow=True, source="")
+    except BadRule as error:
+        raise ValueError(
+            f"a list of HOST, *.HOST, HOST:PORT, addresses, ranges ({error})"
+        ) from error
+    return text
+
+
+def _service_line(text: str) -> str:
+    if read_rule(_egress_line(text), allow=True, source="").port is None:
+        raise ValueError("a list of HOST:PORT, each with its port")
+    return text
+
+
+EgressLines = Annotated[
+    tuple[Annotated[str, AfterValidator(_egress_line)], ...], BeforeValidator(_split)
+]
+ServiceLines = Annotated[
+    tuple[Annotated[str, AfterValidator(_service_line)], ...], BeforeValidator(_split)
+]
+
+
+class PolicySettings(Section):
+    """What machines of every project may reach, and for how long the audit is kept."""
+
+    allow: EgressLines = Field(
+        default=(), description="hosts that every project's machines may reach; docs/policy.md"
+    )
+    deny: EgressLines = Field(
+        default=(), description="hosts that none may reach, whatever a project's policy says"
+    )
+    services: ServiceLines = Field(
+        default=(), description="`HOST:PORT` that they may reach by any protocol over TCP"
+    )
+    registries: EgressLines | None = Field(
+        default=None,
+        description="package registries that they may reach; none: those that the package"
+        " managers of the host are configured for, `ona policy registries` shows them",
+    )
+    audit_days: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        default=400, description="days for which the audit is kept; 0: for ever"
+    )
+
+
 class LogSettings(Section):
     """Logs."""
 
@@ -491,6 +539,7 @@ class Settings(Section):
         " everybody here may use; those of others that were stay closed",
     )
     vault: VaultSettings = VaultSettings()
+    policy: PolicySettings = PolicySettings()
     log: LogSettings = LogSettings()
 
     @model_validator(mode="after")
@@ -613,20 +662,33 @@ def _explained(error: ValidationError, path: Path, given: _Given) -> WrongSettin
     first = error.errors(include_url=False)[0]
     fields = dict(_fields())
     loc = [str(part) for part in first["loc"]]
-    if first["type"] == "value_error" and ".".join(loc) not in fields:
+    is_known = ".".join(loc[:2]) in fields
+    if first["type"] == "value_error" and not is_known:
         # Settings that don't fit together: the text names them.
         return WrongSettings(f"{path}: {first['ctx']['error']}", do="mend it")
-    key = ".".join(loc[:2]) if ".".join(loc[:2]) in fields else loc[0]
-    where, _ = given.get(key, (str(path), ""))
+    file = _in_file(path, first["loc"])
+    key = ".".join(loc[:2]) if is_known else loc[0]
+    where, _ = given.get(key, (file, ""))
     if first["type"] == "extra_forbidden":
         return _unknown(where, ".".join(loc))
     if key not in fields:
         return WrongSettings(f"{where}: {key} should be a table, but is none", do="mend it")
-    expected = first["msg"].removeprefix("Input should be ").partition(", unable")[0]
+    said = first["msg"].removeprefix("Value error, ")
+    expected = said.removeprefix("Input should be ").partition(", unable")[0]
     got = repr(first["input"])[:SHOWN_CHARACTERS_MAX]
     if "SecretStr" in str(fields[key].annotation):
         got = "something else"
     return WrongSettings(f"{where}: {key} should be {expected}, but is {got}", do="mend it")
+
+
+def _in_file(path: Path, key: tuple[str | int, ...]) -> str:
+    """The file, and the line of the key if it stands there."""
+    try:
+        lines = lines_of(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError):
+        return str(path)
+    known = [key[:end] for end in range(len(key), 0, -1) if key[:end] in lines]
+    return f"{path}, line {lines[known[0]]}" if known else str(path)
 
 
 def _unknown(where: str, key: str) -> WrongSettings:

@@ -98,12 +98,14 @@ def test_variables_of_tests_and_of_our_own_processes_are_no_settings(home):
 
 
 @pytest.mark.parametrize(
-    ("written", "key"), [("colour = 1", "colour"), ("[queue]\nspeed = 1", "queue.speed")]
+    ("written", "key", "line"),
+    [("colour = 1", "colour", 1), ("[queue]\nspeed = 1", "queue.speed", 2)],
 )
-def test_an_unknown_key_in_the_file_is_named_with_the_file(home, written, key):
+def test_an_unknown_key_in_the_file_is_named_with_the_file(home, written, key, line):
     directory, environment = home
     (directory / "ona.toml").write_text(written)
-    assert f"{directory / 'ona.toml'}: there is no setting {key}" in refusal(environment)
+    where = f"{directory / 'ona.toml'}, line {line}"
+    assert f"{where}: there is no setting {key}" in refusal(environment)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +128,7 @@ def test_a_wrong_value_in_the_file_names_the_file(home):
     directory, environment = home
     (directory / "ona.toml").write_text('[queue]\nturns_max = "x"\n')
     said = refusal({**environment, "ONA_QUEUE__POLL_SECONDS": "1"})
-    assert f"{directory / 'ona.toml'}: queue.turns_max should be a valid integer" in said
+    assert f"{directory / 'ona.toml'}, line 2: queue.turns_max should be a valid integer" in said
 
 
 @pytest.mark.parametrize("written", ["port = ", "\xff", "[queue]\nx"])
@@ -197,3 +199,13 @@ def test_a_reaction_is_known_by_its_name_with_or_without_colons(home):
 def test_settings_that_dont_fit_together_are_told_by_name(tmp_path):
     with pytest.raises(WrongSettings, match=r"machine\.size should be one of small"):
         load({"ONA_DATA_DIR": str(tmp_path), "ONA_MACHINE__SIZE": "giant"})
+
+
+def test_a_wrong_line_of_the_policy_is_named_by_file_line_and_key(tmp_path):
+    file = tmp_path / "ona.toml"
+    file.write_text('port = 1\n[policy]\ndeny = [\n "ok.example.com",\n "b..example"\n]\n')
+    with pytest.raises(WrongSettings) as wrong:
+        load({"ONA_CONFIG": str(file), "HOME": str(tmp_path)})
+    said = str(wrong.value)
+    assert f"{file}, line 5: policy.deny should be a list of HOST" in said
+    assert "but is 'b..example'" in said

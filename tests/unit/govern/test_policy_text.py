@@ -1,0 +1,133 @@
+"""A policy as it is written: what it declares, on which line, and what is said of a wrong one."""
+
+import textwrap
+
+import pytest
+
+from bot.errors import Refused
+from bot.govern.policy_text import read
+from bot.toml_lines import lines_of
+from vmpool.network.policy import decide
+
+WHOLE = """\
+# what the shop needs
+[egress]
+allow = [
+  "api.example.com",   # its API
+  '*.cdn.example.com:8443',
+]
+deny = ["bad.example.com", "worse.example.com"]
+services = ["db.example.com:5432"]
+
+[routes.registry]
+url = "https://registry.example.com/npm/"
+
+[grants.registry]
+kind = "kv"
+mode = "injected"
+route = "registry"
+headers = { Authorization = "Bearer {token}" }
+options = { path = "registry" }
+
+[grants."database"]
+kind = "database"
+mode = "handed"
+"""
+
+
+def test_every_line_says_where_it_stands():
+    policy = read(WHOLE, "shop.toml").policy("policy of project shop, version 3")
+    decided = decide(policy, "api.example.com", 443)
+    assert decided.allowed
+    assert "policy of project shop, version 3, line 4" in decided.reason
+    assert "line 5" in decide(policy, "a.cdn.example.com", 8443).reason
+    assert "line 7" in decide(policy, "worse.example.com", 443).reason
+    assert "line 8" in decide(policy, "db.example.com", 5432).reason
+    assert "/upstream/registry/" in decide(policy, "registry.example.com", 443).reason
+    assert not decide(policy, "elsewhere.example.com", 443).allowed
+
+
+def test_what_it_declares_besides_is_there_too():
+    document = read(WHOLE, "shop.toml").document
+    assert document.routes["registry"].url == "https://registry.example.com/npm"
+    assert document.grants["registry"].headers == {"Authorization": "Bearer {token}"}
+    assert document.grants["database"].mode == "handed"
+
+
+def test_an_empty_one_is_one():
+    assert read("", "p.toml").policy("p").rules == ()
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("[egress\n", "p.toml: it is no TOML"),
+        ("\n[egres]\nallow = []\n", "p.toml, line 2: egres: there is no such key"),
+        ("[egress]\n\nalow = []\n", "p.toml, line 3: egress.alow: there is no such key"),
+        (
+            '[egress]\nallow = [\n "a.example.com",\n "b..example.com"\n]',
+            "p.toml, line 4: egress.allow, entry 2 is 'b..example.com'",
+        ),
+        ('[egress]\nallow = "a.example.com"', "p.toml, line 2: egress.allow should be a valid tu"),
+        ('[egress]\ndeny = ["a:0"]', "p.toml, line 2: egress.deny, entry 1 is 'a:0': 0 is not a"),
+        ("[egress]\nallow = [7]", "egress.allow, entry 1 should be a valid string, but is 7"),
+        ('[egress]\nservices = ["db.example.com"]', "line 2: egress.services, entry 1"),
+        ('[routes.r]\nurl = "registry"', "line 2: routes.r.url is 'registry': an address"),
+        ('[routes.r]\n\nurl = "https://u:p@h/x"', "line 3: routes.r.url is"),
+        ("[routes.r]\n", "line 1: routes.r.url is missing"),
+        ('[routes.R]\nurl = "https://h"', "line 1: routes.R"),
+        (
+            '\n[grants.g]\nkind = "kv"\nmode = "lent"',
+            "p.toml, line 4: grants.g.mode should be 'inj",
+        ),
+        (
+            '\n[grants.g]\nkind = "kv"\nmode = "injected"\nroute = "x"',
+            "p.toml, line 2: grants.g.route is 'x', which no route is called",
+        ),
+        (
+            '[grants.g]\nkind = "kv"\nmode = "handed"\nroute = "x"',
+            "line 1: grants.g is handed, so it has neither",
+        ),
+        ("#" * 100_001, "at most 100,000 characters"),
+    ],
+)
+def test_a_wrong_one_is_refused_with_its_line_key_and_what_was_expected(source, said):
+    with pytest.raises(Refused) as refused:
+        read(source, "p.toml")
+    assert said in str(refused.value)
+
+
+def test_the_line_of_every_key_and_entry_is_known():
+    source = textwrap.dedent('''\
+        title = """
+        a = 1
+        [no.table]
+        """ # after two lines
+        when = 2026-11-28 10:00:00
+        "quoted key" = 'it = [1]'
+        [a.b]
+        c.d = [[1, 2],
+          [3]]  # nested
+        [[many]]
+        x = { y = "}", z = [1,
+          2] }
+        [[many]]
+        x = 1
+    ''')
+    found = lines_of(source)
+    for path, line in {
+        ("title",): 1,
+        ("when",): 5,
+        ("quoted key",): 6,
+        ("a", "b"): 7,
+        ("a", "b", "c", "d"): 8,
+        ("a", "b", "c", "d", 0, 1): 8,
+        ("a", "b", "c", "d", 1, 0): 9,
+        ("many", 0, "x", "y"): 11,
+        ("many", 0, "x", "z", 1): 12,
+        ("many", 1): 13,
+        ("many", 1, "x"): 14,
+    }.items():
+        assert found[path] == line, path
+    assert ("a",) not in found
+    assert not any("no" in path for path in found)
