@@ -31,7 +31,7 @@ from bot.metrics import QUEUE_DEPTH, SERVE, Sending, WorkFile
 from bot.store.database import EVENTS, OUTBOX, Database, is_away
 from bot.store.transaction import Transaction
 from bot.surfaces import Gate, Surfaces, open_surfaces
-from bot.vault import grants_open, vault_open
+from bot.vault import grants_open, secrets_of, vault_open
 from bot.web.app import create_app
 from bot.web.hooks import of_forge
 from bot.web.repository import read_repository
@@ -97,6 +97,7 @@ async def serve(settings: Settings, url: str) -> None:
                     },
                 },
                 ready={"hosts": _host_check(base)},
+                secrets=secrets_of(vault, settings.vault),
                 stopping=stop,
             )
             pages = settings.public_url or ""

@@ -555,6 +555,11 @@ class Settings(Section):
         return self.data_dir / "postgres"
 
     @property
+    def openbao_dir(self) -> Path:
+        """The embedded OpenBao."""
+        return self.data_dir / "openbao"
+
+    @property
     def image_cache(self) -> Path:
         """Where guest images lie."""
         return self.images_dir or self.data_dir / "images"

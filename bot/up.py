@@ -1,6 +1,7 @@
 """All in one: everything that a Linux machine needs to run ona, from one command to a reply.
 
-    database ─▶ image ─▶ accelerator ─▶ serve + work ─▶ first project ─▶ first prompt ─▶ stay
+    database ─▶ image ─▶ accelerator ─▶ OpenBao ─▶ serve + work ─▶ first project ─▶ first
+    prompt ─▶ stay
 
 Each step says what it does and how long it took. Ctrl-C stops everything in the reverse order:
 turns are handed back, machines hibernate, the database ends last.
@@ -10,7 +11,7 @@ import asyncio
 import getpass
 import os
 import subprocess
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import TypeVar
 
 import httpx2
 
+from adapters.vault.prepare import OWN_POLICY, Names, prepare
 from bot.config import Settings
 from bot.errors import OnaError, Unfit
 from bot.govern.credentials import issue, issue_token, signed_in
@@ -26,6 +28,7 @@ from bot.govern.people import LOCAL, ensure_person
 from bot.govern.projects import NewProject, add_project, list_projects
 from bot.ground import only_process
 from bot.hypervisor import chosen_hypervisor
+from bot.openbao.embedded import EmbeddedOpenBao
 from bot.store.database import Database
 from bot.store.embedded import EmbeddedPostgres
 from bot.store.migrate import upgrade
@@ -97,7 +100,8 @@ class _Up:
             chosen_hypervisor(self._settings, image.kernel),
             lambda found: f"{found.hypervisor.accelerator}: {found.why}",
         )
-        supervisor = Supervisor(self._children(url))
+        vault = await self._steps.run("credentials", self._vault(stack), _vault_said)
+        supervisor = Supervisor(self._children(url, vault))
         running = asyncio.create_task(supervisor.run(self._signals.stop))
         hurrying = asyncio.create_task(self._hurry(supervisor))
         try:
@@ -125,8 +129,32 @@ class _Up:
         await asyncio.to_thread(upgrade, url)
         return url
 
-    def _children(self, url: str) -> list[Child]:
-        environment = {"ONA_DATABASE__URL": url, "ONA_DATA_DIR": str(self._settings.data_dir)}
+    async def _vault(self, stack: AsyncExitStack) -> dict[str, str]:
+        """Start an OpenBao where no Vault is set; the settings that lead our processes there."""
+        settings = self._settings
+        if settings.vault.address is not None or not settings.vault.embedded:
+            return {}
+        issuer = settings.public_url or ""
+        bao = EmbeddedOpenBao(
+            settings.openbao_dir,
+            lambda client: prepare(client, Names(), issuer=issuer),
+            policy=OWN_POLICY,
+        )
+        stack.push_async_callback(bao.stop)
+        running = await bao.start()
+        await stack.enter_async_context(bao.kept())
+        return {
+            "ONA_VAULT__ADDRESS": running.address,
+            "ONA_VAULT__CA_FILE": str(running.ca_file),
+            "ONA_VAULT__TOKEN_FILE": str(running.token_file),
+        }
+
+    def _children(self, url: str, vault: Mapping[str, str]) -> list[Child]:
+        environment = {
+            "ONA_DATABASE__URL": url,
+            "ONA_DATA_DIR": str(self._settings.data_dir),
+            **vault,
+        }
         resting = {**environment, "ONA_MACHINE__REST_AT_STOP": "true"}
         logs = self._settings.logs_dir
         logs.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -213,6 +241,11 @@ class _Up:
         for line in reply.splitlines():
             self._say(f"    {line}")
         self._say(f"  {'replied':<12} after {monotonic() - began:.1f} s")
+
+
+def _vault_said(found: Mapping[str, str]) -> str:
+    address = found.get("ONA_VAULT__ADDRESS")
+    return f"OpenBao at {address}" if address else ""
 
 
 async def credentials_here(database: Database, settings: Settings) -> tuple[str, str]:

@@ -21,6 +21,7 @@ from adapters.vault.prepare import Names
 from adapters.vault.tokens import Tokens
 from bot.config import Settings, VaultSettings
 from bot.govern.grants import Grants
+from bot.govern.secrets import Secrets
 from bot.store.database import Database
 
 
@@ -113,3 +114,11 @@ def _issuers(settings: Settings, vault: Vault, names: Names, stack: ExitStack) -
         stack.callback(client.close)
         issuers["gitlab"] = GitLabTokens(client)
     return issuers
+
+
+def secrets_of(vault: Vault | None, known: VaultSettings | None = None) -> Secrets | None:
+    """The secrets in it; None: there is no Vault."""
+    if vault is None:
+        return None
+    names = names_of(known or VaultSettings())
+    return Secrets(vault, Tokens(vault, role=names.token_role), names)

@@ -57,6 +57,9 @@ def own_policy(names: Names) -> str:
         _rule(path, *capabilities)
         for path, *capabilities in (
             (f"auth/token/create/{names.token_role}", "create", "update"),
+            # What people set by `ona secrets`: written and named, and never read.
+            (f"{names.kv}/data/projects/*", "create", "update"),
+            (f"{names.kv}/metadata/projects/*", "create", "update", "read", "list", "delete"),
             ("auth/token/renew-accessor", "create", "update"),
             ("auth/token/revoke-accessor", "create", "update"),
             ("auth/token/lookup-self", "read"),

@@ -51,6 +51,10 @@ class Client:
         """As `get`."""
         return self._ask("PATCH", path, json=body)
 
+    def put(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """As `get`."""
+        return self._ask("PUT", path, json=body)
+
     def delete(self, path: str, **parameters: Any) -> dict[str, Any]:
         """As `get`."""
         return self._ask("DELETE", path, params=parameters)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from bot.cli import ask, halt, machines, people, pool, projects, sessions, setup, tokens
+from bot.cli import ask, halt, machines, people, pool, projects, secrets, sessions, setup, tokens
 from bot.cli.show import Json
 
 app = typer.Typer(
@@ -87,5 +87,6 @@ app.add_typer(pool.templates_app, name="templates")
 app.add_typer(projects.app, name="projects")
 app.add_typer(people.app, name="people")
 app.add_typer(tokens.app, name="tokens")
+app.add_typer(secrets.app, name="secrets")
 app.command("halt")(halt.halt)
 app.command("resume")(halt.resume)

@@ -26,6 +26,7 @@ from bot.web.api import (
     pools,
     projects,
     prompts,
+    secrets,
     sessions,
     surfaces,
 )
@@ -75,7 +76,18 @@ def create_app(services: Services) -> FastAPI:
 def _routes() -> Sequence[BaseRoute]:
     """Every address; they know no services, and making them takes a tenth of a second."""
     api = APIRouter(prefix=API, responses=_PROBLEMS)
-    for module in (prompts, events, sessions, machines, pools, projects, people, surfaces, halts):
+    for module in (
+        prompts,
+        events,
+        sessions,
+        machines,
+        pools,
+        projects,
+        people,
+        surfaces,
+        halts,
+        secrets,
+    ):
         api.include_router(module.router)
     everything = APIRouter()
     for router in (api, hooks.router, health.router, pages.router):

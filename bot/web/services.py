@@ -13,6 +13,7 @@ from bot.config import Settings
 from bot.conversation.message import Accepted, IncomingMessage
 from bot.govern.connecting import Connecting
 from bot.govern.rights import Rights
+from bot.govern.secrets import Secrets
 from bot.store.database import Database, Listener
 from bot.web.repository import read_repository
 
@@ -43,6 +44,8 @@ class Services:
     rights: Rights
     connecting: Connecting
     registry: CollectorRegistry
+    secrets: Secrets | None = None
+    """Of projects; None: there is no Vault."""
     check_repository: CheckRepository = read_repository
     """Asked before a project is added; may take seconds."""
     hooks: Mapping[str, Hook] = field(default_factory=dict)

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from bot.govern.agents import AGENTS
 
@@ -451,3 +451,32 @@ class Halts(Given):
     """Everything that stands still."""
 
     halts: list[Halt]
+
+
+class NewSecret(Taken):
+    """A value to store."""
+
+    value: SecretStr
+
+
+class Secret(Given):
+    """What is known of a stored value."""
+
+    name: str
+    set_at: datetime
+    by: str = Field(description="who set it last; empty: somebody in Vault itself")
+    versions: int
+
+
+class Secrets(Given):
+    """The secrets of a project, without their values."""
+
+    secrets: list[Secret]
+
+
+class TriedSecret(Given):
+    """Whether a turn of the project can read it."""
+
+    readable: bool
+    why: str
+    fields: list[str] = Field(description="names of what would be read")

@@ -24,6 +24,7 @@ from bot.errors import Refused
 from bot.govern import credentials, people, projects
 from bot.govern.connecting import Connecting
 from bot.govern.rights import Rights
+from bot.govern.secrets import Secrets
 from bot.store.database import EVENTS, Database, Listener
 from bot.store.ids import new_id
 from bot.store.states import TurnState
@@ -259,6 +260,7 @@ async def running_site(
     *,
     forges: Mapping[str, ForgePort] | None = None,
     accounts: Mapping[str, Accounts] | None = None,
+    secrets: Secrets | None = None,
     **web: Any,
 ) -> AsyncIterator[Site]:
     """A site over the migrated, empty database at `url`."""
@@ -275,6 +277,7 @@ async def running_site(
         settings=Settings(data_dir=data_dir, web=WebSettings(**web)),
         registry=CollectorRegistry(),
         check_repository=check_repository,
+        secrets=secrets,
     )
     listening = asyncio.create_task(services.listener.run())
     try:

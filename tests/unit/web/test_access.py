@@ -10,7 +10,7 @@ from bot.store.ids import new_id
 from bot.web.headers import host_name
 from bot.words.amounts import prompts
 
-OPERATORS = {Act.PEOPLE, Act.HOST_FILES, Act.SURFACES, Act.HALT}
+OPERATORS = {Act.PEOPLE, Act.HOST_FILES, Act.SURFACES, Act.HALT, Act.SECRETS}
 
 
 def standing(*, active=True, operator=False):

@@ -1,0 +1,73 @@
+"""`ona secrets`: what a project's turns may use; values go in and never come out."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from bot.cli import show
+from bot.cli.show import Json
+
+app = typer.Typer(help="Set, list, test and remove a project's secrets.", rich_markup_mode=None)
+
+Project = Annotated[str, typer.Argument(help="The project's name.")]
+Name = Annotated[str, typer.Argument(help="The secret's name.")]
+COLUMNS = {"name": "name", "set_at": "set", "by": "by", "versions": "versions"}
+
+
+@app.command("set")
+def set_(project: Project, name: Name, json: Json = False) -> None:
+    """Store a value, from a hidden prompt or from standard input, never from an argument."""
+    from bot.cli.client import connect
+
+    done = connect().put(f"/projects/{project}/secrets/{name}", {"value": _value(name)})
+    if json:
+        show.as_json(done)
+    else:
+        show.say(done["text"])
+
+
+@app.command("list")
+def list_secrets(project: Project, json: Json = False) -> None:
+    """List the names, with who set each and when."""
+    from bot.cli.client import connect
+
+    found = connect().get(f"/projects/{project}/secrets")
+    if json:
+        show.as_json(found)
+        return
+    show.table(
+        found["secrets"], COLUMNS, empty=f"No secret: `ona secrets set {project} NAME` sets one."
+    )
+
+
+@app.command("test")
+def try_(project: Project, name: Name, json: Json = False) -> None:
+    """Say whether a turn of the project could read it; exit 1 if it could not."""
+    from bot.cli.client import connect
+
+    tried = connect().post(f"/projects/{project}/secrets/{name}/test")
+    if json:
+        show.as_json(tried)
+    else:
+        fields = f" (fields: {', '.join(tried['fields'])})" if tried["fields"] else ""
+        show.say(f"{tried['why'][:1].upper()}{tried['why'][1:]}{fields}.")
+    if not tried["readable"]:
+        raise typer.Exit(1)
+
+
+@app.command()
+def remove(project: Project, name: Name) -> None:
+    """Remove every version of it."""
+    from bot.cli.client import connect
+
+    show.say(connect().delete(f"/projects/{project}/secrets/{name}")["text"])
+
+
+def _value(name: str) -> str:
+    """What was typed unseen, or all of standard input without the newline at its end."""
+    if sys.stdin.isatty():
+        from getpass import getpass
+
+        return getpass(f"Value of {name} (not shown): ")
+    return sys.stdin.read().removesuffix("\n").removesuffix("\r")

@@ -1,0 +1,58 @@
+"""Secrets of projects: set, named, tried and removed by operators; never given out."""
+
+from fastapi import APIRouter
+
+from bot.errors import Unfit
+from bot.govern.access import Act
+from bot.govern.projects import get_project
+from bot.govern.secrets import Secrets
+from bot.web import shapes
+from bot.web.services import Services
+from bot.web.visitor import Known, Provided, Visitor
+
+router = APIRouter(prefix="/projects/{project}/secrets", tags=["secrets"])
+
+
+async def _secrets(project: str, visitor: Visitor, services: Services) -> Secrets:
+    """:raises OnaError: they may not, there is no such project, or no Vault"""
+    visitor.require(Act.SECRETS)
+    async with services.database.begin() as tx:
+        await get_project(tx, project)
+    if services.secrets is None:
+        raise Unfit(
+            "this installation has no Vault",
+            kept="nothing was stored",
+            do="start it with `ona up`, which brings one, or set vault.address",
+        )
+    return services.secrets
+
+
+@router.get("", response_model=shapes.Secrets)
+async def list_secrets(project: str, visitor: Known, services: Provided) -> object:
+    """The names of a project's secrets, since when they are as they are, and who set them."""
+    found = await (await _secrets(project, visitor, services)).list(project)
+    return {"secrets": [vars(one) for one in found]}
+
+
+@router.put("/{name}", response_model=shapes.Told)
+async def set_secret(
+    project: str, name: str, secret: shapes.NewSecret, visitor: Known, services: Provided
+) -> shapes.Told:
+    """Store a value; the one before is not used any more."""
+    known = await _secrets(project, visitor, services)
+    await known.set(project, name, secret.value, visitor.standing)
+    return shapes.Told(text=f"Secret {name} of project {project} is set.")
+
+
+@router.post("/{name}/test", response_model=shapes.TriedSecret)
+async def try_secret(project: str, name: str, visitor: Known, services: Provided) -> object:
+    """Read it as a turn of the project would; only its fields' names come back."""
+    known = await _secrets(project, visitor, services)
+    return vars(await known.test(project, name, visitor.standing))
+
+
+@router.delete("/{name}", response_model=shapes.Told)
+async def remove_secret(project: str, name: str, visitor: Known, services: Provided) -> shapes.Told:
+    """Remove every version of it."""
+    await (await _secrets(project, visitor, services)).remove(project, name)
+    return shapes.Told(text=f"Secret {name} of project {project} is removed.")
