@@ -8,7 +8,7 @@ import socket
 import struct
 
 from vmpool.guest.loop import Loop, report
-from vmpool.guest.spawn import PATH, Cannot, spawn
+from vmpool.guest.spawn import PATH, PROXY, Cannot, spawn
 
 SIOCGIFFLAGS = 0x8913
 SIOCSIFFLAGS = 0x8914
@@ -20,6 +20,7 @@ RTF_UP_GATEWAY = 3
 RTENTRY_BYTES = 120
 LOOPBACK, CARD = "lo", "eth0"
 ADDRESS, NETMASK, GATEWAY = "172.16.0.2", "255.255.255.252", "172.16.0.1"
+PROXY_PORT = 8080
 """As vmpool.network.slot has them, the same for every machine."""
 FILES_SOFT = 65536
 FILES_HARD = 524288
@@ -99,6 +100,7 @@ def card_up() -> None:
         fcntl.ioctl(sock, SIOCADDRT, route.ljust(RTENTRY_BYTES, b"\0"))
     with open("/etc/resolv.conf", "w", encoding="ascii") as file:
         file.write(f"nameserver {GATEWAY}\noptions edns0\n")
+    os.environ[PROXY] = f"http://{GATEWAY}:{PROXY_PORT}"
 
 
 def _address(dotted: str) -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from vmpool.guest.loop import READ, Loop, report
 from vmpool.guest.settings import Settings
-from vmpool.guest.spawn import PATH, Cannot, spawn
+from vmpool.guest.spawn import PATH, Cannot, spawn, way_out
 from vmpool.guest.stream import accept, listen
 
 
@@ -18,6 +18,7 @@ def sshd_config(settings: Settings) -> str:
     sshd refuses forwards to sockets wherever TCP forwards are off, so the control login has both.
     """
     run = settings.run_path
+    set_env = " ".join(f"{name}={value}" for name, value in way_out().items())
     return f"""\
 HostKey {run("host_key")}
 HostCertificate {run("host_key-cert.pub")}
@@ -46,6 +47,7 @@ PermitUserRC no
 PrintMotd no
 PrintLastLog no
 AcceptEnv LANG LC_* TERM COLORTERM
+{f"SetEnv {set_env}" if set_env else ""}
 Subsystem sftp internal-sftp
 AllowTcpForwarding no
 AllowStreamLocalForwarding no

@@ -13,6 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PROXY = "ONA_PROXY"
+"""Where the gateway's proxy is, in our own environment; set once the machine has its card."""
+NOT_BY_PROXY = "localhost,127.0.0.1,::1,gateway.ona"
 SHELL = "/bin/bash"
 """What programs in a job may use; a login's own shell only starts what we ask for."""
 NOT_EXECUTABLE = 126
@@ -49,7 +52,20 @@ def environment(user: pwd.struct_passwd, more: Mapping[str, str]) -> dict[str, s
         "SHELL": SHELL if os.path.exists(SHELL) else user.pw_shell or "/bin/sh",
         "LANG": "C.UTF-8",
     }
-    return {**base, **more}
+    return {**base, **way_out(), **more}
+
+
+def way_out() -> dict[str, str]:
+    """How programs find the gateway, if this machine has a network.
+
+    They would reach what is allowed without it, by name; through the proxy they are told why
+    something is not.
+    """
+    proxy = os.environ.get(PROXY)
+    if proxy is None:
+        return {}
+    names = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")
+    return {**dict.fromkeys(names, proxy), "no_proxy": NOT_BY_PROXY, "NO_PROXY": NOT_BY_PROXY}
 
 
 def spawn(
