@@ -15,10 +15,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import TypeVar
 
 import httpx2
+import hvac
 
 from adapters.vault.prepare import OWN_POLICY, Names, prepare
 from bot.config import Settings
@@ -37,6 +38,8 @@ from bot.words.places import here
 from vmpool.image import ensure_image
 
 READY_SECONDS_MAX = 120.0
+KV_SECONDS_MAX = 20.0
+KV_PAUSE_SECONDS = 0.05
 FIRST_PROMPT = '!echo "Hello from a machine of $(basename $PWD)"; uname -sr; git log -1 --oneline'
 FIRST_PROMPT_SECONDS_MAX = 300.0
 TOKEN_NAME = "command line"
@@ -137,7 +140,7 @@ class _Up:
         issuer = settings.public_url or ""
         bao = EmbeddedOpenBao(
             settings.openbao_dir,
-            lambda client: prepare(client, Names(), issuer=issuer),
+            lambda client: _prepare(client, issuer),
             policy=OWN_POLICY,
         )
         stack.push_async_callback(bao.stop)
@@ -241,6 +244,22 @@ class _Up:
         for line in reply.splitlines():
             self._say(f"    {line}")
         self._say(f"  {'replied':<12} after {monotonic() - began:.1f} s")
+
+
+def _prepare(client: hvac.Client, issuer: str) -> None:
+    """Make what is missing, and return when the KV engine is at work: it takes a moment."""
+    names = Names()
+    prepare(client, names, issuer=issuer)
+    deadline = monotonic() + KV_SECONDS_MAX
+    while True:
+        try:
+            client.secrets.kv.v2.read_configuration(mount_point=names.kv)
+        except hvac.exceptions.InvalidRequest:
+            if monotonic() > deadline:
+                raise
+            sleep(KV_PAUSE_SECONDS)
+        else:
+            return
 
 
 def _vault_said(found: Mapping[str, str]) -> str:
