@@ -4,21 +4,14 @@ One that does not work is said in the log and by `ona doctor`; every other one g
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
 
-import aiohttp
 import structlog
 
-from adapters.chat.discord import port as discord
-from adapters.chat.discord.listening import DiscordListener
-from adapters.chat.incoming import Author, Hear, Heard
+from adapters.chat.incoming import Hear, Heard
 from adapters.chat.port import ChatPort
-from adapters.chat.slack import calls
-from adapters.chat.slack import port as slack
-from adapters.chat.slack.listening import SlackListener
 from adapters.chat.terminal import PULL_SURFACES, TerminalChat
 from adapters.forge.accounts import Accounts
 from adapters.forge.hooks import Hooks
@@ -28,21 +21,16 @@ from bot.config import Settings, SlackSettings
 from bot.conversation.waits import first_of
 from bot.errors import TryAgain
 from bot.forges import open_forges
-from bot.govern.people import find_identity, standing_of
-from bot.govern.projects import list_projects
 from bot.govern.rights import Rights
-from bot.leading import LeadingListener, Listen
+from bot.leading import Listen
 from bot.standing import Standings, brief
 from bot.store.database import Database
 from bot.switched import switches
 from bot.web.services import Hook
-from bot.words.catalogue import N_, nearest, speaking
-from bot.words.catalogue import gettext as _
 
 log = structlog.get_logger(__name__)
 
-OF_ADAPTERS = (N_("I am no member of this channel: `/invite` me, then ask again."),)
-"""What adapters say to people themselves; they know no catalogue."""
+SLACK, DISCORD = "slack", "discord"
 AGAIN_SECONDS = 30.0
 """After a listener broke for a reason that nobody expected."""
 
@@ -138,27 +126,18 @@ async def open_surfaces(
         surfaces.forges, surfaces.forge_hooks = forges.ports, forges.hooks
         surfaces.accounts, surfaces.guarded = forges.accounts, forges.hosts
         tokens = slack_tokens(settings.slack)
-        if tokens is not None and slack.SURFACE in on:
-            session = await stack.enter_async_context(calls.open_session())
-            with standings.opening(slack.SURFACE):
-                _add_slack(surfaces, settings.slack, tokens, session, settings.language)
-        if settings.discord.token is not None and discord.SURFACE in on:
-            with standings.opening(discord.SURFACE):
-                _add_discord(stack, surfaces, settings.discord.token.get_secret_value())
+        # Each brings its SDK along: only what is switched on is imported.
+        if tokens is not None and SLACK in on:
+            with standings.opening(SLACK):
+                from bot.on_slack import open_slack
+
+                await open_slack(stack, surfaces, settings, tokens)
+        if settings.discord.token is not None and DISCORD in on:
+            with standings.opening(DISCORD):
+                from bot.on_discord import open_discord
+
+                open_discord(stack, surfaces, settings.discord.token.get_secret_value())
         yield surfaces
-
-
-async def _projects(database: Database, rights: Rights, author: Author) -> Sequence[str]:
-    """The names of the projects that somebody on Discord may see."""
-    async with database.begin() as tx:
-        person_id = await find_identity(tx, f"{discord.SURFACE}:{author.account}", author.id)
-        who = None if person_id is None else await standing_of(tx, person_id)
-        projects = await list_projects(tx)
-    if who is None:
-        seen = rights.unguarded(projects)
-    else:
-        seen = await rights.visible(who, projects, key="id")
-    return [str(one["name"]) for one in seen]
 
 
 def slack_tokens(settings: SlackSettings) -> Mapping[str, str] | None:
@@ -171,50 +150,3 @@ def slack_tokens(settings: SlackSettings) -> Mapping[str, str] | None:
     if settings.bot_token is None or (given["app_token"] or given["signing_secret"]) is None:
         return None
     return {name: secret.get_secret_value() for name, secret in given.items() if secret}
-
-
-def _add_slack(
-    surfaces: Surfaces,
-    settings: SlackSettings,
-    tokens: Mapping[str, str],
-    session: aiohttp.ClientSession,
-    language: str,
-) -> None:
-    api = settings.api_url
-    surfaces.ports[slack.SURFACE] = slack.SlackChat(
-        calls.client(tokens["bot_token"], session, api=api)
-    )
-    listener = SlackListener(
-        **tokens,
-        session=session,
-        api=api,
-        start_reaction=settings.start_reaction,
-        tell=surfaces.standings.tell_of(slack.SURFACE),
-        say=partial(_say, language),
-    )
-    surfaces.listeners[slack.SURFACE] = listener.run
-    if listener.hooks is not None:
-        surfaces.hooks[slack.SURFACE] = listener.hooks.handle
-
-
-def _say(language: str, words: str, locale: str | None) -> str:
-    """Words of an adapter for somebody with a locale."""
-    with speaking(nearest(locale, language)):
-        return _(words)
-
-
-def _add_discord(stack: AsyncExitStack, surfaces: Surfaces, token: str) -> None:
-    port = discord.DiscordChat(token)
-    stack.push_async_callback(port.close)
-    surfaces.ports[discord.SURFACE] = port
-    tell, projects = (
-        surfaces.standings.tell_of(discord.SURFACE),
-        partial(_projects, surfaces.database, surfaces.rights),
-    )
-    surfaces.listeners[discord.SURFACE] = LeadingListener(
-        surfaces.database,
-        DiscordListener(token, projects=projects, tell=tell).run,
-        name=discord.SURFACE,
-        owner=surfaces.owner,
-        tell=tell,
-    ).run

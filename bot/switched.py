@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from adapters.forge.github import polling as github_polling
+from adapters.forge import polled
 from adapters.forge.github.place import web_address
-from adapters.forge.gitlab import polling as gitlab_polling
 from adapters.forge.hosts import host_name
 from bot.config import Section, Settings
 
@@ -103,8 +102,8 @@ def _github(settings: Settings) -> Switch:
     if missing:
         return Switch(missing=missing, begun=_named(ours))
     if ours.webhook_secret is None:
-        return Switch(mode="poll", delay_seconds=github_polling.POLL_SECONDS)
-    return Switch(mode="webhook", delay_seconds=github_polling.CATCH_UP_SECONDS)
+        return Switch(mode="poll", delay_seconds=polled.POLL_SECONDS)
+    return Switch(mode="webhook", delay_seconds=polled.CATCH_UP_SECONDS)
 
 
 def _gitlab(settings: Settings) -> Switch:
@@ -113,8 +112,8 @@ def _gitlab(settings: Settings) -> Switch:
     if missing:
         return Switch(missing=missing, begun=_named(ours))
     if ours.webhook_secret is None:
-        return Switch(mode="poll", delay_seconds=gitlab_polling.POLL_SECONDS)
-    return Switch(mode="webhook", delay_seconds=gitlab_polling.CATCH_UP_SECONDS)
+        return Switch(mode="poll", delay_seconds=polled.POLL_SECONDS)
+    return Switch(mode="webhook", delay_seconds=polled.CATCH_UP_SECONDS)
 
 
 def _listed(*needed: tuple[str, object]) -> str:

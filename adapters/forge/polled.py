@@ -1,8 +1,13 @@
-"""What a round of asking a forge's repositories says about listening to it; pure."""
+"""Asking a forge's repositories: how often, and what a round says about listening; pure."""
 
 from collections.abc import Collection, Mapping
 
 from adapters.listening import Condition
+
+POLL_SECONDS = 30.0
+"""Between two polls where no webhook comes."""
+CATCH_UP_SECONDS = 300.0
+"""Between two polls where webhooks come: for those that got lost."""
 
 
 def condition(names: Collection[str], trouble: Mapping[str, str]) -> tuple[Condition, str]:

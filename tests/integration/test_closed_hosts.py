@@ -9,7 +9,8 @@ from bot.doctor.finding import Verdict
 from bot.doctor.forges import check_github, check_gitlab
 from bot.errors import NotPermitted
 from bot.govern.access import Standing
-from bot.surfaces import _projects, open_surfaces
+from bot.on_discord import projects_of
+from bot.surfaces import open_surfaces
 
 GHES = "https://git.acme.test"
 OF_GITHUB = (
@@ -117,7 +118,7 @@ async def test_what_is_closed_is_offered_to_nobody_and_its_operator_is_let_in(
     async with open_surfaces(half, town.database, owner="serve") as surfaces:
         rights = surfaces.rights
         stranger = Author(account="G", id="8", name="x")
-        assert await _projects(town.database, rights, stranger) == []
+        assert await projects_of(town.database, rights, stranger) == []
         rows = [{"project_id": project}]
         assert await rights.visible(someone, rows) == []
         assert await rights.visible(operator, rows) == rows

@@ -13,8 +13,8 @@ from bot.conversation.inbox import Inbox
 from bot.govern import rights
 from bot.govern.people import standing_of
 from bot.govern.rights import Rights, forget
+from bot.on_discord import projects_of
 from bot.store.ids import new_id
-from bot.surfaces import _projects
 from tests.fakes.forge import KnowingForge
 
 SECRET = "https://forge.test/acme/secret.git"
@@ -224,13 +224,13 @@ async def test_what_is_offered_or_listed_beside_a_conversation_is_what_somebody_
         person=town.people["Bo"],
     )
     bo, eve = (Author(account="G", id=number, name="x") for number in ("7", "8"))
-    assert await _projects(town.database, known, bo) == ["demo"]
-    assert await _projects(town.database, known, eve) == []
+    assert await projects_of(town.database, known, bo) == ["demo"]
+    assert await projects_of(town.database, known, eve) == []
     del forge.levels["acme/secret", "2"]
     await asked_long_ago(town, rights.FRESH_SECONDS + 1)
-    assert await _projects(town.database, known, bo) == []
+    assert await projects_of(town.database, known, bo) == []
     await town.rows("UPDATE project SET repository_url = '/srv/demo' RETURNING id")
-    assert await _projects(town.database, known, eve) == ["demo"]
+    assert await projects_of(town.database, known, eve) == ["demo"]
 
 
 async def test_an_edit_by_who_may_not_write_any_more_changes_nothing(town, forge, chats):

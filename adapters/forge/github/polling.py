@@ -36,16 +36,13 @@ from adapters.forge.github.place import (
     web_address,
 )
 from adapters.forge.github.reading import Reader, comment_of
-from adapters.forge.polled import condition
+from adapters.forge.polled import CATCH_UP_SECONDS, POLL_SECONDS, condition
 from adapters.forge.port import Cursors, Repositories
 from adapters.forge.rereading import LOOK_SECONDS
 from adapters.listening import Condition, Hears, Tell, nobody
 
 log = structlog.get_logger(__name__)
 
-POLL_SECONDS = 30.0
-CATCH_UP_SECONDS = 300.0
-"""Between two polls where webhooks come: for those that got lost."""
 OVERLAP_SECONDS = 60.0
 ASK_SECONDS = 20.0
 AT_ONCE_MAX = 4

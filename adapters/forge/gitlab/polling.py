@@ -24,16 +24,13 @@ from adapters.chat.port import ChatError, Deadline, Throttled
 from adapters.forge.gitlab.client import Client
 from adapters.forge.gitlab.places import Kind, project_path
 from adapters.forge.gitlab.reading import STOP_EMOJI, Award, Note, Reader
-from adapters.forge.polled import condition
+from adapters.forge.polled import CATCH_UP_SECONDS, POLL_SECONDS, condition
 from adapters.forge.port import Cursors, Repositories
 from adapters.forge.rereading import LOOK_SECONDS
 from adapters.listening import Condition, Hears, Tell, nobody
 
 log = structlog.get_logger(__name__)
 
-POLL_SECONDS = 30.0
-CATCH_UP_SECONDS = 300.0
-"""Between two looks where webhooks tell."""
 OVERLAP = timedelta(minutes=2)
 """How far each look reaches back behind the one before: a note marks its merge request or issue as
 changed at most once a minute, and what is stored at one time may be seen a little later."""

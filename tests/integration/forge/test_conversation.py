@@ -6,9 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 from pydantic import SecretStr
 
-from adapters.forge import rereading
-from adapters.forge.github import polling as github_polling
-from adapters.forge.gitlab import polling as gitlab_polling
+from adapters.forge import polled, rereading
 from bot.config import GitHubSettings, GitLabSettings, Settings
 from bot.conversation import waiting
 from tests.fakes.gitlab import DEVELOPER
@@ -21,8 +19,7 @@ from tests.support.shift import Shift
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     """Nobody waits half a minute here."""
-    monkeypatch.setattr(github_polling, "POLL_SECONDS", 0.2)
-    monkeypatch.setattr(gitlab_polling, "POLL_SECONDS", 0.2)
+    monkeypatch.setattr(polled, "POLL_SECONDS", 0.2)
     monkeypatch.setattr(rereading, "LOOK_SECONDS", 0.2)
     monkeypatch.setattr(waiting, "SETTLED_SECONDS", 0.0)
 

@@ -14,8 +14,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from adapters.forge.github import polling as github_polling
-from adapters.forge.gitlab import polling as gitlab_polling
+from adapters.forge import polled
 from bot.config import GitHubSettings, GitLabSettings, Settings
 from bot.govern import rights
 from tests.fakes.github import Bad as GitHubBad
@@ -53,8 +52,7 @@ def times(monkeypatch):
     """Behind the webhooks we ask every second, not every five minutes; on a slow machine it may
     take a while to ask who may do what, after which a request would be refused."""
     monkeypatch.setattr(rights, "ASK_SECONDS_MAX", 30.0)
-    for polling in (github_polling, gitlab_polling):
-        monkeypatch.setattr(polling, "CATCH_UP_SECONDS", 1.0)
+    monkeypatch.setattr(polled, "CATCH_UP_SECONDS", 1.0)
 
 
 @dataclass(kw_only=True)

@@ -1,0 +1,50 @@
+"""Opens GitHub: what posts there, what hears it, and what follows its repositories."""
+
+import secrets
+
+import structlog
+
+from adapters.forge.github.app import App
+from adapters.forge.github.hooks import GitHubHooks
+from adapters.forge.github.polling import GitHubPolling
+from adapters.forge.github.port import GitHubForge
+from adapters.forge.github.reading import Reader
+from adapters.forge.github.rereading import GitHubRereads
+from adapters.listening import Condition
+from bot.errors import WrongSettings
+from bot.forges import GITHUB, Opening, private_key
+from bot.store.cursors import StoredCursors
+
+log = structlog.get_logger(__name__)
+
+
+def open_github(opening: Opening) -> None:
+    """The App, with what hears it."""
+    settings = opening.settings
+    ours = settings.github
+    app = App(app_id=str(ours.app_id), private_key=_key(opening), api_url=ours.api_url)
+    opening.stack.callback(app.close)
+    port = GitHubForge(app, opening.marks)
+    reader = Reader(app, mention=settings.mention, forks=ours.forks)
+    if ours.webhook_secret is not None:
+        secret = ours.webhook_secret.get_secret_value().encode()
+        opening.forges.hooks[GITHUB] = GitHubHooks(reader, secret=secret)
+    listener = GitHubPolling(
+        app,
+        reader,
+        StoredCursors(opening.database, GITHUB),
+        opening.repositories(port),
+        every_seconds=opening.standings.delay_seconds(GITHUB),
+        tell=opening.standings.tell_of(GITHUB),
+    )
+    opening.add(GITHUB, port, listener.run, GitHubRereads(app, reader))
+
+
+def _key(opening: Opening) -> str:
+    """The App's key; where it can't be read, one that opens nothing."""
+    try:
+        return private_key(opening.settings.github) or ""
+    except WrongSettings as error:
+        log.warning("github_key_not_read", why=error.happened)
+        opening.standings.tell(GITHUB, Condition.FAILING, error.happened)
+        return f"unreadable {secrets.token_urlsafe()}"

@@ -1,0 +1,46 @@
+"""Opens GitLab: what posts there, what hears it, and what follows its projects."""
+
+from adapters.forge import polled
+from adapters.forge.gitlab.client import Client
+from adapters.forge.gitlab.hooks import GitLabHooks
+from adapters.forge.gitlab.polling import GitLabPoller
+from adapters.forge.gitlab.port import GitLabForge
+from adapters.forge.gitlab.reading import Reader
+from adapters.forge.gitlab.rereading import GitLabRereads
+from bot.forges import GITLAB, Opening
+from bot.store.cursors import StoredCursors
+
+
+def open_gitlab(opening: Opening) -> None:
+    """The token's user, with what hears them."""
+    settings = opening.settings
+    ours = settings.gitlab
+    client = Client(ours.url, ours.token.get_secret_value() if ours.token else "")
+    opening.stack.callback(client.close)
+    port = GitLabForge(client, opening.marks)
+    names = (f"/{settings.mention}",)
+    reader = Reader(client, names=names, bots=ours.bots, forks=ours.forks)
+    if ours.webhook_secret is not None:
+        _hear(opening, reader, ours.webhook_secret.get_secret_value())
+    listener = GitLabPoller(
+        client,
+        reader,
+        opening.repositories(port),
+        StoredCursors(opening.database, GITLAB),
+        seconds=opening.standings.delay_seconds(GITLAB),
+        tell=opening.standings.tell_of(GITLAB),
+    )
+    opening.add(GITLAB, port, listener.run, GitLabRereads(client))
+
+
+def _hear(opening: Opening, reader: Reader, secret: str) -> None:
+    """Hear webhooks; where their secret can't be one, ask instead."""
+    try:
+        opening.forges.hooks[GITLAB] = GitLabHooks(reader, secret)
+    except ValueError as error:
+        opening.standings.remark(
+            GITLAB,
+            f"no webhook is heard: gitlab.webhook_secret: {error}",
+            mode="poll",
+            delay_seconds=polled.POLL_SECONDS,
+        )

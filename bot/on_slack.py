@@ -1,0 +1,42 @@
+"""Opens Slack: what posts there, and what hears it."""
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from functools import partial
+
+from adapters.chat.slack import calls
+from adapters.chat.slack.listening import SlackListener
+from adapters.chat.slack.port import SURFACE, SlackChat
+from bot.config import Settings
+from bot.surfaces import Surfaces
+from bot.words.catalogue import N_, nearest, speaking
+from bot.words.catalogue import gettext as _
+
+OF_ADAPTERS = (N_("I am no member of this channel: `/invite` me, then ask again."),)
+"""What the adapter says to people itself; it knows no catalogue."""
+
+
+async def open_slack(
+    stack: AsyncExitStack, surfaces: Surfaces, settings: Settings, tokens: Mapping[str, str]
+) -> None:
+    """The app, with what hears it; `tokens` as `slack_tokens` gives them."""
+    session = await stack.enter_async_context(calls.open_session())
+    api = settings.slack.api_url
+    surfaces.ports[SURFACE] = SlackChat(calls.client(tokens["bot_token"], session, api=api))
+    listener = SlackListener(
+        **tokens,
+        session=session,
+        api=api,
+        start_reaction=settings.slack.start_reaction,
+        tell=surfaces.standings.tell_of(SURFACE),
+        say=partial(_say, settings.language),
+    )
+    surfaces.listeners[SURFACE] = listener.run
+    if listener.hooks is not None:
+        surfaces.hooks[SURFACE] = listener.hooks.handle
+
+
+def _say(language: str, words: str, locale: str | None) -> str:
+    """Words of the adapter for somebody with a locale."""
+    with speaking(nearest(locale, language)):
+        return _(words)
