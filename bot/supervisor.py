@@ -15,7 +15,9 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol
 
 import structlog
 
@@ -27,6 +29,8 @@ RESTART_SECONDS_MAX = 5.0
 STEADY_SECONDS = 60.0
 """A child that lived this long starts again without a growing pause."""
 KILL_SECONDS = 5.0
+ENDS_MAX, ENDS_SECONDS = 3, 60.0
+"""A child that ended so often within that time will do so again: somebody has to look."""
 LOG_BYTES_MAX = 16 * 1024 * 1024
 
 
@@ -43,14 +47,35 @@ class Child:
     stop_seconds: float = 60.0
     restarts: int = 0
     pid: int | None = None
+    since: datetime | None = None
+    """When its present life began."""
+    log_from: int = 0
+    """Where in the log its present or last life begins, in bytes."""
+    status: int | None = None
+    """How its last life ended: as `Process.returncode`."""
+    ends: list[float] = field(default_factory=list)
+    """When it ended by itself within the last minute, by the loop's clock."""
+
+
+class Watcher(Protocol):
+    """Is told what becomes of children."""
+
+    def changed(self, children: Sequence[Child]) -> None:
+        """One of them began or ended a life."""
+        ...
+
+    def keeps_ending(self, child: Child) -> None:
+        """It ended by itself ENDS_MAX times within ENDS_SECONDS, and goes on doing so."""
+        ...
 
 
 class Supervisor:
     """Runs children until told to stop."""
 
-    def __init__(self, children: Sequence[Child]) -> None:
+    def __init__(self, children: Sequence[Child], watcher: Watcher | None = None) -> None:
         """Children are stopped in the reverse of the order given."""
         self._children = children
+        self._watcher = watcher
         self._now = asyncio.Event()
 
     def hurry(self) -> None:
@@ -85,16 +110,28 @@ class Supervisor:
                 else min(pause * 2, RESTART_SECONDS_MAX)
             )
             child.restarts += 1
+            self._note_end(child, loop.time())
             log.warning("child_restarts", name=child.name, lived_seconds=round(lived, 1))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await stop.wait()
+
+    def _note_end(self, child: Child, at: float) -> None:
+        child.ends = [*(end for end in child.ends if end > at - ENDS_SECONDS), at]
+        if len(child.ends) >= ENDS_MAX and self._watcher is not None:
+            child.ends = []
+            self._watcher.keeps_ending(child)
+
+    def _changed(self) -> None:
+        if self._watcher is not None:
+            self._watcher.changed(self._children)
 
     async def _live(self, child: Child, stop: asyncio.Event) -> None:
         """One life of a child: returns when its process has ended."""
         beat_read, beat_write = os.pipe()
         os.set_blocking(beat_read, False)
         log_file = _open_log(child.log)
+        child.log_from = 0 if log_file is None else os.fstat(log_file).st_size
         try:
             process = await asyncio.create_subprocess_exec(
                 *child.argv,
@@ -112,7 +149,8 @@ class Supervisor:
             os.close(beat_write)
             if log_file is not None:
                 os.close(log_file)
-        child.pid = process.pid
+        child.pid, child.since = process.pid, datetime.now(UTC)
+        self._changed()
         ended = asyncio.create_task(process.wait())
         watching = asyncio.create_task(self._watch_beat(child, beat_read))
         stopping = asyncio.create_task(stop.wait())
@@ -128,8 +166,9 @@ class Supervisor:
             for task in (watching, stopping):
                 task.cancel()
             _kill(process)
-            child.pid = None
+            child.pid, child.since, child.status = None, None, process.returncode
             os.close(beat_read)
+            self._changed()
 
     async def _watch_beat(self, child: Child, beat: int) -> None:
         """Return when the child was silent for too long."""

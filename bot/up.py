@@ -30,6 +30,7 @@ from bot.govern.projects import NewProject, add_project, list_projects
 from bot.ground import only_process
 from bot.hypervisor import chosen_hypervisor
 from bot.openbao.embedded import EmbeddedOpenBao
+from bot.processes import Overseer
 from bot.store.database import Database
 from bot.store.embedded import EmbeddedPostgres
 from bot.store.migrate import upgrade
@@ -104,7 +105,8 @@ class _Up:
             lambda found: f"{found.hypervisor.accelerator}: {found.why}",
         )
         vault = await self._steps.run("credentials", self._vault(stack), _vault_said)
-        supervisor = Supervisor(self._children(url, vault))
+        overseer = Overseer(self._settings.data_dir, self._say)
+        supervisor = Supervisor(self._children(url, vault), overseer)
         running = asyncio.create_task(supervisor.run(self._signals.stop))
         hurrying = asyncio.create_task(self._hurry(supervisor))
         try:

@@ -1,13 +1,12 @@
 """The command line's way to the HTTP API."""
 
-import fcntl
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bot.errors import OnaError, TellOperator, TryAgain, for_person
+from bot.locks import is_held
 
 if TYPE_CHECKING:
     import httpx2
@@ -116,7 +115,7 @@ def connect() -> Client:
 
     url, token = client_variables()
     settings = load()
-    starts = partial(_is_held, settings.data_dir / "up.lock")
+    starts = partial(is_held, settings.data_dir / "up.lock")
     if not token:
         try:
             token = settings.token_file.read_text(encoding="utf-8").strip()
@@ -132,18 +131,6 @@ def connect() -> Client:
     if url:
         return Client(url, token)
     return Client(f"http://{host}:{settings.port}", token, starts=starts)
-
-
-def _is_held(lock: Path) -> bool:
-    """Whether a process is at `ona up`."""
-    try:
-        with lock.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
 
 
 def _still_starting() -> TryAgain:

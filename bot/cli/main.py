@@ -71,6 +71,14 @@ def migrate() -> None:
 
 
 @app.command()
+def status(json: Json = False) -> None:
+    """See what `ona up` runs here, and since when."""
+    from bot.cli import status as commands
+
+    commands.status(json=json)
+
+
+@app.command()
 def doctor(json: Json = False) -> None:
     """See what ona needs here: found or not, what follows, what to do."""
     from bot.cli import doctor as commands

@@ -26,6 +26,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("subordinate ids", host.check_subordinate_ids),
     ("memory", host.check_memory),
     ("data directory", installation.check_data_dir),
+    ("processes", installation.check_processes),
     ("disk", installation.check_disk),
     ("database", installation.check_database),
     ("guest image", installation.check_image),

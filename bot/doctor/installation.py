@@ -10,6 +10,8 @@ from bot.config import Settings
 from bot.doctor import stored
 from bot.doctor.finding import Finding, Verdict
 from bot.doctor.stored import database_url
+from bot.processes import at_of, running
+from bot.words.listening import since
 from vmpool.errors import HostUnfit
 from vmpool.image import cached_image
 
@@ -43,6 +45,28 @@ async def check_data_dir(settings: Settings) -> Finding:
             do=f"chmod 700 {directory}",
         )
     return Finding(name=name, verdict=Verdict.FINE, found=str(directory))
+
+
+async def check_processes(settings: Settings) -> Finding:
+    """What `ona up` keeps alive here, and since when."""
+    name, found = "processes", running(settings.data_dir)
+    if found is None:
+        return Finding(name=name, verdict=Verdict.FINE, found="`ona up` does not run here")
+    shown, logs = [], []
+    for one in found:
+        if one.pid is None:
+            shown.append(f"{one.name} does not run, its last life ended by {one.ended}")
+            logs.append(str(settings.logs_dir / f"{one.name}.log"))
+        else:
+            again = f", started again {one.restarts}×" if one.restarts else ""
+            shown.append(f"{one.name} {since(at_of(one))}{again}")
+    return Finding(
+        name=name,
+        verdict=Verdict.LESS if logs else Verdict.FINE,
+        found="; ".join(shown),
+        follows="It is started again and again." if logs else "",
+        do=f"Look at the end of {' and '.join(logs)}." if logs else "",
+    )
 
 
 async def check_disk(settings: Settings) -> Finding:

@@ -13,7 +13,7 @@ from babel.messages.pofile import read_po
 import bot
 from adapters.chat.slack.listening import NOT_HERE
 from bot.conversation import commands
-from bot.surfaces import OF_ADAPTERS
+from bot.on_slack import OF_ADAPTERS
 from bot.words import catalogue
 from bot.words.amounts import duration, prompts
 from bot.words.catalogue import (
