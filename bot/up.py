@@ -11,12 +11,10 @@ import asyncio
 import getpass
 import os
 import subprocess
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
-from typing import TypeVar
 
 import httpx2
 import hvac
@@ -31,6 +29,7 @@ from bot.ground import only_process
 from bot.hypervisor import chosen_hypervisor
 from bot.openbao.embedded import EmbeddedOpenBao
 from bot.processes import Overseer
+from bot.steps import Say, Steps
 from bot.store.database import Database
 from bot.store.embedded import EmbeddedPostgres
 from bot.store.migrate import upgrade
@@ -44,25 +43,6 @@ KV_PAUSE_SECONDS = 0.05
 FIRST_PROMPT = '!echo "Hello from a machine of $(basename $PWD)"; uname -sr; git log -1 --oneline'
 FIRST_PROMPT_SECONDS_MAX = 300.0
 TOKEN_NAME = "command line"
-
-Say = Callable[[str], None]
-Result = TypeVar("Result")
-
-
-@dataclass(kw_only=True)
-class _Steps:
-    """Says each step and what it took."""
-
-    say: Say
-
-    async def run(
-        self, name: str, step: Awaitable[Result], note: Callable[[Result], str]
-    ) -> Result:
-        began = monotonic()
-        result = await step
-        told = note(result)
-        self.say(f"  {name:<12} {told + ' ' if told else ''}({monotonic() - began:.1f} s)")
-        return result
 
 
 async def up(settings: Settings, checkout: Path, say: Say) -> None:
@@ -86,7 +66,7 @@ class _Up:
         self._checkout = checkout
         self._signals = signals
         self._say = say
-        self._steps = _Steps(say=say)
+        self._steps = Steps(say)
 
     async def run(self, stack: AsyncExitStack) -> None:
         began = monotonic()
@@ -94,9 +74,7 @@ class _Up:
         url = await self._steps.run("database", self._database(stack), lambda _: "")
         image = await self._steps.run(
             "guest image",
-            ensure_image(
-                self._settings.image_cache, progress=lambda step: self._say(f"    {step}")
-            ),
+            ensure_image(self._settings.image_cache, progress=self._steps.within),
             lambda image: image.digest[:12],
         )
         await self._steps.run(
