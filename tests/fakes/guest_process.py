@@ -14,6 +14,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
+from vmpool.guest import login
 from vmpool.guest.guest import Guest
 from vmpool.guest.loop import READ, WRITE, Loop
 from vmpool.guest.port import OUTPUT_BYTES_MAX, Port
@@ -123,6 +124,9 @@ def move_home(home: str) -> None:
         return pwd.struct_passwd(fields)
 
     pwd.getpwnam = getpwnam
+    # sshd asks the host itself where a user's home is; what it is told to set goes over that.
+    configured = login.sshd_config
+    login.sshd_config = lambda settings: f"SetEnv HOME={home}\n{configured(settings)}"
 
 
 def main(directory: str, generation: str = "0") -> None:
