@@ -138,6 +138,59 @@ class TurnSettings(Section):
     )
 
 
+Dollars = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class BudgetSettings(Section):
+    """What turns may spend on models, in US dollars; what might be spent counts too."""
+
+    session_usd: Dollars | None = Field(default=None, description="of a session; none: no limit")
+    person_day_usd: Dollars | None = Field(
+        default=None, description="of what one person asks for in a day (UTC); none: no limit"
+    )
+    project_day_usd: Dollars | None = Field(
+        default=None, description="of a project in a day (UTC); none: no limit"
+    )
+
+
+class PriceSettings(Section):
+    """US dollars per million tokens."""
+
+    input: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    output: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    cache_read: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    cache_write: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+
+
+class ModelSettings(Section):
+    """A provider of models, reached by machines at `/model/<name>/` of the gateway."""
+
+    format: Literal["anthropic", "openai"]
+    url: HttpAddress
+    key: SecretStr | None = None
+    prices: Mapping[str, PriceSettings] = {}
+
+
+PROVIDERS: Mapping[str, Mapping[str, str]] = {
+    "anthropic": {"format": "anthropic", "url": "https://api.anthropic.com"},
+    "openai": {"format": "openai", "url": "https://api.openai.com"},
+}
+"""What need not be set of those that are called so."""
+MODEL_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
+
+
+def _with_known_providers(given: Any) -> Any:
+    if not isinstance(given, Mapping):
+        return given
+    for name in given:
+        if not MODEL_NAME.fullmatch(name):
+            raise ValueError(f"names of small letters, digits and dashes, not {name[:40]!r}")
+    return {
+        name: {**PROVIDERS.get(name, {}), **model} if isinstance(model, Mapping) else model
+        for name, model in given.items()
+    }
+
+
 class MachineSettings(Section):
     """The machines of this host."""
 
@@ -526,6 +579,13 @@ class Settings(Section):
         description="machine sizes by name, as tables `[sizes.NAME]` with `vcpus`, `memory_mib` and"
         " `disk_gib`; `small`, `medium` and `large` are there and may be changed",
     )
+    models: Annotated[Mapping[str, ModelSettings], BeforeValidator(_with_known_providers)] = Field(
+        default={},
+        description="providers of models by name, as tables `[models.NAME]` with `format`"
+        " (`anthropic` or `openai`), `url`, `key` and `prices`; of `anthropic` and `openai` the key"
+        " alone has to be set. A key that is not set is a grant of each project",
+    )
+    budget: BudgetSettings = BudgetSettings()
     pool: PoolSettings = PoolSettings()
     checkpoint: CheckpointSettings = CheckpointSettings()
     web: WebSettings = WebSettings()
@@ -621,7 +681,7 @@ def _given(variables: Mapping[str, str]) -> _Given:
         if not variable.startswith(PREFIX) or variable in OURS or variable.startswith(TEST_PREFIX):
             continue
         key = variable.removeprefix(PREFIX).lower().replace("__", ".")
-        if key not in known and not _SIZE_KEY.fullmatch(key):
+        if key not in known and not _NAMED_KEY.fullmatch(key):
             raise _unknown(variable, key)
         if value:
             given[key] = (variable, value)
@@ -632,7 +692,9 @@ def _given(variables: Mapping[str, str]) -> _Given:
     return given
 
 
-_SIZE_KEY = re.compile(r"sizes\.[^.]+\.(vcpus|memory_mib|disk_gib)")
+_NAMED_KEY = re.compile(
+    r"sizes\.[^.]+\.(vcpus|memory_mib|disk_gib)|models\.[^.]+\.(format|url|key)"
+)
 
 
 def file_path(environment: Mapping[str, str] | None = None) -> Path:
@@ -681,7 +743,7 @@ def _explained(error: ValidationError, path: Path, given: _Given) -> WrongSettin
     said = first["msg"].removeprefix("Value error, ")
     expected = said.removeprefix("Input should be ").partition(", unable")[0]
     got = repr(first["input"])[:SHOWN_CHARACTERS_MAX]
-    if "SecretStr" in str(fields[key].annotation):
+    if "SecretStr" in str(fields[key].annotation) or loc[-1] == "key":
         got = "something else"
     return WrongSettings(f"{where}: {key} should be {expected}, but is {got}", do="mend it")
 

@@ -14,13 +14,14 @@ from sqlalchemy import text
 from adapters.agent.port import Agent
 from adapters.agent.shell import ShellAgent
 from bot.config import Settings
+from bot.gateway import WayOut, gateway_open
 from bot.govern.grants import SWEEP_SECONDS, Grants
 from bot.ground import REPORT_SECONDS, Ground, ground, only_process
 from bot.hypervisor import chosen_hypervisor
 from bot.metrics import HIBERNATE_SECONDS, MACHINES, write_work_metrics
 from bot.pools import Pools, sizes
 from bot.store.blobs import DirectoryBlobs
-from bot.store.database import CONTROL, READY, Database
+from bot.store.database import CONTROL, POLICY, READY, Database
 from bot.store.database import MACHINES as MACHINE_HINTS
 from bot.store.ids import new_id
 from bot.vault import grants_open, vault_open
@@ -29,7 +30,6 @@ from bot.work.machines import MachineWorkplaces
 from bot.work.queue import Event, append_events
 from bot.work.repository import Repositories
 from bot.work.turn import TurnLimits, Turns
-from bot.work.way_out import host_gateway
 from bot.work.work_queue import WorkQueue
 from bot.work.worker import Worker, WorkerLimits, unless
 from scheduler.chores import Chore, run_chores
@@ -53,12 +53,13 @@ IDLE_CHECK_SECONDS_MAX = 15.0
 PRESSURE_SECONDS = 5.0
 POOL_SECONDS = 30.0
 """Slow clock of what hand-outs wake."""
+CHARGES_SECONDS = 60.0
 HOUR_SECONDS = 3600.0
 
 
 async def work(settings: Settings, url: str) -> None:
     """Run turns and the machines of this host until SIGTERM. :raises Refused: runs already."""
-    hears = (READY, CONTROL, MACHINE_HINTS)
+    hears = (READY, CONTROL, MACHINE_HINTS, POLICY)
     with only_process(settings.host_dir / "work.lock", "`ona work`"):
         async with ground(settings, url, hears) as base, AsyncExitStack() as stack:
             host = await Host.open(base, stack)
@@ -94,6 +95,7 @@ class Host:
     checkpoints: Checkpoints
     image: "_CachedImage"
     grants: Grants | None
+    way_out: WayOut
 
     @classmethod
     async def open(cls, base: Ground, stack: AsyncExitStack) -> "Host":
@@ -112,13 +114,16 @@ class Host:
             landlock=isolation.has_landlock,
             why_not=isolation.why_not,
         )
-        gateway = host_gateway(base.database)
-        stack.push_async_callback(gateway.close)
-        driver = LocalDriver(
-            machines, chosen.hypervisor, cgroups=cgroups, isolation=isolation, way_out=gateway
-        )
         vault = await stack.enter_async_context(vault_open(settings))
         grants = await stack.enter_async_context(grants_open(settings, vault, base.database))
+        way_out = await stack.enter_async_context(gateway_open(base, grants))
+        driver = LocalDriver(
+            machines,
+            chosen.hypervisor,
+            cgroups=cgroups,
+            isolation=isolation,
+            way_out=way_out.gateway,
+        )
         registry = Registry(base.database.session, host_id, new_id)
         rows = Rows(base.database.session, host_id, new_id)
         pool = Pool(
@@ -152,6 +157,7 @@ class Host:
             checkpoints=_checkpoints(settings, base.database),
             image=image,
             grants=grants,
+            way_out=way_out,
         )
         await host.report()
         log.info("reconciled", **await host.reconcile())
@@ -210,6 +216,7 @@ class Host:
             Chore(name="sweep", seconds=HOUR_SECONDS, run=self.sweep),
             Chore(name="report", seconds=REPORT_SECONDS, run=self.report),
             Chore(name="gauges", seconds=5, run=self.gauge),
+            Chore(name="charges", seconds=CHARGES_SECONDS, run=self.way_out.spending.sweep),
             *(
                 [Chore(name="grants", seconds=SWEEP_SECONDS, run=self.grants.sweep)]
                 if self.grants
@@ -260,7 +267,8 @@ class Host:
                 output_bytes_max=settings.turn.output_bytes_max,
                 question_seconds_max=settings.turn.question_seconds_max,
             ),
-            self.grants,
+            grants=self.grants,
+            exceeded=self.way_out.metering.exceeded,
         )
         limits = WorkerLimits(
             turns_max=settings.queue.turns_max,

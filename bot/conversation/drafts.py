@@ -29,7 +29,7 @@ NOTICES = frozenset(
     {"notice", "session.held", "session.resumed", "session.cleared", "prompt.cancelled", "machine"}
 )
 SETTLING = frozenset({"question.answered", "question.expired"})
-FAILURES = frozenset({"failed", "timed_out", "interrupted"})
+FAILURES = frozenset({"failed", "timed_out", "interrupted", "budget"})
 """Outcomes after which a person has to decide something."""
 QUEUEING = frozenset({"prompt.queued", "prompt.joined"})
 """Kinds that a surface which reacts is told about at once too."""

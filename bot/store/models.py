@@ -639,3 +639,17 @@ class TurnGrant(SQLModel, table=True):
             postgresql_where=text("state IN ('issuing', 'issued')"),
         ),
     )
+
+
+class Branch(SQLModel, table=True):
+    """A branch of a session on a forge, as the session last saw it there."""
+
+    session_id: UUID = Field(
+        sa_column=Column(ForeignKey("session.id", ondelete="CASCADE"), primary_key=True)
+    )
+    repository: str = Field(primary_key=True)
+    """`surface:host/name`, in lower case."""
+    ref: str = Field(primary_key=True)
+    """Whole: `refs/heads/…`."""
+    commit: str
+    seen_at: datetime = _moment(now=True)

@@ -92,6 +92,8 @@ class TurnState(enum.StrEnum):
     """It reached the turn's time limit."""
     INTERRUPTED = "interrupted"
     """Its machine is gone; it was not run again and a person decides."""
+    BUDGET = "budget"
+    """A request to a model was refused: no budget bore what it might have cost."""
 
 
 OUTCOMES = frozenset(
@@ -101,6 +103,7 @@ OUTCOMES = frozenset(
         TurnState.STOPPED,
         TurnState.TIMED_OUT,
         TurnState.INTERRUPTED,
+        TurnState.BUDGET,
     }
 )
 

@@ -42,6 +42,7 @@ TONES: Mapping[str, Tone] = {
     "failed": "bad",
     "stopped": "wait",
     "timed_out": "bad",
+    "budget": "bad",
     "interrupted": "bad",
 }
 """Of outcomes."""

@@ -30,6 +30,7 @@ OUTCOMES: Mapping[str, str] = {
     "failed": N_("Failed"),
     "stopped": N_("Stopped"),
     "timed_out": N_("Timed out"),
+    "budget": N_("Out of budget"),
     "interrupted": N_("Interrupted"),
 }
 MACHINE_WORDS: Mapping[str, str] = {

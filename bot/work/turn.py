@@ -12,11 +12,12 @@ Every other way out:
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
+from uuid import UUID
 
 import structlog
 
@@ -82,6 +83,14 @@ _UNSAVED = N_(
 )
 
 
+Exceeded = Callable[[UUID, UUID], str | None]
+"""Why a session's turn may spend no more on models; None: it may."""
+
+
+def _never(_session_id: UUID, _turn_id: UUID) -> str | None:
+    return None
+
+
 class _HandedBack(Exception):
     """The turn goes on in another process."""
 
@@ -103,13 +112,17 @@ class Turns:
         workplaces: Workplaces,
         agents: Mapping[str, port.Agent],
         limits: TurnLimits,
+        *,
         grants: Grants | None = None,
+        exceeded: Exceeded = _never,
     ) -> None:
         """`agents` by the names that sessions use; `shell` runs every `!command`.
 
         :param grants: None: there is no Vault, and no turn gets any
+        :param exceeded: says what a turn was refused for lack of money
         """
         self.grants = grants
+        self._exceeded = exceeded
         self._queue = queue
         self._workplaces = workplaces
         self._agents = agents
@@ -152,6 +165,7 @@ class _Turn:
         self._agents = turns._agents
         self._limits = turns._limits
         self._granted = Granted(turns.grants, lease)
+        self._exceeded = turns._exceeded
         self._lease = lease
         self._signals = signals
         self._turn: OpenTurn | None = None
@@ -363,7 +377,11 @@ class _Turn:
         told = await self._save(place, turn)
         state = TurnState.SUCCEEDED if ended.succeeded else TurnState.FAILED
         summary, by = ended_words.how(ended), None
-        if self._cancelled is not None:
+        over = self._exceeded(self._lease.key.session_id, turn.id)
+        if self._cancelled is None and over is not None:
+            state = TurnState.BUDGET
+            summary = _("{why}; what was done is kept, `retry` goes on", why=over)
+        elif self._cancelled is not None:
             state, summary, by = self._cancelled.state, self._cancelled.summary, self._cancelled.by
         outcome = {
             "summary": summary,

@@ -5,15 +5,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from uuid import UUID
 
-import structlog
 from sqlalchemy import text
 
 from bot.store.database import Database, is_away
-from vmpool.network.gateway import Access, Event, Gateway, Identity, Unreachable
-from vmpool.network.gateway.rows import NameRows
+from vmpool.network.gateway import Access, Identity, Unreachable
+from vmpool.network.gateway.routes import Route
 from vmpool.network.policy import Policy
-
-log = structlog.get_logger(__name__)
 
 REMEMBERED_SECONDS = 1.0
 """What is denied from now on may be reached for so long; a page opens many connections."""
@@ -21,11 +18,13 @@ KNOWN_MAX = 4096
 _WHOSE = text(
     """
     SELECT machine.session_id,
-           coalesce(session.project_id, template.project_id, building.project_id) AS project_id
+           project.id AS project_id, project.repository_url
       FROM machine
       LEFT JOIN session ON session.id = machine.session_id
       LEFT JOIN template ON template.id = machine.template_id
       LEFT JOIN template AS building ON building.machine_id = machine.id
+      LEFT JOIN project ON project.id
+           = coalesce(session.project_id, template.project_id, building.project_id)
      WHERE machine.id = :machine
      LIMIT 1
     """
@@ -33,6 +32,14 @@ _WHOSE = text(
 
 Policies = Callable[[UUID], Awaitable[Policy]]
 """The policy of a project, the installation's lines before its own."""
+
+RoutesOf = Callable[[UUID, str], Awaitable[tuple[Route, ...]]]
+"""The routes of a project whose repository has this address."""
+
+
+async def no_routes(_project: UUID, _repository_url: str) -> tuple[Route, ...]:
+    """The routes of whoever has none."""
+    return ()
 
 
 async def nothing(_project: UUID) -> Policy:
@@ -49,9 +56,12 @@ class _Known:
 class WaysOut:
     """The gateway's `access`, from the database; it remembers for a moment what it found."""
 
-    def __init__(self, database: Database, policies: Policies = nothing) -> None:
+    def __init__(
+        self, database: Database, policies: Policies = nothing, routes: RoutesOf = no_routes
+    ) -> None:
         self._database = database
         self._policies = policies
+        self._routes = routes
         self._known: dict[UUID, _Known] = {}
 
     async def access(self, who: Identity) -> Access:
@@ -82,23 +92,5 @@ class WaysOut:
         if row is None or row.project_id is None:
             return Access()
         who = Identity(machine=machine, session=row.session_id, project=row.project_id)
-        return Access(await self._policies(row.project_id), who=who)
-
-
-def host_gateway(database: Database, policies: Policies = nothing) -> Gateway:
-    """The only way out of the machines of this host. Closed by whoever asked for it."""
-    ways_out = WaysOut(database, policies)
-    return Gateway(access=ways_out.access, audit=_log, names=NameRows(database.session))
-
-
-def _log(event: Event) -> None:
-    log.info(
-        "egress",
-        machine=str(event.who.machine),
-        session=event.who.session and str(event.who.session),
-        way=event.way,
-        host=event.host,
-        port=event.port,
-        allowed=event.allowed,
-        reason=event.reason,
-    )
+        policy = await self._policies(row.project_id)
+        return Access(policy, await self._routes(row.project_id, row.repository_url), who=who)

@@ -19,7 +19,7 @@ KINDS = {
 FINAL = {
     "session": set(),
     "prompt": {"done", "cancelled"},
-    "turn": {"succeeded", "failed", "stopped", "timed_out", "interrupted"},
+    "turn": {"succeeded", "failed", "stopped", "timed_out", "interrupted", "budget"},
     "question": {"answered", "expired", "withdrawn"},
     "reply": set(),
     "turn_grant": {"revoked", "ended"},

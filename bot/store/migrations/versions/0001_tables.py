@@ -487,6 +487,7 @@ def upgrade() -> None:
                 "stopped",
                 "timed_out",
                 "interrupted",
+                "budget",
                 name="turnstate",
                 native_enum=False,
                 create_constraint=True,
@@ -864,6 +865,7 @@ def _replies() -> None:
     _spending()
     _grants()
     _names()
+    _branches()
 
 
 def _audit() -> None:
@@ -1161,6 +1163,23 @@ def _grants() -> None:
     )
     op.create_index(op.f("ix_turn_grant_session_id"), "turn_grant", ["session_id"], unique=False)
     op.create_index(op.f("ix_turn_grant_turn_id"), "turn_grant", ["turn_id"], unique=False)
+
+
+def _branches() -> None:
+    op.create_table(
+        "branch",
+        sa.Column("session_id", sa.Uuid(), nullable=False),
+        sa.Column("repository", sa.String(), nullable=False),
+        sa.Column("ref", sa.String(), nullable=False),
+        sa.Column("commit", sa.String(), nullable=False),
+        sa.Column(
+            "seen_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
+        ),
+        sa.ForeignKeyConstraint(
+            ["session_id"], ["session.id"], name=op.f("fk_branch_session_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("session_id", "repository", "ref", name=op.f("pk_branch")),
+    )
 
 
 def _names() -> None:

@@ -1,0 +1,78 @@
+"""The gateway of this host, with all that it asks: policies, routes, the meter, the audit."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from uuid import UUID
+
+from bot.config import Settings
+from bot.govern.egress import EgressAudit
+from bot.govern.grants import Grants
+from bot.govern.installation import read_installation_policy
+from bot.govern.policy import Policies
+from bot.govern.spending import Spending
+from bot.ground import Ground
+from bot.work.branches import BranchRows
+from bot.work.metering import Metering, limits_of
+from bot.work.routes import CodeHost, Routes, Working
+from bot.work.running import Running
+from bot.work.way_out import WaysOut
+from vmpool.network.gateway import Gateway
+from vmpool.network.gateway.routes import Route
+from vmpool.network.gateway.rows import NameRows
+
+
+@dataclass(frozen=True, kw_only=True)
+class WayOut:
+    """What a host has of it."""
+
+    gateway: Gateway
+    metering: Metering
+    spending: Spending
+
+
+@asynccontextmanager
+async def gateway_open(base: Ground, grants: Grants | None) -> AsyncIterator[WayOut]:
+    """The only way out of the machines of this host, while inside."""
+    settings, database = base.settings, base.database
+    installation = await asyncio.to_thread(read_installation_policy, settings.policy)
+    policies = Policies(database, installation, listener=base.listener)
+    spending, running = Spending(database, limits_of(settings.budget)), Running(database)
+    metering = Metering(spending, running, settings.models)
+    routes = Routes(
+        running=running,
+        meter=metering,
+        branches=BranchRows(database),
+        models=settings.models,
+        code_hosts=code_hosts(settings),
+        grants=grants.memory if grants is not None else None,
+    )
+
+    async def routes_of(project_id: UUID, repository_url: str) -> tuple[Route, ...]:
+        document = (await policies.effective(project_id)).document
+        return routes.of(Working(id=project_id, repository_url=repository_url, document=document))
+
+    ways = WaysOut(database, policies.policy_of, routes_of)
+    audit, over = EgressAudit(database), asyncio.Event()
+    auditing = asyncio.create_task(audit.run(over))
+    gateway = Gateway(access=ways.access, audit=audit.take, names=NameRows(database.session))
+    try:
+        yield WayOut(gateway=gateway, metering=metering, spending=spending)
+    finally:
+        await gateway.close()
+        policies.close()
+        over.set()
+        await auditing
+
+
+def code_hosts(settings: Settings) -> Sequence[CodeHost]:
+    """The forges that the settings name."""
+    found = []
+    if settings.github.app_id is not None:
+        github = settings.github
+        found.append(CodeHost(surface="github", git_base=github.url, api_base=github.api_url))
+    if settings.gitlab.token is not None:
+        url = settings.gitlab.url
+        found.append(CodeHost(surface="gitlab", git_base=url, api_base=f"{url}/api/v4"))
+    return found

@@ -1,0 +1,211 @@
+"""The routes of a project's machines at the gateway, and who may use them when.
+
+    /model/<name>/      providers of the settings, each request metered
+    /forge/<surface>/   the project's own code host: git, and its API to be read
+    /upstream/<name>/   what the project's policy names
+
+Nothing is added to a request between turns.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import h11
+from pydantic import SecretStr
+
+from bot.config import ModelSettings
+from bot.govern.policy_text import UPSTREAM, Document
+from bot.govern.turn_grants import NoTurn as NoGrants
+from bot.govern.turn_grants import TurnGrants
+from bot.work.branches import BranchRows, OwnBranches
+from bot.work.running import Running
+from vmpool.network.gateway.forge_route import ForgeRoute
+from vmpool.network.gateway.model_route import Meter, ModelRoute
+from vmpool.network.gateway.ports import Identity, NoTurn, Refused
+from vmpool.network.gateway.routes import Injected, Route, UpstreamRoute
+
+PUSH = "push"
+"""What a forge's route is called for the grant that writes: its prefix and this."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodeHost:
+    """A forge of the installation, as git and its API are reached."""
+
+    surface: str
+    git_base: str
+    api_base: str
+
+    @property
+    def prefix(self) -> str:
+        """Of its route."""
+        return f"/forge/{self.surface}/"
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """What is reached through the route alone."""
+        named = [urlsplit(one).hostname or "" for one in (self.git_base, self.api_base)]
+        return tuple(dict.fromkeys(named))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Working:
+    """A project, as its routes have to know it."""
+
+    id: UUID
+    repository_url: str
+    document: Document
+
+
+class Routes:
+    """Makes the routes of projects."""
+
+    def __init__(
+        self,
+        *,
+        running: Running,
+        meter: Meter,
+        branches: BranchRows,
+        models: Mapping[str, ModelSettings],
+        code_hosts: Sequence[CodeHost],
+        grants: TurnGrants | None,
+    ) -> None:
+        """`grants`: None where there is no Vault: what needs a grant is refused then."""
+        self._running = running
+        self._branches = branches
+        self._grants = grants
+        self._code_hosts = code_hosts
+        self._models = tuple(self._model(name, model, meter) for name, model in models.items())
+
+    def of(self, project: Working) -> tuple[Route, ...]:
+        """The routes of a project's machines."""
+        forges = [
+            ForgeRoute(
+                prefix=host.prefix,
+                git_base=host.git_base,
+                api_base=host.api_base,
+                repositories=ProjectRepositories(self, host, project),
+                hosts=host.hosts,
+            )
+            for host in self._code_hosts
+        ]
+        upstreams = [
+            UpstreamRoute(
+                prefix=f"{UPSTREAM}/{name}/",
+                base=route.url,
+                injected=self._of_upstream(name),
+                hosts=(route.host,),
+            )
+            for name, route in project.document.routes.items()
+        ]
+        return (*self._models, *forges, *upstreams)
+
+    async def granted(self, who: Identity, route: str) -> Mapping[str, str]:
+        """What the running turn's grants add on a route.
+
+        :raises NoTurn: nobody works there
+        :raises Refused: the turn has no grant for it
+        """
+        await self._running.turn_of(who)
+        if self._grants is None or who.session is None:
+            raise Refused(f"No grant is there for {route}: this installation has no Vault.")
+        try:
+            found = await self._grants.injected(who.session, route)
+        except NoGrants as error:
+            raise NoTurn("This turn has not got its credentials yet.") from error
+        if not found:
+            raise Refused(f"The project's policy has no grant for {route}; docs/policy.md.")
+        return found
+
+    async def branches(self, who: Identity, repository: str) -> OwnBranches:
+        """Which branches a session has. :raises NoTurn:"""
+        spender = await self._running.turn_of(who)
+        return await self._branches.of(spender.session_id, repository)
+
+    async def saw(self, who: Identity, repository: str, refs: Mapping[str, str]) -> None:
+        """Keep what a session saw. :raises NoTurn:"""
+        spender = await self._running.turn_of(who)
+        await self._branches.saw(spender.session_id, repository, refs)
+
+    def _model(self, name: str, model: ModelSettings, meter: Meter) -> ModelRoute:
+        prefix = f"/model/{name}/"
+
+        async def injected(who: Identity, route: str, _request: h11.Request) -> Mapping[str, str]:
+            if model.key is None:
+                return await self.granted(who, route)
+            await self._running.turn_of(who)
+            return _key(model, model.key)
+
+        return ModelRoute(
+            prefix=prefix,
+            provider=model.format,
+            base=model.url,
+            injected=injected,
+            meter=meter,
+            hosts=(urlsplit(model.url).hostname or "",),
+        )
+
+    def _of_upstream(self, name: str) -> Injected:
+        async def injected(who: Identity, _route: str, _request: h11.Request) -> Mapping[str, str]:
+            return await self.granted(who, name)
+
+        return injected
+
+
+class ProjectRepositories:
+    """See `vmpool.network.gateway.forge_route.Repositories`."""
+
+    def __init__(self, routes: Routes, host: CodeHost, project: Working) -> None:
+        self._routes = routes
+        self._host = host
+        self._own = path_of(project.repository_url, host)
+
+    async def headers(self, who: Identity, repository: str, *, writes: bool) -> Mapping[str, str]:
+        """What is added for git."""
+        if self._own is None or repository.lower() != self._own.lower():
+            raise Refused(f"{repository} is none of this project's repositories.")
+        route = f"{self._host.prefix}{PUSH}" if writes else self._host.prefix
+        found = await self._routes.granted(who, route)
+        return {name: value for name, value in found.items() if name.lower() == "authorization"}
+
+    async def api_headers(self, who: Identity) -> Mapping[str, str]:
+        """What is added for reading the API: GitLab's takes no other than its own header."""
+        found = await self._routes.granted(who, self._host.prefix)
+        private = {name: value for name, value in found.items() if name.lower() == "private-token"}
+        return private or found
+
+    async def branches(self, who: Identity, repository: str) -> OwnBranches:
+        """Which branches the session has there."""
+        return await self._routes.branches(who, self._key(repository))
+
+    async def saw(self, who: Identity, repository: str, refs: Mapping[str, str]) -> None:
+        """The session has seen these commits."""
+        await self._routes.saw(who, self._key(repository), refs)
+
+    async def moved(self, who: Identity, repository: str, refs: Mapping[str, str]) -> None:
+        """The session has moved its branches."""
+        await self._routes.saw(who, self._key(repository), refs)
+
+    def _key(self, repository: str) -> str:
+        return f"{self._host.surface}:{urlsplit(self._host.git_base).netloc}/{repository}"
+
+
+def path_of(url: str, host: CodeHost) -> str | None:
+    """What a repository is called on a code host: `owner/name`; None: it is on another one."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or parts.netloc.rpartition("@")[2].lower() != (
+        urlsplit(host.git_base).netloc.lower()
+    ):
+        return None
+    return parts.path.strip("/").removesuffix(".git") or None
+
+
+def _key(model: ModelSettings, key: SecretStr) -> Mapping[str, str]:
+    value = key.get_secret_value()
+    return (
+        {"x-api-key": value}
+        if model.format == "anthropic"
+        else {"authorization": f"Bearer {value}"}
+    )
