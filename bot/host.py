@@ -24,7 +24,7 @@ from bot.store.blobs import DirectoryBlobs
 from bot.store.database import CONTROL, POLICY, READY, Database
 from bot.store.database import MACHINES as MACHINE_HINTS
 from bot.store.ids import new_id
-from bot.vault import grants_open, vault_open
+from bot.vault import authority_of, grants_open, vault_open
 from bot.work.checkpoint import Checkpoints
 from bot.work.machines import MachineWorkplaces
 from bot.work.queue import Event, append_events
@@ -42,7 +42,6 @@ from vmpool.machine import MachineState
 from vmpool.pool import Pool, PoolLimits
 from vmpool.reconcile import reconcile
 from vmpool.registry import Registry
-from vmpool.ssh import Authority
 from vmpool.warm.rows import Rows
 
 log = structlog.get_logger(__name__)
@@ -131,7 +130,7 @@ class Host:
             rows,
             driver,
             _pool_limits(settings),
-            authority=await Authority.load(settings.host_dir / "ca"),
+            authority=await authority_of(settings, vault),
             told=_Teller(base.database).tell,
             may_rest=grants.may_rest if grants else None,
         )

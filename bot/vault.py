@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 
+from adapters.chat.port import Deadline
 from adapters.forge.gitlab.client import Client
 from adapters.vault.client import Vault
 from adapters.vault.engines import DatabaseUsers, IdentityTokens, KvValues, SshCertificates
+from adapters.vault.errors import VaultError
 from adapters.vault.forges import AppKey, GitHubTokens, GitLabTokens
 from adapters.vault.logins import (
     KUBERNETES_TOKEN,
@@ -16,6 +18,7 @@ from adapters.vault.logins import (
     by_kubernetes,
     by_token_file,
 )
+from adapters.vault.machines import MachineCertificates
 from adapters.vault.port import Issuer
 from adapters.vault.prepare import Names
 from adapters.vault.tokens import Tokens
@@ -23,6 +26,10 @@ from bot.config import Settings, VaultSettings
 from bot.govern.grants import Grants
 from bot.govern.secrets import Secrets
 from bot.store.database import Database
+from vmpool.errors import NoSignature
+from vmpool.ssh import Authority, Kind
+
+SIGN_SECONDS = 5.0
 
 
 @asynccontextmanager
@@ -90,6 +97,50 @@ async def grants_open(
             yield grants
         finally:
             await grants.close()
+
+
+async def authority_of(settings: Settings, vault: Vault | None) -> Authority:
+    """Who signs the certificates of this host's machines: Vault, or keys that lie here.
+
+    :raises OSError: the directory of the keys is unusable
+    """
+    if vault is None or not settings.vault.signs_machines:
+        return await Authority.load(settings.host_dir / "ca")
+    return Authority(_Signer(MachineCertificates(vault, names_of(settings.vault))))
+
+
+class _Signer:
+    """Vault's authorities as machines' side knows them."""
+
+    def __init__(self, certificates: MachineCertificates) -> None:
+        self._certificates = certificates
+
+    async def authorities(self) -> tuple[str, str]:
+        """See `vmpool.ssh.Signer`."""
+        try:
+            return await self._certificates.authorities(Deadline.after(SIGN_SECONDS))
+        except VaultError as error:
+            raise _unsigned(error) from error
+
+    async def sign(
+        self, kind: Kind, public_key: str, *, name: str, principal: str, seconds: int
+    ) -> str:
+        """See `vmpool.ssh.Signer`."""
+        try:
+            return await self._certificates.sign(
+                kind,
+                public_key,
+                name=name,
+                principal=principal,
+                seconds=seconds,
+                deadline=Deadline.after(SIGN_SECONDS),
+            )
+        except VaultError as error:
+            raise _unsigned(error) from error
+
+
+def _unsigned(error: VaultError) -> NoSignature:
+    return NoSignature(f"nobody signs logins into machines, because {error}; {error.do}")
 
 
 def _issuers(settings: Settings, vault: Vault, names: Names, stack: ExitStack) -> dict[str, Issuer]:

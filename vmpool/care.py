@@ -83,6 +83,14 @@ class Care:
         channel = self._channels.get(machine_id)
         return None if channel is None or channel.lost.is_set() else channel
 
+    async def prepare(self, machine_id: UUID) -> None:
+        """Have signed what the next connection needs, before the machine is touched.
+
+        :raises NoSignature: leave it as it is
+        """
+        if self.channel(machine_id) is None:
+            await self._authority.prepare(str(machine_id))
+
     async def connect(self, machine: Machine, token: int, seconds: float) -> Channel:
         """A new channel in place of an earlier one.
 

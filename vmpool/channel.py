@@ -352,9 +352,13 @@ async def open_machine(
     `connect` is the driver's `open_channel`; it is called again while the guest is silent.
     `generation` is one more than at the last thaw after a boot or resume, else the same.
 
+    :raises NoSignature: nothing was said to it
     :raises StaleToken: a newer lease holds the machine
     :raises MachineLost: no answer within the deadline, or the guest refused: destroy the machine
     """
+    ready = authority.prepared(machine_id)
+    host, keys = ready or (await authority.identify(machine_id), None)
+    user_ca = await authority.user_ca()
     words = await greet(
         connect, machine_id=machine_id, token=token, deadline_seconds=deadline_seconds
     )
@@ -376,8 +380,8 @@ async def open_machine(
         await words.thaw(
             machine_id=machine_id,
             generation=generation,
-            host=authority.identify(machine_id),
-            user_ca=authority.user_ca,
+            host=host,
+            user_ca=user_ca,
         )
         await words.ssh()
         control = await log_in(
@@ -385,6 +389,7 @@ async def open_machine(
             CONTROL,
             authority,
             name=inside.users.get(CONTROL, CONTROL),
+            keys=keys,
             lost=channel.lost,
             sock=words.socket,
         )

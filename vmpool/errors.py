@@ -3,6 +3,7 @@
 MachineError
 ├── MachineBusy          retry: somebody else is at it, or it is not there yet
 │   └── NoRoom           retry: every machine that may run does, and is in use
+│       └── NoSignature      retry: nobody signs certificates now, so nobody gets in
 ├── MachineLost          tell the person: it is gone; the session goes on from its checkpoint
 ├── RestRefused          tell the person: what lies on disk can't be resumed; the checkpoint can
 ├── HostFull             tell the operator: no disk or memory left; what ran still runs
@@ -21,6 +22,10 @@ class MachineBusy(MachineError):
 
 class NoRoom(MachineBusy):
     """As many machines run as may, and every one is in use."""
+
+
+class NoSignature(NoRoom):
+    """Whoever signs the certificates of logins does not; the machine is as it was."""
 
 
 class MachineLost(MachineError):

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import asyncssh
+from asyncssh.public_key import KeyPairListArg
 
 from vmpool.errors import MachineLost
 from vmpool.ssh import Authority, hostname_of
@@ -63,21 +64,26 @@ async def log_in(
     authority: Authority,
     *,
     name: str,
+    keys: KeyPairListArg | None = None,
     lost: asyncio.Event | None = None,
     **way: Any,
 ) -> asyncssh.SSHClientConnection:
     """Log in to a machine over a socket (`sock`) or a tunnel (`tunnel`).
 
+    :param keys: with certificates that are there already; none: they are signed now
+    :raises NoSignature: nobody signs now
     :raises MachineLost: it failed
     """
+    keys = keys or await authority.login(machine_id, user)
+    known_hosts = await authority.known_hosts(machine_id)
     try:
         async with asyncio.timeout(LOGIN_SECONDS_MAX):
             return await asyncssh.connect(
                 host=hostname_of(machine_id),
                 username=name,
                 client_factory=lambda: _Client(lost),
-                client_keys=authority.login(machine_id, user),
-                known_hosts=authority.known_hosts(machine_id),
+                client_keys=keys,
+                known_hosts=known_hosts,
                 config=None,
                 agent_path=None,
                 keepalive_interval=KEEPALIVE_SECONDS,

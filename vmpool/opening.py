@@ -103,6 +103,8 @@ class Opener:
             lost = f"a {order.size} one was asked for, and it was {machine.size}"
             await self._care.remove(machine.id, lost)
             machine = None
+        # Without a signature there is no way in: find that out while nothing is touched.
+        await self._care.prepare(session_id if machine is None else machine.id)
         if machine is not None:
             # Before the guest sees it: whoever comes after us must show at least this one.
             await self._registry.used(machine.id, token)

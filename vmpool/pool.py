@@ -334,6 +334,7 @@ class Pool:
         if not resumed or machine.session_id is None:
             return True
         token = int(machine.facts.get("token", 0))
+        await self.care.prepare(machine.id)
         try:
             await self.care.connect(machine, token, self._limits.resume_seconds)
         except (MachineError, OSError, TimeoutError) as error:

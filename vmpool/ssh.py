@@ -1,7 +1,7 @@
 """Who may log in where: two certificate authorities, one for people's side, one for machines.
 
-Both are ed25519 keys in a directory of the installation. Certificates live for minutes: long
-enough to log in with, useless in what rests on a disk.
+Whoever signs is passed in: somebody outside, or ed25519 keys in a directory of the installation.
+Certificates live for minutes: long enough to log in with, useless in what rests on a disk.
 """
 
 import asyncio
@@ -12,7 +12,8 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from time import monotonic
+from typing import Any, Literal, Protocol
 
 import asyncssh
 from asyncssh.public_key import KeyPairListArg
@@ -50,80 +51,172 @@ def principal_of(machine_id: str, user: str) -> str:
     return machine_id if user == AGENT else f"{machine_id}:{'control' if user == CONTROL else user}"
 
 
-class Authority:
-    """Signs logins and host identities; made once per installation."""
+Kind = Literal["user", "host"]
+
+
+class Signer(Protocol):
+    """Signs for both authorities."""
+
+    async def authorities(self) -> tuple[str, str]:
+        """Their public keys, the users' and the machines', one line each. :raises NoSignature:"""
+        ...
+
+    async def sign(
+        self, kind: Kind, public_key: str, *, name: str, principal: str, seconds: int
+    ) -> str:
+        """A certificate for an OpenSSH public key, one line.
+
+        :param name: what the certificate says that it is for, in logs
+        :raises NoSignature: not now
+        """
+        ...
+
+
+class LocalSigner:
+    """Signs with keys of this installation."""
 
     def __init__(self, user_ca: asyncssh.SSHKey, host_ca: asyncssh.SSHKey) -> None:
         self._user_ca = user_ca
         self._host_ca = host_ca
 
+    async def authorities(self) -> tuple[str, str]:
+        """See `Signer`."""
+        user, host = (key.export_public_key().decode() for key in (self._user_ca, self._host_ca))
+        return user.strip(), host.strip()
+
+    async def sign(
+        self, kind: Kind, public_key: str, *, name: str, principal: str, seconds: int
+    ) -> str:
+        """See `Signer`."""
+        key, now = asyncssh.import_public_key(public_key), int(time.time())
+        window: dict[str, Any] = {
+            "principals": [principal],
+            "valid_after": now - CLOCK_SKEW_SECONDS,
+            "valid_before": now + seconds,
+        }
+        if kind == "host":
+            signed = self._host_ca.generate_host_certificate(key, name, **window)
+        else:
+            signed = self._user_ca.generate_user_certificate(
+                key,
+                name,
+                permit_x11_forwarding=False,
+                permit_agent_forwarding=False,
+                permit_user_rc=False,
+                **window,
+            )
+        return signed.export_certificate().decode().strip()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Ready:
+    """What a machine's next connection needs, signed before it is touched."""
+
+    host: HostIdentity
+    login: KeyPairListArg
+    until: float
+    """On `monotonic`."""
+
+
+class Authority:
+    """Lets us into machines, and them prove who they are."""
+
+    def __init__(self, signer: Signer) -> None:
+        """`signer` is asked for each certificate."""
+        self._signer = signer
+        self._ready: dict[str, _Ready] = {}
+
     @classmethod
     async def load(cls, directory: Path) -> "Authority":
-        """Read the keys, or make them when there are none yet; safe for several at once.
+        """One with keys in a directory, made when there are none yet; safe for several at once.
 
         :raises OSError, asyncssh.KeyImportError: the directory or a key is unusable
         """
 
         def read() -> Authority:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return cls(_key(directory / "user_ca"), _key(directory / "host_ca"))
+            return cls(LocalSigner(_key(directory / "user_ca"), _key(directory / "host_ca")))
 
         return await asyncio.to_thread(read)
 
-    @property
-    def user_ca(self) -> str:
-        """The public key that machines trust for logins, one line."""
-        return self._user_ca.export_public_key().decode().strip()
+    async def user_ca(self) -> str:
+        """The public key that machines trust for logins, one line. :raises NoSignature:"""
+        return (await self._signer.authorities())[0]
 
-    def login(self, machine_id: str, user: str, *, seconds: int = LOGIN_SECONDS) -> KeyPairListArg:
-        """A fresh key with a certificate for this user of this machine."""
+    async def prepare(self, machine_id: str) -> None:
+        """Sign what the next connection to a machine needs, before anything is done to it.
+
+        :raises NoSignature: leave the machine as it is
+        """
+        for old in [one for one, ready in self._ready.items() if ready.until < monotonic()]:
+            del self._ready[old]
+        login = await self.login(machine_id, CONTROL)
+        host = await self.identify(machine_id)
+        # Asked once, so that it is known when it is needed.
+        await self._signer.authorities()
+        until = monotonic() + LOGIN_SECONDS / 2
+        self._ready[machine_id] = _Ready(host=host, login=login, until=until)
+
+    def prepared(self, machine_id: str) -> tuple[HostIdentity, KeyPairListArg] | None:
+        """What was signed ahead for a machine, once."""
+        ready = self._ready.pop(machine_id, None)
+        if ready is None or ready.until < monotonic():
+            return None
+        return ready.host, ready.login
+
+    async def login(
+        self, machine_id: str, user: str, *, seconds: int = LOGIN_SECONDS
+    ) -> KeyPairListArg:
+        """A fresh key with a certificate for this user of this machine. :raises NoSignature:"""
         key = asyncssh.generate_private_key(KEY_TYPE)
-        return [(key, self.sign_login(key, machine_id, user, seconds=seconds))]
+        return [(key, await self.sign_login(key, machine_id, user, seconds=seconds))]
 
-    def sign_login(
+    async def sign_login(
         self, key: asyncssh.SSHKey, machine_id: str, user: str, *, seconds: int = LOGIN_SECONDS
     ) -> asyncssh.SSHCertificate:
-        """A certificate for somebody's own key, for example of a person's terminal."""
-        now = int(time.time())
-        return self._user_ca.generate_user_certificate(
-            key,
-            f"{user}@{machine_id}",
-            principals=[principal_of(machine_id, user)],
-            valid_after=now - CLOCK_SKEW_SECONDS,
-            valid_before=now + seconds,
-            permit_x11_forwarding=False,
-            permit_agent_forwarding=False,
-            permit_user_rc=False,
-        )
+        """A certificate for somebody's own key, for example of a person's terminal.
 
-    def identify(self, machine_id: str, *, seconds: int = HOST_SECONDS) -> HostIdentity:
-        """A new host key for a machine, with its certificate."""
+        :raises NoSignature:
+        """
+        signed = await self._signer.sign(
+            "user",
+            key.export_public_key().decode().strip(),
+            name=f"{user}@{machine_id}",
+            principal=principal_of(machine_id, user),
+            seconds=seconds,
+        )
+        return asyncssh.import_certificate(signed)
+
+    async def identify(self, machine_id: str, *, seconds: int = HOST_SECONDS) -> HostIdentity:
+        """A new host key for a machine, with its certificate. :raises NoSignature:"""
         key = asyncssh.generate_private_key(KEY_TYPE)
-        now = int(time.time())
-        certificate = self._host_ca.generate_host_certificate(
-            key,
-            machine_id,
-            principals=[hostname_of(machine_id)],
-            valid_after=now - CLOCK_SKEW_SECONDS,
-            valid_before=now + seconds,
+        certificate = await self._signer.sign(
+            "host",
+            key.export_public_key().decode().strip(),
+            name=machine_id,
+            principal=hostname_of(machine_id),
+            seconds=seconds,
         )
         return HostIdentity(
             hostname=hostname_of(machine_id),
             private_key=key.export_private_key().decode(),
-            certificate=certificate.export_certificate().decode().strip(),
+            certificate=certificate,
         )
 
-    def known_hosts_line(self, machine_id: str) -> str:
-        """What an OpenSSH client needs in its known_hosts to check this machine."""
-        public = self._host_ca.export_public_key().decode().strip()
-        return f"@cert-authority {hostname_of(machine_id)} {public}\n"
+    async def known_hosts_line(self, machine_id: str) -> str:
+        """What an OpenSSH client needs in its known_hosts to check this machine.
 
-    def known_hosts(self, machine_id: str) -> KnownHosts:
+        :raises NoSignature:
+        """
+        _, host_ca = await self._signer.authorities()
+        return f"@cert-authority {hostname_of(machine_id)} {host_ca}\n"
+
+    async def known_hosts(self, machine_id: str) -> KnownHosts:
         """The same for asyncssh.
 
         A callable, because asyncssh otherwise takes the peer of a unix socket for an address.
         """
-        known = asyncssh.import_known_hosts(self.known_hosts_line(machine_id))
+        known = asyncssh.import_known_hosts(await self.known_hosts_line(machine_id))
 
         def match(_host: str, _address: str, _port: int | None) -> Any:
             return known.match(hostname_of(machine_id), "", None)

@@ -154,6 +154,7 @@ def _authority(client: hvac.Client, mount: str, role: str, kind: str) -> None:
         "allow_subdomains": not user,
         "allowed_extensions": "permit-pty,permit-port-forwarding",
         "max_ttl": "30m",
+        "not_before_duration": "60s",
         "allow_user_key_ids": True,
         "algorithm_signer": "default",
     }

@@ -71,7 +71,7 @@ async def test_a_certificate_of_another_machine_or_user_is_refused(vm: Vm) -> No
     channel = await vm.channel()
     key = asyncssh.generate_private_key("ssh-ed25519")
     for machine_id, signed_for in ((vm.machine_id, "agent"), ("another", "root")):
-        certificate = vm.authority.sign_login(key, machine_id, signed_for)
+        certificate = await vm.authority.sign_login(key, machine_id, signed_for)
         with pytest.raises(asyncssh.PermissionDenied):
             await asyncssh.connect(
                 host="machine",

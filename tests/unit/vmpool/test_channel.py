@@ -189,8 +189,8 @@ async def test_a_machine_with_another_authoritys_host_key_is_not_logged_in_to(
         def __init__(self) -> None:
             vars(self).update(vars(authority))
 
-        def known_hosts(self, machine_id: str):  # type: ignore[no-untyped-def]
-            return stranger.known_hosts(machine_id)
+        async def known_hosts(self, machine_id: str):  # type: ignore[no-untyped-def]
+            return await stranger.known_hosts(machine_id)
 
     with pytest.raises(MachineLost, match="login failed"):
         await guest.open(Mixed())
@@ -201,13 +201,13 @@ async def test_the_agents_certificate_does_not_open_the_control_login(
 ) -> None:
     """On this host all logins are one user, so only the principal tells them apart."""
     key = asyncssh.generate_private_key("ssh-ed25519")
-    other = authority.sign_login(key, "another-machine", "agent")
+    other = await authority.sign_login(key, "another-machine", "agent")
 
     class Elsewhere(Authority):
         def __init__(self) -> None:
             vars(self).update(vars(authority))
 
-        def login(self, machine_id: str, user: str, *, seconds: int = 300):  # type: ignore[no-untyped-def]
+        async def login(self, machine_id: str, user: str, *, seconds: int = 300):  # type: ignore[no-untyped-def]
             return [(key, other)]
 
     await channel.close()
