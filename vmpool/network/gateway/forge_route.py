@@ -13,8 +13,6 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-import structlog
-
 from vmpool.network.forge.pushing import (
     Branches,
     Malformed,
@@ -28,8 +26,6 @@ from vmpool.network.forge.pushing import (
 from vmpool.network.gateway.http import BadRequest, Headers
 from vmpool.network.gateway.ports import Identity, Refused
 from vmpool.network.gateway.routes import Visit, forward
-
-log = structlog.get_logger(__name__)
 
 _GIT = re.compile(
     r"(?P<repository>[\w./-]+?)(?:\.git)?/"
@@ -141,7 +137,7 @@ class ForgeRoute:
         branches = await self.repositories.branches(visit.who, repository)
         why = refusals(push, branches)
         if why:
-            log.info("push_refused", repository=repository, refs=why)
+            visit.note_refused(" ".join(f"{ref}: {words}." for ref, words in why.items()))
             await _refuse(visit, body, push, why)
             return
         report = _Kept(REPORT_BYTES_MAX)

@@ -144,6 +144,7 @@ class HttpSide:
             (b"content-type", kind.encode()),
             (b"content-length", str(len(body)).encode()),
             (b"cache-control", b"no-store"),
+            (b"x-content-type-options", b"nosniff"),
         ]
         is_error = status >= HTTPStatus.BAD_REQUEST
         phrase = (

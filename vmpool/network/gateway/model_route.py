@@ -106,6 +106,7 @@ class ModelRoute:
 
     async def _refuse(self, visit: Visit, words: str, status: int = _REFUSED) -> None:
         error = {"type": "invalid_request_error", "message": f"ona: {words}"}
+        visit.note_refused(words)
         said: dict[str, Any] = {"error": error}
         if self.provider == "anthropic":
             said = {"type": "error", **said}

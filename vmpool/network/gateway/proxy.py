@@ -167,14 +167,23 @@ async def _own(at: Attached, side: HttpSide, request: h11.Request, target: Targe
     ) -> int:
         return await send(at, side, request, route=True, watch=watch)
 
-    rest = target.path.removeprefix(route.prefix)
-    visit = Visit(who=at.who, request=request, rest=rest, side=side, send=sent)
+    def refused(why: str) -> None:
+        at.note("route", target.host, WEB_PORT, Decision(False, f"{route.prefix}: {why}"))
+
+    visit = Visit(
+        who=at.who,
+        request=request,
+        rest=target.path.removeprefix(route.prefix),
+        side=side,
+        send=sent,
+        note_refused=refused,
+    )
+    at.note("route", target.host, WEB_PORT, Decision(True, f"{route.prefix} is a route."))
     try:
         await route.serve(visit)
     except (NoTurn, Refused) as error:
-        at.note("route", route.prefix, WEB_PORT, Decision(False, str(error)))
+        refused(str(error))
         raise
-    at.note("route", route.prefix, WEB_PORT, Decision(True, f"{route.prefix} is a route."))
 
 
 def _denied(at: Attached) -> str:

@@ -10,13 +10,13 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import h11
 import httpcore2
 
 from vmpool.network.gateway.http import Headers, HttpSide, has_body, onward
-from vmpool.network.gateway.ports import Identity
+from vmpool.network.gateway.ports import Identity, Refused
 
 CREDENTIALS = (
     b"authorization",
@@ -39,6 +39,8 @@ class Visit:
     """What follows the route's prefix, with its query: `owner/name.git/info/refs?service=…`."""
     side: HttpSide
     send: "Send"
+    note_refused: Callable[[str], None]
+    """Tells the audit why something was refused that is answered in the visitor's own words."""
 
 
 class Watch(Protocol):
@@ -114,8 +116,11 @@ async def forward(
 ) -> int:
     """Send a visit's request to `rest` below `base`, with headers added; the answer's status.
 
+    :raises Refused: the path would lead out of the base
     :param content: in place of the body as it comes; an iterator is of the same length
     """
+    if ".." in unquote(rest.partition("?")[0]).replace("\\", "/").split("/"):
+        raise Refused("A path that leads upwards is refused.")
     place = urlsplit(base)
     headers = clean(visit.request.headers, added, without)
     host = place.netloc.rpartition("@")[2].encode()
