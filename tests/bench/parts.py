@@ -46,6 +46,12 @@ PARTS: dict[str, Part] = {
         seconds_max=1200,
         about="events of Slack until they are acknowledged, under load, against the bare SDK",
     ),
+    "gateway": Part(
+        module="tests.bench.gateway",
+        function="measure",
+        seconds_max=120,
+        about="a download and new connections through the gateway, against none; its memory",
+    ),
     "first-byte": Part(
         module="tests.bench.first_byte",
         function="measure",
