@@ -24,8 +24,10 @@ from bot.conversation.replies import Replies
 from bot.errors import Unfit
 from bot.govern.connecting import Connecting
 from bot.govern.grants import SWEEP_SECONDS, Grants
+from bot.govern.installation import read_installation_policy
+from bot.govern.repeats import Repeats
 from bot.govern.rights import Rights
-from bot.govern.sealing import Sealer
+from bot.govern.sealing import Sealer, expire
 from bot.ground import REPORT_SECONDS, Ground, ground
 from bot.metrics import QUEUE_DEPTH, SERVE, Sending, WorkFile
 from bot.store.database import EVENTS, OUTBOX, Database, is_away
@@ -45,6 +47,7 @@ log = structlog.get_logger(__name__)
 CLOCK_LEASE_SECONDS = 10.0
 SEAL_SECONDS = 5.0
 """Between two batches of the audit."""
+RETENTION_SECONDS = 3600.0
 PARKED_SECONDS = 600.0
 """Between two looks for parked messages that are too old."""
 HTTP_STOP_SECONDS = 5
@@ -82,6 +85,8 @@ async def serve(settings: Settings, url: str) -> None:
                 check_repository=read_repository,
             )
             gate = Gate(chats.hear)
+            refusals = Repeats(base.database)
+            group.create_task(refusals.run(stop))
             services = Services(
                 database=base.database,
                 inbox=inbox,
@@ -90,6 +95,8 @@ async def serve(settings: Settings, url: str) -> None:
                 rights=rights,
                 connecting=connecting,
                 registry=SERVE,
+                policy=await asyncio.to_thread(read_installation_policy, settings.policy),
+                audited=refusals.note,
                 hooks={
                     **surfaces.hooks,
                     **{
@@ -113,7 +120,14 @@ async def serve(settings: Settings, url: str) -> None:
             group.create_task(outbox.run(stop))
             group.create_task(Redirecting(base.database, ports).run(stop))
             group.create_task(surfaces.listen(gate, stop))
-            group.create_task(run_clock(base.database, base.owner, stop, grants))
+            clock = run_clock(
+                base.database,
+                base.owner,
+                stop,
+                grants=grants,
+                audit_days=settings.policy.audit_days,
+            )
+            group.create_task(clock)
             group.create_task(_serve_http(create_app(services), settings, stop))
 
 
@@ -174,7 +188,12 @@ def _host_check(base: Ground) -> Callable[[], Awaitable[None]]:
 
 
 async def run_clock(
-    database: Database, owner: str, stop: asyncio.Event, grants: Grants | None = None
+    database: Database,
+    owner: str,
+    stop: asyncio.Event,
+    *,
+    grants: Grants | None = None,
+    audit_days: float = 0,
 ) -> None:
     """Do until `stop` what one process of the installation does, whoever leads; then resign.
 
@@ -190,15 +209,6 @@ async def run_clock(
 
         return run
 
-    sealer = Sealer()
-
-    async def seal_audit() -> None:
-        more = True
-        while more and not stop.is_set():
-            async with database.begin() as tx:
-                final = await sealer.final(tx)
-                more = await leader.lead(tx) is not None and await sealer.seal(tx, final)
-
     async def gauge_queue() -> None:
         async with database.begin() as tx:
             QUEUE_DEPTH.set(await tx.scalar(_QUEUED) or 0)
@@ -206,7 +216,7 @@ async def run_clock(
     chores = [
         Chore(name="questions", seconds=CLOCK_LEASE_SECONDS / 2, run=led(questions.expire)),
         Chore(name="parked_messages", seconds=PARKED_SECONDS, run=led(parking.expire)),
-        Chore(name="audit", seconds=SEAL_SECONDS, run=seal_audit),
+        *_audit_chores(database, leader, stop, days=audit_days),
         Chore(name="queue_gauge", seconds=15, run=gauge_queue),
     ]
     if grants is not None:
@@ -223,3 +233,27 @@ async def _resign(database: Database, leader: Leader) -> None:
         if not is_away(error):
             raise
         log.warning("clock_not_resigned", error=str(error))
+
+
+def _audit_chores(
+    database: Database, leader: Leader, stop: asyncio.Event, *, days: float
+) -> list[Chore]:
+    """Seal the audit, and remove what is older than `days`; 0: keep it."""
+    sealer = Sealer()
+
+    async def seal_audit() -> None:
+        more = True
+        while more and not stop.is_set():
+            async with database.begin() as tx:
+                final = await sealer.final(tx)
+                more = await leader.lead(tx) is not None and await sealer.seal(tx, final)
+
+    async def expire_audit() -> None:
+        async with database.begin() as tx:
+            if days and await leader.lead(tx) is not None:
+                await expire(tx, days=days)
+
+    return [
+        Chore(name="audit", seconds=SEAL_SECONDS, run=seal_audit),
+        Chore(name="audit_retention", seconds=RETENTION_SECONDS, run=expire_audit),
+    ]

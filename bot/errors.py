@@ -7,6 +7,7 @@
     │   ├── NotFound         no such session, project, prompt …
     │   ├── NothingToDo      what was asked for has no object: nothing runs, nothing is held
     │   ├── Refused          they may not, or the thing can't be accepted as it is
+    │   │   ├── NotAllowed       only operators may, or they are deactivated
     │   │   └── NotPermitted     the forge says that they may not, or does not say
     │   ├── WhichProject     it could be several
     │   ├── NoProject        the repository has none, and they may make one
@@ -76,6 +77,10 @@ class NothingToDo(TellPerson):
 
 class Refused(TellPerson):
     """It may not be done, or not like this."""
+
+
+class NotAllowed(Refused):
+    """Here, they may not: it is for operators, or they are deactivated."""
 
 
 class NotPermitted(Refused):

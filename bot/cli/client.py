@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 ANSWER_SECONDS_MAX = 60.0
 """Adding a project reads its repository first."""
+LONG_SECONDS_MAX = 300.0
+"""Until the first line of a long answer: the database sorts it."""
 CONNECT_SECONDS_MAX = 5.0
 SILENCE_SECONDS_MAX = 20.0
 """A live stream beats more often than this."""
@@ -46,13 +48,33 @@ class Client:
         headers = {"Idempotency-Key": key} if key else {}
         return self._ask("POST", path, json=body, headers=headers)
 
-    def patch(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """As `get`."""
-        return self._ask("PATCH", path, json=body)
-
     def put(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """As `get`."""
         return self._ask("PUT", path, json=body)
+
+    @contextmanager
+    def lines(self, path: str, **parameters: Any) -> "Iterator[Iterator[str]]":
+        """The lines of a long answer. :raises OnaError: as `get`, or it broke off."""
+        import httpx2
+
+        timeout = httpx2.Timeout(LONG_SECONDS_MAX, connect=CONNECT_SECONDS_MAX)
+        more: dict[str, Any] = {"params": parameters, "headers": self._headers, "timeout": timeout}
+        try:
+            with httpx2.stream("GET", self._api + path, **more) as answer:
+                if answer.status_code >= 400:
+                    answer.read()
+                    raise _error(answer)
+                yield answer.iter_lines()
+        except httpx2.TransportError as error:
+            raise Unreachable(
+                f"the answer of {self.url} broke off",
+                kept="what was printed is not all of it",
+                do="ask again",
+            ) from error
+
+    def patch(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """As `get`."""
+        return self._ask("PATCH", path, json=body)
 
     def delete(self, path: str, **parameters: Any) -> dict[str, Any]:
         """As `get`."""

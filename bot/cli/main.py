@@ -4,7 +4,20 @@ from typing import Annotated
 
 import typer
 
-from bot.cli import ask, halt, machines, people, pool, projects, secrets, sessions, setup, tokens
+from bot.cli import (
+    ask,
+    audit,
+    halt,
+    machines,
+    people,
+    policy,
+    pool,
+    projects,
+    secrets,
+    sessions,
+    setup,
+    tokens,
+)
 from bot.cli.show import Json
 
 app = typer.Typer(
@@ -93,6 +106,8 @@ app.add_typer(machines.app, name="machines")
 app.command("pool")(pool.pool)
 app.add_typer(pool.templates_app, name="templates")
 app.add_typer(projects.app, name="projects")
+app.add_typer(policy.app, name="policy")
+app.add_typer(audit.app, name="audit")
 app.add_typer(people.app, name="people")
 app.add_typer(tokens.app, name="tokens")
 app.add_typer(secrets.app, name="secrets")

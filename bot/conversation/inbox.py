@@ -17,10 +17,14 @@ from sqlalchemy import text
 from bot.conversation.deciding import Decided, Deciding, decided
 from bot.conversation.message import KEY_LENGTH_MAX, Accepted, IncomingMessage, Refusal
 from bot.errors import (
+    NotAllowed,
+    NotPermitted,
     OnaError,
     TellPerson,
     TryAgain,
 )
+from bot.govern.audit import Audited, Source, record
+from bot.govern.people import standing_of
 from bot.govern.rights import Rights
 from bot.metrics import ACCEPT_SECONDS
 from bot.store.database import Database, is_away
@@ -152,8 +156,23 @@ class Inbox:
             async with tx.begin_nested():
                 return await self._deciding.decide(tx, message)
         except TellPerson as refusal:
+            if isinstance(refusal, NotAllowed | NotPermitted):
+                await _audit(tx, message, refusal)
             told = sentence(str(refusal))
             return decided("refused", told, hint=told, refusal=Refusal.of(refusal))
+
+
+async def _audit(tx: Transaction, message: IncomingMessage, refusal: TellPerson) -> None:
+    """Note that somebody wanted what they may not."""
+    who = await standing_of(tx, message.person_id)
+    event = Audited(
+        kind="access.refused",
+        by=Source.of(who, message.surface),
+        place=message.place,
+        outcome="refused",
+        body={"why": refusal.happened},
+    )
+    await record(tx, event)
 
 
 def _keys(message: IncomingMessage) -> dict[str, str]:

@@ -10,7 +10,7 @@ import enum
 from dataclasses import dataclass
 from uuid import UUID
 
-from bot.errors import Refused
+from bot.errors import NotAllowed
 from bot.words.catalogue import gettext as _
 
 
@@ -35,6 +35,10 @@ class Act(enum.StrEnum):
     """Set, name, try and remove the secrets of projects."""
     HALT = "halt"
     """Let everything, a project or a person's work stand still."""
+    AUDIT = "audit"
+    """Read, export and verify the audit."""
+    POLICY = "policy"
+    """Set what machines may reach."""
     SURFACES = "surfaces"
     """See how the surfaces do, and why one does not."""
 
@@ -61,12 +65,12 @@ def may(who: Standing, act: Act) -> bool:
 
 
 def require(who: Standing, act: Act) -> None:
-    """:raises Refused: when this person may not do this."""
+    """:raises NotAllowed: when this person may not do this."""
     if may(who, act):
         return
     if not who.active:
-        raise Refused(_("{name} is deactivated here", name=who.name), do=_("ask who runs ona"))
-    raise Refused(
+        raise NotAllowed(_("{name} is deactivated here", name=who.name), do=_("ask who runs ona"))
+    raise NotAllowed(
         _("only an operator may do this"),
         kept=_("nothing was changed"),
         do=_("ask who runs ona"),

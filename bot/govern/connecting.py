@@ -18,6 +18,7 @@ from adapters.chat.port import ChatError, Deadline, Rejected
 from adapters.forge.accounts import SLOW_DOWN_SECONDS, Account, Accounts, Device, Waiting
 from bot.errors import NotFound, OnaError, Refused, TryAgain
 from bot.govern import credentials
+from bot.govern.audit import Audited, Source, record
 from bot.govern.people import ensure_person, find_identity, standing_of, take_identity
 from bot.govern.rights import Rights, forget
 from bot.store import models as _models  # noqa: F401 - its tables are looked at
@@ -92,6 +93,9 @@ class Connecting:
             if owner_id is None:
                 await take_identity(tx, person_id, known, account.id, account.name)
                 await forget(tx, person_id)
+                by = Source.of(await standing_of(tx, person_id), surface)
+                body = {"account": account.name, "id": account.id}
+                await record(tx, Audited(kind="account.connected", by=by, place=known, body=body))
             else:
                 await merge(tx, keep=person_id, gone=owner_id)
 
@@ -223,8 +227,12 @@ async def merge(tx: Transaction, *, keep: UUID, gone: UUID) -> None:
                 _("{name} is deactivated here", name=standing.name), do=_("ask who runs ona")
             )
         await forget(tx, person_id)
+    kept, other = await standing_of(tx, keep), await standing_of(tx, gone)
     for statement in _MERGE:
         await tx.execute(statement, {"keep": keep, "gone": gone})
+    body = {"gone": gone, "name": other.name}
+    event = Audited(kind="person.connected", by=Source.of(kept, ""), place=other.name, body=body)
+    await record(tx, event)
 
 
 def _statements() -> list[TextClause]:

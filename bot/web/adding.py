@@ -6,9 +6,11 @@ from typing import Any
 
 from bot.govern import projects
 from bot.govern.access import Act
+from bot.govern.audit import record
 from bot.govern.projects import NewProject
 from bot.store.database import MACHINES
 from bot.web import reading
+from bot.web.repository import shown
 from bot.web.services import Services
 from bot.web.visitor import NEEDS, Visitor, require_project
 from bot.work.remote import remote
@@ -36,7 +38,10 @@ async def add_project(visitor: Visitor, services: Services, new: NewProject) -> 
     await services.rights.require_at(visitor.standing, new.repository_url, NEEDS[Act.PROJECTS])
     await services.check_repository(new.repository_url)
     async with services.database.begin() as tx:
-        await projects.add_project(tx, new)
+        project_id = await projects.add_project(tx, new)
+        body = {"repository": shown(new.repository_url)}
+        event = visitor.did("project.added", new.name, project_id=project_id, body=body)
+        await record(tx, event)
 
 
 async def change_project(
@@ -46,14 +51,28 @@ async def change_project(
 
     :raises TellPerson: they may not, there is no such project, or it can't be so
     """
-    await find_project(visitor, services, name, Act.PROJECTS)
+    found = await find_project(visitor, services, name, Act.PROJECTS)
     async with services.database.begin() as tx:
         known = await projects.get_project(tx, name)
         fields = {field.name: known[field.name] for field in dataclasses.fields(NewProject)}
         new = NewProject(**{**fields, **changes})
         projects.check(new, services.settings.sizes)
         await projects.change_project(tx, new)
+        body = {"changed": sorted(changes)}
+        await record(tx, visitor.did("project.changed", name, project_id=found["id"], body=body))
         tx.hint(MACHINES, name)
+
+
+async def remove_project(visitor: Visitor, services: Services, name: str) -> str:
+    """Remove a project; one sentence for the person.
+
+    :raises TellPerson: they may not, or there is no such project
+    """
+    found = await find_project(visitor, services, name, Act.PROJECTS)
+    async with services.database.begin() as tx:
+        await projects.remove_project(tx, name)
+        await record(tx, visitor.did("project.removed", name, project_id=found["id"]))
+    return f"Project {name} is removed; its sessions stay."
 
 
 async def rebuild(visitor: Visitor, services: Services, name: str) -> str:
@@ -61,9 +80,10 @@ async def rebuild(visitor: Visitor, services: Services, name: str) -> str:
 
     :raises TellPerson: they may not, or there is no such project
     """
-    await find_project(visitor, services, name, Act.PROJECTS)
+    found = await find_project(visitor, services, name, Act.PROJECTS)
     async with services.database.begin() as tx:
         await projects.rebuild(tx, name)
+        await record(tx, visitor.did("templates.rebuilt", name, project_id=found["id"]))
         tx.hint(MACHINES, name)
     return (
         f"The templates of {name} are built again, one after the other; `ona templates` shows it."

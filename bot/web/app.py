@@ -16,13 +16,15 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bot.errors import OnaError
+from bot.errors import NotAllowed, NotPermitted, OnaError
 from bot.web import answers, health, hooks, pages, shapes
 from bot.web.api import (
+    audit,
     events,
     halts,
     machines,
     people,
+    policies,
     pools,
     projects,
     prompts,
@@ -34,6 +36,7 @@ from bot.web.following import Streams
 from bot.web.headers import Outermost
 from bot.web.rendering import HERE
 from bot.web.services import Services
+from bot.web.visitor import Visitor
 
 API = "/api/v1"
 FOR_PROGRAMS = ("/api/", "/hooks/", "/live", "/ready", "/metrics")
@@ -87,6 +90,8 @@ def _routes() -> Sequence[BaseRoute]:
         surfaces,
         halts,
         secrets,
+        policies,
+        audit,
     ):
         api.include_router(module.router)
     everything = APIRouter()
@@ -106,9 +111,21 @@ def _hosts(services: Services) -> Sequence[str]:
 async def answer_error(request: Request, error: Exception) -> Response:
     """What a failed request is answered."""
     status, told = answers.from_exception(request, error)
+    if isinstance(told, NotAllowed | NotPermitted):
+        _audit_refusal(request, told)
     if request.url.path.startswith(FOR_PROGRAMS):
         return answers.as_json(status, told)
     return await pages.as_page(request, status, told)
+
+
+def _audit_refusal(request: Request, told: OnaError) -> None:
+    """Note who wanted to do what and may not; repeated ones are counted."""
+    visitor: Visitor | None = getattr(request.state, "visitor", None)
+    services: Services = request.app.state.services
+    if visitor is not None:
+        place = f"{request.method} {request.url.path}"
+        body = {"why": told.happened}
+        services.audited(visitor.did("access.refused", place, outcome="refused", body=body))
 
 
 class Caught:

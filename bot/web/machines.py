@@ -6,6 +6,7 @@ from sqlalchemy import text
 
 from bot.errors import NothingToDo
 from bot.govern.access import Act
+from bot.govern.audit import record
 from bot.store.database import MACHINES
 from bot.store.transaction import Transaction
 from bot.web import reading
@@ -34,7 +35,9 @@ async def find(visitor: Visitor, services: Services, said: str, act: Act) -> dic
     return machine
 
 
-async def ask(tx: Transaction, said: str, request: Request) -> tuple[dict[str, Any], str]:
+async def ask(
+    tx: Transaction, visitor: Visitor, said: str, request: Request
+) -> tuple[dict[str, Any], str]:
     """Ask for it; the machine and one sentence for the person.
 
     A machine in use is asked again when its turn has ended.
@@ -52,6 +55,13 @@ async def ask(tx: Transaction, said: str, request: Request) -> tuple[dict[str, A
             do="`ona machines` shows when that changes",
         )
     tx.hint(MACHINES, host_id)
+    done = {"machine": machine["id"], "session": machine["session"]}
+    await record(
+        tx,
+        visitor.did(
+            f"machine.{request}", machine["short"], project_id=machine["project_id"], body=done
+        ),
+    )
     if request == "rest":
         return machine, f"Machine {machine['short']} hibernates as soon as no turn uses it."
     return machine, (

@@ -11,11 +11,13 @@ from starlette.responses import Response
 
 from bot.config import Settings
 from bot.conversation.message import Accepted, IncomingMessage
+from bot.govern.audit import Audited
 from bot.govern.connecting import Connecting
 from bot.govern.rights import Rights
 from bot.govern.secrets import Secrets
 from bot.store.database import Database, Listener
 from bot.web.repository import read_repository
+from vmpool.network.policy import Policy
 
 Hook = Callable[[Request], Awaitable[Response]]
 """Hears a delivery of a surface, and answers it."""
@@ -23,6 +25,10 @@ Check = Callable[[], Awaitable[None]]
 """Returns when what it looks at works; raises anything else."""
 CheckRepository = Callable[[str], Awaitable[None]]
 """Reads the repository at an address. :raises bot.errors.OnaError: with what is wrong."""
+
+
+def unheard(_event: Audited) -> None:
+    """Where nobody writes an audit."""
 
 
 class Inbox(Protocol):
@@ -48,6 +54,10 @@ class Services:
     """Of projects; None: there is no Vault."""
     check_repository: CheckRepository = read_repository
     """Asked before a project is added; may take seconds."""
+    policy: Policy = field(default_factory=Policy)
+    """The installation's own lines; they count for every project."""
+    audited: Callable[[Audited], None] = unheard
+    """Takes what is audited by its number, such as refusals; does not block."""
     hooks: Mapping[str, Hook] = field(default_factory=dict)
     """By the name of the surface: what hears its deliveries."""
     ready: Mapping[str, Check] = field(default_factory=dict)

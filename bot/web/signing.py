@@ -5,7 +5,8 @@ from uuid import UUID
 from fastapi import Request
 from starlette.responses import Response
 
-from bot.govern import credentials
+from bot.govern import credentials, people
+from bot.govern.audit import Audited, Source, record
 from bot.web.services import Services
 from bot.web.visitor import cookie_name
 
@@ -32,13 +33,18 @@ def set_cookie(request: Request, response: Response, services: Services, secret:
 
 
 async def sign_in_browser(
-    request: Request, response: Response, services: Services, person_id: UUID
+    request: Request, response: Response, services: Services, person_id: UUID, *, way: str
 ) -> None:
-    """Make a browser session of a person and give it to the browser."""
+    """Make a browser session of a person and give it to the browser.
+
+    :param way: how they showed who they are, for the audit
+    """
     seconds = services.settings.web.sign_in_days * DAY_SECONDS
     async with services.database.begin() as tx:
         await credentials.sweep(tx)
         secret = await credentials.issue(tx, "browser", person_id, seconds=seconds)
+        by = Source.of(await people.standing_of(tx, person_id), "web")
+        await record(tx, Audited(kind="person.signed_in", by=by, place=way))
     set_cookie(request, response, services, secret)
 
 

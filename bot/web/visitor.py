@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 from adapters.forge.port import Permission
 from bot.govern import access, credentials
 from bot.govern.access import Act, Standing
+from bot.govern.audit import Audited, Source
 from bot.web import reading
 from bot.web.answers import Forged, NotSignedIn
 from bot.web.services import Services
@@ -38,6 +39,15 @@ class Visitor:
     def actor(self) -> Actor:
         """The person as `bot.work.control` wants them."""
         return Actor(id=self.standing.person_id, name=self.standing.name)
+
+    @property
+    def source(self) -> Source:
+        """The person as the audit names them, and where they came from."""
+        return Source.of(self.standing, "web" if self.csrf else "api")
+
+    def did(self, kind: str, place: str = "", **more: Any) -> Audited:
+        """Something that they did, for the audit; `more` as in `Audited`."""
+        return Audited(kind=kind, by=self.source, place=place, **more)
 
     def require(self, act: Act) -> None:
         """:raises Refused: when they may not."""
@@ -87,6 +97,7 @@ async def visitor(request: Request) -> Visitor:
         raise NotSignedIn(
             "you are not signed in", do="open a sign-in link: `ona people link` prints one"
         )
+    request.state.visitor = found
     if found.csrf and request.method not in SAFE:
         check_origin(request)
         await _check_csrf(request)

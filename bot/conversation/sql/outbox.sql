@@ -53,19 +53,34 @@ UPDATE reply
 
 -- name: store_sent
 -- The thread shows a wording; if the body changed meanwhile, that one is due. A live message keeps
--- a pause between two of its wordings; what a surface forgets is due again.
-UPDATE reply
-   SET state = CASE WHEN wording = :wording AND CAST(:again_seconds AS float8) IS NULL THEN 'sent'
-                    ELSE 'pending' END,
-       wording_sent = :wording, posted_ref = :ref, attempts = 0, tried_at = NULL, error = NULL,
-       due_at = clock_timestamp()
-              + CASE WHEN wording = :wording AND :again_seconds > 0
-                     THEN make_interval(secs => :again_seconds)
-                     WHEN final THEN interval '0'
-                     ELSE make_interval(secs => :pause_seconds) END,
-       sender = NULL, sender_until = NULL
- WHERE id = :id AND sender = :sender AND state = 'sending'
-RETURNING state
+-- a pause between two of its wordings; what a surface forgets is due again. A last wording that
+-- stands there is audited, by its digest.
+WITH stored AS (
+    UPDATE reply
+       SET state = CASE WHEN wording = :wording AND CAST(:again_seconds AS float8) IS NULL THEN 'sent'
+                        ELSE 'pending' END,
+           wording_sent = :wording, posted_ref = :ref, attempts = 0, tried_at = NULL, error = NULL,
+           due_at = clock_timestamp()
+                  + CASE WHEN wording = :wording AND :again_seconds > 0
+                         THEN make_interval(secs => :again_seconds)
+                         WHEN final THEN interval '0'
+                         ELSE make_interval(secs => :pause_seconds) END,
+           sender = NULL, sender_until = NULL
+     WHERE id = :id AND sender = :sender AND state = 'sending'
+    RETURNING id, state, kind, key, final, body, wording, posted_ref, thread_id, turn_id
+), noted AS (
+    INSERT INTO audit_event (kind, who, surface, place, session_id, project_id, body)
+    SELECT 'reply.posted', 'ona', thread.surface, left(thread.place, 500), session.id,
+           session.project_id,
+           jsonb_build_object('reply', stored.id, 'kind', stored.kind, 'ref', stored.posted_ref,
+                              'turn', stored.turn_id, 'wording', stored.wording,
+                              'sha256', encode(sha256(convert_to(stored.body, 'UTF8')), 'hex'))
+      FROM stored JOIN thread ON thread.id = stored.thread_id
+      JOIN session ON session.id = thread.session_id
+     WHERE stored.state = 'sent' AND stored.final
+       AND stored.kind NOT IN ('reaction', 'title', 'phase')
+)
+SELECT state FROM stored
 
 -- name: store_found
 -- An earlier attempt had posted it, in a wording nobody knows: its newest one is due.

@@ -31,7 +31,7 @@ async def hibernate(machine: str, visitor: Known, services: Provided) -> shapes.
     """Put a machine to rest as soon as no turn uses it, its memory included."""
     await machines.find(visitor, services, machine, Act.MACHINES)
     async with services.database.begin() as tx:
-        _, said = await machines.ask(tx, machine, "rest")
+        _, said = await machines.ask(tx, visitor, machine, "rest")
     return shapes.Told(text=said)
 
 
@@ -40,5 +40,5 @@ async def destroy(machine: str, visitor: Known, services: Provided) -> shapes.To
     """Destroy a machine as soon as no turn uses it; its session's checkpoint stays."""
     await machines.find(visitor, services, machine, Act.MACHINES)
     async with services.database.begin() as tx:
-        _, said = await machines.ask(tx, machine, "destroy")
+        _, said = await machines.ask(tx, visitor, machine, "destroy")
     return shapes.Told(text=said)

@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request
 
 from bot.govern import credentials, people
 from bot.govern.access import Act
+from bot.govern.audit import record
 from bot.web import shapes
 from bot.web.signing import link_url
 from bot.web.visitor import Known, Provided
@@ -29,6 +30,8 @@ async def add_person(
     async with services.database.begin() as tx:
         added = await people.add_person(tx, person.name)
         link = await credentials.issue(tx, "link", added.person_id, seconds=minutes * 60)
+        made = [visitor.did(kind, added.name) for kind in ("person.added", "link.made")]
+        await record(tx, *made)
     return {"url": link_url(request, link), "minutes": minutes, "name": added.name}
 
 
@@ -40,6 +43,7 @@ async def make_link(said: str, request: Request, visitor: Known, services: Provi
         who = visitor.standing if said == "me" else await people.find_person(tx, said)
         visitor.require(Act.SEE if who.person_id == visitor.id else Act.PEOPLE)
         link = await credentials.issue(tx, "link", who.person_id, seconds=minutes * 60)
+        await record(tx, visitor.did("link.made", who.name))
     return {"url": link_url(request, link), "minutes": minutes, "name": who.name}
 
 
@@ -51,6 +55,7 @@ async def deactivate(said: str, visitor: Known, services: Provided) -> shapes.To
         who = await people.find_person(tx, said)
         people.check_other(who, visitor.standing)
         await people.deactivate(tx, who.person_id)
+        await record(tx, visitor.did("person.deactivated", who.name))
     return shapes.Told(text=f"{who.name} is deactivated and signed out everywhere.")
 
 
@@ -61,6 +66,7 @@ async def activate(said: str, visitor: Known, services: Provided) -> shapes.Told
     async with services.database.begin() as tx:
         who = await people.find_person(tx, said)
         await people.activate(tx, who.person_id)
+        await record(tx, visitor.did("person.activated", who.name))
     return shapes.Told(text=f"{who.name} is active again and needs a new sign-in link.")
 
 
@@ -76,6 +82,7 @@ async def make_token(token: shapes.NewToken, visitor: Known, services: Provided)
     """Make an API token; its secret is shown this once."""
     async with services.database.begin() as tx:
         secret = await credentials.issue_token(tx, visitor.id, token.name, token.days)
+        await record(tx, visitor.did("token.made", token.name, body={"days": token.days}))
     return {"name": token.name, "token": secret}
 
 
@@ -84,4 +91,5 @@ async def revoke_token(token: str, visitor: Known, services: Provided) -> shapes
     """Revoke one of your API tokens."""
     async with services.database.begin() as tx:
         name = await credentials.revoke_token(tx, visitor.id, token)
+        await record(tx, visitor.did("token.revoked", name))
     return shapes.Told(text=f"Token {name} is revoked.")

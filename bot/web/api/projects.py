@@ -47,7 +47,4 @@ async def change_project(
 @router.delete("/{name}", response_model=shapes.Told)
 async def remove_project(name: str, visitor: Known, services: Provided) -> shapes.Told:
     """Remove a project; its sessions stay and go on."""
-    await adding.find_project(visitor, services, name, Act.PROJECTS)
-    async with services.database.begin() as tx:
-        await projects.remove_project(tx, name)
-    return shapes.Told(text=f"Project {name} is removed; its sessions stay.")
+    return shapes.Told(text=await adding.remove_project(visitor, services, name))

@@ -171,12 +171,14 @@ async def back(
         await services.connecting.attach(visitor.id, surface, account)
         return RedirectResponse("/connect", status_code=303)
     person_id = await services.connecting.sign_in(surface, account, services.rights)
-    return await _signed_in(request, services, person_id)
+    return await _signed_in(request, services, person_id, way=surface)
 
 
-async def _signed_in(request: Request, services: Services, person_id: UUID) -> Response:
+async def _signed_in(
+    request: Request, services: Services, person_id: UUID, *, way: str
+) -> Response:
     response = RedirectResponse("/", status_code=303)
-    await sign_in_browser(request, response, services, person_id)
+    await sign_in_browser(request, response, services, person_id, way=way)
     response.delete_cookie(cookie_name_of(services, "state"), path="/back")
     return response
 

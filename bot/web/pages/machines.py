@@ -45,7 +45,7 @@ async def ask(
     """Ask the machine's owner to rest or destroy it."""
     await machines.find(visitor, services, machine, Act.MACHINES)
     async with services.database.begin() as tx:
-        _, said = await machines.ask(tx, machine, request_)
+        _, said = await machines.ask(tx, visitor, machine, request_)
     return told(request, said, back="/machines")
 
 

@@ -8,6 +8,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from bot.govern import credentials, people
 from bot.govern.access import Act, may
+from bot.govern.audit import record
 from bot.web.rendering import page
 from bot.web.services import Services
 from bot.web.signing import link_url
@@ -31,6 +32,7 @@ async def add_person(
     visitor.require(Act.PEOPLE)
     async with services.database.begin() as tx:
         added = await people.add_person(tx, name)
+        await record(tx, visitor.did("person.added", added.name))
     return await _with_link(request, visitor, services, added.person_id)
 
 
@@ -57,6 +59,7 @@ async def change_person(
         else:
             people.check_other(who, visitor.standing)
             await people.deactivate(tx, person)
+        await record(tx, visitor.did(f"person.{change}d", who.name))
     return RedirectResponse("/people", status_code=303)
 
 
@@ -77,6 +80,7 @@ async def make_token(
     async with services.database.begin() as tx:
         life = float(days) if days.strip("0") else None
         secret = await credentials.issue_token(tx, visitor.id, name, life)
+        await record(tx, visitor.did("token.made", name, body={"days": life}))
     return await _tokens(visitor, services, made={"name": name, "token": secret})
 
 
@@ -84,7 +88,8 @@ async def make_token(
 async def revoke_token(token: str, visitor: Known, services: Provided) -> Response:
     """Revoke one."""
     async with services.database.begin() as tx:
-        await credentials.revoke_token(tx, visitor.id, token)
+        name = await credentials.revoke_token(tx, visitor.id, token)
+        await record(tx, visitor.did("token.revoked", name))
     return RedirectResponse("/tokens", status_code=303)
 
 
@@ -95,6 +100,7 @@ async def _with_link(
     async with services.database.begin() as tx:
         who = await people.standing_of(tx, person)
         secret = await credentials.issue(tx, "link", person, seconds=minutes * 60)
+        await record(tx, visitor.did("link.made", who.name))
     link = {"name": who.name, "url": link_url(request, secret), "minutes": f"{minutes:g}"}
     return await _people(visitor, services, link=link)
 

@@ -64,10 +64,8 @@ async def add(
 @router.post("/{name}/remove")
 async def remove(name: str, request: Request, visitor: Known, services: Provided) -> Response:
     """Remove a project; its sessions stay."""
-    await adding.find_project(visitor, services, name, Act.PROJECTS)
-    async with services.database.begin() as tx:
-        await projects.remove_project(tx, name)
-    return told(request, f"Project {name} is removed; its sessions stay.", back="/projects")
+    said = await adding.remove_project(visitor, services, name)
+    return told(request, said, back="/projects")
 
 
 def _commands(said: str) -> list[str]:

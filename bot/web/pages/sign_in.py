@@ -6,6 +6,7 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from bot.govern import credentials, languages
+from bot.govern.audit import record
 from bot.web.rendering import page
 from bot.web.signing import SIGN_IN, drop_cookie, sign_in_browser
 from bot.web.visitor import Known, Provided, browser_secret, check_origin
@@ -46,7 +47,7 @@ async def sign_in(
         person_id = await credentials.use_link(tx, link)
         await languages.offer_zone(tx, person_id, zone)
     response = RedirectResponse("/", status_code=303)
-    await sign_in_browser(request, response, services, person_id)
+    await sign_in_browser(request, response, services, person_id, way="link")
     return response
 
 
@@ -55,6 +56,7 @@ async def sign_out(request: Request, visitor: Known, services: Provided) -> Resp
     """Revoke the browser's session."""
     async with services.database.begin() as tx:
         await credentials.forget(tx, browser_secret(request))
+        await record(tx, visitor.did("person.signed_out"))
     response = RedirectResponse(SIGN_IN, status_code=303)
     drop_cookie(response, services)
     return response

@@ -10,7 +10,15 @@ from bot.store.ids import new_id
 from bot.web.headers import host_name
 from bot.words.amounts import prompts
 
-OPERATORS = {Act.PEOPLE, Act.HOST_FILES, Act.SURFACES, Act.HALT, Act.SECRETS}
+OPERATORS = {
+    Act.PEOPLE,
+    Act.HOST_FILES,
+    Act.SURFACES,
+    Act.HALT,
+    Act.SECRETS,
+    Act.AUDIT,
+    Act.POLICY,
+}
 
 
 def standing(*, active=True, operator=False):

@@ -1,0 +1,209 @@
+"""Policies and the audit over pages, API and command line."""
+
+import json
+
+import pytest
+from sqlalchemy import text
+
+from bot.govern.audit import Audited, Source, record
+from bot.govern.sealing import Sealer
+from tests.integration.web.test_cli import ona  # noqa: F401 - a fixture
+
+POLICY = '[egress]\nallow = ["api.example.com"]\ndeny = ["bad.example.com"]\n'
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "demo.toml"
+    path.write_text(POLICY)
+    return path
+
+
+async def seal(site):
+    sealer, more = Sealer(), True
+    while more:
+        async with site.database.begin() as tx:
+            more = await sealer.seal(tx, await sealer.final(tx))
+
+
+async def kinds(site):
+    return [kind for (kind,) in await site.rows("SELECT kind FROM audit_event ORDER BY number")]
+
+
+async def test_a_policy_is_set_shown_and_tested_from_the_terminal(site, ona, file):  # noqa: F811
+    denied = await ona("policy", "test", "demo", "https://api.example.com")
+    assert denied.code == 1
+    assert "would allow it" in denied.out
+    assert "Version 1" in (await ona("policy", "set", "demo", str(file))).out
+    assert (await ona("policy", "show", "demo")).out == POLICY
+    allowed = await ona("policy", "test", "demo", "https://api.example.com/x?y")
+    assert allowed.code == 0
+    assert "Allowed: api.example.com:443 is allowed by" in allowed.out
+    assert "policy of project demo, version 1, line 2" in allowed.out
+    told = json.loads((await ona("policy", "test", "demo", "bad.example.com", "--json")).out)
+    assert (told["allowed"], told["version"]) == (False, 1)
+    assert told["source"] == "policy of project demo, version 1, line 3"
+    file.write_text(POLICY.replace("bad.", "worse."))
+    assert json.loads((await ona("policy", "set", "demo", str(file), "--json")).out) == {
+        "project": "demo",
+        "version": 2,
+    }
+    listed = (await ona("policy", "history", "demo")).out.splitlines()
+    assert [line.split()[0] for line in listed] == ["VERSION", "2", "1"]
+    assert (await ona("policy", "show", "demo", "--version", "1")).out == POLICY
+    assert json.loads((await ona("policy", "--json")).out) == {"lines": []}
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ('[egress]\nallow = ["a..b"]', "demo.toml, line 2: egress.allow, entry 1 is 'a..b'"),
+        ("[egres]", "demo.toml, line 1: egres: there is no such key"),
+        ("[[", "demo.toml: it is no TOML"),
+    ],
+)
+async def test_a_wrong_policy_is_refused_with_its_line(ona, file, written, said):  # noqa: F811
+    file.write_text(written)
+    refused = await ona("policy", "set", "demo", str(file))
+    assert (refused.code, refused.out) == (2, "")
+    assert said.lower() in refused.err.lower()
+    assert (await ona("policy", "history", "demo")).out == ""
+
+
+async def test_what_can_not_be_found_has_its_exit_code(ona, file, tmp_path):  # noqa: F811
+    for arguments in (
+        ("policy", "set", "none", str(file)),
+        ("policy", "set", "demo", str(tmp_path / "none")),
+        ("policy", "test", "demo", "tcp://x"),
+        ("policy", "show", "demo", "--version", "7"),
+        ("audit", "list", "--since", "soon"),
+        ("audit", "list", "--person", "Nobody"),
+    ):
+        ran = await ona(*arguments)
+        assert (ran.code, ran.out) == (2, ""), arguments
+
+
+async def test_only_operators_set_policies_and_read_the_audit(site):
+    refusals = []
+    object.__setattr__(site.services, "audited", refusals.append)
+    async with site.client(await site.token_of(site.bo)) as bo:
+        put = await bo.put("/api/v1/projects/demo/policy", json={"source": POLICY})
+        assert put.status_code == 422
+        for path in ("", "/export", "/head", "/verify"):
+            assert (await bo.get(f"/api/v1/audit{path}")).status_code == 422
+        assert (await bo.get("/api/v1/projects/demo/policy")).status_code == 200
+    assert await kinds(site) == []
+    assert [(one.by.who, one.place, one.outcome) for one in refusals][:2] == [
+        ("Bo", "PUT /api/v1/projects/demo/policy", "refused"),
+        ("Bo", "GET /api/v1/audit", "refused"),
+    ]
+
+
+async def test_what_people_do_is_audited_with_who_what_and_where(site, ona, tmp_path):  # noqa: F811
+    (tmp_path / "web").mkdir()
+    await ona("projects", "add", "web", "./web")
+    await ona("projects", "change", "web", "--branch", "next")
+    await ona("projects", "remove", "web")
+    await ona("people", "add", "Cy")
+    await ona("people", "deactivate", "Cy")
+    await ona("tokens", "add", "ci")
+    token = json.loads((await ona("tokens", "list", "--json")).out)["tokens"][1]["id"]
+    await ona("tokens", "revoke", token)
+    async with site.client() as browser:
+        link = {"link": await site.link()}
+        await browser.post("/sign-in", data=link, headers={"Origin": site.url})
+    rows = await site.rows("SELECT kind, who, surface, place FROM audit_event ORDER BY number")
+    assert rows == [
+        ("project.added", "Ann", "api", "web"),
+        ("project.changed", "Ann", "api", "web"),
+        ("project.removed", "Ann", "api", "web"),
+        ("person.added", "Ann", "api", "Cy"),
+        ("link.made", "Ann", "api", "Cy"),
+        ("person.deactivated", "Ann", "api", "Cy"),
+        ("token.made", "Ann", "api", "ci"),
+        ("token.revoked", "Ann", "api", "ci"),
+        ("person.signed_in", "Ann", "web", "link"),
+    ]
+
+
+async def test_the_list_joins_what_sessions_record_and_filters(site, ona):  # noqa: F811
+    short = (await site.ask("!make"))["session"]
+    work = await site.begin()
+    await work.output("noise\n")
+    await work.ask("Which?", "a", "b")
+    await ona("tokens", "add", "ci")
+    listed = json.loads((await ona("audit", "list", "--json")).out)["events"]
+    found = [(one["kind"], one["who"], one["session"]) for one in listed]
+    assert found[0] == ("token.made", "Ann", None)
+    assert ("prompt.queued", "Ann", short) in found
+    assert ("question", "", short) in found
+    assert "output" not in {kind for kind, *_ in found}
+    of_session = json.loads((await ona("audit", "list", "--session", short, "--json")).out)
+    assert {one["session"] for one in of_session["events"]} == {short}
+    assert of_session["events"][-1]["body"]["text"] == "make"
+    by_bo = json.loads((await ona("audit", "list", "--person", "Bo", "--json")).out)
+    assert by_bo["events"] == []
+    kind = json.loads((await ona("audit", "list", "--kind", "token", "--json")).out)
+    assert [one["kind"] for one in kind["events"]] == ["token.made"]
+    table = (await ona("audit")).out.splitlines()
+    assert table[0].split() == ["AT", "WHAT", "WHO", "FROM", "WHERE", "SESSION", "OUTCOME"]
+
+
+async def test_an_export_is_json_lines_and_is_audited_itself(site, ona):  # noqa: F811
+    short = (await site.ask("!make"))["session"]
+    await ona("tokens", "add", "ci")
+    lines = (await ona("audit", "export", "--since", "1h")).out.splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert [row["kind"] for row in rows] == ["prompt.queued", "token.made", "audit.exported"]
+    assert rows == sorted(rows, key=lambda row: row["at"])
+    assert rows[0]["session"] == short
+    assert "since" in rows[2]["body"]
+    only = (await ona("audit", "export", "--project", "demo")).out.splitlines()
+    assert [json.loads(line)["kind"] for line in only] == ["prompt.queued"]
+
+
+async def test_of_a_private_session_others_see_that_something_happened(site, ona):  # noqa: F811
+    short = (await site.ask("!quiet-heron"))["session"]
+    (session_id,) = (
+        await site.rows(
+            "UPDATE session SET private_to = :bo, title = '' WHERE short = :short RETURNING id",
+            bo=site.bo,
+            short=short,
+        )
+    )[0]
+    async with site.database.begin() as tx:
+        by = Source(who="gateway", surface="gateway")
+        reached = Audited(kind="egress", by=by, place="x.example.com:443", session_id=session_id)
+        await record(tx, reached)
+    for said in (await ona("audit", "list", "--json"), await ona("audit", "export")):
+        assert short not in said.out
+        assert "quiet-heron" not in said.out
+        assert '"private": true' in said.out
+        assert "prompt.queued" in said.out
+        assert "x.example.com:443" in said.out
+    assert (await ona("audit", "list", "--session", short)).out == ""
+
+
+async def test_the_chain_is_verified_from_the_terminal(site, ona):  # noqa: F811
+    await site.ask("!make")
+    await ona("tokens", "add", "ci")
+    await seal(site)
+    whole = await ona("audit", "verify")
+    assert whole.code == 0
+    assert whole.out.startswith("Whole: ")
+    kept = (await ona("audit", "head")).out.strip()
+    assert kept in whole.out
+    await ona("tokens", "add", "more")
+    assert "wait to be sealed" in (await ona("audit", "verify", "--head", kept)).out
+    await seal(site)
+    assert (await ona("audit", "verify", "--head", kept)).code == 0
+    async with site.database.begin() as tx:
+        await tx.execute(text("SET LOCAL session_replication_role = replica"))
+        await tx.execute(text("UPDATE audit_event SET who = 'Bo' WHERE kind = 'token.made'"))
+    broken = await ona("audit", "verify")
+    assert broken.code == 1
+    assert "audit event 1 was changed" in broken.out
+    told = json.loads((await ona("audit", "verify", "--json")).out)
+    assert "audit event 1 was changed" in told["problem"]
+    wrong = await ona("audit", "verify", "--head", "1:abc")
+    assert (wrong.code, wrong.out) == (2, "")
