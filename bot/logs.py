@@ -13,8 +13,10 @@ from structlog.typing import Processor
 
 from bot.config import LogSettings
 
-TALKATIVE = ("alembic", "asyncssh", "httpcore2", "httpx2", "uvicorn")
+TALKATIVE = ("alembic", "asyncssh", "httpx2", "uvicorn")
 """Libraries that say at `info` what belongs to `debug`."""
+SECRETIVE = ("httpcore2",)
+"""Libraries that say at `debug` what nobody may read: headers, with cookies and tokens."""
 
 
 def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
@@ -40,6 +42,8 @@ def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
     root.setLevel(level)
     for name in TALKATIVE:
         logging.getLogger(name).setLevel(level if level <= logging.DEBUG else logging.WARNING)
+    for name in SECRETIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
     logging.captureWarnings(True)
     structlog.configure(
         processors=[*_known(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

@@ -38,6 +38,8 @@ from vmpool.network.policy import Policy, Routed, Rule, read_rule
 
 SOURCE_CHARACTERS_MAX = 100_000
 SHOWN_CHARACTERS_MAX = 80
+_WITH_PASSWORD = re.compile(r"//[^/\s]*@")
+"""What must not be said again."""
 NAME = r"^[a-z][a-z0-9-]{0,39}$"
 UPSTREAM = "/upstream"
 """Before the names of routes, in the gateway's own paths."""
@@ -187,7 +189,7 @@ def _explained(error: ValidationError, name: str, lines: Mapping[Path, int]) -> 
         return f"{where}: there is no such key"
     if first["type"] == "missing":
         return f"{where} is missing"
-    got = repr(first["input"])[:SHOWN_CHARACTERS_MAX]
+    got = _WITH_PASSWORD.sub("//…@", repr(first["input"]))[:SHOWN_CHARACTERS_MAX]
     if first["type"] == "value_error":
         return f"{where} is {got}: {message}"
     return f"{where} should be {message.removeprefix('Input should be ')}, but is {got}"

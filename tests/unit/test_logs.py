@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from bot.config import LogSettings
-from bot.logs import TALKATIVE, configure
+from bot.logs import SECRETIVE, TALKATIVE, configure
 
 log = structlog.get_logger("bot.test")
 
@@ -19,7 +19,7 @@ log = structlog.get_logger("bot.test")
 def _logging_as_it_was():
     root = logging.getLogger()
     handlers, level = root.handlers, root.level
-    levels = {name: logging.getLogger(name).level for name in TALKATIVE}
+    levels = {name: logging.getLogger(name).level for name in (*TALKATIVE, *SECRETIVE)}
     yield
     root.handlers, root.level = handlers, level
     for name, before in levels.items():
@@ -115,3 +115,10 @@ def test_the_last_configuration_counts():
     log.info("said")
     assert first.getvalue() == ""
     assert len(second.getvalue().splitlines()) == 1
+
+
+def test_what_libraries_say_of_headers_is_logged_at_no_level():
+    stream = written(format="json", level="debug")
+    for name in SECRETIVE:
+        logging.getLogger(f"{name}.http11").debug("set-cookie: a secret")
+    assert stream.getvalue() == ""
