@@ -23,6 +23,7 @@ from adapters.vault.prepare import OWN_POLICY, Names, prepare
 from bot.config import Settings
 from bot.errors import OnaError, Unfit
 from bot.govern.credentials import issue, issue_token, signed_in
+from bot.govern.installation import read_installation_policy
 from bot.govern.people import LOCAL, ensure_person
 from bot.govern.projects import NewProject, add_project, list_projects
 from bot.ground import only_process
@@ -36,12 +37,14 @@ from bot.store.migrate import upgrade
 from bot.supervisor import Child, Signals, Supervisor, ona_argv
 from bot.words.places import here
 from vmpool.image import ensure_image
+from vmpool.network.policy import Policy
 
 READY_SECONDS_MAX = 120.0
 KV_SECONDS_MAX = 20.0
 KV_PAUSE_SECONDS = 0.05
 FIRST_PROMPT = '!echo "Hello from a machine of $(basename $PWD)"; uname -sr; git log -1 --oneline'
 FIRST_PROMPT_SECONDS_MAX = 300.0
+REGISTRIES_SHOWN = 6
 TOKEN_NAME = "command line"
 
 
@@ -83,6 +86,11 @@ class _Up:
             lambda found: f"{found.hypervisor.accelerator}: {found.why}",
         )
         vault = await self._steps.run("credentials", self._vault(stack), _vault_said)
+        await self._steps.run(
+            "registries",
+            asyncio.to_thread(read_installation_policy, self._settings.policy),
+            _registries,
+        )
         overseer = Overseer(self._settings.data_dir, self._say)
         supervisor = Supervisor(self._children(url, vault), overseer)
         running = asyncio.create_task(supervisor.run(self._signals.stop))
@@ -285,6 +293,14 @@ async def ask_in(directory: Path, client: httpx2.AsyncClient, prompt: str) -> st
             elif event["kind"] == "turn.ended":
                 return "\n".join([*lines, f"— {body['outcome']}: {body['summary']}"])
         await asyncio.sleep(0.1)
+
+
+def _registries(policy: Policy) -> str:
+    """What machines may reach without a policy of their project."""
+    reached = list(dict.fromkeys(rule.host for rule in policy.lines() if rule.allow))
+    shown = ", ".join(reached[:REGISTRIES_SHOWN]) or "none"
+    more = len(reached) - REGISTRIES_SHOWN
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 def _repository_at(directory: Path) -> Path | None:

@@ -7,7 +7,8 @@ import pytest
 from bot.config import Settings
 from bot.govern.credentials import signed_in
 from bot.store.database import Database
-from bot.up import credentials_here
+from bot.up import _registries, credentials_here
+from vmpool.network.policy import Policy, Rule
 
 
 @pytest.mark.parametrize("kept", [None, "", "ona_of_a_database_that_is_gone"])
@@ -30,3 +31,11 @@ async def test_the_command_lines_token_is_known_to_the_database(
     assert settings.token_file.read_text().strip() == token
     assert settings.token_file.stat().st_mode & 0o777 == 0o600
     assert link.startswith("/sign-in?link=")
+
+
+def test_what_machines_may_reach_by_default_is_said_shortly():
+    lines = [Rule(True, f"r{n}.example.com") for n in range(8)]
+    denied = Rule(False, "d.example.com")
+    assert _registries(Policy(rules=(denied, *lines[:2]))) == "r0.example.com, r1.example.com"
+    assert _registries(Policy(rules=tuple(lines))).endswith("r5.example.com and 2 more")
+    assert _registries(Policy()) == "none"
