@@ -26,8 +26,9 @@ from bot.store.database import MACHINES as MACHINE_HINTS
 from bot.store.ids import new_id
 from bot.vault import authority_of, grants_open, vault_open
 from bot.work.checkpoint import Checkpoints
+from bot.work.deleting import Deletions
 from bot.work.machines import MachineWorkplaces
-from bot.work.queue import Event, append_events
+from bot.work.queue import Event, append_events, lock_session
 from bot.work.repository import Repositories
 from bot.work.turn import TurnLimits, Turns
 from bot.work.work_queue import WorkQueue
@@ -53,6 +54,7 @@ PRESSURE_SECONDS = 5.0
 POOL_SECONDS = 30.0
 """Slow clock of what hand-outs wake."""
 CHARGES_SECONDS = 60.0
+DELETIONS_SECONDS = 10.0
 HOUR_SECONDS = 3600.0
 
 
@@ -92,6 +94,7 @@ class Host:
     pools: Pools
     repositories: Repositories
     checkpoints: Checkpoints
+    deletions: Deletions
     image: "_CachedImage"
     grants: Grants | None
     way_out: WayOut
@@ -154,6 +157,7 @@ class Host:
             ),
             repositories=repositories,
             checkpoints=_checkpoints(settings, base.database),
+            deletions=Deletions(base.database, DirectoryBlobs(settings.data_dir / "blobs")),
             image=image,
             grants=grants,
             way_out=way_out,
@@ -211,6 +215,7 @@ class Host:
             Chore(name="reconcile", seconds=RECONCILE_SECONDS, run=self.reconcile),
             Chore(name="retention", seconds=HOUR_SECONDS, run=self.pool.remove_expired),
             Chore(name="scrub", seconds=HOUR_SECONDS / 4, run=self.driver.scrub_next),
+            Chore(name="deletions", seconds=DELETIONS_SECONDS, run=self.deletions.go_on),
             Chore(name="images", seconds=HOUR_SECONDS, run=self.remove_images),
             Chore(name="sweep", seconds=HOUR_SECONDS, run=self.sweep),
             Chore(name="report", seconds=REPORT_SECONDS, run=self.report),
@@ -341,8 +346,10 @@ class _Teller:
         if state == MachineState.RESTING and "seconds" in known:
             HIBERNATE_SECONDS.observe(known["seconds"])
         async with self._database.begin() as tx:
-            event = Event(kind="machine", body={"state": state, **known})
-            await append_events(tx, session_id, [event])
+            # A session that is deleted may be gone before its machine was.
+            if await lock_session(tx, session_id) is not None:
+                event = Event(kind="machine", body={"state": state, **known})
+                await append_events(tx, session_id, [event])
 
 
 def agents() -> dict[str, Agent]:

@@ -132,6 +132,19 @@ def cancel(
 
 
 @app.command()
+def delete(
+    session: Short,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask whether you mean it.")] = False,
+) -> None:
+    """Delete a session with its events, files, checkpoints, machine and snapshots."""
+    from bot.cli.client import connect
+
+    if not yes:
+        typer.confirm(f"Delete {session} and everything in it? Nothing brings it back", abort=True)
+    show.say(connect().delete(f"/sessions/{session}")["text"])
+
+
+@app.command()
 def follow(
     session: Short,
     after: Annotated[int, typer.Option(min=0, help="Begin after this event.")] = 0,

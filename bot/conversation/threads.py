@@ -17,6 +17,7 @@ from bot.store.transaction import Transaction
 from bot.words.catalogue import gettext as _
 from bot.words.titles import made_of, made_of_command
 from bot.work.control import Actor
+from bot.work.deleting import tombstone_of, tombstone_of_thread
 
 SHORT_TRIES = 5
 
@@ -47,6 +48,7 @@ _BY_SHORT = text(
     """
     SELECT id FROM session
      WHERE short = :short AND (private_to IS NULL OR private_to = :person)
+       AND state <> 'deleting'
     """
 )
 _ADD_THREAD = text(
@@ -124,6 +126,9 @@ async def find(tx: Transaction, message: IncomingMessage) -> Found | None:
             await tx.execute(_BY_SHORT, {"short": message.session, "person": message.person_id})
         ).scalar_one_or_none()
         if session_id is None:
+            deleted = await tombstone_of(tx, message.session)
+            if deleted is not None:
+                raise deleted.error()
             raise NotFound(
                 _("there is no session {session}", session=message.session),
                 do=_("`sessions` lists those that exist"),
@@ -149,12 +154,19 @@ async def _find_whole(tx: Transaction, message: IncomingMessage) -> Found | None
 
 
 async def find_or_begin(tx: Transaction, message: IncomingMessage) -> Found | None:
-    """Like `find`; on None nobody else opens a session in the thread before `tx` ends."""
+    """Like `find`; on None nobody else opens a session in the thread before `tx` ends.
+
+    :raises NotFound: the session of the thread was deleted, too
+    """
     found = await find(tx, message)
     if found is None:
         where = {"surface": message.surface, "place": message.within or message.place}
         await tx.execute(_BEGIN, where)
         found = await find(tx, message)
+    if found is None:
+        deleted = await tombstone_of_thread(tx, message.surface, message.within or message.place)
+        if deleted is not None:
+            raise deleted.error()
     return found
 
 

@@ -31,6 +31,8 @@ class Act(enum.StrEnum):
     """Make a project of a directory of the host, which our processes can read and they can't."""
     PEOPLE = "people"
     """Add and deactivate people and make their sign-in links."""
+    DELETE = "delete"
+    """Delete sessions with everything that belongs to them."""
     SECRETS = "secrets"
     """Set, name, try and remove the secrets of projects."""
     HALT = "halt"

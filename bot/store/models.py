@@ -519,6 +519,31 @@ class Lease(SQLModel, table=True):
     until: datetime = _moment(now=True)
 
 
+class Tombstone(SQLModel, table=True):
+    """What is left of a deleted session."""
+
+    id: UUID = _key()
+    session_id: UUID = Field(unique=True)
+    """It is gone, or about to be."""
+    short: str = Field(unique=True)
+    by_id: UUID = Field(foreign_key="person.id")
+    name: str
+    """Of who deleted it."""
+    at: datetime = _moment(now=True)
+    finished_at: datetime | None = _moment()
+    """Since when nothing of it is left."""
+
+
+class TombstoneThread(SQLModel, table=True):
+    """A thread that a deleted session had; one with another session since is told of nothing."""
+
+    __tablename__ = "tombstone_thread"
+
+    surface: str = Field(primary_key=True)
+    place: str = Field(primary_key=True)
+    tombstone_id: UUID = _owned_by("tombstone.id")
+
+
 class Halt(SQLModel, table=True):
     """An operator's order that something stands still; see `bot.govern.halt`."""
 

@@ -12,6 +12,7 @@ A session:
 
 - `queued` and `running` rows are what workers claim: `running` again once its lease has run out.
 - `held` keeps its prompts: they wait for Resume or Clear, whoever stopped it.
+- `deleting`, from any of them, is the end: the row goes when nothing of the session is left.
 - `waiting` keeps its turn open: the answer queues the session and the same turn goes on.
 
 A grant:
@@ -43,16 +44,27 @@ class SessionState(enum.StrEnum):
     """A turn asked a person and rests until the answer or its time limit."""
     HELD = "held"
     """Stopped by a person; open prompts are kept and nothing runs."""
+    DELETING = "deleting"
+    """A person deleted it; it is gone when its machine is, and a tombstone stays."""
 
 
 SESSION_MOVES: Mapping[SessionState, frozenset[SessionState]] = {
-    SessionState.IDLE: frozenset({SessionState.QUEUED}),
-    SessionState.QUEUED: frozenset({SessionState.RUNNING, SessionState.IDLE, SessionState.HELD}),
-    SessionState.RUNNING: frozenset(
-        {SessionState.IDLE, SessionState.QUEUED, SessionState.WAITING, SessionState.HELD}
+    SessionState.IDLE: frozenset({SessionState.QUEUED, SessionState.DELETING}),
+    SessionState.QUEUED: frozenset(
+        {SessionState.RUNNING, SessionState.IDLE, SessionState.HELD, SessionState.DELETING}
     ),
-    SessionState.WAITING: frozenset({SessionState.QUEUED}),
-    SessionState.HELD: frozenset({SessionState.QUEUED, SessionState.IDLE}),
+    SessionState.RUNNING: frozenset(
+        {
+            SessionState.IDLE,
+            SessionState.QUEUED,
+            SessionState.WAITING,
+            SessionState.HELD,
+            SessionState.DELETING,
+        }
+    ),
+    SessionState.WAITING: frozenset({SessionState.QUEUED, SessionState.DELETING}),
+    SessionState.HELD: frozenset({SessionState.QUEUED, SessionState.IDLE, SessionState.DELETING}),
+    SessionState.DELETING: frozenset(),
 }
 
 

@@ -33,6 +33,7 @@ SESSION_STATES: Mapping[str, str] = {
     "running": "Running",
     "waiting": "Waiting for an answer",
     "held": "Held",
+    "deleting": "Being deleted",
 }
 MACHINE_STATES: Mapping[str, str] = {
     "creating": "being created",

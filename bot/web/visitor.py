@@ -159,6 +159,7 @@ NEEDS: Mapping[Act, Permission] = {
     Act.SEE: Permission.READ,
     Act.PROMPT: Permission.WRITE,
     Act.STOP: Permission.WRITE,
+    Act.DELETE: Permission.WRITE,
     Act.MACHINES: Permission.WRITE,
     Act.PROJECTS: Permission.WRITE,
 }
@@ -166,6 +167,7 @@ NEEDS: Mapping[Act, Permission] = {
 Reader = Annotated[Visitor, Depends(_of_session(Act.SEE))]
 Prompter = Annotated[Visitor, Depends(_of_session(Act.PROMPT))]
 Stopper = Annotated[Visitor, Depends(_of_session(Act.STOP))]
+Deleter = Annotated[Visitor, Depends(_of_session(Act.DELETE))]
 """Visitors of a session in the path `{short}`, with what they came for allowed."""
 
 

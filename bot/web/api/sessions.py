@@ -11,8 +11,8 @@ from bot.govern.access import Act
 from bot.store.states import SessionState
 from bot.web import reading, shapes
 from bot.web.adding import find_project
-from bot.web.visitor import Known, Prompter, Provided, Reader, Stopper
-from bot.work import control, questions
+from bot.web.visitor import Deleter, Known, Prompter, Provided, Reader, Stopper
+from bot.work import control, deleting, questions
 from bot.work.queue import lock_session
 from bot.work.titling import give_title
 
@@ -118,6 +118,19 @@ async def clear(short: str, visitor: Stopper, services: Provided) -> shapes.Told
     async with services.database.begin() as tx:
         session_id = await reading.session_id(tx, short)
         return shapes.Told(text=await control.clear(tx, session_id, visitor.actor))
+
+
+@router.delete("/{short}", status_code=202, response_model=shapes.Told)
+async def delete_session(short: str, visitor: Deleter, services: Provided) -> shapes.Told:
+    """Delete a session with its events, files, checkpoints and machine; a tombstone stays."""
+    async with services.database.begin() as tx:
+        await deleting.delete(tx, await reading.session_id(tx, short), visitor.actor)
+    return shapes.Told(text=deleted(short))
+
+
+def deleted(short: str) -> str:
+    """What is said of a session that is being deleted."""
+    return f"Session {short} is being deleted; it is gone when its machine is destroyed."
 
 
 @router.get("/{short}/questions", response_model=shapes.Questions)

@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Form, Header, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
-from bot.errors import NotFound
+from bot.errors import NotFound, Refused
 from bot.govern import halting
 from bot.govern.halt import Halt, halted
 from bot.store.ids import new_id
@@ -20,9 +20,9 @@ from bot.web.reading import StoredEvent
 from bot.web.rendering import Shower, by_htmx, fragment, page, show_all, told
 from bot.web.saying import say
 from bot.web.services import Services
-from bot.web.visitor import Prompter, Provided, Reader, Stopper
+from bot.web.visitor import Deleter, Prompter, Provided, Reader, Stopper
 from bot.words.titles import TITLE_CHARACTERS_MAX
-from bot.work import control, questions
+from bot.work import control, deleting, questions
 from bot.work.queue import lock_session
 from bot.work.titling import give_title
 
@@ -173,6 +173,24 @@ async def clear(short: str, request: Request, visitor: Stopper, services: Provid
         session_id = await reading.session_id(tx, short)
         said = await control.clear(tx, session_id, visitor.actor)
     return told(request, said, back=f"/sessions/{short}")
+
+
+@router.post("/delete")
+async def delete(
+    short: str,
+    visitor: Deleter,
+    services: Provided,
+    sure: Annotated[str, Form(max_length=40)] = "",
+) -> Response:
+    """Delete the session, when its short id was typed to confirm it."""
+    if sure.strip() != short:
+        raise Refused(
+            f"to delete session {short}, type its name into the field beside the button",
+            kept="nothing was deleted",
+        )
+    async with services.database.begin() as tx:
+        await deleting.delete(tx, await reading.session_id(tx, short), visitor.actor)
+    return RedirectResponse("/", status_code=303)
 
 
 @router.post("/prompts/{prompt}/cancel")

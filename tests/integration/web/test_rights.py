@@ -83,6 +83,7 @@ PAGES = [
     ("POST", "/sessions/{short}/stop"),
     ("POST", "/sessions/{short}/resume"),
     ("POST", "/sessions/{short}/clear"),
+    ("POST", "/sessions/{short}/delete"),
     ("POST", "/sessions/{short}/prompts/{prompt}/cancel"),
     ("POST", "/sessions/{short}/questions/{question}"),
     ("POST", "/machines/{machine}/rest"),

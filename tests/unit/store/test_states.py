@@ -17,7 +17,7 @@ KINDS = {
 }
 
 FINAL = {
-    "session": set(),
+    "session": {"deleting"},
     "prompt": {"done", "cancelled"},
     "turn": {"succeeded", "failed", "stopped", "timed_out", "interrupted", "budget"},
     "question": {"answered", "expired", "withdrawn"},

@@ -18,6 +18,7 @@ OPERATORS = {
     Act.SECRETS,
     Act.AUDIT,
     Act.POLICY,
+    Act.DELETE,
 }
 
 

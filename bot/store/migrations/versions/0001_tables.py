@@ -198,6 +198,7 @@ def upgrade() -> None:
                 "running",
                 "waiting",
                 "held",
+                "deleting",
                 name="sessionstate",
                 native_enum=False,
                 create_constraint=True,
@@ -568,7 +569,41 @@ def upgrade() -> None:
     _replies()
 
 
+def _tombstones() -> None:
+    op.create_table(
+        "tombstone",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("session_id", sa.Uuid(), nullable=False),
+        sa.Column("short", sa.String(), nullable=False),
+        sa.Column("by_id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column(
+            "at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
+        ),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(["by_id"], ["person.id"], name=op.f("fk_tombstone_by_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_tombstone")),
+        sa.UniqueConstraint("session_id", name=op.f("uq_tombstone_session_id")),
+        sa.UniqueConstraint("short", name=op.f("uq_tombstone_short")),
+    )
+    op.create_table(
+        "tombstone_thread",
+        sa.Column("surface", sa.String(), nullable=False),
+        sa.Column("place", sa.String(), nullable=False),
+        sa.Column("tombstone_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["tombstone_id"],
+            ["tombstone.id"],
+            name=op.f("fk_tombstone_thread_tombstone_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("surface", "place", name=op.f("pk_tombstone_thread")),
+    )
+    op.create_index(op.f("ix_tombstone_thread_tombstone_id"), "tombstone_thread", ["tombstone_id"])
+
+
 def _halts() -> None:
+    _tombstones()
     op.create_table(
         "halt",
         sa.Column("id", sa.Uuid(), nullable=False),
