@@ -237,7 +237,13 @@ async def merge(tx: Transaction, *, keep: UUID, gone: UUID) -> None:
 
 def _statements() -> list[TextClause]:
     """Every column that names a person, and the lists of people in questions."""
-    found = []
+    # A halt of each of them becomes one of both.
+    found = [
+        text(
+            "DELETE FROM halt WHERE person_id = :gone"
+            " AND EXISTS (SELECT FROM halt WHERE person_id = :keep)"
+        )
+    ]
     for table in SQLModel.metadata.sorted_tables:
         for column in table.columns:
             if any(key.column.table.name == "person" for key in column.foreign_keys):

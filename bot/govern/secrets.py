@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 import hvac
+import structlog
 from pydantic import SecretStr
 
 from adapters.chat.port import Deadline
@@ -23,6 +24,8 @@ from adapters.vault.prepare import TURN_POLICY, Names
 from adapters.vault.tokens import Tokens
 from bot.errors import NotFound, OnaError, Refused, TooLarge, TryAgain, Unfit
 from bot.govern.access import Standing
+
+log = structlog.get_logger(__name__)
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 VALUE_BYTES_MAX = 64 * 1024
@@ -88,6 +91,7 @@ class Secrets:
             kv.update_metadata(path, custom_metadata=who, mount_point=self._kv)
 
         await self._run(put)
+        log.info("secret_set", project=project, name=name, by=by.name)
 
     async def list(self, project: str) -> list[Secret]:
         """The project's secrets by name. :raises OnaError:"""

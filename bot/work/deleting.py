@@ -66,6 +66,7 @@ async def delete(tx: Transaction, session_id: UUID, by: Actor) -> None:
     for step in ("bury", "remember_threads", "withdraw", "fence", "drop_threads"):
         await tx.execute(SQL[step], values)
     await _ask_machines(tx, session_id)
+    log.warning("session_deletion_asked", session=str(session_id), by=by.name)
     # Whoever runs its turn looks, and finds that the lease is lost.
     tx.hint(CONTROL, session_id)
 

@@ -10,6 +10,7 @@ import pytest
 from bot.errors import NothingToDo
 from bot.govern import halting
 from bot.govern.access import Standing
+from bot.govern.connecting import merge
 from bot.govern.halt import halted
 from bot.govern.halting import HaltWatch
 from bot.store.ids import new_id
@@ -163,6 +164,16 @@ async def _handed_out(town: Town) -> set[tuple[object, object]]:
     for lease in leases:
         await queue.hand_back(lease)
     return found
+
+
+@pytest.mark.parametrize("halted_before", [["Ann"], ["Bo"], ["Ann", "Bo"]])
+async def test_two_people_who_become_one_stay_halted(town: Town, halted_before) -> None:
+    for name in halted_before:
+        await halt(town, person=name)
+    async with town.database.begin() as tx:
+        await merge(tx, keep=town.people["Ann"], gone=town.people["Bo"])
+        (one,) = await halting.read(tx)
+    assert one.person_id == town.people["Ann"]
 
 
 async def test_a_halt_is_made_and_lifted_once(town: Town) -> None:
