@@ -60,7 +60,9 @@ class FakeGitHub:
     async def __aenter__(self) -> Self:
         self.session = aiohttp.ClientSession()
         # One for both would wait for itself when as many people ask as it has connections.
-        self._behind = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+        # The emulator ends connections that are idle for 5 s: one is not used again.
+        behind = aiohttp.TCPConnector(limit=0, force_close=True)
+        self._behind = aiohttp.ClientSession(connector=behind)
         self.upstream = Upstream(self._emulator, self._behind)
         self.hooks = Hooks(self)
         application = web.Application(client_max_size=BODY_BYTES_MAX)
