@@ -8,6 +8,9 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
+from uuid import UUID
+
+from psycopg import OperationalError
 
 from bot.store.database import is_away
 from bot.work.queue import Event, append_events
@@ -55,17 +58,26 @@ async def _rows(town: Town, statement: str) -> list[tuple[Any, ...]]:
                 raise
 
 
+async def _told(town: Town, session: UUID, words: str) -> bool:
+    """Whether the session was told; not where no connection was free, before anything was done."""
+    try:
+        async with town.database.begin() as tx:
+            await append_events(tx, session, [Event(kind="notice", body={"text": words})])
+    except OperationalError as error:
+        if "in use" not in str(error):
+            raise
+        return False
+    return True
+
+
 async def answer_all(town: Town, count: int = MESSAGES) -> None:
     """Tell the session of each prompt what it heard, as a turn's end would, until so many."""
     answered: set[object] = set()
     async with asyncio.timeout(WAIT_SECONDS_MAX):
         while len(answered) < count:
             for prompt, session, said in await _rows(town, _PROMPTS):
-                if prompt not in answered:
+                if prompt not in answered and await _told(town, session, f"heard {said}"):
                     answered.add(prompt)
-                    async with town.database.begin() as tx:
-                        notice = Event(kind="notice", body={"text": f"heard {said}"})
-                        await append_events(tx, session, [notice])
             assert not (refused := await _rows(town, _REFUSED)), refused
             await asyncio.sleep(0.05)
 
