@@ -81,6 +81,7 @@ PAGES = [
     ("GET", "/sessions/{short}/live"),
     ("POST", "/sessions/{short}/prompts"),
     ("POST", "/sessions/{short}/stop"),
+    ("POST", "/sessions/{short}/title"),
     ("POST", "/sessions/{short}/resume"),
     ("POST", "/sessions/{short}/clear"),
     ("POST", "/sessions/{short}/delete"),
