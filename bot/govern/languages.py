@@ -41,9 +41,9 @@ _OF = text(
      WHERE identity.surface = :surface AND identity.external_id = :external
     """
 )
-_BY_ID = text(
-    "SELECT locale, locale_chosen, zone, zone_chosen, zone_asked_at FROM person WHERE id = :person"
-)
+_BY_ID = text("SELECT locale, locale_chosen, zone, zone_chosen FROM person WHERE id = :person")
+_UNKNOWN = {"locale": None, "locale_chosen": False, "zone": None, "zone_chosen": False}
+"""Of whom there is not, any more."""
 _CHOOSE_LOCALE = text(
     """
     UPDATE person SET locale_chosen = CAST(:locale AS text) IS NOT NULL,
@@ -59,6 +59,19 @@ _CHOOSE_ZONE = text(
     """
 )
 _OFFER_ZONE = text("UPDATE person SET zone = :zone WHERE id = :person AND zone IS NULL")
+_INHERIT = text(
+    """
+    UPDATE person AS kept
+       SET locale = CASE WHEN gone.locale_chosen AND NOT kept.locale_chosen THEN gone.locale
+                         ELSE coalesce(kept.locale, gone.locale) END,
+           locale_chosen = kept.locale_chosen OR gone.locale_chosen,
+           zone = CASE WHEN gone.zone_chosen AND NOT kept.zone_chosen THEN gone.zone
+                       ELSE coalesce(kept.zone, gone.zone) END,
+           zone_chosen = kept.zone_chosen OR gone.zone_chosen,
+           zone_asked_at = coalesce(kept.zone_asked_at, gone.zone_asked_at)
+      FROM person AS gone WHERE kept.id = :keep AND gone.id = :gone
+    """
+)
 _ASK = text(
     """
     UPDATE person SET zone_asked_at = now()
@@ -105,8 +118,9 @@ async def reader(
 
 
 async def settings_of(tx: Transaction, person_id: UUID) -> Mapping[str, Any]:
-    """What is known: locale, locale_chosen, zone, zone_chosen, zone_asked_at."""
-    return dict((await tx.execute(_BY_ID, {"person": person_id})).mappings().one())
+    """What is known: locale, locale_chosen, zone, zone_chosen."""
+    row = (await tx.execute(_BY_ID, {"person": person_id})).mappings().one_or_none()
+    return dict(row) if row is not None else dict(_UNKNOWN)
 
 
 async def choose_locale(tx: Transaction, person_id: UUID, locale: str | None) -> None:
@@ -141,6 +155,11 @@ async def offer_zone(tx: Transaction, person_id: UUID, zone: str) -> None:
     """Take the zone of a person's browser while none is known; a name of no zone is nothing."""
     if zone in zones():
         await tx.execute(_OFFER_ZONE, {"person": person_id, "zone": zone})
+
+
+async def inherit(tx: Transaction, *, keep: UUID, gone: UUID) -> None:
+    """Let a person read us as another one did who becomes them, where they chose nothing."""
+    await tx.execute(_INHERIT, {"keep": keep, "gone": gone})
 
 
 async def ask_zone(tx: Transaction, person_id: UUID) -> bool:
