@@ -21,8 +21,6 @@ from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from babel import Locale, UnknownLocaleError
-from babel.messages.mofile import write_mo
-from babel.messages.pofile import read_po
 from babel.numbers import format_decimal
 
 DOMAIN = "ona"
@@ -196,6 +194,9 @@ def catalogue(locale: str) -> stdlib.NullTranslations:
 
 @cache
 def _read(locale: str) -> stdlib.GNUTranslations:
+    from babel.messages.mofile import write_mo
+    from babel.messages.pofile import read_po
+
     compiled = io.BytesIO()
     with (DIRECTORY / locale / "LC_MESSAGES" / f"{DOMAIN}.po").open("rb") as source:
         write_mo(compiled, read_po(source, locale=locale, domain=DOMAIN))

@@ -89,6 +89,7 @@ class ByHand:
                 "author": message.person_id,
                 "thread": thread,
                 "asker": message.asker,
+                "language": message.language,
             },
         )
         await cursor.execute(OPEN, {"session": session})

@@ -137,6 +137,7 @@ class Office:
                     "notify": "",
                     "final": final,
                     "live": "",
+                    "language": "",
                 },
             )
         return key
