@@ -33,7 +33,7 @@ from bot.metrics import QUEUE_DEPTH, SERVE, Sending, WorkFile
 from bot.store.database import EVENTS, OUTBOX, Database, is_away
 from bot.store.transaction import Transaction
 from bot.surfaces import Gate, Surfaces, open_surfaces
-from bot.vault import grants_open, secrets_of, vault_open
+from bot.vault import discovery_of, grants_open, secrets_of, vault_open
 from bot.web.app import create_app
 from bot.web.hooks import of_forge
 from bot.web.repository import read_repository
@@ -105,6 +105,7 @@ async def serve(settings: Settings, url: str) -> None:
                 },
                 ready={"hosts": _host_check(base)},
                 secrets=secrets_of(vault, settings.vault),
+                discovery=discovery_of(vault),
                 stopping=stop,
             )
             pages = settings.public_url or ""

@@ -1,7 +1,7 @@
 """The gateway of this host, with all that it asks: policies, routes, the meter, the audit."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from uuid import UUID
@@ -15,7 +15,7 @@ from bot.govern.spending import Spending
 from bot.ground import Ground
 from bot.work.branches import BranchRows
 from bot.work.metering import Metering, limits_of
-from bot.work.routes import CodeHost, Routes, Working
+from bot.work.routes import CodeHost, Routes, Working, machine_environment
 from bot.work.running import Running
 from bot.work.way_out import WaysOut
 from vmpool.network.gateway import Gateway
@@ -30,6 +30,8 @@ class WayOut:
     gateway: Gateway
     metering: Metering
     spending: Spending
+    environment: Mapping[str, str]
+    """Of jobs in machines: what its routes are found by."""
 
 
 @asynccontextmanager
@@ -58,7 +60,12 @@ async def gateway_open(base: Ground, grants: Grants | None) -> AsyncIterator[Way
     auditing = asyncio.create_task(audit.run(over))
     gateway = Gateway(access=ways.access, audit=audit.take, names=NameRows(database.session))
     try:
-        yield WayOut(gateway=gateway, metering=metering, spending=spending)
+        yield WayOut(
+            gateway=gateway,
+            metering=metering,
+            spending=spending,
+            environment=machine_environment(settings.models, code_hosts(settings)),
+        )
     finally:
         await gateway.close()
         policies.close()

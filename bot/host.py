@@ -291,6 +291,7 @@ class Host:
             host_id=self.host_id,
             image=self.image,
             sizes=sizes(self.base.settings),
+            environment=self.way_out.environment,
         )
 
 

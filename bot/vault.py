@@ -1,8 +1,9 @@
 """The way to Vault that the settings name, if they name one, and what grants are issued by."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack, asynccontextmanager
+from typing import Any
 
 from adapters.chat.port import Deadline
 from adapters.forge.gitlab.client import Client
@@ -26,6 +27,7 @@ from bot.config import Settings, VaultSettings
 from bot.govern.grants import Grants
 from bot.govern.secrets import Secrets
 from bot.store.database import Database
+from bot.web.services import Discovery
 from vmpool.errors import NoSignature
 from vmpool.ssh import Authority, Kind
 
@@ -173,3 +175,16 @@ def secrets_of(vault: Vault | None, known: VaultSettings | None = None) -> Secre
         return None
     names = names_of(known or VaultSettings())
     return Secrets(vault, Tokens(vault, role=names.token_role), names)
+
+
+def discovery_of(vault: Vault | None) -> Discovery | None:
+    """Reads what Vault publishes about the identity tokens that it signs."""
+    if vault is None:
+        return None
+
+    async def read(name: str, deadline: Deadline) -> Mapping[str, Any]:
+        path = f"/v1/identity/oidc/.well-known/{name}"
+        found = await vault.run(lambda client: client.adapter.get(url=path), deadline)
+        return dict(found)
+
+    return read

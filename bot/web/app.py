@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bot.errors import NotAllowed, NotPermitted, OnaError
-from bot.web import answers, health, hooks, pages, shapes
+from bot.web import answers, health, hooks, identity, pages, shapes
 from bot.web.api import (
     audit,
     events,
@@ -39,7 +39,7 @@ from bot.web.services import Services
 from bot.web.visitor import Visitor
 
 API = "/api/v1"
-FOR_PROGRAMS = ("/api/", "/hooks/", "/live", "/ready", "/metrics")
+FOR_PROGRAMS = ("/api/", "/hooks/", "/live", "/ready", "/metrics", "/v1/")
 """Errors at these addresses are JSON; everywhere else they are pages."""
 _EXPECTED: tuple[type[Exception], ...] = (
     OnaError,
@@ -95,7 +95,7 @@ def _routes() -> Sequence[BaseRoute]:
     ):
         api.include_router(module.router)
     everything = APIRouter()
-    for router in (api, hooks.router, health.router, pages.router):
+    for router in (api, hooks.router, health.router, identity.router, pages.router):
         everything.include_router(router)
     everything.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     return everything.routes

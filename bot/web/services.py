@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry
 from starlette.requests import Request
 from starlette.responses import Response
 
+from adapters.chat.port import Deadline
 from bot.config import Settings
 from bot.conversation.message import Accepted, IncomingMessage
 from bot.govern.audit import Audited
@@ -25,6 +26,10 @@ Check = Callable[[], Awaitable[None]]
 """Returns when what it looks at works; raises anything else."""
 CheckRepository = Callable[[str], Awaitable[None]]
 """Reads the repository at an address. :raises bot.errors.OnaError: with what is wrong."""
+
+
+Discovery = Callable[[str, Deadline], Awaitable[Mapping[str, Any]]]
+"""`openid-configuration` or `keys`. :raises adapters.vault.errors.VaultError:"""
 
 
 def unheard(_event: Audited) -> None:
@@ -52,6 +57,8 @@ class Services:
     registry: CollectorRegistry
     secrets: Secrets | None = None
     """Of projects; None: there is no Vault."""
+    discovery: Discovery | None = None
+    """Reads what is published about identity tokens; None: there is no Vault."""
     check_repository: CheckRepository = read_repository
     """Asked before a project is added; may take seconds."""
     policy: Policy = field(default_factory=Policy)

@@ -5,7 +5,7 @@ the machine, the repository in the machine, from the checkpoint when the machine
 session is not.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import monotonic
@@ -86,8 +86,12 @@ class MachineWorkplaces:
         image: Callable[[], Awaitable[Image]],
         sizes: Sizes,
         work: str = WORK,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
-        """`image` returns the guest image, building it if need be; `work` holds repositories."""
+        """`image` returns the guest image, building it if need be; `work` holds repositories.
+
+        :param environment: of every job in these machines
+        """
         self._database = database
         self._pool = pool
         self._repositories = repositories
@@ -96,6 +100,7 @@ class MachineWorkplaces:
         self._image = image
         self._sizes = sizes
         self._work = work
+        self._environment = environment or {}
         self._channels: dict[UUID, Channel] = {}
         self._furnished: set[UUID] = set()
         """Machines known to hold their repository, so that a follow-up need not look."""
@@ -138,6 +143,7 @@ class MachineWorkplaces:
                         jobs=ChannelJobs(opened.channel),
                         materials=Materials(opened.channel),
                         directory=project.directory,
+                        environment=self._environment,
                         machine_id=opened.machine_id,
                         notices=tuple(notices),
                     )

@@ -3,6 +3,7 @@
     /model/<name>/      providers of the settings, each request metered
     /forge/<surface>/   the project's own code host: git, and its API to be read
     /upstream/<name>/   what the project's policy names
+    /identity/token     who the session is, for an audience that the policy has a grant for
 
 Nothing is added to a request between turns.
 """
@@ -22,10 +23,16 @@ from bot.govern.turn_grants import TurnGrants
 from bot.work.branches import BranchRows, OwnBranches
 from bot.work.running import Running
 from vmpool.network.gateway.forge_route import ForgeRoute
+from vmpool.network.gateway.identity_route import IdentityRoute
 from vmpool.network.gateway.model_route import Meter, ModelRoute
 from vmpool.network.gateway.ports import Identity, NoTurn, Refused
 from vmpool.network.gateway.routes import Injected, Route, UpstreamRoute
 
+IDENTITY = "/identity/"
+"""Before an audience: what the grant for it is called by."""
+GATEWAY_URL = "http://gateway.ona"
+PLACEHOLDER = "added-by-the-gateway"
+"""Programs want a key to be there; this one works nowhere."""
 PUSH = "push"
 """What a forge's route is called for the grant that writes: its prefix and this."""
 
@@ -100,7 +107,7 @@ class Routes:
             )
             for name, route in project.document.routes.items()
         ]
-        return (*self._models, *forges, *upstreams)
+        return (*self._models, *forges, *upstreams, IdentityRoute(tokens=self.identity))
 
     async def granted(self, who: Identity, route: str) -> Mapping[str, str]:
         """What the running turn's grants add on a route.
@@ -118,6 +125,12 @@ class Routes:
         if not found:
             raise Refused(f"The project's policy has no grant for {route}; docs/policy.md.")
         return found
+
+    async def identity(self, who: Identity, audience: str) -> str:
+        """The session's token for an audience. :raises NoTurn: :raises Refused:"""
+        found = await self.granted(who, f"{IDENTITY}{audience}")
+        (value,) = found.values()
+        return value.removeprefix("Bearer ")
 
     async def branches(self, who: Identity, repository: str) -> OwnBranches:
         """Which branches a session has. :raises NoTurn:"""
@@ -209,3 +222,37 @@ def _key(model: ModelSettings, key: SecretStr) -> Mapping[str, str]:
         if model.format == "anthropic"
         else {"authorization": f"Bearer {value}"}
     )
+
+
+def machine_environment(
+    models: Mapping[str, ModelSettings], code_hosts: Sequence[CodeHost]
+) -> Mapping[str, str]:
+    """What programs in machines find the routes by: git rewrites addresses, SDKs have a base.
+
+    The first provider of a format is the one that programs of that format speak to.
+    """
+    found: dict[str, str] = {}
+    for name, model in models.items():
+        base = f"{GATEWAY_URL}/model/{name}"
+        if model.format == "anthropic":
+            found.setdefault("ANTHROPIC_BASE_URL", base)
+            found.setdefault("ANTHROPIC_API_KEY", PLACEHOLDER)
+        else:
+            found.setdefault("OPENAI_BASE_URL", f"{base}/v1")
+            found.setdefault("OPENAI_API_KEY", PLACEHOLDER)
+    rewritten = [
+        (f"url.{GATEWAY_URL}{host.prefix}.insteadOf", address)
+        for host in code_hosts
+        for address in _spellings(host)
+    ]
+    if rewritten:
+        found["GIT_CONFIG_COUNT"] = str(len(rewritten))
+    for number, (key, value) in enumerate(rewritten):
+        found[f"GIT_CONFIG_KEY_{number}"] = key
+        found[f"GIT_CONFIG_VALUE_{number}"] = value
+    return found
+
+
+def _spellings(host: CodeHost) -> Sequence[str]:
+    name = urlsplit(host.git_base).netloc
+    return (f"https://{name}/", f"http://{name}/", f"ssh://git@{name}/", f"git@{name}:")

@@ -300,6 +300,7 @@ class _Turn:
             environment={
                 "ONA_SESSION": self._lease.short,
                 "ONA_TURN": str(turn.id),
+                **place.environment,
                 **told.environment,
                 **self._granted.environment,
             },

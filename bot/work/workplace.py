@@ -4,7 +4,7 @@
 bring one without machines.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -48,6 +48,8 @@ class Workplace:
     directory: str
     materials: Materials
     """Where files go that the turn shall find."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Of every job there: what the machine's way out is found by."""
     machine_id: UUID | None = None
     notices: tuple[str, ...] = field(default=())
     """What the thread must be told before the turn: what was restored, what was not."""

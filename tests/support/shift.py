@@ -7,7 +7,7 @@ from collections.abc import Callable
 from adapters.agent.shell import ShellAgent
 from bot.govern.grants import Grants
 from bot.store.database import CONTROL, READY, Listener
-from bot.work.turn import TurnLimits, Turns
+from bot.work.turn import Exceeded, TurnLimits, Turns
 from bot.work.worker import Worker, WorkerLimits
 from tests.fakes.guest_workplaces import GuestWorkplaces
 from tests.integration.conftest import Town
@@ -25,6 +25,7 @@ class Shift:
         now: asyncio.Event | None = None,
         lease_seconds: float = 30,
         grants: Grants | None = None,
+        exceeded: Exceeded | None = None,
         **limits: float,
     ) -> None:
         self._listener = Listener(town.database.url, READY, CONTROL)
@@ -38,7 +39,8 @@ class Shift:
                 output_bytes_max=1 << 20,
                 question_seconds_max=limits.get("question_seconds", 60),
             ),
-            grants,
+            grants=grants,
+            **({} if exceeded is None else {"exceeded": exceeded}),
         )
         bounds = WorkerLimits(
             turns_max=int(limits.get("turns_max", 2)),

@@ -23,7 +23,8 @@ BYTES_PER_INODE = 8192
 PROGRAMS = {"mke2fs": "e2fsprogs", "debugfs": "e2fsprogs", "tar": "tar"}
 
 GUEST = "usr/lib/ona-guest/vmpool/guest"
-QUESTION_TOOL = "ask.py"
+TOOLS = {"ask.py": "ona-ask", "identity.py": "ona-token"}
+"""Programs for people and agents in the machine: file → what it is called there."""
 _PARTS = "boot/ona"
 
 
@@ -78,8 +79,9 @@ def _program_files(tree: Path, recipe: Recipe) -> None:
         _make_directory(each)
     for name, data in recipe.program.items():
         (directory / name).write_bytes(data)
-        (directory / name).chmod(0o755 if name == QUESTION_TOOL else 0o644)
-    (tree / "usr/bin/ona-ask").symlink_to(f"/{GUEST}/{QUESTION_TOOL}")
+        (directory / name).chmod(0o755 if name in TOOLS else 0o644)
+    for file, name in TOOLS.items():
+        (tree / f"usr/bin/{name}").symlink_to(f"/{GUEST}/{file}")
 
 
 def _make_directory(path: Path) -> None:

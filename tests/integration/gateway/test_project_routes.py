@@ -1,0 +1,289 @@
+"""The routes of a project: only while a turn runs, with its grants, paid from its budgets."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+from pydantic import SecretStr
+
+from bot.config import BudgetSettings, ModelSettings
+from bot.govern.policy_text import Document
+from bot.govern.policy_text import Route as DeclaredRoute
+from bot.govern.spending import Spending
+from bot.govern.turn_grants import TurnGrants
+from bot.work.branches import BranchRows, OwnBranches, is_of
+from bot.work.metering import Metering, limits_of
+from bot.work.routes import CodeHost, Routes, Working, machine_environment, path_of
+from bot.work.running import Running
+from tests.integration.conftest import DEMO, Town
+from tests.support.gateway import LOOPBACK, Heard, Rig, get, rig, serving, talk
+from tests.support.shift import Shift, until
+from vmpool.network.forge.pushing import ZERO
+
+ANSWER = json.dumps({"type": "message", "usage": {"input_tokens": 1_000, "output_tokens": 500}})
+ASKED = json.dumps({"model": "claude-sonnet-4-5", "max_tokens": 1_000}).encode()
+TOOL = Path(__file__).parents[3] / "vmpool" / "guest" / "identity.py"
+RUNNING = "SELECT count(*) FROM turn WHERE state = 'running'"
+
+
+def request(path: str, body: bytes = b"", method: str = "POST") -> bytes:
+    head = f"{method} {path} HTTP/1.1\r\nHost: gateway.ona\r\nConnection: close\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+@dataclass
+class Desk:
+    """A session whose machine is at a gateway."""
+
+    at: Rig
+    town: Town
+    grants: TurnGrants
+    metering: Metering
+    heard: Heard
+    go: Path
+    session: UUID
+
+    async def models(self) -> bytes:
+        return await talk(self.at.web, request("/model/anthropic/v1/messages", ASKED))
+
+
+@asynccontextmanager
+async def desk(
+    town: Town, tmp_path: Path, *, key: str | None = "sk-ours", **limits: float
+) -> AsyncIterator[Desk]:
+    """A turn that runs until `go` is there, and the gateway beside it."""
+    heard, grants = Heard(), TurnGrants()
+    reply = f"HTTP/1.1 200 OK\r\ncontent-length: {len(ANSWER)}\r\n\r\n{ANSWER}".encode()
+    async with rig() as at, serving(heard.server(reply)) as port:
+        base = f"http://{LOOPBACK}:{port}"
+        models = {
+            "anthropic": ModelSettings(
+                format="anthropic", url=base, key=None if key is None else SecretStr(key)
+            )
+        }
+        running = Running(town.database)
+        spending = Spending(town.database, limits_of(BudgetSettings(**limits)))
+        metering = Metering(spending, running, models)
+        host = CodeHost(surface="github", git_base=f"{base}/git", api_base=f"{base}/api")
+        routes = Routes(
+            running=running,
+            meter=metering,
+            branches=BranchRows(town.database),
+            models=models,
+            code_hosts=[host],
+            grants=grants,
+        )
+        document = Document(routes={"registry": DeclaredRoute(url=f"{base}/npm")})
+        at.zone.hosts[LOOPBACK] = [LOOPBACK]
+        go = tmp_path / "go"
+        await town.say(f"!until [ -e {go} ]; do sleep 0.05; done")
+        session = await town.value("SELECT id FROM session")
+        at.who = replace(at.who, session=session, project=DEMO)
+        at.gateway.identify(at.who)
+        at.routes = routes.of(
+            Working(id=DEMO, repository_url=f"{base}/acme/api.git", document=document)
+        )
+        yield Desk(
+            at=at,
+            town=town,
+            grants=grants,
+            metering=metering,
+            heard=heard,
+            go=go,
+            session=session,
+        )
+
+
+async def begun(town: Town) -> None:
+    await until(town, RUNNING, lambda rows: rows[0][0] == 1)
+
+
+async def test_a_model_answers_while_a_turn_runs_and_is_paid_by_it(town, places, tmp_path):
+    async with desk(town, tmp_path) as at:
+        assert (await at.models()).startswith(b"HTTP/1.1 409")
+        async with Shift(town, places, "w", exceeded=at.metering.exceeded):
+            await begun(town)
+            assert ANSWER.encode() in await at.models()
+            at.go.touch()
+            await until(town, "SELECT state FROM turn", lambda rows: rows[0][0] == "succeeded")
+        assert (await at.models()).startswith(b"HTTP/1.1 409")
+    assert [head.lower().count("x-api-key: sk-ours") for head in at.heard.heads] == [1]
+    ((model, state, cost),) = await town.rows("SELECT model, state, cost_micro FROM charge")
+    assert (model, state) == ("claude-sonnet-4-5", "settled")
+    assert cost == 1_000 * 3 + 500 * 15
+    spent = await town.rows("SELECT kind, spent_micro, reserved_micro FROM budget ORDER BY kind")
+    assert spent == [(kind, cost, 0) for kind in ("person", "project", "session")]
+
+
+async def test_a_turn_that_no_budget_bears_ends_with_that_and_says_which(town, places, tmp_path):
+    async with (
+        desk(town, tmp_path, session_usd=0.001) as at,
+        Shift(town, places, "w", exceeded=at.metering.exceeded),
+    ):
+        await begun(town)
+        answer = await at.models()
+        at.go.touch()
+        await until(town, "SELECT state FROM turn", lambda rows: rows[0][0] == "budget")
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert b"the budget of this session" in answer
+    assert at.heard.heads == []
+    summary = await town.value(
+        "SELECT body ->> 'summary' FROM turn_event WHERE kind = 'turn.ended'"
+    )
+    assert "0.00 of 0.0010 USD are used" in summary
+    assert "retry" in summary
+
+
+async def test_without_a_key_in_the_settings_it_is_the_turns_grant(town, places, tmp_path):
+    async with desk(town, tmp_path, key=None) as at, Shift(town, places, "w"):
+        await begun(town)
+        refused = await at.models()
+        at.grants.put(at.session, "run", {"/model/anthropic/": {"x-api-key": SecretStr("sk-p")}})
+        allowed = await at.models()
+        at.go.touch()
+    assert refused.startswith(b"HTTP/1.1 409")
+    assert allowed.startswith(b"HTTP/1.1 200")
+    assert "x-api-key: sk-p" in at.heard.heads[0].lower()
+
+
+async def test_an_upstream_of_the_policy_gets_the_grant_of_its_name(town, places, tmp_path):
+    async with desk(town, tmp_path) as at, Shift(town, places, "w"):
+        await begun(town)
+        at.grants.put(at.session, "run", {"registry": {"Authorization": SecretStr("Bearer r")}})
+        allowed = await get(at.at.web, "/upstream/registry/left-pad", "gateway.ona")
+        at.grants.put(at.session, "run", {})
+        without = await get(at.at.web, "/upstream/registry/left-pad", "gateway.ona")
+        at.go.touch()
+    assert allowed.split()[1] == "200"
+    assert at.heard.heads[0].startswith("GET /npm/left-pad ")
+    assert "authorization: bearer r" in at.heard.heads[0].lower()
+    assert without.split()[1] == "403"
+    assert "has no grant for registry" in without
+
+
+async def test_a_fetch_and_a_push_have_grants_of_their_own(town, places, tmp_path):
+    at_read, at_push = "/forge/github/", "/forge/github/push"
+    async with desk(town, tmp_path) as at, Shift(town, places, "w"):
+        await begun(town)
+        at.grants.put(at.session, "run", {at_read: {"Authorization": SecretStr("Basic r")}})
+        refs = f"{at_read}acme/api.git/info/refs?service="
+        fetch = await get(at.at.web, f"{refs}git-upload-pack", "gateway.ona")
+        push = await get(at.at.web, f"{refs}git-receive-pack", "gateway.ona")
+        other = await get(
+            at.at.web, f"{at_read}acme/other/info/refs?service=git-upload-pack", "gateway.ona"
+        )
+        at.grants.put(at.session, "run", {at_push: {"Authorization": SecretStr("Basic w")}})
+        push_now = await get(at.at.web, f"{refs}git-receive-pack", "gateway.ona")
+        at.go.touch()
+    assert [one.split()[1] for one in (fetch, push, other, push_now)] == [
+        "200",
+        "403",
+        "403",
+        "200",
+    ]
+    assert ["basic r" in one.lower() for one in at.heard.heads] == [True, False]
+
+
+async def test_ona_token_prints_the_sessions_token_for_one_audience(town, places, tmp_path):
+    async def asks(audience: str) -> tuple[int, str, str]:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-IS", str(TOOL), "--audience", audience),
+            env={"ONA_GATEWAY": f"{LOOPBACK}:{at.at.web}"},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await process.communicate()
+        return process.returncode or 0, out.decode().strip(), err.decode()
+
+    async with desk(town, tmp_path) as at, Shift(town, places, "w"):
+        await begun(town)
+        token = {"Authorization": SecretStr("Bearer ey.J.x")}
+        at.grants.put(at.session, "run", {"/identity/internal": token})
+        assert await asks("internal") == (0, "ey.J.x", "")
+        status, out, err = await asks("somebody else's")
+        assert (status, out) == (1, "")
+        assert "has no grant for /identity/somebody else's" in err
+        at.go.touch()
+        await until(town, "SELECT state FROM turn", lambda rows: rows[0][0] == "succeeded")
+        status, _, err = await asks("internal")
+        assert status == 1
+        assert "No turn is running" in err
+
+
+async def test_what_a_session_saw_of_its_branches_is_kept(town):
+    await town.say("hello")
+    session, short = (await town.rows("SELECT id, short FROM session"))[0]
+    rows, own = BranchRows(town.database), f"refs/heads/ona/{short}"
+    assert (await rows.of(session, "github:h/a/b")).seen(own) == ZERO
+    await rows.saw(session, "github:h/A/B", {own: "a" * 40})
+    await rows.saw(session, "github:h/a/b", {own: "b" * 40})
+    known = await rows.of(session, "github:h/a/b")
+    assert known.seen(own) == "b" * 40
+    assert known.seen(f"{own}-2") == ZERO
+    assert known.seen("refs/heads/main") is None
+
+
+@pytest.mark.parametrize(
+    ("ref", "own"),
+    [
+        ("refs/heads/ona/s-7f3k", True),
+        ("refs/heads/ona/s-7f3k-fix", True),
+        ("refs/heads/ona/s-7f3k/fix", True),
+        ("refs/heads/ona/s-7f3kx", False),
+        ("refs/heads/ona/s-7f3", False),
+        ("refs/heads/s-7f3k", False),
+        ("refs/tags/ona/s-7f3k", False),
+    ],
+)
+def test_which_branches_are_a_sessions(ref, own):
+    assert is_of("s-7f3k", ref) is own
+
+
+def test_the_base_branch_is_for_people():
+    branches = OwnBranches(short="s", base="ona/s")
+    assert branches.protected("refs/heads/ona/s")
+    assert branches.protected("refs/heads/main")
+    assert not branches.protected("refs/heads/ona/s-1")
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("https://github.com/Acme/API.git", "Acme/API"),
+        ("https://GitHub.com/acme/api/", "acme/api"),
+        ("https://user@github.com/acme/api", "acme/api"),
+        ("https://github.com.evil.org/acme/api", None),
+        ("https://gitlab.com/acme/api", None),
+        ("/srv/git/api.git", None),
+        ("https://github.com/", None),
+    ],
+)
+def test_what_a_repository_is_called_on_its_code_host(url, path):
+    host = CodeHost(
+        surface="github", git_base="https://github.com", api_base="https://api.github.com"
+    )
+    assert path_of(url, host) == path
+
+
+def test_programs_find_the_routes_by_their_environment():
+    models = {
+        "anthropic": ModelSettings(format="anthropic", url="https://api.anthropic.com"),
+        "other": ModelSettings(format="anthropic", url="https://models.example.org"),
+        "openai": ModelSettings(format="openai", url="https://api.openai.com"),
+    }
+    host = CodeHost(surface="gitlab", git_base="https://git.test:8443", api_base="https://git.test")
+    found = machine_environment(models, [host])
+    assert found["ANTHROPIC_BASE_URL"] == "http://gateway.ona/model/anthropic"
+    assert found["OPENAI_BASE_URL"] == "http://gateway.ona/model/openai/v1"
+    assert "sk-" not in str(found)
+    assert found["GIT_CONFIG_COUNT"] == "4"
+    assert found["GIT_CONFIG_KEY_0"] == "url.http://gateway.ona/forge/gitlab/.insteadOf"
+    written = {found[f"GIT_CONFIG_VALUE_{number}"] for number in range(4)}
+    assert "https://git.test:8443/" in written
+    assert "git@git.test:8443:" in written
