@@ -7,6 +7,7 @@ built in `bot.host`, and `ona up`, which runs one of each, in `bot.up`.
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from functools import partial
 
 import structlog
 import uvicorn
@@ -29,6 +30,7 @@ from bot.govern.repeats import Repeats
 from bot.govern.rights import Rights
 from bot.govern.sealing import Sealer, expire
 from bot.ground import REPORT_SECONDS, Ground, ground
+from bot.logins import logins_open
 from bot.metrics import QUEUE_DEPTH, SERVE, Sending, WorkFile
 from bot.store.database import EVENTS, OUTBOX, Database, is_away
 from bot.store.transaction import Transaction
@@ -69,10 +71,12 @@ async def serve(settings: Settings, url: str) -> None:
             opening as surfaces,
             vault_open(settings) as vault,
             grants_open(settings, vault, base.database) as grants,
+            logins_open(settings) as logins,
             contextlib.aclosing(Connecting(base.database, surfaces.accounts)) as connecting,
             asyncio.TaskGroup() as group,
         ):
             ports, rights = surfaces.ports, surfaces.rights
+            check_repository = partial(read_repository, logins=logins)
             inbox = inbox_of(base, rights)
             chats = Chats(
                 base.database,
@@ -82,7 +86,7 @@ async def serve(settings: Settings, url: str) -> None:
                 connecting=connecting,
                 public_url=settings.public_url or "",
                 language=settings.language,
-                check_repository=read_repository,
+                check_repository=check_repository,
             )
             gate = Gate(chats.hear)
             refusals = Repeats(base.database)
@@ -106,6 +110,7 @@ async def serve(settings: Settings, url: str) -> None:
                 ready={"hosts": _host_check(base)},
                 secrets=secrets_of(vault, settings.vault),
                 discovery=discovery_of(vault),
+                check_repository=check_repository,
                 stopping=stop,
             )
             pages = settings.public_url or ""

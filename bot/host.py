@@ -18,6 +18,7 @@ from bot.gateway import WayOut, gateway_open
 from bot.govern.grants import SWEEP_SECONDS, Grants
 from bot.ground import REPORT_SECONDS, Ground, ground, only_process
 from bot.hypervisor import chosen_hypervisor
+from bot.logins import logins_open
 from bot.metrics import HIBERNATE_SECONDS, MACHINES, write_work_metrics
 from bot.pools import Pools, sizes
 from bot.store.blobs import DirectoryBlobs
@@ -138,7 +139,8 @@ class Host:
             may_rest=grants.may_rest if grants else None,
         )
         stack.push_async_callback(pool.close)
-        repositories = Repositories(settings.data_dir / "mirrors")
+        logins = await stack.enter_async_context(logins_open(settings))
+        repositories = Repositories(settings.data_dir / "mirrors", logins=logins)
         host = cls(
             base=base,
             host_id=host_id,

@@ -4,17 +4,18 @@ import tempfile
 from pathlib import Path
 
 from bot.work.git import GitFailed, GitLimits, git
-from bot.work.remote import empty, explained, missing, remote
+from bot.work.remote import Logins, empty, explained, let_in, missing, remote
 
 READ_SECONDS_MAX = 30.0
 
 
-async def read_repository(url: str) -> None:
+async def read_repository(url: str, logins: Logins | None = None) -> None:
     """Look whether the repository at `url` can be read from here and has a commit.
 
+    :param logins: how the repositories of forges are read that we have an account on
     :raises TellPerson: what is wrong with it
     """
-    source = remote(url)
+    source = await let_in(remote(url), logins)
     if source.path is not None and not source.path.is_dir():
         raise missing(source)
     limits = GitLimits(seconds_max=READ_SECONDS_MAX)

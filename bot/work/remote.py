@@ -1,7 +1,7 @@
 """Where a repository is fetched from: an address that may be shown, and what must not be shown."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -25,6 +25,8 @@ NOT_ALLOWED = re.compile(
     r"|access denied|error: 40[13]|host key verification failed|terminal prompts disabled",
     re.IGNORECASE,
 )
+Logins = Callable[[str], Awaitable[tuple[str, str] | None]]
+"""User and password for a repository's address; None: nobody has any, git's own are used."""
 HELPER = '!printf "username=%s\\npassword=%s\\n" "$ONA_USERNAME" "$ONA_PASSWORD"; :'
 
 
@@ -104,6 +106,16 @@ def remote(url: str) -> Remote:
         return Remote(address=address)
     username, password = unquote(parts.username), unquote(parts.password or "")
     return Remote(address=address, username=username, password=password)
+
+
+async def let_in(source: Remote, logins: Logins | None) -> Remote:
+    """The same repository, with a login of the forge that it is on."""
+    if source.username is not None or logins is None or source.path is not None:
+        return source
+    login = await logins(source.address)
+    if login is None:
+        return source
+    return Remote(address=source.address, username=login[0], password=login[1])
 
 
 def quoted(value: str) -> str:

@@ -20,7 +20,7 @@ from bot.words.catalogue import gettext as _
 from bot.work.git import GitFailed, GitLimits, git_stream
 from bot.work.guest import Machine, last_line
 from bot.work.mirror import HEADS, Mirror, MirrorLimits
-from bot.work.remote import KEPT, quoted, remote
+from bot.work.remote import KEPT, Logins, let_in, quoted, remote
 
 log = structlog.get_logger(__name__)
 
@@ -78,8 +78,13 @@ class Repositories:
         directory: Path,
         limits: MirrorLimits | None = None,
         environment: Mapping[str, str] | None = None,
+        logins: Logins | None = None,
     ) -> None:
-        """`environment`: what the operator's git needs, such as a proxy or an SSH agent."""
+        """`environment`: what the operator's git needs, such as a proxy or an SSH agent.
+
+        :param logins: how the repositories of forges are read that we have an account on
+        """
+        self._logins = logins
         self._directory = directory
         self._limits = limits or MirrorLimits()
         self._environment = dict(environment or {})
@@ -96,7 +101,7 @@ class Repositories:
 
         :raises TellPerson: it isn't there, is empty, too large, not to be read or not to be reached
         """
-        await self._mirror(project_id).update(remote(url))
+        await self._mirror(project_id).update(await let_in(remote(url), self._logins))
 
     async def base(self, project_id: UUID, branch: str | None) -> Base:
         """What a new session starts from; without a branch the remote's default one.

@@ -103,6 +103,13 @@ class App:
             self._tokens.drop(str(installation))
             raise
 
+    async def token(self, deadline: Deadline, repository: str) -> str:
+        """A token for a repository, by its name; kept here, and on the host alone.
+
+        :raises Gone: also when we are not installed there
+        """
+        return (await self._token(deadline, repository))[1]
+
     async def editor(self, deadline: Deadline, repository: str, node: str) -> str | None:
         """The login of who edited the comment with a node id last; None: nobody has.
 

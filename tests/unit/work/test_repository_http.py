@@ -69,3 +69,38 @@ async def test_a_repository_that_the_forge_does_not_know_is_missing(
 ) -> None:
     with pytest.raises(NotFound, match="there is no git repository at"):
         await repositories.update(PROJECT, f"http://ada:s3cr3t%2Ftok%25en@{forge}/other.git")
+
+
+async def test_a_repository_of_our_forge_is_read_by_our_login_there(
+    forge: str, tmp_path: Path
+) -> None:
+    asked: list[str] = []
+
+    async def logins(address: str) -> tuple[str, str] | None:
+        asked.append(address)
+        return "ada", SECRET
+
+    ours = Repositories(tmp_path / "mirrors", logins=logins)
+    await ours.update(PROJECT, f"http://{forge}/shop.git")
+    assert (await ours.base(PROJECT, None)).branch == "main"
+    assert asked == [f"http://{forge}/shop.git"]
+    for path in (tmp_path / "mirrors").rglob("*"):
+        assert not path.is_file() or b"s3cr3t" not in path.read_bytes(), path
+
+
+async def test_an_address_with_a_login_of_its_own_keeps_it(forge: str, tmp_path: Path) -> None:
+    async def logins(_address: str) -> tuple[str, str] | None:
+        raise AssertionError("nobody asks")
+
+    ours = Repositories(tmp_path / "mirrors", logins=logins)
+    await ours.update(PROJECT, f"http://ada:s3cr3t%2Ftok%25en@{forge}/shop.git")
+
+
+async def test_without_a_login_it_is_refused_in_words(forge: str, tmp_path: Path) -> None:
+    async def logins(_address: str) -> tuple[str, str] | None:
+        return None
+
+    with pytest.raises(Refused, match="refuses to let us read"):
+        await Repositories(tmp_path / "mirrors", logins=logins).update(
+            PROJECT, f"http://{forge}/shop.git"
+        )
