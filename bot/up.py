@@ -9,19 +9,22 @@ turns are handed back, machines hibernate, the database ends last.
 
 import asyncio
 import getpass
+import hashlib
 import os
 import subprocess
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from time import monotonic, sleep
 
 import httpx2
 import hvac
 
+from adapters.vault.errors import Misasked
+from adapters.vault.importing import import_rsa_key
 from adapters.vault.prepare import OWN_POLICY, Names, prepare
 from bot.config import Settings
-from bot.errors import OnaError, Unfit
+from bot.errors import OnaError, Unfit, WrongSettings
 from bot.govern.credentials import issue, issue_token, signed_in
 from bot.govern.installation import read_installation_policy
 from bot.govern.people import LOCAL, ensure_person
@@ -125,10 +128,10 @@ class _Up:
         settings = self._settings
         if settings.vault.address is not None or not settings.vault.embedded:
             return {}
-        issuer = settings.public_url or ""
+        issuer, app_key = settings.public_url or "", _app_key(settings)
         bao = EmbeddedOpenBao(
             settings.openbao_dir,
-            lambda client: _prepare(client, issuer),
+            lambda client: _prepare(client, issuer, app_key),
             policy=OWN_POLICY,
         )
         stack.push_async_callback(bao.stop)
@@ -138,6 +141,7 @@ class _Up:
             "ONA_VAULT__ADDRESS": running.address,
             "ONA_VAULT__CA_FILE": str(running.ca_file),
             "ONA_VAULT__TOKEN_FILE": str(running.token_file),
+            **({"ONA_VAULT__GITHUB_KEY": app_key[0]} if app_key is not None else {}),
         }
 
     def _children(self, url: str, vault: Mapping[str, str]) -> list[Child]:
@@ -234,10 +238,29 @@ class _Up:
         self._say(f"  {'replied':<12} after {monotonic() - began:.1f} s")
 
 
-def _prepare(client: hvac.Client, issuer: str) -> None:
+def _app_key(settings: Settings) -> tuple[str, str] | None:
+    """What the key of the GitHub App is called in transit, and the key; None: there is none.
+
+    One that can't be used is said by `ona doctor`; everything else works without it.
+    """
+    if settings.github.app_id is None or settings.vault.github_key:
+        return None
+    from bot.forges import private_key
+
+    with suppress(WrongSettings):
+        if pem := private_key(settings.github):
+            digest = hashlib.sha256(pem.encode()).hexdigest()[:8]
+            return f"ona-github-{settings.github.app_id}-{digest}", pem
+    return None
+
+
+def _prepare(client: hvac.Client, issuer: str, app_key: tuple[str, str] | None) -> None:
     """Make what is missing, and return when the KV engine is at work: it takes a moment."""
     names = Names()
     prepare(client, names, issuer=issuer)
+    if app_key is not None and client.read(f"{names.transit}/keys/{app_key[0]}") is None:
+        with suppress(Misasked):
+            import_rsa_key(client, *app_key, mount=names.transit)
     deadline = monotonic() + KV_SECONDS_MAX
     while True:
         try:
