@@ -6,11 +6,9 @@ from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 
 from adapters.chat.port import Deadline
-from adapters.forge.gitlab.client import Client
 from adapters.vault.client import Vault
 from adapters.vault.engines import DatabaseUsers, IdentityTokens, KvValues, SshCertificates
 from adapters.vault.errors import VaultError
-from adapters.vault.forges import AppKey, GitHubTokens, GitLabTokens
 from adapters.vault.logins import (
     KUBERNETES_TOKEN,
     Login,
@@ -152,20 +150,11 @@ def _issuers(settings: Settings, vault: Vault, names: Names, stack: ExitStack) -
         "ssh": SshCertificates(vault, names.ssh),
         "identity": IdentityTokens(vault, key=names.oidc_key),
     }
-    key, github = settings.vault.github_key, settings.github
-    if key and github.app_id is not None:
-        issuers["github"] = tokens = GitHubTokens(
-            vault,
-            AppKey(vault, str(github.app_id), key=key, mount=names.transit),
-            sealing=names.sealing_key,
-            mount=names.transit,
-            api_url=github.api_url,
-        )
-        stack.callback(tokens.close)
-    if settings.gitlab.token is not None:
-        client = Client(settings.gitlab.url, settings.gitlab.token.get_secret_value())
-        stack.callback(client.close)
-        issuers["gitlab"] = GitLabTokens(client)
+    if (settings.vault.github_key and settings.github.app_id) or settings.gitlab.token:
+        # They bring the SDKs of their forges along.
+        from bot.forge_issuers import forge_issuers
+
+        issuers |= forge_issuers(settings, vault, names, stack)
     return issuers
 
 

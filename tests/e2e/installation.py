@@ -78,6 +78,8 @@ class Installation:
             "ONA_SIZES__MEDIUM__MEMORY_MIB": "512",
             # Where there is no KVM, a template that is built meanwhile takes the processors.
             "ONA_POOL__ENABLED": "false",
+            # One that is asked for nothing costs each start some seconds.
+            "ONA_VAULT__EMBEDDED": "false",
             **self.settings,
         }
 

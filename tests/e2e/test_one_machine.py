@@ -23,6 +23,7 @@ def ona(tmp_path_factory):
         settings={
             "ONA_MACHINE__IDLE_SECONDS": "4",
             "ONA_QUEUE__LEASE_SECONDS": "6",
+            "ONA_VAULT__EMBEDDED": "true",
             "ONA_TURN__OUTPUT_BYTES_MAX": "20000",
         },
     )

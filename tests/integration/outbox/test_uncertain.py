@@ -158,7 +158,14 @@ async def test_fenced_a_late_sender_stores_nothing_over_its_successor(office, se
     await office.do("UPDATE reply SET sender_until = now() - interval '1 second'")
     second = await next_one.take()
     assert first.id == second.id
-    values = {"wording": 1, "ref": "r", "pause_seconds": 0, "error": "e", "seconds": 0}
+    values = {
+        "wording": 1,
+        "ref": "r",
+        "pause_seconds": 0,
+        "again_seconds": None,
+        "error": "e",
+        "seconds": 0,
+    }
     for name in ("store_sent", "store_found", "store_unsent", "store_uncertain", "store_failed"):
         await late.store(name, first, "sent", **values, counts=True)
         row = await office.row(key)

@@ -8,14 +8,16 @@ from contextlib import AsyncExitStack
 import pytest
 
 from bot.config import Settings
+from bot.gateway import gateway_open
 from bot.ground import Ground
 from bot.host import Host, _CachedImage
 from bot.metrics import MACHINES as MACHINES_METRIC
 from bot.pools import Pools
 from bot.store.blobs import DirectoryBlobs
-from bot.store.database import MACHINES, Listener
+from bot.store.database import MACHINES, POLICY, Listener
 from bot.supervisor import Signals
 from bot.work.checkpoint import Checkpoints
+from bot.work.deleting import Deletions
 from bot.work.repository import Repositories
 from tests.integration.pool.conftest import SPEC
 from vmpool.driver import Image
@@ -29,7 +31,7 @@ async def host(yard, database_url, tmp_path) -> AsyncIterator[Host]:
     """The parts of `ona work` over a fake driver, with nothing started but the listener."""
     settings = Settings(data_dir=tmp_path / "ona")
     settings.host_dir.mkdir(parents=True)
-    listener = Listener(database_url, MACHINES)
+    listener = Listener(database_url, MACHINES, POLICY)
     hearing = asyncio.create_task(listener.run())
     base = Ground(
         settings=settings,
@@ -50,26 +52,30 @@ async def host(yard, database_url, tmp_path) -> AsyncIterator[Host]:
     async def image() -> Image:
         return SPEC.image
 
-    yield Host(
-        base=base,
-        host_id=yard.town.host_id,
-        driver=yard.driver,
-        registry=yard.registry,
-        pool=yard.pool,
-        pools=Pools.of(
-            settings,
-            yard.town.database,
-            pool=yard.pool,
-            rows=yard.rows,
-            registry=yard.registry,
+    async with gateway_open(base, None) as way_out:
+        yield Host(
+            base=base,
+            host_id=yard.town.host_id,
             driver=yard.driver,
+            registry=yard.registry,
+            pool=yard.pool,
+            pools=Pools.of(
+                settings,
+                yard.town.database,
+                pool=yard.pool,
+                rows=yard.rows,
+                registry=yard.registry,
+                driver=yard.driver,
+                repositories=repositories,
+                image=image,
+            ),
             repositories=repositories,
-            image=image,
-        ),
-        repositories=repositories,
-        checkpoints=checkpoints,
-        image=_CachedImage(settings),
-    )
+            checkpoints=checkpoints,
+            image=_CachedImage(settings),
+            deletions=Deletions(yard.town.database, DirectoryBlobs(settings.data_dir / "blobs")),
+            grants=None,
+            way_out=way_out,
+        )
     hearing.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await hearing
