@@ -12,7 +12,10 @@ from uuid import UUID
 
 from sqlalchemy import text
 
+from adapters.vault.errors import Misasked
 from adapters.vault.port import Wanted
+from bot.errors import Refused
+from bot.govern.policy_text import read
 from bot.store.database import Database
 from bot.store.ids import new_id
 from bot.store.states import GrantState
@@ -24,7 +27,8 @@ UNWRITTEN_SECONDS = 40.0
 
 _WHOSE = text(
     """
-    SELECT session.short, project.name, project.repository_url, project.grants,
+    SELECT session.short, project.name, project.repository_url,
+           policy.name AS policy_name, policy.source AS policy_source,
            asked.id AS prompt_id, asked.author_id
       FROM session
       JOIN project ON project.id = session.project_id
@@ -33,6 +37,10 @@ _WHOSE = text(
            WHERE prompt.session_id = session.id AND prompt.state IN ('queued', 'running')
            ORDER BY prompt.state = 'running' DESC, prompt.position LIMIT 1
       ) AS asked ON true
+      LEFT JOIN LATERAL (
+          SELECT name, source FROM policy_version
+           WHERE policy_version.project_id = project.id ORDER BY version DESC LIMIT 1
+      ) AS policy ON true
      WHERE session.id = :session
        AND session.lease_owner = :owner AND session.lease_token = :token
     """
@@ -133,6 +141,7 @@ class Whose:
     project: str
     repository: str
     grants: Sequence[Mapping[str, object]]
+    """What the newest policy of its project declares, as `adapters.vault.wanted` reads it."""
     prompt_id: UUID | None
     person_id: UUID | None
 
@@ -178,7 +187,11 @@ class GrantRows:
         self._database = database
 
     async def whose(self, holder: Holder) -> Whose:
-        """What the turn under a lease is about. :raises NotHeld:"""
+        """What the turn under a lease is about.
+
+        :raises NotHeld:
+        :raises Misasked: the project's policy can't be read
+        """
         row = (await self._database.run(_WHOSE, holder.shown)).one_or_none()
         if row is None:
             raise NotHeld
@@ -186,7 +199,7 @@ class GrantRows:
             short=row.short,
             project=row.name,
             repository=row.repository_url,
-            grants=row.grants,
+            grants=_declared(row.policy_source, row.policy_name),
             prompt_id=row.prompt_id,
             person_id=row.author_id,
         )
@@ -250,3 +263,14 @@ class GrantRows:
         """Whether something of these kinds that works may still be in the session's machine."""
         asked = {"session": session_id, "kinds": list(kinds)}
         return bool((await self._database.run(_ALIVE, asked)).scalar_one())
+
+
+def _declared(source: str | None, name: str) -> Sequence[Mapping[str, object]]:
+    """The grants of a policy; None: the project has none."""
+    if source is None:
+        return ()
+    try:
+        document = read(source, name).document
+    except Refused as error:
+        raise Misasked(str(error)) from error
+    return [grant.entry(called) for called, grant in document.grants.items()]

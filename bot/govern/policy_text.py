@@ -106,6 +106,10 @@ class Grant(Declared):
     headers: Mapping[str, str] = Field(default_factory=dict)
     options: Mapping[str, Any] = Field(default_factory=dict)
 
+    def entry(self, name: str) -> Mapping[str, Any]:
+        """As `adapters.vault.wanted` reads one."""
+        return {"name": name, **self.model_dump()}
+
 
 class Document(Declared):
     """A policy as it is declared."""
@@ -124,6 +128,8 @@ class Document(Declared):
                 raise ValueError(
                     f"grants.{name}.route is {grant.route!r}, which no route is called"
                 )
+            if grant.mode == "injected" and not (grant.route and grant.headers):
+                raise ValueError(f"grants.{name} is injected, so it needs a route and headers")
         return self
 
 

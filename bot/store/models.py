@@ -106,8 +106,6 @@ class Project(SQLModel, table=True):
     """Shell commands that ready a machine, in the repository; part of its template."""
     start: list[str] = _json("[]")
     """Shell commands that run on in every machine: its services."""
-    grants: list[dict[str, Any]] = _json("[]")
-    """What its turns get, each as `adapters.vault.wanted` reads it."""
     rebuild_at: datetime | None = _moment()
     """Templates that were begun before are built again: somebody asked for it."""
     created_at: datetime = _moment(now=True)

@@ -88,6 +88,10 @@ def test_an_empty_one_is_one():
             '[grants.g]\nkind = "kv"\nmode = "handed"\nroute = "x"',
             "line 1: grants.g is handed, so it has neither",
         ),
+        (
+            '[grants.g]\nkind = "kv"\nmode = "injected"',
+            "line 1: grants.g is injected, so it needs a route and headers",
+        ),
         ("#" * 100_001, "at most 100,000 characters"),
     ],
 )

@@ -111,12 +111,6 @@ def upgrade() -> None:
             server_default=sa.text("'[]'::jsonb"),
             nullable=False,
         ),
-        sa.Column(
-            "grants",
-            postgresql.JSONB(astext_type=sa.Text()),
-            server_default=sa.text("'[]'::jsonb"),
-            nullable=False,
-        ),
         sa.Column("rebuild_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column(
             "created_at",
