@@ -22,10 +22,12 @@ from adapters.vault.port import Issuer
 from adapters.vault.prepare import Names
 from adapters.vault.tokens import Tokens
 from bot.config import Settings, VaultSettings
+from bot.gateway import code_hosts
 from bot.govern.grants import Grants
 from bot.govern.secrets import Secrets
 from bot.store.database import Database
 from bot.web.services import Discovery
+from bot.work.own_host import own_grants
 from vmpool.errors import NoSignature
 from vmpool.ssh import Authority, Kind
 
@@ -87,11 +89,13 @@ async def grants_open(
         return
     names = names_of(settings.vault)
     with ExitStack() as stack:
+        issuers = _issuers(settings, vault, names, stack)
         grants = Grants(
             database,
             Tokens(vault, role=names.token_role),
-            _issuers(settings, vault, names, stack),
+            issuers,
             environment=settings.vault.environment,
+            own=own_grants(code_hosts(settings), issuers),
         )
         try:
             yield grants

@@ -114,6 +114,13 @@ _ALIVE = text(
     """
 )
 
+_TOLD = text(
+    """
+    SELECT EXISTS (SELECT FROM turn_event WHERE session_id = :session AND kind = 'notice'
+                      AND body ->> 'text' = :notice)
+    """
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Holder:
@@ -258,6 +265,11 @@ class GrantRows:
             Stale(**{**row, "state": GrantState(row["state"])})
             for row in (await self._database.run(_STALE, times)).mappings()
         ]
+
+    async def is_told(self, session_id: UUID, notice: str) -> bool:
+        """Whether a session was told that before."""
+        asked = {"session": session_id, "notice": notice}
+        return bool((await self._database.run(_TOLD, asked)).scalar_one())
 
     async def handed_alive(self, session_id: UUID, kinds: Collection[str]) -> bool:
         """Whether something of these kinds that works may still be in the session's machine."""

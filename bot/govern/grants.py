@@ -6,14 +6,14 @@ sweep, on a clock: whatever no lease holds any more, whoever left it ───�
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from uuid import UUID
 
 import structlog
 
 from adapters.chat.port import Deadline
 from adapters.vault.errors import VaultError
-from adapters.vault.port import Issuer, Trail
+from adapters.vault.port import Issuer, Trail, Wanted
 from adapters.vault.tokens import Tokens
 from bot.govern.grant_rows import GrantRows, Holder, Stale
 from bot.govern.issuance import REVOKE_SECONDS, Issuance, Means
@@ -39,8 +39,12 @@ class Grants:
         issuers: Mapping[str, Issuer],
         *,
         environment: str = "",
+        own: Callable[[str], Sequence[Wanted]] = lambda _url: (),
     ) -> None:
-        """`issuers` by the kinds of grant that projects may ask for."""
+        """`issuers` by the kinds of grant that projects may ask for.
+
+        :param own: what is granted for a repository, by its address, though no policy declares it
+        """
         self.memory = TurnGrants()
         self._rows = GrantRows(database)
         self._means = Means(
@@ -49,6 +53,7 @@ class Grants:
             issuers=issuers,
             memory=self.memory,
             environment=environment,
+            own=own,
         )
         self._ending: set[asyncio.Task[None]] = set()
 
@@ -57,6 +62,10 @@ class Grants:
         issuance = Issuance(self._means, holder, turn_id=turn_id, ending=self._ending)
         issuance.begin()
         return issuance
+
+    async def is_told(self, session_id: UUID, notice: str) -> bool:
+        """Whether a session was told that before."""
+        return await self._rows.is_told(session_id, notice)
 
     async def may_rest(self, session_id: UUID) -> bool:
         """Whether nothing that still works can be in the session's machine."""

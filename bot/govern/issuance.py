@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from adapters.chat.port import Deadline
 from adapters.vault import wanted as wanting
-from adapters.vault.errors import Misasked, Missing, Unreachable, VaultError
+from adapters.vault.errors import Misasked, Missing, Unreachable, VaultAway, VaultError
 from adapters.vault.port import Bearer, Issued, Issuer, Mode, Request, Trail, TurnToken, Wanted
 from adapters.vault.prepare import TURN_POLICY
 from adapters.vault.tokens import UNWRITTEN_SECONDS, Tokens
@@ -47,6 +47,8 @@ class Means:
     memory: TurnGrants
     environment: str = ""
     """What the installation is called in identity tokens."""
+    own: Callable[[str], Sequence[Wanted]] = lambda _url: ()
+    """What is granted for a repository, by its address, though no policy declares it."""
 
 
 @dataclass(kw_only=True)
@@ -86,6 +88,8 @@ class Issuance:
         self._refreshing: asyncio.Task[None] | None = None
         self._place: Place | None = None
         self._over = False
+        self.without: tuple[VaultError, ...] = ()
+        """Why it has to do without what no policy declares; known when it is `ready`."""
 
     def begin(self) -> None:
         """Begin to issue, beside whatever else makes the turn ready."""
@@ -95,7 +99,7 @@ class Issuance:
     async def ready(self) -> None:
         """Return when everything is issued.
 
-        :raises VaultError: a grant could not be had; `end` revokes the others
+        :raises VaultError: a declared grant could not be had; `end` revokes the others
         :raises NotHeld: the lease is lost
         """
         assert self._issuing is not None
@@ -147,7 +151,8 @@ class Issuance:
 
     async def _issue(self) -> None:
         self._whose = whose = await self._means.rows.whose(self._holder)
-        wanted = wanting.read(whose.grants)
+        declared = wanting.read(whose.grants)
+        wanted = (*declared, *self._own(whose, declared))
         issuers = [self._issuer(one) for one in wanted]
         if not wanted:
             return
@@ -162,6 +167,25 @@ class Issuance:
             # Nobody was told of a token, nor was anything asked for with it.
             await self._means.rows.forget([token_row.id, *(one.id for one in planned)])
             raise
+        got = await self._issue_all(planned, issuers, deadline)
+        refused = [one for one in got[len(declared) :] if _is_no(one)]
+        for failed in got:
+            if isinstance(failed, BaseException) and failed not in refused:
+                raise failed
+        self.without = tuple(one for one in refused if isinstance(one, VaultError))
+        # What can't be added is known now, and not at the first request.
+        self._routes()
+        await self._extend(deadline)
+
+    def _own(self, whose: Whose, declared: Sequence[Wanted]) -> Sequence[Wanted]:
+        """What the turn gets without being declared, where nothing is declared instead."""
+        taken = {one.route for one in declared}
+        return [one for one in self._means.own(whose.repository) if one.route not in taken]
+
+    async def _issue_all(
+        self, planned: Sequence[Planned], issuers: Sequence[Issuer], deadline: Deadline
+    ) -> Sequence[_Living | BaseException]:
+        """Issue them at once and write down what was; what was not is its error."""
         got = await asyncio.gather(
             *(
                 self._one(plan, issuer, deadline)
@@ -179,12 +203,7 @@ class Issuance:
                 if isinstance(one, VaultError) and not isinstance(one, Unreachable)
             ]
         )
-        for failed in got:
-            if isinstance(failed, BaseException):
-                raise failed
-        # What can't be added is known now, and not at the first request.
-        self._routes()
-        await self._extend(deadline)
+        return got
 
     def _issuer(self, wanted: Wanted) -> Issuer:
         issuer = self._means.issuers.get(wanted.kind)
@@ -375,6 +394,11 @@ def _due(issued: Issued, began: float) -> float:
 
 def _finite(seconds: float) -> float | None:
     return None if math.isinf(seconds) else seconds
+
+
+def _is_no(got: object) -> bool:
+    """Whether asking again would give the same."""
+    return isinstance(got, VaultError) and not isinstance(got, VaultAway)
 
 
 def _seen(task: "asyncio.Task[None]") -> None:

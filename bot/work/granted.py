@@ -26,6 +26,9 @@ _WITHOUT = (
     "This turn goes on without new credentials: {}. Its command runs on, and what needs one will "
     "fail; {}."
 )
+_CLOSED = (
+    "What runs here can't use the project's code host: {}. Everything else goes on as usual; {}."
+)
 
 
 class Granted:
@@ -50,7 +53,7 @@ class Granted:
             self._issuance = self._grants.begin(holder, turn_id=turn.id if turn else None)
 
     async def wait(self, turn: OpenTurn | None) -> str:
-        """Return when they are issued; what to tell people if an open turn goes on without.
+        """Return when they are issued; what to tell people if the turn goes on without.
 
         :raises NoGrants: the turn has to wait
         :raises OnaError: it can't begin as things are
@@ -67,6 +70,16 @@ class Granted:
             if turn is not None:
                 return _WITHOUT.format(error, error.do)
             raise _ungranted(error) from error
+        return await self._closed()
+
+    async def _closed(self) -> str:
+        """What to tell people of what no policy declares and the turn did not get; once."""
+        assert self._grants is not None
+        assert self._issuance is not None
+        for error in self._issuance.without:
+            notice = _CLOSED.format(error, error.do)
+            if not await self._grants.is_told(self._lease.key.session_id, notice):
+                return notice
         return ""
 
     async def hand_out(self, place: Workplace, turn: OpenTurn) -> None:

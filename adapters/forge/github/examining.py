@@ -10,11 +10,13 @@ from adapters.forge.github.hooks import EVENTS
 from adapters.forge.port import NotLetIn
 
 PERMISSIONS: Mapping[str, tuple[str, str]] = {
+    "actions": ("read", "let a turn see what the repository's workflows came to"),
     "checks": ("write", "show the state of a turn at the newest commit, with its Stop button"),
-    "contents": ("read", "know which commit a pull request is at"),
+    "contents": ("write", "know which commit a pull request is at; let a turn push its branches"),
     "issues": ("write", "hear and answer comments on issues and pull requests, and react to them"),
     "metadata": ("read", "know who may do what with a repository; every App has it"),
     "pull_requests": ("write", "hear and answer reviews and comments at lines of code"),
+    "statuses": ("read", "let a turn see the states of commits that other programs set"),
 }
 """The App's permissions: how far each has to go, and what it is for."""
 UNSIGNED = 401

@@ -22,11 +22,13 @@ OWNER = "acme"
 """Whose repositories the apps are installed in."""
 PEOPLE = (OWNER, "ann", "bo", "eve", "globex", "helper[bot]")
 PERMISSIONS = {
+    "actions": "read",
     "checks": "write",
-    "contents": "read",
+    "contents": "write",
     "issues": "write",
     "metadata": "read",
     "pull_requests": "write",
+    "statuses": "read",
 }
 
 

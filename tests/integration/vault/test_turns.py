@@ -2,10 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from sqlalchemy import text
 
@@ -13,7 +14,8 @@ from adapters.forge.gitlab.client import Client
 from adapters.vault import tokens as tokens_module
 from adapters.vault.client import Vault
 from adapters.vault.engines import DatabaseUsers, IdentityTokens, KvValues
-from adapters.vault.forges import GitLabTokens
+from adapters.vault.forges import AppKey, GitHubTokens, GitLabTokens
+from adapters.vault.importing import import_rsa_key
 from adapters.vault.logins import by_token_file
 from adapters.vault.port import Issuer
 from adapters.vault.prepare import prepare
@@ -23,6 +25,10 @@ from bot.govern.audit import HERE
 from bot.govern.grants import Grants
 from bot.govern.policy import set_policy
 from bot.govern.turn_grants import NoTurn
+from bot.work.own_host import OwnGrants, own_grants
+from bot.work.routes import CodeHost
+from tests.fakes.github import FakeGitHub
+from tests.fakes.github.program import Emulator
 from tests.fakes.gitlab.server import FakeGitLab
 from tests.fakes.gitlab.world import MAINTAINER
 from tests.fakes.guest_workplaces import GuestWorkplaces
@@ -65,8 +71,10 @@ def issuers(vault: Vault, gitlab: Client | None = None) -> dict[str, Issuer]:
 
 async def wants(town: Town, *grants: dict[str, Any]) -> None:
     """Let the project's policy declare these."""
-    routes = {one["route"] for one in grants if one.get("route")}
-    source = [f'[routes.{name}]\nurl = "https://{name}.example.com"' for name in routes]
+    named = {one.get("route", "") for one in grants}
+    source = [
+        f'[routes.{name}]\nurl = "https://{name}.example.com"' for name in named if name.isalnum()
+    ]
     for one in grants:
         source.append(f"[grants.{one['name']}]")
         source += [f"{key} = {_toml(value)}" for key, value in one.items() if key != "name"]
@@ -387,6 +395,134 @@ async def test_a_token_that_somebody_revoked_is_followed_by_another(
         gate.touch()
         await until(town, TURN, lambda rows: rows[0][0] == "succeeded")
     assert (tmp_path / "seen2/db/username").read_text() != (copy / "db/username").read_text()
+
+
+PUSH = "/forge/gitlab/push"
+READ = "/forge/gitlab/"
+
+
+async def on_gitlab(town: Town, gitlab: FakeGitLab) -> OwnGrants:
+    """The project's repository is at a GitLab; what its turns have there."""
+    await town.rows(
+        "UPDATE project SET repository_url = :url RETURNING id", url=f"{gitlab.url}/acme/shop.git"
+    )
+    host = CodeHost(surface="gitlab", git_base=gitlab.url, api_base=f"{gitlab.url}/api/v4")
+    return own_grants([host], ["gitlab"])
+
+
+async def status(url: str, headers: Mapping[str, str]) -> int:
+    async with aiohttp.ClientSession() as http, http.get(url, headers=headers) as answer:
+        return answer.status
+
+
+async def test_a_turn_reads_and_pushes_at_its_own_code_host_though_nobody_declared_it(
+    town: Town, places: GuestWorkplaces, place: Place, gitlab: FakeGitLab, tmp_path: Path
+) -> None:
+    us = gitlab.person("ona", is_bot=True)
+    project = gitlab.project("acme/shop", {us: MAINTAINER})
+    client = Client(gitlab.url, us.token)
+    own = await on_gitlab(town, gitlab)
+    grants = Grants(town.database, place.tokens, issuers(place.vault, client), own=own)
+    gate = tmp_path / "gate"
+    await town.say(f"!echo in; while ! test -e {gate}; do sleep 0.05; done")
+    async with Shift(town, places, "w", grants=grants):
+        await until(town, "SELECT 1 FROM turn_event WHERE kind = 'output'", bool)
+        who = await session(town)
+        read = await grants.memory.injected(who, READ)
+        push = await grants.memory.injected(who, PUSH)
+        assert {one.scopes for one in project.tokens} == {
+            ("read_repository", "read_api"),
+            ("write_repository",),
+        }
+        assert set(read) == {"Authorization", "Private-Token"}
+        assert set(push) == {"Authorization"}
+        assert push["Authorization"] != read["Authorization"]
+        api = f"{gitlab.url}/api/v4/projects/acme%2Fshop"
+        private = {"Private-Token": read["Private-Token"]}
+        assert await status(api, private) == 200
+        gate.touch()
+        await until(town, TURN, lambda rows: rows[0][0] == "succeeded")
+    assert await status(api, private) == 401
+    assert not project.tokens
+    assert not await town.rows(NOTICES)
+    client.close()
+
+
+async def test_a_declared_grant_takes_the_place_of_what_a_turn_has_anyway(
+    town: Town, place: Place, gitlab: FakeGitLab
+) -> None:
+    us = gitlab.person("ona", is_bot=True)
+    project = gitlab.project("acme/shop", {us: MAINTAINER})
+    client = Client(gitlab.url, us.token)
+    own = await on_gitlab(town, gitlab)
+    await wants(town, {**FORGE, "route": READ})
+    await town.say("!true")
+    lease = await town.queue("w").claim()
+    assert lease is not None
+    key = lease.key
+    holder = grant_rows.Holder(session_id=key.session_id, owner=key.owner, token=key.token)
+    grants = Grants(town.database, place.tokens, issuers(place.vault, client), own=own)
+    begun = grants.begin(holder, turn_id=None)
+    await begun.ready()
+    assert {one.scopes for one in project.tokens} == {("read_api",), ("write_repository",)}
+    await begun.end()
+    client.close()
+
+
+async def test_a_code_host_that_refuses_is_told_once_and_turns_go_on(
+    town: Town, places: GuestWorkplaces, place: Place, gitlab: FakeGitLab
+) -> None:
+    us = gitlab.person("ona", is_bot=True)
+    gitlab.project("acme/shop", {us: 30})
+    client = Client(gitlab.url, us.token)
+    own = await on_gitlab(town, gitlab)
+    grants = Grants(town.database, place.tokens, issuers(place.vault, client), own=own)
+    for _ in range(2):
+        await town.say("!true")
+    async with Shift(town, places, "w", grants=grants):
+        await until(town, TURN, lambda rows: [row[0] for row in rows] == ["succeeded"] * 2)
+    ((told,),) = await town.rows(NOTICES)
+    assert "can't use the project's code host" in told
+    assert "401" in told
+    await wants(town, {**FORGE, "route": READ})
+    await town.say("!true")
+    async with Shift(town, places, "w", grants=grants):
+        await until(town, TURN, lambda rows: rows[-1][0] == "failed")
+    client.close()
+
+
+async def test_a_turn_has_a_token_for_its_repository_at_github_alone(
+    town: Town, place: Place, github_emulator: Emulator
+) -> None:
+    async with FakeGitHub(github_emulator) as github:
+        import_rsa_key(place.root, "ona-github", github.private_key)
+        key = AppKey(place.vault, str(github.app.id), key="ona-github", mount="transit")
+        tokens = GitHubTokens(
+            place.vault, key, sealing="ona-grants", mount="transit", api_url=github.url
+        )
+        shop = await github.repository("shop", private=True)
+        host = CodeHost(surface="github", git_base="https://github.com", api_base=github.url)
+        own = own_grants([host], ["github"])
+        grants = Grants(town.database, place.tokens, {"github": tokens}, own=own)
+        for name, refusals in ((shop.name, 0), ("acme/none", 2)):
+            await town.rows(
+                "UPDATE project SET repository_url = :url RETURNING id",
+                url=f"https://github.com/{name}",
+            )
+            await town.say("!true", place=name)
+            lease = await town.queue("w").claim()
+            assert lease is not None
+            key_of = lease.key
+            holder = grant_rows.Holder(
+                session_id=key_of.session_id, owner=key_of.owner, token=key_of.token
+            )
+            begun = grants.begin(holder, turn_id=None)
+            await begun.ready()
+            assert len(begun.without) == refusals
+            routes = begun._routes()
+            assert set(routes) == (set() if refusals else {"/forge/github/", "/forge/github/push"})
+            await begun.end()
+        tokens.close()
 
 
 async def test_a_stop_ends_them(

@@ -1,0 +1,61 @@
+"""The grants that turns have for their project's own code host, though no policy declares them.
+
+A declared grant for the same route takes the place of one of these.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from adapters.vault.port import Mode, Wanted
+from bot.work.routes import PUSH, CodeHost, path_of
+
+OwnGrants = Callable[[str], Sequence[Wanted]]
+"""By the address of a repository."""
+READ_PERMISSIONS = ("contents", "pull_requests", "issues", "checks", "statuses", "actions")
+"""What a turn reads of a repository at GitHub."""
+REPORTER, DEVELOPER = 20, 30
+"""Levels of access at GitLab: the lowest ones that read and that write a private repository."""
+BASIC = {"Authorization": "Basic {basic}"}
+"""How git shows a token."""
+
+
+def own_grants(hosts: Sequence[CodeHost], kinds: Collection[str]) -> OwnGrants:
+    """What is granted at the hosts for which there is an issuer.
+
+    :param kinds: of grant that can be issued; those of code hosts are called as their surfaces
+    """
+
+    def own(repository_url: str) -> Sequence[Wanted]:
+        for host in hosts:
+            path = path_of(repository_url, host)
+            if path is not None and host.surface in kinds:
+                return [_grant(host, path, writes=writes) for writes in (False, True)]
+        return ()
+
+    return own
+
+
+def _grant(host: CodeHost, path: str, *, writes: bool) -> Wanted:
+    at_gitlab = host.surface == "gitlab"
+    # GitLab's API takes a project's token in no other header.
+    headers = BASIC | ({"Private-Token": "{token}"} if at_gitlab and not writes else {})
+    options = _gitlab(path, writes=writes) if at_gitlab else _github(path, writes=writes)
+    return Wanted(
+        name=f"{host.surface}-{PUSH if writes else 'read'}",
+        kind=host.surface,
+        mode=Mode.INJECTED,
+        purpose="push the session's branches" if writes else "read the project's repository",
+        route=f"{host.prefix}{PUSH}" if writes else host.prefix,
+        headers=headers,
+        options=options,
+    )
+
+
+def _github(path: str, *, writes: bool) -> Mapping[str, object]:
+    read = dict.fromkeys(READ_PERMISSIONS, "read")
+    return {"repositories": [path], "permissions": {"contents": "write"} if writes else read}
+
+
+def _gitlab(path: str, *, writes: bool) -> Mapping[str, object]:
+    if writes:
+        return {"project": path, "scopes": ["write_repository"], "level": DEVELOPER}
+    return {"project": path, "scopes": ["read_repository", "read_api"], "level": REPORTER}
