@@ -9,6 +9,7 @@ from uuid import UUID
 from bot.config import Settings
 from bot.govern.egress import EgressAudit
 from bot.govern.grants import Grants
+from bot.govern.halting import HaltWatch
 from bot.govern.installation import read_installation_policy
 from bot.govern.policy import Policies
 from bot.govern.spending import Spending
@@ -17,7 +18,7 @@ from bot.work.branches import BranchRows
 from bot.work.metering import Metering, limits_of
 from bot.work.routes import CodeHost, Routes, Working, machine_environment
 from bot.work.running import Running
-from bot.work.way_out import WaysOut
+from bot.work.way_out import Cutting, WaysOut
 from vmpool.network.gateway import Gateway
 from vmpool.network.gateway.routes import Route
 from vmpool.network.gateway.rows import NameRows
@@ -55,10 +56,20 @@ async def gateway_open(base: Ground, grants: Grants | None) -> AsyncIterator[Way
         document = (await policies.effective(project_id)).document
         return routes.of(Working(id=project_id, repository_url=repository_url, document=document))
 
-    ways = WaysOut(database, policies.policy_of, routes_of)
+    watch = HaltWatch(database, base.listener)
+    await watch.refresh()
+    ways = WaysOut(
+        database,
+        policies.policy_of,
+        routes_of,
+        lambda project, person: watch.halted(project_id=project, person_id=person),
+    )
     audit, over = EgressAudit(database), asyncio.Event()
     auditing = asyncio.create_task(audit.run(over))
     gateway = Gateway(access=ways.access, audit=audit.take, names=NameRows(database.session))
+    cutting = Cutting(ways, gateway)
+    watch.on_change(cutting.look)
+    watching = asyncio.create_task(watch.run(over))
     try:
         yield WayOut(
             gateway=gateway,
@@ -70,7 +81,8 @@ async def gateway_open(base: Ground, grants: Grants | None) -> AsyncIterator[Way
         await gateway.close()
         policies.close()
         over.set()
-        await auditing
+        await asyncio.gather(auditing, watching)
+        await cutting.close()
 
 
 def code_hosts(settings: Settings) -> Sequence[CodeHost]:

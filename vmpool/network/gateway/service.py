@@ -102,6 +102,12 @@ class Gateway:
             await self._end(machine)
         self._turns.pop(machine, None)
 
+    def cut(self, machine: UUID) -> None:
+        """End what a machine has open; it is served on, as `access` says from now on."""
+        service = self._machines.get(machine)
+        if service is not None:
+            service.cut()
+
     def attached(self) -> tuple[UUID, ...]:
         """Which machines are served."""
         return tuple(self._machines)
@@ -132,6 +138,7 @@ class _Service:
         self._asked = Asked(at)
         self._tasks: set[asyncio.Task[None]] = set()
         self._connections = 0
+        self._serving: set[asyncio.Task[None]] = set()
         loop = asyncio.get_running_loop()
         for name, sock in doors.streams().items():
             loop.add_reader(sock, self._accept, name, sock)
@@ -158,7 +165,9 @@ class _Service:
             self._start(self._serve(door, sock))
 
     async def _serve(self, door: str, sock: socket.socket) -> None:
-        link = Link(sock)
+        link, task = Link(sock), asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
         try:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             async with asyncio.timeout(self.at.limits.connection_seconds_max):
@@ -168,6 +177,7 @@ class _Service:
         except Exception:
             log.exception("gateway_connection_failed", machine=str(self.at.who.machine), door=door)
         finally:
+            self._serving.discard(task)
             self._connections -= 1
             sock.close()
 
@@ -183,6 +193,12 @@ class _Service:
                 return self._asked.stream(link)
             case _:
                 return _passing(self.at, link)
+
+    def cut(self) -> None:
+        """End the connections that are open."""
+        # One that was accepted and not begun yet asks for its access later than now.
+        for task in tuple(self._serving):
+            task.cancel()
 
     async def close(self) -> None:
         """Accept no more, end what is open."""
