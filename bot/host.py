@@ -159,7 +159,11 @@ class Host:
             ),
             repositories=repositories,
             checkpoints=_checkpoints(settings, base.database),
-            deletions=Deletions(base.database, DirectoryBlobs(settings.data_dir / "blobs")),
+            deletions=Deletions(
+                base.database,
+                DirectoryBlobs(settings.data_dir / "blobs"),
+                grants.forget if grants else None,
+            ),
             image=image,
             grants=grants,
             way_out=way_out,

@@ -15,6 +15,7 @@ from sqlalchemy import text
 from adapters.vault.errors import Misasked
 from adapters.vault.port import Wanted
 from bot.errors import Refused
+from bot.govern.grant_audit import Became, note
 from bot.govern.policy_text import read
 from bot.store.database import Database
 from bot.store.ids import new_id
@@ -71,6 +72,7 @@ _RECORD = text(
       FROM jsonb_to_recordset(CAST(:rows AS jsonb))
            AS said(id uuid, trace jsonb, seconds float)
      WHERE turn_grant.id = said.id AND turn_grant.state = 'issuing'
+    RETURNING turn_grant.id
     """
 )
 _RENEW = text(
@@ -81,6 +83,7 @@ _OVER = text(
     """
     UPDATE turn_grant SET state = :state, ended_at = now()
      WHERE id = ANY(:grants) AND state IN ('issuing', 'issued')
+    RETURNING id
     """
 )
 _FORGET = text("DELETE FROM turn_grant WHERE id = ANY(:grants) AND state = 'issuing'")
@@ -234,11 +237,24 @@ class GrantRows:
         rows = [
             {"id": str(one.id), "trace": dict(one.trace), "seconds": one.seconds} for one in issued
         ]
-        await self._database.run(_RECORD, {"rows": json.dumps(rows)})
+        async with self._database.begin() as tx:
+            found = list((await tx.execute(_RECORD, {"rows": json.dumps(rows)})).scalars())
+            await note(tx, "grant.issued", found)
 
-    async def renewed(self, grant_id: UUID, seconds: float) -> None:
-        """It lives so long from now."""
-        await self._database.run(_RENEW, {"grant": grant_id, "seconds": seconds})
+    async def renewed(self, grant_id: UUID, seconds: float, *, audited: bool) -> None:
+        """It lives so long from now.
+
+        :param audited: it goes into the audit; `renewed_again` tells of those that don't
+        """
+        async with self._database.begin() as tx:
+            await tx.execute(_RENEW, {"grant": grant_id, "seconds": seconds})
+            await note(tx, "grant.renewed", [grant_id] if audited else [])
+
+    async def renewed_again(self, times: Mapping[UUID, int]) -> None:
+        """Audit how often each was renewed besides."""
+        if times:
+            async with self._database.begin() as tx:
+                await note(tx, "grant.renewed", list(times), repeats=times)
 
     async def of_turn(self, turn_id: UUID, grants: Collection[UUID]) -> None:
         """The turn has begun for which they were issued."""
@@ -247,7 +263,10 @@ class GrantRows:
     async def over(self, state: GrantState, grants: Collection[UUID]) -> None:
         """They are revoked, or ended by themselves."""
         if grants:
-            await self._database.run(_OVER, {"state": state.value, "grants": list(grants)})
+            became: Became = "grant.revoked" if state is GrantState.REVOKED else "grant.ended"
+            async with self._database.begin() as tx:
+                wanted = {"state": state.value, "grants": list(grants)}
+                await note(tx, became, list((await tx.execute(_OVER, wanted)).scalars()))
 
     async def forget(self, grants: Collection[UUID]) -> None:
         """Nothing was issued for them."""

@@ -14,6 +14,7 @@ from sqlalchemy import text
 
 from bot.errors import NothingToDo, Refused
 from bot.govern.access import Standing
+from bot.govern.audit import Audited, Source, record
 from bot.govern.halt import Halt, Scope, halted
 from bot.govern.people import find_person
 from bot.govern.projects import get_project
@@ -78,7 +79,7 @@ async def halt(
     same = next(one for one in await read(tx) if _is_about(one, target))
     if made is None:
         raise NothingToDo(f"{same.told} already", do="`ona resume` undoes it")
-    _note("halted", by, same)
+    await _note(tx, "halt.set", by, same)
     tx.hint(CONTROL)
     return same
 
@@ -96,7 +97,7 @@ async def lift(
     before = next((one for one in await read(tx) if _is_about(one, target)), None)
     if before is None or await tx.scalar(_LIFT, target) is None:
         raise NothingToDo("that is not halted", do="`ona halt --list` shows what is")
-    _note("resumed", by, before)
+    await _note(tx, "halt.lifted", by, before)
     tx.hint(CONTROL)
     tx.hint(READY)
     return before, await read(tx)
@@ -124,9 +125,14 @@ def _is_about(one: Halt, target: dict[str, UUID | str | None]) -> bool:
     )
 
 
-def _note(what: str, by: Standing, one: Halt) -> None:
+async def _note(tx: Transaction, what: str, by: Standing, one: Halt) -> None:
     """The one place through which halts are put on record."""
     log.warning(what, scope=one.scope.value, target=one.target, by=by.name, why=one.why)
+    body = {"scope": one.scope.value, "person": one.person_id, "why": one.why}
+    source = Source.of(by, "")
+    await record(
+        tx, Audited(kind=what, by=source, place=one.what, project_id=one.project_id, body=body)
+    )
 
 
 class HaltWatch:

@@ -88,6 +88,7 @@ class Issuance:
         self._refreshing: asyncio.Task[None] | None = None
         self._place: Place | None = None
         self._over = False
+        self._renewals: dict[UUID, int] = {}
         self.without: tuple[VaultError, ...] = ()
         """Why it has to do without what no policy declares; known when it is `ready`."""
 
@@ -175,7 +176,7 @@ class Issuance:
         self.without = tuple(one for one in refused if isinstance(one, VaultError))
         # What can't be added is known now, and not at the first request.
         self._routes()
-        await self._extend(deadline)
+        await self._extend(deadline, first=True)
 
     def _own(self, whose: Whose, declared: Sequence[Wanted]) -> Sequence[Wanted]:
         """What the turn gets without being declared, where nothing is declared instead."""
@@ -252,13 +253,21 @@ class Issuance:
             recorded.append(Recorded(id=self._token_row, trace=trace, seconds=self._token.seconds))
         await self._means.rows.record(recorded)
 
-    async def _extend(self, deadline: Deadline) -> None:
+    async def _extend(self, deadline: Deadline, *, first: bool = False) -> None:
         assert self._token is not None
         assert self._token_row is not None
         began = monotonic()
         seconds = await self._means.tokens.extend(self._token.accessor, deadline)
         self._token_due = began + seconds / 3
-        await self._means.rows.renewed(self._token_row, seconds)
+        # The first time belongs to its issue: until then it lives for moments only.
+        await self._renewed(self._token_row, seconds, first=first)
+
+    async def _renewed(self, row: UUID, seconds: float, *, first: bool = False) -> None:
+        """Write down that a grant lives on; the audit has the first time, then a count."""
+        if not first:
+            self._renewals[row] = self._renewals.get(row, 0) + 1
+        audited = self._renewals.get(row) == 1 and not first
+        await self._means.rows.renewed(row, seconds, audited=audited)
 
     def _show(self) -> None:
         """Let the gateway have what is injected."""
@@ -312,7 +321,7 @@ class Issuance:
                 # One that comes near its maximum gets less each time.
                 if renewed.seconds > living.issued.seconds / 2:
                     living.issued, living.due = renewed, _due(renewed, began)
-                    await self._means.rows.renewed(living.row, renewed.seconds)
+                    await self._renewed(living.row, renewed.seconds)
                     return
         await self._replace(living, deadline)
 
@@ -337,7 +346,7 @@ class Issuance:
         self._token_row = plan.id
         await self._take_token(self._whose, deadline)
         await self._record([], with_token=True)
-        await self._extend(deadline)
+        await self._extend(deadline, first=True)
         await self._means.rows.over(GrantState.REVOKED, [before])
         for one in list(self._living):
             if one.issuer.by_token:
@@ -350,7 +359,9 @@ class Issuance:
             # What was asked for is there or not; only its answer says how to end it.
             with suppress(Exception):
                 await asyncio.shield(self._issuing)
+        again = {row: times - 1 for row, times in self._renewals.items() if times > 1}
         await asyncio.gather(
+            self._means.rows.renewed_again(again),
             self._end_token(),
             *(self._give_up(one) for one in self._living if not one.issuer.by_token),
         )

@@ -2,6 +2,7 @@
 
     asked ─▶ `deleting`: fenced, its threads gone, its machine asked to be destroyed
           ─▶ (a chore of any host, again and again) no machine is left on any host
+          ─▶ its entity in Vault; one that can't be reached holds the deletion up
           ─▶ the rows, in one transaction; then the blobs that nobody else refers to
           ─▶ tombstone: id, who, when
 
@@ -10,7 +11,7 @@ next chore; a blob that was left behind is found by the sweep. A machine on a ho
 come back keeps its session in `deleting`: its snapshot still lies there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +19,9 @@ from uuid import UUID
 
 import structlog
 
+from adapters.vault.errors import VaultAway, VaultError
 from bot.errors import NotFound, NothingToDo
+from bot.govern.audit import Audited, Source, record
 from bot.store.blobs import Blobs
 from bot.store.database import CONTROL, MACHINES, Database
 from bot.store.ids import new_id
@@ -81,11 +84,19 @@ async def tombstone_of(tx: Transaction, short: str) -> Tombstone | None:
     return _tombstone(await tx.execute(SQL["of_short"], {"short": short}))
 
 
+Forget = Callable[[UUID], Awaitable[None]]
+""":raises VaultError: not yet"""
+
+
 class Deletions:
     """Goes on with every deletion that was begun."""
 
-    def __init__(self, database: Database, blobs: Blobs) -> None:
-        """`blobs` holds the checkpoints of this host's sessions."""
+    def __init__(self, database: Database, blobs: Blobs, forget: Forget | None = None) -> None:
+        """`blobs` holds the checkpoints of this host's sessions.
+
+        :param forget: removes what Vault knows of one; None: there is no Vault
+        """
+        self._forget = forget
         self._database = database
         self._blobs = blobs
 
@@ -101,6 +112,12 @@ class Deletions:
                 return False
             if await _ask_machines(tx, session_id):
                 return False
+        if not await self._forgotten(session_id):
+            return False
+        async with self._database.begin() as tx:
+            if await tx.scalar(SQL["take"], {"session": session_id}) is None:
+                return False
+            await _audit(tx, session_id)
             blobs = list((await tx.execute(SQL["drop_checkpoints"], _one(session_id))).scalars())
             for step in ("orphan", "drop_events", "drop_session", "drop_machines", "finish"):
                 await tx.execute(SQL[step], _one(session_id))
@@ -111,6 +128,34 @@ class Deletions:
                 log.warning("blob_left_to_sweep", key=blob, error=str(error))
         log.info("session_deleted", session=str(session_id))
         return True
+
+    async def _forgotten(self, session_id: UUID) -> bool:
+        """Whether Vault knows nothing of it any more; what is wrong there for good is no reason."""
+        try:
+            if self._forget is not None:
+                await self._forget(session_id)
+        except VaultAway as error:
+            log.warning("session_deletion_waits", session=str(session_id), why=str(error))
+            return False
+        except VaultError as error:
+            log.warning("entity_not_removed", session=str(session_id), why=str(error))
+        return True
+
+
+async def _audit(tx: Transaction, session_id: UUID) -> None:
+    """Record that it goes: what was sealed of its events can't be looked at any more."""
+    row = (await tx.execute(SQL["whose"], _one(session_id))).one()
+    await record(
+        tx,
+        Audited(
+            kind="session.deleted",
+            by=Source(person_id=row.by_id, who=row.name),
+            place=row.short,
+            session_id=session_id,
+            project_id=row.project_id,
+            body={"asked_at": row.at},
+        ),
+    )
 
 
 async def _ask_machines(tx: Transaction, session_id: UUID) -> int:

@@ -41,6 +41,12 @@ SELECT id FROM session WHERE state = 'deleting' ORDER BY id LIMIT 100
 -- Another host may be at it.
 SELECT id FROM session WHERE id = :session AND state = 'deleting' FOR UPDATE SKIP LOCKED
 
+-- name: whose
+-- Who asked for it and when, for the audit.
+SELECT tombstone.short, tombstone.by_id, tombstone.name, tombstone.at, session.project_id
+  FROM tombstone JOIN session ON session.id = tombstone.session_id
+ WHERE tombstone.session_id = :session
+
 -- name: ask_machines
 -- Every machine that is not gone is to be destroyed; a lost one is removed without being asked.
 WITH asked AS (

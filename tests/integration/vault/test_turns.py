@@ -57,6 +57,10 @@ FORGE = {
 ROWS = "SELECT kind, state FROM turn_grant ORDER BY kind, created_at"
 NOTICES = "SELECT body ->> 'text' FROM turn_event WHERE kind = 'notice' ORDER BY number"
 TURN = "SELECT state, outcome ->> 'summary' FROM turn ORDER BY started_at"
+AUDIT = (
+    "SELECT kind, place, who, session_id, CAST(body ->> 'repeats' AS int) FROM audit_event"
+    " WHERE kind LIKE 'grant.%' ORDER BY number"
+)
 SECRET = "npm-value-nobody-may-see"
 
 
@@ -142,7 +146,17 @@ async def test_a_turn_has_its_grants_while_it_runs_and_none_afterwards(
     ]
     await served.refuses(user)
     assert await grants.may_rest(who)
-    everything = str(await town.rows("SELECT g::text FROM turn_grant g"))
+    assert sorted(await town.rows(AUDIT)) == [
+        ("grant.ended", "npm", "Ann", who, None),
+        ("grant.issued", "db", "Ann", who, None),
+        ("grant.issued", "npm", "Ann", who, None),
+        ("grant.issued", "token", "Ann", who, None),
+        ("grant.issued", "who", "Ann", who, None),
+        ("grant.revoked", "db", "Ann", who, None),
+        ("grant.revoked", "token", "Ann", who, None),
+    ]
+    everything = str(await town.rows("SELECT a::text FROM audit_event a"))
+    everything += str(await town.rows("SELECT g::text FROM turn_grant g"))
     everything += str(await town.rows("SELECT e::text FROM turn_event e"))
     for secret in (SECRET, *(path.read_text() for path in copy.rglob("password"))):
         assert secret not in everything
@@ -365,6 +379,11 @@ async def test_what_comes_near_its_end_is_renewed_or_issued_again(
         gate.touch()
         await until(town, TURN, lambda rows: rows[0][0] == "succeeded")
     assert (tmp_path / "seen2/db/username").read_text() == user
+    renewed = [row for row in await town.rows(AUDIT) if row[0] == "grant.renewed"]
+    for name in ("db", "token"):
+        first, again = [times for _, place, _, _, times in renewed if place == name]
+        assert first is None
+        assert again >= 1
     assert (tmp_path / "seen2/who/token").read_text() != (copy / "who/token").read_text()
     assert [state for kind, state in await states(town) if kind != "identity"] == ["revoked"] * 2
 

@@ -121,6 +121,8 @@ async def test_a_directory_goes_on_with_its_session_and_new_opens_another(site, 
     assert f"Session {session} is idle.\nTitle: one" in status["reply"]
     titled = await ona("sessions", "title", session, "A", "better one")
     assert titled.out == "The session is called “A better one” now.\n"
+    audited = await ona("audit", "list", "--kind", "session.titled")
+    assert audited.out.count("session.titled") == 1
     assert "A better one" in (await ona("sessions", "list")).out
 
 

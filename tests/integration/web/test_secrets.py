@@ -84,6 +84,13 @@ async def test_a_secret_is_set_listed_tried_and_removed(site, held, caplog, capf
         assert stored["data"]["data"] == {"value": VALUE}
         assert (await ann.delete(f"{base}/NPM_TOKEN")).status_code == 200
         assert (await ann.delete(f"{base}/NPM_TOKEN")).status_code == 404
+        audited = (await ann.get("/api/v1/audit?kind=secret")).json()["events"]
+    assert [(one["kind"], one["who"], one["place"]) for one in reversed(audited)] == [
+        ("secret.set", "Ann", "demo/NPM_TOKEN"),
+        ("secret.set", "Ann", "demo/NPM_TOKEN"),
+        ("secret.removed", "Ann", "demo/NPM_TOKEN"),
+    ]
+    assert VALUE not in str(audited)
     said = capfd.readouterr()
     assert VALUE not in said.out + said.err + caplog.text + str(one) + str(tried)
 

@@ -3,10 +3,13 @@
 import asyncio
 import re
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
+from adapters.vault.errors import Misasked, Unreachable
 from bot.errors import NotFound, NothingToDo
+from bot.govern.verifying import Verifier
 from bot.store.blobs import DirectoryBlobs
 from bot.store.database import Database
 from bot.store.ids import new_id
@@ -16,6 +19,7 @@ from bot.work.control import Actor
 from bot.work.deleting import Deletions
 from tests.fakes.guest_workplaces import GuestWorkplaces
 from tests.integration.conftest import Town
+from tests.integration.govern.test_audit_chain import seal
 from tests.support.shift import Shift, until
 
 OF_A_SESSION = (
@@ -102,6 +106,41 @@ async def test_everything_goes_when_the_machine_is_gone_and_a_tombstone_stays(
     assert kept == [(short, "Bo", town.people["Bo"], True)]
     assert await deletions.go_on() == 0
     assert machine is not None
+    said = "SELECT who, place, person_id FROM audit_event WHERE kind = 'session.deleted'"
+    assert await town.rows(said) == [("Bo", short, town.people["Bo"])]
+
+
+async def test_what_was_sealed_of_it_verifies_as_deleted(
+    town: Town, places: GuestWorkplaces, blobs: DirectoryBlobs
+) -> None:
+    short = await a_session(town)
+    async with Shift(town, places, "w"):
+        await until(town, "SELECT state FROM turn", lambda rows: rows == [("succeeded",)])
+    await seal(town.database)
+    await delete(town, short)
+    assert await Deletions(town.database, blobs).go_on() == 1
+    found = await Verifier(town.database).look(after=None, seconds=60)
+    assert found.problem == ""
+    assert found.deleted > 0
+
+
+async def test_a_vault_that_is_away_holds_it_up_and_its_entity_goes(
+    town: Town, blobs: DirectoryBlobs
+) -> None:
+    short = await a_session(town)
+    session_id = await town.value("SELECT id FROM session")
+    forgotten, answers = [], [Unreachable("Vault did not answer"), Misasked("it is odd")]
+
+    async def forget(session: UUID) -> None:
+        forgotten.append(session)
+        raise answers.pop(0)
+
+    deletions = Deletions(town.database, blobs, forget)
+    await delete(town, short)
+    assert await deletions.go_on() == 0
+    assert await town.value("SELECT state FROM session") == "deleting"
+    assert await deletions.go_on() == 1
+    assert forgotten == [session_id] * 2
 
 
 async def test_a_blob_that_another_session_began_from_stays(

@@ -68,6 +68,22 @@ async def test_turns_of_two_workers_end_within_five_seconds(
         assert len(rows) == 3
 
 
+async def test_halts_and_what_lifts_them_are_in_the_audit(town: Town) -> None:
+    for scope in SCOPES:
+        await halt(town, **scope)
+        with pytest.raises(NothingToDo):
+            await halt(town, **scope)
+        await lift(town, **scope)
+    said = "SELECT kind, who, place, body ->> 'why' FROM audit_event ORDER BY number"
+    assert await town.rows(said) == [
+        (kind, "Bo", place, "a key leaked")
+        for place in ("everything", "project demo", "what Ann asks for")
+        for kind in ("halt.set", "halt.lifted")
+    ]
+    projects = "SELECT project_id FROM audit_event WHERE place = 'project demo'"
+    assert await town.rows(projects) == [(DEMO,)] * 2
+
+
 async def test_what_a_halted_person_asks_is_kept_and_says_so(
     town: Town, places: GuestWorkplaces
 ) -> None:
