@@ -31,6 +31,7 @@ from bot.govern.access import Act, require
 from bot.govern.people import standing_of
 from bot.store.database import Database
 from bot.store.transaction import Transaction
+from bot.words.catalogue import gettext as _
 from bot.words.sentences import sentence
 
 log = structlog.get_logger(__name__)
@@ -46,7 +47,7 @@ CheckRepository = Callable[[str], Awaitable[None]]
 """Looks whether a repository can be read. :raises OnaError: what is wrong"""
 
 
-async def unlooked(_: str) -> None:
+async def unlooked(_url: str) -> None:
     """Take it that the repository can be read."""
 
 
@@ -90,8 +91,11 @@ class Adding:
             is_new = (await tx.execute(PARK, values)).one_or_none() is not None
         if is_new:
             name = repositories.shown(self._inbox.rights.forges, url)
-            words = f"{name} has no project here. Add one, and what you asked runs in it."
-            button = Button(label="Add project", says=f"add project {parked}")
+            words = _(
+                "{repository} has no project here. Add one, and what you asked runs in it.",
+                repository=name,
+            )
+            button = Button(label=_("Add project"), says=f"add project {parked}")
             await self._hints.whisper(said, words, button)
 
     def add(self, said: Said, person_id: UUID, parked: UUID) -> None:
@@ -111,7 +115,7 @@ class Adding:
             told = sentence(str(refusal))
         except Exception:
             log.exception("project_not_added", parked=str(parked))
-            told = "The project could not be added; press the button again."
+            told = _("The project could not be added; press the button again.")
         await self._hints.whisper(said, told)
 
     async def _added(self, person_id: UUID, parked: UUID) -> str:
@@ -119,10 +123,10 @@ class Adding:
             values = {"id": parked, "hours": KEPT_HOURS}
             kept = (await tx.execute(PARKED, values)).scalar_one_or_none()
         if kept is None:
-            return "This was asked too long ago: ask again."
+            return _("This was asked too long ago: ask again.")
         message = keeping.restored(kept)
         if message.person_id != person_id:
-            raise Refused("somebody else asked this", kept="nothing was changed")
+            raise Refused(_("somebody else asked this"), kept=_("nothing was changed"))
         url = await self._wanted(message)
         if url is not None:
             await self._check(url)
@@ -133,7 +137,7 @@ class Adding:
         accepted = await self._inbox.accept(replace(message, delivery_key=key, message_key=key))
         if accepted.verdict == "refused" or url is None:
             return accepted.text
-        return f"Project {name} is added, and what you asked runs in it."
+        return _("Project {project} is added, and what you asked runs in it.", project=name)
 
     async def _wanted(self, message: IncomingMessage) -> str | None:
         """Whose project is to be added, if that still is so. :raises Refused: they may not"""
@@ -178,4 +182,4 @@ def _free(url: str, taken: Collection[str]) -> str:
         cut = name[-63:].lstrip("._-")
         if cut not in taken:
             return cut
-    raise Refused("no name is free for the project", do="add it with `ona projects add`")
+    raise Refused(_("no name is free for the project"), do=_("add it with `ona projects add`"))

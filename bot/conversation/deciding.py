@@ -228,7 +228,7 @@ class Deciding:
         if not self._rights.guard or message.repository:
             return
         if await unadded(tx, self._rights, who, message, prompt) is not None:
-            raise NoProject("this repository has no project here", kept="nothing was run")
+            raise NoProject(_("this repository has no project here"), kept=_("nothing was run"))
 
     async def _private(
         self, tx: Transaction, message: IncomingMessage, who: Standing, prompt: commands.Prompt

@@ -164,13 +164,13 @@ class Posting:
 
     async def _retitle(self, taken: Taken) -> str:
         if not isinstance(self._port, HasTitles):
-            raise Rejected("the threads of this surface have no names")
+            raise Rejected(N_("the threads of this surface have no names"))
         await self._port.retitle(taken.place, taken.body, taken.deadline)
         return taken.mark
 
     async def _show_phase(self, taken: Taken) -> str:
         if not isinstance(self._port, ShowsPhases):
-            raise Rejected("this surface shows no phases")
+            raise Rejected(N_("this surface shows no phases"))
         phase = Phase(taken.body)
         await self._port.show_phase(taken.place, phase, taken.title, taken.deadline)
         return taken.mark

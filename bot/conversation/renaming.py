@@ -12,6 +12,7 @@ from bot.errors import Refused
 from bot.govern.people import standing_of
 from bot.govern.rights import Rights
 from bot.store.database import Database
+from bot.words.catalogue import gettext as _
 from bot.work.control import Actor
 from bot.work.titling import Somewhere, take_over
 
@@ -56,9 +57,10 @@ class Renaming:
             if actor is not None and self._rights.guard:
                 standing = await standing_of(tx, actor.id)
                 await self._rights.check(tx, standing, thread.project_id, Permission.WRITE)
+            somebody = _("Somebody on {surface}", surface=renamed.spot.surface.capitalize())
             there = Somewhere(
                 thread_id=thread.id,
-                name=actor.name if actor else f"Somebody on {renamed.spot.surface.capitalize()}",
+                name=actor.name if actor else somebody,
                 person_id=actor.id if actor else None,
             )
             await take_over(tx, thread.session_id, there, renamed.title)

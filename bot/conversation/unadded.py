@@ -13,6 +13,7 @@ from bot.govern import repositories
 from bot.govern.access import Standing
 from bot.govern.rights import Rights
 from bot.store.transaction import Transaction
+from bot.words.catalogue import gettext as _
 
 _URLS = text("SELECT repository_url FROM project WHERE removed_at IS NULL")
 
@@ -67,7 +68,7 @@ async def _named(
     for url in found:
         await rights.check_connected(tx, who, url)
     raise Refused(
-        f"{wanted} has no project here",
-        kept="nothing was run",
-        do="ask somebody who may write to it to say the same here, or who runs ona to add it",
+        _("{repository} has no project here", repository=wanted),
+        kept=_("nothing was run"),
+        do=_("ask somebody who may write to it to say the same here, or who runs ona to add it"),
     )

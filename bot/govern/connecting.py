@@ -204,10 +204,11 @@ def _why_not(error: Exception, device: Device) -> OnaError:
     """Why nothing came of a code, in words for who was to type it. :raises Exception: a bug"""
     if isinstance(error, OnaError):
         return error
-    kept, do = "nothing was connected", "begin again"
+    kept, do = _("nothing was connected"), _("begin again")
     if isinstance(error, TimeoutError):
-        minutes = device.expires_seconds / 60
-        return Refused(f"the code was not typed within {minutes:.0f} minutes", kept=kept, do=do)
+        minutes = f"{device.expires_seconds / 60:.0f}"
+        late = _("the code was not typed within {minutes} minutes", minutes=minutes)
+        return Refused(late, kept=kept, do=do)
     if isinstance(error, ChatError):
         return Refused(str(error), kept=kept, do=do)
     raise error

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from bot.words.catalogue import gettext as _
+
 
 class Scope(enum.StrEnum):
     """How much is halted."""
@@ -43,17 +45,18 @@ class Halt:
         """What stands still, as the middle of a sentence says it."""
         match self.scope:
             case Scope.ALL:
-                return "everything"
+                return _("everything")
             case Scope.PROJECT:
-                return f"project {self.target}"
+                return _("project {project}", project=self.target)
             case Scope.PERSON:
-                return f"what {self.target} asks for"
+                return _("what {name} asks for", name=self.target)
 
     @property
     def told(self) -> str:
         """One clause about it: what, by whom, why."""
-        why = f": {self.why}" if self.why else ""
-        return f"{self.what} is halted by {self.name}{why}"
+        if not self.why:
+            return _("{what} is halted by {name}", what=self.what, name=self.name)
+        return _("{what} is halted by {name}: {why}", what=self.what, name=self.name, why=self.why)
 
 
 def halted(

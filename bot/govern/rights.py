@@ -326,9 +326,12 @@ class Level:
 def _judge(found: "Level", need: Permission) -> None:
     if not found.asked:
         raise NotPermitted(
-            f"{found.forge} can't be asked here what you may do with this repository",
-            kept="nothing was done",
-            do="ask an operator to look: `ona doctor` says what is missing",
+            _(
+                "{forge} can't be asked here what you may do with this repository",
+                forge=found.forge,
+            ),
+            kept=_("nothing was done"),
+            do=_("ask an operator to look: `ona doctor` says what is missing"),
         )
     if found.level is None:
         raise NotPermitted(

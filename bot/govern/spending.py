@@ -22,6 +22,8 @@ from bot.store.database import Database
 from bot.store.ids import new_id
 from bot.store.statements import load
 from bot.store.transaction import Transaction
+from bot.words.catalogue import N_
+from bot.words.catalogue import gettext as _
 from vmpool.network.model.usage import Usage
 
 SQL = load(Path(__file__).parent / "sql" / "spending.sql")
@@ -34,9 +36,9 @@ REQUEST_SECONDS_MAX = 3_600.0
 Kind = Literal["session", "person", "project"]
 _TODAY = text("SELECT CAST(now() AT TIME ZONE 'UTC' AS date)")
 _WORDS = {
-    "session": "the budget of this session",
-    "person": "today's budget of the person who asked",
-    "project": "today's budget of the project",
+    "session": N_("the budget of this session"),
+    "person": N_("today's budget of the person who asked"),
+    "project": N_("today's budget of the project"),
 }
 
 
@@ -74,11 +76,18 @@ class OverBudget(Exception):
     """A budget does not bear the worst case of a request; says which, and how it stands."""
 
     def __init__(self, budget: Budget, worst: int) -> None:
-        used = f"{dollars(budget.spent)} of {dollars(budget.limit)} USD are used"
-        under_way = f", {dollars(budget.reserved)} are set aside" if budget.reserved else ""
+        spent, limit = dollars(budget.spent), dollars(budget.limit)
+        stands = _("{spent} of {limit} USD are used", spent=spent, limit=limit)
+        if budget.reserved:
+            reserved = dollars(budget.reserved)
+            stands = _("{used}, {reserved} are set aside", used=stands, reserved=reserved)
         super().__init__(
-            f"{_WORDS[budget.kind]} does not bear this request, which may cost up to"
-            f" {dollars(worst)} USD: {used}{under_way}"
+            _(
+                "{budget} does not bear this request, which may cost up to {cost} USD: {used}",
+                budget=_(_WORDS[budget.kind]),
+                cost=dollars(worst),
+                used=stands,
+            )
         )
         self.budget = budget
         self.worst = worst

@@ -28,6 +28,7 @@ from bot.store.ids import new_id
 from bot.store.statements import load
 from bot.store.states import SessionState
 from bot.store.transaction import Rows, Transaction
+from bot.words.catalogue import gettext as _
 from bot.work.control import Actor
 from bot.work.queue import lock_session
 
@@ -47,10 +48,17 @@ class Tombstone:
 
     def error(self) -> NotFound:
         """What is said to whoever speaks to it."""
+        day = f"{self.at:%Y-%m-%d}"
+        gone = _(
+            "session {session} was deleted by {name} on {day}",
+            session=self.short,
+            name=self.name,
+            day=day,
+        )
         return NotFound(
-            f"session {self.short} was deleted by {self.name} on {self.at:%Y-%m-%d}",
-            kept="nothing was queued",
-            do="`new: …` opens another one",
+            gone,
+            kept=_("nothing was queued"),
+            do=_("`new: …` opens another one"),
         )
 
 
@@ -62,9 +70,9 @@ async def delete(tx: Transaction, session_id: UUID, by: Actor) -> None:
     """
     session = await lock_session(tx, session_id)
     if session is None:
-        raise NotFound("this session does not exist", do="`sessions` lists those that do")
+        raise NotFound(_("this session does not exist"), do=_("`sessions` lists those that do"))
     if session.state is SessionState.DELETING:
-        raise NothingToDo("it is being deleted already")
+        raise NothingToDo(_("it is being deleted already"))
     values = {"id": new_id(), "session": session_id, "by": by.id, "name": by.name}
     for step in ("bury", "remember_threads", "withdraw", "fence", "drop_threads"):
         await tx.execute(SQL[step], values)

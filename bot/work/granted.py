@@ -12,23 +12,36 @@ from bot.errors import Unfit
 from bot.govern.grant_rows import Holder, NotHeld
 from bot.govern.grants import Grants
 from bot.govern.issuance import Handed, Issuance
+from bot.words.catalogue import N_
+from bot.words.catalogue import gettext as _
 from bot.work.lease import Lease, OpenTurn
 from bot.work.queue import LeaseLost
 from bot.work.workplace import NoGrants, Workplace
 
 DIRECTORY = "ONA_GRANTS"
 """Variable of the job: where it finds what was handed to it."""
-_WAITS = (
-    "This turn waits for its credentials: {}. The prompt is kept and begins by itself when they "
-    "can be had; {}."
+_WAITS = N_(
+    "This turn waits for its credentials: {why}. The prompt is kept and begins by itself when they "
+    "can be had; {do}."
 )
-_WITHOUT = (
-    "This turn goes on without new credentials: {}. Its command runs on, and what needs one will "
-    "fail; {}."
+_WITHOUT = N_(
+    "This turn goes on without new credentials: {why}. Its command runs on, and what needs one "
+    "will fail; {do}."
 )
-_CLOSED = (
-    "What runs here can't use the project's code host: {}. Everything else goes on as usual; {}."
+_CLOSED = N_(
+    "What runs here can't use the project's code host: {why}. Everything else goes on as usual; "
+    "{do}."
 )
+OF_VAULT = (
+    N_("`ona doctor` says more"),
+    N_("an operator has to unseal it"),
+    N_("an operator has to see that it runs and that this host reaches it"),
+    N_("an operator has to renew what ona logs in with"),
+    N_("an operator has to let ona do that in Vault; docs/vault.md has the policy"),
+    N_("an operator has to mend it; docs/vault.md says how it is meant to be"),
+    N_("this is an error of ours: please report it"),
+)
+"""What the adapter of Vault says is to be done."""
 
 
 class Granted:
@@ -68,7 +81,7 @@ class Granted:
         except VaultError as error:
             await self.end()
             if turn is not None:
-                return _WITHOUT.format(error, error.do)
+                return _(_WITHOUT, why=str(error), do=_(error.do))
             raise _ungranted(error) from error
         return await self._closed()
 
@@ -77,7 +90,7 @@ class Granted:
         assert self._grants is not None
         assert self._issuance is not None
         for error in self._issuance.without:
-            notice = _CLOSED.format(error, error.do)
+            notice = _(_CLOSED, why=str(error), do=_(error.do))
             if not await self._grants.is_told(self._lease.key.session_id, notice):
                 return notice
         return ""
@@ -120,5 +133,5 @@ class Granted:
 def _ungranted(error: VaultError) -> Exception:
     """Why a turn can't begin: it waits, or an operator has to mend something first."""
     if isinstance(error, VaultAway):
-        return NoGrants(_WAITS.format(error, error.do))
-    return Unfit(f"a credential of this turn can't be had: {error}", do=error.do)
+        return NoGrants(_(_WAITS, why=str(error), do=_(error.do)))
+    return Unfit(_("a credential of this turn can't be had: {why}", why=str(error)), do=_(error.do))

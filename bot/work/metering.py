@@ -7,6 +7,7 @@ from uuid import UUID
 from bot.config import BudgetSettings, ModelSettings
 from bot.govern.prices import MICRO, Price, price_of
 from bot.govern.spending import Limits, OverBudget, Spending
+from bot.words.catalogue import of_error
 from bot.work.running import Running
 from vmpool.network.gateway import model_route
 from vmpool.network.gateway.ports import Identity
@@ -50,7 +51,7 @@ class Metering:
         except OverBudget as error:
             if len(self._over) >= SESSIONS_MAX:
                 self._over.clear()
-            self._over[spender.session_id] = (spender.turn_id, str(error))
+            self._over[spender.session_id] = (spender.turn_id, of_error(error))
             raise model_route.OverBudget(str(error)) from error
         return Charged(id=charge, price=price)
 

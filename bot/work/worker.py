@@ -13,6 +13,7 @@ import structlog
 
 from bot.metrics import QUEUE_WAIT_SECONDS
 from bot.store.database import CONTROL, READY, Listener, is_away
+from bot.words.catalogue import of_error
 from bot.work.lease import Lease
 from bot.work.queue import Event, LeaseLost
 from bot.work.turn import NoCapacity, Turns, TurnSignals
@@ -129,7 +130,7 @@ class Worker:
             self._ungranted.pop(slot.lease.session_id, None)
             self._broken.pop(slot.lease.session_id, None)
         except NoGrants as error:
-            await self._wait_for_grants(slot.lease, str(error))
+            await self._wait_for_grants(slot.lease, of_error(error))
         except NoCapacity as error:
             await self._defer(slot.lease, str(error))
         except Exception as error:

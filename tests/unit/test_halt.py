@@ -8,6 +8,7 @@ import pytest
 
 from bot.govern.halt import Halt, Scope, halted
 from bot.store.ids import new_id
+from bot.words.catalogue import speaking
 
 SHOP, SITE, ANN, BO, ROOT = (new_id() for _ in range(5))
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -43,3 +44,8 @@ def test_the_widest_halt_is_the_one_that_is_told():
 )
 def test_a_halt_says_what_by_whom_and_why(one, told):
     assert one.told == told
+
+
+def test_a_halt_is_told_in_the_language_of_who_hears_it():
+    with speaking("de"):
+        assert OF_ANN.told == "die Arbeit für Ann wurde von Root angehalten"

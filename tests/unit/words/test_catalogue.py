@@ -12,6 +12,7 @@ from babel.messages.pofile import read_po
 
 import bot
 from adapters.chat.slack.listening import NOT_HERE
+from adapters.vault import errors
 from bot.conversation import commands
 from bot.on_slack import OF_ADAPTERS
 from bot.words import catalogue
@@ -31,6 +32,7 @@ from bot.words.catalogue import (
     together,
 )
 from bot.words.catalogue import gettext as _
+from bot.work.granted import OF_VAULT
 
 ROOT = Path(bot.__file__).parent
 CALLS = {"_": 1, "gettext": 1, "N_": 1, "ngettext": 2}
@@ -41,8 +43,9 @@ SPEAKING = [
     *ROOT.glob("conversation/*.py"),
     *(ROOT / "words" / f"{name}.py" for name in ("amounts", "events", "sentences", "catalogue")),
     *(ROOT / "govern" / f"{name}.py" for name in ("access", "agents", "connecting", "languages")),
-    ROOT / "govern" / "rights.py",
+    *(ROOT / "govern" / f"{name}.py" for name in ("halt", "rights")),
     *(ROOT / "work" / f"{name}.py" for name in ("control", "questions", "turn", "machines")),
+    *(ROOT / "work" / f"{name}.py" for name in ("deleting", "granted", "ended_words")),
     *(ROOT / "work" / f"{name}.py" for name in ("machine_words", "checkpoint_words", "remote")),
 ]
 """Files whose sentences people read in threads."""
@@ -191,6 +194,7 @@ PROGRAMS = {
     "nothing was accepted",
     "deliver it again",
     "Choice | None",
+    "Place | Level | None",
     "ona",
     *commands.ALONE,
 }
@@ -305,6 +309,8 @@ def test_the_nearest_language_is_spoken(wanted, found):
 def test_what_adapters_say_is_in_the_catalogue():
     assert {(words,) for words in OF_ADAPTERS} <= extracted()
     assert OF_ADAPTERS == (NOT_HERE,)
+    kinds = [one for one in vars(errors).values() if isinstance(one, type)]
+    assert {one.do for one in kinds if issubclass(one, errors.VaultError)} == set(OF_VAULT)
 
 
 def test_a_message_is_text():
