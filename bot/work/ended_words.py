@@ -1,9 +1,15 @@
-"""How an agent's job ended, as people are told; pure."""
+"""How a turn and its job ended, as people are told; pure."""
 
-from adapters.agent.port import Ended
+from adapters.agent.port import Ended, JobRefused
 from bot.words.amounts import tenths
+from bot.words.catalogue import N_, Message, in_source, ngettext, together
 from bot.words.catalogue import gettext as _
-from bot.words.catalogue import in_source, ngettext, together
+from bot.work.lease import StopRequest
+
+UNSAVED = N_(
+    "This turn's files were not saved outside the machine: that took too long for a session that "
+    "is stopped. They are still in it, and the last checkpoint is kept."
+)
 
 
 def how(ended: Ended) -> str:
@@ -22,3 +28,46 @@ def how(ended: Ended) -> str:
         parts.append(left)
     said = together(*parts, by=", ")
     return said if in_source(said) == ended.summary else ended.summary
+
+
+def refused(error: JobRefused) -> Ended:
+    """The end of a job that the machine didn't take."""
+    summary = _("the machine refused: {error}; `retry` tries again", error=str(error))
+    return Ended(succeeded=False, summary=summary)
+
+
+def stopped(stop: StopRequest) -> Message:
+    """Of a turn that somebody stopped."""
+    if stop.halt:
+        return _(
+            "stopped, because {why}; its files are kept, `retry` runs it again later",
+            why=stop.why,
+        )
+    if stop.why == "now":
+        return _("stopped for another prompt by {name}", name=stop.name)
+    return _("stopped on request by {name}", name=stop.name)
+
+
+def at_limit(seconds_max: float) -> Message:
+    """Of a turn that ran for as long as it may."""
+    limit = f"{seconds_max:g} s"
+    return _("stopped at the time limit of {limit}; its output so far is kept", limit=limit)
+
+
+def over_budget(why: str) -> Message:
+    """Of a turn that may spend no more on models."""
+    return _("{why}; what was done is kept, `retry` goes on", why=why)
+
+
+def interrupted(why: str) -> Message:
+    """Of a turn whose machine is gone."""
+    return _(
+        "the machine is gone: {why}; output so far and the last checkpoint are kept, "
+        "nothing was run again; `retry` runs it once more",
+        why=_(why),
+    )
+
+
+def failed(happened: str) -> Message:
+    """Of a turn that can't be run as things are."""
+    return _("{happened}; the prompt is kept: `retry` runs it again", happened=happened)

@@ -14,8 +14,7 @@ Every other way out:
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, field
-from time import monotonic
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -27,26 +26,21 @@ from bot.govern.grants import Grants
 from bot.metrics import TURN_SECONDS, TURNS
 from bot.store.database import is_away
 from bot.store.states import TurnState
-from bot.words.catalogue import N_, together
 from bot.words.catalogue import gettext as _
+from bot.words.catalogue import together
 from bot.work import briefing, ended_words, questions
 from bot.work.agent_events import as_event
 from bot.work.granted import Granted
-from bot.work.lease import Lease, OpenTurn, StopRequest, TurnClock
+from bot.work.lease import Lease, OpenTurn, TurnClock
 from bot.work.queue import Event, LeaseLost
 from bot.work.recorder import Recorder
+from bot.work.watching import Stopped, TurnSignals, Watch
 from bot.work.work_queue import WorkQueue
 from bot.work.workplace import NoCapacity, Workplace, WorkplaceLost, Workplaces
 
 log = structlog.get_logger(__name__)
 
-CANCEL_GRACE_SECONDS = 1.0
-"""Between TERM and KILL of a stopped job; stop promises two seconds."""
-LOOK_SECONDS = 1.0
-"""A stop is looked for again after so long: the hint may be lost."""
 RETRY_SECONDS = 1.0
-CHECKPOINT_STOPPED_SECONDS = 10.0
-"""For a checkpoint whose session somebody wants to stop; the files stay in the machine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,31 +50,6 @@ class TurnLimits:
     seconds_max: float
     output_bytes_max: int
     question_seconds_max: float
-
-
-@dataclass(kw_only=True)
-class TurnSignals:
-    """How the worker speaks to a running turn."""
-
-    look: asyncio.Event = field(default_factory=asyncio.Event)
-    """Somebody may have asked to stop: look at the session's row."""
-    hand_back: asyncio.Event = field(default_factory=asyncio.Event)
-    """This process is about to end."""
-    was_short: bool = False
-    """There was no room for it before: nothing is issued until it has a machine."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Cancelled:
-    state: TurnState
-    summary: str
-    by: str | None = None
-
-
-_UNSAVED = N_(
-    "This turn's files were not saved outside the machine: that took too long for a session that "
-    "is stopped. They are still in it, and the last checkpoint is kept."
-)
 
 
 Exceeded = Callable[[UUID, UUID], str | None]
@@ -93,10 +62,6 @@ def _never(_session_id: UUID, _turn_id: UUID) -> str | None:
 
 class _HandedBack(Exception):
     """The turn goes on in another process."""
-
-
-class _Stopped(Exception):
-    """A person stopped the session before a turn began."""
 
 
 class _Suspended(Exception):
@@ -168,9 +133,10 @@ class _Turn:
         self._exceeded = turns._exceeded
         self._lease = lease
         self._signals = signals
+        seconds_max = turns._limits.seconds_max
+        self._watch = Watch(turns._queue, lease, signals, seconds_max=seconds_max)
         self._turn: OpenTurn | None = None
         """The turn that is open: left by an earlier holder, or begun here."""
-        self._cancelled: _Cancelled | None = None
 
     async def run(self) -> None:
         due = await self._queue.look(self._lease)
@@ -187,7 +153,7 @@ class _Turn:
                     await self._in_place(place)
                 finally:
                     await self._granted.end()
-        except _Stopped:
+        except Stopped:
             await self._queue.release(self._lease)
         except WorkplaceLost as error:
             await self._end_interrupted(str(error))
@@ -201,7 +167,7 @@ class _Turn:
         entering = asyncio.ensure_future(
             stack.enter_async_context(self._workplaces.enter(self._lease, self._turn, self._tell))
         )
-        watching = asyncio.ensure_future(self._interruption())
+        watching = asyncio.ensure_future(self._watch.before(begun=self._turn is not None))
         try:
             await asyncio.wait({entering, watching}, return_when=asyncio.FIRST_COMPLETED)
             if entering.done():
@@ -214,15 +180,6 @@ class _Turn:
                 with suppress(asyncio.CancelledError, Exception):
                     await task
 
-    async def _interruption(self) -> None:
-        """Return when there is no point in making the machine ready any more."""
-        while not self._signals.hand_back.is_set():
-            await _first(self._signals.look, self._signals.hand_back, seconds_max=LOOK_SECONDS)
-            self._signals.look.clear()
-            # A turn that is open has a job: it is ended there, once we are in.
-            if self._turn is None and await self._stop_request() is not None:
-                raise _Stopped
-
     async def _in_place(self, place: Workplace) -> None:
         for notice in place.notices:
             await self._tell(Event(kind="notice", body={"text": notice}))
@@ -232,7 +189,7 @@ class _Turn:
         if self._turn is None:
             self._turn = await self._queue.begin_turn(self._lease, place.machine_id)
         if self._turn is None:
-            raise _Stopped
+            raise Stopped
         turn = self._turn
         structlog.contextvars.bind_contextvars(turn=str(turn.id), prompt=str(turn.prompt_id))
         await self._drive(place, turn)
@@ -261,13 +218,13 @@ class _Turn:
         except ConnectionError as error:
             raise _HandedBack from error
         except port.JobRefused as error:
-            return _refused(error)
+            return ended_words.refused(error)
         except Exception as error:
             if is_away(error):
                 raise _HandedBack from error
             raise
         reading = asyncio.ensure_future(self._read(run, turn, recorder))
-        watching = asyncio.ensure_future(self._watch(run, turn))
+        watching = asyncio.ensure_future(self._watch.during(run))
         try:
             await asyncio.wait({reading, watching}, return_when=asyncio.FIRST_COMPLETED)
             if not reading.done():
@@ -280,7 +237,7 @@ class _Turn:
             log.warning("way_into_machine_lost", error=str(error))
             raise _HandedBack from error
         except port.JobRefused as error:
-            return _refused(error)
+            return ended_words.refused(error)
         finally:
             for running in (reading, watching):
                 running.cancel()
@@ -337,53 +294,21 @@ class _Turn:
         if known is not None and not known.open:
             await run.answer(asked.key, known.answer)
 
-    async def _watch(self, run: port.Run, turn: OpenTurn) -> None:
-        """Return when the turn shall be handed back; cancel the job for any other reason."""
-        while not self._signals.hand_back.is_set():
-            if self._lease.lost:
-                raise LeaseLost("claimed by another worker")
-            if self._cancelled is None and self._lease.left_seconds > 0:
-                self._cancelled = await self._reason_to_cancel()
-                if self._cancelled is not None:
-                    await run.cancel(grace_seconds=CANCEL_GRACE_SECONDS)
-            self._signals.look.clear()
-            await _first(self._signals.look, self._signals.hand_back, seconds_max=LOOK_SECONDS)
-
-    async def _reason_to_cancel(self) -> _Cancelled | None:
-        assert self._lease.clock is not None
-        if self._lease.clock.ran_seconds >= self._limits.seconds_max:
-            limit = f"{self._limits.seconds_max:g} s"
-            return _Cancelled(
-                state=TurnState.TIMED_OUT,
-                summary=_(
-                    "stopped at the time limit of {limit}; its output so far is kept", limit=limit
-                ),
-            )
-        stop = await self._stop_request()
-        if stop is None:
-            return None
-        return _Cancelled(state=TurnState.STOPPED, summary=stopped_summary(stop), by=stop.name)
-
-    async def _stop_request(self) -> StopRequest | None:
-        try:
-            return await self._queue.stop_request(self._lease)
-        except Exception as error:
-            if not is_away(error):
-                raise
-            return None
-
     async def _finish(self, place: Workplace, turn: OpenTurn, ended: port.Ended) -> None:
         # Refused before the outcome is stored, and before the machine may rest.
         await self._granted.take_back(place, turn)
-        told = await self._save(place, turn)
+        saving = self._workplaces.checkpoint(self._lease, turn, place)
+        told = await self._watch.patiently(saving)
+        if told is None:
+            told = [Event(kind="notice", body={"text": _(ended_words.UNSAVED)})]
         state = TurnState.SUCCEEDED if ended.succeeded else TurnState.FAILED
         summary, by = ended_words.how(ended), None
         over = self._exceeded(self._lease.key.session_id, turn.id)
-        if self._cancelled is None and over is not None:
-            state = TurnState.BUDGET
-            summary = _("{why}; what was done is kept, `retry` goes on", why=over)
-        elif self._cancelled is not None:
-            state, summary, by = self._cancelled.state, self._cancelled.summary, self._cancelled.by
+        cancelled = self._watch.cancelled
+        if cancelled is not None:
+            state, summary, by = cancelled.state, cancelled.summary, cancelled.by
+        elif over is not None:
+            state, summary = TurnState.BUDGET, ended_words.over_budget(over)
         outcome = {
             "summary": summary,
             "exit_status": ended.exit_status,
@@ -391,24 +316,6 @@ class _Turn:
             "by": by,
         }
         await self._store(turn, state, outcome, told)
-
-    async def _save(self, place: Workplace, turn: OpenTurn) -> list[Event]:
-        """Take the checkpoint; give it up when a person who stops has waited long enough."""
-        saving = asyncio.ensure_future(self._workplaces.checkpoint(self._lease, turn, place))
-        stopped: float | None = None
-        try:
-            while True:
-                await asyncio.wait({saving}, timeout=LOOK_SECONDS)
-                if saving.done():
-                    return saving.result()
-                if stopped is None and await self._stop_request() is not None:
-                    stopped = monotonic()
-                if stopped is not None and monotonic() - stopped >= CHECKPOINT_STOPPED_SECONDS:
-                    return [Event(kind="notice", body={"text": _(_UNSAVED)})]
-        finally:
-            saving.cancel()
-            with suppress(asyncio.CancelledError, Exception):
-                await saving
 
     def _must_hold(self) -> None:
         """What reaches beyond the database is done under a lease that has not run out."""
@@ -418,12 +325,8 @@ class _Turn:
     async def _end_interrupted(self, why: str) -> None:
         if self._turn is None:
             raise OnaError(why)
-        summary = _(
-            "the machine is gone: {why}; output so far and the last checkpoint are kept, "
-            "nothing was run again; `retry` runs it once more",
-            why=_(why),
-        )
-        await self._store(self._turn, TurnState.INTERRUPTED, {"summary": summary}, [])
+        outcome = {"summary": ended_words.interrupted(why)}
+        await self._store(self._turn, TurnState.INTERRUPTED, outcome, [])
 
     async def fail(self, error: OnaError) -> None:
         """End the open turn, or that of the next prompt: it can't be run as things are."""
@@ -438,10 +341,8 @@ class _Turn:
             return
         parts = (part for part in (error.happened, error.kept, error.do) if part)
         failed = Event(kind="error", body={"text": together(*parts, by="; ")})
-        summary = _(
-            "{happened}; the prompt is kept: `retry` runs it again", happened=error.happened
-        )
-        await self._store(self._turn, TurnState.FAILED, {"summary": summary}, [failed])
+        outcome = {"summary": ended_words.failed(error.happened)}
+        await self._store(self._turn, TurnState.FAILED, outcome, [failed])
 
     async def _store(
         self, turn: OpenTurn, state: TurnState, outcome: dict[str, Any], events: list[Event]
@@ -464,33 +365,6 @@ class _Turn:
 
     async def _tell(self, event: Event) -> None:
         await self._queue.append(self._lease, [event])
-
-
-def stopped_summary(stop: StopRequest) -> str:
-    """What a stopped turn says about its end."""
-    if stop.halt:
-        return _(
-            "stopped, because {why}; its files are kept, `retry` runs it again later",
-            why=stop.why,
-        )
-    if stop.why == "now":
-        return _("stopped for another prompt by {name}", name=stop.name)
-    return _("stopped on request by {name}", name=stop.name)
-
-
-def _refused(error: port.JobRefused) -> port.Ended:
-    summary = _("the machine refused: {error}; `retry` tries again", error=str(error))
-    return port.Ended(succeeded=False, summary=summary)
-
-
-async def _first(*events: asyncio.Event, seconds_max: float | None = None) -> None:
-    """Wait for any of the events, at most `seconds_max`."""
-    waits = [asyncio.ensure_future(event.wait()) for event in events]
-    try:
-        await asyncio.wait(waits, timeout=seconds_max, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()
 
 
 __all__ = ["NoCapacity", "TurnLimits", "TurnSignals", "Turns"]

@@ -14,7 +14,7 @@ from bot.govern.connecting import merge
 from bot.govern.halt import halted
 from bot.govern.halting import HaltWatch
 from bot.store.ids import new_id
-from bot.work import turn as turn_module
+from bot.work import watching
 from tests.fakes.guest_workplaces import GuestWorkplaces
 from tests.integration.conftest import DEMO, Town
 from tests.support.shift import Shift, until
@@ -113,7 +113,7 @@ async def test_what_a_halted_person_asks_is_kept_and_says_so(
 async def test_a_machine_is_not_entered_for_a_turn_that_is_halted(
     town: Town, places: GuestWorkplaces, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turn_module, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(watching, "LOOK_SECONDS", 0.05)
     places.door.clear()
     await town.say("!echo hi")
     async with Shift(town, places, "w") as shift:
@@ -223,5 +223,5 @@ async def test_a_process_that_can_not_ask_each_time_knows_of_a_halt_without_its_
             await running
     # By construction: the slow poll, its look and the grace of a stopped job stay below the limit.
     assert halting.POLL_SECONDS < HALTED_SECONDS_MAX
-    cancelled = turn_module.LOOK_SECONDS + turn_module.CANCEL_GRACE_SECONDS
+    cancelled = watching.LOOK_SECONDS + watching.CANCEL_GRACE_SECONDS
     assert cancelled < HALTED_SECONDS_MAX

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from bot.work import turn as turn_module
+from bot.work import watching
 from bot.work.queue import Event
 from bot.work.workplace import NoCapacity
 from tests.fakes.guest import HostedGuest
@@ -119,7 +119,7 @@ async def test_what_breaks_again_and_again_ends_and_is_told(
 async def test_hints_bring_a_prompt_and_a_stop_to_a_worker_that_hardly_polls(
     town: Town, places: GuestWorkplaces, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turn_module, "LOOK_SECONDS", 600.0)
+    monkeypatch.setattr(watching, "LOOK_SECONDS", 600.0)
     async with Shift(town, places, "w", poll_seconds=600):
         await town.say("!true")
         await until(town, TURN, lambda rows: [row[0] for row in rows] == ["succeeded"])
@@ -160,8 +160,8 @@ async def test_fenced_who_can_not_renew_any_more_stores_nothing(
 async def test_a_stop_does_not_wait_for_a_checkpoint_for_ever(
     town: Town, places: GuestWorkplaces, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(turn_module, "CHECKPOINT_STOPPED_SECONDS", 0.1)
-    monkeypatch.setattr(turn_module, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(watching, "CHECKPOINT_STOPPED_SECONDS", 0.1)
+    monkeypatch.setattr(watching, "LOOK_SECONDS", 0.05)
     saving = asyncio.Event()
 
     async def checkpoint(*_: object) -> list[Event]:
