@@ -171,11 +171,11 @@ async def test_its_turn_ends_and_nothing_of_it_is_stored_any_more(
 ) -> None:
     short = await a_session(town)
     await town.rows("UPDATE prompt SET state = state RETURNING id")
-    await town.say("!echo begun; sleep 600", place="long")
+    asked = await town.say("!echo begun; sleep 600", place="long")
     async with Shift(town, places, "w") as shift:
         await until(town, "SELECT 1 FROM turn_event WHERE kind = 'output'", bool)
-        running = await town.value("SELECT short FROM session WHERE state = 'running'")
-        await delete(town, running)
+        assert asked.session is not None
+        await delete(town, asked.session)
         await until(town, "SELECT 1", lambda _: shift.worker.busy == 0)
     assert await town.rows("SELECT 1 FROM turn_event WHERE body ->> 'outcome' = 'stopped'") == []
     assert await Deletions(town.database, blobs).go_on() == 1
