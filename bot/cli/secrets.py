@@ -52,6 +52,10 @@ def try_(project: Project, name: Name, json: Json = False) -> None:
     else:
         fields = f" (fields: {', '.join(tried['fields'])})" if tried["fields"] else ""
         show.say(f"{tried['why'][:1].upper()}{tried['why'][1:]}{fields}.")
+        for use in tried["used_by"]:
+            show.say(f"Used by {use}.")
+        if not tried["used_by"]:
+            show.say("No grant of the project's policy uses it; docs/policy.md shows one.")
     if not tried["readable"]:
         raise typer.Exit(1)
 

@@ -6,7 +6,7 @@ leaves Vault for a turn alone. Who set one and when is kept beside it.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -24,6 +24,8 @@ from adapters.vault.prepare import TURN_POLICY, Names
 from adapters.vault.tokens import Tokens
 from bot.errors import NotFound, OnaError, Refused, TooLarge, TryAgain, Unfit
 from bot.govern.access import Standing
+from bot.govern.policy_text import Document
+from bot.govern.secret_uses import Use, uses
 
 log = structlog.get_logger(__name__)
 
@@ -124,6 +126,11 @@ class Secrets:
             kv.delete_metadata_and_all_versions(path, mount_point=self._kv)
 
         await self._run(remove, missing=f"project {project} has no secret {name}")
+
+    def uses(self, document: Document, project: str, name: str, tried: Tried) -> Sequence[Use]:
+        """By which grants of the project's policy one is used."""
+        path = _path(project, name)
+        return uses(document, path, project=project, mount=self._kv, fields=tried.fields)
 
     async def test(self, project: str, name: str, by: Standing) -> Tried:
         """Read one with the rights of a turn of the project; the value stays unseen.

@@ -480,3 +480,4 @@ class TriedSecret(Given):
     readable: bool
     why: str
     fields: list[str] = Field(description="names of what would be read")
+    used_by: list[str] = Field(description="grants of the project's policy, each with its route")

@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from bot.errors import Unfit
 from bot.govern.access import Act
 from bot.govern.audit import Audited, record
+from bot.govern.policy import effective
 from bot.govern.projects import get_project
 from bot.govern.secrets import Secrets
 from bot.web import shapes
@@ -59,9 +60,13 @@ async def set_secret(
 
 @router.post("/{name}/test", response_model=shapes.TriedSecret)
 async def try_secret(project: str, name: str, visitor: Known, services: Provided) -> object:
-    """Read it as a turn of the project would; only its fields' names come back."""
-    known, _ = await _secrets(project, visitor, services)
-    return vars(await known.test(project, name, visitor.standing))
+    """Read it as a turn of the project would; its fields' names come back, and what uses it."""
+    known, project_id = await _secrets(project, visitor, services)
+    async with services.database.begin() as tx:
+        document = (await effective(tx, project_id, services.policy)).document
+    tried = await known.test(project, name, visitor.standing)
+    used_by = [use.told for use in known.uses(document, project, name, tried)]
+    return {**vars(tried), "used_by": used_by}
 
 
 @router.delete("/{name}", response_model=shapes.Told)

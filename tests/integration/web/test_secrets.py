@@ -21,6 +21,27 @@ from bot.vault import secrets_of
 from tests.integration.web.site import Site, running_site
 from tests.integration.web.test_cli import ona  # noqa: F401  (a fixture)
 
+POLICY = """
+[routes.registry]
+url = "https://registry.example.com"
+[grants.first]
+kind = "kv"
+mode = "injected"
+route = "registry"
+headers = { Authorization = "Bearer {value}" }
+options = { path = "projects/demo/A" }
+[grants.second]
+kind = "kv"
+mode = "injected"
+route = "/model/own/"
+headers = { x-api-key = "{token}" }
+options = { path = "projects/demo/A", mount = "secret" }
+[grants.other]
+kind = "kv"
+mode = "injected"
+route = "registry"
+headers = { x-other = "{value}" }
+"""
 VALUE = "s3cr3t-value-of-a-test"
 ANN = Standing(person_id=new_id(), name="Ann", active=True, operator=True)
 
@@ -157,7 +178,13 @@ async def test_without_a_vault_the_answer_says_how_to_get_one(database_url, tmp_
     assert "no Vault" in answer.json()["error"]
 
 
-async def test_the_command_line_takes_the_value_from_its_input(site, held, ona, monkeypatch):  # noqa: F811
+async def test_the_command_line_takes_values_and_says_what_uses_them(
+    site,
+    held,
+    ona,  # noqa: F811
+    monkeypatch,
+    tmp_path,
+):
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{VALUE}\n"))
     done = await ona("secrets", "set", "demo", "A")
     assert done.code == 0, done.err
@@ -171,6 +198,14 @@ async def test_the_command_line_takes_the_value_from_its_input(site, held, ona, 
     assert "Ann" in listed.out
     tried = await ona("secrets", "test", "demo", "A")
     assert (tried.code, "can read it (fields: value)" in tried.out) == (0, True)
+    assert "No grant of the project's policy uses it" in tried.out
+    policy = tmp_path / "policy.toml"
+    policy.write_text(POLICY)
+    assert (await ona("policy", "set", "demo", str(policy))).code == 0
+    used = await ona("secrets", "test", "demo", "A")
+    assert "Used by grant first on route /upstream/registry/.\n" in used.out
+    assert "Used by grant second on route /model/own/, but its headers ask for {token}" in used.out
+    assert "other" not in used.out
     assert (await ona("secrets", "test", "demo", "B")).code == 1
     assert (await ona("secrets", "remove", "demo", "A")).code == 0
     assert VALUE not in done.out + done.err + listed.out + tried.out
