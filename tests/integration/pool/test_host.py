@@ -14,7 +14,7 @@ from bot.host import Host, _CachedImage
 from bot.metrics import MACHINES as MACHINES_METRIC
 from bot.pools import Pools
 from bot.store.blobs import DirectoryBlobs
-from bot.store.database import MACHINES, POLICY, Listener
+from bot.store.database import CONTROL, MACHINES, POLICY, Listener
 from bot.supervisor import Signals
 from bot.work.checkpoint import Checkpoints
 from bot.work.deleting import Deletions
@@ -31,7 +31,7 @@ async def host(yard, database_url, tmp_path) -> AsyncIterator[Host]:
     """The parts of `ona work` over a fake driver, with nothing started but the listener."""
     settings = Settings(data_dir=tmp_path / "ona")
     settings.host_dir.mkdir(parents=True)
-    listener = Listener(database_url, MACHINES, POLICY)
+    listener = Listener(database_url, CONTROL, MACHINES, POLICY)
     hearing = asyncio.create_task(listener.run())
     base = Ground(
         settings=settings,
