@@ -104,10 +104,12 @@ def drafts(span: Span, *, after: int, manner: Manner) -> list[Draft | Signing]:
 
 
 def _title(span: Span, after: int) -> Iterator[Draft]:
-    """What the thread is to be called; also where it was renamed, lest an older title comes."""
+    """What the thread is to be called; nothing where its own name was changed to that, so that an
+    older title that waits doesn't come, and a newer name of somebody's isn't taken back."""
     given = [one for one in span.events if one.kind == TITLED and one.number > after]
     if given:
-        yield Draft(kind="title", key=TITLE, body=str(given[-1].body.get("title")), final=True)
+        title = "" if span.said_here(given[-1]) else str(given[-1].body.get("title"))
+        yield Draft(kind="title", key=TITLE, body=title, final=True)
 
 
 def _phase(span: Span, after: int) -> Iterator[Draft]:

@@ -165,7 +165,8 @@ class Posting:
     async def _retitle(self, taken: Taken) -> str:
         if not isinstance(self._port, HasTitles):
             raise Rejected(N_("the threads of this surface have no names"))
-        await self._port.retitle(taken.place, taken.body, taken.deadline)
+        if taken.body:
+            await self._port.retitle(taken.place, taken.body, taken.deadline)
         return taken.mark
 
     async def _show_phase(self, taken: Taken) -> str:

@@ -85,8 +85,9 @@ class Statuses:
         if head is None:
             return NOT_SHOWN
         shown = await self._shown(head, deadline)
-        if shown is not None and shown.is_running and shown.mark != mark:
-            await self._set(head, "success", "", Content(text="Over."), deadline)
+        if shown is not None and shown.mark != mark:
+            if shown.is_running:
+                await self._set(head, "success", "", Content(text="Over."), deadline)
             shown = None
         await self._follow(head, shown, content, mark, deadline)
         return str(_Ref(sha=head.sha, mark=mark))

@@ -33,7 +33,7 @@ async def give(town, title: str) -> str:
 
 
 async def until_called(town, title: str) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(100):
         while await called(town) != title:
             await asyncio.sleep(0.05)
 
@@ -96,7 +96,7 @@ async def test_discord_is_told_a_third_title_only_when_it_bears_one_and_then_the
             await discord.fake.until(lambda title=title: asked.thread.name == title)
         for title in ("three", "four"):
             await give(town, title)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(100):
                 while await town.value(
                     "SELECT body <> :title OR due_at < now() + interval '9 min' FROM reply"
                     " WHERE kind = 'title'",

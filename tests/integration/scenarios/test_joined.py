@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.integration.scenarios.conftest import TALKS, installed
-from tests.integration.scenarios.talks import counted, shown
+from tests.integration.scenarios.talks import counted, shown, until
 from tests.support.shift import Shift
 
 TAKEN = """
@@ -56,8 +56,11 @@ async def test_prompts_from_everywhere_run_in_commit_order_and_are_seen_by_all(
                     await shown(talk, thread, f"w-{talk.name}-{by}-{turn}", "Done")
         await shown(slack, in_slack, "asked for something in")
         await shown(discord, in_discord, "asked for something in")
-        told = await code.beside(in_code)
-        assert any("asked for something in" in one for one in told), told
+
+        async def told() -> bool:
+            return any("asked for something in" in one for one in await code.beside(in_code))
+
+        await until(told, "what is asked elsewhere beside the conversation on the forge")
 
         taken = await town.rows(TAKEN)
         assert [text for (text,) in await town.rows(RAN)] == [text for text, _, _ in taken]

@@ -1,5 +1,7 @@
 """Which replies events make."""
 
+from dataclasses import replace
+
 import pytest
 
 from bot.conversation.drafts import NOTIFY_SECONDS_MIN, RETRY, Signing, drafts
@@ -256,3 +258,18 @@ def test_beside_a_conversation_nothing_is_pressed_to_change_the_project():
     manner = Manner(text_length_max=4_000, escape=lambda text, *, code: text, in_place=False)
     (live,) = [one for one in made(QUEUED, STARTED, OUTPUT, manner=manner) if one.kind == "live"]
     assert "Wrong project?" not in labels(live)
+
+
+def test_a_title_goes_to_every_thread_but_the_one_whose_name_it_was_first():
+    def titled(title, place):
+        return ("session.titled", {"title": title, "asked_in": place})
+
+    manner = replace(MANNER, titles=True)
+
+    def names(*events):
+        found = made(*events, manner=manner, thread_id=HERE)
+        return [one.body for one in found if one.kind == "title"]
+
+    assert names(titled("ours", None)) == ["ours"]
+    assert names(titled("ours", None), titled("theirs", HERE)) == [""], "no older one comes"
+    assert names(titled("theirs", HERE), titled("ours", None)) == ["ours"]
