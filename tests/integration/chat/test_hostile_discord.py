@@ -113,7 +113,9 @@ async def test_a_name_can_not_be_more_than_a_name(office):
         await office.ready()
         asked = office.asks("!echo one", by=eve)
         await until(office.town, "SELECT 1 FROM prompt", bool)
-        office.ann.opens_thread(asked, "talk")
+        if asked.thread is None:
+            # Perhaps what we say of the prompt has opened it already.
+            office.ann.opens_thread(asked, "talk")
         office.ann.says(asked.thread, f"<@{office.app.id}> status")
         status = await office.answered(asked, "Session s")
     assert len(status.text.split("\n")) == 3
