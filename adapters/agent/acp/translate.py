@@ -12,7 +12,7 @@ from adapters.agent.port import Plan, Text, Thought, ToolCall, Usage
 TITLE_LENGTH_MAX = 300
 DIFF_LENGTH_MAX = 64 * 1024
 PLAN_ENTRIES_MAX = 100
-SESSION_TEXT_LENGTH_MAX = 256 * 1024
+TEXT_LENGTH_MAX = 256 * 1024
 """Of one piece of what is said or thought."""
 
 Status = Literal["pending", "running", "completed", "failed"]
@@ -90,7 +90,7 @@ def _text(content: object) -> str:
     for name in ("text", "uri"):
         said = content.get(name)
         if isinstance(said, str):
-            return said[:SESSION_TEXT_LENGTH_MAX]
+            return said[:TEXT_LENGTH_MAX]
     return ""
 
 

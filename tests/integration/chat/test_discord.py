@@ -7,15 +7,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bot import leading
 from tests.fakes.discord.world import Overwrite, Permission
 from tests.integration.chat.discord_rig import Office, open_office
 from tests.support.shift import Shift, until
 
 
 @pytest.fixture
-async def office(town, monkeypatch) -> AsyncIterator[Office]:
-    monkeypatch.setattr(leading, "LEAD_SECONDS", 3.0)
+async def office(town) -> AsyncIterator[Office]:
     async with open_office(town) as office:
         yield office
 

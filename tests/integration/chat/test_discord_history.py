@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bot import leading
 from tests.fakes.discord import Bad
 from tests.integration.chat.discord_rig import Office, open_office
 from tests.support.shift import Shift, until
@@ -13,8 +12,7 @@ SHOW = '!cat "$ONA_CONTEXT"'
 
 
 @pytest.fixture
-async def office(town, monkeypatch) -> AsyncIterator[Office]:
-    monkeypatch.setattr(leading, "LEAD_SECONDS", 3.0)
+async def office(town) -> AsyncIterator[Office]:
     async with open_office(town) as office:
         yield office
 

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 import pytest
 
 from adapters.chat.discord.listening import PROMPT_LENGTH_MAX, shown_prompt
-from bot import leading
 from tests.fakes.discord import Person
 from tests.fakes.discord.markdown import shown
 from tests.integration.chat.discord_rig import Office, open_office
@@ -23,8 +22,7 @@ LOUD = (
 
 
 @pytest.fixture
-async def office(town, monkeypatch) -> AsyncIterator[Office]:
-    monkeypatch.setattr(leading, "LEAD_SECONDS", 3.0)
+async def office(town) -> AsyncIterator[Office]:
     async with open_office(town) as office:
         yield office
 

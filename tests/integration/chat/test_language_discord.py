@@ -4,15 +4,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bot import leading
 from bot.conversation.zones import likely
 from tests.integration.chat.discord_rig import Office, open_office
 from tests.support.shift import Shift
 
 
 @pytest.fixture
-async def office(town, monkeypatch) -> AsyncIterator[Office]:
-    monkeypatch.setattr(leading, "LEAD_SECONDS", 3.0)
+async def office(town) -> AsyncIterator[Office]:
     async with open_office(town) as office:
         office.ann.user.locale = "de"
         yield office

@@ -6,7 +6,6 @@ import pytest
 from sqlalchemy import text
 
 from adapters.chat.incoming import Author, Renamed
-from bot import leading
 from bot.errors import Refused, TooLarge
 from bot.work.control import Actor
 from bot.work.titling import give_title
@@ -16,8 +15,7 @@ from tests.support.shift import Shift
 
 
 @pytest.fixture
-async def discord(town, monkeypatch):
-    monkeypatch.setattr(leading, "LEAD_SECONDS", 3.0)
+async def discord(town):
     async with discord_rig.open_office(town) as office:
         yield office
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from bot import leading
 from bot.config import Settings
 from bot.govern import rights
 from bot.store.ids import new_id
@@ -28,7 +27,6 @@ TALKS: dict[str, Callable[[Town, Any], AbstractAsyncContextManager[Any]]] = {
 def times(monkeypatch):
     """On a slow machine a forge may take a while to say who may do what."""
     monkeypatch.setattr(rights, "ASK_SECONDS_MAX", 30.0)
-    monkeypatch.setattr(leading, "LEAD_SECONDS", 3.0)
 
 
 @pytest.fixture
