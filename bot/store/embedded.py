@@ -30,7 +30,7 @@ import psycopg
 import structlog
 
 from bot.errors import Unfit
-from bot.store.postgres_log import open_log, why_it_ended
+from bot.store.postgres_log import why_it_ended
 from bot.store.postgres_process import PID_FILE, end_server, is_server, read_pid_file, reap
 from bot.store.postgres_programs import ENVIRONMENT, as_nobody, bundled_programs, run
 from bot.store.postgres_sockets import (
@@ -41,6 +41,7 @@ from bot.store.postgres_sockets import (
     forget_socket_dir,
     url_of,
 )
+from bot.store.servers import spawn
 
 log = structlog.get_logger(__name__)
 
@@ -289,23 +290,7 @@ class EmbeddedPostgres:
             str(self._data),
             *(part for key, value in options.items() for part in ("-c", f"{key}={value}")),
         ]
-        log = open_log(self._directory / "log")
-        try:
-            # A session of its own: Ctrl-C in the terminal must reach our processes and not the
-            # database that they still need to stop cleanly. No Popen: the server outlives us.
-            self._child = os.posix_spawn(
-                argv[0],
-                argv,
-                ENVIRONMENT,
-                file_actions=[
-                    (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                    (os.POSIX_SPAWN_DUP2, log, 1),
-                    (os.POSIX_SPAWN_DUP2, log, 2),
-                ],
-                setsid=True,
-            )
-        finally:
-            os.close(log)
+        self._child = spawn(argv, ENVIRONMENT, self._directory / "log")
         return self._child
 
     async def _comes_up(self, child: int) -> bool:

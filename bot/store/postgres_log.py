@@ -1,19 +1,4 @@
-"""What the embedded PostgreSQL says: a file of bounded length."""
-
-import contextlib
-import os
-from pathlib import Path
-
-LOG_BYTES_MAX = 8 * 1024 * 1024
-"""At a start; a longer one is put aside as `log.old`."""
-
-
-def open_log(path: Path) -> int:
-    """A descriptor to append to."""
-    with contextlib.suppress(FileNotFoundError):
-        if path.stat().st_size > LOG_BYTES_MAX:
-            path.replace(path.with_name("log.old"))
-    return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+"""What the embedded PostgreSQL says of its end."""
 
 
 def why_it_ended(log: str) -> str:
