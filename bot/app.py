@@ -23,6 +23,7 @@ from bot.conversation.outbox import Outbox
 from bot.conversation.redirecting import Redirecting
 from bot.conversation.replies import Replies
 from bot.errors import Unfit
+from bot.govern.agents import agents_of
 from bot.govern.connecting import Connecting
 from bot.govern.grants import SWEEP_SECONDS, Grants
 from bot.govern.installation import read_installation_policy
@@ -179,6 +180,7 @@ def inbox_of(base: Ground, rights: Rights) -> Inbox:
         prompt_bytes_max=base.settings.turn.prompt_bytes_max,
         mention=base.settings.mention,
         sizes=tuple(base.settings.sizes),
+        agents=agents_of(base.settings),
         rights=rights,
     )
 

@@ -191,6 +191,53 @@ def _with_known_providers(given: Any) -> Any:
     }
 
 
+class OwnAgentSettings(Section):
+    """An agent that is none of ours: a program in the machines that speaks the protocol."""
+
+    argv: Annotated[tuple[str, ...], Field(min_length=1)]
+    environment: Mapping[str, str] = {}
+    mode: str | None = None
+    model_variable: str | None = None
+    conversation: tuple[str, ...] = ()
+
+
+AGENT_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
+AGENTS = ("claude-code", "codex", "opencode", "shell")
+"""Those that need not be described; the formats of providers that the first two speak are in
+`default_agent`."""
+
+
+def _with_own_names(given: Any) -> Any:
+    for name in given if isinstance(given, Mapping) else ():
+        if not AGENT_NAME.fullmatch(name) or name in AGENTS:
+            raise ValueError(
+                f"names of small letters, digits and dashes, none of {', '.join(AGENTS)},"
+                f" not {name[:40]!r}"
+            )
+    return given
+
+
+class AgentsSettings(Section):
+    """The coding agents; docs/agents.md."""
+
+    default: str = Field(
+        default="",
+        description="agent of projects that name none; none: `claude-code` where a provider of"
+        " Anthropic's format is set, `codex` where one of OpenAI's is, else `shell`",
+    )
+    asks: bool = Field(
+        default=False,
+        description="put what agents want permission for to people; else everything inside the"
+        " machine is allowed, and what leaves it is a matter of policy",
+    )
+    own: Annotated[Mapping[str, OwnAgentSettings], BeforeValidator(_with_own_names)] = Field(
+        default={},
+        description="agents of your own by name, as tables `[agents.own.NAME]` with `argv` of a"
+        " program in the machines that speaks the Agent Client Protocol, `environment`, `mode`,"
+        " `model_variable` and `conversation`",
+    )
+
+
 class MachineSettings(Section):
     """The machines of this host."""
 
@@ -586,6 +633,7 @@ class Settings(Section):
         " alone has to be set. A key that is not set is a grant of each project",
     )
     budget: BudgetSettings = BudgetSettings()
+    agents: AgentsSettings = AgentsSettings()
     pool: PoolSettings = PoolSettings()
     checkpoint: CheckpointSettings = CheckpointSettings()
     web: WebSettings = WebSettings()
@@ -608,6 +656,31 @@ class Settings(Section):
             known = ", ".join(self.sizes)
             raise ValueError(f"machine.size should be one of {known}, but is {self.machine.size!r}")
         return self
+
+    @model_validator(mode="after")
+    def _known_agent(self) -> Self:
+        if self.agents.default and self.agents.default not in self.agent_names:
+            known = ", ".join(self.agent_names)
+            raise ValueError(
+                f"agents.default should be one of {known}, but is {self.agents.default!r}"
+            )
+        return self
+
+    @property
+    def agent_names(self) -> tuple[str, ...]:
+        """The agents that may be asked for."""
+        return (*AGENTS, *self.agents.own)
+
+    @property
+    def default_agent(self) -> str:
+        """The agent of what names none."""
+        formats = {model.format for model in self.models.values()}
+        served = [
+            agent
+            for provider, agent in (("anthropic", "claude-code"), ("openai", "codex"))
+            if provider in formats
+        ]
+        return self.agents.default or [*served, "shell"][0]
 
     @property
     def database_dir(self) -> Path:

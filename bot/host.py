@@ -11,8 +11,7 @@ from uuid import UUID, uuid4
 import structlog
 from sqlalchemy import text
 
-from adapters.agent.port import Agent
-from adapters.agent.shell import ShellAgent
+from bot.agents import agents_of, conversations
 from bot.config import Settings
 from bot.gateway import WayOut, gateway_open
 from bot.govern.grants import SWEEP_SECONDS, Grants
@@ -271,7 +270,7 @@ class Host:
         turns = Turns(
             queue,
             self.workplaces(),
-            agents(),
+            agents_of(settings),
             TurnLimits(
                 seconds_max=settings.turn.seconds_max,
                 output_bytes_max=settings.turn.output_bytes_max,
@@ -320,6 +319,7 @@ def _checkpoints(settings: Settings, database: Database) -> Checkpoints:
         bytes_max=settings.checkpoint.bytes_max,
         inline_bytes_max=settings.checkpoint.inline_bytes_max,
         file_bytes_max=settings.checkpoint.file_bytes_max,
+        conversations=conversations(settings),
     )
 
 
@@ -357,11 +357,6 @@ class _Teller:
             if await lock_session(tx, session_id) is not None:
                 event = Event(kind="machine", body={"state": state, **known})
                 await append_events(tx, session_id, [event])
-
-
-def agents() -> dict[str, Agent]:
-    """The adapters of `bot.govern.agents.AGENTS`, by name."""
-    return {agent.name: agent for agent in (ShellAgent(),)}
 
 
 async def _end(task: "asyncio.Task[None]") -> None:

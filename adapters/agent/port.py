@@ -138,6 +138,16 @@ class Emitted:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Attachment:
+    """A file that came with the prompt; it lies in the machine."""
+
+    name: str
+    path: str
+    media_type: str
+    data: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
 class Task:
     """What a turn asks of an agent."""
 
@@ -150,6 +160,7 @@ class Task:
     model: str | None = None
     conversation: str | None = None
     """What the agent calls what was said in earlier turns of this session; None: nothing was."""
+    attachments: Sequence[Attachment] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     output_bytes_max: int = 1 << 20
 

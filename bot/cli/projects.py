@@ -12,6 +12,7 @@ app = typer.Typer(help="Add, see and remove projects.", rich_markup_mode=None)
 
 Name = Annotated[str, typer.Argument(help="The project's name.")]
 Size = Annotated[str | None, typer.Option(help="Of its machines, such as small or large.")]
+Agent = Annotated[str | None, typer.Option(help="Such as claude-code; default: the usual one.")]
 Setup = Annotated[
     list[str] | None,
     typer.Option(help="Shell command that readies a machine, in the repository; repeatable."),
@@ -68,6 +69,7 @@ def add(
     ],
     *,
     branch: Annotated[str | None, typer.Option(help="Base branch; default: its own.")] = None,
+    agent: Agent = None,
     size: Size = None,
     setup: Setup = None,
     start: Start = None,
@@ -80,6 +82,7 @@ def add(
         "name": name,
         "repository_url": _absolute(repository),
         "base_branch": branch,
+        "agent": agent,
         "size": size,
         "setup": setup or [],
         "start": start or [],
@@ -108,6 +111,7 @@ def change(
     name: Name,
     *,
     branch: Annotated[str | None, typer.Option(help="Base branch.")] = None,
+    agent: Agent = None,
     size: Size = None,
     setup: Setup = None,
     start: Start = None,
@@ -116,7 +120,13 @@ def change(
     """Change what is named of a project; an empty --setup or --start takes the commands away."""
     from bot.cli.client import connect
 
-    asked = {"base_branch": branch, "size": size, "setup": setup, "start": start}
+    asked = {
+        "base_branch": branch,
+        "agent": agent,
+        "size": size,
+        "setup": setup,
+        "start": start,
+    }
     body: dict[str, Any] = {
         key: [command for command in value if command] if isinstance(value, list) else value
         for key, value in asked.items()

@@ -28,6 +28,7 @@ from bot.conversation.unadded import unadded
 from bot.errors import OnaError, Refused
 from bot.govern import projects, repositories
 from bot.govern.access import Act, require
+from bot.govern.agents import Agents
 from bot.govern.people import standing_of
 from bot.store.database import Database
 from bot.store.transaction import Transaction
@@ -164,7 +165,7 @@ class Adding:
                 return str(name)
         name = _free(url, known)
         new = projects.NewProject(name=name, repository_url=url)
-        projects.check(new, ())
+        projects.check(new, (), Agents())
         await projects.add_project(tx, new)
         return name
 

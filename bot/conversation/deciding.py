@@ -17,6 +17,7 @@ from bot.conversation.settled import check_options
 from bot.conversation.unadded import unadded
 from bot.errors import NoProject, NotFound, Refused, TooLarge
 from bot.govern.access import Act, Standing, require
+from bot.govern.agents import Agents
 from bot.govern.people import standing_of
 from bot.govern.projects import check_size
 from bot.govern.rights import Rights
@@ -60,12 +61,14 @@ class Deciding:
         prompt_bytes_max: int,
         mention: str,
         sizes: Collection[str],
+        agents: Agents,
     ) -> None:
         """See `bot.conversation.inbox.Inbox`."""
         self._rights = rights
         self._prompt_bytes_max = prompt_bytes_max
         self._mention = mention
         self._sizes = sizes
+        self._agents = agents
 
     async def decide(self, tx: Transaction, message: IncomingMessage) -> Decided:
         """Do what a message asks for.
@@ -202,14 +205,14 @@ class Deciding:
             found = await threads.find_or_begin(tx, message)
         if found is not None:
             await self._may(tx, who, found, Permission.WRITE)
-            await check_options(tx, found.session_id, found.short, prompt.options)
+            await check_options(tx, found.session_id, found.short, prompt.options, self._agents)
         if found is not None and not prompt.options and prompt.kind == "text" and not prompt.now:
             answered = await self._as_answer(tx, found, actor, prompt.text)
             if answered is not None:
                 return answered
         if found is None:
             await self._check_added(tx, message, who, prompt)
-            found = await threads.open_session(tx, message, actor, prompt)
+            found = await threads.open_session(tx, message, actor, prompt, self._agents)
             await self._may(tx, who, found, Permission.WRITE)
         elif size is not None:
             await threads.resize(tx, found.session_id, size)
@@ -250,7 +253,9 @@ class Deciding:
         if not message.beside:
             own = replace(own, place=f"{message.place}~{message.message_key}"[:KEY_LENGTH_MAX])
         parent_id = before.session_id if before else None
-        found = await threads.open_session(tx, own, _actor(who), prompt, parent_id=parent_id)
+        found = await threads.open_session(
+            tx, own, _actor(who), prompt, self._agents, parent_id=parent_id
+        )
         await self._may(tx, who, found, Permission.WRITE)
         session = await lock_session(tx, found.session_id)
         if session is None:

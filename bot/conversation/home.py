@@ -187,7 +187,8 @@ def _session(row: Row, public_url: str) -> Entry:
 
 
 def _project(row: Row) -> Entry:
-    facts = [_("agent {agent}", agent=row["agent"])]
+    facts = [_("agent {agent}", agent=row["agent"])] if row["agent"] else []
     facts += [_("machine {size}", size=row["size"])] if row["size"] else []
     facts += [_("from {branch}", branch=row["base_branch"])] if row["base_branch"] else []
-    return Entry(text=short(settled(f"{row['name']}: {', '.join(facts)}"), TITLE_LENGTH_MAX))
+    said = f"{row['name']}: {', '.join(facts)}" if facts else str(row["name"])
+    return Entry(text=short(settled(said), TITLE_LENGTH_MAX))

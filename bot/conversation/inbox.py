@@ -23,6 +23,7 @@ from bot.errors import (
     TellPerson,
     TryAgain,
 )
+from bot.govern.agents import Agents
 from bot.govern.audit import Audited, Source, record
 from bot.govern.people import standing_of
 from bot.govern.rights import Rights
@@ -72,17 +73,23 @@ class Inbox:
         prompt_bytes_max: int,
         mention: str = "ona",
         sizes: Collection[str] = (),
+        agents: Agents | None = None,
         rights: Rights | None = None,
     ) -> None:
         """`prompt_bytes_max` bounds one message, in bytes of UTF-8; `mention` addresses us.
 
         :param sizes: the names that `size=` takes
+        :param agents: those that `agent=` takes; None: shell alone
         :param rights: who may do what; None: everybody of the installation may everything
         """
         self._database = database
         self.rights = rights or Rights(database, {})
         self._deciding = Deciding(
-            self.rights, prompt_bytes_max=prompt_bytes_max, mention=mention, sizes=sizes
+            self.rights,
+            prompt_bytes_max=prompt_bytes_max,
+            mention=mention,
+            sizes=sizes,
+            agents=agents or Agents(),
         )
 
     async def accept(self, message: IncomingMessage) -> Accepted:

@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from bot.conversation.choosing import is_named
 from bot.errors import Refused
-from bot.govern.agents import check_agent
+from bot.govern.agents import Agents
 from bot.store.transaction import Transaction
 from bot.words.catalogue import gettext as _
 
@@ -21,7 +21,7 @@ _KEPT = text(
 
 
 async def check_options(
-    tx: Transaction, session_id: UUID, short: str, options: Mapping[str, str]
+    tx: Transaction, session_id: UUID, short: str, options: Mapping[str, str], agents: Agents
 ) -> None:
     """What a prompt says in front of its text fits the session that it goes to.
 
@@ -30,7 +30,7 @@ async def check_options(
     if not options.keys() - {"size"}:
         return
     if agent := options.get("agent"):
-        check_agent(agent)
+        agents.check(agent)
     kept = (await tx.execute(_KEPT, {"session": session_id})).mappings().one()
     other = otherwise(options, {name: str(value or "") for name, value in kept.items()})
     if other:

@@ -11,7 +11,7 @@ from bot.conversation import commands
 from bot.conversation.choosing import Chosen, Wish, choose
 from bot.conversation.message import IncomingMessage
 from bot.errors import NotFound, Refused
-from bot.govern.agents import check_agent
+from bot.govern.agents import Agents
 from bot.store.ids import new_id, new_short
 from bot.store.transaction import Transaction
 from bot.words.catalogue import gettext as _
@@ -175,6 +175,7 @@ async def open_session(
     message: IncomingMessage,
     actor: Actor,
     prompt: commands.Prompt,
+    agents: Agents,
     *,
     parent_id: UUID | None = None,
 ) -> Found:
@@ -202,8 +203,7 @@ async def open_session(
     if parent is not None and parent.project != chosen.project["name"]:
         parent = None
     found = parent._asdict() if parent else chosen.project
-    agent = prompt.options.get("agent") or found["agent"]
-    check_agent(agent)
+    agent = agents.chosen(prompt.options.get("agent"), found["agent"])
     session_id = new_id()
     short = await _insert_session(
         tx,

@@ -1,16 +1,39 @@
-"""The agents that projects and sessions can be given to; `bot.host` builds their adapters."""
+"""The agents that projects and sessions can be given to; `bot.agents` builds their adapters."""
 
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from bot.config import Settings
 from bot.errors import Refused
 from bot.words.catalogue import gettext as _
 
-AGENTS = ("shell",)
-"""By the names that people write; the first is a project's when it names none."""
+SHELL = "shell"
+"""Runs every prompt as a script; it is always there."""
 
 
-def check_agent(name: str) -> None:
-    """:raises Refused: there is no agent of that name."""
-    if name not in AGENTS:
-        raise Refused(
-            _("there is no agent {name}", name=name[:80]),
-            do=_("known are: {names}", names=", ".join(AGENTS)),
-        )
+@dataclass(frozen=True, kw_only=True)
+class Agents:
+    """The agents of an installation, by the names that people write."""
+
+    names: Collection[str] = (SHELL,)
+    default: str = SHELL
+    """Of what names none."""
+
+    def chosen(self, *asked: str | None) -> str:
+        """The first agent that is asked for, else the default. :raises Refused:"""
+        name = next((name for name in asked if name), self.default)
+        self.check(name)
+        return name
+
+    def check(self, name: str) -> None:
+        """:raises Refused: there is no agent of that name."""
+        if name not in self.names:
+            raise Refused(
+                _("there is no agent {name}", name=name[:80]),
+                do=_("known are: {names}", names=", ".join(self.names)),
+            )
+
+
+def agents_of(settings: Settings) -> Agents:
+    """Those of an installation."""
+    return Agents(names=settings.agent_names, default=settings.default_agent)

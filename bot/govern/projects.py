@@ -11,7 +11,7 @@ from psycopg import IntegrityError
 from sqlalchemy import text
 
 from bot.errors import NotFound, Refused
-from bot.govern.agents import AGENTS, check_agent
+from bot.govern.agents import Agents
 from bot.store.ids import new_id
 from bot.store.transaction import Transaction
 from bot.words.catalogue import gettext as _
@@ -67,7 +67,8 @@ class NewProject:
     repository_url: str
     """See `bot.work.remote`."""
     base_branch: str | None = None
-    agent: str = AGENTS[0]
+    agent: str | None = None
+    """None: the installation's default."""
     size: str | None = None
     setup: Sequence[str] = ()
     start: Sequence[str] = ()
@@ -82,7 +83,7 @@ def check_size(name: str, sizes: Collection[str]) -> None:
         )
 
 
-def check(project: NewProject, sizes: Collection[str]) -> None:
+def check(project: NewProject, sizes: Collection[str], agents: Agents) -> None:
     """Whether it can be added, its repository's address aside.
 
     :raises Refused: the name, branch, agent, size or a command can't be used
@@ -94,7 +95,7 @@ def check(project: NewProject, sizes: Collection[str]) -> None:
         )
     if project.base_branch is not None and project.base_branch.startswith("-"):
         raise Refused("a branch does not begin with a dash", do="give the branch's name")
-    check_agent(project.agent)
+    agents.chosen(project.agent)
     if project.size is not None:
         check_size(project.size, sizes)
     for command in (*project.setup, *project.start):

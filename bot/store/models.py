@@ -99,7 +99,8 @@ class Project(SQLModel, table=True):
     """URL or absolute local path that `git fetch` reads."""
     base_branch: str | None = None
     """None: the repository's own default branch."""
-    agent: str = "shell"
+    agent: str | None = None
+    """None: the installation's default."""
     size: str | None = None
     """Of its machines, a name of the settings; None: the installation's default."""
     setup: list[str] = _json("[]")
@@ -367,7 +368,15 @@ class TurnEvent(SQLModel, table=True):
     body: dict[str, Any] = _json()
     at: datetime = _moment(now=True)
 
-    __table_args__ = (Index("ix_turn_event_at", "at", postgresql_using="brin"),)
+    __table_args__ = (
+        Index("ix_turn_event_at", "at", postgresql_using="brin"),
+        Index(
+            "ix_turn_event_conversation",
+            "session_id",
+            "number",
+            postgresql_where=text("kind = 'conversation'"),
+        ),
+    )
 
 
 class Question(SQLModel, table=True):

@@ -6,6 +6,7 @@ from typing import Any
 
 from bot.govern import projects
 from bot.govern.access import Act
+from bot.govern.agents import agents_of
 from bot.govern.audit import record
 from bot.govern.projects import NewProject
 from bot.store.database import MACHINES
@@ -32,7 +33,7 @@ async def add_project(visitor: Visitor, services: Services, new: NewProject) -> 
     :raises TellPerson: they may not, it can't be read, or its name can't be used
     """
     visitor.require(Act.PROJECTS)
-    projects.check(new, services.settings.sizes)
+    projects.check(new, services.settings.sizes, agents_of(services.settings))
     if remote(new.repository_url).path is not None:
         visitor.require(Act.HOST_FILES)
     await services.rights.require_at(visitor.standing, new.repository_url, NEEDS[Act.PROJECTS])
@@ -56,7 +57,7 @@ async def change_project(
         known = await projects.get_project(tx, name)
         fields = {field.name: known[field.name] for field in dataclasses.fields(NewProject)}
         new = NewProject(**{**fields, **changes})
-        projects.check(new, services.settings.sizes)
+        projects.check(new, services.settings.sizes, agents_of(services.settings))
         await projects.change_project(tx, new)
         body = {"changed": sorted(changes)}
         await record(tx, visitor.did("project.changed", name, project_id=found["id"], body=body))

@@ -6,8 +6,6 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from bot.govern.agents import AGENTS
-
 
 class Taken(BaseModel):
     """Something the API takes; unknown fields are errors."""
@@ -289,7 +287,9 @@ class NewProject(Taken):
     name: str
     repository_url: str = Field(description="URL, user@host:path or absolute path on the host")
     base_branch: str | None = Field(default=None, min_length=1, max_length=250)
-    agent: str = Field(default=AGENTS[0], description=f"one of: {', '.join(AGENTS)}")
+    agent: str | None = Field(
+        default=None, max_length=40, description="none: the installation's own"
+    )
     size: str | None = Field(default=None, max_length=40, description="of its machines")
     setup: list[str] = Field(
         default_factory=list, description="shell commands that ready a machine, in the repository"
@@ -303,7 +303,9 @@ class ProjectChanges(Taken):
     """What to change of a project; what is not named stays."""
 
     base_branch: str | None = Field(default=None, min_length=1, max_length=250)
-    agent: str = Field(default=AGENTS[0], description=f"one of: {', '.join(AGENTS)}")
+    agent: str | None = Field(
+        default=None, max_length=40, description="none: the installation's own"
+    )
     size: str | None = Field(default=None, max_length=40)
     setup: list[str] = Field(default_factory=list)
     start: list[str] = Field(default_factory=list)
@@ -316,7 +318,7 @@ class Project(Given):
     name: str
     repository_url: str
     base_branch: str | None
-    agent: str
+    agent: str | None
     size: str | None
     setup: list[str]
     start: list[str]

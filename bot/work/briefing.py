@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from adapters.agent.port import CONTEXT
+from adapters.agent.port import CONTEXT, Attachment
 from adapters.chat.incoming import Attached
 from bot.store.database import Database
 from bot.work import attachments, quoting
@@ -30,6 +30,7 @@ class Brief:
     """What an agent is told."""
 
     text: str
+    attachments: tuple[Attachment, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -50,12 +51,19 @@ async def brief(database: Database, materials: Materials, turn: OpenTurn, *, rea
                 path = await materials.put(str(turn.id), named(number, one.name), one.data)
             files.append((one, path))
     if reads:
-        return Brief(text=below(quoting.inlined(turn.text, turn.quoted, files)))
+        return Brief(
+            text=below(quoting.inlined(turn.text, turn.quoted, files)),
+            attachments=tuple(_attachment(one, path) for one, path in files if path),
+        )
     if not (turn.quoted or files):
         return Brief(text=turn.text)
     page = quoting.page(turn.quoted, files).encode()
     path = await materials.put(str(turn.id), CONTEXT_FILE, page)
     return Brief(text=turn.text, environment={CONTEXT: path})
+
+
+def _attachment(one: Attached, path: str) -> Attachment:
+    return Attachment(name=one.name, path=path, media_type=one.media_type, data=one.data)
 
 
 def below(text: str) -> str:

@@ -12,8 +12,21 @@ UNSAVED = N_(
 )
 
 
+OF_AGENTS = (
+    N_("done"),
+    N_("the model's answer became too long"),
+    N_("the agent asked its model as often as it may in one turn"),
+    N_("the model refuses to go on"),
+    N_("stopped"),
+    N_("the agent ended before it answered"),
+)
+"""What the harness of agents says itself."""
+
+
 def how(ended: Ended) -> str:
     """The agent's own summary, as a message of ours where it says no more than its facts."""
+    if ended.summary in OF_AGENTS:
+        return _(ended.summary)
     if ended.seconds is None:
         return ended.summary
     if ended.signal is not None:

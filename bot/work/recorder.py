@@ -22,7 +22,9 @@ log = structlog.get_logger(__name__)
 SPOOL_BYTES_MAX = 4 * 1024 * 1024
 BATCH_BYTES_MAX = 256 * 1024
 OUTPUT_BYTES_MAX = 16 * 1024
-"""How long one output event may grow when several wait to be written."""
+"""How long one event may grow when several of its kind wait to be written."""
+GROWING = frozenset({"output", "text", "thought"})
+"""Kinds whose texts, one after the other, say the same in one event."""
 GAP_SECONDS = 0.03
 """Between two writes of one turn, so that a chatty job makes batches and not transactions."""
 RETRY_SECONDS = 1.0
@@ -92,15 +94,15 @@ class Recorder:
             raise self._failure
 
     def _grow_last(self, event: Event, cursor: Mapping[str, Any] | None, size: int) -> bool:
-        if not self._waiting or event.kind != "output":
+        if not self._waiting or event.kind not in GROWING:
             return False
         last = self._waiting[-1]
-        if last.event.kind != "output" or last.event.body["stream"] != event.body["stream"]:
+        if last.event.kind != event.kind or _but_text(last.event) != _but_text(event):
             return False
         if last.size + size > OUTPUT_BYTES_MAX:
             return False
         joined = {**last.event.body, "text": last.event.body["text"] + event.body["text"]}
-        last.event = Event(kind="output", body=joined)
+        last.event = Event(kind=event.kind, body=joined)
         last.cursor = cursor
         last.size += size
         return True
@@ -139,3 +141,7 @@ class Recorder:
             self._failure = error
             self._waiting.clear()
             self._changed.notify_all()
+
+
+def _but_text(event: Event) -> dict[str, Any]:
+    return {name: value for name, value in event.body.items() if name != "text"}

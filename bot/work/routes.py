@@ -224,6 +224,11 @@ def _key(model: ModelSettings, key: SecretStr) -> Mapping[str, str]:
     )
 
 
+def model_base(name: str) -> str:
+    """Where a provider is in machines."""
+    return f"{GATEWAY_URL}/model/{name}"
+
+
 def machine_environment(
     models: Mapping[str, ModelSettings], code_hosts: Sequence[CodeHost]
 ) -> Mapping[str, str]:
@@ -233,7 +238,7 @@ def machine_environment(
     """
     found: dict[str, str] = {}
     for name, model in models.items():
-        base = f"{GATEWAY_URL}/model/{name}"
+        base = model_base(name)
         if model.format == "anthropic":
             found.setdefault("ANTHROPIC_BASE_URL", base)
             found.setdefault("ANTHROPIC_API_KEY", PLACEHOLDER)

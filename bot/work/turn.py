@@ -28,7 +28,7 @@ from bot.store.database import is_away
 from bot.store.states import TurnState
 from bot.words.catalogue import gettext as _
 from bot.words.catalogue import together
-from bot.work import briefing, ended_words, questions
+from bot.work import briefing, conversations, ended_words, questions
 from bot.work.agent_events import as_event
 from bot.work.granted import Granted
 from bot.work.lease import Lease, OpenTurn, TurnClock
@@ -247,13 +247,17 @@ class _Turn:
 
     async def _task(self, place: Workplace, turn: OpenTurn, agent: port.Agent) -> port.Task:
         """What the agent is asked, and what was said before where that agent looks for it."""
-        told = await briefing.brief(self._queue.database, place.materials, turn, reads=agent.reads)
+        database = self._queue.database
+        told = await briefing.brief(database, place.materials, turn, reads=agent.reads)
+        session_id = self._lease.session_id
         return port.Task(
             id=str(turn.id),
             kind="command" if turn.kind == "command" else "text",
             text=told.text,
+            attachments=told.attachments,
             directory=place.directory,
             model=self._lease.model,
+            conversation=await conversations.earlier(database, session_id, turn.id, agent.name),
             environment={
                 "ONA_SESSION": self._lease.short,
                 "ONA_TURN": str(turn.id),

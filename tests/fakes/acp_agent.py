@@ -103,7 +103,8 @@ def prompt(number, session, text):
     log(f"prompt {text.splitlines()[0]}")
     with (HOME / f"conversation-{session}").open("a") as file:
         file.write(text + "\n")
-    for line in text.splitlines():
+    # What we say below a prompt is no script.
+    for line in text.partition("\n\n")[0].splitlines():
         word, _, rest = line.partition(" ")
         if word == "wait":
             if wait_for(rest, session):

@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from adapters.agent.port import Agent
 from adapters.agent.shell import ShellAgent
 from bot.govern.grants import Grants
 from bot.store.database import CONTROL, READY, Listener
@@ -25,6 +26,7 @@ class Shift:
         now: asyncio.Event | None = None,
         lease_seconds: float = 30,
         grants: Grants | None = None,
+        agents: Sequence[Agent] = (),
         exceeded: Exceeded | None = None,
         **limits: float,
     ) -> None:
@@ -33,7 +35,7 @@ class Shift:
         turns = Turns(
             queue,
             places,
-            {"shell": ShellAgent()},
+            {agent.name: agent for agent in (ShellAgent(), *agents)},
             TurnLimits(
                 seconds_max=limits.get("seconds_max", 60),
                 output_bytes_max=1 << 20,

@@ -18,6 +18,7 @@ from acp.meta import PROTOCOL_VERSION
 
 from adapters.agent.acp import permission
 from adapters.agent.acp.profiles import Profile
+from adapters.agent.acp.prompt import blocks
 from adapters.agent.acp.translate import Translator, title_of
 from adapters.agent.acp.wire import UPDATE, Flooded, JobWire
 from adapters.agent.port import (
@@ -68,14 +69,11 @@ class AcpAgent:
 
     async def start(self, jobs: Jobs, task: Task, cursor: Cursor) -> Run:
         """Start the agent's program for the turn; attach when it was started before."""
-        named: dict[str, str] = {}
-        if task.model and self._profile.model_variable:
-            named = {self._profile.model_variable: task.model}
         fed = await jobs.start(
             task.id,
             list(self._profile.argv),
             directory=task.directory,
-            environment={**self._profile.environment, **named, **task.environment},
+            environment={**task.environment, **self._profile.variables(task.model)},
             merge_stderr=False,
             feeds=True,
         )
@@ -188,7 +186,7 @@ class AcpRun:
             "session/prompt",
             {
                 "sessionId": self._conversation,
-                "prompt": [{"type": "text", "text": self._task.text}],
+                "prompt": blocks(self._task, capabilities),
             },
         )
         reason = str(_words_of(done, "stopReason") or "end_turn")

@@ -1,7 +1,14 @@
-"""The agents that we know how to start; any other one is a profile of the settings."""
+"""The agents that we know how to start; any other one is a profile of the settings.
 
-from collections.abc import Mapping, Sequence
+Each is told by variables alone where its models are: at the machine's gateway, which adds the key.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+
+KEY_VARIABLE = "OPENAI_API_KEY"
+"""Set to a placeholder in machines; agents want a key to be there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,6 +24,38 @@ class Profile:
     environment: Mapping[str, str] = field(default_factory=dict)
     model_variable: str | None = None
     """What names the model where the protocol offers no choice of it."""
+    configured: "Callable[[str | None], Mapping[str, str]] | None" = None
+    """Further variables, by the model that is asked for."""
+    conversation: Sequence[str] = ()
+    """Globs below the home directory of the files that it keeps its conversations in."""
+
+    def variables(self, model: str | None) -> Mapping[str, str]:
+        """Of its job."""
+        named = {self.model_variable: model} if model and self.model_variable else {}
+        configured = self.configured(model) if self.configured else {}
+        return {**self.environment, **configured, **named}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provider:
+    """Models that a machine reaches at its gateway."""
+
+    name: str
+    format: str
+    """`anthropic` or `openai`."""
+    base: str
+    """URL, without the version."""
+
+
+def known(providers: Sequence[Provider]) -> Mapping[str, Profile]:
+    """The agents by name; each uses the first provider that speaks its format."""
+    by_format = {one.format: one for one in reversed(providers)}
+    openai = by_format.get("openai")
+    return {
+        "claude-code": CLAUDE_CODE,
+        "codex": _codex(openai),
+        "opencode": _opencode(providers[0] if providers else None),
+    }
 
 
 CLAUDE_CODE = Profile(
@@ -28,11 +67,57 @@ CLAUDE_CODE = Profile(
         "DISABLE_AUTOUPDATER": "1",
     },
     model_variable="ANTHROPIC_MODEL",
+    conversation=(".claude/projects/**",),
 )
-CODEX = Profile(name="codex", argv=("codex-acp",), mode="agent-full-access")
-OPENCODE = Profile(
-    name="opencode",
-    argv=("opencode", "acp"),
-    environment={"OPENCODE_DISABLE_AUTOUPDATE": "1", "OPENCODE_DISABLE_MODELS_FETCH": "1"},
-)
-KNOWN: Mapping[str, Profile] = {one.name: one for one in (CLAUDE_CODE, CODEX, OPENCODE)}
+"""ANTHROPIC_BASE_URL and its key are variables of every job."""
+
+
+def _codex(provider: Provider | None) -> Profile:
+    def configured(model: str | None) -> Mapping[str, str]:
+        config: dict[str, object] = {"model": model} if model else {}
+        if provider is not None:
+            served = {
+                "name": provider.name,
+                "base_url": f"{provider.base}/v1",
+                "env_key": KEY_VARIABLE,
+                "wire_api": "responses",
+            }
+            config |= {"model_provider": "ona", "model_providers": {"ona": served}}
+        return {"CODEX_CONFIG": json.dumps(config)}
+
+    return Profile(
+        name="codex",
+        argv=("codex-acp",),
+        mode="agent-full-access",
+        environment={"NO_BROWSER": "1", "INITIAL_AGENT_MODE": "agent-full-access"},
+        configured=configured,
+        conversation=(".codex/sessions/**",),
+    )
+
+
+def _opencode(provider: Provider | None) -> Profile:
+    def configured(model: str | None) -> Mapping[str, str]:
+        config: dict[str, object] = {
+            "autoupdate": False,
+            "share": "disabled",
+            "permission": {"edit": "allow", "bash": "allow", "webfetch": "allow"},
+        }
+        if provider is not None:
+            package = "anthropic" if provider.format == "anthropic" else "openai-compatible"
+            options = {"baseURL": f"{provider.base}/v1", "apiKey": f"{{env:{KEY_VARIABLE}}}"}
+            if provider.format == "anthropic":
+                options["apiKey"] = "{env:ANTHROPIC_API_KEY}"
+            served: dict[str, object] = {"npm": f"@ai-sdk/{package}", "options": options}
+            if model:
+                served["models"] = {model: {"name": model}}
+                config["model"] = config["small_model"] = f"ona/{model}"
+            config["provider"] = {"ona": served}
+        return {"OPENCODE_CONFIG_CONTENT": json.dumps(config)}
+
+    return Profile(
+        name="opencode",
+        argv=("opencode", "acp"),
+        environment={"OPENCODE_DISABLE_AUTOUPDATE": "1", "OPENCODE_DISABLE_MODELS_FETCH": "1"},
+        configured=configured,
+        conversation=(".local/share/opencode/**",),
+    )

@@ -8,13 +8,16 @@ from fastapi.responses import RedirectResponse, Response
 from bot.errors import OnaError
 from bot.govern import projects
 from bot.govern.access import Act
+from bot.govern.agents import agents_of
 from bot.web import adding, reading
 from bot.web.rendering import page, told
 from bot.web.services import Services
 from bot.web.visitor import Known, Provided, Visitor
 
 router = APIRouter(prefix="/projects")
-EMPTY = {"name": "", "repository_url": "", "base_branch": "", "size": "", "setup": "", "start": ""}
+EMPTY = dict.fromkeys(
+    ("name", "repository_url", "base_branch", "agent", "size", "setup", "start"), ""
+)
 
 
 @router.get("")
@@ -32,6 +35,7 @@ async def add(
     name: Annotated[str, Form()] = "",
     repository_url: Annotated[str, Form()] = "",
     base_branch: Annotated[str, Form()] = "",
+    agent: Annotated[str, Form()] = "",
     size: Annotated[str, Form()] = "",
     setup: Annotated[str, Form()] = "",
     start: Annotated[str, Form()] = "",
@@ -42,6 +46,7 @@ async def add(
         name=name.strip(),
         repository_url=repository_url.strip(),
         base_branch=base_branch.strip() or None,
+        agent=agent or None,
         size=size or None,
         setup=_commands(setup),
         start=_commands(start),
@@ -53,6 +58,7 @@ async def add(
             "name": name,
             "repository_url": repository_url,
             "base_branch": base_branch,
+            "agent": agent,
             "size": size,
             "setup": setup,
             "start": start,
@@ -87,5 +93,6 @@ async def _page(
         filled=filled,
         sizes=services.settings.sizes,
         default_size=services.settings.machine.size,
+        agents=agents_of(services.settings),
         error=error,
     )

@@ -4,6 +4,7 @@ from fastapi import APIRouter
 from fastapi.responses import Response
 
 from bot.govern.access import Act
+from bot.govern.agents import agents_of
 from bot.store.ids import new_id
 from bot.web import reading
 from bot.web.rendering import page
@@ -28,4 +29,5 @@ async def show(visitor: Known, services: Provided) -> Response:
         hosts=hosts,
         progress=progress,
         key=str(new_id()),
+        agents=agents_of(services.settings),
     )

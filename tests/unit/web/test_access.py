@@ -5,6 +5,7 @@ import pytest
 from bot.errors import Refused
 from bot.govern.access import Act, Standing, may, require
 from bot.govern.credentials import csrf_holds, csrf_token
+from bot.govern.agents import Agents
 from bot.govern.projects import NewProject, check
 from bot.store.ids import new_id
 from bot.web.headers import host_name
@@ -49,7 +50,7 @@ def test_a_form_token_belongs_to_one_browser_session():
 @pytest.mark.parametrize("name", ["", ".", "..", "../a", "a/b", "-a", "a b", "x" * 64, "a\n"])
 def test_names_that_are_no_directory_are_no_project(name):
     with pytest.raises(Refused):
-        check(NewProject(name=name, repository_url="/srv/a"), ())
+        check(NewProject(name=name, repository_url="/srv/a"), (), Agents())
 
 
 def test_host_headers_are_reduced_to_their_name():

@@ -97,7 +97,7 @@ def upgrade() -> None:
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("repository_url", sa.String(), nullable=False),
         sa.Column("base_branch", sa.String(), nullable=True),
-        sa.Column("agent", sa.String(), nullable=False),
+        sa.Column("agent", sa.String(), nullable=True),
         sa.Column("size", sa.String(), nullable=True),
         sa.Column(
             "setup",
@@ -889,6 +889,13 @@ def _replies() -> None:
     )
     op.create_index(op.f("ix_turn_event_turn_id"), "turn_event", ["turn_id"], unique=False)
     op.create_index("ix_turn_event_at", "turn_event", ["at"], unique=False, postgresql_using="brin")
+    op.create_index(
+        "ix_turn_event_conversation",
+        "turn_event",
+        ["session_id", "number"],
+        unique=False,
+        postgresql_where=sa.text("kind = 'conversation'"),
+    )
     _audit()
     _policies()
     _spending()

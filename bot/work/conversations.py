@@ -1,0 +1,25 @@
+"""What a session's agent calls its conversation, from one turn to the next."""
+
+from uuid import UUID
+
+from sqlalchemy import text
+
+from bot.store.database import Database
+
+KIND = "conversation"
+"""Of the event that names it: {agent, id}."""
+_EARLIER = text(
+    """
+    SELECT body ->> 'id' FROM turn_event
+     WHERE session_id = :session AND kind = 'conversation' AND body ->> 'agent' = :agent
+       AND turn_id <> :turn
+     ORDER BY number DESC LIMIT 1
+    """
+)
+
+
+async def earlier(database: Database, session_id: UUID, turn_id: UUID, agent: str) -> str | None:
+    """The conversation that earlier turns had; the same for whoever takes the turn over."""
+    asked = {"session": session_id, "turn": turn_id, "agent": agent}
+    found: str | None = (await database.run(_EARLIER, asked)).scalar_one_or_none()
+    return found
