@@ -4,8 +4,8 @@ import pytest
 
 from bot.errors import Refused
 from bot.govern.access import Act, Standing, may, require
-from bot.govern.credentials import csrf_holds, csrf_token
 from bot.govern.agents import Agents
+from bot.govern.credentials import csrf_holds, csrf_token
 from bot.govern.projects import NewProject, check
 from bot.store.ids import new_id
 from bot.web.headers import host_name
