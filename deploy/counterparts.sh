@@ -1,11 +1,11 @@
 #!/bin/sh
-# Installs what stands in for GitHub in tests, from npm; nothing changed since: nothing is done.
+# Installs what stands in for GitHub and model providers in tests, from npm; nothing changed since: nothing is done.
 set -eu
-from=tests/fakes/github
+from=tests/fakes/npm
 into=.tools/counterparts
 wanted=$(cat $from/package.json $from/package-lock.json deploy/counterparts.sh | sha256sum | cut -d' ' -f1)
 is_current() {
-    [ -f $into/node_modules/emulate/dist/api.js ] && [ "$(cat $into/made-of 2>/dev/null)" = "$wanted" ]
+    [ -d $into/node_modules/emulate ] && [ "$(cat $into/made-of 2>/dev/null)" = "$wanted" ]
 }
 is_current && exit 0
 

@@ -17,7 +17,7 @@ from acp.exceptions import RequestError
 from acp.meta import PROTOCOL_VERSION
 
 from adapters.agent.acp import permission
-from adapters.agent.acp.profiles import Profile
+from adapters.agent.acp.profiles import OURS, Profile
 from adapters.agent.acp.prompt import blocks
 from adapters.agent.acp.translate import Translator, title_of
 from adapters.agent.acp.wire import UPDATE, Flooded, JobWire
@@ -41,6 +41,7 @@ START_SECONDS_MAX = 300.0
 emulation a large program takes minutes to be read."""
 END_SECONDS_MAX = 5.0
 """An agent whose input has ended is given so long before it is ended."""
+MODELS_SHOWN_MAX = 20
 EVENTS_MAX = 1_000
 """That wait to be taken; then the agent is read no further."""
 NOT_LOADED = "The agent could not load what was said before in this session, and begins anew"
@@ -250,19 +251,17 @@ class AcpRun:
         if self._task.model is None:
             return
         for option in _list(opened.get("configOptions")):
-            values = _ids(option.get("options"), "value")
-            if option.get("category") != "model" or option.get("currentValue") == self._task.model:
+            if option.get("category") != "model":
                 continue
-            if self._task.model not in values:
-                raise _Over(
-                    f"the agent has no model {self._task.model!r}; it has {', '.join(values)}"
-                )
+            model = _model(self._task.model, _ids(option.get("options"), "value"))
+            if option.get("currentValue") == model:
+                continue
             await connection.send_request(
                 "session/set_config_option",
                 {
                     "sessionId": self._conversation,
                     "configId": option.get("id"),
-                    "value": self._task.model,
+                    "value": model,
                 },
             )
 
@@ -347,6 +346,19 @@ class AcpRun:
         return Ended(
             succeeded=succeeded, summary=summary, seconds=None if job is None else job.seconds
         )
+
+
+def _model(wanted: str, offered: Sequence[str]) -> str:
+    """What the agent calls a model: as people do, or with the name of a provider before it.
+
+    :raises _Over: it has none of that name
+    """
+    for name in (wanted, f"{OURS}/{wanted}"):
+        if name in offered:
+            return name
+    shown = ", ".join(offered[:MODELS_SHOWN_MAX])
+    more = ", …" if len(offered) > MODELS_SHOWN_MAX else ""
+    raise _Over(f"the agent has no model {wanted!r}; it has {shown}{more}")
 
 
 def _how(failure: str | None, exit_status: int | None, signal: int | None) -> str:

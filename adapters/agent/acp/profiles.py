@@ -7,6 +7,8 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+OURS = "ona"
+"""What agents that know several providers call the one at the gateway."""
 KEY_VARIABLE = "OPENAI_API_KEY"
 """Set to a placeholder in machines; agents want a key to be there."""
 
@@ -82,7 +84,7 @@ def _codex(provider: Provider | None) -> Profile:
                 "env_key": KEY_VARIABLE,
                 "wire_api": "responses",
             }
-            config |= {"model_provider": "ona", "model_providers": {"ona": served}}
+            config |= {"model_provider": OURS, "model_providers": {OURS: served}}
         return {"CODEX_CONFIG": json.dumps(config)}
 
     return Profile(
@@ -110,8 +112,8 @@ def _opencode(provider: Provider | None) -> Profile:
             served: dict[str, object] = {"npm": f"@ai-sdk/{package}", "options": options}
             if model:
                 served["models"] = {model: {"name": model}}
-                config["model"] = config["small_model"] = f"ona/{model}"
-            config["provider"] = {"ona": served}
+                config["model"] = config["small_model"] = f"{OURS}/{model}"
+            config["provider"] = {OURS: served}
         return {"OPENCODE_CONFIG_CONTENT": json.dumps(config)}
 
     return Profile(
