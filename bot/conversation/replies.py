@@ -45,7 +45,9 @@ RETRY_SECONDS = 1.0
 FAILED_SECONDS_MAX = 300.0
 """Longest pause of a thread whose span can't be written."""
 TALK_MAX = 5_000
-"""Events of one turn that are read back beside its output."""
+"""Events of a turn that has ended that are read back beside its output."""
+LIVE_TALK_MAX = 200
+"""The same of one that runs: a live message shows the end of what is said, again and again."""
 
 
 def manner_of(port: ChatPort, pages: str = "") -> Manner:
@@ -232,7 +234,7 @@ async def _read(tx: Transaction, thread: Any, manner: Manner) -> tuple[int, Span
                 "through": bounds.through,
                 "telling": list(TELLING),
                 "output_length": manner.output_length_max,
-                "talk": TALK_MAX,
+                "talk": TALK_MAX if bounds.ended else LIVE_TALK_MAX,
             },
         )
     ).all()

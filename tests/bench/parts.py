@@ -52,6 +52,12 @@ PARTS: dict[str, Part] = {
         seconds_max=120,
         about="a download and new connections through the gateway, against none; its memory",
     ),
+    "replay": Part(
+        module="tests.bench.replay",
+        function="measure",
+        seconds_max=120,
+        about="10,000 updates of an agent until they are posted: CPU and memory",
+    ),
     "first-byte": Part(
         module="tests.bench.first_byte",
         function="measure",

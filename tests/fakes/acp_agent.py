@@ -95,6 +95,9 @@ SCRIPT = {
     "complain": lambda session, words: print(words, file=sys.stderr, flush=True),
     "flood": lambda session, size: said(session, "x" * int(size)),
     "chunks": lambda session, count: [said(session, f"{n} ") for n in range(int(count))],
+    "replay": lambda session, path: [
+        update(session, **json.loads(line)) for line in Path(path).read_text().splitlines()
+    ],
     "exit": lambda session, status: sys.exit(int(status)),
 }
 

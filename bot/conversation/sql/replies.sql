@@ -39,24 +39,28 @@ SELECT coalesce((SELECT number FROM turn_event
        coalesce((SELECT number FROM turn_event
                   WHERE session_id = :session AND kind = 'turn.ended' AND number > :after
                   ORDER BY number LIMIT 1), event_last) AS through,
+       EXISTS (SELECT 1 FROM turn_event
+                WHERE session_id = :session AND kind = 'turn.ended' AND number > :after) AS ended,
        short
   FROM session WHERE id = :session
 
 -- name: span
--- Its events: all that tell something, the newest of what the agent said and did, the end of the
--- output. `output_length` counts all output.
-SELECT number, kind, turn_id, body, output_length
+-- Its events: all that tell something, the newest of what the agent said and did, its newest plan,
+-- the end of the output. No thread reads the diff of a tool. `output_length` counts all output.
+SELECT number, kind, turn_id, body - 'diff' AS body, output_length
   FROM (SELECT number, kind, turn_id, body,
                CASE kind WHEN 'output' THEN length(body ->> 'text') ELSE 0 END AS length,
                sum(CASE kind WHEN 'output' THEN length(body ->> 'text') ELSE 0 END)
                    OVER (ORDER BY number DESC) AS length_from,
                sum(CASE kind WHEN 'output' THEN length(body ->> 'text') ELSE 0 END)
                    OVER () AS output_length,
-               count(*) FILTER (WHERE kind <> 'output') OVER (ORDER BY number DESC) AS newer
+               count(*) FILTER (WHERE kind <> 'output') OVER (ORDER BY number DESC) AS newer,
+               max(number) FILTER (WHERE kind = 'plan') OVER () AS plan
           FROM turn_event
          WHERE session_id = :session AND number > :start AND number <= :through
            AND kind NOT IN ('thought', 'usage')) AS event
  WHERE kind = ANY(:telling) OR kind = 'turn.started'
+    OR number = plan
     OR (kind = 'output' AND length_from - length < :output_length)
     OR (kind <> 'output' AND newer <= :talk)
  ORDER BY number
