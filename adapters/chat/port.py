@@ -16,6 +16,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
+from adapters.chat.dialect import Dialect
+
 Method = Literal["post", "edit", "find", "react", "title", "phase"]
 """What tokens are counted for."""
 
@@ -177,6 +179,11 @@ class ChatPort(Protocol):
     """
 
     limits: Limits
+
+    @property
+    def dialect(self) -> Dialect | None:
+        """How it writes what is emphasised; None: not at all."""
+        ...
 
     def installation(self, place: str) -> str:
         """The account whose budget a post in `place` uses up."""

@@ -19,6 +19,7 @@ class TerminalChat:
         after_uncertain=AfterUncertain.POST_AGAIN,
         live="none",
     )
+    dialect = None
 
     def installation(self, place: str) -> str:
         """There is only this one."""

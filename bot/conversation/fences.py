@@ -1,17 +1,21 @@
-"""The text of a reply: prose and fenced blocks, cleaned, cut and split; pure.
+"""The text of a reply: prose, Markdown and fenced blocks, cleaned, cut and split; pure.
 
 A body, as rows keep it, is text that people can read as it is. The only markup in it is a line of
-three or more backticks that opens a block, and the same line that ends it. What comes from outside
-can't make one: `prose` moves such lines in by a space, `fenced` takes a longer line than any in it.
+three or more backticks that opens a block, and the same line that ends it; with tildes it is
+Markdown that stands between them. What comes from outside can't make one: `prose` moves such lines
+in by a space, `fenced` and `marked` take a longer line than any in it.
 
-    settled ─▶ prose | fenced ─▶ body (kept) ─▶ split (by the surface's length) ─▶ compose (posted)
+    settled ─▶ prose | marked | fenced ─▶ body (kept) ─▶ split (by length) ─▶ compose (posted)
 """
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
+from adapters.chat.dialect import Dialect
+from bot.conversation.marked import code_lines, written
 from bot.words.catalogue import N_
 from bot.words.catalogue import gettext as _
 from bot.words.plain import settled
@@ -21,8 +25,8 @@ CUT = N_("… the rest is on the session's page.")
 TEXT_LENGTH_MIN = 200
 """No surface may bear less: a cut text still holds its note and some words."""
 
-_OPENS = re.compile(r"^(`{3,})$")
-_LEADING = re.compile(r"^`{3,}", re.MULTILINE)
+_OPENS = re.compile(r"^(`{3,}|~{3,})$")
+_LEADING = re.compile(r"^(?:`{3,}|~{3,})", re.MULTILINE)
 
 
 class Escape(Protocol):
@@ -40,6 +44,8 @@ class Manner:
     text_length_max: int
     """Characters of one post, escaped."""
     escape: Escape
+    dialect: Dialect | None = None
+    """How it writes emphasis and links; None: Markdown is shown as it is."""
     live: bool = True
     """Whether a message is kept up to date while a turn runs."""
     in_place: bool = True
@@ -68,6 +74,8 @@ class Segment:
 
     text: str
     code: bool
+    marked: bool = False
+    """It is Markdown."""
 
 
 def prose(text: str) -> str:
@@ -81,9 +89,27 @@ def _inert(text: str) -> str:
 
 def fenced(text: str) -> str:
     """`text` from outside in a block that nothing in it can end."""
-    text = settled(text).strip("\n")
+    return _between("`", settled(text).strip("\n"))
+
+
+def marked(text: str) -> str:
+    """`text` from outside that is written in Markdown; its blocks of code are ours then."""
+    lines, done = settled(text).strip("\n").split("\n"), 0
+    parts: list[str] = []
+    for first, after, code in code_lines("\n".join(lines)):
+        parts += [_marked(lines[done:first]), fenced(code) if code.strip() else ""]
+        done = after
+    return "\n".join(part for part in [*parts, _marked(lines[done:])] if part)
+
+
+def _marked(lines: Sequence[str]) -> str:
+    text = "\n".join(lines).strip("\n")
+    return _between("~", text) if text.strip() else ""
+
+
+def _between(sign: str, text: str) -> str:
     runs = [len(run) for run in _LEADING.findall(text)]
-    fence = "`" * max([len(FENCE), *(run + 1 for run in runs)])
+    fence = sign * max([len(FENCE), *(run + 1 for run in runs)])
     return f"{fence}\n{text}\n{fence}"
 
 
@@ -105,19 +131,20 @@ def segments(body: str) -> list[Segment]:
     for line in body.split("\n"):
         opens = _OPENS.match(line)
         if (not fence and opens) or (fence and line == fence):
-            _add(found, lines, code=bool(fence))
+            _add(found, lines, fence)
             lines = []
             fence = "" if fence else line
         else:
             lines.append(line)
-    _add(found, lines, code=bool(fence))
+    _add(found, lines, fence)
     return found
 
 
-def _add(found: list[Segment], lines: Sequence[str], *, code: bool) -> None:
+def _add(found: list[Segment], lines: Sequence[str], fence: str) -> None:
     text = "\n".join(lines).strip("\n")
     if text.strip():
-        found.append(Segment(text, code))
+        is_marked = fence.startswith("~")
+        found.append(Segment(text, code=bool(fence) and not is_marked, marked=is_marked))
 
 
 def split(body: str, manner: Manner) -> list[str]:
@@ -153,10 +180,18 @@ def _note_length(manner: Manner) -> int:
 
 def _body(stretches: Sequence[Segment]) -> str:
     """As kept; a cut in the middle of a line may not make a fence of backticks that stood there."""
-    return "\n".join(fenced(one.text) if one.code else _inert(one.text) for one in stretches)
+    return "\n".join(_kept(one) for one in stretches)
+
+
+def _kept(stretch: Segment) -> str:
+    if stretch.marked:
+        return _between("~", stretch.text)
+    return fenced(stretch.text) if stretch.code else _inert(stretch.text)
 
 
 def _shown(stretch: Segment, manner: Manner) -> str:
+    if stretch.marked and manner.dialect is not None:
+        return written(stretch.text, manner.dialect, partial(manner.escape, code=False))
     escaped = manner.escape(stretch.text, code=stretch.code)
     return f"{FENCE}\n{escaped}\n{FENCE}" if stretch.code else escaped
 
@@ -187,7 +222,7 @@ def _cut(stretch: Segment, manner: Manner, room: int) -> tuple[Segment | None, S
     fits, too_long = 0, len(text)
     while too_long - fits > 1:
         middle = (fits + too_long) // 2
-        if len(_shown(Segment(text[:middle], stretch.code), manner)) <= room:
+        if len(_shown(replace(stretch, text=text[:middle]), manner)) <= room:
             fits = middle
         else:
             too_long = middle
@@ -200,4 +235,4 @@ def _cut(stretch: Segment, manner: Manner, room: int) -> tuple[Segment | None, S
     if at == 0:
         return None, stretch
     left = text[at:].lstrip("\n")
-    return Segment(text[:at].rstrip("\n"), stretch.code), Segment(left, stretch.code)
+    return replace(stretch, text=text[:at].rstrip("\n")), replace(stretch, text=left)

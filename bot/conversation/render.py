@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from bot.conversation.fences import Manner, fenced, prose, tail
+from bot.conversation.fences import Manner, fenced, marked, prose, tail
 from bot.words import events as event_words
 from bot.words.amounts import duration, prompts, short, tenths
 from bot.words.catalogue import N_, ngettext
@@ -83,7 +83,8 @@ class Span:
 
 def answer(span: Span, manner: Manner) -> str:
     """The final reply of a turn: what was said, the output, how it ended."""
-    parts = [prose(_last_words(span.events))]
+    said = _last_words(span.events)
+    parts = [prose(said) if manner.dialect is None else marked(said)]
     if not (parts[0] and any(one.kind == "tool" for one in span.events)):
         parts.append(
             _output(
@@ -129,7 +130,7 @@ def live(span: Span) -> str:
         return "\n".join(filter(None, (chosen(span), _step(steps[-1])))) if steps else ""
     parts = [chosen(span), _standing(events), _plan(events)]
     words = settled(_last_words(events))
-    parts.append(prose(tail(words, lines_max=8, length_max=LIVE_TEXT_LENGTH_MAX)))
+    parts.append(marked(tail(words, lines_max=8, length_max=LIVE_TEXT_LENGTH_MAX)))
     parts += _tools(events)
     parts.append(_output(span, lines_max=LIVE_OUTPUT_LINES_MAX, length_max=LIVE_OUTPUT_LENGTH_MAX))
     return "\n".join(part for part in parts if part)

@@ -60,6 +60,7 @@ def manner_of(port: ChatPort, pages: str = "") -> Manner:
         return Manner(
             text_length_max=length,
             escape=port.escape,
+            dialect=port.dialect,
             live=False,
             output_length_max=length * 3 // 4,
             output_lines_max=length,
@@ -67,6 +68,7 @@ def manner_of(port: ChatPort, pages: str = "") -> Manner:
     return Manner(
         text_length_max=length,
         escape=port.escape,
+        dialect=port.dialect,
         reacts=isinstance(port, Reacts),
         titles=isinstance(port, HasTitles),
         phases=isinstance(port, ShowsPhases),

@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 
@@ -30,6 +31,7 @@ from adapters.forge.gitlab.client import Client as GitLabClient
 from adapters.forge.gitlab.port import GitLabForge
 from adapters.forge.marks import Marks
 from bot.conversation.fences import TEXT_LENGTH_MIN
+from bot.conversation.marked import written
 from tests.fakes.chat import Bad, ChatServer, FakeChat, shown
 from tests.fakes.discord import Bad as DiscordBad
 from tests.fakes.discord import FakeDiscord
@@ -284,6 +286,49 @@ async def test_what_is_escaped_shows_as_it_is(rig, text):
     assert first.strip("\n") == text.strip("\n")
     # A fence in a block may be broken by spaces that have no width.
     assert text.strip("\n") in second.replace("\u200b", "")
+    assert not rig.pinged()
+
+
+MARKED = """\
+# Head
+
+Words **bold** and *thin*, ~~gone~~, `x < 1`.
+
+- one
+- two
+
+7. seventh
+
+> said
+
+| a | b |
+|---|---|
+| 1 | 2 |
+
+[docs](https://example.org/a?b=1&c=2) and https://plain.example.org
+"""
+
+
+def written_for(rig, text: str) -> str:
+    return written(text, rig.port.dialect, partial(rig.port.escape, code=False))
+
+
+async def test_markdown_is_shown_without_its_signs(rig):
+    if rig.port.dialect is None:
+        return
+    await rig.post(written_for(rig, MARKED))
+    (seen,) = rig.seen()
+    words = ("Head", "bold", "thin", "gone", "x < 1", "one", "two", "seventh", "said", "docs")
+    assert [word for word in words if word not in seen] == []
+    assert [sign for sign in ("**", "~~", "# ", "](", "|--") if sign in seen] == []
+    assert not rig.pinged()
+
+
+@pytest.mark.parametrize("text", [*HOSTILE, "**@everyone** [<!here>](https://a.b) `@ann`"])
+async def test_nothing_that_is_written_in_markdown_notifies_anybody(rig, text):
+    if rig.port.dialect is None:
+        return
+    await rig.post(written_for(rig, text))
     assert not rig.pinged()
 
 

@@ -18,6 +18,7 @@ from html import unescape
 
 import httpx2
 
+from adapters.chat.dialect import Markdown
 from adapters.chat.port import (
     AfterUncertain,
     Content,
@@ -108,6 +109,24 @@ def escape(text: str, *, code: bool) -> str:
     if code:
         return text.replace("`", "`\u200b")
     return re.sub(r"[\\*@`]", lambda found: "\\" + found[0], text)
+
+
+class Stars(Markdown):
+    """How the surface writes what is emphasised: all of it in bold."""
+
+    def strong(self, inner: str) -> str:
+        return f"*{inner}*"
+
+    emphasis = struck = strong
+
+    def heading(self, inner: str, level: int) -> str:
+        return self.strong(inner)
+
+    def code(self, text: str) -> str:
+        return escape(text, code=False)
+
+    def link(self, inner: str, url: str) -> str:
+        return f"{inner} ({escape(url, code=False)})"
 
 
 @dataclass(kw_only=True)
@@ -239,6 +258,7 @@ class FakeChat:
         before_write: Callable[[str], None] | None = None,
     ) -> None:
         """`before_write` is called with a method right before its deadline is looked at."""
+        self.dialect = Stars()
         self.limits = Limits(
             text_length_max=TEXT_LENGTH_MAX,
             after_uncertain=after_uncertain,

@@ -19,6 +19,7 @@ import structlog
 from discord.http import Route, handle_message_parameters
 
 from adapters.chat.calling import trace
+from adapters.chat.dialect import Markdown
 from adapters.chat.discord.calls import call
 from adapters.chat.discord.markup import escape
 from adapters.chat.port import (
@@ -95,6 +96,7 @@ class Place:
 class DiscordChat:
     """The chat of one bot in all its guilds."""
 
+    dialect = Markdown(heading_level_max=3)
     limits = Limits(
         text_length_max=TEXT_LENGTH_MAX,
         after_uncertain=AfterUncertain.POST_AGAIN,

@@ -22,6 +22,17 @@ SECTION_LENGTH_MAX = 3_000
 
 _ESCAPES: Mapping[str, str] = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _SPECIAL = re.compile(r"[&<>]")
+_STYLES: Mapping[str, str] = {
+    "\ue001": "bold",
+    "\ue002": "italic",
+    "\ue003": "strike",
+    "\ue004": "code",
+}
+"""Signs that turn a style on and off, in texts on their way to blocks; they stand for nothing, and
+`escape` lets none through."""
+_LINK, _LABEL, _LINKED = "\ue005", "\ue006", "\ue007"
+_OURS = re.compile("[\ue001-\ue007]")
+_SIGN = re.compile(f"([\ue001-\ue004]|{_LINK}[^{_LABEL}]*{_LABEL}[^{_LINKED}]*{_LINKED})")
 _FENCE = re.compile(r"^```$", re.MULTILINE)
 _LEADING = re.compile(r"^```", re.MULTILINE)
 _TOKEN = re.compile(r"<([@#!])?([^<>|]*)(?:\|([^<>]*))?>")
@@ -29,8 +40,45 @@ _TOKEN = re.compile(r"<([@#!])?([^<>|]*)(?:\|([^<>]*))?>")
 
 def escape(text: str, *, code: bool) -> str:
     """See `ChatPort.escape`; a line that could be a fence gets a space that has no width."""
-    escaped = _SPECIAL.sub(lambda found: _ESCAPES[found.group()], text)
+    escaped = _SPECIAL.sub(lambda found: _ESCAPES[found.group()], _OURS.sub("\ufffd", text))
     return _LEADING.sub("\u200b```", escaped)
+
+
+class Signs:
+    """Slack's rich text has styles and no signs for them: ours go as far as `blocks`."""
+
+    def strong(self, inner: str) -> str:
+        """See `adapters.chat.dialect.Dialect`."""
+        return f"\ue001{inner}\ue001"
+
+    def emphasis(self, inner: str) -> str:
+        """See `Dialect`."""
+        return f"\ue002{inner}\ue002"
+
+    def struck(self, inner: str) -> str:
+        """See `Dialect`."""
+        return f"\ue003{inner}\ue003"
+
+    def code(self, text: str) -> str:
+        """See `Dialect`."""
+        return f"\ue004{escape(text, code=False)}\ue004"
+
+    def link(self, inner: str, url: str) -> str:
+        """See `Dialect`."""
+        return f"{_LINK}{escape(url, code=False)}{_LABEL}{inner}{_LINKED}"
+
+    def heading(self, inner: str, level: int) -> str:
+        """See `Dialect`; there are none in a post."""
+        return self.strong(inner)
+
+    def item(self, marker: str, inner: str) -> str:
+        """See `Dialect`."""
+        first, *more = inner.split("\n")
+        return "\n".join([f"{marker or '•'} {first}", *(f"    {line}" for line in more)])
+
+    def quote(self, inner: str) -> str:
+        """See `Dialect`."""
+        return "\n".join(f"│ {line}" for line in inner.split("\n"))
 
 
 def mentions(text: str) -> list[str]:
@@ -75,7 +123,8 @@ def blocks(content: Content) -> list[dict[str, Any]]:
 
 def fallback(content: Content) -> str:
     """What a notification and a screen reader say."""
-    return f"<@{content.notify}> {content.text}" if content.notify else content.text
+    said = _SIGN.sub(lambda found: _label(found.group()), content.text)
+    return f"<@{content.notify}> {said}" if content.notify else said
 
 
 def home(parts: Sequence[Part]) -> list[dict[str, Any]]:
@@ -122,12 +171,36 @@ def _rich(content: Content) -> list[dict[str, Any]]:
         if not text:
             continue
         kind = "rich_text_preformatted" if number % 2 else "rich_text_section"
-        element = {"type": "text", "text": text}
+        elements = _elements(text)
         if kind == "rich_text_section" and parts and parts[-1]["type"] == kind:
-            parts[-1]["elements"].append(element)
+            parts[-1]["elements"] += elements
         else:
-            parts.append({"type": kind, "elements": [element]})
+            parts.append({"type": kind, "elements": elements})
     return parts or [{"type": "rich_text_section", "elements": [{"type": "text", "text": " "}]}]
+
+
+def _elements(text: str) -> list[dict[str, Any]]:
+    """Stretches of a section, each with the styles that are on there."""
+    made: list[dict[str, Any]] = []
+    on: dict[str, bool] = {}
+    for piece in _SIGN.split(text):
+        style = _STYLES.get(piece)
+        if style is not None:
+            on = {name: True for name in {*on} ^ {style}}
+        elif piece:
+            made.append(_element(piece) | ({"style": dict(on)} if on else {}))
+    return made
+
+
+def _element(piece: str) -> dict[str, Any]:
+    if not piece.startswith(_LINK):
+        return {"type": "text", "text": piece}
+    return {"type": "link", "url": piece[1:].partition(_LABEL)[0], "text": _label(piece)}
+
+
+def _label(sign: str) -> str:
+    """What is read of a sign: of a link its words."""
+    return _OURS.sub("", sign.partition(_LABEL)[2])
 
 
 def _button(number: int, button: Button) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from adapters.chat.port import (
 )
 from adapters.chat.slack.agents import WORKING_SECONDS, AgentSessions
 from adapters.chat.slack.calls import call
-from adapters.chat.slack.markup import blocks, escape, fallback, home
+from adapters.chat.slack.markup import Signs, blocks, escape, fallback, home
 from adapters.chat.slack.places import Place
 
 log = structlog.get_logger(__name__)
@@ -61,6 +61,7 @@ RATES = {
 class SlackChat:
     """The chat of a workspace, over its Web API."""
 
+    dialect = Signs()
     limits = Limits(
         text_length_max=TEXT_LENGTH_MAX,
         after_uncertain=AfterUncertain.LOOK_UP,

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from adapters.chat.dialect import Markdown
 from adapters.chat.port import (
     AfterUncertain,
     Button,
@@ -66,6 +67,7 @@ _LISTS = {ISSUE_COMMENT: "/issues/comments", REVIEW_COMMENT: "/pulls/comments"}
 class GitHubForge:
     """The conversations on a GitHub."""
 
+    dialect = Markdown()
     limits = Limits(
         text_length_max=TEXT_LENGTH_MAX,
         after_uncertain=AfterUncertain.LOOK_UP,

@@ -9,6 +9,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from adapters.chat.dialect import Markdown
 from adapters.chat.port import (
     AfterUncertain,
     Content,
@@ -57,6 +58,7 @@ GUEST = 10
 class GitLabForge:
     """The conversations of one GitLab, over its REST API."""
 
+    dialect = Markdown()
     limits = Limits(
         text_length_max=TEXT_LENGTH_MAX,
         after_uncertain=AfterUncertain.LOOK_UP,

@@ -29,7 +29,7 @@ def mentions(body: str) -> list[str]:
 
 
 def _parsed(body: str) -> list[Token]:
-    return MarkdownIt("commonmark").parse(body)
+    return MarkdownIt("commonmark").enable("strikethrough").parse(body)
 
 
 def _lines(body: str) -> list[str]:

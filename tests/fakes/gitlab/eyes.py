@@ -41,7 +41,7 @@ def shown(body: str) -> str:
 def mentioned(body: str) -> list[str]:
     """The names that a note mentions; not everybody is somebody."""
     found: list[str] = []
-    for token in MarkdownIt("commonmark").parse(body):
+    for token in MarkdownIt("commonmark").enable("strikethrough").parse(body):
         if token.type == "inline":
             words = "".join(
                 one.content if one.type in _TEXT else "\n" for one in token.children or ()
@@ -51,7 +51,7 @@ def mentioned(body: str) -> list[str]:
 
 
 def _blocks(body: str) -> Iterable[Token]:
-    for token in MarkdownIt("commonmark").parse(body):
+    for token in MarkdownIt("commonmark").enable("strikethrough").parse(body):
         if token.type != "paragraph_open" and token.nesting >= 0:
             yield token
 

@@ -235,7 +235,8 @@ def _rich(each: dict[str, Any]) -> str:
     if kind == "user":
         return f"<@{each['user_id']}>"
     if kind == "link":
-        return f"<{each['url']}|{each.get('text', each['url'])}>"
+        # Its words are no markup.
+        return f"<{each['url']}|{each.get('text', each['url']).translate(SHIELD)}>"
     if "elements" in each:
         return "".join(_rich(inner) for inner in each["elements"])
     return _object_text({"type": "plain_text", "text": each.get("text", "")})

@@ -125,7 +125,8 @@ def test_live_goes_from_the_machine_to_the_work_to_the_outcome():
         )
     )
     assert told == (
-        "Working …\ncompleted: look\npending: odd\nI will\ncompleted: grep x\n```\nfound\n```"
+        "Working …\ncompleted: look\npending: odd\n~~~\nI will\n~~~\n"
+        "completed: grep x\n```\nfound\n```"
     )
     assert live(span(STARTED, ended("stopped", by="Bo"))) == "Stopped: by Bo."
 
