@@ -10,7 +10,7 @@ SLOW := $(PYTEST) -m 'vm or browser or slow'
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help up setup setup-test test test-fast test-nested test-long lint format bench docs lock clean
+.PHONY: help up setup setup-test test test-fast test-nested test-long lint format bench docs lock agents clean
 
 help: ## show this
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -60,6 +60,9 @@ lock: setup ## bring requirements.lock in line with pyproject.toml
 	@uv=$$(command -v uv || echo .tools/uv/bin/uv); \
 	  exec $$uv pip compile --quiet --universal --generate-hashes --no-header --group dev \
 	  --python-version 3.11 pyproject.toml -o requirements.lock
+
+agents: setup ## bring the agents of the guest image to their newest versions
+	@exec $(PYTHON) -m tests.support.pins
 
 clean: ## remove environment and caches; never any data
 	@rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

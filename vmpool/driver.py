@@ -47,6 +47,8 @@ class Image:
     """Raw ext4 file system of the guest, the read-only base of every machine's disk."""
     digest: str
     """Hash of the recipe and the package manifest; names the directory the image lies in."""
+    agents: tuple[str, ...] = ()
+    """Names of the agents that it holds."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from vmpool.image_recipe.layers import AGENTS
+
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "test-long.md"
 TESTS = (
@@ -23,6 +25,7 @@ TESTS = (
     "tests/integration/forge/test_forge_chaos.py",
     "tests/e2e/test_killed_processes.py",
     "tests/integration/outbox/test_crash.py",
+    "tests/integration/vm/test_agents.py",
     "tests/integration/vm/test_driver_crash.py",
     "tests/simulation",
 )
@@ -33,6 +36,7 @@ COUNTS: Mapping[str, str] = {
     "ONA_TEST_CHAT_MESSAGES": "1000",
     "ONA_TEST_OUTBOX_KILLS": "200",
     "ONA_TEST_KILLS": "50",
+    "ONA_TEST_AGENTS": ",".join(AGENTS),
 }
 TEST_SECONDS_MAX = 6 * 3600
 

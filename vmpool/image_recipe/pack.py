@@ -1,24 +1,28 @@
-"""The quick half: tree and guest program → file system, kernel, initrd. Seconds.
+"""The quick half: tree, guest program and layers → file system, kernel, initrd. Seconds.
 
 Works without any right: files are unpacked as ours, and the owners that the tar names are written
 into the finished file system.
 """
 
 import asyncio
+import math
 import os
 import tarfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from vmpool.errors import HostUnfit
 from vmpool.image_recipe.initrd import make_initrd
+from vmpool.image_recipe.layers import COMMANDS, HOME
 from vmpool.image_recipe.programs import Failed, demand_programs, remove_tree, run, sync_files
 from vmpool.image_recipe.recipe import HERE, Recipe
 
 KERNEL, INITRD, DISK = "kernel", "initrd", "disk"
-DISK_GIB = 2
+DISK_GIB_MIN = 2
 """Apparent size; sparse. The guest grows it to the size of the machine's disk."""
+SPARE_GIB = 1
+"""What a machine can write before it has grown it, at least."""
 BYTES_PER_INODE = 8192
 PROGRAMS = {"mke2fs": "e2fsprogs", "debugfs": "e2fsprogs", "tar": "tar"}
 
@@ -28,9 +32,12 @@ TOOLS = {"ask.py": "ona-ask", "identity.py": "ona-token"}
 _PARTS = "boot/ona"
 
 
-async def pack(recipe: Recipe, tar: Path, into: Path, *, digest: str, held: int) -> None:
+async def pack(
+    recipe: Recipe, tar: Path, layers: Mapping[str, Path], into: Path, *, digest: str, held: int
+) -> None:
     """Make the files of an image in the directory `into`, using it as work space too.
 
+    :param layers: the tar of each of the recipe's layers, by its name
     :raises HostUnfit: a program is missing, or the file system could not be made
     :raises HostFull: no room
     """
@@ -46,6 +53,7 @@ async def pack(recipe: Recipe, tar: Path, into: Path, *, digest: str, held: int)
         await asyncio.to_thread(_start_files, tree, into)
         await asyncio.to_thread(_program_files, tree, recipe)
         await _compile(tree, held)
+        await _unpack_layers(tree, recipe, layers, held)
         await _file_system(tree, into / DISK, digest, held)
         await _set_owners(into / DISK, tree, tar, held)
     except Failed as error:
@@ -84,6 +92,22 @@ def _program_files(tree: Path, recipe: Recipe) -> None:
         (tree / f"usr/bin/{name}").symlink_to(f"/{GUEST}/{file}")
 
 
+async def _unpack_layers(tree: Path, recipe: Recipe, layers: Mapping[str, Path], held: int) -> None:
+    for layer in recipe.layers:
+        directory = tree / HOME / layer.name
+        for each in reversed([directory, *directory.parents]):
+            if not each.exists():
+                _make_directory(each)
+        await run(
+            ["tar", "-C", str(directory), "--no-same-owner", "-p", "-xf", str(layers[layer.name])],
+            held=held,
+        )
+        for name, text in layer.scripts().items():
+            script = tree / COMMANDS / name
+            script.write_text(text)
+            script.chmod(0o755)
+
+
 def _make_directory(path: Path) -> None:
     path.mkdir()
     # Whatever the umask of who builds: everybody in the machine goes through it.
@@ -112,16 +136,27 @@ def _loader(tree: Path) -> tuple[Path, Path]:
 
 async def _file_system(tree: Path, disk: Path, digest: str, held: int) -> None:
     identity = str(uuid.uuid5(uuid.NAMESPACE_OID, digest))
+    gib = await asyncio.to_thread(_gib_for, tree)
     # No journal: a machine whose process ended is never booted from its old disk.
     await run(
         [
             "mke2fs", "-q", "-F", "-t", "ext4", "-d", str(tree), "-L", "ona", "-U", identity,
             "-b", "4096", "-i", str(BYTES_PER_INODE), "-m", "0", "-O", "^has_journal",
             "-E", f"root_owner=0:0,hash_seed={identity},lazy_itable_init=0",
-            str(disk), f"{DISK_GIB}G",
+            str(disk), f"{gib}G",
         ],
         held=held,
     )  # fmt: skip
+
+
+def _gib_for(tree: Path) -> int:
+    """How large the file system of a tree is to be."""
+    used = sum(
+        os.lstat(os.path.join(directory, name)).st_blocks * 512
+        for directory, directories, files in os.walk(tree)
+        for name in (*directories, *files)
+    )
+    return max(DISK_GIB_MIN, math.ceil(used / 2**30 + SPARE_GIB))
 
 
 async def _set_owners(disk: Path, tree: Path, tar: Path, held: int) -> None:

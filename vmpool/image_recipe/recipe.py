@@ -3,11 +3,12 @@
 import hashlib
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from vmpool.errors import HostUnfit
+from vmpool.image_recipe.layers import Layer, layers_of
 from vmpool.image_recipe.sources import Release, archive_of, read_sources, release_of, render
 
 HERE = Path(__file__).parent
@@ -44,6 +45,8 @@ class Recipe:
     packages: tuple[str, ...]
     program: Mapping[str, bytes]
     """The guest program: file name → content."""
+    layers: tuple[Layer, ...] = ()
+    """Agents and what they run on."""
 
     @property
     def base_options(self) -> tuple[str, ...]:
@@ -70,13 +73,17 @@ class Recipe:
     def image_digest(self, manifest: str) -> str:
         """Digest of the whole image, given what the packages turned out to be."""
         program = {name: data.hex() for name, data in sorted(self.program.items())}
-        parts = [self.base_key, manifest, program]
+        layers = [[layer.name, layer.digest, layer.scripts()] for layer in self.layers]
+        parts = [self.base_key, manifest, program, layers]
         return _digest(parts, *(_text(name) for name in ("pack.py", "initrd.py", "init.sh")))
 
 
-def recipe_of_host(*, etc: Path = Path("/etc"), program: Path = PROGRAM) -> Recipe:
+def recipe_of_host(
+    *, agents: Collection[str] = (), etc: Path = Path("/etc"), program: Path = PROGRAM
+) -> Recipe:
     """Read what this host is and what our guest program is now; a few small files.
 
+    :param agents: those of `AGENTS` that are to be in the image
     :raises HostUnfit: not a Debian or Ubuntu with its own archive among its package sources
     """
     architecture = ARCHITECTURES.get(platform.machine())
@@ -94,6 +101,7 @@ def recipe_of_host(*, etc: Path = Path("/etc"), program: Path = PROGRAM) -> Reci
         sources=render(own),
         packages=(*NEEDED, *EXPECTED, kernel[release.distribution]),
         program={path.name: path.read_bytes() for path in program.glob("*.py")},
+        layers=layers_of(agents, architecture),
     )
 
 

@@ -11,7 +11,7 @@ import signal
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -30,7 +30,10 @@ from vmpool.ssh import Authority
 
 OPEN_SECONDS = 180
 MEMORY_MIB = 512
+AGENT_MEMORY_MIB = 1024
 IMAGE_IDLE_HOURS = 6
+AGENTS = tuple(os.environ.get("ONA_TEST_AGENTS", "claude-code").split(","))
+"""The agents whose programs are tried in machines; `make test-long` tries all."""
 
 
 class Vm:
@@ -100,11 +103,13 @@ class Vm:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Build the image before the first test: it takes longer than a test may."""
-    wanted = any("guest_image" in getattr(item, "fixturenames", ()) for item in session.items)
-    if wanted and not session.config.option.collectonly:
+    wanted = {name for item in session.items for name in getattr(item, "fixturenames", ())}
+    images = {"guest_image": (), "agents_image": AGENTS}
+    if wanted & images.keys() and not session.config.option.collectonly:
         # A host that can't: the fixture says so, to the tests that need it.
         with suppress(MachineError):
-            _image()
+            for name in wanted & images.keys():
+                _image(images[name])
             # Each change of the guest program has left one behind.
             asyncio.run(remove_unused(images_dir(), set(), idle_hours_min=IMAGE_IDLE_HOURS))
 
@@ -115,10 +120,18 @@ def guest_image() -> Image:
     return _image()
 
 
-def _image() -> Image:
+@pytest.fixture(scope="session")
+def agents_image() -> Image:
+    """The same with AGENTS in it, fetched from the npm registry of this host."""
+    image = _image(AGENTS)
+    assert set(image.agents) == set(AGENTS), "see above why they could not be fetched"
+    return image
+
+
+def _image(agents: tuple[str, ...] = ()) -> Image:
     given = os.environ.get("ONA_TEST_GUEST_IMAGE")
     if given is None:
-        return asyncio.run(ensure_image(images_dir(), progress=print))
+        return asyncio.run(ensure_image(images_dir(), progress=print, agents=agents))
     where = Path(given)
     return Image(
         kernel=where / "kernel", initrd=where / "initrd", disk=where / "disk", digest="given"
@@ -136,10 +149,24 @@ def vm_directory() -> Iterator[Path]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def vm(guest_image: Image, vm_directory: Path) -> AsyncIterator[Vm]:
     """The module's machine, booting; its first channel waits until it answers."""
+    async with booting(guest_image, vm_directory, MEMORY_MIB) as machine:
+        yield machine
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def agents_vm(agents_image: Image, vm_directory: Path) -> AsyncIterator[Vm]:
+    """A machine with agents in it."""
+    async with booting(agents_image, vm_directory, AGENT_MEMORY_MIB) as machine:
+        yield machine
+
+
+@asynccontextmanager
+async def booting(image: Image, directory: Path, memory_mib: int) -> AsyncIterator[Vm]:
+    """A machine of this image, until the block ends."""
     qemu = Qemu(accelerator="tcg")
-    driver = LocalDriver(vm_directory, qemu, isolation=isolated(vm_directory, qemu))
-    spec = MachineSpec(image=guest_image, vcpus=2, memory_mib=MEMORY_MIB, disk_gib=8)
-    machine = Vm(driver, spec, await Authority.load(vm_directory / "ca"))
+    driver = LocalDriver(directory, qemu, isolation=isolated(directory, qemu))
+    spec = MachineSpec(image=image, vcpus=2, memory_mib=memory_mib, disk_gib=8)
+    machine = Vm(driver, spec, await Authority.load(directory / "ca"))
     try:
         await machine.boot()
         yield machine

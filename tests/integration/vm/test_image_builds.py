@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.caches import images_dir
+from tests.fakes.npm_registry import npm_registry
+from tests.support.tiny_layer import tiny_layer
 from vmpool.driver import Image
 from vmpool.errors import HostFull, HostUnfit
 from vmpool.image import DAY_SECONDS, ensure_image
@@ -188,6 +191,44 @@ async def test_without_a_network_the_first_build_says_what_to_do(cache: Path) ->
         await ensure_image(cache, progress=lambda _: None, recipe=recipe)
     assert "ona-test.invalid" in str(caught.value)
     assert contents(cache) == ["base", "lock"]
+
+
+async def test_an_image_is_made_without_a_layer_that_cannot_be_fetched_and_then_with_it(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with npm_registry() as registry:
+        monkeypatch.setenv("npm_config_registry", registry.url)
+        layer = tiny_layer(registry)
+        package = registry.packages.pop(layer.name)
+        recipe = replace(recipe_of_host(), layers=(layer,))
+        words: list[str] = []
+        without = await ensure_image(cache, progress=words.append, recipe=recipe)
+        assert without.agents == ()
+        assert any("without the agent greeter" in line for line in words)
+        assert "not found" in debugfs(without, "stat /opt/ona")
+        assert await ensure_image(cache, progress=words.append, recipe=recipe) == without
+        registry.packages[layer.name] = package
+        image = await ensure_image(cache, progress=words.append, recipe=recipe)
+        assert image.agents == ("greeter",)
+        words.clear()
+        assert await ensure_image(cache, progress=words.append, recipe=recipe) == image
+        assert words == []
+    assert contents(cache) == ["base", "image", "image", "layer", "lock"]
+    where = "/opt/ona/agents/greeter/node_modules/greeter"
+    modes = {where: "0755", f"{where}/bin/greet": "0755", f"{where}/LICENSE": "0644"}
+    for path, mode in modes.items():
+        shown = debugfs(image, f"stat {path}")
+        assert f"Mode:  {mode}" in shown
+        assert re.search(r"User: +0 +Group: +0 ", shown), path
+    assert f"exec {where}/bin/greet" in debugfs(image, "cat /usr/local/bin/greeter")
+
+
+def debugfs(image: Image, request: str) -> str:
+    done = subprocess.run(
+        ["debugfs", "-R", request, str(image.disk)],
+        env={"PATH": "/usr/sbin:/sbin:/usr/bin:/bin"}, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    return done.stdout + done.stderr
 
 
 def test_the_image_is_not_large(guest_image: Image) -> None:
