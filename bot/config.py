@@ -29,6 +29,7 @@ from pydantic.fields import FieldInfo
 from bot.errors import WrongSettings
 from bot.toml_lines import lines_of
 from bot.words.catalogue import SOURCE, shipped
+from vmpool.image_recipe.layers import AGENTS
 from vmpool.network.policy import BadRule, read_rule
 from vmpool.network.slot import SLOTS_MAX, UID_FIRST, UID_MAX
 from vmpool.warm.sizing import WorkingHours
@@ -191,6 +192,12 @@ def _with_known_providers(given: Any) -> Any:
     }
 
 
+def _installable(name: str) -> str:
+    if name not in AGENTS:
+        raise ValueError(f"a list of {', '.join(AGENTS)}, not {name[:40]!r}")
+    return name
+
+
 class OwnAgentSettings(Section):
     """An agent that is none of ours: a program in the machines that speaks the protocol."""
 
@@ -202,16 +209,15 @@ class OwnAgentSettings(Section):
 
 
 AGENT_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
-AGENTS = ("claude-code", "codex", "opencode", "shell")
-"""Those that need not be described; the formats of providers that the first two speak are in
-`default_agent`."""
+KNOWN_AGENTS = (*AGENTS, "shell")
+"""Those that need not be described."""
 
 
 def _with_own_names(given: Any) -> Any:
     for name in given if isinstance(given, Mapping) else ():
-        if not AGENT_NAME.fullmatch(name) or name in AGENTS:
+        if not AGENT_NAME.fullmatch(name) or name in KNOWN_AGENTS:
             raise ValueError(
-                f"names of small letters, digits and dashes, none of {', '.join(AGENTS)},"
+                f"names of small letters, digits and dashes, none of {', '.join(KNOWN_AGENTS)},"
                 f" not {name[:40]!r}"
             )
     return given
@@ -236,6 +242,18 @@ class AgentsSettings(Section):
         " program in the machines that speaks the Agent Client Protocol, `environment`, `mode`,"
         " `model_variable` and `conversation`",
     )
+    installed: Annotated[
+        tuple[Annotated[str, AfterValidator(_installable)], ...] | None, BeforeValidator(_split)
+    ] = Field(
+        default=None,
+        description=f"agents that machines hold, of {', '.join(f'`{name}`' for name in AGENTS)};"
+        " none set: those that a provider among `models` can serve, `claude-code` by the format"
+        " `anthropic` and `codex` by `openai`",
+    )
+
+
+SERVED_BY: Mapping[str, str] = {"anthropic": "claude-code", "openai": "codex"}
+"""The agent that a format of models is for, where nobody says more."""
 
 
 class MachineSettings(Section):
@@ -632,6 +650,7 @@ class Settings(Section):
         " (`anthropic` or `openai`), `url`, `key` and `prices`; of `anthropic` and `openai` the key"
         " alone has to be set. A key that is not set is a grant of each project",
     )
+    agents: AgentsSettings = AgentsSettings()
     budget: BudgetSettings = BudgetSettings()
     agents: AgentsSettings = AgentsSettings()
     pool: PoolSettings = PoolSettings()
@@ -669,18 +688,12 @@ class Settings(Section):
     @property
     def agent_names(self) -> tuple[str, ...]:
         """The agents that may be asked for."""
-        return (*AGENTS, *self.agents.own)
+        return (*KNOWN_AGENTS, *self.agents.own)
 
     @property
     def default_agent(self) -> str:
         """The agent of what names none."""
-        formats = {model.format for model in self.models.values()}
-        served = [
-            agent
-            for provider, agent in (("anthropic", "claude-code"), ("openai", "codex"))
-            if provider in formats
-        ]
-        return self.agents.default or [*served, "shell"][0]
+        return self.agents.default or [*self._served, "shell"][0]
 
     @property
     def database_dir(self) -> Path:
@@ -691,6 +704,20 @@ class Settings(Section):
     def openbao_dir(self) -> Path:
         """The embedded OpenBao."""
         return self.data_dir / "openbao"
+
+    @property
+    def agents_installed(self) -> tuple[str, ...]:
+        """The agents that the guest image is to hold."""
+        wanted = self.agents.installed
+        if wanted is None:
+            wanted = (*self._served, *({self.agents.default} & {*AGENTS}))
+        return tuple(dict.fromkeys(wanted))
+
+    @property
+    def _served(self) -> tuple[str, ...]:
+        """The agents for whose models there is a provider."""
+        formats = {provider.format for provider in self.models.values()}
+        return tuple(agent for served, agent in SERVED_BY.items() if served in formats)
 
     @property
     def image_cache(self) -> Path:

@@ -328,6 +328,7 @@ class _CachedImage:
 
     def __init__(self, settings: Settings) -> None:
         self._cache = settings.image_cache
+        self._agents = settings.agents_installed
         self._image: Image | None = None
 
     async def __call__(self) -> Image:
@@ -335,7 +336,7 @@ class _CachedImage:
 
     async def renewed(self) -> Image:
         """The newest; machines are made of the one before while it is built."""
-        self._image = await ensure_image(self._cache, progress=_log_progress)
+        self._image = await ensure_image(self._cache, progress=_log_progress, agents=self._agents)
         return self._image
 
 

@@ -80,8 +80,12 @@ class _Up:
         url = await self._steps.run("database", self._database(stack), lambda _: "")
         image = await self._steps.run(
             "guest image",
-            ensure_image(self._settings.image_cache, progress=self._steps.within),
-            lambda image: image.digest[:12],
+            ensure_image(
+                self._settings.image_cache,
+                progress=self._steps.within,
+                agents=self._settings.agents_installed,
+            ),
+            lambda image: " with ".join((image.digest[:12], *image.agents)),
         )
         await self._steps.run(
             "machines",

@@ -30,6 +30,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("disk", installation.check_disk),
     ("database", installation.check_database),
     ("guest image", installation.check_image),
+    ("agents", installation.check_agents),
     ("halt", installation.check_halts),
     ("Vault", vault.check_vault),
     ("Slack", with_running("slack", surfaces.check_slack)),

@@ -13,7 +13,7 @@ from bot.doctor.stored import database_url
 from bot.processes import at_of, running
 from bot.words.listening import since
 from vmpool.errors import HostUnfit
-from vmpool.image import cached_image
+from vmpool.image import Cached, cached_image
 
 CONNECT_SECONDS_MAX = 5
 FREE_GIB_MIN = 1.0
@@ -118,7 +118,7 @@ async def check_image(settings: Settings) -> Finding:
     """The guest image; it is made when it is first needed."""
     name = "guest image"
     try:
-        cached = await asyncio.to_thread(cached_image, settings.image_cache)
+        cached = await asyncio.to_thread(_cached, settings)
     except HostUnfit as error:
         return Finding(
             name=name,
@@ -141,6 +141,35 @@ async def check_image(settings: Settings) -> Finding:
     else:
         return Finding(name=name, verdict=Verdict.FINE, found=found)
     return Finding(name=name, verdict=Verdict.LESS, found=found, follows=follows)
+
+
+async def check_agents(settings: Settings) -> Finding:
+    """The agents of the guest image."""
+    name, wanted = "agents", settings.agents_installed
+    if not wanted:
+        return Finding(
+            name=name,
+            verdict=Verdict.FINE,
+            found="none are wanted: no provider of models is set, and no agents.installed",
+        )
+    try:
+        cached = await asyncio.to_thread(_cached, settings)
+    except HostUnfit:  # that is the image's own finding
+        cached = None
+    if cached is None:
+        found = f"{', '.join(wanted)} will be put into the guest image when it is made"
+        return Finding(name=name, verdict=Verdict.FINE, found=found)
+    held = [f"{each.name} {each.version}" for each in cached.layers if each.is_agent]
+    if not cached.missing:
+        return Finding(name=name, verdict=Verdict.FINE, found="; ".join(held))
+    missing = [f"{agent} is missing: {why}" for agent, why in cached.missing.items()]
+    return Finding(
+        name=name,
+        verdict=Verdict.LESS,
+        found="; ".join([*held, *missing]),
+        follows="Turns that are given to it fail.",
+        do="The next start fetches it by npm; docs/agents.md says from where.",
+    )
 
 
 async def check_halts(settings: Settings) -> Finding:
@@ -167,6 +196,10 @@ def newest_kernel(settings: Settings) -> Path | None:
 def existing_part(directory: Path) -> Path:
     """The directory, or the nearest one above it that is there."""
     return next(path for path in (directory, *directory.parents) if path.exists())
+
+
+def _cached(settings: Settings) -> Cached | None:
+    return cached_image(settings.image_cache, agents=settings.agents_installed)
 
 
 async def _server_version(url: str) -> int:

@@ -5,13 +5,20 @@ import time
 
 import pytest
 
-from bot.config import DatabaseSettings, MachineSettings, Settings, SizeSettings
+from bot.config import (
+    AgentsSettings,
+    DatabaseSettings,
+    MachineSettings,
+    Settings,
+    SizeSettings,
+)
 from bot.doctor import host, installation
 from bot.doctor.examine import CHECKS, examine
 from bot.doctor.finding import Verdict, as_rows
 from tests.support.postgres import embedded
 from vmpool.image import AGE_DAYS_MAX
 from vmpool.image_recipe.recipe import recipe_of_host
+from vmpool.layers import path_of
 
 
 @pytest.fixture
@@ -95,6 +102,32 @@ async def test_the_image_is_judged_as_it_will_be_at_the_next_start(settings, day
 async def test_an_image_of_another_guest_program_is_none_of_ours(settings):
     with_image(settings, days=1)
     assert (await installation.check_image(settings)).found == "not made yet"
+
+
+async def test_agents_are_named_with_their_versions_and_why_one_is_missing(settings):
+    assert "none are wanted" in (await installation.check_agents(settings)).found
+    wanted = AgentsSettings(installed=("claude-code", "opencode"))
+    settings = settings.model_copy(update={"agents": wanted})
+    early = await installation.check_agents(settings)
+    assert early.verdict is Verdict.FINE
+    assert early.found == "claude-code, opencode will be put into the guest image when it is made"
+    recipe = recipe_of_host(agents=settings.agents_installed)
+    packages = settings.image_cache / f"base-{recipe.base_key}-{time.time():.0f}"
+    packages.mkdir(parents=True)
+    (packages / "manifest").write_text("git 1\n")
+    node, claude, opencode = recipe.layers
+    path_of(settings.image_cache, opencode).mkdir()
+    (settings.image_cache / "failed-node").write_text("the npm registry can't be reached")
+    less = await installation.check_agents(settings)
+    assert less.verdict is Verdict.LESS
+    assert less.found == (
+        f"opencode {opencode.version}; claude-code is missing: the npm registry can't be reached"
+    )
+    for layer in (node, claude):
+        path_of(settings.image_cache, layer).mkdir()
+    fine = await installation.check_agents(settings)
+    assert fine.verdict is Verdict.FINE
+    assert fine.found == f"claude-code {claude.version}; opencode {opencode.version}"
 
 
 async def test_refused_user_namespaces_say_what_else_can_be_done(settings, monkeypatch, tmp_path):

@@ -209,3 +209,29 @@ def test_a_wrong_line_of_the_policy_is_named_by_file_line_and_key(tmp_path):
     said = str(wrong.value)
     assert f"{file}, line 5: policy.deny should be a list of HOST" in said
     assert "but is 'b..example'" in said
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("", ()),
+        ("[models.anthropic]\n", ("claude-code",)),
+        ("[models.openai]\n[models.anthropic]\n", ("claude-code", "codex")),
+        ('[models.own]\nformat = "openai"\nurl = "https://m.example"\n', ("codex",)),
+        ("[models.anthropic]\n[agents]\ninstalled = []\n", ()),
+        ('[agents]\ninstalled = ["opencode", "codex", "opencode"]\n', ("opencode", "codex")),
+        ('[agents]\ninstalled = "opencode, codex"\n', ("opencode", "codex")),
+    ],
+)
+def test_machines_hold_the_agents_that_are_named_or_that_models_serve(home, written, expected):
+    directory, environment = home
+    (directory / "ona.toml").write_text(written)
+    assert load(environment).agents_installed == expected
+
+
+def test_an_agent_that_no_image_can_hold_is_named(home):
+    directory, environment = home
+    (directory / "ona.toml").write_text('[agents]\ninstalled = ["claude-code", "clippy"]\n')
+    said = refusal(environment)
+    assert "line 2: agents.installed" in said
+    assert "opencode, not 'clippy'" in said
