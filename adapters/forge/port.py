@@ -8,7 +8,10 @@ issue, a post of it does nothing and has the ref NOT_SHOWN.
 
 import enum
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from pydantic import SecretStr
 
 from adapters.chat.port import ChatPort, Deadline, Unavailable
 
@@ -46,6 +49,79 @@ class ForgePort(ChatPort, Protocol):
 
         A repository that we can't see is one that nobody may do anything with.
         """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class PullRequest:
+    """A pull request, or a merge request, as its forge has it."""
+
+    number: int
+    url: str
+    """Where people see it."""
+    state: Literal["open", "closed", "merged"]
+    draft: bool
+    head: str
+    """The branch that it asks to be merged, in the repository itself."""
+    base: str
+    author: str
+    """The login of who opened it."""
+    place: str
+    """Its thread, as `ChatPort` has it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewPullRequest:
+    """A pull request that is to be opened."""
+
+    head: str
+    base: str
+    title: str
+    body: str
+    """Markdown."""
+    draft: bool
+
+
+class PullRequests(Protocol):
+    """The pull requests of a forge. Errors are those of `ChatPort`.
+
+    Nothing is looked up before it is made: after `Uncertain` it is up to the caller to `find`.
+    """
+
+    async def find(self, repository: str, head: str, deadline: Deadline) -> PullRequest | None:
+        """The open one from a branch of the repository itself, else the newest; None: none."""
+        ...
+
+    async def create(
+        self,
+        repository: str,
+        new: NewPullRequest,
+        deadline: Deadline,
+        *,
+        by: SecretStr | None = None,
+    ) -> PullRequest:
+        """Open one.
+
+        :param by: the token of the person who opens it; None: we do
+        :raises Rejected: there is an open one already, or nothing to merge
+        :raises NotLetIn: the token does not count any more
+        """
+        ...
+
+    async def update(
+        self,
+        repository: str,
+        number: int,
+        deadline: Deadline,
+        *,
+        title: str | None = None,
+        body: str | None = None,
+    ) -> PullRequest:
+        """Change what it says; None: that stays."""
+        ...
+
+    async def comment(self, repository: str, number: int, text: str, deadline: Deadline) -> str:
+        """Say something below it; the ref of the post."""
         ...
 
 

@@ -69,6 +69,20 @@ def _handler(root: Path, credentials: str | None) -> type[BaseHTTPRequestHandler
     return Handler
 
 
+def has_branch(repository: Path, branch: str) -> bool:
+    """Whether a bare repository has a branch."""
+    return head_of(repository, branch) != ""
+
+
+def head_of(repository: Path, branch: str) -> str:
+    """The commit that a branch of a bare repository is at; empty: there is no such branch."""
+    argv = ["git", "-c", "safe.directory=*", "--git-dir", str(repository), "rev-parse", "-q"]
+    done = subprocess.run(
+        [*argv, "--verify", f"refs/heads/{branch}"], capture_output=True, check=False, text=True
+    )
+    return done.stdout.strip()
+
+
 @contextmanager
 def serve(root: Path, credentials: str | None = None) -> Iterator[str]:
     """Serve the repositories below `root`; yields `host:port`."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import jwt
 from github.Auth import AppAuth, Token
+from pydantic import SecretStr
 
 from adapters.blocking import Bridge
 from adapters.chat.port import Deadline, Gone, Unavailable, Uncertain
@@ -69,10 +70,12 @@ class App:
             self._us = Ourselves(id=int(app["id"]), slug=str(app["slug"]))
         return self._us
 
-    async def as_app(self, deadline: Deadline, verb: str, path: str) -> Answer:
+    async def as_app(
+        self, deadline: Deadline, verb: str, path: str, body: Mapping[str, Any] | None = None
+    ) -> Answer:
         """Make one request as the app itself. :raises ChatError:"""
         try:
-            return await self._calls.send(deadline, self._auth, verb, path)
+            return await self._calls.send(deadline, self._auth, verb, path, body=body)
         except (jwt.PyJWTError, ValueError, TypeError) as error:
             raise NotLetIn(f"the app's private key can't be used: {error}") from error
 
@@ -102,6 +105,40 @@ class App:
             # Perhaps the token was revoked; getting another one is cheap.
             self._tokens.drop(str(installation))
             raise
+
+    async def as_person(
+        self,
+        deadline: Deadline,
+        token: SecretStr,
+        verb: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+    ) -> Answer:
+        """Make one request as the person whose token it is. :raises ChatError:"""
+        return await self._calls.send(
+            deadline, Token(token.get_secret_value()), verb, path, body=body
+        )
+
+    async def narrowed(
+        self, deadline: Deadline, repository: str, permissions: Mapping[str, str]
+    ) -> SecretStr:
+        """A new token for one repository that may do this and no more; `end` it after use.
+
+        :raises Gone: also when we are not installed there
+        """
+        installation = await self._installation(deadline, repository)
+        path = f"/app/installations/{installation}/access_tokens"
+        asked = {"repositories": [repository.partition("/")[2]], "permissions": dict(permissions)}
+        try:
+            made = (await self.as_app(deadline, "POST", path, asked)).data
+        except Uncertain as error:
+            raise Unavailable(str(error)) from error
+        return SecretStr(str(made["token"]))
+
+    async def end(self, deadline: Deadline, token: SecretStr) -> None:
+        """Let GitHub refuse a token from now on. :raises ChatError:"""
+        auth = Token(token.get_secret_value())
+        await self._calls.send(deadline, auth, "DELETE", "/installation/token")
 
     async def token(self, deadline: Deadline, repository: str) -> str:
         """A token for a repository, by its name; kept here, and on the host alone.

@@ -14,6 +14,7 @@ from typing import Any
 import gitlab
 import requests
 from gitlab.exceptions import GitlabError, RedirectError
+from pydantic import SecretStr
 
 from adapters.blocking import THREADS_MAX, Bridge, DeadlineAdapter
 from adapters.chat.port import (
@@ -66,11 +67,8 @@ class Client:
         for scheme in ("http://", "https://"):
             session.mount(scheme, DeadlineAdapter(pool_maxsize=THREADS_MAX))
         session.hooks["response"].append(_look_for_throttle)
-        # As a bearer token it is not sent on to another host that a redirect leads to.
-        self._gitlab = gitlab.Gitlab(
-            self.url, oauth_token=token, session=session, keep_base_url=True
-        )
         self._session = session
+        self._gitlab = self._as(token)
         self._bridge = Bridge("GitLab")
         self._ourselves: User | None = None
         self._users: dict[int, User] = {}
@@ -92,6 +90,11 @@ class Client:
     async def post(self, path: str, deadline: Deadline, **body: object) -> Any:
         """Make something; the answer's data. :raises ChatError:"""
         return (await self._call("post", path, deadline, body=body)).data
+
+    async def post_as(self, token: SecretStr, path: str, deadline: Deadline, **body: object) -> Any:
+        """Make something as the person whose token it is. :raises ChatError:"""
+        theirs = self._as(token.get_secret_value())
+        return (await self._call("post", path, deadline, body=body, sdk=theirs)).data
 
     async def put(self, path: str, deadline: Deadline, **body: object) -> Any:
         """Change something; the answer's data. :raises ChatError:"""
@@ -125,6 +128,10 @@ class Client:
             self._users[user_id] = known
         return known
 
+    def _as(self, token: str) -> gitlab.Gitlab:
+        # As a bearer token it is not sent on to another host that a redirect leads to.
+        return gitlab.Gitlab(self.url, oauth_token=token, session=self._session, keep_base_url=True)
+
     async def _call(
         self,
         verb: str,
@@ -133,9 +140,10 @@ class Client:
         *,
         query: dict[str, object] | None = None,
         body: dict[str, object] | None = None,
+        sdk: gitlab.Gitlab | None = None,
     ) -> Answer:
         def ask() -> Answer:
-            response = self._gitlab.http_request(
+            response = (sdk or self._gitlab).http_request(
                 verb,
                 path,
                 query_data=query,

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from tests.fakes.git_server import has_branch
 from tests.fakes.github.requests import NOT_FOUND, Refused, Reply, Request
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ KINDS = {"issues": "issue_comment", "pulls": "review_comment"}
 REACTIONS = ("+1", "-1", "laugh", "confused", "heart", "hooray", "rocket", "eyes")
 ROLES = {"push": "write", "maintain": "write", "triage": "read", "pull": "read"}
 BODY_LENGTH_MAX = 65_536
+PULL_FILTERS = frozenset({"state", "head", "base"})
 _ids = itertools.count(9_000_001)
 
 
@@ -116,7 +118,8 @@ async def answer(
 @route("GET", REPO + r"/pulls")
 async def pulls(github: FakeGitHub, request: Request, repository: str) -> Reply:
     """The emulator doesn't count what is said in a pull request as a change of it."""
-    entries = await github.upstream.all(request)
+    wanted = {key: value for key, value in request.query.items() if key in PULL_FILTERS}
+    entries = await github.upstream.all(request, query=wanted)
     for entry in entries:
         touched = github.world.touched.get((repository, entry["number"]), "")
         entry["updated_at"] = max(entry["updated_at"], touched)
@@ -124,6 +127,20 @@ async def pulls(github: FakeGitHub, request: Request, repository: str) -> Reply:
         descending = request.query.get("direction", "desc") == "desc"
         entries.sort(key=lambda entry: entry["updated_at"], reverse=descending)
     return listed(github, request, entries)
+
+
+@route("POST", REPO + r"/pulls")
+async def pull_opened(github: FakeGitHub, request: Request, repository: str) -> Reply:
+    """The emulator opens two for the same branch, and makes a branch that is not there."""
+    owner, head = repository.partition("/")[0], str(request.body.get("head"))
+    wanted = {"state": "open", "base": str(request.body.get("base"))}
+    whole = head if ":" in head else f"{owner}:{head}"
+    opened = await github.upstream.all(request, query={**wanted, "head": whole})
+    if opened:
+        raise Refused(422, f"Validation Failed: A pull request already exists for {whole}.")
+    if github.git is not None and not has_branch(github.git / f"{repository}.git", head):
+        raise Refused(422, "Validation Failed: head is invalid")
+    return await github.upstream.send(request)
 
 
 @route("GET", REPO + r"/pulls/(\d+)/reviews")

@@ -12,6 +12,7 @@ import json
 import re
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Self
 
 import aiohttp
@@ -46,6 +47,8 @@ class FakeGitHub:
         self.app = OURS
         self.private_key = emulator.private_key
         self.url = ""
+        self.git: Path | None = None
+        """Where its repositories lie as bare ones, for tests in which there is git."""
         self.world = World()
         self.registered = Registration()
         self.limits = RateLimits()

@@ -56,11 +56,13 @@ class Upstream:
             text = await answer.text()
             return Reply(status=answer.status, data=self.read(text) if text else None)
 
-    async def all(self, request: Request, path: str = "") -> list[dict[str, Any]]:
+    async def all(
+        self, request: Request, path: str = "", *, query: Mapping[str, str] | None = None
+    ) -> list[dict[str, Any]]:
         """All entries of a list. :raises Refused: what the emulator answers instead"""
         entries: list[dict[str, Any]] = []
         while True:
-            page = {"per_page": str(PAGE), "page": str(len(entries) // PAGE + 1)}
+            page = {**(query or {}), "per_page": str(PAGE), "page": str(len(entries) // PAGE + 1)}
             reply = await self.ask("GET", path or request.path, page, None, _auth(request))
             if reply.status != 200:
                 raise Refused(reply.status, reply.data.get("message", ""))

@@ -71,7 +71,9 @@ def noteable(one: Noteable) -> Data:
         "source_project_id": one.source.id if one.source else None,
         "target_project_id": one.project.id,
         "source_branch": one.branch,
-        "target_branch": "main",
+        "target_branch": one.target,
+        "description": one.description,
+        "draft": one.title.startswith("Draft:"),
         "sha": one.sha or None,
     }
 

@@ -25,6 +25,8 @@ def list_noteables(call: Call) -> Listed:
         found = [one for one in found if one.updated_at >= after]
     if call.query.get("state", "all") != "all":
         found = [one for one in found if one.state == call.query["state"]]
+    if "source_branch" in call.query:
+        found = [one for one in found if one.branch == call.query["source_branch"]]
     found.sort(key=lambda one: getattr(one, order), reverse=_descending(call))
     return Listed([payloads.noteable(one) for one in found])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ class Noteable:
     source: Project | None = None
     """Of a merge request: the project that it comes from; None when that is deleted."""
     branch: str = ""
+    target: str = "main"
+    description: str = ""
     heads: list[str] = field(default_factory=list)
     """Of a merge request: the newest commit after each push."""
     notes: list[Note] = field(default_factory=list)
@@ -118,6 +121,8 @@ class Project:
     hooks: list[Hook] = field(default_factory=list)
     tokens: list[Person] = field(default_factory=list)
     """The users of its access tokens."""
+    git: Path | None = None
+    """Where it lies as a bare repository, for tests in which there is git."""
 
     @property
     def clone_url(self) -> str:

@@ -1,0 +1,102 @@
+"""Pull requests of GitHub, opened by the app or by a person's own token."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import SecretStr
+
+from adapters.chat.port import Deadline
+from adapters.forge.github.app import App
+from adapters.forge.github.calls import PAGE
+from adapters.forge.github.place import ISSUE_COMMENT, Place
+from adapters.forge.port import NewPullRequest, PullRequest
+
+
+class GitHubPulls:
+    """See `adapters.forge.port.PullRequests`."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    async def find(self, repository: str, head: str, deadline: Deadline) -> PullRequest | None:
+        """See `PullRequests`."""
+        owner = repository.partition("/")[0]
+        query = {
+            "head": f"{owner}:{head}",
+            "state": "all",
+            "sort": "created",
+            "direction": "desc",
+            "per_page": PAGE,
+        }
+        answer = await self._app.call(deadline, repository, "GET", "/pulls", query=query)
+        found = [_read(repository, one) for one in answer.data if _is_from(one, repository, head)]
+        return next((one for one in found if one.state == "open"), found[0] if found else None)
+
+    async def create(
+        self,
+        repository: str,
+        new: NewPullRequest,
+        deadline: Deadline,
+        *,
+        by: SecretStr | None = None,
+    ) -> PullRequest:
+        """See `PullRequests`."""
+        body = {
+            "title": new.title,
+            "head": new.head,
+            "base": new.base,
+            "body": new.body,
+            "draft": new.draft,
+            "maintainer_can_modify": True,
+        }
+        if by is None:
+            made = await self._app.call(deadline, repository, "POST", "/pulls", body=body)
+        else:
+            path = f"/repos/{repository}/pulls"
+            made = await self._app.as_person(deadline, by, "POST", path, body)
+        return _read(repository, made.data)
+
+    async def update(
+        self,
+        repository: str,
+        number: int,
+        deadline: Deadline,
+        *,
+        title: str | None = None,
+        body: str | None = None,
+    ) -> PullRequest:
+        """See `PullRequests`."""
+        asked = {"title": title, "body": body}
+        changed = {name: value for name, value in asked.items() if value is not None}
+        path = f"/pulls/{number}"
+        answer = await self._app.call(deadline, repository, "PATCH", path, body=changed)
+        return _read(repository, answer.data)
+
+    async def comment(self, repository: str, number: int, text: str, deadline: Deadline) -> str:
+        """See `PullRequests`."""
+        path = f"/issues/{number}/comments"
+        made = await self._app.call(deadline, repository, "POST", path, body={"body": text})
+        return f"{ISSUE_COMMENT}/{made.data['id']}"
+
+
+def _is_from(found: Mapping[str, Any], repository: str, head: str) -> bool:
+    """Whether it is of this branch, and not of one with the same name in a fork."""
+    source = found["head"]
+    name = str((source.get("repo") or {}).get("full_name") or "")
+    return bool(source["ref"] == head and name.casefold() == repository.casefold())
+
+
+def _read(repository: str, found: Mapping[str, Any]) -> PullRequest:
+    state: Literal["open", "closed", "merged"] = "open" if found["state"] == "open" else "closed"
+    if found.get("merged_at"):
+        state = "merged"
+    return PullRequest(
+        number=int(found["number"]),
+        url=str(found["html_url"]),
+        state=state,
+        draft=bool(found.get("draft")),
+        head=str(found["head"]["ref"]),
+        base=str(found["base"]["ref"]),
+        author=str((found.get("user") or {}).get("login") or ""),
+        place=str(Place(repository, int(found["number"]))),
+    )
