@@ -8,6 +8,10 @@ services = ["db.example.com:5432"]          any protocol over TCP
 [routes.registry]              reached at http://gateway.ona/upstream/registry/ and no other way
 url = "https://registry.example.com/npm"
 
+[delivery]                     what becomes of a turn's work, see docs/delivery.md
+mode = "pull-request"
+protected = ["deploy/**"]
+
 [grants.registry]              what each turn gets, see docs/policy.md
 kind = "kv"
 mode = "injected"
@@ -65,10 +69,19 @@ def _upstream(url: str) -> str:
     return url.rstrip("/")
 
 
+def _path(pattern: str) -> str:
+    if not pattern or pattern.startswith("/") or ".." in pattern.split("/"):
+        raise ValueError("a path from the top of the repository, in which `*` and `**` may stand")
+    return pattern
+
+
 Line = Annotated[str, AfterValidator(_line)]
 """`HOST`, `*.HOST`, an address or a range, each with `:PORT` behind it or without."""
 Service = Annotated[str, AfterValidator(_service)]
 Name = Annotated[str, Field(pattern=NAME)]
+PathPattern = Annotated[str, AfterValidator(_path)]
+PROTECTED = (".github/workflows/**", ".github/actions/**", ".gitlab-ci.yml")
+"""What a code host runs with secrets of its own as soon as it is pushed."""
 
 
 class Declared(BaseModel):
@@ -111,10 +124,24 @@ class Grant(Declared):
         return {"name": name, **self.model_dump()}
 
 
+class Delivery(Declared):
+    """What becomes of a turn's work."""
+
+    mode: Literal["pull-request", "branch", "none"] = "pull-request"
+    draft: bool = True
+    """Whether pull requests are opened as drafts."""
+    protected: tuple[PathPattern, ...] = PROTECTED
+    """Paths whose change a person has to let pass."""
+    files_max: Annotated[int, Field(gt=0)] = 200
+    lines_max: Annotated[int, Field(gt=0)] = 5_000
+    """Of what one turn adds and removes, without a person being asked."""
+
+
 class Document(Declared):
     """A policy as it is declared."""
 
     egress: Egress = Egress()
+    delivery: Delivery = Delivery()
     routes: Mapping[Name, Route] = Field(default_factory=dict)
     grants: Mapping[Name, Grant] = Field(default_factory=dict)
 

@@ -1,0 +1,89 @@
+"""Looks for secrets in lines that are added.
+
+By the detectors of detect-secrets (Bridgecrew's fork, which is the one that is kept up) that know
+the form of a credential, and by the prefixes of those that our own turns have to do with. Those
+that judge a line by its entropy or by a word such as `password` are left out: they find every lock
+file and every test, and who is asked too often lets everything pass. No detector is let go to the
+network, which some would to see whether a secret works.
+"""
+
+import asyncio
+import re
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache
+
+from bot.work.delivering import Leak
+from bot.work.diffs import AddedLine, added_lines
+
+LINE_CHARACTERS_MAX = 20_000
+"""Of a longer line the beginning is looked at: it is generated."""
+LEAKS_MAX = 50
+_PREFIXES = re.compile(
+    r"\b(?:glpat-[\w-]{20}|sk-ant-[\w-]{20}|sk-(?:proj-)?[\w-]{32}|hv[sb]\.[\w-]{24}"
+    r"|ona_[\w-]{20}|gh[ousr]_\w{36}|github_pat_\w{40}|xapp-\d-\w{10})"
+)
+_KEY = re.compile(r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY(?: BLOCK)?-----|PuTTY-User-Key-File-\d:")
+"""The first line of a private key; the package's own detector wants the whole file."""
+_DETECTORS = (
+    ("artifactory", "ArtifactoryDetector"),
+    ("aws", "AWSKeyDetector"),
+    ("azure_storage_key", "AzureStorageKeyDetector"),
+    ("basic_auth", "BasicAuthDetector"),
+    ("discord", "DiscordBotTokenDetector"),
+    ("github_token", "GitHubTokenDetector"),
+    ("jwt", "JwtTokenDetector"),
+    ("mailchimp", "MailchimpDetector"),
+    ("npm", "NpmDetector"),
+    ("sendgrid", "SendGridDetector"),
+    ("slack", "SlackDetector"),
+    ("square_oauth", "SquareOAuthDetector"),
+    ("stripe", "StripeDetector"),
+    ("twilio", "TwilioKeyDetector"),
+)
+"""Module and class below `detect_secrets.plugins`."""
+_EXAMPLES = re.compile(r"@(?:[\w-]+\.)*(?:example\.(?:com|net|org)|localhost|127\.0\.0\.1)\b")
+"""Hosts of addresses with a password that lead nowhere."""
+
+Detector = tuple[str, Callable[[str], Iterable[str]]]
+
+
+async def leaks_in(patches: str) -> Sequence[Leak]:
+    """The lines of `git log -p -U0` that look like secrets; in a thread, because it takes time."""
+    return await asyncio.to_thread(lambda: found_in(added_lines(patches)))
+
+
+def found_in(lines: Iterable[AddedLine]) -> Sequence[Leak]:
+    """The lines that look like secrets, LEAKS_MAX at most."""
+    found: list[Leak] = []
+    for line in lines:
+        kind = _kind(line.text[:LINE_CHARACTERS_MAX])
+        if kind is not None:
+            found.append(Leak(path=line.path, line=line.number, kind=kind))
+            if len(found) >= LEAKS_MAX:
+                break
+    return found
+
+
+def _kind(text: str) -> str | None:
+    if _PREFIXES.search(text):
+        return "token"
+    if _KEY.search(text):
+        return "private key"
+    for name, search in _detectors():
+        if any(found for found in search(text)):
+            if name == "Basic Auth Credentials" and _EXAMPLES.search(text):
+                continue
+            return name
+    return None
+
+
+@cache
+def _detectors() -> Sequence[Detector]:
+    """What finds each kind; imported at first use, because that takes most of a second."""
+    from importlib import import_module
+
+    made: list[Detector] = []
+    for module, name in _DETECTORS:
+        plugin = getattr(import_module(f"detect_secrets.plugins.{module}"), name)()
+        made.append((str(plugin.secret_type), plugin.analyze_string))
+    return made

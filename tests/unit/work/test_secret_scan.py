@@ -1,0 +1,54 @@
+"""Lines that look like secrets, and those that do not."""
+
+import pytest
+
+from bot.work.diffs import AddedLine
+from bot.work.secret_scan import LEAKS_MAX, found_in
+
+
+def kinds(*texts: str) -> list[str]:
+    lines = [AddedLine(path="a", number=n, text=text) for n, text in enumerate(texts, 1)]
+    return [one.kind for one in found_in(lines)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "token = 'ghp_" + "a1B2" * 9 + "'",
+        "GITLAB=glpat-" + "x" * 20,
+        "ANTHROPIC_API_KEY=sk-ant-" + "api03-" + "x" * 30,
+        "aws_access_key_id = AKIA" + "ABCDEFGHIJKLMNOP",
+        "-----BEGIN RSA PRIVATE KEY-----",
+        "url: https://ann:hunter22@db.internal/x",
+        "VAULT_TOKEN=hvs." + "x" * 24,
+        "slack: xoxb-" + "1" * 12 + "-" + "2" * 12 + "-" + "a" * 24,
+    ],
+)
+def test_credentials_are_found(text: str) -> None:
+    assert len(kinds(text)) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "password = os.environ['PASSWORD']",
+        'password = "test"',
+        "integrity sha512-" + "Zm9v" * 20,
+        "commit 4b825dc642cb6eb9a060e54bf8d69288fbee4904",
+        "https://user:password@example.com/x",
+        "the prefix is glpat- and then some",
+        "",
+        "x" * 100_000,
+    ],
+)
+def test_what_every_repository_is_full_of_is_not(text: str) -> None:
+    assert kinds(text) == []
+
+
+def test_where_it_stands_is_told_and_no_more_than_people_read() -> None:
+    secret = "glpat-" + "x" * 20
+    (found,) = found_in([AddedLine(path="src/a", number=7, text=secret)])
+    assert (found.path, found.line, found.kind) == ("src/a", 7, "token")
+    assert secret not in repr(found)
+    many = [AddedLine(path="a", number=n, text=secret) for n in range(LEAKS_MAX * 2)]
+    assert len(found_in(many)) == LEAKS_MAX
