@@ -366,6 +366,23 @@ class CheckpointSettings(Section):
     )
 
 
+class DeliverySettings(Section):
+    """How the work of turns gets to code hosts; what gets there is the projects' policies'."""
+
+    email_domain: str = Field(
+        default="users.noreply.ona.invalid",
+        pattern=r"^[a-z0-9.-]+$",
+        description="domain of the addresses in commits of people without an account on the code"
+        " host, and of ona itself",
+    )
+    bytes_max: Count = Field(
+        default=200_000_000, description="size of the commits of one delivery together"
+    )
+    seconds_max: Seconds = Field(
+        default=300, description="how long one push or one fetch of a delivery may take"
+    )
+
+
 class WebSettings(Section):
     """Pages and API."""
 
@@ -652,9 +669,9 @@ class Settings(Section):
     )
     agents: AgentsSettings = AgentsSettings()
     budget: BudgetSettings = BudgetSettings()
-    agents: AgentsSettings = AgentsSettings()
     pool: PoolSettings = PoolSettings()
     checkpoint: CheckpointSettings = CheckpointSettings()
+    delivery: DeliverySettings = DeliverySettings()
     web: WebSettings = WebSettings()
     slack: SlackSettings = SlackSettings()
     discord: DiscordSettings = DiscordSettings()

@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from bot.agents import agents_of, conversations
 from bot.config import Settings
+from bot.deliveries import delivery_open
 from bot.gateway import WayOut, gateway_open
 from bot.govern.grants import SWEEP_SECONDS, Grants
 from bot.ground import REPORT_SECONDS, Ground, ground, only_process
@@ -27,6 +28,7 @@ from bot.store.ids import new_id
 from bot.vault import authority_of, grants_open, vault_open
 from bot.work.checkpoint import Checkpoints
 from bot.work.deleting import Deletions
+from bot.work.delivery import Delivery
 from bot.work.machines import MachineWorkplaces
 from bot.work.queue import Event, append_events, lock_session
 from bot.work.repository import Repositories
@@ -95,6 +97,7 @@ class Host:
     repositories: Repositories
     checkpoints: Checkpoints
     deletions: Deletions
+    delivery: Delivery
     image: "_CachedImage"
     grants: Grants | None
     way_out: WayOut
@@ -140,6 +143,9 @@ class Host:
         stack.push_async_callback(pool.close)
         logins = await stack.enter_async_context(logins_open(settings))
         repositories = Repositories(settings.data_dir / "mirrors", logins=logins)
+        delivery = await stack.enter_async_context(
+            delivery_open(settings, base.database, repositories, logins)
+        )
         host = cls(
             base=base,
             host_id=host_id,
@@ -163,6 +169,7 @@ class Host:
                 DirectoryBlobs(settings.data_dir / "blobs"),
                 grants.forget if grants else None,
             ),
+            delivery=delivery,
             image=image,
             grants=grants,
             way_out=way_out,
@@ -278,6 +285,7 @@ class Host:
             ),
             grants=self.grants,
             exceeded=self.way_out.metering.exceeded,
+            delivery=self.delivery,
         )
         limits = WorkerLimits(
             turns_max=settings.queue.turns_max,

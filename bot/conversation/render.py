@@ -26,6 +26,7 @@ LINE_LENGTH_MAX = 200
 CHOICES_MAX = 20
 QUESTION_LENGTH_MAX = 1_500
 PENDING = N_("pending")
+DELIVERIES = frozenset({"delivered", "undelivered"})
 STATUSES = (PENDING, N_("in_progress"), N_("completed"), N_("failed"))
 """Of plan entries and tools, as agents say them."""
 
@@ -94,9 +95,17 @@ def answer(span: Span, manner: Manner) -> str:
             )
         )
     parts += [_("Error: {text}", text=_line(text)) for text in _texts(span.events, "error")]
+    parts += [delivered(one) for one in span.events if one.kind in DELIVERIES]
     if span.ended is not None:
         parts.append(outcome(span.ended))
     return "\n".join(part for part in parts if part)
+
+
+def delivered(event: SeenEvent) -> str:
+    """What became of a turn's work, in a line or two."""
+    if event.kind == "undelivered":
+        return prose(str(event.body.get("text", "")))
+    return prose(event_words.delivered(event.body))
 
 
 def outcome(ended: SeenEvent) -> str:

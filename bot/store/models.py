@@ -685,3 +685,34 @@ class Branch(SQLModel, table=True):
     """Whole: `refs/heads/…`."""
     commit: str
     seen_at: datetime = _moment(now=True)
+    told: str | None = None
+    """The commit of which people were told last that it was delivered; None: of none."""
+
+
+class PullRequest(SQLModel, table=True):
+    """A pull request of a session's branch, as it was last seen."""
+
+    __tablename__ = "pull_request"
+
+    id: UUID = _key()
+    session_id: UUID = _owned_by("session.id")
+    surface: str
+    """Of its forge."""
+    repository: str
+    """As the forge spells it."""
+    number: int
+    url: str
+    state: str
+    """`open`, `closed` or `merged`."""
+    draft: bool
+    head: str
+    """The branch, without `refs/heads/`."""
+    base: str
+    opened_by: str
+    """The login of who opened it."""
+    person_id: UUID | None = Field(default=None, foreign_key="person.id")
+    """Whose own token opened it; None: we did."""
+    created_at: datetime = _moment(now=True)
+    seen_at: datetime = _moment(now=True)
+
+    __table_args__ = (UniqueConstraint("surface", "repository", "number"),)

@@ -216,6 +216,14 @@ def _ended(body: Body) -> Line:
     return Line(look="end", text=summary, label=label + took, tone=TONES.get(outcome, "plain"))
 
 
+def _delivered(body: Body) -> Line:
+    return _note(events.delivered(body), tone="good", label="Delivered")
+
+
+def _undelivered(body: Body) -> Line:
+    return _note(_text(body), tone="wait", label="Not delivered")
+
+
 def _notice(body: Body) -> Line:
     return _note(_text(body))
 
@@ -261,6 +269,8 @@ _KINDS: Mapping[str, Callable[[Body], Line]] = {
     "question.answered": _answered,
     "question.expired": _expired,
     "turn.ended": _ended,
+    "delivered": _delivered,
+    "undelivered": _undelivered,
     "notice": _notice,
     "machine": _machine,
 }

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from bot.words.amounts import duration
-from bot.words.catalogue import N_
+from bot.words.catalogue import N_, ngettext
 from bot.words.catalogue import gettext as _
 
 STEPS: Mapping[str, str] = {
@@ -50,6 +50,8 @@ SESSION_STATES: Mapping[str, str] = {
     "waiting": N_("waiting"),
     "held": N_("held"),
 }
+DRAFT = N_("Pull request {number}, a draft")
+READY = N_("Pull request {number}")
 NOBODY_ANSWERED = N_("Nobody answered in time; the turn goes on without an answer.")
 REASONS = (
     N_("none is free"),
@@ -58,6 +60,40 @@ REASONS = (
     N_("it rested longer than machines are kept"),
 )
 """Why something is so with a machine, as `vmpool` says it, which knows no catalogue."""
+
+
+def delivered(body: Mapping[str, object]) -> str:
+    """What was delivered: how much it is, where it is, what stands in its way."""
+    size = ngettext(
+        "{count} file, +{insertions} -{deletions}",
+        "{count} files, +{insertions} -{deletions}",
+        _number(body, "files"),
+        insertions=_number(body, "insertions"),
+        deletions=_number(body, "deletions"),
+    )
+    branch, number = str(body.get("branch") or "?"), body.get("number")
+    if number is None:
+        parts = [_("Pushed to the branch {branch}: {size}.", branch=branch, size=size)]
+    else:
+        said = _(DRAFT if body.get("draft") else READY, number=number)
+        parts = [_("{pull} ({size}): {url}", pull=said, size=size, url=str(body.get("url")))]
+    if why := body.get("why_not"):
+        parts.append(_("No pull request could be opened: {why}.", why=str(why)))
+    paths = body.get("conflicts")
+    if isinstance(paths, list) and paths:
+        names = ", ".join(str(one) for one in paths)
+        conflicts = _(
+            "It conflicts with {base} in {paths}: ask me to merge {base}.",
+            base=str(body.get("base")),
+            paths=names,
+        )
+        parts.append(conflicts)
+    return "\n".join(parts)
+
+
+def _number(body: Mapping[str, object], name: str) -> int:
+    value = body.get(name)
+    return value if isinstance(value, int) else 0
 
 
 def session_state(state: str) -> str:

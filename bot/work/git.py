@@ -21,6 +21,9 @@ LIMITED = 'ulimit -f "$1"; seconds=$2; shift 2; exec timeout -s KILL "$seconds" 
 class GitFailed(Exception):
     """Git ended with an error; the text is what it said."""
 
+    output: bytes = b""
+    """What it wrote before that."""
+
 
 class GitTooLarge(GitFailed):
     """It wanted to write a larger file than it may."""
@@ -79,7 +82,11 @@ async def git(
                 err = group.create_task(_read(process.stderr, STDERR_BYTES_MAX))
         except TimeoutError:
             raise GitTimedOut(f"git {argv[0]} took longer than {limits.seconds_max:g} s") from None
-        await _ended(process, err.result())
+        try:
+            await _ended(process, err.result())
+        except GitFailed as error:
+            error.output = out.result()
+            raise
         return out.result()
 
 

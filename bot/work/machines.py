@@ -145,6 +145,7 @@ class MachineWorkplaces:
                         directory=project.directory,
                         environment=self._environment,
                         machine_id=opened.machine_id,
+                        machine=opened.channel,
                         notices=tuple(notices),
                     )
                 finally:

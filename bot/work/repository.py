@@ -89,7 +89,8 @@ class Repositories:
         self._limits = limits or MirrorLimits()
         self._environment = dict(environment or {})
 
-    def _mirror(self, project_id: UUID) -> Mirror:
+    def mirror(self, project_id: UUID) -> Mirror:
+        """The project's mirror, which may not be there yet."""
         return Mirror(
             directory=self._directory / f"{project_id}.git",
             limits=self._limits,
@@ -101,14 +102,14 @@ class Repositories:
 
         :raises TellPerson: it isn't there, is empty, too large, not to be read or not to be reached
         """
-        await self._mirror(project_id).update(await let_in(remote(url), self._logins))
+        await self.mirror(project_id).update(await let_in(remote(url), self._logins))
 
     async def base(self, project_id: UUID, branch: str | None) -> Base:
         """What a new session starts from; without a branch the remote's default one.
 
         :raises NotFound: no such branch
         """
-        mirror = self._mirror(project_id)
+        mirror = self.mirror(project_id)
         if branch is not None:
             commit = await self._commit(mirror, HEADS + branch)
             if commit is None:
@@ -129,7 +130,7 @@ class Repositories:
 
     async def has(self, project_id: UUID, commit: str) -> bool:
         """Whether a clone at this commit needs no update before."""
-        mirror = self._mirror(project_id)
+        mirror = self.mirror(project_id)
         if not commit or mirror.is_damaged:
             return False
         try:
@@ -144,7 +145,7 @@ class Repositories:
         :raises NotFound: the mirror doesn't have it
         """
         try:
-            await self._mirror(project_id).run("update-ref", f"refs/ona/keep/{commit}", commit)
+            await self.mirror(project_id).run("update-ref", f"refs/ona/keep/{commit}", commit)
         except GitFailed:
             raise _forgotten(commit) from None
 
@@ -156,7 +157,7 @@ class Repositories:
         :param since: a commit that the reader has with all that it leads to
         :raises NotFound: the mirror doesn't have a commit
         """
-        mirror = self._mirror(project_id)
+        mirror = self.mirror(project_id)
         try:
             merged = f"--merged={base.commit}"
             form = "--format=%(objectname) %(refname)"
@@ -189,7 +190,7 @@ class Repositories:
 
     async def shallow(self, project_id: UUID) -> list[str]:
         """The commits whose parents the remote itself doesn't have."""
-        path = self._mirror(project_id).directory / "shallow"
+        path = self.mirror(project_id).directory / "shallow"
         return path.read_text().split() if path.exists() else []
 
     async def sweep(self, projects: Callable[[], Awaitable[Collection[UUID]]]) -> list[str]:

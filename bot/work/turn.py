@@ -12,7 +12,7 @@ Every other way out:
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +30,7 @@ from bot.words.catalogue import gettext as _
 from bot.words.catalogue import together
 from bot.work import briefing, conversations, ended_words, questions
 from bot.work.agent_events import as_event
+from bot.work.delivery import Delivery
 from bot.work.granted import Granted
 from bot.work.lease import Lease, OpenTurn, TurnClock
 from bot.work.queue import Event, LeaseLost
@@ -80,13 +81,16 @@ class Turns:
         *,
         grants: Grants | None = None,
         exceeded: Exceeded = _never,
+        delivery: Delivery | None = None,
     ) -> None:
         """`agents` by the names that sessions use; `shell` runs every `!command`.
 
         :param grants: None: there is no Vault, and no turn gets any
         :param exceeded: says what a turn was refused for lack of money
+        :param delivery: None: what turns leave stays in their machines and checkpoints
         """
         self.grants = grants
+        self._delivery = delivery
         self._exceeded = exceeded
         self._queue = queue
         self._workplaces = workplaces
@@ -131,6 +135,7 @@ class _Turn:
         self._limits = turns._limits
         self._granted = Granted(turns.grants, lease)
         self._exceeded = turns._exceeded
+        self._delivery = turns._delivery
         self._lease = lease
         self._signals = signals
         seconds_max = turns._limits.seconds_max
@@ -250,6 +255,7 @@ class _Turn:
         database = self._queue.database
         told = await briefing.brief(database, place.materials, turn, reads=agent.reads)
         session_id = self._lease.session_id
+        signed = await self._delivery.environment(turn) if self._delivery else {}
         return port.Task(
             id=str(turn.id),
             kind="command" if turn.kind == "command" else "text",
@@ -262,6 +268,7 @@ class _Turn:
                 "ONA_SESSION": self._lease.short,
                 "ONA_TURN": str(turn.id),
                 **place.environment,
+                **signed,
                 **told.environment,
                 **self._granted.environment,
             },
@@ -281,22 +288,32 @@ class _Turn:
         raise ConnectionError("the agent's events ended without an end")
 
     async def _ask(self, run: port.Run, turn: OpenTurn, asked: port.Asked) -> None:
+        answer = await self._answer(turn, asked.key, asked.text, asked.choices)
+        if answer is not None:
+            await run.answer(asked.key, answer)
+
+    async def _answer(
+        self, turn: OpenTurn, key: str, said: str, choices: Sequence[str]
+    ) -> str | None:
+        """What people answer; None: the question stays open, as the turn is to end.
+
+        :raises _Suspended: they are asked now
+        """
         async with self._queue.database.begin() as tx:
             suspended = await questions.ask(
                 tx,
                 self._lease,
                 turn.id,
-                key=asked.key,
-                question=asked.text,
-                choices=asked.choices,
+                key=key,
+                question=said,
+                choices=choices,
                 seconds=self._limits.question_seconds_max,
             )
             settled = {one.key: one for one in await questions.of_turn(tx, turn.id)}
         if suspended:
             raise _Suspended
-        known = settled.get(asked.key)
-        if known is not None and not known.open:
-            await run.answer(asked.key, known.answer)
+        known = settled.get(key)
+        return known.answer if known is not None and not known.open else None
 
     async def _finish(self, place: Workplace, turn: OpenTurn, ended: port.Ended) -> None:
         # Refused before the outcome is stored, and before the machine may rest.
@@ -313,6 +330,8 @@ class _Turn:
             state, summary, by = cancelled.state, cancelled.summary, cancelled.by
         elif over is not None:
             state, summary = TurnState.BUDGET, ended_words.over_budget(over)
+        if state is TurnState.SUCCEEDED:
+            told = [*told, *await self._deliver(place, turn)]
         outcome = {
             "summary": summary,
             "exit_status": ended.exit_status,
@@ -320,6 +339,19 @@ class _Turn:
             "by": by,
         }
         await self._store(turn, state, outcome, told)
+
+    async def _deliver(self, place: Workplace, turn: OpenTurn) -> Sequence[Event]:
+        """Bring what an agent left to the code host; what a command left goes with the next."""
+        if self._delivery is None or turn.kind == "command":
+            return []
+        if not self._agents[self._lease.agent].reads:
+            return []
+
+        async def ask(key: str, said: str, choices: Sequence[str]) -> str | None:
+            return await self._answer(turn, key, said, choices)
+
+        delivering = self._delivery.deliver(self._lease, turn, place, ask)
+        return await self._watch.patiently(delivering) or []
 
     def _must_hold(self) -> None:
         """What reaches beyond the database is done under a lease that has not run out."""

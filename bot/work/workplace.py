@@ -11,6 +11,7 @@ from typing import Protocol
 from uuid import UUID
 
 from adapters.agent.port import Jobs
+from bot.work.guest import Machine
 from bot.work.lease import Lease, OpenTurn
 from bot.work.materials import Materials
 from bot.work.queue import Event
@@ -51,6 +52,8 @@ class Workplace:
     environment: Mapping[str, str] = field(default_factory=dict)
     """Of every job there: what the machine's way out is found by."""
     machine_id: UUID | None = None
+    machine: Machine | None = None
+    """For short commands besides the job; None: there is no machine."""
     notices: tuple[str, ...] = field(default=())
     """What the thread must be told before the turn: what was restored, what was not."""
 

@@ -31,6 +31,20 @@ def output(text):
     return ("output", {"stream": "stdout", "text": text})
 
 
+def test_an_answer_says_what_was_delivered_and_what_was_not():
+    done = ended(summary="", exit_status=0)
+    facts = {"files": 1, "insertions": 2, "deletions": 0, "number": 5, "url": "https://x/5"}
+    said = answer(
+        span(STARTED, ("text", {"text": "Mended."}), ("delivered", {**facts, "draft": True}), done),
+        MANNER,
+    )
+    assert said == (
+        "Mended.\nPull request 5, a draft (1 file, +2 -0): https://x/5\nDone: exit status 0."
+    )
+    kept = ("undelivered", {"text": "Not delivered: ```\nwhy."})
+    assert "Not delivered: ```\nwhy." in answer(span(STARTED, kept, done), MANNER)
+
+
 def test_an_answer_shows_the_output_in_a_block_and_how_it_ended():
     done = ended(summary="exit status 0, 3.2 s", exit_status=0, seconds=3.2)
     assert answer(span(STARTED, output("a\n"), output("b\n"), done), MANNER) == (

@@ -21,6 +21,17 @@ from bot.web.lines import KNOWN_KINDS, line
         ("step", {"step": "ready", "seconds": 4.21}, "The machine is ready after 4.2 s."),
         ("output.cut", {"bytes": 12345, "where": "/x"}, "12,345 more bytes"),
         ("machine", {"state": "lost", "why": "host rebooted"}, "was lost: host rebooted."),
+        (
+            "delivered",
+            {"files": 2, "insertions": 3, "deletions": 1, "number": 5, "url": "https://x/5"},
+            "Pull request 5 (2 files, +3 -1): https://x/5",
+        ),
+        (
+            "delivered",
+            {"branch": "ona/s-1", "files": 1, "conflicts": ["a", "b"], "base": "main"},
+            "Pushed to the branch ona/s-1: 1 file, +0 -0.\nIt conflicts with main in a, b",
+        ),
+        ("undelivered", {"text": "Not delivered: why."}, "Not delivered: why."),
         ("question", {"text": "Port?", "choices": ["80", "81"]}, "Port? (80 / 81)"),
     ],
 )

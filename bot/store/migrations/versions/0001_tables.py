@@ -902,6 +902,7 @@ def _replies() -> None:
     _grants()
     _names()
     _branches()
+    _pull_requests()
 
 
 def _audit() -> None:
@@ -1211,10 +1212,57 @@ def _branches() -> None:
         sa.Column(
             "seen_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
         ),
+        sa.Column("told", sa.String(), nullable=True),
         sa.ForeignKeyConstraint(
             ["session_id"], ["session.id"], name=op.f("fk_branch_session_id"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("session_id", "repository", "ref", name=op.f("pk_branch")),
+    )
+
+
+def _pull_requests() -> None:
+    op.create_table(
+        "pull_request",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("session_id", sa.Uuid(), nullable=False),
+        sa.Column("surface", sa.String(), nullable=False),
+        sa.Column("repository", sa.String(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("url", sa.String(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("draft", sa.Boolean(), nullable=False),
+        sa.Column("head", sa.String(), nullable=False),
+        sa.Column("base", sa.String(), nullable=False),
+        sa.Column("opened_by", sa.String(), nullable=False),
+        sa.Column("person_id", sa.Uuid(), nullable=True),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.Column(
+            "seen_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
+        ),
+        sa.ForeignKeyConstraint(
+            ["person_id"], ["person.id"], name=op.f("fk_pull_request_person_id")
+        ),
+        sa.ForeignKeyConstraint(
+            ["session_id"],
+            ["session.id"],
+            name=op.f("fk_pull_request_session_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_pull_request")),
+        sa.UniqueConstraint(
+            "surface",
+            "repository",
+            "number",
+            name=op.f("uq_pull_request_surface_repository_number"),
+        ),
+    )
+    op.create_index(
+        op.f("ix_pull_request_session_id"), "pull_request", ["session_id"], unique=False
     )
 
 

@@ -1,0 +1,121 @@
+"""How the work of turns is delivered from this host: with which code hosts, by which credentials.
+
+Each forge brings its SDK along: only those that the settings name are imported.
+"""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager, suppress
+
+import structlog
+
+from adapters.chat.port import ChatError, Deadline
+from bot.config import Settings
+from bot.errors import WrongSettings
+from bot.store.database import Database
+from bot.work.delivery import Delivery, DeliveryForge, DeliveryMeans
+from bot.work.remote import Logins
+from bot.work.repository import Repositories
+
+log = structlog.get_logger(__name__)
+
+LOGIN_SECONDS = 15.0
+PUSHES = {"contents": "write"}
+WITH_WORKFLOWS = {**PUSHES, "workflows": "write"}
+"""GitHub refuses a push that changes its workflows to a token that may not do this besides."""
+
+
+@asynccontextmanager
+async def delivery_open(
+    settings: Settings, database: Database, repositories: Repositories, logins: Logins
+) -> AsyncIterator[Delivery]:
+    """Delivery by what the settings have, while inside."""
+    known = settings.delivery
+    directory = settings.host_dir / "deliveries"
+    # What a killed process was delivering is delivered anew.
+    await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+    with ExitStack() as stack:
+        forges = [_github(settings, stack), _gitlab(settings, stack)]
+        means = DeliveryMeans(
+            database=database,
+            repositories=repositories,
+            directory=directory,
+            forges=[one for one in forges if one is not None],
+            logins=logins,
+            pages=settings.public_url or "",
+            email_domain=known.email_domain,
+            bytes_max=known.bytes_max,
+            seconds_max=known.seconds_max,
+        )
+        yield Delivery(means)
+
+
+def _github(settings: Settings, stack: ExitStack) -> DeliveryForge | None:
+    ours = settings.github
+    if ours.app_id is None:
+        return None
+    from adapters.forge.github.app import App
+    from adapters.forge.github.place import repository_of, web_address
+    from adapters.forge.github.pulls import GitHubPulls
+    from bot.forges import private_key
+
+    try:
+        key = private_key(ours)
+    except WrongSettings as error:
+        log.warning("nothing_delivered_to_github", why=str(error))
+        return None
+    if key is None:
+        return None
+    app = App(app_id=str(ours.app_id), private_key=key, api_url=ours.api_url)
+    stack.callback(app.close)
+    web = web_address(app.api_url)
+
+    @asynccontextmanager
+    async def login(repository: str) -> AsyncIterator[tuple[str, str] | None]:
+        deadline = Deadline.after(LOGIN_SECONDS)
+        try:
+            token = await app.narrowed(deadline, repository, WITH_WORKFLOWS)
+        except ChatError:
+            # The App has not been given that: what changes a workflow will be refused, and told.
+            token = await app.narrowed(deadline, repository, PUSHES)
+        try:
+            yield "x-access-token", token.get_secret_value()
+        finally:
+            with suppress(ChatError):
+                await app.end(Deadline.after(LOGIN_SECONDS), token)
+
+    return DeliveryForge(
+        surface="github",
+        host=web.partition("://")[2],
+        git_base=ours.url,
+        name_of=lambda url: repository_of(url, ours.url),
+        pulls=GitHubPulls(app),
+        login=login,
+    )
+
+
+def _gitlab(settings: Settings, stack: ExitStack) -> DeliveryForge | None:
+    ours = settings.gitlab
+    if ours.token is None:
+        return None
+    from adapters.forge.gitlab.client import Client
+    from adapters.forge.gitlab.pulls import GitLabPulls
+    from adapters.forge.gitlab.urls import repository_name
+
+    secret = ours.token.get_secret_value()
+    client = Client(ours.url, secret)
+    stack.callback(client.close)
+
+    @asynccontextmanager
+    async def login(_repository: str) -> AsyncIterator[tuple[str, str] | None]:
+        yield "oauth2", secret
+
+    return DeliveryForge(
+        surface="gitlab",
+        host=client.host,
+        git_base=ours.url,
+        name_of=lambda url: repository_name(url, ours.url),
+        pulls=GitLabPulls(client),
+        login=login,
+    )

@@ -1,0 +1,171 @@
+"""What a turn leaves becomes commits, a branch and a pull request: the effects.
+
+    machine: commit ─▶ bundle ─▶ host: a scratch repository ─▶ look at the remote ─▶ decide
+        ─▶ push, by compare-and-swap ─▶ row ─▶ pull request, looked up before it is opened
+        ─▶ rows and `delivered`, in one transaction under the lease
+
+Each step can be repeated: who takes the turn over finds what was done and does the rest. Nothing
+here fails a turn: what can't be delivered stays in the session, and its thread is told why.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import UUID
+
+import structlog
+from pydantic import SecretStr
+
+from adapters.chat.port import ChatError
+from adapters.forge.port import PullRequests
+from bot.errors import OnaError, TryAgain
+from bot.govern.policy import effective
+from bot.store.database import Database, is_away
+from bot.words.catalogue import gettext as _
+from bot.work import delivery_words, signature
+from bot.work.delivery_rows import DeliveryRows
+from bot.work.delivery_run import Ask, DeliveryRun
+from bot.work.git import GitFailed
+from bot.work.lease import Lease, OpenTurn
+from bot.work.queue import Event
+from bot.work.remote import Logins
+from bot.work.repository import Repositories
+from bot.work.workplace import Workplace
+from vmpool.errors import MachineError
+from vmpool.network.policy import Policy
+
+log = structlog.get_logger(__name__)
+
+AWAY_SECONDS = 1.0
+EMAIL_DOMAIN = "users.noreply.ona.invalid"
+
+
+async def _no_token(_person_id: UUID) -> SecretStr | None:
+    return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliveryForge:
+    """A code host that has pull requests."""
+
+    surface: str
+    host: str
+    """The name under which people's accounts on it are known."""
+    git_base: str
+    """Where its repositories are reached by HTTP."""
+    name_of: Callable[[str], str | None]
+    """What the repository at an address is called there; None: it is elsewhere."""
+    pulls: PullRequests
+    login: Callable[[str], AbstractAsyncContextManager[tuple[str, str] | None]]
+    """A user and a password that may push to a repository, by its name, while inside."""
+    token_of: Callable[[UUID], Awaitable[SecretStr | None]] = _no_token
+    """A person's own token, where they connected their account."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeliveryMeans:
+    """What deliveries are done with."""
+
+    database: Database
+    repositories: Repositories
+    directory: Path
+    """For repositories that are thrown away; nothing else is in it."""
+    forges: Sequence[DeliveryForge] = ()
+    logins: Logins | None = None
+    """For remotes that are on none of the forges."""
+    pages: str = ""
+    """Address of our pages, where people reach them."""
+    email_domain: str = EMAIL_DOMAIN
+    bytes_max: int = 200_000_000
+    """Of the commits of one delivery."""
+    seconds_max: float = 300.0
+    """Of each call of git."""
+    rows: DeliveryRows = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rows", DeliveryRows(self.database))
+
+    def forge_of(self, url: str) -> tuple[DeliveryForge, str] | None:
+        """The forge that a repository is on, and its name there."""
+        for forge in self.forges:
+            name = forge.name_of(url)
+            if name is not None:
+                return forge, name
+        return None
+
+
+class Delivery:
+    """Delivers the work of turns."""
+
+    def __init__(self, means: DeliveryMeans) -> None:
+        self._means = means
+
+    async def environment(self, turn: OpenTurn) -> Mapping[str, str]:
+        """What makes the commits of a turn's job its asker's."""
+        means = self._means
+        person_id, name, url = await means.rows.asker(turn)
+        by = await self._author(person_id, name, url)
+        return signature.environment(by, email_domain=means.email_domain)
+
+    async def deliver(
+        self, lease: Lease, turn: OpenTurn, place: Workplace, ask: Ask
+    ) -> Sequence[Event]:
+        """Deliver what the turn left; what its thread should know besides.
+
+        While the database is away it waits.
+
+        :param ask: puts a question to people; what it raises is raised here
+        :raises LeaseLost: somebody else holds the session, and delivers
+        """
+        while True:
+            try:
+                return await self._deliver(lease, turn, place, ask)
+            except Exception as error:
+                if not is_away(error) or lease.lost:
+                    raise
+                log.warning("delivery_waits_for_database")
+            await asyncio.sleep(AWAY_SECONDS)
+
+    async def _deliver(
+        self, lease: Lease, turn: OpenTurn, place: Workplace, ask: Ask
+    ) -> Sequence[Event]:
+        means = self._means
+        about = await means.rows.about(lease, turn)
+        async with means.database.begin() as tx:
+            policy = (await effective(tx, lease.project_id, Policy())).document.delivery
+        if about.is_private or policy.mode == "none" or place.machine is None:
+            return []
+        by = await self._author(about.person_id, about.name, about.url)
+        run = DeliveryRun(
+            means=means, lease=lease, turn=turn, about=about, policy=policy, by=by, ask=ask
+        )
+        try:
+            return await run.run(place.machine, place.directory)
+        except OnaError as error:
+            return [_undelivered(error)]
+        except (ChatError, GitFailed, MachineError, OSError) as error:
+            log.warning("not_delivered", why=str(error))
+            return [_undelivered(_broken(error))]
+
+    async def _author(self, person_id: UUID, name: str, url: str) -> signature.Author:
+        means, account = self._means, None
+        found = means.forge_of(url)
+        if found is not None:
+            forge = found[0]
+            account = await means.rows.account(person_id, forge.surface, forge.host)
+        return signature.author(person_id, name, account, email_domain=means.email_domain)
+
+
+def _undelivered(error: OnaError) -> Event:
+    log.info("undelivered", why=error.happened)
+    return Event(kind="undelivered", body={"text": delivery_words.undelivered(error)})
+
+
+def _broken(error: Exception) -> OnaError:
+    return TryAgain(
+        _("the work could not be brought to the code host: {error}", error=str(error)[:300]),
+        kept=_("it is in the session and in its checkpoint"),
+        do=_("the next turn tries again"),
+    )

@@ -1,0 +1,126 @@
+"""The pull request of a delivery: looked up by its branch, and opened where there is none."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+from pydantic import SecretStr
+
+from adapters.chat.port import ChatError, Deadline
+from adapters.forge.port import NewPullRequest, PullRequest
+from bot.govern.policy_text import Delivery
+from bot.work import delivering, pull_body
+from bot.work.delivery_rows import About
+from bot.work.lease import Lease, OpenTurn
+from bot.work.queue import LeaseLost
+from bot.work.scratch import Scratch
+
+if TYPE_CHECKING:
+    from bot.work.delivery import DeliveryForge, DeliveryMeans
+
+log = structlog.get_logger(__name__)
+
+FORGE_SECONDS_MAX = 20.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """A branch's pull request, as far as there is one."""
+
+    pull: PullRequest | None = None
+    is_new: bool = False
+    by_person: bool = False
+    """Their own token opened it."""
+    why_not: str = ""
+    """Why there is none, though there should be."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Requests:
+    """Opens pull requests for one turn."""
+
+    means: "DeliveryMeans"
+    lease: Lease
+    turn: OpenTurn
+    about: About
+    policy: Delivery
+    here: Scratch
+    base: str | None
+
+    async def of(self, branch: str, head: str) -> Opened:
+        """The pull request of the branch at this commit; that a forge is away is told."""
+        found = self.means.forge_of(self.about.url)
+        if found is None or self.base is None:
+            return Opened()
+        forge, name = found
+        try:
+            there = await forge.pulls.find(name, branch, Deadline.after(FORGE_SECONDS_MAX))
+            step = delivering.request(there, self.policy)
+            if step != "open":
+                return Opened(pull=there if step == "keep" else None)
+            return await self._open(forge, name, branch, head)
+        except ChatError as error:
+            log.warning("no_pull_request", why=str(error))
+            return Opened(why_not=str(error)[:300] or type(error).__name__)
+
+    async def _open(self, forge: "DeliveryForge", name: str, branch: str, head: str) -> Opened:
+        """Open one as the person if they let us, else as ourselves. :raises ChatError:"""
+        token = await forge.token_of(self.about.person_id)
+        if token is not None:
+            try:
+                return await self._create(forge, name, branch, head, by=token)
+            except ChatError as error:
+                log.info("not_opened_by_person", why=str(error))
+        return await self._create(forge, name, branch, head, by=None)
+
+    async def _create(
+        self, forge: "DeliveryForge", name: str, branch: str, head: str, *, by: SecretStr | None
+    ) -> Opened:
+        new = await self._new(forge, branch, head, by_us=by is None)
+        must_hold_still(self.lease)
+        deadline = Deadline.after(FORGE_SECONDS_MAX)
+        try:
+            pull = await forge.pulls.create(name, new, deadline, by=by)
+        except ChatError:
+            # It may be there all the same: opened by an earlier holder, or not answered.
+            found = await forge.pulls.find(name, branch, Deadline.after(FORGE_SECONDS_MAX))
+            if found is None or found.state != "open":
+                raise
+            pull = found
+        return Opened(pull=pull, is_new=True, by_person=by is not None)
+
+    async def _new(
+        self, forge: "DeliveryForge", branch: str, head: str, *, by_us: bool
+    ) -> NewPullRequest:
+        assert self.base is not None
+        words, tools = await self.means.rows.said(self.lease, self.turn)
+        pages, short = self.means.pages, self.lease.short
+        story = pull_body.Story(
+            what=words,
+            asked=self.turn.text,
+            by=self.about.name,
+            agent=self.lease.agent,
+            short=short,
+            tools=tools,
+            link=f"{pages}/sessions/{short}" if pages else "",
+            by_us=by_us,
+        )
+        template = ""
+        for path in pull_body.TEMPLATE_NAMES.get(forge.surface, ()):
+            template = template or await self.here.text(head, path)
+        return NewPullRequest(
+            head=branch,
+            base=self.base,
+            title=pull_body.title_of(self.about.title or self.turn.text),
+            body=pull_body.body_of(story, template),
+            draft=self.policy.draft,
+        )
+
+
+def must_hold_still(lease: Lease) -> None:
+    """What reaches beyond the database is done under a lease that has not run out.
+
+    :raises LeaseLost:
+    """
+    if lease.left_seconds <= 0:
+        raise LeaseLost("the lease ran out")

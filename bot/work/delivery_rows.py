@@ -1,0 +1,236 @@
+"""What is known of a turn that is to be delivered, and what is written down of what was."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import text
+
+from adapters.forge.port import PullRequest
+from bot.store.database import Database
+from bot.store.ids import new_id
+from bot.store.transaction import Transaction
+from bot.work.lease import Lease, OpenTurn
+from bot.work.pull_body import Ran
+from bot.work.queue import Event, append_held, hold
+from bot.work.signature import ForgeAccount
+from vmpool.network.forge.pushing import ZERO
+
+_ABOUT = text(
+    """
+    SELECT session.title, session.private_to IS NOT NULL AS is_private,
+           coalesce(session.base_branch, project.base_branch) AS base,
+           project.repository_url AS url, person.id AS person_id, person.name
+      FROM session
+      JOIN project ON project.id = session.project_id
+      JOIN prompt ON prompt.id = :prompt
+      JOIN person ON person.id = prompt.author_id
+     WHERE session.id = :session
+    """
+)
+_WHOSE = text(
+    """
+    SELECT person.id, person.name, project.repository_url AS url
+      FROM prompt JOIN person ON person.id = prompt.author_id
+      JOIN session ON session.id = prompt.session_id
+      JOIN project ON project.id = session.project_id
+     WHERE prompt.id = :prompt
+    """
+)
+_ACCOUNT = text(
+    """
+    SELECT external_id, name FROM identity
+     WHERE person_id = :person AND surface = :known ORDER BY id LIMIT 1
+    """
+)
+_LAST_WORDS = text(
+    """
+    SELECT coalesce(string_agg(body ->> 'text', '' ORDER BY number), '') FROM turn_event
+     WHERE session_id = :session AND turn_id = :turn AND kind = 'text'
+       AND number > coalesce((SELECT max(number) FROM turn_event
+                               WHERE session_id = :session AND turn_id = :turn
+                                 AND kind IN ('tool', 'output')), 0)
+    """
+)
+_TOOLS = text(
+    """
+    SELECT DISTINCT ON (body ->> 'id') body ->> 'title' AS title, body ->> 'status' AS status,
+           number
+      FROM turn_event
+     WHERE session_id = :session AND turn_id = :turn AND kind = 'tool'
+     ORDER BY body ->> 'id', number DESC
+    """
+)
+_BRANCH = text(
+    """
+    SELECT commit, told FROM branch
+     WHERE session_id = :session AND repository = :repository AND ref = :ref
+    """
+)
+_LEFT = text(
+    """
+    INSERT INTO branch (session_id, repository, ref, commit)
+    VALUES (:session, :repository, :ref, :commit)
+    ON CONFLICT (session_id, repository, ref)
+    DO UPDATE SET commit = excluded.commit, seen_at = now()
+    """
+)
+_TOLD = text(
+    """
+    UPDATE branch SET told = :commit
+     WHERE session_id = :session AND repository = :repository AND ref = :ref
+    """
+)
+_PUT = text(
+    """
+    INSERT INTO pull_request (id, session_id, surface, repository, number, url, state, draft, head,
+                              base, opened_by, person_id)
+    VALUES (:id, :session, :surface, :repository, :number, :url, :state, :draft, :head, :base,
+            :opened_by, :person)
+    ON CONFLICT (surface, repository, number) DO UPDATE
+       SET state = excluded.state, draft = excluded.draft, base = excluded.base, seen_at = now()
+    """
+)
+_THREAD = text(
+    """
+    INSERT INTO thread (id, session_id, surface, place, language, replied_to)
+    SELECT :id, session.id, :surface, :place, '', session.event_last
+      FROM session WHERE session.id = :session
+    ON CONFLICT (surface, place) DO NOTHING
+    """
+)
+_ASIDE = text("UPDATE session SET branch = :branch WHERE id = :session")
+
+
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """A turn and what it belongs to."""
+
+    title: str
+    is_private: bool
+    base: str | None
+    """The branch that its work is to be merged into; None: the repository's default one."""
+    url: str
+    """Of the repository."""
+    person_id: UUID
+    name: str
+    """Of who asked."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Left:
+    """How a session left one of its branches."""
+
+    commit: str = ZERO
+    """`ZERO`: it never pushed there."""
+    told: str | None = None
+    """The commit of which people were told last."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delivered:
+    """What was delivered, as it is written down."""
+
+    repository: str
+    """As `branch` rows call it."""
+    branch: str
+    commit: str
+    event: Event
+    is_complete: bool = True
+    """Nothing is left to do: the next turn has only to look whether there is more."""
+    surface: str = ""
+    """Of the forge, where there is one."""
+    pull: PullRequest | None = None
+    of: str = ""
+    """The repository as its forge spells it."""
+    person_id: UUID | None = None
+    """Whose own token opened the pull request."""
+
+
+class DeliveryRows:
+    """Reads and writes them; each method is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def about(self, lease: Lease, turn: OpenTurn) -> About:
+        """What the turn belongs to."""
+        asked = {"session": lease.session_id, "prompt": turn.prompt_id}
+        return About(**(await self._database.run(_ABOUT, asked)).one()._asdict())
+
+    async def asker(self, turn: OpenTurn) -> tuple[UUID, str, str]:
+        """Who asked for a turn, by what name, and the address of the project's repository."""
+        row = (await self._database.run(_WHOSE, {"prompt": turn.prompt_id})).one()
+        return row.id, row.name, row.url
+
+    async def account(self, person_id: UUID, surface: str, host: str) -> ForgeAccount | None:
+        """A person's account on a forge; None: none is known."""
+        asked = {"person": person_id, "known": f"{surface}:{host}"}
+        row = (await self._database.run(_ACCOUNT, asked)).one_or_none()
+        if row is None:
+            return None
+        return ForgeAccount(surface=surface, host=host, id=row.external_id, login=row.name)
+
+    async def said(self, lease: Lease, turn: OpenTurn) -> tuple[str, Sequence[Ran]]:
+        """The agent's last words, and what it did with tools, in order."""
+        asked = {"session": lease.session_id, "turn": turn.id}
+        async with self._database.begin() as tx:
+            words = str(await tx.scalar(_LAST_WORDS, asked))
+            rows = sorted((await tx.execute(_TOOLS, asked)).all(), key=lambda row: row.number)
+        return words, [Ran(title=row.title or "", status=row.status or "") for row in rows]
+
+    async def left(self, session_id: UUID, repository: str, branch: str) -> Left:
+        """How the session left a branch."""
+        row = (
+            await self._database.run(_BRANCH, _names(session_id, repository, branch))
+        ).one_or_none()
+        return Left() if row is None else Left(commit=row.commit, told=row.told)
+
+    async def pushed(self, lease: Lease, repository: str, branch: str, commit: str) -> None:
+        """The session's branch is at this commit now. :raises LeaseLost:"""
+        names = _names(lease.session_id, repository, branch)
+        async with self._database.begin() as tx:
+            await hold(tx, lease.key)
+            await tx.execute(_LEFT, {**names, "commit": commit})
+            if branch != lease.branch:
+                await tx.execute(_ASIDE, {"session": lease.session_id, "branch": branch})
+        lease.branch = branch
+
+    async def delivered(self, lease: Lease, turn: OpenTurn, done: Delivered) -> None:
+        """Write down what was delivered and tell people, once. :raises LeaseLost:"""
+        names = _names(lease.session_id, done.repository, done.branch)
+        async with self._database.begin() as tx:
+            await hold(tx, lease.key)
+            if done.is_complete:
+                await tx.execute(_TOLD, {**names, "commit": done.commit})
+            if done.pull is not None:
+                await _put(tx, lease.session_id, done, done.pull)
+            await append_held(tx, lease.key, [done.event], turn_id=turn.id)
+
+
+async def _put(tx: Transaction, session_id: UUID, done: Delivered, pull: PullRequest) -> None:
+    values = {
+        "id": new_id(),
+        "session": session_id,
+        "surface": done.surface,
+        "repository": done.of,
+        "number": pull.number,
+        "url": pull.url,
+        "state": pull.state,
+        "draft": pull.draft,
+        "head": pull.head,
+        "base": pull.base,
+        "opened_by": pull.author,
+        "person": done.person_id,
+    }
+    await tx.execute(_PUT, values)
+    thread = {"id": new_id(), "session": session_id, "surface": done.surface, "place": pull.place}
+    await tx.execute(_THREAD, thread)
+
+
+def _names(session_id: UUID, repository: str, branch: str) -> dict[str, object]:
+    return {
+        "session": session_id,
+        "repository": repository.lower(),
+        "ref": f"refs/heads/{branch}",
+    }

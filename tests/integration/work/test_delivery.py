@@ -1,0 +1,261 @@
+"""What a turn leaves goes to a real git server: committed, pushed by compare-and-swap, told."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bot.work.delivery_words import PUSH
+from bot.work.queue import LeaseLost
+from tests.fakes import git_server, git_tree
+from tests.integration.conftest import Town
+from tests.integration.work.delivery_rig import Desk, bare, open_desk
+
+ROW = "SELECT ref, commit, told FROM branch"
+
+
+@pytest.fixture
+async def desk(town: Town, tmp_path: Path) -> Desk:
+    """On a plain git host, reached by HTTP."""
+    origin = bare(tmp_path / "srv" / "demo.git")
+    with git_server.serve(tmp_path / "srv") as place:
+        yield await open_desk(town, tmp_path, origin, f"http://{place}/demo.git")
+
+
+async def test_what_lies_there_is_committed_for_its_asker_and_pushed(desk: Desk) -> None:
+    git_tree.write(desk.directory, {b"README": b"changed\n", b"new": b"1\n2\n"})
+    assert await desk.deliver() == []
+    branch = desk.lease.branch
+    assert branch == f"ona/{desk.lease.short}"
+    assert desk.log(branch, "%an <%ae> by %cn") == [
+        f"Ann <{desk.town.people['Ann']}@users.noreply.ona.invalid> by ona"
+    ]
+    (said,) = [desk.log(branch, "%B")]
+    assert said[0] == "fix the failing test in payments"
+    assert f"Ona-Session: {desk.lease.short}" in said
+    assert "Co-authored-by: Claude Code <noreply@anthropic.com>" in said
+    (told,) = await desk.told()
+    head = desk.at(branch)
+    facts = ("branch", "commit", "files", "insertions", "deletions", "url", "why_not", "conflicts")
+    assert [told[name] for name in facts] == [branch, head, 2, 3, 1, None, "", []]
+    assert await desk.town.rows(ROW) == [(f"refs/heads/{branch}", head, head)]
+    assert list((desk.root / "deliveries").iterdir()) == []
+
+
+async def test_the_agents_own_commits_stay_as_they_are_and_are_its_askers(desk: Desk) -> None:
+    signed = await desk.delivery.environment(desk.turn)
+    git_tree.write(desk.directory, {b"one": b"1\n"})
+    git_tree.git(desk.directory, "add", "-A")
+    git_tree.git(desk.directory, "commit", "-q", "-m", "Mine", env=signed)
+    commit = git_tree.line(desk.directory, "rev-parse", "HEAD")
+    assert await desk.deliver() == []
+    assert desk.at(desk.lease.branch) == commit
+    assert desk.log(desk.lease.branch, "%an %s") == ["Ann Mine"]
+
+
+async def test_a_turn_that_changes_nothing_pushes_nothing(desk: Desk) -> None:
+    assert await desk.deliver() == []
+    assert desk.at(desk.lease.branch) == ""
+    assert await desk.told() == []
+
+
+async def test_a_second_delivery_of_the_same_says_nothing_and_another_goes_on_top(
+    desk: Desk,
+) -> None:
+    git_tree.write(desk.directory, {b"one": b"1\n"})
+    await desk.deliver()
+    await desk.deliver()
+    assert len(await desk.told()) == 1
+    git_tree.write(desk.directory, {b"two": b"2\n"})
+    await desk.deliver()
+    assert len(desk.log(desk.lease.branch, "%s")) == 2
+    first, second = await desk.told()
+    assert (first["files"], second["files"]) == (1, 2)
+
+
+async def test_rewritten_commits_replace_those_that_the_session_itself_pushed(desk: Desk) -> None:
+    git_tree.commit(desk.directory, {b"one": b"1\n"}, "First try")
+    await desk.deliver()
+    git_tree.git(desk.directory, "commit", "-q", "--amend", "-m", "Second try")
+    await desk.deliver()
+    assert desk.asked == []
+    assert desk.log(desk.lease.branch, "%s") == ["Second try"]
+
+
+async def test_who_takes_over_after_the_push_tells_it_once(desk: Desk, monkeypatch) -> None:
+    git_tree.write(desk.directory, {b"one": b"1\n"})
+    rows = desk.delivery._means.rows
+
+    async def dies(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(rows), "pushed", dies)
+        with pytest.raises(KeyboardInterrupt):
+            await desk.deliver()
+    head = desk.at(desk.lease.branch)
+    assert head
+    assert await desk.told() == []
+    await desk.deliver()
+    (told,) = await desk.told()
+    assert told["commit"] == head == desk.at(desk.lease.branch)
+
+
+async def test_fenced_who_lost_the_lease_writes_nothing_and_pushes_nothing(desk: Desk) -> None:
+    git_tree.write(desk.directory, {b"one": b"1\n"})
+    desk.lease.lost = True
+    with pytest.raises(LeaseLost):
+        await desk.deliver()
+    assert desk.at(desk.lease.branch) == ""
+    assert await desk.told() == []
+
+
+async def test_a_branch_that_somebody_moved_is_left_alone_and_people_choose(desk: Desk) -> None:
+    git_tree.write(desk.directory, {b"one": b"1\n"})
+    await desk.deliver()
+    theirs = desk.push_from_elsewhere(desk.lease.branch, {b"theirs": b"!\n"})
+    git_tree.write(desk.directory, {b"two": b"2\n"})
+    (event,) = await desk.deliver()
+    assert event.kind == "undelivered"
+    assert "stay in the session" in event.body["text"]
+    assert "Somebody else pushed to" in desk.asked[0]
+    assert desk.at(desk.lease.branch) == theirs
+    own = desk.lease.branch
+    desk.answers = [PUSH]
+    assert await desk.deliver() == []
+    assert desk.at(own) == theirs
+    assert desk.lease.branch == f"{own}-2"
+    assert desk.at(f"{own}-2") == git_tree.line(desk.directory, "rev-parse", "HEAD")
+    assert await desk.town.value("SELECT branch FROM session") == f"{own}-2"
+
+
+async def test_a_branch_that_was_there_before_is_somebody_elses(desk: Desk) -> None:
+    theirs = desk.push_from_elsewhere(desk.lease.branch, {b"theirs": b"!\n"})
+    git_tree.write(desk.directory, {b"one": b"1\n"})
+    await desk.deliver()
+    assert len(desk.asked) == 1
+    assert desk.at(desk.lease.branch) == theirs
+
+
+async def test_what_somebody_pushed_and_the_agent_took_in_is_no_obstacle(desk: Desk) -> None:
+    git_tree.write(desk.directory, {b"one": b"1\n"})
+    await desk.deliver()
+    desk.push_from_elsewhere(desk.lease.branch, {b"theirs": b"!\n"})
+    git_tree.git(desk.directory, "pull", "-q", str(desk.origin), desk.lease.branch)
+    git_tree.write(desk.directory, {b"two": b"2\n"})
+    assert await desk.deliver() == []
+    assert desk.asked == []
+    assert len(desk.log(desk.lease.branch, "%s")) == 3
+
+
+async def test_conflicts_with_a_base_that_moved_are_told_and_nothing_is_lost(desk: Desk) -> None:
+    desk.push_from_elsewhere("main", {b"README": b"theirs\n"})
+    git_tree.write(desk.directory, {b"README": b"ours\n"})
+    await desk.deliver()
+    (told,) = await desk.told()
+    assert told["conflicts"] == ["README"]
+    assert desk.at(desk.lease.branch) == told["commit"]
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ({b".github/workflows/ci.yml": b"on: push\n"}, "protected paths: .github/workflows/ci.yml"),
+        ({b"key": b"glpat-" + b"x" * 20 + b"\n"}, "looks like a secret is in key:1 (token)"),
+        ({b"large": b"1\n" * 5_001}, "1 files and 5001 lines, where the policy lets 200 and 5000"),
+    ],
+)
+async def test_a_person_lets_pass_what_the_policy_does_not(
+    desk: Desk, files: git_tree.Files, words: str
+) -> None:
+    git_tree.write(desk.directory, files)
+    (event,) = await desk.deliver()
+    assert event.kind == "undelivered"
+    assert words in desk.asked[0]
+    assert desk.at(desk.lease.branch) == ""
+    desk.answers = [PUSH]
+    assert await desk.deliver() == []
+    assert desk.at(desk.lease.branch)
+
+
+async def test_a_secret_that_a_later_commit_removes_is_pushed_all_the_same(desk: Desk) -> None:
+    git_tree.commit(desk.directory, {b"key": b"glpat-" + b"x" * 20 + b"\n"}, "Oops")
+    git_tree.commit(desk.directory, {b"key": b"nothing\n"}, "Better")
+    await desk.deliver()
+    assert "looks like a secret is in key:1" in desk.asked[0]
+    assert desk.at(desk.lease.branch) == ""
+
+
+async def test_a_file_of_git_lfs_is_refused_clearly(desk: Desk) -> None:
+    files = {b".gitattributes": b"*.bin filter=lfs -text\n", b"a.bin": b"\0", b"b.txt": b"b\n"}
+    git_tree.write(desk.directory, files)
+    (event,) = await desk.deliver()
+    assert "a.bin is kept in Git LFS" in event.body["text"]
+    assert desk.at(desk.lease.branch) == ""
+
+
+async def test_a_hook_of_the_code_host_that_refuses_is_quoted(desk: Desk) -> None:
+    hook = desk.origin / "hooks" / "pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\necho 'no work on Sundays'\nexit 1\n")
+    hook.chmod(0o755)
+    git_tree.write(desk.directory, {b"one": b"1\n"})
+    (event,) = await desk.deliver()
+    assert "refuses the branch" in event.body["text"]
+    assert "no work on Sundays" in event.body["text"]
+    assert git_tree.line(desk.directory, "log", "-1", "--format=%an") == "Ann"
+
+
+async def test_a_code_host_that_is_away_loses_nothing(desk: Desk) -> None:
+    git_tree.write(desk.directory, {b"one": b"1\n"})
+    moved = desk.origin.rename(desk.origin.with_name("away.git"))
+    (event,) = await desk.deliver()
+    assert "can't be reached" in event.body["text"]
+    assert "the next turn tries again" in event.body["text"]
+    moved.rename(desk.origin)
+    assert await desk.deliver() == []
+    assert desk.at(desk.lease.branch)
+
+
+async def test_a_rebase_under_way_is_left_alone(desk: Desk) -> None:
+    git_tree.commit(desk.directory, {b"README": b"ours\n"}, "Ours")
+    (desk.directory / ".git" / "rebase-merge").mkdir()
+    (event,) = await desk.deliver()
+    assert "a merge or rebase is under way" in event.body["text"]
+    assert desk.at(desk.lease.branch) == ""
+
+
+async def test_a_repository_within_is_left_out_and_told(desk: Desk) -> None:
+    git_tree.make(desk.directory / "vendor", {b"x": b"x\n"})
+    git_tree.write(desk.directory, {b"one": b"1\n"})
+    (event,) = await desk.deliver()
+    assert event.body["text"].endswith("a repository of its own: vendor.")
+    listed = git_tree.git(desk.origin, "ls-tree", "--name-only", desk.lease.branch)
+    assert listed.split() == [b"README", b"one", b"src"]
+
+
+@pytest.mark.parametrize("policy", ["[delivery]\nmode = 'none'\n", ""])
+async def test_private_work_and_what_the_policy_keeps_is_not_pushed(
+    desk: Desk, policy: str
+) -> None:
+    if policy:
+        await desk.policy(policy)
+    else:
+        await desk.town.rows(
+            "UPDATE session SET private_to = :ann RETURNING 1", ann=desk.town.people["Ann"]
+        )
+    git_tree.write(desk.directory, {b"one": b"1\n"})
+    assert await desk.deliver() == []
+    assert desk.at(desk.lease.branch) == ""
+    assert git_tree.line(desk.directory, "log", "-1", "--format=%s") == "First"
+
+
+@pytest.mark.parametrize("how", [str, lambda path: f"file://{path}"])
+async def test_a_repository_of_this_host_is_pushed_to_as_well(
+    town: Town, tmp_path: Path, how: Callable[[Path], str]
+) -> None:
+    origin = bare(tmp_path / "demo.git")
+    desk = await open_desk(town, tmp_path, origin, how(origin))
+    git_tree.write(desk.directory, {b"one": b"1\n"})
+    assert await desk.deliver() == []
+    assert desk.at(desk.lease.branch)

@@ -1,0 +1,234 @@
+"""A turn's work ends as a pull request on GitHub's emulator and on the GitLab of the tests."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from adapters.forge.github.app import App
+from adapters.forge.github.pulls import GitHubPulls
+from adapters.forge.gitlab.client import Client
+from adapters.forge.gitlab.pulls import GitLabPulls
+from bot.work.queue import Event
+from tests.fakes import git_server, git_tree
+from tests.fakes import github as fake_github
+from tests.fakes import gitlab as fake_gitlab
+from tests.fakes.github.program import token_of
+from tests.fakes.gitlab import DEVELOPER, MAINTAINER
+from tests.integration.conftest import Town
+from tests.integration.work.delivery_rig import FILES, Desk, bare, forge_of, open_desk, say
+
+ROW = "SELECT surface, repository, number, state, draft, head, base, opened_by FROM pull_request"
+TEMPLATE = b"## Summary\n\n<!-- say it -->\n\n## Checklist\n\n- [ ] docs\n"
+
+
+@pytest.fixture
+async def github(github_emulator) -> AsyncIterator[fake_github.FakeGitHub]:
+    async with fake_github.FakeGitHub(github_emulator) as github:
+        yield github
+
+
+class OnGitHub:
+    """A desk whose repository is one of the emulator."""
+
+    def __init__(self, github: fake_github.FakeGitHub, shop, desk: Desk, tokens: dict) -> None:
+        self.github = github
+        self.shop = shop
+        self.desk = desk
+        self.tokens = tokens
+
+    async def pull(self, number: int) -> dict:
+        return await self.github.ann.asks("GET", f"/repos/{self.shop.name}/pulls/{number}")
+
+    def opened(self) -> int:
+        path = f"/repos/{self.shop.name}/pulls"
+        return sum(one == ("POST", path, 201) for one in self.github.requests)
+
+
+@pytest.fixture
+async def on_github(github, town: Town, tmp_path: Path) -> AsyncIterator[OnGitHub]:
+    shop = await github.repository()
+    await shop.let(github.ann, "write")
+    files = {**FILES, b".github/pull_request_template.md": TEMPLATE}
+    github.git = tmp_path / "srv"
+    (github.git / "acme").mkdir(parents=True)
+    origin = bare(github.git / f"{shop.name}.git", files)
+    app = App(app_id=str(github.app.id), private_key=github.private_key, api_url=github.url)
+    tokens: dict = {}
+    with git_server.serve(github.git) as place:
+        forge = forge_of("github", GitHubPulls(app), f"http://{place}", tokens)
+        url = f"http://{place}/{shop.name}.git"
+        desk = await open_desk(town, tmp_path, origin, url, [forge], pages="https://ona.example")
+        yield OnGitHub(github, shop, desk, tokens)
+    app.close()
+
+
+async def test_the_sentence_ends_with_a_pull_request(on_github: OnGitHub) -> None:
+    desk, shop = on_github.desk, on_github.shop
+    git_tree.write(desk.directory, {b"src/a": b"b\n"})
+    ran = {"id": "1", "title": "`pytest -q tests/payments`", "status": "completed"}
+    words = {"text": "The rounding was wrong; it is done per line now. Thanks @ann"}
+    await say(desk, Event(kind="tool", body=ran), Event(kind="text", body=words))
+    assert await desk.deliver() == []
+    (told,) = await desk.told()
+    branch = desk.lease.branch
+    assert told["opened"] is True
+    assert (told["files"], told["insertions"], told["deletions"]) == (1, 1, 1)
+    assert told["url"].endswith(f"/{shop.name}/pull/{told['number']}")
+    made = await on_github.pull(told["number"])
+    assert made["title"] == "fix the failing test in payments"
+    assert made["draft"] is True
+    assert (made["head"]["ref"], made["base"]["ref"]) == (branch, "main")
+    body = made["body"]
+    assert "## Summary\n\nThe rounding was wrong" in body
+    assert "- [ ] docs" in body
+    assert "Ann asked:\n\n> fix the failing test in payments" in body
+    assert "pytest -q tests/payments" in body
+    assert "@ann" not in body
+    assert f"[{desk.lease.short}](https://ona.example/sessions/{desk.lease.short})" in body
+    assert "Opened by ona for Ann" in body
+    ours = on_github.github.app.login
+    row = ("github", shop.name, told["number"], "open", True, branch, "main", ours)
+    assert await desk.town.rows(ROW) == [row]
+    place = f"{shop.name}#{told['number']}"
+    where = "SELECT place FROM thread WHERE surface = 'github'"
+    assert await desk.town.rows(where) == [(place,)]
+
+
+async def test_the_next_turn_goes_into_the_same_pull_request(on_github: OnGitHub) -> None:
+    desk = on_github.desk
+    git_tree.write(desk.directory, {b"src/a": b"b\n"})
+    await desk.deliver()
+    git_tree.write(desk.directory, {b"src/a": b"c\n", b"more": b"1\n"})
+    await desk.deliver()
+    first, second = await desk.told()
+    assert (first["number"], first["opened"]) == (second["number"], True)
+    assert (second["opened"], second["files"]) == (False, 2)
+    assert on_github.opened() == 1
+
+
+async def test_one_whose_answer_was_lost_is_not_opened_twice(on_github: OnGitHub) -> None:
+    desk = on_github.desk
+    on_github.github.behave("POST", r"/pulls$", fake_github.Bad(drop_answer=True))
+    git_tree.write(desk.directory, {b"src/a": b"b\n"})
+    assert await desk.deliver() == []
+    (told,) = await desk.told()
+    assert told["number"]
+    assert on_github.opened() == 1
+
+
+async def test_who_takes_over_after_it_was_opened_finds_it(on_github, monkeypatch) -> None:
+    desk = on_github.desk
+    git_tree.write(desk.directory, {b"src/a": b"b\n"})
+
+    async def dies(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(desk.delivery._means.rows), "delivered", dies)
+        with pytest.raises(KeyboardInterrupt):
+            await desk.deliver()
+    assert await desk.told() == []
+    await desk.deliver()
+    (told,) = await desk.told()
+    assert told["number"]
+    assert on_github.opened() == 1
+
+
+async def test_a_forge_that_is_away_leaves_the_branch_and_the_next_turn_opens_it(on_github) -> None:
+    desk = on_github.desk
+    bad = fake_github.Bad(status=502)
+    on_github.github.behave("GET", r"/pulls$", bad)
+    git_tree.write(desk.directory, {b"src/a": b"b\n"})
+    await desk.deliver()
+    (told,) = await desk.told()
+    assert (told["number"], told["branch"]) == (None, desk.lease.branch)
+    assert "502" in told["why_not"]
+    await desk.deliver()
+    again = (await desk.told())[1]
+    assert again["number"]
+
+
+async def test_a_merged_one_is_over_and_what_comes_later_gets_another(on_github) -> None:
+    desk = on_github.desk
+    git_tree.write(desk.directory, {b"src/a": b"b\n"})
+    await desk.deliver()
+    (told,) = await desk.told()
+    path = f"/repos/{on_github.shop.name}/pulls/{told['number']}"
+    await on_github.github.acme.asks("PATCH", path, {"state": "closed"})
+    git_tree.write(desk.directory, {b"src/a": b"c\n"})
+    await desk.deliver()
+    assert (await desk.told())[1]["number"] != told["number"]
+
+
+async def test_the_persons_own_token_opens_it_in_their_name(on_github) -> None:
+    desk = on_github.desk
+    on_github.tokens[desk.town.people["Ann"]] = SecretStr(token_of("ann"))
+    git_tree.write(desk.directory, {b"src/a": b"b\n"})
+    await desk.deliver()
+    (told,) = await desk.told()
+    made = await on_github.pull(told["number"])
+    assert made["user"]["login"] == "ann"
+    assert "Made with ona" in made["body"]
+    assert await desk.town.value("SELECT person_id FROM pull_request") == desk.town.people["Ann"]
+
+
+async def test_a_token_that_counts_no_more_gives_way_to_ours(on_github) -> None:
+    desk = on_github.desk
+    on_github.tokens[desk.town.people["Ann"]] = SecretStr("gone")
+    git_tree.write(desk.directory, {b"src/a": b"b\n"})
+    await desk.deliver()
+    (told,) = await desk.told()
+    made = await on_github.pull(told["number"])
+    assert made["user"]["login"] == on_github.github.app.login
+
+
+async def test_the_policy_wants_a_branch_alone_or_one_that_is_ready(on_github) -> None:
+    desk = on_github.desk
+    await desk.policy("[delivery]\nmode = 'branch'\n")
+    git_tree.write(desk.directory, {b"src/a": b"b\n"})
+    await desk.deliver()
+    assert (await desk.told())[0]["number"] is None
+    await desk.policy("[delivery]\ndraft = false\n")
+    git_tree.write(desk.directory, {b"src/a": b"c\n"})
+    await desk.deliver()
+    told = (await desk.told())[1]
+    assert told["draft"] is False
+
+
+async def test_commits_name_the_account_on_the_forge(on_github) -> None:
+    desk = on_github.desk
+    ann = desk.town.people["Ann"]
+    await desk.town.rows(
+        "INSERT INTO identity (id, person_id, surface, external_id, name)"
+        " VALUES (gen_random_uuid(), :ann, 'github:github.com', '42', 'ann-gh') RETURNING 1",
+        ann=ann,
+    )
+    git_tree.write(desk.directory, {b"src/a": b"b\n"})
+    await desk.deliver()
+    assert desk.log(desk.lease.branch, "%ae") == ["42+ann-gh@users.noreply.github.com"]
+
+
+async def test_a_merge_request_on_gitlab(town: Town, tmp_path: Path) -> None:
+    async with fake_gitlab.FakeGitLab() as gitlab:
+        ann, ona = gitlab.person("ann"), gitlab.person("ona-bot", is_bot=True)
+        project = gitlab.project("acme/api", {ann: DEVELOPER, ona: MAINTAINER})
+        (tmp_path / "srv" / "acme").mkdir(parents=True)
+        project.git = bare(tmp_path / "srv" / "acme" / "api.git")
+        client = Client(gitlab.url, ona.token)
+        with git_server.serve(tmp_path / "srv") as place:
+            forge = forge_of("gitlab", GitLabPulls(client), f"http://{place}")
+            url = f"http://{place}/acme/api.git"
+            desk = await open_desk(town, tmp_path, project.git, url, [forge])
+            git_tree.write(desk.directory, {b"src/a": b"b\n"})
+            assert await desk.deliver() == []
+        client.close()
+        (told,) = await desk.told()
+        (request,) = project.noteables
+        assert request.title == "Draft: fix the failing test in payments"
+        assert (request.branch, request.target) == (desk.lease.branch, "main")
+        assert request.sha == told["commit"]
+        assert told["url"].endswith(f"/acme/api/-/merge_requests/{request.iid}")
+        where = "SELECT place FROM thread WHERE surface = 'gitlab'"
+        assert await town.rows(where) == [("acme/api!1",)]
