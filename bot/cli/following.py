@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TextIO
 
 from bot.cli.client import Client, Unreachable
 from bot.cli.show import status
@@ -33,6 +33,8 @@ class Watch:
     notes: list[str] = field(default_factory=list)
     """What we said about it: errors, what was cut, what was restored."""
     _length: int = 0
+    _broken: bool = False
+    """A tool was used since the last words: what comes now is said anew."""
 
     def take(self, event: dict[str, Any]) -> bool:
         """Learn from the next event; whether it concerns this prompt."""
@@ -60,13 +62,18 @@ class Watch:
         elif kind in {"text", "output"} and self._length < REPLY_LENGTH_MAX:
             text = str(body.get("text") or "")
             self._length += len(text)
+            if kind == "text" and self._broken:
+                self.said.clear()
+            self._broken = kind != "text"
             (self.said if kind == "text" else self.output).append(text)
+        elif kind == "tool":
+            self._broken = True
         elif kind in {"error", "notice", "output.cut"}:
             self.notes.append(line(kind, body).text)
 
     @property
     def reply(self) -> str:
-        """What the agent said; for a command that says nothing, its output."""
+        """What the agent said last; for a command that says nothing, its output."""
         return plain("".join(self.said or self.output)).strip("\n")
 
 
@@ -76,27 +83,47 @@ class Printer:
     def __init__(self) -> None:
         """Nothing is printed yet."""
         self._plain = Plain()
-        self._in_line = False
+        self._open: TextIO | None = None
+        """Where a line has begun and not ended."""
+        self._look = ""
+        self._shown: dict[str, Line] = {}
+        """What is shown once and goes on, such as a tool, by its key."""
 
     def show(self, event: dict[str, Any]) -> None:
         """Print one event."""
         made = line(event["kind"], event["body"])
+        if made.look == "nothing" or self._is_known(made):
+            return
+        if made.look != self._look:
+            self._end_line()
+        self._look = made.look
         if made.look == "output":
-            self._write(self._plain.feed(made.text))
+            self._write(sys.stdout, self._plain.feed(made.text))
             return
         self._plain = Plain()
-        if self._in_line:
-            self._write("\n")
-        if made.look == "answer":
-            self._write(plain(made.text).rstrip("\n") + "\n")
-            return
-        status(_words(made))
+        if made.look in {"answer", "thought"}:
+            stream = sys.stdout if made.look == "answer" else sys.stderr
+            self._write(stream, plain(made.text))
+        else:
+            status(_words(made))
 
-    def _write(self, text: str) -> None:
+    def _is_known(self, made: Line) -> bool:
+        """Whether the same stands there already but for how far it is; failures are new."""
+        before = self._shown.get(made.key)
+        if made.key:
+            self._shown[made.key] = made
+        said_before = before is not None and before.text == made.text
+        return said_before and made.tone != "bad"
+
+    def _end_line(self) -> None:
+        if self._open is not None:
+            self._write(self._open, "\n")
+
+    def _write(self, stream: TextIO, text: str) -> None:
         if text:
-            sys.stdout.write(text)
-            sys.stdout.flush()
-            self._in_line = not text.endswith("\n")
+            stream.write(text)
+            stream.flush()
+            self._open = None if text.endswith("\n") else stream
 
 
 def _words(made: Line) -> str:

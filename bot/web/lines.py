@@ -12,7 +12,9 @@ from typing import Any, Literal
 from bot.words import events
 from bot.words.amounts import duration, prompts, short
 
-Look = Literal["output", "prompt", "answer", "thought", "tool", "note", "question", "end"]
+Look = Literal[
+    "output", "prompt", "answer", "thought", "tool", "note", "question", "end", "nothing"
+]
 Tone = Literal["plain", "good", "bad", "wait"]
 UNKNOWN_LENGTH_MAX = 400
 STARTED_LENGTH_MAX = 60
@@ -33,6 +35,8 @@ class Line:
     tone: Tone = "plain"
     detail: str = ""
     """Longer preformatted matter, such as a diff."""
+    key: str = ""
+    """Of the lines of a turn with the same one only the newest is shown, where the first was."""
 
 
 Body = Mapping[str, Any]
@@ -156,6 +160,7 @@ def _tool(body: Body) -> Line:
         label=status,
         tone=tone,
         detail=_text(body, "diff"),
+        key=f"tool {_text(body, 'id')}" if body.get("id") else "",
     )
 
 
@@ -181,11 +186,16 @@ def _plan(body: Body) -> Line:
             rows.append(f"[{entry.get('status') or 'open'}] {said}")
         else:
             rows.append(str(entry))
-    return Line(look="tool", text="Plan", detail="\n".join(rows))
+    return Line(look="tool", text="Plan", detail="\n".join(rows), key="plan")
 
 
 def _usage(body: Body) -> Line:
-    return _note("Used: " + ", ".join(f"{name} {value}" for name, value in body.items()))
+    used = [f"{name.replace('_', ' ')} {value:,}" for name, value in body.items() if value]
+    return Line(look="note" if used else "nothing", text=f"Used: {', '.join(used)}", key="usage")
+
+
+def _nothing(_body: Body) -> Line:
+    return Line(look="nothing", text="")
 
 
 def _error(body: Body) -> Line:
@@ -264,6 +274,7 @@ _KINDS: Mapping[str, Callable[[Body], Line]] = {
     "output.cut": _cut,
     "plan": _plan,
     "usage": _usage,
+    "conversation": _nothing,
     "error": _error,
     "question": _question,
     "question.answered": _answered,

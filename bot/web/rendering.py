@@ -4,7 +4,7 @@ Lines of a session are made here once, for the page and for the live stream alik
 that was loaded later shows the same as one that watched.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +13,8 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markdown_it import MarkdownIt
+from markupsafe import Markup
 
 from bot.web import lines
 from bot.web.lines import Line
@@ -48,6 +50,13 @@ MACHINE_STATES: Mapping[str, str] = {
 }
 
 
+SPEECHES = frozenset({"answer", "thought"})
+"""Looks of what comes in many pieces that are one text."""
+# Pictures would tell their servers who reads; what HTML is in it stays text.
+_MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+_MARKDOWN.disable("image")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Shown:
     """One event as it is shown."""
@@ -56,6 +65,51 @@ class Shown:
     kind: str
     at: datetime
     line: Line
+    turn: str = ""
+
+    @property
+    def key(self) -> str:
+        """Of what takes the place of an earlier line; empty: it has one of its own."""
+        return f"{self.turn} {self.line.key}" if self.line.key else ""
+
+
+@dataclass(kw_only=True)
+class Speech:
+    """What an agent says or thinks in a row, in as many pieces as it came."""
+
+    look: str
+    label: str
+    turn: str
+    first: int
+    """Number of its first event."""
+    at: datetime
+    pieces: list[Shown]
+
+    @property
+    def number(self) -> int:
+        """Of its last event."""
+        return self.pieces[-1].number
+
+    @property
+    def html(self) -> Markup:
+        """Its words, which are Markdown."""
+        return Markup(_MARKDOWN.render("".join(one.line.text for one in self.pieces)))
+
+    def goes_on(self, one: Shown) -> bool:
+        """Whether the next event is a piece of it."""
+        return (one.line.look, one.turn) == (self.look, self.turn)
+
+
+def begun(one: Shown) -> Speech:
+    """What begins with an event."""
+    return Speech(
+        look=one.line.look,
+        label=one.line.label,
+        turn=one.turn,
+        first=one.number,
+        at=one.at,
+        pieces=[one],
+    )
 
 
 class Shower:
@@ -64,8 +118,26 @@ class Shower:
     def __init__(self, before: Iterable[StoredEvent] = ()) -> None:
         """`before` are the last events that the reader has already."""
         self._streams: dict[str, Plain] = {}
+        self._speech: Speech | None = None
         for event in before:
-            self.show(event)
+            self.live(event)
+
+    def live(self, event: StoredEvent) -> Sequence[tuple[str, Any]]:
+        """The next event for who watches: templates, and what they are filled with.
+
+        Pieces of a speech come as they are; when it has ended it comes again, as a whole.
+        """
+        one = self.show(event)
+        ended: list[tuple[str, Any]] = []
+        if self._speech is not None and self._speech.goes_on(one):
+            self._speech.pieces.append(one)
+            return [("_piece.html", one)]
+        if self._speech is not None:
+            ended, self._speech = [("_speech.html", self._speech)], None
+        if one.line.look in SPEECHES:
+            self._speech = begun(one)
+            return [*ended, ("_begun.html", self._speech)]
+        return ended if one.line.look == "nothing" else [*ended, ("_line.html", one)]
 
     def show(self, event: StoredEvent) -> Shown:
         """The next event."""
@@ -82,7 +154,8 @@ class Shower:
                 label=plain(line.label),
                 detail=plain(line.detail),
             )
-        return Shown(number=event.number, kind=event.kind, at=event.at, line=line)
+        turn = str(event.turn or "")
+        return Shown(number=event.number, kind=event.kind, at=event.at, line=line, turn=turn)
 
 
 def moment(at: datetime | None) -> str:
@@ -152,18 +225,32 @@ def told(request: Request, text: str, *, back: str, tone: str = "good") -> Respo
 
 
 def show_all(events: Iterable[StoredEvent], before: Iterable[StoredEvent] = ()) -> list[Any]:
-    """The lines of events in a row, neighbouring output put together.
+    """The lines of events in a row, neighbouring output and speech put together.
 
-    :return: lists of output lines and single other lines
+    :return: lists of output lines, speeches and single other lines
     """
     shower = Shower(before)
     shown: list[Any] = []
+    places: dict[str, int] = {}
     for event in events:
         one = shower.show(event)
-        if one.line.look != "output":
-            shown.append(one)
-        elif shown and isinstance(shown[-1], list):
-            shown[-1].append(one)
+        last = shown[-1] if shown else None
+        if one.line.look == "nothing":
+            continue
+        if one.line.look == "output" and isinstance(last, list):
+            last.append(one)
+        elif isinstance(last, Speech) and last.goes_on(one):
+            last.pieces.append(one)
+        elif one.key in places:
+            shown[places[one.key]] = one
         else:
-            shown.append([one])
+            if one.key:
+                places[one.key] = len(shown)
+            shown.append(_first(one))
     return shown
+
+
+def _first(one: Shown) -> Any:
+    if one.line.look == "output":
+        return [one]
+    return begun(one) if one.line.look in SPEECHES else one

@@ -89,7 +89,7 @@ async def live(
     after = go_on_after(after, last_event_id)
     async with services.database.begin() as tx:
         session_id = await reading.session_id(tx, short)
-        before = await reading.events(tx, session_id, after=max(0, after - 1), limit=1)
+        before = await reading.events_before(tx, session_id, before=after + 1, limit=SHOWN_EVENTS)
     source = _lines(services, session_id, after, before)
     return EventStream(source, request.app.state.streams)
 
@@ -97,13 +97,13 @@ async def live(
 async def _lines(
     services: Services, session_id: UUID, after: int, before: list[StoredEvent]
 ) -> AsyncIterator[str]:
-    shower = Shower(event for event in before if event.number == after)
+    shower = Shower(before)
     async for batch in follow(services, session_id, after):
         if not batch:
             yield HEARTBEAT
         for event in batch:
-            part = fragment("_line.html", one=shower.show(event))
-            yield message(part, number=event.number)
+            parts = [fragment(name, one=one) for name, one in shower.live(event)]
+            yield message("".join(parts), number=event.number)
 
 
 @router.post("/prompts")

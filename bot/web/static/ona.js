@@ -95,9 +95,22 @@
     add(html) {
       const part = document.createElement("template");
       part.innerHTML = html;
-      const line = part.content.firstElementChild;
-      if (line === null) return;
       showTimes(part.content);
+      for (const line of [...part.content.children]) this.put(line);
+      this.trim();
+    }
+
+    put(line) {
+      if (line.matches("span.piece")) {
+        const speech = this.log.lastElementChild;
+        if (speech?.matches(".speech")) speech.lastElementChild.append(...line.childNodes);
+        return;
+      }
+      const before = this.shown(line);
+      if (before) {
+        before.replaceWith(line);
+        return;
+      }
       if (line.matches("span.out")) {
         let block = this.log.lastElementChild;
         if (!block?.matches("pre.output")) {
@@ -110,7 +123,15 @@
         this.log.append(line);
         this.changed();
       }
-      this.trim();
+    }
+
+    /* What stands there already: a tool that goes on, a plan that changed, a speech that has ended. */
+    shown(line) {
+      for (const name of ["key", "first"]) {
+        const value = line.dataset[name];
+        if (value) return this.log.querySelector(`[data-${name}="${CSS.escape(value)}"]`);
+      }
+      return null;
     }
 
     /* Earlier lines may end in the middle of the line that the ones below begin with. */

@@ -1,6 +1,6 @@
 """What the command line makes of a stream of events."""
 
-from bot.cli.following import Watch
+from bot.cli.following import Printer, Watch
 
 
 def event(kind, turn=None, **body):
@@ -69,3 +69,41 @@ def test_an_answer_is_followed_to_the_end_of_the_turn_that_asked():
         event("turn.ended", "t", outcome="succeeded"),
     )
     assert (watch.turn, watch.outcome) == ("t", "succeeded")
+
+
+def test_what_an_agent_says_between_its_tools_is_not_the_reply():
+    watch = Watch(prompt="p")
+    watched(
+        watch,
+        event("turn.started", "t", prompt="p"),
+        event("text", "t", text="I look. "),
+        event("tool", "t", id="1", title="grep", status="completed"),
+        event("text", "t", text="**Fixed** "),
+        event("text", "t", text="it."),
+    )
+    assert watch.reply == "**Fixed** it."
+
+
+def test_pieces_are_printed_as_one_text_and_a_tool_that_goes_on_once(capsys):
+    printer = Printer()
+    for one in (
+        event("thought", "t", text="hm"),
+        event("thought", "t", text=" yes"),
+        event("text", "t", text="I "),
+        event("text", "t", text="look."),
+        event("tool", "t", id="1", title="grep x", status="pending"),
+        event("tool", "t", id="1", title="grep x", status="completed"),
+        event("tool", "t", id="2", title="make", status="running"),
+        event("tool", "t", id="2", title="make", status="failed"),
+        event("usage", "t", tokens_in=0),
+        event("conversation", "t", agent="a", id="c"),
+        event("text", "t", text="Done."),
+    ):
+        printer.show(one)
+    said = capsys.readouterr()
+    assert said.out == "I look.\nDone."
+    lines = said.err.splitlines()
+    assert lines[0] == "hm yes"
+    assert [line for line in lines if "grep x" in line] == ["pending: grep x"]
+    assert [line for line in lines if "make" in line] == ["running: make", "failed: make"]
+    assert "Used" not in said.err

@@ -1,0 +1,154 @@
+"""Claude Code in a machine, given a scripted model: from a prompt to a branch to be merged."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e import installation
+from tests.e2e.installation import Installation, of_turn
+from tests.fakes.model import Model, Step, model, script
+from vmpool.network import slots
+
+pytestmark = [
+    pytest.mark.vm,
+    pytest.mark.timeout(1800),
+    pytest.mark.skipif(bool(slots.missing()), reason=f"no network slots: {slots.missing()}"),
+]
+KEY = "sk-ant-worth-stealing"
+BROKEN = "def add(a, b):\n    return a - b\n"
+MENDED = "def add(a, b):\n    return a + b\n"
+TEST = """\
+import unittest
+
+from calc import add
+
+
+class TestAdd(unittest.TestCase):
+    def test_add(self):
+        self.assertEqual(add(2, 3), 5)
+"""
+RUN = "python3 -m unittest 2>&1 | tail -3"
+SCRIPTS = [
+    script(
+        "MENDIT",
+        Step(says="I look at the test. ", tool="Bash", arguments={"command": RUN}),
+        Step(
+            says="It subtracts. ",
+            tool="Write",
+            arguments={"file_path": "/work/demo/calc.py", "content": MENDED},
+        ),
+        Step(says="Again. ", tool="Bash", arguments={"command": RUN}),
+        Step(
+            says="I commit. ",
+            tool="Bash",
+            arguments={"command": "git commit -qam 'Add instead of subtracting' && git log -1"},
+        ),
+        Step(says="**Mended**: `add` subtracted."),
+    ),
+    script("WHATWASIT", Step(says="It was `add`.")),
+    script("SLEEPLONG", Step(says="I wait. ", tool="Bash", arguments={"command": "sleep 100"})),
+]
+
+
+def make_repository(directory: Path) -> Path:
+    directory.mkdir(parents=True)
+    (directory / "calc.py").write_text(BROKEN)
+    (directory / "test_calc.py").write_text(TEST)
+    identity = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
+    for words in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-q", "-m", "First"]):
+        subprocess.run(["git", *identity, *words], cwd=directory, check=True)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def provider() -> Iterator[Model]:
+    with model(*SCRIPTS) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def ona(tmp_path_factory, provider: Model) -> Iterator[Installation]:
+    directory = tmp_path_factory.mktemp("agents")
+    running = Installation(
+        data=directory / "data",
+        repository=make_repository(directory / "demo"),
+        settings={
+            "ONA_MODELS__ANTHROPIC__URL": provider.url,
+            "ONA_MODELS__ANTHROPIC__KEY": KEY,
+            "ONA_MACHINE__IDLE_SECONDS": "20",
+            "ONA_SIZES__MEDIUM__MEMORY_MIB": "1024",
+        },
+    )
+    running.start()
+    try:
+        running.until_ready()
+        yield running
+    finally:
+        running.end()
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A program of 400 MB is read under emulation first."""
+    monkeypatch.setattr(installation, "STEP_SECONDS_MAX", 900.0)
+
+
+def said(events, kind: str = "text") -> str:
+    return "".join(one["body"]["text"] for one in events if one["kind"] == kind)
+
+
+def asked(ona: Installation, text: str, session: str | None = None):
+    accepted = ona.ask(text, session)
+    return accepted, of_turn(ona.wait(accepted), accepted)
+
+
+def git(repository: Path, *words: str) -> str:
+    done = subprocess.run(
+        ["git", "-C", str(repository), *words], check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+def test_a_prompt_is_mended_tested_committed_and_stands_on_a_branch(ona, provider):
+    accepted, events = asked(ona, "MENDIT please")
+    session = accepted["session"]
+    assert events[-1]["body"]["outcome"] == "succeeded", events[-1]
+    assert said(events).endswith("**Mended**: `add` subtracted.")
+    titles = [one["body"]["title"] for one in events if one["kind"] == "tool"]
+    assert any("unittest" in title for title in titles)
+    assert any("calc.py" in title for title in titles)
+
+    branch = f"ona/{session}"
+    assert git(ona.repository, "show", f"{branch}:calc.py") == MENDED.strip()
+    subject, author, body = git(
+        ona.repository, "log", "-1", "--format=%s%x00%an%x00%b", branch
+    ).split("\0")
+    assert subject == "Add instead of subtracting"
+    assert author != "Test"
+    assert body.count("Co-authored-by:") <= 1
+    assert git(ona.repository, "show", "main:calc.py") == BROKEN.strip()
+
+    keys = {one["headers"].get("x-api-key") for one in provider.requests()}
+    assert keys == {KEY}
+
+    # The conversation goes on, after a rest with all of its memory too.
+    _, events = asked(ona, "WHATWASIT then?", session)
+    assert said(events) == "It was `add`."
+    ona.until_resting(session)
+    _, events = asked(ona, "WHATWASIT again?", session)
+    assert said(events) == "It was `add`."
+    last = provider.requests()[-1]["body"]
+    assert "MENDIT" in str(last["messages"])
+
+
+def test_stop_ends_what_the_agent_runs_and_its_session_goes_on(ona):
+    accepted = ona.ask("SLEEPLONG please")
+    ona.wait(accepted, "tool")
+    ona.request("POST", f"/sessions/{accepted['session']}/stop")
+    events = of_turn(ona.wait(accepted), accepted)
+    assert events[-1]["body"]["outcome"] == "stopped"
+    ona.request("POST", f"/sessions/{accepted['session']}/clear")
+    _, events = asked(ona, "WHATWASIT now?", accepted["session"])
+    assert events[-1]["body"]["outcome"] == "succeeded"
