@@ -44,6 +44,8 @@ class Child:
     log: Path | None = None
     """Where both output streams go; None: to ours."""
     stall_seconds: float = 20.0
+    first_beat_seconds: float = 90.0
+    """Until it beats at all: on a busy host its modules alone take half a minute to be read."""
     stop_seconds: float = 60.0
     restarts: int = 0
     pid: int | None = None
@@ -173,12 +175,12 @@ class Supervisor:
     async def _watch_beat(self, child: Child, beat: int) -> None:
         """Return when the child was silent for too long."""
         loop = asyncio.get_running_loop()
-        last = loop.time()
-        while loop.time() - last < child.stall_seconds:
+        last, patience = loop.time(), child.first_beat_seconds
+        while loop.time() - last < patience:
             await asyncio.sleep(BEAT_SECONDS)
             with contextlib.suppress(BlockingIOError):
                 if os.read(beat, 4096):
-                    last = loop.time()
+                    last, patience = loop.time(), child.stall_seconds
 
     async def _end(
         self,

@@ -66,6 +66,7 @@ class Installation:
     settings: dict[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
+    step_seconds_max: float = STEP_SECONDS_MAX
 
     @property
     def environment(self) -> dict[str, str]:
@@ -105,7 +106,7 @@ class Installation:
 
     def wait_ended(self) -> int:
         assert self.process is not None
-        return self.process.wait(timeout=STEP_SECONDS_MAX)
+        return self.process.wait(timeout=self.step_seconds_max)
 
     def said(self) -> str:
         """Everything that `ona up` printed."""
@@ -115,7 +116,7 @@ class Installation:
         self.until(lambda: self.said().count("Ready after") >= times, "ona up to be ready")
 
     def until(self, holds: Callable[[], Any], what: str) -> Any:
-        deadline = time.monotonic() + STEP_SECONDS_MAX
+        deadline = time.monotonic() + self.step_seconds_max
         while time.monotonic() < deadline:
             value = holds()
             if value:

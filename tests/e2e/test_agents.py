@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e import installation
 from tests.e2e.installation import Installation, of_turn
 from tests.fakes.model import Model, Step, model, script
 from vmpool.network import slots
@@ -80,6 +79,8 @@ def ona(tmp_path_factory, provider: Model) -> Iterator[Installation]:
             "ONA_MACHINE__IDLE_SECONDS": "20",
             "ONA_SIZES__MEDIUM__MEMORY_MIB": "1024",
         },
+        # A program of 400 MB is read under emulation first.
+        step_seconds_max=900.0,
     )
     running.start()
     try:
@@ -87,12 +88,6 @@ def ona(tmp_path_factory, provider: Model) -> Iterator[Installation]:
         yield running
     finally:
         running.end()
-
-
-@pytest.fixture(autouse=True)
-def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A program of 400 MB is read under emulation first."""
-    monkeypatch.setattr(installation, "STEP_SECONDS_MAX", 900.0)
 
 
 def said(events, kind: str = "text") -> str:

@@ -29,6 +29,7 @@ def child_of(directory: Path, name: str, stall: float, stop: float) -> Child:
         name=name,
         argv=[sys.executable, "-m", "tests.fakes.supervised", str(directory), name],
         stall_seconds=stall,
+        first_beat_seconds=stall,
         stop_seconds=stop,
     )
 
