@@ -17,6 +17,7 @@ class GuestWorkplaces:
 
     def __init__(self, channel: Channel, directory: str) -> None:
         self._jobs = ChannelJobs(channel)
+        self._channel = channel
         self._materials = Materials(channel, directory, memory=directory)
         self._directory = directory
         self.full: Exception | None = None
@@ -34,7 +35,12 @@ class GuestWorkplaces:
         await self.door.wait()
         if self.full is not None:
             raise self.full
-        yield Workplace(jobs=self._jobs, directory=self._directory, materials=self._materials)
+        yield Workplace(
+            jobs=self._jobs,
+            directory=self._directory,
+            materials=self._materials,
+            machine=self._channel,
+        )
 
     async def checkpoint(self, lease: Lease, turn: OpenTurn, place: Workplace) -> list[Event]:
         return []

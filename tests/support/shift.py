@@ -8,6 +8,7 @@ from adapters.agent.port import Agent
 from adapters.agent.shell import ShellAgent
 from bot.govern.grants import Grants
 from bot.store.database import CONTROL, READY, Listener
+from bot.work.delivery import Delivery
 from bot.work.turn import Exceeded, TurnLimits, Turns
 from bot.work.worker import Worker, WorkerLimits
 from tests.fakes.guest_workplaces import GuestWorkplaces
@@ -28,6 +29,8 @@ class Shift:
         grants: Grants | None = None,
         agents: Sequence[Agent] = (),
         exceeded: Exceeded | None = None,
+        delivery: Delivery | None = None,
+        agent: Agent | None = None,
         **limits: float,
     ) -> None:
         self._listener = Listener(town.database.url, READY, CONTROL)
@@ -35,13 +38,14 @@ class Shift:
         turns = Turns(
             queue,
             places,
-            {agent.name: agent for agent in (ShellAgent(), *agents)},
+            {"shell": agent or ShellAgent(), **{one.name: one for one in agents}},
             TurnLimits(
                 seconds_max=limits.get("seconds_max", 60),
                 output_bytes_max=1 << 20,
                 question_seconds_max=limits.get("question_seconds", 60),
             ),
             grants=grants,
+            delivery=delivery,
             **({} if exceeded is None else {"exceeded": exceeded}),
         )
         bounds = WorkerLimits(
