@@ -10,7 +10,7 @@ from contextlib import ExitStack, asynccontextmanager, suppress
 
 import structlog
 
-from adapters.chat.port import ChatError, Deadline
+from adapters.chat.port import ChatError, Deadline, Rejected
 from bot.config import Settings
 from bot.errors import WrongSettings
 from bot.store.database import Database
@@ -76,7 +76,7 @@ def _github(settings: Settings, stack: ExitStack) -> DeliveryForge | None:
         deadline = Deadline.after(LOGIN_SECONDS)
         try:
             token = await app.narrowed(deadline, repository, WITH_WORKFLOWS)
-        except ChatError:
+        except Rejected:
             # The App has not been given that: what changes a workflow will be refused, and told.
             token = await app.narrowed(deadline, repository, PUSHES)
         try:

@@ -4,14 +4,26 @@ import base64
 import os
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+Credentials = str | Callable[[str], bool] | None
+"""`user:password`, or what judges it; None: everybody may do everything."""
 
-def _handler(root: Path, credentials: str | None) -> type[BaseHTTPRequestHandler]:
-    wanted = f"Basic {base64.b64encode((credentials or '').encode()).decode()}"
+
+def _lets_in(credentials: Credentials, header: str | None) -> bool:
+    if credentials is None:
+        return True
+    scheme, _, said = (header or "").partition(" ")
+    if scheme != "Basic":
+        return False
+    given = base64.b64decode(said).decode()
+    return given == credentials if isinstance(credentials, str) else credentials(given)
+
+
+def _handler(root: Path, credentials: Credentials) -> type[BaseHTTPRequestHandler]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -30,7 +42,7 @@ def _handler(root: Path, credentials: str | None) -> type[BaseHTTPRequestHandler
             self.rfile.readline()
 
         def _answer(self, body: bytes) -> None:
-            if credentials is not None and self.headers.get("Authorization") != wanted:
+            if not _lets_in(credentials, self.headers.get("Authorization")):
                 self.send_response(401)
                 self.send_header("WWW-Authenticate", 'Basic realm="forge"')
                 self.end_headers()
@@ -84,7 +96,7 @@ def head_of(repository: Path, branch: str) -> str:
 
 
 @contextmanager
-def serve(root: Path, credentials: str | None = None) -> Iterator[str]:
+def serve(root: Path, credentials: Credentials = None) -> Iterator[str]:
     """Serve the repositories below `root`; yields `host:port`."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(root, credentials))
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))

@@ -18,6 +18,7 @@ from bot.work.delivery_words import KEEP
 from bot.work.lease import Lease, OpenTurn
 from bot.work.materials import Materials
 from bot.work.queue import Event
+from bot.work.remote import Logins
 from bot.work.repository import Repositories, clone_into
 from bot.work.workplace import Workplace
 from tests.fakes import git_tree
@@ -152,13 +153,15 @@ async def open_desk(
     origin: Path,
     url: str,
     forges: Sequence[DeliveryForge] = (),
+    *,
+    read_by: Logins | None = None,
     **means,
 ) -> Desk:
     """A session on the repository at `url`, cloned into a machine."""
     await point(town, url)
     lease, turn = await claimed(town)
     (root / "machine").mkdir()
-    repositories = Repositories(root / "mirrors")
+    repositories = Repositories(root / "mirrors", logins=read_by)
     delivery = Delivery(
         DeliveryMeans(
             database=town.database,
