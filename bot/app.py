@@ -19,6 +19,7 @@ from bot.config import Settings
 from bot.conversation import parking
 from bot.conversation.hearing import Chats
 from bot.conversation.inbox import Inbox
+from bot.conversation.offering import Offering
 from bot.conversation.outbox import Outbox
 from bot.conversation.redirecting import Redirecting
 from bot.conversation.replies import Replies
@@ -36,7 +37,7 @@ from bot.metrics import QUEUE_DEPTH, SERVE, Sending, WorkFile
 from bot.store.database import EVENTS, OUTBOX, Database, is_away
 from bot.store.transaction import Transaction
 from bot.surfaces import Gate, Surfaces, open_surfaces
-from bot.vault import discovery_of, grants_open, secrets_of, vault_open
+from bot.vault import discovery_of, grants_open, secrets_of, tokens_of, vault_open
 from bot.web.app import create_app
 from bot.web.hooks import of_forge
 from bot.web.repository import read_repository
@@ -73,7 +74,13 @@ async def serve(settings: Settings, url: str) -> None:
             vault_open(settings) as vault,
             grants_open(settings, vault, base.database) as grants,
             logins_open(settings) as logins,
-            contextlib.aclosing(Connecting(base.database, surfaces.accounts)) as connecting,
+            contextlib.aclosing(
+                Connecting(
+                    base.database,
+                    surfaces.accounts,
+                    tokens_of(base.database, vault, settings, surfaces.accounts),
+                )
+            ) as connecting,
             asyncio.TaskGroup() as group,
         ):
             ports, rights = surfaces.ports, surfaces.rights
@@ -126,6 +133,7 @@ async def serve(settings: Settings, url: str) -> None:
             outbox = Outbox(base.database, ports, sender=base.owner, listener=base.listener)
             group.create_task(outbox.run(stop))
             group.create_task(Redirecting(base.database, ports).run(stop))
+            group.create_task(Offering(base.database, ports, pages=pages).run(stop))
             group.create_task(surfaces.listen(gate, stop))
             clock = run_clock(
                 base.database,

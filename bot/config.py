@@ -470,6 +470,11 @@ class GitLabSettings(Section):
     client_secret: SecretStr | None = Field(
         default=None, description="its secret: lets them do so without typing a code"
     )
+    act_for_people: bool = Field(
+        default=False,
+        description="whether people who connect their accounts are asked for the scope `api`, with"
+        " which their merge requests are opened as theirs; needs Vault, which seals their tokens",
+    )
     forks: bool = Field(
         default=False, description="whether merge requests from forks may be talked about"
     )

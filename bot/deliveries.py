@@ -6,14 +6,23 @@ Each forge brings its SDK along: only those that the settings name are imported.
 import asyncio
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
+from uuid import UUID
 
+import aiohttp
 import structlog
+from pydantic import SecretStr
 
+from adapters.chat.calling import trace
 from adapters.chat.port import ChatError, Deadline, Rejected
+from adapters.vault.client import Vault
 from bot.config import Settings
 from bot.errors import WrongSettings
+from bot.forges import accounts_of
+from bot.govern.person_tokens import PersonTokens
 from bot.store.database import Database
+from bot.vault import tokens_of
 from bot.work.delivery import Delivery, DeliveryForge, DeliveryMeans
 from bot.work.remote import Logins
 from bot.work.repository import Repositories
@@ -28,20 +37,31 @@ WITH_WORKFLOWS = {**PUSHES, "workflows": "write"}
 
 @asynccontextmanager
 async def delivery_open(
-    settings: Settings, database: Database, repositories: Repositories, logins: Logins
+    settings: Settings,
+    database: Database,
+    repositories: Repositories,
+    logins: Logins,
+    vault: Vault | None = None,
 ) -> AsyncIterator[Delivery]:
-    """Delivery by what the settings have, while inside."""
+    """Delivery by what the settings have, while inside.
+
+    :param vault: seals what acts as people; None: we open every pull request ourselves
+    """
     known = settings.delivery
     directory = settings.host_dir / "deliveries"
     # What a killed process was delivering is delivered anew.
     await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
-    with ExitStack() as stack:
-        forges = [_github(settings, stack), _gitlab(settings, stack)]
+    async with AsyncExitStack() as stack:
+        session = await stack.enter_async_context(aiohttp.ClientSession(trace_configs=[trace()]))
+        accounts = accounts_of(settings, session)
+        tokens = tokens_of(database, vault, settings, accounts)
+        found = [_github(settings, stack), _gitlab(settings, stack)]
+        forges = [_acting(one, tokens) for one in found if one is not None]
         means = DeliveryMeans(
             database=database,
             repositories=repositories,
             directory=directory,
-            forges=[one for one in forges if one is not None],
+            forges=forges,
             logins=logins,
             pages=settings.public_url or "",
             email_domain=known.email_domain,
@@ -51,7 +71,18 @@ async def delivery_open(
         yield Delivery(means)
 
 
-def _github(settings: Settings, stack: ExitStack) -> DeliveryForge | None:
+def _acting(forge: DeliveryForge, tokens: PersonTokens | None) -> DeliveryForge:
+    """The same, as the people who let us, where their tokens are kept."""
+    if tokens is None or not tokens.keeps(forge.surface):
+        return forge
+
+    async def token_of(person_id: UUID) -> SecretStr | None:
+        return await tokens.of(person_id, forge.surface)
+
+    return replace(forge, token_of=token_of, keeps_tokens=True)
+
+
+def _github(settings: Settings, stack: AsyncExitStack) -> DeliveryForge | None:
     ours = settings.github
     if ours.app_id is None:
         return None
@@ -95,7 +126,7 @@ def _github(settings: Settings, stack: ExitStack) -> DeliveryForge | None:
     )
 
 
-def _gitlab(settings: Settings, stack: ExitStack) -> DeliveryForge | None:
+def _gitlab(settings: Settings, stack: AsyncExitStack) -> DeliveryForge | None:
     ours = settings.gitlab
     if ours.token is None:
         return None

@@ -76,7 +76,7 @@ async def open_forges(
             why = switched[surface].missing
             log.warning("code_host_closed", host=host, surface=surface, why=why)
     session = await stack.enter_async_context(aiohttp.ClientSession(trace_configs=[trace()]))
-    _add_accounts(forges, settings, session)
+    forges.accounts.update(accounts_of(settings, session))
     opening = Opening(stack, forges, settings, database, standings, owner, Marks(secret))
     # Each brings its SDK along: only what is switched on is imported.
     if GITHUB in on:
@@ -129,13 +129,17 @@ def private_key(settings: GitHubSettings) -> str | None:
         ) from error
 
 
-def _add_accounts(forges: Forges, settings: Settings, session: aiohttp.ClientSession) -> None:
+def accounts_of(settings: Settings, session: aiohttp.ClientSession) -> dict[str, Accounts]:
+    """The forges that can be asked whose account somebody has, by surface."""
     on_github, on_gitlab = settings.github, settings.gitlab
+    found: dict[str, Accounts] = {}
     if on_github.client_id:
         at = accounts.github(on_github.url, on_github.api_url)
-        forges.accounts[GITHUB] = _accounts(at, session, on_github)
+        found[GITHUB] = _accounts(at, session, on_github)
     if on_gitlab.client_id:
-        forges.accounts[GITLAB] = _accounts(accounts.gitlab(on_gitlab.url), session, on_gitlab)
+        at = accounts.gitlab(on_gitlab.url, acts=on_gitlab.act_for_people)
+        found[GITLAB] = _accounts(at, session, on_gitlab)
+    return found
 
 
 def _accounts(

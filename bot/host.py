@@ -144,7 +144,7 @@ class Host:
         logins = await stack.enter_async_context(logins_open(settings))
         repositories = Repositories(settings.data_dir / "mirrors", logins=logins)
         delivery = await stack.enter_async_context(
-            delivery_open(settings, base.database, repositories, logins)
+            delivery_open(settings, base.database, repositories, logins, vault)
         )
         host = cls(
             base=base,

@@ -6,6 +6,7 @@ from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 
 from adapters.chat.port import Deadline
+from adapters.forge.accounts import Accounts
 from adapters.vault.client import Vault
 from adapters.vault.engines import DatabaseUsers, IdentityTokens, KvValues, SshCertificates
 from adapters.vault.errors import VaultError
@@ -20,10 +21,12 @@ from adapters.vault.logins import (
 from adapters.vault.machines import MachineCertificates
 from adapters.vault.port import Issuer
 from adapters.vault.prepare import Names
+from adapters.vault.sealing import Sealing
 from adapters.vault.tokens import Tokens
 from bot.config import Settings, VaultSettings
 from bot.gateway import code_hosts
 from bot.govern.grants import Grants
+from bot.govern.person_tokens import PersonTokens
 from bot.govern.secrets import Secrets
 from bot.store.database import Database
 from bot.web.services import Discovery
@@ -168,6 +171,26 @@ def secrets_of(vault: Vault | None, known: VaultSettings | None = None) -> Secre
         return None
     names = names_of(known or VaultSettings())
     return Secrets(vault, Tokens(vault, role=names.token_role), names)
+
+
+def tokens_of(
+    database: Database,
+    vault: Vault | None,
+    settings: Settings,
+    accounts: Mapping[str, Accounts],
+) -> PersonTokens | None:
+    """What acts as people on forges; None: there is no Vault, and nothing does."""
+    if vault is None:
+        return None
+    acting = {
+        name: one
+        for name, one in accounts.items()
+        # GitHub's may what both App and person may; GitLab's what people are asked for.
+        if name != "gitlab" or settings.gitlab.act_for_people
+    }
+    names = names_of(settings.vault)
+    sealing = Sealing(vault, key=names.sealing_key, mount=names.transit)
+    return PersonTokens(database, sealing, acting)
 
 
 def discovery_of(vault: Vault | None) -> Discovery | None:

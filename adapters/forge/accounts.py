@@ -3,15 +3,16 @@
     redirect   browser ─▶ authorize_url ─▶ the forge ─▶ back with a code ─▶ account_of
     device     begin ─▶ the person types the code at the forge ─▶ poll … poll ─▶ account
 
-The token that comes of it is used once, to ask whose it is, and dropped. RFC 6749 and RFC 8628,
-with what GitHub does differently: it answers errors with status 200.
+The token that comes of it is used to ask whose it is; whoever asked for it keeps or drops it. RFC
+6749 and RFC 8628, with what GitHub does differently: it answers errors with status 200.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
+from pydantic import SecretStr
 
 from adapters.chat.calling import under
 from adapters.chat.port import Deadline, Rejected, Uncertain
@@ -22,12 +23,24 @@ SLOW_DOWN_SECONDS = 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
+class UserToken:
+    """What acts as a person on a forge, and what another one is had with when it ends."""
+
+    access: SecretStr
+    refresh: SecretStr | None = None
+    seconds: float | None = None
+    """It lives so long from now; None: until somebody revokes it."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Account:
     """Whose a token is."""
 
     id: str
     name: str
     """The login."""
+    token: UserToken | None = field(default=None, compare=False, repr=False)
+    """That token."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +84,11 @@ def github(web: str, api: str) -> Endpoints:
     )
 
 
-def gitlab(web: str) -> Endpoints:
-    """Of a GitLab by its address."""
+def gitlab(web: str, *, acts: bool = False) -> Endpoints:
+    """Of a GitLab by its address.
+
+    :param acts: its tokens may do what the person may, and not only tell whose they are
+    """
     host = web.partition("://")[2].rstrip("/")
     return Endpoints(
         host=host,
@@ -80,7 +96,7 @@ def gitlab(web: str) -> Endpoints:
         token=f"{web}/oauth/token",
         device=f"{web}/oauth/authorize_device",
         user=f"{web}/api/v4/user",
-        scope="read_user",
+        scope="api" if acts else "read_user",
         login="username",
     )
 
@@ -164,16 +180,31 @@ class Accounts:
             raise Waiting(slower=said["error"] == "slow_down")
         return await self._whose(said, deadline)
 
-    async def _whose(self, said: dict[str, Any], deadline: Deadline) -> Account:
-        token = said.get("access_token")
-        if not isinstance(token, str) or not token:
+    async def refresh(self, token: SecretStr, deadline: Deadline) -> UserToken:
+        """Another token for one that ends. :raises Rejected: it was taken back"""
+        said = await self._post(
+            self._at.token,
+            deadline,
+            grant_type="refresh_token",
+            refresh_token=token.get_secret_value(),
+            client_secret=self._client_secret or "",
+        )
+        found = _token(said)
+        if found is None:
             raise Rejected(f"{self.host} says no: {_why(said)}")
-        headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+        return found
+
+    async def _whose(self, said: dict[str, Any], deadline: Deadline) -> Account:
+        token = _token(said)
+        if token is None:
+            raise Rejected(f"{self.host} says no: {_why(said)}")
+        shown = f"Bearer {token.access.get_secret_value()}"
+        headers = {"Authorization": shown, "Accept": "application/json"}
         asking = self._session.get(self._at.user, headers=headers)
         async with under(deadline, self.host), asking as answer:
             found = await _read(answer)
         try:
-            return Account(id=str(int(found["id"])), name=str(found[self._at.login]))
+            return Account(id=str(int(found["id"])), name=str(found[self._at.login]), token=token)
         except (KeyError, TypeError, ValueError):
             raise Uncertain(f"{self.host} does not say whose the token is") from None
 
@@ -195,6 +226,19 @@ async def _read(answer: aiohttp.ClientResponse) -> dict[str, Any]:
     if not isinstance(said, dict):
         raise Uncertain("an answer that is no JSON object")
     return said
+
+
+def _token(said: dict[str, Any]) -> UserToken | None:
+    access, refresh, seconds = (
+        said.get(name) for name in ("access_token", "refresh_token", "expires_in")
+    )
+    if not isinstance(access, str) or not access:
+        return None
+    return UserToken(
+        access=SecretStr(access),
+        refresh=SecretStr(refresh) if isinstance(refresh, str) and refresh else None,
+        seconds=float(seconds) if isinstance(seconds, int | float) else None,
+    )
 
 
 def _why(said: dict[str, Any]) -> str:

@@ -20,6 +20,7 @@ from bot.errors import NotFound, OnaError, Refused, TryAgain
 from bot.govern import credentials, languages
 from bot.govern.audit import Audited, Source, record
 from bot.govern.people import ensure_person, find_identity, standing_of, take_identity
+from bot.govern.person_tokens import PersonTokens
 from bot.govern.rights import Rights, forget
 from bot.store import models as _models  # noqa: F401 - its tables are looked at
 from bot.store.database import Database
@@ -51,9 +52,18 @@ def new_code() -> str:
 class Connecting:
     """Brings the accounts of a person together."""
 
-    def __init__(self, database: Database, accounts: Mapping[str, Accounts]) -> None:
-        """`accounts` of the forges that can be asked, by surface."""
+    def __init__(
+        self,
+        database: Database,
+        accounts: Mapping[str, Accounts],
+        tokens: PersonTokens | None = None,
+    ) -> None:
+        """`accounts` of the forges that can be asked, by surface.
+
+        :param tokens: keeps what acts as people who connect; None: that is dropped
+        """
         self._database = database
+        self._tokens = tokens
         self.accounts = accounts
         self._polling: set[asyncio.Task[None]] = set()
 
@@ -87,6 +97,8 @@ class Connecting:
 
     async def attach(self, person_id: UUID, surface: str, account: Account) -> None:
         """Let an account on a forge be this person's; whoever had it becomes them."""
+        if self._tokens is not None and account.token is not None and self._tokens.keeps(surface):
+            await self._tokens.keep(person_id, surface, account.token)
         known = f"{surface}:{self.accounts[surface].host}"
         async with self._database.begin() as tx:
             owner_id = await find_identity(tx, known, account.id)

@@ -710,9 +710,31 @@ class PullRequest(SQLModel, table=True):
     base: str
     opened_by: str
     """The login of who opened it."""
-    person_id: UUID | None = Field(default=None, foreign_key="person.id")
-    """Whose own token opened it; None: we did."""
+    asker_id: UUID = Field(foreign_key="person.id")
+    """Whose prompt it was opened for."""
+    by_asker: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
+    """Their own token opened it; else we did."""
+    offer: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
+    """They are still to be told, in private, that the next ones can be theirs."""
     created_at: datetime = _moment(now=True)
     seen_at: datetime = _moment(now=True)
 
     __table_args__ = (UniqueConstraint("surface", "repository", "number"),)
+
+
+class PersonToken(SQLModel, table=True):
+    """What acts as a person on a forge, sealed by Vault."""
+
+    __tablename__ = "person_token"
+
+    id: UUID = _key()
+    person_id: UUID = _owned_by("person.id")
+    surface: str
+    """With its host: `github:github.com`."""
+    sealed: str
+    """JSON {access, refresh}; only Vault can read it."""
+    ends_at: datetime | None = _moment()
+    """None: when somebody revokes it."""
+    refreshing_until: datetime | None = _moment()
+    """Somebody gets another one until then."""
+    kept_at: datetime = _moment(now=True)

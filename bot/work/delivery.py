@@ -62,6 +62,8 @@ class DeliveryForge:
     """A user and a password that may push to a repository, by its name, while inside."""
     token_of: Callable[[UUID], Awaitable[SecretStr | None]] = _no_token
     """A person's own token, where they connected their account."""
+    keeps_tokens: bool = False
+    """Whether people can let us act for them."""
 
 
 @dataclass(frozen=True, kw_only=True)

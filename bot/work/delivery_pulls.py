@@ -1,6 +1,6 @@
 """The pull request of a delivery: looked up by its branch, and opened where there is none."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import structlog
@@ -31,6 +31,8 @@ class Opened:
     is_new: bool = False
     by_person: bool = False
     """Their own token opened it."""
+    offer: bool = False
+    """They have no token here, and could have."""
     why_not: str = ""
     """Why there is none, though there should be."""
 
@@ -71,7 +73,8 @@ class Requests:
                 return await self._create(forge, name, branch, head, by=token)
             except ChatError as error:
                 log.info("not_opened_by_person", why=str(error))
-        return await self._create(forge, name, branch, head, by=None)
+        opened = await self._create(forge, name, branch, head, by=None)
+        return replace(opened, offer=token is None and forge.keeps_tokens)
 
     async def _create(
         self, forge: "DeliveryForge", name: str, branch: str, head: str, *, by: SecretStr | None

@@ -84,9 +84,12 @@ _TOLD = text(
 _PUT = text(
     """
     INSERT INTO pull_request (id, session_id, surface, repository, number, url, state, draft, head,
-                              base, opened_by, person_id)
+                              base, opened_by, asker_id, by_asker, offer)
     VALUES (:id, :session, :surface, :repository, :number, :url, :state, :draft, :head, :base,
-            :opened_by, :person)
+            :opened_by, :asker, :by_asker,
+            :offer AND NOT EXISTS (SELECT FROM pull_request
+                                    WHERE asker_id = CAST(:asker AS uuid)
+                                      AND surface = CAST(:surface AS varchar)))
     ON CONFLICT (surface, repository, number) DO UPDATE
        SET state = excluded.state, draft = excluded.draft, base = excluded.base, seen_at = now()
     """
@@ -143,8 +146,11 @@ class Delivered:
     pull: PullRequest | None = None
     of: str = ""
     """The repository as its forge spells it."""
-    person_id: UUID | None = None
-    """Whose own token opened the pull request."""
+    asker_id: UUID
+    by_asker: bool = False
+    """Their own token opened the pull request."""
+    offer: bool = False
+    """It could have, had they connected their account: tell them, once."""
 
 
 class DeliveryRows:
@@ -221,7 +227,9 @@ async def _put(tx: Transaction, session_id: UUID, done: Delivered, pull: PullReq
         "head": pull.head,
         "base": pull.base,
         "opened_by": pull.author,
-        "person": done.person_id,
+        "asker": done.asker_id,
+        "by_asker": done.by_asker,
+        "offer": done.offer,
     }
     await tx.execute(_PUT, values)
     thread = {"id": new_id(), "session": session_id, "surface": done.surface, "place": pull.place}

@@ -254,7 +254,9 @@ class DeliveryRun:
             surface=found[0].surface if found else "",
             of=found[1] if found else "",
             pull=pull,
-            person_id=self.about.person_id if opened.by_person else None,
+            asker_id=self.about.person_id,
+            by_asker=opened.by_person,
+            offer=opened.offer,
         )
         await self.means.rows.delivered(self.lease, self.turn, done)
 

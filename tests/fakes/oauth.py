@@ -2,7 +2,7 @@
 
 import secrets
 import urllib.parse
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -35,6 +35,10 @@ class FakeOAuth:
     """By device code or code."""
     user_codes: dict[str, str] = field(default_factory=dict)
     tokens: dict[str, int] = field(default_factory=dict)
+    refreshes: dict[str, int] = field(default_factory=dict)
+    """Whose each refresh token is; it works once."""
+    token_seconds: float | None = None
+    """How long tokens live; None: they do not end, and none is refreshed."""
     expires_seconds: float = 900
     slow: int = 0
     """Answer so many polls with `slow_down`."""
@@ -95,6 +99,17 @@ class FakeOAuth:
 
     async def _token(self, request: web.Request) -> web.Response:
         form = await request.post()
+        if form.get("grant_type") == "refresh_token":
+            return self._refreshed(str(form["refresh_token"]), str(form.get("client_secret")))
+        return self._granted(form)
+
+    def _refreshed(self, refresh: str, client_secret: str) -> web.Response:
+        account = self.refreshes.pop(refresh, None)
+        if account is None or client_secret != self.client_secret:
+            return self._error("bad_refresh_token")
+        return self._issued(account)
+
+    def _granted(self, form: Mapping[str, object]) -> web.Response:
         is_device = str(form.get("grant_type", "")).endswith("device_code")
         asked = self.asked.get(str(form.get("device_code" if is_device else "code")))
         if asked is None or asked.used or form.get("client_id") != self.client_id:
@@ -112,9 +127,17 @@ class FakeOAuth:
         if asked.account is None:
             return self._error("authorization_pending")
         asked.used = True
+        return self._issued(asked.account)
+
+    def _issued(self, account: int) -> web.Response:
         token = secrets.token_hex(20)
-        self.tokens[token] = asked.account
-        return web.json_response({"access_token": token, "token_type": "bearer"})
+        self.tokens[token] = account
+        said: dict[str, object] = {"access_token": token, "token_type": "bearer"}
+        if self.token_seconds is not None:
+            refresh = secrets.token_hex(20)
+            self.refreshes[refresh] = account
+            said |= {"expires_in": self.token_seconds, "refresh_token": refresh}
+        return web.json_response(said)
 
     async def _user(self, request: web.Request) -> web.Response:
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")

@@ -53,6 +53,19 @@ async def test_a_typed_code_tells_whose_account_it_is(forge):
         await accounts.poll(device, soon())
 
 
+async def test_a_token_that_ends_is_refreshed_and_each_refresh_works_once(forge):
+    fake, accounts = forge
+    fake.token_seconds = 60
+    device = await accounts.begin(soon())
+    fake.types(device.code, 1)
+    token = (await accounts.poll(device, soon())).token
+    assert token.seconds == 60
+    another = await accounts.refresh(token.refresh, soon())
+    assert another.access != token.access
+    with pytest.raises(Rejected, match="bad_refresh_token"):
+        await accounts.refresh(token.refresh, soon())
+
+
 async def test_who_declines_is_rejected(forge):
     fake, accounts = forge
     device = await accounts.begin(soon())

@@ -1,6 +1,7 @@
 """A turn's work ends as a pull request on GitHub's emulator and on the GitLab of the tests."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from adapters.forge.github.app import App
 from adapters.forge.github.pulls import GitHubPulls
 from adapters.forge.gitlab.client import Client
 from adapters.forge.gitlab.pulls import GitLabPulls
+from bot.work.delivery import Delivery
 from bot.work.queue import Event
 from tests.fakes import git_server, git_tree
 from tests.fakes import github as fake_github
@@ -171,7 +173,8 @@ async def test_the_persons_own_token_opens_it_in_their_name(on_github) -> None:
     made = await on_github.pull(told["number"])
     assert made["user"]["login"] == "ann"
     assert "Made with ona" in made["body"]
-    assert await desk.town.value("SELECT person_id FROM pull_request") == desk.town.people["Ann"]
+    row = "SELECT asker_id, by_asker FROM pull_request"
+    assert await desk.town.rows(row) == [(desk.town.people["Ann"], True)]
 
 
 async def test_a_token_that_counts_no_more_gives_way_to_ours(on_github) -> None:
@@ -182,6 +185,22 @@ async def test_a_token_that_counts_no_more_gives_way_to_ours(on_github) -> None:
     (told,) = await desk.told()
     made = await on_github.pull(told["number"])
     assert made["user"]["login"] == on_github.github.app.login
+
+
+async def test_who_could_connect_is_to_be_told_once(on_github) -> None:
+    desk = on_github.desk
+    (forge,) = desk.delivery._means.forges
+    acting = replace(forge, keeps_tokens=True)
+    desk.delivery = Delivery(replace(desk.delivery._means, forges=[acting]))
+    git_tree.write(desk.directory, {b"src/a": b"b\n"})
+    await desk.deliver()
+    (told,) = await desk.told()
+    path = f"/repos/{on_github.shop.name}/pulls/{told['number']}"
+    await on_github.github.acme.asks("PATCH", path, {"state": "closed"})
+    git_tree.write(desk.directory, {b"src/a": b"c\n"})
+    await desk.deliver()
+    offers = await desk.town.rows("SELECT offer FROM pull_request ORDER BY number")
+    assert offers == [(True,), (False,)]
 
 
 async def test_the_policy_wants_a_branch_alone_or_one_that_is_ready(on_github) -> None:

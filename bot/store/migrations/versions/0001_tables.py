@@ -903,6 +903,7 @@ def _replies() -> None:
     _names()
     _branches()
     _pull_requests()
+    _person_tokens()
 
 
 def _audit() -> None:
@@ -1234,7 +1235,9 @@ def _pull_requests() -> None:
         sa.Column("head", sa.String(), nullable=False),
         sa.Column("base", sa.String(), nullable=False),
         sa.Column("opened_by", sa.String(), nullable=False),
-        sa.Column("person_id", sa.Uuid(), nullable=True),
+        sa.Column("asker_id", sa.Uuid(), nullable=False),
+        sa.Column("by_asker", sa.Boolean(), server_default="false", nullable=False),
+        sa.Column("offer", sa.Boolean(), server_default="false", nullable=False),
         sa.Column(
             "created_at",
             sa.DateTime(timezone=True),
@@ -1244,9 +1247,7 @@ def _pull_requests() -> None:
         sa.Column(
             "seen_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
         ),
-        sa.ForeignKeyConstraint(
-            ["person_id"], ["person.id"], name=op.f("fk_pull_request_person_id")
-        ),
+        sa.ForeignKeyConstraint(["asker_id"], ["person.id"], name=op.f("fk_pull_request_asker_id")),
         sa.ForeignKeyConstraint(
             ["session_id"],
             ["session.id"],
@@ -1264,6 +1265,26 @@ def _pull_requests() -> None:
     op.create_index(
         op.f("ix_pull_request_session_id"), "pull_request", ["session_id"], unique=False
     )
+
+
+def _person_tokens() -> None:
+    op.create_table(
+        "person_token",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("person_id", sa.Uuid(), nullable=False),
+        sa.Column("surface", sa.String(), nullable=False),
+        sa.Column("sealed", sa.String(), nullable=False),
+        sa.Column("ends_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("refreshing_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column(
+            "kept_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
+        ),
+        sa.ForeignKeyConstraint(
+            ["person_id"], ["person.id"], name=op.f("fk_person_token_person_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_person_token")),
+    )
+    op.create_index(op.f("ix_person_token_person_id"), "person_token", ["person_id"], unique=False)
 
 
 def _names() -> None:
