@@ -145,6 +145,13 @@ class Attachment:
     path: str
     media_type: str
     data: bytes
+class Server:
+    """A server of the Model Context Protocol that an agent is told of, over streamable HTTP."""
+
+    name: str
+    url: str
+    """As a program in the machine reaches it."""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,6 +169,8 @@ class Task:
     """What the agent calls what was said in earlier turns of this session; None: nothing was."""
     attachments: Sequence[Attachment] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    servers: Sequence[Server] = ()
+    """The same ones for whoever holds the turn next; an agent that can't use them is told none."""
     output_bytes_max: int = 1 << 20
 
 

@@ -82,13 +82,16 @@ class Turns:
         grants: Grants | None = None,
         exceeded: Exceeded = _never,
         delivery: Delivery | None = None,
+        servers: Sequence[port.Server] = (),
     ) -> None:
         """`agents` by the names that sessions use; `shell` runs every `!command`.
 
         :param grants: None: there is no Vault, and no turn gets any
         :param exceeded: says what a turn was refused for lack of money
         :param delivery: None: what turns leave stays in their machines and checkpoints
+        :param servers: what agents are told of
         """
+        self._servers = servers
         self.grants = grants
         self._delivery = delivery
         self._exceeded = exceeded
@@ -133,6 +136,7 @@ class _Turn:
         self._workplaces = turns._workplaces
         self._agents = turns._agents
         self._limits = turns._limits
+        self._servers = turns._servers
         self._granted = Granted(turns.grants, lease)
         self._exceeded = turns._exceeded
         self._delivery = turns._delivery
@@ -272,6 +276,7 @@ class _Turn:
                 **told.environment,
                 **self._granted.environment,
             },
+            servers=self._servers,
             output_bytes_max=self._limits.output_bytes_max,
         )
 

@@ -1,6 +1,7 @@
 """The harness against an agent that speaks the protocol, as a job of a real guest program."""
 
 import asyncio
+import json
 import re
 import sys
 from dataclasses import replace
@@ -16,6 +17,7 @@ from adapters.agent.port import (
     Conversation,
     Ended,
     Failure,
+    Server,
     Task,
     Text,
     Thought,
@@ -116,6 +118,32 @@ async def test_the_next_turn_remembers_and_repeats_nothing_of_the_one_before(des
     assert words(events) == "say one\nrecall\n"
     assert "session/new" not in desk.log()[desk.log().index("session/load") :]
     assert not any(isinstance(one, Conversation) for one in events)
+
+
+OURS = Server(name="ona", url="http://gateway.ona/tools/mcp", headers={"X-One": "1"})
+
+
+async def test_an_agent_is_told_of_the_servers_in_every_conversation(desk):
+    first = await desk.whole(desk.task("say one", servers=(OURS,)))
+    again = desk.task("recall", id="t2", conversation=first[0].id, servers=(OURS,))
+    await desk.whole(again)
+    told = [json.loads(line[8:]) for line in desk.log() if line.startswith("servers ")]
+    assert told == 2 * [
+        [
+            {
+                "type": "http",
+                "name": "ona",
+                "url": "http://gateway.ona/tools/mcp",
+                "headers": [{"name": "X-One", "value": "1"}],
+            }
+        ]
+    ]
+
+
+async def test_an_agent_that_takes_no_servers_over_http_is_told_of_none(desk):
+    events = await desk.whole(desk.task("say hi", servers=(OURS,), traits="serverless"))
+    assert events[-1].succeeded
+    assert "servers []" in desk.log()
 
 
 async def test_what_can_not_be_loaded_is_said_and_begun_anew(desk):

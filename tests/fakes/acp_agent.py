@@ -148,10 +148,18 @@ def initialize(number, params):
         return
     version = 99 if "newer" in TRAITS else params["protocolVersion"]
     capabilities = {"loadSession": "forgetful" not in TRAITS}
+    if "serverless" not in TRAITS:
+        capabilities["mcpCapabilities"] = {"http": True, "sse": False}
     write({"id": number, "result": {"protocolVersion": version, "agentCapabilities": capabilities}})
 
 
+def new(number, params):
+    log(f"servers {json.dumps(params['mcpServers'])}")
+    write({"id": number, "result": opened(f"c-{os.getpid()}")})
+
+
 def load(number, params):
+    log(f"servers {json.dumps(params['mcpServers'])}")
     session = params["sessionId"]
     kept = HOME / f"conversation-{session}"
     if not kept.exists():
@@ -169,7 +177,7 @@ def setting(number, params):
 
 METHODS = {
     "initialize": initialize,
-    "session/new": lambda number, _: write({"id": number, "result": opened(f"c-{os.getpid()}")}),
+    "session/new": new,
     "session/load": load,
     "session/set_mode": setting,
     "session/set_config_option": setting,

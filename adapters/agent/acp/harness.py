@@ -217,7 +217,7 @@ class AcpRun:
         self, connection: Connection, capabilities: Mapping[str, Any]
     ) -> Mapping[str, Any]:
         """Load the conversation of the turns before, or begin one; what the agent says of it."""
-        asked = {"cwd": self._task.directory, "mcpServers": []}
+        asked = {"cwd": self._task.directory, "mcpServers": self._servers(capabilities)}
         earlier = self._task.conversation
         if earlier and capabilities.get("loadSession"):
             try:
@@ -238,6 +238,20 @@ class AcpRun:
             raise _Over("the agent began a conversation without a name")
         self._conversation = conversation
         return begun if isinstance(begun, dict) else {}
+
+    def _servers(self, capabilities: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The task's servers as the agent takes them; none where it takes none over HTTP."""
+        if not _words_of(capabilities.get("mcpCapabilities"), "http"):
+            return []
+        return [
+            {
+                "type": "http",
+                "name": server.name,
+                "url": server.url,
+                "headers": [{"name": one, "value": two} for one, two in server.headers.items()],
+            }
+            for server in self._task.servers
+        ]
 
     async def _set_up(self, connection: Connection, opened: Mapping[str, Any]) -> None:
         """Set the mode and the model, where the agent offers them."""
