@@ -6,7 +6,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
+from adapters.agent.port import Server
 from bot.config import Settings
+from bot.conversation.children import begin_child
 from bot.govern.egress import EgressAudit
 from bot.govern.grants import Grants
 from bot.govern.halting import HaltWatch
@@ -16,8 +18,9 @@ from bot.govern.spending import Spending
 from bot.ground import Ground
 from bot.work.branches import BranchRows
 from bot.work.metering import Metering, limits_of
-from bot.work.routes import CodeHost, Routes, Working, machine_environment
+from bot.work.routes import GATEWAY_URL, CodeHost, Routes, Working, machine_environment
 from bot.work.running import Running
+from bot.work.tools import server
 from bot.work.way_out import Cutting, WaysOut
 from vmpool.network.gateway import Gateway
 from vmpool.network.gateway.routes import Route
@@ -33,6 +36,8 @@ class WayOut:
     spending: Spending
     environment: Mapping[str, str]
     """Of jobs in machines: what its routes are found by."""
+    servers: Sequence[Server]
+    """What agents in machines are told of: our tools."""
 
 
 @asynccontextmanager
@@ -52,9 +57,19 @@ async def gateway_open(base: Ground, grants: Grants | None) -> AsyncIterator[Way
         grants=grants.memory if grants is not None else None,
     )
 
+    tools = server.open_route(
+        database,
+        running,
+        begin=begin_child,
+        hosts=code_hosts(settings),
+        headers=routes.api_headers,
+        question_seconds=settings.turn.question_seconds_max,
+    )
+
     async def routes_of(project_id: UUID, repository_url: str) -> tuple[Route, ...]:
         document = (await policies.effective(project_id)).document
-        return routes.of(Working(id=project_id, repository_url=repository_url, document=document))
+        project = Working(id=project_id, repository_url=repository_url, document=document)
+        return (*routes.of(project), tools)
 
     watch = HaltWatch(database, base.listener)
     await watch.refresh()
@@ -76,6 +91,7 @@ async def gateway_open(base: Ground, grants: Grants | None) -> AsyncIterator[Way
             metering=metering,
             spending=spending,
             environment=machine_environment(settings.models, code_hosts(settings)),
+            servers=(Server(name="ona", url=f"{GATEWAY_URL}{tools.prefix}{server.MCP}"),),
         )
     finally:
         await gateway.close()

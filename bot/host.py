@@ -286,6 +286,7 @@ class Host:
             grants=self.grants,
             exceeded=self.way_out.metering.exceeded,
             delivery=self.delivery,
+            servers=self.way_out.servers,
         )
         limits = WorkerLimits(
             turns_max=settings.queue.turns_max,

@@ -145,6 +145,9 @@ class Attachment:
     path: str
     media_type: str
     data: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
 class Server:
     """A server of the Model Context Protocol that an agent is told of, over streamable HTTP."""
 

@@ -268,7 +268,8 @@ class Deciding:
         self, tx: Transaction, found: threads.Found, actor: Actor, said: str
     ) -> Decided | None:
         session = await lock_session(tx, found.session_id)
-        if session is None or session.state is not SessionState.WAITING:
+        # A running turn may have asked, too: its agent goes on with something else meanwhile.
+        if session is None or session.state not in {SessionState.WAITING, SessionState.RUNNING}:
             return None
         question = await questions.open_question(tx, found.session_id)
         if question is None or not question.may_answer(actor.id):

@@ -26,7 +26,10 @@ from bot.work.titling import TITLED
 Kind = Literal["live", "answer", "notice", "question", "reaction", "title", "phase"]
 
 NOTICES = frozenset(
-    {"notice", "session.held", "session.resumed", "session.cleared", "prompt.cancelled", "machine"}
+    {
+        *("notice", "session.held", "session.resumed", "session.cleared", "prompt.cancelled"),
+        *("machine", "update", "picture", "child.started"),
+    }
 )
 SETTLING = frozenset({"question.answered", "question.expired"})
 FAILURES = frozenset({"failed", "timed_out", "interrupted", "budget"})
@@ -189,7 +192,19 @@ def _of_event(span: Span, event: SeenEvent, manner: Manner) -> Iterator[Draft]:
                 body=body,
                 final=True,
                 turn_id=event.turn_id,
+                buttons=_leading(span, event, manner),
             )
+
+
+def _leading(span: Span, event: SeenEvent, manner: Manner) -> tuple[Button, ...]:
+    """Where a notice leads: to a picture, or to a session that an agent started."""
+    body = event.body
+    if not manner.pages or event.kind not in {"picture", "child.started"}:
+        return ()
+    if event.kind == "picture":
+        url = f"{manner.pages}/sessions/{span.short}/pictures/{body.get('picture')}"
+        return (Button(label=_("Open picture"), url=url),)
+    return (Button(label=_("Open session"), url=f"{manner.pages}/sessions/{body.get('session')}"),)
 
 
 def _end(span: Span, ended: SeenEvent, manner: Manner) -> Iterator[Draft]:

@@ -172,8 +172,16 @@ def notice(event: SeenEvent) -> str:
     name = _line(str(body.get("name") or _("somebody")))
     said = ""
     match event.kind:
-        case "notice":
+        case "notice" | "update":
             said = prose(str(body.get("text", "")))
+        case "picture":
+            said = _("Picture: {text}", text=_line(str(body.get("text", ""))))
+        case "child.started":
+            said = _(
+                "The agent started session {session}: {text}",
+                session=_line(str(body.get("session", "?"))),
+                text=_line(str(body.get("text", ""))),
+            )
         case "session.held":
             held = list(body.get("held") or ())
             names = ", ".join(dict.fromkeys(_line(str(one.get("name", "?"))) for one in held))

@@ -37,6 +37,8 @@ class Line:
     """Longer preformatted matter, such as a diff."""
     key: str = ""
     """Of the lines of a turn with the same one only the newest is shown, where the first was."""
+    picture: str = ""
+    """Where a picture that it shows is, below the pages of sessions."""
 
 
 Body = Mapping[str, Any]
@@ -248,6 +250,25 @@ def _machine(body: Body) -> Line:
     )
 
 
+def _update(body: Body) -> Line:
+    return _note(_text(body), label="Update")
+
+
+def _picture(body: Body) -> Line:
+    place = f"{_text(body, 'session')}/pictures/{_text(body, 'picture')}"
+    return replace(_note(_text(body), label="Picture"), picture=place)
+
+
+def _child(body: Body) -> Line:
+    return _note(f"The agent started session {_text(body, 'session')}: {_text(body)}")
+
+
+def _called(body: Body) -> Line:
+    tool, refused = _text(body, "tool") or "a tool", body.get("outcome") == "refused"
+    why = f" and was refused: {_text(body, 'why')}" if refused else ""
+    return _note(f"The agent called {tool} of ona{why}.", tone="wait" if refused else "plain")
+
+
 def _unknown(kind: str, body: Body) -> Line:
     said = json.dumps(dict(body), ensure_ascii=False, default=str)
     if len(said) > UNKNOWN_LENGTH_MAX:
@@ -284,5 +305,9 @@ _KINDS: Mapping[str, Callable[[Body], Line]] = {
     "undelivered": _undelivered,
     "notice": _notice,
     "machine": _machine,
+    "update": _update,
+    "picture": _picture,
+    "child.started": _child,
+    "tool.called": _called,
 }
 KNOWN_KINDS = frozenset(_KINDS)

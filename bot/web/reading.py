@@ -78,6 +78,13 @@ _QUESTIONS = text(
      WHERE question.session_id = :session ORDER BY question.created_at DESC LIMIT 50
     """
 )
+_PICTURE = text(
+    """
+    SELECT picture.media_type, picture.data
+      FROM picture JOIN session ON session.id = picture.session_id
+     WHERE session.short = :short AND picture.id = :picture AND picture.posted_at IS NOT NULL
+    """
+)
 _MACHINE = """
     SELECT machine.id, 'm-' || right(CAST(machine.id AS text), 8) AS short, machine.state,
            machine.request, machine.note, machine.facts, machine.generation, machine.created_at,
@@ -249,3 +256,11 @@ def no_machine(said: str) -> NotFound:
 
 def _no_session(short: str) -> NotFound:
     return NotFound(f"there is no session {short[:80]}", do="`ona sessions` lists those there are")
+
+
+async def picture(tx: Transaction, short: str, picture_id: UUID) -> tuple[str, bytes]:
+    """What a picture that an agent posted is, and its bytes. :raises NotFound:."""
+    row = (await tx.execute(_PICTURE, {"short": short, "picture": picture_id})).one_or_none()
+    if row is None:
+        raise NotFound("there is no such picture in this session")
+    return row.media_type, bytes(row.data)

@@ -109,32 +109,18 @@ async def ask(
     :raises LeaseLost:
     """
     state = await hold(tx, lease.key)
-    if permitted is None:
-        permitted = set((await tx.execute(_ASKED, {"turn": turn_id})).scalars())
-    question_id = new_id()
-    inserted = (
-        await tx.execute(
-            _INSERT,
-            {
-                "id": question_id,
-                "session": lease.session_id,
-                "turn": turn_id,
-                "key": key,
-                "text": question,
-                "choices": _json(list(choices)),
-                "permitted": _json(sorted(str(person) for person in permitted)),
-                "seconds": seconds,
-            },
-        )
-    ).one_or_none()
-    if inserted is not None:
-        body = {
-            "question": question_id,
-            "text": question,
-            "choices": list(choices),
-            "expires_at": inserted.expires_at,
-        }
-        await append_held(tx, lease.key, [Event(kind="question", body=body)], turn_id=turn_id)
+    event = await put(
+        tx,
+        lease.session_id,
+        turn_id,
+        key=key,
+        question=question,
+        choices=choices,
+        permitted=permitted,
+        seconds=seconds,
+    )
+    if event is not None:
+        await append_held(tx, lease.key, [event], turn_id=turn_id)
     still_open = any(one.key == key and one.open for one in await of_turn(tx, turn_id))
     if not still_open or state.stop is not None:
         return False
@@ -142,6 +128,46 @@ async def ask(
     await stop_clock(tx, lease)
     lease.lost = True
     return True
+
+
+async def put(
+    tx: Transaction,
+    session_id: UUID,
+    turn_id: UUID,
+    *,
+    key: str,
+    question: str,
+    choices: Sequence[str],
+    seconds: float,
+    permitted: Collection[UUID] | None = None,
+) -> Event | None:
+    """Store a question of the locked session's turn; `permitted` as in `ask`.
+
+    Its event, for the caller to append; None: it was asked before.
+    """
+    if permitted is None:
+        permitted = set((await tx.execute(_ASKED, {"turn": turn_id})).scalars())
+    question_id = new_id()
+    values = {
+        "id": question_id,
+        "session": session_id,
+        "turn": turn_id,
+        "key": key,
+        "text": question,
+        "choices": _json(list(choices)),
+        "permitted": _json(sorted(str(person) for person in permitted)),
+        "seconds": seconds,
+    }
+    inserted = (await tx.execute(_INSERT, values)).one_or_none()
+    if inserted is None:
+        return None
+    body = {
+        "question": question_id,
+        "text": question,
+        "choices": list(choices),
+        "expires_at": inserted.expires_at,
+    }
+    return Event(kind="question", body=body)
 
 
 async def open_question(tx: Transaction, session_id: UUID) -> OpenQuestion | None:

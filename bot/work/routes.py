@@ -4,6 +4,7 @@
     /forge/<surface>/   the project's own code host: git, and its API to be read
     /upstream/<name>/   what the project's policy names
     /identity/token     who the session is, for an audience that the policy has a grant for
+    /tools/             what the agent may ask of us (`bot.work.tools`)
 
 Nothing is added to a request between turns.
 """
@@ -126,6 +127,15 @@ class Routes:
             raise Refused(f"The project's policy has no grant for {route}; docs/policy.md.")
         return found
 
+    async def api_headers(self, who: Identity, host: CodeHost) -> Mapping[str, str]:
+        """What reading a code host's API gets: GitLab's takes no other than its own header.
+
+        :raises NoTurn: :raises Refused:
+        """
+        found = await self.granted(who, host.prefix)
+        private = {name: value for name, value in found.items() if name.lower() == "private-token"}
+        return private or found
+
     async def identity(self, who: Identity, audience: str) -> str:
         """The session's token for an audience. :raises NoTurn: :raises Refused:"""
         found = await self.granted(who, f"{IDENTITY}{audience}")
@@ -184,10 +194,8 @@ class ProjectRepositories:
         return {name: value for name, value in found.items() if name.lower() == "authorization"}
 
     async def api_headers(self, who: Identity) -> Mapping[str, str]:
-        """What is added for reading the API: GitLab's takes no other than its own header."""
-        found = await self._routes.granted(who, self._host.prefix)
-        private = {name: value for name, value in found.items() if name.lower() == "private-token"}
-        return private or found
+        """What is added for reading the API."""
+        return await self._routes.api_headers(who, self._host)
 
     async def branches(self, who: Identity, repository: str) -> OwnBranches:
         """Which branches the session has there."""

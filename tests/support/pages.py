@@ -36,6 +36,7 @@ from adapters.listening import Hears
 from bot import metrics
 from bot.config import reference
 from bot.store import states
+from tests.support.tools_page import tools_page
 from vmpool import machine
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -195,6 +196,7 @@ PAGES = {
     "settings.md": settings_page,
     "states.md": states_page,
     "metrics.md": metrics_page,
+    "tools.md": tools_page,
 }
 
 

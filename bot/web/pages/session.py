@@ -106,6 +106,14 @@ async def _lines(
             yield message("".join(parts), number=event.number)
 
 
+@router.get("/pictures/{picture}")
+async def show_picture(short: str, picture: UUID, visitor: Reader, services: Provided) -> Response:
+    """A picture that the agent posted; its bytes were looked at when it came in."""
+    async with services.database.begin() as tx:
+        media_type, data = await reading.picture(tx, short, picture)
+    return Response(data, media_type=media_type, headers={"cache-control": "private, max-age=3600"})
+
+
 @router.post("/prompts")
 async def ask(
     *,

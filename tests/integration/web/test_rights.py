@@ -53,6 +53,7 @@ async def paths(site, short):
         "prompt": prompt_id,
         "number": 1,
         "question": new_id(),
+        "picture": new_id(),
         "request_": "rest",
     }
     async with site.client() as client:
@@ -79,6 +80,7 @@ PAGES = [
     ("GET", "/sessions/{short}/side"),
     ("GET", "/sessions/{short}/earlier?before=5"),
     ("GET", "/sessions/{short}/live"),
+    ("GET", "/sessions/{short}/pictures/{picture}"),
     ("POST", "/sessions/{short}/prompts"),
     ("POST", "/sessions/{short}/stop"),
     ("POST", "/sessions/{short}/title"),

@@ -273,3 +273,26 @@ def test_a_title_goes_to_every_thread_but_the_one_whose_name_it_was_first():
     assert names(titled("ours", None)) == ["ours"]
     assert names(titled("ours", None), titled("theirs", HERE)) == [""], "no older one comes"
     assert names(titled("theirs", HERE), titled("ours", None)) == ["ours"]
+
+
+def test_what_an_agent_posts_is_told_at_once_and_leads_to_what_it_is_about():
+    manner = replace(MANNER, pages="https://ona.test")
+    posted = (
+        ("update", {"text": "Tests are red."}),
+        ("picture", {"text": "The page", "picture": "7"}),
+        ("child.started", {"session": "s-2", "text": "do it"}),
+        ("tool.called", {"tool": "post_update"}),
+    )
+    found = [one for one in made(STARTED, *posted, manner=manner) if one.kind == "notice"]
+    assert [one.body for one in found] == [
+        "Tests are red.",
+        "Picture: The page",
+        "The agent started session s-2: do it",
+    ]
+    assert [[button.url for button in one.buttons] for one in found] == [
+        [],
+        ["https://ona.test/sessions//pictures/7"],
+        ["https://ona.test/sessions/s-2"],
+    ]
+    bare = made(STARTED, *posted)
+    assert all(not one.buttons for one in bare if one.kind == "notice")

@@ -33,6 +33,14 @@ from bot.web.lines import KNOWN_KINDS, line
         ),
         ("undelivered", {"text": "Not delivered: why."}, "Not delivered: why."),
         ("question", {"text": "Port?", "choices": ["80", "81"]}, "Port? (80 / 81)"),
+        ("update", {"text": "Tests are red."}, "Tests are red."),
+        ("child.started", {"session": "s-2", "text": "do"}, "started session s-2: do"),
+        ("tool.called", {"tool": "read_ci", "outcome": "done"}, "called read_ci of ona."),
+        (
+            "tool.called",
+            {"tool": "read_ci", "outcome": "refused", "why": "no grant"},
+            "called read_ci of ona and was refused: no grant.",
+        ),
     ],
 )
 def test_events_are_said_in_words(kind, body, words):
@@ -71,3 +79,8 @@ def test_an_unknown_kind_is_a_plain_line():
 )
 def test_no_body_makes_a_reader_fail(kind, body):
     assert line(kind, body).look
+
+
+def test_a_picture_is_named_by_its_session_and_id():
+    made = line("picture", {"session": "s-1", "picture": "7", "text": "The page"})
+    assert (made.text, made.picture) == ("The page", "s-1/pictures/7")

@@ -904,6 +904,7 @@ def _replies() -> None:
     _branches()
     _pull_requests()
     _person_tokens()
+    _tools()
 
 
 def _audit() -> None:
@@ -1302,3 +1303,91 @@ def _names() -> None:
         sa.PrimaryKeyConstraint("machine_id", "name", name=op.f("pk_machine_name")),
     )
     op.create_index("ux_machine_name_number", "machine_name", ["machine_id", "number"], unique=True)
+
+
+def _tools() -> None:
+    now = sa.text("now()")
+    op.create_table(
+        "picture",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("session_id", sa.Uuid(), nullable=False),
+        sa.Column("turn_id", sa.Uuid(), nullable=False),
+        sa.Column("media_type", sa.String(), nullable=False),
+        sa.Column("data", sa.LargeBinary(), nullable=False),
+        sa.Column("caption", sa.String(), server_default="", nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=now, nullable=False),
+        sa.Column("posted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["session_id"], ["session.id"], name=op.f("fk_picture_session_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["turn_id"], ["turn.id"], name=op.f("fk_picture_turn_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_picture")),
+    )
+    op.create_index(op.f("ix_picture_session_id"), "picture", ["session_id"])
+    op.create_index(op.f("ix_picture_turn_id"), "picture", ["turn_id"])
+    op.create_table(
+        "pull_request_wish",
+        sa.Column("session_id", sa.Uuid(), nullable=False),
+        sa.Column("repository", sa.String(), nullable=False),
+        sa.Column("title", sa.String(), nullable=True),
+        sa.Column("body", sa.String(), nullable=True),
+        sa.Column("draft", sa.Boolean(), nullable=True),
+        sa.Column("turn_id", sa.Uuid(), nullable=True),
+        sa.Column("wished_at", sa.DateTime(timezone=True), server_default=now, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["session_id"],
+            ["session.id"],
+            name=op.f("fk_pull_request_wish_session_id"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["turn_id"], ["turn.id"], name=op.f("fk_pull_request_wish_turn_id"), ondelete="SET NULL"
+        ),
+        sa.PrimaryKeyConstraint("session_id", "repository", name=op.f("pk_pull_request_wish")),
+    )
+    _children()
+    op.create_table(
+        "note",
+        sa.Column("project_id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("text", sa.String(), nullable=False),
+        sa.Column("by_id", sa.Uuid(), nullable=True),
+        sa.Column("session", sa.String(), server_default="", nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), server_default=now, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["project_id"], ["project.id"], name=op.f("fk_note_project_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(["by_id"], ["person.id"], name=op.f("fk_note_by_id")),
+        sa.PrimaryKeyConstraint("project_id", "name", name=op.f("pk_note")),
+    )
+
+
+def _children() -> None:
+    op.create_table(
+        "child_session",
+        sa.Column("session_id", sa.Uuid(), nullable=False),
+        sa.Column("root_id", sa.Uuid(), nullable=False),
+        sa.Column("parent_id", sa.Uuid(), nullable=False),
+        sa.Column("depth", sa.Integer(), nullable=False),
+        sa.Column("key", sa.String(), nullable=False),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        *(
+            sa.ForeignKeyConstraint(
+                [f"{name}_id"],
+                ["session.id"],
+                name=op.f(f"fk_child_session_{name}_id"),
+                ondelete="CASCADE",
+            )
+            for name in ("session", "root", "parent")
+        ),
+        sa.PrimaryKeyConstraint("session_id", name=op.f("pk_child_session")),
+    )
+    op.create_index(op.f("ix_child_session_root_id"), "child_session", ["root_id"])
+    op.create_index(op.f("ix_child_session_parent_id"), "child_session", ["parent_id"])
