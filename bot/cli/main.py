@@ -9,6 +9,7 @@ from bot.cli import (
     audit,
     halt,
     machines,
+    memory,
     people,
     policy,
     pool,
@@ -106,6 +107,7 @@ app.add_typer(machines.app, name="machines")
 app.command("pool")(pool.pool)
 app.add_typer(pool.templates_app, name="templates")
 app.add_typer(projects.app, name="projects")
+app.add_typer(memory.app, name="memory")
 app.add_typer(policy.app, name="policy")
 app.add_typer(audit.app, name="audit")
 app.add_typer(people.app, name="people")

@@ -23,6 +23,7 @@ from bot.web.api import (
     events,
     halts,
     machines,
+    memory,
     people,
     policies,
     pools,
@@ -90,6 +91,7 @@ def _routes() -> Sequence[BaseRoute]:
         surfaces,
         halts,
         secrets,
+        memory,
         policies,
         audit,
     ):
