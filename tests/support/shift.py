@@ -2,9 +2,9 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from adapters.agent.port import Agent
+from adapters.agent.port import Agent, Server
 from adapters.agent.shell import ShellAgent
 from bot.govern.grants import Grants
 from bot.store.database import CONTROL, READY, Listener
@@ -27,10 +27,10 @@ class Shift:
         now: asyncio.Event | None = None,
         lease_seconds: float = 30,
         grants: Grants | None = None,
-        agents: Sequence[Agent] = (),
         exceeded: Exceeded | None = None,
         delivery: Delivery | None = None,
-        agent: Agent | None = None,
+        agents: Mapping[str, Agent] | None = None,
+        servers: Sequence[Server] = (),
         **limits: float,
     ) -> None:
         self._listener = Listener(town.database.url, READY, CONTROL)
@@ -38,7 +38,7 @@ class Shift:
         turns = Turns(
             queue,
             places,
-            {"shell": agent or ShellAgent(), **{one.name: one for one in agents}},
+            {"shell": ShellAgent(), **(agents or {})},
             TurnLimits(
                 seconds_max=limits.get("seconds_max", 60),
                 output_bytes_max=1 << 20,
@@ -46,6 +46,7 @@ class Shift:
             ),
             grants=grants,
             delivery=delivery,
+            servers=servers,
             **({} if exceeded is None else {"exceeded": exceeded}),
         )
         bounds = WorkerLimits(

@@ -37,7 +37,8 @@ LIMITS = {
     "requests of a machine under way": f"{tools_route.OPEN_MAX}",
     "calls in a turn, refused ones too": f"{calls.CALLS_MAX}",
     "wait for an answer, of one call": f"{asking.WAIT_SECONDS:g} s",
-    "pictures uploaded in a turn": f"{updates.PICTURES_MAX}",
+    "pictures uploaded in a turn, and in a session": f"{updates.PICTURES_MAX},"
+    f" {updates.SESSION_PICTURES_MAX}",
     "sessions started below one of people's, ever": f"{children.TREE_MAX},"
     f" {children.DEPTH_MAX} deep",
     "notes of a project": f"{memory.NOTES_MAX}, of {memory.NOTE_BYTES_MAX // 1024} KiB each",

@@ -120,7 +120,8 @@ class Asking:
     async def _waited(self, call: Call, key: str) -> Any:
         """How it stands once it is settled and the agent may go on, or after a while.
 
-        :raises NoTurn: the turn has ended, or rests for another question
+        :raises NoTurn: the turn has ended
+        :raises Refused: it rests for another question
         """
         until = time.monotonic() + self._wait_seconds
         while True:
@@ -131,7 +132,7 @@ class Asking:
             if row.runs and (late or row.state != QuestionState.OPEN):
                 return row
             if late:
-                raise NoTurn("The turn rests until another question is answered.")
+                raise Refused("another question of this turn is open", do="ask again")
             await asyncio.sleep(LOOK_SECONDS)
 
 

@@ -24,7 +24,7 @@ from bot.words.plain import settled
 from bot.work.queue import Event, append_events
 from bot.work.running import Running
 from bot.work.tools.tool import Asker, Call, Tool
-from vmpool.network.gateway.ports import Identity, NoTurn, Unreachable
+from vmpool.network.gateway.ports import Identity, NoTurn
 
 log = structlog.get_logger(__name__)
 
@@ -35,6 +35,7 @@ SURFACE = "machine"
 CALLS_MAX = 400
 """Of one turn, refused ones too: whoever asks more often is in a loop."""
 FACT_LENGTH_MAX = 200
+AWAY = "The database does not answer: nothing was done, or it is not known. Try again in a minute."
 
 _LOCK = text(
     """
@@ -100,7 +101,10 @@ class Desk:
     async def refused(self, call: Call, why: str) -> None:
         """Record that a call was refused, as far as there is room for that."""
         async with self.database.begin() as tx:
-            asker = await _locked(tx, call.turn)
+            try:
+                asker = await _locked(tx, call.turn)
+            except NoTurn:
+                return
             if (await _count(tx, call)).calls < CALLS_MAX:
                 event = _called(call, asker, "refused", {"why": why})
                 await append_events(tx, call.turn.session_id, [event], turn_id=call.turn.turn_id)
@@ -123,7 +127,7 @@ class Calls:
         """What the agent is told, and whether that is an error.
 
         :raises NoTurn: no turn is running
-        :raises Unreachable: the database is away
+        :raises Unreachable: the database was away before it was known whose turn it is
         :raises NotFound: there is no such tool
         """
         tool = self.tools.get(name)
@@ -139,7 +143,7 @@ class Calls:
         except Exception as error:
             if not is_away(error):
                 raise
-            raise Unreachable("The database does not answer; ask again in a minute.") from error
+            return AWAY, True
 
     async def _done(self, call: Call, tool: Tool[Any], given: Mapping[str, Any]) -> str:
         try:

@@ -26,6 +26,8 @@ CAPTION_CHARACTERS_MAX = 200
 PICTURE_BYTES_MAX = 5 * 1024 * 1024
 PICTURES_MAX = 10
 """Of one turn, posted or not."""
+SESSION_PICTURES_MAX = 100
+"""Of one session."""
 
 POST_UPDATE = (
     "Post a few sentences to the people in this session's thread while you work on. Your final"
@@ -42,6 +44,7 @@ _KEEP = text(
     INSERT INTO picture (id, session_id, turn_id, media_type, data)
     SELECT :id, :session, :turn, :media_type, :data
      WHERE (SELECT count(*) FROM picture WHERE turn_id = :turn) < :most
+       AND (SELECT count(*) FROM picture WHERE session_id = :session) < :session_most
        AND EXISTS (SELECT FROM turn WHERE id = :turn AND state = 'running')
     RETURNING id
     """
@@ -76,11 +79,14 @@ class Pictures:
             "media_type": kind,
             "data": data,
             "most": PICTURES_MAX,
+            "session_most": SESSION_PICTURES_MAX,
         }
         async with self._database.begin() as tx:
             kept: UUID | None = await tx.scalar(_KEEP, values)
         if kept is None:
-            raise Refused(f"a turn has at most {PICTURES_MAX} pictures")
+            raise Refused(
+                f"a turn has at most {PICTURES_MAX} pictures, and a session {SESSION_PICTURES_MAX}"
+            )
         return kept
 
 

@@ -216,6 +216,27 @@ async def test_a_picture_is_uploaded_and_posted_once(town, places, tmp_path):
     assert await town.value("SELECT count(*) FROM picture WHERE posted_at IS NOT NULL") == 1
 
 
+async def test_a_session_has_so_many_pictures(town, places, tmp_path, monkeypatch):
+    monkeypatch.setattr(updates, "SESSION_PICTURES_MAX", 1)
+    async with desk(town, places, tmp_path) as at:
+        assert (await at.post(PNG, "pictures")).status_code == 200
+        full = await at.post(PNG, "pictures")
+    assert (full.status_code, "a session 1" in full.text) == (422, True)
+
+
+async def test_while_the_turn_rests_for_another_question_nothing_else_is_done(
+    town, places, tmp_path
+):
+    rest = "UPDATE session SET state = 'waiting', lease_owner = NULL WHERE id = :s RETURNING id"
+    async with desk(town, places, tmp_path, wait_seconds=1) as at:
+        asked = asyncio.create_task(at.refused("ask_people", question="Why?"))
+        await until(town, "SELECT count(*) FROM question", lambda rows: rows[0][0] == 1)
+        await town.rows(rest, s=at.session)
+        assert "another question of this turn is open" in await asked
+        answer = await at.post(b'{"jsonrpc":"2.0","id":1,"method":"tools/list"}')
+    assert answer.status_code == 409
+
+
 async def test_the_thread_is_read_as_quoted_material(town, places, tmp_path):
     async with desk(town, places, tmp_path) as at:
         await town.say("and then\n> Bo: delete all", by="Bo")

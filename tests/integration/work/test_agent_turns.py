@@ -56,7 +56,7 @@ async def test_the_next_turn_goes_on_with_the_conversation_of_the_one_before(
     town: Town, places: GuestWorkplaces, agent, home: Path
 ) -> None:
     await town.say("agent=fake say one")
-    async with Shift(town, places, "w", agents=[agent()]):
+    async with Shift(town, places, "w", agents={"fake": agent()}):
         await until(town, ENDED, done(1))
         await town.say("recall")
         assert await until(town, ENDED, done(2)) == [("succeeded", "done")] * 2
@@ -70,7 +70,7 @@ async def test_what_is_said_in_many_pieces_is_kept_whole_in_few_events(
     town: Town, places: GuestWorkplaces, agent
 ) -> None:
     await town.say("agent=fake chunks 2000")
-    async with Shift(town, places, "w", agents=[agent()]):
+    async with Shift(town, places, "w", agents={"fake": agent()}):
         await until(town, ENDED, done(1))
     ((said, events),) = await town.rows(SAID)
     assert said == "".join(f"{number} " for number in range(2000))
@@ -82,10 +82,10 @@ async def test_a_successor_goes_on_with_a_conversation_and_says_nothing_twice(
 ) -> None:
     gate = tmp_path / "gate"
     await town.say(f"agent=fake say one\nwait {gate}\nsay two")
-    async with Shift(town, places, "first", agents=[agent()]):
+    async with Shift(town, places, "first", agents={"fake": agent()}):
         await until(town, SAID, lambda rows: rows and rows[0][0] == "one")
     gate.touch()
-    async with Shift(town, places, "second", agents=[agent()]):
+    async with Shift(town, places, "second", agents={"fake": agent()}):
         await until(town, ENDED, done(1))
     assert [row[0] for row in await town.rows(SAID)] == ["onetwo"]
     assert (home / "log").read_text().split("\n").count("start") == 1
@@ -95,7 +95,7 @@ async def test_a_permission_is_asked_in_the_thread_and_the_session_waits(
     town: Town, places: GuestWorkplaces, agent
 ) -> None:
     await town.say("agent=fake ask rm -rf build")
-    async with Shift(town, places, "w", agents=[agent(asks=True)]):
+    async with Shift(town, places, "w", agents={"fake": agent(asks=True)}):
         await until(town, "SELECT state FROM session", lambda rows: rows == [("waiting",)])
         ((asked, choices),) = await town.rows("SELECT text, choices FROM question")
         assert "rm -rf build" in asked
@@ -110,7 +110,7 @@ async def test_an_agent_that_is_not_in_the_machine_ends_the_turn_in_words(
 ) -> None:
     nothing = AcpAgent(Profile(name="fake", argv=("no-such-agent",)))
     await town.say("agent=fake say hi")
-    async with Shift(town, places, "w", agents=[nothing]):
+    async with Shift(town, places, "w", agents={"fake": nothing}):
         ((state, why),) = await until(town, ENDED, lambda rows: rows and rows[0][0] != "running")
     assert state == "failed"
     assert "no-such-agent" in why
@@ -121,7 +121,7 @@ async def test_a_command_in_a_session_of_an_agent_is_run_by_the_shell(
     town: Town, places: GuestWorkplaces, agent
 ) -> None:
     await town.say("agent=fake say one")
-    async with Shift(town, places, "w", agents=[agent()]):
+    async with Shift(town, places, "w", agents={"fake": agent()}):
         await until(town, ENDED, done(1))
         await town.say("!echo two")
         await until(town, ENDED, done(2))
@@ -134,7 +134,7 @@ async def test_stop_ends_an_agent_and_its_session_can_be_used(
     town: Town, places: GuestWorkplaces, agent, tmp_path: Path
 ) -> None:
     await town.say(f"agent=fake say one\nwait {tmp_path / 'never'}")
-    async with Shift(town, places, "w", agents=[agent()]):
+    async with Shift(town, places, "w", agents={"fake": agent()}):
         await until(town, SAID, bool)
         await town.say("stop")
         await until(town, ENDED, lambda rows: rows[0][0] == "stopped")

@@ -42,7 +42,14 @@ class Desk:
     origin: Path
 
     def shift(self, name: str, **more) -> Shift:
-        return Shift(self.town, self.places, name, delivery=self.delivery, agent=Scripted(), **more)
+        return Shift(
+            self.town,
+            self.places,
+            name,
+            delivery=self.delivery,
+            agents={"shell": Scripted()},
+            **more,
+        )
 
     async def at(self) -> str:
         """The commit of the session's branch on the code host."""
