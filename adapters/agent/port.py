@@ -41,6 +41,8 @@ class ToolCall:
     title: str
     status: Literal["pending", "running", "completed", "failed"]
     diff: str | None = None
+    digest: str | None = None
+    """Of what it was given and gave, once it has ended: the same again has the same."""
 
 
 @dataclass(frozen=True, kw_only=True)

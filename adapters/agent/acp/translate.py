@@ -4,12 +4,15 @@ Kinds that are not known, and updates that are none, tell nothing: agents are ne
 """
 
 import difflib
+import json
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from typing import Any, Literal
 
 from adapters.agent.port import Plan, Text, Thought, ToolCall, Usage
 
 TITLE_LENGTH_MAX = 300
+DIGEST_LENGTH = 16
 DIFF_LENGTH_MAX = 64 * 1024
 PLAN_ENTRIES_MAX = 100
 TEXT_LENGTH_MAX = 256 * 1024
@@ -29,6 +32,8 @@ class Translator:
 
     def __init__(self) -> None:
         self._tools: dict[str, ToolCall] = {}
+        self._told: dict[str, dict[str, Any]] = {}
+        """What calls under way were given, and gave so far."""
 
     def events(
         self, update: Mapping[str, Any]
@@ -57,16 +62,32 @@ class Translator:
             return []
         before = self._tools.get(name)
         title = update.get("title")
+        status = _STATUS.get(update.get("status"), before.status if before else "pending")
+        raw = self._told.setdefault(name, {})
+        raw |= {key: update[key] for key in _TOLD if update.get(key) is not None}
         told = ToolCall(
             id=name,
             title=_line(title) if isinstance(title, str) and title.strip() else _title(before),
-            status=_STATUS.get(update.get("status"), before.status if before else "pending"),
+            status=status,
             diff=_diff(update.get("content")) or (before.diff if before else None),
+            digest=_digest(raw) if status in {"completed", "failed"} else None,
         )
         if told == before:
             return []
         self._tools[name] = told
         return [told]
+
+
+_TOLD = ("rawInput", "rawOutput", "content")
+
+
+def _digest(told: Mapping[str, Any]) -> str:
+    """Of a call; names of terminals are new each time."""
+    content = told.get("content")
+    if isinstance(content, list):
+        lasting = [one for one in content if not (isinstance(one, Mapping) and "terminalId" in one)]
+        told = {**told, "content": lasting}
+    return sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:DIGEST_LENGTH]
 
 
 def title_of(tool: object) -> str:
