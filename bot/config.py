@@ -137,6 +137,20 @@ class TurnSettings(Section):
     question_seconds_max: Seconds = Field(
         default=7 * 86400, description="how long a turn waits for a person's answer"
     )
+    repeats_max: Annotated[int, Field(ge=2, le=1000)] = Field(
+        default=8,
+        description="how often an agent may do the same with the same result, one time after the"
+        " other, before a person is asked",
+    )
+
+
+class SessionSettings(Section):
+    """What bounds all turns of a session together."""
+
+    seconds_max: Seconds = Field(
+        default=7 * 86400, description="time that the turns of a session may run together"
+    )
+    turns_max: Count = Field(default=1000, description="turns of a session")
 
 
 Dollars = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -660,6 +674,7 @@ class Settings(Section):
     database: DatabaseSettings = DatabaseSettings()
     queue: QueueSettings = QueueSettings()
     turn: TurnSettings = TurnSettings()
+    session: SessionSettings = SessionSettings()
     machine: MachineSettings = MachineSettings()
     sizes: Annotated[Mapping[str, SizeSettings], BeforeValidator(_with_known_sizes)] = Field(
         default=SIZES,

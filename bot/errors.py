@@ -11,6 +11,7 @@
     │   │   └── NotPermitted     the forge says that they may not, or does not say
     │   ├── WhichProject     it could be several
     │   ├── NoProject        the repository has none, and they may make one
+    │   ├── LimitReached     the session has had all that it may; another can be opened
     │   └── TooLarge         over a limit, which the text names
     ├── TellOperator     whoever runs the installation can mend it
     │   ├── WrongSettings    file, key, expected, got
@@ -101,6 +102,12 @@ class NoProject(TellPerson):
     code = "no_project"
 
 
+class LimitReached(TellPerson):
+    """A limit of the session is used up, and nothing can be done in it any more."""
+
+    code = "limit_reached"
+
+
 class TooLarge(TellPerson):
     """Over a limit that the text names."""
 
@@ -115,6 +122,7 @@ def for_person(code: str, happened: str, *, kept: str = "", do: str = "") -> Tel
         NotPermitted,
         WhichProject,
         NoProject,
+        LimitReached,
         TooLarge,
     )
     kind = next((kind for kind in kinds if kind.code == code), Refused)

@@ -32,7 +32,6 @@ class WayOut:
     """What a host has of it."""
 
     gateway: Gateway
-    metering: Metering
     spending: Spending
     environment: Mapping[str, str]
     """Of jobs in machines: what its routes are found by."""
@@ -47,7 +46,7 @@ async def gateway_open(base: Ground, grants: Grants | None) -> AsyncIterator[Way
     installation = await asyncio.to_thread(read_installation_policy, settings.policy)
     policies = Policies(database, installation, listener=base.listener)
     spending, running = Spending(database, limits_of(settings.budget)), Running(database)
-    metering = Metering(spending, running, settings.models)
+    metering = Metering(database, spending, running, settings.models)
     routes = Routes(
         running=running,
         meter=metering,
@@ -88,7 +87,6 @@ async def gateway_open(base: Ground, grants: Grants | None) -> AsyncIterator[Way
     try:
         yield WayOut(
             gateway=gateway,
-            metering=metering,
             spending=spending,
             environment=machine_environment(settings.models, code_hosts(settings)),
             servers=(Server(name="ona", url=f"{GATEWAY_URL}{tools.prefix}{server.MCP}"),),

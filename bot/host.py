@@ -26,6 +26,7 @@ from bot.store.database import CONTROL, POLICY, READY, Database
 from bot.store.database import MACHINES as MACHINE_HINTS
 from bot.store.ids import new_id
 from bot.vault import authority_of, grants_open, vault_open
+from bot.work.bounds import SessionLimits
 from bot.work.checkpoint import Checkpoints
 from bot.work.deleting import Deletions
 from bot.work.delivery import Delivery
@@ -282,9 +283,13 @@ class Host:
                 seconds_max=settings.turn.seconds_max,
                 output_bytes_max=settings.turn.output_bytes_max,
                 question_seconds_max=settings.turn.question_seconds_max,
+                session=SessionLimits(
+                    turns_max=settings.session.turns_max,
+                    seconds_max=settings.session.seconds_max,
+                    repeats_max=settings.turn.repeats_max,
+                ),
             ),
             grants=self.grants,
-            exceeded=self.way_out.metering.exceeded,
             delivery=self.delivery,
             servers=self.way_out.servers,
         )

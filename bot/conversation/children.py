@@ -14,6 +14,7 @@ from bot.conversation.message import IncomingMessage
 from bot.conversation.prompting import add_prompt
 from bot.errors import NotFound
 from bot.govern.access import Act, require
+from bot.govern.agents import Agents
 from bot.govern.people import standing_of
 from bot.store.ids import new_id
 from bot.store.transaction import Transaction
@@ -58,7 +59,8 @@ async def begin_child(tx: Transaction, parent_id: UUID, asker: Asker, key: str, 
         language=nearest(asker.language),
     )
     prompt = commands.Prompt(text=task, private=asker.private, options=_options(asker, parent))
-    found = await threads.open_session(tx, message, actor, prompt)
+    own = Agents(names=(parent.agent,), default=parent.agent)
+    found = await threads.open_session(tx, message, actor, prompt, own)
     await tx.execute(_LATER, {"session": found.session_id, "priority": PRIORITY})
     session = await lock_session(tx, found.session_id)
     if session is None:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from adapters.chat.incoming import Attached, Quoted
 from adapters.forge.port import Permission
-from bot.conversation import commands, threads, words
+from bot.conversation import answering, commands, threads, words
 from bot.conversation.message import KEY_LENGTH_MAX, Accepted, IncomingMessage, Verdict
 from bot.conversation.obeying import obey
 from bot.conversation.prompting import add_prompt
@@ -207,7 +207,7 @@ class Deciding:
             await self._may(tx, who, found, Permission.WRITE)
             await check_options(tx, found.session_id, found.short, prompt.options, self._agents)
         if found is not None and not prompt.options and prompt.kind == "text" and not prompt.now:
-            answered = await self._as_answer(tx, found, actor, prompt.text)
+            answered = await self._as_answer(tx, found, who, prompt.text)
             if answered is not None:
                 return answered
         if found is None:
@@ -265,16 +265,23 @@ class Deciding:
         )
 
     async def _as_answer(
-        self, tx: Transaction, found: threads.Found, actor: Actor, said: str
+        self, tx: Transaction, found: threads.Found, who: Standing, said: str
     ) -> Decided | None:
+        """Hand over an answer; None: it is a prompt, for somebody else is asked.
+
+        :raises Refused: it is none of the choices, or a choice that others have
+        """
         session = await lock_session(tx, found.session_id)
         # A running turn may have asked, too: its agent goes on with something else meanwhile.
         if session is None or session.state not in {SessionState.WAITING, SessionState.RUNNING}:
             return None
         question = await questions.open_question(tx, found.session_id)
-        if question is None or not question.may_answer(actor.id):
+        if question is None:
             return None
-        event = await questions.answer(tx, found.session_id, actor, said)
+        chosen = question.closed and question.means(said) is not None
+        if not (chosen or question.may_answer(who.person_id)):
+            return None
+        event = await answering.answer(tx, self._rights, who, found.session_id, said)
         return decided(
             "answer",
             _("Your answer was handed over."),

@@ -342,7 +342,12 @@ def _choices(asked: SeenEvent) -> tuple[Button, ...]:
     choices = [str(one) for one in asked.body.get("choices") or ()]
     if len(choices) > CHOICE_BUTTONS_MAX:
         return ()
-    return tuple(Button(label=short(one, LABEL_LENGTH_MAX), says=one) for one in choices)
+    # A closed question is answered by a number, whatever the language of the label.
+    says = [str(n) for n in range(1, len(choices) + 1)] if asked.body.get("closed") else choices
+    return tuple(
+        Button(label=short(one, LABEL_LENGTH_MAX), says=said)
+        for one, said in zip(choices, says, strict=True)
+    )
 
 
 def _asked(span: Span, name: str) -> SeenEvent | None:

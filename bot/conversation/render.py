@@ -12,7 +12,7 @@ from uuid import UUID
 
 from bot.conversation.fences import Manner, fenced, marked, prose, tail
 from bot.words import events as event_words
-from bot.words.amounts import duration, prompts, short, tenths
+from bot.words.amounts import dollars, duration, prompts, short, tenths
 from bot.words.catalogue import N_, ngettext
 from bot.words.catalogue import gettext as _
 from bot.words.plain import settled
@@ -109,7 +109,7 @@ def delivered(event: SeenEvent) -> str:
 
 
 def outcome(ended: SeenEvent) -> str:
-    """One line on how a turn ended: outcome, exit status, duration, by whom."""
+    """One line on how a turn ended: outcome, exit status, by whom, duration, cost."""
     body = ended.body
     name = str(body.get("outcome", "ended"))
     facts = [_line(str(body.get("summary") or "")).rstrip(".")]
@@ -122,6 +122,8 @@ def outcome(ended: SeenEvent) -> str:
     seconds = body.get("seconds")
     if isinstance(seconds, int | float) and tenths(seconds) not in known:
         facts.append(_("after {duration}", duration=duration(seconds)))
+    if isinstance(cost := body.get("cost_micro"), int) and cost > 0:
+        facts.append(_("{amount} USD", amount=dollars(cost)))
     said = ", ".join(fact for fact in facts if fact)
     word = event_words.outcome(name) or _line(name).capitalize() or _("Ended")
     if said.lower().startswith(word.lower()):
@@ -137,7 +139,8 @@ def live(span: Span) -> str:
     if not any(one.kind == "turn.started" for one in events):
         steps = [one for one in events if one.kind == "step"]
         return "\n".join(filter(None, (chosen(span), _step(steps[-1])))) if steps else ""
-    parts = [chosen(span), _standing(events), _plan(events)]
+    parts = [chosen(span), " ".join(filter(None, (_standing(events), _cost(events))))]
+    parts.append(_plan(events))
     words = settled(_last_words(events))
     parts.append(marked(tail(words, lines_max=8, length_max=LIVE_TEXT_LENGTH_MAX)))
     parts += _tools(events)
@@ -280,6 +283,14 @@ def _standing(events: Sequence[SeenEvent]) -> str:
     return (
         _step(last) if last.kind == "step" and last.body.get("step") != "ready" else _("Working …")
     )
+
+
+def _cost(events: Sequence[SeenEvent]) -> str:
+    """What models have cost in the turn; "" while that is not known."""
+    for one in reversed(events):
+        if one.kind == "cost" and isinstance(micro := one.body.get("micro"), int):
+            return _("{amount} USD so far.", amount=dollars(micro))
+    return ""
 
 
 def _step(event: SeenEvent) -> str:

@@ -41,6 +41,8 @@ class Act(enum.StrEnum):
     """Read, export and verify the audit."""
     POLICY = "policy"
     """Set what machines may reach."""
+    BUDGET = "budget"
+    """Let sessions of others spend more than their budget."""
     SURFACES = "surfaces"
     """See how the surfaces do, and why one does not."""
 

@@ -20,7 +20,7 @@ from bot.store.transaction import Transaction, driver_text
 
 LISTED_MAX = 1000
 ROWS_AT_ONCE = 500
-TALK = ("output", "output.cut", "text", "thought", "step", "plan", "usage", "notice")
+TALK = ("output", "output.cut", "text", "thought", "step", "plan", "usage", "cost", "notice")
 """Events of sessions that tell nothing of what was done."""
 
 _ROWS = """

@@ -23,7 +23,7 @@ from adapters.chat.port import ChatError, Deadline
 from adapters.forge.hosts import host_name
 from adapters.forge.port import ForgePort, Permission
 from bot.errors import NotPermitted
-from bot.govern.access import Standing
+from bot.govern.access import Act, Standing, may
 from bot.store.database import Database
 from bot.store.transaction import Transaction
 from bot.words.catalogue import gettext as _
@@ -157,6 +157,20 @@ class Rights:
         (level,) = (await self._levels(tx, who.person_id, {"": url})).values()
         if level.level is None or not level.connected:
             _judge(level, Permission.READ)
+
+    async def holds_budget(self, tx: Transaction, who: Standing, project_id: UUID) -> bool:
+        """Whether they decide about a project's money: who administers its repository on its forge.
+
+        Where no forge can be asked, operators alone do, though everybody may work there.
+
+        :raises NotAsked: the forge has to be asked first
+        """
+        if may(who, Act.BUDGET):
+            return True
+        for row in (await tx.execute(_URLS, {"projects": [project_id]})).all():
+            level = await self.level_at(tx, who, row.repository_url)
+            return level is not None and level >= Permission.ADMIN
+        return False
 
     async def levels(
         self, tx: Transaction, who: Standing, projects: Collection[UUID]

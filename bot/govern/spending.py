@@ -17,11 +17,11 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from bot.govern.prices import MICRO
 from bot.store.database import Database
 from bot.store.ids import new_id
 from bot.store.statements import load
 from bot.store.transaction import Transaction
+from bot.words.amounts import dollars
 from bot.words.catalogue import N_
 from bot.words.catalogue import gettext as _
 from vmpool.network.model.usage import Usage
@@ -93,6 +93,10 @@ class OverBudget(Exception):
         self.worst = worst
 
 
+class SetAside(OverBudget):
+    """As things are; when what is set aside for others was cheaper, it bears the request."""
+
+
 class Spending:
     """Keeps the budgets of an installation."""
 
@@ -105,6 +109,7 @@ class Spending:
         """Set aside what a request costs at most; the charge to settle.
 
         :raises OverBudget: a budget does not bear it; nothing is set aside
+        :raises SetAside: it may bear it in a moment
         """
         async with self._database.begin() as tx:
             day = await tx.scalar(_TODAY)
@@ -115,7 +120,7 @@ class Spending:
                     if len(borne.all()) < len(asked["kinds"]):
                         raise _NotBorne
             except _NotBorne:
-                raise OverBudget(await _least(tx, asked, worst), worst) from None
+                raise _refused(await _standing(tx, asked), worst) from None
             charge = new_id()
             await tx.execute(
                 SQL["charge"],
@@ -147,9 +152,10 @@ class Spending:
                 await _settle(tx, one.id, Usage(), cost=one.worst_micro, is_estimate=True)
         return len(stale)
 
-    async def extend(self, tx: Transaction, session_id: UUID, micro: int) -> None:
-        """Let a session spend more than the limit of all."""
-        await tx.execute(SQL["extend"], {"session": session_id, "whole": WHOLE, "extra": micro})
+    @property
+    def session_limit(self) -> int | None:
+        """Of every session, before it is extended, in micro-dollars; None: there is none."""
+        return self._limits.session
 
     def _asked(self, spender: Spender, day: date) -> dict[str, Any]:
         budgets: list[tuple[Kind, UUID, date, int | None]] = [
@@ -165,9 +171,9 @@ class _NotBorne(Exception):
     """Undoes a reservation that not all budgets bear."""
 
 
-def dollars(micro: int) -> str:
-    """Micro-dollars in words: cents, or what matters below one."""
-    return f"{micro / MICRO:.2f}" if micro >= MICRO // 100 or not micro else f"{micro / MICRO:.4f}"
+async def extend(tx: Transaction, session_id: UUID, micro: int) -> None:
+    """Let a session spend more than the limit of all."""
+    await tx.execute(SQL["extend"], {"session": session_id, "whole": WHOLE, "extra": micro})
 
 
 async def spent(
@@ -193,10 +199,10 @@ async def spent(
     return rows.all()
 
 
-async def _least(tx: Transaction, asked: dict[str, Any], worst: int) -> Budget:
-    """The budget that has the least left."""
+async def _standing(tx: Transaction, asked: dict[str, Any]) -> list[Budget]:
+    """How each budget that has a limit stands."""
     rows = (await tx.execute(SQL["left"], asked)).all()
-    found = [
+    return [
         Budget(
             kind=row.kind,
             limit=row.limit_micro,
@@ -205,7 +211,19 @@ async def _least(tx: Transaction, asked: dict[str, Any], worst: int) -> Budget:
         )
         for row in rows
     ]
-    return min(found, key=lambda one: one.limit - one.spent - one.reserved)
+
+
+def _refused(budgets: Sequence[Budget], worst: int) -> OverBudget:
+    """Why a request is not borne; pure.
+
+    A session's budget is named last: it can be extended, which is of no use while another lacks.
+    """
+    lacking = [one for one in budgets if one.spent + worst > one.limit]
+    if not lacking:
+        least = min(budgets, key=lambda one: one.limit - one.spent - one.reserved)
+        return SetAside(least, worst)
+    found = min(lacking, key=lambda one: (one.kind == "session", one.limit - one.spent))
+    return OverBudget(found, worst)
 
 
 async def _settle(

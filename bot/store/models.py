@@ -392,6 +392,11 @@ class Question(SQLModel, table=True):
     choices: list[str] = _json("[]")
     permitted: list[str] = _json("[]")
     """Ids of the people who may answer; empty: whoever may prompt this session."""
+    closed: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
+    """Only one of the choices is an answer."""
+    extends_micro: int | None = Field(default=None, sa_column=Column(BigInteger))
+    """With its first choice the session may spend so many micro-dollars more; then holders of the
+    project's budget may answer too."""
     state: QuestionState = _state(QuestionState, QuestionState.OPEN)
     answer: str | None = None
     answered_by: UUID | None = Field(default=None, foreign_key="person.id")
@@ -625,6 +630,27 @@ class Charge(SQLModel, table=True):
     __table_args__ = (
         Index("ix_charge_reserved", "created_at", postgresql_where=text("state = 'reserved'")),
     )
+
+
+class BudgetRefusal(SQLModel, table=True):
+    """The last request to a model of a turn that no budget bore; gone when it is extended."""
+
+    __tablename__ = "budget_refusal"
+
+    turn_id: UUID = Field(
+        sa_column=Column(ForeignKey("turn.id", ondelete="CASCADE"), primary_key=True)
+    )
+    kind: str
+    """Of the budget, as in `Budget`."""
+    limit_micro: int = _counter()
+    """With what was allowed beyond it."""
+    spent_micro: int = _counter()
+    reserved_micro: int = _counter()
+    worst_micro: int = _counter()
+    """What the request may cost."""
+    more_micro: int = _counter()
+    """By how much a session's budget would be extended so that it bears the request."""
+    at: datetime = _moment(now=True)
 
 
 class TurnGrant(SQLModel, table=True):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from bot.words import events
-from bot.words.amounts import duration, prompts, short
+from bot.words.amounts import dollars, duration, prompts, short
 
 Look = Literal[
     "output", "prompt", "answer", "thought", "tool", "note", "question", "end", "nothing"
@@ -200,6 +200,10 @@ def _nothing(_body: Body) -> Line:
     return Line(look="nothing", text="")
 
 
+def _cost(body: Body) -> Line:
+    return _note(f"Models cost {dollars(int(body.get('micro') or 0))} USD so far.")
+
+
 def _error(body: Body) -> Line:
     return _note(_text(body), tone="bad", label="Error")
 
@@ -225,7 +229,10 @@ def _ended(body: Body) -> Line:
     label = events.OUTCOMES.get(outcome, outcome or "Ended")
     summary = _text(body, "summary")
     took = "" if summary.endswith(" s") else _took(body)
-    return Line(look="end", text=summary, label=label + took, tone=TONES.get(outcome, "plain"))
+    paid = f", {dollars(int(body['cost_micro']))} USD" if body.get("cost_micro") else ""
+    return Line(
+        look="end", text=summary, label=label + took + paid, tone=TONES.get(outcome, "plain")
+    )
 
 
 def _delivered(body: Body) -> Line:
@@ -296,6 +303,7 @@ _KINDS: Mapping[str, Callable[[Body], Line]] = {
     "plan": _plan,
     "usage": _usage,
     "conversation": _nothing,
+    "cost": _cost,
     "error": _error,
     "question": _question,
     "question.answered": _answered,

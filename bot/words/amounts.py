@@ -3,6 +3,9 @@
 from bot.words.catalogue import Message, ngettext
 from bot.words.catalogue import gettext as _
 
+MICRO = 1_000_000
+"""Micro-dollars in a dollar."""
+
 
 def duration(seconds: float) -> Message:
     """`0.3 s`, `12 s`, `3 min 5 s`, `2 h 10 min`."""
@@ -21,6 +24,11 @@ def duration(seconds: float) -> Message:
 def tenths(seconds: float) -> Message:
     """`75.2 s`."""
     return _("{seconds} s", seconds=float(seconds))
+
+
+def dollars(micro: int) -> str:
+    """Micro-dollars in words: cents, or what matters below one."""
+    return f"{micro / MICRO:.2f}" if micro >= MICRO // 100 or not micro else f"{micro / MICRO:.4f}"
 
 
 def prompts(count: int) -> Message:

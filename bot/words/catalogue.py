@@ -30,7 +30,7 @@ DIRECTORY = Path(__file__).parent.parent / "locale"
 UTC_ZONE = "UTC"
 
 SAID = "said"
-"""In the body of an event: the kept messages of its other keys, by those."""
+"""In the body of an event: the kept messages of its other keys, or lists of them, by those."""
 
 Value = object
 """What stands in a message: text, a number, a moment, another message. A float is shown with one
@@ -178,7 +178,11 @@ def in_source(message: Message) -> str:
 def localized(body: Mapping[str, Any]) -> Mapping[str, Any]:
     """The body of an event with our sentences in the language of now."""
     said = body.get(SAID)
-    return {**body, **{name: again(one) for name, one in said.items()}} if said else body
+    return {**body, **{name: _once_more(one) for name, one in said.items()}} if said else body
+
+
+def _once_more(stored: Any) -> Message | list[Message]:
+    return [again(one) for one in stored] if isinstance(stored, list) else again(stored)
 
 
 def moment(at: datetime) -> str:

@@ -67,6 +67,38 @@ def at_limit(seconds_max: float) -> Message:
     return _("stopped at the time limit of {limit}; its output so far is kept", limit=limit)
 
 
+def at_session_limit(limit: Message) -> Message:
+    """Of a turn that used up the time of its session."""
+    return _(
+        "stopped, because this session has run for {limit} and may not run for longer; its output"
+        " so far and its files are kept, `new: …` begins another session",
+        limit=limit,
+    )
+
+
+def in_circles(times: int, what: str) -> Message:
+    """Of a turn that went in circles, was let go on, and did so again."""
+    return _(
+        "stopped, because it did the same {times} times in a row once more: {what}; its files are"
+        " kept",
+        times=times,
+        what=what,
+    )
+
+
+def circle_unanswered() -> Message:
+    """Of a turn that went in circles, and nobody said that it may."""
+    return _(
+        "stopped, because it did the same again and again and nobody said that it may; its files"
+        " are kept, `retry` runs it once more"
+    )
+
+
+def circle_stopped(name: str) -> Message:
+    """Of a turn that went in circles, and was stopped for it."""
+    return _("stopped by {name}, because it did the same again and again", name=name)
+
+
 def over_budget(why: str) -> Message:
     """Of a turn that may spend no more on models."""
     return _("{why}; what was done is kept, `retry` goes on", why=why)

@@ -1,20 +1,25 @@
-"""The gateway's meter: who pays for a request to a model, and whether there is so much."""
+"""The gateway's meter: who pays for a request to a model, and whether there is so much.
+
+What a budget does not bear is noted in a row of the turn, by which its worker asks a person, or
+ends it; see `bot.govern.budget_refusals`.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
 from bot.config import BudgetSettings, ModelSettings
-from bot.govern.prices import MICRO, Price, price_of
-from bot.govern.spending import Limits, OverBudget, Spending
-from bot.words.catalogue import of_error
+from bot.govern import budget_refusals
+from bot.govern.budget_refusals import Refusal, extension
+from bot.govern.prices import Price, price_of
+from bot.govern.spending import Limits, OverBudget, SetAside, Spender, Spending
+from bot.store.database import CONTROL, Database
+from bot.words.amounts import MICRO
 from bot.work.running import Running
 from vmpool.network.gateway import model_route
-from vmpool.network.gateway.ports import Identity
+from vmpool.network.gateway.ports import Identity, NoTurn
 from vmpool.network.model.asking import Asked
 from vmpool.network.model.usage import Provider, Usage
-
-SESSIONS_MAX = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +34,13 @@ class Metering:
     """Reserves and settles in the budgets of the installation."""
 
     def __init__(
-        self, spending: Spending, running: Running, models: Mapping[str, ModelSettings]
+        self,
+        database: Database,
+        spending: Spending,
+        running: Running,
+        models: Mapping[str, ModelSettings],
     ) -> None:
+        self._database = database
         self._spending = spending
         self._running = running
         self._prices = {
@@ -38,20 +48,25 @@ class Metering:
             for model in models.values()
             for name, price in model.prices.items()
         }
-        self._over: dict[UUID, tuple[UUID, str]] = {}
 
-    async def reserve(self, who: Identity, provider: Provider, asked: Asked) -> Charged:
+    async def reserve(
+        self, who: Identity, provider: Provider, asked: Asked, *, turn: UUID | None = None
+    ) -> Charged:
         """See `vmpool.network.gateway.model_route.Meter`."""
         spender = await self._running.turn_of(who)
+        if turn not in {None, spender.turn_id}:
+            raise NoTurn("The turn that asked for this has ended.")
         price = price_of(asked.model, self._prices)
         try:
             charge = await self._spending.reserve(
                 spender, model=asked.model, worst=price.micro_dollars(asked.worst)
             )
+        except SetAside as error:
+            raise model_route.Paused(str(error), turn=spender.turn_id) from error
         except OverBudget as error:
-            if len(self._over) >= SESSIONS_MAX:
-                self._over.clear()
-            self._over[spender.session_id] = (spender.turn_id, of_error(error))
+            await self._note(spender, error)
+            if error.budget.kind == "session":
+                raise model_route.Paused(str(error), turn=spender.turn_id) from error
             raise model_route.OverBudget(str(error)) from error
         return Charged(id=charge, price=price)
 
@@ -60,10 +75,15 @@ class Metering:
         cost = charge.price.micro_dollars(usage)
         await self._spending.settle(charge.id, usage, cost=cost, is_estimate=is_estimate)
 
-    def exceeded(self, session_id: UUID, turn_id: UUID) -> str | None:
-        """Why a turn may spend no more; None: nothing was refused to it."""
-        over = self._over.get(session_id)
-        return over[1] if over is not None and over[0] == turn_id else None
+    async def _note(self, spender: Spender, error: OverBudget) -> None:
+        """Write down what was refused, and hint the turn's worker."""
+        budget, step = error.budget, self._spending.session_limit
+        can_grow = budget.kind == "session" and step is not None
+        more = extension(step or 1, budget, error.worst) if can_grow else 0
+        refusal = Refusal(budget=budget, worst=error.worst, more=more)
+        async with self._database.begin() as tx:
+            if await budget_refusals.note(tx, spender.turn_id, refusal):
+                tx.hint(CONTROL, spender.session_id)
 
 
 def limits_of(settings: BudgetSettings) -> Limits:

@@ -7,17 +7,19 @@ the session, and whoever claims it hands the answer to the job that asked.
 import json
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
 
 from bot.errors import NothingToDo, Refused
+from bot.govern import budget_refusals
+from bot.govern.spending import extend
 from bot.store.ids import new_id
 from bot.store.states import SessionState
 from bot.store.transaction import Transaction
 from bot.words.catalogue import gettext as _
+from bot.work.asked import NO_ANSWER, OpenQuestion, Question, Settled
 from bot.work.control import Actor
 from bot.work.lease import Lease
 from bot.work.queue import SQL, Event, append_events, append_held, hold, lock_session, make_ready
@@ -25,9 +27,10 @@ from bot.work.work_queue import stop_clock
 
 _INSERT = text(
     """
-    INSERT INTO question (id, session_id, turn_id, asked_key, text, choices, permitted, expires_at)
+    INSERT INTO question (id, session_id, turn_id, asked_key, text, choices, permitted, closed,
+                          extends_micro, expires_at)
     VALUES (:id, :session, :turn, :key, :text, CAST(:choices AS jsonb), CAST(:permitted AS jsonb),
-            now() + make_interval(secs => :seconds))
+            :closed, :extends, now() + make_interval(secs => :seconds))
     ON CONFLICT (turn_id, asked_key) DO NOTHING
     RETURNING expires_at
     """
@@ -44,7 +47,7 @@ _ASKED = text(
 )
 _OPEN = text(
     """
-    SELECT id, turn_id, asked_key, text, choices, permitted, expires_at FROM question
+    SELECT id, turn_id, text, choices, permitted, closed, extends_micro FROM question
      WHERE session_id = :session AND state = 'open' ORDER BY created_at LIMIT 1
     """
 )
@@ -56,36 +59,12 @@ _CLOSE = text(
 )
 _OF_TURN = text(
     """
-    SELECT asked_key, state, answer FROM question WHERE turn_id = :turn ORDER BY created_at
+    SELECT question.asked_key, question.state, question.answer, person.name
+      FROM question LEFT JOIN person ON person.id = question.answered_by
+     WHERE question.turn_id = :turn ORDER BY question.created_at
     """
 )
 _EXPIRED = text("SELECT id, session_id FROM question WHERE state = 'open' AND expires_at < now()")
-
-NO_ANSWER = ""
-"""What the job is told when nobody answered in time."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class OpenQuestion:
-    """A question that nobody has answered yet."""
-
-    id: UUID
-    text: str
-    choices: Sequence[str]
-    permitted: frozenset[str]
-
-    def may_answer(self, person_id: UUID) -> bool:
-        """Whether this person's words are the answer."""
-        return not self.permitted or str(person_id) in self.permitted
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settled:
-    """A question of a turn as the harness needs it after a rest."""
-
-    key: str
-    open: bool
-    answer: str
 
 
 async def ask(
@@ -99,29 +78,25 @@ async def ask(
     permitted: Collection[UUID] | None = None,
     seconds: float,
 ) -> bool:
-    """Store the question and let the session wait; the lease is given back with that.
+    """Ask what is open to any answer; see `put` and `Question`."""
+    asked = Question(key=key, text=question, choices=choices, permitted=permitted)
+    return await put(tx, lease, turn_id, asked, seconds=seconds)
 
-    :param permitted: who may answer; None: who said something in the prompt, and who opened the
-        session; empty: everybody
+
+async def put(
+    tx: Transaction, lease: Lease, turn_id: UUID, question: Question, *, seconds: float
+) -> bool:
+    """Store the question and let the session wait; the lease is given back with that.
 
     False when it was asked (and answered or expired) before: the turn goes on.
 
     :raises LeaseLost:
     """
     state = await hold(tx, lease.key)
-    event = await put(
-        tx,
-        lease.session_id,
-        turn_id,
-        key=key,
-        question=question,
-        choices=choices,
-        permitted=permitted,
-        seconds=seconds,
-    )
+    event = await add(tx, lease.session_id, turn_id, question, seconds=seconds)
     if event is not None:
         await append_held(tx, lease.key, [event], turn_id=turn_id)
-    still_open = any(one.key == key and one.open for one in await of_turn(tx, turn_id))
+    still_open = any(one.key == question.key and one.open for one in await of_turn(tx, turn_id))
     if not still_open or state.stop is not None:
         return False
     await tx.execute(SQL["suspend"], {"session": lease.session_id})
@@ -130,21 +105,14 @@ async def ask(
     return True
 
 
-async def put(
-    tx: Transaction,
-    session_id: UUID,
-    turn_id: UUID,
-    *,
-    key: str,
-    question: str,
-    choices: Sequence[str],
-    seconds: float,
-    permitted: Collection[UUID] | None = None,
+async def add(
+    tx: Transaction, session_id: UUID, turn_id: UUID, question: Question, *, seconds: float
 ) -> Event | None:
-    """Store a question of the locked session's turn; `permitted` as in `ask`.
+    """Store a question of the locked session's turn.
 
     Its event, for the caller to append; None: it was asked before.
     """
+    permitted = question.permitted
     if permitted is None:
         permitted = set((await tx.execute(_ASKED, {"turn": turn_id})).scalars())
     question_id = new_id()
@@ -152,10 +120,12 @@ async def put(
         "id": question_id,
         "session": session_id,
         "turn": turn_id,
-        "key": key,
-        "text": question,
-        "choices": _json(list(choices)),
+        "key": question.key,
+        "text": question.text,
+        "choices": _json(list(question.choices)),
         "permitted": _json(sorted(str(person) for person in permitted)),
+        "closed": question.closed,
+        "extends": question.extends_micro,
         "seconds": seconds,
     }
     inserted = (await tx.execute(_INSERT, values)).one_or_none()
@@ -163,8 +133,9 @@ async def put(
         return None
     body = {
         "question": question_id,
-        "text": question,
-        "choices": list(choices),
+        "text": question.text,
+        "choices": list(question.choices),
+        "closed": question.closed,
         "expires_at": inserted.expires_at,
     }
     return Event(kind="question", body=body)
@@ -175,27 +146,56 @@ async def open_question(tx: Transaction, session_id: UUID) -> OpenQuestion | Non
     row = (await tx.execute(_OPEN, {"session": session_id})).one_or_none()
     if row is None:
         return None
-    return OpenQuestion(
-        id=row.id, text=row.text, choices=row.choices, permitted=frozenset(row.permitted)
-    )
+    return OpenQuestion(**{**row._asdict(), "permitted": frozenset(row.permitted)})
 
 
 async def answer(
-    tx: Transaction, session_id: UUID, by: Actor, said: str, *, question_id: UUID | None = None
+    tx: Transaction,
+    session_id: UUID,
+    by: Actor,
+    said: str,
+    *,
+    question_id: UUID | None = None,
+    holds_budget: bool = False,
 ) -> int:
     """Take `said` as the answer; returns the number of its event.
 
+    :param holds_budget: who answers decides about the project's money
     :raises NothingToDo: nothing is asked, or it was answered meanwhile
-    :raises Refused: somebody else is asked
+    :raises Refused: somebody else is asked, or it is none of the choices
     """
     await lock_session(tx, session_id)
     question = await open_question(tx, session_id)
     if question is None or (question_id is not None and question.id != question_id):
         raise NothingToDo(_("this question is not open any more"))
-    if not question.may_answer(by.id):
-        raise Refused(_("somebody else is asked"), do=_("they can answer in this thread"))
-    body = {"question": question.id, "by": by.id, "name": by.name, "answer": said}
+    _check(question, by, holds_budget=holds_budget)
+    meant = question.means(said)
+    if meant is None:
+        choices = ", ".join(f"“{one}”" for one in question.choices)
+        raise Refused(
+            _("a question is open here, and this is none of its answers"),
+            kept=_("nothing was queued"),
+            do=_("say one of {choices}", choices=choices),
+        )
+    body = {"question": question.id, "by": by.id, "name": by.name, "answer": meant}
+    if question.extends_micro and meant == question.choices[0]:
+        await extend(tx, session_id, question.extends_micro)
+        await budget_refusals.forget(tx, question.turn_id)
+        body["extended_micro"] = question.extends_micro
     return await _close(tx, session_id, "answered", body)
+
+
+def _check(question: OpenQuestion, by: Actor, *, holds_budget: bool) -> None:
+    """:raises Refused: somebody else is asked"""
+    if question.may_answer(by.id) or (question.extends_micro and holds_budget):
+        return
+    if question.extends_micro:
+        raise Refused(
+            _("only who opened this session, or who holds the project's budget, decides this"),
+            kept=_("nothing was changed"),
+            do=_("ask one of them to answer here"),
+        )
+    raise Refused(_("somebody else is asked"), do=_("they can answer in this thread"))
 
 
 async def expire(tx: Transaction) -> int:
@@ -214,7 +214,12 @@ async def of_turn(tx: Transaction, turn_id: UUID) -> list[Settled]:
     """Every question of the turn, the oldest first."""
     rows = await tx.execute(_OF_TURN, {"turn": turn_id})
     return [
-        Settled(key=row.asked_key, open=row.state == "open", answer=row.answer or NO_ANSWER)
+        Settled(
+            key=row.asked_key,
+            open=row.state == "open",
+            answer=row.answer or NO_ANSWER,
+            by=row.name,
+        )
         for row in rows
     ]
 

@@ -6,7 +6,7 @@ lease (`hold`): no row means that somebody else claimed the session, and the res
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -128,12 +128,26 @@ def columns(events: Sequence[Event]) -> dict[str, list[str]]:
 
 
 def _stored(body: Mapping[str, Any]) -> dict[str, Any]:
-    """What an event keeps: a sentence of ours in English, and under SAID how to say it again."""
-    ours = {name: value for name, value in body.items() if isinstance(value, Message)}
+    """What an event keeps: sentences of ours in English, and under SAID how to say them again."""
+    ours = {name: value for name, value in body.items() if _is_ours(value)}
     if not ours:
         return dict(body)
-    said = {name: kept(value) for name, value in ours.items()}
-    return {**body, **{name: in_source(value) for name, value in ours.items()}, SAID: said}
+    said = {name: _each(kept, value) for name, value in ours.items()}
+    return {
+        **body,
+        **{name: _each(in_source, value) for name, value in ours.items()},
+        SAID: said,
+    }
+
+
+def _is_ours(value: object) -> bool:
+    if isinstance(value, list):
+        return bool(value) and all(isinstance(one, Message) for one in value)
+    return isinstance(value, Message)
+
+
+def _each(make: Callable[[Message], Any], value: Any) -> Any:
+    return [make(one) for one in value] if isinstance(value, list) else make(value)
 
 
 async def _append(

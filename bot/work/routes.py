@@ -26,7 +26,7 @@ from bot.work.running import Running
 from vmpool.network.gateway.forge_route import ForgeRoute
 from vmpool.network.gateway.identity_route import IdentityRoute
 from vmpool.network.gateway.model_route import Meter, ModelRoute
-from vmpool.network.gateway.ports import Identity, NoTurn, Refused
+from vmpool.network.gateway.ports import Identity, Refused, Ungranted
 from vmpool.network.gateway.routes import Injected, Route, UpstreamRoute
 
 IDENTITY = "/identity/"
@@ -122,7 +122,7 @@ class Routes:
         try:
             found = await self._grants.injected(who.session, route)
         except NoGrants as error:
-            raise NoTurn("This turn has not got its credentials yet.") from error
+            raise Ungranted("This turn has not got its credentials yet.") from error
         if not found:
             raise Refused(f"The project's policy has no grant for {route}; docs/policy.md.")
         return found

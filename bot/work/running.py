@@ -6,15 +6,15 @@ from sqlalchemy import text
 
 from bot.govern.spending import Spender
 from bot.store.database import Database, is_away
-from vmpool.network.gateway.ports import Identity, NoTurn, Unreachable
+from vmpool.network.gateway.ports import Identity, NoTurn, Suspended, Unreachable
 
 _RUNNING = text(
     """
-    SELECT turn.id, prompt.author_id, session.project_id
+    SELECT turn.id, prompt.author_id, session.project_id, session.state = 'running' AS runs
       FROM session
       JOIN turn ON turn.session_id = session.id AND turn.state = 'running'
       JOIN prompt ON prompt.id = turn.prompt_id
-     WHERE session.id = :session AND session.state = 'running'
+     WHERE session.id = :session AND session.state IN ('running', 'waiting', 'queued')
     """
 )
 
@@ -29,6 +29,7 @@ class Running:
         """For whom the machine works now.
 
         :raises NoTurn: for nobody
+        :raises Suspended: its turn waits for a person, or for a worker that goes on with it
         :raises Unreachable: the database is away
         """
         if who.session is None:
@@ -41,6 +42,9 @@ class Running:
             raise Unreachable("Whose turn this is can't be looked up now.") from error
         if row is None:
             raise NoTurn("No turn is running in this session; it may go on when somebody asks.")
+        if not row.runs:
+            why = "The turn of this session waits for a person; then it goes on."
+            raise Suspended(why, turn=row.id)
         return Spender(
             turn_id=row.id,
             session_id=UUID(str(who.session)),

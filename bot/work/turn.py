@@ -5,23 +5,23 @@
 
 Every other way out:
 - stop, `now:`, time limit: the job is ended, the outcome says who or what did it;
-- a question: the row is stored, the lease given back, the machine may rest;
+- a question, of the agent or of ours (money, going in circles): the row is stored, the lease given
+  back, the machine may rest;
 - SIGTERM: the job runs on, the lease is handed back with the turn open;
 - the lease is lost: nothing is written any more, a successor attaches to the job;
 - the machine is gone: `interrupted`, never run again by itself.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
-from uuid import UUID
 
 import structlog
 
 from adapters.agent import port
-from bot.errors import Bug, OnaError, TellOperator
+from bot.errors import Bug, LimitReached, OnaError, TellOperator
 from bot.govern.grants import Grants
 from bot.metrics import TURN_SECONDS, TURNS
 from bot.store.database import is_away
@@ -30,6 +30,9 @@ from bot.words.catalogue import gettext as _
 from bot.words.catalogue import together
 from bot.work import briefing, conversations, ended_words, questions
 from bot.work.agent_events import as_event
+from bot.work.asked import Question, Settled
+from bot.work.bounded import Bounded
+from bot.work.bounds import SessionLimits
 from bot.work.delivery import Delivery
 from bot.work.granted import Granted
 from bot.work.lease import Lease, OpenTurn, TurnClock
@@ -51,14 +54,7 @@ class TurnLimits:
     seconds_max: float
     output_bytes_max: int
     question_seconds_max: float
-
-
-Exceeded = Callable[[UUID, UUID], str | None]
-"""Why a session's turn may spend no more on models; None: it may."""
-
-
-def _never(_session_id: UUID, _turn_id: UUID) -> str | None:
-    return None
+    session: SessionLimits = field(default_factory=SessionLimits)
 
 
 class _HandedBack(Exception):
@@ -80,21 +76,18 @@ class Turns:
         limits: TurnLimits,
         *,
         grants: Grants | None = None,
-        exceeded: Exceeded = _never,
         delivery: Delivery | None = None,
         servers: Sequence[port.Server] = (),
     ) -> None:
         """`agents` by the names that sessions use; `shell` runs every `!command`.
 
         :param grants: None: there is no Vault, and no turn gets any
-        :param exceeded: says what a turn was refused for lack of money
         :param delivery: None: what turns leave stays in their machines and checkpoints
         :param servers: what agents are told of
         """
         self._servers = servers
         self.grants = grants
         self._delivery = delivery
-        self._exceeded = exceeded
         self._queue = queue
         self._workplaces = workplaces
         self._agents = agents
@@ -138,12 +131,12 @@ class _Turn:
         self._limits = turns._limits
         self._servers = turns._servers
         self._granted = Granted(turns.grants, lease)
-        self._exceeded = turns._exceeded
         self._delivery = turns._delivery
         self._lease = lease
         self._signals = signals
-        seconds_max = turns._limits.seconds_max
-        self._watch = Watch(turns._queue, lease, signals, seconds_max=seconds_max)
+        self._bounded = Bounded(turns._queue, lease, turns._limits.session)
+        seconds_max, due = turns._limits.seconds_max, self._bounded.due
+        self._watch = Watch(turns._queue, lease, signals, seconds_max=seconds_max, due=due)
         self._turn: OpenTurn | None = None
         """The turn that is open: left by an earlier holder, or begun here."""
 
@@ -156,6 +149,8 @@ class _Turn:
         if not self._signals.was_short:
             self._granted.begin(self._turn)
         try:
+            if self._turn is None:
+                await self._bounded.check_session()
             async with AsyncExitStack() as stack:
                 place = await self._enter(stack)
                 try:
@@ -205,6 +200,7 @@ class _Turn:
 
     async def _drive(self, place: Workplace, turn: OpenTurn) -> None:
         self._lease.clock = TurnClock(turn_id=turn.id, before_seconds=turn.ran_seconds)
+        await self._bounded.begin(turn)
         recorder = Recorder(self._queue, self._lease, turn)
         try:
             async with asyncio.TaskGroup() as group:
@@ -239,6 +235,8 @@ class _Turn:
             if not reading.done():
                 watching.result()
                 await recorder.drain()
+                if self._watch.question is not None:
+                    await self._put(turn, self._watch.question)
                 raise _HandedBack
             return reading.result()
         except ConnectionError as error:
@@ -289,7 +287,9 @@ class _Turn:
                 await recorder.drain()
                 await self._ask(run, turn, event)
                 continue
-            await recorder.put(as_event(event), emitted.cursor)
+            stored = as_event(event)
+            self._bounded.saw(stored)
+            await recorder.put(stored, emitted.cursor)
         raise ConnectionError("the agent's events ended without an end")
 
     async def _ask(self, run: port.Run, turn: OpenTurn, asked: port.Asked) -> None:
@@ -304,21 +304,19 @@ class _Turn:
 
         :raises _Suspended: they are asked now
         """
+        settled = await self._put(turn, Question(key=key, text=said, choices=choices))
+        known = settled.get(key)
+        return known.answer if known is not None and not known.open else None
+
+    async def _put(self, turn: OpenTurn, question: Question) -> Mapping[str, Settled]:
+        """Ask a person, unless that was done before; all questions of the turn by their keys."""
+        seconds = self._limits.question_seconds_max
         async with self._queue.database.begin() as tx:
-            suspended = await questions.ask(
-                tx,
-                self._lease,
-                turn.id,
-                key=key,
-                question=said,
-                choices=choices,
-                seconds=self._limits.question_seconds_max,
-            )
+            suspended = await questions.put(tx, self._lease, turn.id, question, seconds=seconds)
             settled = {one.key: one for one in await questions.of_turn(tx, turn.id)}
         if suspended:
             raise _Suspended
-        known = settled.get(key)
-        return known.answer if known is not None and not known.open else None
+        return settled
 
     async def _finish(self, place: Workplace, turn: OpenTurn, ended: port.Ended) -> None:
         # Refused before the outcome is stored, and before the machine may rest.
@@ -329,7 +327,7 @@ class _Turn:
             told = [Event(kind="notice", body={"text": _(ended_words.UNSAVED)})]
         state = TurnState.SUCCEEDED if ended.succeeded else TurnState.FAILED
         summary, by = ended_words.how(ended), None
-        over = self._exceeded(self._lease.key.session_id, turn.id)
+        over = await self._bounded.over_budget()
         cancelled = self._watch.cancelled
         if cancelled is not None:
             state, summary, by = cancelled.state, cancelled.summary, cancelled.by
@@ -382,7 +380,10 @@ class _Turn:
             return
         parts = (part for part in (error.happened, error.kept, error.do) if part)
         failed = Event(kind="error", body={"text": together(*parts, by="; ")})
-        outcome = {"summary": ended_words.failed(error.happened)}
+        # There is no other try of it in this session.
+        is_over = isinstance(error, LimitReached)
+        summary = error.happened if is_over else ended_words.failed(error.happened)
+        outcome = {"summary": summary}
         await self._store(self._turn, TurnState.FAILED, outcome, [failed])
 
     async def _store(
@@ -391,7 +392,9 @@ class _Turn:
         """Store the outcome, waiting for the database if it is away."""
         while True:
             try:
-                await self._queue.finish(self._lease, turn, state, outcome, events=events)
+                cost = await self._bounded.cost_micro(turn.id)
+                whole = {**outcome, "cost_micro": cost} if cost else outcome
+                await self._queue.finish(self._lease, turn, state, whole, events=events)
             except Exception as error:
                 if not is_away(error):
                     raise

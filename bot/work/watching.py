@@ -6,7 +6,7 @@ A person's stop is hinted; it is looked for again every LOOK_SECONDS, as the hin
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from time import monotonic
@@ -16,6 +16,7 @@ from adapters.agent import port
 from bot.store.database import is_away
 from bot.store.states import TurnState
 from bot.work import ended_words
+from bot.work.asked import Question
 from bot.work.lease import Lease, StopRequest
 from bot.work.queue import LeaseLost
 from bot.work.work_queue import WorkQueue
@@ -52,6 +53,10 @@ class Cancelled:
     """Name of the person who asked for it."""
 
 
+Due = Callable[[], Awaitable[Question | Cancelled | None]]
+"""What has become due in a turn: a question, its end, or nothing."""
+
+
 class Stopped(Exception):
     """A person stopped the session before a turn began."""
 
@@ -60,15 +65,27 @@ class Watch:
     """The watch over one run of a turn."""
 
     def __init__(
-        self, queue: WorkQueue, lease: Lease, signals: TurnSignals, *, seconds_max: float
+        self,
+        queue: WorkQueue,
+        lease: Lease,
+        signals: TurnSignals,
+        *,
+        seconds_max: float,
+        due: Due,
     ) -> None:
-        """`seconds_max`: the turn's time limit; it counts on the lease's clock."""
+        """`seconds_max`: the turn's time limit; it counts on the lease's clock.
+
+        :param due: says whether the turn has come to another bound
+        """
+        self._due = due
         self._queue = queue
         self._lease = lease
         self._signals = signals
         self._seconds_max = seconds_max
         self.cancelled: Cancelled | None = None
         """Set before the job is told to end."""
+        self.question: Question | None = None
+        """What a person has to decide before the turn goes on; set before `during` returns."""
 
     async def before(self, *, begun: bool) -> None:
         """Return when there is no point in making the machine ready any more.
@@ -84,18 +101,23 @@ class Watch:
                 raise Stopped
 
     async def during(self, run: port.Run) -> None:
-        """Return when the turn shall be handed back; cancel the job for any other reason.
+        """Return when the turn shall be handed back, or wait for a person; cancel the job for any
+        other reason.
 
         :raises LeaseLost:
         """
         while not self._signals.hand_back.is_set():
             if self._lease.lost:
                 raise LeaseLost("claimed by another worker")
-            if self.cancelled is None and self._lease.left_seconds > 0:
-                self.cancelled = await self._reason_to_cancel()
-                if self.cancelled is not None:
-                    await run.cancel(grace_seconds=CANCEL_GRACE_SECONDS)
             self._signals.look.clear()
+            if self.cancelled is None and self._lease.left_seconds > 0:
+                match await self._bound():
+                    case Question() as question:
+                        self.question = question
+                        return
+                    case Cancelled() as cancelled:
+                        self.cancelled = cancelled
+                        await run.cancel(grace_seconds=CANCEL_GRACE_SECONDS)
             await self._rest()
 
     async def patiently(self, saving: Awaitable[Saved]) -> Saved | None:
@@ -115,6 +137,18 @@ class Watch:
             task.cancel()
             with suppress(asyncio.CancelledError, Exception):
                 await task
+
+    async def _bound(self) -> Question | Cancelled | None:
+        """Why the turn can't go on as it does; None: it can."""
+        cancelled = await self._reason_to_cancel()
+        if cancelled is not None:
+            return cancelled
+        try:
+            return await self._due()
+        except Exception as error:
+            if not is_away(error):
+                raise
+            return None
 
     async def _reason_to_cancel(self) -> Cancelled | None:
         assert self._lease.clock is not None

@@ -199,7 +199,8 @@ class WorkQueue:
         return await self._finish(lease, turn=None, state=None, outcome=None, **columns([]))
 
     async def _finish(self, lease: Lease, **ending: Any) -> SessionState:
-        released = await self._step(lease, "finish", ending, done=lambda row: row.state)
+        ran = {"ran": lease.clock.ran_seconds if lease.clock is not None else None}
+        released = await self._step(lease, "finish", {**ending, **ran}, done=lambda row: row.state)
         lease.lost = True
         return SessionState(released.state)
 

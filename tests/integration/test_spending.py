@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bot.govern.spending import Limits, OverBudget, Spender, Spending, dollars, spent
+from bot.govern.spending import Limits, OverBudget, Spender, Spending, extend, spent
 from bot.store.ids import new_id
 from vmpool.network.model.usage import Usage
 
@@ -94,7 +94,7 @@ async def test_who_may_lets_a_session_spend_more(town):
     with pytest.raises(OverBudget):
         await spending.reserve(who, model="m", worst=6 * CENT)
     async with town.database.begin() as tx:
-        await spending.extend(tx, who.session_id, 5 * CENT)
+        await extend(tx, who.session_id, 5 * CENT)
     await spending.reserve(who, model="m", worst=6 * CENT)
     with pytest.raises(OverBudget, match=r"0\.00 of 0\.10"):
         await spending.reserve(who, model="m", worst=5 * CENT)
@@ -109,10 +109,3 @@ async def test_a_request_that_nobody_settles_costs_its_worst_case(town):
     assert (await budgets(town))["session"] == (9 * CENT, 0)
     assert await town.value("SELECT state FROM charge") == "estimated"
     assert not await spending.settle(charge, SOME, cost=CENT)
-
-
-@pytest.mark.parametrize(
-    ("micro", "words"), [(0, "0.00"), (1, "0.0000"), (1_234, "0.0012"), (12_345_678, "12.35")]
-)
-def test_dollars(micro, words):
-    assert dollars(micro) == words

@@ -8,8 +8,9 @@ from adapters.agent.port import Agent, Server
 from adapters.agent.shell import ShellAgent
 from bot.govern.grants import Grants
 from bot.store.database import CONTROL, READY, Listener
+from bot.work.bounds import SessionLimits
 from bot.work.delivery import Delivery
-from bot.work.turn import Exceeded, TurnLimits, Turns
+from bot.work.turn import TurnLimits, Turns
 from bot.work.worker import Worker, WorkerLimits
 from tests.fakes.guest_workplaces import GuestWorkplaces
 from tests.integration.conftest import Town
@@ -27,10 +28,10 @@ class Shift:
         now: asyncio.Event | None = None,
         lease_seconds: float = 30,
         grants: Grants | None = None,
-        exceeded: Exceeded | None = None,
         delivery: Delivery | None = None,
         agents: Mapping[str, Agent] | None = None,
         servers: Sequence[Server] = (),
+        session: SessionLimits | None = None,
         **limits: float,
     ) -> None:
         self._listener = Listener(town.database.url, READY, CONTROL)
@@ -43,11 +44,11 @@ class Shift:
                 seconds_max=limits.get("seconds_max", 60),
                 output_bytes_max=1 << 20,
                 question_seconds_max=limits.get("question_seconds", 60),
+                session=session or SessionLimits(),
             ),
             grants=grants,
             delivery=delivery,
             servers=servers,
-            **({} if exceeded is None else {"exceeded": exceeded}),
         )
         bounds = WorkerLimits(
             turns_max=int(limits.get("turns_max", 2)),

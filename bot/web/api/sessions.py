@@ -9,10 +9,10 @@ from fastapi import APIRouter, Query
 from bot.errors import NotFound
 from bot.govern.access import Act
 from bot.store.states import SessionState
-from bot.web import reading, shapes
+from bot.web import answering, reading, shapes
 from bot.web.adding import find_project
 from bot.web.visitor import Deleter, Known, Prompter, Provided, Reader, Stopper
-from bot.work import control, deleting, questions
+from bot.work import control, deleting
 from bot.work.queue import lock_session
 from bot.work.titling import give_title
 
@@ -146,7 +146,5 @@ async def answer_question(
     short: str, question: UUID, answer: shapes.Answer, visitor: Prompter, services: Provided
 ) -> shapes.Told:
     """Answer an open question."""
-    async with services.database.begin() as tx:
-        session_id = await reading.session_id(tx, short)
-        await questions.answer(tx, session_id, visitor.actor, answer.text, question_id=question)
+    await answering.answer(visitor, services, short, question, answer.text)
     return shapes.Told(text="Your answer was handed over.")

@@ -13,7 +13,7 @@ from bot.govern import halting
 from bot.govern.halt import Halt, halted
 from bot.store.ids import new_id
 from bot.store.transaction import Transaction
-from bot.web import reading
+from bot.web import answering, reading
 from bot.web.api.events import go_on_after
 from bot.web.following import HEARTBEAT, EventStream, follow, message
 from bot.web.reading import StoredEvent
@@ -22,7 +22,7 @@ from bot.web.saying import say
 from bot.web.services import Services
 from bot.web.visitor import Deleter, Prompter, Provided, Reader, Stopper
 from bot.words.titles import TITLE_CHARACTERS_MAX
-from bot.work import control, deleting, questions
+from bot.work import control, deleting
 from bot.work.queue import lock_session
 from bot.work.titling import give_title
 
@@ -227,9 +227,7 @@ async def answer(
     text: Annotated[str, Form(max_length=20_000)] = "",
 ) -> Response:
     """Answer the open question."""
-    async with services.database.begin() as tx:
-        session_id = await reading.session_id(tx, short)
-        await questions.answer(tx, session_id, visitor.actor, text, question_id=question)
+    await answering.answer(visitor, services, short, question, text)
     return told(request, "Your answer was handed over.", back=f"/sessions/{short}")
 
 

@@ -249,7 +249,8 @@ WITH seen AS MATERIALIZED (
        AND session.lease_token = :token AND session.lease_owner = :owner
     RETURNING session.state, seen.event_last AS before, seen.turn_id, seen.prompt_id
 ), ended AS (
-    UPDATE turn SET state = :state, outcome = CAST(:outcome AS jsonb), ended_at = now()
+    UPDATE turn SET state = :state, outcome = CAST(:outcome AS jsonb), ended_at = now(),
+           ran_seconds = coalesce(CAST(:ran AS double precision), turn.ran_seconds)
       FROM released WHERE turn.id = released.turn_id
 ), withdrawn AS (
     UPDATE question SET state = 'withdrawn'

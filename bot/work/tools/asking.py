@@ -19,6 +19,7 @@ from sqlalchemy import text
 from bot.errors import Refused
 from bot.store.states import QuestionState
 from bot.work import questions
+from bot.work.asked import Question
 from bot.work.tools.calls import Desk, check_length
 from bot.work.tools.tool import Arguments, Call, Tool
 from vmpool.network.gateway.ports import NoTurn
@@ -95,13 +96,11 @@ class Asking:
         key = key_of(asked, choices)
         if await self._look(call, key) is None:
             async with self._desk.begin(call) as entry:
-                event = await questions.put(
+                event = await questions.add(
                     entry.tx,
                     call.turn.session_id,
                     call.turn.turn_id,
-                    key=key,
-                    question=asked,
-                    choices=choices,
+                    Question(key=key, text=asked, choices=choices),
                     seconds=self._question_seconds,
                 )
                 entry.events += [event] if event is not None else []

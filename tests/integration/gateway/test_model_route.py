@@ -4,21 +4,23 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 
 from tests.support.gateway import LOOPBACK, Heard, Rig, Serve, rig, serving, talk
 from vmpool.network.gateway import model_route
-from vmpool.network.gateway.model_route import ModelRoute, OverBudget
-from vmpool.network.gateway.ports import NoTurn
+from vmpool.network.gateway.model_route import ModelRoute, OverBudget, Paused
+from vmpool.network.gateway.ports import NoTurn, Suspended, Ungranted
 from vmpool.network.model.usage import Usage
 
 SSE = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 START = {"type": "message_start", "message": {"usage": {"input_tokens": 9, "output_tokens": 1}}}
 DELTA = {"type": "message_delta", "usage": {"output_tokens": 30}}
 STOP = {"type": "message_stop"}
+TURN = uuid4()
 ASKED = {"model": "claude-x", "max_tokens": 100, "messages": [], "stream": True}
 
 
@@ -39,11 +41,19 @@ class Purse:
     """A meter that remembers."""
 
     is_empty: bool = False
+    pauses: int = 0
+    """How often it says that there may be money soon."""
+    turns: list[UUID | None] = field(default_factory=list)
+    """For which it was tried."""
     reserved: list[Any] = field(default_factory=list)
     settled: list[tuple[Any, Usage, bool]] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def reserve(self, who, provider, asked):
+    async def reserve(self, who, provider, asked, *, turn=None):
+        self.turns.append(turn)
+        if self.pauses:
+            self.pauses -= 1
+            raise Paused("a person is asked for more", turn=TURN)
         if self.is_empty:
             raise OverBudget("the budget of this session is used up")
         self.reserved.append(asked)
@@ -59,11 +69,19 @@ class Desk:
     at: Rig
     purse: Purse
     has_turn: bool = True
+    rests: int = 0
+    """How often it says that the turn rests."""
+    key: str | None = "sk-ant-ours"
 
     async def injected(self, who, prefix, request):
+        if self.rests:
+            self.rests -= 1
+            raise Suspended("The turn waits for a person.", turn=TURN)
         if not self.has_turn:
             raise NoTurn("No turn is running in this session.")
-        return {"x-api-key": "sk-ant-ours"}
+        if self.key is None:
+            raise Ungranted("The turn has not got its credentials yet.")
+        return {"x-api-key": self.key}
 
     async def ask(self, body: Any, *, path: str = "v1/messages", method: str = "POST") -> bytes:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -274,4 +292,95 @@ async def test_a_request_over_its_limit_is_refused(monkeypatch):
         with suppress(ConnectionResetError):
             answer = await at.ask({**ASKED, "messages": ["x" * 2_000]})
             assert answer.startswith(b"HTTP/1.1 413")
+    assert heard.heads == []
+
+
+async def test_a_request_waits_while_a_person_is_asked_and_goes_on_for_its_own_turn(monkeypatch):
+    monkeypatch.setattr(model_route, "HELD_LOOK_SECONDS", 0.01)
+    heard = Heard()
+    async with desk(heard.server()) as at:
+        at.purse.pauses = 3
+        await at.ask({**ASKED, "stream": False})
+    assert at.purse.turns == [None, TURN, TURN, TURN]
+    assert [json.loads(body) for body in heard.bodies] == [{**ASKED, "stream": False}]
+    assert len(at.purse.reserved) == 1
+
+
+async def test_it_goes_on_with_the_credentials_of_then(monkeypatch):
+    monkeypatch.setattr(model_route, "HELD_LOOK_SECONDS", 0.05)
+    heard = Heard()
+    async with desk(heard.server()) as at:
+        at.purse.pauses = 1
+        asking = asyncio.ensure_future(at.ask({**ASKED, "stream": False}))
+        while at.purse.pauses:
+            await asyncio.sleep(0.001)
+        at.key = None
+        await asyncio.sleep(0.2)
+        assert not asking.done()
+        at.key = "sk-ant-new"
+        await asking
+    (head,) = heard.heads
+    assert "x-api-key: sk-ant-new" in head.lower()
+
+
+async def test_without_credentials_nothing_waits_that_did_not_wait_before():
+    heard = Heard()
+    async with desk(heard.server()) as at:
+        at.key = None
+        answer = await at.ask(ASKED)
+    assert answer.startswith(b"HTTP/1.1 409")
+    assert heard.heads == []
+
+
+async def test_what_waits_is_refused_once_its_turn_has_ended(monkeypatch):
+    monkeypatch.setattr(model_route, "HELD_LOOK_SECONDS", 0.01)
+    heard = Heard()
+    async with desk(heard.server()) as at:
+        at.purse.pauses = 1_000
+        asking = asyncio.ensure_future(at.ask(ASKED))
+        while len(at.purse.turns) < 3:
+            await asyncio.sleep(0.001)
+        at.has_turn = False
+        answer = await asking
+    assert answer.startswith(b"HTTP/1.1 409")
+    assert heard.heads == []
+
+
+async def test_what_is_asked_while_the_turn_rests_waits_too(monkeypatch):
+    monkeypatch.setattr(model_route, "HELD_LOOK_SECONDS", 0.01)
+    heard = Heard()
+    async with desk(heard.server()) as at:
+        at.rests = 3
+        await at.ask({**ASKED, "stream": False})
+    assert at.purse.turns == [TURN]
+    assert len(heard.heads) == 1
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "openai"])
+async def test_who_waited_for_too_long_is_told_to_ask_again(provider, monkeypatch):
+    monkeypatch.setattr(model_route, "HELD_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(model_route, "HOLD_SECONDS_MAX", 0.1)
+    heard = Heard()
+    async with desk(heard.server()) as at:
+        (route,) = at.at.routes
+        at.at.routes = (replace(route, provider=provider),)
+        at.purse.pauses = 1_000
+        path = "v1/messages" if provider == "anthropic" else "v1/responses"
+        answer = await at.ask(ASKED, path=path)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 503 ona: a person is asked for more.")
+    assert b"\r\nretry-after: 5\r\n" in head.lower() + b"\r\n"
+    assert json.loads(body)["error"]["type"] == "overloaded_error"
+    assert heard.heads == []
+    assert any("a person is asked" in one for one in at.at.denied())
+
+
+async def test_a_machine_that_has_too_much_waiting_is_told_at_once(monkeypatch):
+    monkeypatch.setattr(model_route, "HELD_BYTES_MAX", 1_000)
+    heard = Heard()
+    async with desk(heard.server()) as at:
+        at.purse.pauses = 1_000
+        async with asyncio.timeout(30):
+            answer = await at.ask({**ASKED, "messages": ["x" * 2_000]})
+    assert answer.startswith(b"HTTP/1.1 503")
     assert heard.heads == []

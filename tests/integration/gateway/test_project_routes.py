@@ -17,6 +17,7 @@ from bot.govern.policy_text import Document
 from bot.govern.policy_text import Route as DeclaredRoute
 from bot.govern.spending import Spending
 from bot.govern.turn_grants import TurnGrants
+from bot.work import questions
 from bot.work.branches import BranchRows, OwnBranches, is_of
 from bot.work.metering import Metering, limits_of
 from bot.work.routes import CodeHost, Routes, Working, machine_environment, path_of
@@ -25,6 +26,7 @@ from tests.integration.conftest import DEMO, Town
 from tests.support.gateway import LOOPBACK, Heard, Rig, get, rig, serving, talk
 from tests.support.shift import Shift, until
 from vmpool.network.forge.pushing import ZERO
+from vmpool.network.gateway import model_route
 
 ANSWER = json.dumps({"type": "message", "usage": {"input_tokens": 1_000, "output_tokens": 500}})
 ASKED = json.dumps({"model": "claude-sonnet-4-5", "max_tokens": 1_000}).encode()
@@ -69,7 +71,7 @@ async def desk(
         }
         running = Running(town.database)
         spending = Spending(town.database, limits_of(BudgetSettings(**limits)))
-        metering = Metering(spending, running, models)
+        metering = Metering(town.database, spending, running, models)
         host = CodeHost(surface="github", git_base=f"{base}/git", api_base=f"{base}/api")
         routes = Routes(
             running=running,
@@ -107,7 +109,7 @@ async def begun(town: Town) -> None:
 async def test_a_model_answers_while_a_turn_runs_and_is_paid_by_it(town, places, tmp_path):
     async with desk(town, tmp_path) as at:
         assert (await at.models()).startswith(b"HTTP/1.1 409")
-        async with Shift(town, places, "w", exceeded=at.metering.exceeded):
+        async with Shift(town, places, "w"):
             await begun(town)
             assert ANSWER.encode() in await at.models()
             at.go.touch()
@@ -121,23 +123,163 @@ async def test_a_model_answers_while_a_turn_runs_and_is_paid_by_it(town, places,
     assert spent == [(kind, cost, 0) for kind in ("person", "project", "session")]
 
 
-async def test_a_turn_that_no_budget_bears_ends_with_that_and_says_which(town, places, tmp_path):
+QUESTION = "SELECT state, text, answer FROM question ORDER BY created_at"
+ENDED = "SELECT body ->> 'summary' FROM turn_event WHERE kind = 'turn.ended'"
+STATE = "SELECT state FROM turn"
+
+
+async def asked(town: Town, count: int = 1) -> list[tuple]:
+    """The questions, once there are so many and the session waits."""
+    await until(town, QUESTION, lambda rows: len(rows) == count and rows[-1][0] == "open")
+    assert await town.value("SELECT state FROM session") == "waiting"
+    return await town.rows(QUESTION)
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr(model_route, "HELD_LOOK_SECONDS", 0.02)
+
+
+async def test_a_turn_pauses_at_its_sessions_budget_and_goes_on_with_more(
+    town, places, tmp_path, impatient
+):
+    async with desk(town, tmp_path, session_usd=0.02) as at, Shift(town, places, "w"):
+        await begun(town)
+        first = await at.models()
+        waiting = asyncio.ensure_future(at.models())
+        ((_, text, _),) = await asked(town)
+        assert text.startswith("Used 0.01 of 0.02 USD, and the next request")
+        assert "Continue with 0.02 more?" in text
+        await asyncio.sleep(0.2)
+        assert not waiting.done()
+        told = await town.say("continue")
+        assert told.verdict == "answer"
+        second = await waiting
+        at.go.touch()
+        await until(town, STATE, lambda rows: rows[0][0] == "succeeded")
+    assert ANSWER.encode() in first
+    assert ANSWER.encode() in second
+    assert await town.rows("SELECT extra_micro FROM budget WHERE kind = 'session'") == [(20_000,)]
+    assert await town.rows("SELECT 1 FROM budget_refusal") == []
+    cost = await town.value(
+        "SELECT body ->> 'cost_micro' FROM turn_event WHERE kind = 'turn.ended'"
+    )
+    assert int(cost) == 2 * (1_000 * 3 + 500 * 15)
+
+
+async def test_whoever_says_stop_ends_the_turn_at_its_budget(town, places, tmp_path, impatient):
+    async with desk(town, tmp_path, session_usd=0.001) as at, Shift(town, places, "w"):
+        await begun(town)
+        waiting = asyncio.ensure_future(at.models())
+        await asked(town)
+        await town.say("2")
+        await until(town, STATE, lambda rows: rows[0][0] == "budget")
+        answer = await waiting
+    assert answer.startswith(b"HTTP/1.1 409")
+    assert at.heard.heads == []
+    summary = await town.value(ENDED)
+    assert "0.00 of 0.0010 USD are used" in summary
+    assert "what was done is kept" in summary
+
+
+async def test_nobody_who_answers_in_time_ends_it_as_well(town, places, tmp_path, impatient):
     async with (
         desk(town, tmp_path, session_usd=0.001) as at,
-        Shift(town, places, "w", exceeded=at.metering.exceeded),
+        Shift(town, places, "w", question_seconds=0.2),
     ):
+        await begun(town)
+        waiting = asyncio.ensure_future(at.models())
+        await until(town, QUESTION, lambda rows: len(rows) == 1)
+        await asyncio.sleep(0.3)
+        async with town.database.begin() as tx:
+            assert await questions.expire(tx) == 1
+        await until(town, STATE, lambda rows: rows[0][0] == "budget")
+        await waiting
+    assert at.heard.heads == []
+
+
+async def test_a_question_about_money_outlives_the_process_that_asked(
+    town, places, tmp_path, impatient
+):
+    async with desk(town, tmp_path, session_usd=0.001) as at:
+        async with Shift(town, places, "first"):
+            await begun(town)
+            waiting = asyncio.ensure_future(at.models())
+            await asked(town)
+        await town.say("1")
+        async with Shift(town, places, "second"):
+            assert ANSWER.encode() in await waiting
+            at.go.touch()
+            await until(town, STATE, lambda rows: rows[0][0] == "succeeded")
+    assert len(await town.rows(QUESTION)) == 1
+
+
+async def test_what_waits_is_not_paid_by_the_next_turn(town, places, tmp_path, impatient):
+    async with desk(town, tmp_path, session_usd=0.001) as at, Shift(town, places, "w"):
+        await begun(town)
+        waiting = asyncio.ensure_future(at.models())
+        await asked(town)
+        await town.say(f"!until [ -e {at.go} ]; do sleep 0.05; done")
+        await town.say("2")
+        two = "SELECT state FROM turn ORDER BY started_at"
+        await until(town, two, lambda rows: rows == [("budget",), ("running",)])
+        answer = await waiting
+        at.go.touch()
+        await until(town, two, lambda rows: rows[-1] == ("succeeded",))
+    assert answer.startswith(b"HTTP/1.1 409")
+    assert await town.rows("SELECT 1 FROM charge") == []
+
+
+async def test_only_who_opened_the_session_is_asked_for_money(town, places, tmp_path, impatient):
+    async with desk(town, tmp_path, session_usd=0.01) as at, Shift(town, places, "w"):
+        await begun(town)
+        waiting = asyncio.ensure_future(at.models())
+        await asked(town)
+        pressed = await town.say("1", by="Bo")
+        assert pressed.verdict == "refused"
+        assert "Only who opened this session" in pressed.text
+        prompted = await town.say("and then this", by="Bo")
+        assert prompted.verdict == "prompt"
+        vague = await town.say("well", by="Ann")
+        assert vague.verdict == "refused"
+        assert "“Continue with 0.01 more”, “Stop”" in vague.text
+        await town.say("2", by="Ann")
+        await waiting
+        at.go.touch()
+    assert at.heard.heads == []
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [("person_day_usd", "of the person who asked"), ("project_day_usd", "of the project")],
+)
+async def test_a_turn_that_no_budget_of_a_day_bears_ends_with_that(
+    town, places, tmp_path, limit, words
+):
+    async with desk(town, tmp_path, **{limit: 0.001}) as at, Shift(town, places, "w"):
         await begun(town)
         answer = await at.models()
         at.go.touch()
-        await until(town, "SELECT state FROM turn", lambda rows: rows[0][0] == "budget")
+        await until(town, STATE, lambda rows: rows[0][0] == "budget")
     assert answer.startswith(b"HTTP/1.1 400")
-    assert b"the budget of this session" in answer
+    assert words.encode() in answer
     assert at.heard.heads == []
-    summary = await town.value(
-        "SELECT body ->> 'summary' FROM turn_event WHERE kind = 'turn.ended'"
-    )
+    assert await town.rows(QUESTION) == []
+    summary = await town.value(ENDED)
     assert "0.00 of 0.0010 USD are used" in summary
     assert "retry" in summary
+
+
+async def test_requests_at_once_wait_for_each_other_and_nobody_is_asked(
+    town, places, tmp_path, impatient
+):
+    async with desk(town, tmp_path, session_usd=0.05) as at, Shift(town, places, "w"):
+        await begun(town)
+        answers = await asyncio.gather(*(at.models() for _ in range(3)))
+        at.go.touch()
+        await until(town, STATE, lambda rows: rows[0][0] == "succeeded")
+    assert all(ANSWER.encode() in one for one in answers)
+    assert await town.rows(QUESTION) == []
 
 
 async def test_without_a_key_in_the_settings_it_is_the_turns_grant(town, places, tmp_path):

@@ -245,3 +245,16 @@ def test_only_output_ever_stands_in_a_block_whatever_was_said(events, end):
         assert len(blocks) <= 1
         if blocks:
             assert whole
+
+
+def test_what_models_cost_stands_in_the_first_line_and_in_the_last():
+    asked = ("cost", {"micro": 120_000})
+    more = ("cost", {"micro": 423_000})
+    assert live(span(STARTED, asked, output("a\n"), more)).splitlines()[0] == (
+        "Working … 0.42 USD so far."
+    )
+    done = ended(summary="done", seconds=123.0, cost_micro=423_000)
+    told = answer(span(STARTED, asked, ("text", {"text": "Fixed."}), done), MANNER)
+    assert told.splitlines()[-1] == "Done, after 2 min 3 s, 0.42 USD."
+    free = answer(span(STARTED, ended(summary="done", seconds=123.0)), MANNER)
+    assert "USD" not in free

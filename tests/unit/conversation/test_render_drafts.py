@@ -296,3 +296,11 @@ def test_what_an_agent_posts_is_told_at_once_and_leads_to_what_it_is_about():
     ]
     bare = made(STARTED, *posted)
     assert all(not one.buttons for one in bare if one.kind == "notice")
+
+
+def test_the_buttons_of_a_closed_question_say_the_numbers_of_its_choices():
+    asked = {"question": "q", "text": "More?", "choices": ["Continue", "Stop"], "closed": True}
+    (closed, *_) = made(STARTED, ("question", asked), after=1)
+    (plain, *_) = made(STARTED, ("question", {**asked, "closed": False}), after=1)
+    assert [(one.label, one.says) for one in closed.buttons] == [("Continue", "1"), ("Stop", "2")]
+    assert [one.says for one in plain.buttons] == ["Continue", "Stop"]

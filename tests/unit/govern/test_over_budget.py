@@ -2,8 +2,8 @@
 
 import pytest
 
-from bot.govern.prices import MICRO
 from bot.govern.spending import Budget, OverBudget
+from bot.words.amounts import MICRO
 from bot.words.catalogue import again, kept, of_error, speaking
 from bot.work import ended_words
 

@@ -19,6 +19,7 @@ OPERATORS = {
     Act.SECRETS,
     Act.AUDIT,
     Act.POLICY,
+    Act.BUDGET,
     Act.DELETE,
 }
 

@@ -1,6 +1,8 @@
-"""Durations and counts."""
+"""Durations, counts and money."""
 
-from bot.words.amounts import duration, prompts, short
+import pytest
+
+from bot.words.amounts import dollars, duration, prompts, short
 
 
 def test_durations_are_said_as_people_say_them():
@@ -15,3 +17,10 @@ def test_a_count_agrees_with_its_noun():
 def test_a_text_is_cut_to_its_length_and_says_so():
     assert short("a\n b", 3) == "a b"
     assert short("abcd", 3) == "ab…"
+
+
+@pytest.mark.parametrize(
+    ("micro", "words"), [(0, "0.00"), (1, "0.0000"), (1_234, "0.0012"), (12_345_678, "12.35")]
+)
+def test_dollars(micro, words):
+    assert dollars(micro) == words

@@ -131,10 +131,12 @@ class HttpSide:
         *,
         kind: str = "text/plain; charset=utf-8",
         reason: str = "",
+        more: Iterable[tuple[bytes, bytes]] = (),
     ) -> None:
         """Answer with a sentence, which the reason phrase says too: some programs show only that.
 
         :param reason: the sentence, where the text is something else
+        :param more: headers besides
         The connection ends with it unless the request was read to its end.
         """
         if self._state.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
@@ -145,6 +147,7 @@ class HttpSide:
             (b"content-length", str(len(body)).encode()),
             (b"cache-control", b"no-store"),
             (b"x-content-type-options", b"nosniff"),
+            *more,
         ]
         is_error = status >= HTTPStatus.BAD_REQUEST
         phrase = (

@@ -1,23 +1,31 @@
 """The route to a provider of models: the key is added here, and what is used is metered.
 
     request ─▶ read and bounded ─▶ its worst case reserved ─▶ provider ─▶ answer, as it comes
-                    │                        │ no                            │ read as it passes
-                    ▼                        ▼                               ▼
-              provider's own error     provider's own error          settled: told, or estimated
+                    │                  │ no    │ not yet             │ read as it passes
+                    ▼                  │       ▼                     ▼
+              provider's own error ◀───┘     held, then       settled: told, or estimated
+                                          asked once more
 
 What is refused is refused as the provider itself would, with an error that is not tried again.
+While a person is asked for money the request is held, and the program waits without knowing.
+Programs give up a silent connection after five minutes (OpenCode, Codex) or ten (Claude Code), so
+it is answered 503 before. All three try that once more; 429 ends Codex's turn, and Claude Code
+gives up after three times 529.
 """
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any, Protocol
+from uuid import UUID
 
 import structlog
 
 from vmpool.network.gateway.http import Headers
-from vmpool.network.gateway.ports import Identity, Unreachable
+from vmpool.network.gateway.ports import Identity, Suspended, Ungranted, Unreachable
 from vmpool.network.gateway.routes import Injected, Visit, forward
 from vmpool.network.model.asking import Asked, NotMetered, Unreadable, is_free, read
 from vmpool.network.model.usage import Provider, Usage, UsageReader
@@ -26,25 +34,44 @@ log = structlog.get_logger(__name__)
 
 REQUEST_BYTES_MAX = 32 << 20
 """Anthropic takes no more; with pictures in them requests become large."""
+HOLD_SECONDS_MAX = 240.0
+"""For which a request waits, before it is answered so that its program asks once more."""
+HELD_LOOK_SECONDS = 1.0
+HELD_BYTES_MAX = 128 << 20
+"""Of the requests of one machine that wait; what is more is told at once to ask again."""
+RETRY_AFTER_SECONDS = 5
 BYTES_PER_TOKEN = 4
 """Of ordinary text: what is estimated where nothing was told."""
 _PLAIN = {"accept-encoding": "identity"}
 _HTTP_OK = 200
 _REFUSED = 400
 _TOO_LARGE = 413
+_LATER = 503
 
 
 class OverBudget(Exception):
     """There is no money for a request; says so to whoever asked."""
 
 
+class Paused(Exception):
+    """There is no money now, and there may be soon."""
+
+    def __init__(self, why: str, *, turn: UUID) -> None:
+        super().__init__(why)
+        self.turn = turn
+
+
 class Meter(Protocol):
     """Keeps what models may cost."""
 
-    async def reserve(self, who: Identity, provider: Provider, asked: Asked) -> Any:
+    async def reserve(
+        self, who: Identity, provider: Provider, asked: Asked, *, turn: UUID | None = None
+    ) -> Any:
         """Set the worst case aside; what to settle later.
 
+        :param turn: for which it was tried before, and which alone may pay
         :raises OverBudget: there is not so much
+        :raises Paused: not now
         :raises NoTurn: nobody works there now
         """
 
@@ -65,29 +92,80 @@ class ModelRoute:
     injected: Injected
     meter: Meter
     hosts: tuple[str, ...] = ()
+    held_bytes: Counter[UUID] = field(default_factory=Counter, compare=False)
+    """Of requests that wait, by machine."""
 
     async def serve(self, visit: Visit) -> None:
         """See `Route`."""
         path = visit.rest.partition("?")[0]
         method = visit.request.method.decode()
-        added = {**await self.injected(visit.who, self.prefix, visit.request), **_PLAIN}
         if is_free(self.provider, method, path):
-            await forward(visit, self.base, visit.rest, added)
+            free = {**await self.injected(visit.who, self.prefix, visit.request), **_PLAIN}
+            await forward(visit, self.base, visit.rest, free)
             return
+        added: Mapping[str, str] | None = None
+        with suppress(Suspended):  # They are asked for again when the turn goes on.
+            added = await self.injected(visit.who, self.prefix, visit.request)
         body = await _whole(visit.side.body())
         if body is None:
             await self._refuse(visit, f"More than {REQUEST_BYTES_MAX} bytes.", _TOO_LARGE)
             return
         try:
             asked = read(self.provider, method, path, body)
-            charge = await self.meter.reserve(visit.who, self.provider, asked)
+            charge, headers = await self._reserved(visit, asked, added)
         except (NotMetered, Unreadable, OverBudget) as error:
             await self._refuse(visit, f"{error}.")
-            return
-        await self._metered(visit, asked, charge, added)
+        except Paused as error:
+            await self._later(visit, f"{error}.")
+        else:
+            await self._metered(visit, asked, charge, {**headers, **_PLAIN})
+
+    async def _reserved(
+        self, visit: Visit, asked: Asked, added: Mapping[str, str] | None
+    ) -> tuple[Any, Mapping[str, str]]:
+        """The charge and the headers, which may be known; waits while its turn may get them.
+
+        :raises OverBudget: there is no money
+        :raises Paused: it waited for too long
+        :raises NoTurn: nobody works there, or somebody else by now
+        """
+        until = asyncio.get_running_loop().time() + HOLD_SECONDS_MAX
+        held: Paused | None = None
+        while True:
+            try:
+                if added is None:
+                    added = await self.injected(visit.who, self.prefix, visit.request)
+                turn = held.turn if held else None
+                return await self.meter.reserve(visit.who, self.provider, asked, turn=turn), added
+            except (Paused, Suspended) as error:
+                held = held or Paused(str(error), turn=error.turn)
+            except Ungranted:
+                # They were taken back while it rested; new ones come soon.
+                if held is None:
+                    raise
+            if asyncio.get_running_loop().time() >= until:
+                raise held
+            added = None
+            await self._hold(visit.who.machine, len(asked.body), held)
+
+    async def _hold(self, machine: UUID, size: int, held: Paused) -> None:
+        """Wait a moment. :raises Paused: this machine has too much that waits"""
+        if self.held_bytes[machine] + size > HELD_BYTES_MAX:
+            raise held
+        self.held_bytes[machine] += size
+        try:
+            await asyncio.sleep(HELD_LOOK_SECONDS)
+        finally:
+            self.held_bytes[machine] -= size
+            if not self.held_bytes[machine]:
+                del self.held_bytes[machine]
+
+    async def _later(self, visit: Visit, words: str) -> None:
+        visit.note_refused(words)
+        await self._say(visit, "overloaded_error", words, _LATER)
 
     async def _metered(
-        self, visit: Visit, asked: Asked, charge: Any, added: dict[str, str]
+        self, visit: Visit, asked: Asked, charge: Any, added: Mapping[str, str]
     ) -> None:
         seen = _Seen(self.provider, asked)
         try:
@@ -105,13 +183,18 @@ class ModelRoute:
             await asyncio.shield(settling)
 
     async def _refuse(self, visit: Visit, words: str, status: int = _REFUSED) -> None:
-        error = {"type": "invalid_request_error", "message": f"ona: {words}"}
         visit.note_refused(words)
+        await self._say(visit, "invalid_request_error", words, status)
+
+    async def _say(self, visit: Visit, kind: str, words: str, status: int) -> None:
+        """Answer with an error in the provider's own form."""
+        error = {"type": kind, "message": f"ona: {words}"}
         said: dict[str, Any] = {"error": error}
         if self.provider == "anthropic":
             said = {"type": "error", **said}
+        more = [(b"retry-after", b"%d" % RETRY_AFTER_SECONDS)] if status == _LATER else []
         await visit.side.answer(
-            status, json.dumps(said), kind="application/json", reason=f"ona: {words}"
+            status, json.dumps(said), kind="application/json", reason=f"ona: {words}", more=more
         )
 
 

@@ -73,6 +73,18 @@ class NoTurn(Exception):
     """No turn is running in the session, so there is nothing that could be injected."""
 
 
+class Suspended(NoTurn):
+    """The session's turn rests, and may go on: what it asks for may wait."""
+
+    def __init__(self, why: str, *, turn: UUID) -> None:
+        super().__init__(why)
+        self.turn = turn
+
+
+class Ungranted(NoTurn):
+    """A turn is running that has no credentials: none at all, or not yet again after a rest."""
+
+
 class Refused(Exception):
     """The policy says no; the text is its sentence."""
 

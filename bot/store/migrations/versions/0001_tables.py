@@ -741,6 +741,8 @@ def _replies() -> None:
             server_default=sa.text("'[]'::jsonb"),
             nullable=False,
         ),
+        sa.Column("closed", sa.Boolean(), server_default="false", nullable=False),
+        sa.Column("extends_micro", sa.BigInteger(), nullable=True),
         sa.Column(
             "state",
             sa.Enum(
@@ -899,6 +901,7 @@ def _replies() -> None:
     _audit()
     _policies()
     _spending()
+    _budget_refusals()
     _grants()
     _names()
     _branches()
@@ -1132,6 +1135,26 @@ def _spending() -> None:
     op.create_index(op.f("ix_charge_day"), "charge", ["day"], unique=False)
     op.create_index(op.f("ix_charge_session_id"), "charge", ["session_id"], unique=False)
     op.create_index(op.f("ix_charge_turn_id"), "charge", ["turn_id"], unique=False)
+
+
+def _budget_refusals() -> None:
+    amounts = ("limit_micro", "spent_micro", "reserved_micro", "worst_micro", "more_micro")
+    op.create_table(
+        "budget_refusal",
+        sa.Column("turn_id", sa.Uuid(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        *(sa.Column(name, sa.BigInteger(), server_default="0", nullable=False) for name in amounts),
+        sa.Column(
+            "at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
+        ),
+        sa.ForeignKeyConstraint(
+            ["turn_id"],
+            ["turn.id"],
+            name=op.f("fk_budget_refusal_turn_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("turn_id", name=op.f("pk_budget_refusal")),
+    )
 
 
 def _grants() -> None:
