@@ -18,6 +18,7 @@ from bot.cli import (
     sessions,
     setup,
     tokens,
+    usage,
 )
 from bot.cli.show import Json
 
@@ -113,5 +114,6 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(people.app, name="people")
 app.add_typer(tokens.app, name="tokens")
 app.add_typer(secrets.app, name="secrets")
+app.command("usage")(usage.usage)
 app.command("halt")(halt.halt)
 app.command("resume")(halt.resume)

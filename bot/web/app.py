@@ -32,6 +32,7 @@ from bot.web.api import (
     secrets,
     sessions,
     surfaces,
+    usage,
 )
 from bot.web.following import Streams
 from bot.web.headers import Outermost
@@ -94,6 +95,7 @@ def _routes() -> Sequence[BaseRoute]:
         memory,
         policies,
         audit,
+        usage,
     ):
         api.include_router(module.router)
     everything = APIRouter()

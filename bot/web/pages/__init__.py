@@ -15,6 +15,7 @@ from bot.web.pages import (
     setup,
     sign_in,
     status,
+    usage,
 )
 from bot.web.rendering import by_htmx, fragment, page
 from bot.web.signing import SIGN_IN
@@ -29,6 +30,7 @@ for _module in (
     pools,
     projects,
     people,
+    usage,
     setup,
     status,
     connecting,
