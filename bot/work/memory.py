@@ -48,6 +48,8 @@ async def notes(tx: Transaction, project_id: UUID) -> Sequence[Mapping[str, Any]
 
 async def note(tx: Transaction, project_id: UUID, name: str) -> Mapping[str, Any]:
     """One note. :raises NotFound:"""
+    if NAME.fullmatch(name) is None:
+        raise _unknown(name)
     asked = {"project": project_id, "name": name}
     row = (await tx.execute(_LIST, asked)).mappings().one_or_none()
     if row is None:
@@ -92,6 +94,8 @@ async def put(
 
 async def remove(tx: Transaction, project_id: UUID, name: str) -> None:
     """Remove a note. :raises NotFound:"""
+    if NAME.fullmatch(name) is None:
+        raise _unknown(name)
     asked = {"project": project_id, "name": name}
     if (await tx.execute(_REMOVE, asked)).first() is None:
         raise _unknown(name)

@@ -147,13 +147,25 @@ class Calls:
 
     async def _done(self, call: Call, tool: Tool[Any], given: Mapping[str, Any]) -> str:
         try:
-            return await tool.run(call, tool.takes.model_validate(given, strict=True))
+            return await tool.run(call, tool.takes.model_validate(_storable(given), strict=True))
         except ValidationError as error:
             refusal: TellPerson = Refused(f"the arguments don't fit: {_wrong(error)}")
         except TellPerson as error:
             refusal = error
         await self._desk.refused(call, refusal.happened)
         raise refusal
+
+
+def _storable(value: Any) -> Any:
+    """Without what PostgreSQL has no character for."""
+    match value:
+        case str():
+            return value.replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+        case list():
+            return [_storable(one) for one in value]
+        case dict():
+            return {_storable(name): _storable(one) for name, one in value.items()}
+    return value
 
 
 def _wrong(error: ValidationError) -> str:

@@ -133,6 +133,36 @@ async def test_what_is_malformed_too_large_or_from_a_browser_is_refused(town, pl
         assert "text: Input should be a valid string" in wrong
 
 
+EVIL = [
+    "\x00\ud800",
+    "'; DROP TABLE note; --",
+    "\u202e\x1b]0;x\x07",
+    "é" * 12_000,
+    "../../x",
+    "{x}",
+]
+
+
+async def test_no_words_break_a_tool(town, places, tmp_path):
+    async with desk(town, places, tmp_path, wait_seconds=0) as at:
+        listed = await at.post(b'{"jsonrpc":"2.0","id":1,"method":"tools/list"}')
+        tools = listed.json()["result"]["tools"]
+        for tool in tools:
+            known = tool["inputSchema"]["properties"]
+            for evil in EVIL:
+                given = {
+                    name: [evil] if one.get("type") == "array" else evil
+                    for name, one in known.items()
+                    if '"string"' in json.dumps(one)
+                }
+                params = {"name": tool["name"], "arguments": given}
+                body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+                answer = await at.post(json.dumps(body).encode())
+                assert answer.status_code == 200, (tool["name"], evil)
+                assert "result" in answer.json(), (tool["name"], evil)
+        assert (await at.said("post_update", text="still here")) == "Posted."
+
+
 async def test_a_machine_has_so_many_requests_under_way(town, places, tmp_path):
     async with desk(town, places, tmp_path, wait_seconds=1.5) as at:
         asked = [
