@@ -150,6 +150,8 @@ class Calls:
             return await tool.run(call, tool.takes.model_validate(_storable(given), strict=True))
         except ValidationError as error:
             refusal: TellPerson = Refused(f"the arguments don't fit: {_wrong(error)}")
+        except RecursionError:
+            refusal = Refused("the arguments are nested too deep")
         except TellPerson as error:
             refusal = error
         await self._desk.refused(call, refusal.happened)

@@ -160,6 +160,9 @@ async def test_no_words_break_a_tool(town, places, tmp_path):
                 answer = await at.post(json.dumps(body).encode())
                 assert answer.status_code == 200, (tool["name"], evil)
                 assert "result" in answer.json(), (tool["name"], evil)
+        deep = b'{"name":"post_update","arguments":{"text":' + b"[" * 600 + b"]" * 600 + b"}}"
+        nested = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":' + deep + b"}"
+        assert "nested too deep" in (await at.post(nested)).text
         assert (await at.said("post_update", text="still here")) == "Posted."
 
 

@@ -4,7 +4,7 @@ service    attach and detach machines, accept      doors     the sockets inside 
 attached   one machine: decide, connect, note      limits    what one machine may take
 proxy      HTTP and CONNECT, own pages             tunnel    TLS and services, by name
 resolver   DNS, over dns and names                 upstream  resolve, decide again, connect
-routes     named upstreams with injected headers   git       the forge's route
+routes     named upstreams with injected headers   …_route   those with a protocol of their own
 """
 
 from vmpool.network.gateway.doors import Doors
