@@ -9,12 +9,13 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from time import monotonic
 from typing import Any
 
 import asyncssh
 
 from vmpool.command import Completed, Source, execute
-from vmpool.errors import MachineError, MachineLost
+from vmpool.errors import MachineError, MachineLost, PortClosed
 from vmpool.handshake import Connect, greet
 from vmpool.job_words import entries, nonsense, number
 from vmpool.jobs import (
@@ -35,10 +36,14 @@ from vmpool.login import (
     end,
     log_in,
 )
-from vmpool.ssh import AGENT, CONTROL, Authority
+from vmpool.ssh import AGENT, CONTROL, HOST_SECONDS, Authority, HostIdentity
 
 INPUT_BYTES_MAX = 256 * 1024
 FOLLOWING_MAX = 4
+VISIT_WINDOW_BYTES = 256 * 1024
+"""What a visitor's connection may have on its way that nobody has read."""
+
+Stream = tuple[asyncssh.SSHReader[bytes], asyncssh.SSHWriter[bytes]]
 
 
 class Channel:
@@ -57,8 +62,9 @@ class Channel:
         authority: Authority,
         boot: str,
         inside: Inside,
+        host: HostIdentity,
     ) -> None:
-        """Used by `open_machine`."""
+        """Used by `open_machine`; `host` was signed just now."""
         self.machine_id = machine_id
         self.boot = boot
         """Changes with every boot, stays over hibernation."""
@@ -68,6 +74,10 @@ class Channel:
         self._token = token
         self._authority = authority
         self._inside = inside
+        self._host = host
+        self._certified = monotonic()
+        """When the machine's certificate was signed."""
+        self._certifying = asyncio.Lock()
         self._control: asyncssh.SSHClientConnection | None = None
         self._logins: dict[str, asyncssh.SSHClientConnection] = {}
         self._logging_in = asyncio.Lock()
@@ -219,6 +229,42 @@ class Channel:
         """The SSH connection as this user, for files, terminals and forwards."""
         return await self._login(user)
 
+    # -- visits -----------------------------------------------------------------------------
+
+    async def open_ssh(self) -> Stream:
+        """Bytes to and from one more sshd of the machine, whose certificate is fresh.
+
+        :raises NoSignature: nobody signs it now
+        """
+        await self._certify()
+        return await self._open(self._inside.ssh_server, window=VISIT_WINDOW_BYTES)
+
+    async def open_port(self, port: int) -> Stream:
+        """A TCP connection to a port of the machine's own interface.
+
+        :raises PortClosed: nothing listens there
+        """
+        login = await self._login(AGENT)
+        try:
+            # By name: development servers listen on either family.
+            return await login.open_connection("localhost", port, window=VISIT_WINDOW_BYTES)
+        except asyncssh.ChannelOpenError as error:
+            if error.code == asyncssh.OPEN_CONNECT_FAILED:
+                raise PortClosed(f"Nothing listens on port {port} in the machine.") from error
+            raise MachineLost(f"The machine refuses port {port}: {error}.") from error
+        except (OSError, asyncssh.Error) as error:
+            raise MachineLost(f"The way to port {port} was lost: {error}.") from error
+
+    async def _certify(self) -> None:
+        """Have the machine's host key certified anew: a certificate ends minutes after a thaw."""
+        async with self._certifying:
+            if monotonic() - self._certified < HOST_SECONDS / 2:
+                return
+            began = monotonic()
+            certificate = await self._authority.certify(self.machine_id, self._host.private_key)
+            await self._request("certificate", certificate=certificate)
+            self._certified = began
+
     # -- the end ----------------------------------------------------------------------------
 
     async def freeze(self) -> None:
@@ -298,11 +344,11 @@ class Channel:
             connection.close()
         return JobConnection(*await self._open(self._inside.job_server))
 
-    async def _open(self, path: str) -> tuple[asyncssh.SSHReader[bytes], asyncssh.SSHWriter[bytes]]:
+    async def _open(self, path: str, **more: Any) -> Stream:
         if self._control is None or self.lost.is_set():
             raise MachineLost("The connection into the machine was lost.")
         try:
-            return await self._control.open_unix_connection(path)
+            return await self._control.open_unix_connection(path, **more)
         except (OSError, asyncssh.Error) as error:
             raise MachineLost(f"The machine does not serve {path}: {error}.") from error
 
@@ -310,6 +356,7 @@ class Channel:
         async with self._logging_in:
             login = self._logins.get(user)
             if login is None or login.is_closed():
+                await self._certify()
                 login = await log_in(
                     self.machine_id,
                     user,
@@ -375,6 +422,7 @@ async def open_machine(
         authority=authority,
         boot=words.hello.boot,
         inside=inside,
+        host=host,
     )
     try:
         await words.thaw(

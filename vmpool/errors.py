@@ -4,6 +4,7 @@ MachineError
 ├── MachineBusy          retry: somebody else is at it, or it is not there yet
 │   └── NoRoom           retry: every machine that may run does, and is in use
 │       └── NoSignature      retry: nobody signs certificates now, so nobody gets in
+├── PortClosed           tell the person: nothing listens there
 ├── MachineLost          tell the person: it is gone; the session goes on from its checkpoint
 ├── RestRefused          tell the person: what lies on disk can't be resumed; the checkpoint can
 ├── HostFull             tell the operator: no disk or memory left; what ran still runs
@@ -26,6 +27,10 @@ class NoRoom(MachineBusy):
 
 class NoSignature(NoRoom):
     """Whoever signs the certificates of logins does not; the machine is as it was."""
+
+
+class PortClosed(MachineError):
+    """Nothing in the machine listens on that port."""
 
 
 class MachineLost(MachineError):

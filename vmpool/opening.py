@@ -109,7 +109,7 @@ class Opener:
             # Before the guest sees it: whoever comes after us must show at least this one.
             await self._registry.used(machine.id, token)
             try:
-                channel = await self._wake(machine, token, step)
+                channel = await self.reach(machine, token, step)
                 return Opened(
                     machine_id=machine.id, channel=channel, template_id=machine.template_id
                 )
@@ -161,7 +161,7 @@ class Opener:
         while (claim := await self._rows.claim(order, session_id, token)) is not None:
             machine, tier = claim
             self.claimed.set()
-            wake = self._unpause if tier is Tier.HOT else partial(self._wake, step=step)
+            wake = self._unpause if tier is Tier.HOT else partial(self.reach, step=step)
             try:
                 with self._care.unused(machine.id):
                     return machine, tier, await wake(machine, token)
@@ -175,7 +175,8 @@ class Opener:
         self.claimed.set()
         return None
 
-    async def _wake(self, machine: Machine, token: int, step: Step) -> Channel:
+    async def reach(self, machine: Machine, token: int, step: Step) -> Channel:
+        """A session's machine as it runs, or woken. :raises MachineLost: :raises RestRefused:"""
         sight = await self._driver.look(str(machine.id))
         if decide.remedy(machine.state, sight.found, sight.broken) is Remedy.RESTED:
             # Whoever let it rest could not write it down.

@@ -28,6 +28,7 @@ from vmpool.memory import HostMemory, host_memory
 from vmpool.opening import Opened, Opener, OpeningLimits, Step
 from vmpool.registry import Order, Registry
 from vmpool.ssh import Authority
+from vmpool.visits import Visits
 from vmpool.warm.rows import Rows
 
 log = structlog.get_logger(__name__)
@@ -90,6 +91,13 @@ class Pool:
         self._held: set[UUID] = set()
         """Machines without a session that somebody makes something of."""
         self._opening: set[asyncio.Task[Opened]] = set()
+        self.visits = Visits(
+            registry,
+            self._opener,
+            self.care,
+            lock=self._lock,
+            has_turn=self._in_use.__contains__,
+        )
 
     @property
     def claimed(self) -> asyncio.Event:
@@ -183,7 +191,9 @@ class Pool:
                 id=machine.id,
                 state=machine.state,
                 used_at=machine.used_at,
-                in_use=machine.id in self._in_use or machine.id in self._held,
+                in_use=machine.id in self._in_use
+                or machine.id in self._held
+                or self.visits.any(machine.id),
                 waits=machine.session_id is None and machine.template_id is not None,
                 memory_mib=machine.memory_mib,
                 private_mib=machine.facts.get("private_mib"),
@@ -206,7 +216,11 @@ class Pool:
             self._held.discard(machine_id)
 
     def is_held(self, machine: Machine) -> bool:
-        """Whether a turn, a rest, a removal or whoever makes it has the machine now."""
+        """Whether a turn, a visitor, a rest, a removal or whoever makes it has it now."""
+        return self._is_worked_on(machine) or self.visits.any(machine.id)
+
+    def _is_worked_on(self, machine: Machine) -> bool:
+        """The same without visitors: they keep a machine awake, and not from its end."""
         return machine.id in self._held or self._lock(machine.session_id or machine.id).locked()
 
     @asynccontextmanager
@@ -305,7 +319,7 @@ class Pool:
         machine = await self._registry.get(machine_id)
         if machine is None or machine.state is MachineState.GONE:
             return True
-        if self.is_held(machine):
+        if self._is_worked_on(machine):
             return False
         if machine.session_id is None and machine.template_id is not None:
             return await self._remove_waiting(machine_id, why)
@@ -345,7 +359,9 @@ class Pool:
     async def obey(self) -> None:
         """Do what people asked of this host's machines; what is in use is asked again later."""
         for machine in await self._registry.requested():
-            if not self.is_held(machine) and await self._obeyed(machine):
+            ends = machine.request == "destroy"
+            held = self._is_worked_on(machine) if ends else self.is_held(machine)
+            if not held and await self._obeyed(machine):
                 await self._registry.answered(machine.id)
 
     async def _obeyed(self, machine: Machine) -> bool:

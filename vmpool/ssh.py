@@ -189,18 +189,23 @@ class Authority:
 
     async def identify(self, machine_id: str, *, seconds: int = HOST_SECONDS) -> HostIdentity:
         """A new host key for a machine, with its certificate. :raises NoSignature:"""
-        key = asyncssh.generate_private_key(KEY_TYPE)
-        certificate = await self._signer.sign(
+        private_key = asyncssh.generate_private_key(KEY_TYPE).export_private_key().decode()
+        return HostIdentity(
+            hostname=hostname_of(machine_id),
+            private_key=private_key,
+            certificate=await self.certify(machine_id, private_key, seconds=seconds),
+        )
+
+    async def certify(
+        self, machine_id: str, private_key: str, *, seconds: int = HOST_SECONDS
+    ) -> str:
+        """A fresh certificate for the host key that a machine has. :raises NoSignature:"""
+        return await self._signer.sign(
             "host",
-            key.export_public_key().decode().strip(),
+            asyncssh.import_private_key(private_key).export_public_key().decode().strip(),
             name=machine_id,
             principal=hostname_of(machine_id),
             seconds=seconds,
-        )
-        return HostIdentity(
-            hostname=hostname_of(machine_id),
-            private_key=key.export_private_key().decode(),
-            certificate=certificate,
         )
 
     async def known_hosts_line(self, machine_id: str) -> str:

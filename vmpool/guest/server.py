@@ -17,7 +17,7 @@ from vmpool.guest.jobs import Jobs, Refused
 from vmpool.guest.loop import READ, Loop
 from vmpool.guest.settings import Settings
 from vmpool.guest.stream import Stream, accept, listen
-from vmpool.guest.thaw import set_clock
+from vmpool.guest.thaw import renew_certificate, set_clock
 
 GRACE_SECONDS_MAX = 3600.0
 
@@ -95,6 +95,7 @@ class Client:
             "forget": self._forget,
             "answer": self._answer,
             "token": self._token,
+            "certificate": self._certificate,
         }
 
     def _on_close(self) -> None:
@@ -184,4 +185,8 @@ class Client:
         self._server.raise_token(int(request["token"]), self)
         if "time" in request:
             set_clock(float(request["time"]), self._settings)
+        self._reply(request)
+
+    def _certificate(self, request: dict[str, Any], _payload: bytes) -> None:
+        renew_certificate(str(request["certificate"]), self._settings)
         self._reply(request)

@@ -84,6 +84,11 @@ def write_identity(identity: dict[str, Any], settings: Settings) -> None:
         _write(settings.run_path("principals", user), "\n".join(names) + "\n", 0o644)
 
 
+def renew_certificate(certificate: str, settings: Settings) -> None:
+    """Lay a newer certificate beside the host key that is there."""
+    _write(settings.run_path("host_key-cert.pub"), _line(certificate), 0o644)
+
+
 def drop_identity(settings: Settings) -> None:
     """Remove what must not lie in a resting machine's memory; idempotent."""
     for name in ("host_key", "host_key-cert.pub", "user_ca.pub"):
