@@ -42,7 +42,9 @@ from bot.web.app import create_app
 from bot.web.hooks import of_forge
 from bot.web.repository import read_repository
 from bot.web.services import Hook, Services
+from bot.web.upgraded import Upgraded
 from bot.work import questions
+from bot.work.relays import Relays
 from scheduler.chores import Chore, run_chores
 from scheduler.leader import Leader
 
@@ -116,6 +118,7 @@ async def serve(settings: Settings, url: str) -> None:
                     },
                 },
                 ready={"hosts": _host_check(base)},
+                relays=Relays(base.database),
                 secrets=secrets_of(vault, settings.vault),
                 discovery=discovery_of(vault),
                 check_repository=check_repository,
@@ -153,6 +156,7 @@ async def _serve_http(app: FastAPI, settings: Settings, stop: asyncio.Event) -> 
         port=settings.port,
         log_config=None,
         access_log=False,
+        ws=Upgraded,
         # Any client of this host could say what it wants about itself.
         proxy_headers=False,
         timeout_graceful_shutdown=HTTP_STOP_SECONDS,

@@ -397,6 +397,39 @@ class DeliverySettings(Section):
     )
 
 
+def _listening(said: str) -> str:
+    host, _, port = said.rpartition(":")
+    if said and not (host and port.isdigit() and int(port) <= 65535):
+        raise ValueError("an address and a port, such as `0.0.0.0:8485`")
+    return said
+
+
+ListenAddress = Annotated[str, AfterValidator(_listening)]
+
+
+class VisitSettings(Section):
+    """People's own ways into machines: `ona sessions ssh` and previews."""
+
+    listen: ListenAddress = Field(
+        default="",
+        description="`address:port` on which `ona serve` of other hosts reaches the machines of"
+        " this one, with TLS; none: only processes of this host do, over a Unix socket",
+    )
+    address: ListenAddress = Field(
+        default="",
+        description="`name:port` under which they find it; default: this host's name and the port",
+    )
+    connections_max: Count = Field(
+        default=256, description="connections of people into machines of this host at once"
+    )
+    session_connections_max: Count = Field(
+        default=64, description="of them into one session's machine"
+    )
+    idle_seconds: Seconds = Field(
+        default=1800, description="time without a byte after which such a connection is ended"
+    )
+
+
 class WebSettings(Section):
     """Pages and API."""
 
@@ -692,6 +725,7 @@ class Settings(Section):
     pool: PoolSettings = PoolSettings()
     checkpoint: CheckpointSettings = CheckpointSettings()
     delivery: DeliverySettings = DeliverySettings()
+    visits: VisitSettings = VisitSettings()
     web: WebSettings = WebSettings()
     slack: SlackSettings = SlackSettings()
     discord: DiscordSettings = DiscordSettings()

@@ -21,6 +21,7 @@ from bot.hypervisor import chosen_hypervisor
 from bot.logins import logins_open
 from bot.metrics import HIBERNATE_SECONDS, MACHINES, write_work_metrics
 from bot.pools import Pools, sizes
+from bot.relaying import relay_open
 from bot.store.blobs import DirectoryBlobs
 from bot.store.database import CONTROL, POLICY, READY, Database
 from bot.store.database import MACHINES as MACHINE_HINTS
@@ -132,12 +133,13 @@ class Host:
         )
         registry = Registry(base.database.session, host_id, new_id)
         rows = Rows(base.database.session, host_id, new_id)
+        authority = await authority_of(settings, vault)
         pool = Pool(
             registry,
             rows,
             driver,
             _pool_limits(settings),
-            authority=await authority_of(settings, vault),
+            authority=authority,
             told=_Teller(base.database).tell,
             may_rest=grants.may_rest if grants else None,
         )
@@ -180,6 +182,8 @@ class Host:
         await host.pools.keeper.repair()
         chores = asyncio.create_task(run_chores(host.chores(stack), base.signals.stop))
         stack.push_async_callback(_end, chores)
+        visiting = relay_open(base, host_id, pool=pool, registry=registry, authority=authority)
+        await stack.enter_async_context(visiting)
         return host
 
     async def report(self) -> None:

@@ -37,6 +37,11 @@ class Client:
         self._api = f"{url}/api/v1"
         self._headers = {"Authorization": f"Bearer {token}"}
 
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """By which the service knows us, for connections that are no requests of ours."""
+        return self._headers
+
     def get(self, path: str, **parameters: Any) -> dict[str, Any]:
         """:raises OnaError: what the service says, or that it does not answer."""
         return self._ask("GET", path, params=parameters)

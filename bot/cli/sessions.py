@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from bot.cli import show
+from bot.cli import show, ssh
 from bot.cli.show import Json
 
 app = typer.Typer(help="See, follow and stop sessions.", rich_markup_mode=None)
@@ -165,3 +165,9 @@ def follow(
                 printer.show(event)
     except KeyboardInterrupt:
         show.status("\nThe session goes on.")
+
+
+app.command("ssh")(ssh.ssh)
+app.command("ssh-config")(ssh.ssh_config)
+app.command("ssh-renew", hidden=True)(ssh.ssh_renew)
+app.command("tunnel", hidden=True)(ssh.tunnel)

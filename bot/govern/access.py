@@ -25,6 +25,8 @@ class Act(enum.StrEnum):
     """End turns; hold, clear and cancel what is queued, whoever wrote it."""
     MACHINES = "machines"
     """Hibernate and destroy machines."""
+    ENTER = "enter"
+    """Log in to the machines of sessions, and see what listens in them."""
     PROJECTS = "projects"
     """Add and remove projects."""
     HOST_FILES = "host_files"
@@ -58,7 +60,7 @@ class Standing:
     """Runs the installation: signed in first, from its own machine."""
 
 
-_EVERYBODY = frozenset({Act.SEE, Act.PROMPT, Act.STOP, Act.MACHINES, Act.PROJECTS})
+_EVERYBODY = frozenset({Act.SEE, Act.PROMPT, Act.STOP, Act.MACHINES, Act.ENTER, Act.PROJECTS})
 
 
 def may(who: Standing, act: Act) -> bool:

@@ -27,7 +27,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
 import bot.store.govern_tables
-import bot.store.tool_tables  # noqa: F401  (their tables belong to the same metadata)
+import bot.store.tool_tables
+import bot.store.visit_tables  # noqa: F401
 import vmpool.machine  # noqa: F401
 from bot.store.ids import new_id
 from bot.store.states import (

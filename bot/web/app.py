@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from functools import cache
 from typing import Any
-from urllib.parse import urlsplit
 
 import psycopg
 from fastapi import APIRouter, FastAPI, Request
@@ -33,6 +32,7 @@ from bot.web.api import (
     sessions,
     surfaces,
     usage,
+    visits,
 )
 from bot.web.following import Streams
 from bot.web.headers import Outermost
@@ -67,7 +67,7 @@ def create_app(services: Services) -> FastAPI:
         openapi_url="/api/openapi.json",
         docs_url=None,
         redoc_url=None,
-        middleware=[Middleware(Outermost, hosts=_hosts(services)), Middleware(Caught)],
+        middleware=[Middleware(Outermost, services=services), Middleware(Caught)],
     )
     app.state.services = services
     app.state.streams = Streams(services.settings.web.streams_max)
@@ -96,6 +96,7 @@ def _routes() -> Sequence[BaseRoute]:
         policies,
         audit,
         usage,
+        visits,
     ):
         api.include_router(module.router)
     everything = APIRouter()
@@ -103,13 +104,6 @@ def _routes() -> Sequence[BaseRoute]:
         everything.include_router(router)
     everything.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     return everything.routes
-
-
-def _hosts(services: Services) -> Sequence[str]:
-    settings = services.settings
-    own = () if settings.host in {"0.0.0.0", "::"} else (settings.host,)
-    public = urlsplit(settings.public_url or "").hostname
-    return (*settings.web.allowed_hosts, *own, *([public] if public else ()))
 
 
 async def answer_error(request: Request, error: Exception) -> Response:

@@ -1,7 +1,7 @@
 """The outermost layer: which hosts we answer as, how large a request may be, security headers."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -9,6 +9,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bot.web.answers import problem
+from bot.web.services import Services
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 OPEN_TO_ANY_HOST = frozenset({"/live", "/ready"})
@@ -52,13 +53,22 @@ def host_name(host: str) -> str:
     return f"[{name}]" if ":" in name else name
 
 
+def hosts_of(services: Services) -> frozenset[str]:
+    """The names under which we answer, without ports."""
+    settings = services.settings
+    own = () if settings.host in {"0.0.0.0", "::"} else (settings.host,)
+    public = urlsplit(settings.public_url or "").hostname
+    named = (*LOOPBACK, *settings.web.allowed_hosts, *own, *([public] if public else ()))
+    return frozenset(name.casefold() for name in named)
+
+
 class Outermost:
     """ASGI middleware: refuses strange hosts and large bodies, adds the security headers."""
 
-    def __init__(self, app: ASGIApp, *, hosts: Iterable[str]) -> None:
-        """`hosts` are names, without ports, besides the loopback ones."""
+    def __init__(self, app: ASGIApp, *, services: Services) -> None:
+        """Stand around `app`."""
         self._app = app
-        self._hosts = frozenset(LOOPBACK) | {host.casefold() for host in hosts}
+        self._hosts = hosts_of(services)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer or pass on one request."""

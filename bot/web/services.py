@@ -18,6 +18,7 @@ from bot.govern.rights import Rights
 from bot.govern.secrets import Secrets
 from bot.store.database import Database, Listener
 from bot.web.repository import read_repository
+from bot.work.relays import Relays
 from vmpool.network.policy import Policy
 
 Hook = Callable[[Request], Awaitable[Response]]
@@ -55,6 +56,8 @@ class Services:
     rights: Rights
     connecting: Connecting
     registry: CollectorRegistry
+    relays: Relays | None = None
+    """The way into machines; None: nobody enters them from here."""
     secrets: Secrets | None = None
     """Of projects; None: there is no Vault."""
     discovery: Discovery | None = None

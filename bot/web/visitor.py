@@ -162,6 +162,7 @@ NEEDS: Mapping[Act, Permission] = {
     Act.DELETE: Permission.WRITE,
     Act.MACHINES: Permission.WRITE,
     Act.PROJECTS: Permission.WRITE,
+    Act.ENTER: Permission.WRITE,
 }
 """What an act about a project takes on its repository's forge."""
 Reader = Annotated[Visitor, Depends(_of_session(Act.SEE))]

@@ -30,9 +30,11 @@ from bot.store.ids import new_id
 from bot.store.states import TurnState
 from bot.web.app import create_app
 from bot.web.services import Services
+from bot.web.upgraded import Upgraded
 from bot.work import questions
 from bot.work.lease import Lease, OpenTurn
 from bot.work.queue import Event
+from bot.work.relays import Relays
 from bot.work.remote import remote
 from bot.work.work_queue import WorkQueue
 
@@ -278,6 +280,7 @@ async def running_site(
         registry=CollectorRegistry(),
         check_repository=check_repository,
         secrets=secrets,
+        relays=Relays(database),
     )
     listening = asyncio.create_task(services.listener.run())
     try:
@@ -304,7 +307,11 @@ async def serving(services: Services, *, port: int) -> AsyncIterator[int]:
     """The application on a port; 0 takes a free one."""
     # A loaded machine may stand still for seconds between two requests of a test.
     config = uvicorn.Config(
-        create_app(services), port=port, log_config=None, timeout_keep_alive=WAIT_SECONDS_MAX
+        create_app(services),
+        port=port,
+        log_config=None,
+        timeout_keep_alive=WAIT_SECONDS_MAX,
+        ws=Upgraded,
     )
     server = _Server(config)
     task = asyncio.create_task(server.serve())

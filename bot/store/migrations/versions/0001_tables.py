@@ -908,6 +908,7 @@ def _replies() -> None:
     _pull_requests()
     _person_tokens()
     _tools()
+    _visits()
 
 
 def _audit() -> None:
@@ -1414,3 +1415,46 @@ def _children() -> None:
     )
     op.create_index(op.f("ix_child_session_root_id"), "child_session", ["root_id"])
     op.create_index(op.f("ix_child_session_parent_id"), "child_session", ["parent_id"])
+
+
+def _visits() -> None:
+    op.create_table(
+        "relay",
+        sa.Column("host_id", sa.Uuid(), nullable=False),
+        sa.Column("socket", sa.String(), nullable=False),
+        sa.Column("address", sa.String(), nullable=False),
+        sa.Column("fingerprint", sa.String(), nullable=False),
+        sa.Column(
+            "at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
+        ),
+        sa.ForeignKeyConstraint(
+            ["host_id"], ["host.id"], name=op.f("fk_relay_host_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("host_id", name=op.f("pk_relay")),
+    )
+    op.create_table(
+        "preview",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("session_id", sa.Uuid(), nullable=False),
+        sa.Column("token", sa.String(), nullable=False),
+        sa.Column("port", sa.Integer(), nullable=False),
+        sa.Column("created_by", sa.Uuid(), nullable=False),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["session_id"],
+            ["session.id"],
+            name=op.f("fk_preview_session_id"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(["created_by"], ["person.id"], name=op.f("fk_preview_created_by")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_preview")),
+    )
+    op.create_index("ux_preview_token", "preview", ["token"], unique=True)
+    op.create_index("ix_preview_session_id", "preview", ["session_id"])

@@ -1,0 +1,59 @@
+"""Whether somebody may enter a session's machine now: asked at the door, and again while inside."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from fastapi import Request
+
+from bot.errors import NotAllowed, TryAgain
+from bot.govern import halting
+from bot.govern.access import Act
+from bot.govern.halt import halted
+from bot.web import reading
+from bot.web.services import Services
+from bot.web.visitor import Visitor, require_project, visitor
+from bot.work.relays import Relays
+
+RECHECK_SECONDS = 30.0
+"""Between two looks whether who is inside may still be."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Admitted:
+    """Somebody who may enter."""
+
+    visitor: Visitor
+    session_id: UUID
+    project_id: UUID
+
+
+async def admit(request: Request, services: Services, short: str) -> Admitted:
+    """Who sent this, if they may enter that session's machine now.
+
+    :raises NotSignedIn: :raises NotFound: :raises NotPermitted:
+    :raises NotAllowed: what it works for is halted
+    """
+    return await admit_visitor(await visitor(request), services, short)
+
+
+async def admit_visitor(who: Visitor, services: Services, short: str) -> Admitted:
+    """The same of somebody who is known already."""
+    who.require(Act.ENTER)
+    async with services.database.begin() as tx:
+        project_id = await reading.project_of(tx, short, who.id)
+        session_id = await reading.session_id(tx, short)
+        halts = await halting.read(tx)
+    await require_project(who, services, Act.ENTER, project_id)
+    halt = halted(halts, project_id=project_id, person_id=who.id)
+    if halt is not None and not who.standing.operator:
+        raise NotAllowed(
+            f"nobody enters this machine now: {halt.told}", do="ask an operator to lift the halt"
+        )
+    return Admitted(visitor=who, session_id=session_id, project_id=project_id)
+
+
+def relays_of(services: Services) -> Relays:
+    """The way to machines. :raises TryAgain: this process has none"""
+    if services.relays is None:
+        raise TryAgain("this process has no way into machines", do="ask one of `ona serve`")
+    return services.relays
