@@ -140,6 +140,14 @@ class App:
         auth = Token(token.get_secret_value())
         await self._calls.send(deadline, auth, "DELETE", "/installation/token")
 
+    async def download(self, deadline: Deadline, repository: str, path: str) -> bytes:
+        """The end of what GitHub has in a store of its own, such as a job's log.
+
+        :raises ChatError:
+        """
+        _, token = await self._token(deadline, repository)
+        return await self._calls.download(deadline, Token(token), f"/repos/{repository}{path}")
+
     async def token(self, deadline: Deadline, repository: str) -> str:
         """A token for a repository, by its name; kept here, and on the host alone.
 

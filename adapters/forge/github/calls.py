@@ -28,6 +28,7 @@ from adapters.chat.port import (
     Unavailable,
     Uncertain,
 )
+from adapters.forge.checking import end_of
 from adapters.forge.port import NotLetIn
 
 API = "https://api.github.com"
@@ -40,7 +41,9 @@ UNCHANGED = 304
 GRAPHQL = "graphql"
 """Path of the one address of GraphQL, which is asked by POST and changes nothing here."""
 
+CHUNK_BYTES = 64 * 1024
 _MOVED = frozenset({307, 308})
+_ELSEWHERE = 302
 _WORDS_MAX = 300
 _JSON = "application/vnd.github+json"
 
@@ -106,6 +109,16 @@ class Calls:
                 raise
             raise Unavailable(str(error)) from error
 
+    async def download(self, deadline: Deadline, auth: Auth, path: str) -> bytes:
+        """The end of what GitHub has in a store of its own, such as a job's log.
+
+        :raises ChatError:
+        """
+        try:
+            return await self._bridge.call(lambda: self._download(auth, path), deadline)
+        except Uncertain as error:
+            raise Unavailable(str(error)) from error
+
     def close(self) -> None:
         """Close the connections."""
         self._session.close()
@@ -129,6 +142,25 @@ class Calls:
             # Of a repository that was renamed: nothing was done, and all of it has to go there.
             path = self._there(headers.get("location", ""))
         raise Unavailable("GitHub sends us from one address to the next")
+
+    def _download(self, auth: Auth, path: str) -> bytes:
+        connection = _Connection(self._session, urlsplit(self._url))
+        status, headers, text = self._requester(auth).requestJson(
+            "GET", path, {}, {"Accept": _JSON}, cnx=connection
+        )
+        if status == 200:
+            return end_of([text.encode()])
+        if status != _ELSEWHERE:
+            _read("GET", status, headers, text)
+            raise Unavailable(f"GitHub answered {status}")
+        there = str(headers.get("location", ""))
+        if urlsplit(there).scheme not in {"https", urlsplit(self._url).scheme}:
+            raise Unavailable("GitHub sends us to an address that can't be read")
+        # The address itself lets us in: no token of ours goes there.
+        with self._session.get(there, stream=True) as response:
+            if response.status_code != 200:
+                raise Gone(f"GitHub's store answered {response.status_code}")
+            return end_of(response.iter_content(CHUNK_BYTES))
 
     def _requester(self, auth: Auth) -> Requester:
         return Requester(

@@ -26,9 +26,11 @@ from adapters.chat.port import (
     Unavailable,
     Uncertain,
 )
+from adapters.forge.checking import end_of
 from adapters.forge.gitlab.urls import host_of
 from adapters.forge.port import NotLetIn
 
+CHUNK_BYTES = 64 * 1024
 PAGE = 100
 """The most that GitLab gives at once."""
 RETRY_SECONDS = 60.0
@@ -86,6 +88,23 @@ class Client:
     async def get(self, path: str, deadline: Deadline, **query: object) -> Answer:
         """Read something, or one page of a list. :raises ChatError:"""
         return await self._call("get", path, deadline, query=query)
+
+    async def text(self, path: str, deadline: Deadline) -> bytes:
+        """The end of something that is no JSON, such as a job's trace. :raises ChatError:"""
+
+        def ask() -> bytes:
+            response = self._gitlab.http_request(
+                "get", path, streamed=True, obey_rate_limit=False, retry_transient_errors=False
+            )
+            with response:
+                return end_of(response.iter_content(CHUNK_BYTES))
+
+        try:
+            return await self._bridge.call(ask, deadline)
+        except Uncertain as error:
+            raise Unavailable(str(error)) from error
+        except GitlabError as error:
+            raise _understood(error, is_read=True) from error
 
     async def post(self, path: str, deadline: Deadline, **body: object) -> Any:
         """Make something; the answer's data. :raises ChatError:"""

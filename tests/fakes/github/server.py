@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives import serialization
 
 from tests.fakes.github import registering, routes_app
 from tests.fakes.github.bad import Bad, BadDays
+from tests.fakes.github.ci import Ci
 from tests.fakes.github.hooks import Hooks
 from tests.fakes.github.limits import CONTENT_VERBS, SECONDARY, RateLimits
 from tests.fakes.github.people import Person, Repository
@@ -51,6 +52,7 @@ class FakeGitHub:
         """Where its repositories lie as bare ones, for tests in which there is git."""
         self.world = World()
         self.registered = Registration()
+        self.ci = Ci(github=self)
         self.limits = RateLimits()
         self.bad = BadDays()
         self.requests: list[tuple[str, str, int]] = []
@@ -71,6 +73,7 @@ class FakeGitHub:
         application = web.Application(client_max_size=BODY_BYTES_MAX)
         application.router.add_post("/_emulator/hook", self.hooks.receive)
         self.registered.pages(application)
+        application.router.add_get("/_store/logs/{job}", self.ci.stored)
         application.router.add_route("*", "/{path:.*}", self._handle)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()

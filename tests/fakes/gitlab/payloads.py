@@ -136,7 +136,7 @@ def status(one: Status) -> Data:
         "target_url": one.target_url,
         "description": one.description,
         "author": basic(one.user),
-        "allow_failure": False,
+        "allow_failure": one.allow_failure,
     }
 
 

@@ -31,10 +31,11 @@ class Refused(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Made:
-    """An answer that is not 200."""
+    """An answer that is not 200, or no JSON."""
 
     status: int
-    data: Any
+    data: Any = None
+    text: str | None = None
 
 
 @dataclass(frozen=True)
@@ -203,6 +204,8 @@ def _suffice(request: web.Request, name: str, scopes: Sequence[str]) -> bool:
 
 def _answered(request: web.Request, result: Any) -> web.Response:
     if isinstance(result, Made):
+        if result.text is not None:
+            return web.Response(status=result.status, text=result.text)
         if result.data is None:
             return web.Response(status=result.status)
         return web.json_response(result.data, status=result.status)

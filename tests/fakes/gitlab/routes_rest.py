@@ -72,6 +72,14 @@ def list_statuses(call: Call) -> Listed:
     return Listed([payloads.status(one) for one in found.values()])
 
 
+@route("GET", PROJECT + "/jobs/{job}/trace", "jobs.trace")
+def show_trace(call: Call) -> Made:
+    for one in call.project.statuses:
+        if one.id == call.number("job") and one.trace is not None:
+            return Made(status=200, text=one.trace)
+    raise Refused(404, "404 Not Found")
+
+
 @route("POST", PROJECT + "/statuses/{sha}", "statuses.create")
 def create_status(call: Call) -> Made:
     project, state = call.project, call.text("state")

@@ -18,7 +18,7 @@ from tests.fakes.gitlab.limits import RateLimits
 from tests.fakes.gitlab.notes import Notes
 from tests.fakes.gitlab.people import Person
 from tests.fakes.gitlab.rest import Rest
-from tests.fakes.gitlab.world import Hook, Kind, Noteable, Project, Visibility
+from tests.fakes.gitlab.world import Hook, Kind, Noteable, Project, Status, Visibility
 
 ROUTE_FILES = (routes_merge, routes_notes, routes_rest, routes_tokens)
 """Importing them registers their endpoints."""
@@ -121,6 +121,29 @@ class FakeGitLab:
         if kind == "merge_requests":
             made.source, made.branch, made.heads = source or project, branch, [self.new_sha()]
         project.noteables.append(made)
+        return made
+
+    def job(
+        self,
+        noteable: Noteable,
+        name: str,
+        status: str,
+        *,
+        trace: str | None = None,
+        allow_failure: bool = False,
+    ) -> Status:
+        """Let a job stand on the newest commit of a merge request."""
+        made = Status(
+            id=self.new_id(),
+            sha=noteable.sha,
+            ref=noteable.branch,
+            name=name,
+            user=noteable.author,
+            status=status,
+            trace=trace,
+            allow_failure=allow_failure,
+        )
+        noteable.project.statuses.append(made)
         return made
 
     def hook(self, project: Project, url: str, *, token: str = "", signing_token: str = "") -> Hook:

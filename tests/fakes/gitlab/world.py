@@ -96,6 +96,9 @@ class Status:
     status: str = "created"
     description: str | None = None
     target_url: str | None = None
+    allow_failure: bool = False
+    trace: str | None = None
+    """Of a job of GitLab's own: what it wrote."""
 
 
 @dataclass(eq=False, kw_only=True)
