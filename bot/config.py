@@ -378,6 +378,9 @@ class CheckpointSettings(Section):
     file_bytes_max: Count = Field(
         default=16 * 1024 * 1024, description="size of one untracked file in it"
     )
+    undo_turns_max: Count = Field(
+        default=5, description="last turns of a session that `undo` can take back"
+    )
 
 
 class DeliverySettings(Section):
@@ -394,6 +397,11 @@ class DeliverySettings(Section):
     )
     seconds_max: Seconds = Field(
         default=300, description="how long one push or one fetch of a delivery may take"
+    )
+    ci_rounds_max: Annotated[int, Field(ge=0)] = Field(
+        default=3,
+        description="prompts in a row that failed checks of a pushed commit make, before a person"
+        " is asked; 0: at once",
     )
 
 

@@ -338,6 +338,7 @@ def _checkpoints(settings: Settings, database: Database) -> Checkpoints:
         inline_bytes_max=settings.checkpoint.inline_bytes_max,
         file_bytes_max=settings.checkpoint.file_bytes_max,
         conversations=conversations(settings),
+        undo_turns_max=settings.checkpoint.undo_turns_max,
     )
 
 

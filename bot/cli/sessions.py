@@ -114,6 +114,18 @@ def resume(session: Short) -> None:
 
 
 @app.command()
+def undo(session: Short, json: Json = False) -> None:
+    """Take the last turn back, its files and its branch."""
+    from bot.cli.client import connect
+
+    accepted = connect().post(f"/sessions/{session}/undo")
+    if json:
+        show.as_json(accepted)
+    else:
+        show.say(accepted["text"])
+
+
+@app.command()
 def clear(session: Short) -> None:
     """Cancel what is queued; a running turn goes on."""
     from bot.cli.client import connect

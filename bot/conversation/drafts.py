@@ -28,7 +28,7 @@ Kind = Literal["live", "answer", "notice", "question", "reaction", "title", "pha
 NOTICES = frozenset(
     {
         *("notice", "session.held", "session.resumed", "session.cleared", "prompt.cancelled"),
-        *("machine", "update", "picture", "child.started"),
+        *("machine", "update", "picture", "child.started", "ci"),
     }
 )
 SETTLING = frozenset({"question.answered", "question.expired"})
@@ -82,6 +82,7 @@ STOP = Button(label=N_("Stop"), says="stop")
 QUEUE = Button(label=N_("Queue"), says="queue")
 WRONG = Button(label=N_("Wrong project?"), says="wrong project")
 RETRY = Button(label=N_("Retry"), says="retry")
+UNDO = Button(label=N_("Undo"), says="undo")
 NOTIFY_SECONDS_MIN = 30.0
 """A person still looks at a thread that answers sooner."""
 IN_PLACE_SECONDS_MAX = 10.0
@@ -238,9 +239,14 @@ def _end(span: Span, ended: SeenEvent, manner: Manner) -> Iterator[Draft]:
             body=part,
             final=True,
             turn_id=ended.turn_id,
-            buttons=(labelled(RETRY),) if failed and number == len(parts) else (),
+            buttons=_after(ended) if failed and number == len(parts) else (),
             notify=_asker(span) if number == 1 and (asked or _late(ended, failed=failed)) else "",
         )
+
+
+def _after(ended: SeenEvent) -> tuple[Button, ...]:
+    """What can be done about a turn that failed; one without a machine left nothing to undo."""
+    return (labelled(RETRY), labelled(UNDO)) if _seconds(ended) < math.inf else (labelled(RETRY),)
 
 
 def _reached(ended: SeenEvent | None) -> Live:

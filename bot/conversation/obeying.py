@@ -15,12 +15,14 @@ from bot.conversation.threads import Found, title
 from bot.errors import NotFound, NothingToDo
 from bot.govern import halting
 from bot.govern.halt import halted
+from bot.store.states import SessionState
 from bot.store.transaction import Transaction
 from bot.words.catalogue import gettext as _
 from bot.words.catalogue import spoken, together
-from bot.work import control, quoting
+from bot.work import control, quoting, undo_rows, undo_words
 from bot.work.control import Actor
 from bot.work.queue import lock_session, waiting_place
+from bot.work.undo import UNDO, decide
 
 RETRY = "retry"
 """The surface of a prompt that was asked again, as its event says it."""
@@ -34,7 +36,9 @@ _LAST_PROMPT = text(
               FROM delivery, jsonb_array_elements(delivery.quoted)
                    WITH ORDINALITY AS one (value, place)
              WHERE delivery.prompt_id = prompt.id) AS quoted
-      FROM prompt WHERE prompt.session_id = :session AND prompt.state = 'done'
+      FROM prompt JOIN turn ON turn.prompt_id = prompt.id
+     WHERE prompt.session_id = :session AND prompt.state = 'done'
+       AND NOT (prompt.kind = 'undo' AND turn.state = 'succeeded')
      ORDER BY prompt.position DESC LIMIT 1
     """
 )
@@ -85,6 +89,8 @@ async def obey(
         )
     if word == "retry":
         return await _retry(tx, found, actor)
+    if word == "undo":
+        return await _undo(tx, found, actor)
     return Obeyed(told=await _obey(tx, found, actor, word, command.number or 0))
 
 
@@ -159,4 +165,30 @@ async def _retry(tx: Transaction, found: Found, actor: Actor) -> Obeyed:
         said=said,
         quoted=quoting.restored(last.quoted),
         like=last.id,
+    )
+
+
+async def _undo(tx: Transaction, found: Found, actor: Actor) -> Obeyed:
+    """Queue the way back before what waits: what runs now is the turn that it takes back."""
+    session = await lock_session(tx, found.session_id)
+    if session is None:
+        raise NotFound(_("this session does not exist"))
+    busy = session.state in {SessionState.RUNNING, SessionState.WAITING}
+    if not busy and decide(await undo_rows.past(tx, found.session_id)) is None:
+        raise undo_words.none_left()
+    added = await add_prompt(
+        tx,
+        session,
+        actor,
+        said=UNDO,
+        kind=UNDO,
+        thread_id=found.thread_id,
+        surface=UNDO,
+        language=spoken().locale,
+        join=False,
+        front=True,
+        interrupts=False,
+    )
+    return Obeyed(
+        told=together(_("The last turn is being taken back."), added.told), added=added, said=UNDO
     )

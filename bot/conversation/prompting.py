@@ -39,6 +39,7 @@ async def add_prompt(
     surface: str,
     join: bool = True,
     front: bool = False,
+    interrupts: bool = True,
     resembles: str | None = None,
     asker: str = "",
     language: str = "",
@@ -49,6 +50,7 @@ async def add_prompt(
 
     :param join: the author's last text that still waits takes it in
     :param front: `now:` interrupts the running turn, goes first, and lets a held queue go on
+    :param interrupts: what goes first does so too
     :param resembles: the command that it may have been meant as
     :param asker: the author as the surface of the thread calls them
     :param language: the shipped locale in which the author is answered
@@ -67,9 +69,10 @@ async def add_prompt(
         asker=asker,
         language=language,
     )
-    interrupted = front and await control.interrupt(tx, session, actor)
+    interrupting = front and interrupts
+    interrupted = interrupting and await control.interrupt(tx, session, actor)
     held = session.state is SessionState.HELD
-    if front and held:
+    if interrupting and held:
         await control.resume(tx, session.id, actor)
     queued = await control.open_prompts(tx, session.id)
     place = [row["id"] for row in queued].index(put.prompt_id) + 1
@@ -96,8 +99,8 @@ async def add_prompt(
         joined=put.joined,
         interrupted=interrupted,
         running=session.state is SessionState.RUNNING,
-        held=held and not front,
-        resumed=len(queued) - 1 if held and front else 0,
+        held=held and not interrupting,
+        resumed=len(queued) - 1 if held and interrupting else 0,
         resembles=resembles,
     )
     if halt is not None:

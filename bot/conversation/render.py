@@ -94,6 +94,7 @@ def answer(span: Span, manner: Manner) -> str:
                 length_max=manner.output_length_max,
             )
         )
+    parts += [prose(text) for text in _texts(span.events, "undone")]
     parts += [_("Error: {text}", text=_line(text)) for text in _texts(span.events, "error")]
     parts += [delivered(one) for one in span.events if one.kind in DELIVERIES]
     if span.ended is not None:
@@ -175,7 +176,7 @@ def notice(event: SeenEvent) -> str:
     name = _line(str(body.get("name") or _("somebody")))
     said = ""
     match event.kind:
-        case "notice" | "update":
+        case "notice" | "update" | "ci":
             said = prose(str(body.get("text", "")))
         case "picture":
             said = _("Picture: {text}", text=_line(str(body.get("text", ""))))

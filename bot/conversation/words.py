@@ -18,6 +18,7 @@ Write what to do; it becomes a prompt for the agent of this session.
 `private: …` is a session of your own from where this one stands, which nobody else sees.
 `stop` ends the turn and holds the queue, `resume` and `clear` decide about it, `stop all` clears.
 `queue` and `status` show what waits, `cancel 2` takes one out, `retry` runs the last one again.
+`undo` takes the last turn back, its files and its branch.
 `sessions` lists sessions, `join s-…` brings this thread into one; `mute` and `unmute` are for it.
 `connect`, in a direct message to me, makes your accounts one person.
 Options go before the text: `size=name`, and for a new session

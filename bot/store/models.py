@@ -267,7 +267,7 @@ class Prompt(SQLModel, table=True):
     position: int = Field(sa_column=Column(BigInteger, nullable=False))
     """Order within the session; spaced, so that `now:` fits in front of the open ones."""
     kind: str = "text"
-    """`text` for the agent, `command` for a `!command`."""
+    """`text` for the agent, `command` for a `!command`, `undo` for the way back."""
     author_id: UUID = Field(foreign_key="person.id")
     thread_id: UUID | None = _owned_by("thread.id", nullable=True, index=False)
     """Where it was said; its answer goes there first."""
@@ -352,6 +352,10 @@ class Turn(SQLModel, table=True):
     """{summary, exit_status, seconds, by}: what is said about its end."""
     started_at: datetime = _moment(now=True)
     ended_at: datetime | None = _moment()
+    checkpoint_id: UUID | None = None
+    """What its files were like at its end; known for longer than it is kept. None: not saved."""
+    undone_by: UUID | None = Field(default=None, foreign_key="turn.id")
+    """The turn that took it back."""
     ran_seconds: float = Field(default=0, sa_column_kwargs={"server_default": "0"})
     """How long holders of the lease ran it, rests not counted; as of the last renewal."""
 
@@ -699,6 +703,32 @@ class TurnGrant(SQLModel, table=True):
             postgresql_where=text("state IN ('issuing', 'issued')"),
         ),
     )
+
+
+class CiWatch(SQLModel, table=True):
+    """A commit that a turn pushed, whose checks on its forge are followed."""
+
+    __tablename__ = "ci_watch"
+
+    session_id: UUID = Field(
+        sa_column=Column(ForeignKey("session.id", ondelete="CASCADE"), primary_key=True)
+    )
+    repository: str = Field(primary_key=True)
+    """`surface:host/name`, in lower case."""
+    ref: str = Field(primary_key=True)
+    """Whole: `refs/heads/…`."""
+    commit: str
+    turn_id: UUID = _owned_by("turn.id")
+    rounds: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    """Prompts in a row that failed checks made."""
+    told: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    """Key of what was said or asked about its checks last."""
+    over: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
+    """They are not followed any more."""
+    since: datetime = _moment(now=True)
+    due_at: datetime = _moment(now=True)
+
+    __table_args__ = (Index("ix_ci_watch_due", "due_at", postgresql_where=text("NOT over")),)
 
 
 class Branch(SQLModel, table=True):

@@ -247,6 +247,15 @@ def _notice(body: Body) -> Line:
     return _note(_text(body))
 
 
+def _undone(body: Body) -> Line:
+    return _note(_text(body), label="Taken back")
+
+
+def _ci(body: Body) -> Line:
+    good = _text(body, "state") == "green"
+    return _note(_text(body), tone="good" if good else "bad", label="Checks")
+
+
 def _machine(body: Body) -> Line:
     state = _text(body, "state")
     why = f": {_text(body, 'why')}" if body.get("why") else ""
@@ -312,6 +321,8 @@ _KINDS: Mapping[str, Callable[[Body], Line]] = {
     "delivered": _delivered,
     "undelivered": _undelivered,
     "notice": _notice,
+    "undone": _undone,
+    "ci": _ci,
     "machine": _machine,
     "update": _update,
     "picture": _picture,

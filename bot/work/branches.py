@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from bot.store.database import Database
+from bot.work import followed
 from vmpool.network.forge.pushing import ZERO
 
 PREFIX = "refs/heads/ona/"
@@ -72,6 +73,13 @@ class BranchRows:
         asked = {"session": session_id, "repository": repository.lower()}
         row = (await self._database.run(_KNOWN, asked)).one()
         return OwnBranches(short=row.short, base=row.base_branch, commits=row.commits)
+
+    async def moved(self, session_id: UUID, repository: str, refs: Mapping[str, str]) -> None:
+        """A session's running turn has moved these branches of its own: their checks count."""
+        await self.saw(session_id, repository, refs)
+        async with self._database.begin() as tx:
+            for ref, commit in refs.items():
+                await followed.follow(tx, session_id, repository, ref, commit)
 
     async def saw(self, session_id: UUID, repository: str, refs: Mapping[str, str]) -> None:
         """A session has seen, or made, these commits on branches of its own."""

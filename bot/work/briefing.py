@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from adapters.agent.port import CONTEXT, Attachment
 from adapters.chat.incoming import Attached
 from bot.store.database import Database
-from bot.work import attachments, quoting
+from bot.work import attachments, quoting, undo_rows
 from bot.work.lease import OpenTurn
 from bot.work.materials import Materials
+from bot.work.undo import for_agent
 
 CONTEXT_FILE = "context.md"
 NAME_LENGTH_MAX = 80
@@ -51,8 +52,10 @@ async def brief(database: Database, materials: Materials, turn: OpenTurn, *, rea
                 path = await materials.put(str(turn.id), named(number, one.name), one.data)
             files.append((one, path))
     if reads:
+        async with database.begin() as tx:
+            undone = for_agent(await undo_rows.taken_back(tx, turn.id))
         return Brief(
-            text=below(quoting.inlined(turn.text, turn.quoted, files)),
+            text=below(quoting.inlined(turn.text, turn.quoted, files), undone),
             attachments=tuple(_attachment(one, path) for one, path in files if path),
         )
     if not (turn.quoted or files):
@@ -66,9 +69,9 @@ def _attachment(one: Attached, path: str) -> Attachment:
     return Attachment(name=one.name, path=path, media_type=one.media_type, data=one.data)
 
 
-def below(text: str) -> str:
-    """What an agent reads, with what we ask of its answer below."""
-    return f"{text.rstrip()}\n\n{ANSWER}"
+def below(text: str, *more: str) -> str:
+    """What an agent reads, with what we ask of its answer below, and what else it must know."""
+    return "\n\n".join((text.rstrip(), ANSWER, *(one for one in more if one)))
 
 
 def named(number: int, name: str) -> str:

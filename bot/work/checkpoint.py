@@ -83,16 +83,23 @@ class Checkpoints:
         inline_bytes_max: int,
         file_bytes_max: int,
         kept_max: int = 3,
+        undo_turns_max: int = 5,
         seconds_max: float = 300.0,
         conversations: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
-        """`conversations`: globs below the agent's home, by the name of the agent program."""
+        """`conversations`: globs below the agent's home, by the name of the agent program.
+
+        :param kept_max: the newest ones, in case one can't be read
+        :param undo_turns_max: last turns of which it is kept what was before them
+        """
         self._rows = CheckpointRows(database)
         self._blobs = blobs
         self._bytes_max = bytes_max
         self._inline_bytes_max = inline_bytes_max
-        self._file_bytes_max = file_bytes_max
+        self.file_bytes_max = file_bytes_max
+        """Of an untracked file that is kept."""
         self._kept_max = kept_max
+        self._undo_turns_max = undo_turns_max
         self._seconds_max = seconds_max
         self._conversations = conversations or {}
 
@@ -116,6 +123,8 @@ class Checkpoints:
             with Spool(memory_bytes_max=self._inline_bytes_max, bytes_max=self._bytes_max) as spool:
                 answer = await self._ask(lease, machine, directory, last, spool)
                 if answer is None:
+                    assert last is not None
+                    await _patiently(lease, lambda: self._rows.same(lease.key, turn.id, last.id))
                     return SavedCheckpoint()
                 return await self._store(lease, turn, last, answer, spool)
         except (_NotMade, ScriptFailed, MachineError, OSError) as error:
@@ -145,6 +154,16 @@ class Checkpoints:
             return Restored(checkpoint=candidate, text=text)
         return Restored(checkpoint=None, text=unreadable(broken))
 
+    async def open(self, checkpoint: StoredCheckpoint) -> AsyncGenerator[bytes, None]:
+        """What a checkpoint holds, its first part read already. :raises BlobUnreadable:"""
+        if checkpoint.blob is None:
+            data = await self._rows.inline(checkpoint.id)
+            if data is None:
+                raise BlobUnreadable("its row is gone")
+            return _after(data, None)
+        chunks = self._blobs.get(checkpoint.blob)
+        return _after(await anext(chunks, b""), chunks)
+
     async def sweep(self) -> list[str]:
         """Remove blobs that no checkpoint refers to; returns their keys."""
         return await sweep(self._blobs, self._rows.referred, older_than_seconds=SWEEP_SECONDS)
@@ -165,7 +184,7 @@ class Checkpoints:
             "base": last.base if last else None,
             "tree": last.tree if last else None,
             "bytes_max": self._bytes_max,
-            "file_bytes_max": self._file_bytes_max,
+            "file_bytes_max": self.file_bytes_max,
             "files_max": FILES_MAX,
             "files": list(self._conversations.get(lease.agent, ())),
         }
@@ -193,7 +212,10 @@ class Checkpoints:
             new = replace(new, blob=await self._put(new.id, spool))
         try:
             gone = await _patiently(
-                lease, lambda: self._rows.store(lease.key, new, kept_max=self._kept_max)
+                lease,
+                lambda: self._rows.store(
+                    lease.key, new, kept_max=self._kept_max, undo_turns_max=self._undo_turns_max
+                ),
             )
         except BaseException:
             await self._take_back(new)
@@ -233,7 +255,7 @@ class Checkpoints:
         """The script's answer; None when what is stored can't be read."""
         request = {"directory": directory, "size": checkpoint.size}
         try:
-            payload = await self._open(checkpoint)
+            payload = await self.open(checkpoint)
         except BlobUnreadable as error:
             log.error("checkpoint_unreadable", checkpoint=str(checkpoint.id), error=str(error))
             return None
@@ -257,16 +279,6 @@ class Checkpoints:
                 do=_("give the project a larger disk, then `retry`"),
             )
         raise _half_way(str(answer.get("detail")))
-
-    async def _open(self, checkpoint: StoredCheckpoint) -> AsyncGenerator[bytes, None]:
-        """What a checkpoint holds, its first part read already. :raises BlobUnreadable:"""
-        if checkpoint.blob is None:
-            data = await self._rows.inline(checkpoint.id)
-            if data is None:
-                raise BlobUnreadable("its row is gone")
-            return _after(data, None)
-        chunks = self._blobs.get(checkpoint.blob)
-        return _after(await anext(chunks, b""), chunks)
 
 
 async def _after(

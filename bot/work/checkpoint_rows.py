@@ -65,10 +65,13 @@ class CheckpointRows:
             data = await tx.scalar(SQL["inline"], {"checkpoint": checkpoint_id})
         return None if data is None else bytes(data)
 
-    async def store(self, key: LeaseKey, new: NewCheckpoint, *, kept_max: int) -> list[str]:
+    async def store(
+        self, key: LeaseKey, new: NewCheckpoint, *, kept_max: int, undo_turns_max: int
+    ) -> list[str]:
         """Store it as the holder of the lease and remove the oldest; returns their blobs.
 
         Idempotent by its id. :raises LeaseLost: nothing was stored
+        :param undo_turns_max: last turns of which it is kept what was before them
         """
         row = {
             **vars(new),
@@ -78,8 +81,18 @@ class CheckpointRows:
         async with self._database.begin() as tx:
             await hold(tx, key)
             await tx.execute(SQL["store"], row)
-            kept = {"session": key.session_id, "kept": kept_max}
+            await tx.execute(SQL["ended_as"], {"turn": new.turn_id, "checkpoint": new.id})
+            kept = {"session": key.session_id, "kept": kept_max, "turns": undo_turns_max + 1}
             return [blob for blob in (await tx.execute(SQL["forget"], kept)).scalars() if blob]
+
+    async def same(self, key: LeaseKey, turn_id: UUID, checkpoint_id: UUID) -> None:
+        """Note as the holder of the lease that a turn left what is kept already.
+
+        :raises LeaseLost: nothing was noted
+        """
+        async with self._database.begin() as tx:
+            await hold(tx, key)
+            await tx.execute(SQL["ended_as"], {"turn": turn_id, "checkpoint": checkpoint_id})
 
     async def exists(self, checkpoint_id: UUID) -> bool:
         """Whether it is stored."""

@@ -23,10 +23,12 @@ from bot.work.checkpoint import Checkpoints, Restored
 from bot.work.jobs import ChannelJobs
 from bot.work.lease import Lease, OpenTurn
 from bot.work.materials import Materials
+from bot.work.moving_back import BranchBack
 from bot.work.queue import Event, LeaseLost, hold
 from bot.work.refresh import refresh
 from bot.work.repository import READY_MARK, Base, Cloned, Repositories, clone_into
 from bot.work.sizes import Sizes
+from bot.work.undoing import Undoing
 from bot.work.usual import usual_seconds
 from bot.work.workplace import (
     WORK,
@@ -101,6 +103,8 @@ class MachineWorkplaces:
         self._sizes = sizes
         self._work = work
         self._environment = environment or {}
+        back = BranchBack(database, self._environment)
+        self._undoing = Undoing(database, checkpoints, move_back=back)
         self._channels: dict[UUID, Channel] = {}
         self._furnished: set[UUID] = set()
         """Machines known to hold their repository, so that a follow-up need not look."""
@@ -173,6 +177,19 @@ class MachineWorkplaces:
             )
             return [Event(kind="notice", body={"text": told})]
         return [Event(kind="notice", body={"text": told}) for told in saved.notices]
+
+    async def undo(self, lease: Lease, turn: OpenTurn, place: Workplace) -> list[Event]:
+        """See `bot.work.workplace.Workplaces`."""
+        channel = self._channels.get(lease.session_id)
+        if channel is None:
+            raise ConnectionError(lease.short)
+        if place.machine_id is not None:
+            # Half-way through, its repository is not what the session's last turn left.
+            self._furnished.discard(place.machine_id)
+        try:
+            return await self._undoing.undo(lease, turn, channel, directory=place.directory)
+        except MachineLost as error:
+            raise ConnectionError(str(error)) from error
 
     async def _project(self, lease: Lease) -> _Project:
         async with self._database.begin() as tx:

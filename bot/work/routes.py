@@ -152,6 +152,11 @@ class Routes:
         spender = await self._running.turn_of(who)
         await self._branches.saw(spender.session_id, repository, refs)
 
+    async def moved(self, who: Identity, repository: str, refs: Mapping[str, str]) -> None:
+        """Keep what a session pushed, and follow its checks. :raises NoTurn:"""
+        spender = await self._running.turn_of(who)
+        await self._branches.moved(spender.session_id, repository, refs)
+
     def _model(self, name: str, model: ModelSettings, meter: Meter) -> ModelRoute:
         prefix = f"/model/{name}/"
 
@@ -207,7 +212,7 @@ class ProjectRepositories:
 
     async def moved(self, who: Identity, repository: str, refs: Mapping[str, str]) -> None:
         """The session has moved its branches."""
-        await self._routes.saw(who, self._key(repository), refs)
+        await self._routes.moved(who, self._key(repository), refs)
 
     def _key(self, repository: str) -> str:
         return f"{self._host.surface}:{urlsplit(self._host.git_base).netloc}/{repository}"

@@ -28,7 +28,7 @@ from bot.store.database import is_away
 from bot.store.states import TurnState
 from bot.words.catalogue import gettext as _
 from bot.words.catalogue import together
-from bot.work import briefing, conversations, ended_words, questions
+from bot.work import briefing, conversations, ended_words, questions, undo_words
 from bot.work.agent_events import as_event
 from bot.work.asked import Question, Settled
 from bot.work.bounded import Bounded
@@ -38,6 +38,7 @@ from bot.work.granted import Granted
 from bot.work.lease import Lease, OpenTurn, TurnClock
 from bot.work.queue import Event, LeaseLost
 from bot.work.recorder import Recorder
+from bot.work.undo import UNDO
 from bot.work.watching import Stopped, TurnSignals, Watch
 from bot.work.work_queue import WorkQueue
 from bot.work.workplace import NoCapacity, Workplace, WorkplaceLost, Workplaces
@@ -168,8 +169,10 @@ class _Turn:
 
     async def _enter(self, stack: AsyncExitStack) -> Workplace:
         """Enter, unless a person stops it or this process ends first."""
+        # What takes a turn back may do so in any machine: all of it is repeated.
+        begun = self._turn if self._turn is None or self._turn.kind != UNDO else None
         entering = asyncio.ensure_future(
-            stack.enter_async_context(self._workplaces.enter(self._lease, self._turn, self._tell))
+            stack.enter_async_context(self._workplaces.enter(self._lease, begun, self._tell))
         )
         watching = asyncio.ensure_future(self._watch.before(begun=self._turn is not None))
         try:
@@ -196,7 +199,20 @@ class _Turn:
             raise Stopped
         turn = self._turn
         structlog.contextvars.bind_contextvars(turn=str(turn.id), prompt=str(turn.prompt_id))
-        await self._drive(place, turn)
+        await (self._undo if turn.kind == UNDO else self._drive)(place, turn)
+
+    async def _undo(self, place: Workplace, turn: OpenTurn) -> None:
+        """Take the turn before back; it takes seconds, and is not stopped half-way."""
+        self._lease.clock = TurnClock(turn_id=turn.id, before_seconds=turn.ran_seconds)
+        self._must_hold()
+        try:
+            await self._granted.hand_out(place, turn)
+            told = await self._workplaces.undo(self._lease, turn, place)
+        except ConnectionError as error:
+            raise _HandedBack from error
+        await self._granted.take_back(place, turn)
+        outcome = {"summary": _(undo_words.SUMMARY), "seconds": self._lease.clock.ran_seconds}
+        await self._store(turn, TurnState.SUCCEEDED, outcome, told)
 
     async def _drive(self, place: Workplace, turn: OpenTurn) -> None:
         self._lease.clock = TurnClock(turn_id=turn.id, before_seconds=turn.ran_seconds)
@@ -380,8 +396,8 @@ class _Turn:
             return
         parts = (part for part in (error.happened, error.kept, error.do) if part)
         failed = Event(kind="error", body={"text": together(*parts, by="; ")})
-        # There is no other try of it in this session.
-        is_over = isinstance(error, LimitReached)
+        # Of these there is no other try in this session.
+        is_over = isinstance(error, LimitReached) or self._turn.kind == UNDO
         summary = error.happened if is_over else ended_words.failed(error.happened)
         outcome = {"summary": summary}
         await self._store(self._turn, TurnState.FAILED, outcome, [failed])

@@ -76,3 +76,14 @@ class Workplaces(Protocol):
     async def checkpoint(self, lease: Lease, turn: OpenTurn, place: Workplace) -> list[Event]:
         """Store what survives the machine; returns what the thread should know, if anything."""
         ...
+
+    async def undo(self, lease: Lease, turn: OpenTurn, place: Workplace) -> list[Event]:
+        """Take the session's last turn back; more that the thread should know, if anything.
+
+        It may be repeated as long as `turn` is open, in another machine too.
+
+        :raises TellPerson: there is none, or it can't be; nothing was changed
+        :raises OnaError: the machine could not do it
+        :raises ConnectionError: the way into the machine is lost
+        """
+        ...

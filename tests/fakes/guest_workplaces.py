@@ -4,10 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from bot.work.checkpoint import Checkpoints
 from bot.work.jobs import ChannelJobs
 from bot.work.lease import Lease, OpenTurn
 from bot.work.materials import Materials
 from bot.work.queue import Event
+from bot.work.undoing import Undoing
 from bot.work.workplace import Tell, Workplace
 from vmpool.channel import Channel
 
@@ -20,6 +22,10 @@ class GuestWorkplaces:
         self._channel = channel
         self._materials = Materials(channel, directory, memory=directory)
         self._directory = directory
+        self._channel = channel
+        self.checkpoints: Checkpoints | None = None
+        """Set: what is in the directory is stored after each turn."""
+        self.undoing: Undoing | None = None
         self.full: Exception | None = None
         """Raised by `enter` while set."""
         self.door = asyncio.Event()
@@ -43,4 +49,10 @@ class GuestWorkplaces:
         )
 
     async def checkpoint(self, lease: Lease, turn: OpenTurn, place: Workplace) -> list[Event]:
+        if self.checkpoints is not None:
+            await self.checkpoints.save(lease, turn, self._channel, directory=place.directory)
         return []
+
+    async def undo(self, lease: Lease, turn: OpenTurn, place: Workplace) -> list[Event]:
+        assert self.undoing is not None
+        return await self.undoing.undo(lease, turn, self._channel, directory=place.directory)

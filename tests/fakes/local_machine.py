@@ -14,11 +14,11 @@ class LocalMachine:
     """`bot.work.guest.Machine` over local processes; the root directory is not its own."""
 
     def __init__(self, root: Path) -> None:
-        """Keep home and work below `root`, which must exist."""
+        """Keep home and work below `root`, which must exist; what is there already stays."""
         self.home = root / "home"
         self.work = root / "work"
-        self.home.mkdir()
-        self.work.mkdir()
+        self.home.mkdir(exist_ok=True)
+        self.work.mkdir(exist_ok=True)
         self.calls: list[list[str]] = []
         self.lost = False
         self.wrapper: list[str] = []

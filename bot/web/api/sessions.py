@@ -4,17 +4,19 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Header, Query
 
 from bot.errors import NotFound
 from bot.govern.access import Act
 from bot.store.states import SessionState
 from bot.web import answering, reading, shapes
 from bot.web.adding import find_project
+from bot.web.saying import refusal, say
 from bot.web.visitor import Deleter, Known, Prompter, Provided, Reader, Stopper
 from bot.work import control, deleting
 from bot.work.queue import lock_session
 from bot.work.titling import give_title
+from bot.work.undo import UNDO
 
 router = APIRouter(prefix="/sessions", tags=["sessions"])
 
@@ -110,6 +112,30 @@ async def resume(short: str, visitor: Stopper, services: Provided) -> shapes.Tol
     async with services.database.begin() as tx:
         session_id = await reading.session_id(tx, short)
         return shapes.Told(text=await control.resume(tx, session_id, visitor.actor))
+
+
+@router.post("/{short}/undo", status_code=202, response_model=shapes.AcceptedPrompt)
+async def undo(
+    *,
+    short: str,
+    visitor: Prompter,
+    services: Provided,
+    idempotency_key: Annotated[
+        str, Header(max_length=500, description="the same for every attempt to take back the same")
+    ] = "",
+) -> shapes.AcceptedPrompt:
+    """Take the last turn back, its files and its branch; it runs as a turn of its own."""
+    accepted = await say(services, visitor, UNDO, surface="api", key=idempotency_key, session=short)
+    if accepted.verdict == "refused":
+        raise refusal(accepted)
+    return shapes.AcceptedPrompt(
+        verdict="prompt",
+        text=accepted.text,
+        session=accepted.session,
+        prompt=accepted.prompt_id,
+        event=accepted.event,
+        duplicate=accepted.duplicate,
+    )
 
 
 @router.post("/{short}/clear", response_model=shapes.Told)

@@ -18,13 +18,14 @@ from bot.web.api.events import go_on_after
 from bot.web.following import HEARTBEAT, EventStream, follow, message
 from bot.web.reading import StoredEvent
 from bot.web.rendering import Shower, by_htmx, fragment, page, show_all, told
-from bot.web.saying import say
+from bot.web.saying import refusal, say
 from bot.web.services import Services
 from bot.web.visitor import Deleter, Prompter, Provided, Reader, Stopper
 from bot.words.titles import TITLE_CHARACTERS_MAX
 from bot.work import control, deleting
 from bot.work.queue import lock_session
 from bot.work.titling import give_title
+from bot.work.undo import UNDO
 
 router = APIRouter(prefix="/sessions/{short}")
 SHOWN_EVENTS = 300
@@ -172,6 +173,15 @@ async def resume(short: str, request: Request, visitor: Stopper, services: Provi
         session_id = await reading.session_id(tx, short)
         said = await control.resume(tx, session_id, visitor.actor)
     return told(request, said, back=f"/sessions/{short}")
+
+
+@router.post("/undo")
+async def undo(short: str, request: Request, visitor: Prompter, services: Provided) -> Response:
+    """Take the last turn back."""
+    accepted = await say(services, visitor, UNDO, surface="web", session=short)
+    if accepted.verdict == "refused":
+        raise refusal(accepted)
+    return told(request, accepted.text, back=f"/sessions/{short}")
 
 
 @router.post("/clear")

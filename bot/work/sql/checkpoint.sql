@@ -17,14 +17,27 @@ VALUES (:id, :session, :turn_id, :base, :head, :tree, :size, :inline, :blob,
         CAST(:left_out AS jsonb), clock_timestamp())
     ON CONFLICT (id) DO NOTHING
 
+-- name: ended_as
+-- What the files of a turn were like at its end.
+UPDATE turn SET checkpoint_id = :checkpoint WHERE id = :turn
+
 -- name: forget
--- Remove all but the newest; returns the blobs that nobody refers to any more.
--- One that a private session began from belongs to both.
+-- Remove all but the newest, those that the last turns can be taken back to, and the one that a
+-- private session began from, whose blob belongs to both; returns the blobs that nobody refers to
+-- any more.
 WITH forgotten AS (
     DELETE FROM checkpoint
      WHERE session_id = :session
        AND id NOT IN (SELECT id FROM checkpoint WHERE session_id = :session
                        ORDER BY created_at DESC, id DESC LIMIT :kept)
+       AND id NOT IN (SELECT last.checkpoint_id
+                        FROM (SELECT turn.checkpoint_id FROM turn
+                                JOIN prompt ON prompt.id = turn.prompt_id
+                               WHERE turn.session_id = :session AND turn.undone_by IS NULL
+                                 AND prompt.kind <> 'undo'
+                               ORDER BY turn.started_at DESC, turn.id DESC LIMIT :turns) AS last
+                       WHERE last.checkpoint_id IS NOT NULL)
+       AND turn_id IS NOT NULL
     RETURNING id, blob
 )
 SELECT blob FROM forgotten

@@ -155,6 +155,29 @@ async def test_a_stopped_queue_is_held_shown_resumed_and_cleared(site):
     assert nothing.json()["error"] == "nothing is running or queued here"
 
 
+async def test_the_last_turn_is_taken_back_once_for_a_key_and_before_what_waits(site):
+    short = (await site.ask("!one"))["session"]
+    async with site.client() as client:
+        path = f"/api/v1/sessions/{short}"
+        none = await client.post(f"{path}/undo")
+        assert (none.status_code, none.json()["error"]) == (
+            409,
+            "there is no turn of this session that could be taken back",
+        )
+        await (await site.begin()).end()
+        await site.ask("!two", session=short)
+        key = {"Idempotency-Key": "k"}
+        taken, again = [await client.post(f"{path}/undo", headers=key) for _ in range(2)]
+        assert (taken.status_code, taken.json()["session"]) == (202, short)
+        assert again.json() == {**taken.json(), "duplicate": True}
+        queue = (await client.get(f"{path}/queue")).json()["prompts"]
+        assert [(row["kind"], row["text"]) for row in queue] == [
+            ("undo", "undo"),
+            ("command", "two"),
+        ]
+        assert (await client.post("/api/v1/sessions/s-none/undo")).status_code == 404
+
+
 async def test_cancelling_by_place_can_be_tied_to_the_prompt_that_was_seen_there(site):
     short = (await site.ask("!one"))["session"]
     await site.ask("!two", session=short)

@@ -155,6 +155,18 @@ async def test_a_retry_is_followed_like_the_prompt_it_repeats(site, ona):
     assert (ran.code, ran.out) == (0, "better\n")
 
 
+async def test_a_turn_is_taken_back_from_the_terminal(site, ona):
+    asking = asyncio.create_task(ona("ask", "!one"))
+    await prompt_waits(site)
+    await (await site.begin()).end()
+    await asking
+    ((short,),) = await site.rows("SELECT short FROM session")
+    told = await ona("sessions", "undo", short)
+    assert told.out == "The last turn is being taken back. Accepted.\n"
+    again = await ona("sessions", "undo", short, "--json")
+    assert json.loads(again.out)["session"] == short
+
+
 async def test_lists_are_tables_or_json(site, ona):
     short = (await site.ask("!echo table"))["session"]
     await site.machine(short)

@@ -83,6 +83,7 @@ PAGES = [
     ("GET", "/sessions/{short}/pictures/{picture}"),
     ("POST", "/sessions/{short}/prompts"),
     ("POST", "/sessions/{short}/stop"),
+    ("POST", "/sessions/{short}/undo"),
     ("POST", "/sessions/{short}/title"),
     ("POST", "/sessions/{short}/resume"),
     ("POST", "/sessions/{short}/clear"),

@@ -4,7 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from bot.conversation.drafts import NOTIFY_SECONDS_MIN, RETRY, Signing, drafts
+from bot.conversation.drafts import (
+    NOTIFY_SECONDS_MIN,
+    RETRY,
+    UNDO,
+    Signing,
+    drafts,
+)
 from bot.conversation.fences import Manner
 from bot.conversation.render import SeenEvent, Span
 
@@ -160,7 +166,9 @@ def test_a_running_turn_can_be_stopped_and_a_failed_one_tried_again_by_buttons()
     assert [button.says for button in live.buttons] == ["stop", "queue"]
     over = made(started(), ended("failed"), after=1)
     assert over[0].buttons == ()
-    assert over[-1].buttons == (RETRY,)
+    assert over[-1].buttons == (RETRY, UNDO)
+    never_ran = made(started(), ended("failed", None), after=1)
+    assert never_ran[-1].buttons == (RETRY,)
     assert made(started(), ended("succeeded"), after=1)[-1].buttons == ()
 
 

@@ -47,6 +47,7 @@ SPEAKING = [
     *(ROOT / "work" / f"{name}.py" for name in ("control", "questions", "turn", "machines")),
     *(ROOT / "work" / f"{name}.py" for name in ("deleting", "granted", "ended_words")),
     *(ROOT / "work" / f"{name}.py" for name in ("machine_words", "checkpoint_words", "remote")),
+    *(ROOT / "work" / f"{name}.py" for name in ("undo_words", "undoing")),
 ]
 """Files whose sentences people read in threads."""
 

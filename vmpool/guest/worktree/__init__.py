@@ -6,6 +6,7 @@ library and each other, nothing else.
 
     save    stdout: one JSON line, then the bundle if there is one
     restore stdin: the bundle.  stdout: one JSON line
+    undo    the same, into a work tree that is in use
 
 What is kept is one git commit, `refs/ona/tree` of the bundle: the files as they lie on disk, byte
 for byte, past every filter of git. Its parents, as far as there are such: `head`; `index`, what
@@ -19,12 +20,13 @@ from pathlib import Path
 MODULES = {
     "save": ("git", "json", "look", "names", "scratch", "save"),
     "restore": ("git", "json", "scratch", "restore"),
+    "undo": ("git", "json", "names", "scratch", "restore", "undo"),
 }
 """What each script consists of, in the order in which it is imported."""
 
 
 def program(entry: str, request: Mapping[str, object]) -> str:
-    """Python text for `python3 -I -S -c` that runs `save` or `restore`.
+    """Python text for `python3 -I -S -c` that runs `save`, `restore` or `undo`.
 
     `request`: what their `Request` takes; strings, integers, None and lists of strings
     """

@@ -49,6 +49,7 @@ class Message:
         words = json.loads(text)
         self.branch: str | None = words["branch"]
         self.refs: dict[str, str] = words["refs"]
+        self.left_out: list[str] = words.get("left_out", [])
         self.parents: dict[str, str] = dict(zip(words["parents"], oids, strict=True))
 
 

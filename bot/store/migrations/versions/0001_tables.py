@@ -513,6 +513,9 @@ def upgrade() -> None:
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("batches", sa.Integer(), server_default="0", nullable=False),
         sa.Column("ran_seconds", sa.Float(), server_default="0", nullable=False),
+        sa.Column("checkpoint_id", sa.Uuid(), nullable=True),
+        sa.Column("undone_by", sa.Uuid(), nullable=True),
+        sa.ForeignKeyConstraint(["undone_by"], ["turn.id"], name=op.f("fk_turn_undone_by")),
         sa.ForeignKeyConstraint(["machine_id"], ["machine.id"], name=op.f("fk_turn_machine_id")),
         sa.ForeignKeyConstraint(
             ["prompt_id"], ["prompt.id"], name=op.f("fk_turn_prompt_id"), ondelete="CASCADE"
@@ -909,6 +912,7 @@ def _replies() -> None:
     _person_tokens()
     _tools()
     _visits()
+    _ci()
 
 
 def _audit() -> None:
@@ -1458,3 +1462,38 @@ def _visits() -> None:
     )
     op.create_index("ux_preview_token", "preview", ["token"], unique=True)
     op.create_index("ix_preview_session_id", "preview", ["session_id"])
+
+
+def _ci() -> None:
+    op.create_table(
+        "ci_watch",
+        sa.Column("session_id", sa.Uuid(), nullable=False),
+        sa.Column("repository", sa.String(), nullable=False),
+        sa.Column("ref", sa.String(), nullable=False),
+        sa.Column("commit", sa.String(), nullable=False),
+        sa.Column("turn_id", sa.Uuid(), nullable=False),
+        sa.Column("rounds", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("told", sa.String(), server_default="", nullable=False),
+        sa.Column("over", sa.Boolean(), server_default="false", nullable=False),
+        sa.Column(
+            "since", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
+        ),
+        sa.Column(
+            "due_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
+        ),
+        sa.ForeignKeyConstraint(
+            ["session_id"], ["session.id"], name=op.f("fk_ci_watch_session_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["turn_id"], ["turn.id"], name=op.f("fk_ci_watch_turn_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("session_id", "repository", "ref", name=op.f("pk_ci_watch")),
+    )
+    op.create_index(
+        "ix_ci_watch_due",
+        "ci_watch",
+        ["due_at"],
+        unique=False,
+        postgresql_where=sa.text("NOT over"),
+    )
+    op.create_index(op.f("ix_ci_watch_turn_id"), "ci_watch", ["turn_id"], unique=False)
