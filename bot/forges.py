@@ -19,12 +19,15 @@ from adapters.chat.calling import trace
 from adapters.chat.incoming import Hear
 from adapters.forge import accounts, rereading
 from adapters.forge.accounts import Accounts
+from adapters.forge.checking import Checks
 from adapters.forge.hooks import Hooks
 from adapters.forge.marks import Marks
 from adapters.forge.port import ForgePort, Repositories
 from bot.config import GitHubSettings, GitLabSettings, Settings
+from bot.conversation.ci_watch import CiForge, CiWatch
 from bot.conversation.waiting import waiting_on
 from bot.errors import WrongSettings
+from bot.govern.rights import Rights
 from bot.leading import LeadingListener, Listen
 from bot.standing import Standings
 from bot.store import kept
@@ -178,16 +181,31 @@ class Opening:
 
         return names
 
-    def add(self, surface: str, port: ForgePort, poll: Poll, rereads: rereading.Rereads) -> None:
-        """Post through the port, and hear what is polled and reread."""
+    def add(
+        self,
+        surface: str,
+        port: ForgePort,
+        poll: Poll,
+        rereads: rereading.Rereads,
+        checks: Checks,
+    ) -> None:
+        """Post through the port, hear what is polled and reread, and follow the checks."""
         reread = rereading.Rereading(
             rereads, waiting_on(self.database, surface), every_seconds=rereading.LOOK_SECONDS
+        )
+
+        watch = CiWatch(
+            self.database,
+            CiForge(surface=surface, host=port.host, checks=checks),
+            Rights(self.database, self.forges.ports, self.forges.hosts),
+            rounds_max=self.settings.delivery.ci_rounds_max,
         )
 
         async def listen(hear: Hear, stop: asyncio.Event) -> None:
             async with asyncio.TaskGroup() as group:
                 group.create_task(poll(hear, stop))
                 group.create_task(reread.run(hear, stop))
+                group.create_task(watch.run(stop))
 
         self.forges.ports[surface] = port
         leading = LeadingListener(

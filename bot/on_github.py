@@ -5,6 +5,7 @@ import secrets
 import structlog
 
 from adapters.forge.github.app import App
+from adapters.forge.github.ci import GitHubChecks
 from adapters.forge.github.hooks import GitHubHooks
 from adapters.forge.github.polling import GitHubPolling
 from adapters.forge.github.port import GitHubForge
@@ -37,7 +38,7 @@ def open_github(opening: Opening) -> None:
         every_seconds=opening.standings.delay_seconds(GITHUB),
         tell=opening.standings.tell_of(GITHUB),
     )
-    opening.add(GITHUB, port, listener.run, GitHubRereads(app, reader))
+    opening.add(GITHUB, port, listener.run, GitHubRereads(app, reader), GitHubChecks(app))
 
 
 def _key(opening: Opening) -> str:

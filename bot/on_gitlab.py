@@ -1,6 +1,7 @@
 """Opens GitLab: what posts there, what hears it, and what follows its projects."""
 
 from adapters.forge import polled
+from adapters.forge.gitlab.ci import GitLabChecks
 from adapters.forge.gitlab.client import Client
 from adapters.forge.gitlab.hooks import GitLabHooks
 from adapters.forge.gitlab.polling import GitLabPoller
@@ -30,7 +31,7 @@ def open_gitlab(opening: Opening) -> None:
         seconds=opening.standings.delay_seconds(GITLAB),
         tell=opening.standings.tell_of(GITLAB),
     )
-    opening.add(GITLAB, port, listener.run, GitLabRereads(client))
+    opening.add(GITLAB, port, listener.run, GitLabRereads(client), GitLabChecks(client))
 
 
 def _hear(opening: Opening, reader: Reader, secret: str) -> None:
