@@ -16,7 +16,7 @@ from bot.conversation.ci_rows import Watched
 from bot.errors import TellPerson
 from bot.govern import halting
 from bot.govern.access import Act, require
-from bot.govern.agents import AGENTS
+from bot.govern.agents import SHELL
 from bot.govern.halt import halted
 from bot.govern.people import standing_of
 from bot.govern.rights import Rights
@@ -101,7 +101,7 @@ async def _why_not(tx: Transaction, watched: Watched, rights: Rights) -> str:
     reasons = {
         ci_words.STOPPED: watched.turn_state is TurnState.STOPPED,
         ci_words.BUDGET: watched.turn_state is TurnState.BUDGET,
-        ci_words.SHELL: watched.agent == AGENTS[0],
+        ci_words.SHELL: watched.agent == SHELL,
         ci_words.NOWHERE: watched.thread_id is None,
     }
     for reason, holds in reasons.items():
