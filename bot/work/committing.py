@@ -19,17 +19,37 @@ from bot.work.guest import Machine, last_line
 
 COMMIT_SECONDS_MAX = 120.0
 BUNDLE_SECONDS_MAX = 600.0
+BY_PRODUCTS = (
+    *(
+        "__pycache__/",
+        "*.py[cod]",
+        ".pytest_cache/",
+        ".mypy_cache/",
+        ".ruff_cache/",
+        ".hypothesis/",
+    ),
+    *(".tox/", ".nox/", ".venv/", ".ipynb_checkpoints/", "*.egg-info/", ".coverage"),
+    *("node_modules/", ".npm/", ".pnpm-store/", ".gradle/", ".DS_Store", "*.swp", "*~"),
+)
+"""What tools leave in a work tree and no one commits on purpose; where a repository has such files
+or says so itself, they are committed all the same."""
 OID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 _COMMIT = """\
 set -eu
 cd -- "$1"
-quietly() { git -c core.hooksPath=/dev/null -c commit.gpgSign=false -c gc.auto=0 "$@"; }
+list=$(mktemp)
+trap 'rm -f -- "$list"' EXIT
+printf '%s\\n' "$3" > "$list"
+quietly() {
+    git -c core.excludesFile="$list" -c core.hooksPath=/dev/null -c commit.gpgSign=false \\
+        -c gc.auto=0 "$@"
+}
 directory=$(git rev-parse --git-dir)
 for one in MERGE_HEAD CHERRY_PICK_HEAD REVERT_HEAD rebase-merge rebase-apply; do
     if [ -e "$directory/$one" ]; then printf 'busy %s\\n' "$one"; exit 0; fi
 done
-if [ -n "$(git status --porcelain --ignore-submodules=dirty | head -c 1)" ]; then
+if [ -n "$(quietly status --porcelain --ignore-submodules=dirty | head -c 1)" ]; then
     quietly -c advice.addEmbeddedRepo=false add -A 2>/dev/null || quietly add -A
     quietly diff --cached --raw --no-renames --diff-filter=A -z |
         tr '\\0\\n' '\\n?' | sed -n '/^:000000 160000 /{n;p;}' |
@@ -75,7 +95,17 @@ async def commit(
     :raises OnaError: why it can't be
     """
     names = [f"{name}={value}" for name, value in environment.items()]
-    argv = ["env", *names, "/bin/sh", "-c", _COMMIT, "commit", directory, message]
+    argv = [
+        "env",
+        *names,
+        "/bin/sh",
+        "-c",
+        _COMMIT,
+        "commit",
+        directory,
+        message,
+        "\n".join(BY_PRODUCTS),
+    ]
     done = await machine.run(argv, timeout_seconds=COMMIT_SECONDS_MAX)
     if done.exit_status != 0:
         said = last_line(done.stderr) or f"exit status {done.exit_status}"

@@ -53,6 +53,20 @@ async def test_the_agents_own_commits_stay_as_they_are_and_are_its_askers(desk: 
     assert desk.log(desk.lease.branch, "%an %s") == ["Ann Mine"]
 
 
+async def test_what_tools_leave_behind_is_not_committed_unless_the_repository_has_it(
+    desk: Desk,
+) -> None:
+    left = {b"pkg/__pycache__/a.pyc": b"x", b"node_modules/a/i.js": b"x", b".DS_Store": b"x"}
+    git_tree.write(desk.directory, left)
+    assert await desk.deliver() == []
+    assert desk.at(desk.lease.branch) == ""
+    git_tree.write(desk.directory, {b"code": b"1\n"})
+    git_tree.git(desk.directory, "add", "-f", ".DS_Store")
+    assert await desk.deliver() == []
+    files = git_tree.line(desk.directory, "show", "--name-only", "--format=", "HEAD").split()
+    assert files == [".DS_Store", "code"]
+
+
 async def test_a_turn_that_changes_nothing_pushes_nothing(desk: Desk) -> None:
     assert await desk.deliver() == []
     assert desk.at(desk.lease.branch) == ""
