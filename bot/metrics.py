@@ -38,6 +38,12 @@ TURN_SECONDS = Histogram(
     buckets=_SLOW,
     registry=WORK,
 )
+DELIVERIES = Counter(
+    "ona_deliveries",
+    "Turns whose work was to be delivered, by what became of it: delivered, nothing, kept, failed.",
+    ["result"],
+    registry=WORK,
+)
 MACHINE_READY_SECONDS = Histogram(
     "ona_machine_ready_seconds",
     "Asked for a machine to its guest answering, by way: running, resumed, hot, cold, boot.",

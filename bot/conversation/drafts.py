@@ -18,6 +18,7 @@ from bot.conversation import render
 from bot.conversation.buttons import labelled
 from bot.conversation.fences import Manner, split
 from bot.conversation.render import SeenEvent, Span
+from bot.words import events as event_words
 from bot.words.amounts import short
 from bot.words.catalogue import N_
 from bot.words.catalogue import gettext as _
@@ -212,9 +213,10 @@ def _end(span: Span, ended: SeenEvent, manner: Manner) -> Iterator[Draft]:
     failed = ended.body.get("outcome") in FAILURES
     asked = any(one.kind == "question" for one in span.events)
     parts = split(render.answer(span, manner), manner)
+    links = _links(span)
     quick = (
         manner.in_place
-        and not (failed or asked)
+        and not (failed or asked or links)
         and len(parts) == 1
         and _seconds(ended) <= IN_PLACE_SECONDS_MAX
     )
@@ -239,7 +241,7 @@ def _end(span: Span, ended: SeenEvent, manner: Manner) -> Iterator[Draft]:
             body=part,
             final=True,
             turn_id=ended.turn_id,
-            buttons=_after(ended) if failed and number == len(parts) else (),
+            buttons=() if number < len(parts) else _after(ended) if failed else links,
             notify=_asker(span) if number == 1 and (asked or _late(ended, failed=failed)) else "",
         )
 
@@ -247,6 +249,18 @@ def _end(span: Span, ended: SeenEvent, manner: Manner) -> Iterator[Draft]:
 def _after(ended: SeenEvent) -> tuple[Button, ...]:
     """What can be done about a turn that failed; one without a machine left nothing to undo."""
     return (labelled(RETRY), labelled(UNDO)) if _seconds(ended) < math.inf else (labelled(RETRY),)
+
+
+def _links(span: Span) -> tuple[Button, ...]:
+    """To what was delivered: a surface may show an address so that nobody can follow it."""
+    urls = {
+        str(one.body["url"]): one.body.get("number")
+        for one in span.events
+        if one.kind == "delivered" and one.body.get("url")
+    }
+    return tuple(
+        Button(label=_(event_words.READY, number=number), url=url) for url, number in urls.items()
+    )
 
 
 def _reached(ended: SeenEvent | None) -> Live:

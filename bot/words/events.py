@@ -79,16 +79,23 @@ def delivered(body: Mapping[str, object]) -> str:
         parts = [_("{pull} ({size}): {url}", pull=said, size=size, url=str(body.get("url")))]
     if why := body.get("why_not"):
         parts.append(_("No pull request could be opened: {why}.", why=str(why)))
-    paths = body.get("conflicts")
-    if isinstance(paths, list) and paths:
-        names = ", ".join(str(one) for one in paths)
+    if names := _names(body, "conflicts"):
         conflicts = _(
             "It conflicts with {base} in {paths}: ask me to merge {base}.",
             base=str(body.get("base")),
             paths=names,
         )
         parts.append(conflicts)
+    if names := _names(body, "submodules"):
+        parts.append(
+            _("It moves {paths}: see that the commit of that submodule is pushed.", paths=names)
+        )
     return "\n".join(parts)
+
+
+def _names(body: Mapping[str, object], name: str) -> str:
+    value = body.get(name)
+    return ", ".join(str(one) for one in value) if isinstance(value, list) else ""
 
 
 def _number(body: Mapping[str, object], name: str) -> int:

@@ -22,6 +22,7 @@ from adapters.chat.port import ChatError
 from adapters.forge.port import PullRequests
 from bot.errors import OnaError, TryAgain
 from bot.govern.policy import effective
+from bot.metrics import DELIVERIES
 from bot.store.database import Database, is_away
 from bot.words.catalogue import gettext as _
 from bot.work import delivery_words, signature
@@ -144,7 +145,9 @@ class Delivery:
             means=means, lease=lease, turn=turn, about=about, policy=policy, by=by, ask=ask
         )
         try:
-            return await run.run(place.machine, place.directory)
+            told = await run.run(place.machine, place.directory)
+            DELIVERIES.labels(result=run.result).inc()
+            return told
         except OnaError as error:
             return [_undelivered(error)]
         except (ChatError, GitFailed, MachineError, OSError) as error:
@@ -162,6 +165,7 @@ class Delivery:
 
 def _undelivered(error: OnaError) -> Event:
     log.info("undelivered", why=error.happened)
+    DELIVERIES.labels(result="failed").inc()
     return Event(kind="undelivered", body={"text": delivery_words.undelivered(error)})
 
 

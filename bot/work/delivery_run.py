@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import structlog
 
@@ -52,6 +52,8 @@ class DeliveryRun:
     policy: Delivery
     by: signature.Author
     ask: Ask
+    result: Literal["delivered", "nothing", "kept"] = "nothing"
+    """What became of it, once it has run."""
 
     async def run(self, machine: Machine, directory: str) -> Sequence[Event]:
         """Do it; what is to be told besides what was delivered.
@@ -78,6 +80,7 @@ class DeliveryRun:
                 await self._hand_over(here)
             except _KeptBack as kept:
                 told.append(kept.event)
+                self.result = "kept"
         return told
 
     # -- what it is about -------------------------------------------------------------------
@@ -226,7 +229,8 @@ class DeliveryRun:
     async def _tell(
         self, here: Scratch, branch: str, base: str | None, head: str, opened: Opened
     ) -> None:
-        files = await here.files(await self._fork(here, base), head)
+        fork = await self._fork(here, base)
+        files = await here.files(fork, head)
         change = delivering.Change(files=files)
         pull, found = opened.pull, self.means.forge_of(self.about.url)
         conflicts = await here.conflicts(TARGET, HEAD) if base is not None else []
@@ -239,6 +243,7 @@ class DeliveryRun:
             "insertions": change.insertions,
             "deletions": change.deletions,
             "conflicts": list(conflicts)[: delivering.SHOWN_MAX],
+            "submodules": list(await here.submodules(fork, head))[: delivering.SHOWN_MAX],
             "url": pull.url if pull else None,
             "number": pull.number if pull else None,
             "draft": pull.draft if pull else None,
@@ -259,6 +264,7 @@ class DeliveryRun:
             offer=opened.offer,
         )
         await self.means.rows.delivered(self.lease, self.turn, done)
+        self.result = "delivered"
 
     def _requests(self, here: Scratch, base: str | None) -> Requests:
         return Requests(

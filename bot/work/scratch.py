@@ -158,6 +158,13 @@ class Scratch:
             is_whole=len(patches) < STDOUT_BYTES_MAX,
         )
 
+    async def submodules(self, since: str, head: str) -> Sequence[str]:
+        """Paths of submodules that are at another commit. :raises GitFailed:"""
+        said = await self._git("diff", "--raw", "-z", "--no-renames", since, head)
+        fields = said.decode("utf-8", "replace").split("\0")
+        pairs = zip(fields[::2], fields[1::2], strict=False)
+        return sorted(path for record, path in pairs if record.split()[1:2] == ["160000"])
+
     async def conflicts(self, target: str, head: str) -> Sequence[str]:
         """Paths that can't be merged by themselves; empty: it would merge."""
         try:

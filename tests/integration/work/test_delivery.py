@@ -7,6 +7,7 @@ import pytest
 
 from bot.work.delivery_words import PUSH
 from bot.work.queue import LeaseLost
+from bot.work.scratch import Scratch
 from tests.fakes import git_server, git_tree
 from tests.integration.conftest import Town
 from tests.integration.work.delivery_rig import Desk, bare, open_desk
@@ -143,6 +144,27 @@ async def test_a_branch_that_somebody_moved_is_left_alone_and_people_choose(desk
     assert await desk.town.value("SELECT branch FROM session") == f"{own}-2"
 
 
+async def test_who_pushes_between_our_look_and_our_push_is_not_overwritten(
+    desk: Desk, monkeypatch
+) -> None:
+    git_tree.write(desk.directory, {b"one": b"1\n"})
+    await desk.deliver()
+    theirs = []
+    push = Scratch.push
+
+    async def late(here: Scratch, branch: str, *, expected: str) -> None:
+        if not theirs:
+            theirs.append(desk.push_from_elsewhere(branch, {b"theirs": b"!\n"}))
+        await push(here, branch, expected=expected)
+
+    monkeypatch.setattr(Scratch, "push", late)
+    git_tree.write(desk.directory, {b"two": b"2\n"})
+    (event,) = await desk.deliver()
+    assert event.kind == "undelivered"
+    assert len(desk.asked) == 1
+    assert desk.at(desk.lease.branch) == theirs[0]
+
+
 async def test_a_branch_that_was_there_before_is_somebody_elses(desk: Desk) -> None:
     theirs = desk.push_from_elsewhere(desk.lease.branch, {b"theirs": b"!\n"})
     git_tree.write(desk.directory, {b"one": b"1\n"})
@@ -246,6 +268,19 @@ async def test_a_repository_within_is_left_out_and_told(desk: Desk) -> None:
     assert event.body["text"].endswith("a repository of its own: vendor.")
     listed = git_tree.git(desk.origin, "ls-tree", "--name-only", desk.lease.branch)
     assert listed.split() == [b"README", b"one", b"src"]
+
+
+async def test_a_submodule_that_moves_is_pushed_and_told(desk: Desk) -> None:
+    git_tree.make(desk.root / "lib", {b"x": b"x\n"})
+    allowed = {"GIT_ALLOW_PROTOCOL": "file"}
+    git_tree.git(
+        desk.directory, "submodule", "add", "-q", str(desk.root / "lib"), "lib", env=allowed
+    )
+    assert await desk.deliver() == []
+    (told,) = await desk.told()
+    assert told["submodules"] == ["lib"]
+    listed = git_tree.git(desk.origin, "ls-tree", desk.lease.branch, "lib")
+    assert listed.startswith(b"160000 commit ")
 
 
 @pytest.mark.parametrize("policy", ["[delivery]\nmode = 'none'\n", ""])

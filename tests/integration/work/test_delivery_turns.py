@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from adapters.agent.shell import ShellAgent
 from bot.work import questions
@@ -21,6 +22,7 @@ from tests.support.shift import Shift, until
 from vmpool.ssh import Authority
 
 ENDED = "SELECT state, outcome ->> 'summary' FROM turn ORDER BY started_at"
+_OVERDUE = text("UPDATE question SET expires_at = now() - interval '1 second'")
 TOLD = """
     SELECT kind, body ->> 'text' FROM turn_event
      WHERE kind IN ('delivered', 'undelivered', 'question', 'turn.ended') ORDER BY number
@@ -127,9 +129,10 @@ async def test_people_are_asked_meanwhile_the_session_waits_and_nothing_runs_twi
 
 async def test_a_question_that_nobody_answers_keeps_it_back(desk: Desk) -> None:
     await desk.town.say("echo x > .gitlab-ci.yml\nexit")
-    async with desk.shift("w", question_seconds=0.1):
+    async with desk.shift("w"):
         await until(desk.town, "SELECT state FROM session", lambda rows: rows == [("waiting",)])
     async with desk.town.database.begin() as tx:
+        await tx.execute(_OVERDUE)
         assert await questions.expire(tx) == 1
     async with desk.shift("w"):
         assert await ended(desk) == ["succeeded"]

@@ -172,6 +172,19 @@ def test_a_running_turn_can_be_stopped_and_a_failed_one_tried_again_by_buttons()
     assert made(started(), ended("succeeded"), after=1)[-1].buttons == ()
 
 
+def test_an_answer_leads_to_the_pull_request_and_is_a_post_of_its_own():
+    delivered = ("delivered", {"number": 5, "url": "https://x/a_b/pull/5", "files": 1})
+    quickly = ("turn.ended", {"outcome": "succeeded", "seconds": 1.0})
+    live, answer = made(STARTED, delivered, delivered, quickly)
+    assert (live.kind, answer.kind) == ("live", "answer")
+    assert live.stands_for == frozenset()
+    assert [(one.label, one.url) for one in answer.buttons] == [
+        ("Pull request 5", "https://x/a_b/pull/5")
+    ]
+    branch = ("delivered", {"branch": "ona/s-1", "url": None})
+    assert made(STARTED, branch, ENDED)[-1].buttons == ()
+
+
 def test_few_choices_of_a_question_are_buttons_until_it_is_settled():
     asked = ("question", {"question": "q", "text": "?", "choices": ["yes", "no"]})
     (question,) = [one for one in made(started(), asked, after=1) if one.kind == "question"]

@@ -135,3 +135,28 @@ def test_the_line_of_every_key_and_entry_is_known():
         assert found[path] == line, path
     assert ("a",) not in found
     assert not any("no" in path for path in found)
+
+
+def test_what_becomes_of_work_is_declared_or_as_it_is_by_itself():
+    usual = read("", "p.toml").document.delivery
+    assert (usual.mode, usual.draft) == ("pull-request", True)
+    assert ".github/workflows/**" in usual.protected
+    said = "[delivery]\nmode = 'branch'\nprotected = ['deploy/**']\nlines_max = 10\n"
+    own = read(said, "p.toml").document.delivery
+    assert (own.mode, own.protected, own.lines_max) == ("branch", ("deploy/**",), 10)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("mode = 'merge'", "line 2: delivery.mode should be 'pull-request', 'branch' or 'none'"),
+        ("protected = ['/etc']", "line 2: delivery.protected, entry 1 is '/etc': a path from"),
+        ("protected = ['../x']", "line 2: delivery.protected, entry 1"),
+        ("files_max = 0", "line 2: delivery.files_max should be greater than 0"),
+        ("drafts = true", "line 2: delivery.drafts: there is no such key"),
+    ],
+)
+def test_a_wrong_line_about_it_is_refused(line, words):
+    with pytest.raises(Refused) as refused:
+        read(f"[delivery]\n{line}\n", "p.toml")
+    assert words in str(refused.value)
