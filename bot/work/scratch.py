@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bot.errors import OnaError, Refused, TryAgain
+from bot.words.catalogue import N_
 from bot.words.catalogue import gettext as _
 from bot.work.delivering import Change, ChangedFile
 from bot.work.diffs import changed_files
@@ -26,7 +27,7 @@ from vmpool.network.forge.pushing import ZERO
 
 HEAD, TARGET, THERE = "refs/ona/head", "refs/ona/target", "refs/ona/there"
 LOOK_SECONDS_MAX = 60.0
-KEPT_IN_SESSION = "it is in the session and in its checkpoint"
+KEPT_IN_SESSION = N_("it is in the session and in its checkpoint")
 _REFUSED = re.compile(r"! \[remote rejected\] .*?\((?P<why>.*)\)")
 _SAID = re.compile(r"^remote: ?(.*)$", re.MULTILINE)
 _PLAIN = ("--no-ext-diff", "--no-textconv", "--no-color", "--no-renames")
@@ -286,4 +287,4 @@ def _last(error: GitFailed) -> str:
     """Git's own words in one line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     fatal = [line for line in lines if line.startswith(("fatal:", "error:"))]
-    return (fatal or lines or ["git did not say why"])[-1][:300]
+    return (fatal or lines or [_("git did not say why")])[-1][:300]
