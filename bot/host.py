@@ -99,10 +99,11 @@ class Host:
     repositories: Repositories
     checkpoints: Checkpoints
     deletions: Deletions
-    delivery: Delivery
     image: "_CachedImage"
     grants: Grants | None
     way_out: WayOut
+    delivery: Delivery | None = None
+    """None: what turns leave stays in their sessions."""
 
     @classmethod
     async def open(cls, base: Ground, stack: AsyncExitStack) -> "Host":
@@ -172,10 +173,10 @@ class Host:
                 DirectoryBlobs(settings.data_dir / "blobs"),
                 grants.forget if grants else None,
             ),
-            delivery=delivery,
             image=image,
             grants=grants,
             way_out=way_out,
+            delivery=delivery,
         )
         await host.report()
         log.info("reconciled", **await host.reconcile())
