@@ -170,8 +170,9 @@ def _undelivered(error: OnaError) -> Event:
 
 
 def _broken(error: Exception) -> OnaError:
+    said = str(error) or type(error).__name__
     return TryAgain(
-        _("the work could not be brought to the code host: {error}", error=str(error)[:300]),
+        _("the work could not be brought to the code host: {error}", error=said[:300]),
         kept=_("it is in the session and in its checkpoint"),
         do=_("the next turn tries again"),
     )

@@ -1,15 +1,19 @@
 """Pull requests of GitHub, opened by the app or by a person's own token."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 from pydantic import SecretStr
 
-from adapters.chat.port import Deadline
+from adapters.chat.port import Deadline, Rejected
 from adapters.forge.github.app import App
 from adapters.forge.github.calls import PAGE
 from adapters.forge.github.place import ISSUE_COMMENT, Place
 from adapters.forge.port import NewPullRequest, PullRequest
+
+NO_DRAFTS = "draft pull requests are not supported"
+"""What GitHub says of private repositories on its plans without them."""
 
 
 class GitHubPulls:
@@ -40,7 +44,17 @@ class GitHubPulls:
         *,
         by: SecretStr | None = None,
     ) -> PullRequest:
-        """See `PullRequests`."""
+        """See `PullRequests`; where a repository knows no drafts, it is none."""
+        try:
+            return await self._create(repository, new, deadline, by)
+        except Rejected as error:
+            if not new.draft or NO_DRAFTS not in str(error).lower():
+                raise
+        return await self._create(repository, replace(new, draft=False), deadline, by)
+
+    async def _create(
+        self, repository: str, new: NewPullRequest, deadline: Deadline, by: SecretStr | None
+    ) -> PullRequest:
         body = {
             "title": new.title,
             "head": new.head,

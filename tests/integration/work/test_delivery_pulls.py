@@ -11,6 +11,7 @@ from adapters.forge.github.app import App
 from adapters.forge.github.pulls import GitHubPulls
 from adapters.forge.gitlab.client import Client
 from adapters.forge.gitlab.pulls import GitLabPulls
+from bot.conversation.message import IncomingMessage
 from bot.work.delivery import Delivery
 from bot.work.queue import Event
 from tests.fakes import git_server, git_tree
@@ -96,6 +97,35 @@ async def test_the_sentence_ends_with_a_pull_request(on_github: OnGitHub) -> Non
     place = f"{shop.name}#{told['number']}"
     where = "SELECT place FROM thread WHERE surface = 'github'"
     assert await desk.town.rows(where) == [(place,)]
+
+
+async def test_what_is_said_on_the_pull_request_is_for_the_session(on_github) -> None:
+    desk = on_github.desk
+    git_tree.write(desk.directory, {b"src/a": b"b\n"})
+    await desk.deliver()
+    ((place,),) = await desk.town.rows("SELECT place FROM thread WHERE surface = 'github'")
+    said = IncomingMessage(
+        surface="github",
+        delivery_key="d1",
+        message_key="issue_comment/1",
+        place=place,
+        person_id=desk.town.people["Bo"],
+        text="and a test for it",
+    )
+    accepted = await desk.town.inbox.accept(said)
+    assert accepted.session == desk.lease.short
+    assert await desk.town.value("SELECT count(*) FROM session") == 1
+
+
+async def test_a_repository_without_drafts_gets_one_that_is_ready(on_github) -> None:
+    desk = on_github.desk
+    words = "Validation Failed: Draft pull requests are not supported in this repository."
+    on_github.github.behave("POST", r"/pulls$", fake_github.Bad(status=422, words=words))
+    git_tree.write(desk.directory, {b"src/a": b"b\n"})
+    await desk.deliver()
+    (told,) = await desk.told()
+    assert told["number"]
+    assert told["draft"] is False
 
 
 async def test_the_next_turn_goes_into_the_same_pull_request(on_github: OnGitHub) -> None:
