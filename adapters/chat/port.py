@@ -131,6 +131,22 @@ class Live(enum.Enum):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A picture beside a post."""
+
+    data: bytes = field(repr=False)
+    media_type: str
+    """PNG, JPEG, GIF or WebP, as its bytes say."""
+    about: str
+    """What it shows, for those who don't see it; plain text."""
+
+    @property
+    def name(self) -> str:
+        """What its file is called."""
+        return f"picture.{self.media_type.rpartition('/')[2]}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Content:
     """What a post shows."""
 
@@ -144,6 +160,9 @@ class Content:
     """It is the state of a turn; None: it is something said."""
     title: str = ""
     """What its thread is called, should the post begin one."""
+    picture: Picture | None = None
+    """Left out by a surface that shows none, or that did not take it. Of a post that is never
+    edited: some surfaces lose it by that."""
 
 
 @dataclass(frozen=True)
@@ -213,6 +232,13 @@ class ChatPort(Protocol):
         Only called where `limits.after_uncertain` is LOOK_UP.
         """
         ...
+
+
+@runtime_checkable
+class ShowsPictures(Protocol):
+    """A surface whose posts can have a picture beside them."""
+
+    shows_pictures: Literal[True]
 
 
 @runtime_checkable

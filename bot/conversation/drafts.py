@@ -77,6 +77,8 @@ ELSEWHERE = "elsewhere"
 """Key of the one row about what is asked in other threads of the session."""
 TITLE = "title"
 """Key of the one row that is the name of the thread."""
+PICTURE = "picture:"
+"""What the keys of notices begin with that have a picture; its id follows."""
 PHASE = "phase"
 """Key of the one row that is what goes on in the thread."""
 STOP = Button(label=N_("Stop"), says="stop")
@@ -190,12 +192,23 @@ def _of_event(span: Span, event: SeenEvent, manner: Manner) -> Iterator[Draft]:
         if body:
             yield Draft(
                 kind="notice",
-                key=f"notice:{event.number}",
+                key=_notice_key(event),
                 body=body,
                 final=True,
                 turn_id=event.turn_id,
                 buttons=_leading(span, event, manner),
             )
+
+
+def _notice_key(event: SeenEvent) -> str:
+    if event.kind == "picture":
+        return f"{PICTURE}{event.body.get('picture')}"
+    return f"notice:{event.number}"
+
+
+def picture_of(key: str) -> UUID | None:
+    """The picture that stands beside the reply with this key."""
+    return UUID(key.removeprefix(PICTURE)) if key.startswith(PICTURE) else None
 
 
 def _leading(span: Span, event: SeenEvent, manner: Manner) -> tuple[Button, ...]:

@@ -15,7 +15,16 @@ from uuid import UUID, uuid4
 
 import structlog
 
-from adapters.chat.port import AfterUncertain, Button, ChatPort, Deadline, Live, Method, Rate
+from adapters.chat.port import (
+    AfterUncertain,
+    Button,
+    ChatPort,
+    Deadline,
+    Live,
+    Method,
+    Picture,
+    Rate,
+)
 from bot.conversation import budget, refusals
 from bot.conversation.attempt import METHODS, Action, Standing, next_action
 from bot.metrics import REPLIES
@@ -138,6 +147,13 @@ class Outgoing:
             action=action,
             deadline=deadline,
         )
+
+    async def picture(self, picture_id: UUID) -> Picture | None:
+        """The picture beside a reply; None: it is gone."""
+        row = (await self._database.run(SQL["picture"], {"id": picture_id})).one_or_none()
+        if row is None:
+            return None
+        return Picture(data=bytes(row.data), media_type=row.media_type, about=row.caption)
 
     async def spend(self, taken: Taken, action: Action) -> float:
         """Take a token for another call about a taken reply; else how many seconds to wait."""

@@ -22,13 +22,14 @@ from adapters.chat.port import (
     Reacts,
     Rejected,
     ShowsPhases,
+    ShowsPictures,
     Sign,
     Throttled,
     Unavailable,
     Uncertain,
 )
 from bot.conversation.attempt import MEANT, REASONS, Action, backoff_seconds, next_action
-from bot.conversation.drafts import PHASE, message_of
+from bot.conversation.drafts import PHASE, message_of, picture_of
 from bot.conversation.fences import compose
 from bot.conversation.outgoing import Outgoing, Taken, method_of
 from bot.conversation.replies import manner_of
@@ -136,6 +137,10 @@ class Posting:
             return await self._retitle(taken)
         if method == "phase":
             return await self._show_phase(taken)
+        picture_id = picture_of(taken.key) if method == "post" else None
+        shown = None
+        if picture_id is not None and isinstance(self._port, ShowsPictures):
+            shown = await self._rows.picture(picture_id)
         with speaking(taken.language):
             text = compose(taken.body, self._manner)
         content = Content(
@@ -144,6 +149,7 @@ class Posting:
             notify=taken.notify,
             live=taken.live,
             title=taken.title,
+            picture=shown,
         )
         if method == "post":
             return await self._port.post(taken.place, content, taken.mark, taken.deadline)

@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -16,6 +17,7 @@ from adapters.chat.port import (
     Deadline,
     Gone,
     Phase,
+    Picture,
     Rejected,
     Sign,
     Throttled,
@@ -243,6 +245,54 @@ async def test_a_post_has_a_ref_and_is_shown(rig):
     assert isinstance(ref, str)
     assert ref
     assert rig.seen() in (None, ["hello"])
+
+
+PICTURE = Picture(
+    data=b"\x89PNG\r\n\x1a\n" + bytes(range(256)), media_type="image/png", about='A "page" <b>'
+)
+
+
+async def test_words_with_a_picture_are_shown_everywhere(rig):
+    content = Content(text="look", picture=PICTURE)
+    assert await rig.port.post(rig.place, content, rig.mark, Deadline.after(10))
+    seen = rig.seen()
+    assert seen is None or [one.splitlines()[0] for one in seen] == ["look"]
+
+
+async def test_slack_shows_the_picture_beside_the_words_once(slack):
+    content = Content(text="look", picture=PICTURE)
+    ref = await slack.port.post(slack.place, content, slack.mark, Deadline.after(10))
+    (image,) = [one for one in slack.channel.find(ref).blocks if one["type"] == "image"]
+    assert image["alt_text"] == PICTURE.about
+    assert slack.slack.files[image["slack_file"]["id"]].data == PICTURE.data
+    assert await slack.find(slack.mark) == ref
+
+
+async def test_the_words_are_posted_where_slack_takes_no_picture(slack):
+    slack.slack.installs()[0].scopes.discard("files:write")
+    content = Content(text="look", picture=PICTURE)
+    await slack.port.post(slack.place, content, slack.mark, Deadline.after(10))
+    webp = Content(text="more", picture=replace(PICTURE, media_type="image/webp"))
+    await slack.port.post(slack.place, webp, str(uuid.uuid4()), Deadline.after(10))
+    assert slack.seen() == ["look", "more"]
+    assert not slack.slack.files
+
+
+async def test_discord_shows_the_picture_beside_the_words_once(discord):
+    content = Content(text="look", picture=PICTURE)
+    post = [
+        await discord.port.post(discord.place, content, discord.mark, Deadline.after(10))
+        for _ in range(2)
+    ]
+    assert post[0] == post[1]
+    (shown,) = discord.ann.sees(discord.thread)[-1].attachments
+    assert (shown.data, shown.name, shown.description) == (
+        PICTURE.data,
+        "picture.png",
+        PICTURE.about,
+    )
+    await discord.edit(post[0], "look again")
+    assert discord.ann.sees(discord.thread)[-1].attachments == [shown]
 
 
 async def test_two_replies_have_two_refs(rig):

@@ -172,6 +172,7 @@ CAPABILITIES: Mapping[str, Callable[[type[ChatPort]], str]] = {
         issubclass(kind, HasTitles)
     ),
     "changes of such names an hour": _names,
+    "shows pictures that agents post": lambda kind: _yes(getattr(kind, "shows_pictures", False)),
     "shows in its own way that a turn runs or waits": lambda kind: _yes(
         issubclass(kind, ShowsPhases)
     ),

@@ -8,15 +8,17 @@ direct messages.
 
 import asyncio
 import hashlib
+import io
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import discord
 import structlog
 from discord.http import Route, handle_message_parameters
+from discord.utils import MISSING
 
 from adapters.chat.calling import trace
 from adapters.chat.dialect import Markdown
@@ -97,6 +99,7 @@ class DiscordChat:
     """The chat of one bot in all its guilds."""
 
     dialect = Markdown(heading_level_max=3)
+    shows_pictures: Literal[True] = True
     limits = Limits(
         text_length_max=TEXT_LENGTH_MAX,
         after_uncertain=AfterUncertain.POST_AGAIN,
@@ -261,8 +264,14 @@ def _parameters(content: Content, *, nonce: str | None = None) -> discord.http.M
     text = f"<@{content.notify}> {content.text}" if content.notify else content.text
     told = [discord.Object(int(content.notify))] if content.notify.isdecimal() else []
     allowed = discord.AllowedMentions(everyone=False, roles=False, users=told, replied_user=False)
+    picture = content.picture
+    shown = None
+    if picture is not None:
+        file = io.BytesIO(picture.data)
+        shown = discord.File(file, filename=picture.name, description=picture.about)
     return handle_message_parameters(
         content=text,
+        file=MISSING if shown is None else shown,
         nonce=nonce,
         view=_view(content.buttons) or None,
         allowed_mentions=allowed,

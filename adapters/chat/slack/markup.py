@@ -110,9 +110,15 @@ def without_mention(text: str, user: str) -> str:
     return re.sub(rf"^\s*<@{re.escape(user)}(?:\|[^<>]*)?>[:,]?\s*", "", text)
 
 
-def blocks(content: Content) -> list[dict[str, Any]]:
-    """The blocks of a post: its text as it is, and its buttons."""
+def blocks(content: Content, *, file: str | None = None) -> list[dict[str, Any]]:
+    """The blocks of a post: its text as it is, its picture, and its buttons.
+
+    :param file: Slack's id of the picture
+    """
     made: list[dict[str, Any]] = [{"type": "rich_text", "elements": _rich(content)}]
+    if file is not None and content.picture is not None:
+        shown = {"type": "image", "slack_file": {"id": file}, "alt_text": content.picture.about}
+        made.append(shown)
     # One whose words don't fit would say something else.
     fitting = [one for one in content.buttons if len(one.says) <= SAYS_LENGTH_MAX]
     if fitting:

@@ -6,9 +6,10 @@ Places are `TEAM/CHANNEL/THREAD`; a direct message is one thread, its THREAD is 
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import structlog
+from slack_sdk.errors import SlackRequestError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from adapters.chat.port import (
@@ -20,6 +21,7 @@ from adapters.chat.port import (
     Limits,
     Part,
     Phase,
+    Picture,
     Rate,
     Rejected,
     Sign,
@@ -39,6 +41,8 @@ EVENT = "ona_reply"
 LOOK_BACK_SECONDS = 2 * 3600
 PAGE = 200
 WHISPER_SECONDS = 10.0
+PICTURES = frozenset({"image/png", "image/jpeg", "image/gif"})
+"""What an image block shows."""
 SIGNS = {
     Sign.SEEN: "eyes",
     Sign.WAITING: "raised_hand",
@@ -62,6 +66,7 @@ class SlackChat:
     """The chat of a workspace, over its Web API."""
 
     dialect = Signs()
+    shows_pictures: Literal[True] = True
     limits = Limits(
         text_length_max=TEXT_LENGTH_MAX,
         after_uncertain=AfterUncertain.LOOK_UP,
@@ -88,19 +93,48 @@ class SlackChat:
         """Post in the thread; the ref is the message's timestamp."""
         _check(content)
         to = Place.read(place)
+        file = await self._upload(content.picture, deadline) if content.picture else None
+        try:
+            return await self._post(to, content, mark, file, deadline)
+        except Rejected as error:
+            if file is None:
+                raise
+            # Slack may still be looking at the picture; the words can do without.
+            log.info("picture_not_shown", place=place, why=str(error))
+            return await self._post(to, content, mark, None, deadline)
+
+    async def _post(
+        self, to: Place, content: Content, mark: str, file: str | None, deadline: Deadline
+    ) -> str:
         posted = await call(
             deadline,
             lambda: self._client.chat_postMessage(
                 channel=to.channel,
                 thread_ts=to.thread or None,
                 text=fallback(content),
-                blocks=blocks(content),
+                blocks=blocks(content, file=file),
                 metadata={"event_type": EVENT, "event_payload": {"mark": mark}},
                 unfurl_links=False,
                 unfurl_media=False,
             ),
         )
         return str(posted["ts"])
+
+    async def _upload(self, picture: Picture, deadline: Deadline) -> str | None:
+        """Slack's id of the picture, which stands nowhere yet; None: Slack did not take it."""
+        if picture.media_type not in PICTURES:
+            return None
+        try:
+            kept = await call(
+                deadline,
+                lambda: self._client.files_upload_v2(
+                    content=picture.data, filename=picture.name, alt_txt=picture.about
+                ),
+            )
+        except (ChatError, SlackRequestError) as error:
+            log.warning("picture_not_taken", why=str(error))
+            return None
+        return str(kept["files"][0]["id"])
 
     async def edit(self, place: str, ref: str, content: Content, deadline: Deadline) -> None:
         """Edit the message; its metadata stays."""

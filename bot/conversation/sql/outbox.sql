@@ -132,6 +132,10 @@ SELECT coalesce(turn.session_id, thread.session_id) AS session, thread.id AS thr
                         AND (earlier.created_at, earlier.id) < (reply.created_at, reply.id)
                       ORDER BY earlier.created_at DESC, earlier.id DESC LIMIT 1), false)
 
+-- name: picture
+-- What stands beside a reply.
+SELECT data, media_type, caption FROM picture WHERE id = :id
+
 -- name: age
 -- For how many seconds the oldest reply of a surface that could be sent has waited.
 SELECT greatest(0, extract(epoch FROM clock_timestamp() - min(
