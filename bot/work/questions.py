@@ -12,7 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from bot.errors import NothingToDo, Refused
+from bot.errors import NothingToDo, NotPermitted, Refused
 from bot.govern import budget_refusals
 from bot.govern.spending import extend
 from bot.store.ids import new_id
@@ -186,11 +186,11 @@ async def answer(
 
 
 def _check(question: OpenQuestion, by: Actor, *, holds_budget: bool) -> None:
-    """:raises Refused: somebody else is asked"""
+    """:raises Refused: somebody else is asked. :raises NotPermitted: and it is about money"""
     if question.may_answer(by.id) or (question.extends_micro and holds_budget):
         return
     if question.extends_micro:
-        raise Refused(
+        raise NotPermitted(
             _("only who opened this session, or who holds the project's budget, decides this"),
             kept=_("nothing was changed"),
             do=_("ask one of them to answer here"),

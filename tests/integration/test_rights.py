@@ -15,6 +15,8 @@ from bot.govern.people import standing_of
 from bot.govern.rights import Rights, forget
 from bot.on_discord import projects_of
 from bot.store.ids import new_id
+from bot.work import questions
+from bot.work.asked import Question
 from tests.fakes.forge import KnowingForge
 
 SECRET = "https://forge.test/acme/secret.git"
@@ -245,3 +247,68 @@ async def test_an_edit_by_who_may_not_write_any_more_changes_nothing(town, forge
     await asked_long_ago(town, rights.FRESH_SECONDS + 1)
     await chats.hear(edit)
     assert await town.value("SELECT text FROM delivery") == "two"
+
+
+async def more_money_asked(town):
+    """Ann's session waits until somebody decides about its budget."""
+    await town.say("!one")
+    queue = town.queue("w")
+    lease = await queue.claim()
+    turn = await queue.begin_turn(lease, None)
+    question = Question(
+        key="budget:1",
+        text="Continue with 5.00 more?",
+        choices=("Continue with 5.00 more", "Stop"),
+        permitted={town.people["Ann"]},
+        closed=True,
+        extends_micro=5_000_000,
+    )
+    async with town.database.begin() as tx:
+        assert await questions.put(tx, lease, turn.id, question, seconds=60)
+
+
+@pytest.mark.parametrize(
+    ("level", "verdict"), [(Permission.WRITE, "refused"), (Permission.ADMIN, "answer")]
+)
+async def test_who_administers_the_repository_holds_its_budget(town, forge, level, verdict):
+    await more_money_asked(town)
+    forge.levels["acme/secret", "2"] = level
+    pressed = await town.say("1", by="Bo")
+    assert pressed.verdict == verdict
+    extended = await town.rows("SELECT extra_micro FROM budget WHERE kind = 'session'")
+    assert extended == ([(5_000_000,)] if verdict == "answer" else [])
+    assert await town.value("SELECT state FROM session") == (
+        "queued" if verdict == "answer" else "waiting"
+    )
+
+
+async def test_who_does_not_hold_the_budget_is_told_alone_and_it_is_audited(town, forge, chats):
+    await more_money_asked(town)
+    await town.rows("UPDATE thread SET surface = 'forge', place = 'acme/secret#1' RETURNING id")
+    forge.levels["acme/secret", "2"] = Permission.WRITE
+    message = replace(comment(town, "1", by="2", name="Bo"), pressed=True)
+    await chats.hear(message)
+    assert forge.signs == [(message.ref, Sign.REFUSED)]
+    assert forge.posts == []
+    assert await town.rows("SELECT state FROM question") == [("open",)]
+    refused = await town.rows(
+        "SELECT who, body ->> 'why' FROM audit_event WHERE kind = 'access.refused'"
+    )
+    assert refused == [
+        ("Bo", "only who opened this session, or who holds the project's budget, decides this")
+    ]
+    await chats.hear(comment(town, "1", number="2"))
+    assert await town.rows("SELECT answer FROM question") == [("Continue with 5.00 more",)]
+
+
+async def test_without_a_forge_that_can_be_asked_only_operators_hold_budgets(town, forge):
+    await town.rows("UPDATE project SET repository_url = '/srv/demo' RETURNING id")
+    await more_money_asked(town)
+    assert (await town.say("1", by="Bo")).verdict == "refused"
+    await town.rows(
+        "INSERT INTO identity (id, person_id, surface, external_id, name)"
+        " VALUES (:id, :person, 'local', 'x', 'Bo') RETURNING id",
+        id=new_id(),
+        person=town.people["Bo"],
+    )
+    assert (await town.say("1", by="Bo")).verdict == "answer"

@@ -384,3 +384,40 @@ async def test_a_machine_that_has_too_much_waiting_is_told_at_once(monkeypatch):
             answer = await at.ask({**ASKED, "messages": ["x" * 2_000]})
     assert answer.startswith(b"HTTP/1.1 503")
     assert heard.heads == []
+
+
+async def test_who_hangs_up_while_it_waits_costs_nothing(monkeypatch):
+    monkeypatch.setattr(model_route, "HELD_LOOK_SECONDS", 0.01)
+    heard = Heard()
+    async with desk(heard.server()) as at:
+        at.purse.pauses = 1_000
+        _, writer = await asyncio.open_connection(LOOPBACK, at.at.web)
+        writer.write(plain(ASKED))
+        async with asyncio.timeout(30):
+            while len(at.purse.turns) < 3:
+                await asyncio.sleep(0.001)
+            writer.close()
+            (route,) = at.at.routes
+            while route.held_bytes:
+                await asyncio.sleep(0.001)
+        at.purse.pauses = 0
+        await asyncio.sleep(0.1)
+    assert heard.heads == []
+    assert at.purse.reserved == []
+
+
+async def test_what_comes_after_a_held_request_on_its_connection_is_kept(monkeypatch):
+    monkeypatch.setattr(model_route, "HELD_LOOK_SECONDS", 0.05)
+    heard = Heard()
+    async with desk(heard.server(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")) as at:
+        at.purse.pauses = 5
+        reader, writer = await asyncio.open_connection(LOOPBACK, at.at.web)
+        writer.write(plain({**ASKED, "stream": False}))
+        while not at.purse.turns:
+            await asyncio.sleep(0.001)
+        writer.write(plain({**ASKED, "stream": False}))
+        async with asyncio.timeout(30):
+            for _ in range(2):
+                await reader.readuntil(b"\r\n\r\n{}")
+        writer.close()
+    assert len(at.purse.reserved) == 2

@@ -167,7 +167,7 @@ EXTRA = "SELECT extra_micro FROM budget WHERE kind = 'session'"
 async def test_who_neither_opened_the_session_nor_holds_the_budget_does_not_decide(site):
     short, question = await asked_for_more(site)
     refused = await answer(site, short, question, "1", await site.token_of(site.bo))
-    assert refused.status_code == 422
+    assert refused.status_code == 403
     assert "only who opened this session" in refused.json()["error"]
     assert await site.rows(EXTRA) == []
     vague = await answer(site, short, question, "hm")

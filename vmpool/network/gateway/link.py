@@ -22,6 +22,17 @@ class Link:
         self.held += got
         return bool(got)
 
+    async def stays(self, seconds: float) -> bool:
+        """Wait for so long, or until something comes; False: the other side sends no more."""
+        if self.held:
+            await asyncio.sleep(seconds)
+            return True
+        try:
+            async with asyncio.timeout(seconds):
+                return await self.more()
+        except TimeoutError:
+            return True
+
     async def read(self) -> bytes:
         """Take what is held, or wait for bytes; empty: the other side sends no more."""
         if not self.held:

@@ -146,15 +146,21 @@ class ModelRoute:
             if asyncio.get_running_loop().time() >= until:
                 raise held
             added = None
-            await self._hold(visit.who.machine, len(asked.body), held)
+            await self._hold(visit, len(asked.body), held)
 
-    async def _hold(self, machine: UUID, size: int, held: Paused) -> None:
-        """Wait a moment. :raises Paused: this machine has too much that waits"""
+    async def _hold(self, visit: Visit, size: int, held: Paused) -> None:
+        """Wait a moment.
+
+        :raises Paused: this machine has too much that waits
+        :raises ConnectionResetError: nobody waits for the answer any more
+        """
+        machine = visit.who.machine
         if self.held_bytes[machine] + size > HELD_BYTES_MAX:
             raise held
         self.held_bytes[machine] += size
         try:
-            await asyncio.sleep(HELD_LOOK_SECONDS)
+            if not await visit.side.link.stays(HELD_LOOK_SECONDS):
+                raise ConnectionResetError("the machine hung up while its request was held")
         finally:
             self.held_bytes[machine] -= size
             if not self.held_bytes[machine]:
