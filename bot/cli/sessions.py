@@ -1,6 +1,6 @@
 """`ona sessions`: see them, follow them, stop them."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -32,6 +32,7 @@ FACTS = {
     "active_at": "Active",
     "machine_state": "Machine",
     "last_outcome": "Last turn",
+    "models": "Models",
 }
 
 
@@ -72,7 +73,7 @@ def show_session(session: Short, json: Json = False) -> None:
     if json:
         show.as_json({**found, "queue": queue["prompts"], "questions": asked})
         return
-    show.record(found, FACTS)
+    show.record({**found, "models": _paid(found)}, FACTS)
     for question in asked:
         if question["state"] == "open":
             show.say(f"It asks: {question['text']}")
@@ -183,3 +184,11 @@ app.command("ssh")(ssh.ssh)
 app.command("ssh-config")(ssh.ssh_config)
 app.command("ssh-renew", hidden=True)(ssh.ssh_renew)
 app.command("tunnel", hidden=True)(ssh.tunnel)
+
+
+def _paid(session: dict[str, Any]) -> str:
+    """What models cost in a session, of how much; empty: nothing."""
+    if not session["cost_usd"] and session["budget_usd"] is None:
+        return ""
+    of = "" if session["budget_usd"] is None else f" of {session['budget_usd']:.2f}"
+    return f"{session['cost_usd']:.2f}{of} USD"

@@ -27,7 +27,11 @@ _SESSION = """
            holder.name AS held_by, machine.state AS machine_state, machine.id AS machine_id,
            (SELECT count(*) FROM prompt
              WHERE prompt.session_id = session.id AND prompt.state = 'queued') AS queued,
-           outcome.state AS last_outcome
+           outcome.state AS last_outcome,
+           (SELECT CAST(coalesce(sum(cost_micro), 0) AS double precision) / 1000000 FROM charge
+             WHERE charge.session_id = session.id AND charge.state <> 'reserved') AS cost_usd,
+           (SELECT CAST(limit_micro + extra_micro AS double precision) / 1000000 FROM budget
+             WHERE budget.kind = 'session' AND budget.owner = session.id) AS budget_usd
       FROM session
       JOIN project ON project.id = session.project_id
       JOIN person AS creator ON creator.id = session.creator_id

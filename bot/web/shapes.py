@@ -76,6 +76,10 @@ class Session(Given):
     held_by: str | None
     queued: int = Field(description="prompts that wait")
     last_outcome: str | None
+    cost_usd: float = Field(description="what models cost in it until now")
+    budget_usd: float | None = Field(
+        description="what they may, as of the last request; none: no limit, or nothing was asked"
+    )
     machine_id: UUID | None
     machine_state: str | None
     event_last: int

@@ -119,6 +119,28 @@ async def test_the_page_shows_it(site, spent):
         assert "<h2>Ann</h2>" in today
 
 
+async def test_a_session_shows_what_it_cost_and_its_budget(site, spent, ona):  # noqa: F811
+    await site.rows(
+        "INSERT INTO budget (kind, owner, day, limit_micro, extra_micro) SELECT 'session', id,"
+        " '1970-01-01', 5000000, 2500000 FROM session WHERE short = :short RETURNING owner",
+        short=spent["ann"],
+    )
+    async with site.client() as client:
+        found = (await client.get(f"/api/v1/sessions/{spent['ann']}")).json()
+        listed = (await client.get("/api/v1/sessions")).json()["sessions"]
+    assert (found["cost_usd"], found["budget_usd"]) == (0.42, 7.5)
+    assert {one["short"]: one["cost_usd"] for one in listed}[spent["bo"]] == 0.05
+    shown = await ona("sessions", "show", spent["ann"])
+    assert "Models" in shown.out
+    assert "0.42 of 7.50 USD" in shown.out
+    async with site.client() as browser:
+        browser.headers["Origin"] = site.url
+        del browser.headers["Authorization"]
+        await browser.post("/sign-in", data={"link": await site.link()})
+        page = (await browser.get(f"/sessions/{spent['ann']}")).text
+    assert "0.42 of 7.50 USD" in page
+
+
 async def test_nothing_was_spent_yet(site):
     found = await look(site)
     assert (found["usage"], found["cost_usd"]) == ([], 0)

@@ -1,5 +1,6 @@
 """What is done at a bound: a person is asked, once, or the turn ends."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -9,10 +10,12 @@ from bot.govern.spending import Budget
 from bot.store.ids import new_id
 from bot.store.states import TurnState
 from bot.words.amounts import MICRO
+from bot.words.catalogue import localized, speaking
 from bot.work import bounds
 from bot.work.asked import Question, Settled
 from bot.work.bounds import CIRCLE, SessionLimits, Used
 from bot.work.circles import Circle
+from bot.work.queue import Event, columns
 from bot.work.watching import Cancelled
 
 OWNER = new_id()
@@ -110,3 +113,16 @@ def test_what_became_of_the_question_about_a_circle(asked, state):
 def test_a_session_has_so_many_turns_and_so_much_time(used, words):
     over = bounds.over_session(used, SessionLimits(turns_max=3, seconds_max=60))
     assert over is None if words is None else words in str(over)
+
+
+def test_an_event_keeps_a_question_and_its_choices_for_every_language():
+    question = bounds.of_money(REFUSAL, [], {OWNER})
+    assert isinstance(question, Question)
+    asked = {"text": question.text, "choices": list(question.choices), "closed": True}
+    ((stored,),) = [columns([Event(kind="question", body=asked)])["bodies"]]
+    body = json.loads(stored)
+    assert body["choices"] == ["Continue with 5.00 more", "Stop"]
+    with speaking("de"):
+        told = localized(body)
+    assert told["choices"] == ["Mit 5.00 mehr weitermachen", "Stopp"]
+    assert told["text"].startswith("4.00 von 5.00 USD sind verbraucht")

@@ -9,8 +9,8 @@
 What is refused is refused as the provider itself would, with an error that is not tried again.
 While a person is asked for money the request is held, and the program waits without knowing.
 Programs give up a silent connection after five minutes (OpenCode, Codex) or ten (Claude Code), so
-it is answered 503 before. All three try that once more; 429 ends Codex's turn, and Claude Code
-gives up after three times 529.
+it is answered 503 before. That is what they try again most patiently: Codex thirty times (429: five
+times), Claude Code ten times, OpenCode eight times, as seen with their versions of November 2026.
 """
 
 import asyncio
