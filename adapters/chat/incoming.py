@@ -53,6 +53,8 @@ class Spot:
     """Everybody who comes along reads it."""
     foreign: bool = False
     """It is about code of people who may not write here, and nobody has allowed that."""
+    branch: str = ""
+    """The branch of the repository that it is about, where that may be one of a session's."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +107,8 @@ class Said:
     """The post of ours whose button it is, as the port calls it."""
     project: str = ""
     """The name of the project that was picked beside the text."""
+    begins: bool = True
+    """It may open a session; else it counts only where there is one."""
     quoted: tuple[Quoted, ...] = ()
     """What others said in its thread before, in that order and bounded; () where that could not be
     read in time."""

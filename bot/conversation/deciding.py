@@ -15,7 +15,7 @@ from bot.conversation.prompting import add_prompt
 from bot.conversation.saying import say
 from bot.conversation.settled import check_options
 from bot.conversation.unadded import unadded
-from bot.errors import NoProject, NotFound, Refused, TooLarge
+from bot.errors import NoProject, NotFound, NothingToDo, Refused, TooLarge
 from bot.govern.access import Act, Standing, require
 from bot.govern.agents import Agents
 from bot.govern.people import standing_of
@@ -210,6 +210,8 @@ class Deciding:
             answered = await self._as_answer(tx, found, who, prompt.text)
             if answered is not None:
                 return answered
+        if found is None and not message.begins:
+            raise NothingToDo(_("no session works on this any more"))
         if found is None:
             await self._check_added(tx, message, who, prompt)
             found = await threads.open_session(tx, message, actor, prompt, self._agents)

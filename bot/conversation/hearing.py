@@ -201,6 +201,8 @@ class Chats:
             channel=said.spot.channel,
             within=said.spot.within,
             repository=said.spot.repository,
+            branch=said.spot.branch,
+            begins=said.begins,
             person_id=actor.id,
             text=said.text,
             project=said.project or None,

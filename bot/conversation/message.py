@@ -42,6 +42,11 @@ class IncomingMessage:
     """Address of the thread that this one is a part of: it has that one's session."""
     repository: str = ""
     """URL of the repository whose conversation this is: its project is meant."""
+    branch: str = ""
+    """The branch that this is about: if a session works on it and the thread has none, it is
+    that one's."""
+    begins: bool = True
+    """It may open a session."""
     asker: str = ""
     """The person as the surface calls them, where it can notify somebody."""
     language: str = SOURCE

@@ -51,6 +51,13 @@ _BY_SHORT = text(
        AND state <> 'deleting'
     """
 )
+_BY_BRANCH = text(
+    """
+    SELECT id, short FROM session
+     WHERE branch = :branch AND (private_to IS NULL OR private_to = :person)
+       AND state <> 'deleting'
+    """
+)
 _ADD_THREAD = text(
     """
     INSERT INTO thread (id, session_id, surface, place, language, replied_to)
@@ -138,8 +145,10 @@ async def find(tx: Transaction, message: IncomingMessage) -> Found | None:
     row = (
         await tx.execute(_BY_THREAD, {"surface": message.surface, "place": message.place})
     ).one_or_none()
+    if row is None and message.within:
+        return await _find_whole(tx, message)
     if row is None:
-        return await _find_whole(tx, message) if message.within else None
+        return await _find_by_branch(tx, message) if message.branch else None
     return Found(session_id=row.session_id, short=row.short, thread_id=row.thread_id)
 
 
@@ -151,6 +160,16 @@ async def _find_whole(tx: Transaction, message: IncomingMessage) -> Found | None
         return None
     thread_id = await _thread(tx, row.session_id, message)
     return Found(session_id=row.session_id, short=row.short, thread_id=thread_id)
+
+
+async def _find_by_branch(tx: Transaction, message: IncomingMessage) -> Found | None:
+    """The session that works on the branch, which the thread then has too."""
+    asked = {"branch": message.branch, "person": message.person_id}
+    row = (await tx.execute(_BY_BRANCH, asked)).one_or_none()
+    if row is None:
+        return None
+    thread_id = await _thread(tx, row.id, message)
+    return Found(session_id=row.id, short=row.short, thread_id=thread_id)
 
 
 async def find_or_begin(tx: Transaction, message: IncomingMessage) -> Found | None:

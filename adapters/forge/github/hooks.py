@@ -14,7 +14,14 @@ from adapters.chat.incoming import Hear
 from adapters.chat.port import Rejected
 from adapters.forge.github.checks import STOP
 from adapters.forge.github.place import ISSUE_COMMENT, REVIEW, REVIEW_COMMENT, Place
-from adapters.forge.github.reading import Comment, Pressed, Reader, comment_of, is_foreign
+from adapters.forge.github.reading import (
+    Comment,
+    Pressed,
+    Reader,
+    branch_of,
+    comment_of,
+    is_foreign,
+)
 from adapters.forge.hooks import Malformed, Oversized, Unsigned
 
 BODY_BYTES_MAX = 4 * 1024 * 1024
@@ -108,7 +115,8 @@ def _review(body: Body) -> Comment | None:
         body = {**body, "action": "created"}
     pull = body["pull_request"]
     place = _place(body, pull["number"])
-    return _comment(body, REVIEW, place, body["review"], foreign=is_foreign(pull))
+    review, about = body["review"], {"foreign": is_foreign(pull), "branch": branch_of(pull)}
+    return _comment(body, REVIEW, place, review, **about, state=str(review.get("state") or ""))
 
 
 def _check_run(body: Body) -> Pressed | None:
@@ -127,11 +135,10 @@ def _check_run(body: Body) -> Pressed | None:
     )
 
 
-def _comment(
-    body: Body, kind: str, place: Place, entry: Body, *, foreign: bool | None
-) -> Comment | None:
+def _comment(body: Body, kind: str, place: Place, entry: Body, **about: Any) -> Comment | None:
+    """:param about: more of what a `Comment` has"""
     action = body["action"]
-    more: dict[str, Any] = {"foreign": foreign}
+    more = dict(about)
     if action == "edited":
         if "body" not in body["changes"]:
             return None

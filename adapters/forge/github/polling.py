@@ -28,6 +28,7 @@ from adapters.forge.github.app import App
 from adapters.forge.github.calls import PAGE, UNCHANGED, Answer
 from adapters.forge.github.kept import Kept
 from adapters.forge.github.place import (
+    BRANCHES,
     ISSUE_COMMENT,
     REVIEW,
     REVIEW_COMMENT,
@@ -35,7 +36,7 @@ from adapters.forge.github.place import (
     stamp_of,
     web_address,
 )
-from adapters.forge.github.reading import Reader, comment_of
+from adapters.forge.github.reading import Reader, branch_of, comment_of
 from adapters.forge.polled import CATCH_UP_SECONDS, POLL_SECONDS, condition
 from adapters.forge.port import Cursors, Repositories
 from adapters.forge.rereading import LOOK_SECONDS
@@ -220,8 +221,7 @@ class GitHubPolling:
             changed = [pull for pull in answer.data if pull["updated_at"] >= since]
             for pull in changed:
                 newest = max(newest, pull["updated_at"])
-                place = Place(followed.name, int(pull["number"]))
-                await self._reviews_of(followed, place, since, hear)
+                await self._reviews_of(followed, pull, since, hear)
             if len(changed) < len(answer.data) or not answer.has_next:
                 await self._read_to(followed, REVIEW, newest)
                 _remember(followed, "/pulls", query, first)
@@ -229,20 +229,31 @@ class GitHubPolling:
             page += 1
             answer = await self._ask(followed, "/pulls", {**newest_first, "page": page})
 
-    async def _reviews_of(self, followed: _Followed, place: Place, since: str, hear: Hear) -> None:
+    async def _reviews_of(
+        self, followed: _Followed, pull: Mapping[str, Any], since: str, hear: Hear
+    ) -> None:
+        place, branch = Place(followed.name, int(pull["number"])), branch_of(pull)
         path = f"/pulls/{place.number}/reviews"
         entries = self._app.entries(Deadline.after(ASK_SECONDS), followed.name, path)
         async for entry in entries:
             when = entry.get("submitted_at") or ""
-            if when >= since and entry["body"]:
-                await self._entry(hear, REVIEW, place, entry, when)
+            if when >= since and (entry["body"] or branch.startswith(BRANCHES)):
+                await self._entry(hear, REVIEW, place, entry, when, branch=branch)
 
     async def _entry(
-        self, hear: Hear, kind: str, place: Place, entry: Mapping[str, Any], when: str
+        self,
+        hear: Hear,
+        kind: str,
+        place: Place,
+        entry: Mapping[str, Any],
+        when: str,
+        *,
+        branch: str = "",
     ) -> None:
         edited = when != entry.get("created_at", when) and kind != REVIEW
+        about = {"branch": branch, "state": str(entry.get("state") or "")}
         try:
-            comment = comment_of(kind, place, entry, edited=edited)
+            comment = comment_of(kind, place, entry, edited=edited, **about)
         except (KeyError, TypeError, ValueError):
             log.exception("github_comment_unreadable", place=str(place), id=entry.get("id"))
             return

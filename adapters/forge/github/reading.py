@@ -1,7 +1,7 @@
 """What was said on GitHub, in our words: the same, whether a webhook or a poll told of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
@@ -11,7 +11,16 @@ from adapters.chat.port import Deadline, Gone
 from adapters.forge.asking import asked
 from adapters.forge.github.app import App, Ourselves
 from adapters.forge.github.checks import CHECK, STOP
-from adapters.forge.github.place import REVIEW_COMMENT, SURFACE, Place, web_address
+from adapters.forge.github.place import (
+    BRANCHES,
+    REVIEW,
+    REVIEW_COMMENT,
+    REVIEWED,
+    SURFACE,
+    Place,
+    web_address,
+)
+from adapters.forge.github.reviewing import reviewed
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +50,10 @@ class Comment:
     """Id of the app that it was written through."""
     foreign: bool | None = None
     """Whether it is about code from elsewhere; None: that has to be asked."""
+    branch: str = ""
+    """Of a review: the branch of this repository that it is about."""
+    state: str = ""
+    """Of a review: `approved`, `changes_requested`, `commented`."""
 
     @property
     def key(self) -> str:
@@ -83,10 +96,21 @@ def comment_of(kind: str, place: Place, entry: Mapping[str, Any], **more: Any) -
     )
 
 
+def branch_of(pull: Mapping[str, Any]) -> str:
+    """The branch that a pull request, as the API has it, is from; empty: it is elsewhere."""
+    return "" if is_foreign(pull) else str(pull["head"]["ref"])
+
+
 def is_foreign(pull: Mapping[str, Any]) -> bool:
     """Whether a pull request, as the API has it, is from another repository, or a deleted one."""
     head = pull["head"]["repo"]
     return head is None or head["id"] != pull["base"]["repo"]["id"]
+
+
+def _is_new_review(comment: Comment) -> bool:
+    """Whether it is the review of a session's own branch, as it was submitted."""
+    is_new = not comment.edited and not comment.deleted
+    return is_new and comment.kind == REVIEW and comment.branch.startswith(BRANCHES)
 
 
 class Reader:
@@ -115,6 +139,8 @@ class Reader:
         author = self._author(comment.user, us, by_app=comment.by_app)
         text = self._asked(comment.body, us)
         asked_before = asked_before or self._asked(comment.before, us) is not None
+        if text is None and not asked_before and _is_new_review(comment):
+            return await self._review(comment, author, delivery)
         withdrawn = text is None and asked_before
         if withdrawn or (comment.deleted and text is not None):
             spot = self._spot(comment.place, foreign=False)
@@ -139,6 +165,34 @@ class Reader:
         )
         reworded = Reworded(spot=spot, author=author, key=comment.key, text=text)
         return [said, reworded] if comment.edited else [said]
+
+    async def _review(self, comment: Comment, author: Author, delivery: str) -> list[Heard]:
+        """What a review of a session's own branch says: all of it at once, as one prompt.
+
+        It need not name us: whom else could it be meant for? What does, at a line of code, is
+        heard by itself.
+        """
+        if author.standing == "bot":
+            return []
+        us = await self._app.ourselves(Deadline.after(ASK_SECONDS))
+        to = comment.place
+        path = f"/pulls/{to.number}/reviews/{comment.id}/comments"
+        entries = self._app.entries(Deadline.after(ASK_SECONDS), to.repository, path)
+        lines = [one async for one in entries if self._asked(str(one["body"] or ""), us) is None]
+        text = reviewed(comment.state, comment.body, lines)
+        if not text:
+            return []
+        said = Said(
+            spot=replace(self._spot(to, foreign=False), branch=comment.branch),
+            author=author,
+            delivery=delivery,
+            key=f"{REVIEWED}/{comment.id}",
+            ref=comment.key,
+            text=text,
+            to_us=True,
+            begins=False,
+        )
+        return [said]
 
     async def pressed(self, pressed: Pressed, delivery: str) -> list[Heard]:
         """What a button says. :raises ChatError: GitHub can't be asked"""

@@ -13,6 +13,7 @@ from adapters.forge.github.place import (
     ISSUE_COMMENT,
     REVIEW,
     REVIEW_COMMENT,
+    REVIEWED,
     SURFACE,
     Place,
 )
@@ -38,6 +39,9 @@ class GitHubRereads:
         """What changed since, or perhaps did. :raises ChatError:"""
         place = Place.read(waiting.place).whole
         kind, _, number = waiting.key.partition("/")
+        if kind == REVIEWED:
+            # It is what it was when it was submitted.
+            return []
         etag = self._etags.get(waiting.key)
         headers = {"If-None-Match": etag} if etag else {}
         path = f"{_lists(place)[kind]}/{number}"

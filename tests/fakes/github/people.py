@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -75,9 +76,9 @@ class Repository:
         path = f"/repos/{self.name}/collaborators/{person.login}"
         await self.owner.asks("PUT", path, {"permission": LEVELS.get(level, level)})
 
-    async def pull(self) -> Thread:
+    async def pull(self, branch: str = "") -> Thread:
         """A pull request from a branch of the repository itself."""
-        return await self._pull(self.owner, f"branch-{secrets.token_hex(3)}")
+        return await self._pull(self.owner, branch or f"branch-{secrets.token_hex(3)}")
 
     async def pull_from_fork(self, person: Person) -> Thread:
         await person.asks("POST", f"/repos/{self.name}/forks", {})
@@ -132,8 +133,16 @@ class Person:
         made = await self.asks("POST", f"{thread.path}/comments", body)
         return Message(kind="review_comment", id=made["id"], thread=thread, root=made["id"])
 
-    async def reviews(self, thread: Thread, text: str) -> Message:
-        body = {"body": text, "event": "COMMENT"}
+    async def reviews(
+        self,
+        thread: Thread,
+        text: str,
+        *,
+        event: str = "COMMENT",
+        comments: Sequence[dict[str, Any]] = (),
+    ) -> Message:
+        """Submit a review, with what it says at lines of code."""
+        body = {"body": text, "event": event, "comments": list(comments)}
         made = await self.asks("POST", f"{thread.path}/reviews", body)
         return Message(kind="review", id=made["id"], thread=thread)
 

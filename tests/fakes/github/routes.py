@@ -153,6 +153,30 @@ async def reviews(github: FakeGitHub, request: Request, repository: str, _: str)
     return listed(github, request, entries)
 
 
+@route("POST", REPO + r"/pulls/(\d+)/reviews")
+async def review_submitted(github: FakeGitHub, request: Request, repository: str, _: str) -> Reply:
+    """The emulator keeps nothing of what a review says at lines of code."""
+    lines = [
+        {"id": next(_ids), "in_reply_to_id": None, **one}
+        for one in request.body.pop("comments", [])
+    ]
+    if not lines:
+        return await github.upstream.send(request)
+    # It delivers before it answers: what it says there must be there by then.
+    github.world.lines_of_next[repository] = lines
+    reply = await github.upstream.send(request)
+    github.world.lines[repository, reply.data["id"]] = github.world.lines_of_next.pop(repository)
+    return reply
+
+
+@route("GET", REPO + r"/pulls/(\d+)/reviews/(\d+)/comments")
+async def review_lines(
+    github: FakeGitHub, request: Request, repository: str, _: str, id_: str
+) -> Reply:
+    lines = github.world.lines.get((repository, int(id_)))
+    return listed(github, request, lines or github.world.lines_of_next.get(repository, []))
+
+
 @route("GET", REPO + r"/pulls/(\d+)/reviews/(\d+)")
 async def review(github: FakeGitHub, request: Request, repository: str, _: str, id_: str) -> Reply:
     entry = await github.upstream.get(request, request.path)

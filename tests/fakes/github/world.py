@@ -62,6 +62,10 @@ class World:
     touched: dict[tuple[str, int], str] = field(default_factory=dict)
     """When something was last said in a pull request or issue."""
     reactions: dict[Key, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
+    lines: dict[tuple[str, int], list[dict[str, Any]]] = field(default_factory=dict)
+    """By repository and review: what it says at lines of code."""
+    lines_of_next: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """Of the review that is just being submitted."""
     checks: dict[tuple[str, int], dict[str, Any]] = field(default_factory=dict)
     """What the emulator forgets of a check run: its app and its buttons."""
 
