@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from bot.errors import OnaError
 from bot.store.blobs import DirectoryBlobs
+from bot.store.states import TurnState
 from bot.work.checkpoint import Checkpoints
 from bot.work.lease import Lease, OpenTurn
 from bot.work.machines import MachineWorkplaces
@@ -130,6 +132,51 @@ async def test_files_of_a_removed_machine_come_back_from_the_checkpoint_and_why_
         assert "the old one is gone: a person asked for it." in told
         assert "was restored: " in told
     assert "restoring" in desk.steps
+
+
+async def undone_by(desk: Desk) -> OpenTurn:
+    """A turn that has written a file and ended, and the open one that takes it back."""
+    async with desk.enter() as place:
+        turn = await desk.turn(place.machine_id)
+        (desk.directory / "new").write_text("new\n")
+        assert await desk.workplaces.checkpoint(desk.lease, turn, place) == []
+    await desk.queue.finish(desk.lease, turn, TurnState.SUCCEEDED, {})
+    await desk.yard.town.say("undo")
+    lease = await desk.queue.claim()
+    assert lease is not None
+    desk.lease = lease
+    return await desk.turn(place.machine_id)
+
+
+async def test_a_turn_is_taken_back_in_the_machine_and_stays_so_in_the_next_one(desk_at):
+    desk = await desk_at()
+    undo = await undone_by(desk)
+    async with desk.enter() as place:
+        assert await desk.workplaces.undo(desk.lease, undo, place) == []
+        assert not (desk.directory / "new").exists()
+    await desk.machine_removed(place.machine_id)
+    async with desk.enter():
+        assert not (desk.directory / "new").exists()
+        assert (desk.directory / "README").read_text() == "hello\n"
+
+
+async def test_half_way_back_the_next_holder_finds_the_last_checkpoint_and_undoes_it_whole(
+    desk_at,
+):
+    desk = await desk_at()
+    undo = await undone_by(desk)
+    head = git_tree.line(desk.directory, "symbolic-ref", "HEAD")
+    lock = desk.directory / ".git" / f"{head}.lock"
+    async with desk.enter() as place:
+        lock.touch()
+        with pytest.raises(OnaError, match="could not be taken back"):
+            await desk.workplaces.undo(desk.lease, undo, place)
+    async with desk.enter() as again:
+        assert again.machine_id == place.machine_id
+        assert (desk.directory / "new").read_text() == "new\n"
+        assert any("was restored: " in told for told in again.notices)
+        assert await desk.workplaces.undo(desk.lease, undo, again) == []
+        assert not (desk.directory / "new").exists()
 
 
 async def test_a_private_session_begins_where_the_other_stood_and_has_lost_no_machine(desk_at):

@@ -8,6 +8,7 @@ import pytest
 
 from bot.work.guest import ask
 from bot.work.repository import Repositories, clone_into
+from bot.work.undoing import MARKS
 from tests.fakes import git_tree
 from tests.fakes.kept_tree import Kept, save_in
 from tests.integration.vm.conftest import Vm
@@ -26,6 +27,11 @@ git config user.email a@b; git config user.name A
 echo 1 > feature; git add feature; git commit -q -m Work
 echo changed > README; printf x > "$(printf 'n\n\377')"; rm src/a; ln -s nowhere src/link
 mkdir -p ~/.talk; echo '{}' > ~/.talk/1.jsonl
+"""
+LATER = """
+cd /work/first
+echo 2 > feature; git add -A; git commit -q -m Later
+echo new > new; git branch aside; printf data > data
 """
 SHOWN = "cd {} && cat .git/HEAD && git rev-parse HEAD && git status --porcelain=v2 -z -uall"
 
@@ -65,3 +71,12 @@ async def test_a_clone_is_worked_in_kept_and_put_back(vm: Vm, tmp_path: Path) ->
     assert await shown(channel, SECOND) == await shown(channel, FIRST)
     same = await save_in(channel, SECOND, files=[".talk/*"], tree=kept.answer["tree"])
     assert same.answer == {"result": "same"}
+    before = await shown(channel, FIRST)
+    done = await channel.run(["sh", "-c", LATER], timeout_seconds=60)
+    assert done.exit_status == 0, done
+    assert await shown(channel, FIRST) != before
+    back = {"base": "", "branch": "refs/heads/ona/s-1", "key": "k", "file_bytes_max": 1000}
+    undo = {**back, "directory": FIRST, "size": len(kept.payload), "marks": list(MARKS)}
+    answer = await ask(channel, "undo", undo, timeout_seconds=60, payload=kept.chunks())
+    assert (answer["result"], answer["count"]) == ("undone", 3), answer
+    assert await shown(channel, FIRST) == before
