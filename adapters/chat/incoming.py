@@ -184,5 +184,13 @@ class Chosen:
     says: str
 
 
-Heard = Said | Reworded | Withdrawn | Reacted | Renamed | Joined | Opened | Chosen
+@dataclass(frozen=True, kw_only=True)
+class Checked:
+    """A check of a commit has come to an end; how is asked for."""
+
+    surface: str
+    commit: str
+
+
+Heard = Said | Reworded | Withdrawn | Reacted | Renamed | Joined | Opened | Chosen | Checked
 Hear = Callable[[Heard], Awaitable[None]]

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from adapters.chat.incoming import Quoted
+from adapters.chat.incoming import Checked, Quoted
 from bot.conversation.prompting import add_prompt
 from bot.store.ids import new_id
 from bot.store.states import TurnState
@@ -48,6 +48,12 @@ _LATER = text(
     """
     UPDATE ci_watch SET due_at = now() + make_interval(secs => :seconds), over = :over
      WHERE session_id = :session AND repository = :repository AND ref = :ref AND commit = :commit
+    """
+)
+_NOW = text(
+    """
+    UPDATE ci_watch SET due_at = now()
+     WHERE commit = :commit AND starts_with(repository, :host) AND NOT over
     """
 )
 _TAKE = text(
@@ -131,6 +137,11 @@ async def due(tx: Transaction, host: str) -> list[Watched]:
 async def look_again(tx: Transaction, watched: Watched, *, seconds: float, over: bool) -> None:
     """Look at it again after so long, or never; unless it has a newer commit by now."""
     await tx.execute(_LATER, {**watched._key, "seconds": seconds, "over": over})
+
+
+async def look_now(tx: Transaction, checked: Checked) -> None:
+    """Look at a commit as soon as can be: one of its checks has ended."""
+    await tx.execute(_NOW, {"host": f"{checked.surface}:", "commit": checked.commit})
 
 
 async def take(tx: Transaction, watched: Watched, key: str, *, prompts: bool) -> int | None:

@@ -12,6 +12,7 @@ import structlog
 from sqlalchemy import TextClause, text
 
 from adapters.chat.incoming import (
+    Checked,
     Chosen,
     Heard,
     Joined,
@@ -25,7 +26,7 @@ from adapters.chat.incoming import (
     Withdrawn,
 )
 from adapters.chat.port import ChatPort
-from bot.conversation import adding, audience, commands, greeting, moving, phases
+from bot.conversation import adding, audience, ci_rows, commands, greeting, moving, phases
 from bot.conversation.acquaintance import Acquaintances
 from bot.conversation.adding import Adding, CheckRepository, unlooked
 from bot.conversation.addressing import Hearing, ThreadFacts, crowds, decide
@@ -146,6 +147,9 @@ class Chats:
                     await self._home.show(heard, self._people)
             case Chosen():
                 await self._home.choose(heard, self._people)
+            case Checked():
+                async with self._database.begin() as tx:
+                    await ci_rows.look_now(tx, heard)
 
     async def _said(self, said: Said) -> None:
         thread = await self._thread(said)

@@ -10,10 +10,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from adapters.chat.incoming import Hear
+from adapters.chat.incoming import Checked, Hear, Heard
 from adapters.chat.port import Rejected
 from adapters.forge.github.checks import STOP
-from adapters.forge.github.place import ISSUE_COMMENT, REVIEW, REVIEW_COMMENT, Place
+from adapters.forge.github.place import (
+    ISSUE_COMMENT,
+    REVIEW,
+    REVIEW_COMMENT,
+    SURFACE,
+    Place,
+)
 from adapters.forge.github.reading import (
     Comment,
     Pressed,
@@ -30,6 +36,7 @@ EVENTS = ("issue_comment", "pull_request_review_comment", "pull_request_review",
 """What the app has to be subscribed to."""
 
 _DELIVERY = re.compile(r"[0-9A-Za-z-]{1,64}")
+_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _STOP = re.compile(rf"{STOP}#(\d{{1,15}})")
 
 Body = Mapping[str, Any]
@@ -40,7 +47,7 @@ class Delivery:
     """What was delivered."""
 
     id: str
-    told: Comment | Pressed | None
+    told: Comment | Pressed | Checked | None
     """None: nothing for us."""
 
 
@@ -85,11 +92,14 @@ class GitHubHooks:
         :raises ChatError: GitHub can't be asked what more there is to know; the poll finds it
         """
         delivery = read(headers, body, self._secret)
+        heard: list[Heard]
         match delivery.told:
             case Comment():
                 heard = await self._reader.comment(delivery.told, delivery.id)
             case Pressed():
                 heard = await self._reader.pressed(delivery.told, delivery.id)
+            case Checked():
+                heard = [delivery.told]
             case None:
                 heard = []
         for one in heard:
@@ -119,7 +129,10 @@ def _review(body: Body) -> Comment | None:
     return _comment(body, REVIEW, place, review, **about, state=str(review.get("state") or ""))
 
 
-def _check_run(body: Body) -> Pressed | None:
+def _check_run(body: Body) -> Pressed | Checked | None:
+    if body["action"] == "completed":
+        commit = str(body["check_run"]["head_sha"])
+        return Checked(surface=SURFACE, commit=commit) if _COMMIT.fullmatch(commit) else None
     if body["action"] != "requested_action":
         return None
     found = _STOP.fullmatch(body["requested_action"]["identifier"])
@@ -164,7 +177,7 @@ def _account(user: Body) -> Body:
     return user
 
 
-_READERS: Mapping[str, Callable[[Body], Comment | Pressed | None]] = {
+_READERS: Mapping[str, Callable[[Body], Comment | Pressed | Checked | None]] = {
     "issue_comment": _issue_comment,
     "pull_request_review_comment": _review_comment,
     "pull_request_review": _review,

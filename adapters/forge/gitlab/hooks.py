@@ -11,12 +11,14 @@ import binascii
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Mapping
 from time import time
 from typing import Any
 
-from adapters.chat.incoming import Hear
+from adapters.chat.incoming import Checked, Hear
 from adapters.forge.gitlab.places import Kind
+from adapters.forge.gitlab.port import SURFACE
 from adapters.forge.gitlab.reading import Award, Note, Reader
 from adapters.forge.hooks import Malformed, Oversized, Unsigned
 
@@ -27,6 +29,9 @@ CLOCK_SECONDS_MAX = 300.0
 SIGNING_PREFIX = "whsec_"
 DELIVERY_IDS = ("webhook-id", "idempotency-key", "x-gitlab-webhook-uuid", "x-gitlab-event-uuid")
 """Headers that tell deliveries apart, the first one there is: a repetition keeps those before."""
+ENDED = frozenset({"success", "failed", "canceled", "skipped"})
+"""States of pipelines that have come to an end."""
+_COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _KINDS: dict[str, Kind] = {"MergeRequest": "merge_requests", "Issue": "issues"}
 
 Data = Mapping[str, Any]
@@ -50,6 +55,8 @@ class GitLabHooks:
         :raises ChatError: GitLab can't be asked about it
         """
         told = read(headers, body, self._secret, now=time())
+        if isinstance(told, Checked):
+            await hear(told)
         if isinstance(told, Note):
             for heard in await self._reader.note(told):
                 await hear(heard)
@@ -61,7 +68,7 @@ class GitLabHooks:
 
 def read(
     headers: Mapping[str, str], body: bytes, secret: str, *, now: float
-) -> Note | Award | None:
+) -> Note | Award | Checked | None:
     """What a delivery tells; None: nothing for us. Pure.
 
     :param now: in seconds since 1970
@@ -78,6 +85,8 @@ def read(
                 return _note(data, next((known[one] for one in DELIVERY_IDS if known.get(one)), ""))
             case "emoji":
                 return _award(data)
+            case "pipeline":
+                return _pipeline(data)
     except (
         KeyError,
         TypeError,
@@ -158,6 +167,15 @@ def _is_internal(data: Data, said: Data, about: Data) -> bool:
 
 def _is_from_fork(about: Data) -> bool:
     return bool(about["source_project_id"] != about["target_project_id"])
+
+
+def _pipeline(data: Data) -> Checked | None:
+    """A pipeline that came to its end, where the webhook tells of those."""
+    pipeline = data["object_attributes"]
+    commit = str(pipeline["sha"])
+    if pipeline["status"] not in ENDED or not _COMMIT.fullmatch(commit):
+        return None
+    return Checked(surface=SURFACE, commit=commit)
 
 
 def _award(data: Data) -> Award | None:

@@ -1,6 +1,7 @@
 """The checks of a pushed commit become a word, a prompt or a question, once; on both forges."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -8,12 +9,15 @@ from typing import Any
 
 import pytest
 
+from adapters.chat.incoming import Checked
 from adapters.chat.port import Deadline, Live, Throttled
 from adapters.forge.checking import Check, Checks, CheckState
 from adapters.forge.github.app import App
 from adapters.forge.github.ci import GitHubChecks
 from adapters.forge.gitlab.ci import GitLabChecks
+from adapters.forge.gitlab.hooks import read
 from bot.conversation.ci_watch import CiForge, CiWatch
+from bot.conversation.hearing import Chats
 from bot.govern import halting
 from bot.govern.halt import Scope
 from bot.govern.rights import Rights
@@ -422,3 +426,37 @@ async def test_a_forge_that_throttles_is_left_alone_and_one_that_fails_is_asked_
     assert await yard.prompts() == []
     await yard.look()
     assert len(await yard.prompts()) == 1
+
+
+async def test_a_check_that_ends_is_looked_at_at_once(
+    *, github, app, shop, pull, hooks, town
+) -> None:
+    yard = _on_github(town, github, app, shop, pull)
+    await yard.ask()
+    commit = await yard.turn()
+    run = await github.ci.runs(shop, commit, "unit", log=LOG)
+    later = "UPDATE ci_watch SET due_at = now() + interval '1 hour' RETURNING ref"
+    await town.rows(later)
+    chats = Chats(town.database, town.inbox, {}, mention="ona")
+    await github.ci.ends(shop, run, "failure")
+    payload = {
+        "action": "completed",
+        "check_run": github.world.checks[shop.name, run],
+        "repository": {"full_name": shop.name},
+    }
+    delivery = await github.hooks.deliver("check_run", payload)
+    assert delivery is not None
+    await hooks.take(delivery.headers, delivery.body, chats.hear)
+    await yard.watch().look()
+    assert len(await yard.prompts()) == 1
+
+
+async def test_a_pipeline_that_ends_is_heard_and_one_that_begins_is_not() -> None:
+    def told(status: str, sha: str = "a" * 40) -> object:
+        body = {"object_kind": "pipeline", "object_attributes": {"status": status, "sha": sha}}
+        headers = {"X-Gitlab-Token": "s"}
+        return read(headers, json.dumps(body).encode(), "s", now=0)
+
+    assert told("failed") == Checked(surface="gitlab", commit="a" * 40)
+    assert told("running") is None
+    assert told("failed", "x") is None
