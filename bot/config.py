@@ -447,6 +447,13 @@ class WebSettings(Section):
     sign_in_days: Seconds = Field(default=30, description="life of a browser's sign-in")
     link_minutes: Seconds = Field(default=60, description="life of a one-time sign-in link")
     streams_max: Count = Field(default=100, description="live event streams at once")
+    preview_host: Annotated[str, Field(pattern=r"^([a-z0-9-]+(\.[a-z0-9-]+)*)?$")] = Field(
+        default="",
+        description="name below which each preview has a host name of its own; its wildcard must"
+        " lead here. Default: `preview.localhost` where people reach the web server by loopback,"
+        " else none: docs/previews.md",
+    )
+    preview_hours: Seconds = Field(default=24, description="life of a preview's address")
 
 
 class SlackSettings(Section):

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bot.cli import show, ssh
+from bot.cli import preview, show, ssh
 from bot.cli.show import Json
 
 app = typer.Typer(help="See, follow and stop sessions.", rich_markup_mode=None)
@@ -184,6 +184,8 @@ app.command("ssh")(ssh.ssh)
 app.command("ssh-config")(ssh.ssh_config)
 app.command("ssh-renew", hidden=True)(ssh.ssh_renew)
 app.command("tunnel", hidden=True)(ssh.tunnel)
+app.command("preview")(preview.preview)
+app.command("previews")(preview.previews)
 
 
 def _paid(session: dict[str, Any]) -> str:

@@ -36,6 +36,7 @@ from bot.web.api import (
 )
 from bot.web.following import Streams
 from bot.web.headers import Outermost
+from bot.web.previewing import Previewed, Previews
 from bot.web.rendering import HERE
 from bot.web.services import Services
 from bot.web.visitor import Visitor
@@ -67,9 +68,14 @@ def create_app(services: Services) -> FastAPI:
         openapi_url="/api/openapi.json",
         docs_url=None,
         redoc_url=None,
-        middleware=[Middleware(Outermost, services=services), Middleware(Caught)],
+        middleware=[
+            Middleware(Previewed, previews_of=lambda scope: scope["app"].state.previews),
+            Middleware(Outermost, services=services),
+            Middleware(Caught),
+        ],
     )
     app.state.services = services
+    app.state.previews = Previews(services)
     app.state.streams = Streams(services.settings.web.streams_max)
     for kind in _EXPECTED:
         app.add_exception_handler(kind, answer_error)

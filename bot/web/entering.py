@@ -1,6 +1,10 @@
 """Whether somebody may enter a session's machine now: asked at the door, and again while inside."""
 
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from fastapi import Request
@@ -57,3 +61,32 @@ def relays_of(services: Services) -> Relays:
     if services.relays is None:
         raise TryAgain("this process has no way into machines", do="ask one of `ona serve`")
     return services.relays
+
+
+async def while_admitted(
+    services: Services,
+    carrying: Coroutine[Any, Any, object],
+    again: Callable[[], Awaitable[object]],
+) -> None:
+    """Carry until it is over, looking again and again whether they may.
+
+    :param again: :raises OnaError: they may not any more
+    """
+
+    async def watch() -> None:
+        while not services.stopping.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(RECHECK_SECONDS):
+                    await services.stopping.wait()
+            await again()
+
+    tasks = [asyncio.ensure_future(carrying), asyncio.ensure_future(watch())]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            if task.done():
+                task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

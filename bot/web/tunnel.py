@@ -8,7 +8,7 @@ connection come as text messages: {"step": …}, {"open": true}, {"error": …}.
 """
 
 import asyncio
-from contextlib import suppress
+from functools import partial
 
 from starlette.requests import Request
 
@@ -16,10 +16,9 @@ from bot.errors import OnaError, Refused
 from bot.govern.audit import record
 from bot.govern.visit_grants import Kind, VisitGrant
 from bot.web.answers import NotSignedIn
-from bot.web.entering import RECHECK_SECONDS, Admitted, admit, relays_of
+from bot.web.entering import Admitted, admit, relays_of, while_admitted
 from bot.web.frames import Messages, accepted
 from bot.web.services import Services
-from bot.work.relays import Opened
 from bot.work.splice import splice
 
 PORT_MAX = 65535
@@ -54,40 +53,18 @@ async def serve_tunnel(request: Request, ours: Ours, short: str) -> None:
         try:
             await _note(services, admitted, short, grant)
             messages.say(open=True)
-            await _carry(request, services, short, messages, opened)
+            both = splice(
+                (messages, messages),
+                (opened.reader, opened.writer),
+                idle_seconds=services.settings.visits.idle_seconds,
+            )
+            await while_admitted(services, both, partial(admit, request, services, short))
         finally:
             opened.close()
     except OnaError as error:
         messages.say(error=error.happened, kept=error.kept, do=error.do, code=error.code)
     finally:
         messages.close()
-
-
-async def _carry(
-    request: Request, services: Services, short: str, messages: Messages, opened: Opened
-) -> None:
-    """Until either side ends it, or they may not any more. :raises OnaError: they may not"""
-    idle = services.settings.visits.idle_seconds
-    both = splice((messages, messages), (opened.reader, opened.writer), idle_seconds=idle)
-    carrying = asyncio.ensure_future(both)
-    watching = asyncio.ensure_future(_watch(request, services, short))
-    try:
-        await asyncio.wait({carrying, watching}, return_when=asyncio.FIRST_COMPLETED)
-        if watching.done():
-            watching.result()
-    finally:
-        for task in (carrying, watching):
-            task.cancel()
-        await asyncio.gather(carrying, watching, return_exceptions=True)
-
-
-async def _watch(request: Request, services: Services, short: str) -> None:
-    """Look again and again whether they may. :raises OnaError: not any more"""
-    while not services.stopping.is_set():
-        with suppress(TimeoutError):
-            async with asyncio.timeout(RECHECK_SECONDS):
-                await services.stopping.wait()
-        await admit(request, services, short)
 
 
 async def _note(services: Services, admitted: Admitted, short: str, grant: VisitGrant) -> None:

@@ -1,6 +1,7 @@
 """Connections that ask for a WebSocket: uvicorn hands them over with the head of the request.
 
     /api/v1/sessions/<session>/tunnel    bytes into the session's machine; see `bot.web.tunnel`
+    <token>.<preview host>/…             a preview's own; see `bot.web.previewing`
 
 They are no part of the ASGI application: what is carried is bytes, and a preview's WebSockets are
 between a browser and a program in the machine, so nobody here reads their frames.
@@ -69,7 +70,12 @@ class Upgraded(asyncio.StreamReaderProtocol):
 
 
 async def _dispatch(request: Request, ours: Ours) -> None:
-    if host_name(request.headers.get("host", "")) not in hosts_of(request.app.state.services):
+    host, known = request.headers.get("host", ""), request.app.state.previews
+    token = known.token(host)
+    if token is not None:
+        await known.serve_websocket(request, ours, token)
+        return
+    if host_name(host) not in hosts_of(request.app.state.services):
         raise answers.Forged("this is not known here by that name")
     found = _TUNNEL.fullmatch(request.url.path)
     if found is None:

@@ -1,5 +1,8 @@
 """The shapes of the API about visits to machines."""
 
+from datetime import datetime
+from uuid import UUID
+
 from pydantic import Field
 
 from bot.web.shapes import Given, Taken
@@ -21,3 +24,29 @@ class SshAccess(Given):
     known_hosts: str = Field(description="line by which the machine is known")
     seconds: int = Field(description="for which the certificate opens a login")
     directory: str = Field(description="of the repository in the machine")
+
+
+class NewPreview(Taken):
+    """A port to be shown."""
+
+    port: int = Field(ge=1, le=65535, description="in the machine")
+    hours: float | None = Field(
+        default=None, gt=0, description="life of the address; none: web.preview_hours"
+    )
+
+
+class Preview(Given):
+    """An address under which a port is seen."""
+
+    id: UUID
+    port: int
+    url: str
+    creator: str
+    created_at: datetime
+    expires_at: datetime
+
+
+class Previews(Given):
+    """Previews of a session."""
+
+    previews: list[Preview]

@@ -10,6 +10,7 @@ from bot.web.pages import (
     machines,
     people,
     pools,
+    previews,
     projects,
     session,
     setup,
@@ -28,12 +29,14 @@ for _module in (
     session,
     machines,
     pools,
+    previews,
     projects,
     people,
     usage,
     setup,
     status,
     connecting,
+    previews,
     sign_in,
 ):
     router.include_router(_module.router)
