@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from uuid import UUID
 
 from adapters.agent.port import Server
@@ -16,6 +17,7 @@ from bot.govern.installation import read_installation_policy
 from bot.govern.policy import Policies
 from bot.govern.spending import Spending
 from bot.ground import Ground
+from bot.work.agent_previews import make_preview
 from bot.work.branches import BranchRows
 from bot.work.metering import Metering, limits_of
 from bot.work.routes import GATEWAY_URL, CodeHost, Routes, Working, machine_environment
@@ -54,6 +56,7 @@ async def gateway_open(base: Ground, grants: Grants | None) -> AsyncIterator[Way
         models=settings.models,
         code_hosts=code_hosts(settings),
         grants=grants.memory if grants is not None else None,
+        preview=partial(make_preview, settings, database),
     )
 
     tools = server.open_route(

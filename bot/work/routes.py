@@ -5,11 +5,12 @@
     /upstream/<name>/   what the project's policy names
     /identity/token     who the session is, for an audience that the policy has a grant for
     /tools/             what the agent may ask of us (`bot.work.tools`)
+    /preview/<port>     an address under which people see that port
 
 Nothing is added to a request between turns.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -18,7 +19,9 @@ import h11
 from pydantic import SecretStr
 
 from bot.config import ModelSettings
+from bot.errors import TellPerson
 from bot.govern.policy_text import UPSTREAM, Document
+from bot.govern.spending import Spender
 from bot.govern.turn_grants import NoTurn as NoGrants
 from bot.govern.turn_grants import TurnGrants
 from bot.work.branches import BranchRows, OwnBranches
@@ -27,6 +30,7 @@ from vmpool.network.gateway.forge_route import ForgeRoute
 from vmpool.network.gateway.identity_route import IdentityRoute
 from vmpool.network.gateway.model_route import Meter, ModelRoute
 from vmpool.network.gateway.ports import Identity, Refused, Ungranted
+from vmpool.network.gateway.preview_route import PreviewRoute
 from vmpool.network.gateway.routes import Injected, Route, UpstreamRoute
 
 IDENTITY = "/identity/"
@@ -34,6 +38,8 @@ IDENTITY = "/identity/"
 GATEWAY_URL = "http://gateway.ona"
 PLACEHOLDER = "added-by-the-gateway"
 """Programs want a key to be there; this one works nowhere."""
+MakePreview = Callable[[Spender, int], Awaitable[str]]
+"""The address of a port in the machine of a session whose turn runs. :raises TellPerson:"""
 PUSH = "push"
 """What a forge's route is called for the grant that writes: its prefix and this."""
 
@@ -79,8 +85,13 @@ class Routes:
         models: Mapping[str, ModelSettings],
         code_hosts: Sequence[CodeHost],
         grants: TurnGrants | None,
+        preview: MakePreview | None = None,
     ) -> None:
-        """`grants`: None where there is no Vault: what needs a grant is refused then."""
+        """`grants`: None where there is no Vault: what needs a grant is refused then.
+
+        :param preview: for the running turn; None: there are no previews
+        """
+        self._preview = preview
         self._running = running
         self._branches = branches
         self._grants = grants
@@ -108,7 +119,8 @@ class Routes:
             )
             for name, route in project.document.routes.items()
         ]
-        return (*self._models, *forges, *upstreams, IdentityRoute(tokens=self.identity))
+        own = (IdentityRoute(tokens=self.identity), PreviewRoute(make=self.preview))
+        return (*self._models, *forges, *upstreams, *own)
 
     async def granted(self, who: Identity, route: str) -> Mapping[str, str]:
         """What the running turn's grants add on a route.
@@ -141,6 +153,16 @@ class Routes:
         found = await self.granted(who, f"{IDENTITY}{audience}")
         (value,) = found.values()
         return value.removeprefix("Bearer ")
+
+    async def preview(self, who: Identity, port: int) -> str:
+        """The address of a port, for whom the turn works. :raises NoTurn: :raises Refused:"""
+        spender = await self._running.turn_of(who)
+        if self._preview is None:
+            raise Refused("This installation has no previews.")
+        try:
+            return await self._preview(spender, port)
+        except TellPerson as error:
+            raise Refused(f"{error}.") from error
 
     async def branches(self, who: Identity, repository: str) -> OwnBranches:
         """Which branches a session has. :raises NoTurn:"""

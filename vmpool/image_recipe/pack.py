@@ -27,7 +27,12 @@ BYTES_PER_INODE = 8192
 PROGRAMS = {"mke2fs": "e2fsprogs", "debugfs": "e2fsprogs", "tar": "tar"}
 
 GUEST = "usr/lib/ona-guest/vmpool/guest"
-TOOLS = {"ask.py": "ona-ask", "identity.py": "ona-token"}
+TOOLS = {
+    "ask.py": "ona-ask",
+    "command.py": "ona",
+    "identity.py": "ona-token",
+    "preview.py": "ona-preview",
+}
 """Programs for people and agents in the machine: file → what it is called there."""
 _PARTS = "boot/ona"
 

@@ -6,18 +6,20 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 from pydantic import SecretStr
 
-from bot.config import BudgetSettings, ModelSettings
+from bot.config import BudgetSettings, ModelSettings, Settings
 from bot.govern.policy_text import Document
 from bot.govern.policy_text import Route as DeclaredRoute
 from bot.govern.spending import Spending
 from bot.govern.turn_grants import TurnGrants
 from bot.work import questions
+from bot.work.agent_previews import make_preview
 from bot.work.branches import BranchRows, OwnBranches, is_of
 from bot.work.metering import Metering, limits_of
 from bot.work.routes import CodeHost, Routes, Working, machine_environment, path_of
@@ -80,6 +82,7 @@ async def desk(
             models=models,
             code_hosts=[host],
             grants=grants,
+            preview=partial(make_preview, Settings(port=8484), town.database),
         )
         document = Document(routes={"registry": DeclaredRoute(url=f"{base}/npm")})
         at.zone.hosts[LOOPBACK] = [LOOPBACK]
