@@ -1,8 +1,9 @@
 """The tables, in the order of a prompt's way: project, people, session, prompt, turn, reply.
 
 Rows of machines, hosts and templates are in `vmpool.machine`, those of the audit and of policies in
-`bot.store.govern_tables`; they share this metadata. Nothing
-here decides anything: states are in `bot.store.states`, the queue's statements in `bot/work/sql`.
+`bot.store.govern_tables`, those of the clock in `bot.store.schedule_tables`; they share this
+metadata. Nothing here decides anything: states are in `bot.store.states`, the queue's statements
+in `bot/work/sql`.
 """
 
 import enum
@@ -27,6 +28,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
 import bot.store.govern_tables
+import bot.store.schedule_tables
 import bot.store.tool_tables
 import bot.store.visit_tables  # noqa: F401
 import vmpool.machine  # noqa: F401

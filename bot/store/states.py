@@ -206,3 +206,43 @@ GRANT_MOVES: Mapping[GrantState, frozenset[GrantState]] = {
     GrantState.REVOKED: frozenset(),
     GrantState.ENDED: frozenset(),
 }
+
+
+class ScheduleState(enum.StrEnum):
+    """Whether a schedule can become due."""
+
+    ACTIVE = "active"
+    """It is due when its rule says so."""
+    PAUSED = "paused"
+    """Somebody, or what it is for, stopped it; the reason is kept beside it."""
+    ENDED = "ended"
+    """It is never due again."""
+
+
+SCHEDULE_MOVES: Mapping[ScheduleState, frozenset[ScheduleState]] = {
+    ScheduleState.ACTIVE: frozenset({ScheduleState.PAUSED, ScheduleState.ENDED}),
+    ScheduleState.PAUSED: frozenset({ScheduleState.ACTIVE, ScheduleState.ENDED}),
+    ScheduleState.ENDED: frozenset({ScheduleState.ACTIVE}),
+}
+"""One that has ended is active again when it is given another time."""
+
+
+class FiringState(enum.StrEnum):
+    """What became of a due moment."""
+
+    DUE = "due"
+    """Nothing was done for it yet."""
+    DONE = "done"
+    """What it was for is on its way, by rows of the same transaction."""
+    SKIPPED = "skipped"
+    """Nothing is done for it, by a rule that its reason names."""
+    FAILED = "failed"
+    """It can't be done; the reason is kept beside it, and told."""
+
+
+FIRING_MOVES: Mapping[FiringState, frozenset[FiringState]] = {
+    FiringState.DUE: frozenset({FiringState.DONE, FiringState.SKIPPED, FiringState.FAILED}),
+    FiringState.DONE: frozenset(),
+    FiringState.SKIPPED: frozenset(),
+    FiringState.FAILED: frozenset(),
+}

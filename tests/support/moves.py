@@ -16,6 +16,8 @@ MOVES: Mapping[str, Mapping[Any, frozenset[Any]]] = {
     "reply": states.REPLY_MOVES,
     "charge": states.CHARGE_MOVES,
     "turn_grant": states.GRANT_MOVES,
+    "schedule": states.SCHEDULE_MOVES,
+    "firing": states.FIRING_MOVES,
     "machine": MACHINE_MOVES,
     "template": TEMPLATE_MOVES,
 }

@@ -13,6 +13,8 @@ KINDS = {
     "question": states.QuestionState,
     "reply": states.ReplyState,
     "turn_grant": states.GrantState,
+    "schedule": states.ScheduleState,
+    "firing": states.FiringState,
     "machine": MachineState,
 }
 
@@ -23,6 +25,8 @@ FINAL = {
     "question": {"answered", "expired", "withdrawn"},
     "reply": set(),
     "turn_grant": {"revoked", "ended"},
+    "schedule": set(),
+    "firing": {"done", "skipped", "failed"},
     "machine": {"gone"},
 }
 

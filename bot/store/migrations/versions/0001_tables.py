@@ -913,6 +913,7 @@ def _replies() -> None:
     _tools()
     _visits()
     _ci()
+    _schedules()
 
 
 def _audit() -> None:
@@ -1497,3 +1498,154 @@ def _ci() -> None:
         postgresql_where=sa.text("NOT over"),
     )
     op.create_index(op.f("ix_ci_watch_turn_id"), "ci_watch", ["turn_id"], unique=False)
+
+
+def _schedules() -> None:
+    op.create_table(
+        "schedule",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column(
+            "rule",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'{}'::jsonb"),
+            nullable=False,
+        ),
+        sa.Column("zone", sa.String(), nullable=False),
+        sa.Column("starts_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("ends_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("jitter_seconds", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("misfire", sa.String(), server_default="late", nullable=False),
+        sa.Column("grace_seconds", sa.Float(), server_default="60", nullable=False),
+        sa.Column(
+            "state",
+            sa.Enum(
+                "active",
+                "paused",
+                "ended",
+                name="schedulestate",
+                native_enum=False,
+                create_constraint=True,
+                length=16,
+            ),
+            server_default="active",
+            nullable=False,
+        ),
+        sa.Column("why", sa.String(), server_default="", nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("fire_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_schedule")),
+    )
+    op.create_index(
+        "ix_schedule_fire_at",
+        "schedule",
+        ["fire_at"],
+        unique=False,
+        postgresql_where=sa.text("state = 'active'"),
+    )
+    op.create_table(
+        "firing",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("schedule_id", sa.Uuid(), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column(
+            "state",
+            sa.Enum(
+                "due",
+                "done",
+                "skipped",
+                "failed",
+                name="firingstate",
+                native_enum=False,
+                create_constraint=True,
+                length=16,
+            ),
+            server_default="due",
+            nullable=False,
+        ),
+        sa.Column("missed", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("why", sa.String(), server_default="", nullable=False),
+        sa.Column(
+            "act_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
+        ),
+        sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
+        sa.Column(
+            "fired_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
+        ),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["schedule_id"], ["schedule.id"], name=op.f("fk_firing_schedule_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_firing")),
+        sa.UniqueConstraint("schedule_id", "due_at", name=op.f("uq_firing_schedule_id_due_at")),
+    )
+    op.create_index(
+        "ix_firing_due",
+        "firing",
+        ["act_at"],
+        unique=False,
+        postgresql_where=sa.text("state = 'due'"),
+    )
+    _reminders()
+
+
+def _reminders() -> None:
+    op.create_table(
+        "reminder",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("short", sa.String(), nullable=False),
+        sa.Column("schedule_id", sa.Uuid(), nullable=False),
+        sa.Column("creator_id", sa.Uuid(), nullable=False),
+        sa.Column("project_id", sa.Uuid(), nullable=False),
+        sa.Column("session_id", sa.Uuid(), nullable=True),
+        sa.Column("what", sa.String(), nullable=False),
+        sa.Column("is_prompt", sa.Boolean(), server_default="false", nullable=False),
+        sa.Column("only_if_changed", sa.Boolean(), server_default="false", nullable=False),
+        sa.Column("said", sa.String(), server_default="", nullable=False),
+        sa.Column(
+            "targets",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'[]'::jsonb"),
+            nullable=False,
+        ),
+        sa.Column("quiet", sa.String(), server_default="", nullable=False),
+        sa.Column("language", sa.String(), server_default="", nullable=False),
+        sa.Column("snoozed_id", sa.Uuid(), nullable=True),
+        sa.Column("last_digest", sa.String(), server_default="", nullable=False),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.ForeignKeyConstraint(
+            ["schedule_id"],
+            ["schedule.id"],
+            name=op.f("fk_reminder_schedule_id"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["creator_id"], ["person.id"], name=op.f("fk_reminder_creator_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["project_id"], ["project.id"], name=op.f("fk_reminder_project_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["session_id"], ["session.id"], name=op.f("fk_reminder_session_id"), ondelete="SET NULL"
+        ),
+        sa.ForeignKeyConstraint(
+            ["snoozed_id"], ["reminder.id"], name=op.f("fk_reminder_snoozed_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_reminder")),
+        sa.UniqueConstraint("schedule_id", name=op.f("uq_reminder_schedule_id")),
+        sa.UniqueConstraint("short", name=op.f("uq_reminder_short")),
+    )
+    op.create_index(op.f("ix_reminder_creator_id"), "reminder", ["creator_id"], unique=False)
+    op.create_index(op.f("ix_reminder_project_id"), "reminder", ["project_id"], unique=False)
+    op.create_index(op.f("ix_reminder_session_id"), "reminder", ["session_id"], unique=False)
+    op.create_index(op.f("ix_reminder_snoozed_id"), "reminder", ["snoozed_id"], unique=False)

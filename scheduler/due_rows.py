@@ -1,0 +1,134 @@
+"""The rows of schedules and firings, as the clock reads and writes them."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+
+from scheduler.leader import Tx
+from scheduler.rules import restored
+from scheduler.schedule import Schedule, acted_on_at, decide
+
+AHEAD_MAX = 200
+"""Moments that the timer is told of at once."""
+_NOW = text("SELECT clock_timestamp()")
+_DUE = text(
+    """
+    SELECT id, rule, zone, starts_at, ends_at, jitter_seconds, misfire, grace_seconds, due_at
+      FROM schedule
+     WHERE state = 'active' AND fire_at <= CAST(:now AS timestamptz)
+     ORDER BY fire_at LIMIT :limit FOR UPDATE
+    """
+)
+_FIRE = text(
+    """
+    INSERT INTO firing (id, schedule_id, due_at, state, missed, fired_at)
+    SELECT id, schedule_id, due_at, state, missed, clock_timestamp()
+      FROM jsonb_to_recordset(CAST(:rows AS jsonb))
+           AS one (id uuid, schedule_id uuid, due_at timestamptz, state text, missed integer)
+    ON CONFLICT (schedule_id, due_at) DO NOTHING RETURNING id
+    """
+)
+_MOVE = text(
+    """
+    UPDATE schedule
+       SET due_at = one.due_at, fire_at = one.fire_at, state = one.state, why = one.why
+      FROM jsonb_to_recordset(CAST(:rows AS jsonb))
+           AS one (id uuid, due_at timestamptz, fire_at timestamptz, state text, why text)
+     WHERE schedule.id = one.id
+    """
+)
+_AHEAD = text(
+    """
+    SELECT DISTINCT to_timestamp(ceil(extract(epoch FROM fire_at) * 20) / 20) AS at
+      FROM schedule
+     WHERE state = 'active' AND fire_at <= CAST(:until AS timestamptz) ORDER BY at LIMIT :limit
+    """
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """What one transaction did."""
+
+    looked_at: int
+    """Schedules that were due."""
+    fired: int
+    """Firings that were written down."""
+
+
+async def now(tx: Tx) -> datetime:
+    """The time of the database."""
+    found: datetime = (await tx.execute(_NOW, {})).scalar_one()
+    return found
+
+
+async def fire(tx: Tx, now: datetime, *, limit: int, new_id: Callable[[], UUID]) -> Batch:
+    """Write a firing for each schedule that is due at `now`, and when it is due next."""
+    rows = (await tx.execute(_DUE, {"now": now, "limit": limit})).all()
+    firings: list[dict[str, Any]] = []
+    moves: list[dict[str, Any]] = []
+    for row in rows:
+        try:
+            schedule = schedule_of(row)
+        except ValueError as error:
+            # One that can't be read must not stop the others.
+            moves.append({"id": row.id, "state": "paused", "why": str(error)})
+            continue
+        fired, move = _decided(schedule, row, now)
+        firings.append({"id": new_id(), **fired})
+        moves.append(move)
+    written = (await tx.execute(_FIRE, {"rows": _json(firings)})).all() if firings else ()
+    if moves:
+        await tx.execute(_MOVE, {"rows": _json(moves)})
+    return Batch(looked_at=len(rows), fired=len(written))
+
+
+async def ahead(tx: Tx, until: datetime) -> Sequence[datetime]:
+    """The moments until then at which something is due, to 50 ms, the first of them."""
+    found = await tx.execute(_AHEAD, {"until": until, "limit": AHEAD_MAX})
+    return [row.at for row in found.all()]
+
+
+def schedule_of(row: Any) -> Schedule:
+    """The schedule of a row. :raises ValueError: it can't be read"""
+    return Schedule(
+        rule=restored(row.rule),
+        zone=row.zone,
+        starts_at=row.starts_at,
+        ends_at=row.ends_at,
+        jitter_seconds=row.jitter_seconds,
+        misfire=row.misfire,
+        grace_seconds=row.grace_seconds,
+    )
+
+
+def _decided(schedule: Schedule, row: Any, now: datetime) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The firing, and what becomes of the schedule."""
+    decision = decide(schedule, row.due_at, now)
+    skipped = decision.fire is None
+    fired = {
+        "schedule_id": row.id,
+        "due_at": decision.missed[-1] if skipped else decision.fire,
+        "state": "skipped" if skipped else "due",
+        "missed": len(decision.missed),
+    }
+    following = decision.next
+    move = {
+        "id": row.id,
+        "due_at": following,
+        "fire_at": acted_on_at(schedule, row.id, following) if following else None,
+        "state": "active" if following else "ended",
+        "why": "",
+    }
+    return fired, move
+
+
+def _json(rows: Sequence[dict[str, Any]]) -> str:
+    return json.dumps(
+        rows, default=lambda one: one.isoformat() if hasattr(one, "isoformat") else str(one)
+    )

@@ -1,0 +1,253 @@
+"""What is due is written down once, whoever leads, whatever ends and whichever way clocks move."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from subprocess import Popen
+from time import monotonic
+from uuid import UUID
+
+import psycopg
+import pytest
+from sqlalchemy import text
+
+from bot.store.database import Database
+from bot.store.ids import new_id
+from scheduler import due_rows
+from scheduler.clock import LEASE_SECONDS, POLL_SECONDS, Clock
+from scheduler.leader import Leader
+from scheduler.rules import Cron, Every, Once, Rule, kept
+
+START = datetime(2027, 3, 27, 12, tzinfo=UTC)
+TAKEN_OVER_SECONDS = 10.0
+PUT = text(
+    """
+    INSERT INTO schedule (id, rule, zone, misfire, jitter_seconds, due_at, fire_at)
+    VALUES (:id, CAST(:rule AS jsonb), :zone, :misfire, :jitter, :due, :due)
+    """
+)
+FIRINGS = text("SELECT schedule_id, due_at, state, missed FROM firing ORDER BY due_at, schedule_id")
+
+
+@pytest.fixture
+async def database(database_url):
+    database = Database(database_url)
+    yield database
+    await database.close()
+
+
+class Time:
+    """A clock that only moves when it is moved."""
+
+    def __init__(self) -> None:
+        self.at = START
+
+    def __call__(self) -> datetime:
+        return self.at
+
+    def pass_(self, **more: float) -> None:
+        self.at += timedelta(**more)
+
+
+def clock(database, now=None, *, owner: str = "a") -> Clock:
+    leader = Leader(name="schedules", owner=owner, seconds=LEASE_SECONDS)
+    return Clock(database.begin, leader, new_id=new_id, now=now)
+
+
+async def put(database, rule: Rule, due: datetime, **more) -> UUID:
+    key = new_id()
+    values = {"zone": "UTC", "misfire": "late", "jitter": 0, **more}
+    row = {"id": key, "rule": json.dumps(kept(rule)), "due": due, **values}
+    await database.run(PUT, row)
+    return key
+
+
+async def firings(database) -> list[tuple]:
+    return [tuple(row) for row in await database.run(FIRINGS)]
+
+
+async def over(database) -> None:
+    """The leader has been silent for as long as its lease lasts."""
+    await database.run(text("UPDATE lease SET until = clock_timestamp() - interval '1 s'"))
+
+
+async def test_each_due_moment_is_one_firing(database):
+    now = Time()
+    hourly = await put(database, Cron(fields="0 * * * *"), START)
+    once = await put(database, Once(at=START), START)
+    one = clock(database, now)
+    assert (await one.tick()).fired == 2
+    assert (await one.tick()).fired == 0
+    now.pass_(hours=1, seconds=3)
+    assert (await one.tick()).fired == 1
+    assert await firings(database) == [
+        (hourly, START, "due", 0),
+        (once, START, "due", 0),
+        (hourly, START + timedelta(hours=1), "due", 0),
+    ]
+    states = await database.run(text("SELECT id, state FROM schedule"))
+    assert {row.id: row.state for row in states} == {hourly: "active", once: "ended"}
+
+
+async def test_what_was_missed_fires_once_and_late_or_not_at_all(database):
+    now = Time()
+    late = await put(database, Cron(fields="0 * * * *"), START)
+    skips = await put(database, Cron(fields="0 * * * *"), START, misfire="skip")
+    now.pass_(hours=5, minutes=30)
+    await clock(database, now).tick()
+    last = START + timedelta(hours=5)
+    assert sorted(await firings(database)) == sorted(
+        [(late, last, "due", 5), (skips, last, "skipped", 6)]
+    )
+
+
+async def test_a_clock_that_is_set_back_fires_nothing_again_and_forgets_nothing(database):
+    now = Time()
+    await put(database, Every(seconds=60, first=START), START)
+    one = clock(database, now)
+    seen = 0
+    for step in (0, 60, -3600, 60, 3600, -7200, 7200, 60):
+        now.pass_(seconds=step)
+        seen += (await one.tick()).fired
+    due = [row[1] for row in await firings(database)]
+    assert len(due) == len(set(due)) == seen == 4
+    assert due == [START + timedelta(minutes=minutes) for minutes in (0, 1, 2, 3)]
+
+
+async def test_two_at_once_fire_once(database):
+    now = Time()
+    for _ in range(40):
+        await put(database, Once(at=START), START)
+    both = [clock(database, now, owner=owner) for owner in "ab"]
+    ticks = await asyncio.gather(*(one.tick() for one in both))
+    assert sorted(tick.fired for tick in ticks) == [0, 40]
+    assert sorted(tick.leads for tick in ticks) == [False, True]
+    await over(database)
+    assert sum(tick.fired for tick in await asyncio.gather(*(one.tick() for one in both))) == 0
+
+
+class Died(Exception):
+    """The process ended here."""
+
+
+@pytest.mark.parametrize("statement", range(1, 6))
+async def test_a_leader_that_ends_at_any_statement_is_followed_by_one_that_does_it_all(
+    database, statement
+):
+    now = Time()
+    key = await put(database, Cron(fields="0 * * * *"), START)
+
+    class Mortal:
+        def __init__(self, tx) -> None:
+            self._tx, self._left = tx, statement
+
+        async def execute(self, query, parameters, /):
+            done = await self._tx.execute(query, parameters)
+            self._left -= 1
+            if not self._left:
+                raise Died
+            return done
+
+    leader = Leader(name="schedules", owner="a", seconds=LEASE_SECONDS)
+
+    async def act() -> None:
+        async with database.begin() as tx:
+            mortal = Mortal(tx)
+            await leader.lead(mortal)
+            await due_rows.fire(mortal, now(), limit=10, new_id=new_id)
+
+    with pytest.raises(Died):
+        await act()
+    assert await firings(database) == []
+    await over(database)
+    assert (await clock(database, now, owner="b").tick()).fired == 1
+    assert await firings(database) == [(key, START, "due", 0)]
+
+
+async def test_the_database_s_end_in_the_middle_of_a_firing_loses_nothing(database):
+    now = Time()
+    key = await put(database, Cron(fields="0 * * * *"), START)
+
+    async def act() -> None:
+        async with database.begin() as tx:
+            await due_rows.fire(tx, now(), limit=10, new_id=new_id)
+            await database.run(
+                text(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+            )
+
+    with pytest.raises(psycopg.OperationalError):
+        await act()
+    assert await firings(database) == []
+    assert (await clock(database, now).tick()).fired == 1
+    assert await firings(database) == [(key, START, "due", 0)]
+
+
+async def test_a_schedule_that_can_t_be_read_pauses_and_stops_no_other(database):
+    now = Time()
+    broken = await put(database, Once(at=START), START, zone="Mars/Phobos")
+    sound = await put(database, Once(at=START), START)
+    await clock(database, now).tick()
+    assert await firings(database) == [(sound, START, "due", 0)]
+    row = (
+        await database.run(text("SELECT state, why FROM schedule WHERE id = :id"), {"id": broken})
+    ).one()
+    assert (row.state, "Mars/Phobos" in row.why) == ("paused", True)
+
+
+async def test_what_is_added_is_fired_at_its_time(database):
+    stop = asyncio.Event()
+    one = clock(database)
+    running = asyncio.create_task(one.run(stop))
+    now = await database.run(text("SELECT clock_timestamp() AS now"))
+    due = now.one().now + timedelta(seconds=1)
+    await put(database, Once(at=due), due)
+    one.look.set()
+    async with asyncio.timeout(60):
+        while not await firings(database):
+            await asyncio.sleep(0.05)
+    stop.set()
+    await asyncio.wait_for(running, 60)
+    fired_at = (await database.run(text("SELECT fired_at FROM firing"))).scalar_one()
+    assert timedelta() <= fired_at - due < timedelta(seconds=POLL_SECONDS)
+
+
+@contextmanager
+def process(url: str, owner: str):
+    running = Popen([sys.executable, "-m", "tests.fakes.clock_process", url, owner])
+    try:
+        yield running
+    finally:
+        running.kill()
+        running.wait()
+
+
+async def leads(database, owner: str) -> None:
+    query = text("SELECT owner FROM lease WHERE name = 'schedules' AND until > clock_timestamp()")
+    async with asyncio.timeout(100):
+        while (await database.run(query)).scalar_one_or_none() != owner:
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+async def test_a_leader_that_is_killed_or_stopped_is_replaced_within_ten_seconds(
+    database, database_url, how
+):
+    first = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=1)
+    await put(database, Every(seconds=60, first=first), first)
+    with process(database_url, "a") as leader:
+        await leads(database, "a")
+        with process(database_url, "b"):
+            # The second has looked at least once, so that its start is not measured.
+            await asyncio.sleep(POLL_SECONDS)
+            os.kill(leader.pid, how)
+            began = monotonic()
+            await leads(database, "b")
+            assert monotonic() - began <= TAKEN_OVER_SECONDS
