@@ -15,8 +15,11 @@ from fastapi import FastAPI
 from sqlalchemy import text
 
 from adapters.chat.incoming import Hear
+from bot.automate import reminders
+from bot.automate.firings import Firings
 from bot.config import Settings
 from bot.conversation import parking
+from bot.conversation.due import Due
 from bot.conversation.hearing import Chats
 from bot.conversation.inbox import Inbox
 from bot.conversation.offering import Offering
@@ -34,7 +37,8 @@ from bot.govern.sealing import Sealer, expire
 from bot.ground import REPORT_SECONDS, Ground, ground
 from bot.logins import logins_open
 from bot.metrics import QUEUE_DEPTH, SERVE, Sending, WorkFile
-from bot.store.database import EVENTS, OUTBOX, Database, is_away
+from bot.store.database import EVENTS, FIRINGS, OUTBOX, SCHEDULES, Database, is_away
+from bot.store.ids import new_id
 from bot.store.transaction import Transaction
 from bot.surfaces import Gate, Surfaces, open_surfaces
 from bot.vault import discovery_of, grants_open, secrets_of, tokens_of, vault_open
@@ -46,6 +50,7 @@ from bot.web.upgraded import Upgraded
 from bot.work import questions
 from bot.work.relays import Relays
 from scheduler.chores import Chore, run_chores
+from scheduler.clock import LEASE_SECONDS, Clock
 from scheduler.leader import Leader
 
 log = structlog.get_logger(__name__)
@@ -68,7 +73,7 @@ async def serve(settings: Settings, url: str) -> None:
     """Serve pages and API, write replies and post them until SIGTERM."""
     SERVE.register(WorkFile(settings.metrics_file))
     SERVE.register(Sending())
-    async with ground(settings, url, (EVENTS, OUTBOX)) as base:
+    async with ground(settings, url, (EVENTS, OUTBOX, SCHEDULES, FIRINGS)) as base:
         stop = base.signals.stop
         opening = open_surfaces(settings, base.database, owner=base.owner)
         async with (
@@ -146,7 +151,21 @@ async def serve(settings: Settings, url: str) -> None:
                 audit_days=settings.policy.audit_days,
             )
             group.create_task(clock)
+            group.create_task(_schedules(base).run(stop))
+            due = Due(base.database, inbox)
+            group.create_task(Firings(base.database, due, listener=base.listener).run(stop))
             group.create_task(_serve_http(create_app(services), settings, stop))
+
+
+def _schedules(base: Ground) -> Clock:
+    """What writes down what is due, if this process leads."""
+    leader = Leader(name="schedules", owner=base.owner, seconds=LEASE_SECONDS)
+    database = base.database
+    clock = Clock(
+        database.begin, leader, new_id=new_id, on_fired=lambda: database.hint((FIRINGS, ""))
+    )
+    base.listener.on(SCHEDULES, lambda _: clock.look.set())
+    return clock
 
 
 async def _serve_http(app: FastAPI, settings: Settings, stop: asyncio.Event) -> None:
@@ -236,6 +255,7 @@ async def run_clock(
     chores = [
         Chore(name="questions", seconds=CLOCK_LEASE_SECONDS / 2, run=led(questions.expire)),
         Chore(name="parked_messages", seconds=PARKED_SECONDS, run=led(parking.expire)),
+        Chore(name="unsaved_reminders", seconds=PARKED_SECONDS, run=led(reminders.expire)),
         *_audit_chores(database, leader, stop, days=audit_days),
         Chore(name="queue_gauge", seconds=15, run=gauge_queue),
     ]

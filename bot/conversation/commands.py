@@ -6,8 +6,13 @@ like one ("stop using tabs") are prompts; the reply may offer the command they r
 
 import functools
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Literal
+
+from bot.words.reminding import EXAMPLE, WHOM
+from scheduler.when import NotRead, Unclear, first_part, last_part
 
 ALONE = (
     "stop",
@@ -90,6 +95,47 @@ class Connect:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Remind:
+    """Something shall be said to somebody at a time."""
+
+    whom: str
+    """`me`, `here`, `channel` or `@` and a name."""
+    words: str
+    """When and what, in one."""
+    behind: bool = False
+    """The time stands at the end."""
+
+    def what_of(self, rest: str) -> str:
+        """What is left of the words without the time."""
+        return _JOINING.sub("", rest, count=1).strip()
+
+
+ReminderAct = Literal[
+    "list",
+    "show",
+    "delete",
+    "pause",
+    "resume",
+    "edit",
+    "yes",
+    "answer",
+    "no",
+    "done",
+    "snooze",
+    "stop",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reminders:
+    """Something about reminders that are there."""
+
+    act: ReminderAct = "list"
+    short: str = ""
+    rest: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Aside:
     """Not for the bot: nothing happens."""
 
@@ -99,7 +145,7 @@ class Nothing:
     """An empty message."""
 
 
-Parsed = Prompt | Command | Join | Connect | Aside | Nothing
+Parsed = Prompt | Command | Join | Connect | Remind | Reminders | Aside | Nothing
 
 NUMBER_DIGITS_MAX = 9
 """Of a place in a queue; no queue is as long."""
@@ -109,6 +155,18 @@ _CONNECT = re.compile(
     r"^connect(?:\s+(?:([a-z2-9]{4}-[a-z2-9]{4}-[a-z2-9]{4})|(github|gitlab)))?[.!]?$",
     re.IGNORECASE,
 )
+_REMIND = re.compile(
+    rf"^(?:remind|erinnere)\s+({'|'.join(WHOM)}|@[\w.-]+)\s*[,:]?\s+(.+)$",
+    re.IGNORECASE | re.DOTALL,
+)
+_JOINING = re.compile(r"^(?:to|that|about|of|an|daran,?|dass)\s+", re.IGNORECASE)
+_REMINDERS = re.compile(
+    r"^reminders(?:\s+(show|delete|pause|resume|edit|yes|answer|no|done|snooze|stop)"
+    r"\s+(r-[a-z0-9]+)(?:\s+(.+))?)?[.!]?$",
+    re.IGNORECASE | re.DOTALL,
+)
+_READ_AT = datetime(2026, 1, 1, tzinfo=UTC)
+"""Whether words are a time does not depend on when they are said."""
 _PREFIX = re.compile(r"^(new|now|private|aside)\s*:\s*", re.IGNORECASE)
 _OPTION = re.compile(rf"^({'|'.join(OPTIONS)})=(\S+)\s*")
 
@@ -129,7 +187,7 @@ def _mentioning(name: str) -> re.Pattern[str]:
     return re.compile(rf"^\s*[@/]{re.escape(name)}(?![\w-])[:,]?\s*", re.IGNORECASE)
 
 
-def _command(said: str) -> Command | Join | Connect | None:
+def _command(said: str) -> Command | Join | Connect | Remind | Reminders | None:
     words = " ".join(said.casefold().split()).rstrip(".!")
     if words in ALONE:
         return Command(word=words)  # type: ignore[arg-type]
@@ -140,7 +198,34 @@ def _command(said: str) -> Command | Join | Connect | None:
         return Join(session=match.group(1).lower())
     if match := _CONNECT.match(said):
         return Connect(code=(match[1] or "").upper(), forge=(match[2] or "").lower())
+    if match := _REMINDERS.match(said):
+        act = (match[1] or "list").lower()
+        return Reminders(act=act, short=(match[2] or "").lower(), rest=match[3] or "")  # type: ignore[arg-type]
+    return _remind(said)
+
+
+def _remind(said: str) -> Remind | None:
+    """A reminder if whom and when can be read, or could with what is asked back."""
+    match = _REMIND.match(said)
+    if match is None:
+        return None
+    whom = WHOM.get(" ".join(match[1].casefold().split()), match[1])
+    words = match[2].strip()
+    if _is_time(first_part, words):
+        return Remind(whom=whom, words=words)
+    if _JOINING.match(words) and _is_time(last_part, words):
+        return Remind(whom=whom, words=words, behind=True)
     return None
+
+
+def _is_time(part: Callable[..., object], words: str) -> bool:
+    try:
+        part(words, now=_READ_AT, zone="UTC")
+    except Unclear:
+        return True
+    except NotRead:
+        return False
+    return True
 
 
 def _prompt(said: str) -> Parsed:
@@ -171,6 +256,8 @@ def _prompt(said: str) -> Parsed:
 
 def _resembles(said: str) -> str | None:
     words = said.casefold().rstrip(".!?").split()
+    if words and words[0] == "remind":
+        return EXAMPLE
     if not 0 < len(words) <= RESEMBLANCE_WORDS_MAX:
         return None
     joined = " ".join(words)

@@ -8,11 +8,11 @@ from uuid import UUID
 
 from adapters.chat.incoming import Attached, Quoted
 from adapters.forge.port import Permission
-from bot.conversation import answering, commands, threads, words
+from bot.conversation import answering, commands, reminding, threads, words
 from bot.conversation.message import KEY_LENGTH_MAX, Accepted, IncomingMessage, Verdict
 from bot.conversation.obeying import obey
 from bot.conversation.prompting import add_prompt
-from bot.conversation.saying import say
+from bot.conversation.saying import post, say
 from bot.conversation.settled import check_options
 from bot.conversation.unadded import unadded
 from bot.errors import NoProject, NotFound, NothingToDo, Refused, TooLarge
@@ -90,6 +90,8 @@ class Deciding:
                 return await self._command(tx, message, who, parsed)
             case commands.Join():
                 return await self._join(tx, message, who, parsed.session)
+            case commands.Remind() | commands.Reminders():
+                return await self._reminder(tx, message, who, parsed)
             case commands.Connect():
                 raise Refused(
                     _("accounts are connected on the page “Your accounts”, or in a direct message"),
@@ -155,6 +157,44 @@ class Deciding:
                 accepted, verdict="prompt", prompt_id=added.prompt_id, event=added.event
             )
         return Decided(accepted=accepted, text=obeyed.said, quoted=obeyed.quoted, like=obeyed.like)
+
+    async def _reminder(
+        self,
+        tx: Transaction,
+        message: IncomingMessage,
+        who: Standing,
+        asked: commands.Remind | commands.Reminders,
+    ) -> Decided:
+        """Set one, or do something about those that are there and say so where it was said."""
+        if isinstance(asked, commands.Remind):
+            return await self._remind(tx, message, who, asked)
+        told = await reminding.obey(tx, who, asked)
+        found = await threads.find(tx, message)
+        if found is None:
+            return decided("command", told, hint=told)
+        if message.told_in_thread:
+            await say(tx, found.thread_id, f"told:{message.delivery_key}", told)
+        return decided("command", told, session_id=found.session_id, session=found.short)
+
+    async def _remind(
+        self, tx: Transaction, message: IncomingMessage, who: Standing, asked: commands.Remind
+    ) -> Decided:
+        """Say back what was understood; the reminder waits for its author's yes."""
+        found = await threads.find_or_begin(tx, message)
+        if found is None:
+            prompt = commands.Prompt(text=asked.words)
+            found = await threads.open_session(tx, message, _actor(who), prompt, self._agents)
+        await self._may(tx, who, found, Permission.READ)
+        project_id = await threads.project_of(tx, found.session_id)
+        here = reminding.Here(
+            session_id=found.session_id, thread_id=found.thread_id, project_id=project_id
+        )
+        proposed = await reminding.propose(tx, message, who, asked, here)
+        if message.told_in_thread:
+            key, buttons = f"reminder:{proposed.short}", proposed.buttons
+            await post(tx, found.thread_id, key, proposed.told, buttons=buttons)
+        ids: dict[str, Any] = {"session_id": found.session_id, "session": found.short}
+        return decided("command", proposed.told, **ids)
 
     async def _recent(self, who: Standing, tx: Transaction) -> list[dict[str, Any]]:
         """The sessions that were active last, of those that they may see."""

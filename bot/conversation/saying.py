@@ -1,8 +1,12 @@
 """Words of our own to a thread, outside of a session's events: what a command was answered."""
 
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from uuid import UUID
 
+from adapters.chat.port import Button
 from bot.conversation.fences import prose
 from bot.store.database import OUTBOX
 from bot.store.ids import new_id
@@ -15,6 +19,19 @@ SQL = load(Path(__file__).parent / "sql" / "replies.sql")
 
 async def say(tx: Transaction, thread_id: UUID, key: str, words: str) -> None:
     """Add a reply to the thread's outbox; once for each `key`, however often it is called."""
+    await post(tx, thread_id, key, words)
+
+
+async def post(
+    tx: Transaction,
+    thread_id: UUID,
+    key: str,
+    words: str,
+    *,
+    buttons: Sequence[Button] = (),
+    notify: str = "",
+) -> None:
+    """The same with buttons below it, and somebody who is notified of it."""
     await tx.execute(
         SQL["put"],
         {
@@ -24,8 +41,8 @@ async def say(tx: Transaction, thread_id: UUID, key: str, words: str) -> None:
             "kind": "notice",
             "key": key,
             "body": prose(words),
-            "buttons": "[]",
-            "notify": "",
+            "buttons": json.dumps([asdict(button) for button in buttons]),
+            "notify": notify,
             "final": True,
             "live": "",
             "language": spoken().locale,

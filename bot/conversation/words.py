@@ -20,6 +20,7 @@ Write what to do; it becomes a prompt for the agent of this session.
 `queue` and `status` show what waits, `cancel 2` takes one out, `retry` runs the last one again.
 `undo` takes the last turn back, its files and its branch.
 `sessions` lists sessions, `join s-…` brings this thread into one; `mute` and `unmute` are for it.
+`remind me tomorrow 9 to …` sets a reminder, `reminders` lists yours.
 `connect`, in a direct message to me, makes your accounts one person.
 Options go before the text: `size=name`, and for a new session
 `project=… repo=… branch=… agent=… model=…`.""")

@@ -48,6 +48,8 @@ STATES = (
     ("Reply", states.ReplyState, states.REPLY_MOVES),
     ("Charge", states.ChargeState, states.CHARGE_MOVES),
     ("Grant", states.GrantState, states.GRANT_MOVES),
+    ("Schedule", states.ScheduleState, states.SCHEDULE_MOVES),
+    ("Firing", states.FiringState, states.FIRING_MOVES),
     ("Machine", machine.MachineState, machine.MACHINE_MOVES),
     ("Template", machine.TemplateState, machine.TEMPLATE_MOVES),
 )

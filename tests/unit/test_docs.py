@@ -19,6 +19,8 @@ STATES = (
     states.ReplyState,
     states.ChargeState,
     states.GrantState,
+    states.ScheduleState,
+    states.FiringState,
     MachineState,
     TemplateState,
 )

@@ -14,6 +14,8 @@ from bot.conversation.commands import (
     Join,
     Nothing,
     Prompt,
+    Remind,
+    Reminders,
     Word,
     parse,
 )
@@ -113,3 +115,53 @@ def test_other_words_after_join_are_a_prompt(text):
 
 def test_help_names_every_option():
     assert [name for name in OPTIONS if f"{name}=" not in HELP] == []
+
+
+@pytest.mark.parametrize(
+    ("said", "whom", "words", "behind"),
+    [
+        ("remind me tomorrow 9 to call Bob", "me", "tomorrow 9 to call Bob", False),
+        ("remind me to call Bob tomorrow 9", "me", "to call Bob tomorrow 9", True),
+        ("Remind channel every friday 16:00 what is open", "channel", None, False),
+        ("remind this thread in 20 minutes: tea", "here", "in 20 minutes: tea", False),
+        ("remind @bo next friday to call", "@bo", "next friday to call", False),
+        ("erinnere mich morgen um 9 an Urlaub", "me", "morgen um 9 an Urlaub", False),
+        ("remind me tomorrow at 3 to call", "me", "tomorrow at 3 to call", False),
+    ],
+)
+def test_a_reminder_is_one_when_whom_and_when_can_be_read(said, whom, words, behind):
+    expected = words or said.partition("channel ")[2]
+    assert parse(said) == Remind(whom=whom, words=expected, behind=behind)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "remind me to be kind",
+        "remind the team tomorrow 9 to call",
+        "remind me mañana a las 9",
+        "reminders are useful",
+        "remind me",
+    ],
+)
+def test_what_is_no_reminder_is_a_prompt(said):
+    parsed = parse(said)
+    assert isinstance(parsed, Prompt)
+    assert parsed.text == said
+    assert parsed.resembles is None or "remind" in parsed.resembles
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("reminders", Reminders()),
+        ("Reminders.", Reminders()),
+        ("reminders stop r-7f3k", Reminders(act="stop", short="r-7f3k")),
+        (
+            "reminders snooze r-7f3k in 10 minutes",
+            Reminders(act="snooze", short="r-7f3k", rest="in 10 minutes"),
+        ),
+    ],
+)
+def test_reminders_are_named_by_their_short_ids(said, expected):
+    assert parse(said) == expected

@@ -1,0 +1,57 @@
+"""What is asked back about a time that could not be read for sure; pure."""
+
+from datetime import datetime
+
+from bot.errors import Refused
+from bot.words.catalogue import N_, Message
+from bot.words.catalogue import gettext as _
+from scheduler.when import NotRead, Reading, Unclear, when
+
+_ASKED = {
+    "half_of_day": N_("is it {first} or {second}"),
+    "which_week": N_("is it {first} or {second}"),
+    "day_or_month": N_("which of {first} and {second} is the day, and which the month"),
+    "which_day": N_("on which day is it"),
+    "which_hour": N_("at which time is it"),
+    "midnight": N_("with which day does that midnight begin"),
+    "several_days": N_("those are several days and it can be one"),
+    "one_time": N_("those are several times and it can be one"),
+    "minutes": N_("each of its times must have the same minutes"),
+    "every_nth": N_("is that the one of each month, or of how many weeks"),
+    "not_each_month": N_("not every month has that day"),
+    "gap": N_("the clocks are set forward then and {time} does not come"),
+    "twice": N_("the clocks are set back then and {time} comes twice"),
+    "past": N_("that time has passed"),
+    "never": N_("that never comes"),
+    "far": N_("that is too far away"),
+    "too_often": N_("more often than once a minute is too often"),
+    "no_day": N_("there is no such day"),
+    "zone": N_("that name means several time zones"),
+    "contradiction": N_("that contradicts itself"),
+}
+"""By the code of what is unclear."""
+SAY = N_("say it like `2026-12-24 09:00`, `tomorrow 15:00` or `every friday 16:00`")
+ZONE = N_("name the zone like Europe/Berlin")
+
+
+def asked(unclear: Unclear) -> Message:
+    """The question."""
+    return _(_ASKED[unclear.code], **unclear.values)
+
+
+def read(said: str, *, now: datetime, zone: str) -> Reading:
+    """The time that these words are. :raises Refused: they have to be said in another way"""
+    try:
+        return when(said, now=now, zone=zone)
+    except Unclear as unclear:
+        raise ask_back(unclear) from unclear
+    except NotRead as error:
+        raise Refused(
+            _("I read no time in “{said}”", said=said[:80]), kept=_("nothing was saved"), do=_(SAY)
+        ) from error
+
+
+def ask_back(unclear: Unclear) -> Refused:
+    """The question as an answer to a command."""
+    do = _(ZONE) if unclear.code == "zone" else _(SAY)
+    return Refused(asked(unclear), kept=_("nothing was saved"), do=do)

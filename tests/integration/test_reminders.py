@@ -1,0 +1,225 @@
+"""A reminder from its words to its post: said back, saved, due, posted once, put off, stopped."""
+
+import asyncio
+import re
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+
+from bot.automate.firings import Firings
+from bot.conversation.due import Due
+from bot.govern import people
+from bot.store.ids import new_id
+from scheduler.clock import LEASE_SECONDS, Clock
+from scheduler.leader import Leader
+
+BODIES = text("SELECT body FROM reply ORDER BY created_at, id")
+BUTTONS = text("SELECT buttons FROM reply ORDER BY created_at, id")
+
+
+async def bodies(town) -> list[str]:
+    return list((await town.database.run(BODIES)).scalars())
+
+
+def short_of(told: str) -> str:
+    return re.search(r"r-\w+", told)[0]
+
+
+async def set_one(town, words: str, *, act: str = "yes", **more) -> str:
+    said = await town.say(words, **more)
+    assert said.verdict == "command", said.text
+    short = short_of(said.text)
+    confirmed = await town.say(f"reminders {act} {short}", **more)
+    assert confirmed.text.startswith(f"Saved as {short}"), confirmed.text
+    return short
+
+
+async def due_now(town) -> None:
+    """The next due moments are now, instead of when they are."""
+    await town.database.run(
+        text(
+            "UPDATE schedule SET due_at = now(), fire_at = now(), rule = CASE rule ->> 'kind'"
+            " WHEN 'once' THEN jsonb_set(rule, '{at}', to_jsonb(now())) ELSE rule END"
+            " WHERE state = 'active'"
+        )
+    )
+
+
+async def fire(town) -> int:
+    leader = Leader(name="schedules", owner="a", seconds=LEASE_SECONDS)
+    await Clock(town.database.begin, leader, new_id=new_id).tick()
+    return await Firings(town.database, Due(town.database, town.inbox)).once()
+
+
+async def test_a_reminder_is_said_back_saved_and_posted_once(town):
+    said = await town.say("remind me in 20 minutes to check the build", told_in_thread=True)
+    short = short_of(said.text)
+    assert "in 20 minutes" in said.text
+    assert "check the build" in said.text
+    (buttons,) = (await town.database.run(BUTTONS)).scalars()
+    assert [button["says"] for button in buttons] == [
+        f"reminders yes {short}",
+        f"reminders answer {short}",
+        f"reminders no {short}",
+    ]
+    # Nobody has said yes: it is never due.
+    assert await fire(town) == 0
+    await town.say(f"reminders yes {short}")
+    assert await fire(town) == 0
+    await due_now(town)
+    assert await fire(town) == 1
+    assert await fire(town) == 0
+    post = (await bodies(town))[-1]
+    assert post.startswith("check the build\n\nA reminder of Ann: in 20 minutes (UTC).")
+    assert f"`reminders stop {short}`" in post
+
+
+async def test_the_next_three_times_are_said_in_the_zone_of_the_author(town):
+    await town.database.run(
+        text("UPDATE person SET zone = 'Asia/Kolkata' WHERE id = :id"), {"id": town.people["Ann"]}
+    )
+    told = (await town.say("remind me every friday 16:00 what is still open?")).text
+    assert "Asia/Kolkata" in told
+    assert len(re.findall(r"\d{4}-\d\d-\d\d 16:00 IST", told)) == 3
+
+
+async def test_what_is_no_reminder_is_a_prompt_and_says_what_it_resembles(town):
+    said = await town.say("remind me to be kind")
+    assert said.verdict == "prompt"
+    assert "remind me tomorrow 9" in said.text
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        ("remind me tomorrow at 3 to call Bob", "is it 03:00 or 15:00"),
+        ("remind me next friday to call Bob", "is it 20"),
+        ("remind me tomorrow 9", "says when and not what"),
+        ("remind channel tomorrow 9 to call Bob", "there is no channel here"),
+        ("remind @nobody tomorrow 9 to call Bob", "nobody here who is called nobody"),
+    ],
+)
+async def test_what_is_unclear_is_asked_back_and_nothing_is_saved(town, words, asked):
+    said = await town.say(words)
+    assert (said.verdict, asked in said.text.lower()) == ("refused", True), said.text
+    count = (await town.database.run(text("SELECT count(*) FROM reminder"))).scalar_one()
+    assert count == 0
+
+
+async def test_reminders_are_listed_edited_paused_resumed_and_deleted(town):
+    short = await set_one(town, "remind me every day at 9 to stretch")
+    assert "stretch" in (await town.say("reminders")).text
+    assert "every day at 9" in (await town.say(f"reminders show {short}")).text
+    assert "10:30" in (await town.say(f"reminders edit {short} every day at 10:30")).text
+    await town.say(f"reminders pause {short}")
+    await due_now(town)
+    assert await fire(town) == 0
+    assert "10:30" in (await town.say(f"reminders resume {short}")).text
+    other = await town.say(f"reminders delete {short}", by="Bo")
+    assert other.verdict == "refused"
+    assert "is gone" in (await town.say(f"reminders delete {short}")).text
+    assert (await town.say("reminders")).text.startswith("You have no reminder")
+
+
+async def test_one_that_is_put_off_comes_again_and_goes_on(town):
+    short = await set_one(town, "remind me every day at 9 to stretch")
+    told = (await town.say(f"reminders snooze {short} in 10 minutes")).text
+    assert told.startswith("I say it again at")
+    await due_now(town)
+    assert await fire(town) == 2
+    states = (await town.database.run(text("SELECT state FROM schedule ORDER BY state"))).scalars()
+    assert list(states) == ["active", "ended"]
+
+
+async def test_one_of_somebody_who_was_deactivated_pauses_and_says_so(town):
+    await set_one(town, "remind me every day at 9 to stretch")
+    async with town.database.begin() as tx:
+        await people.deactivate(tx, town.people["Ann"])
+    await due_now(town)
+    await fire(town)
+    assert (await bodies(town))[-1] == (
+        "The reminder “stretch” is paused: whoever set it is deactivated here."
+    )
+    row = (await town.database.run(text("SELECT state, why FROM schedule"))).one()
+    assert (row.state, row.why) == ("paused", "creator")
+
+
+async def test_in_quiet_hours_it_waits_until_they_are_over(town):
+    short = await set_one(town, "remind me every hour to stretch")
+    now = (await town.database.run(text("SELECT clock_timestamp() AS now"))).one().now
+    hours = f"{now - timedelta(hours=1):%H:%M}-{now + timedelta(hours=2):%H:%M}"
+    await town.say(f"reminders edit {short} quiet {hours}")
+    await due_now(town)
+    await fire(town)
+    assert await bodies(town) == []
+    row = (await town.database.run(text("SELECT state, why, act_at FROM firing"))).one()
+    assert (row.state, row.why) == ("due", "quiet")
+    assert timedelta(hours=1, minutes=58) < row.act_at - now <= timedelta(hours=2)
+    await town.database.run(text("UPDATE reminder SET quiet = ''"))
+    await town.database.run(text("UPDATE firing SET act_at = now()"))
+    await fire(town)
+    assert len(await bodies(town)) == 1
+
+
+async def test_one_that_is_answered_becomes_a_prompt_in_a_session_of_its_own_once(town):
+    await set_one(town, "remind me every day at 9 stop what is still open?", act="answer")
+    await due_now(town)
+    firings = [Firings(town.database, Due(town.database, town.inbox)) for _ in range(3)]
+    await Clock(
+        town.database.begin,
+        Leader(name="schedules", owner="a", seconds=LEASE_SECONDS),
+        new_id=new_id,
+    ).tick()
+    assert sorted(await asyncio.gather(*(one.once() for one in firings))) == [0, 0, 1]
+    prompts = await town.database.run(
+        text(
+            "SELECT delivery.text, session.short, thread.place FROM prompt"
+            " JOIN delivery ON delivery.prompt_id = prompt.id"
+            " JOIN session ON session.id = prompt.session_id"
+            " JOIN thread ON thread.id = prompt.thread_id"
+        )
+    )
+    row = prompts.one()
+    assert row.text.endswith("\n\nstop what is still open?")
+    assert "change nothing" in row.text
+    assert row.place.startswith("t~r-")
+
+
+async def test_a_process_that_ends_before_the_prompt_is_noted_asks_it_once(town):
+    await set_one(town, "remind me every day at 9 what is still open?", act="answer")
+    await due_now(town)
+
+    class Dies(Due):
+        async def prompt(self, row):
+            await super().prompt(row)
+            raise KeyboardInterrupt
+
+    leader = Leader(name="schedules", owner="a", seconds=LEASE_SECONDS)
+    await Clock(town.database.begin, leader, new_id=new_id).tick()
+    with pytest.raises(KeyboardInterrupt):
+        await Firings(town.database, Dies(town.database, town.inbox)).once()
+    assert (await town.database.run(text("SELECT state FROM firing"))).scalar_one() == "due"
+    await town.database.run(text("UPDATE firing SET act_at = now()"))
+    assert await fire(town) == 1
+    assert (await town.database.run(text("SELECT count(*) FROM prompt"))).scalar_one() == 1
+    assert (await town.database.run(text("SELECT state FROM firing"))).scalar_one() == "done"
+
+
+async def test_one_that_can_t_be_answered_is_said(town):
+    await set_one(town, "remind me every day at 9 what is still open?", act="answer")
+    await town.database.run(text("UPDATE project SET removed_at = now()"))
+    await due_now(town)
+    await fire(town)
+    assert "There is no answer to the reminder" in (await bodies(town))[-1]
+    assert (await town.database.run(text("SELECT state FROM firing"))).scalar_one() == "failed"
+
+
+async def test_one_that_nobody_confirms_is_forgotten(town):
+    from bot.automate import reminders
+
+    await town.say("remind me tomorrow 9 to call Bob")
+    await town.database.run(text("UPDATE schedule SET created_at = now() - interval '25 hours'"))
+    async with town.database.begin() as tx:
+        await reminders.expire(tx)
+    assert (await town.database.run(text("SELECT count(*) FROM reminder"))).scalar_one() == 0
