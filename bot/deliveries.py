@@ -8,6 +8,7 @@ import shutil
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import aiohttp
@@ -26,6 +27,9 @@ from bot.vault import tokens_of
 from bot.work.delivery import Delivery, DeliveryForge, DeliveryMeans
 from bot.work.remote import Logins
 from bot.work.repository import Repositories
+
+if TYPE_CHECKING:
+    from adapters.forge.github.app import App
 
 log = structlog.get_logger(__name__)
 
@@ -102,28 +106,30 @@ def _github(settings: Settings, stack: AsyncExitStack) -> DeliveryForge | None:
     stack.callback(app.close)
     web = web_address(app.api_url)
 
-    @asynccontextmanager
-    async def login(repository: str) -> AsyncIterator[tuple[str, str] | None]:
-        deadline = Deadline.after(LOGIN_SECONDS)
-        try:
-            token = await app.narrowed(deadline, repository, WITH_WORKFLOWS)
-        except Rejected:
-            # The App has not been given that: what changes a workflow will be refused, and told.
-            token = await app.narrowed(deadline, repository, PUSHES)
-        try:
-            yield "x-access-token", token.get_secret_value()
-        finally:
-            with suppress(ChatError):
-                await app.end(Deadline.after(LOGIN_SECONDS), token)
-
     return DeliveryForge(
         surface="github",
         host=web.partition("://")[2],
         git_base=ours.url,
         name_of=lambda url: repository_of(url, ours.url),
         pulls=GitHubPulls(app),
-        login=login,
+        login=lambda repository: _narrowed(app, repository),
     )
+
+
+@asynccontextmanager
+async def _narrowed(app: "App", repository: str) -> AsyncIterator[tuple[str, str]]:
+    """A token that may push to this repository and no more, until outside."""
+    deadline = Deadline.after(LOGIN_SECONDS)
+    try:
+        token = await app.narrowed(deadline, repository, WITH_WORKFLOWS)
+    except Rejected:
+        # The App has not been given that: what changes a workflow will be refused, and told.
+        token = await app.narrowed(deadline, repository, PUSHES)
+    try:
+        yield "x-access-token", token.get_secret_value()
+    finally:
+        with suppress(ChatError):
+            await app.end(Deadline.after(LOGIN_SECONDS), token)
 
 
 def _gitlab(settings: Settings, stack: AsyncExitStack) -> DeliveryForge | None:

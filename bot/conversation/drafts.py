@@ -227,12 +227,7 @@ def _end(span: Span, ended: SeenEvent, manner: Manner) -> Iterator[Draft]:
     asked = any(one.kind == "question" for one in span.events)
     parts = split(render.answer(span, manner), manner)
     links = _links(span)
-    quick = (
-        manner.in_place
-        and not (failed or asked or links)
-        and len(parts) == 1
-        and _seconds(ended) <= IN_PLACE_SECONDS_MAX
-    )
+    quick = not (failed or asked or links) and len(parts) == 1 and _is_quick(ended, manner)
     if manner.live:
         live = Draft(
             kind="live",
@@ -262,6 +257,10 @@ def _end(span: Span, ended: SeenEvent, manner: Manner) -> Iterator[Draft]:
 def _after(ended: SeenEvent) -> tuple[Button, ...]:
     """What can be done about a turn that failed; one without a machine left nothing to undo."""
     return (labelled(RETRY), labelled(UNDO)) if _seconds(ended) < math.inf else (labelled(RETRY),)
+
+
+def _is_quick(ended: SeenEvent, manner: Manner) -> bool:
+    return manner.in_place and _seconds(ended) <= IN_PLACE_SECONDS_MAX
 
 
 def _links(span: Span) -> tuple[Button, ...]:

@@ -7,10 +7,10 @@ import structlog
 from pydantic import SecretStr
 
 from adapters.chat.port import ChatError, Deadline
-from adapters.forge.port import NewPullRequest, PullRequest
+from adapters.forge.port import NewPullRequest
 from bot.govern.policy_text import Delivery
 from bot.work import delivering, pull_body
-from bot.work.delivery_rows import About
+from bot.work.delivery_rows import About, Opened
 from bot.work.lease import Lease, OpenTurn
 from bot.work.queue import LeaseLost
 from bot.work.scratch import Scratch
@@ -21,20 +21,6 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 FORGE_SECONDS_MAX = 20.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Opened:
-    """A branch's pull request, as far as there is one."""
-
-    pull: PullRequest | None = None
-    is_new: bool = False
-    by_person: bool = False
-    """Their own token opened it."""
-    offer: bool = False
-    """They have no token here, and could have."""
-    why_not: str = ""
-    """Why there is none, though there should be."""
 
 
 @dataclass(frozen=True, kw_only=True)

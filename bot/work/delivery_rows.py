@@ -1,6 +1,6 @@
 """What is known of a turn that is to be delivered, and what is written down of what was."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -131,6 +131,32 @@ class Left:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Opened:
+    """A branch's pull request, as far as there is one."""
+
+    pull: PullRequest | None = None
+    is_new: bool = False
+    by_person: bool = False
+    """Their own token opened it."""
+    offer: bool = False
+    """They have no token here, and could have."""
+    why_not: str = ""
+    """Why there is none, though there should be."""
+
+    @property
+    def told(self) -> Mapping[str, object]:
+        """What an event says of it."""
+        pull = self.pull
+        return {
+            "url": pull.url if pull else None,
+            "number": pull.number if pull else None,
+            "draft": pull.draft if pull else None,
+            "opened": self.is_new,
+            "why_not": self.why_not,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
 class Delivered:
     """What was delivered, as it is written down."""
 
@@ -139,18 +165,12 @@ class Delivered:
     branch: str
     commit: str
     event: Event
-    is_complete: bool = True
-    """Nothing is left to do: the next turn has only to look whether there is more."""
+    opened: Opened
     surface: str = ""
     """Of the forge, where there is one."""
-    pull: PullRequest | None = None
     of: str = ""
     """The repository as its forge spells it."""
     asker_id: UUID
-    by_asker: bool = False
-    """Their own token opened the pull request."""
-    offer: bool = False
-    """It could have, had they connected their account: tell them, once."""
 
 
 class DeliveryRows:
@@ -207,10 +227,11 @@ class DeliveryRows:
         names = _names(lease.session_id, done.repository, done.branch)
         async with self._database.begin() as tx:
             await hold(tx, lease.key)
-            if done.is_complete:
+            # What is not complete is tried again by the next turn.
+            if not done.opened.why_not:
                 await tx.execute(_TOLD, {**names, "commit": done.commit})
-            if done.pull is not None:
-                await _put(tx, lease.session_id, done, done.pull)
+            if done.opened.pull is not None:
+                await _put(tx, lease.session_id, done, done.opened.pull)
             await append_held(tx, lease.key, [done.event], turn_id=turn.id)
 
 
@@ -228,8 +249,8 @@ async def _put(tx: Transaction, session_id: UUID, done: Delivered, pull: PullReq
         "base": pull.base,
         "opened_by": pull.author,
         "asker": done.asker_id,
-        "by_asker": done.by_asker,
-        "offer": done.offer,
+        "by_asker": done.opened.by_person,
+        "offer": done.opened.offer,
     }
     await tx.execute(_PUT, values)
     thread = {"id": new_id(), "session": session_id, "surface": done.surface, "place": pull.place}

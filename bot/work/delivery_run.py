@@ -11,8 +11,8 @@ from bot.errors import TryAgain
 from bot.govern.policy_text import Delivery
 from bot.words.catalogue import gettext as _
 from bot.work import committing, delivering, delivery_words, signature
-from bot.work.delivery_pulls import Opened, Requests, must_hold_still
-from bot.work.delivery_rows import About, Delivered, Left
+from bot.work.delivery_pulls import Requests, must_hold_still
+from bot.work.delivery_rows import About, Delivered, Left, Opened
 from bot.work.guest import Machine
 from bot.work.lease import Lease, OpenTurn
 from bot.work.queue import Event
@@ -230,38 +230,30 @@ class DeliveryRun:
         self, here: Scratch, branch: str, base: str | None, head: str, opened: Opened
     ) -> None:
         fork = await self._fork(here, base)
-        files = await here.files(fork, head)
-        change = delivering.Change(files=files)
-        pull, found = opened.pull, self.means.forge_of(self.about.url)
+        change = delivering.Change(files=await here.files(fork, head))
         conflicts = await here.conflicts(TARGET, HEAD) if base is not None else []
         body = {
             "repository": self._repository,
             "branch": branch,
             "base": base,
             "commit": head,
-            "files": len(files),
+            "files": len(change.files),
             "insertions": change.insertions,
             "deletions": change.deletions,
             "conflicts": list(conflicts)[: delivering.SHOWN_MAX],
             "submodules": list(await here.submodules(fork, head))[: delivering.SHOWN_MAX],
-            "url": pull.url if pull else None,
-            "number": pull.number if pull else None,
-            "draft": pull.draft if pull else None,
-            "opened": opened.is_new,
-            "why_not": opened.why_not,
+            **opened.told,
         }
+        found = self.means.forge_of(self.about.url)
         done = Delivered(
             repository=self._repository,
             branch=branch,
             commit=head,
-            is_complete=not opened.why_not,
+            opened=opened,
             event=Event(kind="delivered", body=body),
             surface=found[0].surface if found else "",
             of=found[1] if found else "",
-            pull=pull,
             asker_id=self.about.person_id,
-            by_asker=opened.by_person,
-            offer=opened.offer,
         )
         await self.means.rows.delivered(self.lease, self.turn, done)
         self.result = "delivered"
