@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 import structlog
@@ -54,6 +54,7 @@ class DeliveryRun:
     ask: Ask
     result: Literal["delivered", "nothing", "kept"] = "nothing"
     """What became of it, once it has run."""
+    _told: list[Event] = field(default_factory=list)
 
     async def run(self, machine: Machine, directory: str) -> Sequence[Event]:
         """Do it; what is to be told besides what was delivered.
@@ -70,18 +71,19 @@ class DeliveryRun:
         )
         names = signature.environment(self.by, email_domain=domain)
         made = await committing.commit(machine, directory, message, names)
-        told = [_within(made)] if made.within else []
+        if made.within:
+            self._told.append(_within(made))
         left = await self._left()
         if not made.ahead or left.told == made.head:
-            return told
+            return self._told
         async with AsyncExitStack() as stack:
             here = await self._taken_out(stack, machine, directory, made)
             try:
                 await self._hand_over(here)
             except _KeptBack as kept:
-                told.append(kept.event)
+                self._told.append(kept.event)
                 self.result = "kept"
-        return told
+        return self._told
 
     # -- what it is about -------------------------------------------------------------------
 
@@ -188,11 +190,13 @@ class DeliveryRun:
     ) -> None:
         """Ask about what the policy doesn't let pass by itself. :raises _KeptBack:"""
         there = heads.at(self.lease.branch)
-        if there == head:
-            return
         known = [TARGET] if base is not None else []
-        known += [THERE] if there != ZERO else []
-        change = await here.change(since, head, known=known)
+        known += [THERE] if there not in {ZERO, head} else []
+        fork = await self._fork(here, base)
+        change = await here.change(since, head, fork=fork, known=known)
+        if there == head:
+            self._remark(change)
+            return
         if change.in_lfs:
             raise _KeptBack(_event(delivery_words.in_lfs(change.in_lfs)))
         found = delivering.concerns(change, self.policy)
@@ -202,6 +206,13 @@ class DeliveryRun:
         key = f"delivery:{head[:16]}:{'+'.join(one.kind for one in found)}"
         if not await self._lets(key, question):
             raise _KeptBack(_event(delivery_words.kept_back()))
+
+    def _remark(self, change: delivering.Change) -> None:
+        """What is on the branch already, as the agent pushed it, can only be told."""
+        found = delivering.concerns(change, self.policy)
+        if found:
+            said = delivery_words.pushed_already(found, change, self.policy)
+            self._told.append(Event(kind="notice", body={"text": said}))
 
     async def _lets(self, key: str, question: str) -> bool:
         answer = await self.ask(key, question, delivery_words.CHOICES)

@@ -42,6 +42,12 @@ def question(found: Sequence[Concern], change: Change, policy: Delivery) -> Mess
     return together(*(_about(one, change, policy) for one in found), _("Push it?"))
 
 
+def pushed_already(found: Sequence[Concern], change: Change, policy: Delivery) -> Message:
+    """What nobody was asked about, because the agent pushed it by itself."""
+    said = together(*(_about(one, change, policy) for one in found))
+    return _("The agent pushed this by itself, so look at it: {what}", what=said)
+
+
 def _about(concern: Concern, change: Change, policy: Delivery) -> Message:
     if concern.kind == "secrets":
         return _("What looks like a secret is in {places}.", places=shown(concern.about))

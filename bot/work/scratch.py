@@ -143,13 +143,17 @@ class Scratch:
         """The files that differ. :raises GitFailed:"""
         return changed_files(await self._git("diff", "--numstat", "-z", *_PLAIN, since, until))
 
-    async def change(self, since: str, head: str, *, known: Collection[str]) -> Change:
+    async def change(self, since: str, head: str, *, fork: str, known: Collection[str]) -> Change:
         """All that has to be known of what is new.
 
+        :param fork: where it left its base: what was merged from there since is not its own
         :param known: commits whose history the remote has: nothing of that is new
         :raises GitFailed:
         """
         files = await self.files(since, head)
+        if fork != since:
+            own = {one.path for one in await self.files(fork, head)}
+            files = [one for one in files if one.path in own]
         argv = ("log", "-p", "-U0", "--format=", "--no-merges", *_PLAIN, head)
         patches = await self._git(*argv, "--not", *known)
         return Change(

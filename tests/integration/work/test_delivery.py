@@ -222,6 +222,30 @@ async def test_a_secret_that_a_later_commit_removes_is_pushed_all_the_same(desk:
     assert desk.at(desk.lease.branch) == ""
 
 
+async def test_what_the_agent_pushed_by_itself_is_looked_at_and_told(desk: Desk) -> None:
+    git_tree.commit(desk.directory, {b".gitlab-ci.yml": b"x\n"}, "Mine")
+    pushing = ("push", "-q", str(desk.origin), f"HEAD:refs/heads/{desk.lease.branch}")
+    git_tree.git(desk.directory, *pushing)
+    (event,) = await desk.deliver()
+    assert event.kind == "notice"
+    assert "pushed this by itself" in event.body["text"]
+    assert "protected paths: .gitlab-ci.yml" in event.body["text"]
+    assert desk.asked == []
+    (told,) = await desk.told()
+    assert told["commit"] == desk.at(desk.lease.branch)
+
+
+async def test_what_was_merged_from_the_base_is_not_the_sessions_own(desk: Desk) -> None:
+    git_tree.write(desk.directory, {b"one": b"1\n"})
+    await desk.deliver()
+    desk.push_from_elsewhere("main", {b".gitlab-ci.yml": b"x\n", b"large": b"1\n" * 6_000})
+    git_tree.git(desk.directory, "pull", "-q", "--no-rebase", str(desk.origin), "main")
+    git_tree.write(desk.directory, {b"two": b"2\n"})
+    assert await desk.deliver() == []
+    assert desk.asked == []
+    assert [one["files"] for one in await desk.told()] == [1, 2]
+
+
 async def test_a_file_of_git_lfs_is_refused_clearly(desk: Desk) -> None:
     files = {b".gitattributes": b"*.bin filter=lfs -text\n", b"a.bin": b"\0", b"b.txt": b"b\n"}
     git_tree.write(desk.directory, files)
