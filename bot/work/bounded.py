@@ -68,13 +68,16 @@ class Bounded:
         self._circles = Circles(limits.repeats_max)
         self._circle: Circle | None = None
         self._ended: Cancelled | None = None
-        self._seconds_before = 0.0
+        self._seconds_before: float | None = None
+        """Of the session's other turns."""
         self._told_micro = 0
         self._turn_id: UUID | None = None
 
     async def check_session(self) -> None:
         """:raises LimitReached: the session has had all that it may"""
-        over = bounds.over_session(await self._used(None), self._limits)
+        used = await self._used(None)
+        self._seconds_before = used.seconds
+        over = bounds.over_session(used, self._limits)
         if over is not None:
             raise LimitReached(
                 over,
@@ -85,7 +88,8 @@ class Bounded:
     async def begin(self, turn: OpenTurn) -> None:
         """Learn what the turn did before this holder of the lease."""
         self._turn_id = turn.id
-        self._seconds_before = (await self._used(turn.id)).seconds
+        if self._seconds_before is None:
+            self._seconds_before = (await self._used(turn.id)).seconds
         if not turn.batches:
             return
         values = {
@@ -110,10 +114,10 @@ class Bounded:
             return None
         if self._ended is not None:
             return self._ended
-        if self._seconds_before + self._lease.clock.ran_seconds >= self._limits.seconds_max:
+        ran = (self._seconds_before or 0) + self._lease.clock.ran_seconds
+        if ran >= self._limits.seconds_max:
             return bounds.at_session_limit(self._limits.seconds_max)
-        where = {"session": self._lease.session_id, "turn": self._turn_id}
-        standing = (await self._database.run(_STANDING, where)).one_or_none()
+        standing = await self._standing(self._turn_id)
         if standing is None:
             return None
         await self._tell(int(standing.cost_micro))
@@ -130,15 +134,22 @@ class Bounded:
         """Why the turn could spend no more on models; None: nothing was refused to it."""
         if self._turn_id is None:
             return None
+        standing = await self._standing(self._turn_id)
+        if standing is None or not standing.refused:
+            return None
         async with self._database.begin() as tx:
             refusal = await budget_refusals.of_turn(tx, self._turn_id)
         return of_error(refusal.error) if refusal is not None else None
 
     async def cost_micro(self, turn_id: UUID) -> int:
         """What models cost in a turn until now, in micro-dollars."""
-        where = {"session": self._lease.session_id, "turn": turn_id}
-        standing = (await self._database.run(_STANDING, where)).one_or_none()
+        standing = await self._standing(turn_id)
         return int(standing.cost_micro) if standing is not None else 0
+
+    async def _standing(self, turn_id: UUID) -> Any:
+        """Its {creator_id, cost_micro, refused}; None: the session is gone."""
+        where = {"session": self._lease.session_id, "turn": turn_id}
+        return (await self._database.run(_STANDING, where)).one_or_none()
 
     def _see(self, kind: str, body: Mapping[str, Any]) -> None:
         self._circle = self._circle or self._circles.see(kind, body)
