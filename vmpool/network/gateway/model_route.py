@@ -10,7 +10,7 @@ What is refused is refused as the provider itself would, with an error that is n
 While a person is asked for money the request is held, and the program waits without knowing.
 Programs give up a silent connection after five minutes (OpenCode, Codex) or ten (Claude Code), so
 it is answered 503 before. That is what they try again most patiently: Codex thirty times (429: five
-times), Claude Code ten times, OpenCode eight times, as seen with their versions of November 2026.
+times), Claude Code ten times, OpenCode eight times, as seen with them in November 2026.
 """
 
 import asyncio
