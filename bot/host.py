@@ -125,6 +125,7 @@ class Host:
         vault = await stack.enter_async_context(vault_open(settings))
         grants = await stack.enter_async_context(grants_open(settings, vault, base.database))
         way_out = await stack.enter_async_context(gateway_open(base, grants))
+        await way_out.spending.settle_left(host_id)
         driver = LocalDriver(
             machines,
             chosen.hypervisor,

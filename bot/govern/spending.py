@@ -146,8 +146,15 @@ class Spending:
 
     async def sweep(self, *, seconds: float = REQUEST_SECONDS_MAX) -> int:
         """Settle with their worst case the requests whose end nobody has told; how many."""
+        return await self._give_up("stale", {"seconds": seconds})
+
+    async def settle_left(self, host_id: UUID) -> int:
+        """The same for those that the last process of a host carried; before its gateway opens."""
+        return await self._give_up("left_by", {"host": host_id})
+
+    async def _give_up(self, which: str, values: dict[str, Any]) -> int:
         async with self._database.begin() as tx:
-            stale = (await tx.execute(SQL["stale"], {"seconds": seconds})).all()
+            stale = (await tx.execute(SQL[which], values)).all()
             for one in stale:
                 await _settle(tx, one.id, Usage(), cost=one.worst_micro, is_estimate=True)
         return len(stale)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bot.govern.spending import Limits, OverBudget, Spender, Spending, extend, spent
+from bot.govern.spending import Limits, OverBudget, SetAside, Spender, Spending, extend, spent
 from bot.store.ids import new_id
 from vmpool.network.model.usage import Usage
 
@@ -109,3 +109,27 @@ async def test_a_request_that_nobody_settles_costs_its_worst_case(town):
     assert (await budgets(town))["session"] == (9 * CENT, 0)
     assert await town.value("SELECT state FROM charge") == "estimated"
     assert not await spending.settle(charge, SOME, cost=CENT)
+
+
+async def test_what_a_host_left_behind_is_settled_when_it_starts_and_no_other_hosts(town):
+    spending = Spending(town.database, Limits(session=10 * CENT))
+    for place in "ab":
+        await town.say("!true", place=place)
+    here, there = [one for (one,) in await town.rows("SELECT id FROM session ORDER BY id")]
+    await town.rows(
+        "UPDATE session SET host_id = :host WHERE id = :here RETURNING id",
+        host=town.host_id,
+        here=here,
+    )
+    for session in (here, there):
+        await spending.reserve(spender(session_id=session), model="m", worst=9 * CENT)
+    with pytest.raises(SetAside):
+        await spending.reserve(spender(session_id=here), model="m", worst=CENT + 1)
+    assert await spending.settle_left(town.host_id) == 1
+    assert await spending.settle_left(town.host_id) == 0
+    with pytest.raises(OverBudget) as refused:
+        await spending.reserve(spender(session_id=here), model="m", worst=CENT + 1)
+    assert not isinstance(refused.value, SetAside)
+    await spending.reserve(spender(session_id=here), model="m", worst=CENT)
+    with pytest.raises(SetAside):
+        await spending.reserve(spender(session_id=there), model="m", worst=CENT + 1)

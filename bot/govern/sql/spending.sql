@@ -59,6 +59,12 @@ SELECT id, worst_micro FROM charge
  WHERE state = 'reserved' AND created_at < now() - make_interval(secs => :seconds)
  ORDER BY created_at LIMIT 1000
 
+-- name: left_by
+-- Requests of the machines of a host, whose gateway has only just started: nobody carries them.
+SELECT charge.id, charge.worst_micro FROM charge JOIN session ON session.id = charge.session_id
+ WHERE charge.state = 'reserved' AND session.host_id = :host
+ ORDER BY charge.created_at LIMIT 1000
+
 -- name: extend
 -- Let a session spend more.
 INSERT INTO budget AS known (kind, owner, day, extra_micro)
