@@ -199,3 +199,30 @@ async def test_what_does_not_arrive_whole_changes_nothing(machine: LocalMachine)
         assert (await undo(machine, half))["why"] in {"bundle", "git"}
         assert (await undo(machine, half, size=len(kept.payload)))["why"] == "cut"
     assert git_tree.seen(machine.directory) == before
+
+
+async def test_who_runs_on_after_the_repository_was_made_anew_leaves_that_alone(
+    machine: LocalMachine, tmp_path: Path
+) -> None:
+    kept = await save(machine)
+    git_tree.commit(machine.directory, {b"two": b"2\n"}, "Two")
+    shim, reached = tmp_path / "shim", tmp_path / "reached"
+    shim.mkdir()
+    go = tmp_path / "go"
+    waits = f"while ! [ -e {go} ]; do sleep 0.02; done"
+    script = f'case "$*" in *read-tree*) : > {reached}; {waits};; esac; PATH={os.environ["PATH"]}'
+    (shim / "git").write_text(f'#!/bin/sh\n{script} exec git "$@"\n')
+    (shim / "git").chmod(0o755)
+    machine.wrapper = ["env", f"PATH={shim}:{os.environ['PATH']}"]
+    running = asyncio.create_task(undo(machine, kept))
+    async with asyncio.timeout(60):
+        while not reached.exists():
+            await asyncio.sleep(0.02)
+    aside = machine.directory.with_name("aside")
+    machine.directory.rename(aside)
+    git_tree.make(machine.directory, {b"anew": b"a\n"})
+    before = git_tree.seen(machine.directory)
+    go.touch()
+    assert (await running)["result"] == "undone"
+    assert git_tree.seen(machine.directory) == before
+    assert not (aside / "two").exists()

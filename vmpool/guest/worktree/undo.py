@@ -100,6 +100,11 @@ class Undo(Restore):
     def __init__(self, request: Request) -> None:
         super().__init__(OfBundle(directory=request.directory, size=request.size))
         self._request = request
+        # Whoever goes on after a loss may make the repository anew while this still runs: then it
+        # works in the old one, wherever that was moved.
+        os.chdir(self._directory)
+        self._git_dir = os.path.relpath(self._git_dir, self._directory)
+        self._directory = b"."
 
     def run(self) -> dict[str, object]:
         """Look, change, say what changed."""
