@@ -356,7 +356,9 @@ class Turn(SQLModel, table=True):
     ended_at: datetime | None = _moment()
     checkpoint_id: UUID | None = None
     """What its files were like at its end; known for longer than it is kept. None: not saved."""
-    undone_by: UUID | None = Field(default=None, foreign_key="turn.id")
+    undone_by: UUID | None = Field(
+        default=None, sa_column=Column(ForeignKey("turn.id", ondelete="SET NULL"), nullable=True)
+    )
     """The turn that took it back."""
     ran_seconds: float = Field(default=0, sa_column_kwargs={"server_default": "0"})
     """How long holders of the lease ran it, rests not counted; as of the last renewal."""

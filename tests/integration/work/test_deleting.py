@@ -110,6 +110,31 @@ async def test_everything_goes_when_the_machine_is_gone_and_a_tombstone_stays(
     assert await town.rows(said) == [("Bo", short, town.people["Bo"])]
 
 
+async def test_turns_that_took_others_back_and_commits_that_are_followed_go_with_it(
+    town: Town, places: GuestWorkplaces, blobs: DirectoryBlobs
+) -> None:
+    short = await a_session(town)
+    for place in ("u", "v"):
+        await town.say("!true", place=place, session=short)
+    async with Shift(town, places, "w"):
+        await until(town, "SELECT state FROM turn", lambda rows: rows == [("succeeded",)] * 3)
+    turns = [id_ for (id_,) in await town.rows("SELECT id FROM turn ORDER BY started_at")]
+    for turn, by in ((turns[0], turns[1]), (turns[2], turns[1])):
+        await town.rows(
+            "UPDATE turn SET undone_by = :by WHERE id = :id RETURNING id", id=turn, by=by
+        )
+    await town.rows(
+        "INSERT INTO ci_watch (session_id, repository, ref, commit, turn_id)"
+        " SELECT session_id, 'github:h/o/r', 'refs/heads/b', 'c', id FROM turn WHERE id = :id"
+        " RETURNING ref",
+        id=turns[0],
+    )
+    await delete(town, short)
+    assert await Deletions(town.database, blobs).go_on() == 1
+    assert await left(town) == {}
+    assert await town.rows("SELECT 1 FROM ci_watch") == []
+
+
 async def test_what_was_sealed_of_it_verifies_as_deleted(
     town: Town, places: GuestWorkplaces, blobs: DirectoryBlobs
 ) -> None:

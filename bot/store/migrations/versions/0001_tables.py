@@ -515,7 +515,9 @@ def upgrade() -> None:
         sa.Column("ran_seconds", sa.Float(), server_default="0", nullable=False),
         sa.Column("checkpoint_id", sa.Uuid(), nullable=True),
         sa.Column("undone_by", sa.Uuid(), nullable=True),
-        sa.ForeignKeyConstraint(["undone_by"], ["turn.id"], name=op.f("fk_turn_undone_by")),
+        sa.ForeignKeyConstraint(
+            ["undone_by"], ["turn.id"], name=op.f("fk_turn_undone_by"), ondelete="SET NULL"
+        ),
         sa.ForeignKeyConstraint(["machine_id"], ["machine.id"], name=op.f("fk_turn_machine_id")),
         sa.ForeignKeyConstraint(
             ["prompt_id"], ["prompt.id"], name=op.f("fk_turn_prompt_id"), ondelete="CASCADE"
