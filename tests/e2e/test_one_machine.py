@@ -58,6 +58,27 @@ def test_a_machine_hibernates_when_idle_and_a_follow_up_finds_its_processes_aliv
     assert ona.machine(first.session)["id"] == machine_id
 
 
+def test_people_log_in_to_a_machine_that_rests_and_it_rests_again(ona):
+    first = ona.run("!echo kept > note.txt; pwd")
+    ona.until_resting(first.session)
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "bot", "sessions", "ssh", first.session),
+            "--",
+            "cat note.txt; pwd",
+        ],
+        cwd=Path(__file__).parents[2],
+        env=ona.environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.stdout == f"kept\n{first.output}", done.stderr
+    ona.until_resting(first.session)
+
+
 def test_what_happened_is_measured_and_ready_says_what_it_needs(ona):
     address = f"http://127.0.0.1:{ona.port}"
     measured = (
