@@ -10,6 +10,7 @@ from adapters.forge.port import PullRequest
 from bot.store.database import Database
 from bot.store.ids import new_id
 from bot.store.transaction import Transaction
+from bot.work.followed import follow
 from bot.work.lease import Lease, OpenTurn
 from bot.work.pull_body import Ran
 from bot.work.queue import Event, append_held, hold
@@ -212,14 +213,22 @@ class DeliveryRows:
         ).one_or_none()
         return Left() if row is None else Left(commit=row.commit, told=row.told)
 
-    async def pushed(self, lease: Lease, repository: str, branch: str, commit: str) -> None:
-        """The session's branch is at this commit now. :raises LeaseLost:"""
+    async def pushed(
+        self, lease: Lease, repository: str, branch: str, commit: str, *, has_checks: bool
+    ) -> None:
+        """The session's branch is at this commit now. :raises LeaseLost:
+
+        :param has_checks: it is on a forge, which runs some on it
+        """
         names = _names(lease.session_id, repository, branch)
         async with self._database.begin() as tx:
             await hold(tx, lease.key)
             await tx.execute(_LEFT, {**names, "commit": commit})
             if branch != lease.branch:
                 await tx.execute(_ASIDE, {"session": lease.session_id, "branch": branch})
+            if has_checks:
+                ref = f"refs/heads/{branch}"
+                await follow(tx, lease.session_id, repository, ref, commit)
         lease.branch = branch
 
     async def delivered(self, lease: Lease, turn: OpenTurn, done: Delivered) -> None:

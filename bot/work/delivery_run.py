@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -89,9 +90,12 @@ class DeliveryRun:
 
     @property
     def _repository(self) -> str:
-        """As rows of branches call it."""
+        """As rows of branches call it, whoever pushed there: this or a machine."""
         found = self.means.forge_of(self.about.url)
-        return found[1] if found is not None else remote(self.about.url).address
+        if found is None:
+            return remote(self.about.url).address
+        forge, name = found
+        return f"{forge.surface}:{urlsplit(forge.git_base).netloc}/{name}"
 
     async def _left(self) -> Left:
         session_id, branch = self.lease.session_id, self.lease.branch
@@ -233,7 +237,10 @@ class DeliveryRun:
         if step != "there":
             must_hold_still(self.lease)
             await here.push(branch, expected=there)
-        await self.means.rows.pushed(self.lease, self._repository, branch, head)
+        has_checks = self.means.forge_of(self.about.url) is not None
+        await self.means.rows.pushed(
+            self.lease, self._repository, branch, head, has_checks=has_checks
+        )
         log.info("branch_pushed", branch=branch, commit=head[:12])
         return branch
 
@@ -243,8 +250,9 @@ class DeliveryRun:
         fork = await self._fork(here, base)
         change = delivering.Change(files=await here.files(fork, head))
         conflicts = await here.conflicts(TARGET, HEAD) if base is not None else []
+        found = self.means.forge_of(self.about.url)
         body = {
-            "repository": self._repository,
+            "repository": found[1] if found else self._repository,
             "branch": branch,
             "base": base,
             "commit": head,
@@ -255,7 +263,6 @@ class DeliveryRun:
             "submodules": list(await here.submodules(fork, head))[: delivering.SHOWN_MAX],
             **opened.told,
         }
-        found = self.means.forge_of(self.about.url)
         done = Delivered(
             repository=self._repository,
             branch=branch,

@@ -125,8 +125,7 @@ def test_a_prompt_is_mended_tested_committed_and_stands_on_a_branch(ona, provide
     assert body.count("Co-authored-by:") <= 1
     assert git(ona.repository, "show", "main:calc.py") == BROKEN.strip()
 
-    keys = {one["headers"].get("x-api-key") for one in provider.requests()}
-    assert keys == {KEY}
+    assert ona.run("!env | grep -c worth-stealing || true", session).output.strip() == "0"
 
     # The conversation goes on, after a rest with all of its memory too.
     _, events = asked(ona, "WHATWASIT then?", session)

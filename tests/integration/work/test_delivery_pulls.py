@@ -67,6 +67,19 @@ async def on_github(github, town: Town, tmp_path: Path) -> AsyncIterator[OnGitHu
     app.close()
 
 
+async def test_the_checks_of_what_was_pushed_are_followed(on_github: OnGitHub) -> None:
+    desk = on_github.desk
+    git_tree.write(desk.directory, {b"new": b"1\n"})
+    assert await desk.deliver() == []
+    branch = desk.lease.branch
+    ((repository, ref, commit),) = await desk.town.rows(
+        "SELECT repository, ref, commit FROM ci_watch"
+    )
+    assert repository.startswith("github:")
+    assert repository.endswith(f"/{on_github.shop.name}".lower())
+    assert (ref, commit) == (f"refs/heads/{branch}", desk.at(branch))
+
+
 async def test_the_sentence_ends_with_a_pull_request(on_github: OnGitHub) -> None:
     desk, shop = on_github.desk, on_github.shop
     git_tree.write(desk.directory, {b"src/a": b"b\n"})
