@@ -9,10 +9,11 @@ from uuid import UUID
 
 from fastapi import Request
 
-from bot.errors import NotAllowed, TryAgain
+from bot.errors import NotAllowed, OnaError, TryAgain
 from bot.govern import halting
 from bot.govern.access import Act
 from bot.govern.halt import halted
+from bot.store.database import is_away
 from bot.web import reading
 from bot.web.services import Services
 from bot.web.visitor import Visitor, require_project, visitor
@@ -67,10 +68,12 @@ async def while_admitted(
     services: Services,
     carrying: Coroutine[Any, Any, object],
     again: Callable[[], Awaitable[object]],
+    refused: Callable[[OnaError], None],
 ) -> None:
     """Carry until it is over, looking again and again whether they may.
 
     :param again: :raises OnaError: they may not any more
+    :param refused: told so, before what is carried is hung up on
     """
 
     async def watch() -> None:
@@ -78,7 +81,15 @@ async def while_admitted(
             with suppress(TimeoutError):
                 async with asyncio.timeout(RECHECK_SECONDS):
                     await services.stopping.wait()
-            await again()
+            try:
+                await again()
+            except OnaError as error:
+                refused(error)
+                return
+            except Exception as error:
+                # While the database is away, what is open goes on, as turns do.
+                if not is_away(error):
+                    raise
 
     tasks = [asyncio.ensure_future(carrying), asyncio.ensure_future(watch())]
     try:

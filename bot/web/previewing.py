@@ -126,9 +126,12 @@ class Previews:
             theirs = (opened.reader, opened.writer)
             idle = self.services.settings.visits.idle_seconds
             both = splice(ours, theirs, idle_seconds=idle)
-            await while_admitted(self.services, both, lambda: self._admit(token, person_id))
-        except OnaError as error:
-            log.info("preview_ended", why=str(error))
+            await while_admitted(
+                self.services,
+                both,
+                lambda: self._admit(token, person_id),
+                lambda error: log.info("preview_ended", why=str(error)),
+            )
         finally:
             opened.close()
 

@@ -58,13 +58,18 @@ async def serve_tunnel(request: Request, ours: Ours, short: str) -> None:
                 (opened.reader, opened.writer),
                 idle_seconds=services.settings.visits.idle_seconds,
             )
-            await while_admitted(services, both, partial(admit, request, services, short))
+            again = partial(admit, request, services, short)
+            await while_admitted(services, both, again, partial(_say, messages))
         finally:
             opened.close()
     except OnaError as error:
-        messages.say(error=error.happened, kept=error.kept, do=error.do, code=error.code)
+        _say(messages, error)
     finally:
         messages.close()
+
+
+def _say(messages: Messages, error: OnaError) -> None:
+    messages.say(error=error.happened, kept=error.kept, do=error.do, code=error.code)
 
 
 async def _note(services: Services, admitted: Admitted, short: str, grant: VisitGrant) -> None:
