@@ -47,10 +47,8 @@ async def relay_open(
         pool.visits, registry, authority, Verifier(await read_key(base.database)), limits_of(known)
     )
     path = base.settings.host_dir / "relay.sock"
-    address, tls, fingerprint = None, None, ""
-    if known.listen:
-        host, _, port = known.listen.rpartition(":")
-        address = (host.strip("[]"), int(port))
+    address, tls, fingerprint = _listens(known), None, ""
+    if address is not None:
         tls, fingerprint = await asyncio.to_thread(_certificate, base.settings.host_dir)
     ready = asyncio.Event()
 
@@ -74,6 +72,11 @@ async def relay_open(
         for task in (running, waiting):
             task.cancel()
         await asyncio.gather(running, waiting, return_exceptions=True)
+
+
+def _listens(known: VisitSettings) -> tuple[str, int] | None:
+    host, _, port = known.listen.rpartition(":")
+    return (host.strip("[]"), int(port)) if known.listen else None
 
 
 def limits_of(known: VisitSettings) -> RelayLimits:
@@ -100,20 +103,25 @@ def _certificate(directory: Path) -> tuple[ssl.SSLContext, str]:
         .not_valid_after(now + timedelta(days=CERTIFICATE_DAYS))
         .sign(key, hashes.SHA256())
     )
+    der = made.public_bytes(serialization.Encoding.DER)
+    return _context(directory, key, made), hashlib.sha256(der).hexdigest()
+
+
+def _context(
+    directory: Path, key: ec.EllipticCurvePrivateKey, certificate: x509.Certificate
+) -> ssl.SSLContext:
+    """A server's; `ssl` reads keys from files alone, so one is there for a moment."""
+    pem = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
     path = directory / "relay.pem"
     path.unlink(missing_ok=True)
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-        )
-        file.write(made.public_bytes(serialization.Encoding.PEM))
+        file.write(pem + certificate.public_bytes(serialization.Encoding.PEM))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.load_cert_chain(path)
     path.unlink()
-    der = made.public_bytes(serialization.Encoding.DER)
-    return context, hashlib.sha256(der).hexdigest()
+    return context

@@ -75,23 +75,10 @@ async def while_admitted(
     :param again: :raises OnaError: they may not any more
     :param refused: told so, before what is carried is hung up on
     """
-
-    async def watch() -> None:
-        while not services.stopping.is_set():
-            with suppress(TimeoutError):
-                async with asyncio.timeout(RECHECK_SECONDS):
-                    await services.stopping.wait()
-            try:
-                await again()
-            except OnaError as error:
-                refused(error)
-                return
-            except Exception as error:
-                # While the database is away, what is open goes on, as turns do.
-                if not is_away(error):
-                    raise
-
-    tasks = [asyncio.ensure_future(carrying), asyncio.ensure_future(watch())]
+    tasks = [
+        asyncio.ensure_future(carrying),
+        asyncio.ensure_future(_watch(services, again, refused)),
+    ]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in tasks:
@@ -101,3 +88,23 @@ async def while_admitted(
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _watch(
+    services: Services,
+    again: Callable[[], Awaitable[object]],
+    refused: Callable[[OnaError], None],
+) -> None:
+    while not services.stopping.is_set():
+        with suppress(TimeoutError):
+            async with asyncio.timeout(RECHECK_SECONDS):
+                await services.stopping.wait()
+        try:
+            await again()
+        except OnaError as error:
+            refused(error)
+            return
+        except Exception as error:
+            # While the database is away, what is open goes on, as turns do.
+            if not is_away(error):
+                raise

@@ -107,6 +107,11 @@ class Messages:
         if not self._closing:
             self._writer.write(frame(TEXT, json.dumps(words).encode()))
 
+    async def step(self, name: str) -> None:
+        """Say which step of the way into the machine begins."""
+        self.say(step=name)
+        await self.drain()
+
     async def drain(self) -> None:
         """Wait until more may be sent."""
         await self._writer.drain()

@@ -19,6 +19,7 @@ from bot.web.answers import NotSignedIn
 from bot.web.entering import Admitted, admit, relays_of, while_admitted
 from bot.web.frames import Messages, accepted
 from bot.web.services import Services
+from bot.work.relays import Opened
 from bot.work.splice import splice
 
 PORT_MAX = 65535
@@ -38,34 +39,36 @@ async def serve_tunnel(request: Request, ours: Ours, short: str) -> None:
     if not key or request.headers.get("sec-websocket-version") != "13":
         raise Refused("this is a WebSocket of version 13")
     ours[1].write(_switching(key))
-    messages = Messages(*ours)
-
-    async def step(name: str) -> None:
-        messages.say(step=name)
-        await messages.drain()
-
     kind: Kind = "port" if port else "ssh"
     grant = VisitGrant(
         session_id=admitted.session_id, person_id=admitted.visitor.id, kind=kind, port=port
     )
+    messages = Messages(*ours)
     try:
-        opened = await relays.open(grant, step=step)
+        opened = await relays.open(grant, step=messages.step)
         try:
             await _note(services, admitted, short, grant)
             messages.say(open=True)
-            both = splice(
-                (messages, messages),
-                (opened.reader, opened.writer),
-                idle_seconds=services.settings.visits.idle_seconds,
-            )
-            again = partial(admit, request, services, short)
-            await while_admitted(services, both, again, partial(_say, messages))
+            await _carry(request, services, short, messages, opened)
         finally:
             opened.close()
     except OnaError as error:
         _say(messages, error)
     finally:
         messages.close()
+
+
+async def _carry(
+    request: Request, services: Services, short: str, messages: Messages, opened: Opened
+) -> None:
+    """Until either side ends it, or they may not any more."""
+    both = splice(
+        (messages, messages),
+        (opened.reader, opened.writer),
+        idle_seconds=services.settings.visits.idle_seconds,
+    )
+    again = partial(admit, request, services, short)
+    await while_admitted(services, both, again, partial(_say, messages))
 
 
 def _say(messages: Messages, error: OnaError) -> None:
