@@ -332,6 +332,15 @@ class Confides(Protocol):
 
 
 @runtime_checkable
+class FindsChannels(Protocol):
+    """A surface whose channels have names. Errors are those of `ChatPort`."""
+
+    async def channel_of(self, person: str, name: str, deadline: Deadline) -> str | None:
+        """Address of the channel of that name or id; None: there is none that the person is in."""
+        ...
+
+
+@runtime_checkable
 class Whispers(Protocol):
     """A surface that can show words to one person alone, where they vanish: for hints only."""
 

@@ -76,8 +76,16 @@ class Ways(Protocol):
 class Firings:
     """Acts on the firings of reminders."""
 
-    def __init__(self, database: Database, ways: Ways, *, listener: Listener | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        ways: Ways,
+        *,
+        listener: Listener | None = None,
+        poll_seconds: float = POLL_SECONDS,
+    ) -> None:
         """`listener` brings the hints; without one it polls."""
+        self._poll_seconds = poll_seconds
         self._database = database
         self._ways = ways
         self._listener = listener
@@ -90,7 +98,7 @@ class Firings:
             while not stop.is_set():
                 self._look.clear()
                 await self._all(stop)
-                await _first(stop, self._look)
+                await _first(stop, self._look, seconds=self._poll_seconds)
         finally:
             if off is not None:
                 off()
@@ -157,10 +165,10 @@ async def _end(tx: Transaction, firing_id: UUID, state: str, why: str = "") -> N
     await tx.execute(_END, {"id": firing_id, "state": state, "why": why})
 
 
-async def _first(stop: asyncio.Event, look: asyncio.Event) -> None:
+async def _first(stop: asyncio.Event, look: asyncio.Event, *, seconds: float) -> None:
     waits = [asyncio.ensure_future(event.wait()) for event in (stop, look)]
     try:
-        await asyncio.wait(waits, timeout=POLL_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     finally:
         for wait in waits:
             wait.cancel()

@@ -99,7 +99,7 @@ class Remind:
     """Something shall be said to somebody at a time."""
 
     whom: str
-    """`me`, `here`, `channel` or `@` and a name."""
+    """`me`, `here`, `channel`, `@` and a name of a person, `#` and one of a channel."""
     words: str
     """When and what, in one."""
     behind: bool = False
@@ -156,7 +156,7 @@ _CONNECT = re.compile(
     re.IGNORECASE,
 )
 _REMIND = re.compile(
-    rf"^(?:remind|erinnere)\s+({'|'.join(WHOM)}|@[\w.-]+)\s*[,:]?\s+(.+)$",
+    rf"^(?:remind|erinnere)\s+({'|'.join(WHOM)}|@[\w.-]+|#[\w-]+)\s*[,:]?\s+(.+)$",
     re.IGNORECASE | re.DOTALL,
 )
 _JOINING = re.compile(r"^(?:to|that|about|of|an|daran,?|dass)\s+", re.IGNORECASE)

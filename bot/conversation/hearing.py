@@ -7,6 +7,7 @@ to the author alone comes last, and is the only thing that may get lost.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import structlog
 from sqlalchemy import TextClause, text
@@ -183,6 +184,8 @@ class Chats:
             await self._connecting.answer(said, actor, asked)
             return
         message = await self._message(said, actor)
+        if isinstance(asked, commands.Remind) and asked.whom.startswith("#"):
+            message = replace(message, meant=await self._hints.channel_of(said, asked.whom[1:]))
         if isinstance(asked, commands.Prompt) and asked.private:
             aside = await self._hints.alone(said, message)
             if aside is None:

@@ -15,6 +15,7 @@ from adapters.chat.port import (
     Confides,
     Content,
     Deadline,
+    FindsChannels,
     Reacts,
     Sign,
     Whispers,
@@ -85,6 +86,18 @@ class Hints:
         if heard.author is None or not isinstance(port, Whispers):
             return
         await port.whisper(heard.spot.place, heard.author.id, settled(words), buttons)
+
+    async def channel_of(self, said: Said, name: str) -> str:
+        """Address of the channel of that name that the author is in; empty: it is not known."""
+        port: object = self._ports.get(said.spot.surface)
+        if not isinstance(port, FindsChannels):
+            return ""
+        try:
+            deadline = Deadline.after(HINT_SECONDS_MAX)
+            return await port.channel_of(said.author.id, name, deadline) or ""
+        except ChatError as error:
+            log.info("channel_not_found", channel=name, why=str(error))
+            return ""
 
     async def alone(self, said: Said, message: IncomingMessage) -> IncomingMessage | None:
         """The message with a thread of its own that only its author reads.

@@ -47,6 +47,8 @@ class IncomingMessage:
     that one's."""
     begins: bool = True
     """It may open a session."""
+    meant: str = ""
+    """Address of the channel that the text names, where a command names one its author is in."""
     asker: str = ""
     """The person as the surface calls them, where it can notify somebody."""
     language: str = SOURCE

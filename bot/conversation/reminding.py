@@ -178,8 +178,15 @@ async def _targets(
     tx: Transaction, message: IncomingMessage, who: Standing, whom: str, here: Here
 ) -> Sequence[dict[str, str]]:
     """Where it is posted, and whom the post notifies. :raises Refused: nobody is known there"""
-    if whom == "channel":
-        return [{"thread": str(await _root(tx, message, here.session_id))}]
+    if whom == "channel" or whom.startswith("#"):
+        channel = message.channel if whom == "channel" else message.meant
+        if not channel and whom.startswith("#"):
+            raise Refused(
+                _("I find no channel {name} that you are in", name=whom),
+                kept=_("nothing was saved"),
+                do=_("say `remind channel …` in that channel"),
+            )
+        return [{"thread": str(await _root(tx, message, channel, here.session_id))}]
     if whom == "here":
         return [{"thread": str(here.thread_id)}]
     name = whom.removeprefix("@") if whom.startswith("@") else ""
@@ -192,14 +199,14 @@ async def _targets(
     return [{"thread": str(here.thread_id), "notify": notify}]
 
 
-async def _root(tx: Transaction, message: IncomingMessage, session_id: UUID) -> UUID:
+async def _root(tx: Transaction, message: IncomingMessage, channel: str, session_id: UUID) -> UUID:
     """A thread whose posts stand in the channel itself."""
-    if not message.channel:
+    if not channel:
         raise Refused(_("there is no channel here"), do=_("say `me` or `here` instead"))
     values = {
         "id": new_id(),
         "surface": message.surface,
-        "place": f"{message.channel}/~{session_id}",
+        "place": f"{channel}/~{session_id}",
         "language": message.language,
         "session": session_id,
     }

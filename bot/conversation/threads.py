@@ -28,6 +28,16 @@ _BY_THREAD = text(
      WHERE thread.surface = :surface AND thread.place = :place
     """
 )
+_BY_POST = text(
+    """
+    SELECT session.id AS session_id, session.short
+      FROM thread JOIN session ON session.id = thread.session_id
+      JOIN reply ON reply.thread_id = thread.id
+     WHERE thread.surface = :surface AND thread.place LIKE '%/~%'
+       AND split_part(thread.place, '~', 1) || reply.posted_ref = :place LIMIT 1
+    """
+)
+"""The thread below a post of ours that stands in the channel itself."""
 _CHANNEL = text(
     """
     SELECT project.name FROM channel JOIN project ON project.id = channel.project_id
@@ -148,7 +158,8 @@ async def find(tx: Transaction, message: IncomingMessage) -> Found | None:
     if row is None and message.within:
         return await _find_whole(tx, message)
     if row is None:
-        return await _find_by_branch(tx, message) if message.branch else None
+        found = await _find_by_branch(tx, message) if message.branch else None
+        return found or await _find_post(tx, message)
     return Found(session_id=row.session_id, short=row.short, thread_id=row.thread_id)
 
 
@@ -170,6 +181,16 @@ async def _find_by_branch(tx: Transaction, message: IncomingMessage) -> Found | 
         return None
     thread_id = await _thread(tx, row.id, message)
     return Found(session_id=row.id, short=row.short, thread_id=thread_id)
+
+
+async def _find_post(tx: Transaction, message: IncomingMessage) -> Found | None:
+    """The session whose post in the channel the message's thread stands below."""
+    where = {"surface": message.surface, "place": message.place}
+    row = (await tx.execute(_BY_POST, where)).first()
+    if row is None:
+        return None
+    thread_id = await _thread(tx, row.session_id, message)
+    return Found(session_id=row.session_id, short=row.short, thread_id=thread_id)
 
 
 async def find_or_begin(tx: Transaction, message: IncomingMessage) -> Found | None:

@@ -227,7 +227,10 @@ class Thread(SQLModel, table=True):
     """Number of the last event whose reply rows are written."""
     created_at: datetime = _moment(now=True)
 
-    __table_args__ = (UniqueConstraint("surface", "place"),)
+    __table_args__ = (
+        UniqueConstraint("surface", "place"),
+        Index("ix_thread_root", "surface", postgresql_where=text("place LIKE '%/~%'")),
+    )
 
 
 class Channel(SQLModel, table=True):

@@ -28,6 +28,7 @@ from adapters.chat.port import (
 )
 from adapters.chat.slack.agents import WORKING_SECONDS, AgentSessions
 from adapters.chat.slack.calls import call
+from adapters.chat.slack.channels import channel_of
 from adapters.chat.slack.markup import Signs, blocks, escape, fallback, home
 from adapters.chat.slack.places import Place
 
@@ -222,6 +223,10 @@ class SlackChat:
         """Publish the person's App Home."""
         view = {"type": "home", "blocks": home(parts)}
         await call(deadline, lambda: self._client.views_publish(user_id=person, view=view))
+
+    async def channel_of(self, person: str, name: str, deadline: Deadline) -> str | None:
+        """Look through the channels that the person is in."""
+        return await channel_of(self._client, person, name, deadline)
 
     async def whisper(
         self, place: str, person: str, text: str, buttons: Sequence[Button] = ()

@@ -7,7 +7,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from prometheus_client import CollectorRegistry
 
 from bot.app import hooks_of
+from bot.automate.firings import Firings
 from bot.config import Settings
+from bot.conversation.due import Due
 from bot.conversation.hearing import Chats
 from bot.conversation.inbox import Inbox
 from bot.conversation.outbox import Outbox
@@ -18,6 +20,8 @@ from bot.store.database import EVENTS, OUTBOX, Listener
 from bot.store.ids import new_id
 from bot.surfaces import Gate, open_surfaces
 from bot.web.services import Services
+from scheduler.clock import LEASE_SECONDS, Clock
+from scheduler.leader import Leader
 from tests.integration.conftest import Town
 from tests.integration.web.site import serving as serving_pages
 
@@ -55,6 +59,10 @@ async def serving(
             lease_seconds=5.0,
             send_seconds=4.0,
         )
+        leader = Leader(name="schedules", owner="serve", seconds=LEASE_SECONDS)
+        clock = Clock(database.begin, leader, new_id=new_id, poll_seconds=0.2)
+        group.create_task(clock.run(stop))
+        group.create_task(Firings(database, Due(database, inbox), poll_seconds=0.2).run(stop))
         group.create_task(replies.run(stop))
         group.create_task(Redirecting(database, ports).run(stop))
         group.create_task(surfaces.listen(Gate(chats.hear), stop))

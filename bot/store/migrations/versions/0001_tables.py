@@ -1503,6 +1503,13 @@ def _ci() -> None:
 
 
 def _schedules() -> None:
+    op.create_index(
+        "ix_thread_root",
+        "thread",
+        ["surface"],
+        unique=False,
+        postgresql_where=sa.text("place LIKE '%/~%'"),
+    )
     op.create_table(
         "schedule",
         sa.Column("id", sa.Uuid(), nullable=False),
