@@ -14,6 +14,7 @@ from bot.cli import (
     policy,
     pool,
     projects,
+    reminders,
     secrets,
     sessions,
     setup,
@@ -109,6 +110,7 @@ app.command("pool")(pool.pool)
 app.add_typer(pool.templates_app, name="templates")
 app.add_typer(projects.app, name="projects")
 app.add_typer(memory.app, name="memory")
+app.add_typer(reminders.app, name="reminders")
 app.add_typer(policy.app, name="policy")
 app.add_typer(audit.app, name="audit")
 app.add_typer(people.app, name="people")

@@ -206,7 +206,15 @@ async def fill(site: Site) -> list[str]:
     await work.emit("error", text="refused")
     await work.ask("The volume as well?", "Yes", "No")
     await pool_of(site)
-    paths = ["/", "/machines", "/pools", "/pools/templates/demo", "/projects", "/people"]
+    paths = [
+        "/",
+        "/machines",
+        "/pools",
+        "/pools/templates/demo",
+        "/projects",
+        "/reminders",
+        "/people",
+    ]
     paths += ["/tokens", "/setup", "/status", "/nothing"]
     return [*paths, *(f"/sessions/{short}" for short in (idle, busy, asking))]
 

@@ -1,0 +1,51 @@
+"""Reminders: what is said at a time, or answered then."""
+
+from typing import Literal
+
+from fastapi import APIRouter
+
+from bot.web import reminders, shapes
+from bot.web.shapes_reminders import NewReminder, Reminder, ReminderChanges, Reminders
+from bot.web.visitor import Known, Provided
+
+router = APIRouter(prefix="/reminders", tags=["reminders"])
+
+
+@router.get("", response_model=Reminders)
+async def list_reminders(visitor: Known, services: Provided) -> object:
+    """One's own, what is due next first."""
+    return {"reminders": await reminders.listed(visitor, services)}
+
+
+@router.post("", status_code=201, response_model=Reminder)
+async def add_reminder(wanted: NewReminder, visitor: Known, services: Provided) -> object:
+    """Set one; a time that could be two is refused with a question."""
+    return await reminders.add(visitor, services, wanted)
+
+
+@router.get("/{reminder}", response_model=Reminder)
+async def show_reminder(reminder: str, visitor: Known, services: Provided) -> object:
+    """One of them."""
+    return await reminders.show(visitor, services, reminder)
+
+
+@router.patch("/{reminder}", response_model=Reminder)
+async def change_reminder(
+    reminder: str, changes: ReminderChanges, visitor: Known, services: Provided
+) -> object:
+    """Give it another time, or quiet hours."""
+    return await reminders.change(visitor, services, reminder, changes)
+
+
+@router.post("/{reminder}/{act}", response_model=shapes.Told)
+async def act_on_reminder(
+    reminder: str, act: Literal["pause", "resume"], visitor: Known, services: Provided
+) -> shapes.Told:
+    """Pause it, or let it go on."""
+    return shapes.Told(text=await reminders.act(visitor, services, reminder, act))
+
+
+@router.delete("/{reminder}", response_model=shapes.Told)
+async def delete_reminder(reminder: str, visitor: Known, services: Provided) -> shapes.Told:
+    """Forget it."""
+    return shapes.Told(text=await reminders.act(visitor, services, reminder, "delete"))

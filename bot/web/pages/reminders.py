@@ -1,0 +1,67 @@
+"""One's reminders."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Form
+from fastapi.responses import RedirectResponse, Response
+
+from bot.errors import OnaError
+from bot.web import reminders
+from bot.web.answers import status_of
+from bot.web.rendering import page
+from bot.web.services import Services
+from bot.web.shapes_reminders import NewReminder
+from bot.web.visitor import Known, Provided, Visitor
+
+router = APIRouter(prefix="/reminders")
+EMPTY = {"when": "", "what": "", "project": ""}
+
+
+@router.get("")
+async def show(visitor: Known, services: Provided) -> Response:
+    """One's reminders, and a form to set one."""
+    return await _page(visitor, services, filled=EMPTY, error=None)
+
+
+@router.post("")
+async def add(
+    *,
+    visitor: Known,
+    services: Provided,
+    when: Annotated[str, Form(max_length=200)] = "",
+    what: Annotated[str, Form(max_length=4000)] = "",
+    project: Annotated[str, Form(max_length=200)] = "",
+    answer: Annotated[str, Form()] = "",
+) -> Response:
+    """Set one; what was typed is kept when its time can't be read."""
+    filled = {"when": when, "what": what, "project": project}
+    try:
+        wanted = NewReminder(
+            when=when or " ", what=what or " ", project=project or None, answer=bool(answer)
+        )
+        await reminders.add(visitor, services, wanted)
+    except OnaError as error:
+        return await _page(visitor, services, filled=filled, error=error)
+    return RedirectResponse("/reminders", status_code=303)
+
+
+@router.post("/{reminder}/{act}")
+async def act(
+    reminder: str,
+    act: Literal["pause", "resume", "delete"],
+    visitor: Known,
+    services: Provided,
+) -> Response:
+    """Pause one, let it go on, or forget it."""
+    await reminders.act(visitor, services, reminder, act)
+    return RedirectResponse("/reminders", status_code=303)
+
+
+async def _page(
+    visitor: Visitor, services: Services, *, filled: dict[str, str], error: OnaError | None
+) -> Response:
+    found = await reminders.listed(visitor, services)
+    status = 200 if error is None else status_of(error)
+    return page(
+        "reminders.html", visitor, status=status, reminders=found, filled=filled, error=error
+    )

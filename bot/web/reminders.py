@@ -1,0 +1,133 @@
+"""Reminders as pages and the API work with them."""
+
+from typing import Any
+
+from adapters.forge.port import Permission
+from bot.automate import asking, reminders
+from bot.automate.reminders import New
+from bot.conversation import commands, reminding, threads
+from bot.conversation.message import IncomingMessage
+from bot.govern import languages
+from bot.govern.access import Act
+from bot.govern.agents import agents_of
+from bot.store.ids import new_id
+from bot.store.transaction import Transaction
+from bot.web.services import Services
+from bot.web.shapes_reminders import NewReminder, ReminderChanges
+from bot.web.visitor import Visitor
+from bot.words.catalogue import SOURCE, UTC_ZONE
+from scheduler import due_rows
+
+SURFACE = "web"
+NEXT_TIMES = 3
+
+
+async def listed(visitor: Visitor, services: Services) -> list[dict[str, Any]]:
+    """The visitor's, what is due next first, each with its next three times."""
+    visitor.require(Act.SEE)
+    async with services.database.begin() as tx:
+        now = await reminders.now(tx)
+        return [_shown(row, now) for row in await reminders.of_person(tx, visitor.id)]
+
+
+async def show(visitor: Visitor, services: Services, short: str) -> dict[str, Any]:
+    """One of them. :raises NotFound: they have none of that name"""
+    visitor.require(Act.SEE)
+    async with services.database.begin() as tx:
+        row = await reminders.find(tx, short, visitor.id, operator=visitor.standing.operator)
+        return _shown(row._asdict(), await reminders.now(tx))
+
+
+async def add(visitor: Visitor, services: Services, wanted: NewReminder) -> dict[str, Any]:
+    """Set one that is posted in a session's thread here. :raises Refused: not such a time"""
+    visitor.require(Act.PROMPT)
+
+    async def once() -> str:
+        async with services.database.begin() as tx:
+            return await _add(tx, visitor, services, wanted)
+
+    short = await services.rights.settled(once)
+    return await show(visitor, services, short)
+
+
+async def _add(tx: Transaction, visitor: Visitor, services: Services, wanted: NewReminder) -> str:
+    zone = str((await languages.settings_of(tx, visitor.id))["zone"] or UTC_ZONE)
+    reading = asking.read(wanted.when, now=await reminders.now(tx), zone=wanted.zone or zone)
+    key = f"reminder/{new_id()}"
+    message = IncomingMessage(
+        surface=SURFACE,
+        delivery_key=key,
+        message_key=key,
+        place=key,
+        person_id=visitor.id,
+        text=wanted.what,
+        session=wanted.session,
+        project=wanted.project,
+    )
+    found = await threads.find(tx, message) if wanted.session else None
+    if found is None:
+        prompt, agents = commands.Prompt(text=wanted.what), agents_of(services.settings)
+        found = await threads.open_session(tx, message, visitor.actor, prompt, agents)
+    project_id = await threads.project_of(tx, found.session_id)
+    await services.rights.check(tx, visitor.standing, project_id, Permission.READ)
+    new = New(
+        creator_id=visitor.id,
+        project_id=project_id,
+        session_id=found.session_id,
+        schedule=reading.schedule,
+        said=reading.said,
+        what=wanted.what,
+        targets=({"thread": str(found.thread_id)},),
+        language=SOURCE,
+        is_prompt=wanted.answer,
+        is_confirmed=True,
+    )
+    return await reminders.add(tx, new)
+
+
+async def change(
+    visitor: Visitor, services: Services, short: str, changes: ReminderChanges
+) -> dict[str, Any]:
+    """Give it another time, or quiet hours. :raises Refused: these can't be read"""
+    if changes.when is not None:
+        await act(visitor, services, short, "edit", changes.when)
+    if changes.quiet is not None:
+        await act(visitor, services, short, "edit", f"quiet {changes.quiet}")
+    return await show(visitor, services, short)
+
+
+async def act(
+    visitor: Visitor, services: Services, short: str, word: commands.ReminderAct, rest: str = ""
+) -> str:
+    """Do what the same command does in a conversation, and what is said of it."""
+    visitor.require(Act.PROMPT)
+    asked = commands.Reminders(act=word, short=short, rest=rest)
+    async with services.database.begin() as tx:
+        return await reminding.obey(tx, visitor.standing, asked)
+
+
+def _shown(row: dict[str, Any], now: Any) -> dict[str, Any]:
+    times: tuple[Any, ...] = ()
+    if row["state"] == "active":
+        schedule = due_rows.schedule_of(_Row(row))
+        times = (row["due_at"], *schedule.next_times(max(row["due_at"], now), NEXT_TIMES - 1))
+    return {
+        "reminder": row["short"],
+        "state": row["state"],
+        "why": row["why"],
+        "when": row["said"],
+        "zone": row["zone"],
+        "what": row["what"],
+        "answer": row["is_prompt"],
+        "quiet": row["quiet"],
+        "project": row["project"],
+        "by": row["creator"],
+        "next": list(times),
+    }
+
+
+class _Row:
+    """A mapping whose values are attributes."""
+
+    def __init__(self, row: dict[str, Any]) -> None:
+        self.__dict__.update(row)

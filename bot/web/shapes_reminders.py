@@ -1,0 +1,57 @@
+"""The shapes of the API about reminders."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field
+
+from bot.automate.reminders import WHAT_LENGTH_MAX
+from bot.web.shapes import Given, Taken
+
+WHEN_LENGTH_MAX = 200
+
+
+class NewReminder(Taken):
+    """A reminder to set; it holds at once."""
+
+    when: str = Field(
+        min_length=1,
+        max_length=WHEN_LENGTH_MAX,
+        description="in words or as cron, see docs/reminders.md",
+    )
+    what: str = Field(min_length=1, max_length=WHAT_LENGTH_MAX)
+    answer: bool = Field(default=False, description="an agent answers it each time")
+    session: str | None = Field(default=None, description="in whose thread; else a new session's")
+    project: str | None = Field(default=None, description="of a new session, where it is not clear")
+    zone: str | None = Field(default=None, description="IANA name; else that of the person")
+
+
+class ReminderChanges(Taken):
+    """What is named is changed."""
+
+    when: str | None = Field(default=None, max_length=WHEN_LENGTH_MAX)
+    quiet: str | None = Field(
+        default=None, max_length=20, description="hours as 22:00-07:00; `off`: none"
+    )
+
+
+class Reminder(Given):
+    """Something that is said at a time."""
+
+    reminder: str
+    state: Literal["active", "paused", "ended"]
+    why: str = Field(description="why it is paused; `unconfirmed`: nobody has said yes")
+    when: str
+    zone: str
+    what: str
+    answer: bool
+    quiet: str
+    project: str
+    by: str
+    next: list[datetime] = Field(description="its next three times")
+
+
+class Reminders(Given):
+    """The reminders of a person."""
+
+    reminders: list[Reminder]

@@ -1,0 +1,93 @@
+"""Reminders over the API, on their page and on the command line."""
+
+import json
+import re
+
+import pytest
+
+from tests.integration.web.test_cli import ona  # noqa: F401  (a fixture)
+
+DAILY = {"when": "every day at 9", "what": "look at <b>the build"}
+
+
+async def test_one_sets_sees_changes_and_deletes_ones_own(site):
+    async with site.client() as ann, site.client(await site.token_of(site.bo)) as bo:
+        made = await ann.post("/api/v1/reminders", json=DAILY)
+        assert made.status_code == 201, made.text
+        one = made.json()
+        assert (one["state"], one["by"], one["answer"], len(one["next"])) == (
+            "active",
+            "Ann",
+            False,
+            3,
+        )
+        where = f"/api/v1/reminders/{one['reminder']}"
+        assert (await bo.get("/api/v1/reminders")).json()["reminders"] == []
+        changed = await ann.patch(where, json={"when": "every friday 16:00", "quiet": "22-7"})
+        assert (changed.json()["when"], changed.json()["quiet"]) == (
+            "every friday 16:00",
+            "22:00-07:00",
+        )
+        assert "Paused" in (await ann.post(f"{where}/pause")).json()["text"]
+        assert (await ann.get(where)).json()["next"] == []
+        assert "due next" in (await ann.post(f"{where}/resume")).json()["text"]
+        assert "is gone" in (await ann.delete(where)).json()["text"]
+        assert (await ann.get(where)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        ({"when": "tomorrow at 3", "what": "x"}, 422, "03:00 or 15:00"),
+        ({"when": "mañana", "what": "x"}, 422, "no time"),
+        ({"when": "tomorrow 9", "what": ""}, 422, ""),
+        ({"when": "tomorrow 9", "what": "x", "project": "nowhere"}, 404, "nowhere"),
+        ({"when": "tomorrow 9", "what": "x", "session": "s-none"}, 404, "s-none"),
+        ({"when": "tomorrow 9", "what": "x" * 4001}, 422, ""),
+        ({"when": "tomorrow 9", "what": "x", "moon": 1}, 422, ""),
+    ],
+)
+async def test_what_can_t_be_set_is_refused_and_says_why(site, body, status, said):
+    async with site.client() as ann:
+        answer = await ann.post("/api/v1/reminders", json=body)
+        assert (answer.status_code, said in answer.text) == (status, True), answer.text
+        assert (await ann.get("/api/v1/reminders")).json()["reminders"] == []
+
+
+async def test_the_page_sets_pauses_and_deletes_without_a_script(site):
+    async with site.client() as browser:
+        browser.headers["Origin"] = site.url
+        del browser.headers["Authorization"]
+        await browser.post("/sign-in", data={"link": await site.link()})
+        page = (await browser.get("/reminders")).text
+        csrf = re.search(r'name="csrf" value="([^"]+)"', page)[1]
+        wrong = await browser.post(
+            "/reminders", data={"csrf": csrf, "when": "tomorrow at 3", "what": "tea"}
+        )
+        assert wrong.status_code == 422
+        assert "03:00 or 15:00" in wrong.text
+        assert 'value="tomorrow at 3"' in wrong.text
+        await browser.post("/reminders", data={"csrf": csrf, **DAILY})
+        page = (await browser.get("/reminders")).text
+        assert "look at &lt;b&gt;the build" in page
+        short = re.search(r">(r-\w+)<", page)[1]
+        await browser.post(f"/reminders/{short}/pause", data={"csrf": csrf})
+        assert f"Resume {short}" in (await browser.get("/reminders")).text
+        await browser.post(f"/reminders/{short}/delete", data={"csrf": csrf})
+        assert "No reminder yet" in (await browser.get("/reminders")).text
+
+
+async def test_the_command_line_does_the_same(site, ona):  # noqa: F811
+    made = await ona("reminders", "add", "every day at 9", "stretch", "--json")
+    assert made.code == 0, made.err
+    short = json.loads(made.out)["reminder"]
+    assert "stretch" in (await ona("reminders")).out
+    assert "stretch" in (await ona("reminders", "list")).out
+    assert "Due:" in (await ona("reminders", "show", short)).out
+    edited = await ona("reminders", "edit", short, "--when", "every friday 16:00")
+    assert "every friday 16:00" in edited.out
+    assert "Paused" in (await ona("reminders", "pause", short)).out
+    assert "due next" in (await ona("reminders", "resume", short)).out
+    assert "is gone" in (await ona("reminders", "delete", short)).out
+    unclear = await ona("reminders", "add", "tomorrow at 3", "x")
+    assert (unclear.code, "03:00 or 15:00" in unclear.err) == (2, True), unclear.err
