@@ -128,7 +128,6 @@ class Reminder(SQLModel, table=True):
     what: str
     is_prompt: bool = _flag()
     """An agent answers it when it is due."""
-    only_if_changed: bool = _flag()
     said: str = _words()
     """The words of its time."""
     targets: list[dict[str, str]] = _json("[]")
@@ -142,6 +141,4 @@ class Reminder(SQLModel, table=True):
         sa_column=Column(ForeignKey("reminder.id", ondelete="CASCADE"), nullable=True, index=True),
     )
     """The reminder of which it is one that was put off."""
-    last_digest: str = _words()
-    """Of what was posted last, to know whether something changed."""
     created_at: datetime = _moment(now=True)

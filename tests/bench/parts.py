@@ -82,6 +82,12 @@ PARTS: dict[str, Part] = {
         seconds_max=60,
         about="one decision over 10,000 machines that wait",
     ),
+    "schedules": Part(
+        module="tests.bench.schedules",
+        function="measure",
+        seconds_max=1200,
+        about="the clock: 10,000 schedules, how late, how taken over, nothing missed or doubled",
+    ),
     "memory": Part(
         module="tests.bench.memory",
         function="measure",

@@ -1614,7 +1614,6 @@ def _reminders() -> None:
         sa.Column("session_id", sa.Uuid(), nullable=True),
         sa.Column("what", sa.String(), nullable=False),
         sa.Column("is_prompt", sa.Boolean(), server_default="false", nullable=False),
-        sa.Column("only_if_changed", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("said", sa.String(), server_default="", nullable=False),
         sa.Column(
             "targets",
@@ -1625,7 +1624,6 @@ def _reminders() -> None:
         sa.Column("quiet", sa.String(), server_default="", nullable=False),
         sa.Column("language", sa.String(), server_default="", nullable=False),
         sa.Column("snoozed_id", sa.Uuid(), nullable=True),
-        sa.Column("last_digest", sa.String(), server_default="", nullable=False),
         sa.Column(
             "created_at",
             sa.DateTime(timezone=True),
