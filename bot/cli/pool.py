@@ -19,6 +19,7 @@ TEMPLATES = {
     "size": "size",
     "state": "state",
     "commit": "commit",
+    "guessed": "guessed",
     "build_seconds": "seconds",
     "host": "host",
     "created_at": "begun",
@@ -98,6 +99,7 @@ def list_templates(
 ) -> None:
     """List templates, the newest first."""
     from bot.cli.client import connect
+    from bot.words.guesses import count
 
     found = connect().get("/templates", all=everything)
     if json:
@@ -107,6 +109,7 @@ def list_templates(
         {
             **one,
             "commit": one["commit"][:12],
+            "guessed": count(one["guessed"]),
             "build_seconds": "-" if one["state"] == "building" else f"{one['build_seconds']:.1f}",
         }
         for one in found["templates"]
@@ -126,7 +129,9 @@ def show_template(template: Which, json: Json = False) -> None:
     show.record(found, FACTS)
     for step in found["steps"]:
         ended = "" if step["exit_status"] == 0 else f", status {step['exit_status']}"
-        show.say(f"\n{step['step']} ({step['seconds']:.1f} s{ended})")
+        file = step["guessed_from"]
+        why = f", guessed from {file}" if file else ""
+        show.say(f"\n{step['step']} ({step['seconds']:.1f} s{ended}{why})")
         for line in step["output"].splitlines():
             show.say(f"    {line}")
 

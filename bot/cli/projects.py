@@ -35,6 +35,7 @@ FACTS = {
     "agent": "Agent",
     "size": "Machine size",
     "setup": "Set-up",
+    "guessed": "Guessed",
     "start": "Services",
     "sessions": "Sessions",
     "created_at": "Added",
@@ -98,12 +99,14 @@ def add(
 def show_project(name: Name, json: Json = False) -> None:
     """Show a project."""
     from bot.cli.client import connect
+    from bot.words.guesses import line
 
     found = connect().get(f"/projects/{name}")
     if json:
         show.as_json(found)
     else:
-        show.record(found, FACTS)
+        lines = [line(**one) for one in found["guessed"]]
+        show.record({**found, "guessed": lines or None}, FACTS)
 
 
 @app.command()

@@ -10,6 +10,7 @@ from bot.govern.access import Act
 from bot.store.transaction import Transaction
 from bot.web.services import Services
 from bot.web.visitor import Visitor, require_project
+from bot.words.guesses import as_rows
 from bot.words.pools import standing, tier
 
 Row = Mapping[str, Any]
@@ -104,7 +105,7 @@ _WAITING = text(
 async def templates(tx: Transaction, *, everything: bool = False) -> Sequence[Row]:
     """Templates, the newest first; those that are gone only with `everything`."""
     rows = await tx.execute(_TEMPLATES, {"everything": everything})
-    return [dict(row) for row in rows.mappings()]
+    return [_with_guesses(row) for row in rows.mappings()]
 
 
 async def template(tx: Transaction, said: str) -> Row:
@@ -114,7 +115,11 @@ async def template(tx: Transaction, said: str) -> Row:
         raise NotFound(
             f"there is no template {said[:80]}", do="`ona templates` lists those there are"
         )
-    return dict(row)
+    return _with_guesses(row)
+
+
+def _with_guesses(row: Row) -> Row:
+    return {**row, "guessed": as_rows(row["steps"])}
 
 
 async def find(visitor: Visitor, services: Services, said: str) -> Row:

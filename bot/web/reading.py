@@ -12,6 +12,7 @@ from bot.errors import NotFound
 from bot.govern.projects import get_project, list_projects
 from bot.store.transaction import Transaction
 from bot.web.repository import shown
+from bot.words.guesses import as_rows
 from bot.work import control
 from bot.work.queue import waiting_place
 
@@ -117,6 +118,12 @@ _ONE_MACHINE = text(
     """
 )
 _HOSTS = text("SELECT name, driver, accelerator, seen_at FROM host ORDER BY name")
+_GUESSES = text(
+    """
+    SELECT DISTINCT ON (project_id) project_id, steps FROM template
+     WHERE state <> 'gone' ORDER BY project_id, created_at DESC
+    """
+)
 _PROGRESS = text(
     """
     SELECT (SELECT count(*) FROM host) AS hosts,
@@ -231,16 +238,22 @@ async def machine(tx: Transaction, said: str) -> dict[str, Any]:
 
 
 async def projects(tx: Transaction) -> list[dict[str, Any]]:
-    """The projects by name, their addresses without credentials."""
+    """The projects by name, their addresses without credentials, with guesses of their set-up."""
+    steps = {row["project_id"]: row["steps"] for row in (await tx.execute(_GUESSES)).mappings()}
     return [
-        {**row, "repository_url": shown(row["repository_url"])} for row in await list_projects(tx)
+        {
+            **row,
+            "repository_url": shown(row["repository_url"]),
+            "guessed": [] if row["setup"] else as_rows(steps.get(row["id"], [])),
+        }
+        for row in await list_projects(tx)
     ]
 
 
 async def project(tx: Transaction, name: str) -> dict[str, Any]:
     """One project, its address without credentials. :raises NotFound:."""
-    row = await get_project(tx, name)
-    return {**row, "repository_url": shown(row["repository_url"])}
+    project_id = (await get_project(tx, name))["id"]
+    return next(row for row in await projects(tx) if row["id"] == project_id)
 
 
 async def hosts(tx: Transaction) -> Sequence[Row]:

@@ -204,6 +204,17 @@ class TemplateStep(Given):
     seconds: float
     exit_status: int
     output: str
+    guessed_from: str | None = Field(
+        default=None, description="file of the repository that it was guessed from, if it was"
+    )
+
+
+class Guessed(Given):
+    """A set-up command that was guessed for a project which names none."""
+
+    command: str
+    file: str = Field(description="path of what it was guessed from")
+    exit_status: int = Field(description="of its last run; the machine is used whatever it was")
 
 
 class Template(Given):
@@ -219,6 +230,7 @@ class Template(Given):
     host: str
     fingerprint: str
     build_seconds: float
+    guessed: list[Guessed] = Field(description="what of its set-up was guessed")
     created_at: datetime
     changed_at: datetime
 
@@ -326,6 +338,9 @@ class Project(Given):
     size: str | None
     setup: list[str]
     start: list[str]
+    guessed: list[Guessed] = Field(
+        default_factory=list, description="its set-up as the newest template has it, if guessed"
+    )
     sessions: int
     created_at: datetime
 

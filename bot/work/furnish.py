@@ -1,16 +1,24 @@
-"""What of a project goes into a template's machine: its repository, its set-up, its services."""
+"""What of a project goes into a template's machine: its repository, its set-up, its services.
+
+What was guessed for a project that names no set-up is only tried: a step of it that fails is in
+the log, and the template is made without it.
+"""
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
 
 from bot.errors import OnaError
+from bot.work.detect.guessing import LEFT_BEHIND, Guess
+from bot.work.detect.tools import Install, installs
 from bot.work.refresh import TEMPLATE_BRANCH
 from bot.work.repository import Base, Repositories, clone_into
 from vmpool.channel import Channel
 from vmpool.command import Completed
 from vmpool.jobs import JobOutput, JobSpec, JobState
+from vmpool.ssh import AGENT, ROOT
 from vmpool.warm.building import BuildLog, StepFailed
 
 SERVICE_SETTLES_SECONDS = 1.0
@@ -18,7 +26,10 @@ SERVICE_SETTLES_SECONDS = 1.0
 SERVICE_OUTPUT_BYTES_MAX = 8 * 1024
 LOGIN_SHELL = ("/bin/sh", "-lc")
 
+EXCLUDE_SECONDS_MAX = 60.0
+
 _IN_PLACE = 'exec 2>&1; cd -- "$0" || exit; eval "$1"'
+_EXCLUDE = 'cd -- "$0" && mkdir -p .git/info && printf "%s\\n" "$@" >> .git/info/exclude'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +45,8 @@ class Furnishing:
     start: Sequence[str]
     """Shell commands that go on running: they are in the template as they then are."""
     setup_seconds_max: float
+    guessed: Sequence[Guess] = ()
+    """Of a project without `setup`; what they need and the machine lacks is installed before."""
 
     async def __call__(
         self, repositories: Repositories, channel: Channel, build_log: BuildLog
@@ -44,6 +57,8 @@ class Furnishing:
         for command in self.setup:
             async with build_log.step(command) as said:
                 said.append(_output(await self._run(channel, command)))
+        if self.guessed:
+            await self._try_guesses(channel, build_log)
         for number, command in enumerate(self.start, 1):
             async with build_log.step(f"start: {command}"):
                 await self._start(channel, f"service-{number}", command)
@@ -64,18 +79,43 @@ class Furnishing:
             raise StepFailed(str(error)) from error
         return cloned.base.commit
 
+    async def _try_guesses(self, channel: Channel, build_log: BuildLog) -> None:
+        # What they leave beside the tracked files is no work of the session's.
+        exclude = ["/bin/sh", "-c", _EXCLUDE, self.directory, *LEFT_BEHIND]
+        await channel.run(exclude, timeout_seconds=EXCLUDE_SECONDS_MAX)
+        because = {tool: guess.file for guess in reversed(self.guessed) for tool in guess.tools}
+        for install in installs(because):
+            with suppress(StepFailed):
+                file = because[install.tools[0]]
+                async with build_log.step(install.name, guessed_from=file) as said:
+                    said.append(_output(await self._install(channel, install)))
+        for guess in self.guessed:
+            with suppress(StepFailed):
+                async with build_log.step(guess.command, guessed_from=guess.file) as said:
+                    said.append(_output(await self._run(channel, guess.command)))
+
+    async def _install(self, channel: Channel, install: Install) -> Completed:
+        argv = [*LOGIN_SHELL, _IN_PLACE, "/", install.script]
+        return await self._finish(channel, argv, install.name, user=ROOT)
+
     async def _run(self, channel: Channel, command: str) -> Completed:
         argv = [*LOGIN_SHELL, _IN_PLACE, self.directory, command]
+        return await self._finish(channel, argv, command)
+
+    async def _finish(
+        self, channel: Channel, argv: list[str], name: str, user: str = AGENT
+    ) -> Completed:
+        """Run it to its end. :raises StepFailed:"""
         try:
-            done = await channel.run(argv, timeout_seconds=self.setup_seconds_max)
+            done = await channel.run(argv, timeout_seconds=self.setup_seconds_max, user=user)
         except TimeoutError:
             minutes = self.setup_seconds_max / 60
             raise StepFailed(
-                f"`{command}` did not end within {minutes:g} minutes", exit_status=124
+                f"`{name}` did not end within {minutes:g} minutes", exit_status=124
             ) from None
         if done.exit_status != 0:
             raise StepFailed(
-                f"`{command}` ended with status {done.exit_status}",
+                f"`{name}` ended with status {done.exit_status}",
                 exit_status=done.exit_status,
                 output=_output(done),
             )

@@ -20,6 +20,7 @@ from bot.store.database import Database
 from bot.words.catalogue import gettext as _
 from bot.work import machine_past, machine_words
 from bot.work.checkpoint import Checkpoints, Restored
+from bot.work.guessed import guessed_notice
 from bot.work.jobs import ChannelJobs
 from bot.work.lease import Lease, OpenTurn
 from bot.work.materials import Materials
@@ -256,7 +257,7 @@ class MachineWorkplaces:
         else:
             base = await self._repositories.base(project.id, lease.base_branch)
         if fresh and await self._refresh(lease, project, opened, base):
-            return _refilled(lost, None, None)
+            return [*_refilled(lost, None, None), *await self._guessed(lease, opened)]
         cloned = await clone_into(
             opened.channel,
             self._repositories,
@@ -290,6 +291,11 @@ class MachineWorkplaces:
                 tx, self._host_id, project.id, project.order.size
             )
         return [] if why is None else [machine_words.booted(why)]
+
+    async def _guessed(self, lease: Lease, opened: Opened) -> list[str]:
+        assert opened.template_id is not None
+        async with self._database.begin() as tx:
+            return await guessed_notice(tx, opened.template_id, lease.session_id)
 
     async def _refresh(self, lease: Lease, project: _Project, opened: Opened, base: Base) -> bool:
         """Whether what came with the machine's template was brought up to date."""

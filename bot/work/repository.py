@@ -17,10 +17,12 @@ import structlog
 
 from bot.errors import NotFound, OnaError, TooLarge
 from bot.words.catalogue import gettext as _
+from bot.work.detect.tree import Tree
 from bot.work.git import GitFailed, GitLimits, git_stream
 from bot.work.guest import Machine, last_line
 from bot.work.mirror import HEADS, Mirror, MirrorLimits
 from bot.work.remote import KEPT, Logins, let_in, quoted, remote
+from bot.work.tree import tree_of
 
 log = structlog.get_logger(__name__)
 
@@ -138,6 +140,10 @@ class Repositories:
         except GitFailed:
             return False
         return True
+
+    async def tree(self, project_id: UUID, commit: str) -> Tree:
+        """What lies in a commit near its root. :raises GitFailed: the mirror doesn't have it"""
+        return await tree_of(self._mirror(project_id), commit)
 
     async def keep(self, project_id: UUID, commit: str) -> None:
         """Keep a commit though the remote may forget it. Idempotent.

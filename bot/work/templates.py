@@ -12,10 +12,13 @@ from sqlalchemy import text
 
 from bot.errors import OnaError
 from bot.store.database import Database
+from bot.work.detect.guessing import Guess, guessed
+from bot.work.detect.tools import installs
 from bot.work.furnish import Furnishing
+from bot.work.git import GitFailed
 from bot.work.repository import Base, Repositories
 from bot.work.sizes import Sizes
-from bot.work.workplace import repository_directory
+from bot.work.workplace import WORK, repository_directory
 from vmpool.driver import Image
 from vmpool.registry import Order
 from vmpool.warm.building import Furnish
@@ -67,24 +70,29 @@ class ProjectTemplates:
         image: GetImage,
         sizes: Sizes,
         limits: TemplateLimits,
+        work: str = WORK,
     ) -> None:
+        """`work` holds the repositories in a machine."""
         self._database = database
         self._keeper = keeper
         self._repositories = repositories
         self._image = image
         self._sizes = sizes
         self._limits = limits
+        self._work = work
         self._looked_at: dict[UUID, float] = {}
+        self._guessed: dict[UUID, tuple[str, tuple[Guess, ...]]] = {}
+        """By project: a commit, and what its files say."""
 
     async def build_due(self) -> None:
         """Build the one template that is due most, if one is."""
         wanted: list[Wanted] = []
         furnish: dict[tuple[UUID, str], Furnish] = {}
         for project in await self._projects():
-            want, base = await self._wanted(project)
+            want, furnishing = await self._wanted(project)
             if want.key not in furnish:
                 wanted.append(want)
-                furnish[want.key] = partial(self._furnishing(project, base), self._repositories)
+                furnish[want.key] = partial(furnishing, self._repositories)
         await self._keeper.build_due(wanted, furnish)
 
     async def give_up_unwanted(self) -> None:
@@ -99,16 +107,17 @@ class ProjectTemplates:
             limits = {"keep_seconds": self._limits.keep_seconds}
             return [dict(row) for row in (await tx.execute(_USED, limits)).mappings()]
 
-    async def _wanted(self, project: Mapping[str, Any]) -> tuple[Wanted, Base]:
+    async def _wanted(self, project: Mapping[str, Any]) -> tuple[Wanted, Furnishing]:
         name, size = self._sizes.chosen(project["size"])
         base = await self._base(project)
+        guesses = await self._guesses(project, base)
         want = Wanted(
             order=Order(project_id=project["id"], size=name, spec=size.spec(await self._image())),
-            ingredients=_ingredients(project),
+            ingredients=_ingredients(project, guesses),
             commit=base.commit,
             begun_after=project["rebuild_at"],
         )
-        return want, base
+        return want, self._furnishing(project, base, guesses)
 
     async def _base(self, project: Mapping[str, Any]) -> Base:
         """Where the base branch is; an unknown commit when the repository can't be read now."""
@@ -123,20 +132,46 @@ class ProjectTemplates:
             log.warning("repository_not_read", project=project["name"], error=str(error))
             return Base(commit="", branch=project["base_branch"] or "")
 
-    def _furnishing(self, project: Mapping[str, Any], base: Base) -> Furnishing:
+    async def _guesses(self, project: Mapping[str, Any], base: Base) -> tuple[Guess, ...]:
+        """The set-up that the base's files speak of, if the project names none.
+
+        While the repository can't be read it is what was known before, or what this host's copy
+        says: a template is not made anew because a forge is away.
+        """
+        if project["setup"]:
+            return ()
+        commit, guesses = self._guessed.get(project["id"], ("", ()))
+        if commit and base.commit in {"", commit}:
+            return guesses
+        try:
+            base = base if base.commit else await self._last_known(project)
+            guesses = guessed(await self._repositories.tree(project["id"], base.commit))
+        except (OnaError, OSError, GitFailed) as error:
+            log.warning("set_up_not_guessed", project=project["name"], error=str(error))
+            return guesses
+        self._guessed[project["id"]] = base.commit, guesses
+        return guesses
+
+    async def _last_known(self, project: Mapping[str, Any]) -> Base:
+        return await self._repositories.base(project["id"], project["base_branch"])
+
+    def _furnishing(
+        self, project: Mapping[str, Any], base: Base, guesses: tuple[Guess, ...]
+    ) -> Furnishing:
         return Furnishing(
             project_id=project["id"],
             base=base,
             origin_url=project["repository_url"],
-            directory=repository_directory(project["name"]),
+            directory=repository_directory(project["name"], self._work),
             setup=project["setup"],
             start=project["start"],
             setup_seconds_max=self._limits.setup_seconds_max,
+            guessed=guesses,
         )
 
 
-def _ingredients(project: Mapping[str, Any]) -> tuple[str, ...]:
-    """What of a project changes its templates; the lengths keep the two lists apart."""
+def _ingredients(project: Mapping[str, Any], guesses: Sequence[Guess] = ()) -> tuple[str, ...]:
+    """What of a project changes its templates; the lengths keep the lists apart."""
     setup: Sequence[str] = project["setup"]
     start: Sequence[str] = project["start"]
     return (
@@ -145,5 +180,12 @@ def _ingredients(project: Mapping[str, Any]) -> tuple[str, ...]:
         project["base_branch"] or "",
         str(len(setup)),
         *setup,
+        str(len(start)),
         *start,
+        *(guess.command for guess in guesses),
+        *(install.script for install in installs(_tools(guesses))),
     )
+
+
+def _tools(guesses: Sequence[Guess]) -> list[str]:
+    return [tool for guess in guesses for tool in guess.tools]

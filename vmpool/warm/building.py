@@ -8,7 +8,7 @@ What is left of a build whose process ended is removed at the next start: nothin
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from time import monotonic
 from typing import TypeVar
@@ -59,29 +59,33 @@ class BuildLog:
         self._steps = 0
 
     @asynccontextmanager
-    async def step(self, name: str) -> AsyncIterator[list[str]]:
+    async def step(self, name: str, *, guessed_from: str | None = None) -> AsyncIterator[list[str]]:
         """A step: what is appended to the yielded list is its output, kept from its end.
 
+        :param guessed_from: the file that it was guessed from, of a step that nobody asked for
         :raises StepFailed: passed on, and written down
         """
         began = monotonic()
         said: list[str] = []
+        head = {"step": name, **({} if guessed_from is None else {"guessed_from": guessed_from})}
         try:
             yield said
         except StepFailed as error:
-            await self._write(name, began, error.exit_status or 1, error.output or str(error))
+            await self._write(head, began, error.exit_status or 1, error.output or str(error))
             raise
         except (MachineError, OSError, TimeoutError) as error:
-            await self._write(name, began, 1, str(error))
+            await self._write(head, began, 1, str(error))
             raise
-        await self._write(name, began, 0, "".join(said))
+        await self._write(head, began, 0, "".join(said))
 
-    async def _write(self, name: str, began: float, exit_status: int, output: str) -> None:
+    async def _write(
+        self, head: Mapping[str, str], began: float, exit_status: int, output: str
+    ) -> None:
         self._steps += 1
         if self._steps > STEPS_MAX:
             return
         step = {
-            "step": name,
+            **head,
             "seconds": round(monotonic() - began, 3),
             "exit_status": exit_status,
             "output": output[-OUTPUT_BYTES_MAX:].replace("\x00", "\ufffd"),

@@ -167,6 +167,13 @@ class Site:
 STEPS = [
     {"step": "boot", "seconds": 5.5, "exit_status": 0, "output": ""},
     {"step": "uv sync", "seconds": 1.25, "exit_status": 2, "output": "no <network>\n"},
+    {
+        "step": "npm ci",
+        "guessed_from": "package-lock.json",
+        "seconds": 0.0,
+        "exit_status": 1,
+        "output": "",
+    },
 ]
 
 

@@ -55,7 +55,12 @@ async def test_a_template_is_shown_with_its_log_by_any_of_its_names(site):
         assert listed["build_seconds"] == 6.75
         for name in (template_id, listed["short"], "demo"):
             shown = (await client.get(f"/api/v1/templates/{name}")).json()
-            assert shown["steps"] == STEPS
+            assert shown["steps"] == [{"guessed_from": None, **step} for step in STEPS]
+        guess = {"command": "npm ci", "file": "package-lock.json", "exit_status": 1}
+        assert listed["guessed"] == shown["guessed"] == [guess]
+        assert (await client.get("/api/v1/projects/demo")).json()["guessed"] == [guess]
+        await client.patch("/api/v1/projects/demo", json={"setup": ["npm ci"]})
+        assert (await client.get("/api/v1/projects/demo")).json()["guessed"] == []
         assert (await client.get("/api/v1/templates/t-nothing")).status_code == 404
 
 

@@ -4,6 +4,10 @@ from uuid import uuid4
 
 import pytest
 
+from bot.errors import OnaError
+from bot.work.detect.guessing import Guess, guessed
+from bot.work.detect.tree import Tree
+from bot.work.git import GitFailed
 from bot.work.repository import Base
 from bot.work.templates import ProjectTemplates, TemplateLimits, _ingredients
 
@@ -44,6 +48,7 @@ def templates(repositories, *, rebuild_seconds: float) -> ProjectTemplates:
         {"setup": ["make all"]},
         {"start": ["db", "cache"]},
         {"setup": ["make", "db"], "start": []},
+        {"setup": [], "start": ["make", "db"]},
     ],
 )
 def test_a_change_of_anything_that_goes_in_is_another_template(changed):
@@ -90,3 +95,80 @@ async def test_what_is_wanted_is_looked_at_again_only_while_a_template_is_built(
     monkeypatch.setattr(known, "_wanted", wanted)
     await known.give_up_unwanted()
     assert keeper.heard == heard
+
+
+GUESS = Guess(file="uv.lock", command="uv sync --frozen", tools=("uv",))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        (),
+        (Guess(file="uv.lock", command="uv sync", tools=("uv",)),),
+        (Guess(file="uv.lock", command="uv sync --frozen", tools=("uv", "go")),),
+        (GUESS, GUESS),
+    ],
+)
+def test_what_was_guessed_goes_in(other):
+    bare = {**PROJECT, "setup": []}
+    assert _ingredients(bare, other) != _ingredients(bare, (GUESS,))
+    moved = Guess(file="api/uv.lock", command="uv sync --frozen", tools=("uv",))
+    assert _ingredients(bare, (moved,)) == _ingredients(bare, (GUESS,)), "the same is done"
+
+
+class Forge(CountingRepositories):
+    """Repositories whose remote and whose copy here may be away, and what was looked at."""
+
+    def __init__(self):
+        super().__init__()
+        self.commit, self.file = "c1", "uv.lock"
+        self.is_away = self.is_damaged = False
+        self.looked = []
+
+    async def update(self, project_id, url):
+        if self.is_away:
+            raise OnaError("away", do="wait")
+
+    async def base(self, project_id, branch):
+        return Base(commit=self.commit, branch=branch)
+
+    async def tree(self, project_id, commit):
+        self.looked.append(commit)
+        if self.is_damaged:
+            raise GitFailed("damaged")
+        return Tree(files=frozenset({self.file}))
+
+
+async def test_a_base_is_looked_at_once_and_what_was_known_counts_while_it_cannot_be():
+    forge, bare = Forge(), {**PROJECT, "setup": []}
+    known = templates(forge, rebuild_seconds=0)
+
+    async def guesses():
+        return await known._guesses(bare, await known._base(bare))
+
+    uv, go = (guessed(Tree(files=frozenset({name}))) for name in ("uv.lock", "go.mod"))
+    assert [await guesses(), await guesses()] == [uv, uv]
+    forge.is_away = True
+    assert await guesses() == uv
+    assert forge.looked == ["c1"]
+    forge.is_away, forge.commit, forge.file, forge.is_damaged = False, "c2", "go.mod", True
+    assert await guesses() == uv
+    forge.is_damaged = False
+    assert await guesses() == go
+    assert forge.looked == ["c1", "c2", "c2"]
+
+
+async def test_a_new_process_whose_forge_is_away_guesses_from_the_copy_that_is_here():
+    forge, bare = Forge(), {**PROJECT, "setup": []}
+    forge.is_away = True
+    known = templates(forge, rebuild_seconds=0)
+    base = await known._base(bare)
+    assert base.commit == ""
+    assert [guess.file for guess in await known._guesses(bare, base)] == ["uv.lock"]
+
+
+async def test_what_the_project_says_itself_is_never_overridden():
+    forge = Forge()
+    known = templates(forge, rebuild_seconds=0)
+    assert await known._guesses(PROJECT, Base(commit="c1", branch="")) == ()
+    assert forge.looked == []

@@ -1,0 +1,86 @@
+"""What was guessed of a project's set-up and how it went, as people read of it; pure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from bot.words.catalogue import Value, listing, ngettext
+from bot.words.catalogue import gettext as _
+
+SHOWN_MAX = 8
+"""In one message; the log of the template has all of them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tried:
+    """A guessed step of a template's build."""
+
+    command: str
+    file: str
+    """Path of what it was guessed from."""
+    exit_status: int
+
+
+def tried(steps: Iterable[Mapping[str, Any]]) -> list[Tried]:
+    """Those steps of a template's log that were guessed."""
+    return [
+        Tried(command=step["step"], file=step["guessed_from"], exit_status=int(step["exit_status"]))
+        for step in steps
+        if step.get("guessed_from")
+    ]
+
+
+def as_rows(steps: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The same as the API gives them."""
+    return [asdict(one) for one in tried(steps)]
+
+
+def line(command: str, file: str, exit_status: int) -> str:
+    """One of them, for a list."""
+    ended = f", ended with status {exit_status}" if exit_status else ""
+    return f"{command} (guessed from {file}{ended})"
+
+
+def count(guessed: Sequence[Mapping[str, Any]]) -> str:
+    """How many there are, and how many failed, for a table; empty: none."""
+    failed = sum(1 for one in guessed if one["exit_status"])
+    return f"{len(guessed)}, {failed} failed" if failed else str(len(guessed) or "")
+
+
+def told(project: str, guesses: Sequence[Tried]) -> str:
+    """What the first session is told whose machine was set up by guesses."""
+    good = [one for one in guesses if not one.exit_status]
+    bad = [one for one in guesses if one.exit_status]
+    parts: dict[str, Value] = {"project": project}
+    if good:
+        parts["good"] = listing([_from(one) for one in good[:SHOWN_MAX]])
+    if bad:
+        parts["bad"] = ngettext(
+            "{commands} failed, and the machine is used without it",
+            "{commands} failed, and the machine is used without them",
+            len(bad),
+            commands=listing([_from(one) for one in bad[:SHOWN_MAX]]),
+        )
+    if good and bad:
+        return _(
+            "The project {project} names no set-up commands, so they were guessed: {good}. {bad}. "
+            "`ona templates show {project}` has the log, "
+            "`ona projects change {project} --setup` names others.",
+            **parts,
+        )
+    if good:
+        return _(
+            "The project {project} names no set-up commands, so they were guessed: {good}. "
+            "`ona projects change {project} --setup` names others.",
+            **parts,
+        )
+    return _(
+        "The project {project} names no set-up commands, and what was guessed did not work: {bad}. "
+        "`ona templates show {project}` has the log, "
+        "`ona projects change {project} --setup` names others.",
+        **parts,
+    )
+
+
+def _from(one: Tried) -> Value:
+    return _("`{command}` (from {file})", command=one.command, file=one.file)

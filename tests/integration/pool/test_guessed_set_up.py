@@ -1,0 +1,116 @@
+"""A project that names no set-up: a template made with guesses, and who is told of them."""
+
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from bot.store.blobs import DirectoryBlobs
+from bot.store.ids import new_id
+from bot.work.checkpoint import Checkpoints
+from bot.work.guessed import guessed_notice
+from bot.work.machines import MachineWorkplaces
+from bot.work.repository import Repositories
+from bot.work.templates import ProjectTemplates, TemplateLimits
+from tests.fakes import git_tree
+from tests.integration.conftest import Town
+from tests.integration.pool.conftest import SPEC, Yard, Yards
+from tests.integration.pool.test_workplaces import LIMITS, SIZES
+from vmpool.machine import Template, TemplateState
+
+FILES: git_tree.Files = {
+    b"Makefile": b"setup:\n\tmkdir .venv/more && echo set up\n",
+    b"requirements.txt": b"./not-there\n",
+}
+_PROJECT = text("UPDATE project SET repository_url = :url, setup = CAST(:setup AS jsonb)")
+
+
+class Host:
+    """What one host does for templates and sessions, over machines that share its disk."""
+
+    def __init__(self, town: Town, yard: Yard, directory: Path) -> None:
+        async def image():
+            return SPEC.image
+
+        self.town, self.yard, self.directory = town, yard, directory
+        (directory / "work").mkdir()
+        self.repository = directory / "work" / "demo"
+        repositories = Repositories(directory / "mirrors")
+        self.templates = ProjectTemplates(
+            town.database,
+            yard.keeper,
+            repositories,
+            image=image,
+            sizes=SIZES,
+            limits=TemplateLimits(keep_seconds=3600, rebuild_seconds=0, setup_seconds_max=60),
+            work=str(directory / "work"),
+        )
+        self._workplaces = MachineWorkplaces(
+            town.database,
+            yard.pool,
+            repositories,
+            Checkpoints(town.database, DirectoryBlobs(directory / "blobs"), **LIMITS),
+            host_id=town.host_id,
+            image=image,
+            sizes=SIZES,
+            work=str(directory / "work"),
+        )
+
+    async def build(self, setup: str = "[]") -> Template:
+        async with self.town.database.begin() as tx:
+            await tx.execute(_PROJECT, {"url": str(self.directory / "origin"), "setup": setup})
+        await self.templates.build_due()
+        return (await self.yard.rows.templates())[0]
+
+    async def notices_of_a_new_session(self, place: str) -> tuple[str, ...]:
+        await self.yard.keeper.tend()
+        await self.town.say("!work", place=place)
+        lease = await self.town.queue("w").claim()
+        assert lease is not None
+
+        async def tell(_event: object) -> None:
+            pass
+
+        async with self._workplaces.enter(lease, None, tell) as entered:
+            return entered.notices
+
+
+@pytest.fixture
+def host(town: Town, yards: Yards, tmp_path: Path) -> Host:
+    git_tree.make(tmp_path / "origin", FILES)
+    return Host(town, yards.make(running_max=12, memory_mib_max=100_000), tmp_path)
+
+
+async def test_guesses_are_tried_and_logged_and_one_that_fails_breaks_nothing(host: Host):
+    template = await host.build()
+    assert template.state is TemplateState.READY
+    boot, repository, pip, make, freeze = template.steps
+    assert [boot["step"], repository["step"], freeze["step"]] == ["boot", "repository", "freeze"]
+    assert pip["step"].endswith(".venv/bin/pip install -r requirements.txt")
+    assert (pip["guessed_from"], pip["exit_status"]) == ("requirements.txt", 1)
+    assert "not-there" in pip["output"]
+    assert (make["step"], make["guessed_from"]) == ("make setup", "Makefile")
+    assert make["exit_status"] == 0
+    assert "set up\n" in make["output"]
+    assert git_tree.line(host.repository, "status", "--porcelain") == "", "nobody's work"
+    assert await host.build() == template, "and it is not built again"
+
+
+async def test_only_the_first_session_is_told_what_was_guessed(host: Host):
+    template = await host.build()
+    (told,) = await host.notices_of_a_new_session("one")
+    assert "were guessed: `make setup` (from Makefile). `python3 -m venv" in told
+    assert "(from requirements.txt) failed, and the machine is used without it" in told
+    first = await host.town.value("SELECT id FROM session")
+    async with host.town.database.begin() as tx:
+        assert await guessed_notice(tx, template.id, first) == [told], "it may be said once more"
+        assert await guessed_notice(tx, template.id, new_id()) == []
+
+
+async def test_what_the_project_names_takes_the_place_of_all_guesses(host: Host):
+    guessed = await host.build()
+    named = await host.build('["true"]')
+    assert named.id != guessed.id
+    assert [step["step"] for step in named.steps] == ["boot", "repository", "true", "freeze"]
+    assert not any("guessed_from" in step for step in named.steps)
+    assert await host.notices_of_a_new_session("one") == ()
