@@ -163,7 +163,7 @@ class Template(SQLModel, table=True):
         sa_column=Column(JSONB, nullable=False, server_default=text("'[]'::jsonb")),
     )
     """The log of its build, bounded by the builder: {step, seconds, exit_status, output}, and
-    {guessed_from}, a path, of a step that follows from a file of the repository."""
+    what else its builder knows of a step."""
     note: str | None = None
     """Why it failed or went, in one sentence for a person."""
     created_at: datetime = _moment(nullable=False)

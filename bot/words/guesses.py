@@ -82,5 +82,18 @@ def told(project: str, guesses: Sequence[Tried]) -> str:
     )
 
 
+def passed_over(steps: Iterable[Mapping[str, Any]]) -> list[str]:
+    """What the first session is told of files that ask for what is not done."""
+    return [
+        _(
+            "{file} is not honoured yet ({asks}): the machine was set up as if it were not there.",
+            file=step["passed_over"],
+            asks=step["asks"],
+        )
+        for step in steps
+        if step.get("passed_over")
+    ]
+
+
 def _from(one: Tried) -> Value:
     return _("`{command}` (from {file})", command=one.command, file=one.file)

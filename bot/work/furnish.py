@@ -7,11 +7,11 @@ the log, and the template is made without it.
 import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from bot.errors import OnaError
-from bot.work.detect.guessing import LEFT_BEHIND, Guess
+from bot.work.detect.guessing import LEFT_BEHIND, Detected
 from bot.work.detect.tools import Install, installs
 from bot.work.refresh import TEMPLATE_BRANCH
 from bot.work.repository import Base, Repositories, clone_into
@@ -45,19 +45,26 @@ class Furnishing:
     start: Sequence[str]
     """Shell commands that go on running: they are in the template as they then are."""
     setup_seconds_max: float
-    guessed: Sequence[Guess] = ()
-    """Of a project without `setup`; what they need and the machine lacks is installed before."""
+    detected: Detected = field(default_factory=Detected)
+    """Guesses of a project without `setup`; what they need and the machine lacks is installed."""
 
     async def __call__(
         self, repositories: Repositories, channel: Channel, build_log: BuildLog
     ) -> str:
         """Do it, each step logged; the commit. :raises StepFailed:"""
+        if self.detected.guesses:
+            # What it may log in with ends before a long clone does.
+            await channel.login(ROOT)
         async with build_log.step("repository"):
             commit = await self._clone(repositories, channel)
+        if self.detected.devcontainer is not None:
+            file, asks = self.detected.devcontainer.path, self.detected.devcontainer.said
+            async with build_log.step(f"pass over {file}", passed_over=file, asks=asks) as said:
+                said.append(f"not honoured: {asks}\n")
         for command in self.setup:
             async with build_log.step(command) as said:
                 said.append(_output(await self._run(channel, command)))
-        if self.guessed:
+        if self.detected.guesses:
             await self._try_guesses(channel, build_log)
         for number, command in enumerate(self.start, 1):
             async with build_log.step(f"start: {command}"):
@@ -83,13 +90,14 @@ class Furnishing:
         # What they leave beside the tracked files is no work of the session's.
         exclude = ["/bin/sh", "-c", _EXCLUDE, self.directory, *LEFT_BEHIND]
         await channel.run(exclude, timeout_seconds=EXCLUDE_SECONDS_MAX)
-        because = {tool: guess.file for guess in reversed(self.guessed) for tool in guess.tools}
+        guesses = self.detected.guesses
+        because = {tool: guess.file for guess in reversed(guesses) for tool in guess.tools}
         for install in installs(because):
             with suppress(StepFailed):
                 file = because[install.tools[0]]
                 async with build_log.step(install.name, guessed_from=file) as said:
                     said.append(_output(await self._install(channel, install)))
-        for guess in self.guessed:
+        for guess in guesses:
             with suppress(StepFailed):
                 async with build_log.step(guess.command, guessed_from=guess.file) as said:
                     said.append(_output(await self._run(channel, guess.command)))

@@ -5,7 +5,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from bot.store.transaction import Transaction
-from bot.words.guesses import told, tried
+from bot.words.guesses import passed_over, told, tried
 
 _STEPS = text(
     """
@@ -23,8 +23,13 @@ _STEPS = text(
 
 
 async def guessed_notice(tx: Transaction, template_id: UUID, session_id: UUID) -> list[str]:
-    """What to tell people of the guesses in their machine; nothing when others were told."""
+    """What to tell people of the guesses in their machine; nothing when others were told.
+
+    And of what their repository asks for that is not done.
+    """
     key = {"template": template_id, "session": session_id}
     row = (await tx.execute(_STEPS, key)).one_or_none()
-    guesses = tried(row.steps) if row is not None else []
-    return [told(row.name, guesses)] if row is not None and guesses else []
+    if row is None:
+        return []
+    guesses = tried(row.steps)
+    return [*passed_over(row.steps), *([told(row.name, guesses)] if guesses else [])]

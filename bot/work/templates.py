@@ -1,7 +1,7 @@
 """The templates that the projects of an installation want on this host."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from bot.errors import OnaError
 from bot.store.database import Database
-from bot.work.detect.guessing import Guess, guessed
+from bot.work.detect.guessing import Detected, detected
 from bot.work.detect.tools import installs
 from bot.work.furnish import Furnishing
 from bot.work.git import GitFailed
@@ -81,7 +81,7 @@ class ProjectTemplates:
         self._limits = limits
         self._work = work
         self._looked_at: dict[UUID, float] = {}
-        self._guessed: dict[UUID, tuple[str, tuple[Guess, ...]]] = {}
+        self._detected: dict[UUID, tuple[str, Detected]] = {}
         """By project: a commit, and what its files say."""
 
     async def build_due(self) -> None:
@@ -110,14 +110,14 @@ class ProjectTemplates:
     async def _wanted(self, project: Mapping[str, Any]) -> tuple[Wanted, Furnishing]:
         name, size = self._sizes.chosen(project["size"])
         base = await self._base(project)
-        guesses = await self._guesses(project, base)
+        found = await self._looked(project, base)
         want = Wanted(
             order=Order(project_id=project["id"], size=name, spec=size.spec(await self._image())),
-            ingredients=_ingredients(project, guesses),
+            ingredients=_ingredients(project, found),
             commit=base.commit,
             begun_after=project["rebuild_at"],
         )
-        return want, self._furnishing(project, base, guesses)
+        return want, self._furnishing(project, base, found)
 
     async def _base(self, project: Mapping[str, Any]) -> Base:
         """Where the base branch is; an unknown commit when the repository can't be read now."""
@@ -132,32 +132,26 @@ class ProjectTemplates:
             log.warning("repository_not_read", project=project["name"], error=str(error))
             return Base(commit="", branch=project["base_branch"] or "")
 
-    async def _guesses(self, project: Mapping[str, Any], base: Base) -> tuple[Guess, ...]:
-        """The set-up that the base's files speak of, if the project names none.
+    async def _looked(self, project: Mapping[str, Any], base: Base) -> Detected:
+        """What the base's files say; of the set-up nothing if the project names its own.
 
         While the repository can't be read it is what was known before, or what this host's copy
         says: a template is not made anew because a forge is away.
         """
-        if project["setup"]:
-            return ()
-        commit, guesses = self._guessed.get(project["id"], ("", ()))
-        if commit and base.commit in {"", commit}:
-            return guesses
-        try:
-            base = base if base.commit else await self._last_known(project)
-            guesses = guessed(await self._repositories.tree(project["id"], base.commit))
-        except (OnaError, OSError, GitFailed) as error:
-            log.warning("set_up_not_guessed", project=project["name"], error=str(error))
-            return guesses
-        self._guessed[project["id"]] = base.commit, guesses
-        return guesses
+        commit, found = self._detected.get(project["id"], ("", Detected()))
+        if not commit or base.commit not in {"", commit}:
+            try:
+                base = base if base.commit else await self._last_known(project)
+                found = detected(await self._repositories.tree(project["id"], base.commit))
+                self._detected[project["id"]] = base.commit, found
+            except (OnaError, OSError, GitFailed) as error:
+                log.warning("files_not_looked_at", project=project["name"], error=str(error))
+        return replace(found, guesses=()) if project["setup"] else found
 
     async def _last_known(self, project: Mapping[str, Any]) -> Base:
         return await self._repositories.base(project["id"], project["base_branch"])
 
-    def _furnishing(
-        self, project: Mapping[str, Any], base: Base, guesses: tuple[Guess, ...]
-    ) -> Furnishing:
+    def _furnishing(self, project: Mapping[str, Any], base: Base, found: Detected) -> Furnishing:
         return Furnishing(
             project_id=project["id"],
             base=base,
@@ -166,14 +160,16 @@ class ProjectTemplates:
             setup=project["setup"],
             start=project["start"],
             setup_seconds_max=self._limits.setup_seconds_max,
-            guessed=guesses,
+            detected=found,
         )
 
 
-def _ingredients(project: Mapping[str, Any], guesses: Sequence[Guess] = ()) -> tuple[str, ...]:
+def _ingredients(project: Mapping[str, Any], found: Detected) -> tuple[str, ...]:
     """What of a project changes its templates; the lengths keep the lists apart."""
     setup: Sequence[str] = project["setup"]
     start: Sequence[str] = project["start"]
+    tools = [tool for guess in found.guesses for tool in guess.tools]
+    passed_over = found.devcontainer
     return (
         project["name"],
         project["repository_url"],
@@ -182,10 +178,7 @@ def _ingredients(project: Mapping[str, Any], guesses: Sequence[Guess] = ()) -> t
         *setup,
         str(len(start)),
         *start,
-        *(guess.command for guess in guesses),
-        *(install.script for install in installs(_tools(guesses))),
+        *((passed_over.path, passed_over.said) if passed_over is not None else ("", "")),
+        *(guess.command for guess in found.guesses),
+        *(install.script for install in installs(tools)),
     )
-
-
-def _tools(guesses: Sequence[Guess]) -> list[str]:
-    return [tool for guess in guesses for tool in guess.tools]

@@ -59,15 +59,15 @@ class BuildLog:
         self._steps = 0
 
     @asynccontextmanager
-    async def step(self, name: str, *, guessed_from: str | None = None) -> AsyncIterator[list[str]]:
+    async def step(self, name: str, **facts: str) -> AsyncIterator[list[str]]:
         """A step: what is appended to the yielded list is its output, kept from its end.
 
-        :param guessed_from: the file that it was guessed from, of a step that nobody asked for
+        :param facts: what else is known of it, such as why it is there
         :raises StepFailed: passed on, and written down
         """
         began = monotonic()
         said: list[str] = []
-        head = {"step": name, **({} if guessed_from is None else {"guessed_from": guessed_from})}
+        head = {"step": name, **facts}
         try:
             yield said
         except StepFailed as error:

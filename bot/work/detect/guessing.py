@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from shlex import quote
 
 from bot.work.detect import node, python
+from bot.work.detect.devcontainer import Devcontainer, devcontainer_of
 from bot.work.detect.tree import Tree
 
 GUESSES_MAX = 12
@@ -45,6 +46,15 @@ class Guess:
     """What it needs, as `bot.work.detect.tools` knows it."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Detected:
+    """What the files of a commit say of the environment that they want."""
+
+    guesses: tuple[Guess, ...] = ()
+    devcontainer: Devcontainer | None = None
+    """Which is not honoured, and said so."""
+
+
 Found = tuple[str, str, tuple[str, ...]]
 """Of one directory: the file's name, the command in that directory, the tools."""
 Kind = Callable[[Tree, str], Iterator[Found]]
@@ -58,6 +68,11 @@ def guessed(tree: Tree) -> tuple[Guess, ...]:
         found += _everywhere(tree, kind)
     found += _of_make(tree, has_language=bool(found))
     return tuple(found[:GUESSES_MAX])
+
+
+def detected(tree: Tree) -> Detected:
+    """All of it."""
+    return Detected(guesses=guessed(tree), devcontainer=devcontainer_of(tree))
 
 
 def _everywhere(tree: Tree, kind: Kind) -> list[Guess]:

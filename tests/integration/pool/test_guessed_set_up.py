@@ -21,6 +21,7 @@ from vmpool.machine import Template, TemplateState
 FILES: git_tree.Files = {
     b"Makefile": b"setup:\n\tmkdir .venv/more && echo set up\n",
     b"requirements.txt": b"./not-there\n",
+    b".devcontainer/a/devcontainer.json": b'{"image": "debian", // which\n "customizations": {},}',
 }
 _PROJECT = text("UPDATE project SET repository_url = :url, setup = CAST(:setup AS jsonb)")
 
@@ -84,8 +85,10 @@ def host(town: Town, yards: Yards, tmp_path: Path) -> Host:
 async def test_guesses_are_tried_and_logged_and_one_that_fails_breaks_nothing(host: Host):
     template = await host.build()
     assert template.state is TemplateState.READY
-    boot, repository, pip, make, freeze = template.steps
+    boot, repository, passed, pip, make, freeze = template.steps
     assert [boot["step"], repository["step"], freeze["step"]] == ["boot", "repository", "freeze"]
+    assert passed["step"] == "pass over .devcontainer/a/devcontainer.json"
+    assert passed["output"] == "not honoured: image\n"
     assert pip["step"].endswith(".venv/bin/pip install -r requirements.txt")
     assert (pip["guessed_from"], pip["exit_status"]) == ("requirements.txt", 1)
     assert "not-there" in pip["output"]
@@ -98,12 +101,15 @@ async def test_guesses_are_tried_and_logged_and_one_that_fails_breaks_nothing(ho
 
 async def test_only_the_first_session_is_told_what_was_guessed(host: Host):
     template = await host.build()
-    (told,) = await host.notices_of_a_new_session("one")
+    passed, told = await host.notices_of_a_new_session("one")
+    assert passed.startswith(".devcontainer/a/devcontainer.json is not honoured yet (image): ")
     assert "were guessed: `make setup` (from Makefile). `python3 -m venv" in told
     assert "(from requirements.txt) failed, and the machine is used without it" in told
     first = await host.town.value("SELECT id FROM session")
     async with host.town.database.begin() as tx:
-        assert await guessed_notice(tx, template.id, first) == [told], "it may be said once more"
+        assert await guessed_notice(tx, template.id, first) == [passed, told], (
+            "it may be said once more"
+        )
         assert await guessed_notice(tx, template.id, new_id()) == []
 
 
@@ -111,6 +117,9 @@ async def test_what_the_project_names_takes_the_place_of_all_guesses(host: Host)
     guessed = await host.build()
     named = await host.build('["true"]')
     assert named.id != guessed.id
-    assert [step["step"] for step in named.steps] == ["boot", "repository", "true", "freeze"]
+    assert [step["step"] for step in named.steps if "passed_over" not in step] == [
+        *("boot", "repository", "true", "freeze"),
+    ]
     assert not any("guessed_from" in step for step in named.steps)
-    assert await host.notices_of_a_new_session("one") == ()
+    (passed,) = await host.notices_of_a_new_session("one")
+    assert "not honoured yet" in passed

@@ -5,7 +5,8 @@ from uuid import uuid4
 import pytest
 
 from bot.errors import OnaError
-from bot.work.detect.guessing import Guess, guessed
+from bot.work.detect.devcontainer import Devcontainer
+from bot.work.detect.guessing import Detected, Guess, guessed
 from bot.work.detect.tree import Tree
 from bot.work.git import GitFailed
 from bot.work.repository import Base
@@ -52,7 +53,7 @@ def templates(repositories, *, rebuild_seconds: float) -> ProjectTemplates:
     ],
 )
 def test_a_change_of_anything_that_goes_in_is_another_template(changed):
-    assert _ingredients({**PROJECT, **changed}) != _ingredients(PROJECT)
+    assert _ingredients({**PROJECT, **changed}, Detected()) != _ingredients(PROJECT, Detected())
 
 
 @pytest.mark.parametrize(("rebuild_seconds", "fetched"), [(1800, 1), (0, 3)])
@@ -111,9 +112,12 @@ GUESS = Guess(file="uv.lock", command="uv sync --frozen", tools=("uv",))
 )
 def test_what_was_guessed_goes_in(other):
     bare = {**PROJECT, "setup": []}
-    assert _ingredients(bare, other) != _ingredients(bare, (GUESS,))
+    expected = _ingredients(bare, Detected(guesses=(GUESS,)))
+    assert _ingredients(bare, Detected(guesses=other)) != expected
     moved = Guess(file="api/uv.lock", command="uv sync --frozen", tools=("uv",))
-    assert _ingredients(bare, (moved,)) == _ingredients(bare, (GUESS,)), "the same is done"
+    assert _ingredients(bare, Detected(guesses=(moved,))) == expected, "the same is done"
+    asked = Devcontainer(path=".devcontainer.json", asks=("image",))
+    assert _ingredients(bare, Detected(guesses=(GUESS,), devcontainer=asked)) != expected
 
 
 class Forge(CountingRepositories):
@@ -144,7 +148,7 @@ async def test_a_base_is_looked_at_once_and_what_was_known_counts_while_it_canno
     known = templates(forge, rebuild_seconds=0)
 
     async def guesses():
-        return await known._guesses(bare, await known._base(bare))
+        return (await known._looked(bare, await known._base(bare))).guesses
 
     uv, go = (guessed(Tree(files=frozenset({name}))) for name in ("uv.lock", "go.mod"))
     assert [await guesses(), await guesses()] == [uv, uv]
@@ -164,11 +168,11 @@ async def test_a_new_process_whose_forge_is_away_guesses_from_the_copy_that_is_h
     known = templates(forge, rebuild_seconds=0)
     base = await known._base(bare)
     assert base.commit == ""
-    assert [guess.file for guess in await known._guesses(bare, base)] == ["uv.lock"]
+    assert [guess.file for guess in (await known._looked(bare, base)).guesses] == ["uv.lock"]
 
 
 async def test_what_the_project_says_itself_is_never_overridden():
-    forge = Forge()
-    known = templates(forge, rebuild_seconds=0)
-    assert await known._guesses(PROJECT, Base(commit="c1", branch="")) == ()
-    assert forge.looked == []
+    known = templates(Forge(), rebuild_seconds=0)
+    base = Base(commit="c1", branch="")
+    assert (await known._looked(PROJECT, base)).guesses == ()
+    assert (await known._looked({**PROJECT, "setup": []}, base)).guesses != ()
