@@ -52,7 +52,7 @@ class Furnishing:
         self, repositories: Repositories, channel: Channel, build_log: BuildLog
     ) -> str:
         """Do it, each step logged; the commit. :raises StepFailed:"""
-        if self.detected.guesses:
+        if any(guess.tools for guess in self.detected.guesses):
             # What it may log in with ends before a long clone does.
             await channel.login(ROOT)
         async with build_log.step("repository"):
