@@ -143,7 +143,7 @@ class Repositories:
 
     async def tree(self, project_id: UUID, commit: str) -> Tree:
         """What lies in a commit near its root. :raises GitFailed: the mirror doesn't have it"""
-        return await tree_of(self._mirror(project_id), commit)
+        return await tree_of(self.mirror(project_id), commit)
 
     async def keep(self, project_id: UUID, commit: str) -> None:
         """Keep a commit though the remote may forget it. Idempotent.
