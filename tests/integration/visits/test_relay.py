@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -11,8 +12,11 @@ from dataclasses import replace
 import pytest
 
 from bot import relaying
+from bot.config import Settings, VisitSettings
 from bot.errors import NotFound, OnaError, TryAgain
 from bot.govern.visit_grants import read_key, signed
+from bot.ground import Ground
+from bot.supervisor import Signals
 from bot.work import relay as relay_module
 from bot.work.relay_words import LINE_BYTES_MAX, line, within
 from bot.work.relays import Relays
@@ -261,3 +265,37 @@ async def test_who_is_inside_is_sent_away_when_the_process_ends(street: Street) 
 def test_words_are_one_line() -> None:
     assert json.loads(line(step="a\nb")) == {"step": "a\nb"}
     assert line(step="a\nb").count(b"\n") == 1
+
+
+async def test_the_settings_open_it_to_processes_of_other_hosts(street: Street) -> None:
+    settings = Settings(data_dir=street.directory, visits=VisitSettings(listen="127.0.0.1:0"))
+    settings.host_dir.mkdir(parents=True)
+    base = Ground(
+        settings=settings,
+        database=street.site.database,
+        listener=street.site.services.listener,
+        signals=Signals(),
+        owner="here",
+    )
+    session_id, _ = await street.session()
+    async with relaying.relay_open(
+        base,
+        street.site.host_id,
+        pool=street.yard.pool,
+        registry=street.yard.registry,
+        authority=street.authority,
+    ):
+        ((path, address, fingerprint),) = await street.site.rows(
+            "SELECT socket, address, fingerprint FROM relay"
+        )
+        name, _, port = address.rpartition(":")
+        assert (path, name) == (str(settings.host_dir / "relay.sock"), os.uname().nodename)
+        assert sorted(one.name for one in settings.host_dir.iterdir()) == ["relay.sock"]
+        # There is no `host-id` beside the socket, as if it were another host's: it goes by TLS.
+        await street.site.rows(f"UPDATE relay SET address = '127.0.0.1:{port}'")
+        opened = await street.open(session_id)
+        assert (await opened.reader.readline()).startswith(b"SSH-2.0")
+        base.signals.stop.set()
+        await asyncio.wait_for(opened.reader.read(-1), SECONDS)
+        opened.close()
+    assert len(fingerprint) == 64
