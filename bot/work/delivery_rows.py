@@ -15,6 +15,7 @@ from bot.work.lease import Lease, OpenTurn
 from bot.work.pull_body import Ran
 from bot.work.queue import Event, append_held, hold
 from bot.work.signature import ForgeAccount
+from bot.work.wishes import Wish, wishes_of
 from vmpool.network.forge.pushing import ZERO
 
 _ABOUT = text(
@@ -205,6 +206,12 @@ class DeliveryRows:
             words = str(await tx.scalar(_LAST_WORDS, asked))
             rows = sorted((await tx.execute(_TOOLS, asked)).all(), key=lambda row: row.number)
         return words, [Ran(title=row.title or "", status=row.status or "") for row in rows]
+
+    async def wish(self, session_id: UUID, url: str) -> Wish | None:
+        """What the agent wants the pull request of a repository to say."""
+        async with self._database.begin() as tx:
+            found = await wishes_of(tx, session_id)
+        return next((one for one in found if one.repository == url), None)
 
     async def left(self, session_id: UUID, repository: str, branch: str) -> Left:
         """How the session left a branch."""

@@ -76,6 +76,7 @@ class DeliveryRun:
             self._told.append(_within(made))
         left = await self._left()
         if not made.ahead or left.told == made.head:
+            await self._requests(None, None).reworded(self.lease.branch)
             return self._told
         async with AsyncExitStack() as stack:
             here = await self._taken_out(stack, machine, directory, made)
@@ -276,7 +277,7 @@ class DeliveryRun:
         await self.means.rows.delivered(self.lease, self.turn, done)
         self.result = "delivered"
 
-    def _requests(self, here: Scratch, base: str | None) -> Requests:
+    def _requests(self, here: Scratch | None, base: str | None) -> Requests:
         return Requests(
             means=self.means,
             lease=self.lease,

@@ -87,6 +87,11 @@ def title_of(title: str) -> str:
     return _tame(" ".join(settled(title).split()))[:TITLE_CHARACTERS_MAX] or "Changes"
 
 
+def wished(body: str, story: Story) -> str:
+    """The text of a pull request as the agent wished it, signed as every other."""
+    return f"{_tame(body).strip()[:BODY_CHARACTERS_MAX]}\n\n---\n{_signed(story)}\n"
+
+
 def body_of(story: Story, template: str = "") -> str:
     """The text of a pull request."""
     parts = {

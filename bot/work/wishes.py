@@ -26,7 +26,7 @@ _PUT = text(
 )
 _OF = text(
     """
-    SELECT repository, title, body, draft, wished_at FROM pull_request_wish
+    SELECT repository, title, body, draft, turn_id, wished_at FROM pull_request_wish
      WHERE session_id = :session ORDER BY repository
     """
 )
@@ -43,6 +43,8 @@ class Wish:
     """Markdown, as the agent wrote it."""
     draft: bool | None
     """None: as the project's policy says."""
+    turn_id: UUID | None
+    """The turn that wished last."""
     wished_at: datetime
 
 

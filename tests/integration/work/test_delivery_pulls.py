@@ -12,6 +12,7 @@ from adapters.forge.github.pulls import GitHubPulls
 from adapters.forge.gitlab.client import Client
 from adapters.forge.gitlab.pulls import GitLabPulls
 from bot.conversation.message import IncomingMessage
+from bot.work import wishes
 from bot.work.delivery import Delivery
 from bot.work.queue import Event
 from tests.fakes import git_server, git_tree
@@ -110,6 +111,31 @@ async def test_the_sentence_ends_with_a_pull_request(on_github: OnGitHub) -> Non
     place = f"{shop.name}#{told['number']}"
     where = "SELECT place FROM thread WHERE surface = 'github'"
     assert await desk.town.rows(where) == [(place,)]
+
+
+async def test_the_pull_request_says_what_the_agent_wished(on_github: OnGitHub) -> None:
+    desk = on_github.desk
+
+    async def wish(**more) -> None:
+        async with desk.town.database.begin() as tx:
+            words = {"title": None, "body": None, "draft": None, **more}
+            ids = (desk.lease.session_id, desk.turn.id)
+            await wishes.put(tx, *ids, repository=desk.url, **words)
+
+    await wish(title="Mend the payments", body="It was the **lock**. @ann")
+    git_tree.write(desk.directory, {b"new": b"1\n"})
+    assert await desk.deliver() == []
+    (told,) = await desk.told()
+    pull = await on_github.pull(told["number"])
+    assert pull["title"] == "Mend the payments"
+    assert pull["body"].startswith("It was the **lock**.")
+    assert desk.lease.short in pull["body"]
+
+    await wish(title="Mend all payments")
+    assert await desk.deliver() == []
+    again = await on_github.pull(told["number"])
+    assert (again["title"], on_github.opened()) == ("Mend all payments", 1)
+    assert again["body"].startswith("It was the **lock**.")
 
 
 async def test_what_is_said_on_the_pull_request_is_for_the_session(on_github) -> None:
