@@ -143,6 +143,5 @@ def test_stop_ends_what_the_agent_runs_and_its_session_goes_on(ona):
     ona.request("POST", f"/sessions/{accepted['session']}/stop")
     events = of_turn(ona.wait(accepted), accepted)
     assert events[-1]["body"]["outcome"] == "stopped"
-    ona.request("POST", f"/sessions/{accepted['session']}/clear")
     _, events = asked(ona, "WHATWASIT now?", accepted["session"])
     assert events[-1]["body"]["outcome"] == "succeeded"
