@@ -228,6 +228,8 @@ def _ended(body: Body) -> Line:
     outcome = _text(body, "outcome")
     label = events.OUTCOMES.get(outcome, outcome or "Ended")
     summary = _text(body, "summary")
+    if summary.casefold() == label.casefold():
+        summary = ""
     took = "" if summary.endswith(" s") else _took(body)
     paid = f", {dollars(int(body['cost_micro']))} USD" if body.get("cost_micro") else ""
     return Line(

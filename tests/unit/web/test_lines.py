@@ -59,6 +59,11 @@ def test_an_end_says_its_outcome_in_words_and_not_by_colour_alone():
         assert line("turn.ended", {"outcome": outcome, "seconds": 185}).label.startswith(word)
 
 
+def test_an_end_does_not_say_the_same_twice():
+    made = line("turn.ended", {"outcome": "succeeded", "summary": "done", "seconds": 3})
+    assert (made.label, made.text) == ("Done after 3.0 s", "")
+
+
 def test_an_end_says_its_duration_once():
     made = line(
         "turn.ended", {"outcome": "failed", "summary": "exit status 2, 1.6 s", "seconds": 1.6}
