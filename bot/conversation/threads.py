@@ -63,7 +63,7 @@ _BY_SHORT = text(
 )
 _BY_BRANCH = text(
     """
-    SELECT id, short FROM session
+    SELECT id AS session_id, short FROM session
      WHERE branch = :branch AND (private_to IS NULL OR private_to = :person)
        AND state <> 'deleting'
     """
@@ -152,45 +152,31 @@ async def find(tx: Transaction, message: IncomingMessage) -> Found | None:
             )
         thread_id = await _thread(tx, session_id, message)
         return Found(session_id=session_id, short=message.session, thread_id=thread_id)
-    row = (
-        await tx.execute(_BY_THREAD, {"surface": message.surface, "place": message.place})
-    ).one_or_none()
-    if row is None and message.within:
-        return await _find_whole(tx, message)
-    if row is None:
-        found = await _find_by_branch(tx, message) if message.branch else None
-        return found or await _find_post(tx, message)
-    return Found(session_id=row.session_id, short=row.short, thread_id=row.thread_id)
+    here = {"surface": message.surface, "place": message.place}
+    row = (await tx.execute(_BY_THREAD, here)).one_or_none()
+    if row is not None:
+        return Found(session_id=row.session_id, short=row.short, thread_id=row.thread_id)
+    return await _find_beside(tx, message)
 
 
-async def _find_whole(tx: Transaction, message: IncomingMessage) -> Found | None:
-    """The session of the thread that the message's is a part of, which it then has too."""
-    whole = {"surface": message.surface, "place": message.within}
-    row = (await tx.execute(_BY_THREAD, whole)).one_or_none()
-    if row is None:
-        return None
-    thread_id = await _thread(tx, row.session_id, message)
-    return Found(session_id=row.session_id, short=row.short, thread_id=thread_id)
+async def _find_beside(tx: Transaction, message: IncomingMessage) -> Found | None:
+    """The session that the message's thread has from now on too.
 
-
-async def _find_by_branch(tx: Transaction, message: IncomingMessage) -> Found | None:
-    """The session that works on the branch, which the thread then has too."""
-    asked = {"branch": message.branch, "person": message.person_id}
-    row = (await tx.execute(_BY_BRANCH, asked)).one_or_none()
-    if row is None:
-        return None
-    thread_id = await _thread(tx, row.id, message)
-    return Found(session_id=row.id, short=row.short, thread_id=thread_id)
-
-
-async def _find_post(tx: Transaction, message: IncomingMessage) -> Found | None:
-    """The session whose post in the channel the message's thread stands below."""
-    where = {"surface": message.surface, "place": message.place}
-    row = (await tx.execute(_BY_POST, where)).first()
-    if row is None:
-        return None
-    thread_id = await _thread(tx, row.session_id, message)
-    return Found(session_id=row.session_id, short=row.short, thread_id=thread_id)
+    That of the thread which it is a part of; else of the branch that it is about; else of the post
+    in a channel below which it stands.
+    """
+    place: dict[str, object] = {"surface": message.surface, "place": message.place}
+    tries = [(_BY_POST, place)]
+    if message.branch:
+        tries.insert(0, (_BY_BRANCH, {"branch": message.branch, "person": message.person_id}))
+    if message.within:
+        tries = [(_BY_THREAD, {"surface": message.surface, "place": message.within})]
+    for statement, asked in tries:
+        row = (await tx.execute(statement, asked)).first()
+        if row is not None:
+            thread_id = await _thread(tx, row.session_id, message)
+            return Found(session_id=row.session_id, short=row.short, thread_id=thread_id)
+    return None
 
 
 async def find_or_begin(tx: Transaction, message: IncomingMessage) -> Found | None:
