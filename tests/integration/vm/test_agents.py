@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from adapters.agent.acp.profiles import KNOWN, Profile
+from adapters.agent.acp.profiles import Profile, known
 from tests.integration.vm.conftest import AGENTS, Vm
 from vmpool.driver import Image
 from vmpool.image_recipe.layers import COMMANDS, HOME, layers_of
@@ -63,7 +63,7 @@ async def test_an_image_with_agents_is_not_large(agents_image: Image) -> None:
 async def test_an_agent_introduces_itself_in_the_version_that_is_pinned(
     agents_vm: Vm, agent: str
 ) -> None:
-    answer = await introduced(agents_vm, KNOWN[agent])
+    answer = await introduced(agents_vm, known(())[agent])
     *_, layer = layers_of((agent,), recipe_of_host().architecture)
     assert answer["result"]["protocolVersion"] == 1
     assert answer["result"]["agentInfo"]["version"] == layer.version
