@@ -48,6 +48,8 @@ async def test_it_listens_answers_and_stops_when_told(town, tmp_path):
         await office.slack.until(lambda: "eyes" in asked.reactions)
         office.ann.says(office.general, "status", thread=asked)
         await office.answered(asked, "Session s-")
+        # Slack's SDK does not bear that its connection closes while it acknowledges.
+        await office.slack.until(lambda: all(one.acked for one in office.slack.out.all))
         process.terminate()
         said, _ = await asyncio.wait_for(process.communicate(), STOP_SECONDS_MAX)
     assert process.returncode == 0
