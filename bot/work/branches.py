@@ -17,13 +17,13 @@ from vmpool.network.forge.pushing import ZERO
 PREFIX = "refs/heads/ona/"
 _KNOWN = text(
     """
-    SELECT session.short, project.base_branch,
+    SELECT session.short, project.base_branch, session.private_to IS NOT NULL AS is_private,
            coalesce(jsonb_object_agg(branch.ref, branch.commit)
                     FILTER (WHERE branch.ref IS NOT NULL), '{}') AS commits
       FROM session JOIN project ON project.id = session.project_id
       LEFT JOIN branch ON branch.session_id = session.id AND branch.repository = :repository
      WHERE session.id = :session
-     GROUP BY session.short, project.base_branch
+     GROUP BY session.short, project.base_branch, session.private_to
     """
 )
 _SAW = text(
@@ -46,6 +46,8 @@ class OwnBranches:
     commits: Mapping[str, str] = field(default_factory=dict)
     """By ref."""
     protects: Collection[str] = ("refs/heads/main", "refs/heads/master")
+    is_private: bool = False
+    """What the session makes is nobody else's."""
 
     def seen(self, ref: str) -> str | None:
         """The commit that the session last saw there; None: it is not its own."""
@@ -72,7 +74,12 @@ class BranchRows:
         """The branches of a session on a repository."""
         asked = {"session": session_id, "repository": repository.lower()}
         row = (await self._database.run(_KNOWN, asked)).one()
-        return OwnBranches(short=row.short, base=row.base_branch, commits=row.commits)
+        return OwnBranches(
+            short=row.short,
+            base=row.base_branch,
+            commits=row.commits,
+            is_private=row.is_private,
+        )
 
     async def moved(self, session_id: UUID, repository: str, refs: Mapping[str, str]) -> None:
         """A session's running turn has moved these branches of its own: their checks count."""

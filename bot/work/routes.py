@@ -211,14 +211,24 @@ class ProjectRepositories:
         self._routes = routes
         self._host = host
         self._own = path_of(project.repository_url, host)
+        self._keeps = project.document.delivery.mode == "none"
 
     async def headers(self, who: Identity, repository: str, *, writes: bool) -> Mapping[str, str]:
         """What is added for git."""
         if self._own is None or repository.lower() != self._own.lower():
             raise Refused(f"{repository} is none of this project's repositories.")
+        if writes:
+            await self._check_push(who, repository)
         route = f"{self._host.prefix}{PUSH}" if writes else self._host.prefix
         found = await self._routes.granted(who, route)
         return {name: value for name, value in found.items() if name.lower() == "authorization"}
+
+    async def _check_push(self, who: Identity, repository: str) -> None:
+        """What is not delivered, nobody pushes from inside. :raises Refused: :raises NoTurn:"""
+        if self._keeps:
+            raise Refused("The project's policy keeps what turns make in their sessions.")
+        if (await self.branches(who, repository)).is_private:
+            raise Refused("What a private session makes is not pushed.")
 
     async def api_headers(self, who: Identity) -> Mapping[str, str]:
         """What is added for reading the API."""

@@ -14,7 +14,7 @@ import pytest
 from pydantic import SecretStr
 
 from bot.config import BudgetSettings, ModelSettings, Settings
-from bot.govern.policy_text import Document
+from bot.govern.policy_text import Delivery, Document
 from bot.govern.policy_text import Route as DeclaredRoute
 from bot.govern.spending import Spending
 from bot.govern.turn_grants import TurnGrants
@@ -59,7 +59,12 @@ class Desk:
 
 @asynccontextmanager
 async def desk(
-    town: Town, tmp_path: Path, *, key: str | None = "sk-ours", **limits: float
+    town: Town,
+    tmp_path: Path,
+    *,
+    key: str | None = "sk-ours",
+    delivery: Delivery | None = None,
+    **limits: float,
 ) -> AsyncIterator[Desk]:
     """A turn that runs until `go` is there, and the gateway beside it."""
     heard, grants = Heard(), TurnGrants()
@@ -84,7 +89,9 @@ async def desk(
             grants=grants,
             preview=partial(make_preview, Settings(port=8484), town.database),
         )
-        document = Document(routes={"registry": DeclaredRoute(url=f"{base}/npm")})
+        document = Document(
+            routes={"registry": DeclaredRoute(url=f"{base}/npm")}, delivery=delivery or Delivery()
+        )
         at.zone.hosts[LOOPBACK] = [LOOPBACK]
         go = tmp_path / "go"
         await town.say(f"!until [ -e {go} ]; do sleep 0.05; done")
@@ -310,6 +317,23 @@ async def test_an_upstream_of_the_policy_gets_the_grant_of_its_name(town, places
     assert "authorization: bearer r" in at.heard.heads[0].lower()
     assert without.split()[1] == "403"
     assert "has no grant for registry" in without
+
+
+@pytest.mark.parametrize("why", ["policy", "private"])
+async def test_what_is_not_delivered_can_not_be_pushed_from_inside(town, places, tmp_path, why):
+    both = {"Authorization": SecretStr("Basic w")}
+    kept = Delivery(mode="none") if why == "policy" else None
+    async with desk(town, tmp_path, delivery=kept) as at, Shift(town, places, "w"):
+        await begun(town)
+        if why == "private":
+            await town.rows("UPDATE session SET private_to = creator_id RETURNING id")
+        at.grants.put(at.session, "run", {"/forge/github/": both, "/forge/github/push": both})
+        refs = "/forge/github/acme/api.git/info/refs?service="
+        fetch = await get(at.at.web, f"{refs}git-upload-pack", "gateway.ona")
+        push = await get(at.at.web, f"{refs}git-receive-pack", "gateway.ona")
+        at.go.touch()
+    assert [one.split()[1] for one in (fetch, push)] == ["200", "403"]
+    assert {"policy": "policy keeps", "private": "private session"}[why] in push
 
 
 async def test_a_fetch_and_a_push_have_grants_of_their_own(town, places, tmp_path):
