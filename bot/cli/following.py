@@ -127,6 +127,8 @@ class Printer:
 
 
 def _words(made: Line) -> str:
+    if made.look == "tool" and made.tone != "bad" and not made.detail:
+        return f"> {made.text}"
     head = f"{made.who}: " if made.who else ""
     label = f"{made.label}: " if made.label and made.text else made.label
     detail = f"\n{made.detail}" if made.detail else ""

@@ -104,6 +104,6 @@ def test_pieces_are_printed_as_one_text_and_a_tool_that_goes_on_once(capsys):
     assert said.out == "I look.\nDone."
     lines = said.err.splitlines()
     assert lines[0] == "hm yes"
-    assert [line for line in lines if "grep x" in line] == ["pending: grep x"]
-    assert [line for line in lines if "make" in line] == ["running: make", "failed: make"]
+    assert [line for line in lines if "grep x" in line] == ["> grep x"]
+    assert [line for line in lines if "make" in line] == ["> make", "failed: make"]
     assert "Used" not in said.err
