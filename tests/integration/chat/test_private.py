@@ -51,11 +51,22 @@ async def room(town):
 
 
 async def checkpoint(town, short, *, blob=None):
+    """As a turn of the session leaves it."""
+    turn = await town.value(
+        "INSERT INTO turn (id, session_id, prompt_id, state)"
+        " SELECT :turn, session.id, prompt.id, 'succeeded'"
+        "   FROM session JOIN prompt ON prompt.session_id = session.id"
+        "  WHERE short = :short LIMIT 1"
+        " ON CONFLICT (prompt_id) DO UPDATE SET state = excluded.state RETURNING id",
+        turn=new_id(),
+        short=short,
+    )
     await town.rows(
-        "INSERT INTO checkpoint (id, session_id, base, head, tree, size, inline, blob)"
-        " SELECT :id, id, 'b', 'h', 't', 3, :inline, :blob FROM session WHERE short = :short"
-        " RETURNING id",
+        "INSERT INTO checkpoint (id, session_id, turn_id, base, head, tree, size, inline, blob)"
+        " SELECT :id, id, :turn, 'b', 'h', 't', 3, :inline, :blob FROM session"
+        "  WHERE short = :short RETURNING id",
         id=new_id(),
+        turn=turn,
         short=short,
         inline=None if blob else b"abc",
         blob=blob,
