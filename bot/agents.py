@@ -10,7 +10,7 @@ from bot.config import Settings
 from bot.work.routes import model_base
 
 
-def agents_of(settings: Settings) -> Mapping[str, Agent]:
+def adapters_of(settings: Settings) -> Mapping[str, Agent]:
     """The adapters of `bot.govern.agents.Agents.names`, by name."""
     shell = ShellAgent()
     asks = settings.agents.asks

@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import structlog
 from sqlalchemy import text
 
-from bot.agents import agents_of, conversations
+from bot.agents import adapters_of, conversations
 from bot.config import Settings
 from bot.deliveries import delivery_open
 from bot.gateway import WayOut, gateway_open
@@ -284,7 +284,7 @@ class Host:
         turns = Turns(
             queue,
             self.workplaces(),
-            agents_of(settings),
+            adapters_of(settings),
             TurnLimits(
                 seconds_max=settings.turn.seconds_max,
                 output_bytes_max=settings.turn.output_bytes_max,

@@ -6,8 +6,6 @@ from sqlalchemy import text
 
 from bot.store.database import Database
 
-KIND = "conversation"
-"""Of the event that names it: {agent, id}."""
 _EARLIER = text(
     """
     SELECT body ->> 'id' FROM turn_event JOIN turn ON turn.id = turn_event.turn_id

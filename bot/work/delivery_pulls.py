@@ -12,7 +12,6 @@ from bot.govern.policy_text import Delivery
 from bot.work import delivering, pull_body
 from bot.work.delivery_rows import About, Opened
 from bot.work.lease import Lease, OpenTurn
-from bot.work.queue import LeaseLost
 from bot.work.scratch import Scratch
 from bot.work.wishes import Wish
 
@@ -77,7 +76,7 @@ class Requests:
         body = None
         if wish.body:
             body = pull_body.wished(wish.body, await self._story(by_us=True))
-        must_hold_still(self.lease)
+        self.lease.must_last()
         deadline = Deadline.after(FORGE_SECONDS_MAX)
         await forge.pulls.update(name, there.number, deadline, title=title, body=body)
 
@@ -100,7 +99,7 @@ class Requests:
         self, forge: "DeliveryForge", name: str, branch: str, head: str, *, by: SecretStr | None
     ) -> Opened:
         new = await self._new(forge, branch, head, by_us=by is None)
-        must_hold_still(self.lease)
+        self.lease.must_last()
         deadline = Deadline.after(FORGE_SECONDS_MAX)
         try:
             pull = await forge.pulls.create(name, new, deadline, by=by)
@@ -145,12 +144,3 @@ class Requests:
             link=f"{pages}/sessions/{short}" if pages else "",
             by_us=by_us,
         )
-
-
-def must_hold_still(lease: Lease) -> None:
-    """What reaches beyond the database is done under a lease that has not run out.
-
-    :raises LeaseLost:
-    """
-    if lease.left_seconds <= 0:
-        raise LeaseLost("the lease ran out")

@@ -12,7 +12,7 @@ from bot.errors import TryAgain
 from bot.govern.policy_text import Delivery
 from bot.words.catalogue import gettext as _
 from bot.work import committing, delivering, delivery_words, signature
-from bot.work.delivery_pulls import Requests, must_hold_still
+from bot.work.delivery_pulls import Requests
 from bot.work.delivery_rows import About, Delivered, Left, Opened
 from bot.work.guest import Machine
 from bot.work.lease import Lease, OpenTurn
@@ -236,7 +236,7 @@ class DeliveryRun:
                 raise _KeptBack(_event(delivery_words.kept_back()))
             branch, there = beside, ZERO
         if step != "there":
-            must_hold_still(self.lease)
+            self.lease.must_last()
             await here.push(branch, expected=there)
         has_checks = self.means.forge_of(self.about.url) is not None
         await self.means.rows.pushed(

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from adapters.chat.incoming import Quoted
-from bot.work.queue import LeaseKey
+from bot.work.queue import LeaseKey, LeaseLost
 
 
 def boot_seconds() -> float:
@@ -62,6 +62,14 @@ class Lease:
     def left_seconds(self) -> float:
         """Time left to act; not positive when it ran out or was lost."""
         return 0.0 if self.lost else self.until - boot_seconds()
+
+    def must_last(self) -> None:
+        """What reaches beyond the database is done under a lease that has not run out.
+
+        :raises LeaseLost:
+        """
+        if self.left_seconds <= 0:
+            raise LeaseLost("the lease ran out")
 
 
 @dataclass(frozen=True, kw_only=True)

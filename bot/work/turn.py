@@ -204,7 +204,7 @@ class _Turn:
     async def _undo(self, place: Workplace, turn: OpenTurn) -> None:
         """Take the turn before back; it takes seconds, and is not stopped half-way."""
         self._lease.clock = TurnClock(turn_id=turn.id, before_seconds=turn.ran_seconds)
-        self._must_hold()
+        self._lease.must_last()
         try:
             await self._granted.hand_out(place, turn)
             told = await self._workplaces.undo(self._lease, turn, place)
@@ -231,7 +231,7 @@ class _Turn:
     async def _watched(self, place: Workplace, turn: OpenTurn, recorder: Recorder) -> port.Ended:
         """Run the agent; a watcher cancels it for a person, the time limit or this process."""
         agent = self._agents["shell" if turn.kind == "command" else self._lease.agent]
-        self._must_hold()
+        self._lease.must_last()
         try:
             await self._granted.hand_out(place, turn)
             task = await self._task(place, turn, agent)
@@ -371,11 +371,6 @@ class _Turn:
 
         delivering = self._delivery.deliver(self._lease, turn, place, ask)
         return await self._watch.patiently(delivering) or []
-
-    def _must_hold(self) -> None:
-        """What reaches beyond the database is done under a lease that has not run out."""
-        if self._lease.left_seconds <= 0:
-            raise LeaseLost("the lease ran out")
 
     async def _end_interrupted(self, why: str) -> None:
         if self._turn is None:

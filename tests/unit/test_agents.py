@@ -20,7 +20,7 @@ def settings(**more) -> Settings:
 
 def test_a_host_has_every_agent_that_can_be_asked_for_and_no_other():
     set_up = settings(agents=OWN)
-    assert set(agents.agents_of(set_up)) == set(agents_of(set_up).names)
+    assert set(agents.adapters_of(set_up)) == set(agents_of(set_up).names)
     assert "mine" in agents_of(set_up).names
 
 
