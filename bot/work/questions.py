@@ -5,7 +5,7 @@ the session, and whoever claims it hands the answer to the job that asked.
 """
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 from uuid import UUID
@@ -65,22 +65,6 @@ _OF_TURN = text(
     """
 )
 _EXPIRED = text("SELECT id, session_id FROM question WHERE state = 'open' AND expires_at < now()")
-
-
-async def ask(
-    tx: Transaction,
-    lease: Lease,
-    turn_id: UUID,
-    *,
-    key: str,
-    question: str,
-    choices: Sequence[str],
-    permitted: Collection[UUID] | None = None,
-    seconds: float,
-) -> bool:
-    """Ask what is open to any answer; see `put` and `Question`."""
-    asked = Question(key=key, text=question, choices=choices, permitted=permitted)
-    return await put(tx, lease, turn_id, asked, seconds=seconds)
 
 
 async def put(

@@ -32,6 +32,7 @@ from bot.web.app import create_app
 from bot.web.services import Services
 from bot.web.upgraded import Upgraded
 from bot.work import questions
+from bot.work.asked import Question
 from bot.work.lease import Lease, OpenTurn
 from bot.work.queue import Event
 from bot.work.relays import Relays
@@ -72,16 +73,8 @@ class Work:
 
     async def ask(self, question: str, *choices: str) -> None:
         async with self.queue.database.begin() as tx:
-            await questions.ask(
-                tx,
-                self.lease,
-                self.turn.id,
-                key="q1",
-                question=question,
-                choices=choices,
-                permitted=(),
-                seconds=600,
-            )
+            asked = Question(key="q1", text=question, choices=choices, permitted=())
+            await questions.put(tx, self.lease, self.turn.id, asked, seconds=600)
 
     async def end(self, state: TurnState = TurnState.SUCCEEDED, **outcome: Any) -> None:
         summary = {"summary": "exit status 0", "exit_status": 0, "seconds": 1.5, **outcome}

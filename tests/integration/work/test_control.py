@@ -2,6 +2,7 @@
 
 from bot.store.states import SessionState, TurnState
 from bot.work import questions
+from bot.work.asked import Question
 
 
 async def begin(town, owner="w"):
@@ -108,16 +109,8 @@ async def test_a_stop_before_the_turn_began_keeps_the_prompt(town):
 
 async def ask(town, queue, lease, turn, *, permitted=None, seconds=60.0):
     async with town.database.begin() as tx:
-        return await questions.ask(
-            tx,
-            lease,
-            turn.id,
-            key="q1",
-            question="Deploy?",
-            choices=("yes", "no"),
-            permitted=permitted,
-            seconds=seconds,
-        )
+        asked = Question(key="q1", text="Deploy?", choices=("yes", "no"), permitted=permitted)
+        return await questions.put(tx, lease, turn.id, asked, seconds=seconds)
 
 
 async def test_a_question_lets_the_session_wait_and_a_plain_reply_is_the_answer(town):
