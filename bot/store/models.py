@@ -1,9 +1,9 @@
 """The tables, in the order of a prompt's way: project, people, session, prompt, turn, reply.
 
 Rows of machines, hosts and templates are in `vmpool.machine`, those of the audit and of policies in
-`bot.store.govern_tables`, those of the clock in `bot.store.schedule_tables`; they share this
-metadata. Nothing here decides anything: states are in `bot.store.states`, the queue's statements
-in `bot/work/sql`.
+`bot.store.govern_tables`, those of the clock in `bot.store.schedule_tables`, those of automations
+in `bot.store.automation_tables`; they share this metadata. Nothing here decides anything: states
+are in `bot.store.states`, the queue's statements in `bot/work/sql`.
 """
 
 import enum
@@ -27,6 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
+import bot.store.automation_tables
 import bot.store.govern_tables
 import bot.store.schedule_tables
 import bot.store.tool_tables
@@ -133,6 +134,8 @@ class Person(SQLModel, table=True):
     """Since when they were asked for it, which is done once."""
     created_at: datetime = _moment(now=True)
     deactivated_at: datetime | None = _moment()
+    is_service: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
+    """It is nobody: automations work in its name, and it never signs in."""
 
 
 class Identity(SQLModel, table=True):
@@ -272,7 +275,10 @@ class Prompt(SQLModel, table=True):
     position: int = Field(sa_column=Column(BigInteger, nullable=False))
     """Order within the session; spaced, so that `now:` fits in front of the open ones."""
     kind: str = "text"
-    """`text` for the agent, `command` for a `!command`, `undo` for the way back."""
+    """`text` for the agent, `command` for a `!command`, `undo` for the way back, `deliver` for what
+    was kept back."""
+    kept_back: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
+    """What its turn leaves is delivered by a later one of the kind `deliver`."""
     author_id: UUID = Field(foreign_key="person.id")
     thread_id: UUID | None = _owned_by("thread.id", nullable=True, index=False)
     """Where it was said; its answer goes there first."""

@@ -246,3 +246,55 @@ FIRING_MOVES: Mapping[FiringState, frozenset[FiringState]] = {
     FiringState.SKIPPED: frozenset(),
     FiringState.FAILED: frozenset(),
 }
+
+
+class AutomationState(enum.StrEnum):
+    """Whether an automation does anything by itself."""
+
+    PROPOSED = "proposed"
+    """Its file is there, and nobody has approved what it says."""
+    ACTIVE = "active"
+    """Its triggers count."""
+    PAUSED = "paused"
+    """A person or its failures stopped it; the reason is kept beside it."""
+    REMOVED = "removed"
+    """Its file is gone or somebody deleted it; its runs are kept."""
+
+
+AUTOMATION_MOVES: Mapping[AutomationState, frozenset[AutomationState]] = {
+    AutomationState.PROPOSED: frozenset({AutomationState.ACTIVE, AutomationState.REMOVED}),
+    AutomationState.ACTIVE: frozenset({AutomationState.PAUSED, AutomationState.REMOVED}),
+    AutomationState.PAUSED: frozenset({AutomationState.ACTIVE, AutomationState.REMOVED}),
+    AutomationState.REMOVED: frozenset(),
+}
+
+
+class TargetState(enum.StrEnum):
+    """How far one target of a run is."""
+
+    WAITING = "waiting"
+    """Its turn has not come."""
+    RUNNING = "running"
+    """Its session works through the steps."""
+    DONE = "done"
+    """Every step succeeded."""
+    FAILED = "failed"
+    """A step failed, or nothing could be begun; the reason is kept beside it."""
+    SKIPPED = "skipped"
+    """Nothing is done for it, by a rule that its reason names."""
+    STOPPED = "stopped"
+    """A person or a limit of the run ended it."""
+
+
+_AGAIN = frozenset({TargetState.WAITING})
+TARGET_MOVES: Mapping[TargetState, frozenset[TargetState]] = {
+    TargetState.WAITING: frozenset(
+        {TargetState.RUNNING, TargetState.FAILED, TargetState.SKIPPED, TargetState.STOPPED}
+    ),
+    TargetState.RUNNING: frozenset({TargetState.DONE, TargetState.FAILED, TargetState.STOPPED}),
+    TargetState.DONE: _AGAIN,
+    TargetState.FAILED: _AGAIN,
+    TargetState.SKIPPED: _AGAIN,
+    TargetState.STOPPED: _AGAIN,
+}
+"""Each that is over can be run again, in a session of its own."""

@@ -18,6 +18,8 @@ MOVES: Mapping[str, Mapping[Any, frozenset[Any]]] = {
     "turn_grant": states.GRANT_MOVES,
     "schedule": states.SCHEDULE_MOVES,
     "firing": states.FIRING_MOVES,
+    "automation": states.AUTOMATION_MOVES,
+    "run_target": states.TARGET_MOVES,
     "machine": MACHINE_MOVES,
     "template": TEMPLATE_MOVES,
 }

@@ -50,6 +50,8 @@ STATES = (
     ("Grant", states.GrantState, states.GRANT_MOVES),
     ("Schedule", states.ScheduleState, states.SCHEDULE_MOVES),
     ("Firing", states.FiringState, states.FIRING_MOVES),
+    ("Automation", states.AutomationState, states.AUTOMATION_MOVES),
+    ("Target of a run", states.TargetState, states.TARGET_MOVES),
     ("Machine", machine.MachineState, machine.MACHINE_MOVES),
     ("Template", machine.TemplateState, machine.TEMPLATE_MOVES),
 )

@@ -15,6 +15,8 @@ KINDS = {
     "turn_grant": states.GrantState,
     "schedule": states.ScheduleState,
     "firing": states.FiringState,
+    "automation": states.AutomationState,
+    "run_target": states.TargetState,
     "machine": MachineState,
 }
 
@@ -27,6 +29,8 @@ FINAL = {
     "turn_grant": {"revoked", "ended"},
     "schedule": set(),
     "firing": {"done", "skipped", "failed"},
+    "automation": {"removed"},
+    "run_target": set(),
     "machine": {"gone"},
 }
 

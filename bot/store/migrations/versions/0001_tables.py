@@ -89,6 +89,7 @@ def upgrade() -> None:
             nullable=False,
         ),
         sa.Column("deactivated_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("is_service", sa.Boolean(), server_default="false", nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_person")),
     )
     op.create_table(
@@ -363,6 +364,7 @@ def upgrade() -> None:
         sa.Column("session_id", sa.Uuid(), nullable=False),
         sa.Column("position", sa.BigInteger(), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("kept_back", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("author_id", sa.Uuid(), nullable=False),
         sa.Column("thread_id", sa.Uuid(), nullable=True),
         sa.Column("asker", sa.String(), server_default="", nullable=False),
@@ -1601,6 +1603,7 @@ def _schedules() -> None:
         postgresql_where=sa.text("state = 'due'"),
     )
     _reminders()
+    _automations()
 
 
 def _reminders() -> None:
@@ -1656,3 +1659,348 @@ def _reminders() -> None:
     op.create_index(op.f("ix_reminder_project_id"), "reminder", ["project_id"], unique=False)
     op.create_index(op.f("ix_reminder_session_id"), "reminder", ["session_id"], unique=False)
     op.create_index(op.f("ix_reminder_snoozed_id"), "reminder", ["snoozed_id"], unique=False)
+
+
+def _automations() -> None:
+    op.create_table(
+        "automation",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("short", sa.String(), nullable=False),
+        sa.Column("project_id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("path", sa.String(), server_default="", nullable=False),
+        sa.Column("commit", sa.String(), server_default="", nullable=False),
+        sa.Column(
+            "definition",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'{}'::jsonb"),
+            nullable=False,
+        ),
+        sa.Column("digest", sa.String(), server_default="", nullable=False),
+        sa.Column(
+            "proposed",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'{}'::jsonb"),
+            nullable=False,
+        ),
+        sa.Column("proposed_digest", sa.String(), server_default="", nullable=False),
+        sa.Column(
+            "state",
+            sa.Enum(
+                "proposed",
+                "active",
+                "paused",
+                "removed",
+                name="automationstate",
+                native_enum=False,
+                create_constraint=True,
+                length=16,
+            ),
+            server_default="proposed",
+            nullable=False,
+        ),
+        sa.Column("why", sa.String(), server_default="", nullable=False),
+        sa.Column("failures", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("creator_id", sa.Uuid(), nullable=True),
+        sa.Column("approved_by", sa.Uuid(), nullable=True),
+        sa.Column("approved_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("runs_as_id", sa.Uuid(), nullable=True),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.Column(
+            "changed_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.ForeignKeyConstraint(
+            ["approved_by"],
+            ["person.id"],
+            name=op.f("fk_automation_approved_by"),
+            ondelete="SET NULL",
+        ),
+        sa.ForeignKeyConstraint(
+            ["creator_id"],
+            ["person.id"],
+            name=op.f("fk_automation_creator_id"),
+            ondelete="SET NULL",
+        ),
+        sa.ForeignKeyConstraint(
+            ["project_id"],
+            ["project.id"],
+            name=op.f("fk_automation_project_id"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["runs_as_id"],
+            ["person.id"],
+            name=op.f("fk_automation_runs_as_id"),
+            ondelete="SET NULL",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_automation")),
+        sa.UniqueConstraint("short", name=op.f("uq_automation_short")),
+    )
+    op.create_index(op.f("ix_automation_creator_id"), "automation", ["creator_id"], unique=False)
+    op.create_index(op.f("ix_automation_project_id"), "automation", ["project_id"], unique=False)
+    op.create_index(op.f("ix_automation_runs_as_id"), "automation", ["runs_as_id"], unique=False)
+    op.create_index(
+        "uq_automation_name",
+        "automation",
+        ["project_id", "name"],
+        unique=True,
+        postgresql_where=sa.text("state <> 'removed'"),
+    )
+    op.create_table(
+        "automation_trigger",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("short", sa.String(), nullable=False),
+        sa.Column("automation_id", sa.Uuid(), nullable=False),
+        sa.Column("place", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column(
+            "options",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'{}'::jsonb"),
+            nullable=False,
+        ),
+        sa.Column("schedule_id", sa.Uuid(), nullable=True),
+        sa.Column("sealed", sa.String(), server_default="", nullable=False),
+        sa.Column("match", sa.String(), server_default="", nullable=False),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.ForeignKeyConstraint(
+            ["automation_id"],
+            ["automation.id"],
+            name=op.f("fk_automation_trigger_automation_id"),
+            ondelete="CASCADE",
+        ),
+        sa.ForeignKeyConstraint(
+            ["schedule_id"],
+            ["schedule.id"],
+            name=op.f("fk_automation_trigger_schedule_id"),
+            ondelete="SET NULL",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_automation_trigger")),
+        sa.UniqueConstraint(
+            "automation_id", "place", name=op.f("uq_automation_trigger_automation_id_place")
+        ),
+        sa.UniqueConstraint("short", name=op.f("uq_automation_trigger_short")),
+    )
+    op.create_index(
+        op.f("ix_automation_trigger_automation_id"),
+        "automation_trigger",
+        ["automation_id"],
+        unique=False,
+    )
+    op.create_index(
+        "ix_automation_trigger_kind", "automation_trigger", ["kind", "match"], unique=False
+    )
+    op.create_index(
+        op.f("ix_automation_trigger_schedule_id"),
+        "automation_trigger",
+        ["schedule_id"],
+        unique=False,
+    )
+    op.create_table(
+        "run",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("short", sa.String(), nullable=False),
+        sa.Column("automation_id", sa.Uuid(), nullable=True),
+        sa.Column("project_id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column(
+            "definition",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'{}'::jsonb"),
+            nullable=False,
+        ),
+        sa.Column(
+            "trigger",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'{}'::jsonb"),
+            nullable=False,
+        ),
+        sa.Column("key", sa.String(), nullable=False),
+        sa.Column("runs_as_id", sa.Uuid(), nullable=False),
+        sa.Column("started_by", sa.Uuid(), nullable=True),
+        sa.Column("session_id", sa.Uuid(), nullable=True),
+        sa.Column(
+            "reports",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'[]'::jsonb"),
+            nullable=False,
+        ),
+        sa.Column("is_dry", sa.Boolean(), server_default="false", nullable=False),
+        sa.Column("stopped_by", sa.Uuid(), nullable=True),
+        sa.Column("stop_why", sa.String(), server_default="", nullable=False),
+        sa.Column(
+            "look_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
+        ),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.Column("settled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["automation_id"],
+            ["automation.id"],
+            name=op.f("fk_run_automation_id"),
+            ondelete="SET NULL",
+        ),
+        sa.ForeignKeyConstraint(
+            ["project_id"], ["project.id"], name=op.f("fk_run_project_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["runs_as_id"], ["person.id"], name=op.f("fk_run_runs_as_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["session_id"], ["session.id"], name=op.f("fk_run_session_id"), ondelete="SET NULL"
+        ),
+        sa.ForeignKeyConstraint(
+            ["started_by"], ["person.id"], name=op.f("fk_run_started_by"), ondelete="SET NULL"
+        ),
+        sa.ForeignKeyConstraint(
+            ["stopped_by"], ["person.id"], name=op.f("fk_run_stopped_by"), ondelete="SET NULL"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_run")),
+        sa.UniqueConstraint("automation_id", "key", name=op.f("uq_run_automation_id_key")),
+        sa.UniqueConstraint("short", name=op.f("uq_run_short")),
+    )
+    op.create_index(op.f("ix_run_automation_id"), "run", ["automation_id"], unique=False)
+    op.create_index(
+        "ix_run_open",
+        "run",
+        ["look_at"],
+        unique=False,
+        postgresql_where=sa.text("settled_at IS NULL"),
+    )
+    op.create_index(op.f("ix_run_project_id"), "run", ["project_id"], unique=False)
+    op.create_index(op.f("ix_run_runs_as_id"), "run", ["runs_as_id"], unique=False)
+    op.create_index(op.f("ix_run_session_id"), "run", ["session_id"], unique=False)
+    op.create_table(
+        "trigger_event",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("trigger_id", sa.Uuid(), nullable=False),
+        sa.Column("key", sa.String(), nullable=False),
+        sa.Column("about", sa.String(), server_default="", nullable=False),
+        sa.Column(
+            "facts",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'{}'::jsonb"),
+            nullable=False,
+        ),
+        sa.Column("repository", sa.String(), server_default="", nullable=False),
+        sa.Column("state", sa.String(), server_default="waiting", nullable=False),
+        sa.Column("why", sa.String(), server_default="", nullable=False),
+        sa.Column("run_id", sa.Uuid(), nullable=True),
+        sa.Column(
+            "act_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
+        ),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.ForeignKeyConstraint(
+            ["run_id"], ["run.id"], name=op.f("fk_trigger_event_run_id"), ondelete="SET NULL"
+        ),
+        sa.ForeignKeyConstraint(
+            ["trigger_id"],
+            ["automation_trigger.id"],
+            name=op.f("fk_trigger_event_trigger_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_trigger_event")),
+        sa.UniqueConstraint("trigger_id", "key", name=op.f("uq_trigger_event_trigger_id_key")),
+    )
+    op.create_index(
+        "ix_trigger_event_due",
+        "trigger_event",
+        ["act_at"],
+        unique=False,
+        postgresql_where=sa.text("state = 'waiting'"),
+    )
+    op.create_index(op.f("ix_trigger_event_run_id"), "trigger_event", ["run_id"], unique=False)
+    op.create_index(
+        op.f("ix_trigger_event_trigger_id"), "trigger_event", ["trigger_id"], unique=False
+    )
+    op.create_table(
+        "run_target",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("run_id", sa.Uuid(), nullable=False),
+        sa.Column("place", sa.Integer(), nullable=False),
+        sa.Column("project_id", sa.Uuid(), nullable=True),
+        sa.Column("repository", sa.String(), nullable=False),
+        sa.Column(
+            "state",
+            sa.Enum(
+                "waiting",
+                "running",
+                "done",
+                "failed",
+                "skipped",
+                "stopped",
+                name="targetstate",
+                native_enum=False,
+                create_constraint=True,
+                length=16,
+            ),
+            server_default="waiting",
+            nullable=False,
+        ),
+        sa.Column("why", sa.String(), server_default="", nullable=False),
+        sa.Column("attempt", sa.Integer(), server_default="1", nullable=False),
+        sa.Column("session_id", sa.Uuid(), nullable=True),
+        sa.Column("prompt_id", sa.Uuid(), nullable=True),
+        sa.Column("step", sa.Integer(), server_default="0", nullable=False),
+        sa.Column(
+            "results",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'[]'::jsonb"),
+            nullable=False,
+        ),
+        sa.Column("report", sa.String(), server_default="", nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["project_id"],
+            ["project.id"],
+            name=op.f("fk_run_target_project_id"),
+            ondelete="SET NULL",
+        ),
+        sa.ForeignKeyConstraint(
+            ["prompt_id"], ["prompt.id"], name=op.f("fk_run_target_prompt_id"), ondelete="SET NULL"
+        ),
+        sa.ForeignKeyConstraint(
+            ["run_id"], ["run.id"], name=op.f("fk_run_target_run_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["session_id"],
+            ["session.id"],
+            name=op.f("fk_run_target_session_id"),
+            ondelete="SET NULL",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_run_target")),
+        sa.UniqueConstraint("run_id", "place", name=op.f("uq_run_target_run_id_place")),
+    )
+    op.create_index(op.f("ix_run_target_project_id"), "run_target", ["project_id"], unique=False)
+    op.create_index(op.f("ix_run_target_prompt_id"), "run_target", ["prompt_id"], unique=False)
+    op.create_index(
+        "ix_run_target_running",
+        "run_target",
+        ["run_id"],
+        unique=False,
+        postgresql_where=sa.text("state = 'running'"),
+    )
+    op.create_index(op.f("ix_run_target_session_id"), "run_target", ["session_id"], unique=False)
