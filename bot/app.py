@@ -17,6 +17,7 @@ from sqlalchemy import text
 from adapters.chat.incoming import Hear
 from bot.automate import reminders
 from bot.automate.firings import Firings
+from bot.automate.running import Running
 from bot.config import Settings
 from bot.conversation import parking
 from bot.conversation.due import Due
@@ -26,6 +27,7 @@ from bot.conversation.offering import Offering
 from bot.conversation.outbox import Outbox
 from bot.conversation.redirecting import Redirecting
 from bot.conversation.replies import Replies
+from bot.conversation.run_ways import RunWays
 from bot.errors import Unfit
 from bot.govern.agents import agents_of
 from bot.govern.connecting import Connecting
@@ -37,7 +39,7 @@ from bot.govern.sealing import Sealer, expire
 from bot.ground import REPORT_SECONDS, Ground, ground
 from bot.logins import logins_open
 from bot.metrics import QUEUE_DEPTH, SERVE, Sending, WorkFile
-from bot.store.database import EVENTS, FIRINGS, OUTBOX, SCHEDULES, Database, is_away
+from bot.store.database import EVENTS, FIRINGS, OUTBOX, RUNS, SCHEDULES, Database, is_away
 from bot.store.ids import new_id
 from bot.store.transaction import Transaction
 from bot.surfaces import Gate, Surfaces, open_surfaces
@@ -73,7 +75,7 @@ async def serve(settings: Settings, url: str) -> None:
     """Serve pages and API, write replies and post them until SIGTERM."""
     SERVE.register(WorkFile(settings.metrics_file))
     SERVE.register(Sending())
-    async with ground(settings, url, (EVENTS, OUTBOX, SCHEDULES, FIRINGS)) as base:
+    async with ground(settings, url, (EVENTS, OUTBOX, SCHEDULES, FIRINGS, RUNS)) as base:
         stop = base.signals.stop
         opening = open_surfaces(settings, base.database, owner=base.owner)
         async with (
@@ -154,6 +156,11 @@ async def serve(settings: Settings, url: str) -> None:
             group.create_task(_schedules(base).run(stop))
             due = Due(base.database, inbox)
             group.create_task(Firings(base.database, due, listener=base.listener).run(stop))
+            ways = RunWays(
+                base.database, rights, agents_of(settings), check_repository=check_repository
+            )
+            runs = Running(base.database, ways, rights, listener=base.listener)
+            group.create_task(runs.run(stop))
             group.create_task(_serve_http(create_app(services), settings, stop))
 
 

@@ -362,3 +362,8 @@ def digest(definition: Definition) -> str:
 def kind_of(trigger: Trigger) -> str:
     """Its key in the file."""
     return KINDS[type(trigger)]
+
+
+def step_kind(step: Step) -> str:
+    """Its key in the file."""
+    return STEP_KINDS[type(step)]

@@ -18,8 +18,8 @@ from sqlalchemy import text
 
 from adapters.chat.incoming import Said
 from adapters.chat.port import Button
+from adapters.forge.port import Permission
 from bot.conversation import commands, keeping
-from bot.conversation.choosing import address
 from bot.conversation.hints import Hints
 from bot.conversation.inbox import Inbox
 from bot.conversation.message import IncomingMessage
@@ -27,9 +27,10 @@ from bot.conversation.parking import KEPT_HOURS, PARK, PARKED
 from bot.conversation.unadded import unadded
 from bot.errors import OnaError, Refused
 from bot.govern import projects, repositories
-from bot.govern.access import Act, require
+from bot.govern.access import Act, Standing, require
 from bot.govern.agents import Agents
 from bot.govern.people import standing_of
+from bot.govern.repositories import address
 from bot.store.database import Database
 from bot.store.transaction import Transaction
 from bot.words.catalogue import gettext as _
@@ -42,7 +43,10 @@ _OURS = UUID("6f6e612d-6164-6450-8072-6f6a65637421")
 """Namespace of the ids of messages that wait for a project to be added."""
 _PRESSED = re.compile(r"add project ([0-9a-f-]{36})")
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('add project', 0))")
-_PROJECTS = text("SELECT name, repository_url FROM project WHERE removed_at IS NULL")
+_PROJECTS = text("SELECT id, name, repository_url FROM project WHERE removed_at IS NULL")
+_NAME = text("SELECT name FROM project WHERE id = :id")
+NEED = Permission.WRITE
+"""What somebody must be able to do with a repository to give it a project."""
 
 CheckRepository = Callable[[str], Awaitable[None]]
 """Looks whether a repository can be read. :raises OnaError: what is wrong"""
@@ -132,7 +136,8 @@ class Adding:
         if url is not None:
             await self._check(url)
             async with self._database.begin() as tx:
-                name = await self._project(tx, person_id, url)
+                standing = await standing_of(tx, person_id)
+                name = await tx.scalar(_NAME, {"id": await project_at(tx, standing, url)})
             message = replace(message, project=name)
         key = f"added/{parked}"
         accepted = await self._inbox.accept(replace(message, delivery_key=key, message_key=key))
@@ -155,19 +160,22 @@ class Adding:
 
         return await rights.settled(look)
 
-    async def _project(self, tx: Transaction, person_id: UUID, url: str) -> str:
-        """The name of the project of the repository, which is added unless somebody else did."""
-        await tx.execute(_LOCK)
-        require(await standing_of(tx, person_id), Act.PROJECTS)
-        known = {row.name: row.repository_url for row in await tx.execute(_PROJECTS)}
-        for name, there in known.items():
-            if address(there) == address(url):
-                return str(name)
-        name = _free(url, known)
-        new = projects.NewProject(name=name, repository_url=url)
-        projects.check(new, (), Agents())
-        await projects.add_project(tx, new)
-        return name
+
+async def project_at(tx: Transaction, who: Standing, url: str) -> UUID:
+    """The project of the repository, which is added unless somebody else did.
+
+    :raises Refused: they may not
+    """
+    await tx.execute(_LOCK)
+    require(who, Act.PROJECTS)
+    known = {row.name: row for row in await tx.execute(_PROJECTS)}
+    for row in known.values():
+        if address(row.repository_url) == address(url):
+            found: UUID = row.id
+            return found
+    new = projects.NewProject(name=_free(url, known), repository_url=url)
+    projects.check(new, (), Agents())
+    return await projects.add_project(tx, new)
 
 
 def _free(url: str, taken: Collection[str]) -> str:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.errors import NotFound, WhichProject
+from bot.govern.repositories import address
 from bot.words.catalogue import N_
 from bot.words.catalogue import gettext as _
 
 _LINK = re.compile(r"(?:https?://|git@)([\w.-]+(?::\d+)?)[/:]([\w.~-]+(?:/[\w.~-]+)+)")
-_ADDRESS = re.compile(r"^(?:[a-z+]+://)?(?:[^@/]*@)?([^/:]+(?::\d+)?)[/:]+(.+?)(?:\.git)?/*$")
 
 Row = Mapping[str, Any]
 
@@ -114,12 +114,6 @@ def linked(projects: Sequence[Row], text: str) -> list[Row]:
         if own and any(link.startswith((f"{own}/", f"{own}.git/")) for link in links):
             found.append(project)
     return found
-
-
-def address(url: str) -> str:
-    """Host and path of a repository's URL, whatever its protocol; empty: it has none."""
-    read = _ADDRESS.match(url)
-    return f"{read.group(1)}/{read.group(2)}".lower() if read else ""
 
 
 def _path(address: str) -> str:

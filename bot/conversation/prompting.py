@@ -45,6 +45,7 @@ async def add_prompt(
     language: str = "",
     ref: str = "",
     chosen: Chosen | None = None,
+    kept_back: bool = False,
 ) -> Added:
     """Queue `said` in the locked session and announce it; the delivery of it is the caller's.
 
@@ -56,6 +57,7 @@ async def add_prompt(
     :param language: the shipped locale in which the author is answered
     :param ref: the message as the surface calls it, where it bears our reactions
     :param chosen: what the session works on and why, when it was opened for this
+    :param kept_back: what its turn leaves is delivered by a later prompt
     """
     put = await enqueue(
         tx,
@@ -68,6 +70,7 @@ async def add_prompt(
         front=front,
         asker=asker,
         language=language,
+        kept_back=kept_back,
     )
     interrupting = front and interrupts
     interrupted = interrupting and await control.interrupt(tx, session, actor)

@@ -6,11 +6,12 @@ from sqlalchemy import text
 
 from adapters.forge.port import Permission
 from bot.conversation import commands, threads
-from bot.conversation.choosing import address, is_named
+from bot.conversation.choosing import is_named
 from bot.conversation.message import IncomingMessage
 from bot.errors import Refused
 from bot.govern import repositories
 from bot.govern.access import Standing
+from bot.govern.repositories import address
 from bot.govern.rights import Rights
 from bot.store.transaction import Transaction
 from bot.words.catalogue import gettext as _

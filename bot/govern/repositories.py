@@ -8,6 +8,7 @@ from adapters.forge.port import ForgePort
 LINKS_MAX = 10
 """Of one text that are looked at."""
 _LINK = re.compile(r"https?://[\w.-]+(?::\d+)?/[\w.~-]+(?:/[\w.~-]+)+")
+_ADDRESS = re.compile(r"^(?:[a-z+]+://)?(?:[^@/]*@)?([^/:]+(?::\d+)?)[/:]+(.+?)(?:\.git)?/*$")
 _WITHIN = "/-/"
 """What separates a repository from what is in it, on GitLab."""
 
@@ -37,6 +38,12 @@ def shown(forges: Mapping[str, ForgePort], url: str) -> str:
         if (name := forge.repository(url)) is not None:
             return f"{forge.host}/{name}"
     return url
+
+
+def address(url: str) -> str:
+    """Host and path of a repository's URL, whatever its protocol; empty: it has none."""
+    read = _ADDRESS.match(url)
+    return f"{read.group(1)}/{read.group(2)}".lower() if read else ""
 
 
 def _first(forges: Mapping[str, ForgePort], urls: Iterable[str]) -> str | None:

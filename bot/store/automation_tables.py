@@ -172,6 +172,8 @@ class RunTarget(SQLModel, table=True):
     project_id: UUID | None = named("project.id")
     repository: str
     """As people call it."""
+    url: str = words()
+    """Of a repository that is given a project when its turn comes."""
     state: TargetState = state_of(TargetState, TargetState.WAITING)
     why: str = words()
     """Why it failed or was skipped or stopped, for people."""

@@ -39,6 +39,8 @@ from vmpool.network.policy import Policy
 
 log = structlog.get_logger(__name__)
 
+DELIVER = "deliver"
+"""The kind of a prompt whose turn delivers what the turns before kept back."""
 AWAY_SECONDS = 1.0
 EMAIL_DOMAIN = "users.noreply.ona.invalid"
 

@@ -10,7 +10,7 @@ UNSAVED = N_(
     "This turn's files were not saved outside the machine: that took too long for a session that "
     "is stopped. They are still in it, and the last checkpoint is kept."
 )
-
+DELIVERED = N_("What was changed is delivered.")
 
 OF_AGENTS = (
     N_("done"),

@@ -87,6 +87,8 @@ class OpenTurn:
     """What was said in the thread before the prompt."""
     files: int = 0
     """How many came with it."""
+    kept_back: bool = False
+    """What it leaves is delivered by a later turn of the kind `deliver`."""
     batches: int = 0
     """How many batches of its events were written."""
     ran_seconds: float = 0.0

@@ -196,6 +196,7 @@ async def enqueue(
     front: bool = False,
     asker: str = "",
     language: str = "",
+    kept_back: bool = False,
 ) -> Enqueued:
     """Insert a prompt into the locked session, or join the author's last one that still waits.
 
@@ -204,6 +205,7 @@ async def enqueue(
     :param front: `now:` goes before the open prompts
     :param asker: the author as the surface of the thread calls them
     :param language: the shipped locale in which the author is answered
+    :param kept_back: what its turn leaves is delivered by a later prompt of the kind `deliver`
     """
     if join and kind == "text" and not front:
         row = (
@@ -232,6 +234,7 @@ async def enqueue(
             "thread": thread_id,
             "asker": asker,
             "language": language,
+            "kept_back": kept_back,
         },
     )
     if session.state is SessionState.IDLE:

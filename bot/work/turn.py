@@ -33,7 +33,7 @@ from bot.work.agent_events import as_event
 from bot.work.asked import Question, Settled
 from bot.work.bounded import Bounded
 from bot.work.bounds import SessionLimits
-from bot.work.delivery import Delivery
+from bot.work.delivery import DELIVER, Delivery
 from bot.work.granted import Granted
 from bot.work.lease import Lease, OpenTurn, TurnClock
 from bot.work.queue import Event, LeaseLost
@@ -199,7 +199,8 @@ class _Turn:
             raise Stopped
         turn = self._turn
         structlog.contextvars.bind_contextvars(turn=str(turn.id), prompt=str(turn.prompt_id))
-        await (self._undo if turn.kind == UNDO else self._drive)(place, turn)
+        steps = {UNDO: self._undo, DELIVER: self._bring}
+        await steps.get(turn.kind, self._drive)(place, turn)
 
     async def _undo(self, place: Workplace, turn: OpenTurn) -> None:
         """Take the turn before back; it takes seconds, and is not stopped half-way."""
@@ -213,6 +214,17 @@ class _Turn:
         await self._granted.take_back(place, turn)
         outcome = {"summary": _(undo_words.SUMMARY), "seconds": self._lease.clock.ran_seconds}
         await self._store(turn, TurnState.SUCCEEDED, outcome, told)
+
+    async def _bring(self, place: Workplace, turn: OpenTurn) -> None:
+        """Deliver what the turns before kept back."""
+        self._lease.clock = TurnClock(turn_id=turn.id, before_seconds=turn.ran_seconds)
+        self._lease.must_last()
+        told = await self._deliver(place, turn)
+        lost = next((event for event in told if event.kind == "undelivered"), None)
+        summary = _(ended_words.DELIVERED) if lost is None else lost.body["text"]
+        state = TurnState.SUCCEEDED if lost is None else TurnState.FAILED
+        outcome = {"summary": summary, "seconds": self._lease.clock.ran_seconds}
+        await self._store(turn, state, outcome, [*told])
 
     async def _drive(self, place: Workplace, turn: OpenTurn) -> None:
         self._lease.clock = TurnClock(turn_id=turn.id, before_seconds=turn.ran_seconds)
@@ -361,9 +373,9 @@ class _Turn:
 
     async def _deliver(self, place: Workplace, turn: OpenTurn) -> Sequence[Event]:
         """Bring what an agent left to the code host; what a command left goes with the next."""
-        if self._delivery is None or turn.kind == "command":
+        if self._delivery is None or turn.kept_back or turn.kind == "command":
             return []
-        if not self._agents[self._lease.agent].reads:
+        if turn.kind != DELIVER and not self._agents[self._lease.agent].reads:
             return []
 
         async def ask(key: str, said: str, choices: Sequence[str]) -> str | None:

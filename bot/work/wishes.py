@@ -51,14 +51,17 @@ class Wish:
 async def put(
     tx: Transaction,
     session_id: UUID,
-    turn_id: UUID,
+    turn_id: UUID | None,
     *,
     repository: str,
     title: str | None,
     body: str | None,
     draft: bool | None,
 ) -> None:
-    """Keep a wish; what is None stays as it was wished before."""
+    """Keep a wish; what is None stays as it was wished before.
+
+    :param turn_id: whose agent wished it; None: the steps of an automation say so
+    """
     values = {
         "session": session_id,
         "turn": turn_id,

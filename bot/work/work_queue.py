@@ -136,6 +136,7 @@ class WorkQueue:
             id=turn_id,
             prompt_id=prompt.prompt_id,
             kind=prompt.kind,
+            kept_back=prompt.kept_back,
             text=prompt.text,
             machine_id=machine_id,
             quoted=quoting.restored(prompt.quoted),

@@ -21,6 +21,8 @@ STATES = (
     states.GrantState,
     states.ScheduleState,
     states.FiringState,
+    states.AutomationState,
+    states.TargetState,
     MachineState,
     TemplateState,
 )

@@ -107,7 +107,7 @@ SELECT session.stop, session.project_id,
 -- Take the row as its new holder: what a person asked for, the turn that an earlier holder left
 -- open, and whether a prompt waits.
 SELECT session.stop, turn.id, turn.prompt_id, turn.machine_id, turn.cursor, turn.batches,
-       turn.ran_seconds, prompt.kind,
+       turn.ran_seconds, prompt.kind, coalesce(prompt.kept_back, false) AS kept_back,
        (SELECT coalesce(string_agg(delivery.text, E'\n' ORDER BY delivery.event), '')
           FROM delivery WHERE delivery.prompt_id = turn.prompt_id) AS text,
        (SELECT coalesce(jsonb_agg(one.value ORDER BY delivery.event, one.place), '[]')
@@ -131,8 +131,8 @@ WITH seen AS MATERIALIZED (
     SELECT id, event_last, stop FROM session
      WHERE id = :session AND lease_token = :token AND lease_owner = :owner
 ), next AS MATERIALIZED (
-    SELECT prompt.id, prompt.kind, prompt.author_id, prompt.thread_id, prompt.asker,
-           prompt.language, person.name, thread.surface
+    SELECT prompt.id, prompt.kind, prompt.kept_back, prompt.author_id, prompt.thread_id,
+           prompt.asker, prompt.language, person.name, thread.surface
       FROM prompt JOIN seen ON prompt.session_id = seen.id
       JOIN person ON person.id = prompt.author_id
       LEFT JOIN thread ON thread.id = prompt.thread_id
@@ -169,7 +169,8 @@ WITH seen AS MATERIALIZED (
                               'name', next.name, 'surface', next.surface)
       FROM numbered, next, said
 )
-SELECT next.id AS prompt_id, next.kind, said.text, before.quoted, came.files, numbered.number
+SELECT next.id AS prompt_id, next.kind, next.kept_back, said.text, before.quoted, came.files,
+       numbered.number
   FROM seen CROSS JOIN said CROSS JOIN before CROSS JOIN came LEFT JOIN next ON true LEFT JOIN numbered ON true
 
 -- name: append
@@ -305,8 +306,8 @@ SELECT min(position) - 1 FROM prompt WHERE session_id = :session AND state = 'qu
 -- name: insert_prompt
 -- A prompt gets its position while its session's row is locked: positions are commit order.
 INSERT INTO prompt (id, session_id, position, kind, author_id, thread_id, asker,
-                    language)
-VALUES (:prompt, :session, :position, :kind, :author, :thread, :asker, :language)
+                    language, kept_back)
+VALUES (:prompt, :session, :position, :kind, :author, :thread, :asker, :language, :kept_back)
 
 -- name: take_position
 -- The next position at the end, with room left for `now:` in front of it.

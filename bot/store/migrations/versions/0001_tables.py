@@ -1942,6 +1942,7 @@ def _automations() -> None:
         sa.Column("place", sa.Integer(), nullable=False),
         sa.Column("project_id", sa.Uuid(), nullable=True),
         sa.Column("repository", sa.String(), nullable=False),
+        sa.Column("url", sa.String(), server_default="", nullable=False),
         sa.Column(
             "state",
             sa.Enum(

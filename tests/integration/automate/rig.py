@@ -1,0 +1,80 @@
+"""Automations as rows, and the loop that lets their runs go on."""
+
+import json
+from uuid import UUID
+
+from sqlalchemy import text
+
+from bot.automate.beginning import Beginning, Begun, Cause
+from bot.automate.definition import Definition, digest, kept
+from bot.automate.repositories import KnownRepositories
+from bot.automate.running import Running
+from bot.conversation.adding import unlooked
+from bot.conversation.run_ways import RunWays
+from bot.govern.agents import Agents
+from bot.govern.rights import Rights
+from bot.store.ids import new_id, new_short
+from tests.integration.conftest import DEMO, Town
+
+_ADD = text(
+    """
+    INSERT INTO automation (id, short, project_id, name, definition, digest, state, creator_id,
+                            runs_as_id)
+    VALUES (:id, :short, :project, :name, CAST(:definition AS jsonb), :digest, :state, :person,
+            :person)
+    """
+)
+_PROJECT = text(
+    "INSERT INTO project (id, name, repository_url) VALUES (:id, :name, :url) RETURNING id"
+)
+TARGETS = text(
+    """
+    SELECT run_target.repository, run_target.state, run_target.why, run_target.step,
+           run_target.report, run_target.attempt, session.short
+      FROM run_target LEFT JOIN session ON session.id = run_target.session_id
+     ORDER BY run_target.run_id, run_target.place
+    """
+)
+
+
+async def automation(town: Town, *, state: str = "active", person: str = "Ann", **said) -> UUID:
+    """One that counts; `said` as in its file."""
+    definition = Definition.model_validate({"name": "nightly", **said})
+    values = {
+        "id": new_id(),
+        "short": new_short("a"),
+        "project": DEMO,
+        "name": definition.name,
+        "definition": json.dumps(kept(definition)),
+        "digest": digest(definition),
+        "state": state,
+        "person": town.people[person],
+    }
+    await town.database.run(_ADD, values)
+    return values["id"]
+
+
+async def project(town: Town, name: str, url: str = "") -> UUID:
+    """One more project."""
+    values = {"id": new_id(), "name": name, "url": url or f"https://example.org/acme/{name}.git"}
+    return (await town.database.run(_PROJECT, values)).scalar_one()
+
+
+def beginning(town: Town) -> Beginning:
+    return Beginning(town.database, KnownRepositories({}))
+
+
+async def begin(town: Town, automation_id: UUID, key: str = "k", **facts) -> Begun:
+    cause = Cause(kind="person", key=key, facts=facts)
+    return await beginning(town).begin(automation_id, cause)
+
+
+def running(town: Town, **more) -> Running:
+    rights = Rights(town.database, {})
+    agents = Agents(names=("shell", "claude-code"), default="shell")
+    ways = RunWays(town.database, rights, agents, check_repository=unlooked, **more)
+    return Running(town.database, ways, rights, poll_seconds=0.1, look_seconds=0.1)
+
+
+async def targets(town: Town) -> list:
+    return (await town.database.run(TARGETS)).all()
