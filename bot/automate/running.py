@@ -19,6 +19,8 @@ from bot.automate import stepping
 from bot.automate.acting import SQL, Acting, Ways
 from bot.automate.definition import Definition, restored
 from bot.automate.stepping import Action, Moving
+from bot.govern import halting
+from bot.govern.halt import halted
 from bot.govern.rights import Rights
 from bot.store.database import EVENTS, RUNS, Database, Listener, is_away
 from bot.store.transaction import Transaction
@@ -141,6 +143,8 @@ class Running:
             if run is None:
                 return None
             await tx.execute(SQL["again"], {"run": run_id, "seconds": self._look_seconds})
+            if await _is_halted(tx, run):
+                return None
             definition = restored(run.definition)
             await self._ways.began(tx, run_id)
             moving = (await tx.execute(SQL["moving"], {"run": run_id})).all()
@@ -167,6 +171,12 @@ class Running:
             await tx.execute(SQL["stop"], {"run": run.id, "why": why})
             log.info("run_stopped", run=run.short, why=why)
         return why
+
+
+async def _is_halted(tx: Transaction, run: Any) -> bool:
+    """Whether nothing of it may go on; its turns are ended by who runs them."""
+    halts = await halting.read(tx)
+    return halted(halts, project_id=run.project_id, person_id=run.runs_as_id) is not None
 
 
 def _moving(row: Any) -> Moving:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 from sqlalchemy import text
 
+from bot.store.ids import new_id
 from tests.fakes.guest_workplaces import GuestWorkplaces
 from tests.integration.automate.rig import automation, begin, beginning, project, running, targets
 from tests.integration.conftest import Town
@@ -253,3 +254,18 @@ async def test_what_ends_a_run_is_done_once(town, places) -> None:
         await until(town, SETTLED, bool)
     await running(town, endings=[note]).once()
     assert ended == [begun.run_id]
+
+
+async def test_nothing_is_begun_while_it_is_halted_and_it_goes_on_afterwards(town) -> None:
+    await begin(town, await automation(town, steps=[{"run": "true"}]))
+    who = town.people["Ann"]
+    await town.database.run(
+        text("INSERT INTO halt (id, scope, by_id, why) VALUES (:id, 'all', :by, '')"),
+        {"id": new_id(), "by": who},
+    )
+    await running(town).once()
+    assert await town.rows(STATES) == [("demo", "waiting")]
+    await town.database.run(text("DELETE FROM halt"))
+    await town.database.run(text("UPDATE run SET look_at = now()"))
+    await running(town).once()
+    assert await town.rows(STATES) == [("demo", "running")]
