@@ -14,9 +14,10 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.bench.figures import PAGE, RESULTS, Figure, write
+from tests.bench.figures import PAGE, RESULTS, Figure, machine, merged, write, written
 from tests.bench.parts import PARTS, Part
 from tests.bench.scratch import end_all, scratch
 
@@ -43,6 +44,13 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         nargs="+",
         choices=list(PARTS),
         help="measure these parts, print their figures, and write nothing",
+    )
+    parser.add_argument(
+        "--update",
+        metavar="NAME",
+        nargs="+",
+        choices=list(PARTS),
+        help="measure these parts, and leave what the others measured as it is written",
     )
     return parser.parse_args(arguments)
 
@@ -100,13 +108,15 @@ def _failed(name: str, part: Part, why: str) -> Figure:
 async def main(names: Sequence[str]) -> list[Figure]:
     """Measure the parts and return their figures, those of failed parts included."""
     figures: list[Figure] = []
+    here, today = machine(), datetime.now(UTC).date().isoformat()
     async with scratch() as directory:
         for name in names:
             load = os.getloadavg()[0]
             print(f"measuring: {name} (load {load:.1f}) …", flush=True)
             began = time.monotonic()
             found = await run(name, PARTS[name], directory / name)
-            found = [replace(figure, load=round(load, 1)) for figure in found]
+            known = {"load": round(load, 1), "part": name, "machine": here, "date": today}
+            found = [replace(figure, **known) for figure in found]
             for figure in found:
                 print(json.dumps(asdict(figure), ensure_ascii=False), flush=True)
             print(f"  {time.monotonic() - began:.0f} s", flush=True)
@@ -128,11 +138,13 @@ async def until_signalled(names: Sequence[str]) -> list[Figure] | None:
 
 def command(arguments: Sequence[str]) -> int:
     """0 done, though a target may be missed; 1 a part failed; 130 ended by a signal."""
-    only = parse(arguments).only
-    figures = asyncio.run(until_signalled(only or list(PARTS)))
+    given = parse(arguments)
+    figures = asyncio.run(until_signalled(given.only or given.update or list(PARTS)))
     if figures is None:
         return 130
-    if not only:
+    if given.update:
+        write(merged(written(), figures, list(PARTS)))
+    elif not given.only:
         write(figures)
     return 1 if any(figure.failed for figure in figures) else 0
 

@@ -7,7 +7,6 @@ import platform
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 RESULTS = Path(__file__).with_name("results.json")
@@ -33,6 +32,10 @@ class Figure:
     note: str = ""
     load: float | None = None
     """Of the machine, over a minute, when the part began: below 1 it was quiet."""
+    part: str = ""
+    """Of `tests.bench.parts`, which measured it."""
+    date: str = ""
+    machine: str = ""
 
     @property
     def failed(self) -> bool:
@@ -69,16 +72,34 @@ def machine() -> str:
 
 def write(figures: Sequence[Figure]) -> None:
     """Write the JSON for programs and the page for people."""
-    here, today = machine(), datetime.now(UTC).date().isoformat()
-    rows = [
-        {**asdict(figure), "pass": _met(figure), "machine": here, "date": today}
-        for figure in figures
-    ]
+    rows = [{**asdict(figure), "pass": _met(figure)} for figure in figures]
     for row in rows:
         del row["passed"]
     RESULTS.write_text(json.dumps(rows, indent=1) + "\n")
     PAGE.parent.mkdir(exist_ok=True)
-    PAGE.write_text(_page(figures, here, today))
+    PAGE.write_text(page(figures))
+
+
+def written() -> list[Figure]:
+    """What was measured before; [] before anything was."""
+    if not RESULTS.exists():
+        return []
+    rows = json.loads(RESULTS.read_text())
+    # Without a target there is nothing to meet.
+    return [Figure(passed=row.pop("pass") is not False, **row) for row in rows]
+
+
+def merged(
+    earlier: Sequence[Figure], figures: Sequence[Figure], order: Sequence[str]
+) -> list[Figure]:
+    """New figures in the place of those that the same parts measured before.
+
+    :param order: the names of all parts; what another one measured is left out
+    """
+    anew = {figure.part for figure in figures}
+    kept = [figure for figure in earlier if figure.part not in anew]
+    known = [figure for figure in (*kept, *figures) if figure.part in order]
+    return sorted(known, key=lambda figure: order.index(figure.part))
 
 
 def _met(figure: Figure) -> bool | None:
@@ -86,17 +107,19 @@ def _met(figure: Figure) -> bool | None:
     return figure.passed if figure.target or figure.failed else None
 
 
-def _page(figures: Sequence[Figure], here: str, today: str) -> str:
+def page(figures: Sequence[Figure]) -> str:
+    """The page for people."""
+    machines = ", ".join(dict.fromkeys(figure.machine for figure in figures))
     lines = [
         "# Benchmarks",
         "",
-        f"Written by `make bench` on {today}; {here}.",
+        f"Written by `make bench`, or a part of it; {machines}.",
         "Each figure stands beside a yardstick measured in the same run, because machines differ",
         "and are noisy: read the ratio, not the time. The load is the whole machine's as the part",
         "began; below 1 it was quiet.",
         "",
-        "| what | n | p50 | p95 | p99 | yardstick | its p50 | ratio | target | met | load |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "| what | n | p50 | p95 | p99 | yardstick | its p50 | ratio | target | met | load | on |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [_line(figure) for figure in figures]
     notes = [f"- {figure.name}: {figure.note}" for figure in figures if figure.note]
@@ -125,6 +148,7 @@ def _line(figure: Figure) -> str:
         figure.target,
         "**failed**" if figure.failed else met,
         _number(figure.load),
+        figure.date,
     ]
     return "| " + " | ".join(cells) + " |"
 
