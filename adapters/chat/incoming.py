@@ -192,5 +192,54 @@ class Checked:
     commit: str
 
 
-Heard = Said | Reworded | Withdrawn | Reacted | Renamed | Joined | Opened | Chosen | Checked
+Happening = Literal["pull_request", "push", "issue_labelled", "ci_failed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Happened:
+    """Something was done in a repository of a forge: material, nothing that we were asked."""
+
+    surface: str
+    delivery: str
+    key: str
+    """Unique in its repository, and the same by whatever way we came to know of it."""
+    kind: Happening
+    action: str = ""
+    """Of a pull request: `opened`, `updated`, `ready`, `approved`, `merged`, `closed`,
+    `review_requested`."""
+    repository: str
+    """Its name on the forge, as that spells it."""
+    url: str
+    """To clone it from."""
+    author: Author | None
+    """Who did it; None: nobody who can be told."""
+    opened_by: str = ""
+    """The login of who opened the pull request or issue."""
+    number: int = 0
+    """Of the pull request or issue."""
+    title: str = ""
+    body: str = ""
+    """What the pull request or issue says, bounded."""
+    branch: str = ""
+    """What it happened to, or what the pull request is from; without `refs/heads/`."""
+    base: str = ""
+    """What the pull request is to be merged into."""
+    default_branch: str = ""
+    commit: str = ""
+    labels: tuple[str, ...] = ()
+    draft: bool = False
+    detail: str = ""
+    """The label, the reviewer who was asked, or what failed."""
+    web: str = ""
+    """Where people see it."""
+    by_us: bool = False
+    """We did it, by the forge's account of us."""
+    foreign: bool = False
+    """As `Spot.foreign`."""
+    at: datetime
+
+
+Heard = (
+    Said | Reworded | Withdrawn | Reacted | Renamed | Joined | Opened | Chosen | Checked | Happened
+)
 Hear = Callable[[Heard], Awaitable[None]]

@@ -7,7 +7,7 @@ issue, a post of it does nothing and has the ref NOT_SHOWN.
 """
 
 import enum
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -139,3 +139,59 @@ class Cursors(Protocol):
 
 Repositories = Callable[[], Awaitable[Sequence[str]]]
 """The names of the repositories on the forge that we have projects of."""
+Wanted = Callable[[], Awaitable[Mapping[str, frozenset[str]]]]
+"""What somebody wants to hear of: kinds of `Happened` by the name of their repository."""
+
+
+async def nothing_wanted() -> Mapping[str, frozenset[str]]:
+    """Nobody wants to hear of anything."""
+    return {}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundRepository:
+    """A repository, as its forge has it."""
+
+    name: str
+    """On the forge: `owner/name`."""
+    url: str
+    """To clone it from."""
+    default_branch: str
+    archived: bool
+    empty: bool
+    """There is no commit in it; what a search says of that may be some minutes old."""
+
+
+Unfitness = Literal["", "missing", "archived", "no_rights", "empty"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Described:
+    """Whether something can be done in a repository."""
+
+    why: Unfitness
+    """Why not: it is not there or we don't see it, nobody may write to it, we may not, or there is
+    no commit in it. Empty: it can."""
+    repository: FoundRepository | None
+    """None: we don't see it."""
+
+
+class Searches(Protocol):
+    """Finds repositories of a forge. Errors are those of `ChatPort`."""
+
+    async def search(
+        self, query: str, deadline: Deadline, *, limit: int
+    ) -> Sequence[FoundRepository]:
+        """Those that a query in the forge's own words finds, of those that we are let into.
+
+        A throttle is waited out where the deadline allows that.
+
+        :param limit: more are not looked for
+        :raises Rejected: the forge does not understand the query
+        :raises Unavailable: it did not get to the end of it
+        """
+        ...
+
+    async def describe(self, repository: str, deadline: Deadline) -> Described:
+        """What a repository is like, by its name."""
+        ...

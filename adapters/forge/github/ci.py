@@ -21,7 +21,8 @@ ACTIONS = "github-actions"
 """The slug of the app that GitHub Actions is."""
 ANNOTATIONS_MAX = 50
 _PASSED = frozenset({"success", "neutral", "skipped"})
-_FAILED = frozenset({"failure", "timed_out", "startup_failure"})
+FAILED = frozenset({"failure", "timed_out", "startup_failure"})
+"""Conclusions that speak against a commit."""
 _STATES = {
     "success": CheckState.PASSED,
     "failure": CheckState.FAILED,
@@ -111,7 +112,7 @@ def _state(status: str, conclusion: str | None) -> CheckState:
         return CheckState.PENDING
     if conclusion in _PASSED:
         return CheckState.PASSED
-    return CheckState.FAILED if conclusion in _FAILED else CheckState.STOPPED
+    return CheckState.FAILED if conclusion in FAILED else CheckState.STOPPED
 
 
 def _of_status(status: Mapping[str, Any]) -> Check:

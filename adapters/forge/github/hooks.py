@@ -12,7 +12,9 @@ from typing import Any
 
 from adapters.chat.incoming import Checked, Hear, Heard
 from adapters.chat.port import Rejected
+from adapters.forge.github import events
 from adapters.forge.github.checks import STOP
+from adapters.forge.github.happening import Event, EventReader
 from adapters.forge.github.place import (
     ISSUE_COMMENT,
     REVIEW,
@@ -32,7 +34,16 @@ from adapters.forge.hooks import Malformed, Oversized, Unsigned
 
 BODY_BYTES_MAX = 4 * 1024 * 1024
 """The longest comments make some 300 kB; GitHub's own limit is 25 MB."""
-EVENTS = ("issue_comment", "pull_request_review_comment", "pull_request_review", "check_run")
+EVENTS = (
+    "issue_comment",
+    "pull_request_review_comment",
+    "pull_request_review",
+    "check_run",
+    "pull_request",
+    "push",
+    "issues",
+    "status",
+)
 """What the app has to be subscribed to."""
 
 _DELIVERY = re.compile(r"[0-9A-Za-z-]{1,64}")
@@ -49,6 +60,8 @@ class Delivery:
     id: str
     told: Comment | Pressed | Checked | None
     """None: nothing for us."""
+    happened: tuple[Event, ...] = ()
+    """What was done in the repository, for who wants to hear of it."""
 
 
 def read(headers: Mapping[str, str], body: bytes, secret: bytes) -> Delivery:
@@ -68,11 +81,13 @@ def read(headers: Mapping[str, str], body: bytes, secret: bytes) -> Delivery:
     id_ = named.get("x-github-delivery", "")
     if not _DELIVERY.fullmatch(id_):
         raise Malformed("it has no id")
-    reader = _READERS.get(named.get("x-github-event", ""))
-    if reader is None:
+    name = named.get("x-github-event", "")
+    if name not in EVENTS:
         return Delivery(id=id_, told=None)
     try:
-        return Delivery(id=id_, told=reader(json.loads(body)))
+        said, reader = json.loads(body), _READERS.get(name)
+        told = None if reader is None else reader(said)
+        return Delivery(id=id_, told=told, happened=events.read(name, said))
     except (KeyError, TypeError, ValueError, AttributeError, RecursionError, Rejected) as error:
         raise Malformed(f"it can't be read: {type(error).__name__}") from error
 
@@ -80,10 +95,16 @@ def read(headers: Mapping[str, str], body: bytes, secret: bytes) -> Delivery:
 class GitHubHooks:
     """Hears what webhooks tell."""
 
-    def __init__(self, reader: Reader, *, secret: bytes) -> None:
-        """`secret` is the webhook's, as the app has it."""
+    def __init__(
+        self, reader: Reader, *, secret: bytes, happens: EventReader | None = None
+    ) -> None:
+        """`secret` is the webhook's, as the app has it.
+
+        :param happens: reads what is done in repositories; None: nobody wants to hear of that
+        """
         self._reader = reader
         self._secret = secret
+        self._happens = happens
 
     async def take(self, headers: Mapping[str, str], body: bytes, hear: Hear) -> None:
         """Hear what a request tells; all is committed on return.
@@ -104,6 +125,12 @@ class GitHubHooks:
                 heard = []
         for one in heard:
             await hear(one)
+        if self._happens is None:
+            return
+        for event in delivery.happened:
+            found = await self._happens.read(event, delivery.id)
+            if found is not None:
+                await hear(found)
 
 
 def _issue_comment(body: Body) -> Comment | None:

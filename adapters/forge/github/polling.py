@@ -26,6 +26,7 @@ from adapters.chat.incoming import Hear
 from adapters.chat.port import ChatError, Deadline, Gone, Throttled
 from adapters.forge.github.app import App
 from adapters.forge.github.calls import PAGE, UNCHANGED, Answer
+from adapters.forge.github.event_polling import GitHubEvents
 from adapters.forge.github.kept import Kept
 from adapters.forge.github.place import (
     BRANCHES,
@@ -96,8 +97,13 @@ class GitHubPolling:
         *,
         every_seconds: float = POLL_SECONDS,
         tell: Tell = nobody,
+        happens: GitHubEvents | None = None,
     ) -> None:
-        """One of these at a time in an installation is enough; more do no harm."""
+        """One of these at a time in an installation is enough; more do no harm.
+
+        :param happens: looks at what is done in them; None: nobody wants to hear of that
+        """
+        self._happens = happens
         self._tell = tell
         self._trouble: dict[str, str] = {}
         """Why a repository could not be asked, by its name."""
@@ -151,6 +157,8 @@ class GitHubPolling:
             for kind in _LISTS:
                 await self._comments(followed, kind, hear)
             await self._reviews(followed, hear)
+            if self._happens is not None:
+                await self._happens.look(name, hear)
             self._trouble.pop(name, None)
         except Throttled as throttled:
             self._trouble[name] = str(throttled)

@@ -113,6 +113,15 @@ def _is_new_review(comment: Comment) -> bool:
     return is_new and comment.kind == REVIEW and comment.branch.startswith(BRANCHES)
 
 
+def author_of(
+    user: Mapping[str, Any], us: Ourselves, host: str, *, by_app: int | None = None
+) -> Author:
+    """Somebody, as the API has them. :raises KeyError: it is nobody"""
+    ours = by_app == us.id or user["login"] == us.login
+    standing: Standing = "bot" if ours or user.get("type") == "Bot" else "member"
+    return Author(account=host, id=str(user["id"]), name=str(user["login"]), standing=standing)
+
+
 class Reader:
     """Reads what was said on one GitHub."""
 
@@ -217,11 +226,7 @@ class Reader:
         return asked(body, (f"/{self._mention}", f"@{us.slug}"))
 
     def _author(self, user: Mapping[str, Any], us: Ourselves, by_app: int | None = None) -> Author:
-        ours = by_app == us.id or user["login"] == us.login
-        standing: Standing = "bot" if ours or user.get("type") == "Bot" else "member"
-        return Author(
-            account=self._host, id=str(user["id"]), name=str(user["login"]), standing=standing
-        )
+        return author_of(user, us, self._host, by_app=by_app)
 
     def _spot(self, place: Place, *, foreign: bool) -> Spot:
         return Spot(

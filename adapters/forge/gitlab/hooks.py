@@ -12,11 +12,15 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from time import time
 from typing import Any
 
 from adapters.chat.incoming import Checked, Hear
+from adapters.forge.gitlab import events
+from adapters.forge.gitlab.happening import Event, EventReader
 from adapters.forge.gitlab.places import Kind
 from adapters.forge.gitlab.port import SURFACE
 from adapters.forge.gitlab.reading import Award, Note, Reader
@@ -40,13 +44,18 @@ Data = Mapping[str, Any]
 class GitLabHooks:
     """Hears what the webhooks of one GitLab tell."""
 
-    def __init__(self, reader: Reader, secret: str) -> None:
-        """`secret` is the signing token or the secret token of all of them. :raises ValueError:"""
+    def __init__(self, reader: Reader, secret: str, happens: EventReader | None = None) -> None:
+        """`secret` is the signing token or the secret token of all of them.
+
+        :param happens: reads what is done in projects; None: nobody wants to hear of that
+        :raises ValueError: the secret can't be one
+        """
         if not secret:
             raise ValueError("webhooks need a secret")
         _key(secret)
         self._reader = reader
         self._secret = secret
+        self._happens = happens
 
     async def take(self, headers: Mapping[str, str], body: bytes, hear: Hear) -> None:
         """Hear a delivery; it is everything's when this returns.
@@ -64,6 +73,13 @@ class GitLabHooks:
             reacted = await self._reader.award(told)
             if reacted is not None:
                 await hear(reacted)
+        if self._happens is None:
+            return
+        delivery = delivery_id(headers)
+        for event in happenings(body, now=time()):
+            found = await self._happens.read(event, f"{delivery}/{event.key}")
+            if found is not None:
+                await hear(found)
 
 
 def read(
@@ -78,15 +94,38 @@ def read(
         raise Oversized(f"{len(body)} bytes, {BODY_BYTES_MAX} are taken")
     known = {name.lower(): value for name, value in headers.items()}
     _verify(known, body, secret, now)
-    try:
+    with _readable():
         data = json.loads(body)
         match data["object_kind"]:
             case "note":
-                return _note(data, next((known[one] for one in DELIVERY_IDS if known.get(one)), ""))
+                return _note(data, delivery_id(headers))
             case "emoji":
                 return _award(data)
             case "pipeline":
                 return _pipeline(data)
+    return None
+
+
+def happenings(body: bytes, *, now: float) -> tuple[Event, ...]:
+    """What was done in a project, by a delivery that was verified. Pure.
+
+    :raises Malformed:
+    """
+    with _readable():
+        return events.read(json.loads(body), datetime.fromtimestamp(now, UTC))
+
+
+def delivery_id(headers: Mapping[str, str]) -> str:
+    """What tells a delivery apart; empty: it has nothing."""
+    known = {name.lower(): value for name, value in headers.items()}
+    return next((known[one] for one in DELIVERY_IDS if known.get(one)), "")
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """:raises Malformed: what is read within is nothing that GitLab sends"""
+    try:
+        yield
     except (
         KeyError,
         TypeError,
@@ -96,7 +135,6 @@ def read(
         RecursionError,
     ) as error:
         raise Malformed(f"{type(error).__name__}: {error}") from error
-    return None
 
 
 def _verify(headers: Mapping[str, str], body: bytes, secret: str, now: float) -> None:

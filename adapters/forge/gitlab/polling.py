@@ -22,6 +22,7 @@ import structlog
 from adapters.chat.incoming import Hear
 from adapters.chat.port import ChatError, Deadline, Throttled
 from adapters.forge.gitlab.client import Client
+from adapters.forge.gitlab.event_polling import GitLabEvents
 from adapters.forge.gitlab.places import Kind, project_path
 from adapters.forge.gitlab.reading import STOP_EMOJI, Award, Note, Reader
 from adapters.forge.polled import CATCH_UP_SECONDS, POLL_SECONDS, condition
@@ -80,8 +81,13 @@ class GitLabPoller:
         *,
         seconds: float = POLL_SECONDS,
         tell: Tell = nobody,
+        happens: GitLabEvents | None = None,
     ) -> None:
-        """`seconds` between two looks: POLL_SECONDS, or CATCH_UP_SECONDS beside webhooks."""
+        """`seconds` between two looks: POLL_SECONDS, or CATCH_UP_SECONDS beside webhooks.
+
+        :param happens: looks at what is done in them; None: nobody wants to hear of that
+        """
+        self._happens = happens
         self._client = client
         self._reader = reader
         self._repositories = repositories
@@ -147,6 +153,8 @@ class GitLabPoller:
             for thread in await self._changed(answer.data, until - OVERLAP):
                 await self._thread(thread, since, hear)
         await self._cursors.put(key, f"{answer.at.isoformat()} {begun.isoformat()}")
+        if self._happens is not None:
+            await self._happens.look(name, answer.data, answer.at, hear)
 
     async def _changed(self, project: Data, since: datetime) -> list[_Thread]:
         """What changed, and where else a stop sign may stand."""

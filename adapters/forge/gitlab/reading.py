@@ -146,21 +146,27 @@ class Reader:
         )
 
     async def _author(self, user_id: int, username: str) -> Author:
-        return Author(
-            account=self._client.host,
-            id=str(user_id),
-            name=username,
-            handle=username,
-            standing=await self._standing(user_id, username),
-        )
+        return await author_of(self._client, user_id, username, self._bots)
 
-    async def _standing(self, user_id: int, username: str) -> Standing:
-        us = await self._client.ourselves(Deadline.after(ASK_SECONDS))
-        name = username.casefold()
-        if user_id == us.id or name in self._bots or _BOT.fullmatch(name):
-            return "bot"
-        try:
-            user = await self._client.user(user_id, Deadline.after(ASK_SECONDS))
-        except (Gone, Rejected):
-            return "stranger"
-        return "bot" if user.is_bot else "member"
+
+async def author_of(client: Client, user_id: int, username: str, bots: Collection[str]) -> Author:
+    """Somebody. :raises ChatError: GitLab can't be asked whether it is a bot"""
+    return Author(
+        account=client.host,
+        id=str(user_id),
+        name=username,
+        handle=username,
+        standing=await _standing(client, user_id, username, bots),
+    )
+
+
+async def _standing(client: Client, user_id: int, username: str, bots: Collection[str]) -> Standing:
+    us = await client.ourselves(Deadline.after(ASK_SECONDS))
+    name = username.casefold()
+    if user_id == us.id or name in bots or _BOT.fullmatch(name):
+        return "bot"
+    try:
+        user = await client.user(user_id, Deadline.after(ASK_SECONDS))
+    except (Gone, Rejected):
+        return "stranger"
+    return "bot" if user.is_bot else "member"

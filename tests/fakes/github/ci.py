@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -31,6 +32,8 @@ class Ci:
     """By job."""
     annotations: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     statuses: dict[tuple[str, str], list[dict[str, Any]]] = field(default_factory=dict)
+    branches: dict[str, str] = field(default_factory=dict)
+    """Of the commits, where somebody looks for that."""
     shown: list[str] = field(default_factory=list)
     """What those who read the store showed of themselves."""
 
@@ -65,10 +68,25 @@ class Ci:
 
     def says(
         self, repository: Repository, head: str, context: str, state: str, **more: Any
-    ) -> None:
+    ) -> dict[str, Any]:
         """Let something outside of GitHub set a status."""
-        status = {"id": next(_ids), "context": context, "state": state, **more}
+        at = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        status = {"id": next(_ids), "context": context, "state": state, "updated_at": at, **more}
         self.statuses.setdefault((repository.name, head), []).append(status)
+        return status
+
+    async def sets(self, repository: Repository, head: str, context: str, state: str) -> None:
+        """The same, with its webhook."""
+        status = self.says(repository, head, context, state)
+        branch = {"name": self.branches[head], "commit": {"sha": head}}
+        about = await repository.owner.asks("GET", f"/repos/{repository.name}")
+        sender = await repository.owner.asks("GET", f"/users/{repository.owner.login}")
+        told = {"repository": about, "sender": sender, "branches": [branch]}
+        await self.github.hooks.deliver("status", {**status, "sha": head, **told})
+
+    def head_of(self, ref: str) -> str:
+        """The commit that a branch is at, or the ref itself."""
+        return next((sha for sha, branch in self.branches.items() if branch == ref), ref)
 
     async def stored(self, request: web.Request) -> web.Response:
         """Give out a log: whoever knows its address may read it."""
@@ -79,8 +97,9 @@ class Ci:
 
 @route("GET", REPO + r"/commits/([^/]+)/status")
 async def status(github: FakeGitHub, _: Request, repository: str, sha: str) -> Reply:
+    sha = github.ci.head_of(sha)
     newest = {one["context"]: one for one in github.ci.statuses.get((repository, sha), [])}
-    return Reply(data={"state": "pending", "statuses": list(newest.values())})
+    return Reply(data={"sha": sha, "state": "pending", "statuses": list(newest.values())})
 
 
 @route("GET", REPO + r"/check-runs/(\d+)/annotations")

@@ -1,8 +1,8 @@
 """Webhooks: those of the emulator put right, signed as GitHub does, and kept or handed on.
 
 The emulator numbers its deliveries anew for each subscription, doesn't say what an edit has
-changed, nor that an issue is a pull request. It knows no `requested_action` and no edit of a
-review: these are made here.
+changed, nor that an issue is a pull request, nor who is asked for a review. It knows no
+`requested_action` and no edit of a review: these are made here.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ from tests.fakes.github.program import OWNER, token_of
 if TYPE_CHECKING:
     from tests.fakes.github.server import FakeGitHub
 
-EVENTS = frozenset(
+CONVERSATION = frozenset(
     {"issue_comment", "pull_request_review_comment", "pull_request_review", "check_run"}
 )
-"""What the app is subscribed to."""
+ALL = CONVERSATION | {"pull_request", "push", "issues", "status"}
+"""What an app like ours is subscribed to."""
 KINDS = {"issue_comment": "issue_comment", "pull_request_review_comment": "review_comment"}
 SECRET = "webhook-secret"
 
@@ -53,6 +54,8 @@ class Hooks:
         self.deliveries: list[Delivery] = []
         self.subscriber: Subscriber | None = None
         """Gets each delivery as it comes; nobody, and it is only kept."""
+        self.events = CONVERSATION
+        """What the app is subscribed to."""
         self.away = False
         """What happens now is delivered to nobody, and never again."""
         self.crashes: list[BaseException] = []
@@ -61,7 +64,7 @@ class Hooks:
         """From the emulator."""
         event = request.headers["X-GitHub-Event"]
         payload = self._github.upstream.read(await request.text())
-        if event in EVENTS:
+        if event in self.events:
             try:
                 await self.deliver(event, await self._completed(event, payload))
             except Exception as crash:
@@ -70,8 +73,8 @@ class Hooks:
         return web.Response()
 
     async def deliver(self, event: str, payload: dict[str, Any]) -> Delivery | None:
-        """Send something to the app; None: it is away."""
-        if self.away:
+        """Send something to the app; None: it is away, or not subscribed."""
+        if self.away or event not in self.events:
             return None
         body = json.dumps(payload).encode()
         id_ = str(uuid.uuid4())
@@ -117,8 +120,15 @@ class Hooks:
             if await self._is_pull(repository, number):
                 url = f"{self._github.url}/repos/{repository}/pulls/{number}"
                 payload["issue"]["pull_request"] = {"url": url}
-        if payload.get("action") == "edited":
+        if payload.get("action") == "edited" and event in KINDS:
             payload["changes"] = {"body": {"from": await self._before(event, payload)}}
+        if payload.get("action") == "review_requested":
+            payload["requested_reviewer"] = payload["pull_request"]["requested_reviewers"][-1]
+        if event == "check_run":
+            run = payload["check_run"]
+            suite = {**(run["check_suite"] or {})}
+            branch = self._github.ci.branches.get(run["head_sha"])
+            run["check_suite"] = {**suite, "head_branch": branch}
         return payload
 
     async def _before(self, event: str, payload: dict[str, Any]) -> str:

@@ -59,6 +59,26 @@ class Thread:
         await self.by.asks("PUT", f"{self.path}/update-branch")
         return await self.head()
 
+    async def is_ready(self, by: Person) -> None:
+        """Let it be no draft any more."""
+        await by.asks("PATCH", self.path, {"draft": False})
+
+    async def ends(self, by: Person, *, merged: bool) -> None:
+        """Let it be merged or closed."""
+        if merged:
+            await by.asks("PUT", f"{self.path}/merge", {})
+        else:
+            await by.asks("PATCH", self.path, {"state": "closed"})
+
+    async def asks_review(self, by: Person, *who: Person) -> None:
+        body = {"reviewers": [one.login for one in who]}
+        await by.asks("POST", f"{self.path}/requested_reviewers", body)
+
+    async def labels(self, by: Person, *names: str) -> None:
+        """Label the issue."""
+        path = f"/repos/{self.repository.name}/issues/{self.number}/labels"
+        await by.asks("POST", path, {"labels": list(names)})
+
     def checks(self, head: str) -> list[dict[str, Any]]:
         """The check runs on a commit, as people see them."""
         checks = self.repository.github.world.checks
@@ -76,9 +96,16 @@ class Repository:
         path = f"/repos/{self.name}/collaborators/{person.login}"
         await self.owner.asks("PUT", path, {"permission": LEVELS.get(level, level)})
 
-    async def pull(self, branch: str = "") -> Thread:
+    async def pull(self, branch: str = "", *, by: Person | None = None, **more: Any) -> Thread:
         """A pull request from a branch of the repository itself."""
-        return await self._pull(self.owner, branch or f"branch-{secrets.token_hex(3)}")
+        head = branch or f"branch-{secrets.token_hex(3)}"
+        return await self._pull(by or self.owner, head, **more)
+
+    async def write(self, by: Person, branch: str = "main") -> str:
+        """Push a commit to a branch; its hash."""
+        path = f"/repos/{self.name}/contents/{secrets.token_hex(4)}.txt"
+        body = {"message": "More", "content": "bW9yZQ==", "branch": branch}
+        return str((await by.asks("PUT", path, body))["commit"]["sha"])
 
     async def pull_from_fork(self, person: Person) -> Thread:
         await person.asks("POST", f"/repos/{self.name}/forks", {})
@@ -88,8 +115,8 @@ class Repository:
         made = await self.owner.asks("POST", f"/repos/{self.name}/issues", {"title": "It breaks"})
         return Thread(repository=self, number=made["number"], by=self.owner)
 
-    async def _pull(self, person: Person, head: str) -> Thread:
-        body = {"title": "A change", "head": head, "base": "main"}
+    async def _pull(self, person: Person, head: str, **more: Any) -> Thread:
+        body = {"title": "A change", "head": head, "base": "main", **more}
         made = await person.asks("POST", f"/repos/{self.name}/pulls", body)
         return Thread(repository=self, number=made["number"], by=person)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from tests.fakes.github.hooks import EVENTS
+from tests.fakes.github.hooks import ALL
 from tests.fakes.github.program import OWNER, PERMISSIONS
 from tests.fakes.github.requests import NOT_FOUND, Refused, Reply, Request
 from tests.fakes.github.routes import REPO, route
@@ -30,7 +30,7 @@ class Registration:
     """An app, as its page in the settings shows it."""
 
     permissions: dict[str, str] = field(default_factory=lambda: dict(PERMISSIONS))
-    events: list[str] = field(default_factory=lambda: sorted(EVENTS))
+    events: list[str] = field(default_factory=lambda: sorted(ALL))
     accepted: dict[str, str] | None = None
     """What the account agreed to; None: to all that is asked for."""
     suspended: bool = False

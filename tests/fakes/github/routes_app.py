@@ -1,4 +1,4 @@
-"""What only apps do: tokens of installations, and check runs.
+"""What only apps do here: tokens of installations, check runs, and searches.
 
 The emulator forgets the app and the buttons of a check run.
 """
@@ -100,3 +100,12 @@ async def check_runs(github: FakeGitHub, request: Request, repository: str, _: s
     runs = [run for run in runs if wanted in (None, str(run["app"]["id"]))]
     shown, headers = paged(github, request, runs)
     return Reply(data={"total_count": len(runs), "check_runs": shown}, headers=headers)
+
+
+@route("GET", "/search/repositories")
+async def searched(github: FakeGitHub, request: Request) -> Reply:
+    """The emulator's pages lead on nowhere."""
+    reply = await github.upstream.send(request)
+    if reply.status == 200:
+        _, reply.headers = paged(github, request, [None] * reply.data["total_count"])
+    return reply

@@ -20,9 +20,10 @@ import jwt
 from aiohttp import web
 from cryptography.hazmat.primitives import serialization
 
-from tests.fakes.github import registering, routes_app
+from tests.fakes.github import happening, registering, routes_app
 from tests.fakes.github.bad import Bad, BadDays
 from tests.fakes.github.ci import Ci
+from tests.fakes.github.happening import Happenings
 from tests.fakes.github.hooks import Hooks
 from tests.fakes.github.limits import CONTENT_VERBS, SECONDARY, RateLimits
 from tests.fakes.github.people import Person, Repository
@@ -33,7 +34,7 @@ from tests.fakes.github.routes import ROUTES
 from tests.fakes.github.upstream import Upstream
 from tests.fakes.github.world import World
 
-ROUTE_FILES = (routes_app, registering)
+ROUTE_FILES = (happening, routes_app, registering)
 """Importing them registers their routes."""
 SERVER, SERVER_GRAPHQL = "/api/v3", "/api/graphql"
 """Where the API is on an Enterprise Server: there it can be had as well."""
@@ -53,6 +54,7 @@ class FakeGitHub:
         self.world = World()
         self.registered = Registration()
         self.ci = Ci(github=self)
+        self.happenings = Happenings(github=self)
         self.limits = RateLimits()
         self.bad = BadDays()
         self.requests: list[tuple[str, str, int]] = []

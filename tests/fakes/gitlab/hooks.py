@@ -77,6 +77,18 @@ class Hooks:
             if hook.emoji_events:
                 self._send(hook, "Emoji Hook", data)
 
+    def happened(self, project: Project, event: str, data: Data) -> None:
+        """Tell what was done in a project."""
+        for hook in project.hooks:
+            if hook.other_events:
+                self._send(hook, event, data)
+
+    def project(self, one: Project) -> Data:
+        return _project(one)
+
+    def noteable(self, one: Noteable) -> Data:
+        return _noteable(one)
+
     def again(self, delivery: Delivery) -> Delivery:
         """Send one again, as the page of the webhook offers it: the same body and key."""
         more = {"X-Gitlab-Webhook-UUID": str(uuid.uuid4())}
@@ -182,7 +194,8 @@ def _noteable(one: Noteable) -> Data:
         "source_project_id": one.source.id if one.source else None,
         "target_project_id": one.project.id,
         "source_branch": one.branch,
-        "target_branch": "main",
+        "target_branch": one.target,
+        "draft": one.title.startswith("Draft:"),
         "last_commit": {"id": one.sha},
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from tests.fakes.gitlab.clock import api_time
@@ -44,8 +45,9 @@ def project(one: Project) -> Data:
         "visibility": one.visibility,
         "http_url_to_repo": one.clone_url,
         "web_url": one.url,
-        "default_branch": "main",
-        "archived": False,
+        "default_branch": None if one.empty else "main",
+        "archived": one.archived,
+        "empty_repo": one.empty,
         "issues_enabled": True,
         "merge_requests_enabled": True,
     }
@@ -64,6 +66,8 @@ def noteable(one: Noteable) -> Data:
         "author": basic(one.author),
         "references": {"short": f"{sign}{one.iid}", "full": one.place},
         "web_url": f"{one.project.url}/-/{one.kind}/{one.iid}",
+        "labels": one.labels,
+        "description": one.description,
     }
     if one.kind == "issues":
         return data | {"confidential": one.confidential}
@@ -72,15 +76,32 @@ def noteable(one: Noteable) -> Data:
         "target_project_id": one.project.id,
         "source_branch": one.branch,
         "target_branch": one.target,
-        "description": one.description,
+        **_end(one),
         "draft": one.title.startswith("Draft:"),
         "sha": one.sha or None,
     }
 
 
-def version(sha: str) -> Data:
+def _end(one: Noteable) -> Data:
+    who = basic(one.ended_by) if one.ended_by else None
+    at = api_time(one.ended_at) if one.ended_at else None
+    is_merged = one.state == "merged"
+    return {
+        "merge_user": who if is_merged else None,
+        "merged_at": at if is_merged else None,
+        "closed_by": None if is_merged else who,
+        "closed_at": None if is_merged else at,
+    }
+
+
+def version(sha: str, at: datetime) -> Data:
     """One push to a merge request."""
-    return {"head_commit_sha": sha, "base_commit_sha": None, "state": "collected"}
+    return {
+        "head_commit_sha": sha,
+        "base_commit_sha": None,
+        "state": "collected",
+        "created_at": api_time(at),
+    }
 
 
 def note(one: Note) -> Data:

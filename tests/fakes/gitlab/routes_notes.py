@@ -38,7 +38,10 @@ def show_noteable(call: Call) -> Any:
 
 @route("GET", "/projects/{project}/{kind:merge_requests}/{iid}/versions", "versions.list")
 def list_versions(call: Call) -> Listed:
-    return Listed([payloads.version(one) for one in reversed(call.noteable.heads)])
+    request = call.noteable
+    times = [request.pushed.get(one, request.created_at) for one in request.heads]
+    found = [payloads.version(*one) for one in zip(request.heads, times, strict=True)]
+    return Listed(found[::-1])
 
 
 @route("GET", NOTES, "notes.list")

@@ -10,7 +10,7 @@ from typing import Self
 
 from aiohttp import web
 
-from tests.fakes.gitlab import routes_merge, routes_notes, routes_rest, routes_tokens
+from tests.fakes.gitlab import happening, routes_merge, routes_notes, routes_rest, routes_tokens
 from tests.fakes.gitlab.bad import BadDays
 from tests.fakes.gitlab.clock import Clock
 from tests.fakes.gitlab.hooks import Hooks
@@ -20,7 +20,7 @@ from tests.fakes.gitlab.people import Person
 from tests.fakes.gitlab.rest import Rest
 from tests.fakes.gitlab.world import Hook, Kind, Noteable, Project, Status, Visibility
 
-ROUTE_FILES = (routes_merge, routes_notes, routes_rest, routes_tokens)
+ROUTE_FILES = (happening, routes_merge, routes_notes, routes_rest, routes_tokens)
 """Importing them registers their endpoints."""
 BODY_BYTES_MAX = 32 * 1024 * 1024
 

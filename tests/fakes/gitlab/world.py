@@ -69,6 +69,12 @@ class Noteable:
     notes: list[Note] = field(default_factory=list)
     actions: list[tuple[str, str]] = field(default_factory=list)
     """Quick actions that were run, with their arguments."""
+    pushed: dict[str, datetime] = field(default_factory=dict)
+    """When the heads came that came later."""
+    ended_by: Person | None = None
+    ended_at: datetime | None = None
+    labels: list[str] = field(default_factory=list)
+    label_events: list[LabelEvent] = field(default_factory=list)
 
     @property
     def sha(self) -> str:
@@ -82,6 +88,35 @@ class Noteable:
     def by(self, author: Person) -> list[Note]:
         """The notes of one person, oldest first."""
         return [one for one in self.notes if one.author is author]
+
+
+@dataclass(eq=False, kw_only=True)
+class LabelEvent:
+    """A label that an issue was given."""
+
+    id: int
+    user: Person
+    label: str
+    created_at: datetime
+
+
+@dataclass(eq=False, kw_only=True)
+class Push:
+    user: Person
+    branch: str
+    before: str
+    after: str
+    created_at: datetime
+
+
+@dataclass(eq=False, kw_only=True)
+class Pipeline:
+    """One that failed."""
+
+    id: int
+    ref: str
+    sha: str
+    updated_at: datetime
 
 
 @dataclass(eq=False, kw_only=True)
@@ -109,6 +144,8 @@ class Hook:
     note_events: bool = True
     confidential_note_events: bool = True
     emoji_events: bool = True
+    other_events: bool = False
+    """Of merge requests, pushes, issues and pipelines."""
 
 
 @dataclass(eq=False, kw_only=True)
@@ -124,6 +161,11 @@ class Project:
     hooks: list[Hook] = field(default_factory=list)
     tokens: list[Person] = field(default_factory=list)
     """The users of its access tokens."""
+    pushes: list[Push] = field(default_factory=list)
+    pipelines: list[Pipeline] = field(default_factory=list)
+    topics: list[str] = field(default_factory=list)
+    archived: bool = False
+    empty: bool = False
     git: Path | None = None
     """Where it lies as a bare repository, for tests in which there is git."""
 
