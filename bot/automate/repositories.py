@@ -4,10 +4,9 @@ Where no host can be asked, a name counts as an address that a project may have.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 from adapters.chat.port import Deadline
-from adapters.forge.port import ForgePort
+from adapters.forge.port import ForgePort, FoundRepository, Searches
 from bot.automate.definition import Search
 from bot.automate.targets import Repository
 from bot.errors import Refused
@@ -15,25 +14,6 @@ from bot.govern import repositories
 from bot.words.catalogue import gettext as _
 
 SEARCH_SECONDS = 60.0
-
-
-class FoundRepository(Protocol):
-    """A repository as the search of a code host tells of it."""
-
-    name: str
-    url: str
-    archived: bool
-    empty: bool
-
-
-class Searches(Protocol):
-    """A code host that can be searched."""
-
-    async def search(
-        self, query: str, deadline: Deadline, *, limit: int
-    ) -> Sequence[FoundRepository]:
-        """At most `limit` that we may see. :raises ChatError: it can't be asked"""
-        ...
 
 
 class KnownRepositories:

@@ -106,6 +106,22 @@ class App:
             self._tokens.drop(str(installation))
             raise
 
+    async def installed(
+        self,
+        deadline: Deadline,
+        installation: int,
+        path: str,
+        *,
+        query: Mapping[str, Any] | None = None,
+    ) -> Answer:
+        """Read something as an installation, by its number. :raises ChatError:"""
+        token = await self._token_of(deadline, installation)
+        try:
+            return await self._calls.send(deadline, Token(token), "GET", path, query=query)
+        except Unavailable:
+            self._tokens.drop(str(installation))
+            raise
+
     async def as_person(
         self,
         deadline: Deadline,
