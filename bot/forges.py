@@ -22,7 +22,8 @@ from adapters.forge.accounts import Accounts
 from adapters.forge.checking import Checks
 from adapters.forge.hooks import Hooks
 from adapters.forge.marks import Marks
-from adapters.forge.port import ForgePort, Repositories
+from adapters.forge.port import ForgePort, Repositories, Searches, Wanted
+from bot.automate import forge_events
 from bot.config import GitHubSettings, GitLabSettings, Settings
 from bot.conversation.ci_watch import CiForge, CiWatch
 from bot.conversation.waiting import waiting_on
@@ -53,6 +54,8 @@ class Forges:
     listeners: dict[str, Listen] = field(default_factory=dict)
     hooks: dict[str, Hooks] = field(default_factory=dict)
     accounts: dict[str, Accounts] = field(default_factory=dict)
+    searches: dict[str, Searches] = field(default_factory=dict)
+    """What finds repositories on them."""
     hosts: Mapping[str, str] = field(default_factory=dict)
     """Code hosts that are closed unless a port opens them, each to its surface."""
 
@@ -180,6 +183,10 @@ class Opening:
             return sorted({name for url in urls if (name := port.repository(url)) is not None})
 
         return names
+
+    def wanted(self, port: ForgePort) -> Wanted:
+        """What automations want to hear of what happens there."""
+        return forge_events.wanted(self.database, port)
 
     def add(
         self,

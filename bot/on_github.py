@@ -6,11 +6,14 @@ import structlog
 
 from adapters.forge.github.app import App
 from adapters.forge.github.ci import GitHubChecks
+from adapters.forge.github.event_polling import GitHubEvents
+from adapters.forge.github.happening import EventReader
 from adapters.forge.github.hooks import GitHubHooks
 from adapters.forge.github.polling import GitHubPolling
 from adapters.forge.github.port import GitHubForge
 from adapters.forge.github.reading import Reader
 from adapters.forge.github.rereading import GitHubRereads
+from adapters.forge.github.search import GitHubSearch
 from adapters.listening import Condition
 from bot.errors import WrongSettings
 from bot.forges import GITHUB, Opening, private_key
@@ -27,16 +30,20 @@ def open_github(opening: Opening) -> None:
     opening.stack.callback(app.close)
     port = GitHubForge(app, opening.marks)
     reader = Reader(app, mention=settings.mention, forks=ours.forks)
+    happens = EventReader(app, opening.wanted(port), forks=ours.forks)
+    cursors = StoredCursors(opening.database, GITHUB)
+    opening.forges.searches[GITHUB] = GitHubSearch(app)
     if ours.webhook_secret is not None:
         secret = ours.webhook_secret.get_secret_value().encode()
-        opening.forges.hooks[GITHUB] = GitHubHooks(reader, secret=secret)
+        opening.forges.hooks[GITHUB] = GitHubHooks(reader, secret=secret, happens=happens)
     listener = GitHubPolling(
         app,
         reader,
-        StoredCursors(opening.database, GITHUB),
+        cursors,
         opening.repositories(port),
         every_seconds=opening.standings.delay_seconds(GITHUB),
         tell=opening.standings.tell_of(GITHUB),
+        happens=GitHubEvents(app, happens, cursors),
     )
     opening.add(GITHUB, port, listener.run, GitHubRereads(app, reader), GitHubChecks(app))
 

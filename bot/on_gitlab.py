@@ -3,11 +3,14 @@
 from adapters.forge import polled
 from adapters.forge.gitlab.ci import GitLabChecks
 from adapters.forge.gitlab.client import Client
+from adapters.forge.gitlab.event_polling import GitLabEvents
+from adapters.forge.gitlab.happening import EventReader
 from adapters.forge.gitlab.hooks import GitLabHooks
 from adapters.forge.gitlab.polling import GitLabPoller
 from adapters.forge.gitlab.port import GitLabForge
 from adapters.forge.gitlab.reading import Reader
 from adapters.forge.gitlab.rereading import GitLabRereads
+from adapters.forge.gitlab.search import GitLabSearch
 from bot.forges import GITLAB, Opening
 from bot.store.cursors import StoredCursors
 
@@ -21,23 +24,27 @@ def open_gitlab(opening: Opening) -> None:
     port = GitLabForge(client, opening.marks)
     names = (f"/{settings.mention}",)
     reader = Reader(client, names=names, bots=ours.bots, forks=ours.forks)
+    happens = EventReader(client, opening.wanted(port), bots=ours.bots, forks=ours.forks)
+    cursors = StoredCursors(opening.database, GITLAB)
+    opening.forges.searches[GITLAB] = GitLabSearch(client)
     if ours.webhook_secret is not None:
-        _hear(opening, reader, ours.webhook_secret.get_secret_value())
+        _hear(opening, reader, happens, ours.webhook_secret.get_secret_value())
     listener = GitLabPoller(
         client,
         reader,
         opening.repositories(port),
-        StoredCursors(opening.database, GITLAB),
+        cursors,
         seconds=opening.standings.delay_seconds(GITLAB),
         tell=opening.standings.tell_of(GITLAB),
+        happens=GitLabEvents(client, happens, cursors),
     )
     opening.add(GITLAB, port, listener.run, GitLabRereads(client), GitLabChecks(client))
 
 
-def _hear(opening: Opening, reader: Reader, secret: str) -> None:
+def _hear(opening: Opening, reader: Reader, happens: EventReader, secret: str) -> None:
     """Hear webhooks; where their secret can't be one, ask instead."""
     try:
-        opening.forges.hooks[GITLAB] = GitLabHooks(reader, secret)
+        opening.forges.hooks[GITLAB] = GitLabHooks(reader, secret, happens)
     except ValueError as error:
         opening.standings.remark(
             GITLAB,

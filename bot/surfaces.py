@@ -15,7 +15,7 @@ from adapters.chat.port import ChatPort
 from adapters.chat.terminal import PULL_SURFACES, TerminalChat
 from adapters.forge.accounts import Accounts
 from adapters.forge.hooks import Hooks
-from adapters.forge.port import ForgePort
+from adapters.forge.port import ForgePort, Searches
 from adapters.listening import Condition
 from bot.config import Settings, SlackSettings
 from bot.conversation.waits import first_of
@@ -51,6 +51,8 @@ class Surfaces:
     """Hosts whose repositories are closed unless one of them says so."""
     accounts: dict[str, Accounts] = field(default_factory=dict)
     """Those forges that can be asked whose account somebody has."""
+    searches: Mapping[str, Searches] = field(default_factory=dict)
+    """What finds repositories on forges."""
     forge_hooks: dict[str, Hooks] = field(default_factory=dict)
     """What hears the webhooks of forges."""
     listeners: dict[str, Listen] = field(default_factory=dict)
@@ -125,6 +127,7 @@ async def open_surfaces(
         surfaces.listeners.update(forges.listeners)
         surfaces.forges, surfaces.forge_hooks = forges.ports, forges.hooks
         surfaces.accounts, surfaces.guarded = forges.accounts, forges.hosts
+        surfaces.searches = forges.searches
         tokens = slack_tokens(settings.slack)
         # Each brings its SDK along: only what is switched on is imported.
         if tokens is not None and SLACK in on:

@@ -15,6 +15,7 @@ from sqlalchemy import TextClause, text
 from adapters.chat.incoming import (
     Checked,
     Chosen,
+    Happened,
     Heard,
     Joined,
     Opened,
@@ -27,6 +28,7 @@ from adapters.chat.incoming import (
     Withdrawn,
 )
 from adapters.chat.port import ChatPort
+from bot.automate.forge_events import ForgeEvents
 from bot.conversation import adding, audience, ci_rows, commands, greeting, moving, phases
 from bot.conversation.acquaintance import Acquaintances
 from bot.conversation.adding import Adding, CheckRepository, unlooked
@@ -110,6 +112,7 @@ class Chats:
         self._ports = ports
         self._mention = mention
         self._hints = Hints(ports)
+        self._forge_events = ForgeEvents(database, inbox.rights)
         self._edits = Edits(database, inbox.rights, self._hints, mention=mention)
         self._parking = Parking(database, inbox, ports)
         self.adding = Adding(database, inbox, self._hints, mention=mention, check=check_repository)
@@ -130,6 +133,7 @@ class Chats:
         """Act on what was heard, once, however often it is delivered.
 
         :raises TryAgain: the database is away; the delivery has to come again
+        :raises ChatError: a forge does not say what has to be known; so has this
         """
         match heard:
             case Said():
@@ -151,6 +155,8 @@ class Chats:
             case Checked():
                 async with self._database.begin() as tx:
                     await ci_rows.look_now(tx, heard)
+            case Happened():
+                await self._forge_events.take(heard)
 
     async def _said(self, said: Said) -> None:
         thread = await self._thread(said)
