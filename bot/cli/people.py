@@ -12,6 +12,7 @@ app = typer.Typer(help="See people, add them, make sign-in links.", rich_markup_
 Who = Annotated[str, typer.Argument(metavar="PERSON", help="Name or id.")]
 COLUMNS = {
     "name": "name",
+    "is_service": "service",
     "active": "active",
     "operator": "operator",
     "identities": "known as",
@@ -42,10 +43,46 @@ def list_people(json: Json = False) -> None:
 
 @app.command()
 def add(
-    name: Annotated[str, typer.Argument(help="The person's name.")], json: Json = False
+    name: Annotated[str, typer.Argument(help="The person's name.")],
+    *,
+    service: Annotated[
+        bool, typer.Option("--service", help="It is nobody: automations work in its name.")
+    ] = False,
+    json: Json = False,
 ) -> None:
-    """Add a person and print their first sign-in link."""
-    _print_link("/people", {"name": name}, json=json)
+    """Add a person and print their first sign-in link, or a service account, which has none."""
+    from bot.cli.client import connect
+
+    if not service:
+        _print_link("/people", {"name": name}, json=json)
+        return
+    added = connect().post("/people/services", {"name": name})
+    show.as_json({"name": name}) if json else show.say(added["text"])
+
+
+@app.command("connect")
+def connect_account(
+    service: Annotated[str, typer.Argument(metavar="SERVICE", help="Name or id.")],
+    forge: Annotated[str, typer.Argument(help="github or gitlab.")],
+    account: Annotated[str, typer.Argument(metavar="ID", help="Number of its account there.")],
+    login: Annotated[str, typer.Argument(metavar="LOGIN", help="What it is called there.")],
+) -> None:
+    """Let an account on a code host be a service account's."""
+    from bot.cli.client import connect
+
+    body = {"forge": forge, "id": account, "login": login}
+    show.say(connect().post(f"/people/{service}/accounts", body)["text"])
+
+
+@app.command("disconnect")
+def disconnect_account(
+    service: Annotated[str, typer.Argument(metavar="SERVICE", help="Name or id.")],
+    forge: Annotated[str, typer.Argument(help="github or gitlab.")],
+) -> None:
+    """Take a service account's account on a code host away."""
+    from bot.cli.client import connect
+
+    show.say(connect().delete(f"/people/{service}/accounts/{forge}")["text"])
 
 
 @app.command()

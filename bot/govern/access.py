@@ -58,6 +58,8 @@ class Standing:
     active: bool
     operator: bool
     """Runs the installation: signed in first, from its own machine."""
+    is_service: bool = False
+    """It is nobody: automations work in its name, and it never signs in or asks for anything."""
 
 
 _EVERYBODY = frozenset({Act.SEE, Act.PROMPT, Act.STOP, Act.MACHINES, Act.ENTER, Act.PROJECTS})

@@ -19,7 +19,13 @@ from adapters.forge.accounts import SLOW_DOWN_SECONDS, Account, Accounts, Device
 from bot.errors import NotFound, OnaError, Refused, TryAgain
 from bot.govern import credentials, languages
 from bot.govern.audit import Audited, Source, record
-from bot.govern.people import ensure_person, find_identity, standing_of, take_identity
+from bot.govern.people import (
+    ensure_person,
+    find_identity,
+    service_refusal,
+    standing_of,
+    take_identity,
+)
 from bot.govern.person_tokens import PersonTokens
 from bot.govern.rights import Rights, forget
 from bot.store import models as _models  # noqa: F401 - its tables are looked at
@@ -229,7 +235,8 @@ def _why_not(error: Exception, device: Device) -> OnaError:
 async def merge(tx: Transaction, *, keep: UUID, gone: UUID) -> None:
     """Let everything of one person be another's, who holds the accounts of both from now on.
 
-    :raises Refused: one of them is deactivated, which nobody gets out of by another account
+    :raises Refused: one of them is deactivated, which nobody gets out of by another account, or a
+        service account, which nobody is
     """
     if keep == gone:
         return
@@ -239,6 +246,8 @@ async def merge(tx: Transaction, *, keep: UUID, gone: UUID) -> None:
             raise Refused(
                 _("{name} is deactivated here", name=standing.name), do=_("ask who runs ona")
             )
+        if standing.is_service:
+            raise service_refusal(standing.name)
         await forget(tx, person_id)
     kept, other = await standing_of(tx, keep), await standing_of(tx, gone)
     await languages.inherit(tx, keep=keep, gone=gone)

@@ -17,6 +17,7 @@ from sqlalchemy import text
 
 from bot.errors import NotFound, Refused
 from bot.govern.access import Standing
+from bot.govern.people import service_refusal, standing_of
 from bot.store.transaction import Transaction
 
 TOKEN_PREFIX = "ona_"
@@ -35,7 +36,9 @@ _VALID = "revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())"
 _ADD = text(
     """
     INSERT INTO credential (digest, kind, person_id, name, expires_at)
-    VALUES (:digest, :kind, :person, :name, now() + make_interval(secs => :seconds))
+    SELECT :digest, :kind, person.id, :name, now() + make_interval(secs => :seconds)
+      FROM person WHERE person.id = :person AND NOT person.is_service
+    RETURNING digest
     """
 )
 _USE = text(
@@ -61,6 +64,7 @@ _SIGNED_IN = text(
              OR credential.used_at < now() - make_interval(secs => :noted) AS stale
       FROM credential JOIN person ON person.id = credential.person_id
      WHERE digest = :digest AND kind = :kind AND {_VALID} AND person.deactivated_at IS NULL
+       AND NOT person.is_service
     """
 )
 _NOTE_USE = text("UPDATE credential SET used_at = now() WHERE digest = :digest")
@@ -134,7 +138,10 @@ async def add(
     seconds: float | None,
     name: str = "",
 ) -> None:
-    """Keep a secret that was made elsewhere as a credential."""
+    """Keep a secret that was made elsewhere as a credential.
+
+    :raises Refused: it is for a service account, which never signs in
+    """
     values = {
         "digest": digest(secret),
         "kind": kind,
@@ -142,7 +149,8 @@ async def add(
         "name": name,
         "seconds": seconds,
     }
-    await tx.execute(_ADD, values)
+    if (await tx.execute(_ADD, values)).first() is None:
+        raise service_refusal((await standing_of(tx, person_id)).name)
 
 
 async def use(tx: Transaction, kind: Kind, secret: str) -> UUID | None:

@@ -19,6 +19,7 @@ NAME_LENGTH_MAX = 80
 
 _STANDING = """
     SELECT person.id AS person_id, person.name, person.deactivated_at IS NULL AS active,
+           person.is_service,
            EXISTS (SELECT 1 FROM identity
                     WHERE identity.person_id = person.id AND identity.surface = 'local') AS operator
       FROM person
@@ -43,7 +44,7 @@ _LIST = text(
 _ACCOUNTS = text(
     "SELECT surface, name FROM identity WHERE person_id = :person ORDER BY surface, name"
 )
-_ADD_PERSON = text("INSERT INTO person (id, name) VALUES (:id, :name)")
+_ADD_PERSON = text("INSERT INTO person (id, name, is_service) VALUES (:id, :name, :is_service)")
 _ADD_IDENTITY = text(
     """
     INSERT INTO identity (id, person_id, surface, external_id, name)
@@ -62,7 +63,7 @@ _REVOKE_ALL = text(
 async def ensure_person(tx: Transaction, *, surface: str, external_id: str, name: str) -> Standing:
     """The person whom `surface` knows as `external_id`; made at the first time; idempotent.
 
-    :raises Refused: the person is deactivated
+    :raises Refused: the person is deactivated, or it is a service account's, which is nobody
     """
     known = {"surface": surface, "external": external_id}
     row = (await tx.execute(_BY_IDENTITY, known)).mappings().one_or_none()
@@ -79,7 +80,18 @@ async def ensure_person(tx: Transaction, *, surface: str, external_id: str, name
     standing = Standing(**row)
     if not standing.active:
         raise Refused(_("{name} is deactivated here", name=standing.name), do=_("ask who runs ona"))
+    if standing.is_service:
+        raise service_refusal(standing.name)
     return standing
+
+
+def service_refusal(name: str) -> Refused:
+    """What is said when a service account is to sign in, or to ask for something."""
+    return Refused(
+        _("{name} is a service account: automations work in its name alone", name=name),
+        kept=_("nothing was done"),
+        do=_("use an account of your own"),
+    )
 
 
 async def find_identity(tx: Transaction, surface: str, external_id: str) -> UUID | None:
@@ -97,9 +109,10 @@ async def take_identity(
     await tx.execute(_ADD_IDENTITY, {"id": new_id(), "person": person_id, **values})
 
 
-async def add_person(tx: Transaction, name: str) -> Standing:
+async def add_person(tx: Transaction, name: str, *, is_service: bool = False) -> Standing:
     """Make a person without an identity on a surface; they sign in with a link.
 
+    :param is_service: nobody is behind it, and it never signs in
     :raises Refused: the name is empty, too long or taken
     """
     name = " ".join(name.split())
@@ -110,7 +123,7 @@ async def add_person(tx: Transaction, name: str) -> Standing:
         )
     if (await tx.execute(_BY_NAME, {"name": name})).first() is not None:
         raise Refused(f"there is a person {name} already", do="give another name")
-    return await standing_of(tx, await _insert(tx, name))
+    return await standing_of(tx, await _insert(tx, name, is_service=is_service))
 
 
 async def standing_of(tx: Transaction, person_id: UUID) -> Standing:
@@ -140,7 +153,7 @@ async def accounts_of(tx: Transaction, person_id: UUID) -> Sequence[Mapping[str,
 
 
 async def list_people(tx: Transaction, *, limit: int = 500) -> Sequence[Mapping[str, Any]]:
-    """Everybody by name: person_id, name, active, operator, created_at, locale, zone,
+    """Everybody by name: person_id, name, active, is_service, operator, created_at, locale, zone,
     identities.
     """
     return [dict(row) for row in (await tx.execute(_LIST, {"limit": limit})).mappings()]
@@ -157,9 +170,10 @@ async def activate(tx: Transaction, person_id: UUID) -> None:
     await tx.execute(_ACTIVATE, {"person": person_id})
 
 
-async def _insert(tx: Transaction, name: str) -> UUID:
+async def _insert(tx: Transaction, name: str, *, is_service: bool = False) -> UUID:
     person_id = new_id()
-    await tx.execute(_ADD_PERSON, {"id": person_id, "name": name})
+    values = {"id": person_id, "name": name, "is_service": is_service}
+    await tx.execute(_ADD_PERSON, values)
     return person_id
 
 

@@ -358,6 +358,8 @@ class Person(Given):
     name: str
     active: bool
     operator: bool
+    is_service: bool
+    """It is nobody: automations work in its name."""
     identities: list[str]
     locale: str | None
     """In which they read us, as a surface or they themselves say; null: not known."""
@@ -376,6 +378,14 @@ class NewPerson(Taken):
     """A person to add."""
 
     name: str
+
+
+class NewAccount(Taken):
+    """An account on a forge that is a service account's."""
+
+    forge: Literal["github", "gitlab"]
+    id: str = Field(max_length=20, description="the number that the forge gave it")
+    login: str = Field(max_length=80)
 
 
 class Link(Given):

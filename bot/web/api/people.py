@@ -2,10 +2,10 @@
 
 from fastapi import APIRouter, Request
 
-from bot.govern import credentials, people
+from bot.govern import credentials, people, service_accounts
 from bot.govern.access import Act
 from bot.govern.audit import record
-from bot.web import shapes
+from bot.web import accounts, shapes
 from bot.web.signing import link_url
 from bot.web.visitor import Known, Provided
 
@@ -33,6 +33,46 @@ async def add_person(
         made = [visitor.did(kind, added.name) for kind in ("person.added", "link.made")]
         await record(tx, *made)
     return {"url": link_url(request, link), "minutes": minutes, "name": added.name}
+
+
+@router.post("/people/services", status_code=201, response_model=shapes.Told)
+async def add_service(service: shapes.NewPerson, visitor: Known, services: Provided) -> shapes.Told:
+    """Add a service account: automations work in its name, and it never signs in."""
+    visitor.require(Act.PEOPLE)
+    async with services.database.begin() as tx:
+        added = await people.add_person(tx, service.name, is_service=True)
+        await record(tx, visitor.did("service.added", added.name))
+    return shapes.Told(text=f"The service account {added.name} is there; connect its account next.")
+
+
+@router.post("/people/{said}/accounts", response_model=shapes.Told)
+async def connect_account(
+    said: str, account: shapes.NewAccount, visitor: Known, services: Provided
+) -> shapes.Told:
+    """Let an account on a forge be a service account's; people connect theirs themselves."""
+    visitor.require(Act.PEOPLE)
+    forge = accounts.forge_of(services, account.forge)
+    async with services.database.begin() as tx:
+        who = await people.find_person(tx, said)
+        await service_accounts.connect(
+            tx, who, account.forge, forge, account=account.id, login=account.login
+        )
+        await record(tx, visitor.did("service.connected", who.name, body=account.model_dump()))
+    return shapes.Told(text=f"{who.name} is {account.login} on {forge.host} from now on.")
+
+
+@router.delete("/people/{said}/accounts/{forge_name}", response_model=shapes.Told)
+async def disconnect_account(
+    said: str, forge_name: str, visitor: Known, services: Provided
+) -> shapes.Told:
+    """Take a service account's account on a forge away."""
+    visitor.require(Act.PEOPLE)
+    forge = accounts.forge_of(services, forge_name)
+    async with services.database.begin() as tx:
+        who = await people.find_person(tx, said)
+        login = await service_accounts.disconnect(tx, who, forge_name, forge)
+        await record(tx, visitor.did("service.disconnected", who.name, body={"login": login}))
+    return shapes.Told(text=f"{who.name} is not {login} on {forge.host} any more.")
 
 
 @router.post("/people/{said}/link", status_code=201, response_model=shapes.Link)

@@ -6,9 +6,10 @@ from uuid import UUID
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
-from bot.govern import credentials, people
+from bot.govern import credentials, people, service_accounts
 from bot.govern.access import Act, may
 from bot.govern.audit import record
+from bot.web import accounts
 from bot.web.rendering import page
 from bot.web.services import Services
 from bot.web.signing import link_url
@@ -26,13 +27,20 @@ async def show_people(visitor: Known, services: Provided) -> Response:
 
 @router.post("/people")
 async def add_person(
-    request: Request, visitor: Known, services: Provided, name: Annotated[str, Form()] = ""
+    *,
+    request: Request,
+    visitor: Known,
+    services: Provided,
+    name: Annotated[str, Form()] = "",
+    service: Annotated[str, Form()] = "",
 ) -> Response:
-    """Add a person and show their sign-in link this once."""
+    """Add a person and show their sign-in link this once, or a service account, which has none."""
     visitor.require(Act.PEOPLE)
     async with services.database.begin() as tx:
-        added = await people.add_person(tx, name)
-        await record(tx, visitor.did("person.added", added.name))
+        added = await people.add_person(tx, name, is_service=bool(service))
+        await record(tx, visitor.did(f"{'service' if service else 'person'}.added", added.name))
+    if service:
+        return RedirectResponse("/people", status_code=303)
     return await _with_link(request, visitor, services, added.person_id)
 
 
@@ -41,6 +49,27 @@ async def make_link(person: UUID, request: Request, visitor: Known, services: Pr
     """Show a new sign-in link this once."""
     visitor.require(Act.SEE if person == visitor.id else Act.PEOPLE)
     return await _with_link(request, visitor, services, person)
+
+
+@router.post("/people/{person}/accounts")
+async def connect_account(
+    *,
+    person: UUID,
+    visitor: Known,
+    services: Provided,
+    forge: Annotated[str, Form()] = "",
+    account: Annotated[str, Form()] = "",
+    login: Annotated[str, Form()] = "",
+) -> Response:
+    """Let an account on a forge be a service account's."""
+    visitor.require(Act.PEOPLE)
+    port = accounts.forge_of(services, forge)
+    async with services.database.begin() as tx:
+        who = await people.standing_of(tx, person)
+        await service_accounts.connect(tx, who, forge, port, account=account.strip(), login=login)
+        body = {"forge": forge, "id": account, "login": login}
+        await record(tx, visitor.did("service.connected", who.name, body=body))
+    return RedirectResponse("/people", status_code=303)
 
 
 @router.post("/people/{person}/{change}")
@@ -109,7 +138,14 @@ async def _people(visitor: Visitor, services: Services, **more: Any) -> Response
     async with services.database.begin() as tx:
         found = await people.list_people(tx)
     manages = may(visitor.standing, Act.PEOPLE)
-    return page("people.html", visitor, people=found, manages=manages, link=more.get("link"))
+    return page(
+        "people.html",
+        visitor,
+        people=found,
+        manages=manages,
+        link=more.get("link"),
+        forges={name: forge.host for name, forge in services.rights.forges.items()},
+    )
 
 
 async def _tokens(visitor: Visitor, services: Services, **more: Any) -> Response:

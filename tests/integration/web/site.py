@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -155,6 +156,17 @@ class Site:
             state=state,
         )
         return machine_id
+
+
+async def sign_in(site: Site, browser: httpx2.AsyncClient) -> str:
+    """Let a client be Ann's browser, without a script; what its forms carry against forgery."""
+    browser.headers["Origin"] = site.url
+    del browser.headers["Authorization"]
+    await browser.post("/sign-in", data={"link": await site.link()})
+    page = (await browser.get("/reminders")).text
+    found = re.search(r'name="csrf" value="([^"]+)"', page)
+    assert found is not None
+    return found[1]
 
 
 STEPS = [
