@@ -135,6 +135,19 @@ class Reminders:
     rest: str = ""
 
 
+RunAct = Literal["list", "show", "stop", "rerun"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runs:
+    """Something about runs of automations."""
+
+    act: RunAct = "list"
+    short: str = ""
+    which: str = ""
+    """Of `rerun`: `failed`, `all` or the number of a target; empty: those that failed."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Aside:
     """Not for the bot: nothing happens."""
@@ -145,10 +158,12 @@ class Nothing:
     """An empty message."""
 
 
-Parsed = Prompt | Command | Join | Connect | Remind | Reminders | Aside | Nothing
+Parsed = Prompt | Command | Join | Connect | Remind | Reminders | Runs | Aside | Nothing
 
 NUMBER_DIGITS_MAX = 9
 """Of a place in a queue; no queue is as long."""
+TARGET_DIGITS_MAX = 4
+"""Of a target's place in its run."""
 _CANCEL = re.compile(r"^cancel\s+#?(\d+)$", re.IGNORECASE)
 _JOIN = re.compile(r"^join\s+(s-[a-z0-9]+)$", re.IGNORECASE)
 _CONNECT = re.compile(
@@ -164,6 +179,14 @@ _REMINDERS = re.compile(
     r"^reminders(?:\s+(show|delete|pause|resume|edit|yes|answer|no|done|snooze|stop)"
     r"\s+(r-[a-z0-9]+)(?:\s+(.+))?)?[.!]?$",
     re.IGNORECASE | re.DOTALL,
+)
+_RUNS = re.compile(
+    r"^runs(?:\s+(?:(show|stop)\s+(run-[a-z0-9]+)|(rerun)\s+(run-[a-z0-9]+)"
+    rf"(?:\s+(failed|all|#?\d{{1,{TARGET_DIGITS_MAX}}}))?))?[.!]?$",
+    re.IGNORECASE,
+)
+_TARGET = re.compile(
+    rf"^(?:#|target\s+)(\d{{1,{TARGET_DIGITS_MAX}}})(?:\s*:\s*|\s+)(?=\S)", re.IGNORECASE
 )
 _READ_AT = datetime(2026, 1, 1, tzinfo=UTC)
 """Whether words are a time does not depend on when they are said."""
@@ -187,7 +210,7 @@ def _mentioning(name: str) -> re.Pattern[str]:
     return re.compile(rf"^\s*[@/]{re.escape(name)}(?![\w-])[:,]?\s*", re.IGNORECASE)
 
 
-def _command(said: str) -> Command | Join | Connect | Remind | Reminders | None:
+def _command(said: str) -> Command | Join | Connect | Remind | Reminders | Runs | None:
     words = " ".join(said.casefold().split()).rstrip(".!")
     if words in ALONE:
         return Command(word=words)  # type: ignore[arg-type]
@@ -198,10 +221,23 @@ def _command(said: str) -> Command | Join | Connect | Remind | Reminders | None:
         return Join(session=match.group(1).lower())
     if match := _CONNECT.match(said):
         return Connect(code=(match[1] or "").upper(), forge=(match[2] or "").lower())
+    return _of_clock(said) or _remind(said)
+
+
+def _of_clock(said: str) -> Reminders | Runs | None:
     if match := _REMINDERS.match(said):
         act = (match[1] or "list").lower()
         return Reminders(act=act, short=(match[2] or "").lower(), rest=match[3] or "")  # type: ignore[arg-type]
-    return _remind(said)
+    if match := _RUNS.match(said):
+        act, short = (match[1] or match[3] or "list").lower(), (match[2] or match[4] or "").lower()
+        return Runs(act=act, short=short, which=(match[5] or "").lower())  # type: ignore[arg-type]
+    return None
+
+
+def aimed(said: str) -> tuple[int, str] | None:
+    """The target of a run that words are for, and the words: `#12 …`, `target 12: …`."""
+    match = _TARGET.match(said)
+    return None if match is None else (int(match[1]), said[match.end() :])
 
 
 def _remind(said: str) -> Remind | None:

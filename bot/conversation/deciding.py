@@ -8,10 +8,11 @@ from uuid import UUID
 
 from adapters.chat.incoming import Attached, Quoted
 from adapters.forge.port import Permission
-from bot.conversation import answering, commands, reminding, threads, words
+from bot.conversation import answering, commands, reminding, run_obeying, threads, words
 from bot.conversation.message import KEY_LENGTH_MAX, Accepted, IncomingMessage, Verdict
 from bot.conversation.obeying import obey
 from bot.conversation.prompting import add_prompt
+from bot.conversation.run_aiming import aim, briefed
 from bot.conversation.saying import post, say
 from bot.conversation.settled import check_options
 from bot.conversation.unadded import unadded
@@ -80,7 +81,8 @@ class Deciding:
         if message.repository:
             await self._rights.check_at(tx, who, message.repository, Permission.WRITE)
         self._check_size(message.text)
-        parsed = commands.parse(message.text.replace("\x00", "\ufffd"), self._mention)
+        message = await aim(tx, message, self._parsed(message))
+        parsed = self._parsed(message)
         match parsed:
             case commands.Nothing():
                 raise Refused(_("the message is empty"), do=_("say what to do, or `help`"))
@@ -90,8 +92,8 @@ class Deciding:
                 return await self._command(tx, message, who, parsed)
             case commands.Join():
                 return await self._join(tx, message, who, parsed.session)
-            case commands.Remind() | commands.Reminders():
-                return await self._reminder(tx, message, who, parsed)
+            case commands.Remind() | commands.Reminders() | commands.Runs():
+                return await self._of_clock(tx, message, who, parsed)
             case commands.Connect():
                 raise Refused(
                     _("accounts are connected on the page “Your accounts”, or in a direct message"),
@@ -101,6 +103,9 @@ class Deciding:
                 return await self._private(tx, message, who, parsed)
             case commands.Prompt():
                 return await self._prompt(tx, message, who, parsed)
+
+    def _parsed(self, message: IncomingMessage) -> commands.Parsed:
+        return commands.parse(message.text.replace("\x00", "\ufffd"), self._mention)
 
     def _check_size(self, said: str) -> None:
         size = len(said.encode("utf-8", errors="replace"))
@@ -158,22 +163,31 @@ class Deciding:
             )
         return Decided(accepted=accepted, text=obeyed.said, quoted=obeyed.quoted, like=obeyed.like)
 
-    async def _reminder(
+    async def _of_clock(
         self,
         tx: Transaction,
         message: IncomingMessage,
         who: Standing,
-        asked: commands.Remind | commands.Reminders,
+        asked: commands.Remind | commands.Reminders | commands.Runs,
     ) -> Decided:
-        """Set one, or do something about those that are there and say so where it was said."""
+        """Set a reminder, or do something about those, or runs, that are there."""
         if isinstance(asked, commands.Remind):
             return await self._remind(tx, message, who, asked)
-        told = await reminding.obey(tx, who, asked)
+        if isinstance(asked, commands.Reminders):
+            return await self._told(tx, message, await reminding.obey(tx, who, asked))
+        told = await run_obeying.obey(tx, self._rights, who, asked, surface=message.surface)
+        return await self._told(tx, message, told, is_marked=asked.act == "show")
+
+    async def _told(
+        self, tx: Transaction, message: IncomingMessage, told: str, *, is_marked: bool = False
+    ) -> Decided:
+        """Say what came of a command, in the thread where it was said if that has a session."""
         found = await threads.find(tx, message)
         if found is None:
             return decided("command", told, hint=told)
         if message.told_in_thread:
-            await say(tx, found.thread_id, f"told:{message.delivery_key}", told)
+            key = f"told:{message.delivery_key}"
+            await post(tx, found.thread_id, key, told, is_marked=is_marked)
         return decided("command", told, session_id=found.session_id, session=found.short)
 
     async def _remind(
@@ -246,6 +260,7 @@ class Deciding:
         if found is not None:
             await self._may(tx, who, found, Permission.WRITE)
             await check_options(tx, found.session_id, found.short, prompt.options, self._agents)
+            message = await briefed(tx, message, found)
         if found is not None and not prompt.options and prompt.kind == "text" and not prompt.now:
             answered = await self._as_answer(tx, found, who, prompt.text)
             if answered is not None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from uuid import UUID
 
 from adapters.chat.port import Button
-from bot.conversation.fences import prose
+from bot.conversation.fences import marked, prose
 from bot.store.database import OUTBOX
 from bot.store.ids import new_id
 from bot.store.statements import load
@@ -30,8 +30,12 @@ async def post(
     *,
     buttons: Sequence[Button] = (),
     notify: str = "",
+    is_marked: bool = False,
 ) -> None:
-    """The same with buttons below it, and somebody who is notified of it."""
+    """The same with buttons below it, and somebody who is notified of it.
+
+    :param is_marked: `words` are Markdown
+    """
     await tx.execute(
         SQL["put"],
         {
@@ -40,7 +44,7 @@ async def post(
             "turn": None,
             "kind": "notice",
             "key": key,
-            "body": prose(words),
+            "body": marked(words) if is_marked else prose(words),
             "buttons": json.dumps([asdict(button) for button in buttons]),
             "notify": notify,
             "final": True,

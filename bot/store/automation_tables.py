@@ -150,6 +150,8 @@ class Run(SQLModel, table=True):
     """`person`, `time`, `money`, `cancelled` by a newer run, `halt`; empty: it is not stopped."""
     look_at: datetime = moment(now=True)
     """When it is to be looked at next."""
+    told_at: datetime | None = moment()
+    """When its places were told last how far it is; None: never."""
     created_at: datetime = moment(now=True)
     settled_at: datetime | None = moment()
     """Since when all that its end asks for is done; None again when a target is run again."""
@@ -179,6 +181,8 @@ class RunTarget(SQLModel, table=True):
     """Why it failed or was skipped or stopped, for people."""
     attempt: int = Field(default=1, sa_column_kwargs={"server_default": "1"})
     session_id: UUID | None = named("session.id")
+    earlier: list[str] = json_of("[]")
+    """Ids of the sessions of attempts before: what they cost and opened counts too."""
     prompt_id: UUID | None = named("prompt.id")
     """Of the step that runs."""
     step: int = Field(default=0, sa_column_kwargs={"server_default": "0"})

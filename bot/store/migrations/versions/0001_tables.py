@@ -1844,6 +1844,7 @@ def _automations() -> None:
         sa.Column(
             "look_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
         ),
+        sa.Column("told_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column(
             "created_at",
             sa.DateTime(timezone=True),
@@ -1963,6 +1964,12 @@ def _automations() -> None:
         sa.Column("why", sa.String(), server_default="", nullable=False),
         sa.Column("attempt", sa.Integer(), server_default="1", nullable=False),
         sa.Column("session_id", sa.Uuid(), nullable=True),
+        sa.Column(
+            "earlier",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'[]'::jsonb"),
+            nullable=False,
+        ),
         sa.Column("prompt_id", sa.Uuid(), nullable=True),
         sa.Column("step", sa.Integer(), server_default="0", nullable=False),
         sa.Column(

@@ -1,0 +1,84 @@
+"""Doing what a command about runs asks, and saying so."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from adapters.forge.port import Permission
+from bot.automate import run_rows, steering
+from bot.conversation import commands, run_posting, run_words
+from bot.conversation.run_words import View
+from bot.errors import NotFound
+from bot.govern.access import Act, Standing, require
+from bot.govern.rights import Rights
+from bot.store.transaction import Transaction
+from bot.words.catalogue import Message
+from bot.words.catalogue import gettext as _
+from bot.work.control import Actor
+
+LISTED = 20
+
+
+async def obey(
+    tx: Transaction, rights: Rights, who: Standing, asked: commands.Runs, *, surface: str
+) -> Message:
+    """Do it, as far as they may.
+
+    :raises TellPerson: it can't be done; nothing was
+    :raises NotAsked: the forge has to be asked first
+    """
+    if asked.act == "list":
+        return run_words.listed(await visible(tx, rights, who, limit=LISTED))
+    if asked.act == "show":
+        run = await run_rows.find(tx, asked.short)
+        await may_read(tx, rights, who, run)
+        return run_words.shown(await _view_for(tx, rights, who, run))
+    run = await run_rows.lock(tx, asked.short)
+    by = Actor(id=who.person_id, name=who.name)
+    if asked.act == "stop":
+        await may_stop(tx, rights, who, run)
+        return await steering.stop(tx, run, by, "person", surface=surface)
+    await may_rerun(tx, rights, who, run)
+    which = steering.place_of(asked.which) or "failed"
+    return await steering.rerun(tx, run, by, which, surface=surface)
+
+
+async def visible(
+    tx: Transaction, rights: Rights, who: Standing, *, limit: int
+) -> list[dict[str, Any]]:
+    """The newest runs, those of projects that they may not read left out."""
+    rows = await run_rows.listed(tx, limit=limit)
+    levels = await rights.levels(tx, who, {row["project_id"] for row in rows})
+    return [row for row in rows if levels[row["project_id"]].reads]
+
+
+async def may_read(tx: Transaction, rights: Rights, who: Standing, run: Mapping[str, Any]) -> None:
+    """:raises NotFound: its project is none that they may read, and nothing of it is told"""
+    require(who, Act.SEE)
+    if not (await rights.levels(tx, who, [run["project_id"]]))[run["project_id"]].reads:
+        raise NotFound(
+            _("there is no run {run}", run=run["short"]), do=_("`runs` lists those there are")
+        )
+
+
+async def may_stop(tx: Transaction, rights: Rights, who: Standing, run: Mapping[str, Any]) -> None:
+    """Who began it, or may write to its project. :raises NotPermitted: they may not"""
+    require(who, Act.STOP)
+    if run["started_by_id"] != who.person_id:
+        await rights.check(tx, who, run["project_id"], Permission.WRITE)
+
+
+async def may_rerun(tx: Transaction, rights: Rights, who: Standing, run: Mapping[str, Any]) -> None:
+    """Who may write to its project, as for a new run. :raises NotPermitted: they may not"""
+    require(who, Act.PROMPT)
+    await rights.check(tx, who, run["project_id"], Permission.WRITE)
+
+
+async def _view_for(tx: Transaction, rights: Rights, who: Standing, run: Mapping[str, Any]) -> View:
+    """What is known of a run, without the names of targets that they may not read."""
+    view = await run_posting.view_of(tx, run, await run_rows.comes_to(tx, run))
+    named = {1, *(one.place for one in (*view.pulls, *view.undone, *view.asking))}
+    rows = await run_rows.targets(tx, run, places=named)
+    levels = await rights.levels(tx, who, {row["project_id"] for row in rows if row["project_id"]})
+    may = [project for project, level in levels.items() if level.reads]
+    told = {row["place"] for row in run_rows.told_of(run, rows, may)}
+    return view.without(told)
