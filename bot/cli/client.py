@@ -46,6 +46,10 @@ class Client:
         """:raises OnaError: what the service says, or that it does not answer."""
         return self._ask("GET", path, params=parameters)
 
+    def text(self, path: str) -> str:
+        """A whole document as it is. :raises OnaError: as `get`."""
+        return str(self._answer("GET", path).text)
+
     def post(
         self, path: str, body: Mapping[str, Any] | None = None, *, key: str = ""
     ) -> dict[str, Any]:
@@ -111,6 +115,14 @@ class Client:
             raise ConnectionError(str(error)) from error
 
     def _ask(self, method: str, path: str, **more: Any) -> dict[str, Any]:
+        try:
+            return dict(self._answer(method, path, **more).json())
+        except ValueError:
+            raise Unreachable(
+                f"what answers at {self.url} is not ona", do="set ONA_URL to where it runs"
+            ) from None
+
+    def _answer(self, method: str, path: str, **more: Any) -> "httpx2.Response":
         import httpx2
 
         headers = {**self._headers, **more.pop("headers", {})}
@@ -128,12 +140,7 @@ class Client:
             ) from error
         if answer.status_code >= 400:
             raise _error(answer)
-        try:
-            return dict(answer.json())
-        except ValueError:
-            raise Unreachable(
-                f"what answers at {self.url} is not ona", do="set ONA_URL to where it runs"
-            ) from None
+        return answer
 
 
 def connect() -> Client:

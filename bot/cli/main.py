@@ -15,6 +15,7 @@ from bot.cli import (
     pool,
     projects,
     reminders,
+    runs,
     secrets,
     sessions,
     setup,
@@ -111,6 +112,7 @@ app.add_typer(pool.templates_app, name="templates")
 app.add_typer(projects.app, name="projects")
 app.add_typer(memory.app, name="memory")
 app.add_typer(reminders.app, name="reminders")
+app.add_typer(runs.app, name="runs")
 app.add_typer(policy.app, name="policy")
 app.add_typer(audit.app, name="audit")
 app.add_typer(people.app, name="people")

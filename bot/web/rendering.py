@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
+from bot.conversation.run_words import STATUSES as RUN_STATUSES
 from bot.web import lines
 from bot.web.lines import Line
 from bot.web.reading import StoredEvent
@@ -179,6 +180,7 @@ _environment.globals.update(
     session_states=SESSION_STATES,
     machine_states=MACHINE_STATES,
     surface_states=SURFACE_STATES,
+    run_statuses=RUN_STATUSES,
     changed=CHANGED,
 )
 _environment.filters.update(

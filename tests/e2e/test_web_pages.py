@@ -9,9 +9,11 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, async_playwright, expect
 
+from bot.govern import people
 from bot.store.states import TurnState
 from bot.work.queue import Event
 from tests.integration.web.site import Site, pool_of, running_site
+from tests.support.runs import pull_of, run_of, set_target
 
 pytestmark = pytest.mark.browser
 
@@ -213,8 +215,16 @@ async def fill(site: Site) -> list[str]:
         "/pools/templates/demo",
         "/projects",
         "/reminders",
+        "/runs",
         "/people",
     ]
+    run = await run_of(
+        site, site.ann, ("done", "failed", "running", "waiting", "skipped", "stopped")
+    )
+    await pull_of(site, run, 1, site.ann)
+    async with site.database.begin() as tx:
+        await people.add_person(tx, "robot", is_service=True)
+    paths += [f"/runs/{run.short}", f"/runs/{run.short}?state=failed"]
     paths += ["/tokens", "/setup", "/status", "/nothing"]
     return [*paths, *(f"/sessions/{short}" for short in (idle, busy, asking))]
 
@@ -245,6 +255,26 @@ async def test_every_page_meets_wcag_and_fits(chromium, site, scheme, width):
             assert small == [], path
         page.wrong[:] = [said for said in page.wrong if "404" not in said]
     assert found == []
+
+
+async def test_a_run_s_page_moves_by_itself_and_its_buttons_act(chromium, site):
+    run = await run_of(site, site.ann)
+    async with signed_in(chromium, site) as page:
+        await page.goto(f"{site.url}/runs/{run.short}")
+        await expect(page.get_by_role("img")).to_have_accessible_name("2 of 4 targets are over")
+        await set_target(site, run, 3, state="failed", why="the machine is gone")
+        await expect(page.locator("#target-3")).to_contain_text("The machine is gone")
+        await expect(page.get_by_role("img")).to_have_accessible_name("3 of 4 targets are over")
+        await page.get_by_role("button", name="Stop all").click()
+        await expect(page.locator("#told")).to_contain_text("1 that waited")
+        await expect(page.locator("#target-4")).to_contain_text("Ann stopped the run")
+        await page.get_by_role("button", name="Re-run target 3").click()
+        await expect(page.locator("#target-3 .state")).to_have_text("Waiting")
+        await page.get_by_role("button", name="Re-run failed").click()
+        await expect(page.locator("#target-2")).to_contain_text("attempt 2")
+        async with page.expect_download() as download:
+            await page.get_by_role("link", name="CSV").click()
+        assert (await download.value).suggested_filename == f"{run.short}.csv"
 
 
 async def test_the_sign_in_and_the_secrets_pages_meet_wcag(chromium, site):
