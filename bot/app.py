@@ -27,6 +27,8 @@ from bot.conversation.offering import Offering
 from bot.conversation.outbox import Outbox
 from bot.conversation.redirecting import Redirecting
 from bot.conversation.replies import Replies
+from bot.conversation.run_places import RunPlaces
+from bot.conversation.run_posting import RunPosts
 from bot.conversation.run_ways import RunWays
 from bot.errors import Unfit
 from bot.govern.agents import agents_of
@@ -157,7 +159,13 @@ async def serve(settings: Settings, url: str) -> None:
             due = Due(base.database, inbox)
             group.create_task(Firings(base.database, due, listener=base.listener).run(stop))
             ways = RunWays(
-                base.database, rights, agents_of(settings), check_repository=check_repository
+                base.database,
+                rights,
+                agents_of(settings),
+                check_repository=check_repository,
+                posts=RunPosts(pages=pages, language=settings.language),
+                places=RunPlaces(base.database, ports),
+                searches=surfaces.searches,
             )
             runs = Running(base.database, ways, rights, listener=base.listener)
             group.create_task(runs.run(stop))

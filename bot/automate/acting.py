@@ -68,6 +68,10 @@ class Ways(Protocol):
         """Open the run's own conversation, if it is to have one, once."""
         ...
 
+    async def report_in(self, run: Any, definition: Definition) -> None:
+        """Find the places in which a run reports, outside of a transaction; again and again."""
+        ...
+
     async def prepare(self, target: Any, who: Standing) -> None:
         """What has to be done outside of a transaction before a target is opened.
 
@@ -89,8 +93,10 @@ class Ways(Protocol):
         """Queue what a step asks for in the target's session; the id of the prompt."""
         ...
 
-    async def post(self, tx: Transaction, target: Any, step: PostStep, words: str) -> None:
-        """Post the words of a step."""
+    async def post(
+        self, tx: Transaction, target: Any, key: str, step: PostStep, words: str
+    ) -> None:
+        """Post the words of a step, once for each `key` of the run."""
         ...
 
     async def progress(self, tx: Transaction, run_id: UUID) -> None:
@@ -202,7 +208,8 @@ class Acting:
             if isinstance(todo, ReportStep):
                 way = replace(way, report=said)
             else:
-                await self._ways.post(tx, row, todo, todo.post.text or said)
+                key = f"{row.place}:{row.attempt}:{way.step}"
+                await self._ways.post(tx, row, key, todo, todo.post.text or said)
             way = way.over(step_kind(todo), said)
         stepped = {
             "target": row.id,

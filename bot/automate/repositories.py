@@ -5,11 +5,11 @@ Where no host can be asked, a name counts as an address that a project may have.
 
 from collections.abc import Mapping, Sequence
 
-from adapters.chat.port import Deadline
+from adapters.chat.port import ChatError, Deadline, Rejected
 from adapters.forge.port import ForgePort, FoundRepository, Searches
 from bot.automate.definition import Search
 from bot.automate.targets import Repository
-from bot.errors import Refused
+from bot.errors import Refused, TryAgain
 from bot.govern import repositories
 from bot.words.catalogue import gettext as _
 
@@ -51,7 +51,23 @@ class KnownRepositories:
                 _("no {forge} is connected here to be searched", forge=search.forge),
                 do=_("list the repositories instead"),
             )
-        found = await host.search(search.query, Deadline.after(SEARCH_SECONDS), limit=limit)
+        try:
+            found = await host.search(search.query, Deadline.after(SEARCH_SECONDS), limit=limit)
+        except Rejected as error:
+            raise Refused(
+                _(
+                    "{forge} does not understand this search: {why}",
+                    forge=search.forge,
+                    why=str(error),
+                ),
+                do=_("write it in the words of its own search"),
+            ) from error
+        except ChatError as error:
+            raise TryAgain(
+                _("{forge} can't be searched now: {why}", forge=search.forge, why=str(error)),
+                kept=_("nothing was begun"),
+                do=_("try again in a minute"),
+            ) from error
         return [
             Repository(name=one.name, url=one.url, address=self.address(one.url), why=_why(one))
             for one in found

@@ -15,15 +15,17 @@ from uuid import UUID
 
 import structlog
 
-from bot.automate import stepping
+from bot.automate import run_rows, steering, stepping
 from bot.automate.acting import SQL, Acting, Ways
 from bot.automate.definition import Definition, restored
 from bot.automate.stepping import Action, Moving
 from bot.govern import halting
 from bot.govern.halt import halted
+from bot.govern.people import standing_of
 from bot.govern.rights import Rights
 from bot.store.database import EVENTS, RUNS, Database, Listener, is_away
 from bot.store.transaction import Transaction
+from bot.work.control import Actor
 
 log = structlog.get_logger(__name__)
 
@@ -125,6 +127,7 @@ class Running:
         looked = await self._looked(run_id)
         if looked is None:
             return
+        await self._ways.report_in(looked.run, looked.definition)
         for action in looked.actions:
             opened = await self._acting.apply(looked.run, looked.definition, action)
             if opened is not None:
@@ -167,10 +170,12 @@ class Running:
             return str(run.stop_why)
         cost = int(await tx.scalar(SQL["cost"], {"run": run.id}))
         why = stepping.stops(definition.limits, seconds=float(run.seconds), cost_micro=cost)
-        if why:
-            await tx.execute(SQL["stop"], {"run": run.id, "why": why})
+        if why is not None:
+            who = await standing_of(tx, run.runs_as_id)
+            row = await run_rows.find_by_id(tx, run.id)
+            await steering.stop(tx, row, Actor(id=who.person_id, name=who.name), why)
             log.info("run_stopped", run=run.short, why=why)
-        return why
+        return why or ""
 
 
 async def _is_halted(tx: Transaction, run: Any) -> bool:

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
+from bot.automate.stepping import STOPPED
 from bot.errors import NotFound, NothingToDo
 from bot.govern.audit import Audited, Source, record
 from bot.store.transaction import Transaction
@@ -23,13 +24,7 @@ StopWhy = Literal["person", "time", "money", "cancelled", "halt"]
 Which = Literal["failed", "all"] | int
 """Targets that came to no good end, all, or the one at that place."""
 
-WHY: Mapping[StopWhy, str] = {
-    "person": N_("{name} stopped the run"),
-    "time": N_("the run had all the time that it may take"),
-    "money": N_("the run has cost all that it may"),
-    "cancelled": N_("a newer run took its place"),
-    "halt": N_("an operator halted this"),
-}
+WHY: Mapping[str, str] = {**STOPPED, "person": N_("{name} stopped the run")}
 PLACE_DIGITS_MAX = 6
 _STOP = text(
     """

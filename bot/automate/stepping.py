@@ -15,11 +15,12 @@ from bot.words.catalogue import N_
 
 MICRO = 1_000_000
 """Micro-dollars in a dollar."""
-STOPPED = {
+STOPPED: Mapping[str, str] = {
     "person": N_("the run was stopped"),
-    "time": N_("the run took longer than it may"),
-    "money": N_("the run cost more than it may"),
+    "time": N_("the run had all the time that it may take"),
+    "money": N_("the run has cost all that it may"),
     "cancelled": N_("a newer run took its place"),
+    "halt": N_("an operator halted this"),
 }
 """By why a run is stopped."""
 TOO_LONG = N_("it took longer than it may")
@@ -80,13 +81,13 @@ class Settle:
 Action = Start | Follow | Finish | Settle
 
 
-def stops(limits: Limits, *, seconds: float, cost_micro: int) -> str:
-    """Why a run is to be stopped by its own limits; empty: it goes on."""
+def stops(limits: Limits, *, seconds: float, cost_micro: int) -> Literal["time", "money"] | None:
+    """Why a run is to be stopped by its own limits; None: it goes on."""
     if seconds > limits.minutes * 60:
         return "time"
     if limits.money is not None and cost_micro > limits.money * MICRO:
         return "money"
-    return ""
+    return None
 
 
 def decide(

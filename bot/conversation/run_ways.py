@@ -1,24 +1,44 @@
 """How runs get into sessions and to people: what `bot.automate.acting` acts by."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
+import structlog
 from sqlalchemy import text
 
+from adapters.chat.port import ChatError, Deadline
+from adapters.forge.port import Searches
 from bot.automate.acting import Asking, Opened
 from bot.automate.definition import Definition, PostStep
 from bot.conversation import adding, run_sessions
 from bot.conversation.adding import CheckRepository
+from bot.conversation.run_places import Resolved, RunPlaces
+from bot.conversation.run_posting import RunPosts
+from bot.errors import Refused
 from bot.govern.access import Act, Standing, require
 from bot.govern.agents import Agents
 from bot.govern.people import standing_of
 from bot.govern.rights import Rights
 from bot.store.database import Database
 from bot.store.transaction import Transaction
+from bot.words.catalogue import N_
+from bot.words.catalogue import gettext as _
+
+log = structlog.get_logger(__name__)
 
 Ending = Callable[[Transaction, UUID], Awaitable[None]]
 """Something that the end of a run asks for, once."""
+RESOLVED_MAX = 1_000
+"""Runs whose places are known by heart."""
+DESCRIBE_SECONDS = 15.0
+UNFIT = {
+    "missing": N_("the repository is not there, or we may not see it"),
+    "archived": N_("the repository is archived"),
+    "no_rights": N_("nobody lets us write to the repository"),
+    "empty": N_("the repository is empty"),
+}
+_URL = text("SELECT repository_url FROM project WHERE id = :project")
 _GIVE = text("UPDATE run_target SET project_id = :project WHERE id = :target AND state = 'waiting'")
 
 
@@ -32,21 +52,51 @@ class RunWays:
         agents: Agents,
         *,
         check_repository: CheckRepository,
+        posts: RunPosts,
+        places: RunPlaces,
+        searches: Mapping[str, Searches] | None = None,
         endings: Sequence[Ending] = (),
     ) -> None:
-        """`endings` are part of the transaction that settles a run, in that order."""
+        """`searches` are the code hosts that say whether something can be done in a repository.
+
+        :param endings: part of the transaction that settles a run, in that order
+        """
         self._database = database
         self._rights = rights
         self._agents = agents
         self._check_repository = check_repository
+        self._posts = posts
+        self._places = places
+        self._searches = searches or {}
         self._endings = endings
+        self._resolved: dict[UUID, Resolved] = {}
+        """The places that the definition of an open run names."""
 
     async def began(self, tx: Transaction, run_id: UUID) -> None:
         """Open the conversation of a run with several targets, once."""
         await run_sessions.open_own(tx, run_id, self._agents)
 
+    async def report_in(self, run: Any, definition: Definition) -> None:
+        """Find the places of its reports and posts, and let it report there."""
+        said = [*definition.report_to, *_posted_to(definition)]
+        if not said:
+            return
+        resolved = self._resolved.get(run.id)
+        if resolved is None:
+            people = [one for one in (run.started_by, run.runs_as_id) if one is not None]
+            resolved = await self._places.resolve(said, people)
+            if len(self._resolved) >= RESOLVED_MAX:
+                self._resolved.clear()
+            self._resolved[run.id] = resolved
+        async with self._database.begin() as tx:
+            await self._posts.open_reports(tx, run.id, _among(resolved, definition.report_to))
+
     async def prepare(self, target: Any, who: Standing) -> None:
-        """Give the target's repository a project, where it is to have one."""
+        """See that something can be done; give the repository a project, where it is to have one.
+
+        :raises TellPerson: nothing can be done there
+        """
+        await self._check(target)
         if target.project_id is not None or not target.url:
             return
         require(who, Act.PROJECTS)
@@ -73,13 +123,54 @@ class RunWays:
         """Queue what a step asks for."""
         return await run_sessions.ask(tx, target, who, asking)
 
-    async def post(self, tx: Transaction, target: Any, step: PostStep, words: str) -> None:
-        """Post the words of a step."""
+    async def post(
+        self, tx: Transaction, target: Any, key: str, step: PostStep, words: str
+    ) -> None:
+        """Post the words of a step, where it says or where the run reports."""
+        resolved = self._resolved.get(target.run_id) or Resolved()
+        channels = _among(resolved, [step.post.to]).channels if step.post.to else ()
+        if channels or not step.post.to:
+            await self._posts.say(tx, target.run_id, key, words, channels)
 
     async def progress(self, tx: Transaction, run_id: UUID) -> None:
         """Show how far a run is."""
+        await self._posts.progress(tx, run_id)
 
     async def ended(self, tx: Transaction, run_id: UUID) -> None:
-        """Do what the end of a run asks for."""
+        """Report it, and do what its end asks for."""
+        self._resolved.pop(run_id, None)
+        await self._posts.finish(tx, run_id)
         for ending in self._endings:
             await ending(tx, run_id)
+
+    async def _check(self, target: Any) -> None:
+        """Whether the repository is such that something can be done. :raises Refused: it is not"""
+        url = target.url or await self._url(target.project_id)
+        for surface, host in self._searches.items():
+            name = self._rights.forges[surface].repository(url)
+            if name is None:
+                continue
+            try:
+                described = await host.describe(name, Deadline.after(DESCRIBE_SECONDS))
+            except ChatError as error:
+                # Whoever fetches from it will see.
+                log.info("repository_not_described", repository=name, why=str(error))
+                continue
+            if described.why:
+                raise Refused(_(UNFIT[described.why]), do=_("look at it on its code host"))
+
+    async def _url(self, project_id: UUID | None) -> str:
+        async with self._database.begin() as tx:
+            return str(await tx.scalar(_URL, {"project": project_id}) or "")
+
+
+def _posted_to(definition: Definition) -> list[str]:
+    posts = [step.post.to for step in definition.steps if isinstance(step, PostStep)]
+    return [to for to in posts if to]
+
+
+def _among(resolved: Resolved, said: Collection[str]) -> Resolved:
+    return Resolved(
+        channels=tuple(one for one in resolved.channels if one.said in said),
+        lost={one: why for one, why in resolved.lost.items() if one in said},
+    )

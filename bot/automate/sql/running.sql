@@ -36,9 +36,6 @@ SELECT run_target.id, run_target.step, run_target.session_id IS NOT NULL AS has_
 -- name: waiting
 SELECT id FROM run_target WHERE run_id = :run AND state = 'waiting' ORDER BY place LIMIT :limit
 
--- name: stop
-UPDATE run SET stop_why = :why WHERE id = :run AND stop_why = '' AND settled_at IS NULL
-
 -- name: target
 -- One target, as long as it is where it was seen; whoever has it acts on it.
 SELECT run_target.id, run_target.run_id, run_target.place, run_target.project_id,

@@ -10,6 +10,8 @@ from bot.automate.definition import Definition, digest, kept
 from bot.automate.repositories import KnownRepositories
 from bot.automate.running import Running
 from bot.conversation.adding import unlooked
+from bot.conversation.run_places import RunPlaces
+from bot.conversation.run_posting import RunPosts
 from bot.conversation.run_ways import RunWays
 from bot.govern.agents import Agents
 from bot.govern.rights import Rights
@@ -72,7 +74,15 @@ async def begin(town: Town, automation_id: UUID, key: str = "k", **facts) -> Beg
 def running(town: Town, **more) -> Running:
     rights = Rights(town.database, {})
     agents = Agents(names=("shell", "claude-code"), default="shell")
-    ways = RunWays(town.database, rights, agents, check_repository=unlooked, **more)
+    ways = RunWays(
+        town.database,
+        rights,
+        agents,
+        check_repository=unlooked,
+        posts=RunPosts(),
+        places=RunPlaces(town.database, {}),
+        **more,
+    )
     return Running(town.database, ways, rights, poll_seconds=0.1, look_seconds=0.1)
 
 

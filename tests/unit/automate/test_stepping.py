@@ -87,11 +87,11 @@ def test_a_stopped_run_ends_all_of_it_and_halts_what_runs(why):
 @pytest.mark.parametrize(
     ("limits", "seconds", "cost", "why"),
     [
-        (Limits(minutes=1), 60, 0, ""),
+        (Limits(minutes=1), 60, 0, None),
         (Limits(minutes=1), 61, 0, "time"),
-        (Limits(money="0.5"), 0, 500_000, ""),
+        (Limits(money="0.5"), 0, 500_000, None),
         (Limits(money="0.5"), 0, 500_001, "money"),
-        (Limits(), 0, 10**12, ""),
+        (Limits(), 0, 10**12, None),
     ],
 )
 def test_a_run_s_own_limits(limits, seconds, cost, why):
