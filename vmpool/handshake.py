@@ -6,6 +6,9 @@
 The stream may begin with bytes of an earlier connection, so everything is skipped until our own
 nonce is seen. Each connection has a nonce of its own and each read a deadline; a connection that
 stays silent is closed and made anew after a pause, without which the guest may not see the gap.
+
+A guest may write as fast as it likes: a read of what is there already does not wait, so that
+deadlines, and whatever else this process does, get their turn before each.
 """
 
 import asyncio
@@ -15,6 +18,7 @@ import secrets
 import socket
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,21 +109,35 @@ class Words:
             raise MachineLost(f"The machine refused to {op}: {answer.get('why')}.")
 
     async def _answer(self, expected: str) -> dict[str, Any]:
-        """Byte by byte: what follows the last answer belongs to SSH."""
+        """Line by line: what follows the last answer belongs to SSH."""
+        while True:
+            word = parse(await self._line(), self._nonce)
+            if word is not None and word["op"] in {expected, "refused"}:
+                return word
+
+    async def _line(self) -> bytes:
+        """The next line, and not a byte of what follows it."""
         loop = asyncio.get_running_loop()
         line = bytearray()
-        while len(line) <= LINE_BYTES_MAX:
+        while not line.endswith(b"\n"):
+            if len(line) > LINE_BYTES_MAX:
+                raise MachineLost("The machine answered with noise.")
+            await asyncio.sleep(0)
             data = await loop.sock_recv(self.socket, 1)
             if not data:
                 raise MachineLost("The machine hung up.")
             line += data
             if data != b"\n":
-                continue
-            word = parse(bytes(line), self._nonce)
-            if word is not None and word["op"] in {expected, "refused"}:
-                return word
-            line.clear()
-        raise MachineLost("The machine answered with noise.")
+                line += _rest_of_line(self.socket)
+        return bytes(line)
+
+
+def _rest_of_line(sock: socket.socket) -> bytes:
+    """What is there already of a line, up to its end."""
+    with suppress(BlockingIOError):
+        there = sock.recv(READ_BYTES, socket.MSG_PEEK)
+        return sock.recv(there.find(b"\n") + 1 or len(there)) if there else b""
+    return b""
 
 
 async def greet(connect: Connect, *, machine_id: str, token: int, deadline_seconds: float) -> Words:
@@ -202,6 +220,7 @@ async def _hello(
         await loop.sock_sendall(sock, line)
         due = loop.time() + HELLO_SECONDS
         while (left := due - loop.time()) > 0:
+            await asyncio.sleep(0)
             try:
                 async with asyncio.timeout(left):
                     data = await loop.sock_recv(sock, READ_BYTES)
@@ -215,15 +234,14 @@ async def _hello(
 
 
 def _find(buffer: bytearray, data: bytes, nonce: str) -> dict[str, Any] | None:
-    buffer += data
-    while (end := buffer.find(b"\n")) >= 0:
-        line = bytes(buffer[:end])
-        del buffer[: end + 1]
+    *lines, rest = bytes(buffer + data).split(b"\n")
+    buffer[:] = rest if len(rest) <= LINE_BYTES_MAX else b""
+    ours = nonce.encode()
+    # Noise may be as many lines as it has bytes: only what names us is worth reading as JSON.
+    for line in [line for line in lines if ours in line]:
         word = parse(line, nonce)
         if word is not None and word["op"] in {"hello", "refused"}:
             return word
-    if len(buffer) > LINE_BYTES_MAX:
-        buffer.clear()
     return None
 
 
@@ -234,6 +252,6 @@ def parse(line: bytes, nonce: str) -> dict[str, Any] | None:
         word = json.loads(line[max(0, line.find(b'{"op"')) :])
     except (ValueError, RecursionError):
         return None
-    if not isinstance(word, dict) or word.get("nonce") != nonce or "op" not in word:
+    if not isinstance(word, dict) or word.get("nonce") != nonce:
         return None
-    return word
+    return word if isinstance(word.get("op"), str) else None

@@ -177,6 +177,8 @@ class JobConnection:
     async def follow(self) -> AsyncIterator[JobEvent]:
         """What comes on a connection that is attached."""
         while True:
+            # A frame that is here already is read without waiting, and there may be no end of them.
+            await asyncio.sleep(0)
             frame, data = await self._receive()
             match refused_or(frame).get("frame"):
                 case "output":

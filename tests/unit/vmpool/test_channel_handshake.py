@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from tests.support.flood import flooded, nobody_waits_longer_than
+from vmpool import handshake
 from vmpool.errors import MachineBusy, MachineLost, StaleToken
-from vmpool.handshake import Hello, greet, parse
+from vmpool.handshake import Hello, Words, greet, parse
 
 Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 HELLO = {"op": "hello", "protocol": 1, "boot": "b", "generation": 2, "token": 3}
@@ -134,6 +136,64 @@ async def test_noise_for_ever_ends_at_the_deadline_too() -> None:
             await greet(made.connect, machine_id="m", token=3, deadline_seconds=0.7)
 
 
+STALL_SECONDS_MAX = 1.0
+FLOODS = [b"\n" * 65536, b"\xff" * 65536, b'{"op": "hello"}\n' * 4000]
+
+
+@pytest.mark.parametrize("what", FLOODS)
+async def test_a_guest_that_floods_its_stream_keeps_nobody_else_waiting(what: bytes) -> None:
+    with flooded(what) as sock:
+
+        async def connect() -> socket.socket:
+            return sock
+
+        async with nobody_waits_longer_than(STALL_SECONDS_MAX):
+            with pytest.raises(MachineLost):
+                await greet(connect, machine_id="m", token=3, deadline_seconds=0.7)
+
+
+@pytest.mark.parametrize("what", FLOODS)
+async def test_a_guest_that_floods_instead_of_an_answer_keeps_nobody_else_waiting(
+    what: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(Words._say.__kwdefaults__, "seconds_max", 0.7)
+    with flooded(what) as sock:
+        words = Words(sock, "n", Hello(boot="b", generation=2, token=3))
+        async with nobody_waits_longer_than(STALL_SECONDS_MAX):
+            with pytest.raises(MachineLost):
+                await words.ssh()
+
+
+async def test_an_answer_that_comes_in_pieces_is_put_together() -> None:
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        say(writer, (await heard(reader))["nonce"], **HELLO)
+        nonce = (await heard(reader))["nonce"]
+        for byte in json.dumps({"op": "ok", "nonce": nonce}).encode() + b"\n":
+            writer.write(bytes([byte]))
+            await writer.drain()
+            await asyncio.sleep(0)
+        await reader.read()
+
+    async with stage(slow) as made:
+        words = await greet(made.connect, machine_id="m", token=3, deadline_seconds=5)
+        await words.ssh()
+        words.close()
+
+
+async def test_an_answer_without_an_end_is_noise() -> None:
+    async def endless(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        say(writer, (await heard(reader))["nonce"], **HELLO)
+        await heard(reader)
+        writer.write(b"x" * (handshake.LINE_BYTES_MAX + 2))
+        await reader.read()
+
+    async with stage(endless) as made:
+        words = await greet(made.connect, machine_id="m", token=3, deadline_seconds=5)
+        with pytest.raises(MachineLost, match="noise"):
+            await words.ssh()
+        words.close()
+
+
 async def test_a_taken_stream_is_asked_for_again() -> None:
     async with stage(good) as made:
         refusals = iter([MachineBusy("taken"), MachineBusy("taken")])
@@ -212,6 +272,8 @@ async def test_no_byte_after_the_last_answer_is_taken_from_ssh() -> None:
         (b'{"op": "hello", "nonce": "other"}', False),
         (b'{"nonce": "n"}', False),
         (b'["op", "nonce"]', False),
+        (b'{"op": [], "nonce": "n"}', False),
+        (b'{"op": {"hello": 1}, "nonce": "n"}', False),
         (b"", False),
         (b"\xff", False),
         (b"[" * 60_000, False),

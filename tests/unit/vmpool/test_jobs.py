@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.flood import nobody_waits_longer_than
 from vmpool.errors import MachineError, MachineLost
 from vmpool.job_words import NUMBER_MAX, PAYLOAD_BYTES_MAX, header_of, refused_or
 from vmpool.jobs import (
@@ -170,6 +171,14 @@ def test_what_our_guest_program_says_is_understood():
 async def test_nonsense_is_a_lost_machine_that_says_so(heard):
     with pytest.raises(MachineLost, match="not to be understood"):
         async for _ in connection(heard).follow():
+            pass
+
+
+@pytest.mark.parametrize("frame", [{"frame": "x"}, FRAMES[1]])
+async def test_a_flood_of_frames_keeps_nobody_else_waiting(frame):
+    heard = (json.dumps(frame).encode() + b"\n") * 200_000
+    async with nobody_waits_longer_than(0.5):
+        async for _ in connection(heard + json.dumps(FRAMES[2]).encode() + b"\n").follow():
             pass
 
 

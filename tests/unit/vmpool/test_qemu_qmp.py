@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.flood import flooded, nobody_waits_longer_than
 from vmpool.drivers.qemu import qmp as qmp_module
 from vmpool.drivers.qemu.qmp import Qmp, QmpClosed, QmpError, describe_version
 
@@ -187,3 +188,11 @@ async def test_an_endless_line_ends_the_connection(
     await asyncio.get_running_loop().sock_sendall(peer.sock, b"x" * 5000)
     with pytest.raises(QmpClosed):
         await answer
+
+
+@pytest.mark.parametrize("what", [b"\n" * 65536, b'{"event": "RESUME"}\n' * 3000])
+async def test_a_peer_that_floods_keeps_nobody_else_waiting(what: bytes) -> None:
+    with flooded(what, first=json.dumps(GREETING).encode() + b"\n") as sock:
+        async with nobody_waits_longer_than(1.0):
+            with pytest.raises(QmpClosed):
+                await Qmp.greet(sock, seconds_max=0.7)

@@ -158,6 +158,8 @@ class Qmp:
             for line in lines:
                 if line.strip():
                     yield json.loads(line)
+            # What is there already is read without waiting: others get their turn all the same.
+            await asyncio.sleep(0)
 
     async def _read(self, lines: AsyncIterator[Message]) -> None:
         try:
