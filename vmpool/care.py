@@ -20,6 +20,7 @@ from vmpool.errors import HostFull, MachineError, MachineLost
 from vmpool.machine import Machine, MachineState
 from vmpool.registry import Registry
 from vmpool.ssh import Authority
+from vmpool.storable import sentence
 
 log = structlog.get_logger(__name__)
 
@@ -272,7 +273,7 @@ class Care:
             task.cancel()
 
     async def _wait_ended(self, machine_id: UUID) -> None:
-        why = await self._driver.wait_ended(str(machine_id))
+        why = sentence(await self._driver.wait_ended(str(machine_id)))
         task = self._watching.pop(machine_id)
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)

@@ -12,9 +12,17 @@ MachineError
 └── StaleToken           bug or a lost lease: a newer holder was here; drop the result
 """
 
+from vmpool.storable import sentence
+
 
 class MachineError(Exception):
-    """A machine did not do what was asked; the text is one sentence for a person."""
+    """A machine did not do what was asked; the text is one sentence for a person.
+
+    Its guest may have a say in that: whatever it says, the end of a machine can be written down.
+    """
+
+    def __init__(self, why: str = "") -> None:
+        super().__init__(sentence(why))
 
 
 class MachineBusy(MachineError):

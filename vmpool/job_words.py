@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
 from vmpool.errors import JobRefused, MachineLost, StaleToken
+from vmpool.storable import storable
 
 STALE_TOKEN = "stale_token"
 PAYLOAD_BYTES_MAX = 64 * 1024 * 1024
@@ -59,10 +60,10 @@ def number(said: Any) -> int:
 
 
 def text(said: Any) -> str:
-    """Words, without what no column takes: NUL and lone surrogates. :raises MachineLost:"""
+    """Words, as a column takes them. :raises MachineLost: they are none"""
     if not isinstance(said, str):
         raise nonsense(said)
-    return said.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+    return storable(said)
 
 
 def entries(said: Any) -> Sequence[Any]:

@@ -21,7 +21,15 @@ from vmpool.care import Care
 from vmpool.channel import Channel
 from vmpool.decide import Remedy
 from vmpool.driver import Driver, Found
-from vmpool.errors import HostFull, HostUnfit, MachineError, MachineLost, NoRoom, RestRefused
+from vmpool.errors import (
+    HostFull,
+    HostUnfit,
+    MachineError,
+    MachineLost,
+    NoRoom,
+    RestRefused,
+    StaleToken,
+)
 from vmpool.machine import Machine, MachineState, Tier
 from vmpool.registry import IllegalMove, Order, Registry
 from vmpool.warm.rows import Rows
@@ -176,7 +184,21 @@ class Opener:
         return None
 
     async def reach(self, machine: Machine, token: int, step: Step) -> Channel:
-        """A session's machine as it runs, or woken. :raises MachineLost: :raises RestRefused:"""
+        """A session's machine as it runs, or woken.
+
+        :raises StaleToken: a newer lease was there
+        :raises MachineLost, RestRefused: it is of no use any more
+        """
+        try:
+            return await self._reach(machine, token, step)
+        except StaleToken as error:
+            row = await self._registry.get(machine.id)
+            if row is not None and int(row.facts.get("token", 0)) > token:
+                raise
+            # A token is written down before a guest sees it: this one says what never was.
+            raise MachineLost("its guest says that a newer lease was there; none was") from error
+
+    async def _reach(self, machine: Machine, token: int, step: Step) -> Channel:
         sight = await self._driver.look(str(machine.id))
         if decide.remedy(machine.state, sight.found, sight.broken) is Remedy.RESTED:
             # Whoever let it rest could not write it down.
@@ -227,6 +249,9 @@ class Opener:
             try:
                 await channel.raise_token(token)
                 return channel
+            except StaleToken:
+                # Nothing is wrong with the channel, and others may be using it.
+                raise
             except (MachineError, ConnectionError, OSError) as error:
                 log.info("channel_replaced", machine=str(machine.id), why=str(error))
         return await self._care.connect(machine, token, self._limits.resume_seconds)

@@ -23,6 +23,7 @@ from vmpool.machine import (
     Template,
     TemplateState,
 )
+from vmpool.storable import sentence
 
 Begin = Callable[[], AbstractAsyncContextManager[AsyncSession]]
 """Opens a short transaction; passed in by the composition root."""
@@ -244,7 +245,7 @@ def _moved(to: MachineState, note: str | None, facts: Mapping[str, Any]) -> dict
     forgotten = [name for name, fact in facts.items() if fact is None]
     values: dict[str, Any] = {"state": to, "changed_at": datetime.now(UTC)}
     if note is not None:
-        values["note"] = note
+        values["note"] = sentence(note)
     if facts:
         kept = col(Machine.facts).op("-")(cast(forgotten, ARRAY(Text)))
         values["facts"] = kept.op("||")(cast(known, JSONB))

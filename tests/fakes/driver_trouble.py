@@ -1,8 +1,10 @@
 """Drivers that misbehave, over a fake host: each in one way that hosts and hypervisors have."""
 
 import asyncio
+import json
 import socket
 from collections.abc import Sequence
+from typing import Any
 
 from tests.fakes.driver import FakeDriver, FakeHost, FakeMachine
 from vmpool.driver import MachineSpec, Sight
@@ -18,6 +20,32 @@ class SilentGuest:
         loop = asyncio.get_running_loop()
         while await loop.sock_recv(sock, 65536):
             pass
+
+
+class LyingGuest:
+    """Answers every hello with the same words, whatever they are."""
+
+    machine: FakeMachine
+
+    def __init__(self, **words: Any) -> None:
+        self._words = words
+
+    async def serve(self, sock: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while data := await loop.sock_recv(sock, 65536):
+            for line in data.splitlines():
+                nonce = _nonce(line)
+                if nonce is not None:
+                    said = json.dumps({**self._words, "nonce": nonce}).encode() + b"\n"
+                    await loop.sock_sendall(sock, said)
+
+
+def _nonce(line: bytes) -> str | None:
+    """That of a hello which came in one piece."""
+    try:
+        return str(json.loads(line)["nonce"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 class SlowDriver(FakeDriver):

@@ -22,6 +22,7 @@ from vmpool.errors import MachineError
 from vmpool.machine import Machine, MachineState, Template, TemplateState
 from vmpool.pool import Pool as Machines
 from vmpool.registry import Order, Registry
+from vmpool.storable import storable
 from vmpool.warm.rows import Rows
 
 log = structlog.get_logger(__name__)
@@ -88,7 +89,7 @@ class BuildLog:
             **head,
             "seconds": round(monotonic() - began, 3),
             "exit_status": exit_status,
-            "output": output[-OUTPUT_BYTES_MAX:].replace("\x00", "\ufffd"),
+            "output": storable(output[-OUTPUT_BYTES_MAX:]),
         }
         await self._rows.log_step(self._template_id, step)
 

@@ -26,6 +26,7 @@ from vmpool.machine import (
     Tier,
 )
 from vmpool.registry import Begin, IllegalMove, Order
+from vmpool.storable import sentence
 
 HANDED_OUT_FROM = {MachineState.PAUSED: Tier.HOT, MachineState.RESTING: Tier.COLD}
 """In the order in which they are taken."""
@@ -138,6 +139,7 @@ class Rows:
         Entering `starting` takes the next generation, as in `Registry.move`.
         """
         sources = [state for state, moves in MACHINE_MOVES.items() if to in moves]
+        note = sentence(note)
         values: dict[str, Any] = {"state": to, "note": note, "changed_at": datetime.now(UTC)}
         if to is MachineState.STARTING:
             values["generation"] = col(Machine.generation) + 1
@@ -254,7 +256,7 @@ class Rows:
         sources = [state for state, moves in TEMPLATE_MOVES.items() if to in moves]
         values: dict[str, Any] = {"state": to, "changed_at": datetime.now(UTC)}
         if note is not None:
-            values["note"] = note
+            values["note"] = sentence(note)
         statement = (
             update(Template)
             .where(

@@ -14,7 +14,7 @@ from sqlalchemy import text
 
 from bot.store.ids import new_id
 from tests.fakes.driver import FakeDriver, FakeHost, FakeMachine
-from tests.fakes.driver_trouble import SilentGuest
+from tests.fakes.driver_trouble import LyingGuest, SilentGuest
 from tests.fakes.guest import HostedGuest, hosted_guest
 from tests.fakes.mortal import Mortal
 from tests.integration.conftest import DEMO, Town
@@ -267,7 +267,7 @@ class Yards:
     async def _enter(self, connect: Any, **known: Any) -> Channel:
         """`open_machine`, into a guest whose sockets lie elsewhere than in our image."""
         machine = self.host.machines.get(known["machine_id"])
-        if machine is not None and isinstance(machine.guest, SilentGuest):
+        if machine is not None and isinstance(machine.guest, SilentGuest | LyingGuest):
             # Only who never answers may be given up early: the others have all the time there is.
             known["deadline_seconds"] *= PATIENCE_WITH_THE_SILENT
         guest = self._guests.get(known["machine_id"])

@@ -13,6 +13,7 @@ from tests.support.flood import flooded, nobody_waits_longer_than
 from vmpool import handshake
 from vmpool.errors import MachineBusy, MachineLost, StaleToken
 from vmpool.handshake import Hello, Words, greet, parse
+from vmpool.storable import SENTENCE_CHARACTERS_MAX
 
 Behaviour = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 HELLO = {"op": "hello", "protocol": 1, "boot": "b", "generation": 2, "token": 3}
@@ -192,6 +193,21 @@ async def test_an_answer_without_an_end_is_noise() -> None:
         with pytest.raises(MachineLost, match="noise"):
             await words.ssh()
         words.close()
+
+
+async def test_what_a_guest_says_of_a_refusal_can_be_kept() -> None:
+    async def rude(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        word = await heard(reader)
+        say(writer, word["nonce"], op="refused", why="no\x00\ud800" + "!" * 60_000)
+        await reader.read()
+
+    async with stage(rude) as made:
+        with pytest.raises(MachineLost, match="refused hello: no") as refused:
+            await greet(made.connect, machine_id="m", token=3, deadline_seconds=5)
+    said = str(refused.value)
+    assert "\x00" not in said
+    assert said.encode()
+    assert len(said) <= SENTENCE_CHARACTERS_MAX
 
 
 async def test_a_taken_stream_is_asked_for_again() -> None:
