@@ -22,10 +22,10 @@ from vmpool.care import Care, Enter, Told
 from vmpool.channel import open_machine
 from vmpool.decide import Standing
 from vmpool.driver import Driver
-from vmpool.errors import MachineError, NoRoom
+from vmpool.errors import MachineError, MachineLost, NoRoom
 from vmpool.machine import Machine, MachineState
 from vmpool.memory import HostMemory, host_memory
-from vmpool.opening import Opened, Opener, OpeningLimits, Step
+from vmpool.opening import UNPAUSE_SECONDS_MAX, Opened, Opener, OpeningLimits, Step
 from vmpool.registry import Order, Registry
 from vmpool.ssh import Authority
 from vmpool.visits import Visits
@@ -328,19 +328,30 @@ class Pool:
         return True
 
     async def adopt(self, machine: Machine) -> None:
-        """Go on with a machine that an earlier process of ours left up."""
+        """Go on with a machine that an earlier process of ours left up.
+
+        :raises MachineError, TimeoutError: its hypervisor does not answer now
+        """
         known = machine.state in {MachineState.RUNNING, MachineState.PAUSED}
         if known and self.care.watches(machine.id):
             return
         hot = machine.state is MachineState.PAUSED and machine.session_id is None
         if not hot:
-            # Whoever handed it out may have ended before it went on.
-            await self._driver.unpause(str(machine.id))
-            if not await self._is_its_own(machine):
+            if not (await self._goes_on(machine) and await self._is_its_own(machine)):
                 return
             if machine.state is not MachineState.RUNNING:
                 await self._registry.move(machine.id, MachineState.RUNNING)
         self.care.watch(machine)
+
+    async def _goes_on(self, machine: Machine) -> bool:
+        """Whoever handed it out may have ended before it went on; False: it is lost."""
+        try:
+            async with asyncio.timeout(UNPAUSE_SECONDS_MAX):
+                await self._driver.unpause(str(machine.id))
+        except MachineLost as error:
+            await self.care.lose(machine.id, str(error))
+            return False
+        return True
 
     async def _is_its_own(self, machine: Machine) -> bool:
         """Thaw what was resumed and maybe not thawed; False: that failed, and it is lost."""

@@ -18,8 +18,9 @@ log = structlog.get_logger(__name__)
 async def reconcile(pool: Pool, registry: Registry, driver: Driver) -> Counter[Remedy]:
     """Repair every machine that no turn holds; returns how often each remedy was needed.
 
-    What somebody is at, or was at since its row was read, is left for the next time. What no row
-    owns is removed; a row without its machine is told to its session.
+    What somebody is at, or was at since its row was read, is left for the next time, and so is
+    what can't be repaired now. What no row owns is removed; a row without its machine is told to
+    its session.
     """
     counts: Counter[Remedy] = Counter()
     rows = {str(machine.id): machine for machine in await registry.mine()}
@@ -27,24 +28,36 @@ async def reconcile(pool: Pool, registry: Registry, driver: Driver) -> Counter[R
     for machine_id in rows.keys() | seen.keys():
         sight = seen.get(machine_id, Sight(machine_id=machine_id, found=Found.ABSENT))
         machine = rows.get(machine_id)
-        if machine is None:
-            known = await registry.get(UUID(machine_id)) if _is_id(machine_id) else None
-            needed = remedy(known.state if known else None, sight.found, sight.broken)
-            counts[needed] += 1
-            await _remove_unowned(needed, driver, sight)
-            continue
-        async with pool.alone(machine) as as_read:
-            if as_read:
-                needed = remedy(machine.state, sight.found, sight.broken)
-                counts[needed] += 1
-                await _repair(needed, machine, sight, pool)
+        try:
+            if machine is None:
+                await _repair_unowned(sight, registry, driver, counts)
+            else:
+                await _repair_owned(machine, sight, pool, counts)
+        except Exception:
+            # One machine keeps no other from being repaired, and no process from its start.
+            log.exception("machine_not_repaired", machine=machine_id)
     return counts
 
 
-async def _remove_unowned(needed: Remedy, driver: Driver, sight: Sight) -> None:
+async def _repair_unowned(
+    sight: Sight, registry: Registry, driver: Driver, counts: Counter[Remedy]
+) -> None:
+    known = await registry.get(UUID(sight.machine_id)) if _is_id(sight.machine_id) else None
+    needed = remedy(known.state if known else None, sight.found, sight.broken)
+    counts[needed] += 1
     if needed is Remedy.REMOVE:
         log.warning("unowned_machine_removed", machine=sight.machine_id)
         await driver.destroy(sight.machine_id)
+
+
+async def _repair_owned(
+    machine: Machine, sight: Sight, pool: Pool, counts: Counter[Remedy]
+) -> None:
+    async with pool.alone(machine) as as_read:
+        if as_read:
+            needed = remedy(machine.state, sight.found, sight.broken)
+            counts[needed] += 1
+            await _repair(needed, machine, sight, pool)
 
 
 async def _repair(needed: Remedy, machine: Machine, sight: Sight, pool: Pool) -> None:

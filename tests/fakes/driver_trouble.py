@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.fakes.driver import FakeDriver, FakeHost, FakeMachine
 from vmpool.driver import MachineSpec, Sight
-from vmpool.errors import HostFull, HostUnfit, MachineLost
+from vmpool.errors import HostFull, HostUnfit, MachineError, MachineLost
 
 
 class SilentGuest:
@@ -211,6 +211,28 @@ class MuteAfterResumeDriver(FakeDriver):
         if self.times > 0:
             self.times -= 1
             self.host.machines[machine_id].guest = SilentGuest()
+
+
+class HungDriver(FakeDriver):
+    """The hypervisors of some machines don't do what they are asked, in one of these ways.
+
+    They hang, say after a while that they do, or end in that moment.
+    """
+
+    def __init__(self, host: FakeHost) -> None:
+        super().__init__(host)
+        self.hung: dict[str, str] = {}
+        """By machine: `hangs`, `is given up` or `ends`."""
+
+    async def unpause(self, machine_id: str) -> None:
+        match self.hung.get(machine_id):
+            case "hangs":
+                await asyncio.Event().wait()
+            case "is given up":
+                raise MachineError("the machine's hypervisor does not answer")
+            case "ends":
+                self.host.kill(machine_id)
+        await super().unpause(machine_id)
 
 
 class GatedDriver(FakeDriver):

@@ -2,8 +2,9 @@
 
 import pytest
 
+import vmpool.pool
 from bot.store.ids import new_id
-from tests.fakes.driver_trouble import SilentGuest
+from tests.fakes.driver_trouble import HungDriver, SilentGuest
 from tests.integration.pool.conftest import SPEC
 from vmpool.decide import Remedy
 from vmpool.machine import MachineState
@@ -35,6 +36,42 @@ async def test_a_running_machine_is_adopted_and_watched(yards, before):
     yard.host.kill(str(machine_id))
     await yard.became(machine_id, MachineState.GONE)
     assert yard.said(session) == ["lost"]
+
+
+@pytest.mark.parametrize("how", ["hangs", "is given up"])
+async def test_a_hypervisor_that_hangs_keeps_no_other_machine_from_being_taken_over(
+    yards, before, monkeypatch, how
+):
+    monkeypatch.setattr(vmpool.pool, "UNPAUSE_SECONDS_MAX", 0.1)
+    _, machine_id = before
+    early = yards.make(running_max=5)
+    honest = await early.session()
+    runs = await early.opened(honest)
+    await early.pool.close()
+    await early.driver.create(str(new_id()), SPEC)
+    driver = HungDriver(yards.host)
+    driver.hung[str(machine_id)] = how
+    yard = yards.make(driver)
+    done = +await reconcile(yard.pool, yard.registry, yard.driver)
+    assert done == {Remedy.ADOPT: 2, Remedy.REMOVE: 1}
+    assert set(yards.host.machines) == {str(machine_id), str(runs)}
+    assert yard.pool.care.watches(runs)
+    assert await yard.state(machine_id) is MachineState.RUNNING
+    driver.hung.clear()
+    await reconcile(yard.pool, yard.registry, yard.driver)
+    assert yard.pool.care.watches(machine_id)
+    assert yard.told == []
+
+
+async def test_a_machine_that_ends_while_it_is_taken_over_is_told_to_its_session(yards, before):
+    session, machine_id = before
+    driver = HungDriver(yards.host)
+    driver.hung[str(machine_id)] = "ends"
+    yard = yards.make(driver)
+    await reconcile(yard.pool, yard.registry, yard.driver)
+    assert await yard.state(machine_id) is MachineState.GONE
+    assert yard.said(session) == ["lost"]
+    assert yards.host.machines == {}
 
 
 @pytest.mark.parametrize("turns_before", [0, 1])
