@@ -140,8 +140,8 @@ class Care:
             try:
                 await self._hibernate(machine)
             except (MachineError, ConnectionError, OSError, TimeoutError) as error:
-                await self._not_rested(machine, error)
-                return False
+                if not await self._rests_anyway(machine, error):
+                    return False
             seconds = round(monotonic() - began, 3)
             await self._registry.move(
                 machine_id, MachineState.RESTING, facts={"hibernate_seconds": seconds}
@@ -172,12 +172,22 @@ class Care:
         await channel.freeze()
         await self._disconnect(machine.id)
 
-    async def _not_rested(self, machine: Machine, error: Exception) -> None:
-        """It runs on as before, or its memory is gone; a full disk is told once."""
+    async def _rests_anyway(self, machine: Machine, error: Exception) -> bool:
+        """Whether what failed came after its rest was complete.
+
+        Else it runs on as before, or its memory is gone; a full disk is told once.
+        """
         sight = await self._driver.look(str(machine.id))
-        if sight.found is not Found.RUNNING:
+        if sight.found is Found.RESTING:
+            log.warning("rest_not_finished", machine=str(machine.id), error=str(error))
+            return True
+        if sight.found is Found.RUNNING:
+            await self._runs_on(machine, error)
+        else:
             await self._lose(machine.id, f"it ended while going to rest: {error}")
-            return
+        return False
+
+    async def _runs_on(self, machine: Machine, error: Exception) -> None:
         if not isinstance(error, HostFull):
             await self._registry.move(machine.id, MachineState.RUNNING)
             self.watch(machine)

@@ -109,6 +109,18 @@ class DiesAtRestDriver(FakeDriver):
         await super().hibernate(machine_id)
 
 
+class FailsAfterRestDriver(FakeDriver):
+    """The rest is complete, and what comes after it goes wrong, once."""
+
+    trouble: Exception | None = None
+
+    async def hibernate(self, machine_id: str) -> None:
+        await super().hibernate(machine_id)
+        trouble, self.trouble = self.trouble, None
+        if trouble is not None:
+            raise trouble
+
+
 class FailsOnStartDriver(FakeDriver):
     """No machine ever starts."""
 

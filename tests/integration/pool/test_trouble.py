@@ -7,6 +7,7 @@ import pytest
 from tests.fakes.driver_trouble import (
     DiesAtRestDriver,
     DiesLaterDriver,
+    FailsAfterRestDriver,
     FailsOnStartDriver,
     ForgetfulDriver,
     FullDiskDriver,
@@ -14,7 +15,7 @@ from tests.fakes.driver_trouble import (
     UnfitToResumeDriver,
 )
 from tests.integration.pool.test_pools import ROOMY, build, limits
-from vmpool.errors import HostFull, HostUnfit, MachineLost
+from vmpool.errors import HostFull, HostUnfit, MachineError, MachineLost
 from vmpool.machine import MachineState
 from vmpool.reconcile import reconcile
 
@@ -118,6 +119,23 @@ async def test_a_machine_that_dies_while_it_goes_to_rest_is_lost(yards):
     assert yard.said(session) == ["lost"]
     assert "it ended while going to rest" in yard.why()
     await gone(yard, session, "it ended while going to rest")
+
+
+@pytest.mark.parametrize(
+    "trouble", [OSError("read-only file system"), TimeoutError(), MachineError("it hangs")]
+)
+async def test_a_rest_that_is_complete_is_kept_whatever_fails_after_it(yards, trouble):
+    driver = FailsAfterRestDriver(yards.host)
+    yard = yards.make(driver)
+    session = await yard.session()
+    async with yard.open(session) as opened:
+        boot = opened.channel.boot
+    driver.trouble = trouble
+    assert await yard.pool.rest(opened.machine_id)
+    assert yard.said(session) == ["resting"]
+    async with yard.open(session) as again:
+        assert (again.machine_id, again.lost) == (opened.machine_id, None)
+        assert again.channel.boot == boot
 
 
 @pytest.mark.parametrize("yields", range(0, 40, 4))
