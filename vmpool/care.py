@@ -249,22 +249,25 @@ class Care:
         if machine is None or machine.state is MachineState.GONE:
             await self._driver.destroy(str(machine_id))
             return
-        if machine.state is MachineState.LOST:
-            await self._tell_what_is_owed(machine)
         if machine.state is not MachineState.REMOVING:
             owed = {UNTOLD: "gone" if telling else None}
+            if machine.state is MachineState.LOST and not await self._tell_what_is_owed(machine):
+                owed = {}
             machine = await self._registry.move(
                 machine_id, MachineState.REMOVING, note=why, facts=owed
             )
         await self._driver.destroy(str(machine_id))
-        await self._tell_what_is_owed(machine)
-        await self._registry.move(machine_id, MachineState.GONE, facts={UNTOLD: None})
+        # Until its session was told the row stays: the next look around tells it.
+        if await self._tell_what_is_owed(machine):
+            await self._registry.move(machine_id, MachineState.GONE, facts={UNTOLD: None})
 
-    async def _tell_what_is_owed(self, machine: Machine) -> None:
-        """What whoever began this may not have lived to tell; sooner twice than never."""
+    async def _tell_what_is_owed(self, machine: Machine) -> bool:
+        """What whoever began this may not have lived to tell; sooner twice than never.
+
+        Returns whether nothing is owed any more.
+        """
         state = machine.facts.get(UNTOLD)
-        if state is not None:
-            await self.say(machine, state, why=machine.note)
+        return state is None or await self.say(machine, state, why=machine.note)
 
     # -- watching ---------------------------------------------------------------------------
 
@@ -290,14 +293,16 @@ class Care:
         log.warning("machine_ended", machine=str(machine_id), why=why)
         await self.lose(machine_id, why)
 
-    async def say(self, machine: Machine, state: str, **known: Any) -> None:
-        """Tell the machine's session; that it can't be told stops nothing."""
+    async def say(self, machine: Machine, state: str, **known: Any) -> bool:
+        """Tell the machine's session, if that has to know; whether it was told."""
         if machine.session_id is None or machine.id in self._unused:
-            return
+            return True
         try:
             await self._told(machine.session_id, state, known)
         except Exception:
             log.exception("session_not_told", machine=str(machine.id), state=state)
+            return False
+        return True
 
     def _lock(self, machine_id: UUID) -> asyncio.Lock:
         return self._alone.setdefault(machine_id, asyncio.Lock())

@@ -110,6 +110,8 @@ class Yard:
     builder: Builder
     keeper: Keeper
     told: list[tuple[UUID, str, dict[str, Any]]] = field(default_factory=list)
+    deaf: asyncio.Event = field(default_factory=asyncio.Event)
+    """While it is set no session can be told anything."""
     steps: list[str] = field(default_factory=list)
     tokens: int = 0
 
@@ -223,9 +225,12 @@ class Yards:
         begin = mortal.begin(self._town.database.session)
         registry = Registry(begin, self._town.host_id, new_id)
         told: list[tuple[UUID, str, dict[str, Any]]] = []
+        deaf = asyncio.Event()
 
         async def tell(session_id: UUID, state: str, more: dict[str, Any]) -> None:
             mortal.step("tell")
+            if deaf.is_set():
+                raise ConnectionError("the database went away")
             told.append((session_id, state, more))
 
         rows = Rows(begin, self._town.host_id, new_id)
@@ -262,6 +267,7 @@ class Yards:
             ),
             order=Order(project_id=DEMO, size="small", spec=SPEC),
             told=told,
+            deaf=deaf,
         )
 
     async def _enter(self, connect: Any, **known: Any) -> Channel:

@@ -138,6 +138,28 @@ async def test_a_rest_that_is_complete_is_kept_whatever_fails_after_it(yards, tr
         assert again.channel.boot == boot
 
 
+@pytest.mark.parametrize("state", ["lost", "gone"])
+async def test_a_session_that_could_not_be_told_is_told_by_the_next_look_around(yard, state):
+    session = await yard.session()
+    machine_id = await yard.opened(session)
+    yard.deaf.set()
+    if state == "lost":
+        await yard.pool.care.lose(machine_id, "its process was ended")
+    else:
+        assert await yard.pool.destroy(machine_id, "a person asked for it")
+    assert (yard.said(session), yard.host.machines) == ([], {})
+    async with yard.open(session) as opened:
+        assert opened.fresh, "nobody waits for that"
+    await reconcile(yard.pool, yard.registry, yard.driver)
+    assert await yard.state(machine_id) is MachineState.REMOVING
+    yard.deaf.clear()
+    for _ in range(2):
+        await reconcile(yard.pool, yard.registry, yard.driver)
+        assert yard.said(session) == [state]
+    assert await yard.state(machine_id) is MachineState.GONE
+    assert yard.why() in {"its process was ended", "a person asked for it"}
+
+
 @pytest.mark.parametrize("yields", range(0, 40, 4))
 async def test_a_turn_that_meets_the_end_of_its_machine_gets_a_new_one(yard, yields):
     session = await yard.session()
