@@ -292,12 +292,15 @@ class Opener:
         began = monotonic()
         try:
             if resumed:
-                await self._driver.resume(str(machine.id))
+                await self._resume(str(machine.id))
             else:
                 await step("booting")
                 await self._driver.boot(str(machine.id))
             limit = self._limits.resume_seconds if resumed else self._limits.boot_seconds
             channel = await self._care.connect(machine, token, limit)
+        except asyncio.CancelledError:
+            # This process ends: the next one finds the machine on its way, as after a crash.
+            raise
         except BaseException as error:
             if resumed and isinstance(error, HostFull | HostUnfit):
                 # Nothing was started: the rest is as it was, and is worth a host that is mended.
@@ -315,6 +318,24 @@ class Opener:
         )
         self._care.watch(machine)
         return channel
+
+    async def _resume(self, name: str) -> None:
+        """Resume it; once more when that fails and its rest is as it was.
+
+        A process that is killed while it loads has used nothing up.
+        """
+        began = monotonic()
+        try:
+            await self._driver.resume(name)
+        except (HostFull, HostUnfit, RestRefused):
+            raise
+        except MachineError as error:
+            sight = await self._driver.look(name)
+            too_late = monotonic() - began > self._limits.resume_seconds
+            if sight.found is not Found.RESTING or too_late:
+                raise
+            log.warning("resume_tried_again", machine=name, error=str(error))
+            await self._driver.resume(name)
 
     async def close(self) -> None:
         """Wait for what is still being written down."""

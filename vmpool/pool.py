@@ -35,6 +35,9 @@ log = structlog.get_logger(__name__)
 
 MayRest = Callable[[UUID], Awaitable[bool]]
 
+CLOSE_SECONDS_MAX = 10.0
+"""For machines that are on their way up when this process ends; the next one goes on with them."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PoolLimits(OpeningLimits):
@@ -389,7 +392,13 @@ class Pool:
         return True
 
     async def close(self) -> None:
-        """Let go of every machine; running ones run on."""
+        """Let go of every machine; running ones run on, and those on their way up get there."""
+        if self._opening:
+            _, late = await asyncio.wait(set(self._opening), timeout=CLOSE_SECONDS_MAX)
+            for opening in late:
+                opening.cancel()
+            if late:
+                await asyncio.wait(late)
         await self._opener.close()
         await self.care.close()
         await self._driver.close()

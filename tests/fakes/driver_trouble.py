@@ -211,6 +211,20 @@ class DiesAtResumeDriver(FakeDriver):
         await super().resume(machine_id)
 
 
+class DiesWhileLoadingDriver(FakeDriver):
+    """The process ends while it loads its memory, before it is used up, `times` times."""
+
+    def __init__(self, host: FakeHost, *, times: int = 1) -> None:
+        super().__init__(host)
+        self.times = times
+
+    async def resume(self, machine_id: str) -> None:
+        if self.times > 0 and self._known(machine_id).rest == "complete":
+            self.times -= 1
+            raise MachineLost("its memory was not loaded: its process was ended by SIGKILL")
+        await super().resume(machine_id)
+
+
 class MuteAfterResumeDriver(FakeDriver):
     """Guests never say a word after a resume, `times` times."""
 

@@ -14,6 +14,11 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What the kernel says when a file may not grow: file system, quota, file size."""
 
 
+def is_no_room(error: Exception) -> bool:
+    """Whether an error is, or quotes, the kernel's word that a file may not grow."""
+    return any(os.strerror(number) in str(error) for number in NO_ROOM)
+
+
 @functools.cache
 def host_cpu() -> str:
     """Digest of the CPU's model and features: memory that was saved under another may not run.

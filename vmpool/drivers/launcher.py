@@ -102,23 +102,27 @@ class Launcher:
 
         :param loading: it is to resume from a rest; the console goes on
         :raises HostUnfit: the hypervisor, a right or a slot is missing; nothing is left
+        :raises HostFull: no room for a few small files; nothing is left
         """
         if self._closed:
             raise MachineError("the driver was closed")
         await self._open()
-        stamp = await self._hypervisor.stamp(spec)
-        known = self._taken_ahead(spec, stamp)
-        if known is not None:
-            launch = await self._give(known, home, spec, stamp, loading=loading)
-        else:
-            home.clear_logs(console=not loading)
-            token = secrets.token_hex(TOKEN_BYTES)
-            launch = await self._begin(
-                token, home, spec, fingerprint=stamp.fingerprint, loading=loading
-            )
+        try:
+            launch = await self._found_or_begun(home, spec, loading=loading)
+        except OSError as error:
+            raise _unfit("a machine's process", error) from error
         await self._serve(home.machine_id, launch)
         self._prepare_soon(spec)
         return launch
+
+    async def _found_or_begun(self, home: Home, spec: MachineSpec, *, loading: bool) -> Launch:
+        stamp = await self._hypervisor.stamp(spec)
+        known = self._taken_ahead(spec, stamp)
+        if known is not None:
+            return await self._give(known, home, spec, stamp, loading=loading)
+        home.clear_logs(console=not loading)
+        token = secrets.token_hex(TOKEN_BYTES)
+        return await self._begin(token, home, spec, fingerprint=stamp.fingerprint, loading=loading)
 
     async def _serve(self, machine_id: str, launch: Launch) -> None:
         """Open a machine's way out; one that can't be opened stays shut, and the machine runs."""
@@ -291,8 +295,8 @@ class Launcher:
         self, known: _Ahead, home: Home, spec: MachineSpec, stamp: Stamp, *, loading: bool
     ) -> Launch:
         launch = replace(known.launch, fingerprint=stamp.fingerprint)
-        home.write_launch(launch)
         try:
+            home.write_launch(launch)
             _move(known.home, home, self._hypervisor, keep_console=loading)
             self._cgroups.bound(launch.token, self._hypervisor.bounds(spec))
         except OSError as error:

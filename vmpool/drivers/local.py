@@ -11,7 +11,7 @@ import logging
 import shutil
 import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from vmpool.driver import Found, MachineSpec, Sight, TemplateSight
 from vmpool.drivers import process
 from vmpool.drivers.cgroup import Cgroups
 from vmpool.drivers.home import Home, Launch, machine_names
-from vmpool.drivers.host import MIB, NO_ROOM, demand_image, demand_room, resident_mib
+from vmpool.drivers.host import MIB, NO_ROOM, demand_image, demand_room, is_no_room, resident_mib
 from vmpool.drivers.hypervisor import Control, Hypervisor, MoveFailed
 from vmpool.drivers.isolation import Isolation
 from vmpool.drivers.launcher import Launcher
@@ -320,8 +320,10 @@ class LocalDriver:
         launch = home.read_launch()
         if found is None or launch is None:
             return None
-        launch = replace(launch, process=found)
-        home.write_launch(launch)
+        if launch.process is None:
+            launch = replace(launch, process=found)
+            with suppress(OSError):  # on a full disk it is looked for again the next time
+                home.write_launch(launch)
         return self._hold(home, launch, adopted=True)
 
     def _hold(self, home: Home, launch: Launch, *, adopted: bool) -> Running:
@@ -368,7 +370,9 @@ class LocalDriver:
         lock = self._lock(machine_id)
         state = home.rest.state
         # A complete rest beside a process that nobody is about to end: a hibernation was cut short.
-        ours = machine_id in self._running and state is not RestState.COMPLETE
+        known = self._running.get(machine_id)
+        trusted = known is not None and not known.doubtful
+        ours = trusted and state is not RestState.COMPLETE
         if ours or lock.locked() or state is RestState.NONE:
             return False
         try:
@@ -437,15 +441,33 @@ class LocalDriver:
                     limit = self._limits.load_seconds_max
                     await control.load(home.rest.complete, seconds_max=limit)
             except (MachineError, MoveFailed, TimeoutError) as error:
+                if is_no_room(error):
+                    raise HostFull("no room to lay out a machine's rest") from error
                 await self._settler.wait(home.machine_id)
                 if why := await self._settler.scrub(home):
                     raise RestRefused(why) from error
                 raise MachineLost(f"its memory was not loaded: {error}") from error
-            async with running.speaking() as control:
-                await asyncio.to_thread(home.rest.use_up)
-                await control.unpause()
+        try:
+            await self._go_on_from(home, running)
+        except asyncio.CancelledError:
+            # Its memory is in the process alone: that stays, as when we are killed in this moment.
+            running.doubtful = True
+            raise
+        except BaseException:
+            await self._end_process(home, "its start failed")
+            raise
         home.rest.drop_used()
         self._settler.sweep(home)
+
+    async def _go_on_from(self, home: Home, running: Running) -> None:
+        async with running.speaking() as control:
+            using = asyncio.ensure_future(asyncio.to_thread(home.rest.use_up))
+            try:
+                await asyncio.shield(using)
+            finally:
+                # Cancelled or not: what comes after this must find it used up, or not.
+                await asyncio.wait([using])
+            await control.unpause()
 
     # -- the rest
 

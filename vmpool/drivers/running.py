@@ -36,6 +36,8 @@ class Running:
         self._connect = connect
         self._lost = lost
         self._adopted = adopted
+        self.doubtful = False
+        """What was done last was not finished, and is mended by who speaks to it next."""
         self._control: Control | None = None
         self._connecting = asyncio.Lock()
 
@@ -45,19 +47,20 @@ class Running:
         return process.is_alive(self.process)
 
     async def control(self) -> Control:
-        """Connect to the control socket, once.
+        """Connect to the control socket, once, and anew when it is doubtful.
 
-        A save or a resume that an earlier process of ours began and never finished is mended on
-        the way: the machine runs on.
+        A save or a resume that was begun and never finished, by an earlier process of ours or by
+        this one, is mended on the way: the machine runs on.
 
         :raises MachineLost: the process is gone
         :raises MachineError: it is there and does not answer
         """
         async with self._connecting:
-            if self._control is None or self._control.closed:
+            if self._control is None or self._control.closed or self.doubtful:
                 try:
                     await self._disconnect()
                     self._control = await self._connected()
+                    self.doubtful = False
                 except (OSError, ControlClosed, ControlRefused) as error:
                     raise await self._unreachable(error) from error
             return self._control

@@ -1,11 +1,10 @@
 """Writing a running machine's rest: all of it, or the machine runs on as before."""
 
 import asyncio
-import os
 
 from vmpool.driver import MachineSpec
 from vmpool.drivers.home import BASE, DISK, SPEC, Home
-from vmpool.drivers.host import NO_ROOM
+from vmpool.drivers.host import is_no_room
 from vmpool.drivers.hypervisor import Control, ControlClosed, ControlRefused, MoveFailed
 from vmpool.drivers.process import read_boot_id
 from vmpool.drivers.running import Running
@@ -73,13 +72,14 @@ async def _roll_back(running: Running, control: Control, *, go_on: bool) -> None
         rest.abandon()
     except (ControlClosed, ControlRefused):
         # While the process lives the partial rest stays: it tells the next connection to mend.
-        if not running.alive:
+        running.doubtful = running.alive
+        if not running.doubtful:
             rest.abandon()
 
 
 def _why_not_saved(error: Exception, seconds_max: float) -> MachineError:
     if isinstance(error, TimeoutError):
         return MachineError(f"writing memory took longer than {seconds_max:.0f} s; it runs on")
-    if any(os.strerror(number) in str(error) for number in NO_ROOM):
+    if is_no_room(error):
         return HostFull("the disk became full while memory was written; the machine runs on")
     return MachineError(f"memory could not be written: {error}; the machine runs on")

@@ -4,9 +4,11 @@ import asyncio
 
 import pytest
 
+import vmpool.pool
 from tests.fakes.driver_trouble import FullDiskDriver, SlowDriver
 from vmpool.errors import MachineLost, NoRoom, StaleToken
 from vmpool.machine import MachineState
+from vmpool.reconcile import reconcile
 
 
 async def test_a_machine_is_made_rests_and_comes_back_with_its_memory(yard):
@@ -114,6 +116,64 @@ async def test_a_machine_whose_opener_left_is_brought_up_and_can_be_used(yards):
     machine_id = await again
     assert await yard.state(machine_id) is MachineState.RUNNING
     assert list(yard.host.machines) == [str(machine_id)]
+
+
+async def coming_back(yard, driver):
+    """A session whose machine is being resumed, though whoever wanted it has left."""
+    session = await yard.session()
+    driver.go.set()
+    async with yard.open(session) as opened:
+        boot = opened.channel.boot
+    assert await yard.pool.rest(opened.machine_id)
+    driver.go.clear()
+    driver.waiting.clear()
+    turn = asyncio.create_task(yard.opened(session))
+    await driver.waiting.wait()
+    turn.cancel()
+    await asyncio.wait([turn])
+    return session, opened.machine_id, boot
+
+
+async def finds_it(yard, session, machine_id, boot):
+    """A new process hands the session its machine, memory included."""
+    await reconcile(yard.pool, yard.registry, yard.driver)
+    yard.tokens = 10
+    async with yard.open(session) as opened:
+        assert (opened.machine_id, opened.lost) == (machine_id, None)
+        assert opened.channel.boot == boot
+    assert yard.told == []
+
+
+async def test_a_process_that_ends_lets_a_machine_come_up_first(yards):
+    driver = SlowDriver(yards.host)
+    yard = yards.make(driver)
+    session, machine_id, boot = await coming_back(yard, driver)
+    closing = asyncio.create_task(yard.pool.close())
+    await asyncio.wait([closing], timeout=0.1)
+    assert not closing.done()
+    driver.go.set()
+    await closing
+    assert await yard.state(machine_id) is MachineState.RUNNING
+    assert yard.said(session) == ["resting"]
+    await finds_it(yards.make(), session, machine_id, boot)
+
+
+@pytest.mark.parametrize("how", ["in time", "at once"])
+async def test_a_process_that_ends_while_a_machine_comes_back_costs_it_nothing(
+    yards, monkeypatch, how
+):
+    monkeypatch.setattr(vmpool.pool, "CLOSE_SECONDS_MAX", 0.1)
+    driver = SlowDriver(yards.host)
+    yard = yards.make(driver)
+    session, machine_id, boot = await coming_back(yard, driver)
+    if how == "at once":
+        # As the end of an event loop does.
+        for opening in yard.pool._opening:
+            opening.cancel()
+    await yard.pool.close()
+    assert await yard.state(machine_id) is MachineState.STARTING
+    assert yard.said(session) == ["resting"]
+    await finds_it(yards.make(), session, machine_id, boot)
 
 
 async def test_what_people_ask_is_done_when_nobody_uses_the_machine(yard):

@@ -2,7 +2,12 @@
 
 import pytest
 
-from tests.fakes.driver_trouble import DiesAtRestDriver, DiesAtResumeDriver, DiesLaterDriver
+from tests.fakes.driver_trouble import (
+    DiesAtRestDriver,
+    DiesAtResumeDriver,
+    DiesLaterDriver,
+    DiesWhileLoadingDriver,
+)
 from tests.integration.pool.test_pools import ROOMY, build, limits, waiting
 from vmpool.errors import MachineLost
 from vmpool.machine import MachineState, TemplateState, Tier
@@ -51,7 +56,33 @@ async def test_killed_while_it_makes_way_it_has_made_way(yards):
     await ends_once(yard, idle, machine_id, ["lost"])
 
 
-async def test_killed_while_its_memory_is_loaded_the_turn_gets_another_and_says_why(yards):
+@pytest.mark.parametrize("only", [False, True])
+async def test_killed_while_its_memory_is_loaded_it_is_loaded_again(yards, only):
+    yard = yards.make(DiesWhileLoadingDriver(yards.host))
+    session = await yard.session()
+    async with yard.open(session) as opened:
+        boot = opened.channel.boot
+    assert await yard.pool.rest(opened.machine_id)
+    async with yard.open(session, only=opened.machine_id if only else None) as again:
+        assert (again.machine_id, again.lost) == (opened.machine_id, None)
+        assert again.channel.boot == boot
+    assert yard.said(session) == ["resting"]
+    assert (await yard.row(opened.machine_id)).generation == 2
+
+
+async def test_killed_again_while_it_is_loaded_again_it_is_lost(yards):
+    yard = yards.make(DiesWhileLoadingDriver(yards.host, times=2))
+    session = await yard.session()
+    machine_id = await yard.opened(session)
+    assert await yard.pool.rest(machine_id)
+    async with yard.open(session) as opened:
+        assert opened.fresh
+        assert "its memory was not loaded" in (opened.lost or "")
+    assert yard.said(session) == ["resting", "lost"]
+    assert set(yard.host.machines) == {str(opened.machine_id)}
+
+
+async def test_killed_when_its_rest_is_used_up_the_turn_gets_another_and_says_why(yards):
     yard = yards.make(DiesAtResumeDriver(yards.host))
     session = await yard.session()
     machine_id = await yard.opened(session)

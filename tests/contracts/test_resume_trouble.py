@@ -1,0 +1,216 @@
+"""What goes wrong around a resume or a hibernation and costs no memory."""
+
+import asyncio
+import errno
+import json
+import os
+import signal
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.contracts.rigs import LocalRig, answer, faked_rig, started
+from vmpool.driver import Found
+from vmpool.drivers import launcher
+from vmpool.drivers.cloud_hypervisor import control
+from vmpool.drivers.cloud_hypervisor.api import Api
+from vmpool.errors import HostFull, MachineError, MachineLost
+from vmpool.rest import Rest
+
+WAIT_SECONDS_MAX = 30
+
+
+@pytest.fixture(params=[0, 1], ids=["started", "ahead"])
+async def rig(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[LocalRig]:
+    """With a process that waits for a machine, or none."""
+    monkeypatch.setattr(launcher, "CALM_SECONDS", 0.0)
+    async with faked_rig(tmp_path, ahead_max=request.param) as rig:
+        yield rig
+
+
+@pytest.fixture
+async def plain(tmp_path: Path) -> AsyncIterator[LocalRig]:
+    async with faked_rig(tmp_path) as rig:
+        yield rig
+
+
+async def rested(rig: LocalRig) -> tuple[str, str]:
+    """A machine that rests, and the boot whose memory that is."""
+    machine_id = await started(rig)
+    boot_id = await answer(rig, machine_id, "boot")
+    await rig.driver.hibernate(machine_id)
+    if (preparing := rig.local._launcher._preparing) is not None:
+        await asyncio.wait([preparing])
+    return machine_id, boot_id
+
+
+async def rests_as_before(rig: LocalRig, machine_id: str, boot_id: str) -> None:
+    sight = await rig.driver.look(machine_id)
+    assert (sight.found, sight.pid, sight.broken) == (Found.RESTING, None, None)
+    assert rig.leftovers("nobody's") == []
+    await rig.driver.resume(machine_id)
+    assert await answer(rig, machine_id, "boot") == boot_id
+
+
+def no_room(patch: pytest.MonkeyPatch, name: str | None = None) -> None:
+    """Nothing small can be written, or no file of this name."""
+    for method in ("write_text", "write_bytes"):
+        real = getattr(Path, method)
+
+        def write(path: Path, *args: Any, real: Any = real, **known: Any) -> Any:
+            if name in (None, path.name):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+            return real(path, *args, **known)
+
+        patch.setattr(Path, method, write)
+
+
+async def test_a_process_that_is_killed_while_it_loads_uses_nothing_up(
+    rig: LocalRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine_id, boot_id = await rested(rig)
+    restore = Api.restore
+
+    async def dies(api: Api, source: Path, *, seconds_max: float) -> None:
+        os.kill(rig._pid(machine_id), signal.SIGKILL)
+        await restore(api, source, seconds_max=seconds_max)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Api, "restore", dies)
+        with pytest.raises(MachineLost, match="was not loaded"):
+            await rig.driver.resume(machine_id)
+    await rests_as_before(rig, machine_id, boot_id)
+
+
+async def is_full(rig: LocalRig, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    machine_id, boot_id = await rested(rig)
+    with monkeypatch.context() as patch:
+        no_room(patch, name)
+        with pytest.raises(HostFull):
+            await rig.driver.resume(machine_id)
+    await rests_as_before(rig, machine_id, boot_id)
+
+
+@pytest.mark.parametrize("name", ["process.json.new", "config.json", "state.json"])
+async def test_no_room_for_a_small_file_of_a_resume_is_a_full_host(
+    rig: LocalRig, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    await is_full(rig, monkeypatch, name)
+
+
+async def test_no_room_for_the_log_of_a_process_is_a_full_host(
+    plain: LocalRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await is_full(plain, monkeypatch, "hypervisor.log")
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_a_full_disk_keeps_no_new_process_of_ours_from_its_machines(
+    plain: LocalRig, monkeypatch: pytest.MonkeyPatch, is_known: bool
+) -> None:
+    rig = plain
+    machine_id = await started(rig)
+    record = rig.root / machine_id / "process.json"
+    if not is_known:
+        record.write_text(json.dumps({**json.loads(record.read_text()), "process": None}))
+    await rig.reopen()
+    with monkeypatch.context() as patch:
+        no_room(patch)
+        assert [sight.found for sight in await rig.driver.find()] == [Found.RUNNING]
+        await rig.driver.unpause(machine_id)
+        assert await answer(rig, machine_id, "echo", "on") == "on"
+        await rig.reopen()
+        await rig.driver.destroy(machine_id)
+    assert rig.leftovers(machine_id) == []
+
+
+async def cancelled(resuming: "asyncio.Task[None]", asked: asyncio.Event) -> None:
+    """Cancel it as soon as it has got there."""
+    await asyncio.wait_for(asked.wait(), WAIT_SECONDS_MAX)
+    resuming.cancel()
+    await asyncio.sleep(0.05)
+
+
+async def goes_on(rig: LocalRig, machine_id: str, boot_id: str, *, again: bool) -> None:
+    """The next look at it, of this process of ours or of the next, finds it running."""
+    if again:
+        await rig.reopen()
+    [sight] = await rig.driver.find()
+    assert (sight.found, sight.broken) == (Found.RUNNING, None)
+    assert await answer(rig, machine_id, "boot") == boot_id
+    assert not (rig.root / machine_id / "rest.used").exists()
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_a_resume_that_is_cancelled_while_its_rest_is_used_up_goes_on(
+    plain: LocalRig, monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
+    machine_id, boot_id = await rested(plain)
+    loop, asked, go_on = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+    use_up = Rest.use_up
+
+    def slowly(rest: Rest) -> None:
+        loop.call_soon_threadsafe(asked.set)
+        go_on.wait(WAIT_SECONDS_MAX)
+        use_up(rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Rest, "use_up", slowly)
+        resuming = asyncio.create_task(plain.driver.resume(machine_id))
+        await cancelled(resuming, asked)
+        go_on.set()
+        await asyncio.wait([resuming])
+    assert resuming.cancelled()
+    await goes_on(plain, machine_id, boot_id, again=again)
+
+
+@pytest.mark.parametrize("again", [False, True])
+async def test_a_resume_that_is_cancelled_before_its_cpus_run_goes_on(
+    plain: LocalRig, monkeypatch: pytest.MonkeyPatch, again: bool
+) -> None:
+    machine_id, boot_id = await rested(plain)
+    asked = asyncio.Event()
+
+    async def never(api: Api) -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Api, "resume", never)
+        resuming = asyncio.create_task(plain.driver.resume(machine_id))
+        await cancelled(resuming, asked)
+        await asyncio.wait([resuming])
+    assert resuming.cancelled()
+    await goes_on(plain, machine_id, boot_id, again=again)
+
+
+@pytest.mark.parametrize("looked", [False, True])
+async def test_a_hypervisor_that_stalled_in_a_hibernation_lets_its_machine_go_on(
+    plain: LocalRig, monkeypatch: pytest.MonkeyPatch, looked: bool
+) -> None:
+    rig = plain
+    machine_id = await started(rig)
+    boot_id = await answer(rig, machine_id, "boot")
+    home, pid = rig.local._home(machine_id), rig._pid(machine_id)
+    with monkeypatch.context() as patch:
+        patch.setitem(Api._ask.__kwdefaults__, "seconds_max", 0.2)
+        patch.setattr(control, "SNAPSHOT_SECONDS_MAX", 0.2)
+        os.kill(pid, signal.SIGSTOP)
+        with pytest.raises(MachineError, match="does not answer"):
+            await rig.driver.hibernate(machine_id)
+    os.kill(pid, signal.SIGCONT)
+    # It was asked to stand still, and does so late.
+    api = Api(lambda: home.connect(control.API_SOCKET))
+    async with asyncio.timeout(WAIT_SECONDS_MAX):
+        while await api.state() != "Paused":
+            await asyncio.sleep(0.02)
+    if looked:
+        await rig.driver.find()
+        assert await api.state() == "Running"
+    assert await answer(rig, machine_id, "boot") == boot_id
+    assert not list(home.path.glob("rest*"))
