@@ -288,7 +288,11 @@ class Rest:
         try:
             yield
         except Unkept:
-            write_by_rename(self.complete / "broken", "the disk did not keep its rest")
+            try:
+                write_by_rename(self.complete / "broken", "the disk did not keep its rest")
+            except OSError:
+                # What is lost for want of room leaves none for a mark; to remove one takes none.
+                (self.complete / MANIFEST).unlink(missing_ok=True)
             raise
 
     def _fsync_parts(self, manifest: dict[str, Any]) -> None:

@@ -212,6 +212,24 @@ def test_what_a_disk_lost_is_refused_from_then_on(
     assert rest.refusal(STAMP) == "the disk did not keep its rest"
 
 
+@pytest.mark.parametrize("step", ["flush", "make_durable"])
+def test_what_a_full_disk_lost_is_refused_though_there_is_no_room_to_say_so(
+    rest: Rest, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def full(*_args: object, **_known: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        patch.setattr(Path, "write_text", full)
+        with pytest.raises(OSError, match="No space"):
+            getattr(rest, step)()
+    settle(rest, NEVER)
+    assert not rest.durable
+    assert rest.refusal(STAMP)
+    assert rest.scrub(NEVER) is None
+
+
 def test_a_disk_that_is_full_when_it_is_marked_loses_nothing(
     rest: Rest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
