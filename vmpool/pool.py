@@ -335,10 +335,9 @@ class Pool:
 
         :raises MachineError, TimeoutError: its hypervisor does not answer now
         """
-        known = machine.state in {MachineState.RUNNING, MachineState.PAUSED}
-        if known and self.care.watches(machine.id):
-            return
         hot = machine.state is MachineState.PAUSED and machine.session_id is None
+        if (hot or machine.state is MachineState.RUNNING) and self.care.watches(machine.id):
+            return
         if not hot:
             if not (await self._goes_on(machine) and await self._is_its_own(machine)):
                 return

@@ -64,7 +64,11 @@ class Keeper:
         """Set when a template may be due: one failed, or a pool has none."""
 
     async def repair(self) -> None:
-        """At the start, before anything else: nothing of an earlier process is being made."""
+        """Remove what was left of what nobody makes any more: at the start, and before a build.
+
+        An earlier process may have ended in the middle of one, or the database have been away
+        when ours gave one up.
+        """
         await self._builder.repair()
         for machine in await self._rows.unclaimed():
             if machine.template_id is None and not self._machines.is_held(machine):
@@ -173,6 +177,7 @@ class Keeper:
     ) -> None:
         """Build the template that is due most, if one is, and let go of what nobody needs."""
         self.lacking.clear()
+        await self.repair()
         used = frozenset(one.template_id for one in await self._rows.waiting() if one.template_id)
         bound_to = await self._bound_to(wanted)
         decided = due(
