@@ -5,6 +5,7 @@ may meet a rest or a removal. Whoever rests or removes a machine sees to it that
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from time import monotonic
@@ -16,7 +17,7 @@ import structlog
 
 from vmpool.channel import Channel, open_machine
 from vmpool.driver import Driver, Found
-from vmpool.errors import HostFull, MachineError, MachineLost
+from vmpool.errors import HostFull, MachineError, MachineLost, StaleToken
 from vmpool.machine import Machine, MachineState
 from vmpool.registry import Registry
 from vmpool.ssh import Authority
@@ -29,6 +30,8 @@ Told = Callable[[UUID, str, dict[str, Any]], Awaitable[None]]
 Enter = Callable[..., Awaitable[Channel]]
 """`vmpool.channel.open_machine`, or one like it for guests that are not our image."""
 
+ASKED_MAX = 3
+"""Times that a guest is asked to get ready for a rest; then it rests as it is."""
 UNTOLD = "untold"
 """The fact that a session has to hear of its machine's end: the state it is told."""
 _WAYS_TO_REST = {
@@ -74,6 +77,8 @@ class Care:
         """Watchers whose process has ended: they are let finish."""
         self._kept_awake: set[UUID] = set()
         """Machines that the full disk keeps from resting, as their sessions were told."""
+        self._asked: Counter[UUID] = Counter()
+        """How often in a row a guest was asked to get ready for a rest, and did not."""
         self._unused: set[UUID] = set()
         """Machines being handed out: their sessions never had them, so are told nothing."""
 
@@ -147,11 +152,20 @@ class Care:
                 machine_id, MachineState.RESTING, facts={"hibernate_seconds": seconds}
             )
             self._kept_awake.discard(machine_id)
+            self._asked.pop(machine_id, None)
             await self.say(machine, "resting", seconds=seconds)
             return True
 
     async def _hibernate(self, machine: Machine) -> None:
-        await self._quieted(machine)
+        try:
+            await self._quieted(machine)
+        except (MachineLost, StaleToken) as error:
+            self._asked[machine.id] += 1
+            if self._asked[machine.id] < ASKED_MAX:
+                raise
+            # It would keep its place for ever. What it should have let go of ends by itself.
+            log.warning("rests_unprepared", machine=str(machine.id), error=str(error))
+            await self._disconnect(machine.id)
         await self._driver.hibernate(str(machine.id))
 
     async def freeze(self, machine: Machine, template_id: str) -> None:
@@ -244,6 +258,7 @@ class Care:
     async def _remove(self, machine_id: UUID, why: str, *, telling: bool = False) -> None:
         self._unwatch(machine_id)
         self._kept_awake.discard(machine_id)
+        self._asked.pop(machine_id, None)
         await self._disconnect(machine_id)
         machine = await self._registry.get(machine_id)
         if machine is None or machine.state is MachineState.GONE:

@@ -92,6 +92,31 @@ async def test_one_that_is_silent_is_removed_like_any_other(yards, state):
     assert yard.host.machines == {}
 
 
+async def test_one_that_never_gets_ready_for_its_rest_keeps_its_place_for_a_while_only(
+    yard, monkeypatch
+):
+    monkeypatch.setattr("vmpool.channel.LOGIN_SECONDS_MAX", 0.4)
+    session = await yard.session()
+    async with yard.open(session) as opened:
+        boot = opened.channel.boot
+    machine = yard.host.machines[str(opened.machine_id)]
+    speaking, machine.guest = machine.guest, SilentGuest()
+    yard.host.hang_up(machine)
+    for _ in range(2):
+        assert not await yard.pool.rest(opened.machine_id)
+        assert await yard.state(opened.machine_id) is MachineState.RUNNING
+    assert await yard.pool.rest(opened.machine_id)
+    assert yard.said(session) == ["resting"]
+    machine.guest = speaking
+    async with yard.open(session) as again:
+        assert (again.machine_id, again.lost) == (opened.machine_id, None)
+        assert again.channel.boot == boot
+    # Whoever got ready once is asked as often again.
+    machine.guest = SilentGuest()
+    yard.host.hang_up(machine)
+    assert not await yard.pool.rest(opened.machine_id)
+
+
 async def boots_with(yards, silent: int):
     """A yard whose first machines, so many of them, never say hello."""
     yard = yards.make()
