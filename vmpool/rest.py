@@ -41,6 +41,7 @@ Everything here is plain file work. `digest` and `scrub` read whole memories, `f
 
 import contextlib
 import enum
+import errno
 import os
 import shutil
 import threading
@@ -68,6 +69,7 @@ from vmpool.rest_files import (
 FORMAT = 1
 MEMORY = "memory"
 MANIFEST = "rest.json"
+DIGEST_CHARACTERS = 64
 
 
 class RestState(enum.StrEnum):
@@ -225,6 +227,11 @@ class Rest:
             self.sweep()
             os.rename(self.used, self._gone)
 
+    @property
+    def unswept(self) -> bool:
+        """Whether something lies there that `sweep` removes."""
+        return self._gone.exists()
+
     def sweep(self) -> None:
         """Remove what `drop_used` put aside. May block for as long as a large file's removal."""
         shutil.rmtree(self._gone, ignore_errors=True)
@@ -260,6 +267,8 @@ class Rest:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             if not (self.complete / "digest").exists():
                 memory = self.complete / MEMORY
+                # Without room for it a whole memory would be read for nothing, again and again.
+                (self.complete / "digest.new").write_text(" " * DIGEST_CHARACTERS)
                 digest = sha256_of(memory, stop.is_set, zeros=dig_hole)
                 if digest is not None:
                     write_by_rename(self.complete / "digest", digest)
@@ -271,12 +280,16 @@ class Rest:
         """
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             digest = self.complete / "digest"
-            wanted = digest.read_text()
-            found = sha256_of(self.complete / MEMORY, stop.is_set)
+            wanted, why = digest.read_text(), "its memory was altered on disk"
+            try:
+                found = sha256_of(self.complete / MEMORY, stop.is_set)
+            except OSError as error:
+                if error.errno != errno.EIO:
+                    raise
+                found, why = "", "the disk does not give its memory back"
             if found is None or stop.is_set():
                 return None
             if found != wanted:
-                why = "its memory was altered on disk"
                 write_by_rename(self.complete / "broken", why)
                 return why
             os.utime(digest)

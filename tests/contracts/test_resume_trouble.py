@@ -214,3 +214,16 @@ async def test_a_hypervisor_that_stalled_in_a_hibernation_lets_its_machine_go_on
         assert await api.state() == "Running"
     assert await answer(rig, machine_id, "boot") == boot_id
     assert not list(home.path.glob("rest*"))
+
+
+async def test_a_used_rest_that_nobody_got_to_remove_is_removed_by_the_next_look(
+    plain: LocalRig,
+) -> None:
+    machine_id = await started(plain)
+    left = plain.root / machine_id / "rest.gone"
+    left.mkdir()
+    (left / "memory").write_bytes(b"as large as the machine")
+    await plain.reopen()
+    assert [sight.found for sight in await plain.driver.find()] == [Found.RUNNING]
+    await plain.settled(machine_id)
+    assert not left.exists()

@@ -234,8 +234,9 @@ class LocalDriver:
     async def find(self) -> Sequence[Sight]:
         """Look at everything below the root. See `Driver.find`.
 
-        What an earlier process of ours left half done is finished: rests are made durable,
-        processes that only wait to be ended are ended, machines that only wait to go on go on.
+        What an earlier process of ours left half done is finished: rests are made durable, used
+        ones removed, processes that only wait to be ended are ended, machines that only wait to
+        go on go on.
         """
         names = machine_names(self.root)
         sights = []
@@ -244,11 +245,16 @@ class LocalDriver:
             sight = await self._look_safely(name)
             if sight.pid is not None and await self._mended(name):
                 sight = await self._look_safely(name)
-            if sight.found is Found.RESTING and sight.pid is None:
-                self._settler.begin(self._home(name))
+            self._settle(self._home(name), sight)
             sights.append(sight)
         await self._launcher.sweep()
         return sights + self._strays()
+
+    def _settle(self, home: Home, sight: Sight) -> None:
+        if home.rest.unswept:
+            self._settler.sweep(home)
+        if sight.found is Found.RESTING and sight.pid is None:
+            self._settler.begin(home)
 
     async def look(self, machine_id: str) -> Sight:
         """Look at one machine. See `Driver.look`."""

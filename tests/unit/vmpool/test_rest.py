@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -244,6 +245,50 @@ def test_a_disk_that_is_full_when_it_is_marked_loses_nothing(
     assert rest.refusal(STAMP) is None
     settle(rest, NEVER)
     assert rest.durable
+
+
+class Asked(threading.Event):
+    """Notes that somebody asked before a chunk was worked on."""
+
+    asked = False
+
+    def is_set(self) -> bool:
+        self.asked = True
+        return super().is_set()
+
+
+def test_without_room_for_a_digest_no_memory_is_read(
+    rest: Rest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_args: object, **_known: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", full)
+        stop = Asked()
+        with pytest.raises(OSError, match="No space"):
+            rest.digest(stop)
+    assert not stop.asked
+    rest.digest(stop)
+    assert stop.asked
+    assert rest.scrub(NEVER) is None
+
+
+def test_a_memory_that_the_disk_does_not_give_back_is_refused(
+    rest: Rest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settle(rest, NEVER)
+    real = Path.open
+
+    def unreadable(path: Path, *args: Any, **known: Any) -> Any:
+        if path.name == MEMORY:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return real(path, *args, **known)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", unreadable)
+        assert rest.scrub(NEVER) == "the disk does not give its memory back"
+    assert rest.refusal(STAMP) == "the disk does not give its memory back"
 
 
 def test_bringing_a_rest_to_the_disk_does_not_make_it_durable(rest: Rest) -> None:
