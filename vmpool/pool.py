@@ -168,13 +168,16 @@ class Pool:
 
     async def _one_rests(self, candidates: Sequence[UUID]) -> bool:
         for machine_id in candidates:
-            if await self._remove_waiting(machine_id) or await self.rest(machine_id):
+            if await _safely(self._ends_or_rests(machine_id), machine_id):
                 return True
             machine = await self._registry.get(machine_id)
             if machine is None or not decide.takes_room(machine.state):
                 # It ended on its way to rest.
                 return True
         return False
+
+    async def _ends_or_rests(self, machine_id: UUID) -> bool:
+        return await self._remove_waiting(machine_id) or await self.rest(machine_id)
 
     async def _remove_waiting(self, machine_id: UUID, why: str = "its room is needed") -> bool:
         """Remove a machine that waits; False when it is none, or a session has it meanwhile."""
@@ -267,7 +270,7 @@ class Pool:
         """Hibernate what nobody used for the idle time; how many rest now."""
         now = datetime.now(UTC)
         idle = decide.idle(await self._standing(), now, self._limits.idle_seconds)
-        return sum([await self.rest(machine_id) for machine_id in idle])
+        return sum([await _safely(self.rest(machine_id), machine_id) for machine_id in idle])
 
     async def relieve(self) -> bool:
         """Let one machine make way if the host is short of memory or disk; whether one did."""
@@ -283,12 +286,15 @@ class Pool:
 
     async def _one_goes(self, candidates: Sequence[UUID]) -> bool:
         for machine_id in candidates:
-            why = "the disk of its host is nearly full"
-            if await self._remove_waiting(machine_id, why) or await self._remove_resting(
-                machine_id, why, telling=True
-            ):
+            if await _safely(self._gives_up(machine_id), machine_id):
                 return True
         return False
+
+    async def _gives_up(self, machine_id: UUID) -> bool:
+        why = "the disk of its host is nearly full"
+        if await self._remove_waiting(machine_id, why):
+            return True
+        return await self._remove_resting(machine_id, why, telling=True)
 
     async def _remove_resting(self, machine_id: UUID, why: str, *, telling: bool = False) -> bool:
         """Remove a session's machine if it still rests and no turn comes for it."""
@@ -307,15 +313,14 @@ class Pool:
         if self._opening:
             await asyncio.wait(set(self._opening), timeout=self._limits.boot_seconds)
         for machine in await self._registry.mine(MachineState.RUNNING, MachineState.PAUSED):
-            if not await self._remove_waiting(machine.id):
-                await self.rest(machine.id)
+            await _safely(self._ends_or_rests(machine.id), machine.id)
 
     async def remove_expired(self) -> int:
         """Delete resting machines past their retention; their checkpoints stay."""
         now = datetime.now(UTC)
         old = decide.expired(await self._standing(), now, self._limits.retention_days)
         why = "it rested longer than machines are kept"
-        return sum([await self._remove_resting(machine_id, why) for machine_id in old])
+        return sum([await _safely(self._remove_resting(one, why), one) for one in old])
 
     async def destroy(self, machine_id: UUID, why: str) -> bool:
         """Remove a machine that no turn uses; False when one does."""
@@ -374,7 +379,7 @@ class Pool:
         for machine in await self._registry.requested():
             ends = machine.request == "destroy"
             held = self._is_worked_on(machine) if ends else self.is_held(machine)
-            if not held and await self._obeyed(machine):
+            if not held and await _safely(self._obeyed(machine), machine.id):
                 await self._registry.answered(machine.id)
 
     async def _obeyed(self, machine: Machine) -> bool:
@@ -387,8 +392,8 @@ class Pool:
             return True
         if machine.request == "destroy":
             return await self.destroy(machine.id, "a person asked for it")
-        await self.rest(machine.id)
-        return True
+        # What is put off is asked again; what a full disk refuses was told.
+        return await self.rest(machine.id) or await self._is_clean(machine.session_id)
 
     async def close(self) -> None:
         """Let go of every machine; running ones run on, and those on their way up get there."""
@@ -401,3 +406,12 @@ class Pool:
         await self._opener.close()
         await self.care.close()
         await self._driver.close()
+
+
+async def _safely(doing: Awaitable[bool], machine_id: UUID) -> bool:
+    """Whether it was done; what goes wrong with one machine keeps no other waiting."""
+    try:
+        return await doing
+    except Exception:
+        log.exception("machine_failed", machine=str(machine_id))
+        return False

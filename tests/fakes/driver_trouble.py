@@ -143,6 +143,19 @@ class ForgetfulDriver(FakeDriver):
         await super().destroy(machine_id)
 
 
+class StuckDriver(FakeDriver):
+    """Some machines can't be removed."""
+
+    def __init__(self, host: FakeHost) -> None:
+        super().__init__(host)
+        self.stuck: set[str] = set()
+
+    async def destroy(self, machine_id: str) -> None:
+        if machine_id in self.stuck:
+            raise OSError("a file of it can't be removed")
+        await super().destroy(machine_id)
+
+
 class FullDiskDriver(FakeDriver):
     """Creates and boots, but never has room for a rest."""
 

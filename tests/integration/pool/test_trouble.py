@@ -1,6 +1,7 @@
 """The same on hosts that misbehave: what the caller gets, what is told and what is left."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.fakes.driver_trouble import (
     ForgetfulDriver,
     FullDiskDriver,
     NeverReadyDriver,
+    StuckDriver,
     UnfitToResumeDriver,
 )
 from tests.integration.pool.test_pools import ROOMY, build, limits
@@ -158,6 +160,63 @@ async def test_a_session_that_could_not_be_told_is_told_by_the_next_look_around(
         assert yard.said(session) == [state]
     assert await yard.state(machine_id) is MachineState.GONE
     assert yard.why() in {"its process was ended", "a person asked for it"}
+
+
+@pytest.mark.parametrize("stuck", [0, 1])
+@pytest.mark.parametrize("how", ["asked", "expired"])
+async def test_a_machine_that_can_not_be_removed_keeps_no_other_from_it(yards, how, stuck):
+    driver = StuckDriver(yards.host)
+    yard = yards.make(driver, retention_days=1)
+    machines = [await yard.opened(await yard.session()) for _ in range(2)]
+    driver.stuck.add(str(machines[stuck]))
+    if how == "asked":
+        for machine_id in machines:
+            await yard.put(machine_id, request="destroy")
+        await yard.pool.obey()
+    else:
+        for machine_id in machines:
+            assert await yard.pool.rest(machine_id)
+            used_at = (await yard.row(machine_id)).used_at
+            await yard.put(machine_id, used_at=used_at - timedelta(days=2))
+        assert await yard.pool.remove_expired() == 1
+    assert set(yard.host.machines) == {str(machines[stuck])}
+    driver.stuck.clear()
+    await reconcile(yard.pool, yard.registry, yard.driver)
+    assert yard.host.machines == {}
+
+
+async def test_a_session_that_nobody_can_say_is_clean_keeps_no_other_from_resting(yards):
+    yard = yards.make(idle_seconds=0)
+    sessions = [await yard.session() for _ in range(2)]
+    machines = [await yard.opened(session) for session in sessions]
+
+    async def may_rest(session) -> bool:
+        if session in unknown:
+            raise ConnectionError("nobody answers")
+        return True
+
+    unknown = {sessions[0]}
+    yard.pool._may_rest = may_rest
+    assert await yard.pool.rest_idle() == 1
+    assert await yard.state(machines[0]) is MachineState.RUNNING
+    assert await yard.state(machines[1]) is MachineState.RESTING
+
+
+async def test_a_rest_that_is_put_off_is_asked_for_again(yard):
+    machine_id = await yard.opened(await yard.session())
+    clean = False
+
+    async def may_rest(session) -> bool:
+        return clean
+
+    yard.pool._may_rest = may_rest
+    await yard.put(machine_id, request="rest")
+    await yard.pool.obey()
+    assert (await yard.row(machine_id)).request == "rest"
+    clean = True
+    await yard.pool.obey()
+    assert await yard.state(machine_id) is MachineState.RESTING
+    assert (await yard.row(machine_id)).request is None
 
 
 @pytest.mark.parametrize("yields", range(0, 40, 4))
