@@ -359,9 +359,10 @@ class Launcher:
                 return
             for path in self._root.glob(f"{AHEAD}*"):
                 left = Home(self._root, path.name.removeprefix(AHEAD), directory=path.name)
-                if (found := left.find_process()) is not None:
-                    await process.kill(found)
-                left.remove()
+                with contextlib.suppress(TimeoutError):  # a stray from now on
+                    if (found := left.find_process()) is not None:
+                        await process.kill(found)
+                    left.remove()
             launches = dict(self._launches())
             slots = {each.token: each.slot for each in launches.values() if each.slot is not None}
             await self._isolation.open(slots)

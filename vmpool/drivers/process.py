@@ -22,6 +22,8 @@ INHERITED_FD_FIRST = 3
 """After input, output and errors."""
 MARK = "ONA_LAUNCH"
 """The variable in the environment of a process that says which launch of ours it is."""
+END_SECONDS_MAX = 60.0
+"""From the kill to the end; what takes longer is tried again, and keeps nobody else waiting."""
 _FD_ABOVE_INHERITED = 64
 
 
@@ -151,7 +153,10 @@ async def ended(process: Process) -> int | None:
 
 
 async def kill(process: Process) -> None:
-    """End the process with SIGKILL and wait until it is gone; gone already is success."""
+    """End the process with SIGKILL and wait until it is gone; gone already is success.
+
+    :raises TimeoutError: the kernel does not let it end: it waits for a disk or a device
+    """
     fd = _pidfd(process)
     if fd is not None:
         try:
@@ -159,7 +164,11 @@ async def kill(process: Process) -> None:
                 signal.pidfd_send_signal(fd, signal.SIGKILL)
         finally:
             os.close(fd)
-    await ended(process)
+    try:
+        async with asyncio.timeout(END_SECONDS_MAX):
+            await ended(process)
+    except TimeoutError:
+        raise TimeoutError(f"process {process.pid} was killed and does not end") from None
 
 
 def describe_status(status: int | None) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import uuid
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +32,20 @@ async def test_a_process_lives_in_a_session_of_its_own_until_killed(tmp_path: Pa
     assert os.getsid(process.pid) == process.pid
     await kill(process)
     assert not is_alive(process)
+    await kill(process)
+
+
+async def test_one_that_the_kernel_does_not_let_end_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = shell(tmp_path / "log", "sleep 100")
+    with monkeypatch.context() as patch:
+        # As with one that waits for a disk: it is signalled, and nothing comes of it.
+        patch.setattr(signal, "pidfd_send_signal", lambda fd, number: None)
+        patch.setattr("vmpool.drivers.process.END_SECONDS_MAX", 0.1)
+        with pytest.raises(TimeoutError, match="does not end"):
+            await kill(process)
+    assert is_alive(process)
     await kill(process)
 
 
