@@ -22,7 +22,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from vmpool.errors import MachineBusy, MachineLost, StaleToken
+from vmpool.errors import MachineError, MachineLost, StaleToken
 from vmpool.ssh import HostIdentity
 
 PROTOCOL = 1
@@ -162,7 +162,10 @@ async def greet(connect: Connect, *, machine_id: str, token: int, deadline_secon
 async def _attempt(connect: Connect, machine_id: str, token: int) -> Words | None:
     try:
         sock = await connect()
-    except MachineBusy:
+    except MachineLost:
+        raise
+    except MachineError:
+        # Busy, or a hypervisor that does not answer: it may yet, until the deadline.
         return None
     nonce = secrets.token_hex(16)
     try:

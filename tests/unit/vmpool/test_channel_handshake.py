@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.flood import flooded, nobody_waits_longer_than
 from vmpool import handshake
-from vmpool.errors import MachineBusy, MachineLost, StaleToken
+from vmpool.errors import MachineBusy, MachineError, MachineLost, StaleToken
 from vmpool.handshake import Hello, Words, greet, parse
 from vmpool.storable import SENTENCE_CHARACTERS_MAX
 
@@ -222,6 +222,26 @@ async def test_a_taken_stream_is_asked_for_again() -> None:
 
         words = await greet(connect, machine_id="m", token=3, deadline_seconds=5)
         words.close()
+
+
+async def test_a_hypervisor_that_does_not_answer_is_asked_again_until_the_deadline() -> None:
+    async with stage(good) as made:
+        refusals = iter([MachineError("it does not answer"), MachineError("it does not answer")])
+
+        async def connect() -> socket.socket:
+            error = next(refusals, None)
+            if error is not None:
+                raise error
+            return await made.connect()
+
+        words = await greet(connect, machine_id="m", token=3, deadline_seconds=5)
+        words.close()
+
+    async def never() -> socket.socket:
+        raise MachineError("it does not answer")
+
+    with pytest.raises(MachineLost, match=r"within 0\.5 seconds"):
+        await greet(never, machine_id="m", token=3, deadline_seconds=0.5)
 
 
 async def test_a_stale_token_is_told_apart_from_a_lost_machine() -> None:
