@@ -43,6 +43,10 @@ class Demands:
 
     async def refresh(self) -> None:
         """Read what was handed out since the last time."""
+        if self._read_to is not None and self._now() < self._read_to:
+            # The clock was set back: what comes now lies before what was read.
+            self._claims.clear()
+            self._read_to = None
         since = self._read_to or self._now() - timedelta(seconds=HISTORY_SECONDS)
         for project_id, size, at in await self._rows.handouts(since):
             self._claims.setdefault((project_id, size), []).append(at.timestamp())

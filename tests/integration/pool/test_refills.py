@@ -6,10 +6,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.fakes.driver_trouble import GatedDriver
+from tests.integration.pool.conftest import DEMAND
 from tests.integration.pool.test_pools import ROOMY, build, limits, waiting
 from vmpool.errors import MachineError
-from vmpool.machine import MachineState
+from vmpool.machine import MachineState, Tier
 from vmpool.warm import sizing
+from vmpool.warm.demand import Demands
 from vmpool.warm.plan import Action, Do
 
 
@@ -145,3 +147,19 @@ async def test_hand_outs_are_written_down_and_pools_are_sized_by_them(yards, mon
     monkeypatch.setattr(sizing, "targets", spying)
     await yard.keeper.tend()
     assert set(claims) == {2}
+
+
+async def test_hand_outs_are_counted_though_the_clock_was_set_back(yards):
+    yard = yards.make(**ROOMY)
+    demands = Demands(yard.rows, DEMAND, at_once=1)
+    key = yard.order.project_id, yard.order.size
+    machine_id = await yard.opened(await yard.session())
+    await yard.pool.close()
+    await yard.town.rows("UPDATE handout SET at = at + interval '1 hour' RETURNING id")
+    await demands.refresh()
+    await yard.rows.handed_out(yard.order, machine_id, Tier.HOT, 0.1)
+    for _ in range(2):
+        await demands.refresh()
+        claims = demands._claims[key]
+        assert len(claims) == 2
+        assert claims == sorted(claims)
