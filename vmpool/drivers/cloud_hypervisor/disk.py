@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from vmpool.drivers.host import DISK_SECONDS_MAX, words_of
 from vmpool.errors import HostFull, HostUnfit
 
 GIB = 1 << 30
@@ -27,7 +28,7 @@ async def make_writable(disk: Path, *, gib: int) -> None:
     Without a journal: a machine whose process died is never used again.
 
     :raises HostFull: no room
-    :raises HostUnfit: mke2fs is missing or refuses
+    :raises HostUnfit: mke2fs is missing, refuses or hangs
     """
     make_sparse(disk, gib * GIB)
     command = ["mke2fs", "-q", "-F", "-t", "ext4", "-L", LABEL, "-m", "0", "-O", "^has_journal"]
@@ -42,9 +43,12 @@ async def make_writable(disk: Path, *, gib: int) -> None:
         )
     except OSError as error:
         raise HostUnfit(f"mke2fs can't be run ({error.strerror}); install e2fsprogs") from error
-    words, _ = await process.communicate()
+    try:
+        text = await words_of(process, seconds_max=DISK_SECONDS_MAX)
+    except TimeoutError as error:
+        why = f"mke2fs took longer than {DISK_SECONDS_MAX:g} s"
+        raise HostUnfit(f"{why}; look at the disk of the machines") from error
     if process.returncode:
-        text = words.decode(errors="replace").strip()
         if os.strerror(errno.ENOSPC) in text:
             raise HostFull("no room for a machine's disk")
         raise HostUnfit(f"mke2fs made no disk: {text}")

@@ -21,7 +21,7 @@ from vmpool.drivers.cloud_hypervisor.control import (
 )
 from vmpool.drivers.cloud_hypervisor.disk import copy_sparse, make_writable
 from vmpool.drivers.home import Home, opened
-from vmpool.drivers.host import host_cpu
+from vmpool.drivers.host import host_cpu, words_of
 from vmpool.drivers.process import read_boot_id
 from vmpool.errors import HostUnfit
 from vmpool.rest import Stamp
@@ -136,17 +136,15 @@ class CloudHypervisor:
 
 async def _version(path: str) -> str:
     try:
-        async with asyncio.timeout(VERSION_SECONDS_MAX):
-            process = await asyncio.create_subprocess_exec(
-                path, "--version",
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-            )  # fmt: skip
-            words, _ = await process.communicate()
+        process = await asyncio.create_subprocess_exec(
+            path, "--version",
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        return await words_of(process, seconds_max=VERSION_SECONDS_MAX)
     except (OSError, TimeoutError) as error:
         raise HostUnfit(f"{path} does not say its version ({type(error).__name__})") from error
-    return words.decode(errors="replace").strip()
 
 
 def _new_enough(words: str) -> str:

@@ -5,6 +5,7 @@ import errno
 import os
 from pathlib import Path
 
+from vmpool.drivers.host import DISK_SECONDS_MAX, words_of
 from vmpool.errors import HostFull, HostUnfit, MachineError
 
 GIB = 1 << 30
@@ -17,7 +18,7 @@ async def make_overlay(
 
     :raises MachineError: the base is larger than the disk is to be
     :raises HostFull: no room
-    :raises HostUnfit: the program is missing or refuses
+    :raises HostUnfit: the program is missing, refuses or hangs
     """
     base_bytes = os.stat(base).st_size
     if base_bytes > disk_gib * GIB:
@@ -34,9 +35,12 @@ async def make_overlay(
         )  # fmt: skip
     except OSError as error:
         raise HostUnfit(f"{qemu_img} can't be run ({error.strerror}); install it") from error
-    words, _ = await process.communicate()
+    try:
+        text = await words_of(process, seconds_max=DISK_SECONDS_MAX)
+    except TimeoutError as error:
+        why = f"{qemu_img} took longer than {DISK_SECONDS_MAX:g} s"
+        raise HostUnfit(f"{why}; look at the disk of the machines") from error
     if process.returncode:
-        text = words.decode(errors="replace").strip()
         if os.strerror(errno.ENOSPC) in text:
             raise HostFull("no room for a machine's disk")
         raise HostUnfit(f"{qemu_img} made no disk: {text}")
