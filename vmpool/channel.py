@@ -36,7 +36,14 @@ from vmpool.login import (
     end,
     log_in,
 )
-from vmpool.ssh import AGENT, CONTROL, HOST_SECONDS, Authority, HostIdentity
+from vmpool.ssh import (
+    AGENT,
+    CLOCK_SKEW_SECONDS,
+    CONTROL,
+    HOST_SECONDS,
+    Authority,
+    HostIdentity,
+)
 
 INPUT_BYTES_MAX = 256 * 1024
 FOLLOWING_MAX = 4
@@ -78,6 +85,8 @@ class Channel:
         self._certified = monotonic()
         """When the machine's certificate was signed."""
         self._certifying = asyncio.Lock()
+        self._clock = _clock()
+        """As it was when the machine's was set."""
         self._control: asyncssh.SSHClientConnection | None = None
         self._logins: dict[str, asyncssh.SSHClientConnection] = {}
         self._logging_in = asyncio.Lock()
@@ -190,10 +199,15 @@ class Channel:
             connection.close()
         del self._idle[1:]
         self._following.clear()
-        await self._request("token", token=token, time=time.time())
-        self._token = token
+        await self._set_clock(token)
         for login in self._all_logins():
             login.set_keepalive(KEEPALIVE_SECONDS)
+
+    async def _set_clock(self, token: int) -> None:
+        """The machine's, by the host's; `token` is that of its lease from then on."""
+        clock = _clock()
+        await self._request("token", token=token, time=time.time())
+        self._token, self._clock = token, clock
 
     # -- commands ---------------------------------------------------------------------------
 
@@ -256,9 +270,15 @@ class Channel:
             raise MachineLost(f"The way to port {port} was lost: {error}.") from error
 
     async def _certify(self) -> None:
-        """Have the machine's host key certified anew: a certificate ends minutes after a thaw."""
+        """Have the machine's host key certified anew: a certificate ends minutes after a thaw.
+
+        Once the host's clock was stepped, no certificate of before holds here, and none of now
+        in the machine.
+        """
         async with self._certifying:
-            if monotonic() - self._certified < HOST_SECONDS / 2:
+            if abs(_clock() - self._clock) > CLOCK_SKEW_SECONDS / 2:
+                await self._set_clock(self._token)
+            elif monotonic() - self._certified < HOST_SECONDS / 2:
                 return
             began = monotonic()
             certificate = await self._authority.certify(self.machine_id, self._host.private_key)
@@ -372,6 +392,11 @@ class Channel:
         if self._control is None or self.lost.is_set():
             raise MachineLost("The connection into the machine was lost.")
         return await self._control.create_unix_connection(factory, path)
+
+
+def _clock() -> float:
+    """How far the host's clock is ahead of what can't be stepped, in seconds."""
+    return time.time() - monotonic()
 
 
 def follows(said: int, generation: int) -> bool:

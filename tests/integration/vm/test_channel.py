@@ -230,6 +230,22 @@ async def test_rest_and_resume_keep_boot_and_correct_the_clock(vm: Vm) -> None:
     assert await said(channel, "cat", "/dev/shm/in-memory") == "kept"
 
 
+@pytest.mark.parametrize("hours", [-1, 1])
+async def test_people_get_in_though_the_clock_of_the_host_was_stepped(
+    vm: Vm, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    channel, real = await vm.channel(), time.time
+    await said(channel, "true")
+    for login in list(channel._logins.values()):
+        login.abort()
+        await login.wait_closed()
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", lambda: real() + hours * 3600)
+        assert await clock_is_right(channel)
+    await channel.close()
+    assert await clock_is_right(await vm.channel())
+
+
 async def test_no_host_key_lies_in_a_resting_machine(vm: Vm) -> None:
     channel = await vm.channel()
     before = await said(channel, "cat", "/run/ona/host_key-cert.pub")

@@ -5,6 +5,7 @@ import io
 import os
 import shutil
 import signal
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -194,6 +195,24 @@ async def test_a_machine_with_another_authoritys_host_key_is_not_logged_in_to(
 
     with pytest.raises(MachineLost, match="login failed"):
         await guest.open(Mixed())
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+async def test_once_the_clock_was_stepped_a_machine_is_certified_anew(
+    guest: HostedGuest, channel: Channel, monkeypatch: pytest.MonkeyPatch, hours: int
+) -> None:
+    kept, real = guest.directory / "run/host_key-cert.pub", time.time
+    before = kept.read_text()
+    await channel._certify()
+    assert kept.read_text() == before
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", lambda: real() + hours * 3600)
+        await channel._certify()
+        stepped = kept.read_text()
+        assert stepped != before
+        await channel._certify()
+        assert kept.read_text() == stepped
+    assert await channel.jobs() == []
 
 
 async def test_the_agents_certificate_does_not_open_the_control_login(
