@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from sqlalchemy import text
 from bot.agents import adapters_of, conversations
 from bot.config import Settings
 from bot.deliveries import delivery_open
+from bot.errors import Refused
 from bot.gateway import WayOut, gateway_open
 from bot.govern.grants import SWEEP_SECONDS, Grants
 from bot.ground import REPORT_SECONDS, Ground, ground, only_process
@@ -74,14 +76,28 @@ async def work(settings: Settings, url: str) -> None:
 
 
 def host_identity(host_dir: Path) -> UUID:
-    """The id of the host whose machines lie in `host_dir`; made at first use."""
+    """The id of the host whose machines lie in `host_dir`; made at first use, and kept.
+
+    :raises Refused: what is kept is none
+    """
     path = host_dir / "host-id"
     host_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with contextlib.suppress(FileNotFoundError):
+    try:
         return UUID(path.read_text().strip())
+    except FileNotFoundError:
+        pass
+    except ValueError as error:
+        # Another id would own none of the machines that lie there.
+        raise Refused(
+            f"{path} does not hold the id of this host",
+            do="write the one into it that the table `host` has for this host",
+        ) from error
     identity = uuid4()
     new = path.with_suffix(".new")
-    new.write_text(f"{identity}\n")
+    with new.open("w") as file:
+        file.write(f"{identity}\n")
+        file.flush()
+        os.fsync(file.fileno())
     new.rename(path)
     return identity
 
