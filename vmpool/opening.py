@@ -107,13 +107,14 @@ class Opener:
         if only is not None and (machine is None or machine.id != only):
             gone = await self._registry.get(only)
             raise MachineLost((gone and gone.note) or "nobody wrote down why")
-        if machine is not None and only is None and order.insist and machine.size != order.size:
+        other = machine is not None and order.insist and machine.size != order.size
+        own = machine if only is not None or not other else None
+        # Without a signature there is no way in: find that out while nothing is touched.
+        await self._care.prepare(session_id if own is None else own.id)
+        if machine is not None and own is None:
             lost = f"a {order.size} one was asked for, and it was {machine.size}"
             await self._care.remove(machine.id, lost)
-            machine = None
-        # Without a signature there is no way in: find that out while nothing is touched.
-        await self._care.prepare(session_id if machine is None else machine.id)
-        if machine is not None:
+        elif machine is not None:
             # Before the guest sees it: whoever comes after us must show at least this one.
             await self._registry.used(machine.id, token)
             try:

@@ -1,6 +1,7 @@
 """The same on hosts that misbehave: what the caller gets, what is told and what is left."""
 
 import asyncio
+import dataclasses
 from datetime import timedelta
 
 import pytest
@@ -17,7 +18,7 @@ from tests.fakes.driver_trouble import (
     UnfitToResumeDriver,
 )
 from tests.integration.pool.test_pools import ROOMY, build, limits
-from vmpool.errors import HostFull, HostUnfit, MachineError, MachineLost
+from vmpool.errors import HostFull, HostUnfit, MachineError, MachineLost, NoSignature
 from vmpool.machine import MachineState
 from vmpool.reconcile import reconcile
 
@@ -160,6 +161,36 @@ async def test_a_session_that_could_not_be_told_is_told_by_the_next_look_around(
         assert yard.said(session) == [state]
     assert await yard.state(machine_id) is MachineState.GONE
     assert yard.why() in {"its process was ended", "a person asked for it"}
+
+
+class NobodySigns:
+    """A signer that is away."""
+
+    async def authorities(self) -> tuple[str, str]:
+        raise NoSignature("nobody signs logins now")
+
+    async def sign(self, *args: str, **known: object) -> str:
+        raise NoSignature("nobody signs logins now")
+
+
+@pytest.mark.parametrize("state", ["running", "resting"])
+@pytest.mark.parametrize("insist", [False, True])
+async def test_while_nobody_signs_no_machine_is_touched(yard, monkeypatch, state, insist):
+    session = await yard.session()
+    machine_id = await yard.opened(session)
+    if state == "resting":
+        assert await yard.pool.rest(machine_id)
+    else:
+        await yard.pool.care.channel(machine_id).close()
+    order = dataclasses.replace(yard.order, size="medium", insist=insist)
+    with monkeypatch.context() as patch:
+        patch.setattr(yard.pool.care._authority, "_signer", NobodySigns())
+        with pytest.raises(NoSignature):
+            async with yard.open(session, order=order):
+                pass
+    assert await yard.state(machine_id) is MachineState(state)
+    async with yard.open(session) as opened:
+        assert (opened.machine_id, opened.lost) == (machine_id, None)
 
 
 @pytest.mark.parametrize("stuck", [0, 1])
