@@ -15,11 +15,14 @@ from fastapi import FastAPI
 from sqlalchemy import text
 
 from adapters.chat.incoming import Hear
-from bot.automate import reminders
+from bot.automate import after, events, notices, reminders
+from bot.automate.beginning import Beginning
 from bot.automate.firings import Firings
+from bot.automate.repositories import KnownRepositories
 from bot.automate.running import Running
+from bot.automate.taking import Taking
 from bot.config import Settings
-from bot.conversation import parking
+from bot.conversation import automation_notices, parking
 from bot.conversation.due import Due
 from bot.conversation.hearing import Chats
 from bot.conversation.inbox import Inbox
@@ -41,7 +44,16 @@ from bot.govern.sealing import Sealer, expire
 from bot.ground import REPORT_SECONDS, Ground, ground
 from bot.logins import logins_open
 from bot.metrics import QUEUE_DEPTH, SERVE, Sending, WorkFile
-from bot.store.database import EVENTS, FIRINGS, OUTBOX, RUNS, SCHEDULES, Database, is_away
+from bot.store.database import (
+    EVENTS,
+    FIRINGS,
+    OUTBOX,
+    RUNS,
+    SCHEDULES,
+    TRIGGERS,
+    Database,
+    is_away,
+)
 from bot.store.ids import new_id
 from bot.store.transaction import Transaction
 from bot.surfaces import Gate, Surfaces, open_surfaces
@@ -59,12 +71,16 @@ from scheduler.leader import Leader
 
 log = structlog.get_logger(__name__)
 
+CHANNELS = (EVENTS, OUTBOX, SCHEDULES, FIRINGS, TRIGGERS, RUNS)
+"""Of hints, that `ona serve` listens to."""
 CLOCK_LEASE_SECONDS = 10.0
 SEAL_SECONDS = 5.0
 """Between two batches of the audit."""
 RETENTION_SECONDS = 3600.0
 PARKED_SECONDS = 600.0
 """Between two looks for parked messages that are too old."""
+NOTICES_SECONDS = 5.0
+"""Between two looks for what automations have to say."""
 HTTP_STOP_SECONDS = 5
 HOST_SILENT_SECONDS = 3 * REPORT_SECONDS
 _QUEUED = text("SELECT count(*) FROM session WHERE state = 'queued'")
@@ -77,7 +93,7 @@ async def serve(settings: Settings, url: str) -> None:
     """Serve pages and API, write replies and post them until SIGTERM."""
     SERVE.register(WorkFile(settings.metrics_file))
     SERVE.register(Sending())
-    async with ground(settings, url, (EVENTS, OUTBOX, SCHEDULES, FIRINGS, RUNS)) as base:
+    async with ground(settings, url, CHANNELS) as base:
         stop = base.signals.stop
         opening = open_surfaces(settings, base.database, owner=base.owner)
         async with (
@@ -166,9 +182,13 @@ async def serve(settings: Settings, url: str) -> None:
                 posts=RunPosts(pages=pages, language=settings.language),
                 places=RunPlaces(base.database, ports),
                 searches=surfaces.searches,
+                endings=(after.ended,),
             )
             runs = Running(base.database, ways, rights, listener=base.listener)
             group.create_task(runs.run(stop))
+            known = KnownRepositories(surfaces.forges, surfaces.searches)
+            begins = Beginning(base.database, known)
+            group.create_task(Taking(base.database, begins, listener=base.listener).run(stop))
             group.create_task(_serve_http(create_app(services), settings, stop))
 
 
@@ -271,6 +291,8 @@ async def run_clock(
         Chore(name="questions", seconds=CLOCK_LEASE_SECONDS / 2, run=led(questions.expire)),
         Chore(name="parked_messages", seconds=PARKED_SECONDS, run=led(parking.expire)),
         Chore(name="unsaved_reminders", seconds=PARKED_SECONDS, run=led(reminders.expire)),
+        Chore(name="automation_notices", seconds=NOTICES_SECONDS, run=led(automation_notices.tell)),
+        Chore(name="trigger_events", seconds=RETENTION_SECONDS, run=led(_expire_events)),
         *_audit_chores(database, leader, stop, days=audit_days),
         Chore(name="queue_gauge", seconds=15, run=gauge_queue),
     ]
@@ -278,6 +300,11 @@ async def run_clock(
         chores.append(Chore(name="grants", seconds=SWEEP_SECONDS, run=grants.sweep))
     await run_chores(chores, stop)
     await _resign(database, leader)
+
+
+async def _expire_events(tx: Transaction) -> None:
+    await events.expire(tx)
+    await notices.expire(tx)
 
 
 async def _resign(database: Database, leader: Leader) -> None:

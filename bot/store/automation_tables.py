@@ -79,8 +79,7 @@ class AutomationTrigger(SQLModel, table=True):
     schedule_id: UUID | None = named("schedule.id")
     """Of `cron` and `at`."""
     sealed: str = words()
-    """Of `webhook`: the secret that its deliveries are signed with, as `bot.automate.hooks` keeps
-    it."""
+    """Of `webhook`: the secret of its deliveries, as `bot.automate.hook_secrets` keeps it."""
     match: str = words()
     """What events are looked up by, such as `slack:C024BE91L` of a watched channel."""
     created_at: datetime = moment(now=True)
@@ -97,7 +96,7 @@ class TriggerEvent(SQLModel, table=True):
     __tablename__ = "trigger_event"
 
     id: UUID = own_id()
-    trigger_id: UUID = owned_by("automation_trigger.id")
+    trigger_id: UUID = owned_by("automation_trigger.id", index=False)
     key: str
     """Unique within the trigger: what makes two deliveries the same event."""
     about: str = words()
@@ -109,15 +108,47 @@ class TriggerEvent(SQLModel, table=True):
     state: str = Field(default="waiting", sa_column_kwargs={"server_default": "waiting"})
     """`waiting`, `taken` into a run, or `dropped`."""
     why: str = words()
-    """Why it was dropped: `loop`, `rate`, `overlap`, `paused`, `coalesced`."""
+    """Why it was dropped (`loop`, `rate`, `overlap`, `paused`, `coalesced`, `failed`, or as
+    `bot.automate.beginning` says why there is no run), or waits (`queued`, `halted`)."""
     run_id: UUID | None = named("run.id")
+    into_id: UUID | None = named("trigger_event.id")
+    """Of `coalesced`: the event that stands for it."""
+    cause_id: UUID | None = named("run.id")
+    """The run that brought it about; None: none did, as far as is known."""
+    attempts: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    """To begin its run."""
+    held_until: datetime | None = moment()
+    """Somebody begins its run until then."""
     act_at: datetime = moment(now=True)
     """Not before: more about the same may come."""
     created_at: datetime = moment(now=True)
 
     __table_args__ = (
         UniqueConstraint("trigger_id", "key"),
+        Index("ix_trigger_event_recent", "trigger_id", "created_at"),
         Index("ix_trigger_event_due", "act_at", postgresql_where=text("state = 'waiting'")),
+    )
+
+
+class AutomationNotice(SQLModel, table=True):
+    """Something that the places where an automation reports have to hear, once."""
+
+    __tablename__ = "automation_notice"
+
+    id: UUID = own_id()
+    automation_id: UUID = owned_by("automation.id", index=False)
+    key: str
+    """What makes two of them the same."""
+    said: dict[str, Any] = json_of("{}")
+    """As `bot.words.catalogue.kept` writes it."""
+    created_at: datetime = moment(now=True)
+    told_at: datetime | None = moment()
+
+    __table_args__ = (
+        UniqueConstraint("automation_id", "key"),
+        Index(
+            "ix_automation_notice_untold", "created_at", postgresql_where=text("told_at IS NULL")
+        ),
     )
 
 

@@ -1810,6 +1810,42 @@ def _automations() -> None:
         unique=False,
     )
     op.create_table(
+        "automation_notice",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("automation_id", sa.Uuid(), nullable=False),
+        sa.Column("key", sa.String(), nullable=False),
+        sa.Column(
+            "said",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'{}'::jsonb"),
+            nullable=False,
+        ),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.Column("told_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["automation_id"],
+            ["automation.id"],
+            name=op.f("fk_automation_notice_automation_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_automation_notice")),
+        sa.UniqueConstraint(
+            "automation_id", "key", name=op.f("uq_automation_notice_automation_id_key")
+        ),
+    )
+    op.create_index(
+        "ix_automation_notice_untold",
+        "automation_notice",
+        ["created_at"],
+        unique=False,
+        postgresql_where=sa.text("told_at IS NULL"),
+    )
+    op.create_table(
         "run",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("short", sa.String(), nullable=False),
@@ -1904,6 +1940,10 @@ def _automations() -> None:
         sa.Column("state", sa.String(), server_default="waiting", nullable=False),
         sa.Column("why", sa.String(), server_default="", nullable=False),
         sa.Column("run_id", sa.Uuid(), nullable=True),
+        sa.Column("into_id", sa.Uuid(), nullable=True),
+        sa.Column("cause_id", sa.Uuid(), nullable=True),
+        sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("held_until", sa.DateTime(timezone=True), nullable=True),
         sa.Column(
             "act_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
         ),
@@ -1912,6 +1952,15 @@ def _automations() -> None:
             sa.DateTime(timezone=True),
             server_default=sa.text("now()"),
             nullable=False,
+        ),
+        sa.ForeignKeyConstraint(
+            ["cause_id"], ["run.id"], name=op.f("fk_trigger_event_cause_id"), ondelete="SET NULL"
+        ),
+        sa.ForeignKeyConstraint(
+            ["into_id"],
+            ["trigger_event.id"],
+            name=op.f("fk_trigger_event_into_id"),
+            ondelete="SET NULL",
         ),
         sa.ForeignKeyConstraint(
             ["run_id"], ["run.id"], name=op.f("fk_trigger_event_run_id"), ondelete="SET NULL"
@@ -1932,10 +1981,12 @@ def _automations() -> None:
         unique=False,
         postgresql_where=sa.text("state = 'waiting'"),
     )
-    op.create_index(op.f("ix_trigger_event_run_id"), "trigger_event", ["run_id"], unique=False)
+    op.create_index(op.f("ix_trigger_event_cause_id"), "trigger_event", ["cause_id"], unique=False)
+    op.create_index(op.f("ix_trigger_event_into_id"), "trigger_event", ["into_id"], unique=False)
     op.create_index(
-        op.f("ix_trigger_event_trigger_id"), "trigger_event", ["trigger_id"], unique=False
+        "ix_trigger_event_recent", "trigger_event", ["trigger_id", "created_at"], unique=False
     )
+    op.create_index(op.f("ix_trigger_event_run_id"), "trigger_event", ["run_id"], unique=False)
     op.create_table(
         "run_target",
         sa.Column("id", sa.Uuid(), nullable=False),

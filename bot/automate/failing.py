@@ -1,0 +1,67 @@
+"""An automation whose runs fail again and again pauses, and says so."""
+
+from uuid import UUID
+
+from sqlalchemy import text
+
+from bot.automate import notices
+from bot.store.transaction import Transaction
+from bot.words.catalogue import Message
+from bot.words.catalogue import gettext as _
+
+FAILURES_MAX = 3
+"""Runs in a row."""
+_NOTE = text(
+    """
+    UPDATE automation
+       SET failures = CASE WHEN :failed THEN failures + 1 ELSE 0 END
+     WHERE id = :automation RETURNING name, state, failures, changed_at
+    """
+)
+_PAUSE = text(
+    """
+    UPDATE automation SET state = 'paused', why = :why, changed_at = clock_timestamp()
+     WHERE id = :automation AND state = 'active' RETURNING name
+    """
+)
+
+
+async def note(tx: Transaction, automation_id: UUID, failed: bool) -> bool:
+    """Count how a run ended that nobody stopped; whether the automation pauses because of it."""
+    counted = {"automation": automation_id, "failed": failed}
+    row = (await tx.execute(_NOTE, counted)).one_or_none()
+    if row is None or row.failures < FAILURES_MAX:
+        return False
+    said = _(
+        "{count} runs of {automation} failed one after the other, so it is paused. Look at what"
+        " they say, then `automations resume {automation}` lets it go on.",
+        count=FAILURES_MAX,
+        automation=row.name,
+    )
+    return await pause(tx, automation_id, "failures", said)
+
+
+async def pause(tx: Transaction, automation_id: UUID, why: str, said: Message) -> bool:
+    """Let an automation do nothing by itself, and tell where it reports; False: it is paused.
+
+    :param why: as `automation.why` keeps it
+    """
+    paused = (await tx.execute(_PAUSE, {"automation": automation_id, "why": why})).first()
+    if paused is None:
+        return False
+    at = await tx.scalar(text("SELECT clock_timestamp()"))
+    await notices.put(tx, automation_id, f"paused/{why}/{at.isoformat()}", said)
+    return True
+
+
+async def without_owner(tx: Transaction, automation_id: UUID, name: str, why: str) -> bool:
+    """Pause one that nobody can work for any more; `why` is `runs_as` or `project`."""
+    if why == "project":
+        said = _("The automation {automation} is paused: its project was removed.", automation=name)
+    else:
+        said = _(
+            "The automation {automation} is paused: whoever it works as is deactivated here, or"
+            " gone. Who may approve it can give it to somebody else.",
+            automation=name,
+        )
+    return await pause(tx, automation_id, why, said)
