@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from sqlalchemy import text
 
 from adapters.chat.incoming import Hear
-from bot.automate import after, events, notices, reminders
+from bot.automate import after, events, hook_intake, notices, reminders
 from bot.automate.beginning import Beginning
 from bot.automate.firings import Firings
 from bot.automate.repositories import KnownRepositories
@@ -57,7 +57,14 @@ from bot.store.database import (
 from bot.store.ids import new_id
 from bot.store.transaction import Transaction
 from bot.surfaces import Gate, Surfaces, open_surfaces
-from bot.vault import discovery_of, grants_open, secrets_of, tokens_of, vault_open
+from bot.vault import (
+    discovery_of,
+    grants_open,
+    hook_secrets_of,
+    secrets_of,
+    tokens_of,
+    vault_open,
+)
 from bot.web.app import create_app
 from bot.web.hooks import of_forge
 from bot.web.repository import read_repository
@@ -145,6 +152,7 @@ async def serve(settings: Settings, url: str) -> None:
                 ready={"hosts": _host_check(base)},
                 relays=Relays(base.database),
                 secrets=secrets_of(vault, settings.vault),
+                hook_secrets=hook_secrets_of(vault, settings.vault),
                 discovery=discovery_of(vault),
                 check_repository=check_repository,
                 stopping=stop,
@@ -305,6 +313,7 @@ async def run_clock(
 async def _expire_events(tx: Transaction) -> None:
     await events.expire(tx)
     await notices.expire(tx)
+    await hook_intake.forget_buckets(tx)
 
 
 async def _resign(database: Database, leader: Leader) -> None:

@@ -23,6 +23,7 @@ from adapters.vault.port import Issuer
 from adapters.vault.prepare import Names
 from adapters.vault.sealing import Sealing
 from adapters.vault.tokens import Tokens
+from bot.automate.hook_secrets import HookSecrets
 from bot.config import Settings, VaultSettings
 from bot.gateway import code_hosts
 from bot.govern.grants import Grants
@@ -173,6 +174,15 @@ def secrets_of(vault: Vault | None, known: VaultSettings | None = None) -> Secre
     return Secrets(vault, Tokens(vault, role=names.token_role), names)
 
 
+def hook_secrets_of(vault: Vault | None, known: VaultSettings) -> HookSecrets:
+    """Those of the webhooks of automations; without Vault they are kept as they are."""
+    return HookSecrets(None if vault is None else _sealing(vault, names_of(known)))
+
+
+def _sealing(vault: Vault, names: Names) -> Sealing:
+    return Sealing(vault, key=names.sealing_key, mount=names.transit)
+
+
 def tokens_of(
     database: Database,
     vault: Vault | None,
@@ -188,9 +198,7 @@ def tokens_of(
         # GitHub's may what both App and person may; GitLab's what people are asked for.
         if name != "gitlab" or settings.gitlab.act_for_people
     }
-    names = names_of(settings.vault)
-    sealing = Sealing(vault, key=names.sealing_key, mount=names.transit)
-    return PersonTokens(database, sealing, acting)
+    return PersonTokens(database, _sealing(vault, names_of(settings.vault)), acting)
 
 
 def discovery_of(vault: Vault | None) -> Discovery | None:

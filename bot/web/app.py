@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bot.errors import NotAllowed, NotPermitted, OnaError
-from bot.web import answers, health, hooks, identity, pages, shapes
+from bot.web import answers, automation_hooks, health, hooks, identity, pages, shapes
 from bot.web.api import (
     audit,
     events,
@@ -110,7 +110,8 @@ def _routes() -> Sequence[BaseRoute]:
     ):
         api.include_router(module.router)
     everything = APIRouter()
-    for router in (api, hooks.router, health.router, identity.router, pages.router):
+    hooked = (automation_hooks.router, hooks.router)
+    for router in (api, *hooked, health.router, identity.router, pages.router):
         everything.include_router(router)
     everything.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     return everything.routes

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bot.automate.hook_checks import BODY_BYTES_MAX as AUTOMATION_HOOK_BYTES_MAX
 from bot.web.answers import problem
 from bot.web.services import Services
 
@@ -116,6 +117,8 @@ def _with_security(scope: Scope, send: Send) -> Send:
 
 
 def _bytes_max(scope: Scope) -> int:
+    if scope["path"].startswith("/hooks/automations/"):
+        return AUTOMATION_HOOK_BYTES_MAX
     return HOOK_BYTES_MAX if scope["path"].startswith("/hooks/") else BODY_BYTES_MAX
 
 

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from adapters.chat.port import Deadline
+from bot.automate.hook_secrets import HookSecrets
 from bot.config import Settings
 from bot.conversation.message import Accepted, IncomingMessage
 from bot.govern.audit import Audited
@@ -70,6 +71,8 @@ class Services:
     """Takes what is audited by its number, such as refusals; does not block."""
     hooks: Mapping[str, Hook] = field(default_factory=dict)
     """By the name of the surface: what hears its deliveries."""
+    hook_secrets: HookSecrets = field(default_factory=HookSecrets)
+    """Of the webhooks of automations."""
     ready: Mapping[str, Check] = field(default_factory=dict)
     """What `/ready` looks at besides the database, by name."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
