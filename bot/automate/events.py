@@ -36,7 +36,8 @@ EXPIRED_MAX = 5_000
 CAUSED_BY = "caused_by_run"
 """The fact that names the run by which something came about: its id or short id."""
 BRANCH = "branch"
-"""The fact that names a branch: one of a session that works for a run tells of that run."""
+"""The fact that names a branch: one of a session that works for a run, or did before its target was
+run again, tells of that run; so does one of a session that such a one has started."""
 _OF_SESSION = re.compile(r"ona/(s-[0-9a-z]+)(?:[-/].*)?", re.DOTALL)
 _ADD = text(
     """
@@ -47,7 +48,11 @@ _ADD = text(
                  WHERE run.id = CAST(:cause AS uuid) OR run.short = :cause_short),
                (SELECT target.run_id FROM session
                   JOIN run_target AS target ON target.session_id IN (session.id, session.parent_id)
-                 WHERE session.short = :session ORDER BY target.run_id DESC LIMIT 1)),
+                 WHERE session.short = :session ORDER BY target.run_id DESC LIMIT 1),
+               (SELECT run.id FROM session
+                  JOIN thread ON thread.session_id IN (session.id, session.parent_id)
+                  JOIN run ON run.short = split_part(thread.place, '/', 1)
+                 WHERE session.short = :session AND thread.surface = 'run' LIMIT 1)),
            clock_timestamp() + make_interval(secs => :seconds)
       FROM automation_trigger
      WHERE automation_trigger.id = :trigger

@@ -155,13 +155,25 @@ async def test_the_branch_of_a_session_of_a_run_tells_of_that_run(town) -> None:
     await taking(town).once()
     short = await town.value("SELECT short FROM session")
     await town.rows("UPDATE run_target SET session_id = (SELECT id FROM session) RETURNING id")
+    await town.rows(
+        "INSERT INTO session (id, short, project_id, creator_id, title, agent, branch)"
+        " SELECT gen_random_uuid(), 's-again', project_id, creator_id, '', agent, 'ona/s-again'"
+        "   FROM session RETURNING id"
+    )
+    await town.rows(
+        "INSERT INTO thread (id, session_id, surface, place)"
+        " SELECT gen_random_uuid(), session.id, 'run', run.short || '/1/1' FROM session, run"
+        "  WHERE session.short = 's-again' RETURNING id"
+    )
     await settled(town)
+    await happen(town, push, "b0", branch="ona/s-again")
     await happen(town, push, "b1", branch=f"ona/{short}")
     await happen(town, push, "b2", branch=f"ona/{short}-2")
     await happen(town, push, "b3", branch="ona/s-zzzzz")
     await taking(town).once()
     rows = await town.rows("SELECT key, state, why FROM trigger_event ORDER BY key")
-    assert rows[:3] == [
+    assert rows[:4] == [
+        ("b0", "dropped", "loop"),
         ("b1", "dropped", "loop"),
         ("b2", "dropped", "loop"),
         ("b3", "taken", ""),
