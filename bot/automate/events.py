@@ -53,7 +53,7 @@ _ADD = text(
                   JOIN thread ON thread.session_id IN (session.id, session.parent_id)
                   JOIN run ON run.short = split_part(thread.place, '/', 1)
                  WHERE session.short = :session AND thread.surface = 'run' LIMIT 1)),
-           clock_timestamp() + make_interval(secs => :seconds)
+           now() + make_interval(secs => :seconds)
       FROM automation_trigger
      WHERE automation_trigger.id = :trigger
        AND (SELECT count(*) FROM (SELECT FROM trigger_event AS recent
