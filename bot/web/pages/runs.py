@@ -17,7 +17,7 @@ from bot.web.visitor import Known, Provided, Visitor
 router = APIRouter(prefix="/runs")
 BAR = 1_000
 """Units that the bar is wide."""
-IN_BAR = ("done", "skipped", "failed", "stopped", "running")
+IN_BAR = ("done", "failed", "stopped", "skipped", "running")
 """States in the order in which the bar shows them; what waits is its rest."""
 
 
