@@ -16,7 +16,7 @@ from adapters.chat.incoming import Author, Happened
 from adapters.chat.port import Deadline
 from adapters.forge.port import ForgePort, Permission, Wanted
 from bot.automate import events, matching
-from bot.automate.definition import Trigger, restored
+from bot.automate.definition import Definition, Trigger
 from bot.automate.events import Event
 from bot.automate.matching import Match
 from bot.automate.watched import Watched, watched
@@ -153,9 +153,15 @@ async def _put(tx: Transaction, happened: Happened, found: Sequence[Watched]) ->
                 about=matching.about(happened),
                 facts=facts,
                 repository=one.url,
-                act_after_seconds=restored(one.trigger.definition).coalesce_seconds,
+                act_after_seconds=_coalesce_seconds(one.trigger.definition),
             ),
         )
+
+
+def _coalesce_seconds(definition: Mapping[str, Any]) -> float:
+    """As a row keeps it; what else it says need not be readable any more."""
+    default = Definition.model_fields["coalesce_seconds"].default
+    return float(definition.get("coalesce_seconds", default))
 
 
 def _key(one: Watched, happened: Happened) -> str:

@@ -146,7 +146,8 @@ class GitHubEvents:
         told: list[Data] = []
         async for page in self._newest_first(one, looked, "/issues/events", {}):
             fresh = [entry for entry in page if moment(entry["created_at"]) >= one.window.since]
-            told += fresh
+            # Of an issue that was moved away or deleted, the event alone is left.
+            told += [entry for entry in fresh if entry.get("issue")]
             one.is_new = True
             if len(fresh) < len(page):
                 break

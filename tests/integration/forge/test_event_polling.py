@@ -107,6 +107,17 @@ async def test_the_checks_of_no_more_commits_are_asked_for(github, shop, make, w
     assert len(asked) == COMMITS_MAX + 1
 
 
+async def test_what_was_moved_away_keeps_nothing_from_being_heard(github, shop, make) -> None:
+    looks, ears = make(Kept()), Ears()
+    await looks.look(shop.name, ears.hear)
+    issue = await shop.issue()
+    await issue.labels(github.ann, "bug")
+    (told,) = github.happenings.told[shop.name]
+    github.happenings.told[shop.name].append({**told, "id": 1, "issue": None})
+    await looks.look(shop.name, ears.hear)
+    assert [one.detail for one in ears.heard] == ["bug"]
+
+
 async def test_no_more_pages_are_read(github, shop, make, wishes) -> None:
     wishes.kinds = frozenset({"issue_labelled"})
     looks, ears = make(Kept()), Ears()
