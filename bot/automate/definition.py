@@ -22,6 +22,8 @@ from pydantic import (
     model_validator,
 )
 
+from bot.words.catalogue import N_
+
 SCHEMA = "ona/automation/v1"
 """What `schema:` says in a file that is ours."""
 NAME_LENGTH_MAX = 63
@@ -43,13 +45,15 @@ def _zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError) as error:
-        raise ValueError("it is no time zone, such as Europe/Berlin") from error
+        raise ValueError(N_("a time zone such as Europe/Berlin")) from error
     return name
 
 
 def _named(name: str) -> str:
     if not _NAME.fullmatch(name):
-        raise ValueError("a name is made of letters, digits, dots, dashes and underscores")
+        raise ValueError(
+            N_("letters, digits, dots, dashes and underscores, a letter or a digit first")
+        )
     return name
 
 
@@ -64,17 +68,17 @@ _EMPTY = BeforeValidator(lambda said: {} if said is None else said)
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class Cron(_Part):
     """At the times of a cron expression."""
 
-    cron: Annotated[str, Field(min_length=9, max_length=200)]
+    cron: Annotated[str, Field(max_length=200)]
     """Five fields: minute, hour, day of the month, month, day of the week."""
     zone: Zone = "UTC"
     """IANA name of the time zone that the fields are in."""
-    jitter_minutes: Annotated[int, Field(ge=0, le=720)] = 0
+    jitter_minutes: Annotated[int, Field(ge=0, le=60)] = 0
     """Each time is put off by up to so many minutes, always by the same."""
     misfire: Literal["late", "skip"] = "late"
     """What is missed while nothing runs here is done once, late, or not at all."""
@@ -334,7 +338,7 @@ class Definition(_Part):
     @model_validator(mode="after")
     def _steps_fit(self) -> "Definition":
         if not any(isinstance(step, PromptStep | ShellStep) for step in self.steps):
-            raise ValueError("no step does anything: say `prompt:` or `run:` in one of them")
+            raise ValueError(N_("a step with `prompt:` or `run:`, as the others do no work"))
         return self
 
     @property

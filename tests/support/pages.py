@@ -6,6 +6,7 @@ A test compares them with the code, so they are never out of date.
 import ast
 import enum
 import inspect
+import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -34,6 +35,7 @@ from adapters.forge.gitlab import polling as gitlab
 from adapters.forge.gitlab.port import GitLabForge
 from adapters.listening import Hears
 from bot import metrics
+from bot.automate.json_schema import json_schema
 from bot.config import reference
 from bot.store import states
 from tests.support.tools_page import tools_page
@@ -110,6 +112,10 @@ def surfaces_page() -> str:
         "## What is heard there",
         _table(("", *LISTENERS), hears),
     )
+
+
+def automation_schema() -> str:
+    return json.dumps(json_schema(), indent=2) + "\n"
 
 
 PORTS: Mapping[str, type[ChatPort]] = {
@@ -202,6 +208,7 @@ PAGES = {
     "states.md": states_page,
     "metrics.md": metrics_page,
     "tools.md": tools_page,
+    "automation.schema.json": automation_schema,
 }
 
 
