@@ -13,6 +13,7 @@ import structlog
 from sqlalchemy import text
 
 from bot.agents import adapters_of, conversations
+from bot.automate.reading import LOOK_SECONDS, Reading
 from bot.config import Settings
 from bot.deliveries import delivery_open
 from bot.errors import Refused
@@ -118,6 +119,7 @@ class Host:
     image: "_CachedImage"
     grants: Grants | None
     way_out: WayOut
+    automations: Reading
     delivery: Delivery | None = None
     """None: what turns leave stays in their sessions."""
 
@@ -193,6 +195,7 @@ class Host:
             image=image,
             grants=grants,
             way_out=way_out,
+            automations=Reading(base.database, repositories),
             delivery=delivery,
         )
         await host.report()
@@ -256,6 +259,12 @@ class Host:
             Chore(name="report", seconds=REPORT_SECONDS, run=self.report),
             Chore(name="gauges", seconds=5, run=self.gauge),
             Chore(name="charges", seconds=CHARGES_SECONDS, run=self.way_out.spending.sweep),
+            Chore(
+                name="automations",
+                seconds=LOOK_SECONDS,
+                run=self.automations.once,
+                wake=self.automations.wake,
+            ),
             *(
                 [Chore(name="grants", seconds=SWEEP_SECONDS, run=self.grants.sweep)]
                 if self.grants

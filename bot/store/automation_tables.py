@@ -61,6 +61,28 @@ class Automation(SQLModel, table=True):
     )
 
 
+class AutomationFolder(SQLModel, table=True):
+    """The folder of automations in a project's repository: what was found there last."""
+
+    __tablename__ = "automation_folder"
+
+    id: UUID = own_id()
+    project_id: UUID = owned_by("project.id", index=False, unique=True)
+    commit: str = words()
+    """At which it was read last; empty: it never was."""
+    files: list[dict[str, Any]] = json_of("[]")
+    """{path, kind, name, said} of each; see `bot.automate.syncing`."""
+    problem: dict[str, Any] = json_of("{}")
+    """The message that says why it could not be read; {}: it could."""
+    as_of: datetime | None = moment()
+    """When the fetch began of which what was read came."""
+    read_at: datetime | None = moment()
+    look_at: datetime = moment(now=True)
+    """When it is to be read next."""
+
+    __table_args__ = (Index("ix_automation_folder_look_at", "look_at"),)
+
+
 class AutomationTrigger(SQLModel, table=True):
     """One of the triggers that count of an automation."""
 

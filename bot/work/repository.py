@@ -5,6 +5,7 @@ its channel. Tags that the base contains come along; other branches do not.
 """
 
 import asyncio
+import re
 import shutil
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import aclosing
@@ -31,6 +32,7 @@ CLONED_MARK = "ona-cloned"
 READY_MARK = "ona-ready"
 """Made in the repository by whoever filled it, when it may be worked in."""
 
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _CLONE = f"""\
 set -eu
 directory=$1 branch=$2 commit=$3 config=$4 head=$5
@@ -90,6 +92,8 @@ class Repositories:
         self._directory = directory
         self._limits = limits or MirrorLimits()
         self._environment = dict(environment or {})
+        self.on_fetched: Callable[[UUID], None] = lambda _project: None
+        """Told of each project whose mirror was brought up to date."""
 
     def mirror(self, project_id: UUID) -> Mirror:
         """The project's mirror, which may not be there yet."""
@@ -99,12 +103,18 @@ class Repositories:
             environment=self._environment,
         )
 
+    def mirrored(self) -> set[UUID]:
+        """The projects that have a mirror here."""
+        found = (path.name.removesuffix(".git") for path in self._directory.glob("*.git"))
+        return {UUID(name) for name in found if _UUID.fullmatch(name)}
+
     async def update(self, project_id: UUID, url: str) -> None:
         """Fetch the project's repository into its mirror. Idempotent; others wait.
 
         :raises TellPerson: it isn't there, is empty, too large, not to be read or not to be reached
         """
         await self.mirror(project_id).update(await let_in(remote(url), self._logins))
+        self.on_fetched(project_id)
 
     async def base(self, project_id: UUID, branch: str | None) -> Base:
         """What a new session starts from; without a branch the remote's default one.

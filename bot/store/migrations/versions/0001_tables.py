@@ -1755,6 +1755,38 @@ def _automations() -> None:
         postgresql_where=sa.text("state <> 'removed'"),
     )
     op.create_table(
+        "automation_folder",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("project_id", sa.Uuid(), nullable=False),
+        sa.Column("commit", sa.String(), server_default="", nullable=False),
+        sa.Column(
+            "files",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'[]'::jsonb"),
+            nullable=False,
+        ),
+        sa.Column(
+            "problem",
+            postgresql.JSONB(astext_type=sa.Text()),
+            server_default=sa.text("'{}'::jsonb"),
+            nullable=False,
+        ),
+        sa.Column("as_of", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("read_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column(
+            "look_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
+        ),
+        sa.ForeignKeyConstraint(
+            ["project_id"],
+            ["project.id"],
+            name=op.f("fk_automation_folder_project_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_automation_folder")),
+        sa.UniqueConstraint("project_id", name=op.f("uq_automation_folder_project_id")),
+    )
+    op.create_index("ix_automation_folder_look_at", "automation_folder", ["look_at"], unique=False)
+    op.create_table(
         "automation_trigger",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("short", sa.String(), nullable=False),
