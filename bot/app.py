@@ -119,7 +119,10 @@ async def serve(settings: Settings, url: str) -> None:
         ):
             ports, rights = surfaces.ports, surfaces.rights
             check_repository = partial(read_repository, logins=logins)
-            inbox = inbox_of(base, rights)
+            beginning = Beginning(
+                base.database, KnownRepositories(rights.forges, surfaces.searches)
+            )
+            inbox = inbox_of(base, rights, beginning)
             chats = Chats(
                 base.database,
                 inbox,
@@ -150,6 +153,7 @@ async def serve(settings: Settings, url: str) -> None:
                     },
                 },
                 ready={"hosts": _host_check(base)},
+                beginning=beginning,
                 relays=Relays(base.database),
                 secrets=secrets_of(vault, settings.vault),
                 hook_secrets=hook_secrets_of(vault, settings.vault),
@@ -194,9 +198,8 @@ async def serve(settings: Settings, url: str) -> None:
             )
             runs = Running(base.database, ways, rights, listener=base.listener)
             group.create_task(runs.run(stop))
-            known = KnownRepositories(surfaces.forges, surfaces.searches)
-            begins = Beginning(base.database, known)
-            group.create_task(Taking(base.database, begins, listener=base.listener).run(stop))
+            taking = Taking(base.database, beginning, listener=base.listener)
+            group.create_task(taking.run(stop))
             group.create_task(_serve_http(create_app(services), settings, stop))
 
 
@@ -247,7 +250,7 @@ def hooks_of(surfaces: Surfaces, hear: Hear) -> Mapping[str, Hook]:
     return {**surfaces.hooks, **forges}
 
 
-def inbox_of(base: Ground, rights: Rights) -> Inbox:
+def inbox_of(base: Ground, rights: Rights, beginning: Beginning | None = None) -> Inbox:
     """The one way in, for every surface of this process."""
     return Inbox(
         base.database,
@@ -256,6 +259,7 @@ def inbox_of(base: Ground, rights: Rights) -> Inbox:
         sizes=tuple(base.settings.sizes),
         agents=agents_of(base.settings),
         rights=rights,
+        beginning=beginning,
     )
 
 

@@ -7,6 +7,7 @@ import typer
 from bot.cli import (
     ask,
     audit,
+    automations,
     halt,
     machines,
     memory,
@@ -113,6 +114,7 @@ app.add_typer(projects.app, name="projects")
 app.add_typer(memory.app, name="memory")
 app.add_typer(reminders.app, name="reminders")
 app.add_typer(runs.app, name="runs")
+app.add_typer(automations.app, name="automations")
 app.add_typer(policy.app, name="policy")
 app.add_typer(audit.app, name="audit")
 app.add_typer(people.app, name="people")

@@ -149,6 +149,15 @@ class Runs:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Automations:
+    """Something about automations that are there."""
+
+    act: Literal["list", "run", "pause", "resume"] = "list"
+    name: str = ""
+    """Name, PROJECT/NAME, or short name."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Aside:
     """Not for the bot: nothing happens."""
 
@@ -158,7 +167,9 @@ class Nothing:
     """An empty message."""
 
 
-Parsed = Prompt | Command | Join | Connect | Remind | Reminders | Runs | Aside | Nothing
+Parsed = (
+    Prompt | Command | Join | Connect | Remind | Reminders | Runs | Automations | Aside | Nothing
+)
 
 NUMBER_DIGITS_MAX = 9
 """Of a place in a queue; no queue is as long."""
@@ -188,6 +199,9 @@ _RUNS = re.compile(
 _TARGET = re.compile(
     rf"^(?:#|target\s+)(\d{{1,{TARGET_DIGITS_MAX}}})(?:\s*:\s*|\s+)(?=\S)", re.IGNORECASE
 )
+_AUTOMATIONS = re.compile(
+    r"^automations(?:\s+(run|pause|resume)\s+((?:[\w.-]+/)?[\w.-]*[\w-]))?[.!]?$", re.IGNORECASE
+)
 _READ_AT = datetime(2026, 1, 1, tzinfo=UTC)
 """Whether words are a time does not depend on when they are said."""
 _PREFIX = re.compile(r"^(new|now|private|aside)\s*:\s*", re.IGNORECASE)
@@ -210,7 +224,9 @@ def _mentioning(name: str) -> re.Pattern[str]:
     return re.compile(rf"^\s*[@/]{re.escape(name)}(?![\w-])[:,]?\s*", re.IGNORECASE)
 
 
-def _command(said: str) -> Command | Join | Connect | Remind | Reminders | Runs | None:
+def _command(
+    said: str,
+) -> Command | Join | Connect | Remind | Reminders | Runs | Automations | None:
     words = " ".join(said.casefold().split()).rstrip(".!")
     if words in ALONE:
         return Command(word=words)  # type: ignore[arg-type]
@@ -221,16 +237,18 @@ def _command(said: str) -> Command | Join | Connect | Remind | Reminders | Runs 
         return Join(session=match.group(1).lower())
     if match := _CONNECT.match(said):
         return Connect(code=(match[1] or "").upper(), forge=(match[2] or "").lower())
-    return _of_clock(said) or _remind(said)
+    return _by_itself(said) or _remind(said)
 
 
-def _of_clock(said: str) -> Reminders | Runs | None:
+def _by_itself(said: str) -> Reminders | Runs | Automations | None:
     if match := _REMINDERS.match(said):
         act = (match[1] or "list").lower()
         return Reminders(act=act, short=(match[2] or "").lower(), rest=match[3] or "")  # type: ignore[arg-type]
     if match := _RUNS.match(said):
         act, short = (match[1] or match[3] or "list").lower(), (match[2] or match[4] or "").lower()
         return Runs(act=act, short=short, which=(match[5] or "").lower())  # type: ignore[arg-type]
+    if match := _AUTOMATIONS.match(said):
+        return Automations(act=(match[1] or "list").lower(), name=match[2] or "")  # type: ignore[arg-type]
     return None
 
 

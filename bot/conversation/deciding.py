@@ -8,7 +8,16 @@ from uuid import UUID
 
 from adapters.chat.incoming import Attached, Quoted
 from adapters.forge.port import Permission
-from bot.conversation import answering, commands, reminding, run_obeying, threads, words
+from bot.automate.beginning import Begun
+from bot.conversation import (
+    answering,
+    automating,
+    commands,
+    reminding,
+    run_obeying,
+    threads,
+    words,
+)
 from bot.conversation.message import KEY_LENGTH_MAX, Accepted, IncomingMessage, Verdict
 from bot.conversation.obeying import obey
 from bot.conversation.prompting import add_prompt
@@ -71,11 +80,15 @@ class Deciding:
         self._sizes = sizes
         self._agents = agents
 
-    async def decide(self, tx: Transaction, message: IncomingMessage) -> Decided:
+    async def decide(
+        self, tx: Transaction, message: IncomingMessage, begun: Begun | None = None
+    ) -> Decided:
         """Do what a message asks for.
 
+        :param begun: the run that was begun for it
         :raises TellPerson: it can't be done; nothing was
         :raises NotAsked: a forge has to be asked first, outside of any transaction
+        :raises ToBegin: a run has to begin first, outside of any transaction
         """
         who = await self._standing(tx, message.person_id)
         if message.repository:
@@ -92,8 +105,10 @@ class Deciding:
                 return await self._command(tx, message, who, parsed)
             case commands.Join():
                 return await self._join(tx, message, who, parsed.session)
-            case commands.Remind() | commands.Reminders() | commands.Runs():
-                return await self._of_clock(tx, message, who, parsed)
+            case (
+                commands.Remind() | commands.Reminders() | commands.Runs() | commands.Automations()
+            ):
+                return await self._by_itself(tx, message, who, parsed, begun)
             case commands.Connect():
                 raise Refused(
                     _("accounts are connected on the page “Your accounts”, or in a direct message"),
@@ -163,20 +178,24 @@ class Deciding:
             )
         return Decided(accepted=accepted, text=obeyed.said, quoted=obeyed.quoted, like=obeyed.like)
 
-    async def _of_clock(
+    async def _by_itself(
         self,
         tx: Transaction,
         message: IncomingMessage,
         who: Standing,
-        asked: commands.Remind | commands.Reminders | commands.Runs,
+        asked: commands.Remind | commands.Reminders | commands.Runs | commands.Automations,
+        begun: Begun | None,
     ) -> Decided:
-        """Set a reminder, or do something about those, or runs, that are there."""
+        """Set a reminder, or do something about reminders, runs and automations that are there."""
         if isinstance(asked, commands.Remind):
             return await self._remind(tx, message, who, asked)
         if isinstance(asked, commands.Reminders):
             return await self._told(tx, message, await reminding.obey(tx, who, asked))
-        told = await run_obeying.obey(tx, self._rights, who, asked, surface=message.surface)
-        return await self._told(tx, message, told, is_marked=asked.act == "show")
+        if isinstance(asked, commands.Runs):
+            told = await run_obeying.obey(tx, self._rights, who, asked, surface=message.surface)
+            return await self._told(tx, message, told, is_marked=asked.act == "show")
+        asker = automating.Asker(who=who, surface=message.surface, rights=self._rights)
+        return await self._told(tx, message, await automating.obey(tx, asker, asked, begun))
 
     async def _told(
         self, tx: Transaction, message: IncomingMessage, told: str, *, is_marked: bool = False

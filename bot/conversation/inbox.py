@@ -8,12 +8,15 @@ import hashlib
 import json
 from collections.abc import Collection
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 import structlog
 from sqlalchemy import text
 
+from bot.automate.beginning import Beginning, Begun
+from bot.conversation.automating import ToBegin, begin
 from bot.conversation.deciding import Decided, Deciding, decided
 from bot.conversation.message import KEY_LENGTH_MAX, Accepted, IncomingMessage, Refusal
 from bot.errors import (
@@ -75,14 +78,17 @@ class Inbox:
         sizes: Collection[str] = (),
         agents: Agents | None = None,
         rights: Rights | None = None,
+        beginning: Beginning | None = None,
     ) -> None:
         """`prompt_bytes_max` bounds one message, in bytes of UTF-8; `mention` addresses us.
 
         :param sizes: the names that `size=` takes
         :param agents: those that `agent=` takes; None: shell alone
         :param rights: who may do what; None: everybody of the installation may everything
+        :param beginning: begins runs of automations; None: none are begun from here
         """
         self._database = database
+        self._beginning = beginning
         self.rights = rights or Rights(database, {})
         self._deciding = Deciding(
             self.rights,
@@ -102,7 +108,7 @@ class Inbox:
         """
         with ACCEPT_SECONDS.time(), speaking(message.language, spoken().zone):
             try:
-                return await self.rights.settled(lambda: self._accept_once(message))
+                return await self._accept_settled(message)
             except Exception as error:
                 if isinstance(error, OnaError) or not is_away(error):
                     raise
@@ -113,11 +119,22 @@ class Inbox:
                     do=_("try again in a minute"),
                 ) from error
 
-    async def _accept_once(self, message: IncomingMessage) -> Accepted:
-        async with self._database.begin() as tx:
-            return await self._accept(tx, message)
+    async def _accept_settled(self, message: IncomingMessage) -> Accepted:
+        """Accept it once everything is known that has to be found out elsewhere."""
+        begun: Begun | None = None
+        while True:
+            try:
+                return await self.rights.settled(partial(self._accept_once, message, begun))
+            except ToBegin as wanted:
+                begun = await begin(self._beginning, wanted, message)
 
-    async def _accept(self, tx: Transaction, message: IncomingMessage) -> Accepted:
+    async def _accept_once(self, message: IncomingMessage, begun: Begun | None) -> Accepted:
+        async with self._database.begin() as tx:
+            return await self._accept(tx, message, begun)
+
+    async def _accept(
+        self, tx: Transaction, message: IncomingMessage, begun: Begun | None
+    ) -> Accepted:
         delivery_id = new_id()
         first = (
             await tx.execute(
@@ -133,7 +150,7 @@ class Inbox:
         ).one_or_none()
         if first is None:
             return await self._earlier(tx, message)
-        said = await self._answer(tx, message)
+        said = await self._answer(tx, message, begun)
         accepted = said.accepted
         await tx.execute(
             _SETTLE,
@@ -157,11 +174,13 @@ class Inbox:
         answer = (await tx.execute(_EARLIER, known)).scalar_one()
         return _accepted_again(answer)
 
-    async def _answer(self, tx: Transaction, message: IncomingMessage) -> Decided:
+    async def _answer(
+        self, tx: Transaction, message: IncomingMessage, begun: Begun | None
+    ) -> Decided:
         """Decide and do; what a person can mend is an answer, not an error of the surface."""
         try:
             async with tx.begin_nested():
-                return await self._deciding.decide(tx, message)
+                return await self._deciding.decide(tx, message, begun)
         except TellPerson as refusal:
             if isinstance(refusal, NotAllowed | NotPermitted):
                 await _audit(tx, message, refusal)

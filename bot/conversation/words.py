@@ -22,6 +22,7 @@ Write what to do; it becomes a prompt for the agent of this session.
 `sessions` lists sessions, `join s-…` brings this thread into one; `mute` and `unmute` are for it.
 `remind me tomorrow 9 to …` sets a reminder, `reminders` lists yours.
 `runs` lists runs of automations, `runs show run-…` shows one, `runs stop run-…` ends it.
+`automations` lists what is done by itself, `automations run NAME` runs one now.
 `connect`, in a direct message to me, makes your accounts one person.
 Options go before the text: `size=name`, and for a new session
 `project=… repo=… branch=… agent=… model=…`.""")

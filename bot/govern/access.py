@@ -45,6 +45,8 @@ class Act(enum.StrEnum):
     """Set what machines may reach."""
     BUDGET = "budget"
     """Let sessions of others spend more than their budget."""
+    AUTOMATIONS = "automations"
+    """Approve automations of projects whose repository they don't administer."""
     SURFACES = "surfaces"
     """See how the surfaces do, and why one does not."""
 

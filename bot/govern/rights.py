@@ -165,7 +165,20 @@ class Rights:
 
         :raises NotAsked: the forge has to be asked first
         """
-        if may(who, Act.BUDGET):
+        return await self._administers(tx, who, project_id, Act.BUDGET)
+
+    async def approves(self, tx: Transaction, who: Standing, project_id: UUID) -> bool:
+        """Whether they say which automations of a project count: as those who hold its budget.
+
+        :raises NotAsked: the forge has to be asked first
+        """
+        return await self._administers(tx, who, project_id, Act.AUTOMATIONS)
+
+    async def _administers(
+        self, tx: Transaction, who: Standing, project_id: UUID, instead: Act
+    ) -> bool:
+        """:param instead: what is enough without asking"""
+        if may(who, instead):
             return True
         for row in (await tx.execute(_URLS, {"projects": [project_id]})).all():
             level = await self.level_at(tx, who, row.repository_url)

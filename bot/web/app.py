@@ -19,6 +19,7 @@ from bot.errors import NotAllowed, NotPermitted, OnaError
 from bot.web import answers, automation_hooks, health, hooks, identity, pages, shapes
 from bot.web.api import (
     audit,
+    automations,
     events,
     halts,
     machines,
@@ -101,6 +102,7 @@ def _routes() -> Sequence[BaseRoute]:
         halts,
         reminders,
         runs,
+        automations,
         secrets,
         memory,
         policies,

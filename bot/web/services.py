@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from adapters.chat.port import Deadline
+from bot.automate.beginning import Beginning
 from bot.automate.hook_secrets import HookSecrets
 from bot.config import Settings
 from bot.conversation.message import Accepted, IncomingMessage
@@ -57,6 +58,8 @@ class Services:
     rights: Rights
     connecting: Connecting
     registry: CollectorRegistry
+    beginning: Beginning | None = None
+    """Begins runs of automations; None: none are begun from here."""
     relays: Relays | None = None
     """The way into machines; None: nobody enters them from here."""
     secrets: Secrets | None = None

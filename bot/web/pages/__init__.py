@@ -5,6 +5,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from bot.errors import OnaError
 from bot.web.pages import (
+    automations,
     connecting,
     home,
     machines,
@@ -37,6 +38,7 @@ for _module in (
     usage,
     reminders,
     runs,
+    automations,
     setup,
     status,
     connecting,

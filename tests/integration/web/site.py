@@ -19,6 +19,8 @@ from sqlalchemy import make_url, text
 
 from adapters.forge.accounts import Accounts
 from adapters.forge.port import ForgePort
+from bot.automate.beginning import Beginning
+from bot.automate.repositories import KnownRepositories
 from bot.config import Settings, WebSettings
 from bot.conversation.inbox import Inbox
 from bot.errors import Refused
@@ -30,7 +32,7 @@ from bot.store.database import EVENTS, Database, Listener
 from bot.store.ids import new_id
 from bot.store.states import TurnState
 from bot.web.app import create_app
-from bot.web.services import Services
+from bot.web.services import HookSecrets, Services
 from bot.web.upgraded import Upgraded
 from bot.work import questions
 from bot.work.asked import Question
@@ -275,6 +277,7 @@ async def running_site(
     forges: Mapping[str, ForgePort] | None = None,
     accounts: Mapping[str, Accounts] | None = None,
     secrets: Secrets | None = None,
+    hook_secrets: HookSecrets | None = None,
     **web: Any,
 ) -> AsyncIterator[Site]:
     """A site over the migrated, empty database at `url`."""
@@ -282,9 +285,12 @@ async def running_site(
     host_id = new_id()
     ann, bo, token = await _settle(database, host_id)
     rights = Rights(database, forges or {})
+    beginning = Beginning(database, KnownRepositories(forges or {}))
     services = Services(
         database=database,
-        inbox=Inbox(database, prompt_bytes_max=100_000, rights=rights),
+        inbox=Inbox(database, prompt_bytes_max=100_000, rights=rights, beginning=beginning),
+        beginning=beginning,
+        hook_secrets=hook_secrets or HookSecrets(),
         rights=rights,
         connecting=Connecting(database, accounts or {}),
         listener=Listener(url, EVENTS, retry_seconds=0.05),

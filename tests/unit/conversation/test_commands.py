@@ -10,6 +10,7 @@ from bot.conversation.commands import (
     ALONE,
     OPTIONS,
     Aside,
+    Automations,
     Command,
     Join,
     Nothing,
@@ -165,3 +166,25 @@ def test_what_is_no_reminder_is_a_prompt(said):
 )
 def test_reminders_are_named_by_their_short_ids(said, expected):
     assert parse(said) == expected
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("automations", Automations()),
+        ("@ona Automations.", Automations()),
+        ("automations run nightly", Automations(act="run", name="nightly")),
+        ("automations pause shop/nightly.", Automations(act="pause", name="shop/nightly")),
+        ("automations resume a-7f3kd", Automations(act="resume", name="a-7f3kd")),
+        ("automations RUN v1.2_x", Automations(act="run", name="v1.2_x")),
+    ],
+)
+def test_automations_are_run_paused_and_resumed_by_name(said, expected):
+    assert parse(said) == expected
+
+
+@pytest.mark.parametrize(
+    "said", ["automations are broken", "automations run", "automations run a b", "automations x y"]
+)
+def test_what_only_begins_like_it_is_a_prompt(said):
+    assert isinstance(parse(said), Prompt)

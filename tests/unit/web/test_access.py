@@ -20,6 +20,7 @@ OPERATORS = {
     Act.AUDIT,
     Act.POLICY,
     Act.BUDGET,
+    Act.AUTOMATIONS,
     Act.DELETE,
 }
 

@@ -1,0 +1,82 @@
+"""What triggers and states of automations are called; pure."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bot.automate.definition import (
+    After,
+    At,
+    CiFailed,
+    Cron,
+    IssueLabelled,
+    MessageTrigger,
+    PullRequestTrigger,
+    Push,
+    Trigger,
+    Webhook,
+)
+from bot.words.catalogue import N_, Message, moment, together
+from bot.words.catalogue import gettext as _
+
+STATES: Mapping[str, str] = {
+    "proposed": N_("waits for approval"),
+    "active": N_("active"),
+    "paused": N_("paused"),
+}
+WHY: Mapping[str, str] = {
+    "person": N_("somebody paused it"),
+    "failures": N_("it failed several times in a row"),
+    "runs_as": N_("in whose name it worked is deactivated here"),
+}
+_PLAIN: Mapping[type, str] = {
+    Push: N_("a push to the default branch"),
+    Webhook: N_("a webhook"),
+    CiFailed: N_("checks of a branch fail"),
+}
+
+
+def said(trigger: Trigger) -> Message:
+    """When it fires, in a few words."""
+    match trigger:
+        case Cron():
+            told = _("cron {fields} in {zone}", fields=trigger.cron, zone=trigger.zone)
+        case At():
+            zone = trigger.at.tzname() or trigger.zone
+            told = _("once at {at} in {zone}", at=f"{trigger.at:%Y-%m-%d %H:%M}", zone=zone)
+        case PullRequestTrigger():
+            told = _("a pull request is {events}", events=", ".join(trigger.pull_request))
+        case Push() if trigger.push.branches:
+            told = _("a push to {branches}", branches=", ".join(trigger.push.branches))
+        case IssueLabelled():
+            told = _("an issue is labelled {labels}", labels=", ".join(trigger.issue_labelled))
+        case MessageTrigger():
+            told = _("a message in {channel}", channel=trigger.message.channel)
+        case After():
+            told = _("a run of {automation} ends", automation=trigger.after.automation)
+        case _:
+            told = _(_PLAIN[type(trigger)])
+    return told
+
+
+def line(row: Mapping[str, Any]) -> Message:
+    """An automation in a list in a conversation."""
+    parts: list[str] = [
+        f"{row['project']}/{row['name']}",
+        _(STATES[row["state"]]),
+    ]
+    if row["next_at"] is not None and row["state"] == "active":
+        parts.append(_("next at {at}", at=moment(row["next_at"])))
+    if row["state"] == "paused" and row["why"] in WHY:
+        parts.append(_(WHY[row["why"]]))
+    if row["proposed_digest"] and row["state"] != "proposed":
+        parts.append(_("a change waits for approval"))
+    return together(*parts, by=", ")
+
+
+def listed(rows: Sequence[Mapping[str, Any]]) -> Message:
+    """A list of automations, a line each."""
+    if not rows:
+        return _(
+            "There is no automation yet. A file in .ona/automations of a repository makes one."
+        )
+    return together(*(line(row) for row in rows), by="\n")
