@@ -83,6 +83,7 @@ def _http_address(address: str) -> str:
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
+Kept = Annotated[int, Field(ge=0)]
 Listed = Annotated[tuple[str, ...], BeforeValidator(_split)]
 """A list; in a variable its parts stand between commas."""
 Name = Annotated[str, BeforeValidator(_bare), Field(min_length=1)]
@@ -92,6 +93,23 @@ Emoji = Annotated[
 ]
 """Name of a reaction; the colons around it may be there."""
 AnyPath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
+
+
+FOR_PEOPLE_SHARE = 4
+"""One of so many is kept for people, unless settings say how many."""
+
+
+def kept_for_people(said: int | None, of: int) -> int:
+    """How many of so many automations leave free; `said`: what a setting says."""
+    if said is not None:
+        return said
+    return 0 if of == 1 else max(1, of // FOR_PEOPLE_SHARE)
+
+
+def _check_kept(key: str, said: int | None, of: int) -> None:
+    """:raises ValueError: nothing would be left, and no automation ever ran"""
+    if said is not None and said >= of:
+        raise ValueError(f"{key} should be less than {of}, all there are, but is {said}")
 
 
 class Section(BaseModel):
@@ -113,6 +131,11 @@ class QueueSettings(Section):
     """Workers and their leases."""
 
     turns_max: Count = Field(default=4, description="turns that a worker runs at once")
+    turns_for_people: Kept | None = Field(
+        default=None,
+        description="how many of them automations leave free for people; none: a quarter, at least"
+        " 1 of several",
+    )
     lease_seconds: Seconds = Field(
         default=30, description="life of a session's lease; renewed at a third of it"
     )
@@ -122,6 +145,16 @@ class QueueSettings(Section):
     finish_seconds: Seconds = Field(
         default=10, description="how long a clean stop waits for turns before it hands them back"
     )
+
+    @model_validator(mode="after")
+    def _some_for_automations(self) -> Self:
+        _check_kept("queue.turns_for_people", self.turns_for_people, self.turns_max)
+        return self
+
+    @property
+    def kept_for_people(self) -> int:
+        """Turns that only people's prompts may begin."""
+        return kept_for_people(self.turns_for_people, self.turns_max)
 
 
 class TurnSettings(Section):
@@ -289,6 +322,11 @@ class MachineSettings(Section):
         default=0, description="memory for all machines of this host; 0: all but 15 % of it"
     )
     running_max: Count = Field(default=4, description="machines that run at once on this host")
+    running_for_people: Kept | None = Field(
+        default=None,
+        description="how many of them automations leave free for people; none: a quarter, at least"
+        " 1 of several",
+    )
     boot_seconds: Seconds = Field(default=120, description="time limit of a boot")
     resume_seconds: Seconds = Field(default=60, description="time limit of a resume")
     idle_seconds: Seconds = Field(
@@ -310,6 +348,16 @@ class MachineSettings(Section):
         description=f"first of {SLOTS_MAX} uids that are for machines' processes alone; none: from"
         f" {UID_FIRST} up, others for each data directory",
     )
+
+    @model_validator(mode="after")
+    def _some_for_automations(self) -> Self:
+        _check_kept("machine.running_for_people", self.running_for_people, self.running_max)
+        return self
+
+    @property
+    def kept_for_people(self) -> int:
+        """Machines that only people's prompts may take."""
+        return kept_for_people(self.running_for_people, self.running_max)
 
 
 class SizeSettings(Section):

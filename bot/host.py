@@ -326,6 +326,7 @@ class Host:
         )
         limits = WorkerLimits(
             turns_max=settings.queue.turns_max,
+            for_people=settings.queue.kept_for_people,
             poll_seconds=settings.queue.poll_seconds,
             finish_seconds=settings.queue.finish_seconds,
         )
@@ -349,6 +350,7 @@ def _pool_limits(settings: Settings) -> PoolLimits:
     limits = settings.machine
     return PoolLimits(
         running_max=limits.running_max,
+        running_for_people=limits.kept_for_people,
         memory_mib_max=limits.memory_mib_max,
         boot_seconds=limits.boot_seconds,
         resume_seconds=limits.resume_seconds,

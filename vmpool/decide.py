@@ -4,7 +4,7 @@ Nothing here looks at a clock, a disk or a database: the caller does, and acts o
 """
 
 import enum
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import assert_never
@@ -78,6 +78,8 @@ class Standing:
     """A turn holds it open now, or somebody makes something of it."""
     waits: bool = False
     """It works for nobody yet."""
+    yields: bool = False
+    """It works for an automation: people go before."""
     memory_mib: int
     """That its guest has."""
     private_mib: int | None = None
@@ -139,14 +141,24 @@ class Room:
 
 
 def room(
-    machines: Iterable[Standing], memory_mib: int, running_max: int, memory_mib_max: int
+    machines: Iterable[Standing],
+    memory_mib: int,
+    running_max: int,
+    memory_mib_max: int,
+    *,
+    leave: int = 0,
 ) -> Room:
     """Whether one more with this memory fits; if not, one that works for nobody makes way, the
-    one that was made last first, then the one that nobody used for longest.
+    one that was made last first, then the one that nobody used for longest, automations' first.
 
     A single machine is never refused for its memory: it would never run at all.
+
+    :param leave: machines of the same size that must still find room afterwards, if need be by
+        others making way; 0 for whom they are left
     """
     live = [machine for machine in machines if machine.state in TAKES_ROOM]
+    if leave and not _leaves(live, leave, memory_mib, running_max, memory_mib_max):
+        return Room(free=False, why=f"what is left of this host is kept for people ({leave})")
     taken = sum(map(charge, live))
     fits = not live or taken + memory_mib + HYPERVISOR_MIB <= memory_mib_max
     if len(live) < running_max and fits:
@@ -158,13 +170,26 @@ def room(
     return Room(free=False, evict=make_way(live), why=why)
 
 
+def _leaves(
+    live: Sequence[Standing], leave: int, memory_mib: int, running_max: int, memory_mib_max: int
+) -> bool:
+    going = set(make_way(live))
+    busy = [machine for machine in live if machine.id not in going]
+    each = memory_mib + HYPERVISOR_MIB
+    fits = not busy or sum(map(charge, busy)) + each * (1 + leave) <= memory_mib_max
+    return fits and len(busy) + 1 + leave <= running_max
+
+
 def make_way(machines: Iterable[Standing]) -> tuple[UUID, ...]:
-    """Who may go when something is short: what waits, made last first; then the longest idle."""
+    """Who may go when something is short: what waits, made last first; then who is idle, those of
+    automations before those of people, the longest idle first.
+    """
+    machines = list(machines)
     free = [machine for machine in machines if not machine.in_use]
     waiting = [m for m in free if m.waits and m.state is MachineState.PAUSED]
     waiting.sort(key=lambda machine: machine.used_at, reverse=True)
     idle = [m for m in free if m.state is MachineState.RUNNING and not m.waits]
-    idle.sort(key=lambda machine: machine.used_at)
+    idle.sort(key=lambda machine: (not machine.yields, machine.used_at))
     return tuple(machine.id for machine in [*waiting, *idle])
 
 

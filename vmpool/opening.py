@@ -12,6 +12,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
+from typing import Protocol
 from uuid import UUID
 
 import structlog
@@ -43,8 +44,15 @@ may take."""
 Step = Callable[[str], Awaitable[None]]
 """Says which step of making a machine ready begins."""
 
-MakeRoom = Callable[[UUID | None, int], AbstractAsyncContextManager[None]]
-"""Room for one more machine, or for this one, of so many MiB, while a row takes it."""
+
+class MakeRoom(Protocol):
+    """Room for one more machine, or for this one, of so many MiB, while a row takes it."""
+
+    def __call__(
+        self, coming: UUID | None, memory_mib: int, /, *, yields: bool
+    ) -> AbstractAsyncContextManager[None]:
+        """:param yields: it must leave some for people. :raises NoRoom:"""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,9 +124,11 @@ class Opener:
             await self._care.remove(machine.id, lost)
         elif machine is not None:
             # Before the guest sees it: whoever comes after us must show at least this one.
-            await self._registry.used(machine.id, token)
+            await self._registry.used(machine.id, token, yields=order.yields)
+            # What began in it is not left alone for somebody else's sake.
+            yields = order.yields and only is None
             try:
-                channel = await self.reach(machine, token, step)
+                channel = await self.reach(machine, token, step, yields=yields)
                 return Opened(
                     machine_id=machine.id, channel=channel, template_id=machine.template_id
                 )
@@ -173,7 +183,7 @@ class Opener:
             wake = self._unpause if tier is Tier.HOT else partial(self.reach, step=step)
             try:
                 with self._care.unused(machine.id):
-                    return machine, tier, await wake(machine, token)
+                    return machine, tier, await wake(machine, token, yields=order.yields)
             except (MachineLost, RestRefused) as error:
                 log.warning("claimed_machine_lost", machine=str(machine.id), error=str(error))
                 await self._care.remove(machine.id, f"it did not come up: {error}")
@@ -184,14 +194,18 @@ class Opener:
         self.claimed.set()
         return None
 
-    async def reach(self, machine: Machine, token: int, step: Step) -> Channel:
+    async def reach(
+        self, machine: Machine, token: int, step: Step, *, yields: bool = False
+    ) -> Channel:
         """A session's machine as it runs, or woken.
 
+        :param yields: only if some machines are left for people
         :raises StaleToken: a newer lease was there
         :raises MachineLost, RestRefused: it is of no use any more
+        :raises NoRoom: try again later
         """
         try:
-            return await self._reach(machine, token, step)
+            return await self._reach(machine, token, step, yields=yields)
         except StaleToken as error:
             row = await self._registry.get(machine.id)
             if row is not None and int(row.facts.get("token", 0)) > token:
@@ -199,25 +213,29 @@ class Opener:
             # A token is written down before a guest sees it: this one says what never was.
             raise MachineLost("its guest says that a newer lease was there; none was") from error
 
-    async def _reach(self, machine: Machine, token: int, step: Step) -> Channel:
+    async def _reach(self, machine: Machine, token: int, step: Step, *, yields: bool) -> Channel:
         sight = await self._driver.look(str(machine.id))
         if decide.remedy(machine.state, sight.found, sight.broken) is Remedy.RESTED:
             # Whoever let it rest could not write it down.
             machine = await self._care.settle_rest(machine.id)
         if machine.state is MachineState.RESTING:
-            async with self._make_room(machine.id, machine.memory_mib):
+            async with self._make_room(machine.id, machine.memory_mib, yields=yields):
                 await step("resuming")
                 machine = await self._registry.move(machine.id, MachineState.STARTING)
             return await self._start(machine, token, step, resumed=True)
         if sight.found is not Found.RUNNING:
             raise MachineLost(sight.broken or "its process ended without a rest")
         if machine.state is MachineState.PAUSED:
-            return await self._unpause(machine, token)
+            return await self._unpause(machine, token, yields=yields)
+        if yields:
+            # It takes no room, and is busy again: that must leave some as well.
+            async with self._make_room(machine.id, machine.memory_mib, yields=True):
+                pass
         return await self._go_on(machine, token)
 
-    async def _unpause(self, machine: Machine, token: int) -> Channel:
+    async def _unpause(self, machine: Machine, token: int, *, yields: bool) -> Channel:
         """Let it go on, counted from then on with all of its guest's memory. :raises NoRoom:."""
-        async with self._make_room(machine.id, machine.memory_mib):
+        async with self._make_room(machine.id, machine.memory_mib, yields=yields):
             # In either order: whoever adopts a machine of a session lets it go on.
             going_on = asyncio.ensure_future(self._let_go_on(machine, token))
             moving = asyncio.ensure_future(self._registry.move(machine.id, MachineState.RUNNING))
@@ -275,10 +293,10 @@ class Opener:
         return machine, await self._start(machine, token, step, resumed=False, tell=again)
 
     async def _create(self, session_id: UUID, order: Order, token: int, step: Step) -> Machine:
-        async with self._make_room(None, order.spec.memory_mib):
+        async with self._make_room(None, order.spec.memory_mib, yields=order.yields):
             await step("creating")
             machine = await self._registry.add(order, session_id=session_id)
-            await self._registry.used(machine.id, token)
+            await self._registry.used(machine.id, token, yields=order.yields)
         try:
             await self._driver.create(str(machine.id), order.spec)
         except BaseException as error:

@@ -44,6 +44,8 @@ class PoolLimits(OpeningLimits):
     """What bounds the machines of a host."""
 
     running_max: int
+    running_for_people: int = 0
+    """How many of them automations leave free."""
     memory_mib_max: int = 0
     """For all of them together; 0: what the host has, less a reserve."""
     idle_seconds: float
@@ -147,14 +149,21 @@ class Pool:
                 await self._registry.used(opened.machine_id, token)
 
     @asynccontextmanager
-    async def _room(self, coming: UUID | None, memory_mib: int) -> AsyncIterator[None]:
+    async def _room(
+        self, coming: UUID | None, memory_mib: int, *, yields: bool
+    ) -> AsyncIterator[None]:
         """Room for one more, which must be taken by a row before this ends. :raises NoRoom:."""
+        leave = self._limits.running_for_people if yields else 0
         async with self._making_room:
             while True:
                 up = await self._standing(*decide.TAKES_ROOM)
                 standing = [one for one in up if one.id != coming]
                 room = decide.room(
-                    standing, memory_mib, self._limits.running_max, self.memory_mib_max()
+                    standing,
+                    memory_mib,
+                    self._limits.running_max,
+                    self.memory_mib_max(),
+                    leave=leave,
                 )
                 if room.free:
                     break
@@ -201,6 +210,7 @@ class Pool:
                 or machine.id in self._held
                 or self.visits.any(machine.id),
                 waits=machine.session_id is None and machine.template_id is not None,
+                yields=machine.facts.get("yields", False),
                 memory_mib=machine.memory_mib,
                 private_mib=machine.facts.get("private_mib"),
             )

@@ -46,6 +46,8 @@ class Order:
     spec: MachineSpec
     insist: bool = False
     """Somebody asked for this size: a machine of another one is replaced."""
+    yields: bool = False
+    """It is an automation's: some of the host's machines are left for people."""
 
 
 class IllegalMove(Exception):
@@ -191,15 +193,21 @@ class Registry:
             raise IllegalMove(f"machine {machine_id} belongs to another host")
         raise IllegalMove(f"machine {machine_id}: {machine.state} → {to}")
 
-    async def used(self, machine_id: UUID, token: int) -> None:
-        """Idle time counts from now; the guest has seen `token`, and maybe higher ones since."""
+    async def used(self, machine_id: UUID, token: int, *, yields: bool | None = None) -> None:
+        """Idle time counts from now; the guest has seen `token`, and maybe higher ones since.
+
+        :param yields: as its order says; None: as before
+        """
         known = func.coalesce(col(Machine.facts)["token"].as_integer(), 0)
         seen = func.jsonb_build_object("token", func.greatest(known, token))
+        facts = col(Machine.facts).op("||")(seen)
+        if yields is not None:
+            facts = facts.op("||")(cast({"yields": yields}, JSONB))
         async with self._begin() as tx:
             await tx.execute(
                 update(Machine)
                 .where(self._ours, col(Machine.id) == machine_id)
-                .values(used_at=datetime.now(UTC), facts=col(Machine.facts).op("||")(seen))
+                .values(used_at=datetime.now(UTC), facts=facts)
             )
 
     async def images_in_use(self) -> set[str]:

@@ -54,7 +54,8 @@ FURNISHED_MAX = 10_000
 
 _PROJECT = text(
     """
-    SELECT project.name, project.repository_url, project.size, session.size AS asked
+    SELECT project.name, project.repository_url, project.size, session.size AS asked,
+           session.priority > 0 AS yields
       FROM session JOIN project ON project.id = session.project_id WHERE session.id = :session
     """
 )
@@ -201,7 +202,11 @@ class MachineWorkplaces:
             id=lease.project_id,
             url=row.repository_url,
             order=Order(
-                project_id=lease.project_id, size=name, spec=spec, insist=row.asked == name
+                project_id=lease.project_id,
+                size=name,
+                spec=spec,
+                insist=row.asked == name,
+                yields=row.yields,
             ),
             directory=repository_directory(row.name, self._work),
         )

@@ -39,13 +39,17 @@ class WorkQueue:
         self.host_id = host_id
         self.lease_seconds = lease_seconds
 
-    async def claim(self) -> Lease | None:
-        """Lease the session that is due first; None when nothing is."""
+    async def claim(self, *, people_only: bool = False) -> Lease | None:
+        """Lease the session that is due first; None when nothing is.
+
+        :param people_only: what is left of this worker's slots is kept for people
+        """
         before = boot_seconds()
         parameters = {
             "owner": self.owner,
             "host": self.host_id,
             "lease_seconds": self.lease_seconds,
+            "people_only": people_only,
         }
         row = (await self.database.run(SQL["claim"], parameters)).one_or_none()
         if row is None:
@@ -84,9 +88,9 @@ class WorkQueue:
             else:
                 lease.lost = True
 
-    async def next_due_seconds(self) -> float | None:
+    async def next_due_seconds(self, *, people_only: bool = False) -> float | None:
         """Seconds until something can be claimed; None when nothing is in sight."""
-        parameters = {"host": self.host_id, "owner": self.owner}
+        parameters = {"host": self.host_id, "owner": self.owner, "people_only": people_only}
         left = (await self.database.run(SQL["next_due"], parameters)).scalar_one()
         return None if left is None else float(left)
 

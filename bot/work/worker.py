@@ -16,6 +16,7 @@ from bot.store.database import CONTROL, READY, Listener, is_away
 from bot.words.catalogue import of_error
 from bot.work.lease import Lease
 from bot.work.queue import Event, LeaseLost
+from bot.work.slots import Offer, Slots
 from bot.work.turn import NoCapacity, Turns, TurnSignals
 from bot.work.work_queue import WorkQueue
 from bot.work.workplace import NoGrants
@@ -40,6 +41,8 @@ class WorkerLimits:
     """What bounds a worker."""
 
     turns_max: int
+    for_people: int = 0
+    """How many of them automations leave free."""
     poll_seconds: float
     finish_seconds: float
     """How long a clean stop lets running turns finish before they are handed back."""
@@ -62,6 +65,7 @@ class Worker:
         self._turns = turns
         self._listener = listener
         self._limits = limits
+        self._room = Slots(turns_max=limits.turns_max, for_people=limits.for_people)
         self._slots: dict[asyncio.Task[None], _Slot] = {}
         self._wake = asyncio.Event()
         self._waiting: dict[UUID, int] = {}
@@ -104,9 +108,9 @@ class Worker:
 
     async def _claim_all(self, stop: asyncio.Event) -> None:
         self._wake.clear()
-        while len(self._slots) < self._limits.turns_max and not stop.is_set():
+        while (offer := self._offer()) is not Offer.NOBODY and not stop.is_set():
             try:
-                lease = await self._queue.claim()
+                lease = await self._queue.claim(people_only=offer is Offer.PEOPLE)
             except Exception as error:
                 if not is_away(error):
                     raise
@@ -121,6 +125,9 @@ class Worker:
             task = asyncio.create_task(self._run(slot))
             self._slots[task] = slot
             task.add_done_callback(self._done)
+
+    def _offer(self) -> Offer:
+        return self._room.offer(len(self._slots))
 
     async def _run(self, slot: _Slot) -> None:
         structlog.contextvars.bind_contextvars(session=slot.lease.short)
@@ -180,12 +187,13 @@ class Worker:
 
     async def _rest(self) -> None:
         """Wait for a hint, a free slot, the next lease that runs out, or the slow poll."""
-        if len(self._slots) >= self._limits.turns_max:
+        offer = self._offer()
+        if offer is Offer.NOBODY:
             await self._wake.wait()
             return
         seconds = self._limits.poll_seconds
         with suppress(Exception):
-            due = await self._queue.next_due_seconds()
+            due = await self._queue.next_due_seconds(people_only=offer is Offer.PEOPLE)
             if due is not None:
                 seconds = min(seconds, max(RETRY_SECONDS, due))
         with suppress(TimeoutError):

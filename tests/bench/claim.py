@@ -31,8 +31,8 @@ class _TimedQueue(WorkQueue):
 
     claimed = 0.0
 
-    async def claim(self) -> Lease | None:
-        lease = await super().claim()
+    async def claim(self, *, people_only: bool = False) -> Lease | None:
+        lease = await super().claim(people_only=people_only)
         if lease is not None:
             self.claimed = time.perf_counter()
         return lease

@@ -52,6 +52,7 @@ class Shift:
         )
         bounds = WorkerLimits(
             turns_max=int(limits.get("turns_max", 2)),
+            for_people=int(limits.get("for_people", 0)),
             poll_seconds=limits.get("poll_seconds", 1),
             finish_seconds=limits.get("finish_seconds", 0),
         )

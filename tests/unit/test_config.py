@@ -124,6 +124,30 @@ def test_a_wrong_value_says_where_what_and_what_was_expected(home, variable, val
     assert f"{variable}: {said}" in refusal({**environment, variable: value})
 
 
+@pytest.mark.parametrize(
+    ("there_are", "said", "kept"),
+    [("1", "", 0), ("2", "", 1), ("4", "", 1), ("8", "", 2), ("4", "0", 0), ("4", "3", 3)],
+)
+def test_some_of_what_there_is_is_kept_for_people(home, there_are, said, kept):
+    _, environment = home
+    turns = {"ONA_QUEUE__TURNS_MAX": there_are, "ONA_QUEUE__TURNS_FOR_PEOPLE": said}
+    machines = {"ONA_MACHINE__RUNNING_MAX": there_are, "ONA_MACHINE__RUNNING_FOR_PEOPLE": said}
+    settings = load({**environment, **turns, **machines})
+    assert (settings.queue.kept_for_people, settings.machine.kept_for_people) == (kept, kept)
+
+
+@pytest.mark.parametrize(
+    ("variable", "said"),
+    [
+        ("ONA_QUEUE__TURNS_FOR_PEOPLE", "queue.turns_for_people should be less than 4"),
+        ("ONA_MACHINE__RUNNING_FOR_PEOPLE", "machine.running_for_people should be less than 4"),
+    ],
+)
+def test_not_all_is_kept_for_people(home, variable, said):
+    _, environment = home
+    assert said in refusal({**environment, variable: "4"})
+
+
 def test_a_wrong_value_in_the_file_names_the_file(home):
     directory, environment = home
     (directory / "ona.toml").write_text('[queue]\nturns_max = "x"\n')

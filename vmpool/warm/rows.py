@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Text, delete, func, select, update
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
 from sqlalchemy.sql.expression import cast
 from sqlmodel import col
 
@@ -79,7 +79,7 @@ class Rows:
             .limit(1)
             .with_for_update(of=Machine, skip_locked=True)
         )
-        now = datetime.now(UTC)
+        now, told = datetime.now(UTC), {"token": token, "yields": order.yields}
         statement = (
             update(Machine)
             .where(col(Machine.id) == chosen.scalar_subquery())
@@ -87,7 +87,7 @@ class Rows:
                 session_id=session_id,
                 used_at=now,
                 note=None,
-                facts=col(Machine.facts).op("||")(cast({"token": token}, JSONB)),
+                facts=col(Machine.facts).op("||")(cast(told, JSONB)),
             )
             .returning(Machine)
         )
@@ -100,7 +100,7 @@ class Rows:
 
         Its guest has not heard of the session: it saw no token, and its CPUs stood still.
         """
-        untold = col(Machine.facts).op("-")(cast("token", Text))
+        untold = col(Machine.facts).op("-")(cast(["token", "yields"], ARRAY(Text)))
         note = "it was claimed, and the host had no room for one more that runs"
         statement = (
             update(Machine)

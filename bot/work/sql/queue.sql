@@ -19,16 +19,18 @@ SELECT id, state, stop FROM session
    FOR NO KEY UPDATE
 
 -- name: claim
--- Lease the session that is due first: people before automations, then who waited longest. Nobody
--- waits for the disk here: a crash of the database may forget a claim and give its token again. It
--- is on the disk before anything is done under it, because `hold` comes first and is waited for.
--- What is halted is not handed out, unless it has an open turn: that one is to be ended. The rule is
--- that of `bot.govern.halt`; here and in `next_due`.
+-- Lease the session that is due first: people before automations, then who waited longest; of people
+-- only, when the slots that are left are kept for them. Nobody waits for the disk here: a crash of
+-- the database may forget a claim and give its token again. It is on the disk before anything is done
+-- under it, because `hold` comes first and is waited for. What is halted is not handed out, unless it
+-- has an open turn: that one is to be ended. The rule is that of `bot.govern.halt`; here and in
+-- `next_due`.
 WITH due AS (
     SELECT id FROM session
      WHERE state IN ('queued', 'running')
        AND (lease_until IS NULL OR lease_until < clock_timestamp())
        AND (host_id IS NULL OR host_id = :host)
+       AND (priority <= 0 OR NOT CAST(:people_only AS boolean))
        AND (NOT EXISTS (SELECT FROM halt)
             OR EXISTS (SELECT FROM turn WHERE turn.session_id = session.id AND turn.state = 'running')
             OR NOT EXISTS (SELECT FROM halt
@@ -82,6 +84,7 @@ SELECT extract(epoch FROM min(coalesce(lease_until, clock_timestamp())) - clock_
   FROM session
  WHERE state IN ('queued', 'running') AND lease_owner IS DISTINCT FROM :owner
    AND (host_id IS NULL OR host_id = :host)
+   AND (priority <= 0 OR NOT CAST(:people_only AS boolean))
    AND (NOT EXISTS (SELECT FROM halt)
         OR EXISTS (SELECT FROM turn WHERE turn.session_id = session.id AND turn.state = 'running')
         OR NOT EXISTS (SELECT FROM halt

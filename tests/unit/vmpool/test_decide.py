@@ -68,13 +68,16 @@ def test_what_is_broken_is_lost_and_not_adopted(found):
 GIB = 1024
 
 
-def standing(state=S.RUNNING, *, minutes=0, in_use=False, waits=False, private_mib=None):
+def standing(
+    state=S.RUNNING, *, minutes=0, in_use=False, waits=False, yields=False, private_mib=None
+):
     return Standing(
         id=uuid4(),
         state=state,
         used_at=NOW - timedelta(minutes=minutes),
         in_use=in_use,
         waits=waits,
+        yields=yields,
         memory_mib=GIB,
         private_mib=private_mib,
     )
@@ -113,6 +116,60 @@ def test_memory_is_room_too_and_one_that_stands_still_takes_what_it_took():
 
 def test_a_machine_that_is_alone_is_never_refused_for_its_memory():
     assert room([standing(S.RESTING)], 64 * GIB, 4, GIB).free
+
+
+def test_idle_machines_of_automations_make_way_before_those_of_people():
+    person, long, lately = (
+        standing(minutes=99),
+        standing(minutes=9, yields=True),
+        standing(minutes=1, yields=True),
+    )
+    waiting = hot()
+    found = room([person, lately, long, waiting], GIB, 4, 64 * GIB)
+    assert found.evict == (waiting.id, long.id, lately.id, person.id)
+
+
+BUSY, IDLE, STARTING = standing(in_use=True), standing(minutes=9), standing(S.STARTING)
+
+
+@pytest.mark.parametrize(
+    ("machines", "leave", "free"),
+    [
+        ([BUSY] * 2, 1, True),
+        ([BUSY] * 3, 1, False),
+        ([BUSY] * 3, 0, True),
+        ([BUSY, STARTING, BUSY], 1, False),
+        ([BUSY, IDLE, hot()], 1, True),
+        ([BUSY, IDLE, hot()], 2, True),
+        ([BUSY, BUSY, IDLE], 2, False),
+        ([], 3, True),
+        ([BUSY], 3, False),
+    ],
+)
+def test_automations_leave_machines_for_people_who_may_take_them(machines, leave, free):
+    for_automations = room(machines, GIB, 4, 64 * GIB, leave=leave)
+    assert for_automations.free is free
+    assert free or for_automations.why == f"what is left of this host is kept for people ({leave})"
+    assert for_automations.evict == (), "nobody makes way for what may not come anyway"
+    assert room(machines, GIB, 4, 64 * GIB).free
+
+
+def test_an_automation_makes_others_make_way_while_it_leaves_enough():
+    idle_one = standing(minutes=9)
+    found = room([standing(in_use=True), *[standing()] * 2, idle_one], GIB, 4, 64 * GIB, leave=1)
+    assert not found.free
+    assert idle_one.id in found.evict
+
+
+@pytest.mark.parametrize(("budget", "free"), [(3, True), (2, False)])
+def test_automations_leave_memory_for_people_too(budget, free):
+    budget_mib = budget * (GIB + 64)
+    assert room([standing(in_use=True)], GIB, 9, budget_mib, leave=1).free is free
+
+
+def test_an_automation_that_is_alone_runs_on_a_small_host_too():
+    assert room([], GIB, 4, GIB, leave=1).free
+    assert room([standing()], GIB, 4, 2 * (GIB + 64), leave=1).free
 
 
 def test_when_the_disk_is_short_what_waits_goes_before_what_rests_and_nothing_that_runs():
