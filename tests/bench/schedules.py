@@ -1,45 +1,30 @@
 """The clock: nothing missed or doubled in ten days, how late firings are, how it is taken over."""
 
 import asyncio
-import json
 import os
 import random
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
 
 from sqlalchemy import text
 
 from bot.store.database import Database
 from bot.store.ids import new_id
-from scheduler import due_rows
 from scheduler.clock import LEASE_SECONDS, POLL_SECONDS, Clock
 from scheduler.leader import Leader
-from scheduler.rules import Cron, Every, Once, Rule, kept
-from scheduler.schedule import Schedule
+from scheduler.rules import Once
 from tests.bench.figures import Figure, percentile, spread
 from tests.bench.town import databases
+from tests.simulation.clock import mixed, put, simulate
 
 COUNT = 10_000
 DAYS = 10
-STEP_SECONDS = 60
-LOST_SECONDS = 10
-START = datetime(2027, 3, 23, tzinfo=UTC)
-"""Clocks change in Europe five days later."""
-ZONES = ("Europe/Berlin", "America/New_York", "Asia/Kolkata", "UTC")
 TAKE_OVERS = 5
 READS = 20
-_PUT = text(
-    """
-    INSERT INTO schedule (id, rule, zone, due_at, fire_at)
-    SELECT id, rule, zone, due_at, due_at FROM jsonb_to_recordset(CAST(:rows AS jsonb))
-        AS one (id uuid, rule jsonb, zone text, due_at timestamptz)
-    """
-)
 _READ = text(
     "SELECT id, rule, zone, starts_at, ends_at, jitter_seconds, misfire, due_at FROM schedule"
 )
@@ -47,110 +32,29 @@ _OVER = text("UPDATE lease SET until = clock_timestamp() - interval '1 s'")
 _LEADS = text("SELECT owner FROM lease WHERE until > clock_timestamp()")
 
 
-class Lost(Exception):
-    """The leader ended in the middle of its transaction."""
-
-
-class Losing:
-    """A database whose next transaction ends without a commit when it is told so."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self.loses = False
-
-    @asynccontextmanager
-    async def begin(self) -> AsyncIterator[object]:
-        async with self._database.begin() as tx:
-            yield tx
-            if self.loses:
-                self.loses = False
-                raise Lost
-
-
-async def put(database: Database, rules: Sequence[tuple[Rule, str]], start: datetime) -> None:
-    """Insert schedules that are due from `start` on."""
-    rows = []
-    for rule, zone in rules:
-        due = Schedule(rule=rule, zone=zone).next_after(start)
-        rows.append({"id": new_id(), "rule": kept(rule), "zone": zone, "due_at": due})
-    await database.run(_PUT, {"rows": json.dumps(rows, default=str)})
-
-
 async def simulated() -> list[Figure]:
     """Ten days by an injected clock; the leader is lost every hour, in its transaction."""
     async with databases() as make_url:
         database = Database(make_url())
-        rules = _mixed()
-        await put(database, rules, START)
         began = time.monotonic()
-        await _ten_days(database)
+        found = await simulate(database, schedules=COUNT, days=DAYS)
         seconds = time.monotonic() - began
-        found = await database.run(text("SELECT schedule_id, due_at FROM firing"))
-        fired = {(row.schedule_id, row.due_at) for row in found}
-        expected = await _expected(database)
         await database.close()
-    missed, doubled = len(expected - fired), len(fired - expected)
+    wrong = found.missed + found.doubled
     return [
         Figure(
             name=f"{COUNT:,} schedules over {DAYS} simulated days, a lost leader every hour",
             unit="missed or doubled",
-            n=len(expected),
-            p50=missed + doubled,
+            n=found.due,
+            p50=wrong,
             yardstick="the due times of their rules",
             yardstick_p50=0,
             target="0 missed, 0 doubled",
-            passed=not missed and not doubled,
-            note=f"{missed} missed, {doubled} doubled of {len(expected):,}; took {seconds:.0f} s.",
+            passed=not wrong,
+            note=f"{found.missed} missed, {found.doubled} doubled of {found.due:,} with"
+            f" {found.leaders} leaders lost; took {seconds:.0f} s.",
         )
     ]
-
-
-def _mixed() -> list[tuple[Rule, str]]:
-    chance = random.Random(8)
-    rules: list[tuple[Rule, str]] = []
-    for number in range(COUNT):
-        hour, minute = chance.randrange(24), chance.randrange(60)
-        first = START + timedelta(seconds=chance.randrange(12 * 3600))
-        daily: Rule = Cron(fields=f"{minute} {hour} * * *")
-        rule = daily if number % 2 else Every(seconds=12 * 3600, first=first)
-        rules.append((rule, ZONES[number % len(ZONES)]))
-    return rules
-
-
-async def _ten_days(database: Database) -> None:
-    now, number = START, 0
-    losing = Losing(database)
-
-    def successor() -> Clock:
-        leader = Leader(name="schedules", owner=f"leader-{number}", seconds=3600)
-        return Clock(losing.begin, leader, new_id=new_id, now=lambda: now)  # type: ignore[arg-type]
-
-    clock = successor()
-    steps = DAYS * 86400 // STEP_SECONDS
-    for step in range(steps + 1):
-        now = START + timedelta(seconds=step * STEP_SECONDS)
-        if step % (3600 // STEP_SECONDS) == 0:
-            losing.loses = True
-            try:
-                await clock.tick()
-            except Lost:
-                number += 1
-            await database.run(_OVER)
-            clock = successor()
-            now += timedelta(seconds=LOST_SECONDS)
-        await clock.tick()
-
-
-async def _expected(database: Database) -> set[tuple[UUID, datetime]]:
-    end = START + timedelta(days=DAYS)
-    expected = set()
-    for row in await database.run(_READ):
-        schedule = Schedule(rule=due_rows.restored(row.rule), zone=row.zone)
-        at = schedule.next_after(START)
-        while at is not None and at <= end:
-            expected.add((row.id, at))
-            at = schedule.next_after(at)
-    return expected
 
 
 async def late() -> list[Figure]:
@@ -189,7 +93,7 @@ async def rebuilt() -> list[Figure]:
     """What a successor needs until it knows what is due next, beside reading all rows."""
     async with databases() as make_url:
         database = Database(make_url())
-        await put(database, _mixed(), datetime.now(UTC))
+        await put(database, mixed(COUNT), datetime.now(UTC))
         ours, theirs = [], []
         for number in range(READS):
             began = time.monotonic()

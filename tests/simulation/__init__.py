@@ -1,1 +1,1 @@
-"""A pool over weeks, without machines: the product's decisions on synthetic and recorded claims."""
+"""The product over days and weeks: a pool without machines, and the clock without waiting."""

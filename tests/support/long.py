@@ -23,6 +23,7 @@ TESTS = (
     "tests/integration/chaos",
     "tests/integration/chat/test_chat_chaos.py",
     "tests/integration/forge/test_forge_chaos.py",
+    "tests/integration/automate/test_firing_crashes.py",
     "tests/e2e/test_killed_processes.py",
     "tests/integration/outbox/test_crash.py",
     "tests/integration/vm/test_agents.py",
@@ -36,6 +37,9 @@ COUNTS: Mapping[str, str] = {
     "ONA_TEST_CHAT_MESSAGES": "1000",
     "ONA_TEST_OUTBOX_KILLS": "200",
     "ONA_TEST_KILLS": "50",
+    "ONA_TEST_FIRINGS": "400",
+    "ONA_TEST_SCHEDULES": "10000",
+    "ONA_TEST_SCHEDULE_DAYS": "10",
     "ONA_TEST_AGENTS": ",".join(AGENTS),
 }
 TEST_SECONDS_MAX = 6 * 3600
