@@ -88,6 +88,12 @@ PARTS: dict[str, Part] = {
         seconds_max=1200,
         about="the clock: 10,000 schedules, how late, how taken over, nothing missed or doubled",
     ),
+    "fleet": Part(
+        module="tests.bench.fleet",
+        function="measure",
+        seconds_max=1800,
+        about="500 targets, 25 at a time, against a turn alone; a person's prompt meanwhile",
+    ),
     "memory": Part(
         module="tests.bench.memory",
         function="measure",

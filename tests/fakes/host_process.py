@@ -6,7 +6,7 @@ for a host, as the lock of `ona work` has it.
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ SPEC = MachineSpec(
 )
 
 
-def order_of(lease: Lease) -> Order:
+async def small(lease: Lease) -> Order:
     """A small machine for the session."""
     return Order(project_id=lease.project_id, size="small", spec=SPEC)
 
@@ -59,8 +59,10 @@ class HomelessJobs(ChannelJobs):
 class PoolWorkplaces:
     """Workplaces in the machines of a pool, without a repository in them."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, order: Callable[[Lease], Awaitable[Order]] = small) -> None:
+        """`order` tells what machine a session gets."""
         self._pool = pool
+        self._order = order
 
     @asynccontextmanager
     async def enter(
@@ -71,8 +73,9 @@ class PoolWorkplaces:
 
         only = turn.machine_id if turn is not None else None
         try:
+            order = await self._order(lease)
             async with self._pool.open(
-                lease.session_id, order_of(lease), token=lease.key.token, only=only, step=step
+                lease.session_id, order, token=lease.key.token, only=only, step=step
             ) as opened:
                 jobs = HomelessJobs(opened.channel)
                 yield Workplace(
