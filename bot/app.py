@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from sqlalchemy import text
 
 from adapters.chat.incoming import Hear
+from adapters.chat.port import ChatPort
 from bot.automate import after, events, hook_intake, notices, reminders
 from bot.automate.beginning import Beginning
 from bot.automate.firings import Firings
@@ -23,6 +24,7 @@ from bot.automate.running import Running
 from bot.automate.taking import Taking
 from bot.config import Settings
 from bot.conversation import automation_notices, parking
+from bot.conversation.automation_channels import AutomationChannels
 from bot.conversation.due import Due
 from bot.conversation.hearing import Chats
 from bot.conversation.inbox import Inbox
@@ -86,6 +88,8 @@ SEAL_SECONDS = 5.0
 RETENTION_SECONDS = 3600.0
 PARKED_SECONDS = 600.0
 """Between two looks for parked messages that are too old."""
+CHANNELS_SECONDS = 60.0
+"""Between two looks for channels that automations name."""
 NOTICES_SECONDS = 5.0
 """Between two looks for what automations have to say."""
 HTTP_STOP_SECONDS = 5
@@ -200,7 +204,14 @@ async def serve(settings: Settings, url: str) -> None:
             group.create_task(runs.run(stop))
             taking = Taking(base.database, beginning, listener=base.listener)
             group.create_task(taking.run(stop))
+            group.create_task(run_chores(_channel_chores(base.database, ports), stop))
             group.create_task(_serve_http(create_app(services), settings, stop))
+
+
+def _channel_chores(database: Database, ports: Mapping[str, ChatPort]) -> list[Chore]:
+    """Find the channels that automations name; any process may, and surfaces are asked."""
+    channels = AutomationChannels(database, ports)
+    return [Chore(name="automation_channels", seconds=CHANNELS_SECONDS, run=channels.look)]
 
 
 def _schedules(base: Ground) -> Clock:

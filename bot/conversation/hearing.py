@@ -41,6 +41,7 @@ from bot.conversation.home import Home
 from bot.conversation.inbox import Inbox
 from bot.conversation.message import Accepted, IncomingMessage
 from bot.conversation.moving import Moving
+from bot.conversation.overhearing import Overhearing
 from bot.conversation.parking import Choice, Parking
 from bot.conversation.posts import place_of
 from bot.conversation.renaming import Renaming
@@ -123,6 +124,7 @@ class Chats:
         )
         self._renaming = Renaming(database, inbox.rights)
         self._greetings = Greetings(database, ports, mention=mention, language=language)
+        self._overhearing = Overhearing(database)
         self._people = Acquaintances(database, language=language)
         self._zones = Zones(database, ports, self._hints, pages=public_url.rstrip("/"))
         self._home = Home(
@@ -160,7 +162,8 @@ class Chats:
 
     async def _said(self, said: Said) -> None:
         thread = await self._thread(said)
-        match decide(said, thread):
+        hearing = decide(said, thread)
+        match hearing:
             case Hearing.TAKE:
                 await self._take(said)
             case Hearing.REFUSE:
@@ -168,7 +171,7 @@ class Chats:
                 with speaking(reader.locale):
                     await self._hints.refuse(said, _(MEMBERS_ONLY))
             case Hearing.OVERHEAR | Hearing.IGNORE:
-                pass
+                await self._overhearing.take(said, thread, hearing)
         if crowds(said, thread):
             await self._note(_CROWD, said)
 
