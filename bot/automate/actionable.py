@@ -8,10 +8,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from bot.automate.definition import Definition, PromptStep, ReportStep, ShellStep
 from bot.automate.tally import Tally
 
 NOTHING = "nothing to report"
 """What an agent answers, and nothing else, when it has nothing to say."""
+ASKED = f"If there is nothing that anybody has to know or to do, answer just: {NOTHING}"
+"""What an agent is told of that."""
 _AROUND = " \t\r\n.!*_`\"'“”"
 
 
@@ -24,6 +27,27 @@ class Found:
     pull_requests: int = 0
     questions: int = 0
     """Targets whose agent asks a person something."""
+
+
+def is_asked(definition: Definition, place: int) -> bool:
+    """Whether the agent of a step is told that it may have nothing to say: its words would be it.
+
+    :param place: of the step, from 0
+    """
+    later = definition.steps[place + 1 :]
+    last = not any(isinstance(step, PromptStep | ShellStep) for step in later)
+    is_prompt = isinstance(definition.steps[place], PromptStep)
+    return definition.report == "actionable" and last and is_prompt
+
+
+def reports(definition: Definition) -> bool:
+    """Whether what its targets say at last is for people: an agent's words, or what a step names.
+
+    What a command writes is not, unless a step reports it.
+    """
+    doing = [step for step in definition.steps if isinstance(step, PromptStep | ShellStep)]
+    named = any(isinstance(step, ReportStep) for step in definition.steps)
+    return named or isinstance(doing[-1], PromptStep)
 
 
 def is_nothing(said: str) -> bool:

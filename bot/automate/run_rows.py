@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from bot.automate.actionable import Found, reporting
+from bot.automate import actionable
+from bot.automate.actionable import Found
 from bot.automate.definition import Definition, restored
 from bot.automate.tally import Seen, Tally, counted, status_of, tally
 from bot.errors import NotFound
@@ -94,10 +95,11 @@ async def tally_of(tx: Transaction, run: Row) -> Tally:
 
 async def comes_to(tx: Transaction, run: Row) -> Comes:
     """What a run comes to by now: how far it is, and what there is to show."""
-    reports = list((await tx.execute(SQL["reports"], {"run": run["id"]})).scalars())
+    said = (await tx.execute(SQL["reports"], {"run": run["id"]})).scalars()
+    is_for_people = actionable.reports(definition_of(run))
     pulls = {row.state: row.pulls for row in await tx.execute(SQL["pull_counts"], _run(run))}
     found = Found(
-        reports=reporting(reports),
+        reports=actionable.reporting(said) if is_for_people else 0,
         pull_requests=sum(pulls.values()),
         questions=len(await asking(tx, run, limit=TARGETS_LISTED_MAX)),
     )

@@ -14,6 +14,7 @@ from sqlalchemy import text
 from bot.automate.stepping import STOPPED
 from bot.errors import NotFound, NothingToDo
 from bot.govern.audit import Audited, Source, record
+from bot.store.database import RUNS
 from bot.store.transaction import Transaction
 from bot.words.catalogue import N_, Message, in_source, ngettext
 from bot.words.catalogue import gettext as _
@@ -70,7 +71,9 @@ _AGAIN = text(
 )
 _GO_ON = text(
     """
-    UPDATE run SET stop_why = '', stopped_by = NULL, settled_at = NULL, look_at = clock_timestamp()
+    UPDATE run SET stop_why = '', stopped_by = NULL, settled_at = NULL, look_at = clock_timestamp(),
+                   begun_at = CASE WHEN settled_at IS NULL AND stop_why = '' THEN begun_at
+                                   ELSE clock_timestamp() END
      WHERE id = :run
     """
 )
@@ -101,6 +104,7 @@ async def stop(
         # Between two steps nothing runs in it: the next one is not begun.
         with suppress(NothingToDo, NotFound):
             await control.stop(tx, session_id, by, clear=True)
+    tx.hint(RUNS, run["id"])
     body = {"why": why, "running": len(running), "waiting": len(waiting)}
     await _note(tx, run, "run.stopped", _source(by, why, surface), body)
     return _stopped(run["short"], running=len(running), waiting=len(waiting))
@@ -134,6 +138,7 @@ async def rerun(
     if not again:
         raise _nothing_again(run["short"], which)
     await tx.execute(_GO_ON, {"run": run["id"]})
+    tx.hint(RUNS, run["id"])
     body = {"which": str(which), "targets": len(again)}
     await _note(tx, run, "run.rerun", _source(by, "person", surface), body)
     return ngettext(

@@ -39,6 +39,18 @@ _ACCOUNTS = text(
      ORDER BY array_position(CAST(:people AS uuid[]), person_id), external_id
     """
 )
+_STAND = text(
+    """
+    SELECT run.started_by, run.runs_as_id, automation.approved_by, automation.creator_id
+      FROM run LEFT JOIN automation ON automation.id = run.automation_id WHERE run.id = :run
+    """
+)
+_KNOWN = text(
+    """
+    SELECT count(*) FROM thread
+     WHERE session_id = :session AND CAST(id AS text) = ANY(CAST(:threads AS text[]))
+    """
+)
 _ROOT = text(
     """
     INSERT INTO thread (id, session_id, surface, place, language, replied_to)
@@ -76,6 +88,11 @@ class RunPlaces:
         """`ports` by surface."""
         self._database = database
         self._ports = ports
+
+    async def people_of(self, run_id: UUID) -> Sequence[UUID]:
+        """Who stands for what a run posts, in this order: a service account is in no channel."""
+        row = (await self._database.run(_STAND, {"run": run_id})).one_or_none()
+        return [one for one in row or () if one is not None]
 
     async def resolve(self, said: Collection[str], people: Sequence[UUID]) -> Resolved:
         """Find them, outside of any transaction.
@@ -135,6 +152,17 @@ async def root(tx: Transaction, session_id: UUID, channel: Channel, language: st
     }
     thread_id: UUID = await tx.scalar(_ROOT, values)
     return thread_id
+
+
+async def stands(tx: Transaction, run: Mapping[str, Any], places: Resolved) -> bool:
+    """Whether a run reports in just these places already, in the name of its session."""
+    known = {one["place"]: one.get("thread") for one in run["reports"]}
+    channels = {one.said for one in places.channels if run["session_id"]}
+    threads = [thread for thread in known.values() if thread]
+    if set(known) != channels | set(places.lost) or len(threads) != len(channels):
+        return False
+    wanted = {"session": run["session_id"], "threads": threads}
+    return not threads or int(await tx.scalar(_KNOWN, wanted)) == len(threads)
 
 
 async def keep(

@@ -62,6 +62,8 @@ class RunPosts:
         To be called again when it has another session: replies to what is posted go there.
         """
         run = await run_rows.find_by_id(tx, run_id)
+        if await run_places.stands(tx, run, places):
+            return
         reports = [{"place": said, "why": why} for said, why in places.lost.items()]
         for channel in places.channels if run["session_id"] else ():
             thread_id = await run_places.root(tx, run["session_id"], channel, self._language)

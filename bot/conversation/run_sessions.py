@@ -15,6 +15,7 @@ from sqlalchemy import text
 
 from adapters.chat.incoming import Quoted
 from adapters.forge.port import Permission
+from bot.automate import actionable
 from bot.automate.acting import Asking, Opened
 from bot.automate.definition import (
     Definition,
@@ -42,6 +43,8 @@ from bot.work.queue import lock_session
 SURFACE = "run"
 PRIORITY = 1
 """After what people ask for themselves."""
+SHELL = "shell"
+"""The agent for whom a prompt is a script: it is told nothing besides."""
 FACTS_CHARACTERS_MAX = 16_000
 _PROJECT = text("SELECT id, name FROM project WHERE id = :project AND removed_at IS NULL")
 _RUN = text(
@@ -111,13 +114,15 @@ async def open_for(
     return Opened(session_id=found.session_id, project_id=project.id)
 
 
-async def open_own(tx: Transaction, run_id: UUID, agents: Agents) -> None:
+async def open_own(tx: Transaction, run_id: UUID, agents: Agents, *, targets_min: int = 2) -> None:
     """Open the conversation of a run with several targets, where its reports are answered; once.
 
     It has no machine as long as nobody says anything in it.
+
+    :param targets_min: fewer have no need of it: the session of the only one is the run's
     """
     run = (await tx.execute(_RUN, {"run": run_id})).one()
-    if run.session_id is not None or run.total < 2 or not run.project_there:
+    if run.session_id is not None or run.total < targets_min or not run.project_there:
         return
     who = await standing_of(tx, run.runs_as_id)
     options = {"project": run.project}
@@ -141,6 +146,8 @@ async def ask(tx: Transaction, target: Any, who: Standing, asking: Asking) -> UU
         raise NotFound(_("this session does not exist"))
     where = {"session": session.id, "surface": SURFACE}
     thread = (await tx.execute(_THREAD, where)).one()
+    if session.agent != SHELL and actionable.is_asked(asking.definition, asking.place):
+        said = f"{said}\n\n{actionable.ASKED}"
     if isinstance(asking.step, PullRequestStep):
         await _wish(tx, target, session.id, asking.step.pull_request)
     added = await add_prompt(

@@ -9,6 +9,7 @@ from sqlalchemy import text
 
 from adapters.chat.port import ChatError, Deadline
 from adapters.forge.port import Searches
+from bot.automate import run_rows
 from bot.automate.acting import Asking, Opened
 from bot.automate.definition import Definition, PostStep
 from bot.conversation import adding, run_sessions
@@ -83,8 +84,7 @@ class RunWays:
             return
         resolved = self._resolved.get(run.id)
         if resolved is None:
-            people = [one for one in (run.started_by, run.runs_as_id) if one is not None]
-            resolved = await self._places.resolve(said, people)
+            resolved = await self._places.resolve(said, await self._places.people_of(run.id))
             if len(self._resolved) >= RESOLVED_MAX:
                 self._resolved.clear()
             self._resolved[run.id] = resolved
@@ -138,10 +138,21 @@ class RunWays:
 
     async def ended(self, tx: Transaction, run_id: UUID) -> None:
         """Report it, and do what its end asks for."""
-        self._resolved.pop(run_id, None)
+        resolved = self._resolved.pop(run_id, None)
+        if resolved is not None and resolved.channels:
+            await self._report_anyway(tx, run_id, resolved)
         await self._posts.finish(tx, run_id)
         for ending in self._endings:
             await ending(tx, run_id)
+
+    async def _report_anyway(self, tx: Transaction, run_id: UUID, resolved: Resolved) -> None:
+        """Let a run report whose only target failed before it had a session."""
+        run = await run_rows.find_by_id(tx, run_id)
+        if run["session_id"] is not None:
+            return
+        await run_sessions.open_own(tx, run_id, self._agents, targets_min=1)
+        report_to = run_rows.definition_of(run).report_to
+        await self._posts.open_reports(tx, run_id, _among(resolved, report_to))
 
     async def _check(self, target: Any) -> None:
         """Whether the repository is such that something can be done. :raises Refused: it is not"""

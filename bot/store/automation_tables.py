@@ -206,6 +206,8 @@ class Run(SQLModel, table=True):
     told_at: datetime | None = moment()
     """When its places were told last how far it is; None: never."""
     created_at: datetime = moment(now=True)
+    begun_at: datetime = moment(now=True)
+    """When it was begun, or run again last: its time is counted from then."""
     settled_at: datetime | None = moment()
     """Since when all that its end asks for is done; None again when a target is run again."""
 

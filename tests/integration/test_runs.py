@@ -13,11 +13,12 @@ from bot.conversation.run_places import Channel, Resolved, RunPlaces
 from bot.conversation.run_posting import PROGRESS_SECONDS, RunPosts
 from bot.errors import NotFound, NothingToDo
 from bot.govern.rights import Rights
+from bot.store.database import RUNS
 from bot.store.ids import new_id
 from bot.work.control import Actor
 from tests.fakes.chat import FakeChat
 from tests.fakes.forge import KnowingForge
-from tests.support.runs import charge_of, pull_of, run_of, set_target
+from tests.support.runs import charge_of, pull_of, run_of, session_of, set_target
 
 GENERAL = Channel(surface="slack", address="T1/C1", said="slack:#general")
 PLACES = Resolved(channels=(GENERAL,), lost={"slack:#gone": "it is gone"})
@@ -472,6 +473,30 @@ async def test_who_may_not_read_the_project_sees_no_run(guarded, forge):
     del forge.levels["acme/demo", "2"]
     assert run.short not in (await guarded.say("runs", by="Bo")).text
     assert "no run" in (await guarded.say(f"runs show {run.short}", by="Bo")).text
+
+
+async def test_time_counts_anew_for_what_is_run_again_and_the_loop_is_told(town):
+    run = await run_of(town, town.people["Ann"], ("failed",))
+    await town.rows(
+        "UPDATE run SET settled_at = now(), begun_at = now() - interval '1 day' RETURNING id"
+    )
+    async with town.database.begin() as tx:
+        row = await run_rows.lock(tx, run.short)
+        await steering.rerun(tx, row, ann(town), "failed")
+        assert (RUNS, str(run.id)) in tx.hints
+    assert await town.value("SELECT begun_at > now() - interval '1 minute' FROM run")
+
+
+async def test_places_that_stand_already_are_not_written_again(town):
+    run = await run_of(town, town.people["Ann"])
+    posts = await opened(town, run)
+    before = await town.value("SELECT CAST(xmin AS text) FROM run")
+    await opened(town, run, posts)
+    assert await town.value("SELECT CAST(xmin AS text) FROM run") == before
+    other, _ = await session_of(town, town.people["Ann"])
+    await town.rows("UPDATE run SET session_id = :other RETURNING id", other=other)
+    await opened(town, run, posts)
+    assert await town.value("SELECT count(*) FROM thread WHERE session_id = :id", id=other) == 1
 
 
 class Finding(FakeChat):

@@ -10,7 +10,7 @@ SELECT id FROM run
 -- Whoever has the row looks at it; others leave it alone meanwhile.
 SELECT id, short, name, automation_id, project_id, runs_as_id, definition, trigger, session_id,
        reports, stop_why, started_by,
-       extract(epoch FROM clock_timestamp() - created_at) AS seconds
+       extract(epoch FROM clock_timestamp() - begun_at) AS seconds
   FROM run WHERE id = :run AND settled_at IS NULL FOR NO KEY UPDATE SKIP LOCKED
 
 -- name: again
@@ -20,7 +20,10 @@ UPDATE run SET look_at = clock_timestamp() + make_interval(secs => :seconds) WHE
 -- What the models of its sessions cost so far, in micro-dollars.
 SELECT coalesce(sum(CASE WHEN charge.state = 'reserved' THEN 0 ELSE charge.cost_micro END), 0)
   FROM charge
- WHERE charge.session_id IN (SELECT session_id FROM run_target WHERE run_id = :run)
+ WHERE charge.session_id IN (SELECT session_id FROM run_target WHERE run_id = :run
+                             UNION ALL
+                             SELECT CAST(jsonb_array_elements_text(earlier) AS uuid)
+                               FROM run_target WHERE run_id = :run)
 
 -- name: moving
 SELECT run_target.id, run_target.step, run_target.session_id IS NOT NULL AS has_session,
@@ -48,7 +51,7 @@ SELECT run_target.id, run_target.run_id, run_target.place, run_target.project_id
        (SELECT count(*) FROM run_target AS other WHERE other.run_id = run.id) AS total
   FROM run_target JOIN run ON run.id = run_target.run_id
  WHERE run_target.id = :target AND run_target.state = :state
-   FOR NO KEY UPDATE OF run_target, run
+   FOR NO KEY UPDATE OF run, run_target
 
 -- name: started
 UPDATE run_target
@@ -91,7 +94,8 @@ SELECT right(coalesce(nullif(agent.text, ''), command.text, ''), :most) AS text
 SELECT state, count(*) AS count FROM run_target WHERE run_id = :run GROUP BY state
 
 -- name: of_run
-UPDATE run SET session_id = coalesce(session_id, :session) WHERE id = :run
+-- The session of its only target, also of another attempt: replies go to the newest.
+UPDATE run SET session_id = :session WHERE id = :run
 
 -- name: settle
 UPDATE run SET settled_at = clock_timestamp()

@@ -3,14 +3,18 @@
 import pytest
 
 from bot.automate.actionable import (
+    ASKED,
     NOTHING,
     Found,
+    is_asked,
     is_nothing,
     needs_somebody,
     reporting,
+    reports,
     shows_progress,
     speaks,
 )
+from bot.automate.definition import Definition
 from bot.automate.tally import Counts, Tally, status_of
 
 
@@ -56,6 +60,37 @@ def test_silent_unless_there_is_something_to_act_on(tally, found, is_said):
 def test_an_agent_can_say_that_it_has_nothing_to_say(said, nothing):
     assert is_nothing(said) == nothing
     assert reporting([said]) == (0 if nothing else 1)
+
+
+PROMPT, SHELL, REPORT = {"prompt": "look"}, {"run": "make"}, {"report": {}}
+OPENS = {"pull_request": {}}
+
+
+def defined(*steps: dict, report: str = "actionable") -> Definition:
+    return Definition.model_validate({"name": "x", "steps": steps, "report": report})
+
+
+@pytest.mark.parametrize(
+    ("steps", "is_for_people"),
+    [
+        ((PROMPT,), True),
+        ((SHELL, PROMPT, OPENS), True),
+        ((SHELL,), False),
+        ((PROMPT, SHELL), False),
+        ((SHELL, REPORT), True),
+    ],
+)
+def test_what_an_agent_says_at_last_is_for_people_and_what_a_command_writes_is_not(
+    steps, is_for_people
+):
+    assert reports(defined(*steps)) == is_for_people
+
+
+def test_the_agent_of_the_last_step_is_told_that_it_may_have_nothing_to_say():
+    definition = defined(PROMPT, SHELL, PROMPT, OPENS)
+    assert [is_asked(definition, place) for place in range(4)] == [False, False, True, False]
+    assert not is_asked(defined(PROMPT, report="always"), 0)
+    assert is_nothing(ASKED.rpartition(": ")[2])
 
 
 def test_one_target_needs_no_progress():
