@@ -115,9 +115,13 @@ class Button:
     """At most LABEL_LENGTH_MAX characters."""
     says: str = ""
     url: str = ""
+    picks: bool = False
+    """Whoever presses it chooses a moment, whose words take the place of MOMENT in `says`; left
+    out where a surface has no form for that."""
 
 
 LABEL_LENGTH_MAX = 75
+MOMENT = "{at}"
 
 
 class Live(enum.Enum):
@@ -155,7 +159,8 @@ class Content:
     buttons: tuple[Button, ...] = ()
     """Left out by a surface that has none."""
     notify: str = ""
-    """The surface's id of the person who is to be told of the post; edits tell nobody."""
+    """The surface's ids of the people who are to be told of the post, with commas between; edits
+    tell nobody."""
     live: Live | None = None
     """It is the state of a turn; None: it is something said."""
     title: str = ""
@@ -163,6 +168,11 @@ class Content:
     picture: Picture | None = None
     """Left out by a surface that shows none, or that did not take it. Of a post that is never
     edited: some surfaces lose it by that."""
+
+
+def notified(content: Content) -> list[str]:
+    """The ids of the people who are to be told of a post."""
+    return [one for one in content.notify.split(",") if one]
 
 
 @dataclass(frozen=True)
@@ -335,8 +345,23 @@ class Confides(Protocol):
 class FindsChannels(Protocol):
     """A surface whose channels have names. Errors are those of `ChatPort`."""
 
-    async def channel_of(self, person: str, name: str, deadline: Deadline) -> str | None:
-        """Address of the channel of that name or id; None: there is none that the person is in."""
+    async def channel_of(self, near: str, person: str, name: str, deadline: Deadline) -> str | None:
+        """Address of the channel of that name or id; None: there is none that the person is in.
+
+        :param near: address of a channel of the same workspace
+        """
+        ...
+
+
+@runtime_checkable
+class KnowsMembers(Protocol):
+    """A surface that tells who may read a channel. Errors are those of `ChatPort`."""
+
+    async def is_member(self, channel: str, person: str, deadline: Deadline) -> bool:
+        """Whether the person with the surface's id `person` is in the channel of that address.
+
+        :raises Gone: the channel is not there, or not for us
+        """
         ...
 
 

@@ -45,14 +45,14 @@ class Hints:
         """`ports` by surface."""
         self._ports = ports
 
-    async def hint(self, said: Said, accepted: Accepted) -> None:
+    async def hint(self, said: Said, accepted: Accepted, *buttons: Button) -> None:
         """Tell the author what the thread does not show; where that can't be alone, in it.
 
         Who may not ask gets a sign there at most: nobody can make us talk in a repository.
         """
         port = self._ports.get(said.spot.surface)
         if port is None or isinstance(port, Whispers):
-            await self.whisper(said, accepted.hint)
+            await self.whisper(said, accepted.hint, *buttons)
         elif accepted.refusal is not None and accepted.refusal.code == NotPermitted.code:
             await self.refuse(said, accepted.hint)
         else:
@@ -94,7 +94,8 @@ class Hints:
             return ""
         try:
             deadline = Deadline.after(HINT_SECONDS_MAX)
-            return await port.channel_of(said.author.id, name, deadline) or ""
+            near = said.spot.channel
+            return await port.channel_of(near, said.author.id, name, deadline) or ""
         except ChatError as error:
             log.info("channel_not_found", channel=name, why=str(error))
             return ""

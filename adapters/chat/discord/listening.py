@@ -15,7 +15,7 @@ import structlog
 from discord import app_commands
 
 from adapters.chat.calling import trace
-from adapters.chat.discord import history, markup
+from adapters.chat.discord import history, markup, picking
 from adapters.chat.discord.reading import STOP_REACTIONS, Reader, author_of, place_of
 from adapters.chat.incoming import Author, Hear, Heard
 from adapters.listening import Condition, Hears, Tell, nobody
@@ -183,9 +183,16 @@ class _Client(discord.Client):
         await self._in_order(event.channel_id, lambda: self._reader.reaction(event))
 
     async def on_interaction(self, interaction: discord.Interaction) -> None:
-        if interaction.type is not discord.InteractionType.component:
+        kind = interaction.type
+        if kind is discord.InteractionType.component and picking.wants(interaction):
+            await interaction.response.send_modal(picking.form(interaction))
             return
-        said = self._reader.pressed(interaction)
+        if kind is discord.InteractionType.modal_submit and picking.wants(interaction):
+            said = self._reader.picked(interaction)
+        elif kind is discord.InteractionType.component:
+            said = self._reader.pressed(interaction)
+        else:
+            return
         if said is not None:
             await interaction.response.defer()
             await self._hear(said)

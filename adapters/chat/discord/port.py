@@ -24,6 +24,7 @@ from adapters.chat.calling import trace
 from adapters.chat.dialect import Markdown
 from adapters.chat.discord.calls import call
 from adapters.chat.discord.markup import escape
+from adapters.chat.discord.members import visible
 from adapters.chat.port import (
     LABEL_LENGTH_MAX,
     AfterUncertain,
@@ -37,6 +38,7 @@ from adapters.chat.port import (
     Rejected,
     Sign,
     Unavailable,
+    notified,
 )
 
 log = structlog.get_logger(__name__)
@@ -57,6 +59,8 @@ WHISPER_SECONDS = 10.0
 SIGNS = {Sign.SEEN: "👀", Sign.WAITING: "✋", Sign.FAILED: "❌", Sign.REFUSED: "🚫"}
 ACTION = "ona.say:"
 """What the custom ids of our buttons begin with."""
+PICK = "ona.pick:"
+"""The same of those that want a moment."""
 CUSTOM_ID_LENGTH_MAX = 100
 ROW_BUTTONS_MAX = 5
 RATES = {
@@ -225,6 +229,29 @@ class DiscordChat:
         direct = await call(deadline, lambda: http.start_private_message(int(person)))
         return str(Place(DIRECT, int(direct["id"]), None))
 
+    async def channel_of(self, near: str, person: str, name: str, deadline: Deadline) -> str | None:
+        """Look through the server's channels that the person may see."""
+        server = near.partition("/")[0]
+        for one in await self._visible(server, person, deadline):
+            if name.casefold() in {one.name.casefold(), str(one.id)}:
+                return f"{server}/{one.id}"
+        return None
+
+    async def is_member(self, channel: str, person: str, deadline: Deadline) -> bool:
+        """Look through the same; a direct message is its people's own."""
+        server, _slash, known = channel.partition("/")
+        if server == DIRECT:
+            return True
+        return any(str(one.id) == known for one in await self._visible(server, person, deadline))
+
+    async def _visible(
+        self, server: str, person: str, deadline: Deadline
+    ) -> Sequence[discord.abc.GuildChannel]:
+        if not (server.isdecimal() and person.isdecimal()):
+            return ()
+        await self._http(deadline)
+        return await visible(self._client, int(server), int(person), deadline)
+
     async def whisper(
         self, place: str, person: str, text: str, buttons: Sequence[Button] = ()
     ) -> None:
@@ -261,8 +288,9 @@ def _id(ref: str) -> int:
 def _parameters(content: Content, *, nonce: str | None = None) -> discord.http.MultipartParameters:
     if len(content.text) > TEXT_LENGTH_MAX:
         raise Rejected(f"the text has {len(content.text)} characters, {TEXT_LENGTH_MAX} fit")
-    text = f"<@{content.notify}> {content.text}" if content.notify else content.text
-    told = [discord.Object(int(content.notify))] if content.notify.isdecimal() else []
+    people = notified(content)
+    text = "".join(f"<@{one}> " for one in people) + content.text
+    told = [discord.Object(int(one)) for one in people if one.isdecimal()]
     allowed = discord.AllowedMentions(everyone=False, roles=False, users=told, replied_user=False)
     picture = content.picture
     shown = None
@@ -281,7 +309,7 @@ def _parameters(content: Content, *, nonce: str | None = None) -> discord.http.M
 
 def _view(buttons: Sequence[Button]) -> discord.ui.View | None:
     """The buttons in rows; what they say is in their ids, which Discord gives back."""
-    fitting = [one for one in buttons if one.url or len(ACTION + one.says) <= CUSTOM_ID_LENGTH_MAX]
+    fitting = [one for one in buttons if one.url or len(_custom_id(one)) <= CUSTOM_ID_LENGTH_MAX]
     if not fitting:
         return None
     view = discord.ui.View(timeout=None)
@@ -289,7 +317,11 @@ def _view(buttons: Sequence[Button]) -> discord.ui.View | None:
         made: discord.ui.Button[discord.ui.View] = discord.ui.Button(
             label=button.label[:LABEL_LENGTH_MAX],
             url=button.url or None,
-            custom_id=None if button.url else ACTION + button.says,
+            custom_id=None if button.url else _custom_id(button),
         )
         view.add_item(made)
     return view
+
+
+def _custom_id(button: Button) -> str:
+    return f"{PICK if button.picks else ACTION}{button.says}"

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import discord
 
-from adapters.chat.discord import markup
+from adapters.chat.discord import markup, picking
 from adapters.chat.discord.port import ACTION, DIRECT, SURFACE, Place
 from adapters.chat.incoming import (
     Author,
@@ -181,6 +181,14 @@ class Reader:
         place = place_of(interaction.channel, interaction.guild, None)
         said = self.by_interaction(interaction, place, says.removeprefix(ACTION))
         return replace(said, post=str(interaction.message.id) if interaction.message else "")
+
+    def picked(self, interaction: discord.Interaction) -> Said | None:
+        """What a button says with the words that were chosen for it; None: none were."""
+        says = picking.chosen(interaction)
+        if not says or interaction.channel is None:
+            return None
+        place = place_of(interaction.channel, interaction.guild, None)
+        return self.by_interaction(interaction, place, says)
 
     def by_interaction(
         self,

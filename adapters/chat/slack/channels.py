@@ -15,15 +15,14 @@ PAGES_MAX = 10
 async def channel_of(
     client: AsyncWebClient, person: str, name: str, deadline: Deadline
 ) -> str | None:
-    """Address of a channel of that name or id that the person is in. :raises ChatError:"""
+    """Id of the channel of that name or id that the person is in. :raises ChatError:"""
     cursor = ""
     for _page in range(PAGES_MAX):
         page = await call(deadline, lambda: _channels(client, person, cursor))  # noqa: B023
         for channel in page["channels"]:
             known = {str(channel.get("name", "")).casefold(), channel["id"].casefold()}
             if name.casefold() in known:
-                ours = await call(deadline, client.auth_test)
-                return f"{ours['team_id']}/{channel['id']}"
+                return str(channel["id"])
         cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
         if not cursor:
             break
@@ -33,7 +32,7 @@ async def channel_of(
 async def _channels(client: AsyncWebClient, person: str, cursor: str) -> Any:
     return await client.users_conversations(
         user=person,
-        types="public_channel,private_channel",
+        types="public_channel,private_channel,mpim",
         exclude_archived=True,
         limit=PAGE,
         cursor=cursor or None,

@@ -22,6 +22,7 @@ from slack_bolt.async_app import AsyncApp
 
 from adapters.chat.incoming import Chosen, Hear
 from adapters.chat.port import ChatError, Content, Deadline, Gone, Rejected, Unavailable
+from adapters.chat.slack import picking
 from adapters.chat.slack.calls import API, call, client
 from adapters.chat.slack.directory import Directory, Ourselves
 from adapters.chat.slack.files import Files
@@ -199,6 +200,7 @@ class _Hearing:
             app.event(kind)(self._event)
         app.event(re.compile(".*"))(self._nothing)
         app.action(re.compile(rf"^{re.escape(ACTION)}\."))(self._action)
+        app.view(picking.CALLBACK)(self._picked)
         app.shortcut(SEND_TO_US)(self._sent)
         app.command(re.compile(r"^/"))(self._command)
 
@@ -214,10 +216,28 @@ class _Hearing:
         """Acknowledge what is not for us."""
 
     async def _action(self, ack: Any, body: dict[str, Any]) -> None:
+        at = picking.where(body) if picking.is_pick(body["actions"][0]) else None
+        if at is not None:
+            author = await self._reader.presser(body)
+            words = {one: self._say(one, author.locale) for one in picking.OF_FORM}
+            await self._chat.open_form(body["trigger_id"], picking.view(at, words))
+            await ack()
+            return
         heard = await self._reader.action(body)
         says = heard.says if isinstance(heard, Chosen) else heard and heard.text
         if heard is not None and says:
             await self._hear(heard)
+        await ack()
+
+    async def _picked(self, ack: Any, body: dict[str, Any]) -> None:
+        """A form was sent in which somebody chose a moment."""
+        said = await self._reader.picked(body)
+        if said is None:
+            author = await self._reader.presser(body)
+            why = self._say(picking.NEITHER, author.locale)
+            await ack(response_action="errors", errors={picking.WORDS: why})
+            return
+        await self._hear(said)
         await ack()
 
     async def _sent(self, ack: Any, body: dict[str, Any]) -> None:

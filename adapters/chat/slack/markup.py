@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from html import unescape
 from typing import Any
 
-from adapters.chat.port import LABEL_LENGTH_MAX, Button, Content, Entry, Part
+from adapters.chat.port import LABEL_LENGTH_MAX, Button, Content, Entry, Part, notified
+from adapters.chat.slack.picking import SUFFIX
 
 ACTION = "ona.say"
 """What the ids of our buttons begin with."""
@@ -130,7 +131,8 @@ def blocks(content: Content, *, file: str | None = None) -> list[dict[str, Any]]
 def fallback(content: Content) -> str:
     """What a notification and a screen reader say."""
     said = _SIGN.sub(lambda found: _label(found.group()), content.text)
-    return f"<@{content.notify}> {said}" if content.notify else said
+    told = "".join(f"<@{one}> " for one in notified(content))
+    return f"{told}{said}"
 
 
 def home(parts: Sequence[Part]) -> list[dict[str, Any]]:
@@ -169,7 +171,11 @@ def _plain_text(text: str, length_max: int) -> dict[str, Any]:
 def _rich(content: Content) -> list[dict[str, Any]]:
     parts: list[dict[str, Any]] = []
     if content.notify:
-        told = [{"type": "user", "user_id": content.notify}, {"type": "text", "text": " "}]
+        told = [
+            element
+            for one in notified(content)
+            for element in ({"type": "user", "user_id": one}, {"type": "text", "text": " "})
+        ]
         parts.append({"type": "rich_text_section", "elements": told})
     for number, piece in enumerate(_FENCE.split(content.text)):
         # In an element of its own a fence means nothing.
@@ -213,7 +219,7 @@ def _button(number: int, button: Button) -> dict[str, Any]:
     made: dict[str, Any] = {
         "type": "button",
         "text": {"type": "plain_text", "text": button.label, "emoji": False},
-        "action_id": f"{ACTION}.{number}",
+        "action_id": f"{ACTION}.{number}{SUFFIX if button.picks else ''}",
     }
     if button.url:
         made["url"] = button.url

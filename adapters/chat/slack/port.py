@@ -5,7 +5,7 @@ Places are `TEAM/CHANNEL/THREAD`; a direct message is one thread, its THREAD is 
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import structlog
@@ -42,6 +42,7 @@ EVENT = "ona_reply"
 LOOK_BACK_SECONDS = 2 * 3600
 PAGE = 200
 WHISPER_SECONDS = 10.0
+FORM_SECONDS = 2.5
 PICTURES = frozenset({"image/png", "image/jpeg", "image/gif"})
 """What an image block shows."""
 SIGNS = {
@@ -219,14 +220,28 @@ class SlackChat:
         opened = await call(deadline, lambda: self._client.conversations_open(users=[person]))
         return str(Place(Place.read(place).team, opened["channel"]["id"], ""))
 
+    async def open_form(self, trigger: str, form: Mapping[str, Any]) -> None:
+        """Show a form to whoever has just pressed a button; a trigger lives for seconds."""
+        deadline = Deadline.after(FORM_SECONDS)
+        await call(deadline, lambda: self._client.views_open(trigger_id=trigger, view=dict(form)))
+
     async def show_home(self, person: str, parts: Sequence[Part], deadline: Deadline) -> None:
         """Publish the person's App Home."""
         view = {"type": "home", "blocks": home(parts)}
         await call(deadline, lambda: self._client.views_publish(user_id=person, view=view))
 
-    async def channel_of(self, person: str, name: str, deadline: Deadline) -> str | None:
+    async def channel_of(self, near: str, person: str, name: str, deadline: Deadline) -> str | None:
         """Look through the channels that the person is in."""
-        return await channel_of(self._client, person, name, deadline)
+        team = near.partition("/")[0]
+        channel = await channel_of(self._client, person, name, deadline)
+        return f"{team}/{channel}" if channel else None
+
+    async def is_member(self, channel: str, person: str, deadline: Deadline) -> bool:
+        """Look through the same; a direct message is its people's own."""
+        _team, _slash, known = channel.partition("/")
+        if known.startswith("D"):
+            return True
+        return await channel_of(self._client, person, known, deadline) is not None
 
     async def whisper(
         self, place: str, person: str, text: str, buttons: Sequence[Button] = ()

@@ -17,7 +17,7 @@ from adapters.chat.incoming import (
     Spot,
     Withdrawn,
 )
-from adapters.chat.slack import markup
+from adapters.chat.slack import markup, picking
 from adapters.chat.slack.directory import Directory, Ourselves
 from adapters.chat.slack.history import History, words_of
 from adapters.chat.slack.places import Place
@@ -85,6 +85,20 @@ class Reader:
         said = await self._pressed(spot, body["user"]["id"], str(action.get("value") or ""), key)
         # What one person alone sees can't be edited like a post.
         return said if container.get("is_ephemeral") else replace(said, post=str(ts))
+
+    async def presser(self, body: Body) -> Author:
+        """Who pressed a button, or sent a form."""
+        return await self._directory.author(body["user"]["id"])
+
+    async def picked(self, body: Body) -> Said | None:
+        """What a button says with the moment that was chosen; None: none was."""
+        found = picking.chosen(body["view"])
+        if found is None:
+            return None
+        at, says = found
+        spot = await self._spot(at.channel, at.thread, body)
+        key = f"{spot.channel}/{body['view']['id']}/{body['user']['id']}"
+        return await self._pressed(spot, body["user"]["id"], says, key)
 
     async def sent(self, body: Body) -> Said:
         """A message that somebody sent to us by its menu."""

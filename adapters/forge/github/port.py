@@ -174,15 +174,17 @@ class GitHubForge:
             links.pop()
         return "\n\n".join(part for part in (text, "\n".join(links), stamp) if part)
 
-    async def _mention(self, to: Place, person: str, deadline: Deadline) -> str:
-        """What notifies a person, who is named by their account's id or by their login."""
-        login: str | None = person
-        if person.isdecimal():
-            login = await self._people.login(to.repository, person, deadline)
-        if not login or not LOGIN.fullmatch(login):
-            return ""
+    async def _mention(self, to: Place, people: str, deadline: Deadline) -> str:
+        """What notifies people, who are named by their accounts' ids or by their logins."""
+        logins: list[str] = []
+        for person in people.split(","):
+            login: str | None = person
+            if person.isdecimal():
+                login = await self._people.login(to.repository, person, deadline)
+            if login and LOGIN.fullmatch(login):
+                logins.append(f"@{login}")
         # On a line of its own: the text may begin with a block.
-        return f"@{login}\n\n"
+        return " ".join(logins) + "\n\n" if logins else ""
 
 
 def read_ref(ref: str) -> tuple[str, str]:

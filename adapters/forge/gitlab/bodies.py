@@ -26,7 +26,8 @@ _FENCE = re.compile(r"^```.*$", re.MULTILINE)
 def compose(content: Content, *, mentioned: str, stamp: str) -> str:
     """The text of a note.
 
-    :param mentioned: the username of who is to be told, or empty; what is none is left out
+    :param mentioned: the usernames of who is to be told, with commas between; what is none is left
+        out
     :param stamp: our mark as `Marks.stamp` writes it, or empty
     """
     links = [
@@ -34,7 +35,8 @@ def compose(content: Content, *, mentioned: str, stamp: str) -> str:
         for one in content.buttons
         if one.url
     ]
-    told = f"@{mentioned}\n" if _USERNAME.fullmatch(mentioned) else ""
+    names = [f"@{one}" for one in mentioned.split(",") if _USERNAME.fullmatch(one)]
+    told = " ".join(names) + "\n" if names else ""
     parts = [told, without_actions(content.text)]
     if links:
         parts.append("\n" + " · ".join(links))
@@ -51,9 +53,9 @@ def without_actions(text: str) -> str:
     return _ACTION.sub(rf"\1{WORD_JOINER}", text.replace("\r", ""))
 
 
-def mentions(body: str, username: str) -> bool:
-    """Whether a note of ours begins with telling this person."""
-    return body.startswith(f"@{username}\n")
+def mentions(body: str, usernames: str) -> bool:
+    """Whether a note of ours begins with telling these people."""
+    return body.startswith(" ".join(f"@{one}" for one in usernames.split(",")) + "\n")
 
 
 def plain(text: str, length_max: int) -> str:
