@@ -46,6 +46,8 @@ class Wanted:
     """Of an injected one: header → template in which `{name}` is one of its values."""
     options: Mapping[str, object] = field(default_factory=dict)
     """What the issuer has to know; each says which."""
+    reads: bool = False
+    """Nothing can be changed with it: turns that may only read get it too."""
 
 
 @dataclass(frozen=True, kw_only=True)

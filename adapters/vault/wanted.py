@@ -15,7 +15,7 @@ from adapters.vault.port import Mode, Wanted
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,60}")
-KNOWN = frozenset({"name", "kind", "mode", "purpose", "route", "headers", "options"})
+KNOWN = frozenset({"name", "kind", "mode", "purpose", "route", "headers", "options", "reads"})
 
 
 def read(entries: Sequence[Mapping[str, object]]) -> tuple[Wanted, ...]:
@@ -55,6 +55,7 @@ def _one(number: int, entry: Mapping[str, object]) -> Wanted:
         route=route,
         headers=_headers(where, mode, headers),
         options=dict(options),
+        reads=entry.get("reads") is True,
     )
 
 

@@ -30,11 +30,11 @@ _WHOSE = text(
     """
     SELECT session.short, project.name, project.repository_url,
            policy.name AS policy_name, policy.source AS policy_source,
-           asked.id AS prompt_id, asked.author_id
+           asked.id AS prompt_id, asked.author_id, asked.read_only
       FROM session
       JOIN project ON project.id = session.project_id
       LEFT JOIN LATERAL (
-          SELECT id, author_id FROM prompt
+          SELECT id, author_id, read_only FROM prompt
            WHERE prompt.session_id = session.id AND prompt.state IN ('queued', 'running')
            ORDER BY prompt.state = 'running' DESC, prompt.position LIMIT 1
       ) AS asked ON true
@@ -154,6 +154,8 @@ class Whose:
     """What the newest policy of its project declares, as `adapters.vault.wanted` reads it."""
     prompt_id: UUID | None
     person_id: UUID | None
+    read_only: bool = False
+    """The turn changes nothing outside of its machine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,6 +214,7 @@ class GrantRows:
             grants=_declared(row.policy_source, row.policy_name),
             prompt_id=row.prompt_id,
             person_id=row.author_id,
+            read_only=bool(row.read_only),
         )
 
     async def plan(self, holder: Holder, planned: Sequence[Planned], turn_id: UUID | None) -> None:

@@ -18,6 +18,7 @@ from adapters.vault.port import Bearer, Issued, Issuer, Mode, Request, Trail, Tu
 from adapters.vault.prepare import TURN_POLICY
 from adapters.vault.tokens import UNWRITTEN_SECONDS, Tokens
 from bot.govern.grant_rows import GrantRows, Holder, Planned, Recorded, Whose
+from bot.govern.narrowing import narrowed
 from bot.govern.turn_grants import TurnGrants
 from bot.store.states import GrantState
 
@@ -152,8 +153,8 @@ class Issuance:
 
     async def _issue(self) -> None:
         self._whose = whose = await self._means.rows.whose(self._holder)
-        declared = wanting.read(whose.grants)
-        wanted = (*declared, *self._own(whose, declared))
+        declared, own = self._wanted(whose)
+        wanted = (*declared, *own)
         issuers = [self._issuer(one) for one in wanted]
         if not wanted:
             return
@@ -178,10 +179,14 @@ class Issuance:
         self._routes()
         await self._extend(deadline, first=True)
 
-    def _own(self, whose: Whose, declared: Sequence[Wanted]) -> Sequence[Wanted]:
-        """What the turn gets without being declared, where nothing is declared instead."""
+    def _wanted(self, whose: Whose) -> tuple[Sequence[Wanted], Sequence[Wanted]]:
+        """What is declared for the turn, and what it gets where nothing is declared instead."""
+        declared = wanting.read(whose.grants)
         taken = {one.route for one in declared}
-        return [one for one in self._means.own(whose.repository) if one.route not in taken]
+        own = [one for one in self._means.own(whose.repository) if one.route not in taken]
+        if whose.read_only:
+            return narrowed(declared), [one for one in own if narrowed([one]) == (one,)]
+        return declared, own
 
     async def _issue_all(
         self, planned: Sequence[Planned], issuers: Sequence[Issuer], deadline: Deadline

@@ -118,6 +118,8 @@ class Grant(Declared):
     route: str = ""
     headers: Mapping[str, str] = Field(default_factory=dict)
     options: Mapping[str, Any] = Field(default_factory=dict)
+    reads: bool = False
+    """Nothing can be changed with it: turns that may only read get it too."""
 
     def entry(self, name: str) -> Mapping[str, Any]:
         """As `adapters.vault.wanted` reads one."""

@@ -59,6 +59,8 @@ class Spender:
     session_id: UUID
     person_id: UUID
     project_id: UUID
+    read_only: bool = False
+    """The turn changes nothing outside of its machine."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -65,6 +65,19 @@ if base=$(git rev-parse -q --verify refs/ona/base); then
     printf 'base %s\\nahead %s\\n' "$base" "$(git rev-list --count "$base"..HEAD)"
 fi
 """
+_LOOK = """\
+set -eu
+cd -- "$1"
+list=$(mktemp)
+trap 'rm -f -- "$list"' EXIT
+printf '%s\\n' "$2" > "$list"
+if [ -n "$(git -c core.excludesFile="$list" status --porcelain --ignore-submodules=dirty |
+        head -c 1)" ]; then printf 'dirty\\n'; fi
+printf 'head %s\\n' "$(git rev-parse HEAD)"
+if base=$(git rev-parse -q --verify refs/ona/base); then
+    printf 'base %s\\nahead %s\\n' "$base" "$(git rev-list --count "$base"..HEAD)"
+fi
+"""
 _BUNDLE = """\
 set -eu
 cd -- "$1"
@@ -84,6 +97,8 @@ class Committed:
     """Whether there are commits since then."""
     within: tuple[str, ...] = ()
     """Repositories within the repository, which are left out."""
+    dirty: bool = False
+    """Something in the work tree is in none of them."""
 
 
 async def commit(
@@ -114,6 +129,13 @@ async def commit(
             kept=_("its files are in the machine and in the checkpoint"),
             do=_("ask me to look at the repository's state"),
         )
+    return _read(done.stdout.decode("utf-8", "replace"))
+
+
+async def look(machine: Machine, directory: str) -> Committed:
+    """How the repository is, which is left as it is. :raises OnaError: that can't be told"""
+    argv = ["/bin/sh", "-c", _LOOK, "look", directory, "\n".join(BY_PRODUCTS)]
+    done = await machine.run(argv, timeout_seconds=COMMIT_SECONDS_MAX)
     return _read(done.stdout.decode("utf-8", "replace"))
 
 
@@ -159,7 +181,13 @@ def _read(said: str) -> Committed:
             do=_("the next turn tries again"),
         )
     within = tuple(value for name, _space, value in lines if name == "within")
-    return Committed(head=head, base=base, ahead=found.get("ahead") != "0", within=within)
+    return Committed(
+        head=head,
+        base=base,
+        ahead=found.get("ahead") != "0",
+        within=within,
+        dirty="dirty" in found,
+    )
 
 
 class _Sink:
