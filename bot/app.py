@@ -188,7 +188,7 @@ async def serve(settings: Settings, url: str) -> None:
             )
             group.create_task(clock)
             group.create_task(_schedules(base).run(stop))
-            due = Due(base.database, inbox)
+            due = Due(base.database, inbox, ports)
             group.create_task(Firings(base.database, due, listener=base.listener).run(stop))
             ways = RunWays(
                 base.database,

@@ -80,6 +80,12 @@ class Refused(TellPerson):
     """It may not be done, or not like this."""
 
 
+class UnclearTime(Refused):
+    """The words of a time could not be read, or could be several."""
+
+    code = "unclear_time"
+
+
 class NotAllowed(Refused):
     """Here, they may not: it is for operators, or they are deactivated."""
 
@@ -120,6 +126,7 @@ def for_person(code: str, happened: str, *, kept: str = "", do: str = "") -> Tel
         NotFound,
         NothingToDo,
         NotPermitted,
+        UnclearTime,
         WhichProject,
         NoProject,
         LimitReached,

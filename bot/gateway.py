@@ -9,6 +9,7 @@ from uuid import UUID
 
 from adapters.agent.port import Server
 from bot.config import Settings
+from bot.conversation.agent_reminders import remind
 from bot.conversation.children import begin_child
 from bot.govern.egress import EgressAudit
 from bot.govern.grants import Grants
@@ -63,6 +64,7 @@ async def gateway_open(base: Ground, grants: Grants | None) -> AsyncIterator[Way
         database,
         running,
         begin=begin_child,
+        remind=remind,
         hosts=code_hosts(settings),
         headers=routes.api_headers,
         question_seconds=settings.turn.question_seconds_max,

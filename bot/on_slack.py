@@ -12,7 +12,15 @@ from bot.surfaces import Surfaces
 from bot.words.catalogue import N_, nearest, speaking
 from bot.words.catalogue import gettext as _
 
-OF_ADAPTERS = (N_("I am no member of this channel: `/invite` me, then ask again."),)
+OF_ADAPTERS = (
+    N_("I am no member of this channel: `/invite` me, then ask again."),
+    N_("When?"),
+    N_("Date and time"),
+    N_("Or in words, such as friday 16:00"),
+    N_("OK"),
+    N_("Cancel"),
+    N_("Choose a time, or say it in words."),
+)
 """What the adapter says to people itself; it knows no catalogue."""
 
 

@@ -348,7 +348,7 @@ class FindsChannels(Protocol):
     async def channel_of(self, near: str, person: str, name: str, deadline: Deadline) -> str | None:
         """Address of the channel of that name or id; None: there is none that the person is in.
 
-        :param near: address of a channel of the same workspace
+        :param near: address of a channel of the same workspace; empty: of any that is ours
         """
         ...
 

@@ -1,8 +1,8 @@
-"""What is asked back about a time that could not be read for sure; pure."""
+"""What is asked back about a reminder that could not be read for sure, or can't be so; pure."""
 
 from datetime import datetime
 
-from bot.errors import Refused
+from bot.errors import Refused, UnclearTime
 from bot.words.catalogue import N_, Message
 from bot.words.catalogue import gettext as _
 from scheduler.when import NotRead, Reading, Unclear, when
@@ -40,18 +40,37 @@ def asked(unclear: Unclear) -> Message:
 
 
 def read(said: str, *, now: datetime, zone: str) -> Reading:
-    """The time that these words are. :raises Refused: they have to be said in another way"""
+    """The time that these words are. :raises UnclearTime: they have to be said in another way"""
     try:
         return when(said, now=now, zone=zone)
     except Unclear as unclear:
         raise ask_back(unclear) from unclear
     except NotRead as error:
-        raise Refused(
+        raise UnclearTime(
             _("I read no time in “{said}”", said=said[:80]), kept=_("nothing was saved"), do=_(SAY)
         ) from error
 
 
-def ask_back(unclear: Unclear) -> Refused:
+def ask_back(unclear: Unclear) -> UnclearTime:
     """The question as an answer to a command."""
     do = _(ZONE) if unclear.code == "zone" else _(SAY)
-    return Refused(asked(unclear), kept=_("nothing was saved"), do=do)
+    return UnclearTime(asked(unclear), kept=_("nothing was saved"), do=do)
+
+
+def only_answers_change(short: str = "") -> Refused:
+    """Why words alone can't be posted only if something changed.
+
+    :param short: of the reminder, if it is there already
+    """
+    do = _("have an agent answer it each time")
+    if short:
+        do = _(
+            "have it answered with `reminders answer {short}`, or say"
+            " `reminders edit {short} changed off`",
+            short=short,
+        )
+    return Refused(
+        _("words are the same each time, so nothing can have changed in them"),
+        kept=_("nothing was changed") if short else _("nothing was saved"),
+        do=do,
+    )

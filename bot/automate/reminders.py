@@ -13,6 +13,7 @@ from uuid import UUID
 from psycopg import IntegrityError
 from sqlalchemy import text
 
+from bot.automate import asking
 from bot.errors import NotFound, Refused
 from bot.store.database import SCHEDULES
 from bot.store.ids import new_id, new_short
@@ -39,10 +40,11 @@ _ADD_SCHEDULE = text(
 )
 _ADD = text(
     """
-    INSERT INTO reminder (id, short, schedule_id, creator_id, project_id, session_id, what,
-                          is_prompt, said, targets, language, quiet, snoozed_id)
-    VALUES (:id, :short, :schedule, :creator, :project, :session, :what, :is_prompt, :said,
-            CAST(:targets AS jsonb), :language, :quiet, :snoozed)
+    INSERT INTO reminder (id, short, schedule_id, creator_id, project_id, session_id, thread_id,
+                          what, is_prompt, only_changed, by_agent, said, targets, language, quiet,
+                          snoozed_id)
+    VALUES (:id, :short, :schedule, :creator, :project, :session, :thread, :what, :is_prompt,
+            :only_changed, :by_agent, :said, CAST(:targets AS jsonb), :language, :quiet, :snoozed)
     """
 )
 _COUNT = text("SELECT count(*) FROM reminder WHERE creator_id = :person")
@@ -50,6 +52,7 @@ _ROW = """
     SELECT reminder.id, reminder.short, reminder.creator_id, reminder.project_id,
            reminder.session_id, reminder.what, reminder.is_prompt, reminder.said,
            reminder.targets, reminder.quiet, reminder.language, reminder.created_at,
+           reminder.only_changed, reminder.by_agent, reminder.thread_id,
            reminder.schedule_id, schedule.state, schedule.why, schedule.due_at, schedule.rule,
            schedule.zone, schedule.starts_at, schedule.ends_at, schedule.jitter_seconds,
            schedule.misfire, schedule.grace_seconds, person.name AS creator,
@@ -80,6 +83,10 @@ _RESCHEDULE = text(
 )
 _SAY = text("UPDATE reminder SET said = :said WHERE id = :id")
 _AS_PROMPT = text("UPDATE reminder SET is_prompt = true WHERE id = :id")
+_ONLY_CHANGED = text("UPDATE reminder SET only_changed = :only WHERE id = :id")
+_ANSWERED = text(
+    "UPDATE reminder SET last_answer = :answer, answered_at = clock_timestamp() WHERE id = :id"
+)
 _QUIET = text("UPDATE reminder SET quiet = :quiet WHERE id = :id")
 _DELETE = text("DELETE FROM schedule WHERE id = :id")
 _EXPIRE = text(
@@ -97,6 +104,8 @@ class New:
     creator_id: UUID
     project_id: UUID
     session_id: UUID | None
+    thread_id: UUID | None = None
+    """Where it is set."""
     schedule: Schedule
     said: str
     """The words of its time."""
@@ -104,6 +113,8 @@ class New:
     targets: tuple[dict[str, str], ...]
     language: str
     is_prompt: bool = False
+    only_changed: bool = False
+    by_agent: bool = False
     quiet: str = ""
     snoozed_id: UUID | None = None
     is_confirmed: bool = False
@@ -153,8 +164,11 @@ async def _insert(tx: Transaction, new: New, schedule_id: UUID) -> str:
         "creator": new.creator_id,
         "project": new.project_id,
         "session": new.session_id,
+        "thread": new.thread_id,
         "what": new.what,
         "is_prompt": new.is_prompt,
+        "only_changed": new.only_changed,
+        "by_agent": new.by_agent,
         "said": new.said,
         "targets": json.dumps(new.targets),
         "language": new.language,
@@ -189,7 +203,12 @@ async def of_person(tx: Transaction, person_id: UUID) -> list[dict[str, Any]]:
 
 
 async def start(tx: Transaction, row: Any, *, as_prompt: bool = False) -> datetime:
-    """Let it be due from now on; when it is first. :raises Refused: its time has passed"""
+    """Let it be due from now on; when it is first.
+
+    :raises Refused: its time has passed, or nothing could change in what it says
+    """
+    if row.only_changed and not (row.is_prompt or as_prompt):
+        raise asking.only_answers_change(row.short)
     schedule = due_rows.schedule_of(row)
     due = schedule.next_after(await now(tx))
     if due is None:
@@ -221,6 +240,18 @@ async def reschedule(tx: Transaction, row: Any, schedule: Schedule, said: str) -
     return due
 
 
+async def only_when_changed(tx: Transaction, row: Any, *, only: bool) -> None:
+    """Post nothing while its answer is the same. :raises Refused: it is not answered"""
+    if only and not row.is_prompt and row.why != UNCONFIRMED:
+        raise asking.only_answers_change(row.short)
+    await tx.execute(_ONLY_CHANGED, {"id": row.id, "only": only})
+
+
+async def answered(tx: Transaction, row: Any, answer: str) -> None:
+    """Remember what was posted, for the next time."""
+    await tx.execute(_ANSWERED, {"id": row.id, "answer": answer})
+
+
 async def be_quiet(tx: Transaction, row: Any, quiet: str) -> None:
     """Post nothing in these hours; see `bot.automate.quiet`."""
     await tx.execute(_QUIET, {"id": row.id, "quiet": quiet})
@@ -238,12 +269,14 @@ async def snooze(tx: Transaction, row: Any, at: datetime, said: str) -> str:
         creator_id=row.creator_id,
         project_id=row.project_id,
         session_id=row.session_id,
+        thread_id=row.thread_id,
         schedule=Schedule(rule=Once(at=at), zone=row.zone),
         said=said,
         what=row.what,
         targets=tuple(row.targets),
         language=row.language,
         is_prompt=row.is_prompt,
+        by_agent=row.by_agent,
         snoozed_id=row.id,
         is_confirmed=True,
     )

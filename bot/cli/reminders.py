@@ -39,6 +39,9 @@ def add(
     what: Annotated[str, typer.Argument(help="What is said then.")],
     *,
     answer: Annotated[bool, typer.Option("--answer", help="An agent answers it then.")] = False,
+    only_changed: Annotated[
+        bool, typer.Option("--only-changed", help="Post an answer only if something changed.")
+    ] = False,
     session: Annotated[str | None, typer.Option(help="In whose thread; else a new one.")] = None,
     project: Annotated[str | None, typer.Option(help="Of a new session.")] = None,
     zone: Annotated[str | None, typer.Option(help="Such as Europe/Berlin; else yours.")] = None,
@@ -47,7 +50,7 @@ def add(
     """Set one, and say when it is due."""
     from bot.cli.client import connect
 
-    wanted = {"when": when, "what": what, "answer": answer}
+    wanted = {"when": when, "what": what, "answer": answer, "only_changed": only_changed}
     named = {"session": session, "project": project, "zone": zone}
     body = {**wanted, **{key: value for key, value in named.items() if value is not None}}
     _print(connect().post("/reminders", body), json=json)
@@ -67,12 +70,16 @@ def edit(
     *,
     when: Annotated[str | None, typer.Option(help="Another time.")] = None,
     quiet: Annotated[str | None, typer.Option(help="Hours as 22:00-07:00, or off.")] = None,
+    only_changed: Annotated[
+        bool | None,
+        typer.Option("--only-changed/--each-time", help="When its answer is posted."),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Give it another time, or hours in which nothing is posted."""
+    """Give it another time, hours in which nothing is posted, or post it otherwise."""
     from bot.cli.client import connect
 
-    named = {"when": when, "quiet": quiet}
+    named = {"when": when, "quiet": quiet, "only_changed": only_changed}
     body = {key: value for key, value in named.items() if value is not None}
     _print(connect().patch(f"/reminders/{short}", body), json=json)
 

@@ -68,7 +68,7 @@ class AutomationChannels:
             return None
         for account in accounts:
             person = account.rpartition("/")[2]
-            address = await port.channel_of(person, name, Deadline.after(ASK_SECONDS))
+            address = await port.channel_of("", person, name, Deadline.after(ASK_SECONDS))
             if address:
                 return address
         return None

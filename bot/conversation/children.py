@@ -26,11 +26,8 @@ from bot.work.tools.children import Child
 from bot.work.tools.tool import Asker
 
 SURFACE = "agent"
-PRIORITY = 1
-"""After what people ask for themselves."""
 
 _PARENT = text("SELECT agent, model, size, base_branch FROM session WHERE id = :session")
-_LATER = text("UPDATE session SET priority = :priority WHERE id = :session")
 _DELIVER = text(
     """
     INSERT INTO delivery (id, surface, delivery_key, message_key, person_id, session_id, prompt_id,
@@ -61,7 +58,7 @@ async def begin_child(tx: Transaction, parent_id: UUID, asker: Asker, key: str, 
     prompt = commands.Prompt(text=task, private=asker.private, options=_options(asker, parent))
     own = Agents(names=(parent.agent,), default=parent.agent)
     found = await threads.open_session(tx, message, actor, prompt, own)
-    await tx.execute(_LATER, {"session": found.session_id, "priority": PRIORITY})
+    await threads.give_way(tx, found.session_id)
     session = await lock_session(tx, found.session_id)
     if session is None:
         raise NotFound(_("this session does not exist"))

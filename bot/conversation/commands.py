@@ -6,13 +6,11 @@ like one ("stop using tabs") are prompts; the reply may offer the command they r
 
 import functools
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Literal
 
-from bot.words.reminding import EXAMPLE, WHOM
-from scheduler.when import NotRead, Unclear, first_part, last_part
+from bot.conversation.reminder_commands import Remind, Reminders, reminder_command
+from bot.words.reminding import EXAMPLE
 
 ALONE = (
     "stop",
@@ -94,47 +92,6 @@ class Connect:
     """Surface of the forge on which it is."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Remind:
-    """Something shall be said to somebody at a time."""
-
-    whom: str
-    """`me`, `here`, `channel`, `@` and a name of a person, `#` and one of a channel."""
-    words: str
-    """When and what, in one."""
-    behind: bool = False
-    """The time stands at the end."""
-
-    def what_of(self, rest: str) -> str:
-        """What is left of the words without the time."""
-        return _JOINING.sub("", rest, count=1).strip()
-
-
-ReminderAct = Literal[
-    "list",
-    "show",
-    "delete",
-    "pause",
-    "resume",
-    "edit",
-    "yes",
-    "answer",
-    "no",
-    "done",
-    "snooze",
-    "stop",
-]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Reminders:
-    """Something about reminders that are there."""
-
-    act: ReminderAct = "list"
-    short: str = ""
-    rest: str = ""
-
-
 RunAct = Literal["list", "show", "stop", "rerun"]
 
 
@@ -181,16 +138,6 @@ _CONNECT = re.compile(
     r"^connect(?:\s+(?:([a-z2-9]{4}-[a-z2-9]{4}-[a-z2-9]{4})|(github|gitlab)))?[.!]?$",
     re.IGNORECASE,
 )
-_REMIND = re.compile(
-    rf"^(?:remind|erinnere)\s+({'|'.join(WHOM)}|@[\w.-]+|#[\w-]+)\s*[,:]?\s+(.+)$",
-    re.IGNORECASE | re.DOTALL,
-)
-_JOINING = re.compile(r"^(?:to|that|about|of|an|daran,?|dass)\s+", re.IGNORECASE)
-_REMINDERS = re.compile(
-    r"^reminders(?:\s+(show|delete|pause|resume|edit|yes|answer|no|done|snooze|stop)"
-    r"\s+(r-[a-z0-9]+)(?:\s+(.+))?)?[.!]?$",
-    re.IGNORECASE | re.DOTALL,
-)
 _RUNS = re.compile(
     r"^runs(?:\s+(?:(show|stop)\s+(run-[a-z0-9]+)|(rerun)\s+(run-[a-z0-9]+)"
     rf"(?:\s+(failed|all|#?\d{{1,{TARGET_DIGITS_MAX}}}))?))?[.!]?$",
@@ -202,21 +149,24 @@ _TARGET = re.compile(
 _AUTOMATIONS = re.compile(
     r"^automations(?:\s+(run|pause|resume)\s+((?:[\w.-]+/)?[\w.-]*[\w-]))?[.!]?$", re.IGNORECASE
 )
-_READ_AT = datetime(2026, 1, 1, tzinfo=UTC)
-"""Whether words are a time does not depend on when they are said."""
 _PREFIX = re.compile(r"^(new|now|private|aside)\s*:\s*", re.IGNORECASE)
 _OPTION = re.compile(rf"^({'|'.join(OPTIONS)})=(\S+)\s*")
 
 
 def parse(text: str, mention: str = "ona") -> Parsed:
     """Say what the message `text` asks for; `@mention` or `/mention` in front is not part of it."""
-    said = _mentioning(mention).sub("", text, count=1).strip()
+    said = addressed(text, mention)
     if not said:
         return Nothing()
     command = _command(said)
     if command is not None:
         return command
     return _prompt(said)
+
+
+def addressed(text: str, mention: str = "ona") -> str:
+    """The message without the mention in front."""
+    return _mentioning(mention).sub("", text, count=1).strip()
 
 
 @functools.cache
@@ -237,13 +187,10 @@ def _command(
         return Join(session=match.group(1).lower())
     if match := _CONNECT.match(said):
         return Connect(code=(match[1] or "").upper(), forge=(match[2] or "").lower())
-    return _by_itself(said) or _remind(said)
+    return _by_itself(said) or reminder_command(said)
 
 
-def _by_itself(said: str) -> Reminders | Runs | Automations | None:
-    if match := _REMINDERS.match(said):
-        act = (match[1] or "list").lower()
-        return Reminders(act=act, short=(match[2] or "").lower(), rest=match[3] or "")  # type: ignore[arg-type]
+def _by_itself(said: str) -> Runs | Automations | None:
     if match := _RUNS.match(said):
         act, short = (match[1] or match[3] or "list").lower(), (match[2] or match[4] or "").lower()
         return Runs(act=act, short=short, which=(match[5] or "").lower())  # type: ignore[arg-type]
@@ -256,30 +203,6 @@ def aimed(said: str) -> tuple[int, str] | None:
     """The target of a run that words are for, and the words: `#12 …`, `target 12: …`."""
     match = _TARGET.match(said)
     return None if match is None else (int(match[1]), said[match.end() :])
-
-
-def _remind(said: str) -> Remind | None:
-    """A reminder if whom and when can be read, or could with what is asked back."""
-    match = _REMIND.match(said)
-    if match is None:
-        return None
-    whom = WHOM.get(" ".join(match[1].casefold().split()), match[1])
-    words = match[2].strip()
-    if _is_time(first_part, words):
-        return Remind(whom=whom, words=words)
-    if _JOINING.match(words) and _is_time(last_part, words):
-        return Remind(whom=whom, words=words, behind=True)
-    return None
-
-
-def _is_time(part: Callable[..., object], words: str) -> bool:
-    try:
-        part(words, now=_READ_AT, zone="UTC")
-    except Unclear:
-        return True
-    except NotRead:
-        return False
-    return True
 
 
 def _prompt(said: str) -> Parsed:

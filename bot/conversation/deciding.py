@@ -21,6 +21,7 @@ from bot.conversation import (
 from bot.conversation.message import KEY_LENGTH_MAX, Accepted, IncomingMessage, Verdict
 from bot.conversation.obeying import obey
 from bot.conversation.prompting import add_prompt
+from bot.conversation.reminder_commands import Remind, Reminders
 from bot.conversation.run_aiming import aim, briefed
 from bot.conversation.saying import post, say
 from bot.conversation.settled import check_options
@@ -105,9 +106,7 @@ class Deciding:
                 return await self._command(tx, message, who, parsed)
             case commands.Join():
                 return await self._join(tx, message, who, parsed.session)
-            case (
-                commands.Remind() | commands.Reminders() | commands.Runs() | commands.Automations()
-            ):
+            case Remind() | Reminders() | commands.Runs() | commands.Automations():
                 return await self._by_itself(tx, message, who, parsed, begun)
             case commands.Connect():
                 raise Refused(
@@ -183,13 +182,13 @@ class Deciding:
         tx: Transaction,
         message: IncomingMessage,
         who: Standing,
-        asked: commands.Remind | commands.Reminders | commands.Runs | commands.Automations,
+        asked: Remind | Reminders | commands.Runs | commands.Automations,
         begun: Begun | None,
     ) -> Decided:
         """Set a reminder, or do something about reminders, runs and automations that are there."""
-        if isinstance(asked, commands.Remind):
+        if isinstance(asked, Remind):
             return await self._remind(tx, message, who, asked)
-        if isinstance(asked, commands.Reminders):
+        if isinstance(asked, Reminders):
             return await self._told(tx, message, await reminding.obey(tx, who, asked))
         if isinstance(asked, commands.Runs):
             told = await run_obeying.obey(tx, self._rights, who, asked, surface=message.surface)
@@ -210,7 +209,7 @@ class Deciding:
         return decided("command", told, session_id=found.session_id, session=found.short)
 
     async def _remind(
-        self, tx: Transaction, message: IncomingMessage, who: Standing, asked: commands.Remind
+        self, tx: Transaction, message: IncomingMessage, who: Standing, asked: Remind
     ) -> Decided:
         """Say back what was understood; the reminder waits for its author's yes."""
         found = await threads.find_or_begin(tx, message)
@@ -276,11 +275,13 @@ class Deciding:
             check_size(size, self._sizes)
         if not (prompt.new or message.new):
             found = await threads.find_or_begin(tx, message)
+        need = Permission.READ if message.read_only else Permission.WRITE
         if found is not None:
-            await self._may(tx, who, found, Permission.WRITE)
+            await self._may(tx, who, found, need)
             await check_options(tx, found.session_id, found.short, prompt.options, self._agents)
             message = await briefed(tx, message, found)
-        if found is not None and not prompt.options and prompt.kind == "text" and not prompt.now:
+        plain = not prompt.options and prompt.kind == "text" and not prompt.now
+        if found is not None and plain and not message.read_only:
             answered = await self._as_answer(tx, found, who, prompt.text)
             if answered is not None:
                 return answered
@@ -289,7 +290,7 @@ class Deciding:
         if found is None:
             await self._check_added(tx, message, who, prompt)
             found = await threads.open_session(tx, message, actor, prompt, self._agents)
-            await self._may(tx, who, found, Permission.WRITE)
+            await self._may(tx, who, found, need)
         elif size is not None:
             await threads.resize(tx, found.session_id, size)
         session = await lock_session(tx, found.session_id)
@@ -390,6 +391,7 @@ class Deciding:
             language=message.language,
             ref=message.ref,
             chosen=found.chosen,
+            read_only=message.read_only,
         )
         if added.halt is not None and message.told_in_thread:
             await say(tx, found.thread_id, f"halt:{added.halt.id}", words.halted(added.halt.told))

@@ -29,9 +29,19 @@ from adapters.chat.incoming import (
 )
 from adapters.chat.port import ChatPort
 from bot.automate.forge_events import ForgeEvents
-from bot.conversation import adding, audience, ci_rows, commands, greeting, moving, phases
+from bot.conversation import (
+    adding,
+    audience,
+    ci_rows,
+    commands,
+    greeting,
+    moving,
+    phases,
+    reminder_words,
+)
 from bot.conversation.acquaintance import Acquaintances
 from bot.conversation.adding import Adding, CheckRepository, unlooked
+from bot.conversation.addressees import Addressees
 from bot.conversation.addressing import Hearing, ThreadFacts, crowds, decide
 from bot.conversation.connecting import ConnectingInChat
 from bot.conversation.edits import Edits
@@ -39,11 +49,13 @@ from bot.conversation.greeting import Greetings
 from bot.conversation.hints import Hints
 from bot.conversation.home import Home
 from bot.conversation.inbox import Inbox
+from bot.conversation.membership import Membership
 from bot.conversation.message import Accepted, IncomingMessage
 from bot.conversation.moving import Moving
 from bot.conversation.overhearing import Overhearing
 from bot.conversation.parking import Choice, Parking
 from bot.conversation.posts import place_of
+from bot.conversation.reminder_commands import Remind
 from bot.conversation.renaming import Renaming
 from bot.conversation.zones import Zones
 from bot.conversation.zones import wish as zone_wish
@@ -114,6 +126,7 @@ class Chats:
         self._mention = mention
         self._hints = Hints(ports)
         self._forge_events = ForgeEvents(database, inbox.rights)
+        self._addressees = Addressees(database, self._hints, Membership(database, ports))
         self._edits = Edits(database, inbox.rights, self._hints, mention=mention)
         self._parking = Parking(database, inbox, ports)
         self.adding = Adding(database, inbox, self._hints, mention=mention, check=check_repository)
@@ -193,8 +206,8 @@ class Chats:
             await self._connecting.answer(said, actor, asked)
             return
         message = await self._message(said, actor)
-        if isinstance(asked, commands.Remind) and asked.whom.startswith("#"):
-            message = replace(message, meant=await self._hints.channel_of(said, asked.whom[1:]))
+        if isinstance(asked, Remind):
+            message = replace(message, meant=await self._addressees.places(said, asked.whom))
         if isinstance(asked, commands.Prompt) and asked.private:
             aside = await self._hints.alone(said, message)
             if aside is None:
@@ -240,7 +253,8 @@ class Chats:
         if phases.is_outdated(said, accepted):
             await phases.show_again(self._database, said)
         if accepted.hint and not accepted.duplicate:
-            await self._hints.hint(said, accepted)
+            asked = commands.addressed(said.text, self._mention)
+            await self._hints.hint(said, accepted, *reminder_words.choosing(asked, accepted))
         if accepted.prompt_id is not None:
             await self._zones.ask(said, actor)
 

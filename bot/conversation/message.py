@@ -1,6 +1,7 @@
 """What every surface turns its messages into, and what it is told back."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 from uuid import UUID
 
@@ -47,8 +48,9 @@ class IncomingMessage:
     that one's."""
     begins: bool = True
     """It may open a session."""
-    meant: str = ""
-    """Address of the channel that the text names, where a command names one its author is in."""
+    meant: Mapping[str, str] = field(default_factory=dict)
+    """Addresses by what a command of the text names: `#team`, a channel that its author is in;
+    `@ben`, our conversation with somebody who does not read here."""
     asker: str = ""
     """The person as the surface calls them, where it can notify somebody."""
     language: str = SOURCE
@@ -61,6 +63,8 @@ class IncomingMessage:
     """What was said in the thread since the last prompt, for the agent to read beside `text`."""
     files: tuple[Attached, ...] = ()
     """Beside it and beside what is quoted."""
+    read_only: bool = False
+    """Its turn changes nothing outside of its machine; it asks for no more than to read."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,7 +29,7 @@ RETRY = "retry"
 
 _LAST_PROMPT = text(
     """
-    SELECT prompt.id, prompt.kind,
+    SELECT prompt.id, prompt.kind, prompt.read_only,
            (SELECT string_agg(delivery.text, E'\n' ORDER BY delivery.event)
               FROM delivery WHERE delivery.prompt_id = prompt.id) AS text,
            (SELECT coalesce(jsonb_agg(one.value ORDER BY delivery.event, one.place), '[]')
@@ -158,6 +158,7 @@ async def _retry(tx: Transaction, found: Found, actor: Actor) -> Obeyed:
         surface=RETRY,
         language=spoken().locale,
         join=False,
+        read_only=last.read_only,
     )
     return Obeyed(
         told=together(_("The last prompt once more."), added.told),

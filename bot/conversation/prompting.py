@@ -46,6 +46,7 @@ async def add_prompt(
     ref: str = "",
     chosen: Chosen | None = None,
     kept_back: bool = False,
+    read_only: bool = False,
 ) -> Added:
     """Queue `said` in the locked session and announce it; the delivery of it is the caller's.
 
@@ -58,6 +59,7 @@ async def add_prompt(
     :param ref: the message as the surface calls it, where it bears our reactions
     :param chosen: what the session works on and why, when it was opened for this
     :param kept_back: what its turn leaves is delivered by a later prompt
+    :param read_only: its turn changes nothing outside of its machine
     """
     put = await enqueue(
         tx,
@@ -71,6 +73,7 @@ async def add_prompt(
         asker=asker,
         language=language,
         kept_back=kept_back,
+        read_only=read_only,
     )
     interrupting = front and interrupts
     interrupted = interrupting and await control.interrupt(tx, session, actor)
@@ -92,6 +95,8 @@ async def add_prompt(
         "language": language,
         "ref": ref,
     }
+    if read_only:
+        body["read_only"] = True
     if chosen is not None:
         body |= {"project": chosen.project["name"], "why": chosen.why, "others": chosen.others}
     event = Event(kind="prompt.joined" if put.joined else "prompt.queued", body=body)

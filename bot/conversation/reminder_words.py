@@ -4,33 +4,58 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from adapters.chat.port import Button
+from adapters.chat.port import MOMENT, Button
 from bot.conversation.buttons import labelled
+from bot.conversation.message import Accepted
+from bot.conversation.reminder_commands import with_moment
+from bot.errors import UnclearTime
 from bot.words import reminding
 from bot.words.amounts import short as shortened
 from bot.words.catalogue import N_, Message, moment, together
 from bot.words.catalogue import gettext as _
 
 SHOWN_LENGTH_MAX = 80
+QUESTION_LENGTH_MAX = 500
 NEXT_TIMES = 3
+EITHER = N_(
+    "Is that right? Say `reminders yes {short}` for these words, `reminders answer {short}` to have"
+    " it answered each time, `reminders no {short}` for nothing."
+)
+ONLY_CHANGED = N_(
+    "An agent answers it each time, and it is posted only if something changed. Is that right? Say"
+    " `reminders answer {short}`, or `reminders no {short}` for nothing."
+)
 YES = N_("Yes, post these words")
 ANSWER = N_("Yes, have it answered each time")
 NO = N_("No")
 DONE = N_("Done")
 TEN_MINUTES = N_("In 10 minutes")
 TOMORROW = N_("Tomorrow")
+OWN = N_("Another time")
+CHOOSE = N_("Choose the time")
 STOP = N_("Stop it")
 _WHY = {
     "creator": N_("whoever set it is deactivated here"),
     "project": N_("its project was removed"),
     "thread": N_("the place it was for is gone"),
     "attempts": N_("it could not be answered, however often I tried"),
+    "member": N_("you may not read the project or the channel that it is for any more"),
+    "cancelled": N_("somebody took it out of the queue"),
+    "silent": N_("its agent said nothing"),
+    "slow": N_("it took longer than a day"),
 }
 _STATES = {"active": N_("active"), "paused": N_("paused"), "ended": N_("over")}
 
 
 def understood(
-    short: str, said: str, what: str, times: Sequence[datetime], *, zone: str, is_assumed: bool
+    short: str,
+    said: str,
+    what: str,
+    times: Sequence[datetime],
+    *,
+    zone: str,
+    is_assumed: bool,
+    only_changed: bool = False,
 ) -> Message:
     """What was understood, for its author to confirm."""
     parts = [
@@ -41,21 +66,17 @@ def understood(
         parts.append(_("No time of day was said, so I took 9:00."))
     parts += [
         _("It says: {what}", what=shortened(what, SHOWN_LENGTH_MAX)),
-        _(
-            "Is that right? Say `reminders yes {short}` for these words,"
-            " `reminders answer {short}` to have it answered each time, `reminders no {short}`"
-            " for nothing.",
-            short=short,
-        ),
+        _(ONLY_CHANGED if only_changed else EITHER, short=short),
     ]
     return together(*parts, by="\n")
 
 
-def to_confirm(short: str) -> tuple[Button, ...]:
+def to_confirm(short: str, *, only_changed: bool = False) -> tuple[Button, ...]:
     """The buttons below that."""
+    acts = ((YES, "yes"), (ANSWER, "answer"), (NO, "no"))
     return tuple(
         labelled(Button(label=label, says=f"reminders {act} {short}"))
-        for label, act in ((YES, "yes"), (ANSWER, "answer"), (NO, "no"))
+        for label, act in acts[int(only_changed) :]
     )
 
 
@@ -67,14 +88,43 @@ def of_firing(short: str) -> tuple[Button, ...]:
         (TOMORROW, f"snooze {short} {reminding.TOMORROW}"),
         (STOP, f"stop {short}"),
     )
-    return tuple(labelled(Button(label=label, says=f"reminders {said}")) for label, said in acts)
+    made = [Button(label=label, says=f"reminders {said}") for label, said in acts]
+    made.insert(-1, Button(label=OWN, says=f"reminders snooze {short} {MOMENT}", picks=True))
+    return tuple(labelled(one) for one in made)
 
 
-def footer(row: Any) -> Message:
+def choosing(said: str, accepted: Accepted) -> tuple[Button, ...]:
+    """The button below what is asked back about a reminder's time, if that is what was asked.
+
+    :param said: the message without the mention of us
+    """
+    refused = accepted.refusal is not None and accepted.refusal.code == UnclearTime.code
+    says = with_moment(said) if refused or accepted.verdict == "prompt" else ""
+    return (labelled(Button(label=CHOOSE, says=says, picks=True)),) if says else ()
+
+
+_FOOTERS = {
+    (False, False): N_("A reminder of {name}: {when} ({zone}). `reminders stop {short}` stops it."),
+    (False, True): N_(
+        "A reminder that an agent set for {name}: {when} ({zone}). `reminders stop {short}` stops"
+        " it."
+    ),
+    (True, False): N_(
+        "Asked by {name}: {what} ({when}, {zone}). `reminders stop {short}` stops it."
+    ),
+    (True, True): N_(
+        "Asked by an agent for {name}: {what} ({when}, {zone}). `reminders stop {short}` stops it."
+    ),
+}
+"""By whether an agent answered, and whether one set it."""
+
+
+def footer(row: Any, *, is_answer: bool = False) -> Message:
     """Whose it is, and how to be rid of it."""
     told = _(
-        "A reminder of {name}: {when} ({zone}). `reminders stop {short}` stops it.",
+        _FOOTERS[is_answer, row.by_agent],
         name=row.creator,
+        what=shortened(row.what, SHOWN_LENGTH_MAX),
         when=row.said,
         zone=row.zone,
         short=row.short,
@@ -90,7 +140,38 @@ def not_said(row: Any, why: str) -> Message:
     about = shortened(row.what, SHOWN_LENGTH_MAX)
     if why == "creator":
         return _("The reminder “{what}” is paused: {why}.", what=about, why=told)
+    if why == "member":
+        return _(
+            "The reminder “{what}” is paused: {why}. `reminders resume {short}` lets it go on.",
+            what=about,
+            why=told,
+            short=row.short,
+        )
     return _("There is no answer to the reminder “{what}”: {why}.", what=about, why=told)
+
+
+def asks(row: Any, question: str, session: str) -> Message:
+    """What the agent wants to know before it answers."""
+    return _(
+        "To answer the reminder “{what}”, its agent asks: {question} Say `join {session}` in a"
+        " thread to answer there.",
+        what=shortened(row.what, SHOWN_LENGTH_MAX),
+        question=shortened(question, QUESTION_LENGTH_MAX),
+        session=session,
+    )
+
+
+def set_by_agent(short: str, name: str, said: str, what: str, at: datetime) -> Message:
+    """What the thread hears when an agent has set one."""
+    return _(
+        "The agent set a reminder for {name}: {what} ({when}, next at {at}). `reminders stop"
+        " {short}` stops it.",
+        name=name,
+        what=shortened(what, SHOWN_LENGTH_MAX),
+        when=said,
+        at=moment(at),
+        short=short,
+    )
 
 
 def listed(rows: Sequence[Mapping[str, Any]]) -> Message:
@@ -108,6 +189,7 @@ def line(row: Mapping[str, Any]) -> Message:
         _(_STATES[row["state"]]),
         moment(following) if following else str(row["said"]),
         str(row["said"]) if following else "",
+        _("only if something changed") if row["only_changed"] else "",
         shortened(str(row["what"]), SHOWN_LENGTH_MAX),
         by="  ",
     )

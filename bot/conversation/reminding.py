@@ -8,41 +8,26 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import text
-
 from adapters.chat.port import Button
 from bot.automate import asking, quiet, reminders
 from bot.automate.reminders import New
-from bot.conversation import commands, reminder_words
+from bot.conversation import reminder_words
+from bot.conversation.addressees import named
 from bot.conversation.message import IncomingMessage
+from bot.conversation.reminder_commands import Remind, Reminders
+from bot.conversation.reminder_places import OF_CHANNEL, thread_at
 from bot.errors import Refused
 from bot.govern import languages
 from bot.govern.access import Standing
-from bot.store.ids import new_id
 from bot.store.transaction import Transaction
 from bot.words.catalogue import UTC_ZONE, Message, moment, speaking, spoken
 from bot.words.catalogue import gettext as _
-from bot.words.reminding import IN_TEN_MINUTES
+from bot.words.reminding import CHANGED
 from scheduler.rules import Once
 from scheduler.when import Unclear, first_part, last_part
 
-_NOTIFY = text(
-    """
-    SELECT identity.external_id FROM identity
-     WHERE identity.surface = :surface
-       AND (identity.person_id = :person OR lower(identity.name) = lower(:name))
-     ORDER BY identity.external_id LIMIT 2
-    """
-)
-_ROOT = text(
-    """
-    INSERT INTO thread (id, session_id, surface, place, language, replied_to)
-    SELECT :id, session.id, :surface, :place, :language, session.event_last
-      FROM session WHERE session.id = :session
-    ON CONFLICT (surface, place) DO UPDATE SET surface = excluded.surface
-    RETURNING id
-    """
-)
+TARGETS_MAX = 20
+"""People and channels of one reminder."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,11 +52,11 @@ async def propose(
     tx: Transaction,
     message: IncomingMessage,
     who: Standing,
-    asked: commands.Remind,
+    asked: Remind,
     here: Here,
 ) -> Proposed:
     """Keep a reminder until its author says yes. :raises Refused: it can't be understood"""
-    zone = await _zone(tx, who.person_id)
+    zone = await zone_of(tx, who.person_id)
     now = await reminders.now(tx)
     part = last_part if asked.behind else first_part
     try:
@@ -83,15 +68,17 @@ async def propose(
         raise Refused(
             _("this says when and not what"), do=_("say it like `remind me tomorrow 9 to …`")
         )
-    targets = await _targets(tx, message, who, asked.whom, here)
+    only_changed = asked.compares(reading.rest)
     new = New(
         creator_id=who.person_id,
         project_id=here.project_id,
         session_id=here.session_id,
+        thread_id=here.thread_id,
+        only_changed=only_changed,
         schedule=reading.schedule,
         said=reading.said,
         what=what,
-        targets=tuple(targets),
+        targets=tuple(await _targets(tx, message, asked, here)),
         language=spoken().locale,
     )
     short = await reminders.add(tx, new)
@@ -104,11 +91,13 @@ async def propose(
             times,
             zone=reading.schedule.zone,
             is_assumed=reading.is_assumed,
+            only_changed=only_changed,
         )
-    return Proposed(told=told, buttons=reminder_words.to_confirm(short), short=short)
+    buttons = reminder_words.to_confirm(short, only_changed=only_changed)
+    return Proposed(told=told, buttons=buttons, short=short)
 
 
-async def obey(tx: Transaction, who: Standing, asked: commands.Reminders) -> Message:
+async def obey(tx: Transaction, who: Standing, asked: Reminders) -> Message:
     """Do what a command about reminders says. :raises TellPerson: it can't be done"""
     if asked.act == "list":
         return reminder_words.listed(await reminders.of_person(tx, who.person_id))
@@ -125,7 +114,7 @@ async def obey(tx: Transaction, who: Standing, asked: commands.Reminders) -> Mes
         case "done":
             told = _("Done.")
         case "snooze":
-            told = await _snooze(tx, row, asked.rest or IN_TEN_MINUTES)
+            told = await _snooze(tx, row, asked.rest)
         case "edit":
             told = await _edit(tx, row, asked.rest)
         case "yes" | "answer" | "resume":
@@ -144,6 +133,8 @@ def _saved(row: Any, due: Any) -> Message:
 
 
 async def _snooze(tx: Transaction, row: Any, said: str) -> Message:
+    if not said:
+        return _("Say when: `reminders snooze {short} friday 16:00`.", short=row.short)
     reading = asking.read(said, now=await reminders.now(tx), zone=row.zone)
     rule = reading.schedule.rule
     if not isinstance(rule, Once):
@@ -165,50 +156,90 @@ async def _edit(tx: Transaction, row: Any, said: str) -> Message:
         if not hours:
             return _("There are no quiet hours.")
         return _("Nothing is posted from {hours}.", hours=hours)
+    if (only := CHANGED.get(" ".join(said.casefold().split()))) is not None:
+        await reminders.only_when_changed(tx, row, only=only)
+        if only:
+            return _("Nothing is posted while its answer stays the same.")
+        return _("It is posted each time.")
     reading = asking.read(said, now=await reminders.now(tx), zone=row.zone)
     due = await reminders.reschedule(tx, row, reading.schedule, reading.said)
     return _saved(row, due)
 
 
-async def _zone(tx: Transaction, person_id: UUID) -> str:
+async def zone_of(tx: Transaction, person_id: UUID) -> str:
+    """IANA name of the zone in which a person's times are read."""
     return str((await languages.settings_of(tx, person_id))["zone"] or UTC_ZONE)
 
 
 async def _targets(
-    tx: Transaction, message: IncomingMessage, who: Standing, whom: str, here: Here
+    tx: Transaction, message: IncomingMessage, asked: Remind, here: Here
 ) -> Sequence[dict[str, str]]:
-    """Where it is posted, and whom the post notifies. :raises Refused: nobody is known there"""
+    """Where it is posted, each place once, and whom each post notifies.
+
+    :raises Refused: somebody is not known there, or they are too many
+    """
+    if len(asked.whom) > TARGETS_MAX:
+        raise Refused(
+            _("a reminder is for at most {most} people and channels", most=TARGETS_MAX),
+            kept=_("nothing was saved"),
+        )
+    found: dict[str, dict[str, str]] = {}
+    for whom in asked.whom:
+        one = await _target(tx, message, whom, here)
+        known = found.setdefault(one["thread"], one)
+        notified = [each.get("notify", "") for each in (known, one)]
+        if any(notified):
+            several = dict.fromkeys(",".join(notified).split(","))
+            known["notify"] = ",".join(name for name in several if name)
+    return list(found.values())
+
+
+async def _target(
+    tx: Transaction, message: IncomingMessage, whom: str, here: Here
+) -> dict[str, str]:
+    """One of them. :raises Refused: nobody is known there"""
     if whom == "channel" or whom.startswith("#"):
-        channel = message.channel if whom == "channel" else message.meant
-        if not channel and whom.startswith("#"):
-            raise Refused(
-                _("I find no channel {name} that you are in", name=whom),
-                kept=_("nothing was saved"),
-                do=_("say `remind channel …` in that channel"),
-            )
-        return [{"thread": str(await _root(tx, message, channel, here.session_id))}]
-    if whom == "here":
-        return [{"thread": str(here.thread_id)}]
-    name = whom.removeprefix("@") if whom.startswith("@") else ""
-    person = None if name else who.person_id
-    known = {"surface": message.surface, "person": person, "name": name}
-    found = list((await tx.execute(_NOTIFY, known)).scalars())
-    if name and len(found) != 1:
+        # A repository has conversations, and no place beside them.
+        here_too = "" if message.repository else message.channel
+        channel = here_too if whom == "channel" else message.meant.get(whom, "")
+        return _filled(thread=await _root(tx, message, channel, whom, here), channel=channel)
+    if whom.startswith("@") and whom in message.meant:
+        place = f"{message.meant[whom]}~{here.session_id}"
+        surface, language = message.surface, message.language
+        thread_id = await thread_at(tx, surface, place, here.session_id, language)
+        return _filled(thread=thread_id)
+    notify = ""
+    if whom.startswith("@"):
+        notify = await _account(tx, message, whom[1:])
+    elif whom == "me":
+        notify = message.asker
+    return _filled(thread=here.thread_id, channel=message.channel, notify=notify)
+
+
+def _filled(**known: Any) -> dict[str, str]:
+    return {name: str(value) for name, value in known.items() if value}
+
+
+async def _account(tx: Transaction, message: IncomingMessage, name: str) -> str:
+    """Somebody as the surface calls them in a post. :raises Refused: not one is called so"""
+    found = await named(tx, message.surface, name)
+    if found is None:
         raise Refused(_("I know nobody here who is called {name}", name=name))
-    notify = message.asker if not name else str(found[0]).rpartition("/")[2]
-    return [{"thread": str(here.thread_id), "notify": notify}]
+    # On forges people are notified by their names.
+    return str(found.name if message.repository else found.external_id.rpartition("/")[2])
 
 
-async def _root(tx: Transaction, message: IncomingMessage, channel: str, session_id: UUID) -> UUID:
-    """A thread whose posts stand in the channel itself."""
+async def _root(
+    tx: Transaction, message: IncomingMessage, channel: str, whom: str, here: Here
+) -> UUID:
+    """A thread whose posts stand in the channel itself. :raises Refused: there is none"""
+    if not channel and whom.startswith("#"):
+        raise Refused(
+            _("I find no channel {name} that you are in", name=whom),
+            kept=_("nothing was saved"),
+            do=_("say `remind channel …` in that channel"),
+        )
     if not channel:
         raise Refused(_("there is no channel here"), do=_("say `me` or `here` instead"))
-    values = {
-        "id": new_id(),
-        "surface": message.surface,
-        "place": f"{channel}/~{session_id}",
-        "language": message.language,
-        "session": session_id,
-    }
-    thread_id: UUID = (await tx.execute(_ROOT, values)).scalar_one()
-    return thread_id
+    place = f"{channel}{OF_CHANNEL}{here.session_id}"
+    return await thread_at(tx, message.surface, place, here.session_id, message.language)

@@ -121,7 +121,8 @@ class RunPlaces:
         wanted = {"surface": surface, "people": list(people)}
         for row in (await self._database.run(_ACCOUNTS, wanted)).all():
             try:
-                address = await port.channel_of(row.external_id, name, Deadline.after(ASK_SECONDS))
+                soon = Deadline.after(ASK_SECONDS)
+                address = await port.channel_of("", row.external_id, name, soon)
             except ChatError as error:
                 log.info("channel_not_found", channel=name, why=str(error))
                 return "", AWAY

@@ -160,6 +160,7 @@ async def ask(tx: Transaction, target: Any, who: Standing, asking: Asking) -> UU
         surface=SURFACE,
         join=False,
         kept_back=asking.definition.delivers and kind != DELIVER,
+        read_only=not asking.definition.delivers,
     )
     key = f"{thread.place}/{asking.place}"
     quoted = quoting.kept(quoted_of(target.trigger, key)) if asking.is_first else []

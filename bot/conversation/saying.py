@@ -28,14 +28,17 @@ async def post(
     key: str,
     words: str,
     *,
+    above: str = "",
     buttons: Sequence[Button] = (),
     notify: str = "",
     is_marked: bool = False,
 ) -> None:
-    """The same with buttons below it, and somebody who is notified of it.
+    """The same with buttons below it, and people who are notified of it.
 
+    :param above: what an agent says, in Markdown, above our words
     :param is_marked: `words` are Markdown
     """
+    said = marked(words) if is_marked else prose(words)
     await tx.execute(
         SQL["put"],
         {
@@ -44,7 +47,7 @@ async def post(
             "turn": None,
             "kind": "notice",
             "key": key,
-            "body": marked(words) if is_marked else prose(words),
+            "body": "\n".join(part for part in (marked(above), said) if part),
             "buttons": json.dumps([asdict(button) for button in buttons]),
             "notify": notify,
             "final": True,

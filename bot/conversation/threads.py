@@ -20,6 +20,8 @@ from bot.work.control import Actor
 from bot.work.deleting import tombstone_of, tombstone_of_thread
 
 SHORT_TRIES = 5
+LATER = 1
+"""Priority of sessions that nobody waits for in a conversation."""
 
 _BY_THREAD = text(
     """
@@ -103,6 +105,7 @@ _INHERIT = text(
     """
 )
 _RESIZE = text("UPDATE session SET size = :size WHERE id = :session")
+_GIVE_WAY = text("UPDATE session SET priority = :priority WHERE id = :session")
 _PROJECTS = text(
     """
     SELECT id, name, agent, base_branch, repository_url FROM project
@@ -290,6 +293,11 @@ async def title(tx: Transaction, session_id: UUID) -> str:
 async def resize(tx: Transaction, session_id: UUID, size: str) -> None:
     """From its next turn on the session's machine is of this size."""
     await tx.execute(_RESIZE, {"session": session_id, "size": size})
+
+
+async def give_way(tx: Transaction, session_id: UUID) -> None:
+    """Let the session go after what people ask for themselves."""
+    await tx.execute(_GIVE_WAY, {"session": session_id, "priority": LATER})
 
 
 async def _insert_session(tx: Transaction, values: dict[str, Any]) -> str:

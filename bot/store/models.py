@@ -286,6 +286,8 @@ class Prompt(SQLModel, table=True):
     """The author as the surface of that thread calls them, where it can notify somebody."""
     language: str = Field(default="", sa_column_kwargs={"server_default": ""})
     """The shipped locale in which its author is answered."""
+    read_only: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
+    """Its turn changes nothing outside of its machine: nobody is there who would see it."""
     state: PromptState = _state(PromptState, PromptState.QUEUED)
     created_at: datetime = _moment(now=True)
 

@@ -55,6 +55,8 @@ class Firing(SQLModel, table=True):
     act_at: datetime = moment(now=True)
     """Not to be acted on before: quiet hours, or another try."""
     attempts: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    prompt_id: UUID | None = None
+    """What an agent was asked because of it. No key: it outlives the prompt's session."""
     fired_at: datetime = moment(now=True)
     ended_at: datetime | None = moment()
 
@@ -76,14 +78,28 @@ class Reminder(SQLModel, table=True):
         default=None,
         sa_column=Column(ForeignKey("session.id", ondelete="SET NULL"), nullable=True, index=True),
     )
-    """The session of its posts; None: nothing was posted yet."""
+    """The session in which it was set; None: it was deleted."""
+    thread_id: UUID | None = Field(
+        default=None,
+        sa_column=Column(ForeignKey("thread.id", ondelete="SET NULL"), nullable=True, index=True),
+    )
+    """The thread of it in which it was set."""
     what: str
     is_prompt: bool = flag()
     """An agent answers it when it is due."""
+    only_changed: bool = flag()
+    """Nothing is posted while its answer says the same as the one before."""
+    by_agent: bool = flag()
+    """The agent of its session set it, for its creator."""
+    last_answer: str = words()
+    """What was posted last."""
+    answered_at: datetime | None = moment()
     said: str = words()
     """The words of its time."""
     targets: list[dict[str, str]] = json_of("[]")
-    """{surface, place, channel, name} of each place it is posted to."""
+    """Of each place it is posted to: `thread`, its id; `notify`, who is notified there, as the
+    surface calls them, with commas between; `channel`, the address of the channel it is in; `to`,
+    a name for people. Those that are empty are left out."""
     quiet: str = words()
     """Hours in which nothing is posted, as `22:00-07:00` in the schedule's zone; empty: none."""
     language: str = words()

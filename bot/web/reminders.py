@@ -7,6 +7,7 @@ from bot.automate import asking, reminders
 from bot.automate.reminders import New
 from bot.conversation import commands, reminding, threads
 from bot.conversation.message import IncomingMessage
+from bot.conversation.reminder_commands import ReminderAct, Reminders
 from bot.govern import languages
 from bot.govern.access import Act
 from bot.govern.agents import agents_of
@@ -51,6 +52,8 @@ async def add(visitor: Visitor, services: Services, wanted: NewReminder) -> dict
 
 
 async def _add(tx: Transaction, visitor: Visitor, services: Services, wanted: NewReminder) -> str:
+    if wanted.only_changed and not wanted.answer:
+        raise asking.only_answers_change()
     zone = str((await languages.settings_of(tx, visitor.id))["zone"] or UTC_ZONE)
     reading = asking.read(wanted.when, now=await reminders.now(tx), zone=wanted.zone or zone)
     key = f"reminder/{new_id()}"
@@ -74,12 +77,14 @@ async def _add(tx: Transaction, visitor: Visitor, services: Services, wanted: Ne
         creator_id=visitor.id,
         project_id=project_id,
         session_id=found.session_id,
+        thread_id=found.thread_id,
         schedule=reading.schedule,
         said=reading.said,
         what=wanted.what,
         targets=({"thread": str(found.thread_id)},),
         language=SOURCE,
         is_prompt=wanted.answer,
+        only_changed=wanted.only_changed,
         is_confirmed=True,
     )
     return await reminders.add(tx, new)
@@ -88,20 +93,26 @@ async def _add(tx: Transaction, visitor: Visitor, services: Services, wanted: Ne
 async def change(
     visitor: Visitor, services: Services, short: str, changes: ReminderChanges
 ) -> dict[str, Any]:
-    """Give it another time, or quiet hours. :raises Refused: these can't be read"""
+    """Give it another time, or quiet hours, or post it otherwise.
+
+    :raises Refused: these can't be read, or it can't be so
+    """
     if changes.when is not None:
         await act(visitor, services, short, "edit", changes.when)
     if changes.quiet is not None:
         await act(visitor, services, short, "edit", f"quiet {changes.quiet}")
+    if changes.only_changed is not None:
+        said = "changed on" if changes.only_changed else "changed off"
+        await act(visitor, services, short, "edit", said)
     return await show(visitor, services, short)
 
 
 async def act(
-    visitor: Visitor, services: Services, short: str, word: commands.ReminderAct, rest: str = ""
+    visitor: Visitor, services: Services, short: str, word: ReminderAct, rest: str = ""
 ) -> str:
     """Do what the same command does in a conversation, and what is said of it."""
     visitor.require(Act.PROMPT)
-    asked = commands.Reminders(act=word, short=short, rest=rest)
+    asked = Reminders(act=word, short=short, rest=rest)
     async with services.database.begin() as tx:
         return await reminding.obey(tx, visitor.standing, asked)
 
@@ -119,6 +130,8 @@ def _shown(row: dict[str, Any], now: Any) -> dict[str, Any]:
         "zone": row["zone"],
         "what": row["what"],
         "answer": row["is_prompt"],
+        "only_changed": row["only_changed"],
+        "by_agent": row["by_agent"],
         "quiet": row["quiet"],
         "project": row["project"],
         "by": row["creator"],

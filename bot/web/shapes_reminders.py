@@ -21,6 +21,9 @@ class NewReminder(Taken):
     )
     what: str = Field(min_length=1, max_length=WHAT_LENGTH_MAX)
     answer: bool = Field(default=False, description="an agent answers it each time")
+    only_changed: bool = Field(
+        default=False, description="post nothing while the answer stays the same"
+    )
     session: str | None = Field(default=None, description="in whose thread; else a new session's")
     project: str | None = Field(default=None, description="of a new session, where it is not clear")
     zone: str | None = Field(default=None, description="IANA name; else that of the person")
@@ -32,6 +35,9 @@ class ReminderChanges(Taken):
     when: str | None = Field(default=None, max_length=WHEN_LENGTH_MAX)
     quiet: str | None = Field(
         default=None, max_length=20, description="hours as 22:00-07:00; `off`: none"
+    )
+    only_changed: bool | None = Field(
+        default=None, description="post nothing while the answer stays the same"
     )
 
 
@@ -45,6 +51,8 @@ class Reminder(Given):
     zone: str
     what: str
     answer: bool
+    only_changed: bool
+    by_agent: bool = Field(description="an agent set it for its creator")
     quiet: str
     project: str
     by: str

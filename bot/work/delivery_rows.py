@@ -20,7 +20,7 @@ from vmpool.network.forge.pushing import ZERO
 
 _ABOUT = text(
     """
-    SELECT session.title, session.private_to IS NOT NULL AS is_private,
+    SELECT session.title, session.private_to IS NOT NULL AS is_private, prompt.read_only,
            coalesce(session.base_branch, project.base_branch) AS base,
            project.repository_url AS url, person.id AS person_id, person.name
       FROM session
@@ -120,6 +120,8 @@ class About:
     person_id: UUID
     name: str
     """Of who asked."""
+    read_only: bool = False
+    """The turn changes nothing outside of its machine."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -87,6 +87,14 @@ class DeliveryRun:
                 self.result = "kept"
         return self._told
 
+    async def keep(self, machine: Machine, directory: str) -> Sequence[Event]:
+        """Deliver nothing; what is to be told of it, if there is anything. :raises OnaError:"""
+        found = await committing.look(machine, directory)
+        left = await self._left()
+        if not found.dirty and (not found.ahead or left.told == found.head):
+            return []
+        return [_event(delivery_words.only_read())]
+
     # -- what it is about -------------------------------------------------------------------
 
     @property

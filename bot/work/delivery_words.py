@@ -27,6 +27,14 @@ def kept_back() -> Message:
     )
 
 
+def only_read() -> Message:
+    """Of the work of a turn that may change nothing outside of its machine."""
+    return _(
+        "Not delivered: this turn may only read. What it changed is in the session and its "
+        "checkpoint, and goes along with the next turn that somebody asks for there."
+    )
+
+
 def in_lfs(paths: Sequence[str]) -> Message:
     """Of files that Git LFS keeps."""
     return _(

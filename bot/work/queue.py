@@ -197,6 +197,7 @@ async def enqueue(
     asker: str = "",
     language: str = "",
     kept_back: bool = False,
+    read_only: bool = False,
 ) -> Enqueued:
     """Insert a prompt into the locked session, or join the author's last one that still waits.
 
@@ -206,8 +207,9 @@ async def enqueue(
     :param asker: the author as the surface of the thread calls them
     :param language: the shipped locale in which the author is answered
     :param kept_back: what its turn leaves is delivered by a later prompt of the kind `deliver`
+    :param read_only: its turn changes nothing outside of its machine
     """
-    if join and kind == "text" and not front:
+    if join and not read_only and kind == "text" and not front:
         row = (
             await tx.execute(
                 SQL["joinable"],
@@ -235,6 +237,7 @@ async def enqueue(
             "asker": asker,
             "language": language,
             "kept_back": kept_back,
+            "read_only": read_only,
         },
     )
     if session.state is SessionState.IDLE:

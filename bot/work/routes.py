@@ -128,13 +128,15 @@ class Routes:
         :raises NoTurn: nobody works there
         :raises Refused: the turn has no grant for it
         """
-        await self._running.turn_of(who)
+        spender = await self._running.turn_of(who)
         if self._grants is None or who.session is None:
             raise Refused(f"No grant is there for {route}: this installation has no Vault.")
         try:
             found = await self._grants.injected(who.session, route)
         except NoGrants as error:
             raise Ungranted("This turn has not got its credentials yet.") from error
+        if not found and spender.read_only:
+            raise Refused(f"This turn may only read, and its grants are none for {route}.")
         if not found:
             raise Refused(f"The project's policy has no grant for {route}; docs/policy.md.")
         return found
@@ -163,6 +165,10 @@ class Routes:
             return await self._preview(spender, port)
         except TellPerson as error:
             raise Refused(f"{error}.") from error
+
+    async def only_reads(self, who: Identity) -> bool:
+        """Whether the running turn may change nothing outside of its machine. :raises NoTurn:"""
+        return (await self._running.turn_of(who)).read_only
 
     async def branches(self, who: Identity, repository: str) -> OwnBranches:
         """Which branches a session has. :raises NoTurn:"""
@@ -229,6 +235,8 @@ class ProjectRepositories:
             raise Refused("The project's policy keeps what turns make in their sessions.")
         if (await self.branches(who, repository)).is_private:
             raise Refused("What a private session makes is not pushed.")
+        if await self._routes.only_reads(who):
+            raise Refused("This turn may only read, so it pushes nothing.")
 
     async def api_headers(self, who: Identity) -> Mapping[str, str]:
         """What is added for reading the API."""

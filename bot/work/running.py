@@ -10,7 +10,8 @@ from vmpool.network.gateway.ports import Identity, NoTurn, Suspended, Unreachabl
 
 _RUNNING = text(
     """
-    SELECT turn.id, prompt.author_id, session.project_id, session.state = 'running' AS runs
+    SELECT turn.id, prompt.author_id, prompt.read_only, session.project_id,
+           session.state = 'running' AS runs
       FROM session
       JOIN turn ON turn.session_id = session.id AND turn.state = 'running'
       JOIN prompt ON prompt.id = turn.prompt_id
@@ -50,4 +51,5 @@ class Running:
             session_id=UUID(str(who.session)),
             person_id=row.author_id,
             project_id=row.project_id,
+            read_only=row.read_only,
         )

@@ -90,6 +90,7 @@ class ByHand:
                 "thread": thread,
                 "asker": message.asker,
                 "language": message.language,
+                "read_only": False,
             },
         )
         await cursor.execute(OPEN, {"session": session})

@@ -7,10 +7,15 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from bot.automate.firings import Firings
+from bot.automate.firings import ANSWER_HOURS_MAX, Firings
 from bot.conversation.due import Due
+from bot.conversation.reminding import TARGETS_MAX
 from bot.govern import people
 from bot.store.ids import new_id
+from bot.store.states import TurnState
+from bot.work import questions
+from bot.work.asked import Question
+from bot.work.queue import Event
 from scheduler.clock import LEASE_SECONDS, Clock
 from scheduler.leader import Leader
 
@@ -49,7 +54,29 @@ async def due_now(town) -> None:
 async def fire(town) -> int:
     leader = Leader(name="schedules", owner="a", seconds=LEASE_SECONDS)
     await Clock(town.database.begin, leader, new_id=new_id).tick()
+    await town.database.run(text("UPDATE firing SET act_at = now() WHERE prompt_id IS NOT NULL"))
     return await Firings(town.database, Due(town.database, town.inbox)).once()
+
+
+async def answer(town, said: str, state: TurnState = TurnState.SUCCEEDED, summary: str = ""):
+    """Let an agent answer the prompt that waits; its turn."""
+    queue = town.queue("w")
+    lease = await queue.claim()
+    turn = await queue.begin_turn(lease, None)
+    if said:
+        await queue.record(lease, turn, [Event(kind="text", body={"text": said})], batch=1)
+    await queue.finish(lease, turn, state, {"summary": summary})
+    return turn
+
+
+async def ask_now(town) -> None:
+    """Let what is due be asked."""
+    await due_now(town)
+    await fire(town)
+
+
+async def firings(town) -> list[tuple[str, str]]:
+    return await town.rows("SELECT state, why FROM firing ORDER BY fired_at, id")
 
 
 async def test_a_reminder_is_said_back_saved_and_posted_once(town):
@@ -174,7 +201,7 @@ async def test_one_that_is_answered_becomes_a_prompt_in_a_session_of_its_own_onc
     assert sorted(await asyncio.gather(*(one.once() for one in firings))) == [0, 0, 1]
     prompts = await town.database.run(
         text(
-            "SELECT delivery.text, session.short, thread.place FROM prompt"
+            "SELECT delivery.text, prompt.read_only, thread.place FROM prompt"
             " JOIN delivery ON delivery.prompt_id = prompt.id"
             " JOIN session ON session.id = prompt.session_id"
             " JOIN thread ON thread.id = prompt.thread_id"
@@ -183,7 +210,10 @@ async def test_one_that_is_answered_becomes_a_prompt_in_a_session_of_its_own_onc
     row = prompts.one()
     assert row.text.endswith("\n\nstop what is still open?")
     assert "change nothing" in row.text
-    assert row.place.startswith("t~r-")
+    assert row.read_only
+    assert row.place.startswith("reminder/")
+    # Nothing is said before there is an answer.
+    assert await bodies(town) == []
 
 
 async def test_a_process_that_ends_before_the_prompt_is_noted_asks_it_once(town):
@@ -203,6 +233,10 @@ async def test_a_process_that_ends_before_the_prompt_is_noted_asks_it_once(town)
     await town.database.run(text("UPDATE firing SET act_at = now()"))
     assert await fire(town) == 1
     assert (await town.database.run(text("SELECT count(*) FROM prompt"))).scalar_one() == 1
+    await answer(town, "Two are open.")
+    await fire(town)
+    await fire(town)
+    assert ["Two are open." in one for one in await bodies(town)] == [True]
     assert (await town.database.run(text("SELECT state FROM firing"))).scalar_one() == "done"
 
 
@@ -223,3 +257,159 @@ async def test_one_that_nobody_confirms_is_forgotten(town):
     async with town.database.begin() as tx:
         await reminders.expire(tx)
     assert (await town.database.run(text("SELECT count(*) FROM reminder"))).scalar_one() == 0
+
+
+async def test_an_answer_is_one_post_that_says_who_asked_what(town):
+    short = await set_one(town, "remind me every day at 9 what is still open?", act="answer")
+    await ask_now(town)
+    await answer(town, "Two are open:\n\n- one\n- two")
+    assert await fire(town) == 1
+    (post,) = await bodies(town)
+    assert "- two" in post
+    assert "Asked by Ann: what is still open? (every day at 9, UTC)." in post
+    assert f"`reminders stop {short}`" in post
+    assert await firings(town) == [("done", "")]
+
+
+@pytest.mark.parametrize(
+    ("said", "state", "told"),
+    [
+        ("", TurnState.SUCCEEDED, "its agent said nothing"),
+        ("half of it", TurnState.FAILED, "the model is away"),
+        ("", TurnState.TIMED_OUT, "the model is away"),
+    ],
+)
+async def test_an_answer_that_does_not_come_is_said(town, said, state, told):
+    await set_one(town, "remind me every day at 9 what is still open?", act="answer")
+    await ask_now(town)
+    await answer(town, said, state, "the model is away")
+    await fire(town)
+    (post,) = await bodies(town)
+    assert post.startswith("There is no answer to the reminder “what is still open?”")
+    assert told in post
+    assert (await firings(town))[0][0] == "failed"
+
+
+async def test_an_answer_that_nobody_wants_any_more_is_said(town):
+    await set_one(town, "remind me every day at 9 what is still open?", act="answer")
+    await ask_now(town)
+    await town.rows("UPDATE prompt SET state = 'cancelled' RETURNING id")
+    await fire(town)
+    assert "somebody took it out of the queue" in (await bodies(town))[-1]
+
+
+async def test_nobody_waits_for_an_answer_for_ever(town):
+    await set_one(town, "remind me every day at 9 what is still open?", act="answer")
+    await ask_now(town)
+    hours = ANSWER_HOURS_MAX + 1
+    await town.rows(
+        "UPDATE firing SET fired_at = now() - make_interval(hours => :hours) RETURNING id",
+        hours=int(hours),
+    )
+    await fire(town)
+    assert "longer than a day" in (await bodies(town))[-1]
+    assert await firings(town) == [("failed", "slow")]
+
+
+async def test_what_its_agent_asks_is_said_once_and_the_answer_still_comes(town):
+    await set_one(town, "remind me every day at 9 what is still open?", act="answer")
+    await ask_now(town)
+    queue = town.queue("w")
+    lease = await queue.claim()
+    turn = await queue.begin_turn(lease, None)
+    async with town.database.begin() as tx:
+        await questions.put(tx, lease, turn.id, Question(key="q", text="Which one?"), seconds=60)
+    await fire(town)
+    await fire(town)
+    (post,) = await bodies(town)
+    assert "its agent asks: Which one?" in post
+    session = await town.value("SELECT short FROM session WHERE id = :id", id=lease.session_id)
+    assert f"`join {session}`" in post
+    assert (await firings(town))[0][0] == "due"
+
+
+async def test_only_if_something_changed_the_same_answer_is_not_posted(town):
+    told = await town.say("remind me every day at 9 what is open?, only if something changed")
+    short = short_of(told.text)
+    assert "only if something changed" in told.text
+    words = await town.say(f"reminders yes {short}")
+    assert "nothing can have changed" in words.text
+    await town.say(f"reminders answer {short}")
+    await ask_now(town)
+    first = await answer(town, "NOTHING_CHANGED is what I would say, but two are open.")
+    assert "NOTHING_CHANGED" not in first.text
+    assert first.quoted == ()
+    await fire(town)
+    assert len(await bodies(town)) == 1
+    await ask_now(town)
+    second = await answer(town, "`NOTHING_CHANGED`")
+    assert "NOTHING_CHANGED" in second.text
+    assert [one.text for one in second.quoted] == [
+        "NOTHING_CHANGED is what I would say, but two are open."
+    ]
+    await fire(town)
+    assert len(await bodies(town)) == 1
+    await ask_now(town)
+    third = await answer(town, "Three are open.")
+    assert third.quoted == second.quoted
+    await fire(town)
+    assert "Three are open." in (await bodies(town))[-1]
+    assert await firings(town) == [("done", ""), ("skipped", "unchanged"), ("done", "")]
+
+
+async def test_whether_it_is_posted_each_time_is_changed_later(town):
+    short = await set_one(town, "remind me every day at 9 what is open?", act="answer")
+    assert "stays the same" in (await town.say(f"reminders edit {short} changed on")).text
+    assert "only if something changed" in (await town.say(f"reminders show {short}")).text
+    assert "each time" in (await town.say(f"reminders edit {short} changed off")).text
+    assert "only if" not in (await town.say(f"reminders show {short}")).text
+    words = await set_one(town, "remind me every day at 9 stretch")
+    refused = await town.say(f"reminders edit {words} changed on")
+    assert (refused.verdict, "nothing can have changed" in refused.text) == ("refused", True)
+
+
+async def test_one_that_is_put_off_without_a_time_says_how(town):
+    short = await set_one(town, "remind me every day at 9 to stretch")
+    assert "Say when" in (await town.say(f"reminders snooze {short}")).text
+    assert await town.value("SELECT count(*) FROM reminder") == 1
+
+
+async def test_everybody_of_a_list_is_told_in_one_post_of_the_thread(town):
+    for name in ("Ann", "Bo"):
+        await town.rows(
+            "INSERT INTO identity (id, person_id, surface, external_id, name)"
+            " VALUES (gen_random_uuid(), :person, 'terminal', :name, :name) RETURNING id",
+            person=town.people[name],
+            name=name,
+        )
+    await set_one(town, "remind me, @bo and here tomorrow 9 stand-up", asker="Ann")
+    await due_now(town)
+    await fire(town)
+    assert await town.rows("SELECT notify FROM reply") == [("Ann,Bo",)]
+
+
+async def test_a_list_has_an_end(town):
+    names = ", ".join(f"@p{number}" for number in range(TARGETS_MAX + 1))
+    refused = await town.say(f"remind {names} tomorrow 9 stand-up")
+    assert (refused.verdict, f"at most {TARGETS_MAX}" in refused.text) == ("refused", True)
+
+
+async def test_one_whose_threads_are_gone_pauses(town):
+    await set_one(town, "remind me every day at 9 stretch")
+    await town.rows("DELETE FROM thread RETURNING id")
+    await due_now(town)
+    await fire(town)
+    assert await firings(town) == [("failed", "thread")]
+    assert await town.rows("SELECT state, why FROM schedule") == [("paused", "thread")]
+
+
+async def test_a_private_session_is_reminded_in_private(town):
+    await town.say("private: what is up?", place="p")
+    private = await town.value("SELECT place FROM thread WHERE place LIKE 'p~%'")
+    await set_one(town, "remind me every day at 9 what is open?", act="answer", place=private)
+    await ask_now(town)
+    rows = await town.rows(
+        "SELECT private_to, priority FROM session JOIN thread ON thread.session_id = session.id"
+        " WHERE thread.surface = 'clock'"
+    )
+    assert rows == [(town.people["Ann"], 1)]

@@ -96,6 +96,14 @@ async def test_who_may_read_sees_and_who_may_not_does_not(town, forge):
     assert "s-" not in (await town.say("sessions", by="Bo")).text
 
 
+async def test_what_may_only_read_asks_for_no_more_than_that(town, forge):
+    assert (await town.say("what is open?", by="Bo", read_only=True)).verdict == "prompt"
+    assert (await town.say("and why?", by="Bo", read_only=True)).verdict == "prompt"
+    del forge.levels["acme/secret", "2"]
+    await asked_long_ago(town, rights.FRESH_SECONDS + 1)
+    assert (await town.say("and now?", by="Bo", read_only=True)).verdict == "refused"
+
+
 async def test_a_session_is_joined_by_who_may_write_to_both(town, forge):
     opened = await town.say("!one", place="t")
     refused = await town.say(f"join {opened.session}", by="Bo", place="u")

@@ -506,7 +506,7 @@ class Finding(FakeChat):
         super().__init__("http://127.0.0.1:1")
         self.channels = {("U1", "general"): "T1/C1", ("U1", "C1"): "T1/C1"}
 
-    async def channel_of(self, person, name, deadline):
+    async def channel_of(self, near, person, name, deadline):
         return self.channels.get((person, name))
 
 

@@ -11,6 +11,7 @@ import httpx2
 from mcp.client import Client
 from mcp.client.streamable_http import streamable_http_client
 
+from bot.conversation.agent_reminders import remind
 from bot.conversation.children import begin_child
 from bot.work.routes import CodeHost
 from bot.work.running import Running
@@ -123,6 +124,7 @@ async def desk(
                 town.database,
                 Running(town.database),
                 begin=begin_child,
+                remind=remind,
                 hosts=hosts,
                 headers=headers,
                 question_seconds=600,

@@ -6,7 +6,7 @@ from typing import Any
 
 from bot.work import memory
 from bot.work.routes import CodeHost
-from bot.work.tools import asking, calls, children, serving, updates
+from bot.work.tools import asking, calls, children, reminding, serving, updates
 from bot.work.tools.calls import Desk
 from bot.work.tools.server import tools_of
 from bot.work.tools.tool import Tool
@@ -49,13 +49,18 @@ def _tools() -> list[Tool[Any]]:
     async def begin(*_: Any) -> children.Child:
         raise NotImplementedError
 
+    async def remind(*_: Any) -> reminding.Reminded:
+        raise NotImplementedError
+
     async def headers(*_: Any) -> Mapping[str, str]:
         raise NotImplementedError
 
     host = CodeHost(surface="github", git_base="https://a.test", api_base="https://a.test")
     # They are described, not called.
     desk = Desk(None)  # type: ignore[arg-type]
-    return tools_of(desk, begin=begin, hosts=[host], headers=headers, question_seconds=1)
+    return tools_of(
+        desk, begin=begin, remind=remind, hosts=[host], headers=headers, question_seconds=1
+    )
 
 
 def _row(tool: Tool[Any]) -> Sequence[str]:

@@ -5,8 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from bot.automate.answering import ANSWER_LENGTH_MAX
+from bot.automate.firings import ANSWER_HOURS_MAX, ATTEMPTS_MAX, RETRY_SECONDS
 from bot.automate.reminders import PER_PERSON_MAX, WHAT_LENGTH_MAX
 from bot.conversation import commands
+from bot.conversation.agent_reminders import DAYS_MAX, SESSION_MAX
+from bot.conversation.reminder_commands import Remind, Reminders
+from bot.conversation.reminding import TARGETS_MAX
 from tests.unit.scheduler.reading import told
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reminders.md").read_text()
@@ -29,9 +34,15 @@ def test_a_time_is_understood_as_the_page_says(said, understood):
 @pytest.mark.parametrize("said", [*BLOCKS, *NAMED])
 def test_a_command_of_the_page_is_one(said):
     parsed = commands.parse(said)
-    assert isinstance(parsed, commands.Remind | commands.Reminders)
+    assert isinstance(parsed, Remind | Reminders)
 
 
 def test_the_limits_of_the_page_hold():
     assert f"at most {PER_PERSON_MAX} reminders" in PAGE
     assert f"at most {WHAT_LENGTH_MAX:,} characters" in PAGE
+    assert f"at most {TARGETS_MAX} people and channels" in PAGE
+    assert f"within {DAYS_MAX} days, agents of one session have at most {SESSION_MAX}" in PAGE
+    assert f"After {ANSWER_HOURS_MAX:g} hours nobody waits" in PAGE
+    assert f"as far as {ANSWER_LENGTH_MAX:,} characters" in PAGE
+    assert round(ATTEMPTS_MAX * RETRY_SECONDS / 60) == 10
+    assert "for about ten minutes" in PAGE

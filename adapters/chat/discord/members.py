@@ -7,6 +7,9 @@ import discord
 from adapters.chat.discord.calls import call
 from adapters.chat.port import Deadline, Rejected
 
+SERVERS_MAX = 200
+"""As many are looked through for a channel of which the server is not known."""
+
 
 async def visible(
     client: discord.Client, server: int, person: int, deadline: Deadline
@@ -26,3 +29,12 @@ async def visible(
         for one in await call(deadline, guild.fetch_channels)
         if isinstance(one, discord.abc.Messageable) and one.permissions_for(member).view_channel
     ]
+
+
+async def servers(client: discord.Client, deadline: Deadline) -> Sequence[str]:
+    """The ids of the servers that the bot is on. :raises ChatError:"""
+
+    async def every() -> Sequence[str]:
+        return [str(one.id) async for one in client.fetch_guilds(limit=SERVERS_MAX)]
+
+    return await call(deadline, every)

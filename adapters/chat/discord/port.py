@@ -24,7 +24,7 @@ from adapters.chat.calling import trace
 from adapters.chat.dialect import Markdown
 from adapters.chat.discord.calls import call
 from adapters.chat.discord.markup import escape
-from adapters.chat.discord.members import visible
+from adapters.chat.discord.members import servers, visible
 from adapters.chat.port import (
     LABEL_LENGTH_MAX,
     AfterUncertain,
@@ -231,10 +231,12 @@ class DiscordChat:
 
     async def channel_of(self, near: str, person: str, name: str, deadline: Deadline) -> str | None:
         """Look through the server's channels that the person may see."""
-        server = near.partition("/")[0]
-        for one in await self._visible(server, person, deadline):
-            if name.casefold() in {one.name.casefold(), str(one.id)}:
-                return f"{server}/{one.id}"
+        await self._http(deadline)
+        given = near.partition("/")[0]
+        for server in [given] if given else await servers(self._client, deadline):
+            for one in await self._visible(server, person, deadline):
+                if name.casefold() in {one.name.casefold(), str(one.id)}:
+                    return f"{server}/{one.id}"
         return None
 
     async def is_member(self, channel: str, person: str, deadline: Deadline) -> bool:

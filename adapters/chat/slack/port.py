@@ -232,9 +232,13 @@ class SlackChat:
 
     async def channel_of(self, near: str, person: str, name: str, deadline: Deadline) -> str | None:
         """Look through the channels that the person is in."""
-        team = near.partition("/")[0]
         channel = await channel_of(self._client, person, name, deadline)
-        return f"{team}/{channel}" if channel else None
+        if channel is None:
+            return None
+        team = near.partition("/")[0]
+        if not team:
+            team = (await call(deadline, self._client.auth_test))["team_id"]
+        return f"{team}/{channel}"
 
     async def is_member(self, channel: str, person: str, deadline: Deadline) -> bool:
         """Look through the same; a direct message is its people's own."""

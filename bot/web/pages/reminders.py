@@ -29,15 +29,23 @@ async def add(
     visitor: Known,
     services: Provided,
     when: Annotated[str, Form(max_length=200)] = "",
+    at: Annotated[str, Form(max_length=40)] = "",
     what: Annotated[str, Form(max_length=4000)] = "",
     project: Annotated[str, Form(max_length=200)] = "",
     answer: Annotated[str, Form()] = "",
+    only_changed: Annotated[str, Form()] = "",
 ) -> Response:
     """Set one; what was typed is kept when its time can't be read."""
     filled = {"when": when, "what": what, "project": project}
+    # What a date picker of a browser gives, in the visitor's zone.
+    when = at.replace("T", " ") or when
     try:
         wanted = NewReminder(
-            when=when or " ", what=what or " ", project=project or None, answer=bool(answer)
+            when=when or " ",
+            what=what or " ",
+            project=project or None,
+            answer=bool(answer),
+            only_changed=bool(only_changed),
         )
         await reminders.add(visitor, services, wanted)
     except OnaError as error:

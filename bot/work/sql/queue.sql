@@ -309,8 +309,9 @@ SELECT min(position) - 1 FROM prompt WHERE session_id = :session AND state = 'qu
 -- name: insert_prompt
 -- A prompt gets its position while its session's row is locked: positions are commit order.
 INSERT INTO prompt (id, session_id, position, kind, author_id, thread_id, asker,
-                    language, kept_back)
-VALUES (:prompt, :session, :position, :kind, :author, :thread, :asker, :language, :kept_back)
+                    language, kept_back, read_only)
+VALUES (:prompt, :session, :position, :kind, :author, :thread, :asker, :language, :kept_back,
+        :read_only)
 
 -- name: take_position
 -- The next position at the end, with room left for `now:` in front of it.
@@ -318,12 +319,13 @@ UPDATE session SET position_last = position_last + :step, active_at = now()
  WHERE id = :session RETURNING position_last
 
 -- name: joinable
--- The author's last prompt that has not started, if it is a text with room for more.
+-- The author's last prompt that has not started, if it is a text with room for more and with the
+-- rights of its author.
 SELECT id, position
-  FROM (SELECT id, position, kind FROM prompt
+  FROM (SELECT id, position, kind, read_only FROM prompt
          WHERE session_id = :session AND author_id = :author AND state = 'queued'
          ORDER BY position DESC LIMIT 1) AS last
- WHERE kind = 'text'
+ WHERE kind = 'text' AND NOT read_only
    AND :more_bytes + (SELECT coalesce(sum(octet_length(text) + 1), 0) FROM delivery
                        WHERE prompt_id = last.id) <= :bytes_max
 

@@ -35,6 +35,10 @@ SURFACE = "machine"
 CALLS_MAX = 400
 """Of one turn, refused ones too: whoever asks more often is in a loop."""
 FACT_LENGTH_MAX = 200
+ONLY_READS = (
+    "this turn may only read: it opens nothing, starts nothing and sets nothing; say in your answer"
+    " what should be done, and whoever reads it can ask for it"
+)
 AWAY = "The database does not answer: nothing was done, or it is not known. Try again in a minute."
 
 _LOCK = text(
@@ -147,6 +151,8 @@ class Calls:
 
     async def _done(self, call: Call, tool: Tool[Any], given: Mapping[str, Any]) -> str:
         try:
+            if tool.reaches_out and call.turn.read_only:
+                raise Refused(ONLY_READS)
             return await tool.run(call, tool.takes.model_validate(_storable(given), strict=True))
         except ValidationError as error:
             refusal: TellPerson = Refused(f"the arguments don't fit: {_wrong(error)}")

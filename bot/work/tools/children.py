@@ -120,6 +120,7 @@ class Children:
                 takes=StartChildSession,
                 run=self.start_child_session,
                 per_turn_max=STARTS_MAX,
+                reaches_out=True,
             ),
             Tool(
                 name="read_child_session",

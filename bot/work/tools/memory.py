@@ -59,6 +59,7 @@ class Memory:
                 takes=WriteMemory,
                 run=self.write_memory,
                 per_turn_max=WRITES_MAX,
+                reaches_out=True,
             ),
         ]
 

@@ -7,7 +7,7 @@ from adapters.forge.ci import GitHubReader, GitLabReader, Reader
 from bot.store.database import Database
 from bot.work.routes import CodeHost
 from bot.work.running import Running
-from bot.work.tools import asking, checks, children, memory, reading, updates, wishes
+from bot.work.tools import asking, checks, children, memory, reading, reminding, updates, wishes
 from bot.work.tools.calls import Calls, Desk
 from bot.work.tools.serving import MCP, Serving
 from bot.work.tools.tool import Tool
@@ -22,6 +22,7 @@ def open_route(
     running: Running,
     *,
     begin: children.Begin,
+    remind: reminding.Remind,
     hosts: Sequence[CodeHost],
     headers: checks.Headers,
     question_seconds: float,
@@ -30,6 +31,7 @@ def open_route(
     """The route by which all machines of a host reach it.
 
     :param begin: begins a child session
+    :param remind: sets a reminder
     :param headers: what the running turn's grant adds to requests of a code host
     :param question_seconds: after which nobody can answer a question any more
     :param wait_seconds: for which one call waits for an answer
@@ -38,6 +40,7 @@ def open_route(
     found = tools_of(
         desk,
         begin=begin,
+        remind=remind,
         hosts=hosts,
         headers=headers,
         question_seconds=question_seconds,
@@ -51,6 +54,7 @@ def tools_of(
     desk: Desk,
     *,
     begin: children.Begin,
+    remind: reminding.Remind,
     hosts: Sequence[CodeHost],
     headers: checks.Headers,
     question_seconds: float,
@@ -64,6 +68,7 @@ def tools_of(
         wishes.Wishes(desk),
         checks.Checks(desk, hosts, _readers(hosts), headers),
         children.Children(desk, begin),
+        reminding.Reminding(desk, remind),
         memory.Memory(desk),
     )
     return [tool for group in groups for tool in group.tools()]

@@ -69,6 +69,8 @@ class Tool(Generic[Given]):
     """Calls of it in one turn that do something."""
     changes: bool = True
     """False: it reads alone."""
+    reaches_out: bool = False
+    """It changes more than what this turn's thread is told: no turn does that may only read."""
 
     @property
     def listed(self) -> Mapping[str, Any]:

@@ -57,6 +57,7 @@ class Wishes:
                 takes=OpenPullRequest,
                 run=self.open_pull_request,
                 per_turn_max=WISHES_MAX,
+                reaches_out=True,
             ),
             Tool(
                 name="update_pull_request",
@@ -64,6 +65,7 @@ class Wishes:
                 takes=UpdatePullRequest,
                 run=self.update_pull_request,
                 per_turn_max=WISHES_MAX,
+                reaches_out=True,
             ),
         ]
 

@@ -29,7 +29,7 @@ POSTS = (
 class Office(FakeChat):
     """A surface with a channel that Ann is in."""
 
-    async def channel_of(self, person, name, deadline):
+    async def channel_of(self, near, person, name, deadline):
         return {("U1", "general"): "T1/C1"}.get((person, name))
 
 

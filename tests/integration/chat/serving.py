@@ -62,7 +62,9 @@ async def serving(
         leader = Leader(name="schedules", owner="serve", seconds=LEASE_SECONDS)
         clock = Clock(database.begin, leader, new_id=new_id, poll_seconds=0.2)
         group.create_task(clock.run(stop))
-        group.create_task(Firings(database, Due(database, inbox), poll_seconds=0.2).run(stop))
+        group.create_task(
+            Firings(database, Due(database, inbox, ports), poll_seconds=0.2).run(stop)
+        )
         group.create_task(replies.run(stop))
         group.create_task(Redirecting(database, ports).run(stop))
         group.create_task(surfaces.listen(Gate(chats.hear), stop))

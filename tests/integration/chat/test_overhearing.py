@@ -77,7 +77,7 @@ class Channels(FakeChat):
         super().__init__("http://127.0.0.1:1")
         self.channels = {("ann", "alerts"): "T/C"}
 
-    async def channel_of(self, person, name, deadline):
+    async def channel_of(self, near, person, name, deadline):
         return self.channels.get((person, name))
 
 

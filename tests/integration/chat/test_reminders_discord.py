@@ -1,5 +1,7 @@
 """Reminders on Discord, in a thread and in the channel itself."""
 
+import asyncio
+
 import pytest
 
 from tests.integration.chat.discord_rig import open_office
@@ -22,3 +24,66 @@ async def test_a_reminder_is_confirmed_by_a_button_and_posted_where_it_should(of
         where = office.general if whom == "channel" else (lambda: asked.thread)
         posted = await office.posted(where, "A reminder of", "drink water")
         assert (posted.channel is office.general) == (whom == "channel")
+
+
+async def due_now(office):
+    """Once it is saved, the reminder is due now instead of when it is."""
+    async with asyncio.timeout(60):
+        while not await office.town.rows(
+            "UPDATE schedule SET due_at = now(), fire_at = now() WHERE state = 'active'"
+            " RETURNING id"
+        ):
+            await asyncio.sleep(0.05)
+
+
+async def alone(office, *words: str):
+    """Wait for a direct message to Bo with these words."""
+    channel = office.bo.direct(office.app)
+
+    def found():
+        return [one for one in office.bo.sees(channel) if all(word in one.text for word in words)]
+
+    await office.fake.until(found)
+
+
+async def test_a_channel_is_named_by_who_may_see_it(office):
+    # Ann owns the server and sees all of it.
+    office.fake.channel(office.guild, "secret", office.app, private=True)
+    async with office.serving():
+        await office.ready()
+        office.asks("remind #secret every day at 9 drink water", by=office.bo)
+        await alone(office, "no channel #secret")
+        assert await office.town.value("SELECT count(*) FROM reminder") == 0
+        asked = office.asks("remind #general every day at 9 drink water", by=office.bo)
+        proposed = await office.answered(asked, "I understood")
+        office.bo.clicks(proposed, "Yes, post these words")
+        await due_now(office)
+        await office.posted(office.general, "A reminder of", "drink water")
+
+
+async def test_who_may_not_see_a_channel_any_more_reminds_it_no_more(office):
+    async with office.serving():
+        await office.ready()
+        asked = office.asks("remind channel every day at 9 stand-up", by=office.bo)
+        proposed = await office.answered(asked, "I understood")
+        office.bo.clicks(proposed, "Yes, post these words")
+        await office.answered(asked, "Saved as")
+        office.bo.hides(office.general, office.bo)
+        await due_now(office)
+        await alone(office, "is paused", "stand-up")
+        assert not [one for one in office.ours(office.general) if "A reminder of" in one.text]
+
+
+async def test_one_is_put_off_to_a_time_that_is_said_in_a_form(office):
+    async with office.serving():
+        await office.ready()
+        asked = office.asks("remind me every day at 9 drink water")
+        proposed = await office.answered(asked, "I understood")
+        office.ann.clicks(proposed, "Yes, post these words")
+        await due_now(office)
+        posted = await office.answered(asked, "A reminder of")
+        shown = office.ann.clicks(posted, "Another time")
+        await office.fake.until(lambda: shown.modal)
+        assert shown.modal["title"] == "Another time"
+        office.ann.submits(shown, **{"ona.words": "2029-12-24 9:00"})
+        await office.answered(asked, "I say it again at 2029-12-24")

@@ -1,5 +1,7 @@
 """Reminders on Slack, with its buttons, in threads and in channels."""
 
+import asyncio
+
 import pytest
 
 from tests.integration.chat.slack_rig import open_office
@@ -9,6 +11,16 @@ from tests.integration.chat.slack_rig import open_office
 async def office(town):
     async with open_office(town) as office:
         yield office
+
+
+async def due_now(office):
+    """Once it is saved, the reminder is due now instead of when it is."""
+    async with asyncio.timeout(60):
+        while not await office.town.rows(
+            "UPDATE schedule SET due_at = now(), fire_at = now() WHERE state = 'active'"
+            " RETURNING id"
+        ):
+            await asyncio.sleep(0.05)
 
 
 def in_channel(office, channel, *words: str):
@@ -60,3 +72,102 @@ async def test_nobody_reminds_a_channel_that_they_are_not_in(office):
         office.asks("remind #payments in 2 seconds stand-up")
         await office.heard()
     assert await office.town.value("SELECT count(*) FROM reminder") == 0
+
+
+def alone_with(office, person, *words: str):
+    """Posts of the bot in its direct messages with somebody that say these words."""
+    channel = office.slack.direct(person, office.bot.user)
+    return in_channel(office, channel, *words)
+
+
+def form_of(person, **values: object):
+    """What is sent of the form that a person sees: a moment, or words."""
+    (view,) = person.modals
+    given = {
+        "ona.at": {"type": "datetimepicker", "selected_date_time": values.get("at")},
+        "ona.words": {"type": "plain_text_input", "value": values.get("words")},
+    }
+    return person.submits(view, {name: {name: one} for name, one in given.items()})
+
+
+async def test_who_does_not_read_here_is_reminded_alone(office):
+    payments = office.slack.channel(office.team, "payments", office.ann, office.bot.user)
+    async with office.serving():
+        office.asks("help", by=office.bo)
+        await office.heard()
+        mention = office.bot.user.mention
+        asked = office.ann.says(payments, f"{mention} remind me and @bo every day at 9 stand-up")
+        await office.slack.until(
+            lambda: [one for one in payments.thread(asked.place) if "I understood" in one.text]
+        )
+        short = await office.town.value("SELECT short FROM reminder")
+        office.ann.says(payments, f"{mention} reminders yes {short}", thread=asked)
+        await due_now(office)
+        await office.slack.until(lambda: alone_with(office, office.bo, "stand-up", "A reminder of"))
+        here = [one for one in payments.thread(asked.place) if "A reminder of" in one.text]
+        assert len(here) == 1
+        assert office.ann.id in here[0].text
+
+
+async def test_everybody_of_a_list_who_reads_here_is_notified_in_one_post(office):
+    async with office.serving():
+        office.asks("help", by=office.bo)
+        await office.heard()
+        asked = office.asks("remind me, @bo every day at 9 stand-up")
+        proposed = await office.answered(asked, "I understood")
+        office.ann.clicks(proposed, "Yes, post these words")
+        await due_now(office)
+        posted = await office.answered(asked, "A reminder of", "stand-up")
+        assert office.ann.id in posted.text
+        assert office.bo.id in posted.text
+
+
+async def test_who_has_left_a_channel_reminds_it_no_more_and_is_told(office):
+    payments = office.slack.channel(office.team, "payments", office.ann, office.bo, office.bot.user)
+    async with office.serving():
+        asked = office.asks("remind #payments every day at 9 stand-up")
+        proposed = await office.answered(asked, "I understood")
+        office.ann.clicks(proposed, "Yes, post these words")
+        await office.answered(asked, "Saved as")
+        office.slack.leaves(payments, office.ann)
+        await due_now(office)
+        await office.slack.until(lambda: alone_with(office, office.ann, "is paused", "stand-up"))
+        assert not in_channel(office, payments, "stand-up")
+        rows = await office.town.rows("SELECT state, why FROM schedule")
+        assert rows == [("paused", "member")]
+
+
+async def test_one_is_put_off_to_a_time_that_is_chosen(office):
+    async with office.serving():
+        asked = office.asks("remind me every day at 9 to drink water")
+        proposed = await office.answered(asked, "I understood")
+        office.ann.clicks(proposed, "Yes, post these words")
+        await due_now(office)
+        posted = await office.answered(asked, "A reminder of", "drink water")
+        office.ann.clicks(posted, "Another time")
+        await office.slack.until(lambda: office.ann.modals)
+        answer = await form_of(office.ann).answer()
+        assert answer["response_action"] == "errors"
+        office.ann.clicks(posted, "Another time")
+        await office.slack.until(lambda: office.ann.modals)
+        form_of(office.ann, at=1893488400)
+        await office.answered(asked, "I say it again at 2030-01-01")
+        office.ann.clicks(posted, "Another time")
+        await office.slack.until(lambda: office.ann.modals)
+        form_of(office.ann, words="2029-12-24 9:00")
+        await office.answered(asked, "I say it again at 2029-12-24")
+
+
+@pytest.mark.parametrize("when", ["tomorrow at 3", "mañana"])
+async def test_a_time_that_can_t_be_read_is_asked_back_with_a_date_picker(office, when):
+    async with office.serving():
+        asked = office.asks(f"remind me {when} to drink water")
+        await office.slack.until(
+            lambda: [one for one in office.general.messages if one.only_for is office.ann]
+        )
+        (hint,) = [one for one in office.general.messages if one.only_for is office.ann]
+        assert await office.town.value("SELECT count(*) FROM reminder") == 0
+        office.ann.clicks(hint, "Choose the time")
+        await office.slack.until(lambda: office.ann.modals)
+        form_of(office.ann, at=1893488400)
+        await office.answered(asked, "I understood", "2030-01-01", "drink water")

@@ -319,7 +319,7 @@ async def test_an_upstream_of_the_policy_gets_the_grant_of_its_name(town, places
     assert "has no grant for registry" in without
 
 
-@pytest.mark.parametrize("why", ["policy", "private"])
+@pytest.mark.parametrize("why", ["policy", "private", "read-only"])
 async def test_what_is_not_delivered_can_not_be_pushed_from_inside(town, places, tmp_path, why):
     both = {"Authorization": SecretStr("Basic w")}
     kept = Delivery(mode="none") if why == "policy" else None
@@ -327,13 +327,16 @@ async def test_what_is_not_delivered_can_not_be_pushed_from_inside(town, places,
         await begun(town)
         if why == "private":
             await town.rows("UPDATE session SET private_to = creator_id RETURNING id")
+        if why == "read-only":
+            await town.rows("UPDATE prompt SET read_only = true RETURNING id")
         at.grants.put(at.session, "run", {"/forge/github/": both, "/forge/github/push": both})
         refs = "/forge/github/acme/api.git/info/refs?service="
         fetch = await get(at.at.web, f"{refs}git-upload-pack", "gateway.ona")
         push = await get(at.at.web, f"{refs}git-receive-pack", "gateway.ona")
         at.go.touch()
     assert [one.split()[1] for one in (fetch, push)] == ["200", "403"]
-    assert {"policy": "policy keeps", "private": "private session"}[why] in push
+    said = {"policy": "policy keeps", "private": "private session", "read-only": "may only read"}
+    assert said[why] in push
 
 
 async def test_a_fetch_and_a_push_have_grants_of_their_own(town, places, tmp_path):

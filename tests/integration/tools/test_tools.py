@@ -3,6 +3,7 @@
 import asyncio
 import json
 
+from bot.conversation import agent_reminders
 from bot.govern.audited import Wanted, listed
 from bot.work.tools import asking, calls, children, protocol, serving, updates
 from tests.support.gateway import talk
@@ -370,3 +371,60 @@ async def test_where_there_is_no_code_host_there_is_no_tool_for_its_checks(town,
         names = {one.name for one in (await agent.list_tools()).tools}
     assert "read_ci" not in names
     assert "set_reminder" not in names
+
+
+async def test_a_turn_that_may_only_read_opens_starts_and_sets_nothing(town, places, tmp_path):
+    async with desk(town, places, tmp_path) as at:
+        await town.rows("UPDATE prompt SET read_only = true RETURNING id")
+        for tool, given in (
+            ("open_pull_request", {"title": "x", "body": "y"}),
+            ("update_pull_request", {"title": "x"}),
+            ("start_child_session", {"task": "x"}),
+            ("write_memory", {"name": "x", "text": "y"}),
+            ("set_reminder", {"when": "in 2 hours", "what": "x"}),
+        ):
+            assert "may only read" in await at.refused(tool, **given)
+        assert await at.said("post_update", text="The tests are red.") == "Posted."
+        assert "no notes" in await at.said("read_memory")
+    assert await town.value("SELECT count(*) FROM session") == 1
+
+
+async def test_an_agent_sets_a_reminder_for_who_asked_and_the_thread_is_told(
+    town, places, tmp_path
+):
+    async with desk(town, places, tmp_path) as at:
+        said = await at.said("set_reminder", when="in 2 hours", what="Is the release out?")
+        (notice,) = await at.events("notice")
+    (row,) = await town.rows(
+        "SELECT reminder.short, creator_id, by_agent, is_prompt, schedule.state, what"
+        " FROM reminder JOIN schedule ON schedule.id = reminder.schedule_id"
+    )
+    assert row[1:] == (town.people["Ann"], True, False, "active", "Is the release out?")
+    assert row[0] in said
+    assert notice["text"].startswith("The agent set a reminder for Ann: Is the release out?")
+    assert f"`reminders stop {row[0]}`" in notice["text"]
+    assert "is gone" in (await town.say(f"reminders stop {row[0]}")).text
+
+
+async def test_a_reminder_of_an_agent_ends_and_asks_no_more_than_to_read(town, places, tmp_path):
+    async with desk(town, places, tmp_path) as at:
+        await at.said("set_reminder", when="every day at 9", what="What is open?", answer=True)
+        late = await at.refused("set_reminder", when="in 2 months", what="x")
+        unclear = await at.refused("set_reminder", when="tomorrow at 3", what="x")
+    assert "within 30 days" in late
+    assert "03:00 or 15:00" in unclear
+    ((days, is_prompt),) = await town.rows(
+        "SELECT extract(day FROM ends_at - now()), is_prompt"
+        " FROM schedule JOIN reminder ON reminder.schedule_id = schedule.id"
+    )
+    assert (29 <= days <= agent_reminders.DAYS_MAX, is_prompt) == (True, True)
+
+
+async def test_agents_of_a_session_set_so_many_reminders(town, places, tmp_path, monkeypatch):
+    monkeypatch.setattr(agent_reminders, "SESSION_MAX", 2)
+    async with desk(town, places, tmp_path) as at:
+        for number in range(2):
+            await at.said("set_reminder", when="in 2 hours", what=str(number))
+        more = await at.refused("set_reminder", when="in 2 hours", what="more")
+    assert "2 reminders in this session already" in more
+    assert await town.value("SELECT count(*) FROM reminder") == 2

@@ -554,3 +554,33 @@ async def test_a_stop_ends_them(
         await town.say("stop")
         await until(town, TURN, lambda rows: rows[0][0] == "stopped")
     assert {state for _, state in await states(town)} == {"revoked"}
+
+
+async def test_a_turn_that_may_only_read_gets_what_reads_alone(
+    town: Town, places: GuestWorkplaces, place: Place, gitlab: FakeGitLab, tmp_path: Path
+) -> None:
+    us = gitlab.person("ona", is_bot=True)
+    gitlab.project("acme/shop", {us: MAINTAINER})
+    place.root.secrets.kv.v2.create_or_update_secret(
+        "projects/demo/npm", {"token": SECRET}, mount_point="secret"
+    )
+    client = Client(gitlab.url, us.token)
+    own = await on_gitlab(town, gitlab)
+    grants = Grants(town.database, place.tokens, issuers(place.vault, client), own=own)
+    read = {**NPM, "name": "mirror", "route": "mirror", "reads": True}
+    await wants(town, NPM, DB, WHO, read)
+    gate = tmp_path / "gate"
+    command = f'!test -z "$ONA_GRANTS" && echo in; while ! test -e {gate}; do sleep 0.05; done'
+    await town.say(command, read_only=True)
+    async with Shift(town, places, "w", grants=grants):
+        await until(town, "SELECT 1 FROM turn_event WHERE kind = 'output'", bool)
+        who = await session(town)
+        assert await grants.memory.injected(who, READ)
+        assert await grants.memory.injected(who, "mirror")
+        assert not await grants.memory.injected(who, PUSH)
+        assert not await grants.memory.injected(who, "npm")
+        gate.touch()
+        await until(town, TURN, lambda rows: rows and rows[0][0] == "succeeded")
+    kinds = await town.rows("SELECT name FROM turn_grant ORDER BY name")
+    assert [name for (name,) in kinds] == ["gitlab-read", "mirror", "token"]
+    client.close()

@@ -28,6 +28,7 @@ async def test_one_sets_sees_changes_and_deletes_ones_own(site):
             "every friday 16:00",
             "22:00-07:00",
         )
+        assert (await ann.patch(where, json={"only_changed": True})).status_code == 422
         assert "Paused" in (await ann.post(f"{where}/pause")).json()["text"]
         assert (await ann.get(where)).json()["next"] == []
         assert "due next" in (await ann.post(f"{where}/resume")).json()["text"]
@@ -45,6 +46,11 @@ async def test_one_sets_sees_changes_and_deletes_ones_own(site):
         ({"when": "tomorrow 9", "what": "x", "session": "s-none"}, 404, "s-none"),
         ({"when": "tomorrow 9", "what": "x" * 4001}, 422, ""),
         ({"when": "tomorrow 9", "what": "x", "moon": 1}, 422, ""),
+        (
+            {"when": "tomorrow 9", "what": "x", "only_changed": True},
+            422,
+            "nothing can have changed",
+        ),
     ],
 )
 async def test_what_can_t_be_set_is_refused_and_says_why(site, body, status, said):
@@ -52,6 +58,31 @@ async def test_what_can_t_be_set_is_refused_and_says_why(site, body, status, sai
         answer = await ann.post("/api/v1/reminders", json=body)
         assert (answer.status_code, said in answer.text) == (status, True), answer.text
         assert (await ann.get("/api/v1/reminders")).json()["reminders"] == []
+
+
+async def test_an_answer_is_posted_each_time_or_only_if_something_changed(site):
+    async with site.client() as ann:
+        wanted = {**DAILY, "answer": True, "only_changed": True}
+        one = (await ann.post("/api/v1/reminders", json=wanted)).json()
+        assert (one["answer"], one["only_changed"], one["by_agent"]) == (True, True, False)
+        where = f"/api/v1/reminders/{one['reminder']}"
+        changed = await ann.patch(where, json={"only_changed": False})
+        assert changed.json()["only_changed"] is False
+
+
+async def test_the_page_takes_a_moment_that_was_picked(site):
+    async with site.client() as browser:
+        browser.headers["Origin"] = site.url
+        del browser.headers["Authorization"]
+        await browser.post("/sign-in", data={"link": await site.link()})
+        csrf = re.search(r'name="csrf" value="([^"]+)"', (await browser.get("/reminders")).text)[1]
+        wrong = await browser.post(
+            "/reminders", data={"csrf": csrf, "when": "mañana", "what": "tea"}
+        )
+        assert 'type="datetime-local"' in wrong.text
+        picked = {"csrf": csrf, "when": "mañana", "at": "2029-12-24T09:00", "what": "tea"}
+        assert (await browser.post("/reminders", data=picked)).status_code == 303
+        assert "2029-12-24 09:00" in (await browser.get("/reminders")).text
 
 
 async def test_the_page_sets_pauses_and_deletes_without_a_script(site):
@@ -89,5 +120,13 @@ async def test_the_command_line_does_the_same(site, ona):  # noqa: F811
     assert "Paused" in (await ona("reminders", "pause", short)).out
     assert "due next" in (await ona("reminders", "resume", short)).out
     assert "is gone" in (await ona("reminders", "delete", short)).out
+    made = await ona(
+        "reminders", "add", "every day at 9", "x", "--answer", "--only-changed", "--json"
+    )
+    assert json.loads(made.out)["only_changed"] is True
+    changed = await ona(
+        "reminders", "edit", json.loads(made.out)["reminder"], "--each-time", "--json"
+    )
+    assert json.loads(changed.out)["only_changed"] is False
     unclear = await ona("reminders", "add", "tomorrow at 3", "x")
     assert (unclear.code, "03:00 or 15:00" in unclear.err) == (2, True), unclear.err

@@ -176,3 +176,25 @@ async def test_two_sessions_on_one_repository_have_branches_of_their_own(
     branches = [branch for (branch,) in await desk.town.rows("SELECT branch FROM session")]
     assert len(branches) == 2
     assert all(head_of(desk.origin, branch) for branch in branches)
+
+
+async def test_a_turn_that_may_only_read_delivers_nothing_and_says_so(desk: Desk) -> None:
+    await desk.town.say("echo 1 > new\nexit", read_only=True)
+    async with desk.shift("w"):
+        assert await ended(desk) == ["succeeded"]
+        assert await desk.at() == ""
+        assert await desk.kinds() == ["undelivered", "turn.ended"]
+        assert "may only read" in (await desk.town.rows(TOLD))[0][1]
+        # What a person asks for afterwards is theirs, with what lies there.
+        await desk.town.say("echo 2 > two\nexit")
+        assert await ended(desk, 2) == ["succeeded"] * 2
+    assert await desk.kinds() == ["undelivered", "turn.ended", "delivered", "turn.ended"]
+
+
+async def test_a_turn_that_only_read_has_nothing_to_say_about_deliveries(desk: Desk) -> None:
+    await desk.town.say("echo 2 > two\nexit")
+    async with desk.shift("w"):
+        assert await ended(desk) == ["succeeded"]
+        await desk.town.say("cat two\nexit", read_only=True)
+        assert await ended(desk, 2) == ["succeeded"] * 2
+    assert await desk.kinds() == ["delivered", "turn.ended", "turn.ended"]

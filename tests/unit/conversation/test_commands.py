@@ -15,11 +15,10 @@ from bot.conversation.commands import (
     Join,
     Nothing,
     Prompt,
-    Remind,
-    Reminders,
     Word,
     parse,
 )
+from bot.conversation.reminder_commands import Remind, Reminders, with_moment
 from bot.conversation.words import HELP
 
 
@@ -132,7 +131,68 @@ def test_help_names_every_option():
 )
 def test_a_reminder_is_one_when_whom_and_when_can_be_read(said, whom, words, behind):
     expected = words or said.partition("channel ")[2]
-    assert parse(said) == Remind(whom=whom, words=expected, behind=behind)
+    assert parse(said) == Remind(whom=(whom,), words=expected, behind=behind)
+
+
+@pytest.mark.parametrize(
+    ("said", "whom"),
+    [
+        ("me and @bo", ("me", "@bo")),
+        ("@anna, @ben and #team", ("@anna", "@ben", "#team")),
+        ("@anna,@ben, and the channel", ("@anna", "@ben", "channel")),
+        ("me & @Ben Smith", ("me", "@Ben Smith")),
+        ("@bo, me and @bo", ("@bo", "me")),
+        ("us and #payments-eu", ("here", "#payments-eu")),
+        ("mich und @bo", ("me", "@bo")),
+    ],
+)
+def test_a_reminder_is_for_several(said, whom):
+    assert parse(f"remind {said} tomorrow 9 stand-up") == Remind(
+        whom=whom, words="tomorrow 9 stand-up"
+    )
+
+
+@pytest.mark.parametrize(
+    ("said", "rest"),
+    [
+        ("tomorrow 9 what is open, only if something changed", "what is open"),
+        ("tomorrow 9 what is open (only if something has changed)", "what is open"),
+        ("tomorrow 9 what is open only if anything changed.", "what is open"),
+        ("to say what is open tomorrow 9, only if something changed", "to say what is open"),
+        ("morgen um 9 was offen ist, nur wenn sich etwas geändert hat", "was offen ist"),
+    ],
+)
+def test_a_reminder_is_only_for_what_changed(said, rest):
+    parsed = parse(f"remind channel {said}")
+    assert isinstance(parsed, Remind)
+    assert parsed.compares(rest)
+    assert "chang" not in parsed.words
+    assert "geändert" not in parsed.words
+
+
+def test_what_changed_may_stand_before_what_is_asked():
+    parsed = parse("remind me every friday only if something changed: what is open")
+    assert isinstance(parsed, Remind)
+    assert parsed.compares("only if something changed: what is open")
+    assert parsed.what_of("only if something changed: what is open") == "what is open"
+    assert not parsed.compares("what is open only if something is wrong")
+
+
+@pytest.mark.parametrize(
+    ("said", "with_time"),
+    [
+        ("remind me mañana a las 9 comprar leche", "remind me {at} mañana a las 9 comprar leche"),
+        ("remind @bo tomorrow at 3 to call Bob", "remind @bo {at} to call Bob"),
+        (
+            "remind me, @bo um drei daran, dass es regnet",
+            "remind me, @bo {at} daran, dass es regnet",
+        ),
+        ("remind the team tomorrow", ""),
+        ("fix the tests", ""),
+    ],
+)
+def test_a_time_is_chosen_in_place_of_one_that_can_t_be_read(said, with_time):
+    assert with_moment(said) == with_time
 
 
 @pytest.mark.parametrize(

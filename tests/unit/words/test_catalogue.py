@@ -12,6 +12,7 @@ from babel.messages.pofile import read_po
 
 import bot
 from adapters.chat.slack.listening import NOT_HERE
+from adapters.chat.slack.picking import OF_FORM
 from adapters.vault import errors
 from bot.conversation import commands
 from bot.on_slack import OF_ADAPTERS
@@ -310,7 +311,7 @@ def test_the_nearest_language_is_spoken(wanted, found):
 
 def test_what_adapters_say_is_in_the_catalogue():
     assert {(words,) for words in OF_ADAPTERS} <= extracted()
-    assert OF_ADAPTERS == (NOT_HERE,)
+    assert (NOT_HERE, *OF_FORM) == OF_ADAPTERS
     kinds = [one for one in vars(errors).values() if isinstance(one, type)]
     assert {one.do for one in kinds if issubclass(one, errors.VaultError)} == set(OF_VAULT)
 

@@ -369,6 +369,7 @@ def upgrade() -> None:
         sa.Column("thread_id", sa.Uuid(), nullable=True),
         sa.Column("asker", sa.String(), server_default="", nullable=False),
         sa.Column("language", sa.String(), server_default="", nullable=False),
+        sa.Column("read_only", sa.Boolean(), server_default="false", nullable=False),
         sa.Column(
             "state",
             sa.Enum(
@@ -1585,6 +1586,7 @@ def _schedules() -> None:
             "act_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
         ),
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("prompt_id", sa.Uuid(), nullable=True),
         sa.Column(
             "fired_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
         ),
@@ -1615,8 +1617,13 @@ def _reminders() -> None:
         sa.Column("creator_id", sa.Uuid(), nullable=False),
         sa.Column("project_id", sa.Uuid(), nullable=False),
         sa.Column("session_id", sa.Uuid(), nullable=True),
+        sa.Column("thread_id", sa.Uuid(), nullable=True),
         sa.Column("what", sa.String(), nullable=False),
         sa.Column("is_prompt", sa.Boolean(), server_default="false", nullable=False),
+        sa.Column("only_changed", sa.Boolean(), server_default="false", nullable=False),
+        sa.Column("by_agent", sa.Boolean(), server_default="false", nullable=False),
+        sa.Column("last_answer", sa.String(), server_default="", nullable=False),
+        sa.Column("answered_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("said", sa.String(), server_default="", nullable=False),
         sa.Column(
             "targets",
@@ -1649,6 +1656,9 @@ def _reminders() -> None:
             ["session_id"], ["session.id"], name=op.f("fk_reminder_session_id"), ondelete="SET NULL"
         ),
         sa.ForeignKeyConstraint(
+            ["thread_id"], ["thread.id"], name=op.f("fk_reminder_thread_id"), ondelete="SET NULL"
+        ),
+        sa.ForeignKeyConstraint(
             ["snoozed_id"], ["reminder.id"], name=op.f("fk_reminder_snoozed_id"), ondelete="CASCADE"
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_reminder")),
@@ -1659,6 +1669,7 @@ def _reminders() -> None:
     op.create_index(op.f("ix_reminder_project_id"), "reminder", ["project_id"], unique=False)
     op.create_index(op.f("ix_reminder_session_id"), "reminder", ["session_id"], unique=False)
     op.create_index(op.f("ix_reminder_snoozed_id"), "reminder", ["snoozed_id"], unique=False)
+    op.create_index(op.f("ix_reminder_thread_id"), "reminder", ["thread_id"], unique=False)
 
 
 def _automations() -> None:
