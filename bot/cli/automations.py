@@ -173,6 +173,8 @@ def approve(
     for hook in counts["webhooks"]:
         show.say(f"Webhook: {hook['address']}")
         show.say(f"Its secret, shown only now: {hook['secret']}")
+        if not hook["sealed"]:
+            show.status("There is no Vault: whoever reads the database can read the secret.")
 
 
 @app.command()

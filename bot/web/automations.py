@@ -245,6 +245,7 @@ def _counted(services: Services, counts: Counts, made: Sequence[Made]) -> dict[s
             "trigger": short,
             "address": f"{pages}/hooks/automations/{short}",
             "secret": one.secret.get_secret_value(),
+            "sealed": services.hook_secrets.sealed,
         }
         for short, one in zip(counts.webhooks, made, strict=False)
     ]

@@ -113,6 +113,7 @@ class Hook(Given):
     trigger: str
     address: str
     secret: str
+    sealed: bool = Field(description="by Vault; else whoever reads the database can read it")
 
 
 class Counts(Given):

@@ -32,7 +32,7 @@ from bot.store.database import EVENTS, Database, Listener
 from bot.store.ids import new_id
 from bot.store.states import TurnState
 from bot.web.app import create_app
-from bot.web.services import HookSecrets, Services
+from bot.web.services import Services
 from bot.web.upgraded import Upgraded
 from bot.work import questions
 from bot.work.asked import Question
@@ -277,7 +277,6 @@ async def running_site(
     forges: Mapping[str, ForgePort] | None = None,
     accounts: Mapping[str, Accounts] | None = None,
     secrets: Secrets | None = None,
-    hook_secrets: HookSecrets | None = None,
     **web: Any,
 ) -> AsyncIterator[Site]:
     """A site over the migrated, empty database at `url`."""
@@ -290,7 +289,6 @@ async def running_site(
         database=database,
         inbox=Inbox(database, prompt_bytes_max=100_000, rights=rights, beginning=beginning),
         beginning=beginning,
-        hook_secrets=hook_secrets or HookSecrets(),
         rights=rights,
         connecting=Connecting(database, accounts or {}),
         listener=Listener(url, EVENTS, retry_seconds=0.05),

@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from pydantic import SecretStr
 
 from bot.automate import folders
 from bot.automate.automations import DIGEST_LENGTH_MIN
@@ -12,19 +13,12 @@ from bot.automate.folders import Taken
 from bot.automate.hook_secrets import PREFIX, HookSecrets
 from bot.automate.json_schema import json_schema
 from scheduler import due_rows
-from tests.integration.web.site import running_site
 from tests.integration.web.test_cli import ona  # noqa: F401  (a fixture)
 from tests.unit.automate.test_json_schema import EXAMPLES
 
 HEAD = "schema: ona/automation/v1\nname: nightly\nsteps: [{prompt: look at <b>it</b>}]\n"
 DAILY = HEAD + "triggers:\n  - cron: 0 9 * * *\n"
 WHERE = "/api/v1/automations"
-
-
-@pytest.fixture
-async def site(database_url, tmp_path):
-    async with running_site(database_url, tmp_path) as running:
-        yield running
 
 
 async def synced(site, *files: str) -> None:
@@ -88,12 +82,12 @@ async def test_one_is_made_changed_run_and_removed_here(site):
         assert made.status_code == 201, made.text
         (hook,) = made.json()["webhooks"]
         assert hook["secret"].startswith(PREFIX)
+        assert hook["sealed"] is False
         assert hook["address"].endswith(f"/hooks/automations/{hook['trigger']}")
-        ((sealed,),) = await site.rows("SELECT sealed FROM automation_trigger WHERE sealed <> ''")
-        opened = await HookSecrets().open(sealed)
-        assert opened.get_secret_value() == hook["secret"]
+        ((kept,),) = await site.rows("SELECT sealed FROM automation_trigger WHERE sealed <> ''")
+        assert await HookSecrets().open(kept) == SecretStr(hook["secret"])
         where = f"{WHERE}/{made.json()['automation']}"
-        assert "secret" not in (await ann.get(where)).text
+        assert PREFIX not in (await ann.get(where)).text
         looked = (await ann.get(f"{where}/preview")).json()
         assert (looked["runs_as"], looked["steps"], looked["why"]) == ("Ann", ["prompt"], "")
         assert [target["name"] for target in looked["targets"]] == [project]
@@ -167,6 +161,7 @@ async def test_the_page_approves_runs_and_makes_without_a_script(site):
         data["source"] = "name: hook\r\nsteps: [{prompt: x}]\r\ntriggers:\r\n  - webhook:\r\n"
         made = await browser.post("/automations", data=data)
         assert PREFIX in made.text
+        assert "whoever reads the database" in made.text
         assert "no-store" in made.headers["cache-control"]
         assert PREFIX not in (await browser.get("/automations")).text
 
