@@ -13,6 +13,7 @@ from bot.govern import people
 from bot.store.states import TurnState
 from bot.work.queue import Event
 from tests.integration.web.site import Site, pool_of, running_site
+from tests.integration.web.test_automations import DAILY, synced
 from tests.support.runs import pull_of, run_of, set_target
 
 pytestmark = pytest.mark.browser
@@ -215,9 +216,11 @@ async def fill(site: Site) -> list[str]:
         "/pools/templates/demo",
         "/projects",
         "/reminders",
+        "/automations",
         "/runs",
         "/people",
     ]
+    await automations_of(site)
     run = await run_of(
         site, site.ann, ("done", "failed", "running", "waiting", "skipped", "stopped")
     )
@@ -227,6 +230,20 @@ async def fill(site: Site) -> list[str]:
     paths += [f"/runs/{run.short}", f"/runs/{run.short}?state=failed"]
     paths += ["/tokens", "/setup", "/status", "/nothing"]
     return [*paths, *(f"/sessions/{short}" for short in (idle, busy, asking))]
+
+
+async def automations_of(site: Site) -> None:
+    """One that counts, with a change that waits; one made here; files with mistakes and others'."""
+    await synced(site, DAILY)
+    async with site.client() as ann:
+        (one,) = (await ann.get("/api/v1/automations")).json()["automations"]
+        where = f"/api/v1/automations/{one['automation']}"
+        await ann.post(f"{where}/approve", json={"digest": one["proposed_digest"]})
+        source = "name: release-notes\nsteps: [{prompt: x}]\ntriggers: [{webhook: }, {push: }]\n"
+        made = await ann.post("/api/v1/automations", json={"project": "demo", "source": source})
+        assert made.status_code == 201, made.text
+    changed = DAILY.replace("0 9", "0 10") + "description: Looks at it every day.\n"
+    await synced(site, changed, "on: push\n", "schema: ona/automation/v1\nnam: x\n")
 
 
 @pytest.mark.timeout(300)
