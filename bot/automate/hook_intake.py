@@ -50,10 +50,12 @@ _TOKEN = text(
 )
 _REPEATED = text(
     """
-    SELECT id, state, why, run_id FROM trigger_event
-     WHERE trigger_id = :trigger AND created_at > now() - make_interval(secs => :seconds)
-       AND facts ->> 'delivery' = :digest
-     ORDER BY created_at DESC LIMIT 1
+    SELECT event.id, event.state, event.why, run.short AS run
+      FROM trigger_event AS event LEFT JOIN run ON run.id = event.run_id
+     WHERE event.trigger_id = :trigger
+       AND event.created_at > now() - make_interval(secs => :seconds)
+       AND event.facts ->> 'delivery' = :digest
+     ORDER BY event.created_at DESC LIMIT 1
     """
 )
 _KEPT = text(
@@ -160,15 +162,16 @@ async def _kept(tx: Transaction, trigger: Any, verified: Verified, body: bytes) 
         return Taken(became="filtered", path=path)
     earlier = await _repeated(tx, trigger.id, verified)
     if earlier is not None:
-        return Taken(
-            became="known", event_id=earlier.id, state=earlier.state, why=earlier.why, run=None
-        )
+        return _became("known", earlier)
     key = f"key/{verified.key}" if verified.key else f"digest/{verified.digest}/{new_id()}"
     added = await events.add(tx, _event(trigger.id, key, verified, said))
     if added is Added.FULL:
         raise TooMany(3600, f"more than {events.EVENTS_PER_HOUR_MAX:,} came within an hour")
     row = (await tx.execute(_KEPT, {"trigger": trigger.id, "key": events.bounded_key(key)})).one()
-    became: Became = "accepted" if added is Added.NEW else "known"
+    return _became("accepted" if added is Added.NEW else "known", row)
+
+
+def _became(became: Became, row: Any) -> Taken:
     return Taken(became=became, event_id=row.id, state=row.state, why=row.why, run=row.run)
 
 

@@ -10,13 +10,17 @@ import pytest
 from sqlalchemy import text
 
 from bot.automate import hook_intake
-from bot.automate.definition import Definition, digest, kept
+from bot.automate.beginning import Beginning
+from bot.automate.definition import SCHEMA, Definition, digest, kept
 from bot.automate.hook_checks import BODY_BYTES_MAX, WINDOW_SECONDS, signature
 from bot.automate.hook_intake import BUCKET, DELIVERIES_AT_ONCE
 from bot.automate.hook_secrets import HookSecrets
+from bot.automate.repositories import KnownRepositories
+from bot.automate.taking import Taking
 from bot.store.ids import new_id
 from tests.integration.web.site import Site
 
+SCHEMA_LINE = f"schema: {SCHEMA}\n"
 BODY = {"action": "opened", "n": 1}
 
 
@@ -223,3 +227,24 @@ async def test_buckets_of_hooks_that_are_gone_are_forgotten(site) -> None:
         await hook_intake.forget_buckets(tx)
     left = await site.rows("SELECT method FROM bucket ORDER BY surface")
     assert left == [(hook.short,), ("x",)]
+
+
+async def test_one_made_over_the_api_is_called_and_says_which_run_came_of_it(site) -> None:
+    source = "name: hooked\ntriggers:\n  - webhook:\nsteps:\n  - run: echo hi\n"
+    (project,) = (await site.rows("SELECT name FROM project LIMIT 1"))[0]
+    async with site.client() as ann:
+        made = await ann.post(
+            "/api/v1/automations", json={"project": project, "source": SCHEMA_LINE + source}
+        )
+    assert made.status_code == 201, made.text
+    (told,) = made.json()["webhooks"]
+    hook = Hook(site, told["trigger"], told["secret"])
+    now = int(time.time())
+    assert (await hook.signed(BODY, at=now)).json()["became"] == "accepted"
+    beginning = Beginning(site.database, KnownRepositories({}))
+    await Taking(site.database, beginning).once()
+    again = (await hook.signed(BODY, at=now)).json()
+    assert (again["became"], again["state"]) == ("known", "taken")
+    ((run, trigger),) = await site.rows("SELECT short, trigger FROM run")
+    assert again["run"] == run
+    assert (trigger["kind"], trigger["body"]) == ("webhook", BODY)
