@@ -5,6 +5,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from bot.automate import notices
+from bot.govern.audit import HERE, Audited, record
 from bot.store.transaction import Transaction
 from bot.words.catalogue import Message
 from bot.words.catalogue import gettext as _
@@ -21,7 +22,9 @@ _NOTE = text(
 _PAUSE = text(
     """
     UPDATE automation SET state = 'paused', why = :why, changed_at = clock_timestamp()
-     WHERE id = :automation AND state = 'active' RETURNING name
+     WHERE id = :automation AND state = 'active'
+    RETURNING name, project_id,
+              (SELECT project.name FROM project WHERE project.id = project_id) AS project
     """
 )
 
@@ -46,9 +49,13 @@ async def pause(tx: Transaction, automation_id: UUID, why: str, said: Message) -
 
     :param why: as `automation.why` keeps it
     """
-    paused = (await tx.execute(_PAUSE, {"automation": automation_id, "why": why})).first()
-    if paused is None:
+    row = (await tx.execute(_PAUSE, {"automation": automation_id, "why": why})).first()
+    if row is None:
         return False
+    body = {"why": why}
+    place = f"{row.project}/{row.name}"
+    kind = "automation.paused"
+    await record(tx, Audited(kind=kind, by=HERE, place=place, project_id=row.project_id, body=body))
     at = await tx.scalar(text("SELECT clock_timestamp()"))
     await notices.put(tx, automation_id, f"paused/{why}/{at.isoformat()}", said)
     return True

@@ -121,6 +121,8 @@ async def test_failures_in_a_row_pause_it_and_say_so_once(town) -> None:
     ((key, said),) = await town.rows(NOTICES)
     assert key.startswith("paused/failures/")
     assert "automations resume" in said
+    audited = await town.rows("SELECT kind, who, body ->> 'why' FROM audit_event")
+    assert audited == [("automation.paused", "ona", "failures")]
 
 
 async def test_one_success_begins_the_count_anew(town) -> None:
