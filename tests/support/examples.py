@@ -1,8 +1,7 @@
 """The examples of a page of docs/: what its blocks say, in order, and ids that stand for others.
 
 - `sh` blocks hold commands, a line each unless it ends with a backslash;
-- `text` blocks hold messages, a line each;
-- `yaml` blocks whose first line is a comment with a path are files.
+- `text` blocks hold messages, a line each.
 """
 
 import re
@@ -12,7 +11,6 @@ from pathlib import Path
 
 DOCS = Path(__file__).parents[2] / "docs"
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_PATH = re.compile(r"# (\S+/\S+\.ya?ml)\n")
 ID = re.compile(r"\b(?:r|a|run|s)-[0-9a-z]{4,}\b")
 
 
@@ -32,15 +30,6 @@ def commands(page: str) -> list[list[str]]:
 def messages(page: str) -> list[str]:
     """What is said in conversations."""
     return [line for block in blocks(page, "text") for line in block.splitlines() if line]
-
-
-def files(page: str) -> dict[str, str]:
-    """What stands in files, by their paths."""
-    found = {}
-    for block in blocks(page, "yaml"):
-        if path := _PATH.match(block):
-            found[path[1]] = block
-    return found
 
 
 class Ids:
