@@ -56,6 +56,8 @@ class Database:
             url,
             pool_size=min(connections_max, MAPPED_CONNECTIONS_MAX),
             max_overflow=0,
+            # The server knows our statements on the connection that was used last.
+            pool_use_lifo=True,
             pool_timeout=CONNECT_SECONDS,
             connect_args={"connect_timeout": CONNECT_SECONDS},
         )

@@ -25,7 +25,7 @@ from vmpool.machine import (
     TemplateState,
     Tier,
 )
-from vmpool.registry import Begin, IllegalMove, Order
+from vmpool.registry import Begin, IllegalMove, Order, at_once
 from vmpool.storable import sentence
 
 HANDED_OUT_FROM = {MachineState.PAUSED: Tier.HOT, MachineState.RESTING: Tier.COLD}
@@ -37,7 +37,9 @@ class Rows:
 
     def __init__(self, begin: Begin, host_id: UUID, new_id: Callable[[], UUID]) -> None:
         """`host_id` is the host whose templates and machines these are."""
-        self._begin = begin
+        self._begin = at_once(begin)
+        self._begin_several = begin
+        """For statements that belong together."""
         self._host_id = host_id
         self._new_id = new_id
         self._waiting = (
@@ -298,7 +300,7 @@ class Rows:
             .values(state=TemplateState.READY, changed_at=now, commit=commit, generation=generation)
             .returning(col(Template.id))
         )
-        async with self._begin() as tx:
+        async with self._begin_several() as tx:
             await tx.execute(older)
             if (await tx.execute(finished)).scalar_one_or_none() is None:
                 raise IllegalMove(f"template {template.id} can't become ready")
@@ -309,7 +311,7 @@ class Rows:
         """Say how the pools of this host stand; those not among `statuses` are gone."""
         rows = [{"host_id": self._host_id, **status} for status in statuses]
         keys = ["host_id", "project_id", "size"]
-        async with self._begin() as tx:
+        async with self._begin_several() as tx:
             await tx.execute(
                 delete(PoolStatus).where(
                     col(PoolStatus.host_id) == self._host_id,
