@@ -7,7 +7,7 @@ Whoever opens one holds the session's lease and its lock; see `vmpool.pool`.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -32,6 +32,7 @@ from vmpool.errors import (
     StaleToken,
 )
 from vmpool.machine import Machine, MachineState, Tier
+from vmpool.noting import Notes
 from vmpool.registry import IllegalMove, Order, Registry
 from vmpool.warm.rows import Rows
 
@@ -104,7 +105,7 @@ class Opener:
         self._make_room = make_room
         self.claimed = asyncio.Event()
         """Set whenever a machine that waited was taken, or none was there."""
-        self._noting: set[asyncio.Task[None]] = set()
+        self._notes = Notes()
 
     async def open(
         self, session_id: UUID, order: Order, *, token: int, only: UUID | None, step: Step
@@ -117,12 +118,14 @@ class Opener:
             raise MachineLost((gone and gone.note) or "nobody wrote down why")
         other = machine is not None and order.insist and machine.size != order.size
         own = machine if only is not None or not other else None
-        # Without a signature there is no way in: find that out while nothing is touched.
-        await self._care.prepare(session_id if own is None else own.id)
         if machine is not None and own is None:
+            # Without a signature there is no way into the next one: this one stays until then.
+            await self._care.prepare(session_id)
             lost = f"a {order.size} one was asked for, and it was {machine.size}"
             await self._care.remove(machine.id, lost)
         elif machine is not None:
+            # Without a signature there is no way in: find that out while nothing is touched.
+            await self._care.prepare(machine.id)
             # Before the guest sees it: whoever comes after us must show at least this one.
             await self._registry.used(machine.id, token, yields=order.yields)
             # What began in it is not left alone for somebody else's sake.
@@ -143,13 +146,18 @@ class Opener:
         self, session_id: UUID, order: Order, token: int, step: Step, lost: str | None
     ) -> Opened:
         began = monotonic()
-        claimed = await self._claim(session_id, order, token, step)
-        if claimed is not None:
-            machine, tier, channel = claimed
-        else:
-            tier = Tier.BOOT
-            machine, channel = await self._boot(session_id, order, token, step)
-        self._note(self._rows.handed_out(order, machine.id, tier, round(monotonic() - began, 4)))
+        try:
+            claimed = await self._claim(session_id, order, token, step)
+            if claimed is not None:
+                machine, tier, channel = claimed
+            else:
+                tier = Tier.BOOT
+                machine, channel = await self._boot(session_id, order, token, step)
+        finally:
+            # Not before: whoever fills the pools looks at the rows at once, and has to wait anyway.
+            self.claimed.set()
+        seconds = round(monotonic() - began, 4)
+        self._notes.later(partial(self._rows.handed_out, order, machine.id, tier, seconds))
         return Opened(
             machine_id=machine.id,
             channel=channel,
@@ -158,40 +166,29 @@ class Opener:
             lost=lost,
         )
 
-    def _note(self, writing: Coroutine[None, None, None]) -> None:
-        """Write down what nobody waits for."""
-        task = asyncio.create_task(writing)
-        self._noting.add(task)
-        task.add_done_callback(self._noted)
-
-    def _noted(self, task: asyncio.Task[None]) -> None:
-        self._noting.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.warning("handout_not_noted", error=str(error))
-
     async def _claim(
         self, session_id: UUID, order: Order, token: int, step: Step
     ) -> tuple[Machine, Tier, Channel] | None:
         """Take a machine that waits; one that does not come up is thrown away, and the next taken.
 
-        :raises NoRoom: a hot one waits again, untouched; a cold one is the session's from now on,
-            and rests
+        :raises NoRoom: or nobody signs; a hot one waits again, untouched; a cold one is the
+            session's from now on, and rests
         """
         while (claim := await self._rows.claim(order, session_id, token)) is not None:
             machine, tier = claim
-            self.claimed.set()
             wake = self._unpause if tier is Tier.HOT else partial(self.reach, step=step)
             try:
+                # A hot one has its logins already, and nothing is signed for it.
+                await self._care.prepare(machine.id)
                 with self._care.unused(machine.id):
                     return machine, tier, await wake(machine, token, yields=order.yields)
             except (MachineLost, RestRefused) as error:
                 log.warning("claimed_machine_lost", machine=str(machine.id), error=str(error))
                 await self._care.remove(machine.id, f"it did not come up: {error}")
-            except NoRoom:
+            except NoRoom as error:
                 if tier is Tier.HOT:
-                    await self._rows.give_back(machine.id, session_id)
+                    await self._rows.give_back(machine.id, session_id, str(error))
                 raise
-        self.claimed.set()
         return None
 
     async def reach(
@@ -279,6 +276,8 @@ class Opener:
         self, session_id: UUID, order: Order, token: int, step: Step
     ) -> tuple[Machine, Channel]:
         """Boot a machine; one that does not come up is thrown away, and another booted, once."""
+        # While nothing is made; what is signed for the session now is only to find out.
+        await self._care.prepare(session_id)
         try:
             return await self._boot_one(session_id, order, token, step, again=False)
         except MachineLost as error:
@@ -357,6 +356,5 @@ class Opener:
             await self._driver.resume(name)
 
     async def close(self) -> None:
-        """Wait for what is still being written down."""
-        if self._noting:
-            await asyncio.wait(self._noting)
+        """Have written down what still is to be."""
+        await self._notes.close()

@@ -97,13 +97,13 @@ class Rows:
             machine = (await tx.execute(statement)).scalar_one_or_none()
         return None if machine is None else (machine, HANDED_OUT_FROM[machine.state])
 
-    async def give_back(self, machine_id: UUID, session_id: UUID) -> None:
+    async def give_back(self, machine_id: UUID, session_id: UUID, why: str) -> None:
         """Let a hot machine wait again that was claimed for the session and never went on.
 
         Its guest has not heard of the session: it saw no token, and its CPUs stood still.
         """
         untold = col(Machine.facts).op("-")(cast(["token", "yields"], ARRAY(Text)))
-        note = "it was claimed, and the host had no room for one more that runs"
+        note = f"it was claimed, and could not go on: {why}"
         statement = (
             update(Machine)
             .where(

@@ -265,7 +265,7 @@ async def test_a_hot_machine_for_which_there_is_no_room_waits_on_as_nobody_s(yar
             await yard.opened(late)
         (machine,) = await yard.rows.waiting()
         assert (machine.state, machine.facts.get("token")) == (MachineState.PAUSED, None)
-        assert "no room" in (machine.note or "")
+        assert "of 300 MiB" in (machine.note or "")
         assert await yard.registry.of_session(late) is None
         assert (await yard.pool.spare()).memory_mib == 300 - (128 + HYPERVISOR_MIB) - 4
     assert await yard.opened(late) == machine.id
