@@ -236,28 +236,37 @@ class Rest:
         """Remove what `drop_used` put aside. May block for as long as a large file's removal."""
         shutil.rmtree(self._gone, ignore_errors=True)
 
-    def flush(self) -> None:
+    def flush(self) -> bool:
         """Bring to the disk what `make_durable` waits for; its process may still be ending.
 
-        Blocking; idempotent. It proves nothing: that process may still have writes under way.
+        Blocking; idempotent. It proves nothing of what that process writes: that may still be under
+        way. Returns whether all of it was there.
 
         :raises OSError: as `make_durable`
         """
         with contextlib.suppress(FileNotFoundError, NotADirectoryError), self._noticing_loss():
-            self._fsync_parts(read_manifest(self.complete / MANIFEST))
+            self._fsync_all(read_manifest(self.complete / MANIFEST))
+            return True
+        return False
 
-    def make_durable(self) -> None:
+    def make_durable(self, *, flushed: bool = False) -> None:
         """Fsync a complete rest and what belongs to it, then mark it durable.
 
         Blocking; idempotent; ends early when the rest is used up meanwhile. Its machine's process
         must have ended: what that had under way to the disk would come after.
 
+        :param flushed: what `flush` said; if so, only what that process writes is asked again
         :raises OSError: the disk did not keep it; if that was said by an fsync, it is refused
         """
         with contextlib.suppress(FileNotFoundError, NotADirectoryError), self._noticing_loss():
             manifest = read_manifest(self.complete / MANIFEST)
             if not self.durable and not (self.complete / "broken").exists():
-                self._make_durable(manifest)
+                if flushed:
+                    self._fsync_parts(manifest["large"])
+                else:
+                    self._fsync_all(manifest)
+                (self.complete / "durable").touch()
+                fsync(self.complete)
 
     def digest(self, stop: threading.Event) -> None:
         """Digest a complete rest's memory, for `scrub`; meanwhile room of only zeros is given back.
@@ -308,19 +317,16 @@ class Rest:
                 (self.complete / MANIFEST).unlink(missing_ok=True)
             raise
 
-    def _fsync_parts(self, manifest: dict[str, Any]) -> None:
-        for part in (*manifest["large"], *manifest["small"]):
+    def _fsync_all(self, manifest: dict[str, Any]) -> None:
+        """What the rest is made of, and that it is called so."""
+        self._fsync_parts([*manifest["large"], *manifest["small"]])
+        for path in (self.complete / MANIFEST, self.complete, self.machine, self.machine.parent):
+            fsync(path)
+
+    def _fsync_parts(self, parts: Sequence[dict[str, Any]]) -> None:
+        for part in parts:
             if not os.path.isabs(part["path"]):
                 fsync(self.machine / part["path"])
-
-    def _make_durable(self, manifest: dict[str, Any]) -> None:
-        self._fsync_parts(manifest)
-        fsync(self.complete / MANIFEST)
-        fsync(self.complete)
-        fsync(self.machine)
-        fsync(self.machine.parent)
-        (self.complete / "durable").touch()
-        fsync(self.complete)
 
     def _refusal_of(self, manifest: dict[str, Any], stamp: Stamp) -> str | None:
         if manifest["format"] != FORMAT:

@@ -188,9 +188,9 @@ async def test_a_clone_that_is_resumed_at_once_costs_no_disk_anything(
     made: list[Path] = []
     make_durable = Rest.make_durable
 
-    def noted(rest: Rest) -> None:
+    def noted(rest: Rest, *, flushed: bool) -> None:
         made.append(rest.machine)
-        make_durable(rest)
+        make_durable(rest, flushed=flushed)
 
     monkeypatch.setattr(Rest, "make_durable", noted)
     for clone in clones:

@@ -116,12 +116,13 @@ class Settler:
 
 
 async def _settled(rest: Rest, work: _Work, ended: Awaitable[bool] | None) -> None:
+    flushed = False
     if ended is not None:
         # The most of it is written while the process ends; what that still had under way is not.
-        await asyncio.to_thread(rest.flush)
+        flushed = await asyncio.to_thread(rest.flush)
         if not await ended:
             return
-    await asyncio.to_thread(rest.make_durable)
+    await asyncio.to_thread(rest.make_durable, flushed=flushed)
     work.durable.set()
     await asyncio.to_thread(rest.digest, work.stop)
 

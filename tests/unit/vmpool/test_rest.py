@@ -21,8 +21,7 @@ NEVER = threading.Event()
 
 def settle(rest: Rest, stop: threading.Event) -> None:
     """As it is done after a hibernation."""
-    rest.flush()
-    rest.make_durable()
+    rest.make_durable(flushed=rest.flush())
     rest.digest(stop)
 
 
@@ -292,8 +291,46 @@ def test_a_memory_that_the_disk_does_not_give_back_is_refused(
 
 
 def test_bringing_a_rest_to_the_disk_does_not_make_it_durable(rest: Rest) -> None:
-    rest.flush()
+    assert rest.flush()
     assert not rest.durable
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of what was fsynced."""
+    names, fsync = [], os.fsync
+
+    def noted(fd: int) -> None:
+        names.append(Path(os.readlink(f"/proc/self/fd/{fd}")).name)
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    return names
+
+
+def test_after_a_flush_only_what_the_process_writes_is_brought_to_the_disk_again(
+    rest: Rest, asked: list[str]
+) -> None:
+    all_of_it = {MEMORY, "disk", "spec.json", "rest.json", "rest", "machine"}
+    assert rest.flush()
+    assert set(asked) == all_of_it | {rest.machine.parent.name}
+    asked.clear()
+    rest.make_durable(flushed=True)
+    assert asked == [MEMORY, "disk", "rest"]
+    assert rest.durable
+
+
+def test_what_was_not_flushed_whole_is_brought_to_the_disk_whole(
+    rest: Rest, asked: list[str]
+) -> None:
+    spec = rest.machine / "spec.json"
+    spec.rename(spec.with_suffix(".away"))
+    assert not rest.flush()
+    spec.with_suffix(".away").rename(spec)
+    asked.clear()
+    rest.make_durable(flushed=False)
+    assert {MEMORY, "disk", "spec.json", "rest.json", "rest", "machine"} < set(asked)
+    assert rest.durable
 
 
 def test_settling_what_was_used_up_or_removed_meanwhile_is_no_error(rest: Rest) -> None:
