@@ -1,19 +1,19 @@
 """The rows of machines and hosts: short transactions, each move checked by the table of moves."""
 
 import platform
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, NoReturn
 from uuid import UUID
 
-from sqlalchemy import Text, case, cast, func, select, update
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
-from sqlalchemy.ext.asyncio import AsyncSession
+from psycopg.types.json import Jsonb
+from sqlalchemy import cast, func, select, update
+from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlmodel import col
 
+from vmpool.begin import COLUMNS, Begin, at_once, machines
 from vmpool.driver import MachineSpec
 from vmpool.machine import (
     MACHINE_MOVES,
@@ -25,16 +25,27 @@ from vmpool.machine import (
 )
 from vmpool.storable import sentence
 
-Begin = Callable[[], AbstractAsyncContextManager[AsyncSession]]
-"""Opens a short transaction; passed in by the composition root."""
-
-AUTOCOMMIT = {"isolation_level": "AUTOCOMMIT"}
-
 ALIVE = [
-    state
+    state.value
     for state in MachineState
     if state not in {MachineState.LOST, MachineState.REMOVING, MachineState.GONE}
 ]
+
+
+_OF_SESSION = f"""
+SELECT {COLUMNS} FROM machine
+ WHERE host_id = %(host)s AND session_id = %(session)s AND state = ANY(%(states)s)
+"""
+_MINE = f"SELECT {COLUMNS} FROM machine WHERE host_id = %(host)s AND state = ANY(%(states)s)"
+_MOVE = f"""
+UPDATE machine
+   SET state = %(to)s, changed_at = %(now)s, note = coalesce(%(note)s::text, note),
+       facts = (facts - %(forgotten)s::text[]) || %(known)s::jsonb,
+       generation = generation + %(taken)s
+                  - CASE WHEN %(given_back)s AND state = 'starting' THEN 1 ELSE 0 END
+ WHERE host_id = %(host)s AND id = %(id)s AND state = ANY(%(sources)s)
+RETURNING {COLUMNS}
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,21 +65,6 @@ class Order:
 
 class IllegalMove(Exception):
     """A move that the table of moves does not know; always a bug of ours."""
-
-
-def at_once(begin: Begin) -> Begin:
-    """The same for one statement, which commits itself: one round trip instead of three.
-
-    Somebody waits for a machine meanwhile. Statements that belong together need `begin` itself.
-    """
-
-    @asynccontextmanager
-    async def one() -> AsyncIterator[AsyncSession]:
-        async with begin() as tx:
-            await tx.connection(execution_options=AUTOCOMMIT)
-            yield tx
-
-    return one
 
 
 class Registry:
@@ -97,16 +93,10 @@ class Registry:
 
     async def of_session(self, session_id: UUID) -> Machine | None:
         """The session's machine here that is not lost or gone."""
-        async with self._begin() as tx:
-            return (
-                await tx.execute(
-                    select(Machine).where(
-                        self._ours,
-                        col(Machine.session_id) == session_id,
-                        col(Machine.state).in_(ALIVE),
-                    )
-                )
-            ).scalar_one_or_none()
+        found = await machines(
+            self._begin, _OF_SESSION, {"host": self.host_id, "session": session_id, "states": ALIVE}
+        )
+        return found[0] if found else None
 
     async def get(self, machine_id: UUID) -> Machine | None:
         """One row."""
@@ -116,19 +106,8 @@ class Registry:
     async def mine(self, *states: MachineState) -> Sequence[Machine]:
         """This host's machines in `states`; all that are not gone when none are given."""
         wanted = states or tuple(s for s in MachineState if s is not MachineState.GONE)
-        async with self._begin() as tx:
-            return (
-                (
-                    await tx.execute(
-                        select(Machine).where(
-                            self._ours,
-                            col(Machine.state).in_(wanted),
-                        )
-                    )
-                )
-                .scalars()
-                .all()
-            )
+        names = [state.value for state in wanted]
+        return await machines(self._begin, _MINE, {"host": self.host_id, "states": names})
 
     async def add(self, order: Order, *, session_id: UUID | None = None) -> Machine:
         """A new row in `creating`; without a session it becomes a template."""
@@ -185,27 +164,25 @@ class Registry:
 
         :raises IllegalMove: the table of moves does not know this one, or it is another host's
         """
-        statement = (
-            update(Machine)
-            .where(
-                self._ours,
-                col(Machine.id) == machine_id,
-                col(Machine.state).in_([s for s, moves in MACHINE_MOVES.items() if to in moves]),
-            )
-            .values(**_moved(to, note, facts))
-            .returning(Machine)
+        moved = await machines(
+            self._begin,
+            _MOVE,
+            {
+                "host": self.host_id,
+                "id": machine_id,
+                "sources": [one.value for one, moves in MACHINE_MOVES.items() if to in moves],
+                **_moved(to, note, facts),
+            },
         )
-        async with self._begin() as tx:
-            machine = (await tx.execute(statement)).scalar_one_or_none()
-            if machine is None:
-                await self._explain(tx, machine_id, to)
-            return machine
+        if not moved:
+            await self._explain(machine_id, to)
+        return moved[0]
 
-    async def _explain(self, tx: AsyncSession, machine_id: UUID, to: MachineState) -> NoReturn:
-        """Say why a move was not made. :raises IllegalMove: always, unless there is no such row"""
-        machine = (
-            await tx.execute(select(Machine).where(col(Machine.id) == machine_id))
-        ).scalar_one()
+    async def _explain(self, machine_id: UUID, to: MachineState) -> NoReturn:
+        """Say why a move was not made. :raises IllegalMove: always"""
+        machine = await self.get(machine_id)
+        if machine is None:
+            raise IllegalMove(f"there is no machine {machine_id}")
         if machine.host_id != self.host_id:
             raise IllegalMove(f"machine {machine_id} belongs to another host")
         raise IllegalMove(f"machine {machine_id}: {machine.state} → {to}")
@@ -265,19 +242,13 @@ class Registry:
 
 
 def _moved(to: MachineState, note: str | None, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """What a move writes."""
-    known = {name: fact for name, fact in facts.items() if fact is not None}
-    forgotten = [name for name, fact in facts.items() if fact is None]
-    values: dict[str, Any] = {"state": to, "changed_at": datetime.now(UTC)}
-    if note is not None:
-        values["note"] = sentence(note)
-    if facts:
-        kept = col(Machine.facts).op("-")(cast(forgotten, ARRAY(Text)))
-        values["facts"] = kept.op("||")(cast(known, JSONB))
-    generation = col(Machine.generation)
-    if to is MachineState.STARTING:
-        values["generation"] = generation + 1
-    elif to is MachineState.RESTING:
-        came = col(Machine.state) == MachineState.STARTING
-        values["generation"] = case((came, generation - 1), else_=generation)
-    return values
+    """What a move writes, as parameters of it."""
+    return {
+        "to": to.value,
+        "now": datetime.now(UTC),
+        "note": None if note is None else sentence(note),
+        "forgotten": [name for name, fact in facts.items() if fact is None],
+        "known": Jsonb({name: fact for name, fact in facts.items() if fact is not None}),
+        "taken": int(to is MachineState.STARTING),
+        "given_back": to is MachineState.RESTING,
+    }

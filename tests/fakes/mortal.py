@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
-from vmpool.registry import Begin
+from vmpool.begin import Begin
 
 _STEPS = frozenset(
     {

@@ -9,6 +9,7 @@ from uuid import UUID
 from bot.config import SIZES, SizeSettings
 from bot.store.ids import new_id
 from tests.support.isolated import isolated
+from vmpool.begin import Begin
 from vmpool.channel import Channel
 from vmpool.driver import Image, MachineSpec
 from vmpool.drivers.hypervisor import Hypervisor
@@ -16,7 +17,7 @@ from vmpool.drivers.local import LocalDriver
 from vmpool.machine import MachineState
 from vmpool.opening import Opened
 from vmpool.pool import Pool, PoolLimits
-from vmpool.registry import Begin, Order, Registry
+from vmpool.registry import Order, Registry
 from vmpool.ssh import Authority
 from vmpool.warm.building import Builder, BuildLog, Furnish
 from vmpool.warm.demand import Demands

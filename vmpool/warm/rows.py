@@ -9,11 +9,13 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from psycopg.types.json import Jsonb
 from sqlalchemy import Text, delete, func, select, update
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
 from sqlalchemy.sql.expression import cast
 from sqlmodel import col
 
+from vmpool.begin import COLUMNS, Begin, at_once, machines
 from vmpool.machine import (
     MACHINE_MOVES,
     TEMPLATE_MOVES,
@@ -25,11 +27,26 @@ from vmpool.machine import (
     TemplateState,
     Tier,
 )
-from vmpool.registry import Begin, IllegalMove, Order, at_once
+from vmpool.registry import IllegalMove, Order
 from vmpool.storable import sentence
 
 HANDED_OUT_FROM = {MachineState.PAUSED: Tier.HOT, MachineState.RESTING: Tier.COLD}
 """In the order in which they are taken."""
+_CLAIM = f"""
+UPDATE machine
+   SET session_id = %(session)s, used_at = %(now)s, note = NULL, facts = facts || %(known)s::jsonb
+ WHERE id = (
+        SELECT waiting.id
+          FROM machine AS waiting JOIN template ON template.id = waiting.template_id
+         WHERE waiting.host_id = %(host)s AND waiting.session_id IS NULL
+           AND template.project_id = %(project)s AND waiting.size = %(size)s
+           AND waiting.vcpus = %(vcpus)s AND waiting.memory_mib = %(memory_mib)s
+           AND waiting.disk_gib = %(disk_gib)s AND waiting.state IN ('paused', 'resting')
+         ORDER BY waiting.state = 'paused' DESC, template.created_at DESC, waiting.created_at
+         LIMIT 1
+           FOR UPDATE OF waiting SKIP LOCKED)
+RETURNING {COLUMNS}
+"""
 
 
 class Rows:
@@ -60,42 +77,19 @@ class Rows:
         Retired templates count until theirs are used up: what a machine holds is brought up to
         date by whoever gets it.
         """
-        spec = order.spec
-        chosen = (
-            select(col(Machine.id))
-            .join(Template, col(Template.id) == col(Machine.template_id))
-            .where(
-                *self._waiting,
-                col(Template.project_id) == order.project_id,
-                col(Machine.size) == order.size,
-                col(Machine.vcpus) == spec.vcpus,
-                col(Machine.memory_mib) == spec.memory_mib,
-                col(Machine.disk_gib) == spec.disk_gib,
-                col(Machine.state).in_(HANDED_OUT_FROM),
-            )
-            .order_by(
-                (col(Machine.state) == MachineState.PAUSED).desc(),
-                col(Template.created_at).desc(),
-                col(Machine.created_at),
-            )
-            .limit(1)
-            .with_for_update(of=Machine, skip_locked=True)
-        )
-        now, told = datetime.now(UTC), {"token": token, "yields": order.yields}
-        statement = (
-            update(Machine)
-            .where(col(Machine.id) == chosen.scalar_subquery())
-            .values(
-                session_id=session_id,
-                used_at=now,
-                note=None,
-                facts=col(Machine.facts).op("||")(cast(told, JSONB)),
-            )
-            .returning(Machine)
-        )
-        async with self._begin() as tx:
-            machine = (await tx.execute(statement)).scalar_one_or_none()
-        return None if machine is None else (machine, HANDED_OUT_FROM[machine.state])
+        parameters = {
+            "host": self._host_id,
+            "session": session_id,
+            "now": datetime.now(UTC),
+            "known": Jsonb({"token": token, "yields": order.yields}),
+            "project": order.project_id,
+            "size": order.size,
+            "vcpus": order.spec.vcpus,
+            "memory_mib": order.spec.memory_mib,
+            "disk_gib": order.spec.disk_gib,
+        }
+        claimed = await machines(self._begin, _CLAIM, parameters)
+        return (claimed[0], HANDED_OUT_FROM[claimed[0].state]) if claimed else None
 
     async def give_back(self, machine_id: UUID, session_id: UUID, why: str) -> None:
         """Let a hot machine wait again that was claimed for the session and never went on.

@@ -11,8 +11,8 @@ from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col
 
+from vmpool.begin import Begin
 from vmpool.machine import Machine, MachineName, Template
-from vmpool.registry import Begin
 
 
 class NameRows:
