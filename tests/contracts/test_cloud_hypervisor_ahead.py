@@ -121,6 +121,20 @@ async def test_none_is_started_while_a_machine_comes(
         await ahead(rig)
 
 
+async def test_none_is_started_while_a_paused_machine_that_went_on_gives_its_first_answer(
+    rig: LocalRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine_id = await started(rig)
+    await ahead(rig)
+    await rig.driver.pause(machine_id)
+    await rig.local._launcher._calm()
+    monkeypatch.setattr(launcher, "CALM_SECONDS", 60.0)
+    await rig.driver.unpause(machine_id)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.3):
+            await rig.local._launcher._calm()
+
+
 async def test_one_whose_owner_was_killed_is_ended_by_the_next(rig: LocalRig) -> None:
     machine_id = await started(rig)
     waiting = await ahead(rig)

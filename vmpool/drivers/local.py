@@ -143,8 +143,10 @@ class LocalDriver:
 
     async def unpause(self, machine_id: str) -> None:
         """Let the virtual CPUs go on. See `Driver.unpause`."""
-        async with self._speaking(machine_id) as (_, control):
-            await control.unpause()
+        # Whoever has it go on waits for its first answer.
+        with self._launcher.first():
+            async with self._speaking(machine_id) as (_, control):
+                await control.unpause()
 
     async def hibernate(self, machine_id: str) -> None:
         """Write memory beside the disk and end the process. See `Driver.hibernate`."""
