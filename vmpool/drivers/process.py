@@ -9,6 +9,7 @@ parent for good: a restart of ours leaves it running under init.
 import asyncio
 import contextlib
 import fcntl
+import functools
 import os
 import resource
 import signal
@@ -25,6 +26,8 @@ MARK = "ONA_LAUNCH"
 END_SECONDS_MAX = 60.0
 """From the kill to the end; what takes longer is tried again, and keeps nobody else waiting."""
 _FD_ABOVE_INHERITED = 64
+_STAT_BYTES_MAX = 4096
+"""52 numbers and a name of 64 bytes at most."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +40,9 @@ class Process:
     boot_id: str
 
 
+@functools.cache
 def read_boot_id() -> str:
-    """Identify this boot of the host's kernel."""
+    """Identify this boot of the host's kernel; as long as we live it is the same."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
@@ -202,10 +206,12 @@ def _reap(pid: int) -> int | None:
 def _start_ticks(pid: int) -> int | None:
     """Start time of a process that runs, or None for a zombie and for nobody."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text()
+        # Asked around every request, so in as few steps as there are.
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            said = file.read(_STAT_BYTES_MAX)
     except (FileNotFoundError, ProcessLookupError):
         return None
     # The name in parentheses may itself hold spaces and parentheses.
-    fields = text.rpartition(")")[2].split()
+    fields = said.rpartition(b")")[2].split()
     state, ticks = fields[0], int(fields[19])
-    return None if state in "ZX" else ticks
+    return None if state in (b"Z", b"X") else ticks
