@@ -14,6 +14,7 @@ from tests.bench.figures import Figure, spread
 from tests.contracts.rigs import LocalRig, answer, local_rig, started
 from tests.fakes.caches import cache_dir
 from tests.fakes.tiny_guest import tiny_spec
+from tests.support.calm import calm
 from vmpool.drivers.cloud_hypervisor import snapshot
 from vmpool.drivers.cloud_hypervisor.api import Api
 from vmpool.drivers.cloud_hypervisor.control import API_SOCKET
@@ -29,7 +30,6 @@ SIZES_RATIO_MAX = 1.5
 AT_ONCE_MAX = {1: 4.5}
 AT_ONCE_MAX_OTHERWISE = 3.0
 LOOK_SECONDS = 0.005
-CALM_SECONDS_MAX = 120
 
 
 async def measure_on(directory: Path, hypervisor: Hypervisor, *, turns: int) -> list[Figure]:
@@ -42,16 +42,18 @@ async def measure_on(directory: Path, hypervisor: Hypervisor, *, turns: int) -> 
         spec = await asyncio.to_thread(tiny_spec, cache_dir(), memory_mib=size)
         ahead_max = DriverLimits().ahead_max
         async with local_rig(place, hypervisor, spec, ahead_max=ahead_max) as rig:
+            # Machines are looked at as often as in the product, not as in its tests.
+            rig.local._limits = DriverLimits(disk_reserve_mib=1, ahead_max=ahead_max)
             machine_id = await _filled(rig)
             own[size] = []
             for _ in range(turns):
                 # Each has the same to bring to the disk.
                 if size == SIZES_MIB[0]:
                     await answer(rig, machine_id, "fill", str(FILL_MIB))
-                    await _calm(rig)
+                    await calm(rig.local)
                     by_hand.append(await _by_hand(rig, machine_id))
                 await answer(rig, machine_id, "fill", str(FILL_MIB))
-                await _calm(rig)
+                await calm(rig.local)
                 own[size].append(await _hibernated(rig, machine_id))
                 await rig.driver.resume(machine_id)
             if size == SIZES_MIB[0]:
@@ -134,7 +136,7 @@ async def _at_once(rig: LocalRig, template_id: str, turns: int) -> tuple[list[fl
 
 async def _woken(rig: LocalRig, template_id: str, count: int) -> float:
     names = [rig.new_id() for _ in range(count)]
-    await _calm(rig)
+    await calm(rig.local)
 
     async def wake(name: str) -> None:
         await rig.driver.clone(template_id, name)
@@ -147,14 +149,6 @@ async def _woken(rig: LocalRig, template_id: str, count: int) -> float:
     for name in names:
         await rig.driver.destroy(name)
     return seconds
-
-
-async def _calm(rig: LocalRig) -> None:
-    """Until the host is as machines find it that come once in a while: its processes wait."""
-    launcher = rig.local._launcher
-    async with asyncio.timeout(CALM_SECONDS_MAX):
-        while launcher._leaving or (launcher._preparing and not launcher._preparing.done()):
-            await asyncio.sleep(LOOK_SECONDS)
 
 
 def _hibernations(

@@ -3,7 +3,7 @@
 The yardstick has no pool, no row and no lease: a clone that is laid out is restored and resumed (or
 a paused one goes on), and one command is asked over SSH. Under Cloud Hypervisor these are requests
 by hand to a process that waits, under QEMU the driver's resume. Both are measured in turns in the
-same run.
+same run, each on a host that has nothing else to do.
 """
 
 import asyncio
@@ -28,6 +28,7 @@ from bot.store.ids import new_id
 from tests.bench.figures import Figure, spread
 from tests.bench.town import Town, databases
 from tests.fakes.caches import images_dir
+from tests.support.calm import calm
 from tests.support.real_pool import SECONDS, RealPool, real_pool
 from vmpool.channel import Channel, open_machine
 from vmpool.driver import Image
@@ -92,6 +93,7 @@ class Bench:
         await self._claim(Tier.BOOT)
 
     async def _claim(self, tier: Tier) -> None:
+        await calm(self._place.driver)
         began = time.perf_counter()
         async with self._place.open(uuid4()) as opened:
             await _answered(opened.channel)
@@ -118,6 +120,7 @@ class Bench:
         assert machine.session_id is not None
         assert await self._place.pool.rest(machine.id)
         await self._place.driver.settled(str(machine.id))
+        await calm(self._place.driver)
         began = time.perf_counter()
         async with self._place.open(machine.session_id) as opened:
             await _answered(opened.channel)
@@ -127,6 +130,7 @@ class Bench:
         driver, name = self._place.driver, str(new_id())
         await driver.clone(str(template.id), name)
         resume = await self._bare_resume(name)
+        await calm(driver)
         began = time.perf_counter()
         await resume()
         channel = await open_machine(
@@ -171,7 +175,7 @@ class Bench:
         self.seconds["cold by hand"].pop()
         channel.stand_still()
         await self._place.driver.pause(name)
-        await asyncio.sleep(0.5)
+        await calm(self._place.driver)
         began = time.perf_counter()
         await self._place.driver.unpause(name)
         await _answered(channel)
