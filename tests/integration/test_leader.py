@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from bot.app import run_clock
+from bot.chores import run_clock
 from bot.store.database import Database
 from scheduler.leader import Leader
 

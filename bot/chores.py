@@ -1,0 +1,111 @@
+"""What `ona serve` does on a clock: what is over is forgotten, sealed, swept and counted."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+from sqlalchemy import text
+
+from bot.automate import events, hook_intake, notices, reminders
+from bot.conversation import automation_notices, parking
+from bot.govern.grants import SWEEP_SECONDS, Grants
+from bot.govern.sealing import Sealer, expire
+from bot.metrics import QUEUE_DEPTH
+from bot.store.database import Database, is_away
+from bot.store.transaction import Transaction
+from bot.work import questions
+from scheduler.chores import Chore, run_chores
+from scheduler.leader import Leader
+
+log = structlog.get_logger(__name__)
+
+CLOCK_LEASE_SECONDS = 10.0
+SEAL_SECONDS = 5.0
+"""Between two batches of the audit."""
+RETENTION_SECONDS = 3600.0
+PARKED_SECONDS = 600.0
+"""Between two looks for parked messages that are too old."""
+NOTICES_SECONDS = 5.0
+"""Between two looks for what automations have to say."""
+_QUEUED = text("SELECT count(*) FROM session WHERE state = 'queued'")
+
+
+async def run_clock(
+    database: Database,
+    owner: str,
+    stop: asyncio.Event,
+    *,
+    grants: Grants | None = None,
+    audit_days: float = 0,
+) -> None:
+    """Do until `stop` what one process of the installation does, whoever leads; then resign.
+
+    :param grants: swept here too, so that they end when no `ona work` is left
+    """
+    leader = Leader(name="clock", owner=owner, seconds=CLOCK_LEASE_SECONDS)
+
+    def led(act: Callable[[Transaction], Awaitable[object]]) -> Callable[[], Awaitable[None]]:
+        async def run() -> None:
+            async with database.begin() as tx:
+                if await leader.lead(tx) is not None:
+                    await act(tx)
+
+        return run
+
+    async def gauge_queue() -> None:
+        async with database.begin() as tx:
+            QUEUE_DEPTH.set(await tx.scalar(_QUEUED) or 0)
+
+    chores = [
+        Chore(name="questions", seconds=CLOCK_LEASE_SECONDS / 2, run=led(questions.expire)),
+        Chore(name="parked_messages", seconds=PARKED_SECONDS, run=led(parking.expire)),
+        Chore(name="unsaved_reminders", seconds=PARKED_SECONDS, run=led(reminders.expire)),
+        Chore(name="automation_notices", seconds=NOTICES_SECONDS, run=led(automation_notices.tell)),
+        Chore(name="trigger_events", seconds=RETENTION_SECONDS, run=led(_expire_events)),
+        *_audit_chores(database, leader, stop, days=audit_days),
+        Chore(name="queue_gauge", seconds=15, run=gauge_queue),
+    ]
+    if grants is not None:
+        chores.append(Chore(name="grants", seconds=SWEEP_SECONDS, run=grants.sweep))
+    await run_chores(chores, stop)
+    await _resign(database, leader)
+
+
+async def _expire_events(tx: Transaction) -> None:
+    await events.expire(tx)
+    await notices.expire(tx)
+    await hook_intake.forget_buckets(tx)
+
+
+async def _resign(database: Database, leader: Leader) -> None:
+    try:
+        async with database.begin() as tx:
+            await leader.resign(tx)
+    except Exception as error:
+        if not is_away(error):
+            raise
+        log.warning("clock_not_resigned", error=str(error))
+
+
+def _audit_chores(
+    database: Database, leader: Leader, stop: asyncio.Event, *, days: float
+) -> list[Chore]:
+    """Seal the audit, and remove what is older than `days`; 0: keep it."""
+    sealer = Sealer()
+
+    async def seal_audit() -> None:
+        more = True
+        while more and not stop.is_set():
+            async with database.begin() as tx:
+                final = await sealer.final(tx)
+                more = await leader.lead(tx) is not None and await sealer.seal(tx, final)
+
+    async def expire_audit() -> None:
+        async with database.begin() as tx:
+            if days and await leader.lead(tx) is not None:
+                await expire(tx, days=days)
+
+    return [
+        Chore(name="audit", seconds=SEAL_SECONDS, run=seal_audit),
+        Chore(name="audit_retention", seconds=RETENTION_SECONDS, run=expire_audit),
+    ]
