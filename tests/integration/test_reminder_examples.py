@@ -17,19 +17,26 @@ ENDS = ("no", "stop", "delete")
 
 async def say(town: Town, words: str):
     """Said by Ann in a channel, where a surface knows Bo and a channel #payments."""
-    return await town.say(
-        words, asker="ann", channel="terminal/C1", meant="terminal/C2" if "#" in words else ""
-    )
+    meant = {"#payments": "terminal/C2", "#team": "terminal/C3"}
+    return await town.say(words, asker="ann", channel="terminal/C1", meant=meant)
+
+
+def yes(words: str) -> str:
+    """What is said to save it: only an answer can have changed."""
+    return "reminders answer r-7f3k" if "changed" in words else "reminders yes r-7f3k"
 
 
 @pytest.fixture
 async def known(town: Town) -> None:
-    await town.rows(
-        "INSERT INTO identity (id, person_id, surface, external_id, name)"
-        " VALUES (:id, :bo, 'terminal', 'terminal/bo', 'bo') RETURNING id",
-        id=new_id(),
-        bo=town.people["Bo"],
-    )
+    for name in ("bo", "anna", "ben"):
+        await town.rows(
+            "INSERT INTO identity (id, person_id, surface, external_id, name)"
+            " VALUES (:id, :bo, 'terminal', :external, :name) RETURNING id",
+            id=new_id(),
+            bo=town.people["Bo"],
+            external=f"terminal/{name}",
+            name=name,
+        )
 
 
 def test_the_page_has_its_examples():
@@ -45,7 +52,7 @@ async def test_an_example_is_understood_said_back_and_saved(town: Town, known, w
     assert said.verdict == "command", said.text
     assert "I understood" in said.text
     assert "Next:" in said.text
-    saved = await say(town, ids.put("reminders yes r-7f3k"))
+    saved = await say(town, ids.put(yes(words)))
     assert (saved.verdict, "due next" in saved.text) == ("command", True), saved.text
     assert await town.value("SELECT state FROM schedule") == "active"
 
@@ -56,7 +63,7 @@ async def test_what_changes_a_reminder_changes_it(town: Town, known, words: str)
     ids.heard((await say(town, SET[0])).text)
     act = words.split()[1]
     if act not in {"yes", "answer", "no"}:
-        await say(town, ids.put("reminders yes r-7f3k"))
+        await say(town, ids.put(yes(words)))
     said = await say(town, ids.put(words))
     assert said.verdict == "command", said.text
     left = await town.value("SELECT count(*) FROM reminder")

@@ -20,6 +20,7 @@ from bot.errors import TryAgain
 from bot.store.database import Database
 from bot.store.ids import new_id
 from bot.store.states import TurnState
+from bot.work.queue import Event
 from scheduler.clock import LEASE_SECONDS, Clock
 from scheduler.leader import Leader
 from tests.fakes.mortal_database import End, Killed, MortalDatabase
@@ -66,7 +67,7 @@ async def later(town: Town) -> None:
 
 
 async def run_prompts(town: Town) -> None:
-    """Let a worker end what was asked, so that the next one is a prompt of its own."""
+    """Let an agent answer what was asked."""
     queue = town.queue(str(new_id()))
     while (lease := await queue.claim()) is not None:
         turn = await queue.begin_turn(lease, None)
@@ -74,6 +75,8 @@ async def run_prompts(town: Town) -> None:
             await queue.release(lease)
             continue
         assert turn.text.count(ASKED) <= 1, "it was asked twice"
+        said = Event(kind="text", body={"text": "Two are open."})
+        await queue.record(lease, turn, [said], batch=1)
         await queue.finish(lease, turn, TurnState.SUCCEEDED, {"summary": "done"})
 
 
@@ -84,11 +87,15 @@ async def disturbed(town: Town, *, at: int, end: End) -> bool:
         process = Serving(database)
         try:
             await process.once()
+            await run_prompts(town)
+            await later(town)
+            await process.once()
         except (Killed, psycopg.OperationalError, TryAgain):
             assert database.ended
         database.spare()
         await later(town)
         await (Serving(town.database) if end is End.KILLED else process).once()
+    await run_prompts(town)
     await later(town)
     await Serving(town.database).once()
     return database.ended
