@@ -51,7 +51,7 @@ def ona(tmp_path_factory) -> Iterator[Installation]:
 
 
 def command(ona: Installation, *words: str) -> str:
-    """What an `ona` command prints."""
+    """What an `ona` command says, its table and what stands beside it."""
     done = subprocess.run(
         [sys.executable, "-m", "bot", *words],
         env={**ona.environment, "PYTHONPATH": str(Path(__file__).parents[2])},
@@ -62,7 +62,7 @@ def command(ona: Installation, *words: str) -> str:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return done.stdout + done.stderr
 
 
 def test_a_file_is_proposed_approved_and_run_to_its_report(ona: Installation) -> None:
