@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from bot.automate.reading import Reading
 from bot.config import Settings
 from bot.gateway import gateway_open
 from bot.ground import Ground
@@ -70,6 +71,7 @@ async def host(yard, database_url, tmp_path) -> AsyncIterator[Host]:
                 image=image,
             ),
             repositories=repositories,
+            automations=Reading(yard.town.database, repositories),
             checkpoints=checkpoints,
             image=_CachedImage(settings),
             deletions=Deletions(yard.town.database, DirectoryBlobs(settings.data_dir / "blobs")),
@@ -97,6 +99,7 @@ async def test_each_chore_of_a_host_has_a_clock_and_a_name_of_its_own(host):
         "report",
         "gauges",
         "charges",
+        "automations",
         "handouts",
         "pools",
         "templates",
@@ -105,6 +108,7 @@ async def test_each_chore_of_a_host_has_a_clock_and_a_name_of_its_own(host):
     assert all(chore.seconds > 0 for chore in chores)
     assert [chore.name for chore in chores if chore.wake] == [
         "requests",
+        "automations",
         "pools",
         "templates",
     ]

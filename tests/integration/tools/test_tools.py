@@ -370,7 +370,6 @@ async def test_where_there_is_no_code_host_there_is_no_tool_for_its_checks(town,
     async with desk(town, places, tmp_path) as at, at.agent() as agent:
         names = {one.name for one in (await agent.list_tools()).tools}
     assert "read_ci" not in names
-    assert "set_reminder" not in names
 
 
 async def test_a_turn_that_may_only_read_opens_starts_and_sets_nothing(town, places, tmp_path):

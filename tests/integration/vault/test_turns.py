@@ -561,9 +561,10 @@ async def test_a_turn_that_may_only_read_gets_what_reads_alone(
 ) -> None:
     us = gitlab.person("ona", is_bot=True)
     gitlab.project("acme/shop", {us: MAINTAINER})
-    place.root.secrets.kv.v2.create_or_update_secret(
-        "projects/demo/npm", {"token": SECRET}, mount_point="secret"
-    )
+    for name in ("npm", "mirror"):
+        place.root.secrets.kv.v2.create_or_update_secret(
+            f"projects/demo/{name}", {"token": SECRET}, mount_point="secret"
+        )
     client = Client(gitlab.url, us.token)
     own = await on_gitlab(town, gitlab)
     grants = Grants(town.database, place.tokens, issuers(place.vault, client), own=own)
