@@ -11,9 +11,9 @@ import structlog
 
 from adapters.chat.incoming import Hear
 from adapters.listening import Condition, Tell, nobody
-from bot.conversation.waits import first_of
 from bot.store.database import Database, is_away
 from scheduler.leader import Leader
+from scheduler.waits import first_of
 
 log = structlog.get_logger(__name__)
 

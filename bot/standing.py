@@ -10,11 +10,11 @@ from typing import Any
 import structlog
 
 from adapters.listening import Condition, Tell
-from bot.conversation.waits import first_of
 from bot.store import surface_states
 from bot.store.database import Database, is_away
 from bot.store.surface_states import REPORT_SECONDS, Said
 from bot.switched import Mode, Switch
+from scheduler.waits import first_of
 
 log = structlog.get_logger(__name__)
 

@@ -18,7 +18,6 @@ from adapters.forge.hooks import Hooks
 from adapters.forge.port import ForgePort, Searches
 from adapters.listening import Condition
 from bot.config import Settings, SlackSettings
-from bot.conversation.waits import first_of
 from bot.errors import TryAgain
 from bot.forges import open_forges
 from bot.govern.rights import Rights
@@ -27,6 +26,7 @@ from bot.standing import Standings, brief
 from bot.store.database import Database
 from bot.switched import switches
 from bot.web.services import Hook
+from scheduler.waits import first_of
 
 log = structlog.get_logger(__name__)
 

@@ -22,6 +22,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from scheduler import due_rows
 from scheduler.leader import Leader, Tx
+from scheduler.waits import first_of
 
 log = structlog.get_logger(__name__)
 
@@ -83,7 +84,7 @@ class Clock:
                 except Exception as error:
                     log.warning("clock_failed", error=str(error), exc_info=True)
                     timer.plan(())
-                await _first(stop, self.look, seconds=self._poll_seconds)
+                await first_of(stop, self.look, seconds_max=self._poll_seconds)
         with contextlib.suppress(Exception):
             # Who can't resign is replaced when its lease is over.
             async with self._begin() as tx:
@@ -136,12 +137,3 @@ def _timer(bell: asyncio.Event) -> Iterator[_Timer]:
         yield _Timer(scheduler, bell)
     finally:
         scheduler.shutdown(wait=False)
-
-
-async def _first(*events: asyncio.Event, seconds: float) -> None:
-    waits = [asyncio.ensure_future(event.wait()) for event in events]
-    try:
-        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()

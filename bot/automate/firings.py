@@ -25,6 +25,7 @@ from bot.automate.answering import compares, is_unchanged
 from bot.automate.answers import Answer
 from bot.store.database import FIRINGS, Database, Listener, is_away
 from bot.store.transaction import Transaction
+from scheduler.waits import first_of
 
 log = structlog.get_logger(__name__)
 
@@ -142,7 +143,7 @@ class Firings:
             while not stop.is_set():
                 self._look.clear()
                 await self._all(stop)
-                await _first(stop, self._look, seconds=self._poll_seconds)
+                await first_of(stop, self._look, seconds_max=self._poll_seconds)
         finally:
             if off is not None:
                 off()
@@ -272,12 +273,3 @@ def _has_channel(row: Any) -> bool:
 
 async def _end(tx: Transaction, firing_id: UUID, state: str, why: str = "") -> None:
     await tx.execute(_END, {"id": firing_id, "state": state, "why": why})
-
-
-async def _first(stop: asyncio.Event, look: asyncio.Event, *, seconds: float) -> None:
-    waits = [asyncio.ensure_future(event.wait()) for event in (stop, look)]
-    try:
-        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()

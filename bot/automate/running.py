@@ -26,6 +26,7 @@ from bot.govern.rights import Rights
 from bot.store.database import EVENTS, RUNS, Database, Listener, is_away
 from bot.store.transaction import Transaction
 from bot.work.control import Actor
+from scheduler.waits import first_of
 
 log = structlog.get_logger(__name__)
 
@@ -87,8 +88,8 @@ class Running:
                     if not is_away(error):
                         log.exception("runs_failed")
                     await asyncio.sleep(AWAY_SECONDS)
-                await _first(stop, seconds=GAP_SECONDS)
-                await _first(stop, self._look, seconds=self._poll_seconds)
+                await first_of(stop, seconds_max=GAP_SECONDS)
+                await first_of(stop, self._look, seconds_max=self._poll_seconds)
         finally:
             for off in offs:
                 off()
@@ -194,12 +195,3 @@ def _moving(row: Any) -> Moving:
         outcome=row.outcome,
         summary=row.summary,
     )
-
-
-async def _first(*events: asyncio.Event, seconds: float) -> None:
-    waits = [asyncio.ensure_future(event.wait()) for event in events]
-    try:
-        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()

@@ -27,8 +27,6 @@ TOO_LONG = N_("it took longer than it may")
 DELETED = N_("its session was deleted")
 CANCELLED = N_("its prompt was taken out of the queue")
 
-Ended = Literal["succeeded", "failed", "stopped"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Moving:
@@ -123,10 +121,3 @@ def _of(one: Moving, limits: Limits) -> Action | None:
     if one.seconds > limits.target_minutes * 60:
         return Finish(id=one.id, state="stopped", why=TOO_LONG, halts=True)
     return None
-
-
-def outcome(counts: Mapping[str, int]) -> Ended:
-    """How a run ended, by how many of its targets are in each state."""
-    if counts.get("failed", 0):
-        return "failed"
-    return "stopped" if counts.get("stopped", 0) else "succeeded"

@@ -34,6 +34,7 @@ from bot.govern.halting import read as halts
 from bot.store.database import FIRINGS, RUNS, TRIGGERS, Database, Listener, is_away
 from bot.store.statements import load
 from bot.store.transaction import Transaction
+from scheduler.waits import first_of
 
 log = structlog.get_logger(__name__)
 
@@ -96,7 +97,7 @@ class Taking:
                 except Exception as error:
                     if not is_away(error):
                         log.exception("taking_failed")
-                await _first(stop, self._look, seconds=self._poll_seconds)
+                await first_of(stop, self._look, seconds_max=self._poll_seconds)
         finally:
             for off in offs:
                 off()
@@ -266,12 +267,3 @@ async def _say(tx: Transaction, row: Any, decisions: Sequence[Decision]) -> None
         hour = await tx.scalar(_HOUR)
         for why in told:
             await notices.put(tx, row.id, f"{why}/{hour.isoformat()}", said[why])
-
-
-async def _first(*events: asyncio.Event, seconds: float) -> None:
-    waits = [asyncio.ensure_future(event.wait()) for event in events]
-    try:
-        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()

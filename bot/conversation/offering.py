@@ -13,10 +13,10 @@ import structlog
 from sqlalchemy import text
 
 from adapters.chat.port import Button, ChatPort, Whispers
-from bot.conversation.waits import first_of
 from bot.store.database import Database, is_away
 from bot.words.catalogue import gettext as _
 from bot.words.catalogue import nearest, speaking
+from scheduler.waits import first_of
 
 log = structlog.get_logger(__name__)
 

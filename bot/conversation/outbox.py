@@ -32,9 +32,9 @@ from bot.conversation.outgoing import (
 )
 from bot.conversation.posting import Posting
 from bot.conversation.replies import LIVE_SECONDS
-from bot.conversation.waits import first_of
 from bot.metrics import OUTBOX_AGE_SECONDS
 from bot.store.database import OUTBOX, Database, Listener, is_away
+from scheduler.waits import first_of
 
 log = structlog.get_logger(__name__)
 

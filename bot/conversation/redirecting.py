@@ -14,9 +14,9 @@ from sqlalchemy import text
 
 from adapters.chat.port import ChatError, ChatPort, Confides, Deadline, Gone, Rejected
 from bot.conversation.hints import HINT
-from bot.conversation.waits import first_of
 from bot.store.database import OUTBOX, Database, is_away
 from bot.store.ids import new_id
+from scheduler.waits import first_of
 
 log = structlog.get_logger(__name__)
 

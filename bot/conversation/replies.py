@@ -24,12 +24,12 @@ from bot.conversation import refusals
 from bot.conversation.drafts import QUEUEING, TELLING, Draft, Signing, drafts
 from bot.conversation.fences import Manner
 from bot.conversation.render import SeenEvent, Span
-from bot.conversation.waits import first_of
 from bot.store.database import EVENTS, OUTBOX, Database, Listener, is_away
 from bot.store.ids import new_id
 from bot.store.statements import load
 from bot.store.transaction import Transaction
 from bot.words.catalogue import SOURCE, localized, nearest, speaking, spoken
+from scheduler.waits import first_of
 
 log = structlog.get_logger(__name__)
 

@@ -12,7 +12,7 @@ from sqlalchemy import Column, Index, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
-from bot.store.columns import flag, json_of, moment, named, own_id, owned_by, state_of, words
+from bot.store.columns import json_of, moment, named, own_id, owned_by, state_of, words
 from bot.store.states import AutomationState, TargetState
 
 
@@ -197,7 +197,6 @@ class Run(SQLModel, table=True):
     """Where replies to what it posts go: its only target's, or one of its own."""
     reports: list[dict[str, str]] = json_of("[]")
     """{thread, place} of each place where it reports."""
-    is_dry: bool = flag()
     stopped_by: UUID | None = named("person.id", index=False)
     stop_why: str = words()
     """`person`, `time`, `money`, `cancelled` by a newer run, `halt`; empty: it is not stopped."""

@@ -177,7 +177,6 @@ def _listed(row: Row) -> dict[str, Any]:
         "trigger": row["trigger"].get("kind", ""),
         "by": row["started_by"],
         "runs_as": row["runs_as"],
-        "dry": row["is_dry"],
         "created_at": row["created_at"],
         "settled_at": row["settled_at"],
     }

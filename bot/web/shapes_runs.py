@@ -34,7 +34,6 @@ class ListedRun(Given):
     trigger: str = Field(description="the kind of what began it")
     by: str | None = Field(description="who began it by hand")
     runs_as: str
-    dry: bool
     created_at: datetime
     settled_at: datetime | None
 

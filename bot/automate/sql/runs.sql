@@ -4,7 +4,7 @@
 -- One run.
 SELECT run.id, run.short, run.name, run.automation_id, automation.short AS automation,
        run.project_id, project.name AS project, run.definition, run.trigger, run.reports,
-       run.is_dry, run.stop_why, stopper.name AS stopped_by, run.runs_as_id,
+       run.stop_why, stopper.name AS stopped_by, run.runs_as_id,
        runner.name AS runs_as, run.started_by AS started_by_id, starter.name AS started_by,
        run.session_id, CASE WHEN session.private_to IS NULL THEN session.short END AS session,
        run.created_at, run.settled_at, clock_timestamp() AS now
@@ -24,7 +24,7 @@ SELECT id FROM run WHERE short = :short FOR UPDATE
 -- name: listed
 -- Runs, the newest first, each with how many of its targets are in which state.
 SELECT run.id, run.short, run.name, automation.short AS automation, run.project_id,
-       project.name AS project, run.trigger, run.is_dry, run.stop_why, runner.name AS runs_as,
+       project.name AS project, run.trigger, run.stop_why, runner.name AS runs_as,
        starter.name AS started_by, run.created_at, run.settled_at, counted.states
   FROM run JOIN project ON project.id = run.project_id
   JOIN person AS runner ON runner.id = run.runs_as_id

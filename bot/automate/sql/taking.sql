@@ -47,7 +47,7 @@ SELECT DISTINCT coalesce(event.about, '') AS about
 -- name: lately
 -- Runs within the last hour that nobody began by hand.
 SELECT count(*) FROM run
- WHERE automation_id = :automation AND started_by IS NULL AND NOT is_dry
+ WHERE automation_id = :automation AND started_by IS NULL
    AND created_at > now() - interval '1 hour'
 
 -- name: drop

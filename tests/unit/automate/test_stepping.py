@@ -18,7 +18,6 @@ from bot.automate.stepping import (
     Settle,
     Start,
     decide,
-    outcome,
     stops,
 )
 
@@ -96,19 +95,6 @@ def test_a_stopped_run_ends_all_of_it_and_halts_what_runs(why):
 )
 def test_a_run_s_own_limits(limits, seconds, cost, why):
     assert stops(limits, seconds=seconds, cost_micro=cost) == why
-
-
-@pytest.mark.parametrize(
-    ("counts", "expected"),
-    [
-        ({"done": 3, "skipped": 1}, "succeeded"),
-        ({"done": 3, "failed": 1, "stopped": 2}, "failed"),
-        ({"done": 3, "stopped": 1}, "stopped"),
-        ({}, "succeeded"),
-    ],
-)
-def test_how_a_run_ended(counts, expected):
-    assert outcome(counts) == expected
 
 
 @given(

@@ -1917,7 +1917,6 @@ def _automations() -> None:
             server_default=sa.text("'[]'::jsonb"),
             nullable=False,
         ),
-        sa.Column("is_dry", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("stopped_by", sa.Uuid(), nullable=True),
         sa.Column("stop_why", sa.String(), server_default="", nullable=False),
         sa.Column(
