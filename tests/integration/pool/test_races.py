@@ -42,12 +42,18 @@ async def test_a_hundred_sessions_at_once_on_a_pool_of_four_share_no_machine(yar
     async with asyncio.timeout(100), asyncio.TaskGroup() as group:
         for _ in range(CLAIMS):
             group.create_task(turn(new_id()))
-    assert set(got.values()) == pool
-    assert sorted(tiers) == [Tier.COLD, Tier.COLD, Tier.HOT, Tier.HOT]
+    assert len(set(got.values())) == len(got) == 4
     assert len(refused) == CLAIMS - 4
+    assert tiers.count(Tier.HOT) == 2
     owners = {machine.id: machine.session_id for machine in await yard.registry.mine()}
-    assert owners == {machine: session for session, machine in got.items()}
-    assert {str(machine) for machine in pool} == set(yard.host.machines)
+    # A session that boots one may be faster than one that wakes the cold one it was given: that
+    # one keeps it, and wakes it when there is room.
+    beaten = {machine: owner for machine, owner in owners.items() if owner not in got}
+    assert len(beaten) == tiers.count(Tier.BOOT)
+    assert set(got.values()) | set(beaten) >= pool
+    assert len(set(owners.values())) == len(owners) == len(got) + len(beaten)
+    assert {owners[machine] for machine in got.values()} == set(got)
+    assert {str(machine) for machine in owners} == set(yard.host.machines)
 
 
 async def test_a_look_around_meddles_with_no_claim_that_began_meanwhile(yards):
