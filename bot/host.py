@@ -162,6 +162,7 @@ class Host:
             authority=authority,
             told=_Teller(base.database).tell,
             may_rest=grants.may_rest if grants else None,
+            way_out=None if isolation.has_slots else way_out.gateway,
         )
         stack.push_async_callback(pool.close)
         logins = await stack.enter_async_context(logins_open(settings))

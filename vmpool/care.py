@@ -19,6 +19,7 @@ from vmpool.channel import Channel, open_machine
 from vmpool.driver import Driver, Found
 from vmpool.errors import HostFull, MachineError, MachineLost, StaleToken
 from vmpool.machine import Machine, MachineState
+from vmpool.network.way_out import WayOverChannel
 from vmpool.registry import Registry
 from vmpool.ssh import Authority
 from vmpool.storable import sentence
@@ -61,8 +62,13 @@ class Care:
         *,
         reach_seconds: float,
         enter: Enter = open_machine,
+        way_out: WayOverChannel | None = None,
     ) -> None:
-        """`reach_seconds` bounds how long a running guest may take to answer."""
+        """`reach_seconds` bounds how long a running guest may take to answer.
+
+        :param way_out: for machines without a network device; None: they have one
+        """
+        self._way_out = way_out
         self._registry = registry
         self._driver = driver
         self._authority = authority
@@ -114,11 +120,23 @@ class Care:
             deadline_seconds=seconds,
         )
         self._channels[machine.id] = channel
+        await self._serve(machine.id, channel)
         return channel
+
+    async def _serve(self, machine_id: UUID, channel: Channel) -> None:
+        """Open a way out over the channel; one that can't be opened stays shut."""
+        if self._way_out is None:
+            return
+        try:
+            await self._way_out.serve_over(machine_id, channel.listen)
+        except Exception:
+            log.exception("no_way_out", machine=str(machine_id))
 
     async def _disconnect(self, machine_id: UUID) -> None:
         channel = self._channels.pop(machine_id, None)
         if channel is not None:
+            if self._way_out is not None:
+                await self._way_out.detach(machine_id)
             with suppress(Exception):
                 await channel.close()
 

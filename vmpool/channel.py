@@ -6,9 +6,11 @@ nested in the first one through that socket, and made when they are first needed
 """
 
 import asyncio
+import socket
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -47,6 +49,7 @@ from vmpool.ssh import (
 
 INPUT_BYTES_MAX = 256 * 1024
 FOLLOWING_MAX = 4
+FORWARD_BYTES = 64 * 1024
 VISIT_WINDOW_BYTES = 256 * 1024
 """What a visitor's connection may have on its way that nobody has read."""
 
@@ -269,6 +272,21 @@ class Channel:
         except (OSError, asyncssh.Error) as error:
             raise MachineLost(f"The way to port {port} was lost: {error}.") from error
 
+    async def listen(self, address: str, port: int, taken: Callable[[socket.socket], None]) -> None:
+        """Listen at an address of the machine's own, for as long as this channel is open.
+
+        :param taken: gets each connection, as a socket of ours that it closes
+        :raises MachineLost: the machine lets nobody listen there, or the connection is gone
+        """
+        if self._control is None or self.lost.is_set():
+            raise MachineLost("The connection into the machine was lost.")
+        try:
+            await self._control.start_server(partial(_passes, taken), address, port, encoding=None)
+        except (OSError, asyncssh.Error) as error:
+            raise MachineLost(
+                f"The machine does not listen on {address}:{port}: {error}."
+            ) from error
+
     async def _certify(self) -> None:
         """Have the machine's host key certified anew: a certificate ends minutes after a thaw.
 
@@ -392,6 +410,35 @@ class Channel:
         if self._control is None or self.lost.is_set():
             raise MachineLost("The connection into the machine was lost.")
         return await self._control.create_unix_connection(factory, path)
+
+
+def _passes(
+    taken: Callable[[socket.socket], None], _address: str, _port: int
+) -> Callable[..., Awaitable[None]]:
+    """What asyncssh calls with a connection's two ends."""
+
+    async def passes(reader: asyncssh.SSHReader[bytes], writer: asyncssh.SSHWriter[bytes]) -> None:
+        ours, theirs = socket.socketpair()
+        taken(theirs)
+        near, far = await asyncio.open_connection(sock=ours)
+        try:
+            async with asyncio.TaskGroup() as both:
+                both.create_task(_copy(reader, far))
+                both.create_task(_copy(near, writer))
+        except* (OSError, asyncssh.Error):
+            pass
+        finally:
+            far.close()
+            writer.close()
+
+    return passes
+
+
+async def _copy(source: Any, target: Any) -> None:
+    while data := await source.read(FORWARD_BYTES):
+        target.write(data)
+        await target.drain()
+    target.write_eof()
 
 
 def _clock() -> float:

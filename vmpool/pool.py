@@ -25,6 +25,7 @@ from vmpool.driver import Driver
 from vmpool.errors import MachineError, MachineLost, NoRoom
 from vmpool.machine import Machine, MachineState
 from vmpool.memory import HostMemory, host_memory
+from vmpool.network.way_out import WayOverChannel
 from vmpool.opening import UNPAUSE_SECONDS_MAX, Opened, Opener, OpeningLimits, Step
 from vmpool.registry import Order, Registry
 from vmpool.ssh import Authority
@@ -67,9 +68,11 @@ class Pool:
         enter: Enter = open_machine,
         memory: Callable[[], HostMemory] = host_memory,
         may_rest: MayRest | None = None,
+        way_out: WayOverChannel | None = None,
     ) -> None:
         """`told` reaches the session that a machine works for; `enter` makes a channel.
 
+        :param way_out: see `Care`
         :param may_rest: whether a session's machine may go to disk now; None: always
         """
         self._may_rest = may_rest
@@ -85,6 +88,7 @@ class Pool:
             told,
             reach_seconds=limits.resume_seconds,
             enter=enter,
+            way_out=way_out,
         )
         self._opener = Opener(
             registry, rows, driver, self.care, limits=limits, make_room=self._room

@@ -11,11 +11,15 @@ from vmpool.guest.settings import Settings
 from vmpool.guest.spawn import PATH, Cannot, spawn, way_out
 from vmpool.guest.stream import accept, listen
 
+GATEWAY_ADDRESSES = ("172.16.0.1", "198.18.*", "198.19.*")
+"""As vmpool.network.slot has them: the gateway itself, and the addresses that it gives to names."""
+
 
 def sshd_config(settings: Settings) -> str:
     """What a login may do. The agent's block comes first: of two that match, the first counts.
 
     sshd refuses forwards to sockets wherever TCP forwards are off, so the control login has both.
+    It may also listen where the gateway is looked for, which takes a machine without a card.
     """
     run = settings.run_path
     set_env = " ".join(f"{name}={value}" for name, value in way_out().items())
@@ -57,7 +61,9 @@ Match User {settings.agent_user}
     PermitTTY yes
     ForceCommand none
 Match User {settings.control_user}
-    AllowTcpForwarding local
+    AllowTcpForwarding yes
+    GatewayPorts clientspecified
+    PermitListen {" ".join(f"{address}:*" for address in GATEWAY_ADDRESSES)}
     AllowStreamLocalForwarding local
     PermitTTY no
     ForceCommand /usr/sbin/nologin

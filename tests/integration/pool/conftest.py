@@ -22,6 +22,7 @@ from vmpool.channel import Channel, open_machine
 from vmpool.driver import Image, MachineSpec
 from vmpool.machine import Machine, MachineState
 from vmpool.memory import HostMemory, host_memory
+from vmpool.network.way_out import WayOverChannel
 from vmpool.opening import Opened
 from vmpool.pool import Pool, PoolLimits
 from vmpool.registry import Order, Registry
@@ -209,6 +210,7 @@ class Yards:
         demand: SizingLimits | None = None,
         mortal: Mortal | None = None,
         memory: Callable[[], HostMemory] = host_memory,
+        way_out: WayOverChannel | None = None,
         **limits: Any,
     ) -> Yard:
         """A pool over `driver` (the kind one, if none is given) and the host."""
@@ -243,6 +245,7 @@ class Yards:
             told=tell,
             enter=self._enter,
             memory=memory,
+            way_out=way_out,
         )
         self._stack.push_async_callback(pool.close)
         stock = Stock(rows, registry, driver, pool, StockLimits(at_once_max=2, resume_seconds=20))

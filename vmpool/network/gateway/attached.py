@@ -3,21 +3,27 @@
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from socket import socket
 
 import httpcore2
+import structlog
 
+from vmpool.errors import MachineError
 from vmpool.network.gateway.limits import Bucket, Limits
 from vmpool.network.gateway.names import NameTable
 from vmpool.network.gateway.ports import Access, Accesses, Audit, Event, Identity, Refused
 from vmpool.network.gateway.routes import Route
 from vmpool.network.gateway.upstream import Checked, Resolve, Upstream
 from vmpool.network.hosts import Address, normalise
-from vmpool.network.policy import Decision, Policy, Routed, decide
+from vmpool.network.policy import Decision, Policy, Routed, decide, open_ports
 
+log = structlog.get_logger(__name__)
+
+Opens = Callable[[str, int], Awaitable[None]]
+"""Has a machine listen at the address of a name, on a port, for the gateway."""
 DENIED_KEPT = 50
 """The last ones, for people and agents to look at."""
 HOST_CHARACTERS_KEPT = 253
@@ -57,6 +63,8 @@ class Attached:
         self.limits = around.limits
         self.denied: deque[Event] = deque(maxlen=DENIED_KEPT)
         self.bytes = Bucket(self.limits.bytes_per_second_max, self.limits.burst_bytes_max)
+        self.opens: Opens | None = None
+        """None: the machine's connections to all addresses of names come here by themselves."""
         self._around = around
         self._upstream = Upstream(around.resolve, self.limits)
         self._pools: dict[bool, httpcore2.AsyncConnectionPool] = {}
@@ -79,6 +87,28 @@ class Attached:
             raise self.refused(way, host, port, decision.reason, decision)
         host = normalise(host)
         return Passage(way=way, host=host, port=port, policy=policy, decision=decision)
+
+    async def open_name(self, name: str, ports: Sequence[int]) -> None:
+        """See to it that connections to the address of a name reach the gateway."""
+        if self.opens is None:
+            return
+        for port in ports:
+            try:
+                await self.opens(name, port)
+            except MachineError as error:
+                log.warning(
+                    "name_not_opened",
+                    machine=str(self.who.machine),
+                    name=name,
+                    port=port,
+                    error=str(error),
+                )
+
+    async def open_again(self) -> None:
+        """The same for every name that has an address and is allowed still."""
+        policy = (await self.access()).policy
+        for name in self.names.known():
+            await self.open_name(name, open_ports(policy, name))
 
     async def connect(self, passage: Passage) -> socket:
         """Connect to where it is allowed to, and note it.

@@ -46,6 +46,10 @@ class NameTable:
         """Which name has an address."""
         return self._names.get(address)
 
+    def known(self) -> tuple[str, ...]:
+        """The names that have an address."""
+        return tuple(self._addresses)
+
     def _put(self, name: str, number: int) -> None:
         address = NAMES_RANGE[FIRST + number]
         self._addresses[name] = address

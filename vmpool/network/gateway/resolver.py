@@ -70,7 +70,8 @@ class Asked:
         if name == GATEWAY:
             return Code.DONE, IPv4Address(HOST_ADDRESS)
         policy = (await self._at.access()).policy
-        if not open_ports(policy, name):
+        ports = open_ports(policy, name)
+        if not ports:
             why = decide(policy, name, 443).reason
             self._at.note("dns", name, 0, Decision(False, why))
             return Code.NO_SUCH_NAME, None
@@ -79,6 +80,7 @@ class Asked:
             why = f"{name} gets no address: this machine has {self._at.limits.names_max} names."
             self._at.note("dns", name, 0, Decision(False, why))
             return Code.REFUSED, None
+        await self._at.open_name(name, ports)
         return Code.DONE, address
 
     def datagrams(self, sock: socket.socket, start: Start) -> None:

@@ -3,14 +3,15 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import Awaitable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import structlog
 
-from vmpool.network.gateway.attached import Attached, Surroundings
+from vmpool.network.gateway.attached import Attached, Passage, Surroundings
 from vmpool.network.gateway.doors import Doors, open_doors
 from vmpool.network.gateway.limits import Limits
 from vmpool.network.gateway.link import Link
@@ -28,6 +29,8 @@ from vmpool.network.gateway.resolver import Asked
 from vmpool.network.gateway.routes import client_tls
 from vmpool.network.gateway.tunnel import begins_tls, destination, pass_on, serve_tls
 from vmpool.network.gateway.upstream import Resolve, Resolver
+from vmpool.network.slot import DNS_PORT, HOST_ADDRESS, PROXY_PORT, TLS_PORT, WEB_PORT
+from vmpool.network.way_out import Listen
 
 log = structlog.get_logger(__name__)
 
@@ -90,6 +93,13 @@ class Gateway:
             if service is not None and service.where == where:
                 await self._end(machine)
 
+    async def serve_over(self, machine: UUID, listen: Listen) -> None:
+        """Serve a machine without a network device. See `vmpool.network.way_out`."""
+        await self.attach(Doors(), Identity(machine=machine))
+        service = self._machines.get(machine)
+        if service is not None:
+            await service.listen_over(listen)
+
     def identify(self, who: Identity) -> None:
         """Say whose a machine is from now on; one that is not attached is left alone."""
         service = self._machines.get(who.machine)
@@ -128,6 +138,10 @@ class Gateway:
             await service.close()
 
 
+_Serves = Callable[["_Service", Link], Awaitable[None]]
+"""Answers a connection."""
+
+
 class _Service:
     """Accepts what comes from one machine."""
 
@@ -135,64 +149,78 @@ class _Service:
         self.at = at
         self.where = where
         self._doors = doors
-        self._asked = Asked(at)
+        self.asked = Asked(at)
         self._tasks: set[asyncio.Task[None]] = set()
         self._connections = 0
+        self._closed = False
         self._serving: set[asyncio.Task[None]] = set()
         loop = asyncio.get_running_loop()
         for name, sock in doors.streams().items():
-            loop.add_reader(sock, self._accept, name, sock)
+            loop.add_reader(sock, self._accept, _SERVED[name], sock)
         if doors.dns is not None:
-            loop.add_reader(doors.dns, self._asked.datagrams, doors.dns, self._start)
+            loop.add_reader(doors.dns, self.asked.datagrams, doors.dns, self._start)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def _accept(self, door: str, listening: socket.socket) -> None:
+    async def listen_over(self, listen: Listen) -> None:
+        """Open the same doors inside the machine, and one for each port of a name it asks for."""
+        self.at.opens = partial(self._open_name, listen, set())
+        await asyncio.gather(
+            *(
+                listen(HOST_ADDRESS, port, partial(self._take, _SERVED[door]))
+                for door, port in _OVER_CHANNEL.items()
+            )
+        )
+        # Programs that slept have the addresses in their memory.
+        self._start(self.at.open_again())
+
+    async def _open_name(
+        self, listen: Listen, opened: set[tuple[str, int]], name: str, port: int
+    ) -> None:
+        if (name, port) in opened:
+            return
+        opened.add((name, port))
+        address = await self.at.names.address(name)
+        if address is not None:
+            await listen(str(address), port, partial(self._take, partial(_to_name, name, port)))
+
+    def _accept(self, serves: _Serves, listening: socket.socket) -> None:
         for _ in range(ACCEPTED_A_TURN):
             try:
                 sock, _ = listening.accept()
             except OSError:
                 return
-            if self._connections >= self.at.limits.connections_max:
-                # A reset says at once that there is no room.
-                sock.close()
-                continue
-            self._connections += 1
-            sock.setblocking(False)
-            self._start(self._serve(door, sock))
+            self._take(serves, sock)
 
-    async def _serve(self, door: str, sock: socket.socket) -> None:
+    def _take(self, serves: _Serves, sock: socket.socket) -> None:
+        if self._closed or self._connections >= self.at.limits.connections_max:
+            # A reset says at once that there is no room.
+            sock.close()
+            return
+        self._connections += 1
+        sock.setblocking(False)
+        self._start(self._serve(serves, sock))
+
+    async def _serve(self, serves: _Serves, sock: socket.socket) -> None:
         link, task = Link(sock), asyncio.current_task()
         assert task is not None
         self._serving.add(task)
         try:
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if sock.family == socket.AF_INET:
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             async with asyncio.timeout(self.at.limits.connection_seconds_max):
-                await self._served(door, link)
+                await serves(self, link)
         except (OSError, Refused, Unreachable):  # TimeoutError is one; the client sees the end
             pass
         except Exception:
-            log.exception("gateway_connection_failed", machine=str(self.at.who.machine), door=door)
+            log.exception("gateway_connection_failed", machine=str(self.at.who.machine))
         finally:
             self._serving.discard(task)
             self._connections -= 1
             sock.close()
-
-    def _served(self, door: str, link: Link) -> Awaitable[None]:
-        match door:
-            case "proxy":
-                return serve_http(self.at, link, is_proxy=True)
-            case "web":
-                return serve_http(self.at, link)
-            case "tls":
-                return serve_tls(self.at, link)
-            case "dns_stream":
-                return self._asked.stream(link)
-            case _:
-                return _passing(self.at, link)
 
     def cut(self) -> None:
         """End the connections that are open."""
@@ -202,6 +230,7 @@ class _Service:
 
     async def close(self) -> None:
         """Accept no more, end what is open."""
+        self._closed = True
         loop = asyncio.get_running_loop()
         for sock in (*self._doors.streams().values(), self._doors.dns):
             if sock is not None:
@@ -214,10 +243,35 @@ class _Service:
         await self.at.close()
 
 
-async def _passing(at: Attached, link: Link) -> None:
-    passage = await destination(at, link)
+async def _to_name(name: str, port: int, service: _Service, link: Link) -> None:
+    await _pass(service.at, link, await service.at.decide("tcp", name, port))
+
+
+async def _passing(service: _Service, link: Link) -> None:
+    await _pass(service.at, link, await destination(service.at, link))
+
+
+async def _pass(at: Attached, link: Link, passage: Passage) -> None:
     if passage.decision.any_protocol or await begins_tls(at, link, passage):
         with await at.connect(passage) as upstream:
             await pass_on(at, link, upstream, passage)
     else:
         await serve_http(at, link, pinned=(passage.host, passage.port))
+
+
+_SERVED: Mapping[str, _Serves] = {
+    "proxy": lambda service, link: serve_http(service.at, link, is_proxy=True),
+    "web": lambda service, link: serve_http(service.at, link),
+    "tls": lambda service, link: serve_tls(service.at, link),
+    "dns_stream": lambda service, link: service.asked.stream(link),
+    "passing": _passing,
+}
+"""By door; see `Doors`."""
+
+_OVER_CHANNEL = {
+    "proxy": PROXY_PORT,
+    "web": WEB_PORT,
+    "tls": TLS_PORT,
+    "dns_stream": DNS_PORT,
+}
+"""The doors that a channel can have: no datagrams, and no connection that was turned there."""
