@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import fcntl
 import os
+import resource
 from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from bot.store.database import Database, Listener
 from bot.supervisor import Signals, beat_for_ever
 from bot.work.worker import owner_name
 
+FILES_MAX = 1 << 18
+"""Open at once in one process. Where there is no limit, programs that close all they might have
+inherited, one after the other, would take minutes."""
 REPORT_SECONDS = 10.0
 """How often a host says that it is here."""
 
@@ -30,12 +34,27 @@ class Ground:
     owner: str
 
 
+def raise_files_limit() -> None:
+    """Let this process have as many files open as it may, up to FILES_MAX.
+
+    What a login starts may have 1,024, and each machine alone takes a dozen and its connections.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files_limit(soft, hard), hard))
+
+
+def files_limit(soft: int, hard: int) -> int:
+    """As many as `hard` lets one have, up to FILES_MAX; never fewer than now."""
+    return max(soft, min(hard, FILES_MAX))
+
+
 @asynccontextmanager
 async def ground(settings: Settings, url: str, hears: Collection[str]) -> AsyncIterator[Ground]:
     """Open the database and the listener; take the signals over; beat for the supervisor.
 
     :param hears: the channels of hints that this process listens on
     """
+    raise_files_limit()
     signals = Signals()
     signals.install()
     database = Database(url, connections_max=settings.database.connections_max)

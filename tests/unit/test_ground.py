@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bot.errors import Refused
-from bot.ground import only_process
+from bot.ground import FILES_MAX, files_limit, only_process
 
 HOLDER = """
 import subprocess, sys
@@ -75,3 +75,34 @@ def test_in_one_process_nobody_gets_it_twice_and_it_is_free_afterwards(tmp_path:
     for _ in range(2):
         with only_process(lock, "`ona work`"), pytest.raises(Refused), only_process(lock, "it"):
             pass
+
+
+FILES = """
+import resource, sys
+from bot.ground import raise_files_limit
+soft, hard = map(int, sys.argv[1:])
+resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+raise_files_limit()
+print(*resource.getrlimit(resource.RLIMIT_NOFILE))
+"""
+
+
+def test_a_process_may_open_as_many_files_as_its_host_lets_it() -> None:
+    words = [sys.executable, "-c", FILES, "256", "4096"]
+    said = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    assert said.split() == ["4096", "4096"]
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "then"),
+    [
+        (1024, 4096, 4096),
+        (4096, 4096, 4096),
+        (1024, FILES_MAX + 1, FILES_MAX),
+        (FILES_MAX + 1, FILES_MAX + 2, FILES_MAX + 1),
+    ],
+)
+def test_it_may_open_up_to_a_limit_of_ours_and_never_fewer_than_before(
+    soft: int, hard: int, then: int
+) -> None:
+    assert files_limit(soft, hard) == then
