@@ -1,23 +1,22 @@
 """The audit: what happened, whether the record of it is whole, and a copy to take away."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 from starlette.responses import StreamingResponse
 
-from bot.govern import audited, people, verifying
+from bot.govern import audited, verifying
 from bot.govern.access import Act
 from bot.govern.audit import record
-from bot.govern.audited import EVER, NEVER, Wanted
+from bot.govern.audited import Wanted
 from bot.web import governing
+from bot.web.auditing import listed, wanted_by
 from bot.web.visitor import Known, Provided
 
 router = APIRouter(prefix="/audit", tags=["audit"])
 VERIFY_SECONDS = 5.0
 """How long one request looks at the chain."""
-LISTED_HOURS = 24
-"""How far back a list goes that names no time."""
 
 
 async def _wanted(
@@ -31,18 +30,14 @@ async def _wanted(
     person: Annotated[str | None, Query(description="name or id")] = None,
     kind: Annotated[str | None, Query(description="such as `token`, or `token.made`")] = None,
 ) -> Wanted:
-    visitor.require(Act.AUDIT)
-    person_id = None
-    if person is not None:
-        async with services.database.begin() as tx:
-            person_id = (await people.find_person(tx, person)).person_id
-    return Wanted(
-        viewer=visitor.id,
-        since=_moment(since) or EVER,
-        until=_moment(until) or NEVER,
+    return await wanted_by(
+        visitor,
+        services,
+        since=since,
+        until=until,
         session=session,
         project=project,
-        person=person_id,
+        person=person,
         kind=kind,
     )
 
@@ -57,12 +52,7 @@ async def list_audit(
     limit: Annotated[int, Query(ge=1, le=audited.LISTED_MAX)] = 100,
 ) -> object:
     """What happened, the newest first; of the last day unless a time or a session is named."""
-    if wanted.since == EVER and wanted.session is None:
-        since = datetime.now(UTC) - timedelta(hours=LISTED_HOURS)
-        wanted = Wanted(**{**vars(wanted), "since": since})
-    async with services.database.begin() as tx:
-        found = await audited.listed(tx, wanted, limit=limit)
-    return {"events": found, "since": wanted.since}
+    return await listed(services, wanted, limit=limit)
 
 
 @router.get("/export", response_class=StreamingResponse)
@@ -102,9 +92,3 @@ async def verify(
             problem = await verifying.check_head(tx, kept)
         waiting = await verifying.unsealed(tx)
     return {**vars(found), "problem": problem, "unsealed": waiting}
-
-
-def _moment(at: datetime | None) -> datetime | None:
-    if at is None:
-        return None
-    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)

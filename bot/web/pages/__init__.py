@@ -5,6 +5,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from bot.errors import OnaError
 from bot.web.pages import (
+    audit,
     automations,
     connecting,
     home,
@@ -36,6 +37,7 @@ for _module in (
     projects,
     people,
     usage,
+    audit,
     reminders,
     runs,
     automations,

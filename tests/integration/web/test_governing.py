@@ -1,12 +1,14 @@
 """Policies and the audit over pages, API and command line."""
 
 import json
+from html import unescape
 
 import pytest
 from sqlalchemy import text
 
 from bot.govern.audit import Audited, Source, record
 from bot.govern.sealing import Sealer
+from tests.integration.web.site import sign_in
 from tests.integration.web.test_cli import ona  # noqa: F401 - a fixture
 
 POLICY = '[egress]\nallow = ["api.example.com"]\ndeny = ["bad.example.com"]\n'
@@ -207,3 +209,47 @@ async def test_the_chain_is_verified_from_the_terminal(site, ona):  # noqa: F811
     assert "audit event 1 was changed" in told["problem"]
     wrong = await ona("audit", "verify", "--head", "1:abc")
     assert (wrong.code, wrong.out) == (2, "")
+
+
+async def test_the_audit_s_page_shows_what_happened_and_leads_to_all_of_it(site):
+    async with site.client() as ann:
+        posted = await ann.post("/api/v1/prompts", json={"text": "fix <b>it</b>", "thread": "t"})
+        short = posted.json()["session"]
+        async with site.database.begin() as tx:
+            refused = {"where": "<script>", "long": "x" * 1000}
+            await record(
+                tx,
+                Audited(
+                    kind="access.refused", by=Source(who="Bo"), outcome="refused", body=refused
+                ),
+            )
+    async with site.client() as browser:
+        await sign_in(site, browser)
+        shown = (await browser.get("/audit")).text
+        assert "prompt.queued" in shown
+        assert f'href="/sessions/{short}"' in shown
+        assert '<span class="tag">refused</span>' in shown
+        assert "<script>" not in shown.split("<main", 1)[1]
+        assert "x" * 301 not in shown
+        assert 'href="/audit"' in shown
+        only = (await browser.get(f"/audit?kind=prompt&session={short}&days=7")).text
+        assert "prompt.queued" in only
+        assert "access.refused" not in only
+        export = unescape(only.split('href="/api/v1/audit/export', 1)[1].split('"', 1)[0])
+        lines = (await browser.get(f"/api/v1/audit/export{export}")).text.splitlines()
+        assert [json.loads(line)["kind"] for line in lines] == ["prompt.queued"]
+        assert "Nothing of that happened" in (await browser.get("/audit?kind=none")).text
+        assert (await browser.get("/audit?person=Nobody")).status_code == 404
+        assert (await browser.get("/audit?days=0")).status_code == 422
+
+
+async def test_the_audit_s_page_says_how_many_it_shows(site, monkeypatch):
+    monkeypatch.setattr("bot.web.pages.audit.SHOWN_MAX", 2)
+    async with site.database.begin() as tx:
+        for number in range(3):
+            await record(tx, Audited(kind=f"token.made{number}", by=Source(who="Ann")))
+    async with site.client() as browser:
+        await sign_in(site, browser)
+        shown = (await browser.get("/audit?kind=token")).text
+    assert "The newest 2 are shown" in shown
+    assert "token.made0" not in shown
