@@ -139,6 +139,11 @@ class QueueSettings(Section):
     lease_seconds: Seconds = Field(
         default=30, description="life of a session's lease; renewed at a third of it"
     )
+    host_grace_seconds: Seconds = Field(
+        default=600,
+        description="how long a host may be silent before its sessions go on elsewhere, from their"
+        " checkpoints",
+    )
     poll_seconds: Seconds = Field(
         default=5, description="slow poll that backs up the database's hints"
     )

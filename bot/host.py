@@ -306,6 +306,7 @@ class Host:
             owner=base.owner,
             host_id=self.host_id,
             lease_seconds=settings.queue.lease_seconds,
+            host_grace_seconds=settings.queue.host_grace_seconds,
         )
         turns = Turns(
             queue,

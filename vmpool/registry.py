@@ -79,13 +79,13 @@ class Registry:
         """Only the owner of a machine's directory moves its row."""
 
     async def report_host(self, *, driver: str, accelerator: str, boot_id: str) -> None:
-        """Say that this host is here."""
+        """Say that this host is here, by the database's clock: others wait for it by that."""
         values = {
             "name": platform.node(),
             "driver": driver,
             "accelerator": accelerator,
             "boot_id": boot_id,
-            "seen_at": datetime.now(UTC),
+            "seen_at": func.clock_timestamp(),
         }
         statement = insert(Host).values(id=self.host_id, **values)
         async with self._begin() as tx:

@@ -25,7 +25,7 @@ from bot.work.jobs import ChannelJobs
 from bot.work.lease import Lease, OpenTurn
 from bot.work.materials import Materials
 from bot.work.moving_back import BranchBack
-from bot.work.queue import Event, LeaseLost, hold
+from bot.work.queue import SQL, Event, LeaseLost, hold
 from bot.work.refresh import refresh
 from bot.work.repository import READY_MARK, Base, Cloned, Repositories, clone_into
 from bot.work.sizes import Sizes
@@ -128,6 +128,7 @@ class MachineWorkplaces:
             await tell(Event(kind="step", body=body))
 
         only = turn.machine_id if turn is not None else None
+        await self._take_over(lease)
         try:
             project = await self._project(lease)
             async with self._pool.open(
@@ -210,6 +211,25 @@ class MachineWorkplaces:
             ),
             directory=repository_directory(row.name, self._work),
         )
+
+    async def _take_over(self, lease: Lease) -> None:
+        """Let go of a machine on a host that has been silent for so long that we have its session.
+
+        :raises LeaseLost:
+        """
+        if lease.host_id in {None, self._host_id}:
+            return
+        async with self._database.begin() as tx:
+            await hold(tx, lease.key)
+            known = {"session": lease.session_id, "host": self._host_id}
+            gone = (await tx.execute(SQL["let_go"], known)).scalars().all()
+        log.warning(
+            "session_taken_over",
+            session=lease.short,
+            host=str(lease.host_id),
+            machines=[str(machine) for machine in gone],
+        )
+        lease.host_id = None
 
     async def _pin(self, lease: Lease) -> None:
         """From now on only this host's workers may claim the session."""

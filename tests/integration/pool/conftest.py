@@ -186,8 +186,11 @@ class Yard:
 class Yards:
     """Makes yards on one database; a second one on the same host is a restarted process."""
 
-    def __init__(self, town: Town, stack: AsyncExitStack, authority: Authority) -> None:
+    def __init__(
+        self, town: Town, stack: AsyncExitStack, authority: Authority, host_id: UUID | None = None
+    ) -> None:
         self._town = town
+        self._host_id = host_id or town.host_id
         self._stack = stack
         self._authority = authority
         self._guests: dict[str, HostedGuest] = {}
@@ -225,7 +228,7 @@ class Yards:
         mortal = mortal or Mortal()
         driver = mortal.driver(driver)
         begin = mortal.begin(self._town.database.session)
-        registry = Registry(begin, self._town.host_id, new_id)
+        registry = Registry(begin, self._host_id, new_id)
         told: list[tuple[UUID, str, dict[str, Any]]] = []
         deaf = asyncio.Event()
 
@@ -235,7 +238,7 @@ class Yards:
                 raise ConnectionError("the database went away")
             told.append((session_id, state, more))
 
-        rows = Rows(begin, self._town.host_id, new_id)
+        rows = Rows(begin, self._host_id, new_id)
         pool = Pool(
             registry,
             rows,
@@ -288,6 +291,16 @@ class Yards:
 async def yards(town, tmp_path) -> AsyncIterator[Yards]:
     async with AsyncExitStack() as stack:
         yield Yards(town, stack, await Authority.load(tmp_path / "ca"))
+
+
+@pytest.fixture
+async def yards_elsewhere(town, tmp_path) -> AsyncIterator[Yards]:
+    """Those of a second host."""
+    host_id = new_id()
+    async with AsyncExitStack() as stack:
+        yard = Yards(town, stack, await Authority.load(tmp_path / "ca"), host_id)
+        await yard.make().registry.report_host(driver="fake", accelerator="none", boot_id="b")
+        yield yard
 
 
 @pytest.fixture
