@@ -371,6 +371,8 @@ class Turn(SQLModel, table=True):
         default=None, sa_column=Column(ForeignKey("turn.id", ondelete="SET NULL"), nullable=True)
     )
     """The turn that took it back."""
+    unreached: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    """How often in a row its machine took no word about its job, since events were written last."""
     ran_seconds: float = Field(default=0, sa_column_kwargs={"server_default": "0"})
     """How long holders of the lease ran it, rests not counted; as of the last renewal."""
 

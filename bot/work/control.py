@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from bot.errors import NotFound, NothingToDo
-from bot.store.database import CONTROL
+from bot.store.database import CONTROL, READY
 from bot.store.states import SessionState
 from bot.store.transaction import Transaction
 from bot.words.amounts import prompts, short
@@ -54,6 +54,7 @@ _RUNNING = text(
     """
 )
 _ASK_STOP = text("UPDATE session SET stop = CAST(:stop AS jsonb) WHERE id = :session")
+_NOW = text("UPDATE session SET lease_until = NULL WHERE id = :session RETURNING host_id")
 _HOLD = text("UPDATE session SET state = 'held', held_by = :by WHERE id = :session")
 _IDLE = text("UPDATE session SET state = 'idle', held_by = NULL WHERE id = :session")
 _CANCEL = text(
@@ -192,6 +193,9 @@ async def _ask_stop(
     if session.state is SessionState.WAITING:
         # Nobody runs it now: a worker claims it, sees the request and stores the outcome.
         await make_ready(tx, session.id)
+    elif session.state is SessionState.QUEUED:
+        # Its turn is open and may wait until its machine is tried again.
+        tx.hint(READY, (await tx.execute(_NOW, {"session": session.id})).one().host_id or "")
     tx.hint(CONTROL, session.id)
 
 

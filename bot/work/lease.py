@@ -91,6 +91,8 @@ class OpenTurn:
     """What it leaves is delivered by a later turn of the kind `deliver`."""
     batches: int = 0
     """How many batches of its events were written."""
+    unreached: int = 0
+    """How often in a row its machine took no word about its job."""
     ran_seconds: float = 0.0
 
 

@@ -9,7 +9,8 @@ Every other way out:
   back, the machine may rest;
 - SIGTERM: the job runs on, the lease is handed back with the turn open;
 - the lease is lost: nothing is written any more, a successor attaches to the job;
-- the machine is gone: `interrupted`, never run again by itself.
+- the machine is gone: `interrupted`, never run again by itself;
+- nothing can be said to the job: after a pause that grows, and not for ever (`bot.work.unreached`).
 """
 
 import asyncio
@@ -28,7 +29,7 @@ from bot.store.database import is_away
 from bot.store.states import TurnState
 from bot.words.catalogue import gettext as _
 from bot.words.catalogue import together
-from bot.work import briefing, conversations, ended_words, questions, undo_words
+from bot.work import briefing, conversations, ended_words, questions, undo_words, unreached
 from bot.work.agent_events import as_event
 from bot.work.asked import Question, Settled
 from bot.work.bounded import Bounded
@@ -39,6 +40,7 @@ from bot.work.lease import Lease, OpenTurn, TurnClock
 from bot.work.queue import Event, LeaseLost
 from bot.work.recorder import Recorder
 from bot.work.undo import UNDO
+from bot.work.unreached import UNREACHED_MAX, Unreached
 from bot.work.watching import Stopped, TurnSignals, Watch
 from bot.work.work_queue import WorkQueue
 from bot.work.workplace import NoCapacity, Workplace, WorkplaceLost, Workplaces
@@ -162,10 +164,29 @@ class _Turn:
             await self._queue.release(self._lease)
         except WorkplaceLost as error:
             await self._end_interrupted(str(error))
+        except Unreached as error:
+            await self._pause(error)
         except OnaError as error:
             await self.fail(error)
         finally:
             await self._granted.end()
+
+    async def _pause(self, error: Unreached) -> None:
+        """Let the turn wait until it is tried again; stopped or tried too often, it ends."""
+        # Counted anew since something was written.
+        turn = (await self._queue.look(self._lease)).turn
+        assert turn is not None
+        times = turn.unreached + 1
+        log.warning("turn_unreached", times=times, error=str(error))
+        stop = await self._queue.stop_request(self._lease)
+        if stop is not None:
+            outcome = {"summary": ended_words.stopped(stop), "by": stop.name}
+            await self._store(turn, TurnState.STOPPED, outcome, [unreached.stopped()])
+        elif times >= UNREACHED_MAX:
+            await self.fail(unreached.too_often(times))
+        else:
+            seconds, told = unreached.pause_seconds(times), unreached.told(times)
+            await self._queue.pause(self._lease, turn, seconds=seconds, events=told)
 
     async def _enter(self, stack: AsyncExitStack) -> Workplace:
         """Enter, unless a person stops it or this process ends first."""
@@ -210,7 +231,9 @@ class _Turn:
             await self._granted.hand_out(place, turn)
             told = await self._workplaces.undo(self._lease, turn, place)
         except ConnectionError as error:
-            raise _HandedBack from error
+            raise Unreached(str(error)) from error
+        except port.JobRefused as error:
+            raise OnaError(_("the machine refused: {error}", error=str(error))) from error
         await self._granted.take_back(place, turn)
         outcome = {"summary": _(undo_words.SUMMARY), "seconds": self._lease.clock.ran_seconds}
         await self._store(turn, TurnState.SUCCEEDED, outcome, told)
@@ -236,7 +259,7 @@ class _Turn:
                 ended = await self._watched(place, turn, recorder)
                 await recorder.drain()
                 writing.cancel()
-        except* (LeaseLost, _HandedBack, _Suspended, WorkplaceLost) as several:
+        except* (LeaseLost, Unreached, _HandedBack, _Suspended, WorkplaceLost) as several:
             raise several.exceptions[0] from None
         await self._finish(place, turn, ended)
 
@@ -249,7 +272,7 @@ class _Turn:
             task = await self._task(place, turn, agent)
             run = await agent.start(place.jobs, task, turn.cursor)
         except ConnectionError as error:
-            raise _HandedBack from error
+            raise Unreached(str(error)) from error
         except port.JobRefused as error:
             return ended_words.refused(error)
         except Exception as error:
@@ -269,8 +292,7 @@ class _Turn:
             return reading.result()
         except ConnectionError as error:
             # The machine may be gone or only the way into it: the next holder finds out.
-            log.warning("way_into_machine_lost", error=str(error))
-            raise _HandedBack from error
+            raise Unreached(str(error)) from error
         except port.JobRefused as error:
             return ended_words.refused(error)
         finally:

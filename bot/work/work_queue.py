@@ -256,6 +256,21 @@ class WorkQueue:
         lease.lost = True
         return row is not None
 
+    async def pause(
+        self, lease: Lease, turn: OpenTurn, *, seconds: float, events: Sequence[Event]
+    ) -> None:
+        """Give the lease back with the turn open, for a while: its machine could not be reached.
+
+        :raises LeaseLost:
+        """
+        async with self.database.begin() as tx:
+            if events:
+                await append_held(tx, lease.key, events)
+            named = {**shown(lease.key), "turn": turn.id, "seconds": seconds}
+            must_hold(await tx.execute(SQL["pause"], named), lease.key)
+            await stop_clock(tx, lease)
+        lease.lost = True
+
     async def defer(self, lease: Lease, *, seconds: float, why: str, told: int | None) -> int:
         """Give the lease back until there may be capacity; the session's place in the line, from 1.
 

@@ -132,7 +132,7 @@ SELECT session.stop, session.project_id,
 -- Take the row as its new holder: what a person asked for, the turn that an earlier holder left
 -- open, and whether a prompt waits.
 SELECT session.stop, turn.id, turn.prompt_id, turn.machine_id, turn.cursor, turn.batches,
-       turn.ran_seconds, prompt.kind, coalesce(prompt.kept_back, false) AS kept_back,
+       turn.unreached, turn.ran_seconds, prompt.kind, coalesce(prompt.kept_back, false) AS kept_back,
        (SELECT coalesce(string_agg(delivery.text, E'\n' ORDER BY delivery.event), '')
           FROM delivery WHERE delivery.prompt_id = turn.prompt_id) AS text,
        (SELECT coalesce(jsonb_agg(one.value ORDER BY delivery.event, one.place), '[]')
@@ -231,7 +231,7 @@ WITH seen AS MATERIALIZED (
     RETURNING seen.event_last AS before
 ), moved AS (
     UPDATE turn
-       SET batches = :batch, cursor = coalesce(CAST(:cursor AS jsonb), turn.cursor)
+       SET batches = :batch, cursor = coalesce(CAST(:cursor AS jsonb), turn.cursor), unreached = 0
       FROM numbered WHERE turn.id = :turn
 ), logged AS (
     INSERT INTO turn_event (session_id, number, turn_id, kind, body)
@@ -309,6 +309,20 @@ UPDATE session
        lease_until = date_trunc('second', clock_timestamp()) + make_interval(secs => :seconds)
  WHERE id = :session AND lease_token = :token AND lease_owner = :owner AND state = 'running'
 RETURNING id
+
+-- name: pause
+-- Give the lease back with the turn still open, and count that its machine could not be reached.
+-- The next process goes on with it after a while; at once if a person asked to stop meanwhile.
+WITH released AS (
+    UPDATE session
+       SET state = 'queued', lease_owner = NULL,
+           lease_until = clock_timestamp()
+                       + make_interval(secs => CASE WHEN stop IS NULL THEN :seconds ELSE 0 END)
+     WHERE id = :session AND lease_token = :token AND lease_owner = :owner AND state = 'running'
+    RETURNING id
+)
+UPDATE turn SET unreached = unreached + 1 FROM released WHERE turn.id = :turn
+RETURNING released.id
 
 -- name: suspend
 -- Give the lease back while a question is open.

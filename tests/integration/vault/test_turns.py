@@ -25,6 +25,7 @@ from bot.govern.audit import HERE
 from bot.govern.grants import Grants
 from bot.govern.policy import set_policy
 from bot.govern.turn_grants import NoTurn
+from bot.work.materials import Materials
 from bot.work.own_host import OwnGrants, own_grants
 from bot.work.routes import CodeHost
 from tests.fakes.github import FakeGitHub
@@ -171,6 +172,22 @@ async def test_the_next_turn_gets_new_ones(
     async with Shift(town, places, "w", grants=grants):
         await until(town, TURN, lambda rows: [row[0] for row in rows] == ["succeeded"] * 2)
     assert (tmp_path / "user0").read_text() != (tmp_path / "user1").read_text()
+
+
+async def test_an_undo_whose_machine_has_no_room_for_what_is_handed_ends_and_says_so(
+    town: Town, places: GuestWorkplaces, grants: Grants, tmp_path: Path
+) -> None:
+    await wants(town, WHO)
+    await town.say("!true")
+    async with Shift(town, places, "w", grants=grants):
+        await until(town, TURN, lambda rows: [row[0] for row in rows] == ["succeeded"])
+        (tmp_path / "full").touch()
+        places._materials = Materials(places._channel, memory=str(tmp_path / "full"))
+        told = await town.say("undo")
+        assert told.verdict == "prompt", told
+        rows = await until(town, TURN, lambda rows: [row[0] for row in rows][1:] == ["failed"])
+    assert "the machine refused: its credentials could not be put into it" in rows[1][1]
+    assert await town.value("SELECT state FROM session") == "idle"
 
 
 async def test_a_project_without_grants_needs_no_vault(

@@ -515,6 +515,7 @@ def upgrade() -> None:
         ),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("batches", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("unreached", sa.Integer(), server_default="0", nullable=False),
         sa.Column("ran_seconds", sa.Float(), server_default="0", nullable=False),
         sa.Column("checkpoint_id", sa.Uuid(), nullable=True),
         sa.Column("undone_by", sa.Uuid(), nullable=True),
