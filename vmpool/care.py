@@ -16,6 +16,7 @@ from weakref import WeakValueDictionary
 import structlog
 
 from vmpool.channel import Channel, open_machine
+from vmpool.decide import is_new
 from vmpool.driver import Driver, Found
 from vmpool.errors import HostFull, MachineError, MachineLost, StaleToken
 from vmpool.machine import Machine, MachineState
@@ -252,6 +253,17 @@ class Care:
         """Say that a machine's memory is gone, tell its session, remove what is left of it."""
         async with self._lock(machine_id):
             await self._lose(machine_id, why)
+
+    async def lose_what_was(self, machine: Machine, why: str) -> bool:
+        """The same, unless no session ever had it: then it is removed without a word.
+
+        :return: whether there was something to lose
+        """
+        if is_new(machine):
+            await self.remove(machine.id, f"its making was interrupted: {why}")
+            return False
+        await self.lose(machine.id, why)
+        return True
 
     async def _lose(self, machine_id: UUID, why: str) -> None:
         machine = await self._registry.get(machine_id)

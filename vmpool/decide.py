@@ -11,7 +11,7 @@ from typing import assert_never
 from uuid import UUID
 
 from vmpool.driver import Found
-from vmpool.machine import MachineState
+from vmpool.machine import Machine, MachineState
 
 
 class Remedy(enum.StrEnum):
@@ -65,6 +65,17 @@ def _alive(state: MachineState, found: Found, broken: str | None) -> Remedy:
             return Remedy.LOSE
         case _:
             assert_never(found)
+
+
+def is_new(machine: Machine) -> bool:
+    """Whether it was never up: it is being made, or booted for the first time.
+
+    No session ever had it, so none has lost anything with it.
+    """
+    if machine.state is MachineState.STARTING:
+        # A clone begins with the memory of its template.
+        return machine.generation == 1 and machine.template_id is None
+    return machine.state is MachineState.CREATING
 
 
 @dataclass(frozen=True, kw_only=True)

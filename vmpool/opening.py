@@ -121,8 +121,9 @@ class Opener:
         if machine is not None and own is None:
             # Without a signature there is no way into the next one: this one stays until then.
             await self._care.prepare(session_id)
-            lost = f"a {order.size} one was asked for, and it was {machine.size}"
-            await self._care.remove(machine.id, lost)
+            why = f"a {order.size} one was asked for, and it was {machine.size}"
+            await self._care.remove(machine.id, why)
+            lost = None if decide.is_new(machine) else why
         elif machine is not None:
             # Without a signature there is no way in: find that out while nothing is touched.
             await self._care.prepare(machine.id)
@@ -136,10 +137,10 @@ class Opener:
                     machine_id=machine.id, channel=channel, template_id=machine.template_id
                 )
             except (MachineLost, RestRefused) as error:
-                lost = str(error)
-                await self._care.lose(machine.id, lost)
+                why = str(error)
+                lost = why if await self._care.lose_what_was(machine, why) else None
                 if only is not None:
-                    raise MachineLost(lost) from error
+                    raise MachineLost(why) from error
         return await self._new(session_id, order, token, step, lost)
 
     async def _new(

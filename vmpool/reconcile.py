@@ -70,10 +70,10 @@ async def _repair(needed: Remedy, machine: Machine, sight: Sight, pool: Pool) ->
             try:
                 await pool.care.settle_rest(machine.id)
             except MachineLost as error:
-                await pool.care.lose(machine.id, str(error))
+                await pool.care.lose_what_was(machine, str(error))
         case Remedy.LOSE:
             why = sight.broken or "its process ended while nobody watched"
-            await pool.care.lose(machine.id, why)
+            await pool.care.lose_what_was(machine, why)
         case Remedy.REMOVE | Remedy.GONE:
             await pool.care.remove(machine.id, machine.note or "its removal was interrupted")
 

@@ -1,5 +1,7 @@
 """A new process makes rows and host agree: each thing it may find, and what it does about it."""
 
+from dataclasses import replace
+
 import pytest
 
 import vmpool.pool
@@ -136,6 +138,29 @@ async def test_a_machine_that_can_not_be_made_its_own_is_lost_with_the_reason(ya
     assert yards.host.machines == {}
 
 
+@pytest.mark.parametrize("by", ["reconcile", "turn", "turn of another size"])
+@pytest.mark.parametrize("left", ["row", "files", "files of a boot that was begun"])
+async def test_a_machine_that_was_never_made_whole_is_removed_without_a_word(yards, left, by):
+    early = yards.make()
+    session = await early.session()
+    machine = await early.registry.add(early.order, session_id=session)
+    if left != "row":
+        await early.driver.create(str(machine.id), SPEC)
+    if left == "files of a boot that was begun":
+        await early.registry.move(machine.id, MachineState.STARTING)
+    yard = yards.make()
+    order = yard.order
+    if by == "reconcile":
+        await reconcile(yard.pool, yard.registry, yard.driver)
+    elif by == "turn of another size":
+        order = replace(order, size="large", insist=True)
+    async with yard.open(session, order=order) as opened:
+        assert (opened.fresh, opened.lost) == (True, None)
+    assert await yard.state(machine.id) is MachineState.GONE
+    assert set(yards.host.machines) == {str(opened.machine_id)}
+    assert yard.said(session) == []
+
+
 @pytest.mark.parametrize("state", ["running", "hibernating", "starting"])
 async def test_a_complete_rest_is_kept_whatever_the_row_says(yards, before, state):
     session, machine_id = before
@@ -174,18 +199,16 @@ async def test_a_spoilt_rest_is_lost_with_its_reason(yards, before):
     assert yards.host.machines == {}
 
 
-@pytest.mark.parametrize("rested", [True, False])
-async def test_a_machine_that_was_never_finished_is_not_trusted(yards, rested):
+async def test_a_machine_that_was_never_finished_is_not_trusted(yards):
     early = yards.make()
     session = await early.session()
     row = await early.registry.add(early.order, session_id=session)
-    if rested:
-        await early.driver.create(str(row.id), SPEC)
-        await early.driver.boot(str(row.id))
-        await early.driver.hibernate(str(row.id))
+    await early.driver.create(str(row.id), SPEC)
+    await early.driver.boot(str(row.id))
+    await early.driver.hibernate(str(row.id))
     yard, _ = await repaired(yards)
     assert await yard.state(row.id) is MachineState.GONE
-    assert yard.said(session) == ["lost"]
+    assert yard.said(session) == []
     assert yards.host.machines == {}
 
 

@@ -87,6 +87,8 @@ async def test_a_worker_killed_anywhere_in_a_first_boot_leaves_one_machine_or_no
             assert machine is None or machine.id == opened.machine_id
 
     assert await relay.survives(boot, before=none, after=after) > 8
+    # What was never made is not lost.
+    assert "lost" not in relay.said(session)
 
 
 @pytest.mark.parametrize("state", ["running", "resting"])

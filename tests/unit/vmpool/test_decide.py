@@ -14,6 +14,7 @@ from vmpool.decide import (
     give_up,
     idle,
     is_disk_short,
+    is_new,
     is_pressed,
     memory_budget,
     remedy,
@@ -21,7 +22,7 @@ from vmpool.decide import (
     spare,
 )
 from vmpool.driver import Found
-from vmpool.machine import MachineState
+from vmpool.machine import Machine, MachineState
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 S, F, R = MachineState, Found, Remedy
@@ -63,6 +64,23 @@ def test_every_disagreement_of_row_and_host_has_a_remedy(state, found):
 @pytest.mark.parametrize("found", [F.RUNNING, F.RESTING])
 def test_what_is_broken_is_lost_and_not_adopted(found):
     assert remedy(S.RUNNING, found, "its rest is short") is R.LOSE
+
+
+@pytest.mark.parametrize(
+    ("state", "generation", "cloned", "new"),
+    [
+        (S.CREATING, 0, False, True),
+        (S.CREATING, 3, True, True),
+        (S.STARTING, 1, False, True),
+        (S.STARTING, 2, False, False),
+        (S.STARTING, 4, True, False),
+        (S.STARTING, 1, True, False),
+        *[(state, 1, False, False) for state in S if state not in {S.CREATING, S.STARTING}],
+    ],
+)
+def test_only_what_was_never_up_is_new(state, generation, cloned, new):
+    template = uuid4() if cloned else None
+    assert is_new(Machine(state=state, generation=generation, template_id=template)) is new
 
 
 GIB = 1024
