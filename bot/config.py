@@ -688,6 +688,19 @@ ServiceLines = Annotated[
 ]
 
 
+class ContainersSettings(Section):
+    """Dev containers in templates; docs/environment.md."""
+
+    enabled: bool = Field(
+        default=True,
+        description="make what a repository's devcontainer.json asks for; else the file is as if"
+        " it were not there",
+    )
+    plain_http: ServiceLines = Field(
+        default=(), description="image registries, `HOST:PORT`, that are asked without TLS"
+    )
+
+
 class PolicySettings(Section):
     """What machines of every project may reach, and for how long the audit is kept."""
 
@@ -791,6 +804,7 @@ class Settings(Section):
     agents: AgentsSettings = AgentsSettings()
     budget: BudgetSettings = BudgetSettings()
     pool: PoolSettings = PoolSettings()
+    containers: ContainersSettings = ContainersSettings()
     checkpoint: CheckpointSettings = CheckpointSettings()
     delivery: DeliverySettings = DeliverySettings()
     visits: VisitSettings = VisitSettings()

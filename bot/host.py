@@ -117,6 +117,8 @@ class Host:
     checkpoints: Checkpoints
     deletions: Deletions
     image: "_CachedImage"
+    engine_image: "_CachedImage"
+    """For templates with a dev container; made when there is one."""
     grants: Grants | None
     way_out: WayOut
     automations: Reading
@@ -128,7 +130,7 @@ class Host:
         """Find out what works here, take over what an earlier process left, start the chores."""
         settings = base.settings
         host_id = host_identity(settings.host_dir)
-        image = _CachedImage(settings)
+        image, engine_image = _CachedImage(settings), _CachedImage(settings, engine=True)
         chosen = await chosen_hypervisor(settings, (await image()).kernel)
         log.info("hypervisor", name=chosen.hypervisor.name, why=chosen.why)
         machines = settings.machines_dir
@@ -185,6 +187,7 @@ class Host:
                 driver=driver,
                 repositories=repositories,
                 image=image,
+                engine_image=engine_image,
             ),
             repositories=repositories,
             checkpoints=_checkpoints(settings, base.database),
@@ -194,6 +197,7 @@ class Host:
                 grants.forget if grants else None,
             ),
             image=image,
+            engine_image=engine_image,
             grants=grants,
             way_out=way_out,
             automations=Reading(base.database, repositories),
@@ -219,8 +223,10 @@ class Host:
     async def remove_images(self) -> None:
         """Renew the guest image when it is too old, and remove those that nothing needs."""
         in_use = await self.registry.images_in_use()
-        newest = (await self.image.renewed()).digest
-        await remove_unused(self.base.settings.image_cache, {*in_use, newest})
+        newest = {(await self.image.renewed()).digest}
+        if self.engine_image.is_used:
+            newest.add((await self.engine_image.renewed()).digest)
+        await remove_unused(self.base.settings.image_cache, {*in_use, *newest})
 
     async def sweep(self) -> None:
         """Remove the files of sessions and projects that are gone."""
@@ -376,17 +382,25 @@ def _checkpoints(settings: Settings, database: Database) -> Checkpoints:
 class _CachedImage:
     """The guest image: looked up at first use; a chore looks again, and may build a newer one."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, engine: bool = False) -> None:
         self._cache = settings.image_cache
         self._agents = settings.agents_installed
+        self._engine = engine
         self._image: Image | None = None
 
     async def __call__(self) -> Image:
         return self._image or await self.renewed()
 
+    @property
+    def is_used(self) -> bool:
+        """Whether anybody asked for it yet."""
+        return self._image is not None
+
     async def renewed(self) -> Image:
         """The newest; machines are made of the one before while it is built."""
-        self._image = await ensure_image(self._cache, progress=_log_progress, agents=self._agents)
+        self._image = await ensure_image(
+            self._cache, progress=_log_progress, agents=self._agents, engine=self._engine
+        )
         return self._image
 
 

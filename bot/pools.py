@@ -3,8 +3,10 @@
 import os
 from dataclasses import dataclass
 
+from bot.agents import conversations
 from bot.config import Settings
 from bot.store.database import Database
+from bot.work.container import Containers, fixed_parts
 from bot.work.repository import Repositories
 from bot.work.sizes import MachineSize, Sizes
 from bot.work.templates import GetImage, ProjectTemplates, TemplateLimits
@@ -42,6 +44,7 @@ class Pools:
         driver: Driver,
         repositories: Repositories,
         image: GetImage,
+        engine_image: GetImage,
     ) -> "Pools":
         """Put them together over the machines of `pool`."""
         limits = settings.pool
@@ -90,8 +93,23 @@ class Pools:
                 rebuild_seconds=rebuild_seconds,
                 setup_seconds_max=limits.setup_minutes * 60,
             ),
+            containers=containers(settings),
+            engine_image=engine_image,
         )
         return cls(keeper=keeper, templates=templates)
+
+
+def containers(settings: Settings) -> Containers | None:
+    """How dev containers are made; None: they are not."""
+    wanted = settings.containers
+    if not wanted.enabled:
+        return None
+    kept = sorted(
+        {kept for globs in conversations(settings).values() for kept in fixed_parts(globs)}
+    )
+    return Containers(
+        seconds_max=settings.pool.setup_minutes * 60, plain_http=wanted.plain_http, kept=kept
+    )
 
 
 def sizes(settings: Settings) -> Sizes:

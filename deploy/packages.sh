@@ -24,6 +24,7 @@ fi
 if [ "$purpose" = test ]; then
     [ -x /bin/busybox ] || missing="$missing busybox-static"
     need sshd openssh-server
+    need docker-registry docker-registry
     need mkfs.xfs xfsprogs
     need ip iproute2
     need nft nftables
@@ -48,8 +49,8 @@ else
     exit 3
 fi
 
-# Tests start an sshd of their own. The package's must neither start now nor at the next boot: it is
-# refused while packages are installed, and disabled before that is lifted.
+# Tests start servers of their own. The packages' must neither start now nor at the next boot: they
+# are refused while packages are installed, and disabled before that is lifted.
 policy=/usr/sbin/policy-rc.d
 refuse_services() {
     [ -e $policy ] && return
@@ -59,15 +60,16 @@ refuse_services() {
     trap 'exit 130' INT
     trap 'exit 143' TERM
 }
-disable_sshd() {
+disable() {
     command -v systemctl >/dev/null 2>&1 || return 0
-    $as_root systemctl --quiet disable ssh.service ssh.socket 2>/dev/null || true
+    $as_root systemctl --quiet disable "$@" 2>/dev/null || true
 }
 
 echo "Installing:$missing"
 run="$as_root env DEBIAN_FRONTEND=noninteractive"
-case $missing in *openssh-server*) refuse_services ;; esac
+case $missing in *openssh-server* | *docker-registry*) refuse_services ;; esac
 # The lists are updated only when the packages can't be had with those that are there.
 # shellcheck disable=SC2086
 $run $install || { $run apt-get update && $run $install; }
-case $missing in *openssh-server*) disable_sshd ;; esac
+case $missing in *openssh-server*) disable ssh.service ssh.socket ;; esac
+case $missing in *docker-registry*) disable docker-registry.service ;; esac

@@ -49,6 +49,7 @@ async def ensure_image(
     *,
     progress: Progress,
     agents: Collection[str] = (),
+    engine: bool = False,
     age_days_max: float = AGE_DAYS_MAX,
     recipe: Recipe | None = None,
 ) -> Image:
@@ -61,12 +62,13 @@ async def ensure_image(
     A failed or interrupted build leaves nothing that the next one would not remove.
 
     :param agents: those of `vmpool.image_recipe.layers.AGENTS` that the image is to hold
-    :param recipe: another recipe than that of this host and these agents
+    :param engine: whether it is to hold what makes dev containers
+    :param recipe: another recipe than that of this host and these
     :raises HostUnfit: a program, a right, the network or a known distribution is missing
     :raises HostFull: no room
     """
     if recipe is None:
-        recipe = await asyncio.to_thread(recipe_of_host, agents=agents)
+        recipe = await asyncio.to_thread(recipe_of_host, agents=agents, engine=engine)
     builder = _Builder(cache, recipe, Steps(progress), age_days_max)
     image = await asyncio.to_thread(builder.find)
     if image is not None:

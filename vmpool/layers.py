@@ -71,10 +71,12 @@ def found(cache: Path, layers: Sequence[Layer]) -> tuple[Layer, ...]:
 
 
 def why_missing(cache: Path, layers: Sequence[Layer]) -> dict[str, str]:
-    """The agents that an image made now would lack, and why."""
+    """What an image made now would lack of what is asked for, and why."""
     there = found(cache, layers)
     return {
-        layer.name: _why(cache, layer) for layer in layers if layer.is_agent and layer not in there
+        layer.name: _why(cache, layer)
+        for layer in layers
+        if layer.is_asked_for and layer not in there
     }
 
 
@@ -103,11 +105,9 @@ async def fetch_missing(cache: Path, layers: Sequence[Layer], *, held: int, step
             why = await _try_to_fetch(cache, layer, held=held, steps=steps)
         if why is not None:
             failed[layer.name] = why
-            if layer.is_agent:
-                steps.tell(
-                    f"the image is made without the agent {layer.name}: {why}; the next start "
-                    "tries again"
-                )
+            if layer.is_asked_for:
+                what = f"the agent {layer.name}" if layer.is_agent else layer.name
+                steps.tell(f"the image is made without {what}: {why}; the next start tries again")
 
 
 def remove_unneeded(cache: Path, *, idle_seconds_min: float = IDLE_SECONDS_MIN) -> None:

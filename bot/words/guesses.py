@@ -82,17 +82,39 @@ def told(project: str, guesses: Sequence[Tried]) -> str:
     )
 
 
-def passed_over(steps: Iterable[Mapping[str, Any]]) -> list[str]:
-    """What the first session is told of files that ask for what is not done."""
+def contained(project: str, steps: Iterable[Mapping[str, Any]]) -> list[str]:
+    """What the first session is told of the container that its repository asks for."""
+    step = next((step for step in steps if step.get("container")), None)
+    if step is None:
+        return []
+    file = step["container"]
+    if step["exit_status"]:
+        # The reason is the last thing in the log.
+        why = step["output"].strip().splitlines() or [""]
+        return [
+            _(
+                "The dev container of {file} could not be made, and the machine is used without "
+                "it: {why}. `ona templates show {project}` has the log.",
+                file=file,
+                why=why[-1][:400].rstrip("."),
+                project=project,
+            )
+        ]
+    if not step.get("left_out"):
+        return []
     return [
         _(
-            "{file} is not honoured yet ({asks}): the machine was set up as if it were not there.",
-            file=step["passed_over"],
-            asks=step["asks"],
+            "The agent works in the dev container of {file}; not done of that file: {left_out}.",
+            file=file,
+            left_out=step["left_out"],
         )
-        for step in steps
-        if step.get("passed_over")
     ]
+
+
+def ports(steps: Iterable[Mapping[str, Any]]) -> list[int]:
+    """The ports that a container's file wants people to see; none when there is no container."""
+    found = [step for step in steps if step.get("ports") and not step["exit_status"]]
+    return [int(port) for step in found for port in step["ports"].split(",")]
 
 
 def _from(one: Tried) -> Value:

@@ -1,7 +1,8 @@
 """What of a project goes into a template's machine: its repository, its set-up, its services.
 
 What was guessed for a project that names no set-up is only tried: a step of it that fails is in
-the log, and the template is made without it.
+the log, and the template is made without it. So is the container of a devcontainer.json; where
+there is one, set-up and services run in it, and nothing is guessed.
 """
 
 import asyncio
@@ -11,6 +12,8 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from bot.errors import OnaError
+from bot.work.container import Containers
+from bot.work.detect.devcontainer import Devcontainer
 from bot.work.detect.guessing import LEFT_BEHIND, Detected
 from bot.work.detect.tools import Install, installs
 from bot.work.refresh import TEMPLATE_BRANCH
@@ -24,6 +27,7 @@ from vmpool.warm.building import BuildLog, StepFailed
 SERVICE_SETTLES_SECONDS = 1.0
 """A service that ends with an error sooner never ran; later it is its own affair."""
 SERVICE_OUTPUT_BYTES_MAX = 8 * 1024
+INSIDE = "ona-inside"
 LOGIN_SHELL = ("/bin/sh", "-lc")
 
 EXCLUDE_SECONDS_MAX = 60.0
@@ -47,29 +51,42 @@ class Furnishing:
     setup_seconds_max: float
     detected: Detected = field(default_factory=Detected)
     """Guesses of a project without `setup`; what they need and the machine lacks is installed."""
+    containers: Containers | None = None
+    """None: this installation makes no dev containers."""
 
     async def __call__(
         self, repositories: Repositories, channel: Channel, build_log: BuildLog
     ) -> str:
         """Do it, each step logged; the commit. :raises StepFailed:"""
-        if any(guess.tools for guess in self.detected.guesses):
+        wants_container = self.containers is not None and self.detected.devcontainer is not None
+        if wants_container or any(guess.tools for guess in self.detected.guesses):
             # What it may log in with ends before a long clone does.
             await channel.login(ROOT)
         async with build_log.step("repository"):
             commit = await self._clone(repositories, channel)
-        if self.detected.devcontainer is not None:
-            file, asks = self.detected.devcontainer.path, self.detected.devcontainer.said
-            async with build_log.step(f"pass over {file}", passed_over=file, asks=asks) as said:
-                said.append(f"not honoured: {asks}\n")
+        inside = await self._contained(channel, build_log)
         for command in self.setup:
             async with build_log.step(command) as said:
-                said.append(_output(await self._run(channel, command)))
-        if self.detected.guesses:
+                said.append(_output(await self._run(channel, command, inside=inside)))
+        if self.detected.guesses and not inside:
             await self._try_guesses(channel, build_log)
         for number, command in enumerate(self.start, 1):
             async with build_log.step(f"start: {command}"):
                 await self._start(channel, f"service-{number}", command)
         return commit
+
+    async def _contained(self, channel: Channel, build_log: BuildLog) -> bool:
+        """Make the container that the repository asks for, if it can be had; whether it is."""
+        wanted = self.detected.devcontainer
+        if wanted is None or self.containers is None:
+            return False
+        with suppress(StepFailed):
+            async with build_log.step(f"dev container of {wanted.path}", **_facts(wanted)) as said:
+                if wanted.unusable is not None:
+                    raise StepFailed(wanted.unusable)
+                said.append(await self.containers.make(channel, wanted, self.directory))
+                return True
+        return False
 
     async def _clone(self, repositories: Repositories, channel: Channel) -> str:
         try:
@@ -106,8 +123,9 @@ class Furnishing:
         argv = [*LOGIN_SHELL, _IN_PLACE, "/", install.script]
         return await self._finish(channel, argv, install.name, user=ROOT)
 
-    async def _run(self, channel: Channel, command: str) -> Completed:
-        argv = [*LOGIN_SHELL, _IN_PLACE, self.directory, command]
+    async def _run(self, channel: Channel, command: str, *, inside: bool = False) -> Completed:
+        entered = [INSIDE] if inside else []
+        argv = [*entered, *LOGIN_SHELL, _IN_PLACE, self.directory, command]
         return await self._finish(channel, argv, command)
 
     async def _finish(
@@ -140,6 +158,16 @@ class Furnishing:
                 exit_status=status.exit_status,
                 output=await _said(channel, name),
             )
+
+
+def _facts(wanted: Devcontainer) -> dict[str, str]:
+    """What the log says of it besides how it went, as `bot.words.guesses` reads it."""
+    facts = {
+        "container": wanted.path,
+        "left_out": ", ".join(wanted.left_out),
+        "ports": ", ".join(str(port) for port in wanted.ports),
+    }
+    return {name: value for name, value in facts.items() if value}
 
 
 async def _said(channel: Channel, job_id: str) -> str:

@@ -5,7 +5,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from bot.store.transaction import Transaction
-from bot.words.guesses import passed_over, told, tried
+from bot.words.guesses import contained, told, tried
 
 _STEPS = text(
     """
@@ -25,11 +25,11 @@ _STEPS = text(
 async def guessed_notice(tx: Transaction, template_id: UUID, session_id: UUID) -> list[str]:
     """What to tell people of the guesses in their machine; nothing when others were told.
 
-    And of what their repository asks for that is not done.
+    And of the container that their repository asks for.
     """
     key = {"template": template_id, "session": session_id}
     row = (await tx.execute(_STEPS, key)).one_or_none()
     if row is None:
         return []
     guesses = tried(row.steps)
-    return [*passed_over(row.steps), *([told(row.name, guesses)] if guesses else [])]
+    return [*contained(row.name, row.steps), *([told(row.name, guesses)] if guesses else [])]

@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from bot.errors import OnaError
 from bot.store.database import Database
+from bot.work.container import Containers
 from bot.work.detect.guessing import Detected, detected
 from bot.work.detect.tools import installs
 from bot.work.furnish import Furnishing
@@ -20,6 +21,7 @@ from bot.work.repository import Base, Repositories
 from bot.work.sizes import Sizes
 from bot.work.workplace import WORK, repository_directory
 from vmpool.driver import Image
+from vmpool.errors import MachineError
 from vmpool.registry import Order
 from vmpool.warm.building import Furnish
 from vmpool.warm.keeper import Keeper
@@ -71,8 +73,14 @@ class ProjectTemplates:
         sizes: Sizes,
         limits: TemplateLimits,
         work: str = WORK,
+        containers: Containers | None = None,
+        engine_image: GetImage | None = None,
     ) -> None:
-        """`work` holds the repositories in a machine."""
+        """`work` holds the repositories in a machine.
+
+        :param containers: None: what a devcontainer.json asks for is not made
+        :param engine_image: that which dev containers are made in; None: the same as others
+        """
         self._database = database
         self._keeper = keeper
         self._repositories = repositories
@@ -80,6 +88,10 @@ class ProjectTemplates:
         self._sizes = sizes
         self._limits = limits
         self._work = work
+        self._containers = containers
+        self._engine_image = engine_image or image
+        self._engine_after = 0.0
+        """When it is worth asking for again, on the monotonic clock."""
         self._looked_at: dict[UUID, float] = {}
         self._detected: dict[UUID, tuple[str, Detected]] = {}
         """By project: a commit, and what its files say."""
@@ -111,13 +123,28 @@ class ProjectTemplates:
         name, size = self._sizes.chosen(project["size"])
         base = await self._base(project)
         found = await self._looked(project, base)
+        image = await self._image_for(found)
         want = Wanted(
-            order=Order(project_id=project["id"], size=name, spec=size.spec(await self._image())),
+            order=Order(project_id=project["id"], size=name, spec=size.spec(image)),
             ingredients=_ingredients(project, found),
             commit=base.commit,
             begun_after=project["rebuild_at"],
         )
         return want, self._furnishing(project, base, found)
+
+    async def _image_for(self, found: Detected) -> Image:
+        """With an engine where there is to be a container; that it can't be had ends up in a log.
+
+        It is tried again as often as repositories are looked at: it may take minutes to fail.
+        """
+        wanted, now = found.devcontainer, monotonic()
+        if wanted is not None and wanted.unusable is None and now >= self._engine_after:
+            try:
+                return await self._engine_image()
+            except (MachineError, OSError) as error:
+                log.warning("engine_image_not_made", error=str(error))
+                self._engine_after = now + self._limits.rebuild_seconds
+        return await self._image()
 
     async def _base(self, project: Mapping[str, Any]) -> Base:
         """Where the base branch is; an unknown commit when the repository can't be read now."""
@@ -146,6 +173,7 @@ class ProjectTemplates:
                 self._detected[project["id"]] = base.commit, found
             except (OnaError, OSError, GitFailed) as error:
                 log.warning("files_not_looked_at", project=project["name"], error=str(error))
+        found = found if self._containers is not None else replace(found, devcontainer=None)
         return replace(found, guesses=()) if project["setup"] else found
 
     async def _last_known(self, project: Mapping[str, Any]) -> Base:
@@ -161,6 +189,7 @@ class ProjectTemplates:
             start=project["start"],
             setup_seconds_max=self._limits.setup_seconds_max,
             detected=found,
+            containers=self._containers,
         )
 
 
@@ -169,7 +198,6 @@ def _ingredients(project: Mapping[str, Any], found: Detected) -> tuple[str, ...]
     setup: Sequence[str] = project["setup"]
     start: Sequence[str] = project["start"]
     tools = [tool for guess in found.guesses for tool in guess.tools]
-    passed_over = found.devcontainer
     return (
         project["name"],
         project["repository_url"],
@@ -178,7 +206,7 @@ def _ingredients(project: Mapping[str, Any], found: Detected) -> tuple[str, ...]
         *setup,
         str(len(start)),
         *start,
-        *((passed_over.path, passed_over.said) if passed_over is not None else ("", "")),
+        found.devcontainer.digest if found.devcontainer is not None else "",
         *(guess.command for guess in found.guesses),
         *(install.script for install in installs(tools)),
     )

@@ -15,6 +15,7 @@ from vmpool.driver import Image, MachineSpec
 from vmpool.drivers.hypervisor import Hypervisor
 from vmpool.drivers.local import LocalDriver
 from vmpool.machine import MachineState
+from vmpool.network.way_out import WayOut
 from vmpool.opening import Opened
 from vmpool.pool import Pool, PoolLimits
 from vmpool.registry import Order, Registry
@@ -92,10 +93,12 @@ async def real_pool(
     hot: int = 1,
     cold: int = 1,
     size: SizeSettings = SIZES["small"],
+    way_out: WayOut | None = None,
 ) -> AsyncIterator[RealPool]:
     """Make one in `directory`; nothing of it is left afterwards."""
     root = directory / hypervisor.name
-    driver = LocalDriver(root, hypervisor, isolation=isolated(root, hypervisor))
+    apart = isolated(root, hypervisor)
+    driver = LocalDriver(root, hypervisor, isolation=apart, way_out=way_out)
     registry, rows = Registry(begin, host_id, new_id), Rows(begin, host_id, new_id)
     lost: list[str] = []
 

@@ -115,7 +115,7 @@ class Job:
                 theirs.append(writer)
             env = environment(user, {**(order.get("env") or {}), "ONA_JOB": self.job_id})
             self.pid = spawn(
-                order["argv"],
+                self._argv(order, user.pw_name),
                 env=env,
                 cwd=order.get("cwd") or user.pw_dir,
                 user=user,
@@ -132,6 +132,12 @@ class Job:
             for fd in theirs:
                 os.close(fd)
         self._serve(loop, feed, ours[1:] if feed >= 0 else ours)
+
+    def _argv(self, order: dict[str, Any], user: str) -> list[str]:
+        argv: list[str] = order["argv"]
+        if user == self.settings.agent_user and os.path.exists(self.settings.container_file):
+            return [self.settings.inside, *argv]
+        return argv
 
     def _serve(self, loop: Loop, feed: int, readers: list[int]) -> None:
         assert self.pid is not None

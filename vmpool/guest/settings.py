@@ -9,6 +9,7 @@ class Settings:
     port_name = "ona.0"
     control_user = "ona"
     agent_user = "agent"
+    inside = "/usr/bin/ona-inside"
     sshd = "/usr/sbin/sshd"
     sshd_empty_directory = "/run/sshd"
     cgroup_root: str | None = "/sys/fs/cgroup/ona"
@@ -46,6 +47,11 @@ class Settings:
     def run_path(self, *names: str) -> str:
         """A path below the tmpfs that is emptied of secrets at every freeze."""
         return os.path.join(self.run_directory, *names)
+
+    @property
+    def container_file(self) -> str:
+        """Is there when jobs of the agent run in a dev container."""
+        return os.path.join(self.state_directory, "container.json")
 
     @property
     def jobs_directory(self) -> str:

@@ -1,5 +1,7 @@
 """Agents as layers of the guest image: programs from npm at pinned versions, below /opt/ona/agents.
 
+The reference program for devcontainer.json is one as well, in images that have a container engine.
+
     agents/<layer>/package.json       what is wanted, at exact versions
     agents/<layer>/package-lock.json  what that takes, each package with its version and hash
 
@@ -19,6 +21,7 @@ HOME = "opt/ona/agents"
 """Where layers lie in the machine, each in a directory of its name."""
 COMMANDS = "usr/local/bin"
 NODE = "node"
+DEVCONTAINERS = "devcontainers"
 CPUS = {"amd64": "x64", "arm64": "arm64"}
 """How npm calls what Debian calls so."""
 NOT_RUN = ("*.map", "*.d.ts", "*.d.mts", "*.d.cts")
@@ -87,8 +90,15 @@ _KINDS: Mapping[str, _Kind] = {
         main="opencode-linux-{cpu}",
         commands=(Command(name="opencode", file="opencode-linux-{cpu}/bin/opencode"),),
     ),
+    DEVCONTAINERS: _Kind(
+        main="@devcontainers/cli",
+        commands=(
+            Command(name="devcontainer", file="@devcontainers/cli/devcontainer.js", by_node=True),
+        ),
+        needs=(NODE,),
+    ),
 }
-AGENTS = tuple(name for name, kind in _KINDS.items() if kind.commands)
+AGENTS = tuple(name for name, kind in _KINDS.items() if kind.commands and name != DEVCONTAINERS)
 """The agents that an image can hold, by the names that people write."""
 
 
@@ -119,9 +129,14 @@ class Layer:
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
     @property
+    def is_asked_for(self) -> bool:
+        """Whether somebody wants it for itself, and not for what runs on it."""
+        return bool(self.commands)
+
+    @property
     def is_agent(self) -> bool:
         """Whether people know it by name."""
-        return bool(self.commands)
+        return self.is_asked_for and self.name != DEVCONTAINERS
 
     def scripts(self) -> dict[str, str]:
         """What lies in the machine's COMMANDS: name → text of a shell script."""
@@ -135,15 +150,16 @@ class Layer:
         return f'#!/bin/sh\nexec {program} "$@"\n'
 
 
-def layers_of(agents: Iterable[str], architecture: str, *, pins: Path = PINS) -> tuple[Layer, ...]:
-    """The layers that these agents take, each once and after those that it needs.
+def layers_of(wanted: Iterable[str], architecture: str, *, pins: Path = PINS) -> tuple[Layer, ...]:
+    """The layers that these take, each once and after those that it needs.
 
+    :param wanted: of AGENTS and DEVCONTAINERS
     :param architecture: as Debian calls it
-    :raises KeyError: not one of AGENTS
+    :raises KeyError: there is no such layer
     """
     names: list[str] = []
-    for agent in agents:
-        names += [each for each in (*_KINDS[agent].needs, agent) if each not in names]
+    for name in wanted:
+        names += [each for each in (*_KINDS[name].needs, name) if each not in names]
     return tuple(_layer(name, CPUS[architecture], pins / name) for name in names)
 
 
@@ -158,7 +174,7 @@ def usable(layers: Iterable[Layer], there: Collection[str]) -> tuple[Layer, ...]
         if layer.name in there and all(need in there for need in layer.needs)
     ]
     needed = {name for layer in found for name in layer.needs}
-    return tuple(layer for layer in found if layer.is_agent or layer.name in needed)
+    return tuple(layer for layer in found if layer.is_asked_for or layer.name in needed)
 
 
 def _layer(name: str, cpu: str, pins: Path) -> Layer:

@@ -31,6 +31,7 @@ TOOLS = {
     "ask.py": "ona-ask",
     "command.py": "ona",
     "identity.py": "ona-token",
+    "inside.py": "ona-inside",
     "preview.py": "ona-preview",
 }
 """Programs for people and agents in the machine: file → what it is called there."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vmpool.errors import HostUnfit
-from vmpool.image_recipe.layers import Layer, layers_of
+from vmpool.image_recipe.layers import DEVCONTAINERS, Layer, layers_of
 from vmpool.image_recipe.sources import Release, archive_of, read_sources, release_of, render
 
 HERE = Path(__file__).parent
@@ -28,6 +28,9 @@ EXPECTED = (
     "unzip", "vim-tiny", "wget", "zip",
 )  # fmt: skip
 """What people and agents reach for in a script before anything was set up."""
+
+ENGINE = ("podman", "crun", "uidmap", "catatonit")
+"""For machines with a dev container: the engine, which the agent's user runs without any right."""
 
 LEFT_OUT = ("/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/doc/*")
 KEPT = ("/usr/share/doc/*/copyright", "/usr/share/locale/locale.alias")
@@ -79,11 +82,16 @@ class Recipe:
 
 
 def recipe_of_host(
-    *, agents: Collection[str] = (), etc: Path = Path("/etc"), program: Path = PROGRAM
+    *,
+    agents: Collection[str] = (),
+    engine: bool = False,
+    etc: Path = Path("/etc"),
+    program: Path = PROGRAM,
 ) -> Recipe:
     """Read what this host is and what our guest program is now; a few small files.
 
     :param agents: those of `AGENTS` that are to be in the image
+    :param engine: whether it is to hold what makes dev containers
     :raises HostUnfit: not a Debian or Ubuntu with its own archive among its package sources
     """
     architecture = ARCHITECTURES.get(platform.machine())
@@ -99,9 +107,12 @@ def recipe_of_host(
         release=release,
         architecture=architecture,
         sources=render(own),
-        packages=(*NEEDED, *EXPECTED, kernel[release.distribution]),
+        packages=(
+            *(*NEEDED, *EXPECTED, *(ENGINE if engine else ())),
+            kernel[release.distribution],
+        ),
         program={path.name: path.read_bytes() for path in program.glob("*.py")},
-        layers=layers_of(agents, architecture),
+        layers=layers_of((*agents, *([DEVCONTAINERS] if engine else [])), architecture),
     )
 
 

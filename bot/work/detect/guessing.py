@@ -52,7 +52,6 @@ class Detected:
 
     guesses: tuple[Guess, ...] = ()
     devcontainer: Devcontainer | None = None
-    """Which is not honoured, and said so."""
 
 
 Found = tuple[str, str, tuple[str, ...]]

@@ -104,12 +104,12 @@ class Vm:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Build the image before the first test: it takes longer than a test may."""
     wanted = {name for item in session.items for name in getattr(item, "fixturenames", ())}
-    images = {"guest_image": (), "agents_image": AGENTS}
+    images = {"guest_image": _image, "agents_image": _agents, "engine_image": _engine}
     if wanted & images.keys() and not session.config.option.collectonly:
         # A host that can't: the fixture says so, to the tests that need it.
         with suppress(MachineError):
             for name in wanted & images.keys():
-                _image(images[name])
+                images[name]()
             # Each change of the guest program has left one behind.
             asyncio.run(remove_unused(images_dir(), set(), idle_hours_min=IMAGE_IDLE_HOURS))
 
@@ -123,9 +123,23 @@ def guest_image() -> Image:
 @pytest.fixture(scope="session")
 def agents_image() -> Image:
     """The same with AGENTS in it, fetched from the npm registry of this host."""
-    image = _image(AGENTS)
+    image = _agents()
     assert set(image.agents) == set(AGENTS), "see above why they could not be fetched"
     return image
+
+
+@pytest.fixture(scope="session")
+def engine_image() -> Image:
+    """The one that dev containers are made in."""
+    return _engine()
+
+
+def _agents() -> Image:
+    return _image(AGENTS)
+
+
+def _engine() -> Image:
+    return asyncio.run(ensure_image(images_dir(), progress=print, engine=True))
 
 
 def _image(agents: tuple[str, ...] = ()) -> Image:
