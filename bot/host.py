@@ -5,6 +5,7 @@ import contextlib
 import os
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -30,6 +31,7 @@ from bot.store.database import CONTROL, POLICY, READY, Database
 from bot.store.database import MACHINES as MACHINE_HINTS
 from bot.store.ids import new_id
 from bot.vault import authority_of, grants_open, vault_open
+from bot.work.agent_previews import forward
 from bot.work.bounds import SessionLimits
 from bot.work.checkpoint import Checkpoints
 from bot.work.deleting import Deletions
@@ -351,6 +353,7 @@ class Host:
             image=self.image,
             sizes=sizes(self.base.settings),
             environment=self.way_out.environment,
+            forward=partial(forward, self.base.settings, self.base.database),
         )
 
 

@@ -117,5 +117,13 @@ def ports(steps: Iterable[Mapping[str, Any]]) -> list[int]:
     return [int(port) for step in found for port in step["ports"].split(",")]
 
 
+def forwarded(seen: Sequence[tuple[int, str]]) -> str:
+    """Where people see the ports of a container."""
+    shown = [
+        _("port {port} at {address}", port=str(port), address=address) for port, address in seen
+    ]
+    return _("As soon as something listens there: {ports}.", ports=listing(shown))
+
+
 def _from(one: Tried) -> Value:
     return _("`{command}` (from {file})", command=one.command, file=one.file)

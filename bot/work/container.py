@@ -114,9 +114,8 @@ done
 [ -n "${wanted-}" ] || exit 0
 for node in /opt/ona/agents/node/node_modules/node-linux-*/bin/node; do exec "$node" --version; done
 """
-_DENIED = re.compile(
-    r"\S+:\d+ is not allowed: [^\n]*?(?:would allow it|\(policy[^)\n]*\)|names it)"
-)
+_DENIED = re.compile(r"\S+:\d+ is not allowed: [^\n]*")
+"""The gateway's sentence, as whoever was refused repeats it at the end of a line."""
 _QUIET = "containers.dev:443"
 """Asked by the reference program for a list that it does without."""
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -241,7 +240,7 @@ def why_failed(answer: Mapping[str, Any], said: str) -> str:
     """A clause for people: what policy refused, else the last error in what was said."""
     denied: list[str] = [one for one in _DENIED.findall(said) if not one.startswith(_QUIET)]
     if denied:
-        return denied[-1].lstrip('"')[:400]
+        return denied[-1].lstrip('"').rstrip(". ")[:400]
     bare = (re.sub(r"^\[[^\]]*\]\s*", "", line).strip() for line in said.splitlines())
     errors = [line for line in bare if re.match(r"error\b", line, re.IGNORECASE)]
     own = [line for line in errors if "Command failed: podman" not in line]

@@ -5,7 +5,7 @@ the machine, the repository in the machine, from the checkpoint when the machine
 session is not.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import monotonic
@@ -18,9 +18,10 @@ from bot.errors import OnaError, Unfit
 from bot.metrics import MACHINE_READY_SECONDS
 from bot.store.database import Database
 from bot.words.catalogue import gettext as _
+from bot.words.guesses import forwarded
 from bot.work import machine_past, machine_words
 from bot.work.checkpoint import Checkpoints, Restored
-from bot.work.guessed import guessed_notice
+from bot.work.guessed import set_up_of
 from bot.work.jobs import ChannelJobs
 from bot.work.lease import Lease, OpenTurn
 from bot.work.materials import Materials
@@ -51,6 +52,9 @@ log = structlog.get_logger(__name__)
 
 FURNISHED_MAX = 10_000
 """Machines that are remembered to hold their repository; past it all are looked at once more."""
+
+Forward = Callable[[UUID, Sequence[int]], Awaitable[Sequence[tuple[int, str]]]]
+"""Makes previews of a session's ports; ports and addresses, as far as there are any."""
 
 _PROJECT = text(
     """
@@ -91,10 +95,12 @@ class MachineWorkplaces:
         sizes: Sizes,
         work: str = WORK,
         environment: Mapping[str, str] | None = None,
+        forward: Forward | None = None,
     ) -> None:
         """`image` returns the guest image, building it if need be; `work` holds repositories.
 
         :param environment: of every job in these machines
+        :param forward: None: ports that a devcontainer.json forwards are nobody's to see
         """
         self._database = database
         self._pool = pool
@@ -105,6 +111,7 @@ class MachineWorkplaces:
         self._sizes = sizes
         self._work = work
         self._environment = environment or {}
+        self._forward = forward
         back = BranchBack(database, self._environment)
         self._undoing = Undoing(database, checkpoints, move_back=back)
         self._channels: dict[UUID, Channel] = {}
@@ -282,7 +289,7 @@ class MachineWorkplaces:
         else:
             base = await self._repositories.base(project.id, lease.base_branch)
         if fresh and await self._refresh(lease, project, opened, base):
-            return [*_refilled(lost, None, None), *await self._guessed(lease, opened)]
+            return [*_refilled(lost, None, None), *await self._set_up(lease, opened)]
         cloned = await clone_into(
             opened.channel,
             self._repositories,
@@ -317,10 +324,15 @@ class MachineWorkplaces:
             )
         return [] if why is None else [machine_words.booted(why)]
 
-    async def _guessed(self, lease: Lease, opened: Opened) -> list[str]:
+    async def _set_up(self, lease: Lease, opened: Opened) -> list[str]:
+        """What to tell people of how the machine's template was set up."""
         assert opened.template_id is not None
         async with self._database.begin() as tx:
-            return await guessed_notice(tx, opened.template_id, lease.session_id)
+            found = await set_up_of(tx, opened.template_id, lease.session_id)
+        if self._forward is None or not found.ports:
+            return [*found.notices]
+        seen = await self._forward(lease.session_id, found.ports)
+        return [*found.notices, *([forwarded(seen)] if seen else [])]
 
     async def _refresh(self, lease: Lease, project: _Project, opened: Opened, base: Base) -> bool:
         """Whether what came with the machine's template was brought up to date."""

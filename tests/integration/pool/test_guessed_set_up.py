@@ -8,7 +8,8 @@ from sqlalchemy import text
 from bot.store.blobs import DirectoryBlobs
 from bot.store.ids import new_id
 from bot.work.checkpoint import Checkpoints
-from bot.work.guessed import guessed_notice
+from bot.work.container import Containers
+from bot.work.guessed import SetUp, set_up_of
 from bot.work.machines import MachineWorkplaces
 from bot.work.repository import Repositories
 from bot.work.templates import ProjectTemplates, TemplateLimits
@@ -21,8 +22,12 @@ from vmpool.machine import Template, TemplateState
 FILES: git_tree.Files = {
     b"Makefile": b"setup:\n\tmkdir .venv/more && echo set up\n",
     b"requirements.txt": b"./not-there\n",
-    b".devcontainer/a/devcontainer.json": b'{"image": "debian", // which\n "customizations": {},}',
+    b".devcontainer/a/devcontainer.json": b"""{
+        "image": "debian", // which
+        "postAttachCommand": "true", "customizations": {},
+    }""",
 }
+COMPOSED = b".devcontainer.json"
 _PROJECT = text("UPDATE project SET repository_url = :url, setup = CAST(:setup AS jsonb)")
 
 
@@ -43,8 +48,9 @@ class Host:
             repositories,
             image=image,
             sizes=SIZES,
-            limits=TemplateLimits(keep_seconds=3600, rebuild_seconds=0, setup_seconds_max=60),
+            limits=TemplateLimits(keep_seconds=3600, rebuild_seconds=0, setup_seconds_max=600),
             work=str(directory / "work"),
+            containers=Containers(seconds_max=60),
         )
         self._workplaces = MachineWorkplaces(
             town.database,
@@ -85,10 +91,11 @@ def host(town: Town, yards: Yards, tmp_path: Path) -> Host:
 async def test_guesses_are_tried_and_logged_and_one_that_fails_breaks_nothing(host: Host):
     template = await host.build()
     assert template.state is TemplateState.READY
-    boot, repository, passed, pip, make, freeze = template.steps
+    boot, repository, container, pip, make, freeze = template.steps
     assert [boot["step"], repository["step"], freeze["step"]] == ["boot", "repository", "freeze"]
-    assert passed["step"] == "pass over .devcontainer/a/devcontainer.json"
-    assert passed["output"] == "not honoured: image\n"
+    assert container["step"] == "dev container of .devcontainer/a/devcontainer.json"
+    assert container["output"] == "the machine's image has no container engine in it"
+    assert (container["exit_status"], container["left_out"]) == (1, "postAttachCommand")
     assert pip["step"].endswith(".venv/bin/pip install -r requirements.txt")
     assert (pip["guessed_from"], pip["exit_status"]) == ("requirements.txt", 1)
     assert "not-there" in pip["output"]
@@ -99,27 +106,38 @@ async def test_guesses_are_tried_and_logged_and_one_that_fails_breaks_nothing(ho
     assert await host.build() == template, "and it is not built again"
 
 
-async def test_only_the_first_session_is_told_what_was_guessed(host: Host):
+async def test_only_the_first_session_is_told_how_its_machine_was_set_up(host: Host):
     template = await host.build()
-    passed, told = await host.notices_of_a_new_session("one")
-    assert passed.startswith(".devcontainer/a/devcontainer.json is not honoured yet (image): ")
+    container, told = await host.notices_of_a_new_session("one")
+    assert container.startswith("The dev container of .devcontainer/a/devcontainer.json could not ")
+    assert "it: the machine's image has no container engine in it. " in container
     assert "were guessed: `make setup` (from Makefile). `python3 -m venv" in told
     assert "(from requirements.txt) failed, and the machine is used without it" in told
     first = await host.town.value("SELECT id FROM session")
     async with host.town.database.begin() as tx:
-        assert await guessed_notice(tx, template.id, first) == [passed, told], (
-            "it may be said once more"
-        )
-        assert await guessed_notice(tx, template.id, new_id()) == []
+        again = await set_up_of(tx, template.id, first)
+        assert again.notices == (container, told), "it may be said once more"
+        assert await set_up_of(tx, template.id, new_id()) == SetUp()
 
 
 async def test_what_the_project_names_takes_the_place_of_all_guesses(host: Host):
     guessed = await host.build()
     named = await host.build('["true"]')
     assert named.id != guessed.id
-    assert [step["step"] for step in named.steps if "passed_over" not in step] == [
+    assert [step["step"] for step in named.steps if "container" not in step] == [
         *("boot", "repository", "true", "freeze"),
     ]
     assert not any("guessed_from" in step for step in named.steps)
-    (passed,) = await host.notices_of_a_new_session("one")
-    assert "not honoured yet" in passed
+    (container,) = await host.notices_of_a_new_session("one")
+    assert "could not be made" in container
+
+
+async def test_what_no_container_can_be_made_of_is_said_and_the_rest_is_done(host: Host):
+    compose = b'{"dockerComposeFile": "compose.yml"}'
+    git_tree.make(host.directory / "origin", {b"Makefile": FILES[b"Makefile"], COMPOSED: compose})
+    template = await host.build()
+    container, make = template.steps[2:4]
+    assert container["output"] == "it names Docker Compose files, which ona doesn't run"
+    assert (make["step"], make["exit_status"]) == ("make setup", 2), "there is no .venv"
+    (said, _) = await host.notices_of_a_new_session("one")
+    assert said.endswith("which ona doesn't run. `ona templates show demo` has the log.")

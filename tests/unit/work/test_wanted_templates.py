@@ -116,7 +116,7 @@ def test_what_was_guessed_goes_in(other):
     assert _ingredients(bare, Detected(guesses=other)) != expected
     moved = Guess(file="api/uv.lock", command="uv sync --frozen", tools=("uv",))
     assert _ingredients(bare, Detected(guesses=(moved,))) == expected, "the same is done"
-    asked = Devcontainer(path=".devcontainer.json", asks=("image",))
+    asked = Devcontainer(path=".devcontainer.json", config={"image": "base"})
     assert _ingredients(bare, Detected(guesses=(GUESS,), devcontainer=asked)) != expected
 
 
