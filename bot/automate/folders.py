@@ -5,7 +5,7 @@ transaction. Who fetched earlier writes nothing over what was fetched later.
 """
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -59,6 +59,15 @@ _LOOK_SOON = text(
     """
     UPDATE automation_folder SET look_at = least(look_at, clock_timestamp())
      WHERE project_id = :project AND commit <> :commit
+    """
+)
+_KEPT = text(
+    """
+    SELECT folder.project_id, project.repository_url
+      FROM automation_folder AS folder JOIN project ON project.id = folder.project_id
+     WHERE project.removed_at IS NULL
+       AND EXISTS (SELECT FROM automation WHERE automation.project_id = folder.project_id
+                      AND automation.path <> '' AND automation.state <> 'removed')
     """
 )
 _LOCK = text(
@@ -159,6 +168,11 @@ async def take(tx: Transaction, here: Collection[UUID] = ()) -> Taken | None:
 async def look_soon(tx: Transaction, project_id: UUID, commit: str) -> None:
     """Its default branch is at a commit that may not have been read."""
     await tx.execute(_LOOK_SOON, {"project": project_id, "commit": commit})
+
+
+async def kept(tx: Transaction) -> Mapping[UUID, str]:
+    """Projects whose folder holds automations, with the address of their repository."""
+    return {row.project_id: row.repository_url for row in await tx.execute(_KEPT)}
 
 
 async def unchanged(tx: Transaction, taken: Taken, problem: Message | None = None) -> None:

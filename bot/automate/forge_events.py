@@ -15,7 +15,7 @@ from sqlalchemy import text
 from adapters.chat.incoming import Author, Happened
 from adapters.chat.port import Deadline
 from adapters.forge.port import ForgePort, Permission, Wanted
-from bot.automate import events, matching
+from bot.automate import events, folders, matching
 from bot.automate.definition import Definition, Trigger
 from bot.automate.events import Event
 from bot.automate.matching import Match
@@ -48,7 +48,7 @@ _CAUSE = text(
 
 
 def wanted(database: Database, port: ForgePort) -> Wanted:
-    """What triggers want to hear of on a forge.
+    """What triggers want to hear of on a forge, and pushes wherever automations lie in files.
 
     Those of paused automations too: when one goes on, it begins with what happens then.
     """
@@ -56,11 +56,16 @@ def wanted(database: Database, port: ForgePort) -> Wanted:
     async def ask() -> Mapping[str, frozenset[str]]:
         async with database.begin() as tx:
             every = await watched(tx, {"": port})
+            files = await folders.kept(tx)
         found: dict[str, set[str]] = {}
         for one in every:
             name = port.repository(one.url)
             if name is not None:
                 found.setdefault(name, set()).add(one.trigger.kind)
+        for url in files.values():
+            name = port.repository(url)
+            if name is not None:
+                found.setdefault(name, set()).add("push")
         return {name: frozenset(kinds) for name, kinds in found.items()}
 
     return ask
@@ -77,11 +82,15 @@ class ForgeEvents:
     async def take(self, happened: Happened) -> None:
         """Make it an event of each trigger that is about it, once.
 
+        What is pushed to a default branch has its folder of automations read soon.
+
         :raises ChatError: its forge does not say who may do what; it has to come again
         """
         port = self._rights.forges.get(happened.surface)
         if port is None:
             return
+        if happened.kind == "push" and happened.branch == happened.default_branch:
+            await self._look_soon(port, happened)
         found = [
             (one, match)
             for one in await self._watched(port, happened)
@@ -93,6 +102,13 @@ class ForgeEvents:
         if found:
             async with self._database.begin() as tx:
                 await _put(tx, happened, [one for one, _ in found])
+
+    async def _look_soon(self, port: ForgePort, happened: Happened) -> None:
+        name = happened.repository.casefold()
+        async with self._database.begin() as tx:
+            for project_id, url in (await folders.kept(tx)).items():
+                if (port.repository(url) or "").casefold() == name:
+                    await folders.look_soon(tx, project_id, happened.commit)
 
     async def _watched(self, port: ForgePort, happened: Happened) -> Sequence[Watched]:
         async with self._database.begin() as tx:

@@ -214,3 +214,51 @@ async def test_other_projects_of_the_context_are_heard_in_by_who_may_read_them(
     key = await place.opens("known")
     await place.poll()
     assert await watch.keys() == [f"{place.name}/{key}"]
+
+
+async def has_file(town: Town, *, commit: str) -> None:
+    """An automation of the project lies in a file, which was read at a commit and is left alone."""
+    await town.rows(
+        "INSERT INTO automation (id, short, project_id, name, path, definition, state)"
+        " VALUES (:id, 'a-9', :project, 'filed', '.ona/automations/a.yaml', '{}', 'active')"
+        " RETURNING id",
+        id=new_id(),
+        project=DEMO,
+    )
+    await town.rows(
+        "INSERT INTO automation_folder (id, project_id, commit, look_at)"
+        " VALUES (:id, :project, :commit, now() + interval '1 hour') RETURNING id",
+        id=new_id(),
+        project=DEMO,
+        commit=commit,
+    )
+
+
+DUE = "SELECT look_at <= now() FROM automation_folder"
+
+
+async def test_what_is_pushed_to_the_default_branch_has_its_automations_read_soon(
+    watch: Watch, place: Place
+) -> None:
+    await has_file(watch.town, commit="0" * 40)
+    done = await place.everything()
+    pushed = next(key for key in done if key.startswith("push/main/")).rpartition("..")[2]
+    await watch.town.rows("UPDATE automation_folder SET commit = :at RETURNING id", at=pushed)
+    await place.hear(set(), watch.missing)
+    assert not await watch.town.value(DUE), "it was read, and other branches don't matter"
+    await watch.town.rows("UPDATE automation_folder SET commit = 'older' RETURNING id")
+    async with asyncio.timeout(100):
+        # Its webhooks may still be on their way.
+        while not await watch.town.value(DUE):
+            place.taken = 0
+            await place.hear(set(), watch.missing)
+
+
+async def test_without_an_automation_in_a_file_pushes_are_nobody_s_news(
+    watch: Watch, place: Place
+) -> None:
+    await has_file(watch.town, commit="0" * 40)
+    await watch.town.rows("UPDATE automation SET path = '' RETURNING id")
+    await place.everything()
+    await place.hear(set(), watch.missing)
+    assert not await watch.town.value(DUE)
