@@ -216,20 +216,13 @@ class _Wanted:
         self._gone = gone
         self._memory_mib = room.memory_mib
         self._machines = room.machines
-        self._evictable = self._worth_least_first()
-        self._next = next(self._evictable, None)
-
-    def _worth_least_first(self) -> Iterator[tuple[Pool, Waiting]]:
-        for pool in reversed(self._pools):
-            for template_id in (*pool.retired, pool.template_id):
-                for machine in self._counts[template_id].hot if template_id in self._counts else ():
-                    if machine.id not in self._gone:
-                        yield pool, machine
 
     def actions(self) -> Iterator[Action]:
         """What to do, in the order of its worth."""
-        while self._memory_mib < 0 and self._next is not None:
-            yield self._evict("running sessions need its memory")
+        for pool, machine in self._worth_least_first():
+            if self._memory_mib >= 0:
+                break
+            yield self._evict(pool, machine, "running sessions need its memory")
         for pool in self._pools:
             if pool.template_id is not None and not pool.held:
                 yield from self._fill(pool, pool.template_id)
@@ -239,39 +232,69 @@ class _Wanted:
         # Looked for one by one: most pools need none.
         cold = (machine for machine in reversed(count.cold) if machine.id not in self._gone)
         for _ in range(pool.hot - len(count.hot) - count.heating):
-            if not self._can_make_room(pool):
+            machine = next(cold, None)
+            making_way = self._makes_way(pool, replaced=machine is not None)
+            if making_way is None:
                 break
-            while self._memory_mib < pool.memory_mib or self._machines < 1:
-                yield self._evict("another pool uses its memory more")
+            for other, evicted, why in making_way:
+                yield self._evict(other, evicted, why)
             self._memory_mib -= pool.memory_mib
             self._machines -= 1
-            if machine := next(cold, None):
+            if machine is not None:
                 yield Action(do=Do.HEAT, subject=machine.id, why=f"{pool.hot} should be hot")
         if self._room.disk:
             for _ in range(_all(pool) - count.all):
                 yield Action(do=Do.CLONE, subject=template_id, why=f"{_all(pool)} should wait")
 
-    def _can_make_room(self, pool: Pool) -> bool:
-        """Whether one more may be hot: there is room, or who is worth less has it."""
-        if self._memory_mib >= pool.memory_mib and self._machines >= 1:
-            return True
-        if self._next is None or self._next[0].worth >= pool.worth:
-            return False
-        memory_mib, machines = self._memory_mib, self._machines
-        for other, _ in self._worth_least_first():
-            if other.worth >= pool.worth:
-                return False
-            memory_mib += other.memory_mib
-            machines += 1
-            if memory_mib >= pool.memory_mib and machines >= 1:
-                return True
-        return False
+    def _makes_way(self, pool: Pool, *, replaced: bool) -> list[tuple[Pool, Waiting, str]] | None:
+        """Who goes so that one more of a pool may be hot; None: there is no room, and none for it.
 
-    def _evict(self, why: str) -> Action:
-        assert self._next is not None
-        pool, machine = self._next
+        First its own of older templates, if there is one to heat in their place; else what is
+        worth less.
+        """
+        memory_mib, machines = self._memory_mib, self._machines
+        found: list[tuple[Pool, Waiting, str]] = []
+        candidates = self._candidates(pool, replaced=replaced)
+        while memory_mib < pool.memory_mib or machines < 1:
+            candidate = next(candidates, None)
+            if candidate is None:
+                return None
+            found.append(candidate)
+            memory_mib += candidate[0].memory_mib
+            machines += 1
+        return found
+
+    def _candidates(self, pool: Pool, *, replaced: bool) -> Iterator[tuple[Pool, Waiting, str]]:
+        older = self._hot(pool.retired)
+        if older and not replaced:
+            return
+        for machine in older:
+            yield pool, machine, "one of the newer template takes its place"
+        for other, machine in self._worth_least_first():
+            if other.worth >= pool.worth:
+                return
+            yield other, machine, "another pool uses its memory more"
+
+    def _worth_least_first(self) -> Iterator[tuple[Pool, Waiting]]:
+        for pool in reversed(self._pools):
+            for machine in self._hot(pool.retired):
+                yield pool, machine
+            if pool.template_id is not None:
+                for machine in self._hot((pool.template_id,)):
+                    yield pool, machine
+
+    def _hot(self, template_ids: Iterable[UUID]) -> list[Waiting]:
+        """The hot machines of these templates that are not removed already."""
+        return [
+            machine
+            for template_id in template_ids
+            if template_id in self._counts
+            for machine in self._counts[template_id].hot
+            if machine.id not in self._gone
+        ]
+
+    def _evict(self, pool: Pool, machine: Waiting, why: str) -> Action:
         self._gone.add(machine.id)
-        self._next = next(self._evictable, None)
         self._memory_mib += pool.memory_mib
         self._machines += 1
         return _remove(machine, why)
