@@ -20,9 +20,9 @@ from vmpool.warm.building import Builder, Furnish
 from vmpool.warm.demand import Demands
 from vmpool.warm.plan import Pool, Room, Waiting, lacks, plan
 from vmpool.warm.rows import Rows
-from vmpool.warm.sizing import Targets
+from vmpool.warm.sizing import NOTHING, Targets
 from vmpool.warm.stock import REFILL_SECONDS_GUESS, Stock
-from vmpool.warm.templates import Wanted, due, is_wanted, none_made
+from vmpool.warm.templates import Wanted, due, is_let_go, is_wanted, none_made
 
 log = structlog.get_logger(__name__)
 
@@ -96,7 +96,7 @@ class Keeper:
         for key, some in _by_pool(templates).items():
             ready = next((one for one in some if one.state is TemplateState.READY), None)
             retired = frozenset(one.id for one in some if one.state is not TemplateState.READY)
-            targets = self._targets(key, ready)
+            targets = self._targets(key, some[0], ready)
             pools.append(
                 Pool(
                     template_id=ready.id if ready else None,
@@ -110,7 +110,9 @@ class Keeper:
             )
         return pools
 
-    def _targets(self, key: tuple[UUID, str], ready: Template | None) -> Targets:
+    def _targets(self, key: tuple[UUID, str], newest: Template, ready: Template | None) -> Targets:
+        if is_let_go(newest):
+            return NOTHING
         return self._demands.targets(key, self._refill_seconds(ready))
 
     def _refill_seconds(self, ready: Template | None) -> float:
@@ -148,7 +150,7 @@ class Keeper:
         by_pool = _by_pool(templates).items()
         for ((project_id, size), some), pool in zip(by_pool, pools, strict=True):
             ready = next((one for one in some if one.id == pool.template_id), None)
-            targets = self._targets((project_id, size), ready)
+            targets = self._targets((project_id, size), some[0], ready)
             held = self._held(ready.id) if ready else none_made(some[0])
             statuses.append(
                 {

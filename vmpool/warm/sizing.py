@@ -62,6 +62,10 @@ class Targets:
     """In one sentence, for people."""
 
 
+NOTHING = Targets(hot=0, cold=0, claims_per_hour=0.0, why="nobody asked for one lately")
+"""Of a pool that is not used any more."""
+
+
 def targets(
     known: Profile,
     recent: Sequence[float],
@@ -74,7 +78,7 @@ def targets(
     """Say what the pool should hold; `recent` are at least the claims of `recent_seconds`."""
     seconds = now.timestamp()
     if recent and seconds - recent[-1] > limits.keep_seconds:
-        return Targets(hot=0, cold=0, claims_per_hour=0.0, why="nobody asked for one lately")
+        return NOTHING
     slot = slot_of_week(seconds + utc_offset(now))
     usual, rate = known.sizes[slot], known.rates[slot]
     burst = list(recent[bisect_left(recent, seconds - recent_seconds(refill_seconds)) :])

@@ -119,6 +119,14 @@ def is_wanted(
     )
 
 
+def is_let_go(newest: Template) -> bool:
+    """Whether nobody wants machines of a pool any more: its newest template retired without heir.
+
+    Not so one that failed: what waits of the one before serves until it is built again.
+    """
+    return newest.state is TemplateState.RETIRED
+
+
 def none_made(newest: Template) -> str:
     """Why no machines are made for a pool without a template that is ready, for a person."""
     if newest.state is TemplateState.FAILED:

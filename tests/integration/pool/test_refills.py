@@ -119,6 +119,20 @@ async def test_machines_of_the_older_template_wait_until_the_new_pool_is_filled(
     assert {machine.template_id for machine in await yard.rows.waiting()} == {new.id}
 
 
+async def test_a_pool_that_nobody_ever_asked_for_goes_with_its_template(yards):
+    yard = yards.make(**ROOMY, demand=limits(hot=1, cold=1))
+    await build(yard)
+    await yard.keeper.tend()
+    assert await waiting(yard) == {MachineState.PAUSED: 1, MachineState.RESTING: 1}
+    await yard.keeper.build_due([], {})
+    await yard.keeper.tend()
+    assert (await waiting(yard), yard.host.machines) == ({}, {})
+    await yard.keeper.build_due([], {})
+    assert (await yard.rows.templates(), yard.host.templates) == ([], {})
+    await yard.keeper.tend()
+    assert await yard.town.rows("SELECT * FROM pool") == []
+
+
 async def test_a_disk_at_its_reserve_is_left_to_the_rests_of_sessions(yards, monkeypatch, clones):
     yard = yards.make(**ROOMY, demand=limits(hot=1, cold=1))
     await build(yard)

@@ -1,10 +1,13 @@
 """Which template is built when, by table."""
 
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vmpool.driver import Image, MachineSpec
 from vmpool.machine import Template, TemplateState
@@ -12,10 +15,12 @@ from vmpool.registry import Order
 from vmpool.warm.breaker import BACK_OFF_SECONDS_MAX, BACK_OFF_SECONDS_MIN, Breaker
 from vmpool.warm.templates import (
     FAILED_KEPT,
+    RETRY_SECONDS_MAX,
     RETRY_SECONDS_MIN,
     Due,
     Wanted,
     due,
+    is_let_go,
     is_wanted,
     none_made,
 )
@@ -25,9 +30,18 @@ PROJECT = uuid4()
 REBUILD_SECONDS = 1800.0
 
 
-def wanted(*, commit="new", setup="make", memory_mib=512, digest="image", begun_after=None):
+def wanted(
+    *,
+    commit="new",
+    setup="make",
+    vcpus=1,
+    memory_mib=512,
+    disk_gib=8,
+    digest="image",
+    begun_after=None,
+):
     image = Image(kernel=Path("k"), initrd=Path("i"), disk=Path("d"), digest=digest)
-    spec = MachineSpec(image=image, vcpus=1, memory_mib=memory_mib, disk_gib=8)
+    spec = MachineSpec(image=image, vcpus=vcpus, memory_mib=memory_mib, disk_gib=disk_gib)
     return Wanted(
         order=Order(project_id=PROJECT, size="small", spec=spec),
         ingredients=(setup,),
@@ -75,6 +89,8 @@ def decide(want, templates=(), *, used=(), driver="driver") -> Due:
         (wanted(setup="other"), [template()], "its set-up, its image, its size"),
         (wanted(digest="other"), [template()], "its set-up, its image, its size"),
         (wanted(memory_mib=1024), [template()], "its set-up, its image, its size"),
+        (wanted(vcpus=2), [template()], "its set-up, its image, its size"),
+        (wanted(disk_gib=9), [template()], "its set-up, its image, its size"),
         (wanted(), [template(commit="old", seconds=60)], ""),
         (wanted(), [template(commit="old", seconds=1801)], "the base branch moved on"),
         (wanted(commit=""), [template(commit="old", seconds=10**6)], ""),
@@ -155,6 +171,11 @@ def test_another_build_of_the_driver_wants_another_template():
     assert not is_wanted(building, [wanted()], {wanted().key: "newer driver"})
 
 
+@pytest.mark.parametrize("state", TemplateState)
+def test_a_pool_is_let_go_when_its_newest_template_has_retired(state):
+    assert is_let_go(template(state)) is (state is TemplateState.RETIRED)
+
+
 def test_a_pool_without_a_template_says_why_it_has_no_machines():
     assert "failed" in none_made(template(TemplateState.FAILED))
     assert "no template" in none_made(template(TemplateState.RETIRED))
@@ -177,3 +198,83 @@ def test_a_breaker_waits_twice_as_long_each_time_and_never_for_ever():
     assert not breaker.is_open(1000 - 3600), "a clock that went back"
     assert breaker.words(1000 + BACK_OFF_SECONDS_MAX) is None
     assert Breaker().words(0) is None
+
+
+@dataclass
+class World:
+    """A repository, a host, and one pool's templates, over time."""
+
+    now: datetime = NOW
+    commits: int = 0
+    upgrades: int = 0
+    works: bool = True
+    templates: list[Template] = field(default_factory=list)
+    begun: list[tuple[datetime, str]] = field(default_factory=list)
+    """When a build began, and why."""
+
+    def want(self) -> Wanted:
+        return wanted(commit=str(self.commits))
+
+    def decide(self) -> Due:
+        want = self.want()
+        return due(
+            [want],
+            self.templates,
+            frozenset(),
+            bound_to={want.key: f"driver {self.upgrades}"},
+            now=self.now,
+            rebuild_seconds=REBUILD_SECONDS,
+        )
+
+    def tend(self, builds_for: float) -> None:
+        """What a host does on its clock: a build takes its time, and other decisions fall in it."""
+        decided = self.decide()
+        assert decided.retire == ()
+        self.templates = [one for one in self.templates if one.id not in decided.forget]
+        if decided.build is None:
+            return
+        made = template(TemplateState.BUILDING, commit=str(self.commits))
+        made.fingerprint = decided.build.fingerprint(f"driver {self.upgrades}")
+        made.created_at = made.changed_at = self.now
+        self.templates.append(made)
+        self.begun.append((self.now, decided.why))
+        assert self.decide().build is None, "one is being built"
+        self.now += timedelta(seconds=builds_for)
+        made.changed_at = self.now
+        made.state = TemplateState.READY if self.works else TemplateState.FAILED
+        for one in self.templates:
+            if self.works and one is not made and one.state is TemplateState.READY:
+                one.state = TemplateState.RETIRED
+
+
+EVENTS = st.sampled_from(["push", "upgrade", "break", "mend", "wait"])
+
+
+@given(st.lists(st.tuples(EVENTS, st.floats(1, 4000), st.floats(0, 900)), max_size=40))
+def test_whatever_happens_a_moving_branch_alone_has_nothing_built_sooner_than_it_may(history):
+    world = World()
+    for event, seconds, builds_for in history:
+        match event:
+            case "push":
+                world.commits += 1
+            case "upgrade":
+                world.upgrades += 1
+            case "break" | "mend":
+                world.works = event == "mend"
+        world.now += timedelta(seconds=seconds)
+        ready = [one for one in world.templates if one.state is TemplateState.READY]
+        before = len(world.begun)
+        world.tend(builds_for)
+        for began, why in world.begun[before:]:
+            if why == "the base branch moved on":
+                assert began - ready[0].created_at >= timedelta(seconds=REBUILD_SECONDS)
+        assert len([one for one in world.templates if one.state is TemplateState.READY]) <= 1
+        failed = [one for one in world.templates if one.state is TemplateState.FAILED]
+        assert len(failed) <= FAILED_KEPT + 1
+    world.works = True
+    for _ in range(3):
+        world.now += timedelta(seconds=RETRY_SECONDS_MAX)
+        world.tend(1)
+    (ready,) = [one for one in world.templates if one.state is not TemplateState.FAILED]
+    assert (ready.state, ready.commit) == (TemplateState.READY, str(world.commits))
+    assert world.decide() == Due(), "and nothing is left to do"
