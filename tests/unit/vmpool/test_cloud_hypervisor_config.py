@@ -1,6 +1,7 @@
 """A machine as Cloud Hypervisor is told of it, and what a snapshot may say that it was told."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,14 @@ def mark(spec: MachineSpec = SPEC, **other: Any) -> str:
 
 
 def test_fingerprints_tell_machines_and_hosts_apart() -> None:
-    smaller = MachineSpec(image=IMAGE, vcpus=1, memory_mib=512, disk_gib=8)
-    marks = {mark(), mark(host_cpu="c2"), mark(kernel="k2"), mark(network=False), mark(smaller)}
-    assert len(marks) == 5
+    others = [
+        replace(SPEC, vcpus=1),
+        replace(SPEC, memory_mib=1024),
+        replace(SPEC, disk_gib=9),
+        replace(SPEC, image=replace(IMAGE, digest="d2")),
+    ]
+    marks = {mark(), mark(host_cpu="c2"), mark(kernel="k2"), mark(network=False)}
+    assert len(marks | {mark(other) for other in others}) == 8
 
 
 # -- of a snapshot

@@ -113,8 +113,9 @@ def marks(
     host_cpu: str = "c1",
     *,
     network: bool = False,
+    kernel: str = "k1",
 ) -> str:
-    return fingerprint(spec, accelerator, network=network, host_cpu=host_cpu)
+    return fingerprint(spec, accelerator, network=network, host_cpu=host_cpu, kernel=kernel)
 
 
 @pytest.mark.parametrize(
@@ -132,6 +133,11 @@ def test_another_machine_has_another_fingerprint(other: MachineSpec) -> None:
 
 def test_where_the_image_lies_does_not_count() -> None:
     assert marks(replace(SPEC, image=replace(IMAGE, disk=Path("/elsewhere/d")))) == marks(SPEC)
+
+
+def test_the_hosts_kernel_counts_only_where_it_runs_the_guest() -> None:
+    assert marks(SPEC, "tcg", kernel="k1") == marks(SPEC, "tcg", kernel="k2")
+    assert marks(SPEC, "kvm", kernel="k1") != marks(SPEC, "kvm", kernel="k2")
 
 
 def test_the_hosts_cpu_counts_only_where_the_guest_sees_it() -> None:

@@ -49,15 +49,18 @@ def shape(spec: MachineSpec, accelerator: Accelerator, *, network: bool) -> list
 
 
 def fingerprint(
-    spec: MachineSpec, accelerator: Accelerator, *, network: bool, host_cpu: str
+    spec: MachineSpec, accelerator: Accelerator, *, network: bool, host_cpu: str, kernel: str
 ) -> str:
-    """Digest what a rest depends on; `host_cpu` counts only where the guest sees that CPU."""
+    """Digest what a rest depends on.
+
+    The host's CPU and kernel count only where they run the guest: emulated, it sees neither.
+    """
     parts = [
         FORMAT,
         shape(spec, accelerator, network=network),
         spec.image.digest,
         spec.disk_gib,
-        host_cpu if accelerator == "kvm" else "",
+        [host_cpu, kernel] if accelerator == "kvm" else [],
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 

@@ -1,6 +1,7 @@
 """QEMU as it is installed on this host. See `vmpool.drivers.hypervisor`."""
 
 import os
+import platform
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -48,7 +49,11 @@ class Qemu:
         return Stamp(
             build=(await self._build()).version,
             fingerprint=fingerprint(
-                spec, self.accelerator, network=self.network, host_cpu=host_cpu()
+                spec,
+                self.accelerator,
+                network=self.network,
+                host_cpu=host_cpu(),
+                kernel=platform.release(),
             ),
             boot_id=read_boot_id(),
         )
