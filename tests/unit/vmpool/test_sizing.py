@@ -1,6 +1,6 @@
 """How many machines a pool should hold: by table, and over random histories."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -18,7 +18,7 @@ from vmpool.warm.past import (
     shared,
     slot_of_week,
 )
-from vmpool.warm.sizing import SizingLimits, WorkingHours, recent_seconds, targets
+from vmpool.warm.sizing import SizingLimits, WorkingHours, recent_seconds, targets, utc_offset
 
 MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
 HOUR, DAY, WEEK = 3600.0, 86400.0, 7 * 86400.0
@@ -31,7 +31,13 @@ def at(hours: float, *, weeks: int = 0) -> datetime:
 
 def decide(claims, now, *, limits=LIMITS, refill_seconds=10.0):
     seconds = [moment.timestamp() for moment in claims]
-    known = profile(seconds, now.timestamp(), refill_seconds=refill_seconds, at_once=1)
+    known = profile(
+        seconds,
+        now.timestamp(),
+        refill_seconds=refill_seconds,
+        at_once=1,
+        utc_offset_seconds=utc_offset(now),
+    )
     return targets(known, seconds, now, refill_seconds=refill_seconds, at_once=1, limits=limits)
 
 
@@ -60,6 +66,15 @@ def test_a_need_is_bounded():
 )
 def test_poisson_arrivals_need_what_the_formula_says(per_second, refill_seconds, size):
     assert poisson_size(per_second, refill_seconds) == size
+
+
+def test_a_size_is_at_least_what_the_formula_says_though_no_claim_ever_needed_it():
+    claims = [at(day * 24 + 9 + n / 60).timestamp() for day in range(5) for n in range(480)]
+    assert set(needs(claims, 10.0, 1)) == {1}
+    known = profile(claims, at(7 * 24).timestamp(), refill_seconds=10.0, at_once=1)
+    rate = known.rates[slot_of_week(at(12).timestamp())]
+    assert rate == pytest.approx(60, rel=0.2)
+    assert known.sizes[slot_of_week(at(12).timestamp())] == poisson_size(rate / HOUR, 10.0) == 2
 
 
 def test_a_size_that_serves_little_is_taken_together_with_the_one_that_serves_much():
@@ -93,6 +108,27 @@ def test_what_happens_every_monday_at_nine_is_expected_there_and_nowhere_else():
     none = SizingLimits(hot_min=0, hot_max=5, cold_min=0, cold_max=6, keep_seconds=14 * DAY)
     assert decide(claims, at(15, weeks=4), limits=none).hot == 0
     assert "at this time of the week" in decide(claims, now).why
+
+
+@pytest.mark.parametrize("hours", [-10, 0, 9])
+def test_what_is_expected_is_expected_by_the_clock_of_the_people(hours):
+    there = timezone(timedelta(hours=hours))
+    monday = datetime(2026, 1, 5, 9, tzinfo=there)
+    claims = [monday + timedelta(weeks=week, seconds=n) for week in range(4) for n in range(3)]
+    none = SizingLimits(hot_min=0, hot_max=5, cold_min=0, cold_max=6, keep_seconds=14 * DAY)
+    now = monday + timedelta(weeks=4)
+    assert decide(claims, now, limits=none).hot == 3
+    assert decide(claims, now + timedelta(hours=5), limits=none).hot == 0
+
+
+@pytest.mark.parametrize(("cold_max", "cold"), [(6, 4), (3, 3)])
+def test_cold_ones_stand_by_for_the_most_that_was_ever_needed(cold_max, cold):
+    claims = [at(9 + n / 3600) for n in range(5)]
+    limits = SizingLimits(
+        hot_min=1, hot_max=5, cold_min=1, cold_max=cold_max, keep_seconds=14 * DAY
+    )
+    found = decide(claims, at(39), limits=limits)
+    assert (found.hot, found.cold) == (1, cold)
 
 
 def test_a_burst_that_is_under_way_raises_the_size_at_once():
@@ -186,6 +222,14 @@ def test_targets_stay_within_their_bounds_whatever_the_clock_says(
         assert 0 <= found.hot <= LIMITS.hot_max
         assert 0 <= found.cold <= LIMITS.cold_max
         assert found.hot >= LIMITS.hot_min or found.why == "nobody asked for one lately"
+
+
+@given(CLAIMS, st.floats(0.01, 300))
+def test_no_size_is_less_than_the_formula_s(claims, refill_seconds):
+    now = MONDAY.timestamp() + HISTORY_SECONDS
+    known = profile(claims, now, refill_seconds=refill_seconds, at_once=1)
+    for size, rate in zip(known.sizes, known.rates, strict=True):
+        assert size == 0 or size >= poisson_size(rate / HOUR, refill_seconds)
 
 
 @given(CLAIMS, st.floats(0.01, 100), st.floats(1, 10))
