@@ -6,6 +6,8 @@ import re
 import sys
 from pathlib import Path
 
+from bot.config import Settings
+from bot.work.agent_previews import FORWARDED_MAX, forward
 from tests.integration.gateway.test_project_routes import begun, desk
 from tests.support.gateway import LOOPBACK
 from tests.support.shift import Shift, until
@@ -55,3 +57,27 @@ async def test_ona_preview_prints_one_address_for_a_port(town, places, tmp_path)
         "SELECT kind, who, surface FROM audit_event WHERE kind = 'preview.made'"
     )
     assert kinds == [("preview.made", "agent", "gateway")] * 2
+
+
+async def test_ports_of_a_devcontainer_json_get_addresses_once_and_no_more_than_a_few(town):
+    await town.say("hello")
+    session = await town.value("SELECT id FROM session")
+    settings = Settings(port=8484)
+    first = await forward(settings, town.database, session, [3000, 3001])
+    assert [port for port, _ in first] == [3000, 3001]
+    assert all(ADDRESS.fullmatch(address) for _, address in first)
+    assert await forward(settings, town.database, session, [3000, 3001]) == first
+    many = await forward(settings, town.database, session, range(4000, 4100))
+    assert [port for port, _ in many] == [*range(4000, 4000 + FORWARDED_MAX)]
+    by = await town.rows(
+        "SELECT DISTINCT who, surface FROM audit_event WHERE kind = 'preview.made'"
+    )
+    assert by == [("devcontainer.json", "machine")]
+
+
+async def test_where_previews_have_no_host_name_there_are_none_and_the_session_begins(town):
+    await town.say("hello")
+    session = await town.value("SELECT id FROM session")
+    settings = Settings(port=8484, public_url="https://ona.example.net")
+    assert await forward(settings, town.database, session, [3000]) == []
+    assert await town.value("SELECT count(*) FROM preview") == 0

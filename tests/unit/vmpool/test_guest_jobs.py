@@ -446,3 +446,10 @@ def test_it_refuses_to_be_anything_but_pid_1() -> None:
     )
     assert done.returncode == 1
     assert "PID 1" in done.stderr
+
+
+async def test_where_there_is_a_container_the_agents_jobs_are_run_inside(guest, jobs):
+    (Path(guest.directory) / "state" / "container.json").write_text("{}")
+    ended = await start(jobs, "echo beside it")
+    assert (ended.state, ended.exit_status) == (JobState.ENDED, 127)
+    assert ended.failure == "/usr/bin/ona-inside: No such file or directory", "none is here"
