@@ -18,7 +18,7 @@ import structlog
 from vmpool.channel import Channel, open_machine
 from vmpool.decide import is_new
 from vmpool.driver import Driver, Found
-from vmpool.errors import HostFull, MachineError, MachineLost, StaleToken
+from vmpool.errors import HostFull, MachineError, MachineHung, MachineLost, StaleToken
 from vmpool.machine import Machine, MachineState
 from vmpool.network.way_out import WayOverChannel
 from vmpool.registry import Registry
@@ -152,8 +152,11 @@ class Care:
 
     # -- rest -------------------------------------------------------------------------------
 
-    async def rest(self, machine_id: UUID) -> bool:
-        """Hibernate a running machine; False when it does not run or can't rest now."""
+    async def rest(self, machine_id: UUID, *, needed: bool = False) -> bool:
+        """Hibernate a running machine; False when it does not run or can't rest now.
+
+        :param needed: somebody needs its room: if its hypervisor hangs, it is lost
+        """
         async with self._lock(machine_id):
             machine = await self._registry.get(machine_id)
             if machine is None or machine.state is not MachineState.RUNNING:
@@ -162,9 +165,12 @@ class Care:
             self._unwatch(machine_id)
             await self._registry.move(machine_id, MachineState.HIBERNATING)
             try:
+                if needed:
+                    # Nobody waits for the guest of a hypervisor that hangs: it is asked first.
+                    await self._driver.unpause(str(machine_id))
                 await self._hibernate(machine)
             except (MachineError, ConnectionError, OSError, TimeoutError) as error:
-                if not await self._rests_anyway(machine, error):
+                if not await self._rests_anyway(machine, error, needed=needed):
                     return False
             seconds = round(monotonic() - began, 3)
             await self._registry.move(
@@ -205,7 +211,7 @@ class Care:
         await channel.freeze()
         await self._disconnect(machine.id)
 
-    async def _rests_anyway(self, machine: Machine, error: Exception) -> bool:
+    async def _rests_anyway(self, machine: Machine, error: Exception, *, needed: bool) -> bool:
         """Whether what failed came after its rest was complete.
 
         Else it runs on as before, or its memory is gone; a full disk is told once.
@@ -214,7 +220,9 @@ class Care:
         if sight.found is Found.RESTING:
             log.warning("rest_not_finished", machine=str(machine.id), error=str(error))
             return True
-        if sight.found is Found.RUNNING:
+        if sight.found is Found.RUNNING and needed and isinstance(error, MachineHung):
+            await self._lose(machine.id, f"its room was needed, and {error}")
+        elif sight.found is Found.RUNNING:
             await self._runs_on(machine, error)
         else:
             await self._lose(machine.id, f"it ended while going to rest: {error}")

@@ -123,11 +123,15 @@ class Driver(Protocol):
         ...
 
     async def pause(self, machine_id: str) -> None:
-        """Stop the virtual CPUs; idempotent. :raises MachineLost: no process."""
+        """Stop the virtual CPUs; idempotent.
+
+        :raises MachineLost: no process
+        :raises MachineHung: its hypervisor does not answer
+        """
         ...
 
     async def unpause(self, machine_id: str) -> None:
-        """Let the virtual CPUs go on; idempotent. :raises MachineLost: no process."""
+        """Let the virtual CPUs go on; idempotent. :raises MachineLost, MachineHung: as `pause`"""
         ...
 
     async def hibernate(self, machine_id: str) -> None:
@@ -137,6 +141,8 @@ class Driver(Protocol):
         The caller has ended every connection into the guest before.
 
         :raises HostFull: no room; the machine runs on as before and no half rest is left
+        :raises MachineHung: its hypervisor does not answer; it is as it was, or goes on as before
+            when that does
         :raises MachineLost: no process and no rest
         """
         ...
@@ -149,7 +155,7 @@ class Driver(Protocol):
         :raises RestRefused: missing, short, altered or of another build; nothing was started
         :raises HostFull, HostUnfit: no room even for a few files; the hypervisor or a right is
             missing. Nothing was started, the rest is as it was
-        :raises MachineLost: the process ended while loading
+        :raises MachineLost: the process ended while loading, or was ended as it did not answer
         """
         ...
 

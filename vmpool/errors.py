@@ -4,6 +4,7 @@ MachineError
 ├── MachineBusy          retry: somebody else is at it, or it is not there yet
 │   └── NoRoom           retry: every machine that may run does, and is in use
 │       └── NoSignature      retry: nobody signs certificates now, so nobody gets in
+├── MachineHung          retry, or give it up: its hypervisor lives and does not answer
 ├── PortClosed           tell the person: nothing listens there
 ├── MachineLost          tell the person: it is gone; the session goes on from its checkpoint
 ├── RestRefused          tell the person: what lies on disk can't be resumed; the checkpoint can
@@ -35,6 +36,10 @@ class NoRoom(MachineBusy):
 
 class NoSignature(NoRoom):
     """Whoever signs the certificates of logins does not; the machine is as it was."""
+
+
+class MachineHung(MachineError):
+    """Its hypervisor lives and does not answer; whoever needs what it holds ends it."""
 
 
 class PortClosed(MachineError):

@@ -181,16 +181,16 @@ class Pool:
 
     async def _one_rests(self, candidates: Sequence[UUID]) -> bool:
         for machine_id in candidates:
-            if await _safely(self._ends_or_rests(machine_id), machine_id):
+            if await _safely(self._ends_or_rests(machine_id, needed=True), machine_id):
                 return True
             machine = await self._registry.get(machine_id)
             if machine is None or not decide.takes_room(machine.state):
-                # It ended on its way to rest.
+                # It ended on its way to rest, or its hypervisor hung and was ended.
                 return True
         return False
 
-    async def _ends_or_rests(self, machine_id: UUID) -> bool:
-        return await self._remove_waiting(machine_id) or await self.rest(machine_id)
+    async def _ends_or_rests(self, machine_id: UUID, *, needed: bool) -> bool:
+        return await self._remove_waiting(machine_id) or await self.rest(machine_id, needed=needed)
 
     async def _remove_waiting(self, machine_id: UUID, why: str = "its room is needed") -> bool:
         """Remove a machine that waits; False when it is none, or a session has it meanwhile."""
@@ -265,8 +265,11 @@ class Pool:
 
     # -- rest and removal -------------------------------------------------------------------
 
-    async def rest(self, machine_id: UUID) -> bool:
-        """Hibernate a machine that no turn uses; False when it is in use or can't rest now."""
+    async def rest(self, machine_id: UUID, *, needed: bool = False) -> bool:
+        """Hibernate a machine that no turn uses; False when it is in use or can't rest now.
+
+        :param needed: as `Care.rest`
+        """
         machine = await self._registry.get(machine_id)
         if machine is None or machine.state is not MachineState.RUNNING or self.is_held(machine):
             return False
@@ -274,7 +277,7 @@ class Pool:
             if not await self._is_clean(machine.session_id):
                 log.info("rest_put_off", machine=str(machine_id), why="a credential still works")
                 return False
-            return await self.care.rest(machine_id)
+            return await self.care.rest(machine_id, needed=needed)
 
     async def _is_clean(self, session_id: UUID | None) -> bool:
         """Whether nothing in the memory of a session's machine works elsewhere."""
@@ -327,7 +330,7 @@ class Pool:
         if self._opening:
             await asyncio.wait(set(self._opening), timeout=self._limits.boot_seconds)
         for machine in await self._registry.mine(MachineState.RUNNING, MachineState.PAUSED):
-            await _safely(self._ends_or_rests(machine.id), machine.id)
+            await _safely(self._ends_or_rests(machine.id, needed=False), machine.id)
 
     async def remove_expired(self) -> int:
         """Delete resting machines past their retention; their checkpoints stay."""

@@ -54,6 +54,14 @@ class Rig(Protocol):
         """End a machine's process from outside."""
         ...
 
+    async def stop(self, machine_id: str) -> None:
+        """Stop a machine's process from outside, as `kill -STOP` does."""
+        ...
+
+    async def go_on(self, machine_id: str) -> None:
+        """Let it go on."""
+        ...
+
     def full_disk(self, machine_id: str) -> AbstractContextManager[None]:
         """Let the disk be full while a memory is written."""
         ...
@@ -97,6 +105,12 @@ class FakeRig:
 
     async def kill(self, machine_id: str) -> None:
         self.host.kill(machine_id)
+
+    async def stop(self, machine_id: str) -> None:
+        self.host.stop(machine_id)
+
+    async def go_on(self, machine_id: str) -> None:
+        self.host.go_on(machine_id)
 
     @contextmanager
     def full_disk(self, machine_id: str) -> Iterator[None]:
@@ -154,9 +168,18 @@ class LocalRig:
         return self._ids[-1]
 
     async def kill(self, machine_id: str) -> None:
+        await self._signal(machine_id, signal.SIGKILL)
+
+    async def stop(self, machine_id: str) -> None:
+        await self._signal(machine_id, signal.SIGSTOP)
+
+    async def go_on(self, machine_id: str) -> None:
+        await self._signal(machine_id, signal.SIGCONT)
+
+    async def _signal(self, machine_id: str, number: signal.Signals) -> None:
         pid = (await self.driver.look(machine_id)).pid
         assert pid is not None
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, number)
 
     @contextmanager
     def full_disk(self, machine_id: str) -> Iterator[None]:

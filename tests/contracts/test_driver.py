@@ -25,8 +25,16 @@ from tests.contracts.rigs import (
 )
 from tests.fakes.tiny_guest import ask
 from vmpool.driver import Found, MachineSpec, Sight
+from vmpool.drivers import running as running_process
 from vmpool.drivers.qemu import Qemu
-from vmpool.errors import HostFull, MachineBusy, MachineError, MachineLost, RestRefused
+from vmpool.errors import (
+    HostFull,
+    MachineBusy,
+    MachineError,
+    MachineHung,
+    MachineLost,
+    RestRefused,
+)
 
 WAIT_SECONDS_MAX = 100
 BUSY_SECONDS_MAX = 20
@@ -431,6 +439,28 @@ async def test_a_killed_process_is_noticed_and_its_machine_is_stopped(
     assert (sight.found, sight.pid) == (Found.STOPPED, None)
     with pytest.raises(MachineLost):
         await rig.driver.open_channel(running)
+
+
+async def test_a_stopped_process_hangs_whatever_is_asked_and_goes_on_when_it_may(
+    rig: Rig, running: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boot_id = await answer(rig, running, "boot")
+    with monkeypatch.context() as patch:
+        # What waits for it is shortened; what it does afterwards is not.
+        patch.setattr(running_process, "STOPPED_POLL_SECONDS", 0.02)
+        patch.setattr(running_process, "STOPPED_SECONDS_MAX", 0.1)
+        await rig.stop(running)
+        for ask in (rig.driver.pause, rig.driver.unpause, rig.driver.hibernate):
+            async with asyncio.timeout(BUSY_SECONDS_MAX):
+                with pytest.raises(MachineHung, match="does not answer"):
+                    await ask(running)
+        assert (await rig.driver.look(running)).found is Found.RUNNING
+        await rig.go_on(running)
+    await rig.driver.unpause(running)
+    assert await answer(rig, running, "boot") == boot_id
+    await rig.stop(running)
+    await rig.driver.destroy(running)
+    assert rig.leftovers(running) == []
 
 
 async def test_the_disk_of_a_killed_machine_boots_again(rig: Rig, running: str) -> None:

@@ -14,10 +14,10 @@ import pytest
 
 from tests.contracts.rigs import LocalRig, answer, faked_rig, started
 from vmpool.driver import Found
-from vmpool.drivers import launcher
+from vmpool.drivers import launcher, running
 from vmpool.drivers.cloud_hypervisor import control
 from vmpool.drivers.cloud_hypervisor.api import Api
-from vmpool.errors import HostFull, MachineError, MachineLost
+from vmpool.errors import HostFull, MachineError, MachineHung, MachineLost
 from vmpool.rest import Rest
 
 WAIT_SECONDS_MAX = 30
@@ -227,3 +227,69 @@ async def test_a_used_rest_that_nobody_got_to_remove_is_removed_by_the_next_look
     assert [sight.found for sight in await plain.driver.find()] == [Found.RUNNING]
     await plain.settled(machine_id)
     assert not left.exists()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that was stopped is waited for as shortly as can be."""
+    monkeypatch.setattr(running, "STOPPED_POLL_SECONDS", 0.02)
+    monkeypatch.setattr(running, "STOPPED_SECONDS_MAX", 0.1)
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("verb", ["ping", "restore"])
+async def test_a_process_that_is_stopped_while_it_loads_is_ended_and_uses_nothing_up(
+    rig: LocalRig, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    machine_id, boot_id = await rested(rig)
+    pids = stopped_at(monkeypatch, rig, machine_id, verb)
+    async with asyncio.timeout(WAIT_SECONDS_MAX):
+        with pytest.raises(MachineLost, match=r"was not loaded: .* its process is stopped"):
+            await rig.driver.resume(machine_id)
+    monkeypatch.undo()
+    assert [Path(f"/proc/{pid}").exists() for pid in pids] == [False]
+    await rests_as_before(rig, machine_id, boot_id)
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_process_that_is_stopped_once_its_rest_is_used_up_is_ended(
+    rig: LocalRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine_id, _ = await rested(rig)
+    pids = stopped_at(monkeypatch, rig, machine_id, "resume")
+    async with asyncio.timeout(WAIT_SECONDS_MAX):
+        with pytest.raises(MachineHung, match="its process is stopped"):
+            await rig.driver.resume(machine_id)
+    assert [Path(f"/proc/{pid}").exists() for pid in pids] == [False]
+    assert (await rig.driver.look(machine_id)).found is Found.STOPPED
+
+
+def stopped_at(patch: pytest.MonkeyPatch, rig: LocalRig, machine_id: str, verb: str) -> list[int]:
+    """Stop a machine's process when this is asked of it; the ones that were stopped."""
+    real, stopped = getattr(Api, verb), list[int]()
+
+    async def stop(api: Api, *args: Any, **known: Any) -> Any:
+        stopped.append(rig._pid(machine_id))
+        os.kill(stopped[-1], signal.SIGSTOP)
+        return await real(api, *args, **known)
+
+    patch.setattr(Api, verb, stop)
+    return stopped
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_process_that_is_stopped_is_not_hibernated_and_goes_on_when_it_may(
+    plain: LocalRig,
+) -> None:
+    machine_id = await started(plain)
+    boot_id = await answer(plain, machine_id, "boot")
+    pid = plain._pid(machine_id)
+    os.kill(pid, signal.SIGSTOP)
+    async with asyncio.timeout(WAIT_SECONDS_MAX):
+        with pytest.raises(MachineHung, match="its process is stopped"):
+            await plain.driver.hibernate(machine_id)
+    assert (await plain.driver.look(machine_id)).found is Found.RUNNING
+    os.kill(pid, signal.SIGCONT)
+    assert await answer(plain, machine_id, "boot") == boot_id
+    await plain.driver.hibernate(machine_id)
+    await rests_as_before(plain, machine_id, boot_id)

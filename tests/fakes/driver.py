@@ -18,7 +18,14 @@ from typing import Protocol
 from uuid import uuid4
 
 from vmpool.driver import Found, MachineSpec, Sight, TemplateSight
-from vmpool.errors import HostFull, MachineBusy, MachineError, MachineLost, RestRefused
+from vmpool.errors import (
+    HostFull,
+    MachineBusy,
+    MachineError,
+    MachineHung,
+    MachineLost,
+    RestRefused,
+)
 
 TICK_SECONDS = 0.01
 
@@ -44,6 +51,8 @@ class FakeMachine:
     """The memory: there while it runs or rests."""
     running: bool = False
     paused: bool = False
+    stopped: bool = False
+    """Its process stands still, as somebody stopped it."""
     rest: str | None = None
     """complete or used; None: there is none."""
     durable: bool = False
@@ -131,7 +140,7 @@ class FakeHost:
 
     def end(self, machine: FakeMachine, why: str, *, keep_memory: bool = False) -> None:
         """End a machine's process, as a crash, a kill or a hibernation does."""
-        machine.running = machine.paused = False
+        machine.running = machine.paused = machine.stopped = False
         if not keep_memory:
             machine.guest = None
         self.hang_up(machine)
@@ -142,6 +151,18 @@ class FakeHost:
         """End a machine's process from outside."""
         self.end(self.machines[machine_id], "its process was ended by SIGKILL")
 
+    def stop(self, machine_id: str) -> None:
+        """Stop a machine's process from outside: neither it nor its guest answers."""
+        machine = self.machines[machine_id]
+        machine.stopped = True
+        self.stop_serving(machine)
+
+    def go_on(self, machine_id: str) -> None:
+        """Let a process that was stopped go on."""
+        machine = self.machines[machine_id]
+        machine.stopped = False
+        self.serve(machine)
+
     def hang_up(self, machine: FakeMachine) -> None:
         """Close the guest's end of the channel."""
         self.stop_serving(machine)
@@ -151,7 +172,8 @@ class FakeHost:
 
     def serve(self, machine: FakeMachine) -> None:
         """Let the guest answer on the open channel."""
-        if machine.channel is None or machine.guest is None or machine.paused:
+        stands = machine.paused or machine.stopped
+        if machine.channel is None or machine.guest is None or stands:
             return
         work = _serve(machine.guest, machine.channel[0])
         machine.serving = asyncio.get_running_loop().create_task(work)
@@ -212,12 +234,12 @@ class FakeDriver:
         return ours
 
     async def pause(self, machine_id: str) -> None:
-        machine = self._running(machine_id)
+        machine = self._answering(machine_id)
         machine.paused = True
         self.host.stop_serving(machine)
 
     async def unpause(self, machine_id: str) -> None:
-        machine = self._running(machine_id)
+        machine = self._answering(machine_id)
         if machine.paused:
             machine.paused = False
             self.host.serve(machine)
@@ -229,6 +251,7 @@ class FakeDriver:
         machine = self._running(machine_id)
         if self.host.full:
             raise HostFull("no room for a machine's memory; it runs on")
+        machine = self._answering(machine_id)
         machine.rest, machine.durable = "complete", False
         machine.bound_to = self.host.build
         self.host.end(machine, "it was hibernated", keep_memory=True)
@@ -339,6 +362,12 @@ class FakeDriver:
         machine = self._known(machine_id)
         if not machine.running:
             raise MachineLost(f"machine {machine_id} has no process")
+        return machine
+
+    def _answering(self, machine_id: str) -> FakeMachine:
+        machine = self._running(machine_id)
+        if machine.stopped:
+            raise MachineHung("the machine's hypervisor does not answer: its process is stopped")
         return machine
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.fakes.driver import FakeDriver, FakeHost, FakeMachine
 from vmpool.driver import MachineSpec, Sight
-from vmpool.errors import HostFull, HostUnfit, MachineError, MachineLost
+from vmpool.errors import HostFull, HostUnfit, MachineHung, MachineLost
 
 
 class SilentGuest:
@@ -268,7 +268,7 @@ class HungDriver(FakeDriver):
             case "hangs":
                 await asyncio.Event().wait()
             case "is given up":
-                raise MachineError("the machine's hypervisor does not answer")
+                raise MachineHung("the machine's hypervisor does not answer")
             case "ends":
                 self.host.kill(machine_id)
         await super().unpause(machine_id)

@@ -30,7 +30,7 @@ from vmpool.drivers.saving import save_rest
 from vmpool.drivers.settler import Settler
 from vmpool.drivers.sight import judged
 from vmpool.drivers.templates import Templates
-from vmpool.errors import HostFull, MachineError, MachineLost, RestRefused
+from vmpool.errors import HostFull, MachineError, MachineHung, MachineLost, RestRefused
 from vmpool.network.way_out import WayOut
 from vmpool.rest import RestState
 
@@ -448,6 +448,9 @@ class LocalDriver:
                 async with running.speaking() as control:
                     limit = self._limits.load_seconds_max
                     await control.load(home.rest.complete, seconds_max=limit)
+            except MachineHung as error:
+                # Nothing is said against its rest, which is read again from a process that goes.
+                raise MachineLost(f"its memory was not loaded: {error}") from error
             except (MachineError, MoveFailed, TimeoutError) as error:
                 if is_no_room(error):
                     raise HostFull("no room to lay out a machine's rest") from error

@@ -26,6 +26,8 @@ MARK = "ONA_LAUNCH"
 END_SECONDS_MAX = 60.0
 """From the kill to the end; what takes longer is tried again, and keeps nobody else waiting."""
 _FD_ABOVE_INHERITED = 64
+_STOPPED, _ENDED = (b"T", b"t"), (b"Z", b"X")
+"""States of /proc/<pid>/stat."""
 _STAT_BYTES_MAX = 4096
 """52 numbers and a name of 64 bytes at most."""
 
@@ -120,6 +122,12 @@ def is_alive(process: Process) -> bool:
     return _start_ticks(process.pid) == process.start_ticks
 
 
+def is_stopped(process: Process) -> bool:
+    """Whether it lives and stands still, as somebody stopped it: by a signal, or to debug it."""
+    found = _stat(process.pid)
+    return found is not None and found[1] == process.start_ticks and found[0] in _STOPPED
+
+
 def marked(prefix: str) -> Iterator[tuple[Process, str]]:
     """Find the processes that were started with a mark that begins so; yields the mark too."""
     needle = os.fsencode(f"{MARK}={prefix}")
@@ -205,6 +213,12 @@ def _reap(pid: int) -> int | None:
 
 def _start_ticks(pid: int) -> int | None:
     """Start time of a process that runs, or None for a zombie and for nobody."""
+    found = _stat(pid)
+    return None if found is None or found[0] in _ENDED else found[1]
+
+
+def _stat(pid: int) -> tuple[bytes, int] | None:
+    """State and start time of a process; None: there is none."""
     try:
         # Asked around every request, so in as few steps as there are.
         with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
@@ -213,5 +227,4 @@ def _start_ticks(pid: int) -> int | None:
         return None
     # The name in parentheses may itself hold spaces and parentheses.
     fields = said.rpartition(b")")[2].split()
-    state, ticks = fields[0], int(fields[19])
-    return None if state in (b"Z", b"X") else ticks
+    return fields[0], int(fields[19])

@@ -7,10 +7,16 @@ from contextlib import asynccontextmanager
 from vmpool.drivers import process
 from vmpool.drivers.home import Home, Launch
 from vmpool.drivers.hypervisor import Control, ControlClosed, ControlRefused
-from vmpool.errors import MachineError, MachineLost
+from vmpool.errors import MachineError, MachineHung, MachineLost
 from vmpool.rest import RestState
 
 ENDING_SECONDS_MAX = 2.0
+STOPPED_SECONDS_MAX = 10.0
+"""So long may a process stand still, stopped from outside, while something is asked of it."""
+STOPPED_POLL_SECONDS = 0.5
+
+SILENT = "the machine's hypervisor does not answer"
+STOPPED = "its process is stopped"
 
 Connect = Callable[[Home], Awaitable[Control]]
 Lost = Callable[[Home], str | None]
@@ -53,7 +59,7 @@ class Running:
         this one, is mended on the way: the machine runs on.
 
         :raises MachineLost: the process is gone
-        :raises MachineError: it is there and does not answer
+        :raises MachineHung: it is there and does not answer
         """
         async with self._connecting:
             if self._control is None or self._control.closed or self.doubtful:
@@ -70,15 +76,22 @@ class Running:
         """Speak to the hypervisor and say in our words what goes wrong meanwhile.
 
         :raises MachineLost: the process ended
-        :raises MachineError: it does not answer, or refuses
+        :raises MachineHung: it does not answer
+        :raises MachineError: it refuses
         """
-        control = await self.control()
-        try:
-            yield control
-        except ControlClosed as error:
-            raise await self._unreachable(error) from error
-        except ControlRefused as error:
-            raise MachineError(str(error)) from error
+        async with self._unless_stopped():
+            control = await self.control()
+            try:
+                yield control
+            except ControlClosed as error:
+                raise await self._unreachable(error) from error
+            except ControlRefused as error:
+                raise MachineError(str(error)) from error
+
+    def demand_going(self) -> None:
+        """Wait for nothing of a process that somebody stopped. :raises ControlClosed: it is"""
+        if process.is_stopped(self.process):
+            raise ControlClosed(STOPPED)
 
     async def kill(self, farewell: str) -> None:
         """End the process and wait until it is gone; its waiters are told `farewell`."""
@@ -138,12 +151,35 @@ class Running:
             await control.unpause()
             rest.drop_used()
 
+    @asynccontextmanager
+    async def _unless_stopped(self) -> AsyncIterator[None]:
+        """Give up what is asked of a process that somebody stopped. :raises MachineHung:"""
+        try:
+            async with asyncio.timeout(None) as limit:
+                watching = asyncio.create_task(self._end_when_stopped(limit))
+                try:
+                    yield
+                finally:
+                    watching.cancel()
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise MachineHung(f"{SILENT}: {STOPPED}") from error
+
+    async def _end_when_stopped(self, limit: asyncio.Timeout) -> None:
+        """A look now and then, as the kernel tells nobody but a parent."""
+        still = 0.0
+        while still < STOPPED_SECONDS_MAX:
+            await asyncio.sleep(STOPPED_POLL_SECONDS)
+            still = still + STOPPED_POLL_SECONDS if process.is_stopped(self.process) else 0.0
+        limit.reschedule(asyncio.get_running_loop().time())
+
     async def _unreachable(self, error: Exception) -> MachineError:
         # A process that closes its socket is about to end; wait for its last words.
         await asyncio.wait([self.ended], timeout=ENDING_SECONDS_MAX)
         if self.ended.done():
             return MachineLost(self.ended.result())
-        return MachineError(f"the machine's hypervisor does not answer: {error}")
+        return MachineHung(f"{SILENT}: {error}")
 
     async def _watch(self) -> str:
         status = await process.ended(self.process)

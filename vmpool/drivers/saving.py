@@ -66,6 +66,7 @@ def disks(home: Home, spec: MachineSpec) -> list[str]:
 async def _roll_back(running: Running, control: Control, *, go_on: bool) -> None:
     rest = running.home.rest
     try:
+        running.demand_going()
         await control.cancel()
         if go_on:
             await control.unpause()

@@ -4,11 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+import vmpool.channel
 import vmpool.pool
 from tests.fakes.driver_trouble import NoRoomToResumeDriver
 from tests.integration.pool.test_pools import ROOMY, build, limits, waiting
 from vmpool.errors import HostFull
 from vmpool.machine import MachineState, TemplateState, Tier
+from vmpool.memory import HostMemory
 from vmpool.reconcile import reconcile
 
 
@@ -175,3 +177,42 @@ async def test_a_host_that_is_short_of_disk_deletes_what_rests_and_nothing_that_
 
 async def _nothing(step: str) -> None:
     pass
+
+
+@pytest.mark.parametrize("by", ["memory", "a session"])
+async def test_a_stopped_hypervisor_whose_room_is_needed_is_ended_and_its_session_goes_on(
+    yards, by
+):
+    available = 100 if by == "memory" else 10_000
+    yard = yards.make(
+        running_max=1, memory=lambda: HostMemory(total_mib=16_000, available_mib=available)
+    )
+    session = await yard.session()
+    machine_id = await yard.opened(session)
+    yards.host.stop(str(machine_id))
+    if by == "memory":
+        assert await yard.pool.relieve()
+    else:
+        assert await yard.opened(await yard.session()) != machine_id
+    assert str(machine_id) not in yards.host.machines
+    assert yard.said(session) == ["lost"]
+    assert "its room was needed" in yard.why()
+    assert "its process is stopped" in yard.why()
+    async with yard.open(session) as opened:
+        assert opened.fresh
+
+
+async def test_a_stopped_hypervisor_that_is_in_nobody_s_way_is_kept_until_it_goes_on(
+    yards, monkeypatch
+):
+    monkeypatch.setattr(vmpool.channel, "LOGIN_SECONDS_MAX", 0.1)
+    yard = yards.make(idle_seconds=0.0)
+    session = await yard.session()
+    async with yard.open(session) as opened:
+        boot = opened.channel.boot
+    yards.host.stop(str(opened.machine_id))
+    assert await yard.pool.rest_idle() == 0
+    assert yard.said(session) == []
+    yards.host.go_on(str(opened.machine_id))
+    async with yard.open(session) as again:
+        assert (again.fresh, again.channel.boot) == (False, boot)

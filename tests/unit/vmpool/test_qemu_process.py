@@ -16,6 +16,7 @@ from vmpool.drivers.process import (
     describe_status,
     ended,
     is_alive,
+    is_stopped,
     kill,
     marked,
     start,
@@ -47,6 +48,21 @@ async def test_one_that_the_kernel_does_not_let_end_is_given_up(
             await kill(process)
     assert is_alive(process)
     await kill(process)
+
+
+async def test_one_that_somebody_stopped_lives_and_is_told_from_one_that_waits(
+    tmp_path: Path,
+) -> None:
+    process = shell(tmp_path / "log", "sleep 100")
+    assert not is_stopped(process)
+    os.kill(process.pid, signal.SIGSTOP)
+    async with asyncio.timeout(100):
+        while not is_stopped(process):
+            await asyncio.sleep(0.01)
+    assert is_alive(process)
+    assert not is_stopped(replace(process, start_ticks=process.start_ticks + 1))
+    await kill(process)
+    assert not is_stopped(process)
 
 
 async def test_the_end_is_told_with_its_status(tmp_path: Path) -> None:
