@@ -95,6 +95,8 @@ class Standing:
     """That its guest has."""
     private_mib: int | None = None
     """That it really took, when that was measured last."""
+    worth: float = 0.0
+    """How much one that waits is expected to be used, per MiB; see `vmpool.warm.plan`."""
 
 
 TAKES_ROOM = frozenset(
@@ -160,7 +162,7 @@ def room(
     leave: int = 0,
 ) -> Room:
     """Whether one more with this memory fits; if not, one that works for nobody makes way, the
-    one that was made last first, then the one that nobody used for longest, automations' first.
+    one that is worth least first, then the one that nobody used for longest, automations' first.
 
     A single machine is never refused for its memory: it would never run at all.
 
@@ -192,26 +194,29 @@ def _leaves(
 
 
 def make_way(machines: Iterable[Standing]) -> tuple[UUID, ...]:
-    """Who may go when something is short: what waits, made last first; then who is idle, those of
-    automations before those of people, the longest idle first.
+    """Who may go when something is short: what waits, the least worth first and of those made last
+    first; then who is idle, those of automations before those of people, the longest idle first.
     """
     machines = list(machines)
     free = [machine for machine in machines if not machine.in_use]
     waiting = [m for m in free if m.waits and m.state is MachineState.PAUSED]
     waiting.sort(key=lambda machine: machine.used_at, reverse=True)
+    waiting.sort(key=lambda machine: machine.worth)
     idle = [m for m in free if m.state is MachineState.RUNNING and not m.waits]
     idle.sort(key=lambda machine: (not machine.yields, machine.used_at))
     return tuple(machine.id for machine in [*waiting, *idle])
 
 
 def give_up(machines: Iterable[Standing]) -> tuple[UUID, ...]:
-    """Whose files may go when the disk is nearly full: what waits, then who rested longest.
+    """Whose files may go when the disk is nearly full: what waits, the least worth first, then who
+    rested longest.
 
     What a session kept is in its checkpoint, elsewhere; what runs is never among them.
     """
     free = [machine for machine in machines if not machine.in_use]
     waiting = [m for m in free if m.waits and m.state in _WAITS]
     resting = [m for m in free if m.state is MachineState.RESTING and not m.waits]
+    waiting.sort(key=lambda machine: machine.worth)
     ordered = [*waiting, *sorted(resting, key=lambda machine: machine.used_at)]
     return tuple(machine.id for machine in ordered)
 

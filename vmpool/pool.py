@@ -8,7 +8,7 @@ another. How one is made ready is in `vmpool.opening`, what is done with one bes
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -100,6 +100,8 @@ class Pool:
         self._held: set[UUID] = set()
         """Machines without a session that somebody makes something of."""
         self._opening: set[asyncio.Task[Opened]] = set()
+        self.worths: Mapping[UUID, float] = {}
+        """Of the machines that wait, by template, as whoever keeps the pools found last."""
         self.visits = Visits(
             registry,
             self._opener,
@@ -217,6 +219,7 @@ class Pool:
                 yields=machine.facts.get("yields", False),
                 memory_mib=machine.memory_mib,
                 private_mib=machine.facts.get("private_mib"),
+                worth=self.worths.get(machine.template_id, 0.0) if machine.template_id else 0.0,
             )
             for machine in await self._registry.mine(*states)
         ]

@@ -18,7 +18,7 @@ from vmpool.machine import Machine, Template, TemplateState
 from vmpool.pool import Pool as Machines
 from vmpool.warm.building import Builder, Furnish
 from vmpool.warm.demand import Demands
-from vmpool.warm.plan import Pool, Room, Waiting, lacks, plan
+from vmpool.warm.plan import Pool, Room, Waiting, lacks, plan, worths
 from vmpool.warm.rows import Rows
 from vmpool.warm.sizing import NOTHING, Targets
 from vmpool.warm.stock import REFILL_SECONDS_GUESS, Stock
@@ -85,6 +85,7 @@ class Keeper:
             waiting = await self._rows.waiting()
             room = await self._room()
             pools = self._pools(templates, waiting)
+            self._machines.worths = worths(pools)
             actions = plan(pools, [self._seen(machine) for machine in waiting], room)
             await self._report(templates, pools, room)
             by_id = {template.id: template for template in templates}

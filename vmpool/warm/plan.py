@@ -68,6 +68,16 @@ class Pool:
         return self.claims_per_hour / max(1, self.memory_mib)
 
 
+def worths(pools: Iterable[Pool]) -> dict[UUID, float]:
+    """What a hot machine of each template is worth."""
+    return {
+        template_id: pool.worth
+        for pool in pools
+        for template_id in (pool.template_id, *pool.retired)
+        if template_id is not None
+    }
+
+
 @dataclass(frozen=True, kw_only=True)
 class Room:
     """What machines that wait may still take of the host."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+from datetime import UTC, datetime
 
 import pytest
 
@@ -216,6 +217,32 @@ async def test_machines_that_wait_make_way_for_a_session_s_machine(yards):
         async with yard.open(await yard.session(), order=other) as second:
             assert second.tier is Tier.BOOT
     assert await waiting(yard) == {}
+
+
+async def test_a_session_gets_the_room_of_what_is_expected_to_be_used_least(yards):
+    yard = yards.make(running_max=3, demand=limits(hot=1, cold=0), memory_mib_max=100_000)
+
+    async def furnish(channel: Channel, build_log: BuildLog) -> str:
+        return "c1"
+
+    wants = [
+        Wanted(order=dataclasses.replace(yard.order, size=size), ingredients=(), commit="c1")
+        for size in ("medium", "small")
+    ]
+    for _ in wants:
+        await yard.keeper.build_due(wants, {want.key: furnish for want in wants})
+    await yard.keeper.tend()
+    waits = {machine.size: machine for machine in await yard.rows.waiting()}
+    # Without what is expected the one made last would go.
+    await yard.put(waits["small"].id, used_at=datetime.now(UTC))
+    for _ in range(3):
+        await yard.rows.handed_out(yard.order, waits["small"].id, Tier.HOT, 0.1)
+    await yard.keeper.tend()
+    large = dataclasses.replace(yard.order, size="large")
+    async with yard.open(await yard.session(), order=large):
+        async with yard.open(await yard.session(), order=large):
+            pass
+        assert [machine.size for machine in await yard.rows.waiting()] == ["small"]
 
 
 @pytest.fixture

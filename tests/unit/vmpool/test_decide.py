@@ -1,5 +1,6 @@
 """What to do with machines, by table."""
 
+import dataclasses
 import itertools
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -101,8 +102,9 @@ def standing(
     )
 
 
-def hot(*, minutes=0, private_mib=100):
-    return standing(S.PAUSED, minutes=minutes, waits=True, private_mib=private_mib)
+def hot(*, minutes=0, private_mib=100, worth=0.0):
+    made = standing(S.PAUSED, minutes=minutes, waits=True, private_mib=private_mib)
+    return dataclasses.replace(made, worth=worth)
 
 
 def test_there_is_room_while_fewer_machines_run_than_may():
@@ -120,6 +122,15 @@ def test_the_machine_that_was_idle_longest_makes_way_first():
 def test_machines_that_wait_make_way_before_those_of_sessions():
     old, young, idler = hot(minutes=9), hot(minutes=1), standing(minutes=99)
     assert room([idler, old, young], GIB, 3, 64 * GIB).evict == (young.id, old.id, idler.id)
+
+
+def test_of_those_that_wait_the_one_that_is_expected_to_be_used_least_per_byte_goes_first():
+    much, little = hot(minutes=1, worth=0.09), hot(minutes=9, worth=0.01)
+    young = hot(minutes=1, worth=0.01)
+    order = (young.id, little.id, much.id)
+    assert room([much, little, young], GIB, 3, 64 * GIB).evict == order
+    asleep = [dataclasses.replace(one, state=S.RESTING) for one in (much, little)]
+    assert give_up(asleep) == (little.id, much.id)
 
 
 def test_memory_is_room_too_and_one_that_stands_still_takes_what_it_took():
