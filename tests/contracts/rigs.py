@@ -186,9 +186,9 @@ class LocalRig:
         # The kernel refuses the hypervisor's writes in the middle of what it writes; a file
         # system that is really full needs root, see test_qemu_full_disk.
         pid = self._pid(machine_id)
-        _limit_file_size(pid, "512")
+        limit_file_size(pid, "512")
         yield
-        _limit_file_size(pid, "unlimited")
+        limit_file_size(pid, "unlimited")
 
     def new_template_id(self) -> str:
         self._template_ids.append(str(uuid.uuid4()))
@@ -248,7 +248,7 @@ class LocalRig:
         return LocalDriver(self.root, self.hypervisor, limits, isolation=isolation)
 
 
-def _limit_file_size(pid: int, limit_bytes: str) -> None:
+def limit_file_size(pid: int, limit_bytes: str) -> None:
     """Change the soft limit of a process, as who it runs as: root alone may lack the right."""
     owner = Path(f"/proc/{pid}").stat()
     who = [f"--reuid={owner.st_uid}", f"--regid={owner.st_gid}", "--clear-groups", "--"]

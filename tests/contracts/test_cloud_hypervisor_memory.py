@@ -10,14 +10,17 @@ from tests.contracts.rigs import (
     LocalRig,
     answer,
     faked_rig,
+    limit_file_size,
     local_rig,
     real_cloud_hypervisor,
     started,
 )
 from tests.support.xfs import xfs
 from vmpool.driver import Found
-from vmpool.drivers.cloud_hypervisor import config, snapshot
+from vmpool.drivers.cloud_hypervisor import config, events, snapshot
+from vmpool.drivers.cloud_hypervisor.control import EVENTS
 from vmpool.errors import HostFull
+from vmpool.rest import RestState
 
 MIB = 1 << 20
 
@@ -134,6 +137,32 @@ async def test_without_shared_extents_a_resumed_machine_maps_its_rest(
         await plain.driver.resume(machine_id)
         assert await answer(plain, machine_id, "echo", "on") == "on"
         assert "rw-p mapped-memory" in mapped(plain, machine_id)
+
+
+async def test_a_full_disk_under_a_mapped_memory_leaves_the_machine_running_whatever_events_say(
+    plain: LocalRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshot, "reflink", lambda source, target: False)
+    machine_id = await started(plain)
+    await plain.driver.hibernate(machine_id)
+    await plain.driver.resume(machine_id)
+    await answer(plain, machine_id, "write", "note", "kept")
+    home = plain.local._home(machine_id)
+    assert "vm snapshotted" not in events.read(home.path / EVENTS)
+    # More than what it says of itself, and less than a memory.
+    limit_file_size(plain._pid(machine_id), str(MIB))
+    with pytest.raises(HostFull):
+        await plain.driver.hibernate(machine_id)
+    limit_file_size(plain._pid(machine_id), "unlimited")
+    # It said so before a byte was written, and the request was refused.
+    assert "vm snapshotted" in events.read(home.path / EVENTS)
+    sight = await plain.driver.look(machine_id)
+    assert (sight.found, sight.broken) == (Found.RUNNING, None)
+    assert home.rest.state is RestState.NONE
+    assert await answer(plain, machine_id, "read", "note") == "kept"
+    await plain.driver.hibernate(machine_id)
+    await plain.driver.resume(machine_id)
+    assert await answer(plain, machine_id, "read", "note") == "kept"
 
 
 async def test_zeros_in_a_rest_take_no_room_once_it_was_read(
