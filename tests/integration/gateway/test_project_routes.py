@@ -133,6 +133,36 @@ async def test_a_model_answers_while_a_turn_runs_and_is_paid_by_it(town, places,
     assert spent == [(kind, cost, 0) for kind in ("person", "project", "session")]
 
 
+async def test_a_machine_that_a_template_is_made_of_is_given_no_grant_on_any_route(
+    town, places, tmp_path
+):
+    async with desk(town, tmp_path) as at, Shift(town, places, "w"):
+        await begun(town)
+        basic = {"Authorization": SecretStr("Basic r")}
+        # What a turn of the same project may use in this moment.
+        granted = ("registry", "/forge/github/", "/forge/github/push", "/identity/internal")
+        at.grants.put(at.session, "run", dict.fromkeys(granted, basic))
+        at.at.who = replace(at.at.who, session=None)
+        at.at.gateway.identify(at.at.who)
+        refs = "/forge/github/acme/api.git/info/refs?service="
+        answers = [
+            (await at.models()).decode(),
+            *[
+                await get(at.at.web, path, "gateway.ona")
+                for path in (
+                    "/upstream/registry/left-pad",
+                    f"{refs}git-upload-pack",
+                    f"{refs}git-receive-pack",
+                    "/identity/token?audience=internal",
+                )
+            ],
+        ]
+        at.go.touch()
+    assert [answer.split()[1] for answer in answers] == ["409"] * 5
+    assert all("works for nobody yet" in answer for answer in answers)
+    assert at.heard.heads == []
+
+
 QUESTION = "SELECT state, text, answer FROM question ORDER BY created_at"
 ENDED = "SELECT body ->> 'summary' FROM turn_event WHERE kind = 'turn.ended'"
 STATE = "SELECT state FROM turn"
