@@ -7,7 +7,7 @@ Whoever opens one holds the session's lease and its lock; see `vmpool.pool`.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from functools import partial
@@ -34,7 +34,7 @@ from vmpool.errors import (
 from vmpool.machine import Machine, MachineState, Tier
 from vmpool.noting import Notes
 from vmpool.registry import IllegalMove, Order, Registry
-from vmpool.warm.rows import Rows
+from vmpool.warm.rows import Asked, Rows
 
 log = structlog.get_logger(__name__)
 
@@ -106,6 +106,12 @@ class Opener:
         self.claimed = asyncio.Event()
         """Set whenever a machine that waited was taken, or none was there."""
         self._notes = Notes()
+        self._handed_out: list[Asked] = []
+
+    def take_handed_out(self) -> Sequence[Asked]:
+        """What was handed out since the last call: it is known here before it is written down."""
+        taken, self._handed_out = self._handed_out, []
+        return taken
 
     async def open(
         self, session_id: UUID, order: Order, *, token: int, only: UUID | None, step: Step
@@ -146,7 +152,7 @@ class Opener:
     async def _new(
         self, session_id: UUID, order: Order, token: int, step: Step, lost: str | None
     ) -> Opened:
-        began = monotonic()
+        began, asked = monotonic(), self._rows.asked(order)
         try:
             claimed = await self._claim(session_id, order, token, step)
             if claimed is not None:
@@ -154,11 +160,12 @@ class Opener:
             else:
                 tier = Tier.BOOT
                 machine, channel = await self._boot(session_id, order, token, step)
+            self._handed_out.append(asked)
         finally:
             # Not before: whoever fills the pools looks at the rows at once, and has to wait anyway.
             self.claimed.set()
         seconds = round(monotonic() - began, 4)
-        self._notes.later(partial(self._rows.handed_out, order, machine.id, tier, seconds))
+        self._notes.later(partial(self._rows.handed_out, asked, machine.id, tier, seconds))
         return Opened(
             machine_id=machine.id,
             channel=channel,

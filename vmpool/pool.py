@@ -30,7 +30,7 @@ from vmpool.opening import UNPAUSE_SECONDS_MAX, Opened, Opener, OpeningLimits, S
 from vmpool.registry import Order, Registry
 from vmpool.ssh import Authority
 from vmpool.visits import Visits
-from vmpool.warm.rows import Rows
+from vmpool.warm.rows import Asked, Rows
 
 log = structlog.get_logger(__name__)
 
@@ -114,6 +114,10 @@ class Pool:
     def claimed(self) -> asyncio.Event:
         """Set whenever a machine that waited was taken, or none was there."""
         return self._opener.claimed
+
+    def take_handed_out(self) -> Sequence[Asked]:
+        """What was handed out since the last call, written down or not."""
+        return self._opener.take_handed_out()
 
     # -- for a turn -------------------------------------------------------------------------
 

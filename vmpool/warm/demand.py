@@ -1,13 +1,13 @@
 """How much each pool of a host is asked for, from the machines that were handed out."""
 
-from bisect import bisect_left
-from collections.abc import Callable
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from vmpool.warm import past, sizing
 from vmpool.warm.past import EMPTY, HISTORY_SECONDS, Profile
-from vmpool.warm.rows import Rows
+from vmpool.warm.rows import Asked, Rows
 from vmpool.warm.sizing import SizingLimits, Targets
 
 Key = tuple[UUID, str]
@@ -39,23 +39,35 @@ class Demands:
         self._now = now
         self._claims: dict[Key, list[float]] = {}
         self._read_to: datetime | None = None
+        self._heard: dict[UUID, datetime] = {}
+        """Claims that are known, by the id of the row that they are or will be."""
         self._profiles: dict[Key, tuple[float, Profile]] = {}
+
+    def hear(self, handed_out: Iterable[Asked]) -> None:
+        """What this process handed out: a burst is answered before its rows are written."""
+        for asked in handed_out:
+            if asked.id not in self._heard:
+                self._heard[asked.id] = asked.at
+                claims = self._claims.setdefault((asked.project_id, asked.size), [])
+                insort(claims, asked.at.timestamp())
 
     async def refresh(self) -> None:
         """Read what was handed out since the last time."""
         if self._read_to is not None and self._now() < self._read_to:
             # The clock was set back: what comes now lies before what was read.
             self._claims.clear()
+            self._heard.clear()
             self._read_to = None
         since = self._read_to or self._now() - timedelta(seconds=HISTORY_SECONDS)
-        for project_id, size, at in await self._rows.handouts(since):
-            self._claims.setdefault((project_id, size), []).append(at.timestamp())
-            self._read_to = at
+        if rows := await self._rows.handouts(since):
+            self.hear(rows)
+            self._read_to = rows[-1].at
 
     async def forget(self) -> None:
         """Remove what is older than anybody looks back, here and in the rows."""
         oldest = self._now() - timedelta(seconds=HISTORY_SECONDS)
         await self._rows.forget_handouts(oldest)
+        self._heard = {one: at for one, at in self._heard.items() if at >= oldest}
         for claims in self._claims.values():
             # The last one is kept: it says when the pool was used.
             del claims[: min(bisect_left(claims, oldest.timestamp()), len(claims) - 1)]

@@ -79,6 +79,7 @@ class Keeper:
     async def tend(self) -> None:
         """Make and remove machines that wait until there is nothing to do."""
         self._machines.claimed.clear()
+        self._demands.hear(self._machines.take_handed_out())
         await self._demands.refresh()
         for _ in range(ROUNDS_MAX):
             templates = await self._rows.templates()

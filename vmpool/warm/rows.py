@@ -5,6 +5,7 @@ from there, for a session or to change it, does so by one guarded update: at mos
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -47,6 +48,16 @@ UPDATE machine
            FOR UPDATE OF waiting SKIP LOCKED)
 RETURNING {COLUMNS}
 """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """Somebody asked for a machine: what pools are sized by."""
+
+    id: UUID
+    project_id: UUID
+    size: str
+    at: datetime
 
 
 class Rows:
@@ -150,31 +161,38 @@ class Rows:
 
     # -- handed out -------------------------------------------------------------------------
 
-    async def handed_out(self, order: Order, machine_id: UUID, tier: Tier, seconds: float) -> None:
-        """Write down that a session got a machine."""
+    def asked(self, order: Order) -> Asked:
+        """Somebody asks for a machine, now; `handed_out` writes it down."""
+        now = datetime.now(UTC)
+        return Asked(id=self._new_id(), project_id=order.project_id, size=order.size, at=now)
+
+    async def handed_out(self, asked: Asked, machine_id: UUID, tier: Tier, seconds: float) -> None:
+        """Write down that a session got the machine that was asked for."""
         async with self._begin() as tx:
             tx.add(
                 Handout(
-                    id=self._new_id(),
+                    id=asked.id,
                     host_id=self._host_id,
-                    project_id=order.project_id,
-                    size=order.size,
+                    project_id=asked.project_id,
+                    size=asked.size,
                     machine_id=machine_id,
                     tier=tier,
                     seconds=seconds,
-                    at=datetime.now(UTC),
+                    at=asked.at,
                 )
             )
 
-    async def handouts(self, since: datetime) -> Sequence[tuple[UUID, str, datetime]]:
-        """Which machines were asked for after `since`: project, size, when; the oldest first."""
+    async def handouts(self, since: datetime) -> Sequence[Asked]:
+        """Which machines were asked for after `since` and handed out; the oldest first."""
+        columns = col(Handout.id), col(Handout.project_id), col(Handout.size), col(Handout.at)
         statement = (
-            select(col(Handout.project_id), col(Handout.size), col(Handout.at))
+            select(*columns)
             .where(col(Handout.host_id) == self._host_id, col(Handout.at) > since)
             .order_by(col(Handout.at))
         )
         async with self._begin() as tx:
-            return [(row[0], row[1], row[2]) for row in await tx.execute(statement)]
+            rows = await tx.execute(statement)
+            return [Asked(id=row[0], project_id=row[1], size=row[2], at=row[3]) for row in rows]
 
     async def forget_handouts(self, before: datetime) -> None:
         """Remove what is older than anybody looks back."""

@@ -236,7 +236,8 @@ async def test_a_session_gets_the_room_of_what_is_expected_to_be_used_least(yard
     # Without what is expected the one made last would go.
     await yard.put(waits["small"].id, used_at=datetime.now(UTC))
     for _ in range(3):
-        await yard.rows.handed_out(yard.order, waits["small"].id, Tier.HOT, 0.1)
+        asked = yard.rows.asked(yard.order)
+        await yard.rows.handed_out(asked, waits["small"].id, Tier.HOT, 0.1)
     await yard.keeper.tend()
     large = dataclasses.replace(yard.order, size="large")
     async with yard.open(await yard.session(), order=large):

@@ -10,9 +10,11 @@ from tests.integration.pool.conftest import DEMAND
 from tests.integration.pool.test_pools import ROOMY, build, limits, waiting
 from vmpool.errors import MachineError
 from vmpool.machine import MachineState, Tier
+from vmpool.noting import Notes
 from vmpool.warm import sizing
 from vmpool.warm.demand import Demands
 from vmpool.warm.plan import Action, Do
+from vmpool.warm.sizing import SizingLimits
 
 
 async def held(yard):
@@ -163,6 +165,34 @@ async def test_hand_outs_are_written_down_and_pools_are_sized_by_them(yards, mon
     assert set(claims) == {2}
 
 
+async def test_a_burst_is_answered_before_its_hand_outs_are_written_down(yards, monkeypatch):
+    none = SizingLimits(hot_min=0, hot_max=4, cold_min=0, cold_max=0, keep_seconds=86400)
+    yard = yards.make(**ROOMY, demand=none)
+    notes = Notes(later_seconds=3600)
+    monkeypatch.setattr(yard.pool._opener, "_notes", notes)
+    await build(yard)
+    await yard.keeper.tend()
+    assert await waiting(yard) == {}
+    began = datetime.now(UTC)
+    for _ in range(2):
+        await yard.opened(await yard.session())
+    since = began - timedelta(hours=1)
+    assert await yard.rows.handouts(since) == []
+    await yard.keeper.tend()
+    assert await yard.town.value("SELECT hot_target FROM pool") >= 2
+    assert MachineState.PAUSED in await waiting(yard)
+    await notes.close()
+    rows = await yard.rows.handouts(since)
+    assert [began <= one.at for one in rows] == [True] * 2
+    # Written down they are the same ones, for this process and for the next.
+    key = yard.order.project_id, yard.order.size
+    await yard.keeper.tend()
+    assert len(yard.keeper._demands._claims[key]) == 2
+    later = Demands(yard.rows, none, at_once=1)
+    await later.refresh()
+    assert len(later._claims[key]) == 2
+
+
 async def test_hand_outs_are_counted_though_the_clock_was_set_back(yards):
     yard = yards.make(**ROOMY)
     demands = Demands(yard.rows, DEMAND, at_once=1)
@@ -171,7 +201,7 @@ async def test_hand_outs_are_counted_though_the_clock_was_set_back(yards):
     await yard.pool.close()
     await yard.town.rows("UPDATE handout SET at = at + interval '1 hour' RETURNING id")
     await demands.refresh()
-    await yard.rows.handed_out(yard.order, machine_id, Tier.HOT, 0.1)
+    await yard.rows.handed_out(yard.rows.asked(yard.order), machine_id, Tier.HOT, 0.1)
     for _ in range(2):
         await demands.refresh()
         claims = demands._claims[key]
