@@ -41,6 +41,7 @@ READY = r"""
 set -eu
 # Only in a machine of ours: this changes how the engine works for everybody.
 command -v podman > /dev/null && [ -d /opt/ona/agents/devcontainers ] || exit 3
+mountpoint -q /dev/mqueue || { mkdir -p /dev/mqueue && mount -t mqueue mqueue /dev/mqueue; }
 mount --make-rshared /
 install -d -m 700 -o agent -g agent "/run/user/$(id -u agent)" /var/lib/containers/agent
 if [ "$(stat -f -c %T /)" = overlayfs ]; then
@@ -140,6 +141,7 @@ class Containers:
         ready = ["/bin/sh", "-c", READY, "ready", *self.plain_http]
         if (await self._run(channel, ready, user=ROOT)).exit_status == 3:
             raise StepFailed("the machine's image has no container engine in it")
+        await self._pull(channel, wanted)
         config = for_machine(wanted.config, directory, SHARED)
         await self._put(channel, CONFIG, json.dumps(config))
         done = await self._up(channel, wanted, directory)
@@ -152,12 +154,26 @@ class Containers:
         await self._try_inside(channel)
         return said
 
+    async def _pull(self, channel: Channel, wanted: Devcontainer) -> None:
+        """Get the image that is named: the reference program keeps to itself why it can't."""
+        image = str(wanted.config.get("image", ""))
+        if not image or "${" in image:
+            return
+        done = await self._timed(channel, ["podman", "pull", "--quiet", "--", image])
+        if done.exit_status != 0:
+            said = _said(done)
+            raise _failed(why_failed({}, said), done.exit_status, said)
+
     async def _up(self, channel: Channel, wanted: Devcontainer, directory: str) -> Completed:
         argv = [
             *("devcontainer", "up", "--docker-path", "podman", "--skip-post-attach"),
             *("--workspace-folder", directory, "--config", f"{directory}/{wanted.path}"),
             *("--override-config", CONFIG, "--include-merged-configuration"),
         ]
+        return await self._timed(channel, argv)
+
+    async def _timed(self, channel: Channel, argv: list[str]) -> Completed:
+        """What may take as long as a set-up command."""
         try:
             return await self._run(channel, argv, seconds_max=self.seconds_max)
         except TimeoutError:
