@@ -134,7 +134,9 @@ async def test_what_the_project_names_takes_the_place_of_all_guesses(host: Host)
 
 async def test_what_no_container_can_be_made_of_is_said_and_the_rest_is_done(host: Host):
     compose = b'{"dockerComposeFile": "compose.yml"}'
-    git_tree.replace(host.directory / "origin", {b"Makefile": MAKEFILE, COMPOSED: compose})
+    git_tree.replace(
+        host.directory / "origin", {b"Makefile": FILES[b"Makefile"], COMPOSED: compose}
+    )
     git_tree.commit(host.directory / "origin")
     template = await host.build()
     container, make = template.steps[2:4]
