@@ -10,12 +10,20 @@ import pytest
 
 from vmpool import layers as cache_of
 from vmpool.image import remove_unused
-from vmpool.image_recipe.layers import AGENTS, CPUS, PINS, Layer, layers_of, usable
+from vmpool.image_recipe.layers import (
+    AGENTS,
+    CPUS,
+    DEVCONTAINERS,
+    PINS,
+    Layer,
+    layers_of,
+    usable,
+)
 from vmpool.image_recipe.recipe import recipe_of_host
 from vmpool.layers import LISTED, NOT_YET, explained, found, path_of, remove_unneeded, why_missing
 
 EXACT = re.compile(r"\d+\.\d+\.\d+")
-ALL = ("node", *AGENTS)
+ALL = ("node", DEVCONTAINERS, *AGENTS)
 
 
 def names(layers: tuple[Layer, ...]) -> list[str]:
@@ -38,6 +46,15 @@ def lock_of(name: str) -> dict:
 )
 def test_an_agent_takes_its_own_layer_and_after_what_it_needs(agents, expected):
     assert names(layers_of(agents, "amd64")) == expected
+
+
+def test_what_makes_dev_containers_is_kept_like_an_agent_and_is_none():
+    node, made = layers_of((DEVCONTAINERS,), "amd64")
+    assert (node.name, made.name) == ("node", DEVCONTAINERS)
+    assert not made.is_agent
+    assert DEVCONTAINERS not in AGENTS
+    assert usable((node, made), {"node", DEVCONTAINERS}) == (node, made)
+    assert usable((node, made), {DEVCONTAINERS}) == ()
 
 
 def test_an_agent_that_nobody_knows_is_an_error():

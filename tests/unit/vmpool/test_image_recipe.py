@@ -9,7 +9,7 @@ import pytest
 from vmpool.errors import HostUnfit
 from vmpool.image_recipe.initrd import make_initrd
 from vmpool.image_recipe.programs import demand_programs
-from vmpool.image_recipe.recipe import Recipe, recipe_of_host
+from vmpool.image_recipe.recipe import ENGINE, Recipe, recipe_of_host
 
 MANIFEST = "bash=5.2\npython3=3.11\n"
 
@@ -26,8 +26,8 @@ def host(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def recipe_of(host: Path) -> Recipe:
-    return recipe_of_host(etc=host / "etc", program=host / "guest")
+def recipe_of(host: Path, *, engine: bool = False) -> Recipe:
+    return recipe_of_host(etc=host / "etc", program=host / "guest", engine=engine)
 
 
 def test_the_same_host_gives_the_same_names(host: Path) -> None:
@@ -71,6 +71,14 @@ def test_other_packages_sources_or_releases_are_another_base(host: Path) -> None
         replace(recipe, release=replace(recipe.release, codename="trixie")).base_key,
     }
     assert len(keys) == 4
+
+
+def test_an_engine_for_dev_containers_is_in_an_image_of_its_own(host: Path) -> None:
+    bare, engine = recipe_of(host), recipe_of(host, engine=True)
+    assert {*engine.packages} - {*bare.packages} == {*ENGINE}
+    assert bare.layers == ()
+    assert [layer.name for layer in engine.layers] == ["node", "devcontainers"]
+    assert engine.base_key != bare.base_key
 
 
 def test_third_party_sources_change_nothing(host: Path) -> None:

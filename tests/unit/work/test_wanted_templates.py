@@ -11,6 +11,7 @@ from bot.work.detect.tree import Tree
 from bot.work.git import GitFailed
 from bot.work.repository import Base
 from bot.work.templates import ProjectTemplates, TemplateLimits, _ingredients
+from vmpool.errors import HostUnfit
 
 PROJECT = {
     "id": uuid4(),
@@ -176,3 +177,51 @@ async def test_what_the_project_says_itself_is_never_overridden():
     base = Base(commit="c1", branch="")
     assert (await known._looked(PROJECT, base)).guesses == ()
     assert (await known._looked({**PROJECT, "setup": []}, base)).guesses != ()
+
+
+USABLE = Devcontainer(path=".devcontainer.json", config={"image": "base"})
+COMPOSED = Devcontainer(path=".devcontainer.json", unusable="it names Docker Compose files")
+
+
+class Images:
+    """Two images; the one with an engine may not be had."""
+
+    def __init__(self):
+        self.is_away, self.asked = False, 0
+
+    async def bare(self):
+        return "bare"
+
+    async def engine(self):
+        self.asked += 1
+        if self.is_away:
+            raise HostUnfit("no network")
+        return "engine"
+
+    def templates(self, *, rebuild_seconds: float) -> ProjectTemplates:
+        limits = TemplateLimits(
+            keep_seconds=60, rebuild_seconds=rebuild_seconds, setup_seconds_max=60
+        )
+        return ProjectTemplates(
+            None, None, None, image=self.bare, engine_image=self.engine, sizes=None, limits=limits
+        )
+
+
+@pytest.mark.parametrize(
+    ("wanted", "image"), [(None, "bare"), (COMPOSED, "bare"), (USABLE, "engine")]
+)
+async def test_only_what_makes_a_container_is_made_of_the_image_with_an_engine(wanted, image):
+    known = Images().templates(rebuild_seconds=60)
+    assert await known._image_for(Detected(devcontainer=wanted)) == image
+
+
+@pytest.mark.parametrize(("rebuild_seconds", "asked"), [(1800, 1), (0, 3)])
+async def test_an_engine_that_can_not_be_had_keeps_no_template_from_being_made(
+    rebuild_seconds, asked
+):
+    images = Images()
+    images.is_away = True
+    known = images.templates(rebuild_seconds=rebuild_seconds)
+    for _ in range(3):
+        assert await known._image_for(Detected(devcontainer=USABLE)) == "bare"
+    assert images.asked == asked
