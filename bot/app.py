@@ -30,7 +30,7 @@ from bot.govern.connecting import Connecting
 from bot.govern.installation import read_installation_policy
 from bot.govern.repeats import Repeats
 from bot.govern.rights import Rights
-from bot.ground import REPORT_SECONDS, Ground, ground
+from bot.ground import Ground, ground
 from bot.http_server import serve_http
 from bot.logins import logins_open
 from bot.metrics import SERVE, Sending, WorkFile
@@ -56,12 +56,12 @@ from bot.web.hooks import of_forge
 from bot.web.repository import read_repository
 from bot.web.services import Hook, Services
 from bot.work.relays import Relays
+from vmpool.silence import BREAK_SECONDS
 
 log = structlog.get_logger(__name__)
 
 CHANNELS = (EVENTS, OUTBOX, SCHEDULES, FIRINGS, TRIGGERS, RUNS)
 """Of hints, that `ona serve` listens to."""
-HOST_SILENT_SECONDS = 3 * REPORT_SECONDS
 _HOSTS_SEEN = text(
     "SELECT count(*) FROM host WHERE seen_at > now() - make_interval(secs => :seconds)"
 )
@@ -178,7 +178,7 @@ def inbox_of(base: Ground, rights: Rights, beginning: Beginning | None = None) -
 def _host_check(base: Ground) -> Callable[[], Awaitable[None]]:
     async def some_host_works() -> None:
         async with base.database.begin() as tx:
-            seen = await tx.scalar(_HOSTS_SEEN, {"seconds": HOST_SILENT_SECONDS})
+            seen = await tx.scalar(_HOSTS_SEEN, {"seconds": BREAK_SECONDS})
         if not seen:
             raise Unfit("no `ona work` has reported lately", do="start one, or look at its log")
 

@@ -32,6 +32,7 @@ from bot.words.catalogue import SOURCE, shipped
 from vmpool.image_recipe.layers import AGENTS
 from vmpool.network.policy import BadRule, read_rule
 from vmpool.network.slot import SLOTS_MAX, UID_FIRST, UID_MAX
+from vmpool.silence import BREAK_SECONDS, HOST_GRACE_SECONDS
 from vmpool.warm.sizing import WorkingHours
 
 PREFIX = "ONA_"
@@ -139,10 +140,10 @@ class QueueSettings(Section):
     lease_seconds: Seconds = Field(
         default=30, description="life of a session's lease; renewed at a third of it"
     )
-    host_grace_seconds: Seconds = Field(
-        default=600,
+    host_grace_seconds: Annotated[float, Field(ge=2 * BREAK_SECONDS, allow_inf_nan=False)] = Field(
+        default=HOST_GRACE_SECONDS,
         description="how long a host may be silent before its sessions go on elsewhere, from their"
-        " checkpoints",
+        f" checkpoints; {2 * BREAK_SECONDS:g} at least; docs/hosts.md",
     )
     poll_seconds: Seconds = Field(
         default=5, description="slow poll that backs up the database's hints"
@@ -427,6 +428,11 @@ class CheckpointSettings(Section):
     )
     inline_bytes_max: Count = Field(
         default=1024 * 1024, description="size up to which it is a row and not a file"
+    )
+    directory: AnyPath | None = Field(
+        default=None,
+        description="where larger ones are files; several hosts share it; none: `blobs` in the data"
+        " directory; docs/hosts.md",
     )
     file_bytes_max: Count = Field(
         default=16 * 1024 * 1024, description="size of one untracked file in it"
@@ -886,6 +892,11 @@ class Settings(Section):
     def machines_dir(self) -> Path:
         """Their directories."""
         return self.host_dir / "machines"
+
+    @property
+    def checkpoints_dir(self) -> Path:
+        """Where large checkpoints are files; hosts that share it go on with each other's work."""
+        return self.checkpoint.directory or self.data_dir / "blobs"
 
     @property
     def metrics_file(self) -> Path:

@@ -19,8 +19,6 @@ from bot.work.worker import owner_name
 FILES_MAX = 1 << 18
 """Open at once in one process. Where there is no limit, programs that close all they might have
 inherited, one after the other, would take minutes."""
-REPORT_SECONDS = 10.0
-"""How often a host says that it is here."""
 
 
 @dataclass(frozen=True, kw_only=True)

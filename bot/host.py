@@ -20,7 +20,7 @@ from bot.deliveries import delivery_open
 from bot.errors import Refused
 from bot.gateway import WayOut, gateway_open
 from bot.govern.grants import SWEEP_SECONDS, Grants
-from bot.ground import REPORT_SECONDS, Ground, ground, only_process
+from bot.ground import Ground, ground, only_process
 from bot.hypervisor import chosen_hypervisor
 from bot.logins import logins_open
 from bot.metrics import HIBERNATE_SECONDS, MACHINES, write_work_metrics
@@ -52,6 +52,7 @@ from vmpool.machine import MachineState
 from vmpool.pool import Pool, PoolLimits
 from vmpool.reconcile import reconcile
 from vmpool.registry import Registry
+from vmpool.silence import REPORT_SECONDS
 from vmpool.warm.rows import Rows
 
 log = structlog.get_logger(__name__)
@@ -195,7 +196,7 @@ class Host:
             checkpoints=_checkpoints(settings, base.database),
             deletions=Deletions(
                 base.database,
-                DirectoryBlobs(settings.data_dir / "blobs"),
+                DirectoryBlobs(settings.checkpoints_dir),
                 grants.forget if grants else None,
             ),
             image=image,
@@ -221,6 +222,14 @@ class Host:
             accelerator=self.driver.accelerator,
             boot_id=read_boot_id(),
         )
+
+    async def give_up_silent(self) -> None:
+        """Wait no more for hosts that are silent, and let workers look for their sessions."""
+        silent = await self.registry.give_up_silent(self.base.settings.queue.host_grace_seconds)
+        for host in silent:
+            log.error("host_given_up", host=host.name, silent_since=host.seen_at.isoformat())
+        if silent:
+            self.base.database.hint((READY, ""))
 
     async def remove_images(self) -> None:
         """Renew the guest image when it is too old, and remove those that nothing needs."""
@@ -266,6 +275,7 @@ class Host:
             Chore(name="images", seconds=HOUR_SECONDS, run=self.remove_images),
             Chore(name="sweep", seconds=HOUR_SECONDS, run=self.sweep),
             Chore(name="report", seconds=REPORT_SECONDS, run=self.report),
+            Chore(name="silent hosts", seconds=REPORT_SECONDS, run=self.give_up_silent),
             Chore(name="gauges", seconds=5, run=self.gauge),
             Chore(name="charges", seconds=CHARGES_SECONDS, run=self.way_out.spending.sweep),
             Chore(
@@ -314,7 +324,6 @@ class Host:
             owner=base.owner,
             host_id=self.host_id,
             lease_seconds=settings.queue.lease_seconds,
-            host_grace_seconds=settings.queue.host_grace_seconds,
         )
         turns = Turns(
             queue,
@@ -373,7 +382,7 @@ def _pool_limits(settings: Settings) -> PoolLimits:
 def _checkpoints(settings: Settings, database: Database) -> Checkpoints:
     return Checkpoints(
         database,
-        DirectoryBlobs(settings.data_dir / "blobs"),
+        DirectoryBlobs(settings.checkpoints_dir),
         bytes_max=settings.checkpoint.bytes_max,
         inline_bytes_max=settings.checkpoint.inline_bytes_max,
         file_bytes_max=settings.checkpoint.file_bytes_max,

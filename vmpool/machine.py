@@ -9,7 +9,8 @@
     template:  building ──▶ ready ──▶ retired ──▶ gone
                    └──────▶ failed ────────────────▲
 
-- Only the process of the host that owns a machine moves it; everybody else asks.
+- Only the process of the host that owns a machine moves it; everybody else asks. A host that is
+  given up can't be asked: whoever has its session's lease loses the machine for it.
 - `lost` is a fact found out, never chosen: its memory is gone, its session has a checkpoint.
 - `gone` rows stay until their session is deleted, so that a thread can be told what happened.
 """
@@ -133,6 +134,14 @@ class Host(SQLModel, table=True):
     boot_id: str
     """The kernel's boot id when the host last reported; a change means every process is gone."""
     seen_at: datetime = _moment(nullable=False)
+    """Its last report, by the database's clock."""
+    heard_since: datetime = Field(
+        default=None,
+        sa_column=Column(DateTime(timezone=True), nullable=False, server_default=text("now()")),
+    )
+    """The first report of those that came without a break; see `vmpool.silence`."""
+    given_up_at: datetime | None = _moment()
+    """Since when nobody waits for it any more; its next report ends that."""
 
 
 class Template(SQLModel, table=True):

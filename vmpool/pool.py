@@ -253,7 +253,8 @@ class Pool:
     @asynccontextmanager
     async def alone(self, machine: Machine) -> AsyncIterator[bool]:
         """Keep turns off a machine, if nobody has it and it is still as it was read."""
-        if self.is_held(machine):
+        ends = machine.state in {MachineState.LOST, MachineState.REMOVING}
+        if self._is_worked_on(machine) if ends else self.is_held(machine):
             yield False
             return
         async with self._lock(machine.session_id or machine.id):

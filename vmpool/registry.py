@@ -3,13 +3,13 @@
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, NoReturn
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
-from sqlalchemy import cast, func, select, update
+from sqlalchemy import case, cast, func, select, update
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlmodel import col
 
@@ -23,6 +23,7 @@ from vmpool.machine import (
     Template,
     TemplateState,
 )
+from vmpool.silence import BREAK_SECONDS, Heard, given_up
 from vmpool.storable import sentence
 
 ALIVE = [
@@ -80,16 +81,49 @@ class Registry:
 
     async def report_host(self, *, driver: str, accelerator: str, boot_id: str) -> None:
         """Say that this host is here, by the database's clock: others wait for it by that."""
+        now = func.clock_timestamp()
         values = {
             "name": platform.node(),
             "driver": driver,
             "accelerator": accelerator,
             "boot_id": boot_id,
-            "seen_at": func.clock_timestamp(),
+            "seen_at": now,
+            "given_up_at": None,
         }
-        statement = insert(Host).values(id=self.host_id, **values)
+        unbroken = col(Host.seen_at) >= now - timedelta(seconds=BREAK_SECONDS)
+        again = {**values, "heard_since": case((unbroken, col(Host.heard_since)), else_=now)}
+        statement = insert(Host).values(id=self.host_id, heard_since=now, **values)
         async with self._begin() as tx:
-            await tx.execute(statement.on_conflict_do_update(index_elements=["id"], set_=values))
+            await tx.execute(statement.on_conflict_do_update(index_elements=["id"], set_=again))
+
+    async def give_up_silent(self, grace_seconds: float) -> Sequence[Host]:
+        """Wait no more for hosts that have been silent for longer than that; which ones, new."""
+        async with self._begin() as tx:
+            rows = (await tx.execute(select(Host, func.clock_timestamp()))).all()
+        if not rows:
+            return []
+        hosts, now = [host for host, _ in rows], rows[0][1]
+        silent = given_up(map(_heard, hosts), now, grace_seconds)
+        return [
+            host
+            for host in hosts
+            if host.id in silent and host.given_up_at is None and await self._given_up(host)
+        ]
+
+    async def _given_up(self, host: Host) -> bool:
+        """Whether it is written down; not if the host has reported since it was read."""
+        statement = (
+            update(Host)
+            .where(
+                col(Host.id) == host.id,
+                col(Host.seen_at) == host.seen_at,
+                col(Host.given_up_at).is_(None),
+            )
+            .values(given_up_at=func.clock_timestamp())
+            .returning(col(Host.id))
+        )
+        async with self._begin() as tx:
+            return (await tx.execute(statement)).one_or_none() is not None
 
     async def of_session(self, session_id: UUID) -> Machine | None:
         """The session's machine here that is not lost or gone."""
@@ -239,6 +273,10 @@ class Registry:
                 .where(self._ours, col(Machine.id) == machine_id)
                 .values(request=None)
             )
+
+
+def _heard(host: Host) -> Heard:
+    return Heard(id=host.id, seen_at=host.seen_at, heard_since=host.heard_since)
 
 
 def _moved(to: MachineState, note: str | None, facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -108,6 +108,19 @@ class Checkpoints:
         found = await self._rows.newest(session_id, 1)
         return found[0] if found else None
 
+    async def unreadable(self, session_id: UUID) -> datetime | None:
+        """Of when the session's newest checkpoint is, if it can't be read here."""
+        newest = await self.newest(session_id)
+        if newest is None:
+            return None
+        try:
+            async with aclosing(await self.open(newest)) as chunks:
+                await anext(chunks, b"")
+        except BlobUnreadable as error:
+            log.error("checkpoint_unreadable", checkpoint=str(newest.id), error=str(error))
+            return newest.created_at
+        return None
+
     async def save(
         self, lease: Lease, turn: OpenTurn, machine: Machine, *, directory: str
     ) -> SavedCheckpoint:
@@ -150,7 +163,8 @@ class Checkpoints:
             if answer is None:
                 broken.append(candidate.created_at)
                 continue
-            text = restored(answer, candidate.created_at, candidate.left_out, broken)
+            since = await self._rows.since(candidate)
+            text = restored(answer, candidate.created_at, candidate.left_out, broken, since)
             return Restored(checkpoint=candidate, text=text)
         return Restored(checkpoint=None, text=unreadable(broken))
 

@@ -10,6 +10,7 @@ from uuid import UUID
 from bot.store.database import Database
 from bot.store.statements import load
 from bot.work.queue import LeaseKey, hold
+from bot.work.undo import said
 
 SQL = load(Path(__file__).parent / "sql" / "checkpoint.sql")
 
@@ -46,6 +47,16 @@ class NewCheckpoint:
     blob: str | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Since:
+    """Which turn left what a checkpoint holds."""
+
+    text: str
+    """Of its prompt, shortened."""
+    later: int
+    """Turns that worked after it."""
+
+
 class CheckpointRows:
     """The table of checkpoints."""
 
@@ -58,6 +69,15 @@ class CheckpointRows:
         async with self._database.begin() as tx:
             rows = await tx.execute(SQL["newest"], {"session": session_id, "count": count})
         return [StoredCheckpoint(**row) for row in rows.mappings()]
+
+    async def since(self, checkpoint: StoredCheckpoint) -> Since | None:
+        """Whose turn left what it holds; None: none of its session did."""
+        known = {"session": checkpoint.session_id, "checkpoint": checkpoint.id}
+        async with self._database.begin() as tx:
+            row = (await tx.execute(SQL["since"], known)).one_or_none()
+        if row is None:
+            return None
+        return Since(text=said(row.kind, row.text), later=row.later)
 
     async def inline(self, checkpoint_id: UUID) -> bytes | None:
         """What a small one holds; None when its row is gone."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from bot.words.catalogue import N_, Message, listing, ngettext, together
 from bot.words.catalogue import gettext as _
+from bot.work.checkpoint_rows import Since
 from vmpool.guest.worktree.look import size
 
 NEVER = N_("running processes, and files that git ignores")
@@ -53,6 +54,7 @@ def restored(
     at: datetime,
     left_out: Sequence[str],
     broken: Sequence[datetime],
+    since: Since | None = None,
 ) -> str:
     """What came back, and what did not."""
     branch = str(answer.get("branch") or "").removeprefix("refs/heads/")
@@ -65,7 +67,14 @@ def restored(
             ngettext("{count} conversation file", "{count} conversation files", conversation)
         )
     whole = together(*kept, by=", ")
-    told = [_("Its checkpoint of {moment} was restored: {kept}.", moment=at, kept=whole)]
+    told: list[str] = [_("Its checkpoint of {moment} was restored: {kept}.", moment=at, kept=whole)]
+    if since is not None:
+        told.append(_("It is what the turn for “{text}” left.", text=since.text))
+    if since is not None and since.later:
+        later = ngettext(
+            "{count} later turn is not in it.", "{count} later turns are not in it.", since.later
+        )
+        told.append(later)
     if broken:
         lost_too = _(
             "The newer one of {moments} could not be read, and what came after it is lost.",

@@ -1,16 +1,18 @@
 """What rows tell of machines and templates that were before: short queries."""
 
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import text
 
 from bot.store.transaction import Transaction
-from bot.work.machine_words import UNKNOWN
+from bot.work.machine_words import UNKNOWN, given_up
 from vmpool.machine import TemplateState
 
 _END_OF_LAST = text(
     """
-    SELECT machine.note FROM turn JOIN machine ON machine.id = turn.machine_id
+    SELECT machine.note, machine.facts -> 'given_up' AS given_up
+      FROM turn JOIN machine ON machine.id = turn.machine_id
      WHERE turn.session_id = :session AND machine.id <> :machine
        AND machine.state IN ('lost', 'removing', 'gone')
      ORDER BY turn.started_at DESC LIMIT 1
@@ -39,6 +41,8 @@ async def end_of_last(tx: Transaction, session_id: UUID, machine_id: UUID) -> st
     """
     key = {"session": session_id, "machine": machine_id}
     gone = (await tx.execute(_END_OF_LAST, key)).one_or_none()
+    if gone is not None and gone.given_up is not None:
+        return given_up(gone.given_up["host"], datetime.fromisoformat(gone.given_up["since"]))
     return gone and (gone.note or UNKNOWN)
 
 

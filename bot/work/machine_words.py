@@ -1,6 +1,8 @@
 """What people are told about a session's machine that came in place of another: pure."""
 
-from bot.words.catalogue import N_, together
+from datetime import datetime
+
+from bot.words.catalogue import N_, Message, together
 from bot.words.catalogue import gettext as _
 
 UNKNOWN = N_("nobody wrote down why")
@@ -19,6 +21,32 @@ def replaced(why: str | None, restored: str | None) -> str:
     )
     new = _("This session got a new machine, because the old one is gone: {why}.", why=_(cause))
     return together(new, kept, _(GOES_ON))
+
+
+def given_up(host: str, since: datetime) -> Message:
+    """Why a machine is lost whose host is waited for no more, as a clause."""
+    return _("its host {host} has been silent since {moment}", host=host, moment=since)
+
+
+def awaited(host: str, since: datetime, checkpoint: datetime) -> Message:
+    """That a session can't go on without a host that is silent, and what can be done."""
+    return together(
+        _(
+            "This session's machine is on {host}, which has been silent since {moment}.",
+            host=host,
+            moment=since,
+        ),
+        _(
+            "Its checkpoint of {moment} can't be read from another host, so the prompt is kept "
+            "and waits until {host} is back.",
+            moment=checkpoint,
+            host=host,
+        ),
+        _(
+            "`new: …` begins another session; if an operator destroys the machine, this one goes "
+            "on from the repository alone."
+        ),
+    )
 
 
 def begun_elsewhere(restored: str) -> str:
@@ -42,4 +70,6 @@ def booted(why: str | None) -> str:
 
 def clause(why: str | None) -> str:
     """A reason on one line, without the full stop of its sentence."""
+    if isinstance(why, Message):
+        return why
     return " ".join((why or "").split()).removesuffix(".") or UNKNOWN

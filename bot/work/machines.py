@@ -17,6 +17,7 @@ from sqlalchemy import text
 from bot.errors import OnaError, Unfit
 from bot.metrics import MACHINE_READY_SECONDS
 from bot.store.database import Database
+from bot.words.catalogue import Message
 from bot.words.catalogue import gettext as _
 from bot.words.guesses import forwarded
 from bot.work import machine_past, machine_words
@@ -26,10 +27,11 @@ from bot.work.jobs import ChannelJobs
 from bot.work.lease import Lease, OpenTurn
 from bot.work.materials import Materials
 from bot.work.moving_back import BranchBack
-from bot.work.queue import SQL, Event, LeaseLost, hold
+from bot.work.queue import Event, LeaseLost, hold
 from bot.work.refresh import refresh
 from bot.work.repository import READY_MARK, Base, Cloned, Repositories, clone_into
 from bot.work.sizes import Sizes
+from bot.work.taking_over import TakingOver
 from bot.work.undoing import Undoing
 from bot.work.usual import usual_seconds
 from bot.work.workplace import (
@@ -59,7 +61,9 @@ Forward = Callable[[UUID, Sequence[int]], Awaitable[Sequence[tuple[int, str]]]]
 _PROJECT = text(
     """
     SELECT project.name, project.repository_url, project.size, session.size AS asked,
-           session.priority > 0 AS yields
+           session.priority > 0 AS yields,
+           (SELECT host_id FROM machine WHERE machine.session_id = session.id
+               AND machine.state NOT IN ('lost', 'removing', 'gone')) AS machine_host
       FROM session JOIN project ON project.id = session.project_id WHERE session.id = :session
     """
 )
@@ -78,6 +82,8 @@ class _Project:
     order: Order
     directory: str
     """Of its repository in the machine."""
+    machine_host: UUID | None
+    """Of the machine that the session has."""
 
 
 class MachineWorkplaces:
@@ -114,6 +120,7 @@ class MachineWorkplaces:
         self._forward = forward
         back = BranchBack(database, self._environment)
         self._undoing = Undoing(database, checkpoints, move_back=back)
+        self._taking_over = TakingOver(database, checkpoints)
         self._channels: dict[UUID, Channel] = {}
         self._furnished: set[UUID] = set()
         """Machines known to hold their repository, so that a follow-up need not look."""
@@ -134,12 +141,16 @@ class MachineWorkplaces:
                 body |= {} if usual is None else {"usual_seconds": usual}
             await tell(Event(kind="step", body=body))
 
-        only = turn.machine_id if turn is not None else None
-        await self._take_over(lease)
+        lost: Message | None = None
         try:
             project = await self._project(lease)
+            lost = await self._take_over(lease, project.machine_host)
             async with self._pool.open(
-                lease.session_id, project.order, token=lease.key.token, only=only, step=step
+                lease.session_id,
+                project.order,
+                token=lease.key.token,
+                only=turn.machine_id if turn is not None else None,
+                step=step,
             ) as opened:
                 way = opened.tier.value if opened.tier else "resumed" if steps else "running"
                 MACHINE_READY_SECONDS.labels(way=way).observe(monotonic() - began)
@@ -169,7 +180,7 @@ class MachineWorkplaces:
         except StaleToken as error:
             raise LeaseLost(str(error)) from error
         except MachineError as error:
-            raise _for_a_reader(error, turn) from error
+            raise _for_a_reader(error, turn, lost) from error
 
     async def checkpoint(self, lease: Lease, turn: OpenTurn, place: Workplace) -> list[Event]:
         """See `bot.work.workplace.Workplaces`."""
@@ -217,26 +228,19 @@ class MachineWorkplaces:
                 yields=row.yields,
             ),
             directory=repository_directory(row.name, self._work),
+            machine_host=row.machine_host,
         )
 
-    async def _take_over(self, lease: Lease) -> None:
-        """Let go of a machine on a host that has been silent for so long that we have its session.
+    async def _take_over(self, lease: Lease, machine_host: UUID | None) -> Message | None:
+        """Why the session's machine on another host was let go of; None: it is not elsewhere.
 
-        :raises LeaseLost:
+        :raises HostBack, HostAwaited, LeaseLost: as `TakingOver.take_over`
         """
-        if lease.host_id in {None, self._host_id}:
-            return
-        async with self._database.begin() as tx:
-            await hold(tx, lease.key)
-            known = {"session": lease.session_id, "host": self._host_id}
-            gone = (await tx.execute(SQL["let_go"], known)).scalars().all()
-        log.warning(
-            "session_taken_over",
-            session=lease.short,
-            host=str(lease.host_id),
-            machines=[str(machine) for machine in gone],
-        )
-        lease.host_id = None
+        # A machine may be there before the session is pinned to its host.
+        host_id = machine_host or lease.host_id
+        if host_id is None or host_id == self._host_id:
+            return None
+        return await self._taking_over.take_over(lease, host_id)
 
     async def _pin(self, lease: Lease) -> None:
         """From now on only this host's workers may claim the session."""
@@ -369,10 +373,10 @@ def _refilled(
     return told
 
 
-def _for_a_reader(error: MachineError, turn: OpenTurn | None) -> Exception:
-    """What a turn does about a machine's error."""
+def _for_a_reader(error: MachineError, turn: OpenTurn | None, lost: Message | None) -> Exception:
+    """What a turn does about a machine's error; `lost`: why its machine was let go of just now."""
     if isinstance(error, MachineLost) and turn is not None:
-        return WorkplaceLost(str(error))
+        return WorkplaceLost(lost or str(error))
     if isinstance(error, HostFull | HostUnfit):
         return Unfit(
             _("this host can't run the machine: {error}", error=str(error)),

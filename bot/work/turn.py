@@ -28,7 +28,7 @@ from bot.metrics import TURN_SECONDS, TURNS
 from bot.store.database import is_away
 from bot.store.states import TurnState
 from bot.words.catalogue import gettext as _
-from bot.words.catalogue import together
+from bot.words.catalogue import of_error, together
 from bot.work import briefing, conversations, ended_words, questions, undo_words, unreached
 from bot.work.agent_events import as_event
 from bot.work.asked import Question, Settled
@@ -43,7 +43,7 @@ from bot.work.undo import UNDO
 from bot.work.unreached import UNREACHED_MAX, Unreached
 from bot.work.watching import Stopped, TurnSignals, Watch
 from bot.work.work_queue import WorkQueue
-from bot.work.workplace import NoCapacity, Workplace, WorkplaceLost, Workplaces
+from bot.work.workplace import HostBack, NoCapacity, Workplace, WorkplaceLost, Workplaces
 
 log = structlog.get_logger(__name__)
 
@@ -105,7 +105,7 @@ class Turns:
             await _Turn(self, lease, signals).run()
         except LeaseLost:
             log.warning("lease_lost", session=lease.short)
-        except _HandedBack:
+        except (_HandedBack, HostBack):
             await self._queue.hand_back(lease)
             log.info("turn_handed_back")
         except _Suspended:
@@ -163,7 +163,7 @@ class _Turn:
         except Stopped:
             await self._queue.release(self._lease)
         except WorkplaceLost as error:
-            await self._end_interrupted(str(error))
+            await self._end_interrupted(of_error(error))
         except Unreached as error:
             await self._pause(error)
         except OnaError as error:

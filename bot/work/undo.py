@@ -17,6 +17,11 @@ SAID_LENGTH_MAX = 60
 """Of the prompt whose turn it was: enough to tell which."""
 
 
+def said(kind: str, text: str) -> str:
+    """The prompt of a turn, as far as it takes to know it again; `kind` and `text` are its own."""
+    return ("!" if kind == "command" else "") + short(text, SAID_LENGTH_MAX)
+
+
 @dataclass(frozen=True, kw_only=True)
 class PastTurn:
     """A turn of a session that has ended."""

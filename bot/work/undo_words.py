@@ -8,7 +8,7 @@ from bot.errors import NothingToDo, OnaError, Refused
 from bot.words.amounts import short
 from bot.words.catalogue import N_, Message, ngettext, together
 from bot.words.catalogue import gettext as _
-from bot.work.undo import SAID_LENGTH_MAX, PastTurn
+from bot.work.undo import PastTurn, said
 
 NAMED_MAX = 5
 NOT_UNDONE = N_(
@@ -30,7 +30,7 @@ def not_saved(turn: PastTurn) -> Refused:
         _(
             "the turn for “{text}” can't be taken back: no checkpoint of what was before it could "
             "be stored",
-            text=said(turn),
+            text=said(turn.kind, turn.text),
         ),
         kept=_(KEPT),
         do=_("ask the agent to take it back"),
@@ -43,7 +43,7 @@ def not_kept(turn: PastTurn) -> Refused:
         _(
             "the turn for “{text}” can't be taken back any more: the checkpoint before it is not "
             "kept for so long",
-            text=said(turn),
+            text=said(turn.kind, turn.text),
         ),
         kept=_(KEPT),
         do=_("ask the agent to take it back"),
@@ -78,7 +78,11 @@ def undone(turn: PastTurn, answer: Mapping[str, Any], branch: str) -> Message:
     :param branch: a sentence; empty: it was never pushed
     """
     parts: list[str] = [
-        _("The turn for “{text}” is taken back: {files}.", text=said(turn), files=_files(answer))
+        _(
+            "The turn for “{text}” is taken back: {files}.",
+            text=said(turn.kind, turn.text),
+            files=_files(answer),
+        )
     ]
     if stayed := int(answer.get("stayed") or 0):
         parts.append(
@@ -121,9 +125,3 @@ def not_moved(branch: str, why: str) -> Message:
         branch=branch,
         why=short(why, DETAIL_LENGTH_MAX).rstrip("."),
     )
-
-
-def said(turn: PastTurn) -> str:
-    """The prompt of a turn, as far as it takes to know it again."""
-    mark = "!" if turn.kind == "command" else ""
-    return mark + short(turn.text, SAID_LENGTH_MAX)

@@ -28,28 +28,12 @@ from bot.work.queue import (
     waiting_place,
 )
 
-HOST_GRACE_SECONDS = 600.0
-"""A host that is restarted, or whose network comes back, is there again by then; what its machines
-remember is worth waiting for."""
-
 
 class WorkQueue:
     """The queue as one worker process sees it."""
 
-    def __init__(
-        self,
-        database: Database,
-        *,
-        owner: str,
-        host_id: UUID,
-        lease_seconds: float,
-        host_grace_seconds: float = HOST_GRACE_SECONDS,
-    ):
-        """`owner` names this process and must be new for each start of it.
-
-        :param host_grace_seconds: how long a host may be silent before another one has its sessions
-        """
-        self.host_grace_seconds = host_grace_seconds
+    def __init__(self, database: Database, *, owner: str, host_id: UUID, lease_seconds: float):
+        """`owner` names this process and must be new for each start of it."""
         self.database = database
         self.owner = owner
         self.host_id = host_id
@@ -66,7 +50,6 @@ class WorkQueue:
             "host": self.host_id,
             "lease_seconds": self.lease_seconds,
             "people_only": people_only,
-            "host_grace_seconds": self.host_grace_seconds,
         }
         row = (await self.database.run(SQL["claim"], parameters)).one_or_none()
         if row is None:
@@ -107,12 +90,7 @@ class WorkQueue:
 
     async def next_due_seconds(self, *, people_only: bool = False) -> float | None:
         """Seconds until something can be claimed; None when nothing is in sight."""
-        parameters = {
-            "host": self.host_id,
-            "owner": self.owner,
-            "people_only": people_only,
-            "host_grace_seconds": self.host_grace_seconds,
-        }
+        parameters = {"host": self.host_id, "owner": self.owner, "people_only": people_only}
         left = (await self.database.run(SQL["next_due"], parameters)).scalar_one()
         return None if left is None else float(left)
 

@@ -19,7 +19,7 @@ from bot.work.queue import Event, LeaseLost
 from bot.work.slots import Offer, Slots
 from bot.work.turn import NoCapacity, Turns, TurnSignals
 from bot.work.work_queue import WorkQueue
-from bot.work.workplace import NoGrants
+from bot.work.workplace import HostAwaited, NoGrants
 
 log = structlog.get_logger(__name__)
 
@@ -27,6 +27,9 @@ CAPACITY_SECONDS = 1.0
 """After which a session that found no capacity looks again."""
 GRANTS_SECONDS = 5.0
 """Between two attempts to get the credentials of a turn."""
+HOST_SECONDS = 30.0
+"""Between two looks whether a session can go on without its host; a host that comes back waits for
+no longer."""
 AWAY_SECONDS = 1.0
 HAND_BACK_SECONDS_MAX = 10.0
 """For storing what was read and giving the leases back, at a clean stop."""
@@ -70,6 +73,8 @@ class Worker:
         self._wake = asyncio.Event()
         self._waiting: dict[UUID, int] = {}
         """The place in the line that sessions which wait for capacity were told last."""
+        self._hostless: set[UUID] = set()
+        """Sessions that only a host which is silent can go on with."""
         self._ungranted: dict[UUID, str] = {}
         """What sessions that wait for credentials were told last."""
         self._broken: Counter[UUID] = Counter()
@@ -120,7 +125,8 @@ class Worker:
             if lease is None:
                 return
             QUEUE_WAIT_SECONDS.observe(lease.waited_seconds)
-            signals = TurnSignals(was_short=lease.session_id in self._waiting)
+            short = lease.session_id in self._waiting or lease.session_id in self._hostless
+            signals = TurnSignals(was_short=short)
             slot = _Slot(lease=lease, signals=signals)
             task = asyncio.create_task(self._run(slot))
             self._slots[task] = slot
@@ -134,8 +140,11 @@ class Worker:
         try:
             await self._turns.run(slot.lease, slot.signals)
             self._waiting.pop(slot.lease.session_id, None)
+            self._hostless.discard(slot.lease.session_id)
             self._ungranted.pop(slot.lease.session_id, None)
             self._broken.pop(slot.lease.session_id, None)
+        except HostAwaited:
+            await self._wait_for_host(slot.lease)
         except NoGrants as error:
             await self._wait_for_grants(slot.lease, of_error(error))
         except NoCapacity as error:
@@ -165,6 +174,12 @@ class Worker:
             place = await self._queue.defer(lease, seconds=CAPACITY_SECONDS, why=why, told=told)
             self._waiting[lease.session_id] = place
             log.info("waits_for_capacity", why=why, place=place)
+
+    async def _wait_for_host(self, lease: Lease) -> None:
+        """Let the session wait until its host is back, or what it has can be read here."""
+        self._hostless.add(lease.session_id)
+        with suppress(LeaseLost):
+            await self._queue.put_off(lease, seconds=HOST_SECONDS)
 
     async def _wait_for_grants(self, lease: Lease, why: str) -> None:
         """Let the session wait until its credentials can be had; the thread is told once."""

@@ -37,6 +37,14 @@ class NoGrants(NoCapacity):
     """The turn's credentials can't be had now; the prompt waits, and the thread is told why."""
 
 
+class HostAwaited(NoCapacity):
+    """Only a host that is silent has what the session goes on from; the thread was told."""
+
+
+class HostBack(Exception):
+    """The session's machine is on another host, whose own workers go on with it."""
+
+
 class WorkplaceLost(Exception):
     """The machine in which the turn ran is gone; the text says why."""
 
@@ -68,6 +76,7 @@ class Workplaces(Protocol):
 
         :param turn: left open by an earlier holder: only the machine it began in will do
         :raises NoCapacity: try again later
+        :raises HostBack: hand the session back: another host has its machine
         :raises WorkplaceLost: `turn` began in a machine that is gone
         :raises OnaError: what a person or the operator has to mend, such as no repository
         """

@@ -12,7 +12,7 @@ from bot.work.bounds import SessionLimits
 from bot.work.delivery import Delivery
 from bot.work.turn import TurnLimits, Turns
 from bot.work.worker import Worker, WorkerLimits
-from tests.fakes.guest_workplaces import GuestWorkplaces
+from bot.work.workplace import Workplaces
 from tests.integration.conftest import Town
 
 
@@ -22,7 +22,7 @@ class Shift:
     def __init__(
         self,
         town: Town,
-        places: GuestWorkplaces,
+        places: Workplaces,
         name: str,
         *,
         now: asyncio.Event | None = None,
@@ -66,9 +66,16 @@ class Shift:
         self._working = asyncio.create_task(self.worker.run(self._stop, self._now))
         return self
 
+    async def die(self) -> None:
+        """End as a process that is killed: nothing is handed back or written down."""
+        self._working.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._working
+
     async def __aexit__(self, *_: object) -> None:
         self._stop.set()
-        await self._working
+        if not self._working.cancelled():
+            await self._working
         self._listening.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await self._listening

@@ -116,6 +116,11 @@ def test_an_unknown_key_in_the_file_is_named_with_the_file(home, written, key, l
         ("ONA_LOG__LEVEL", "loud", "log.level should be 'debug', 'info', 'warning' or 'error'"),
         ("ONA_QUEUE__LEASE_SECONDS", "0", "queue.lease_seconds should be greater than 0"),
         ("ONA_QUEUE__LEASE_SECONDS", "inf", "queue.lease_seconds should be a finite number"),
+        (
+            "ONA_QUEUE__HOST_GRACE_SECONDS",
+            "59",
+            "queue.host_grace_seconds should be greater than or equal to 60",
+        ),
         ("ONA_MACHINE__REST_AT_STOP", "perhaps", "machine.rest_at_stop should be a valid boolean"),
     ],
 )

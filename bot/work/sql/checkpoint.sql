@@ -5,6 +5,22 @@
 SELECT id, session_id, base, head, tree, size, blob, left_out, created_at
   FROM checkpoint WHERE session_id = :session ORDER BY created_at DESC, id DESC LIMIT :count
 
+-- name: since
+-- The prompt of the last turn that left what a checkpoint holds, and how many turns worked in a
+-- machine after that one and have ended. No row: no turn of the session left it.
+SELECT prompt.kind,
+       (SELECT left(coalesce(string_agg(delivery.text, ' ' ORDER BY delivery.event), ''), 200)
+          FROM delivery WHERE delivery.prompt_id = prompt.id) AS text,
+       (SELECT count(*) FROM turn AS later JOIN prompt AS asked ON asked.id = later.prompt_id
+         WHERE later.session_id = turn.session_id AND later.ended_at IS NOT NULL
+           AND later.machine_id IS NOT NULL AND asked.kind <> 'deliver'
+           AND (later.started_at, later.id) > (turn.started_at, turn.id)) AS later
+  FROM turn JOIN prompt ON prompt.id = turn.prompt_id
+ WHERE turn.session_id = :session
+   AND (turn.checkpoint_id = :checkpoint
+        OR turn.id = (SELECT turn_id FROM checkpoint WHERE id = :checkpoint))
+ ORDER BY turn.started_at DESC, turn.id DESC LIMIT 1
+
 -- name: inline
 -- What a small checkpoint holds.
 SELECT inline FROM checkpoint WHERE id = :checkpoint

@@ -24,15 +24,14 @@ SELECT id, state, stop FROM session
 -- the database may forget a claim and give its token again. It is on the disk before anything is done
 -- under it, because `hold` comes first and is waited for. What is halted is not handed out, unless it
 -- has an open turn: that one is to be ended. The rule is that of `bot.govern.halt`; here and in
--- `next_due`. A session whose machine is on another host is handed out when that has been silent for
--- longer than its grace: whoever takes it lets go of that machine (`let_go`) before anything else.
+-- `next_due`. A session whose machine is on another host is handed out once that is given up: whoever
+-- takes it takes it over (bot/work/taking_over.py) before anything else.
 WITH due AS (
     SELECT id FROM session
      WHERE state IN ('queued', 'running')
        AND (lease_until IS NULL OR lease_until < clock_timestamp())
        AND (host_id IS NULL OR host_id = :host
-            OR NOT EXISTS (SELECT FROM host WHERE host.id = session.host_id AND host.seen_at
-                              > clock_timestamp() - make_interval(secs => :host_grace_seconds)))
+            OR host_id IN (SELECT id FROM host WHERE given_up_at IS NOT NULL))
        AND (priority <= 0 OR NOT CAST(:people_only AS boolean))
        AND (NOT EXISTS (SELECT FROM halt)
             OR EXISTS (SELECT FROM turn WHERE turn.session_id = session.id AND turn.state = 'running')
@@ -57,23 +56,6 @@ RETURNING session.id, session.short, session.lease_token AS token, session.proje
           session.agent, session.model, session.branch, session.base_branch, session.host_id,
           extract(epoch FROM clock_timestamp() - session.ready_at) AS waited_seconds,
           set_config('synchronous_commit', 'off', true)
-
--- name: let_go
--- Give up the machine that a session has on another host, which is silent. That host alone moves
--- its machines' rows, but for this: when it is back it finds a machine that is lost, and removes it.
-WITH gone AS (
-    UPDATE machine
-       SET state = 'lost', changed_at = clock_timestamp(),
-           note = 'its host ' || host.name || ' has been silent since '
-                  || to_char(host.seen_at AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI') || ' UTC'
-      FROM host
-     WHERE host.id = machine.host_id AND machine.session_id = :session
-       AND machine.host_id <> :host AND machine.state NOT IN ('lost', 'removing', 'gone')
-    RETURNING machine.id
-), free AS (
-    UPDATE session SET host_id = NULL WHERE id = :session AND host_id <> :host
-)
-SELECT id FROM gone
 
 -- name: renew
 -- Keep the leases that nobody took meanwhile, even if they ran out; note how long turns ran.
@@ -104,8 +86,7 @@ SELECT extract(epoch FROM min(coalesce(lease_until, clock_timestamp())) - clock_
   FROM session
  WHERE state IN ('queued', 'running') AND lease_owner IS DISTINCT FROM :owner
    AND (host_id IS NULL OR host_id = :host
-        OR NOT EXISTS (SELECT FROM host WHERE host.id = session.host_id AND host.seen_at
-                          > clock_timestamp() - make_interval(secs => :host_grace_seconds)))
+        OR host_id IN (SELECT id FROM host WHERE given_up_at IS NOT NULL))
    AND (priority <= 0 OR NOT CAST(:people_only AS boolean))
    AND (NOT EXISTS (SELECT FROM halt)
         OR EXISTS (SELECT FROM turn WHERE turn.session_id = session.id AND turn.state = 'running')

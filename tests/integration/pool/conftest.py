@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +42,7 @@ SPEC = MachineSpec(
 )
 
 
+_LONG_HEARD = text("UPDATE host SET heard_since = now() - interval '1 day' WHERE id = :id")
 DEMAND = SizingLimits(hot_min=1, hot_max=4, cold_min=1, cold_max=4, keep_seconds=86400)
 PATIENCE_WITH_THE_SILENT = 0.02
 """Share of the limit, so that a test need not wait it out."""
@@ -174,6 +175,10 @@ class Yard:
         for step in PATHS[state]:
             await self.registry.move(machine_id, MachineState(step))
 
+    async def report(self) -> None:
+        """Say that the host is here, as its process does every few seconds."""
+        await self.registry.report_host(driver="fake", accelerator="none", boot_id="b")
+
     def said(self, session_id: UUID) -> list[str]:
         """The states that the session was told, in order."""
         return [state for session, state, _ in self.told if session == session_id]
@@ -294,13 +299,19 @@ async def yards(town, tmp_path) -> AsyncIterator[Yards]:
 
 
 @pytest.fixture
-async def yards_elsewhere(town, tmp_path) -> AsyncIterator[Yards]:
-    """Those of a second host."""
-    host_id = new_id()
+async def yard_elsewhere(town, tmp_path) -> AsyncIterator[Callable[[], Awaitable[Yard]]]:
+    """Makes the yards of further hosts, each a host of its own that has long been heard."""
     async with AsyncExitStack() as stack:
-        yard = Yards(town, stack, await Authority.load(tmp_path / "ca"), host_id)
-        await yard.make().registry.report_host(driver="fake", accelerator="none", boot_id="b")
-        yield yard
+
+        async def make() -> Yard:
+            yards = Yards(town, stack, await Authority.load(tmp_path / "ca"), new_id())
+            yard = yards.make()
+            await yard.report()
+            async with town.database.begin() as tx:
+                await tx.execute(_LONG_HEARD, {"id": yard.registry.host_id})
+            return yard
+
+        yield make
 
 
 @pytest.fixture

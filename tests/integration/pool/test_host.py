@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 
 import pytest
+from sqlalchemy import text
 
 from bot.automate.reading import Reading
 from bot.config import Settings
@@ -16,6 +17,7 @@ from bot.metrics import MACHINES as MACHINES_METRIC
 from bot.pools import Pools
 from bot.store.blobs import DirectoryBlobs
 from bot.store.database import CONTROL, MACHINES, POLICY, Listener
+from bot.store.ids import new_id
 from bot.supervisor import Signals
 from bot.work.checkpoint import Checkpoints
 from bot.work.deleting import Deletions
@@ -25,6 +27,12 @@ from vmpool.driver import Image
 from vmpool.machine import MachineState
 
 WAIT_SECONDS_MAX = 100
+_SILENT = text(
+    """
+    INSERT INTO host (id, name, driver, accelerator, boot_id, seen_at)
+    VALUES (:id, 'b', 'fake', 'none', 'b', now() - make_interval(secs => :seconds))
+    """
+)
 
 
 @pytest.fixture
@@ -99,6 +107,7 @@ async def test_each_chore_of_a_host_has_a_clock_and_a_name_of_its_own(host):
         "images",
         "sweep",
         "report",
+        "silent hosts",
         "gauges",
         "charges",
         "automations",
@@ -136,6 +145,17 @@ async def test_every_chore_of_a_host_can_be_done_while_machines_run_and_rest(hos
     assert await yard.town.rows(
         "SELECT driver, accelerator FROM host WHERE id = :id", id=host.host_id
     ) == [("fake", "none")]
+
+
+async def test_a_host_gives_up_another_that_is_silent_for_as_long_as_the_settings_say(host, yard):
+    async with yard.town.database.begin() as tx:
+        other = {"id": new_id(), "seconds": host.base.settings.queue.host_grace_seconds + 60}
+        await tx.execute(_SILENT, other)
+        await tx.execute(text("UPDATE host SET heard_since = now() - interval '1 day'"))
+    given_up = "SELECT id FROM host WHERE given_up_at IS NOT NULL"
+    await host.report()
+    await host.give_up_silent()
+    assert await yard.town.rows(given_up) == [(other["id"],)]
 
 
 async def test_a_request_of_a_person_wakes_the_host(host, yard):

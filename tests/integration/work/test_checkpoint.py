@@ -136,7 +136,8 @@ async def test_a_session_goes_on_in_a_new_machine_where_its_last_turn_ended(
     assert (desk.machine.home / ".talk" / "1.jsonl").read_text() == "{}\n"
     head = git_tree.line(desk.directory, "rev-parse", "--short=9", "HEAD")
     assert f"was restored: branch {desk.lease.branch} at {head}" in told
-    assert "3 uncommitted files, 1 conversation file. Not kept: running processes" in told
+    assert "3 uncommitted files, 1 conversation file. It is what the turn for “!work” left." in told
+    assert "left. Not kept: running processes" in told
 
 
 async def test_a_turn_that_changed_nothing_stores_and_tells_nothing(desk: Desk) -> None:

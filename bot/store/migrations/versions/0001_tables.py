@@ -27,6 +27,13 @@ def upgrade() -> None:
         sa.Column("accelerator", sa.String(), nullable=False),
         sa.Column("boot_id", sa.String(), nullable=False),
         sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column(
+            "heard_since",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.Column("given_up_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_host")),
     )
     op.create_table(
