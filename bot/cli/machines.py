@@ -100,4 +100,12 @@ def destroy(
 
 
 def _shown(machine: dict[str, Any]) -> dict[str, Any]:
-    return {**machine, "state": pools.state(machine["state"], machine["session"])}
+    state = pools.state(machine["state"], machine["session"])
+    return {**machine, "state": state, "host": _host(machine)}
+
+
+def _host(machine: dict[str, Any]) -> str:
+    """Its name, and whether it is heard."""
+    if machine["host_silent_since"] is None:
+        return str(machine["host"])
+    return f"{machine['host']} ({'given up' if machine['host_given_up'] else 'silent'})"

@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
 
 import psycopg
 from sqlalchemy import text
@@ -15,6 +17,39 @@ from bot.store.embedded import EmbeddedPostgres
 from bot.store.surface_states import SurfaceStatus
 
 _URLS = text("SELECT DISTINCT repository_url FROM project WHERE removed_at IS NULL ORDER BY 1")
+
+_HOSTS = text(
+    """
+    SELECT host.name, host.seen_at, host.given_up_at IS NOT NULL AS is_given_up,
+           clock_timestamp() AS now,
+           (SELECT count(*) FROM machine
+             WHERE machine.host_id = host.id AND machine.session_id IS NOT NULL
+               AND machine.state NOT IN ('lost', 'removing', 'gone')) AS machines
+      FROM host ORDER BY host.name, host.id
+    """
+)
+_LARGE = text(
+    """
+    SELECT blob FROM (SELECT DISTINCT ON (session_id) blob, created_at FROM checkpoint
+                       ORDER BY session_id, created_at DESC, id DESC) AS newest
+     WHERE blob IS NOT NULL ORDER BY created_at DESC LIMIT :count
+    """
+)
+LARGE_MAX = 200
+"""Large checkpoints that are looked for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredHost:
+    """A host as the database knows it."""
+
+    name: str
+    seen_at: datetime
+    is_given_up: bool
+    now: datetime
+    """By the database's clock."""
+    machines: int
+    """Of sessions, that are not lost."""
 
 
 def database_url(settings: Settings) -> str | None:
@@ -61,6 +96,32 @@ async def status(settings: Settings, surface: str) -> SurfaceStatus | None:
             _expected(error)
             return None
         return found
+
+
+async def hosts(settings: Settings) -> list[StoredHost]:
+    """Those that ever reported; none while the database is away or has no tables yet."""
+    async with _open(settings) as database:
+        if database is None:
+            return []
+        try:
+            rows = (await database.run(_HOSTS)).mappings()
+        except Exception as error:
+            _expected(error)
+            return []
+        return [StoredHost(**row) for row in rows]
+
+
+async def large_checkpoints(settings: Settings) -> list[str]:
+    """Keys of the newest ones that are no rows; none while the database is away."""
+    async with _open(settings) as database:
+        if database is None:
+            return []
+        try:
+            rows = await database.run(_LARGE, {"count": LARGE_MAX})
+        except Exception as error:
+            _expected(error)
+            return []
+        return [str(key) for key in rows.scalars()]
 
 
 async def halts(settings: Settings) -> list[Halt]:

@@ -109,6 +109,10 @@ class DirectoryBlobs:
             while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
                 yield chunk
 
+    def holds(self, key: str) -> bool:
+        """Whether there is a blob of that key; blocks."""
+        return self._path(key).is_file()
+
     async def delete(self, key: str) -> None:
         """See `Blobs.delete`."""
         await asyncio.to_thread(self._path(key).unlink, missing_ok=True)

@@ -1,5 +1,6 @@
 """Asking the owner of a machine to rest or destroy it; only its host's process does it."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from sqlalchemy import text
@@ -19,7 +20,9 @@ _ASK = text(
     """
     UPDATE machine SET request = :request
      WHERE id = :machine
-       AND (state = 'running' OR (state IN ('resting', 'lost') AND :request = 'destroy'))
+       AND (state = 'running' OR (state IN ('resting', 'lost') AND :request = 'destroy')
+            OR (state NOT IN ('removing', 'gone') AND :request = 'destroy'
+                AND host_id IN (SELECT id FROM host WHERE given_up_at IS NOT NULL)))
     RETURNING host_id
     """
 )
@@ -62,9 +65,22 @@ async def ask(
             f"machine.{request}", machine["short"], project_id=machine["project_id"], body=done
         ),
     )
+    if machine["host_given_up"]:
+        return machine, given_up(machine, request)
     if request == "rest":
         return machine, f"Machine {machine['short']} hibernates as soon as no turn uses it."
     return machine, (
         f"Machine {machine['short']} is destroyed as soon as no turn uses it; "
         "its session goes on from its last checkpoint."
+    )
+
+
+def given_up(machine: Mapping[str, Any], request: Request) -> str:
+    """What becomes of what was asked while the machine's host is silent."""
+    silent = f"Host {machine['host']} is silent"
+    if request == "rest":
+        return f"{silent}: machine {machine['short']} hibernates if it is back."
+    return (
+        f"{silent}: it removes machine {machine['short']} when it is back. "
+        "Its session goes on elsewhere with its next prompt, from what can be read there."
     )

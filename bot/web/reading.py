@@ -15,6 +15,7 @@ from bot.web.repository import shown
 from bot.words.guesses import as_rows
 from bot.work import control
 from bot.work.queue import waiting_place
+from vmpool.silence import BREAK_SECONDS
 
 Row = Mapping[str, Any]
 SESSIONS_MAX = 200
@@ -90,11 +91,14 @@ _PICTURE = text(
      WHERE session.short = :short AND picture.id = :picture AND picture.posted_at IS NOT NULL
     """
 )
-_MACHINE = """
+_SILENT = f"host.seen_at < clock_timestamp() - interval '{BREAK_SECONDS} s'"
+_MACHINE = f"""
     SELECT machine.id, 'm-' || right(CAST(machine.id AS text), 8) AS short, machine.state,
            machine.request, machine.note, machine.facts, machine.generation, machine.created_at,
            machine.used_at, machine.changed_at, session.short AS session, project.name AS project,
            project.id AS project_id, session.private_to, host.name AS host, host.driver,
+           host.given_up_at IS NOT NULL AS host_given_up,
+           CASE WHEN {_SILENT} THEN host.seen_at END AS host_silent_since,
            host.accelerator, machine.template_id AS template, machine.size, machine.vcpus,
            machine.memory_mib, machine.disk_gib
       FROM machine
@@ -117,7 +121,13 @@ _ONE_MACHINE = text(
      ORDER BY machine.created_at DESC LIMIT 1
     """
 )
-_HOSTS = text("SELECT name, driver, accelerator, seen_at FROM host ORDER BY name")
+_HOSTS = text(
+    f"""
+    SELECT name, driver, accelerator, seen_at, {_SILENT} AS is_silent,
+           given_up_at IS NOT NULL AS is_given_up
+      FROM host ORDER BY name
+    """
+)
 _GUESSES = text(
     """
     SELECT DISTINCT ON (project_id) project_id, steps FROM template

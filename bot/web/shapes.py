@@ -178,6 +178,8 @@ class Machine(Given):
     project: str | None
     template: UUID | None = Field(description="what it was cloned from")
     host: str
+    host_silent_since: datetime | None = Field(description="its last report; none: it is heard")
+    host_given_up: bool = Field(description="its sessions go on elsewhere")
     driver: str
     accelerator: str
     size: str

@@ -4,21 +4,34 @@ import os
 import time
 
 import pytest
+from pydantic import SecretStr
+from sqlalchemy import text
 
 from bot.config import (
     AgentsSettings,
+    CheckpointSettings,
     DatabaseSettings,
     MachineSettings,
     Settings,
     SizeSettings,
 )
-from bot.doctor import host, installation
+from bot.doctor import host, hosts, installation
 from bot.doctor.examine import CHECKS, examine
 from bot.doctor.finding import Verdict, as_rows
+from bot.host import host_identity
+from bot.store.blobs import DirectoryBlobs
+from bot.store.ids import new_id
 from tests.support.postgres import embedded
 from vmpool.image import AGE_DAYS_MAX
 from vmpool.image_recipe.recipe import recipe_of_host
 from vmpool.layers import path_of
+
+_LARGE = text(
+    """
+    INSERT INTO checkpoint (id, session_id, base, head, tree, size, blob, left_out, created_at)
+    VALUES (:id, :session, '', '', '', 5, :blob, '[]', now())
+    """
+)
 
 
 @pytest.fixture
@@ -183,6 +196,45 @@ async def test_the_embedded_database_is_asked_when_it_runs_and_not_started(setti
         assert "answers" in (await installation.check_database(settings)).found
     finally:
         await postgres.stop()
+
+
+async def test_silent_hosts_are_found_in_the_database(settings, town):
+    url = DatabaseSettings(url=town.database.url)
+    there = settings.model_copy(update={"database": url})
+    async with town.database.begin() as tx:
+        await tx.execute(text("UPDATE host SET seen_at = now() + interval '1 h'"))
+    assert (await hosts.check_hosts(there)).found == "1 heard"
+    async with town.database.begin() as tx:
+        await tx.execute(text("UPDATE host SET seen_at = now() - interval '5 min'"))
+    silent = await hosts.check_hosts(there)
+    assert "here has been silent since" in silent.found
+    assert silent.follows == "No prompt is run."
+    nowhere = SecretStr("postgresql+psycopg://u:p@/d?host=/nowhere")
+    away = settings.model_copy(update={"database": DatabaseSettings(url=nowhere)})
+    assert (await hosts.check_hosts(away)).verdict is Verdict.FINE
+
+
+async def test_large_checkpoints_that_another_host_alone_has_are_noted(settings, town):
+    url = DatabaseSettings(url=town.database.url)
+    shared = CheckpointSettings(directory=settings.data_dir / "shared")
+    there = settings.model_copy(update={"database": url, "checkpoint": shared})
+    accepted = await town.say("!true")
+
+    async def content():
+        yield b"large"
+
+    blob = await DirectoryBlobs(there.checkpoints_dir).put("a", content())
+    async with town.database.begin() as tx:
+        values = {"id": new_id(), "session": accepted.session_id, "blob": blob.key}
+        await tx.execute(_LARGE, values)
+    assert (await hosts.check_checkpoints(there)).found == "no machines run on this host"
+    host_identity(there.host_dir)
+    assert "1 large ones at" in (await hosts.check_checkpoints(there)).found
+    alone = there.model_copy(update={"checkpoint": CheckpointSettings()})
+    lacking = await hosts.check_checkpoints(alone)
+    assert lacking.verdict is Verdict.LESS
+    assert lacking.found == f"1 of 1 large ones are not at {settings.data_dir}/blobs"
+    assert "checkpoint.directory" in lacking.do
 
 
 async def test_too_little_memory_for_all_machines_is_said_in_machines(settings):

@@ -225,6 +225,58 @@ async def test_a_machine_is_asked_of_its_owner_by_any_of_its_names(site):
         assert (await client.get("/api/v1/machines/m-nothing")).status_code == 404
 
 
+async def test_a_machine_of_a_silent_host_says_so_and_can_be_given_up_in_any_state(site):
+    short = (await site.ask("!true"))["session"]
+    machine_id = await site.machine(short)
+    path = f"/api/v1/machines/{short}"
+    async with site.client() as client:
+        await site.rows("UPDATE host SET seen_at = now() + interval '1 h'")
+        heard = (await client.get(path)).json()
+        assert (heard["host_silent_since"], heard["host_given_up"]) == (None, False)
+        await site.rows("UPDATE host SET seen_at = now() - interval '5 min'")
+        await site.rows("UPDATE machine SET state = 'hibernating'")
+        silent = (await client.get(path)).json()
+        assert silent["host_silent_since"] is not None
+        assert not silent["host_given_up"]
+        assert (await client.post(f"{path}/destroy")).status_code == 409
+        await site.rows("UPDATE host SET given_up_at = now()")
+        assert (await client.get(path)).json()["host_given_up"]
+        answer = await client.post(f"{path}/destroy")
+        assert answer.status_code == 202
+        assert "Its session goes on elsewhere with its next prompt" in answer.json()["text"]
+    asked = await site.rows("SELECT request FROM machine WHERE id = :id", id=machine_id)
+    assert asked == [("destroy",)]
+
+
+@pytest.mark.parametrize(
+    ("given_up", "said"),
+    [
+        ("NULL", "Prompts wait for it; if it stays silent, the session goes on elsewhere"),
+        ("now()", "The session goes on elsewhere with its next prompt."),
+    ],
+)
+async def test_the_pages_of_a_session_and_of_machines_say_that_its_host_is_silent(
+    site, given_up, said
+):
+    short = (await site.ask("!true"))["session"]
+    await site.machine(short)
+    async with site.client() as client:
+        await client.post(
+            "/sign-in", data={"link": await site.link()}, headers={"Origin": site.url}
+        )
+        await site.rows("UPDATE host SET seen_at = now() + interval '1 h'")
+        for path in (f"/sessions/{short}", "/machines"):
+            assert 'class="silent"' not in (await client.get(path)).text
+        await site.rows(
+            f"UPDATE host SET seen_at = now() - interval '5 min', given_up_at = {given_up}"
+        )
+        for path in (f"/sessions/{short}", "/machines"):
+            page = (await client.get(path)).text
+            assert "atlas has been silent since <time" in page
+            assert said in page
+    assert "<strong>Silent.</strong>" in page
+
+
 async def test_projects_are_checked_added_shown_and_removed(site):
     async with site.client() as client:
         path = "/api/v1/projects"

@@ -192,6 +192,10 @@ async def test_stopping_cancelling_and_machines_from_the_terminal(site, ona):
     assert (await ona("sessions", "stop", short)).code == 2
     assert "hibernates" in (await ona("machines", "hibernate", short)).out
     assert "destroyed" in (await ona("machines", "destroy", "--yes", short)).out
+    await site.rows("UPDATE host SET seen_at = now() - interval '5 min'")
+    assert "atlas (silent)" in (await ona("machines")).out
+    await site.rows("UPDATE host SET given_up_at = now()")
+    assert "atlas (given up)" in (await ona("machines", "show", short)).out
 
 
 @pytest.mark.parametrize("token", ["", "ona_given"])
