@@ -37,6 +37,7 @@ its Python: an image need not have one."""
 TOOLS = "/opt/ona/bin"
 """Last on the container's PATH: agents, and tools of ours."""
 
+NO_ENGINE = 3
 READY = r"""
 set -eu
 # Only in a machine of ours: this changes how the engine works for everybody.
@@ -139,8 +140,12 @@ class Containers:
         :raises StepFailed: there is none; the machine's jobs run beside what was made of it
         """
         ready = ["/bin/sh", "-c", READY, "ready", *self.plain_http]
-        if (await self._run(channel, ready, user=ROOT)).exit_status == 3:
+        done = await self._run(channel, ready, user=ROOT)
+        if done.exit_status == NO_ENGINE:
             raise StepFailed("the machine's image has no container engine in it")
+        if done.exit_status != 0:
+            why = "the container engine could not be made ready"
+            raise _failed(why, done.exit_status, _said(done))
         await self._pull(channel, wanted)
         config = for_machine(wanted.config, directory, SHARED)
         await self._put(channel, CONFIG, json.dumps(config))
