@@ -181,7 +181,7 @@ async def test_a_session_starts_in_the_container_that_its_template_was_made_with
         seen = await told(channel, 'echo "$FROM_FILE, $REMOTE, $TURN"; pwd; id -u', TURN="t1")
         assert seen == "yes, yes too, t1\n/work/demo\n0\n[0]"
         assert (await told(channel, 'ona-ask "which colour?"')) == "blue\n[0]"
-        assert await told(channel, "ls /usr/bin/python3; exit 7") == "[7]"
+        assert await told(channel, "command -v python3; exit 7") == "[7]"
         kept = "mkdir -p ~/.mine/sessions && echo x > ~/.mine/sessions/one"
         assert await told(channel, kept) == "[0]"
         outside = await channel.run(["cat", ".mine/sessions/one"], timeout_seconds=60)
