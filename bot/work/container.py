@@ -10,6 +10,7 @@ containers share the machine's network, where the gateway is the only way out.
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
@@ -137,7 +138,7 @@ class Containers:
     async def make(self, channel: Channel, wanted: Devcontainer, directory: str) -> str:
         """Make it of the repository in `directory`; what was said meanwhile.
 
-        :raises StepFailed: there is none; the machine's jobs run beside what was made of it
+        :raises StepFailed: there is none, and the machine's jobs run in the machine
         """
         ready = ["/bin/sh", "-c", READY, "ready", *self.plain_http]
         done = await self._run(channel, ready, user=ROOT)
@@ -146,6 +147,16 @@ class Containers:
         if done.exit_status != 0:
             why = "the container engine could not be made ready"
             raise _failed(why, done.exit_status, _said(done))
+        try:
+            return await self._make(channel, wanted, directory)
+        except StepFailed:
+            await self._undo(channel)
+            raise
+        except TimeoutError:
+            await self._undo(channel)
+            raise StepFailed("its container does not answer", exit_status=124) from None
+
+    async def _make(self, channel: Channel, wanted: Devcontainer, directory: str) -> str:
         await self._pull(channel, wanted)
         config = for_machine(wanted.config, directory, SHARED)
         await self._put(channel, CONFIG, json.dumps(config))
@@ -158,6 +169,12 @@ class Containers:
         await self._put(channel, FILE, json.dumps(facts), user=ROOT)
         await self._try_inside(channel)
         return said
+
+    async def _undo(self, channel: Channel) -> None:
+        """Let jobs run in the machine again, without what would take memory from them."""
+        await self._run(channel, ["rm", "-f", FILE], user=ROOT)
+        with suppress(TimeoutError):
+            await self._run(channel, ["podman", "rm", "--force", "--all", "--time=0"])
 
     async def _pull(self, channel: Channel, wanted: Devcontainer) -> None:
         """Get the image that is named: the reference program keeps to itself why it can't."""
@@ -207,11 +224,10 @@ class Containers:
         }
 
     async def _try_inside(self, channel: Channel) -> None:
-        """Whether agents start in it; else it is of no use, and jobs run beside it again."""
+        """Whether agents start in it; else it is of no use. :raises StepFailed:"""
         await self._run(channel, ["ona-inside", "/bin/sh", "-c", _LINK, "link", *self.kept])
         done = await self._run(channel, ["ona-inside", "/bin/sh", "-c", _AGENTS])
         if done.exit_status != 0:
-            await self._run(channel, ["rm", "-f", FILE], user=ROOT)
             why = "agents don't start in its image, which takes glibc 2.28 or later"
             raise _failed(why, done.exit_status, _said(done))
 
