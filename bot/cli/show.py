@@ -62,7 +62,7 @@ def record(row: Mapping[str, Any], names: Mapping[str, str]) -> None:
     """Print one thing, a line for each of its facts that is known."""
     width = max(len(name) for name in names.values())
     for key, name in names.items():
-        if row.get(key) not in {None, ""}:
+        if row.get(key) not in (None, "", []):
             typer.echo(f"{name.ljust(width)}  {cell(row[key])}")
 
 

@@ -40,3 +40,9 @@ def test_a_last_column_that_is_too_wide_goes_on_below_itself(printed):
 )
 def test_where_it_fits_or_nobody_looks_a_row_is_a_line(printed, columns, out):
     assert printed(columns, out)[1:] == [f"demo  {ROWS[0]['why']}"]
+
+
+def test_a_record_shows_lists_and_leaves_out_what_is_not_known(capsys):
+    names = {"name": "Name", "setup": "Set-up", "start": "Services", "note": "Note"}
+    show.record({"name": "shop", "setup": ["uv sync", "make"], "start": [], "note": None}, names)
+    assert capsys.readouterr().out == "Name      shop\nSet-up    uv sync, make\n"
