@@ -7,6 +7,7 @@ Whoever opens one holds the session's lease and its lock; see `vmpool.pool`.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -38,6 +39,8 @@ from vmpool.warm.rows import Asked, Rows
 
 log = structlog.get_logger(__name__)
 
+HANDED_OUT_MAX = 1000
+"""Hand-outs that nobody asked for yet; where no pools are kept, nobody does."""
 UNPAUSE_SECONDS_MAX = 10.0
 """Milliseconds are usual; another machine waits, or is booted in less than a hypervisor that hangs
 may take."""
@@ -106,11 +109,12 @@ class Opener:
         self.claimed = asyncio.Event()
         """Set whenever a machine that waited was taken, or none was there."""
         self._notes = Notes()
-        self._handed_out: list[Asked] = []
+        self._handed_out: deque[Asked] = deque(maxlen=HANDED_OUT_MAX)
 
     def take_handed_out(self) -> Sequence[Asked]:
         """What was handed out since the last call: it is known here before it is written down."""
-        taken, self._handed_out = self._handed_out, []
+        taken = list(self._handed_out)
+        self._handed_out.clear()
         return taken
 
     async def open(

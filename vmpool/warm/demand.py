@@ -14,6 +14,8 @@ Key = tuple[UUID, str]
 """A pool: project and size."""
 LEARN_SECONDS = 1800.0
 """A profile of weeks changes slowly: it is learnt anew so often."""
+LEARNT_AGAIN_MAX = 4
+"""Profiles learnt anew in one look: each takes some 10 ms, in which nothing else is done."""
 
 
 def local_now() -> datetime:
@@ -42,6 +44,8 @@ class Demands:
         self._heard: dict[UUID, datetime] = {}
         """Claims that are known, by the id of the row that they are or will be."""
         self._profiles: dict[Key, tuple[float, Profile]] = {}
+        self._learnt_again = 0
+        """Since the last `refresh`."""
 
     def hear(self, handed_out: Iterable[Asked]) -> None:
         """What this process handed out: a burst is answered before its rows are written."""
@@ -52,7 +56,8 @@ class Demands:
                 insort(claims, asked.at.timestamp())
 
     async def refresh(self) -> None:
-        """Read what was handed out since the last time."""
+        """Read what was handed out since the last time; begins a look."""
+        self._learnt_again = 0
         if self._read_to is not None and self._now() < self._read_to:
             # The clock was set back: what comes now lies before what was read.
             self._claims.clear()
@@ -92,7 +97,10 @@ class Demands:
     ) -> Profile:
         learnt, known = self._profiles.get(key, (float("-inf"), EMPTY))
         moment = now.timestamp()
-        if not learnt <= moment < learnt + LEARN_SECONDS:
+        is_stale = not learnt <= moment < learnt + LEARN_SECONDS
+        # A pool that nothing is known of is learnt at once.
+        if is_stale and (key not in self._profiles or self._learnt_again < LEARNT_AGAIN_MAX):
+            self._learnt_again += key in self._profiles
             known = past.profile(
                 claims,
                 moment,

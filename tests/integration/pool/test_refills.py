@@ -1,18 +1,21 @@
 """What a refill heeds: sessions, its bound, failures, the disk, the pool of before, demand."""
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+import dataclasses
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
+import vmpool.opening
+from bot.store.ids import new_id
 from tests.fakes.driver_trouble import GatedDriver
 from tests.integration.pool.conftest import DEMAND
 from tests.integration.pool.test_pools import ROOMY, build, limits, waiting
 from vmpool.errors import MachineError
 from vmpool.machine import MachineState, Tier
 from vmpool.noting import Notes
-from vmpool.warm import sizing
-from vmpool.warm.demand import Demands
+from vmpool.warm import past, sizing
+from vmpool.warm.demand import LEARN_SECONDS, LEARNT_AGAIN_MAX, Demands
 from vmpool.warm.plan import Action, Do
 from vmpool.warm.sizing import SizingLimits
 
@@ -191,6 +194,57 @@ async def test_a_burst_is_answered_before_its_hand_outs_are_written_down(yards, 
     later = Demands(yard.rows, none, at_once=1)
     await later.refresh()
     assert len(later._claims[key]) == 2
+
+
+async def test_pools_are_sized_by_the_clock_of_the_people(yard):
+    there = timezone(timedelta(hours=9))
+    monday = datetime(2026, 1, 5, 9, tzinfo=there)
+    key = yard.order.project_id, yard.order.size
+    for week in range(4):
+        for second in range(3):
+            at = monday + timedelta(weeks=week, seconds=second)
+            asked = dataclasses.replace(yard.rows.asked(yard.order), at=at)
+            await yard.rows.handed_out(asked, new_id(), Tier.HOT, 0.1)
+    none = SizingLimits(hot_min=0, hot_max=9, cold_min=0, cold_max=0, keep_seconds=30 * 86400)
+    now = monday + timedelta(weeks=4)
+    demands = Demands(yard.rows, none, at_once=1, now=lambda: now)
+    await demands.refresh()
+    assert demands.targets(key, 10.0).hot == 3
+    now += timedelta(hours=5)
+    assert demands.targets(key, 10.0).hot == 0
+
+
+async def test_few_profiles_are_learnt_anew_in_one_look(yard, monkeypatch):
+    now, learnt = datetime.now(UTC), []
+    demands = Demands(yard.rows, DEMAND, at_once=1, now=lambda: now)
+    keys = [(new_id(), "small") for _ in range(LEARNT_AGAIN_MAX + 2)]
+    learn = past.profile
+
+    def learns(*args, **known):
+        learnt.append(args)
+        return learn(*args, **known)
+
+    async def look() -> int:
+        learnt.clear()
+        await demands.refresh()
+        for key in keys:
+            assert demands.targets(key, 1.0).hot == DEMAND.hot_min
+        return len(learnt)
+
+    monkeypatch.setattr(past, "profile", learns)
+    assert [await look(), await look()] == [len(keys), 0]
+    now += timedelta(seconds=LEARN_SECONDS)
+    assert [await look(), await look(), await look()] == [LEARNT_AGAIN_MAX, 2, 0]
+
+
+async def test_what_was_handed_out_is_remembered_within_bounds(yards, monkeypatch):
+    monkeypatch.setattr(vmpool.opening, "HANDED_OUT_MAX", 2)
+    yard = yards.make(**ROOMY)
+    for _ in range(3):
+        await yard.opened(await yard.session())
+    # Nobody keeps pools here, and so nobody asks.
+    assert len(yard.pool.take_handed_out()) == 2
+    assert yard.pool.take_handed_out() == []
 
 
 async def test_hand_outs_are_counted_though_the_clock_was_set_back(yards):
