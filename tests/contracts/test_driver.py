@@ -4,7 +4,6 @@ Both guests speak the lines of `tests.fakes.tiny_guest`.
 """
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import replace
@@ -540,10 +539,9 @@ async def test_a_new_driver_resumes_what_rested(rig: Rig, running: str) -> None:
     assert await answer(rig, running, "boot") == boot_id
 
 
-async def test_closing_is_quick_and_ends_no_machine(rig: Rig, running: str) -> None:
-    started = time.monotonic()
-    await rig.reopen()
-    assert time.monotonic() - started < 5
+async def test_closing_waits_for_no_machine_and_ends_none(rig: Rig, running: str) -> None:
+    async with asyncio.timeout(WAIT_SECONDS_MAX):
+        await rig.reopen()
     assert await answer(rig, running, "echo", "alive") == "alive"
 
 

@@ -223,7 +223,7 @@ class FakeDriver:
 
     async def open_channel(self, machine_id: str) -> socket.socket:
         machine = self._running(machine_id)
-        if machine.channel is not None and not _hung_up(machine.channel[0]):
+        if machine.channel is not None and not hung_up(machine.channel[0]):
             raise MachineBusy("the machine's channel is taken")
         self.host.hang_up(machine)
         ours, guests = socket.socketpair()
@@ -376,7 +376,7 @@ async def _serve(guest: FakeGuest, sock: socket.socket) -> None:
         await guest.serve(sock)
 
 
-def _hung_up(sock: socket.socket) -> bool:
+def hung_up(sock: socket.socket) -> bool:
     try:
         return sock.recv(1, socket.MSG_PEEK) == b""
     except BlockingIOError:

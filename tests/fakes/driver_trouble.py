@@ -6,7 +6,7 @@ import socket
 from collections.abc import Sequence
 from typing import Any
 
-from tests.fakes.driver import FakeDriver, FakeHost, FakeMachine
+from tests.fakes.driver import FakeDriver, FakeHost, FakeMachine, hung_up
 from vmpool.driver import MachineSpec, Sight
 from vmpool.errors import HostFull, HostUnfit, MachineHung, MachineLost
 
@@ -46,6 +46,22 @@ def _nonce(line: bytes) -> str | None:
         return str(json.loads(line)["nonce"])
     except (ValueError, KeyError, TypeError):
         return None
+
+
+class LineDriver(FakeDriver):
+    """Notes for each memory that it saves whether somebody was still connected to its guest.
+
+    A real one saves the connection too, and a later one may be taken for it.
+    """
+
+    def __init__(self, host: FakeHost) -> None:
+        super().__init__(host)
+        self.connected: list[bool] = []
+
+    async def hibernate(self, machine_id: str) -> None:
+        channel = self.host.machines[machine_id].channel
+        self.connected.append(channel is not None and not hung_up(channel[0]))
+        await super().hibernate(machine_id)
 
 
 class SlowDriver(FakeDriver):

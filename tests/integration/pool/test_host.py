@@ -125,6 +125,15 @@ async def test_each_chore_of_a_host_has_a_clock_and_a_name_of_its_own(host):
     ]
 
 
+async def test_a_hand_out_wakes_whoever_fills_the_pools(host, yard):
+    async with AsyncExitStack() as stack:
+        (wake,) = [chore.wake for chore in host.chores(stack) if chore.name == "pools"]
+    assert wake is not None
+    wake.clear()
+    await yard.opened(await yard.session())
+    assert wake.is_set()
+
+
 async def test_every_chore_of_a_host_can_be_done_while_machines_run_and_rest(host, yard):
     running, resting = [await yard.opened(await yard.session()) for _ in range(2)]
     await yard.put(resting, request="rest")

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 import vmpool.pool
-from tests.fakes.driver_trouble import FullDiskDriver, SlowDriver
+from tests.fakes.driver_trouble import FullDiskDriver, LineDriver, SlowDriver
+from tests.integration.pool.test_pools import ROOMY, build, limits
 from vmpool.errors import MachineLost, NoRoom, StaleToken
 from vmpool.machine import MachineState
 from vmpool.reconcile import reconcile
@@ -234,6 +235,25 @@ async def test_who_has_no_room_for_its_rest_is_passed_over(yards):
     await yard.opened(last)
     states = [await yard.state(machine_id) for machine_id in machines]
     assert states == [MachineState.RUNNING, MachineState.RESTING]
+
+
+async def test_no_memory_is_saved_while_somebody_is_connected_to_its_guest(yards):
+    driver = LineDriver(yards.host)
+    yard = yards.make(driver, **ROOMY, demand=limits(hot=1, cold=0))
+    await build(yard)
+    assert driver.connected == [False], "a template's"
+    await yard.keeper.tend()
+    session = await yard.session()
+    async with yard.open(session) as opened:
+        done = await opened.channel.run(["echo", "on"], timeout_seconds=10)
+        assert done.stdout == b"on\n"
+        login = yard.pool.care.channel(opened.machine_id)
+        assert login is not None
+    assert await yard.pool.rest(opened.machine_id)
+    assert driver.connected == [False, False]
+    assert login.lost.is_set()
+    assert yard.pool.care.channel(opened.machine_id) is None
+    assert await yard.opened(session) == opened.machine_id
 
 
 async def test_a_turn_that_comes_while_its_machine_goes_to_rest_resumes_it(yards):

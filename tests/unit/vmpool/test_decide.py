@@ -1,4 +1,4 @@
-"""What to do with machines, by table."""
+"""What to do with machines, by table, and on any host."""
 
 import dataclasses
 import itertools
@@ -6,21 +6,27 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vmpool.decide import (
+    HYPERVISOR_MIB,
     Remedy,
     Room,
     Standing,
+    charge,
     expired,
     give_up,
     idle,
     is_disk_short,
     is_new,
     is_pressed,
+    make_way,
     memory_budget,
     remedy,
     room,
     spare,
+    takes_room,
 )
 from vmpool.driver import Found
 from vmpool.machine import Machine, MachineState
@@ -259,3 +265,66 @@ def test_only_resting_machines_expire():
     waits = standing(S.RESTING, minutes=10**6, waits=True)
     assert expired([due, standing(minutes=10**6), waits], NOW, 2) == [due.id]
     assert expired([due], NOW, 2.1) == []
+
+
+MACHINES = st.lists(
+    st.builds(
+        Standing,
+        id=st.uuids(),
+        state=st.sampled_from(MachineState),
+        used_at=st.integers(-3000, 3000).map(lambda minutes: NOW + timedelta(minutes=minutes)),
+        in_use=st.booleans(),
+        waits=st.booleans(),
+        yields=st.booleans(),
+        memory_mib=st.integers(1, 4 * GIB),
+        private_mib=st.none() | st.integers(0, 4 * GIB),
+        worth=st.floats(0, 1),
+    ),
+    max_size=8,
+    unique_by=lambda machine: machine.id,
+)
+
+
+@given(MACHINES, st.integers(1, 4 * GIB), st.integers(1, 6), st.integers(0, 16 * GIB))
+def test_whoever_makes_way_is_free_to_and_does_so_until_there_is_room(
+    machines, memory_mib, running_max, budget_mib
+):
+    left = list(machines)
+    while not (found := room(left, memory_mib, running_max, budget_mib)).free and found.evict:
+        going = next(machine for machine in left if machine.id == found.evict[0])
+        assert not going.in_use
+        assert going.state in (S.RUNNING, S.PAUSED)
+        others = [one for one in left if one.id in found.evict and one.waits]
+        assert going.waits or not others, "who works for nobody goes first"
+        left.remove(going)
+    live = [machine for machine in left if takes_room(machine.state)]
+    if found.free:
+        fits = sum(map(charge, live)) + memory_mib + HYPERVISOR_MIB <= budget_mib
+        assert len(live) < running_max
+        assert fits or not live
+    else:
+        assert found.why
+        assert make_way(left) == ()
+
+
+@given(MACHINES)
+def test_a_full_disk_costs_nothing_that_runs_or_is_in_use(machines):
+    by_id = {machine.id: machine for machine in machines}
+    going = [by_id[one] for one in give_up(machines)]
+    assert len(going) == len({machine.id for machine in going})
+    for machine in going:
+        assert not machine.in_use
+        assert machine.state is S.RESTING or (machine.waits and machine.state is S.PAUSED)
+    assert [machine.waits for machine in going] == sorted(
+        (machine.waits for machine in going), reverse=True
+    )
+
+
+@given(MACHINES, st.integers(0, 10**6), st.integers(0, 10**6))
+def test_time_alone_makes_more_machines_idle_and_expired_and_never_fewer(machines, passed, more):
+    now, later = NOW + timedelta(seconds=passed), NOW + timedelta(seconds=passed + more)
+    assert set(idle(machines, now, 600)) <= set(idle(machines, later, 600))
+    assert set(expired(machines, now, 2)) <= set(expired(machines, later, 2))
+    by_id = {machine.id: machine for machine in machines}
+    assert all(not by_id[one].in_use and not by_id[one].waits for one in idle(machines, later, 600))
+    assert all(by_id[one].state is S.RESTING for one in expired(machines, later, 2))
