@@ -1,9 +1,10 @@
 """What the database knows that a check wants to know; nothing is started for it."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 import psycopg
 from sqlalchemy import text
@@ -15,6 +16,9 @@ from bot.store import kept, surface_states
 from bot.store.database import Database, is_away
 from bot.store.embedded import EmbeddedPostgres
 from bot.store.surface_states import SurfaceStatus
+from bot.store.transaction import Transaction
+
+Found = TypeVar("Found")
 
 _URLS = text("SELECT DISTINCT repository_url FROM project WHERE removed_at IS NULL ORDER BY 1")
 
@@ -61,86 +65,66 @@ def database_url(settings: Settings) -> str | None:
 
 async def repository_urls(settings: Settings) -> list[str]:
     """Of all projects; none while the database is away or has no tables yet."""
-    async with _open(settings) as database:
-        if database is None:
-            return []
-        try:
-            return [str(url) for url in (await database.run(_URLS)).scalars()]
-        except Exception as error:
-            _expected(error)
-            return []
+
+    async def ask(tx: Transaction) -> list[str]:
+        return [str(url) for url in (await tx.execute(_URLS)).scalars()]
+
+    return await _asked(settings, ask, [])
 
 
 async def code_hosts(settings: Settings) -> Mapping[str, str]:
     """Those that the settings of running processes ever named, each to its surface."""
-    async with _open(settings) as database:
-        if database is None:
-            return {}
-        try:
-            async with database.begin() as tx:
-                return await kept.hosts(tx)
-        except Exception as error:
-            _expected(error)
-            return {}
+    return await _asked(settings, kept.hosts, {})
 
 
 async def status(settings: Settings, surface: str) -> SurfaceStatus | None:
     """What running processes say of a surface; None: the database is away."""
-    async with _open(settings) as database:
-        if database is None:
-            return None
-        try:
-            async with database.begin() as tx:
-                (found,) = await surface_states.statuses(tx, [surface])
-        except Exception as error:
-            _expected(error)
-            return None
+
+    async def ask(tx: Transaction) -> SurfaceStatus | None:
+        (found,) = await surface_states.statuses(tx, [surface])
         return found
+
+    return await _asked(settings, ask, None)
 
 
 async def hosts(settings: Settings) -> list[StoredHost]:
     """Those that ever reported; none while the database is away or has no tables yet."""
-    async with _open(settings) as database:
-        if database is None:
-            return []
-        try:
-            rows = (await database.run(_HOSTS)).mappings()
-        except Exception as error:
-            _expected(error)
-            return []
-        return [StoredHost(**row) for row in rows]
+
+    async def ask(tx: Transaction) -> list[StoredHost]:
+        return [StoredHost(**row) for row in (await tx.execute(_HOSTS)).mappings()]
+
+    return await _asked(settings, ask, [])
 
 
 async def large_checkpoints(settings: Settings) -> list[str]:
     """Keys of the newest ones that are no rows; none while the database is away."""
-    async with _open(settings) as database:
-        if database is None:
-            return []
-        try:
-            rows = await database.run(_LARGE, {"count": LARGE_MAX})
-        except Exception as error:
-            _expected(error)
-            return []
+
+    async def ask(tx: Transaction) -> list[str]:
+        rows = await tx.execute(_LARGE, {"count": LARGE_MAX})
         return [str(key) for key in rows.scalars()]
+
+    return await _asked(settings, ask, [])
 
 
 async def halts(settings: Settings) -> list[Halt]:
     """What is halted; nothing while the database is away or has no tables yet."""
+    return await _asked(settings, halting.read, [])
+
+
+async def _asked(
+    settings: Settings, ask: Callable[[Transaction], Awaitable[Found]], otherwise: Found
+) -> Found:
+    """What the database answers; `otherwise` while it is away or has no tables yet."""
     async with _open(settings) as database:
         if database is None:
-            return []
+            return otherwise
         try:
             async with database.begin() as tx:
-                return await halting.read(tx)
+                return await ask(tx)
         except Exception as error:
-            _expected(error)
-            return []
-
-
-def _expected(error: Exception) -> None:
-    """:raises Exception: it is neither away nor without our tables, and a bug"""
-    if not is_away(error) and not isinstance(error, psycopg.errors.UndefinedTable):
-        raise error
+            if not is_away(error) and not isinstance(error, psycopg.errors.UndefinedTable):
+                raise
+            return otherwise
 
 
 @asynccontextmanager
