@@ -57,15 +57,12 @@ def wanted(database: Database, port: ForgePort) -> Wanted:
         async with database.begin() as tx:
             every = await watched(tx, {"": port})
             files = await folders.kept(tx)
+        asked = [(one.url, one.trigger.kind) for one in every]
         found: dict[str, set[str]] = {}
-        for one in every:
-            name = port.repository(one.url)
-            if name is not None:
-                found.setdefault(name, set()).add(one.trigger.kind)
-        for url in files.values():
+        for url, kind in (*asked, *((url, "push") for url in files.values())):
             name = port.repository(url)
             if name is not None:
-                found.setdefault(name, set()).add("push")
+                found.setdefault(name, set()).add(kind)
         return {name: frozenset(kinds) for name, kinds in found.items()}
 
     return ask

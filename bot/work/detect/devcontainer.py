@@ -8,7 +8,7 @@ the container shares the machine's network, because there is no other way out.
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -201,8 +201,8 @@ def _kept(match: re.Match[str]) -> str:
     return match[0] if match[0].startswith('"') else " "
 
 
-def probe(config: Mapping[str, Any]) -> Iterator[str]:
+def probe(config: Mapping[str, Any]) -> tuple[str, ...]:
     """The flags with which the user's shell is asked for its environment; none: it isn't asked."""
     flags = {"none": "", "loginShell": "-lc", "interactiveShell": "-ic"}
     flag = flags.get(str(config.get("userEnvProbe")), "-lic")
-    return iter([flag] if flag else [])
+    return (flag,) if flag else ()
