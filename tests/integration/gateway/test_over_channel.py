@@ -24,10 +24,14 @@ class Machine:
 
     doors: dict[tuple[str, int], Callable[[socket.socket], None]] = field(default_factory=dict)
     refuses: set[int] = field(default_factory=set)
+    waits: asyncio.Event | None = None
+    """Until then nobody listens."""
 
     async def listen(self, address: str, port: int, taken: Callable[[socket.socket], None]) -> None:
         if port in self.refuses:
             raise MachineLost(f"nobody may listen on {port}")
+        if self.waits is not None:
+            await self.waits.wait()
         assert (address, port) not in self.doors
         self.doors[address, port] = taken
 
@@ -126,6 +130,22 @@ async def test_a_machine_that_lets_nobody_listen_for_a_name_keeps_the_rest() -> 
         await served(at, machine)
         assert await machine.asks("db.test") == (0, "198.18.0.1")
         assert (await machine.says(GATEWAY, 8080, request("no.test"))).startswith(b"HTTP/1.1 403 ")
+        machine.refuses.clear()
+        assert await machine.asks("db.test") == (0, "198.18.0.1")
+        assert ("198.18.0.1", 5432) in machine.doors
+
+
+async def test_nobody_is_told_an_address_before_it_can_be_connected_to() -> None:
+    machine = Machine()
+    async with rig() as at:
+        at.policy = Policy(services=allow("db.test:5432"))
+        await served(at, machine)
+        machine.waits = asyncio.Event()
+        asked = [asyncio.create_task(machine.asks("db.test")) for _ in range(2)]
+        done, _ = await asyncio.wait(asked, timeout=0.5)
+        assert not done
+        machine.waits.set()
+        assert await asyncio.gather(*asked) == [(0, "198.18.0.1")] * 2
 
 
 async def test_it_has_as_many_connections_as_any_other() -> None:

@@ -167,7 +167,7 @@ class _Service:
 
     async def listen_over(self, listen: Listen) -> None:
         """Open the same doors inside the machine, and one for each port of a name it asks for."""
-        self.at.opens = partial(self._open_name, listen, set())
+        self.at.opens = partial(self._open_name, listen, set(), asyncio.Lock())
         await asyncio.gather(
             *(
                 listen(HOST_ADDRESS, port, partial(self._take, _SERVED[door]))
@@ -178,14 +178,20 @@ class _Service:
         self._start(self.at.open_again())
 
     async def _open_name(
-        self, listen: Listen, opened: set[tuple[str, int]], name: str, port: int
+        self,
+        listen: Listen,
+        opened: set[tuple[str, int]],
+        opening: asyncio.Lock,
+        name: str,
+        port: int,
     ) -> None:
-        if (name, port) in opened:
-            return
-        opened.add((name, port))
-        address = await self.at.names.address(name)
-        if address is not None:
+        # Whoever asks for it meanwhile is answered when it is open, and not before.
+        async with opening:
+            address = await self.at.names.address(name)
+            if address is None or (name, port) in opened:
+                return
             await listen(str(address), port, partial(self._take, partial(_to_name, name, port)))
+            opened.add((name, port))
 
     def _accept(self, serves: _Serves, listening: socket.socket) -> None:
         for _ in range(ACCEPTED_A_TURN):
