@@ -8,7 +8,7 @@ nested in the first one through that socket, and made when they are first needed
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from time import monotonic
@@ -38,6 +38,7 @@ from vmpool.login import (
     end,
     log_in,
 )
+from vmpool.passing import passes
 from vmpool.ssh import (
     AGENT,
     CLOCK_SKEW_SECONDS,
@@ -49,7 +50,6 @@ from vmpool.ssh import (
 
 INPUT_BYTES_MAX = 256 * 1024
 FOLLOWING_MAX = 4
-FORWARD_BYTES = 64 * 1024
 VISIT_WINDOW_BYTES = 256 * 1024
 """What a visitor's connection may have on its way that nobody has read."""
 
@@ -278,10 +278,9 @@ class Channel:
         :param taken: gets each connection, as a socket of ours that it closes
         :raises MachineLost: the machine lets nobody listen there, or the connection is gone
         """
-        if self._control is None or self.lost.is_set():
-            raise MachineLost("The connection into the machine was lost.")
+        control = self._connected()
         try:
-            await self._control.start_server(partial(_passes, taken), address, port, encoding=None)
+            await control.start_server(partial(passes, taken), address, port, encoding=None)
         except (OSError, asyncssh.Error) as error:
             raise MachineLost(
                 f"The machine does not listen on {address}:{port}: {error}."
@@ -383,10 +382,9 @@ class Channel:
         return JobConnection(*await self._open(self._inside.job_server))
 
     async def _open(self, path: str, **more: Any) -> Stream:
-        if self._control is None or self.lost.is_set():
-            raise MachineLost("The connection into the machine was lost.")
+        control = self._connected()
         try:
-            return await self._control.open_unix_connection(path, **more)
+            return await control.open_unix_connection(path, **more)
         except (OSError, asyncssh.Error) as error:
             raise MachineLost(f"The machine does not serve {path}: {error}.") from error
 
@@ -407,38 +405,13 @@ class Channel:
 
     async def nest(self, factory: Any, path: str) -> Any:
         """Give a socket of the guest program to asyncssh as if it were a TCP connection."""
+        return await self._connected().create_unix_connection(factory, path)
+
+    def _connected(self) -> asyncssh.SSHClientConnection:
+        """The control login. :raises MachineLost: it has ended"""
         if self._control is None or self.lost.is_set():
             raise MachineLost("The connection into the machine was lost.")
-        return await self._control.create_unix_connection(factory, path)
-
-
-def _passes(
-    taken: Callable[[socket.socket], None], _address: str, _port: int
-) -> Callable[..., Awaitable[None]]:
-    """What asyncssh calls with a connection's two ends."""
-
-    async def passes(reader: asyncssh.SSHReader[bytes], writer: asyncssh.SSHWriter[bytes]) -> None:
-        ours, theirs = socket.socketpair()
-        taken(theirs)
-        near, far = await asyncio.open_connection(sock=ours)
-        try:
-            async with asyncio.TaskGroup() as both:
-                both.create_task(_copy(reader, far))
-                both.create_task(_copy(near, writer))
-        except* (OSError, asyncssh.Error):
-            pass
-        finally:
-            far.close()
-            writer.close()
-
-    return passes
-
-
-async def _copy(source: Any, target: Any) -> None:
-    while data := await source.read(FORWARD_BYTES):
-        target.write(data)
-        await target.drain()
-    target.write_eof()
+        return self._control
 
 
 def _clock() -> float:
