@@ -18,6 +18,9 @@ from tests.fakes.caches import images_dir
 STEP_SECONDS_MAX = 180.0
 """A machine boots in seconds, but under emulation on a busy host it takes its time."""
 
+SAID_CHARACTERS_MAX = 8000
+"""Of what an installation printed, beside a test that failed."""
+
 
 def free_port() -> int:
     """A port that nobody listens on now."""
@@ -218,7 +221,8 @@ class Installation:
         os.kill(pid, signal.SIGKILL)
 
     def end(self) -> None:
-        """Whatever it takes."""
+        """Whatever it takes; what it printed stands beside a test that failed."""
+        print(self.said()[-SAID_CHARACTERS_MAX:])
         if self.process is not None and self.process.poll() is None:
             self.interrupt()
             try:

@@ -14,7 +14,7 @@ def ona(tmp_path):
     installation = Installation(
         data=tmp_path / "data",
         repository=make_repository(tmp_path / "demo"),
-        settings={"ONA_POOL__ENABLED": "true", "ONA_QUEUE__LEASE_SECONDS": "6"},
+        settings={"ONA_POOL__ENABLED": "true"},
     )
     installation.start()
     try:
@@ -53,6 +53,7 @@ def test_a_session_gets_a_machine_that_was_set_up_before_and_holds_the_newest_co
     git = ["git", "-C", str(ona.repository), "-c", "user.name=Ann", "-c", "user.email=ann@demo"]
     subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "newest"], check=True)
     asked = ona.run("!cat built; git log -1 --format=%s; git branch --show-current; git status -s")
+    assert asked.outcome == "succeeded", asked
     assert asked.output.split("\n")[:-1] == [
         "/work/demo",
         "newest",
