@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -65,7 +66,8 @@ class Gateway:
             tls=tls or client_tls(),
         )
         self._machines: dict[UUID, _Service] = {}
-        self._turns: dict[UUID, asyncio.Lock] = {}
+        self._alone: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
+        """By machine; one that nobody holds or waits for is forgotten."""
 
     async def attach(self, where: Path | Doors, who: Identity) -> None:
         """Serve a machine; one that is attached is served anew, as who it is now.
@@ -73,7 +75,7 @@ class Gateway:
         :param where: its network namespace, or sockets, which are the gateway's from now on
         :raises OSError: there is no such namespace, or somebody listens in it
         """
-        async with self._turn(who.machine):
+        async with self._lock(who.machine):
             await self._end(who.machine)
             table = NameTable(who.machine, self._names, self._around.limits.names_max)
             await table.load()
@@ -88,7 +90,7 @@ class Gateway:
 
     async def leave(self, machine: UUID, where: Path) -> None:
         """Detach a machine from a slot; one that is served in another is left alone."""
-        async with self._turn(machine):
+        async with self._lock(machine):
             service = self._machines.get(machine)
             if service is not None and service.where == where:
                 await self._end(machine)
@@ -108,9 +110,8 @@ class Gateway:
 
     async def detach(self, machine: UUID) -> None:
         """Serve a machine no more, and end what it has open; none attached is success."""
-        async with self._turn(machine):
+        async with self._lock(machine):
             await self._end(machine)
-        self._turns.pop(machine, None)
 
     def cut(self, machine: UUID) -> None:
         """End what a machine has open; it is served on, as `access` says from now on."""
@@ -129,8 +130,8 @@ class Gateway:
         if self._own_resolver is not None:
             self._own_resolver.close()
 
-    def _turn(self, machine: UUID) -> asyncio.Lock:
-        return self._turns.setdefault(machine, asyncio.Lock())
+    def _lock(self, machine: UUID) -> asyncio.Lock:
+        return self._alone.setdefault(machine, asyncio.Lock())
 
     async def _end(self, machine: UUID) -> None:
         service = self._machines.pop(machine, None)
