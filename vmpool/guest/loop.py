@@ -17,9 +17,6 @@ from functools import partial
 
 READ = select.EPOLLIN
 WRITE = select.EPOLLOUT
-HANGUP = select.EPOLLHUP
-ERROR = select.EPOLLERR
-EDGE = select.EPOLLET
 
 EVENTS_MAX = 64
 WAIT_SECONDS_MAX = 3600.0
@@ -36,20 +33,6 @@ def report(what: str) -> None:
         pass
 
 
-class Timer:
-    """A callback that is due; `cancel` is idempotent."""
-
-    __slots__ = ("callback", "due")
-
-    def __init__(self, due: float, callback: Callable[[], None]) -> None:
-        self.due = due
-        self.callback: Callable[[], None] | None = callback
-
-    def cancel(self) -> None:
-        """The callback will not run any more."""
-        self.callback = None
-
-
 class Loop:
     """Calls back when a descriptor is ready, a time has come or a child has ended.
 
@@ -64,7 +47,8 @@ class Loop:
         self._epoll = select.epoll()
         self._watchers: dict[int, Callable[[int], None]] = {}
         self._gone: set[int] = set()
-        self._timers: list[tuple[float, int, Timer]] = []
+        self._timers: list[tuple[float, int, Callable[[], None]]] = []
+        """When each is due, its number among equals, and what is then called."""
         self._count = itertools.count()
         self._children: dict[int, Callable[[int], None]] = {}
         self._running = False
@@ -105,12 +89,10 @@ class Loop:
         self._tick(0.0)
         return self._awake
 
-    def later(self, seconds: float, callback: Callable[[], None]) -> Timer:
+    def later(self, seconds: float, callback: Callable[[], None]) -> None:
         """Call back once, that long from now."""
         self._tick(0.0)
-        timer = Timer(self._awake + seconds, callback)
-        heapq.heappush(self._timers, (timer.due, next(self._count), timer))
-        return timer
+        heapq.heappush(self._timers, (self._awake + seconds, next(self._count), callback))
 
     def child(self, pid: int, callback: Callable[[int], None]) -> None:
         """Call back with the wait status when this child has ended."""
@@ -150,10 +132,7 @@ class Loop:
     def _fire(self) -> None:
         self._tick(0.0)
         while self._timers and self._timers[0][0] <= self._awake:
-            timer = heapq.heappop(self._timers)[2]
-            if timer.callback is not None:
-                callback, timer.callback = timer.callback, None
-                self._call(callback, None)
+            self._call(heapq.heappop(self._timers)[2], None)
 
     def _reap(self) -> None:
         while True:

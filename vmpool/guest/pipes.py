@@ -3,10 +3,11 @@
 import contextlib
 import fcntl
 import os
-from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from vmpool.guest.loop import READ, WRITE, Loop
+from vmpool.guest.outgoing import Outgoing
 from vmpool.guest.spool import Spool
 
 READ_BYTES = 256 * 1024
@@ -66,8 +67,7 @@ class Input:
         self._loop = loop
         self._fd = fd
         self._bytes_max = bytes_max
-        self._waiting: deque[bytes] = deque()
-        self._waiting_bytes = 0
+        self._waiting = Outgoing()
         self._writing = False
         self._last = False
         self._room: list[Callable[[], None]] = []
@@ -83,7 +83,7 @@ class Input:
     @property
     def full(self) -> bool:
         """Whether accepting has to wait for the job to read."""
-        return self.open and self._waiting_bytes >= self._bytes_max
+        return self.open and self._waiting.length >= self._bytes_max
 
     def accept(self, offset: int, data: bytes) -> int:
         """Take what is new and fits; answers the offset up to which everything is accepted.
@@ -95,11 +95,10 @@ class Input:
         new = data[self.offset - offset :]
         if not self.open:
             return self.offset
-        new = new[: max(0, self._bytes_max - self._waiting_bytes)]
+        new = new[: max(0, self._bytes_max - self._waiting.length)]
         if new:
             self.offset += len(new)
-            self._waiting.append(new)
-            self._waiting_bytes += len(new)
+            self._waiting.add(new)
             self._write()
         return self.offset
 
@@ -121,23 +120,14 @@ class Input:
             os.close(self._fd)
             self._fd = -1
         self._waiting.clear()
-        self._waiting_bytes = 0
         self._tell()
 
     def _write(self) -> None:
-        while self._waiting:
-            try:
-                count = os.write(self._fd, self._waiting[0])
-            except BlockingIOError:
-                break
-            except OSError:
-                self.abandon()
-                return
-            self._waiting_bytes -= count
-            if count < len(self._waiting[0]):
-                self._waiting[0] = self._waiting[0][count:]
-            else:
-                self._waiting.popleft()
+        try:
+            self._waiting.write(partial(os.write, self._fd))
+        except OSError:
+            self.abandon()
+            return
         self._arm()
 
     def _arm(self) -> None:

@@ -11,10 +11,11 @@ refused at once.
 import os
 import select
 import socket
-from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from vmpool.guest.loop import READ, WRITE, Loop
+from vmpool.guest.outgoing import Outgoing
 
 READ_BYTES = 64 * 1024
 OUTPUT_BYTES_MAX = 256 * 1024
@@ -73,8 +74,7 @@ class Port:
         self._fd = -1
         self._connected = False
         self._reading = True
-        self._outgoing: deque[memoryview] = deque()
-        self._outgoing_bytes = 0
+        self._outgoing = Outgoing()
         self.on_data: Callable[[bytes], None] = lambda _data: None
         self.on_lost: Callable[[], None] = lambda: None
         self.on_drained: Callable[[], None] = lambda: None
@@ -82,14 +82,13 @@ class Port:
     @property
     def congested(self) -> bool:
         """Whether the host takes less than we write."""
-        return self._outgoing_bytes >= OUTPUT_BYTES_MAX
+        return self._outgoing.length >= OUTPUT_BYTES_MAX
 
     def send(self, data: bytes) -> None:
         """Queue bytes for the host; nobody there: they are dropped."""
         if not self._connected:
             return
-        self._outgoing.append(memoryview(data))
-        self._outgoing_bytes += len(data)
+        self._outgoing.add(data)
         self._write()
 
     def pause(self) -> None:
@@ -121,7 +120,6 @@ class Port:
             return
         self._connected = False
         self._outgoing.clear()
-        self._outgoing_bytes = 0
         self._let_go()
         self.on_lost()
 
@@ -144,19 +142,11 @@ class Port:
             self.on_drained()
 
     def _write(self) -> None:
-        while self._outgoing:
-            try:
-                count = os.write(self._fd, self._outgoing[0])
-            except BlockingIOError:
-                break
-            except OSError:
-                self._hung_up()
-                return
-            self._outgoing_bytes -= count
-            if count < len(self._outgoing[0]):
-                self._outgoing[0] = self._outgoing[0][count:]
-            else:
-                self._outgoing.popleft()
+        try:
+            self._outgoing.write(partial(os.write, self._fd))
+        except OSError:
+            self._hung_up()
+            return
         self._arm()
 
 

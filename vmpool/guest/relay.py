@@ -4,11 +4,11 @@ Handing it over was tried and fails: a dying sshd and the next one read from the
 """
 
 import socket
-from collections import deque
 from collections.abc import Callable
 
 from vmpool.guest.login import Logins
 from vmpool.guest.loop import READ, WRITE, Loop
+from vmpool.guest.outgoing import Outgoing
 from vmpool.guest.port import Port
 
 READ_BYTES = 64 * 1024
@@ -31,8 +31,8 @@ class Relay:
         self._logins = logins
         self._end_seconds = end_seconds
         self._ended = ended
-        self._waiting: deque[memoryview] = deque()
-        self._waiting_bytes = 0
+        self._outgoing = Outgoing()
+        """To sshd."""
         self._closed = False
         ours, theirs = socket.socketpair()
         try:
@@ -51,8 +51,7 @@ class Relay:
         """Bytes of the port, for sshd."""
         if self._closed:
             return
-        self._waiting.append(memoryview(data))
-        self._waiting_bytes += len(data)
+        self._outgoing.add(data)
         self._write()
 
     def close(self) -> None:
@@ -86,29 +85,21 @@ class Relay:
         self._arm()
 
     def _write(self) -> None:
-        while self._waiting:
-            try:
-                count = self._socket.send(self._waiting[0])
-            except BlockingIOError:
-                break
-            except OSError:
-                self.close()
-                return
-            self._waiting_bytes -= count
-            if count < len(self._waiting[0]):
-                self._waiting[0] = self._waiting[0][count:]
-            else:
-                self._waiting.popleft()
-        if self._waiting_bytes >= TO_SSHD_BYTES_MAX:
+        try:
+            self._outgoing.write(self._socket.send)
+        except OSError:
+            self.close()
+            return
+        if self._outgoing.length >= TO_SSHD_BYTES_MAX:
             self._port.pause()
-        elif not self._waiting:
+        elif not self._outgoing:
             self._port.resume()
         self._arm()
 
     def _arm(self) -> None:
         if self._closed:
             return
-        mask = (0 if self._port.congested else READ) | (WRITE if self._waiting else 0)
+        mask = (0 if self._port.congested else READ) | (WRITE if self._outgoing else 0)
         if mask != self._mask:
             self._mask = mask
             self._loop.change(self._socket.fileno(), mask)

@@ -4,11 +4,11 @@ import json
 import os
 import socket
 import struct
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from vmpool.guest.loop import READ, WRITE, Loop
+from vmpool.guest.outgoing import Outgoing
 from vmpool.guest.settings import Settings
 
 READ_BYTES = 256 * 1024
@@ -37,8 +37,7 @@ class Stream:
         self.on_drained: Callable[[], None] = lambda: None
         self._incoming = bytearray()
         self._header: dict[str, Any] | None = None
-        self._outgoing: deque[memoryview] = deque()
-        self._outgoing_bytes = 0
+        self._outgoing = Outgoing()
         self._mask = READ
         self.closed = False
         sock.setblocking(False)
@@ -47,7 +46,7 @@ class Stream:
     @property
     def congested(self) -> bool:
         """Whether the peer reads slower than we write."""
-        return self._outgoing_bytes >= self._settings.connection_output_bytes_max
+        return self._outgoing.length >= self._settings.connection_output_bytes_max
 
     @property
     def peer_pid(self) -> int:
@@ -62,8 +61,7 @@ class Stream:
         if payload:
             header = {**header, "bytes": len(payload)}
         data = json.dumps(header, separators=(",", ":")).encode() + b"\n" + payload
-        self._outgoing.append(memoryview(data))
-        self._outgoing_bytes += len(data)
+        self._outgoing.add(data)
         if self._mask == READ:
             self._write()
 
@@ -122,19 +120,11 @@ class Stream:
 
     def _write(self) -> None:
         was_congested = self.congested
-        while self._outgoing:
-            try:
-                count = self._socket.send(self._outgoing[0])
-            except BlockingIOError:
-                break
-            except OSError:
-                self.close()
-                return
-            self._outgoing_bytes -= count
-            if count < len(self._outgoing[0]):
-                self._outgoing[0] = self._outgoing[0][count:]
-            else:
-                self._outgoing.popleft()
+        try:
+            self._outgoing.write(self._socket.send)
+        except OSError:
+            self.close()
+            return
         self._arm()
         if was_congested and not self.congested:
             self.on_drained()
