@@ -9,6 +9,7 @@ import errno
 import json
 import os
 import sys
+from collections.abc import Callable
 
 from vmpool.guest.worktree.git import EMPTY_TREE, Process, Unable, git, git_dir_of, of_agent
 from vmpool.guest.worktree.json import as_json
@@ -29,8 +30,13 @@ class Request:
 
 def main(request: Request) -> None:
     """Serve one request."""
+    serve(lambda: Restore(request).run())
+
+
+def serve(work: Callable[[], dict[str, object]]) -> None:
+    """Answer with what the work says of itself, or with why it failed."""
     try:
-        words = Restore(request).run()
+        words = work()
     except Unable as error:
         words = {"result": "failed", "why": error.why, "detail": error.detail}
     except OSError as error:

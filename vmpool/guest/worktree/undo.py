@@ -14,12 +14,11 @@ import hashlib
 import os
 import re
 import stat
-import sys
 
 from vmpool.guest.worktree.git import EMPTY_TREE, Unable
 from vmpool.guest.worktree.json import as_json
 from vmpool.guest.worktree.names import printable
-from vmpool.guest.worktree.restore import NO_ROOM, Message, Objects, Restore
+from vmpool.guest.worktree.restore import Message, Objects, Restore, serve
 from vmpool.guest.worktree.restore import Request as OfBundle
 from vmpool.guest.worktree.scratch import remove
 
@@ -84,14 +83,7 @@ class Request:
 
 def main(request: Request) -> None:
     """Serve one request."""
-    try:
-        words = Undo(request).run()
-    except Unable as error:
-        words = {"result": "failed", "why": error.why, "detail": error.detail}
-    except OSError as error:
-        why = "room" if error.errno in NO_ROOM else "git"
-        words = {"result": "failed", "why": why, "detail": str(error)}
-    sys.stdout.write(as_json(words) + "\n")
+    serve(lambda: Undo(request).run())
 
 
 class Undo(Restore):
