@@ -7,7 +7,8 @@ from pathlib import Path
 
 from vmpool.drivers.hypervisor import Hypervisor
 from vmpool.drivers.isolation import Isolation
-from vmpool.network.slots import NAMESPACES, PATH
+from vmpool.network.slots import NAMESPACES
+from vmpool.program import SYSTEM
 
 OWNERS = Path("/run/ona-tests")
 """A file for each installation of a test, called as its slots are; the test's process in it."""
@@ -36,5 +37,5 @@ def _remove_orphans() -> None:
             for left in NAMESPACES.glob(f"ona-{record.name}-*"):
                 # Somebody else may be at it.
                 command = ["ip", "netns", "delete", left.name]
-                subprocess.run(command, env={"PATH": PATH}, capture_output=True, check=False)
+                subprocess.run(command, env=SYSTEM, capture_output=True, check=False)
             record.unlink()

@@ -1,6 +1,5 @@
 """What this host is and has, whatever the hypervisor: its CPU, room on a disk."""
 
-import asyncio
 import errno
 import functools
 import hashlib
@@ -11,8 +10,6 @@ from vmpool.driver import MachineSpec
 from vmpool.errors import HostFull, HostUnfit
 
 MIB = 1 << 20
-DISK_SECONDS_MAX = 120.0
-"""For a program that lays down an empty disk: milliseconds, where the disk answers."""
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """What the kernel says when a file may not grow: file system, quota, file size."""
 
@@ -57,18 +54,3 @@ def resident_mib(pid: int) -> int:
     """How much memory a process holds."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") // MIB
-
-
-async def words_of(process: asyncio.subprocess.Process, *, seconds_max: float) -> str:
-    """What a short program writes until it ends; whoever gives it up leaves nothing of it.
-
-    :raises TimeoutError: it takes longer, and was killed
-    """
-    try:
-        async with asyncio.timeout(seconds_max):
-            words, _ = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    return words.decode(errors="replace").strip()

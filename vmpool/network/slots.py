@@ -1,20 +1,19 @@
 """Makes, hands out, scrubs and removes network slots; needs root. See `vmpool.network.slot`."""
 
-import asyncio
 import os
 import shlex
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 
 from vmpool.errors import HostUnfit
 from vmpool.network import slot
 from vmpool.network.namespace import TUN
+from vmpool.program import SYSTEM, SYSTEM_PATH, run
 
 NAMESPACES = Path("/run/netns")
 COMMAND_SECONDS_MAX = 20.0
 PROGRAMS = {"ip": "iproute2", "nft": "nftables"}
 """Program → the package that brings it."""
-PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
 
 
 class NoSlot(HostUnfit):
@@ -142,7 +141,7 @@ def missing() -> str | None:
     if not TUN.exists():
         return f"there is no {TUN}"
     for program, package in PROGRAMS.items():
-        if not any(Path(place, program).exists() for place in PATH.split(":")):
+        if not any(Path(place, program).exists() for place in SYSTEM_PATH.split(":")):
             return f"{program} is missing; apt-get install {package}"
     return None
 
@@ -174,28 +173,12 @@ async def _remove(name: str) -> None:
 async def _run(*command: str) -> None:
     """:raises NoSlot: it failed, with its words"""
     try:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            env={"PATH": PATH, "LC_ALL": "C"},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-    except OSError as error:
-        raise NoSlot(f"{command[0]} could not be run ({error.strerror})") from error
-    try:
-        async with asyncio.timeout(COMMAND_SECONDS_MAX):
-            words, _ = await process.communicate()
+        ended = await run(*command, seconds_max=COMMAND_SECONDS_MAX, environment=SYSTEM)
     except TimeoutError as error:
         why = f"{command[0]} took longer than {COMMAND_SECONDS_MAX:g} s"
         raise NoSlot(f"a network slot could not be made: {why}") from error
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode:
-        raise NoSlot(f"a network slot could not be made: {_last(words.splitlines())}")
-
-
-def _last(lines: Sequence[bytes]) -> str:
-    return lines[-1].decode(errors="replace").strip() if lines else "no word why"
+    except OSError as error:
+        raise NoSlot(f"{command[0]} could not be run ({error.strerror})") from error
+    if ended.status:
+        why = (ended.words.splitlines() or ["no word why"])[-1]
+        raise NoSlot(f"a network slot could not be made: {why}")

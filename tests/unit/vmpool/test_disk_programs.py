@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from vmpool.drivers import disk as disks
 from vmpool.drivers.cloud_hypervisor import CloudHypervisor, disk, hypervisor
 from vmpool.drivers.qemu import disk as qemu_disk
 from vmpool.errors import HostUnfit
+from vmpool.program import SYSTEM, SYSTEM_PATH
 
 
 @pytest.fixture
@@ -36,7 +38,7 @@ async def overlay(hangs: Path) -> None:
 async def test_an_overlay_that_is_never_made_is_given_up(
     hangs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(qemu_disk, "DISK_SECONDS_MAX", 2.0)
+    monkeypatch.setattr(disks, "DISK_SECONDS_MAX", 2.0)
     with pytest.raises(HostUnfit, match=r"longer than 2 s"):
         await overlay(hangs)
     assert is_gone(hangs)
@@ -57,8 +59,8 @@ async def test_a_file_system_that_is_never_made_is_given_up(
     hangs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hangs.rename(hangs.with_name("mke2fs"))
-    monkeypatch.setattr(disk, "SYSTEM_PATH", f"{hangs.parent}:{disk.SYSTEM_PATH}")
-    monkeypatch.setattr(disk, "DISK_SECONDS_MAX", 2.0)
+    monkeypatch.setitem(SYSTEM, "PATH", f"{hangs.parent}:{SYSTEM_PATH}")
+    monkeypatch.setattr(disks, "DISK_SECONDS_MAX", 2.0)
     with pytest.raises(HostUnfit, match=r"longer than 2 s"):
         await disk.make_writable(hangs.with_name("disk"), gib=1)
     assert is_gone(hangs)

@@ -4,22 +4,20 @@ A clone's disk is a copy of its template's: made of shared extents where the fil
 (XFS, btrfs), else of the data alone, so that holes stay holes.
 """
 
-import asyncio
 import errno
 import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from vmpool.drivers.host import DISK_SECONDS_MAX, words_of
-from vmpool.errors import HostFull, HostUnfit
+from vmpool.drivers.disk import make_by
+from vmpool.program import SYSTEM
 
 GIB = 1 << 30
 LABEL = "ona-writable"
 FICLONE = 0x40049409
 """From linux/fs.h: make a file of another one's extents."""
 _CAN_NOT_CLONE = frozenset({errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.ENOTTY})
-SYSTEM_PATH = "/usr/sbin:/sbin:/usr/bin:/bin"
 
 
 async def make_writable(disk: Path, *, gib: int) -> None:
@@ -33,25 +31,7 @@ async def make_writable(disk: Path, *, gib: int) -> None:
     make_sparse(disk, gib * GIB)
     command = ["mke2fs", "-q", "-F", "-t", "ext4", "-L", LABEL, "-m", "0", "-O", "^has_journal"]
     command += ["-E", "lazy_itable_init=1,nodiscard", str(disk)]
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            env={"PATH": SYSTEM_PATH, "LC_ALL": "C"},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-    except OSError as error:
-        raise HostUnfit(f"mke2fs can't be run ({error.strerror}); install e2fsprogs") from error
-    try:
-        text = await words_of(process, seconds_max=DISK_SECONDS_MAX)
-    except TimeoutError as error:
-        why = f"mke2fs took longer than {DISK_SECONDS_MAX:g} s"
-        raise HostUnfit(f"{why}; look at the disk of the machines") from error
-    if process.returncode:
-        if os.strerror(errno.ENOSPC) in text:
-            raise HostFull("no room for a machine's disk")
-        raise HostUnfit(f"mke2fs made no disk: {text}")
+    await make_by(*command, install="e2fsprogs", environment=SYSTEM)
 
 
 def make_sparse(path: Path, length_bytes: int) -> None:

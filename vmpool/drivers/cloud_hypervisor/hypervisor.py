@@ -21,9 +21,10 @@ from vmpool.drivers.cloud_hypervisor.control import (
 )
 from vmpool.drivers.cloud_hypervisor.disk import copy_sparse, make_writable
 from vmpool.drivers.home import Home, opened
-from vmpool.drivers.host import host_cpu, words_of
+from vmpool.drivers.host import host_cpu
 from vmpool.drivers.process import read_boot_id
 from vmpool.errors import HostUnfit
+from vmpool.program import run
 from vmpool.rest import Stamp
 
 EVENTS_FD = 6
@@ -136,13 +137,7 @@ class CloudHypervisor:
 
 async def _version(path: str) -> str:
     try:
-        process = await asyncio.create_subprocess_exec(
-            path, "--version",
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )  # fmt: skip
-        return await words_of(process, seconds_max=VERSION_SECONDS_MAX)
+        return (await run(path, "--version", seconds_max=VERSION_SECONDS_MAX)).words
     except (OSError, TimeoutError) as error:
         raise HostUnfit(f"{path} does not say its version ({type(error).__name__})") from error
 
