@@ -6,6 +6,8 @@ console once a whole kernel has come up.
 
 import struct
 
+from vmpool.image_recipe import cpio
+
 MARKER = b"ona-probe-up"
 
 _ROM_BYTES = 64 * 1024
@@ -27,10 +29,10 @@ def initrd() -> bytes:
     """An initramfs of one static program that writes the marker to its console and exits."""
     return b"".join(
         [
-            _entry("dev", 0o40755),
-            _entry("dev/console", 0o20600, device=(5, 1)),
-            _entry("init", 0o100755, _program()),
-            _entry("TRAILER!!!", 0),
+            cpio.entry("dev", 0o40755),
+            cpio.entry("dev/console", 0o20600, device=(5, 1)),
+            cpio.entry("init", 0o100755, _program()),
+            cpio.end(),
         ]
     )
 
@@ -59,15 +61,3 @@ def _code(text_address: int, text_bytes: int) -> bytes:
             b"\xb8\x3c\x00\x00\x00\x31\xff\x0f\x05",  # exit(0)
         ]
     )
-
-
-def _entry(name: str, mode: int, data: bytes = b"", device: tuple[int, int] = (0, 0)) -> bytes:
-    """One record of a cpio archive in the form a kernel unpacks."""
-    spelled = name.encode() + b"\0"
-    numbers = [0, mode, 0, 0, 1, 0, len(data), 0, 0, *device, len(spelled), 0]
-    head = b"070701" + b"".join(b"%08X" % number for number in numbers) + spelled
-    return _padded(head) + _padded(data)
-
-
-def _padded(data: bytes) -> bytes:
-    return data + bytes(-len(data) % 4)

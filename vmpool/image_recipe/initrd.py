@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from vmpool.image_recipe.cpio import end, entry
+
 APPLETS = ("insmod", "mkdir", "mount", "poweroff", "sh", "sleep", "switch_root")
 DIRECTORIES = ("bin", "dev", "image", "modules", "proc", "root", "sys", "writable")
 
@@ -17,23 +19,12 @@ def make_initrd(*, busybox: Path, modules: Path, init: Path) -> bytes:
 
 def _entries(busybox: Path, modules: Path, init: Path) -> Iterator[bytes]:
     for name in DIRECTORIES:
-        yield _entry(name, 0o40755)
-    yield _entry("dev/console", 0o20600, device=(5, 1))
-    yield _entry("bin/busybox", 0o100755, busybox.read_bytes())
+        yield entry(name, 0o40755)
+    yield entry("dev/console", 0o20600, device=(5, 1))
+    yield entry("bin/busybox", 0o100755, busybox.read_bytes())
     for applet in APPLETS:
-        yield _entry(f"bin/{applet}", 0o120777, b"busybox")
-    yield _entry("init", 0o100755, init.read_bytes())
+        yield entry(f"bin/{applet}", 0o120777, b"busybox")
+    yield entry("init", 0o100755, init.read_bytes())
     for module in sorted(modules.iterdir()):
-        yield _entry(f"modules/{module.name}", 0o100644, module.read_bytes())
-    yield _entry("TRAILER!!!", 0)
-
-
-def _entry(name: str, mode: int, data: bytes = b"", device: tuple[int, int] = (0, 0)) -> bytes:
-    spelled = name.encode() + b"\0"
-    numbers = [0, mode, 0, 0, 1, 0, len(data), 0, 0, *device, len(spelled), 0]
-    head = b"070701" + b"".join(b"%08X" % number for number in numbers) + spelled
-    return _padded(head) + _padded(data)
-
-
-def _padded(data: bytes) -> bytes:
-    return data + bytes(-len(data) % 4)
+        yield entry(f"modules/{module.name}", 0o100644, module.read_bytes())
+    yield end()

@@ -78,7 +78,7 @@ class Recipe:
         program = {name: data.hex() for name, data in sorted(self.program.items())}
         layers = [[layer.name, layer.digest, layer.scripts()] for layer in self.layers]
         parts = [self.base_key, manifest, program, layers]
-        return _digest(parts, *(_text(name) for name in ("pack.py", "initrd.py", "init.sh")))
+        return _digest(parts, *map(_text, ("pack.py", "initrd.py", "cpio.py", "init.sh")))
 
 
 def recipe_of_host(
