@@ -5,7 +5,7 @@ Woken by every hand-out, and by a slow clock for what changes by itself. What is
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
@@ -20,7 +20,7 @@ from vmpool.warm.building import Builder, Furnish
 from vmpool.warm.demand import Demands
 from vmpool.warm.plan import Pool, Room, Waiting, lacks, plan, worths
 from vmpool.warm.rows import Rows
-from vmpool.warm.sizing import NOTHING, Targets
+from vmpool.warm.sizing import NOTHING
 from vmpool.warm.stock import REFILL_SECONDS_GUESS, Stock
 from vmpool.warm.templates import Wanted, due, is_let_go, is_wanted, none_made
 
@@ -36,6 +36,32 @@ class KeeperLimits:
 
     rebuild_seconds: float
     disk_reserve_mib: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Kept:
+    """One pool: as it is planned, and as people are told of it."""
+
+    key: tuple[UUID, str]
+    """Project and size."""
+    pool: Pool
+    why: str
+    """It should hold what it should."""
+    held: str | None
+    """Why no machines are made of its template; None: they are, if there is room."""
+    refill_seconds: float
+
+    def status(self, room: Room) -> dict[str, object]:
+        """As `Rows.report` takes it."""
+        return {
+            "project_id": self.key[0],
+            "size": self.key[1],
+            "hot_target": self.pool.hot,
+            "cold_target": self.pool.cold,
+            "why": self.why,
+            "held": self.held or lacks(room, self.pool.memory_mib),
+            "refill_seconds": round(self.refill_seconds, 3),
+        }
 
 
 class Keeper:
@@ -85,54 +111,43 @@ class Keeper:
             templates = await self._rows.templates()
             waiting = await self._rows.waiting()
             room = await self._room()
-            pools = self._pools(templates, waiting)
+            memory_mib = _measured(waiting)
+            kept = [self._kept(some, memory_mib) for some in _by_pool(templates)]
+            pools = [each.pool for each in kept]
             self._machines.worths = worths(pools)
             actions = plan(pools, [self._seen(machine) for machine in waiting], room)
-            await self._report(templates, pools, room)
+            await self._report(kept, room)
             by_id = {template.id: template for template in templates}
             if not actions or not await self._stock.act(actions, by_id):
                 return
 
-    def _pools(self, templates: Sequence[Template], waiting: Sequence[Machine]) -> list[Pool]:
-        pools = []
-        for key, some in _by_pool(templates).items():
-            ready = next((one for one in some if one.state is TemplateState.READY), None)
-            retired = frozenset(one.id for one in some if one.state is not TemplateState.READY)
-            targets = self._targets(key, some[0], ready)
-            pools.append(
-                Pool(
-                    template_id=ready.id if ready else None,
-                    retired=retired,
-                    hot=targets.hot,
-                    cold=targets.cold,
-                    claims_per_hour=targets.claims_per_hour,
-                    memory_mib=_measured(ready or some[0], waiting),
-                    held=ready is not None and self._held(ready.id) is not None,
-                )
-            )
-        return pools
-
-    def _targets(self, key: tuple[UUID, str], newest: Template, ready: Template | None) -> Targets:
-        if is_let_go(newest):
-            return NOTHING
-        return self._demands.targets(key, self._refill_seconds(ready))
-
-    def _refill_seconds(self, ready: Template | None) -> float:
-        return self._stock.refill_seconds(ready.id) if ready else REFILL_SECONDS_GUESS
-
-    def _held(self, template_id: UUID) -> str | None:
-        failed = self._stock.breaker(template_id).words(monotonic())
-        return failed and f"making one {failed}"
+    def _kept(self, some: Sequence[Template], memory_mib: Mapping[UUID, int]) -> _Kept:
+        """A pool by its templates, the newest first; `memory_mib` see `_measured`."""
+        newest, key = some[0], (some[0].project_id, some[0].size)
+        ready = next((one for one in some if one.state is TemplateState.READY), None)
+        refill_seconds = self._stock.refill_seconds(ready.id) if ready else REFILL_SECONDS_GUESS
+        let_go = is_let_go(newest)
+        targets = NOTHING if let_go else self._demands.targets(key, refill_seconds)
+        failed = self._stock.breaker(ready.id).words(monotonic()) if ready else None
+        pool = Pool(
+            template_id=ready.id if ready else None,
+            retired=frozenset(one.id for one in some if one.state is not TemplateState.READY),
+            hot=targets.hot,
+            cold=targets.cold,
+            claims_per_hour=targets.claims_per_hour,
+            memory_mib=memory_mib.get((ready or newest).id, (ready or newest).memory_mib // 2),
+            held=failed is not None,
+        )
+        held = (failed and f"making one {failed}") if ready else none_made(newest)
+        return _Kept(key=key, pool=pool, why=targets.why, held=held, refill_seconds=refill_seconds)
 
     def _seen(self, machine: Machine) -> Waiting:
-        stage, heating = self._stock.stage(machine)
         assert machine.template_id is not None
         return Waiting(
             id=machine.id,
             template_id=machine.template_id,
-            stage=stage,
+            stage=self._stock.stage(machine),
             seconds=(datetime.now(UTC) - machine.changed_at).total_seconds(),
-            heating=heating,
         )
 
     async def _room(self) -> Room:
@@ -144,27 +159,9 @@ class Keeper:
             disk=free_mib > self._limits.disk_reserve_mib,
         )
 
-    async def _report(
-        self, templates: Sequence[Template], pools: Sequence[Pool], room: Room
-    ) -> None:
+    async def _report(self, kept: Sequence[_Kept], room: Room) -> None:
         """Write down how the pools stand, when that is news."""
-        statuses: list[dict[str, object]] = []
-        by_pool = _by_pool(templates).items()
-        for ((project_id, size), some), pool in zip(by_pool, pools, strict=True):
-            ready = next((one for one in some if one.id == pool.template_id), None)
-            targets = self._targets((project_id, size), some[0], ready)
-            held = self._held(ready.id) if ready else none_made(some[0])
-            statuses.append(
-                {
-                    "project_id": project_id,
-                    "size": size,
-                    "hot_target": targets.hot,
-                    "cold_target": targets.cold,
-                    "why": targets.why,
-                    "held": held or lacks(room, pool.memory_mib),
-                    "refill_seconds": round(self._refill_seconds(ready), 3),
-                }
-            )
+        statuses = [each.status(room) for each in kept]
         if statuses != self._reported:
             changed = {"changed_at": datetime.now(UTC)}
             await self._rows.report([{**status, **changed} for status in statuses])
@@ -225,20 +222,20 @@ class Keeper:
         return {want.key: await self._driver.bound_to(want.order.spec) for want in wanted}
 
 
-def _by_pool(templates: Sequence[Template]) -> dict[tuple[UUID, str], list[Template]]:
-    """The templates of which machines may wait, by pool, the newest first."""
+def _by_pool(templates: Sequence[Template]) -> Iterable[Sequence[Template]]:
+    """The templates of which machines may wait, of each pool the newest first."""
     pools: dict[tuple[UUID, str], list[Template]] = {}
     for template in templates:
         if template.state is not TemplateState.BUILDING:
             pools.setdefault((template.project_id, template.size), []).append(template)
-    return pools
+    return pools.values()
 
 
-def _measured(template: Template, waiting: Sequence[Machine]) -> int:
-    """What a hot machine of this template takes, in MiB: the most that one took, else a guess."""
-    measured = [
-        int(machine.facts["private_mib"])
-        for machine in waiting
-        if machine.template_id == template.id and machine.facts.get("private_mib") is not None
-    ]
-    return max(measured, default=template.memory_mib // 2)
+def _measured(waiting: Sequence[Machine]) -> dict[UUID, int]:
+    """The most that a hot machine of each template takes, in MiB, where one was measured."""
+    most: dict[UUID, int] = {}
+    for machine in waiting:
+        measured = machine.facts.get("private_mib")
+        if machine.template_id is not None and measured is not None:
+            most[machine.template_id] = max(most.get(machine.template_id, 0), int(measured))
+    return most

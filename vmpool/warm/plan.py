@@ -23,9 +23,11 @@ DWELL_SECONDS = 60.0
 class Stage(enum.StrEnum):
     """How far a machine that waits is."""
 
-    MAKING = "making"
-    """Being cloned or heated: it will be cold or hot soon."""
+    CLONING = "cloning"
+    """It will be cold soon."""
     COLD = "cold"
+    HEATING = "heating"
+    """It will be hot soon."""
     HOT = "hot"
     STRANDED = "stranded"
     """It is up and nobody makes anything of it: its maker ended."""
@@ -40,8 +42,6 @@ class Waiting:
     stage: Stage
     seconds: float
     """For how long it has been in this stage."""
-    heating: bool = False
-    """Being made hot, not cold."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +157,7 @@ def _counted(waiting: Iterable[Waiting]) -> tuple[dict[UUID, _Count], list[Waiti
     by_number: dict[int, _Count] = {}
     counts: dict[UUID, _Count] = {}
     stranded = []
-    hot, cold, aside = Stage.HOT, Stage.COLD, Stage.STRANDED
+    hot, cold, heating, aside = Stage.HOT, Stage.COLD, Stage.HEATING, Stage.STRANDED
     for machine in waiting:
         stage = machine.stage
         if stage is aside:
@@ -170,7 +170,7 @@ def _counted(waiting: Iterable[Waiting]) -> tuple[dict[UUID, _Count], list[Waiti
             count.hot.append(machine)
         elif stage is cold:
             count.cold.append(machine)
-        elif machine.heating:
+        elif stage is heating:
             count.heating += 1
         else:
             count.cloning += 1

@@ -63,7 +63,7 @@ class Stock:
         self._machines = machines
         self._care = machines.care
         self._limits = limits
-        self._making: dict[UUID, Do] = {}
+        self._making: dict[UUID, Stage] = {}
         self._breakers: dict[UUID, Breaker] = {}
         self._refill_seconds: dict[UUID, float] = {}
 
@@ -77,19 +77,19 @@ class Stock:
         """How long a machine of this template takes to become hot, lately."""
         return self._refill_seconds.get(template_id, REFILL_SECONDS_GUESS)
 
-    def stage(self, machine: Machine) -> tuple[Stage, bool]:
-        """How far a machine that waits is, and whether it is being made hot."""
+    def stage(self, machine: Machine) -> Stage:
+        """How far a machine that waits is."""
         if machine.id in self._making:
-            return Stage.MAKING, self._making[machine.id] is Do.HEAT
+            return self._making[machine.id]
         match machine.state:
             case MachineState.PAUSED:
                 # Without its channel, which ended with an earlier process of ours, it is not hot.
                 known = self._care.channel(machine.id) is not None
-                return (Stage.HOT if known else Stage.STRANDED), False
+                return Stage.HOT if known else Stage.STRANDED
             case MachineState.RESTING:
-                return Stage.COLD, False
+                return Stage.COLD
             case _:
-                return Stage.STRANDED, False
+                return Stage.STRANDED
 
     # -- acting -----------------------------------------------------------------------------
 
@@ -135,7 +135,7 @@ class Stock:
 
     async def _clone(self, template: Template, why: str) -> bool:
         machine = await self._registry.clone_row(template, note=why)
-        with self._make(machine.id, Do.CLONE):
+        with self._make(machine.id, Stage.CLONING):
             try:
                 await self._driver.clone(str(template.id), str(machine.id))
                 await self._registry.move(machine.id, MachineState.RESTING)
@@ -147,8 +147,8 @@ class Stock:
         return True
 
     @contextmanager
-    def _make(self, machine_id: UUID, do: Do) -> Iterator[None]:
-        self._making[machine_id] = do
+    def _make(self, machine_id: UUID, stage: Stage) -> Iterator[None]:
+        self._making[machine_id] = stage
         try:
             with self._machines.hold(machine_id):
                 yield
@@ -169,7 +169,7 @@ class Stock:
         machine = await self._rows.take_aside(machine_id, MachineState.STARTING, note=why)
         if machine is None or machine.template_id is None:
             return False
-        with self._make(machine_id, Do.HEAT):
+        with self._make(machine_id, Stage.HEATING):
             try:
                 private = await self._make_hot(machine)
             except Exception as error:

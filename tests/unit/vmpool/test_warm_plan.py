@@ -37,12 +37,10 @@ def pool(hot=1, cold=1, *, rate=1.0, memory_mib=100, held=False, template_id=Non
     )
 
 
-def machine(of: Pool | UUID, stage=Stage.HOT, *, seconds=OLD, heating=False):
+def machine(of: Pool | UUID, stage=Stage.HOT, *, seconds=OLD):
     template_id = of.template_id if isinstance(of, Pool) else of
     assert template_id is not None
-    return Waiting(
-        id=uuid4(), template_id=template_id, stage=stage, seconds=seconds, heating=heating
-    )
+    return Waiting(id=uuid4(), template_id=template_id, stage=stage, seconds=seconds)
 
 
 def done(actions: list[Action]) -> list[tuple[Do, UUID]]:
@@ -57,7 +55,7 @@ def test_an_empty_pool_is_filled_with_clones_first():
 def test_what_is_cold_is_heated_and_what_is_being_made_is_not_made_twice():
     one = pool(hot=2, cold=1)
     cold = machine(one, Stage.COLD)
-    making = [machine(one, Stage.MAKING, heating=True), machine(one, Stage.MAKING)]
+    making = [machine(one, Stage.HEATING), machine(one, Stage.CLONING)]
     assert done(plan([one], [cold, *making], ROOMY)) == [(Do.HEAT, cold.id)]
 
 
