@@ -6,10 +6,13 @@ MachineError
 │       └── NoSignature      retry: nobody signs certificates now, so nobody gets in
 ├── MachineHung          retry, or give it up: its hypervisor lives and does not answer
 ├── PortClosed           tell the person: nothing listens there
+├── NoMachine            tell the person: there is none to visit (`vmpool.visits`)
 ├── MachineLost          tell the person: it is gone; the session goes on from its checkpoint
 ├── RestRefused          tell the person: what lies on disk can't be resumed; the checkpoint can
 ├── HostFull             tell the operator: no disk or memory left; what ran still runs
 ├── HostUnfit            tell the operator: a program or a right is missing on this host
+│   └── NoSlot               the same: no network slot can be had (`vmpool.network.slots`)
+├── JobRefused           bug, or a job that is not there any more: its `code` says which
 └── StaleToken           bug or a lost lease: a newer holder was here; drop the result
 """
 

@@ -266,10 +266,7 @@ class Pool:
             )
 
     def _lock(self, session_id: UUID) -> asyncio.Lock:
-        lock = self._locks.get(session_id)
-        if lock is None:
-            lock = self._locks[session_id] = asyncio.Lock()
-        return lock
+        return self._locks.setdefault(session_id, asyncio.Lock())
 
     # -- rest and removal -------------------------------------------------------------------
 

@@ -394,10 +394,7 @@ class LocalDriver:
         return True
 
     def _lock(self, machine_id: str) -> asyncio.Lock:
-        lock = self._locks.get(machine_id)
-        if lock is None:
-            lock = self._locks[machine_id] = asyncio.Lock()
-        return lock
+        return self._locks.setdefault(machine_id, asyncio.Lock())
 
     @asynccontextmanager
     async def _first(self, machine_id: str) -> AsyncIterator[None]:

@@ -21,6 +21,7 @@ from vmpool.drivers.hypervisor import Hypervisor
 from vmpool.drivers.saving import disks
 from vmpool.errors import MachineError, RestRefused
 from vmpool.rest import MEMORY, RestState
+from vmpool.rest_files import fsync
 
 PREFIX = "template."
 _GONE = "template.gone."
@@ -49,7 +50,7 @@ class Templates:
             machine.take_back(path)
             path.chmod(READ_ONLY_MODE)
         os.rename(machine.path, self.home(template_id).path)
-        _fsync(self._root)
+        fsync(self._root)
 
     async def clone(self, template_id: str, home: Home) -> None:
         """Lay down a machine that rests as the template does. See `Driver.clone`."""
@@ -103,11 +104,3 @@ class Templates:
         if why := template.rest.refusal(await self._hypervisor.stamp(spec)):
             raise RestRefused(f"template {template.machine_id} can't be used: {why}")
         return spec
-
-
-def _fsync(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -43,7 +43,6 @@ RETRY_AFTER_SECONDS = 5
 BYTES_PER_TOKEN = 4
 """Of ordinary text: what is estimated where nothing was told."""
 _PLAIN = {"accept-encoding": "identity"}
-_HTTP_OK = 200
 _REFUSED = 400
 _TOO_LARGE = 413
 _LATER = 503

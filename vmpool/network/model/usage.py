@@ -91,9 +91,7 @@ class UsageReader:
         for place in (event, event.get("message"), event.get("response")):
             found = place.get("usage") if isinstance(place, Mapping) else None
             if isinstance(found, Mapping):
-                self._told |= (_of_anthropic if self._provider == "anthropic" else _of_openai)(
-                    found
-                )
+                self._told |= _READS[self._provider](found)
                 if event.get("type") in _LAST or (
                     self._provider == "openai" and "choices" in event
                 ):
