@@ -2,13 +2,10 @@
 
 import asyncio
 import contextlib
-import os
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import structlog
 from sqlalchemy import text
@@ -17,19 +14,19 @@ from bot.agents import adapters_of, conversations
 from bot.automate.reading import LOOK_SECONDS, Reading
 from bot.config import Settings
 from bot.deliveries import delivery_open
-from bot.errors import Refused
 from bot.gateway import WayOut, gateway_open
 from bot.govern.grants import SWEEP_SECONDS, Grants
 from bot.ground import Ground, ground, only_process
-from bot.hypervisor import chosen_hypervisor
+from bot.host_identity import host_identity
+from bot.host_machines import HostMachines, what_works
+from bot.images import CachedImage
 from bot.logins import logins_open
-from bot.metrics import HIBERNATE_SECONDS, MACHINES, write_work_metrics
+from bot.metrics import MACHINES, write_work_metrics
 from bot.pools import Pools, sizes
 from bot.relaying import relay_open
 from bot.store.blobs import DirectoryBlobs
 from bot.store.database import CONTROL, POLICY, READY, Database
 from bot.store.database import MACHINES as MACHINE_HINTS
-from bot.store.ids import new_id
 from bot.vault import authority_of, grants_open, vault_open
 from bot.work.agent_previews import forward
 from bot.work.bounds import SessionLimits
@@ -37,23 +34,18 @@ from bot.work.checkpoint import Checkpoints
 from bot.work.deleting import Deletions
 from bot.work.delivery import Delivery
 from bot.work.machines import MachineWorkplaces
-from bot.work.queue import Event, append_events, lock_session
 from bot.work.repository import Repositories
 from bot.work.turn import TurnLimits, Turns
 from bot.work.work_queue import WorkQueue
 from bot.work.worker import Worker, WorkerLimits, unless
 from scheduler.chores import Chore, run_chores
-from vmpool.driver import Driver, Image
-from vmpool.drivers.cgroup import Cgroups
-from vmpool.drivers.local import LocalDriver
+from vmpool.driver import Driver
 from vmpool.drivers.process import read_boot_id
-from vmpool.image import ensure_image, remove_unused
-from vmpool.machine import MachineState
-from vmpool.pool import Pool, PoolLimits
+from vmpool.image import remove_unused
+from vmpool.pool import Pool
 from vmpool.reconcile import reconcile
 from vmpool.registry import Registry
 from vmpool.silence import REPORT_SECONDS
-from vmpool.warm.rows import Rows
 
 log = structlog.get_logger(__name__)
 
@@ -79,33 +71,6 @@ async def work(settings: Settings, url: str) -> None:
                 await unless(base.signals.now, host.pool.rest_all())
 
 
-def host_identity(host_dir: Path) -> UUID:
-    """The id of the host whose machines lie in `host_dir`; made at first use, and kept.
-
-    :raises Refused: what is kept is none
-    """
-    path = host_dir / "host-id"
-    host_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    try:
-        return UUID(path.read_text().strip())
-    except FileNotFoundError:
-        pass
-    except ValueError as error:
-        # Another id would own none of the machines that lie there.
-        raise Refused(
-            f"{path} does not hold the id of this host",
-            do="write the one into it that the table `host` has for this host",
-        ) from error
-    identity = uuid4()
-    new = path.with_suffix(".new")
-    with new.open("w") as file:
-        file.write(f"{identity}\n")
-        file.flush()
-        os.fsync(file.fileno())
-    new.rename(path)
-    return identity
-
-
 @dataclass(frozen=True, kw_only=True)
 class Host:
     """The parts of `ona work`."""
@@ -119,8 +84,8 @@ class Host:
     repositories: Repositories
     checkpoints: Checkpoints
     deletions: Deletions
-    image: "_CachedImage"
-    engine_image: "_CachedImage"
+    image: CachedImage
+    engine_image: CachedImage
     """For templates with a dev container; made when there is one."""
     grants: Grants | None
     way_out: WayOut
@@ -133,42 +98,17 @@ class Host:
         """Find out what works here, take over what an earlier process left, start the chores."""
         settings = base.settings
         host_id = host_identity(settings.host_dir)
-        image, engine_image = _CachedImage(settings), _CachedImage(settings, engine=True)
-        chosen = await chosen_hypervisor(settings, (await image()).kernel)
-        log.info("hypervisor", name=chosen.hypervisor.name, why=chosen.why)
-        machines = settings.machines_dir
-        cgroups, isolation = Cgroups.of(machines), chosen.isolation
-        log.info("machines_bounded", bounded=not cgroups.why_not, why_not=cgroups.why_not)
-        log.info(
-            "machines_isolated",
-            seats=isolation.has_slots,
-            landlock=isolation.has_landlock,
-            why_not=isolation.why_not,
-        )
+        image, engine_image = CachedImage(settings), CachedImage(settings, engine=True)
+        works = await what_works(settings, (await image()).kernel)
         vault = await stack.enter_async_context(vault_open(settings))
         grants = await stack.enter_async_context(grants_open(settings, vault, base.database))
         way_out = await stack.enter_async_context(gateway_open(base, grants))
         await way_out.spending.settle_left(host_id)
-        driver = LocalDriver(
-            machines,
-            chosen.hypervisor,
-            cgroups=cgroups,
-            isolation=isolation,
-            way_out=way_out.gateway,
-        )
-        registry = Registry(base.database.session, host_id, new_id)
-        rows = Rows(base.database.session, host_id, new_id)
         authority = await authority_of(settings, vault)
-        pool = Pool(
-            registry,
-            rows,
-            driver,
-            _pool_limits(settings),
-            authority=authority,
-            told=_Teller(base.database).tell,
-            may_rest=grants.may_rest if grants else None,
-            way_out=None if isolation.has_slots else way_out.gateway,
+        machines = HostMachines.of(
+            base, works, host_id=host_id, way_out=way_out, grants=grants, authority=authority
         )
+        driver, registry, pool = machines.driver, machines.registry, machines.pool
         stack.push_async_callback(pool.close)
         logins = await stack.enter_async_context(logins_open(settings))
         repositories = Repositories(settings.data_dir / "mirrors", logins=logins)
@@ -185,7 +125,7 @@ class Host:
                 settings,
                 base.database,
                 pool=pool,
-                rows=rows,
+                rows=machines.rows,
                 registry=registry,
                 driver=driver,
                 repositories=repositories,
@@ -366,19 +306,6 @@ class Host:
         )
 
 
-def _pool_limits(settings: Settings) -> PoolLimits:
-    limits = settings.machine
-    return PoolLimits(
-        running_max=limits.running_max,
-        running_for_people=limits.kept_for_people,
-        memory_mib_max=limits.memory_mib_max,
-        boot_seconds=limits.boot_seconds,
-        resume_seconds=limits.resume_seconds,
-        idle_seconds=limits.idle_seconds,
-        retention_days=limits.retention_days,
-    )
-
-
 def _checkpoints(settings: Settings, database: Database) -> Checkpoints:
     return Checkpoints(
         database,
@@ -389,51 +316,6 @@ def _checkpoints(settings: Settings, database: Database) -> Checkpoints:
         conversations=conversations(settings),
         undo_turns_max=settings.checkpoint.undo_turns_max,
     )
-
-
-class _CachedImage:
-    """The guest image: looked up at first use; a chore looks again, and may build a newer one."""
-
-    def __init__(self, settings: Settings, *, engine: bool = False) -> None:
-        self._cache = settings.image_cache
-        self._agents = settings.agents_installed
-        self._engine = engine
-        self._image: Image | None = None
-
-    async def __call__(self) -> Image:
-        return self._image or await self.renewed()
-
-    @property
-    def is_used(self) -> bool:
-        """Whether anybody asked for it yet."""
-        return self._image is not None
-
-    async def renewed(self) -> Image:
-        """The newest; machines are made of the one before while it is built."""
-        self._image = await ensure_image(
-            self._cache, progress=_log_progress, agents=self._agents, engine=self._engine
-        )
-        return self._image
-
-
-def _log_progress(step: str) -> None:
-    log.info("image", step=step)
-
-
-class _Teller:
-    """Tells a session what happened to its machine."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    async def tell(self, session_id: UUID, state: str, known: dict[str, Any]) -> None:
-        if state == MachineState.RESTING and "seconds" in known:
-            HIBERNATE_SECONDS.observe(known["seconds"])
-        async with self._database.begin() as tx:
-            # A session that is deleted may be gone before its machine was.
-            if await lock_session(tx, session_id) is not None:
-                event = Event(kind="machine", body={"state": state, **known})
-                await append_events(tx, session_id, [event])
 
 
 async def _end(task: "asyncio.Task[None]") -> None:

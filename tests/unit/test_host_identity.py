@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bot.errors import Refused
-from bot.host import host_identity
+from bot.host_identity import host_identity
 
 
 def test_a_host_keeps_its_id(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from bot.automate.reading import Reading
 from bot.config import Settings
 from bot.gateway import gateway_open
 from bot.ground import Ground
-from bot.host import Host, _CachedImage
+from bot.host import Host
+from bot.images import CachedImage
 from bot.metrics import MACHINES as MACHINES_METRIC
 from bot.pools import Pools
 from bot.store.blobs import DirectoryBlobs
@@ -82,8 +83,8 @@ async def host(yard, database_url, tmp_path) -> AsyncIterator[Host]:
             repositories=repositories,
             automations=Reading(yard.town.database, repositories),
             checkpoints=checkpoints,
-            image=_CachedImage(settings),
-            engine_image=_CachedImage(settings, engine=True),
+            image=CachedImage(settings),
+            engine_image=CachedImage(settings, engine=True),
             deletions=Deletions(yard.town.database, DirectoryBlobs(settings.data_dir / "blobs")),
             grants=None,
             way_out=way_out,
