@@ -21,16 +21,17 @@ from vmpool.driver import Found, MachineSpec, Sight, TemplateSight
 from vmpool.drivers import process
 from vmpool.drivers.cgroup import Cgroups
 from vmpool.drivers.home import Home, Launch, machine_names
-from vmpool.drivers.host import MIB, NO_ROOM, demand_image, demand_room, is_no_room, resident_mib
-from vmpool.drivers.hypervisor import Control, Hypervisor, MoveFailed
+from vmpool.drivers.host import MIB, NO_ROOM, demand_image, demand_room, resident_mib
+from vmpool.drivers.hypervisor import Control, Hypervisor
 from vmpool.drivers.isolation import Isolation
 from vmpool.drivers.launcher import Launcher
+from vmpool.drivers.loading import go_on_from_rest, load_rest
+from vmpool.drivers.looking import look_at, strays
 from vmpool.drivers.running import Running
 from vmpool.drivers.saving import save_rest
 from vmpool.drivers.settler import Settler
-from vmpool.drivers.sight import judged
 from vmpool.drivers.templates import Templates
-from vmpool.errors import HostFull, MachineError, MachineHung, MachineLost, RestRefused
+from vmpool.errors import HostFull, MachineError, MachineLost, RestRefused
 from vmpool.network.way_out import WayOut
 from vmpool.rest import RestState
 
@@ -250,7 +251,7 @@ class LocalDriver:
             self._settle(self._home(name), sight)
             sights.append(sight)
         await self._launcher.sweep()
-        return sights + self._strays()
+        return sights + strays(self._launcher)
 
     def _settle(self, home: Home, sight: Sight) -> None:
         if home.rest.unswept:
@@ -261,24 +262,10 @@ class LocalDriver:
     async def look(self, machine_id: str) -> Sight:
         """Look at one machine. See `Driver.look`."""
         home = self._home(machine_id)
-        if not home.exists:
-            strays = [s for s in self._strays() if s.machine_id == machine_id]
-            return strays[0] if strays else Sight(machine_id=machine_id, found=Found.ABSENT)
-        spec = home.read_spec()
-        state = home.rest.state
-        refusal = None
-        if spec is None:
-            refusal = "it was half created or half removed"
-        elif state is not RestState.NONE:
-            refusal = home.rest.refusal(await self.hypervisor.stamp(spec))
-        alive = home.find_process()
-        return judged(
-            machine_id,
-            rest=state,
-            refusal=refusal,
-            pid=alive.pid if alive is not None else None,
-            durable=home.rest.durable,
-        )
+        if home.exists:
+            return await look_at(home, self.hypervisor)
+        found = [stray for stray in strays(self._launcher) if stray.machine_id == machine_id]
+        return found[0] if found else Sight(machine_id=machine_id, found=Found.ABSENT)
 
     async def wait_ended(self, machine_id: str) -> str:
         """Wait for the process's end. See `Driver.wait_ended`; ended already returns at once."""
@@ -441,41 +428,17 @@ class LocalDriver:
 
     async def _load(self, home: Home, spec: MachineSpec) -> None:
         async with self._launched(home, spec, loading=True) as running:
-            try:
-                async with running.speaking() as control:
-                    limit = self._limits.load_seconds_max
-                    await control.load(home.rest.complete, seconds_max=limit)
-            except MachineHung as error:
-                # Nothing is said against its rest, which is read again from a process that goes.
-                raise MachineLost(f"its memory was not loaded: {error}") from error
-            except (MachineError, MoveFailed, TimeoutError) as error:
-                if is_no_room(error):
-                    raise HostFull("no room to lay out a machine's rest") from error
-                await self._settler.wait(home.machine_id)
-                if why := await self._settler.scrub(home):
-                    raise RestRefused(why) from error
-                raise MachineLost(f"its memory was not loaded: {error}") from error
+            await load_rest(running, self._settler, seconds_max=self._limits.load_seconds_max)
         try:
-            await self._go_on_from(home, running)
+            await go_on_from_rest(running)
         except asyncio.CancelledError:
-            # Its memory is in the process alone: that stays, as when we are killed in this moment.
-            running.doubtful = True
+            # Its memory is in the process alone, which stays.
             raise
         except BaseException:
             await self._end_process(home, "its start failed")
             raise
         home.rest.drop_used()
         self._settler.sweep(home)
-
-    async def _go_on_from(self, home: Home, running: Running) -> None:
-        async with running.speaking() as control:
-            using = asyncio.ensure_future(asyncio.to_thread(home.rest.use_up))
-            try:
-                await asyncio.shield(using)
-            finally:
-                # Cancelled or not: what comes after this must find it used up, or not.
-                await asyncio.wait([using])
-            await control.unpause()
 
     # -- the rest
 
@@ -516,13 +479,6 @@ class LocalDriver:
             return await self.look(machine_id)
         except Exception as error:  # one machine's files keep no other from being looked at
             return Sight(machine_id=machine_id, found=Found.STOPPED, broken=str(error))
-
-    def _strays(self) -> list[Sight]:
-        why = "its process runs, its directory is gone"
-        return [
-            Sight(machine_id=token, found=Found.RUNNING, pid=stray.pid, broken=why)
-            for token, stray in self._launcher.strays()
-        ]
 
     async def _look_after(self) -> None:
         while True:
