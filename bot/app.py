@@ -6,13 +6,16 @@ built in `bot.host`, and `ona up`, which runs one of each, in `bot.up`.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import structlog
 from sqlalchemy import text
 
 from adapters.chat.incoming import Hear
+from adapters.chat.port import ChatPort
+from adapters.vault.client import Vault
 from bot.automate.beginning import Beginning
 from bot.automate.repositories import KnownRepositories
 from bot.by_itself import by_itself
@@ -79,13 +82,7 @@ async def serve(settings: Settings, url: str) -> None:
             vault_open(settings) as vault,
             grants_open(settings, vault, base.database) as grants,
             logins_open(settings) as logins,
-            contextlib.aclosing(
-                Connecting(
-                    base.database,
-                    surfaces.accounts,
-                    tokens_of(base.database, vault, settings, surfaces.accounts),
-                )
-            ) as connecting,
+            contextlib.aclosing(_connecting(base, surfaces, vault)) as connecting,
             asyncio.TaskGroup() as group,
         ):
             ports, rights = surfaces.ports, surfaces.rights
@@ -127,19 +124,8 @@ async def serve(settings: Settings, url: str) -> None:
                 check_repository=check_repository,
                 stopping=stop,
             )
-            pages = settings.public_url or ""
-            replies = Replies(
-                base.database,
-                ports,
-                listener=base.listener,
-                pages=pages,
-                language=settings.language,
-            )
-            group.create_task(replies.run(stop))
-            outbox = Outbox(base.database, ports, sender=base.owner, listener=base.listener)
-            group.create_task(outbox.run(stop))
-            group.create_task(Redirecting(base.database, ports).run(stop))
-            group.create_task(Offering(base.database, ports, pages=pages).run(stop))
+            for saying in _saying(base, ports):
+                group.create_task(saying)
             group.create_task(surfaces.listen(gate, stop))
             clock = run_clock(
                 base.database,
@@ -154,6 +140,31 @@ async def serve(settings: Settings, url: str) -> None:
             ):
                 group.create_task(work)
             group.create_task(serve_http(create_app(services), settings, stop))
+
+
+def _connecting(base: Ground, surfaces: Surfaces, vault: Vault | None) -> Connecting:
+    """What knows which accounts are one person's; closed by the caller."""
+    tokens = tokens_of(base.database, vault, base.settings, surfaces.accounts)
+    return Connecting(base.database, surfaces.accounts, tokens)
+
+
+def _saying(base: Ground, ports: Mapping[str, ChatPort]) -> Sequence[Coroutine[Any, Any, None]]:
+    """What writes and posts what threads are told, each until the process is to stop."""
+    stop, pages = base.signals.stop, base.settings.public_url or ""
+    replies = Replies(
+        base.database,
+        ports,
+        listener=base.listener,
+        pages=pages,
+        language=base.settings.language,
+    )
+    outbox = Outbox(base.database, ports, sender=base.owner, listener=base.listener)
+    return [
+        replies.run(stop),
+        outbox.run(stop),
+        Redirecting(base.database, ports).run(stop),
+        Offering(base.database, ports, pages=pages).run(stop),
+    ]
 
 
 def hooks_of(surfaces: Surfaces, hear: Hear) -> Mapping[str, Hook]:
