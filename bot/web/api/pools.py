@@ -4,12 +4,13 @@ from fastapi import APIRouter, Query
 
 from bot.govern.access import Act
 from bot.web import adding, pools, shapes
+from bot.web.shapes_pools import Pools, Templates, TemplateWithLog, WaitingMachines
 from bot.web.visitor import Known, Provided
 
 router = APIRouter(tags=["pools"])
 
 
-@router.get("/templates", response_model=shapes.Templates)
+@router.get("/templates", response_model=Templates)
 async def list_templates(
     visitor: Known, services: Provided, everything: bool = Query(default=False, alias="all")
 ) -> object:
@@ -20,7 +21,7 @@ async def list_templates(
     return {"templates": await services.rights.visible(visitor.standing, found)}
 
 
-@router.get("/templates/{template}", response_model=shapes.TemplateWithLog)
+@router.get("/templates/{template}", response_model=TemplateWithLog)
 async def show_template(template: str, visitor: Known, services: Provided) -> object:
     """One template with the log of its build, by its id, its short id or its project's name."""
     return await pools.find(visitor, services, template)
@@ -32,7 +33,7 @@ async def rebuild(name: str, visitor: Known, services: Provided) -> shapes.Told:
     return shapes.Told(text=await adding.rebuild(visitor, services, name))
 
 
-@router.get("/pools", response_model=shapes.Pools)
+@router.get("/pools", response_model=Pools)
 async def list_pools(visitor: Known, services: Provided) -> object:
     """Pools by project and size: what waits, what should, and how machines were handed out."""
     visitor.require(Act.SEE)
@@ -41,7 +42,7 @@ async def list_pools(visitor: Known, services: Provided) -> object:
     return {"pools": await services.rights.visible(visitor.standing, found)}
 
 
-@router.get("/pools/machines", response_model=shapes.WaitingMachines)
+@router.get("/pools/machines", response_model=WaitingMachines)
 async def list_waiting(visitor: Known, services: Provided) -> object:
     """The machines that wait: in which tier each is, since when, and why."""
     visitor.require(Act.SEE)
