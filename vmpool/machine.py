@@ -159,7 +159,7 @@ class Template(SQLModel, table=True):
     disk_gib: int
     image_digest: str
     fingerprint: str
-    """Digest of everything that goes in but the commit; see `vmpool.warm.templates.Wanted`."""
+    """Digest of everything that goes in but the commit; see `vmpool.warm.due.Wanted`."""
     commit: str = ""
     """What its repository is at; empty until it is known."""
     state: TemplateState = _state(TemplateState, "template_state")

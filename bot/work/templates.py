@@ -24,8 +24,8 @@ from vmpool.driver import Image
 from vmpool.errors import MachineError
 from vmpool.registry import Order
 from vmpool.warm.building import Furnish
+from vmpool.warm.due import Wanted
 from vmpool.warm.keeper import Keeper
-from vmpool.warm.templates import Wanted
 
 log = structlog.get_logger(__name__)
 

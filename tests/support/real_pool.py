@@ -22,11 +22,11 @@ from vmpool.registry import Order, Registry
 from vmpool.ssh import Authority
 from vmpool.warm.building import Builder, BuildLog, Furnish
 from vmpool.warm.demand import Demands
+from vmpool.warm.due import Wanted
 from vmpool.warm.keeper import Keeper, KeeperLimits
 from vmpool.warm.rows import Rows
 from vmpool.warm.sizing import SizingLimits
 from vmpool.warm.stock import Stock, StockLimits
-from vmpool.warm.templates import Wanted
 
 SECONDS = 120
 

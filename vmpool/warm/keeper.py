@@ -1,7 +1,7 @@
 """Keeps the pools of a host as they should be: looks, decides, acts, and looks again.
 
 Woken by every hand-out, and by a slow clock for what changes by itself. What is decided is pure
-(`vmpool.warm.plan`, `templates`, `sizing`); what it did is in the rows, for people to read.
+(`vmpool.warm.plan`, `due`, `sizing`); what it did is in the rows, for people to read.
 """
 
 import asyncio
@@ -18,11 +18,11 @@ from vmpool.machine import Machine, Template, TemplateState
 from vmpool.pool import Pool as Machines
 from vmpool.warm.building import Builder, Furnish
 from vmpool.warm.demand import Demands
+from vmpool.warm.due import Wanted, due, is_let_go, is_wanted, none_made
 from vmpool.warm.plan import Pool, Room, Waiting, lacks, plan, worths
 from vmpool.warm.rows import Rows
 from vmpool.warm.sizing import NOTHING
 from vmpool.warm.stock import REFILL_SECONDS_GUESS, Stock
-from vmpool.warm.templates import Wanted, due, is_let_go, is_wanted, none_made
 
 log = structlog.get_logger(__name__)
 

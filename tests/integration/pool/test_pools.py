@@ -15,8 +15,8 @@ from vmpool.errors import NoRoom
 from vmpool.machine import MachineState, Template, TemplateState, Tier
 from vmpool.memory import HostMemory
 from vmpool.warm.building import BuildLog, StepFailed
+from vmpool.warm.due import Wanted
 from vmpool.warm.sizing import SizingLimits
-from vmpool.warm.templates import Wanted
 
 ROOMY = {"running_max": 12, "memory_mib_max": 100_000}
 

@@ -13,7 +13,7 @@ from vmpool.driver import Image, MachineSpec
 from vmpool.machine import Template, TemplateState
 from vmpool.registry import Order
 from vmpool.warm.breaker import BACK_OFF_SECONDS_MAX, BACK_OFF_SECONDS_MIN, Breaker
-from vmpool.warm.templates import (
+from vmpool.warm.due import (
     FAILED_KEPT,
     RETRY_SECONDS_MAX,
     RETRY_SECONDS_MIN,
