@@ -7,8 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import structlog.testing
 
+from tests.contracts.rigs import fake_cloud_hypervisor
 from tests.support.wire import Wire, wire
+from vmpool.drivers.isolation import Isolation
+from vmpool.drivers.local import LocalDriver
 from vmpool.network import slot
 from vmpool.network.namespace import inside
 from vmpool.network.slots import NoSlot, Slots, _script, missing, namespace
@@ -144,6 +148,72 @@ async def test_what_an_earlier_process_left_is_taken_over_or_removed(
     await again.release("m1")
     await again.close()
     assert len(ours(again)) == 1
+
+
+@contextmanager
+def undeletable(name: str) -> Iterator[None]:
+    """What `ip` refuses to delete: it would have to unlink a directory."""
+    namespace(name).mkdir(parents=True)
+    try:
+        yield
+    finally:
+        namespace(name).rmdir()
+
+
+async def test_a_namespace_that_can_not_be_deleted_stands_aside_until_it_can(
+    slots: Slots, tmp_path: Path
+) -> None:
+    kept = await slots.take("m1")
+    stuck, left = (slot.slot_name(slots._owner, number) for number in (1, 2))
+    await _on_host("ip", "netns", "add", left)
+    again = Slots(tmp_path, count_max=3)
+    with undeletable(stuck):
+        with structlog.testing.capture_logs() as said:
+            await again.open({"m1": kept})
+        assert [line["slot"] for line in said] == [stuck]
+        assert "could not be removed" in said[0]["error"]
+        assert ours(again) == {kept, stuck}
+        # Nobody gets it, and everybody else gets one.
+        assert await again.take("m2") == left
+        with pytest.raises(NoSlot, match="all 3"):
+            await again.take("m3")
+    namespace(stuck).touch()
+    await again.sweep()
+    assert ours(again) == {kept, left}
+    assert await again.take("m3") == stuck
+
+
+async def test_a_slot_that_can_not_be_deleted_is_given_back_all_the_same(slots: Slots) -> None:
+    stuck = await slots.take("m1")
+    await _on_host("ip", "netns", "delete", stuck)
+    with undeletable(stuck):
+        await slots.release("m1")
+        assert await slots.take("m1") != stuck
+    await slots.release("m1")
+    assert ours(slots) == set()
+
+
+async def test_a_host_starts_though_a_namespace_of_before_can_not_be_deleted(
+    tmp_path: Path,
+) -> None:
+    if why := missing():
+        pytest.skip(f"!!! NOT TESTED: {why}")
+    slots = Slots(tmp_path, count_max=3)
+    driver = LocalDriver(tmp_path, fake_cloud_hypervisor(tmp_path), isolation=Isolation(slots))
+    stuck = slot.slot_name(slots._owner, 0)
+    with undeletable(stuck):
+        assert await driver.find() == []
+        assert await driver.find() == []
+        assert ours(slots) == {stuck}
+    namespace(stuck).touch()
+    await driver.find()
+    assert ours(slots) == set()
+    await driver.close()
+
+
+async def _on_host(*command: str) -> None:
+    process = await asyncio.create_subprocess_exec(*command)
+    assert await process.wait() == 0
 
 
 async def test_many_at_once_get_a_slot_each(slots: Slots) -> None:

@@ -174,10 +174,8 @@ class Isolation:
         """Take back the seats of launches that are none of these."""
         if self._slots is not None:
             for token in set(self._slots.taken()) - set(tokens):
-                with suppress(NoSlot):  # asked again at the next one
-                    await self._slots.release(token)
-            with suppress(NoSlot):
-                await self._slots.sweep()
+                await self._slots.release(token)
+            await self._slots.sweep()
 
     async def close(self) -> None:
         """Remove what no process uses."""

@@ -5,10 +5,14 @@ import shlex
 from collections.abc import Collection
 from pathlib import Path
 
+import structlog
+
 from vmpool.errors import HostUnfit
 from vmpool.network import slot
 from vmpool.network.namespace import TUN
 from vmpool.program import SYSTEM, SYSTEM_PATH, run
+
+log = structlog.get_logger(__name__)
 
 NAMESPACES = Path("/run/netns")
 COMMAND_SECONDS_MAX = 20.0
@@ -39,15 +43,12 @@ class Slots:
     async def open(self, taken: dict[str, str]) -> None:
         """Take over what an earlier process left: slots that are in use, and idle ones.
 
-        What is ours by name and of no use is removed.
+        What is ours by name and of no use is removed; see `sweep`.
 
         :param taken: the slots in use, by who took them
         """
         self._taken = dict(taken)
-        for name in self._found():
-            number = slot.slot_number(self._owner, name)
-            if number is not None and name not in self._taken.values():
-                await _remove(name)
+        await self.sweep()
 
     async def prepare(self, count: int) -> int:
         """Make slots until so many are ready to be taken; how many were made."""
@@ -82,15 +83,18 @@ class Slots:
         """
         name = self._taken.get(who)
         if name is not None:
-            await _remove(name)
+            await self._discard(name)
             self._taken.pop(who, None)
 
     async def sweep(self) -> None:
-        """Remove what is ours by name and known to nobody: what a failure has left."""
-        known = {*self._taken.values(), *self._ready, *self._making}
-        for name in set(self._found()) - known:
-            if slot.slot_number(self._owner, name) is not None:
-                await _remove(name)
+        """Remove what is ours by name and known to nobody: what a failure has left.
+
+        What can't be removed stands aside, and keeps nobody waiting: the next sweep tries again.
+        """
+        for name in self._found():
+            known = {*self._taken.values(), *self._ready, *self._making}
+            if name not in known and slot.slot_number(self._owner, name) is not None:
+                await self._discard(name)
 
     def taken(self) -> Collection[str]:
         """Who has slots."""
@@ -104,7 +108,7 @@ class Slots:
     async def close(self) -> None:
         """Remove the slots that nobody has; those in use stay."""
         for name in sorted(self._ready):
-            await _remove(name)
+            await self._discard(name)
         self._ready.clear()
 
     def _found(self) -> list[str]:
@@ -122,11 +126,18 @@ class Slots:
             await _run("ip", "netns", "add", name)
             await _run("ip", "netns", "exec", name, "sh", "-c", _script(self.uid(name) or 0))
         except BaseException:
-            await _remove(name)
+            await self._discard(name)
             raise
         finally:
             self._making.discard(name)
         self._ready.add(name)
+
+    async def _discard(self, name: str) -> None:
+        """Remove a slot; one that can't be is told to the operator, and nobody gets its name."""
+        try:
+            await _remove(name)
+        except NoSlot as error:
+            log.error("network_slot_not_removed", slot=name, error=str(error))
 
 
 def namespace(name: str) -> Path:
@@ -167,18 +178,18 @@ def _script(uid: int) -> str:
 async def _remove(name: str) -> None:
     """Remove a namespace; what runs in it keeps it until it ends. None there is success."""
     if (NAMESPACES / name).exists():
-        await _run("ip", "netns", "delete", name)
+        await _run("ip", "netns", "delete", name, what="removed")
 
 
-async def _run(*command: str) -> None:
+async def _run(*command: str, what: str = "made") -> None:
     """:raises NoSlot: it failed, with its words"""
     try:
         ended = await run(*command, seconds_max=COMMAND_SECONDS_MAX, environment=SYSTEM)
     except TimeoutError as error:
         why = f"{command[0]} took longer than {COMMAND_SECONDS_MAX:g} s"
-        raise NoSlot(f"a network slot could not be made: {why}") from error
+        raise NoSlot(f"a network slot could not be {what}: {why}") from error
     except OSError as error:
         raise NoSlot(f"{command[0]} could not be run ({error.strerror})") from error
     if ended.status:
         why = (ended.words.splitlines() or ["no word why"])[-1]
-        raise NoSlot(f"a network slot could not be made: {why}")
+        raise NoSlot(f"a network slot could not be {what}: {why}")
