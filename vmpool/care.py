@@ -32,6 +32,8 @@ Told = Callable[[UUID, str, dict[str, Any]], Awaitable[None]]
 Enter = Callable[..., Awaitable[Channel]]
 """`vmpool.channel.open_machine`, or one like it for guests that are not our image."""
 
+GO_ON_SECONDS_MAX = 10.0
+"""How long a guest may take to answer after a rest that failed; its session may wait for that."""
 ASKED_MAX = 3
 """Times that a guest is asked to get ready for a rest; then it rests as it is."""
 UNTOLD = "untold"
@@ -206,10 +208,23 @@ class Care:
     async def _quieted(self, machine: Machine) -> None:
         channel = self.channel(machine.id)
         if channel is None:
-            token = int(machine.facts.get("token", 0))
-            channel = await self.connect(machine, token, self._reach_seconds)
+            channel = await self._reconnect(machine, self._reach_seconds)
         await channel.freeze()
         await self._disconnect(machine.id)
+
+    async def let_jobs_go_on(self, machine: Machine) -> None:
+        """Connect to a guest that got ready for a rest that was none: its jobs stand still.
+
+        If that fails now, whoever connects next lets them go on.
+        """
+        try:
+            await self._reconnect(machine, min(self._reach_seconds, GO_ON_SECONDS_MAX))
+        except (MachineError, OSError, TimeoutError) as error:
+            log.warning("jobs_stand_still", machine=str(machine.id), error=str(error))
+
+    async def _reconnect(self, machine: Machine, seconds: float) -> Channel:
+        """As whoever had it last. :raises MachineError: as `connect`"""
+        return await self.connect(machine, int(machine.facts.get("token", 0)), seconds)
 
     async def _rests_anyway(self, machine: Machine, error: Exception, *, needed: bool) -> bool:
         """Whether what failed came after its rest was complete.
@@ -229,6 +244,8 @@ class Care:
         return False
 
     async def _runs_on(self, machine: Machine, error: Exception) -> None:
+        # While the row says that it is on its way to rest: after a crash it is connected to again.
+        await self.let_jobs_go_on(machine)
         if not isinstance(error, HostFull):
             await self._registry.move(machine.id, MachineState.RUNNING)
             self.watch(machine)

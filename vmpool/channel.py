@@ -307,6 +307,8 @@ class Channel:
     async def freeze(self) -> None:
         """End SSH and let the guest get ready to rest; the channel is closed after.
 
+        Its jobs stand still until the next `open_machine`.
+
         :raises MachineLost: the guest didn't; it may still run
         """
         await self.close()

@@ -85,7 +85,10 @@ class Words:
         await self._say("ssh", "ok")
 
     async def freeze(self) -> None:
-        """End logins and write back; the machine may be hibernated after. :raises MachineLost"""
+        """End logins, write back, let jobs stand still until the next thaw.
+
+        The machine may be hibernated after. :raises MachineLost:
+        """
         await self._say("freeze", "frozen", seconds_max=FREEZE_SECONDS_MAX)
 
     def close(self) -> None:

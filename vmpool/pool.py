@@ -368,6 +368,8 @@ class Pool:
         if not hot:
             if not (await self._goes_on(machine) and await self._is_its_own(machine)):
                 return
+            if machine.state is MachineState.HIBERNATING:
+                await self.care.let_jobs_go_on(machine)
             if machine.state is not MachineState.RUNNING:
                 await self._registry.move(machine.id, MachineState.RUNNING)
         self.care.watch(machine)

@@ -127,6 +127,40 @@ def prepare(root: str, memory_reserve_bytes: int) -> None:
     _write(os.path.join(root, "memory.max"), str(max(total - memory_reserve_bytes, total // 2)))
 
 
+def of_logins(root: str) -> Cgroup:
+    """That of all logins and of what they left running, beside the jobs'; made if need be."""
+    found = Cgroup(os.path.join(os.path.dirname(root), "logins", "all"))
+    os.makedirs(found.path, exist_ok=True)
+    return found
+
+
+def freeze(root: str) -> None:
+    """Let no job take another step; who is in a system call stops where it would return.
+
+    Nor what is in cgroups beside the jobs', the logins' and those that container engines make.
+
+    :raises OSError: no cgroup v2
+    """
+    _set_frozen(root, "1")
+
+
+def thaw(root: str) -> None:
+    """Let all of them go on; idempotent. :raises OSError: they stand still."""
+    _set_frozen(root, "0")
+
+
+def _set_frozen(root: str, value: str) -> None:
+    above = os.path.dirname(root)
+    beside = (entry.path for entry in os.scandir(above) if entry.is_dir() and entry.path != root)
+    for path in (root, *beside):
+        try:
+            _write(os.path.join(path, "cgroup.freeze"), value)
+        except OSError:
+            # Others may remove theirs meanwhile, and nothing is in it then.
+            if os.path.exists(path):
+                raise
+
+
 def job_of(pid: int, root: str) -> str | None:
     """The id of the job this process belongs to; None: it belongs to none."""
     try:

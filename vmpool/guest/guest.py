@@ -1,7 +1,7 @@
 """All parts together: whose turn it is on the port, and what a word of the host sets in motion.
 
 words ──ssh──▶ relaying ──host gone, or sshd ended──▶ words
-  └─freeze─▶ words: logins ended, written back; then the host takes the memory
+  └─freeze─▶ words: logins ended, written back, jobs stand still; then the host takes the memory
 """
 
 import grp
@@ -51,8 +51,10 @@ class Guest:
         port.on_lost = self._on_lost
 
     def thaw(self, word: dict[str, Any]) -> None:
-        """Make the machine new: clock, entropy, identity."""
+        """Make the machine new: clock, entropy, identity; only then anything goes on."""
         thaw.thaw(word, self._settings)
+        self._jobs.thaw()
+        self._logins.open = True
 
     def ssh(self) -> None:
         """Give the port to a new sshd."""
@@ -66,12 +68,15 @@ class Guest:
         )
 
     def freeze(self, done: Callable[[], None]) -> None:
-        """End logins and connections, forget the identity, write back; jobs run on."""
+        """End logins and connections, forget the identity, write back, let all stand still."""
         self._server.hang_up()
 
         def at_rest() -> None:
             thaw.drop_identity(self._settings)
             thaw.rest(self._settings)
+            # Last: what is written back may lie in a file system that a job serves.
+            self._logins.open = False
+            self._jobs.freeze()
             done()
 
         self._logins.end_all(at_rest)

@@ -3,7 +3,7 @@
     host hello{protocol, nonce, token, machine} ─▶ guest hello{nonce, boot, generation, token}
     host thaw{nonce, time, entropy, generation, identity} ─▶ thawed
     host ssh{nonce} ─▶ ok, and from then on the port belongs to sshd
-    host freeze{nonce} ─▶ frozen
+    host freeze{nonce} ─▶ frozen: no job takes a step until the next thaw
 
 Refusals are `{"op": "refused", "nonce", "why"}`: a token below one that was seen, a generation
 below one that was thawed, ssh before thaw, anything malformed. What is no JSON line is noise of
@@ -35,7 +35,7 @@ class Deeds(Protocol):
         ...
 
     def thaw(self, word: dict[str, Any]) -> None:
-        """Make the machine new."""
+        """Make the machine new, then let its jobs go on."""
         ...
 
     def ssh(self) -> None:
@@ -106,6 +106,7 @@ class Handshake:
             self._ssh(nonce)
             return None
         if op == "freeze":
+            self._thawed = False
             self._deeds.freeze(lambda: self._answer(nonce, {"op": "frozen"}))
             return None
         raise RefusedWord(f"no word {op[:40]}")

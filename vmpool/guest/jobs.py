@@ -30,18 +30,22 @@ class Jobs:
         self.loop = loop
         self.settings = settings
         self._jobs: dict[str, Job] = {}
+        self._frozen = False
         os.makedirs(settings.jobs_directory, exist_ok=True)
         self._recover()
 
     def start(self, order: dict[str, Any]) -> Job:
         """Run a command under an id; the id is known already: nothing runs, that job is answered.
 
-        :raises Refused: malformed, or no room
+        :raises Refused: malformed, no room, or all jobs stand still
         """
         job_id = str(order.get("job"))
         if job_id in self._jobs:
             return self._jobs[job_id]
         check(order)
+        if self._frozen:
+            # Starting it we would step into what stands still, and never come out again.
+            raise Refused("at_rest", "the machine goes to rest; connect to it anew")
         self.forget_old()
         if len(self._jobs) >= self.settings.jobs_max:
             raise Refused("too_many_jobs", f"this machine keeps {self.settings.jobs_max} jobs")
@@ -54,6 +58,21 @@ class Jobs:
             raise Refused("no_room", f"no room for the job's output: {error.strerror}") from error
         self._jobs[job_id] = job
         return job
+
+    def freeze(self) -> None:
+        """Let all jobs stand still until `thaw`: what they would draw now, each clone would draw.
+
+        Without cgroups they run on.
+        """
+        self._frozen = True
+        if self.settings.cgroup_root is not None:
+            cgroup.freeze(self.settings.cgroup_root)
+
+    def thaw(self) -> None:
+        """Let them go on; idempotent."""
+        if self.settings.cgroup_root is not None:
+            cgroup.thaw(self.settings.cgroup_root)
+        self._frozen = False
 
     def knows(self, job_id: object) -> bool:
         """Whether this id was started before."""

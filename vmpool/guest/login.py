@@ -6,6 +6,7 @@ import signal
 import socket
 from collections.abc import Callable
 
+from vmpool.guest import cgroup
 from vmpool.guest.loop import READ, Loop, report
 from vmpool.guest.settings import Settings
 from vmpool.guest.spawn import PATH, Cannot, spawn, way_out
@@ -82,6 +83,10 @@ class Logins:
         self._settings = settings
         self._pids: dict[int, Callable[[], None]] = {}
         self._idle: list[Callable[[], None]] = []
+        root = settings.cgroup_root
+        self._members = cgroup.ProcessGroup() if root is None else cgroup.of_logins(root)
+        self.open = True
+        """Not while all of them stand still: to start one we step into their cgroup."""
         self._config = settings.run_path("sshd_config")
         with open(self._config, "w", encoding="utf-8") as file:
             file.write(sshd_config(settings))
@@ -103,6 +108,7 @@ class Logins:
                 stdin=sock.fileno(),
                 stdout=sock.fileno(),
                 stderr=log,
+                within=self._members.entered(),
             )
         finally:
             if log > 2:
@@ -141,7 +147,7 @@ class Logins:
         if sock is None:
             return
         with sock:
-            if len(self._pids) >= self._settings.logins_max:
+            if not self.open or len(self._pids) >= self._settings.logins_max:
                 return
             try:
                 self.start(sock, lambda: None)

@@ -99,6 +99,20 @@ async def test_a_machine_that_runs_though_its_row_was_on_the_way_goes_on(yards, 
     assert await yard.opened(session) == machine_id
 
 
+async def test_jobs_that_were_to_rest_go_on_when_their_process_ended_before_the_rest(yards):
+    yard = yards.make()
+    session = await yard.session()
+    async with yard.open(session) as opened:
+        await opened.channel.freeze()
+    await yard.pool.close()
+    await yard.reach(opened.machine_id, "hibernating")
+    yard, done = await repaired(yards)
+    assert done == {Remedy.ADOPT: 1}
+    channel = yard.pool.care.channel(opened.machine_id)
+    # A guest whose jobs stand still starts none.
+    assert (await channel.run(["echo", "on"], timeout_seconds=20)).stdout == b"on\n"
+
+
 @pytest.fixture
 async def resumed(yards):
     """A session whose machine was resumed by a process that ended before the guest was thawed."""

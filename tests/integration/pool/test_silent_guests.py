@@ -96,6 +96,7 @@ async def test_one_that_never_gets_ready_for_its_rest_keeps_its_place_for_a_whil
     yard, monkeypatch
 ):
     monkeypatch.setattr("vmpool.channel.LOGIN_SECONDS_MAX", 0.4)
+    monkeypatch.setattr("vmpool.care.GO_ON_SECONDS_MAX", 0.1)
     session = await yard.session()
     async with yard.open(session) as opened:
         boot = opened.channel.boot

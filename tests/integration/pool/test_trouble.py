@@ -95,6 +95,16 @@ async def test_a_full_disk_keeps_a_machine_up_and_is_told_once(yards):
     assert await yard.opened(session) == machine_id
 
 
+async def test_jobs_go_on_at_once_in_a_machine_that_could_not_rest(yards):
+    yard = yards.make(FullDiskDriver(yards.host))
+    session = await yard.session()
+    machine_id = await yard.opened(session)
+    assert not await yard.pool.rest(machine_id)
+    channel = yard.pool.care.channel(machine_id)
+    # A guest whose jobs stand still starts none.
+    assert (await channel.run(["echo", "on"], timeout_seconds=20)).stdout == b"on\n"
+
+
 async def test_a_full_disk_makes_no_machine_and_leaves_nothing(yards):
     yard = yards.make()
     yards.host.full = True

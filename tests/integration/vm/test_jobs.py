@@ -3,6 +3,7 @@
 import asyncio
 import time
 import uuid
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -24,6 +25,10 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.timeout(600),  # the first test of all may have to build the image
 ]
+
+
+STANDS_SECONDS = 4.0
+"""Much longer than a step of a job takes."""
 
 
 def new_id() -> str:
@@ -192,6 +197,24 @@ async def test_a_running_job_goes_on_after_hibernation_without_a_gap(vm: Vm) -> 
     rest, status = await follow(channel, job_id, len(seen))
     assert seen + rest == numbers(60)
     assert status.exit_status == 0
+
+
+async def test_jobs_stand_still_until_the_machine_is_its_own_though_it_never_rested(
+    vm: Vm,
+) -> None:
+    channel = await vm.channel()
+    job_id = await start(channel, "while :; do cut -d' ' -f1 /proc/uptime; sleep 0.02; done")
+    await some_of(channel, job_id, 20)
+    await channel.freeze()
+    await asyncio.sleep(STANDS_SECONDS)
+    channel = await vm.channel()
+    length = (await channel.job(job_id)).stdout_bytes
+    # It goes on, and did not meanwhile.
+    await some_of(channel, job_id, length + 20)
+    await channel.stop_job(job_id, grace_seconds=0)
+    out, _ = await follow(channel, job_id)
+    moments = [float(moment) for moment in out.splitlines()[:-1]]
+    assert max(later - one for one, later in pairwise(moments)) > STANDS_SECONDS / 2
 
 
 async def test_a_question_survives_hibernation_and_is_answered(vm: Vm) -> None:

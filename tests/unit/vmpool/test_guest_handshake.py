@@ -133,6 +133,15 @@ def test_noise_without_an_end_is_dropped_at_the_bound(talk: Conversation) -> Non
     assert talk.feed(b'\n{"op":"hello","nonce":"n2","protocol":1,"token":1}\n')[0]["nonce"] == "n2"
 
 
+def test_after_a_freeze_ssh_is_refused_until_the_next_thaw(talk: Conversation) -> None:
+    talk.hello()
+    talk.say("thaw", generation=3)
+    talk.say("freeze")
+    assert talk.say("ssh")[0]["why"] == "thaw comes before ssh"
+    talk.say("thaw", generation=3)
+    assert talk.say("ssh") == [{"op": "ok", "nonce": "n1"}]
+
+
 def test_freeze_is_answered_when_it_is_done(talk: Conversation) -> None:
     talk.hello()
     assert talk.say("freeze") == [{"op": "frozen", "nonce": "n1"}]
