@@ -15,7 +15,9 @@ from bot.conversation.run_posting import RunPosts
 from bot.conversation.run_ways import RunWays
 from bot.govern.agents import Agents
 from bot.govern.rights import Rights
+from bot.store.database import Database
 from bot.store.ids import new_id, new_short
+from tests.fakes.chat import FakeChat
 from tests.integration.conftest import DEMO, Town
 
 _ADD = text(
@@ -37,6 +39,37 @@ TARGETS = text(
      ORDER BY run_target.run_id, run_target.place
     """
 )
+
+
+class Office(FakeChat):
+    """A surface with a channel that Ann is in."""
+
+    async def channel_of(self, near, person, name, deadline):
+        return {("U1", "general"): "T1/C1"}.get((person, name))
+
+
+async def known_on_slack(town: Town) -> None:
+    """Ann has an account there."""
+    await town.rows(
+        "INSERT INTO identity (id, person_id, surface, external_id, name)"
+        " VALUES (:id, :ann, 'slack:T1', 'U1', 'ann') RETURNING id",
+        id=new_id(),
+        ann=town.people["Ann"],
+    )
+
+
+def reporting(database: Database, chat: FakeChat) -> Running:
+    """Lets runs go on that report on Slack."""
+    rights = Rights(database, {})
+    ways = RunWays(
+        database,
+        rights,
+        Agents(names=("shell",), default="shell"),
+        check_repository=unlooked,
+        posts=RunPosts(pages="https://ona.test"),
+        places=RunPlaces(database, {"slack": chat}),
+    )
+    return Running(database, ways, rights, poll_seconds=0.1, look_seconds=0.1)
 
 
 async def automation(town: Town, *, state: str = "active", person: str = "Ann", **said) -> UUID:

@@ -5,17 +5,16 @@ import asyncio
 import pytest
 from sqlalchemy import text
 
-from bot.automate.running import Running
-from bot.conversation.adding import unlooked
-from bot.conversation.run_places import RunPlaces
-from bot.conversation.run_posting import RunPosts
-from bot.conversation.run_ways import RunWays
 from bot.govern import people
-from bot.govern.agents import Agents
-from bot.govern.rights import Rights
-from bot.store.ids import new_id
-from tests.fakes.chat import FakeChat
-from tests.integration.automate.rig import automation, begin, project, targets
+from tests.integration.automate.rig import (
+    Office,
+    automation,
+    begin,
+    known_on_slack,
+    project,
+    reporting,
+    targets,
+)
 from tests.support.shift import Shift, until
 
 SETTLED = "SELECT 1 FROM run WHERE settled_at IS NOT NULL"
@@ -26,36 +25,15 @@ POSTS = (
 )
 
 
-class Office(FakeChat):
-    """A surface with a channel that Ann is in."""
-
-    async def channel_of(self, near, person, name, deadline):
-        return {("U1", "general"): "T1/C1"}.get((person, name))
-
-
 @pytest.fixture
 async def loop(town):
     """Lets runs of the town go on; Ann is known on Slack, and who runs them is nobody."""
     chat = Office("http://127.0.0.1:1")
-    await town.rows(
-        "INSERT INTO identity (id, person_id, surface, external_id, name)"
-        " VALUES (:id, :ann, 'slack:T1', 'U1', 'ann') RETURNING id",
-        id=new_id(),
-        ann=town.people["Ann"],
-    )
+    await known_on_slack(town)
     async with town.database.begin() as tx:
         robot = await people.add_person(tx, "robot", is_service=True)
     town.people["robot"] = robot.person_id
-    rights = Rights(town.database, {})
-    ways = RunWays(
-        town.database,
-        rights,
-        Agents(names=("shell",), default="shell"),
-        check_repository=unlooked,
-        posts=RunPosts(pages="https://ona.test"),
-        places=RunPlaces(town.database, {"slack": chat}),
-    )
-    yield Running(town.database, ways, rights, poll_seconds=0.1, look_seconds=0.1)
+    yield reporting(town.database, chat)
     await chat.close()
 
 
