@@ -104,7 +104,8 @@ class Said:
     pressed: bool = False
     """Nobody wrote it: it is what a button says."""
     post: str = ""
-    """The post of ours whose button it is, as the port calls it."""
+    """The post that it is about, as the port calls it: whose button it is, or which it answers
+    where the place does not tell that."""
     project: str = ""
     """The name of the project that was picked beside the text."""
     begins: bool = True

@@ -280,6 +280,7 @@ class Deciding:
             await self._may(tx, who, found, need)
             await check_options(tx, found.session_id, found.short, prompt.options, self._agents)
             message = await briefed(tx, message, found)
+            await threads.read_on(tx, found.thread_id)
         plain = not prompt.options and prompt.kind == "text" and not prompt.now
         if found is not None and plain and not message.read_only:
             answered = await self._as_answer(tx, found, who, prompt.text)

@@ -37,6 +37,7 @@ from bot.conversation import (
     greeting,
     moving,
     phases,
+    posts,
     reminder_words,
 )
 from bot.conversation.acquaintance import Acquaintances
@@ -54,7 +55,6 @@ from bot.conversation.message import Accepted, IncomingMessage
 from bot.conversation.moving import Moving
 from bot.conversation.overhearing import Overhearing
 from bot.conversation.parking import Choice, Parking
-from bot.conversation.posts import place_of
 from bot.conversation.reminder_commands import Remind
 from bot.conversation.renaming import Renaming
 from bot.conversation.zones import Zones
@@ -205,7 +205,7 @@ class Chats:
         if isinstance(asked, commands.Connect):
             await self._connecting.answer(said, actor, asked)
             return
-        message = await self._message(said, actor)
+        said, message = await posts.about(self._database, said, await self._message(said, actor))
         if isinstance(asked, Remind):
             message = replace(message, meant=await self._addressees.places(said, asked.whom))
         if isinstance(asked, commands.Prompt) and asked.private:
@@ -319,7 +319,7 @@ class Chats:
             "ref": heard.ref,
             "channel": heard.channel,
         }
-        place = await place_of(self._database, where)
+        place = await posts.place_of(self._database, where)
         if place is None:
             return
         spot = Spot(surface=heard.surface, channel=heard.channel, place=place, shared=heard.shared)

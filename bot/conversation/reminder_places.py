@@ -26,7 +26,7 @@ OF_CHANNEL = "/~"
 _ADD = text(
     """
     INSERT INTO thread (id, session_id, surface, place, language, replied_to)
-    SELECT :id, session.id, :surface, :place, :language, session.event_last
+    SELECT :id, session.id, :surface, :place, :language, :ever
       FROM session WHERE session.id = :session
     ON CONFLICT (surface, place) DO UPDATE SET surface = excluded.surface
     RETURNING id
@@ -45,6 +45,8 @@ async def thread_at(
 ) -> UUID:
     """The thread at a place, which is that session's unless it is another one's already.
 
+    Until somebody asks something in it, it is told nothing of the session's turns.
+
     :raises NotFound: the session was deleted
     """
     values = {
@@ -53,6 +55,7 @@ async def thread_at(
         "place": place,
         "language": language,
         "session": session_id,
+        "ever": threads.EVER,
     }
     thread_id: UUID | None = (await tx.execute(_ADD, values)).scalar_one_or_none()
     if thread_id is None:

@@ -17,6 +17,7 @@ import structlog
 from sqlalchemy import text
 
 from adapters.chat.port import ChatError, ChatPort, Deadline, FindsChannels
+from bot.conversation.threads import EVER
 from bot.store.database import Database
 from bot.store.ids import new_id
 from bot.store.transaction import Transaction
@@ -25,8 +26,6 @@ from bot.words.catalogue import N_
 log = structlog.get_logger(__name__)
 
 ASK_SECONDS = 10.0
-EVER = 2**63 - 1
-"""No event of the session comes behind it: its turns are told elsewhere."""
 NO_PLACE = N_("it is no place, such as slack:#name")
 NO_SURFACE = N_("ona is not connected there")
 NO_CHANNEL = N_("nobody who stands for this is in a channel of that name")

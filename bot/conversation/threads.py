@@ -22,6 +22,9 @@ from bot.work.deleting import tombstone_of, tombstone_of_thread
 SHORT_TRIES = 5
 LATER = 1
 """Priority of sessions that nobody waits for in a conversation."""
+EVER = 2**63 - 1
+"""No event of the session comes behind it: a thread that was told everything up to here is told
+nothing of its turns."""
 
 _BY_THREAD = text(
     """
@@ -36,7 +39,8 @@ _BY_POST = text(
       FROM thread JOIN session ON session.id = thread.session_id
       JOIN reply ON reply.thread_id = thread.id
      WHERE thread.surface = :surface AND thread.place LIKE '%/~%'
-       AND split_part(thread.place, '~', 1) || reply.posted_ref = :place LIMIT 1
+       AND split_part(thread.place, '~', 1) || reply.posted_ref = :place
+       AND (session.private_to IS NULL OR session.private_to = :person) LIMIT 1
     """
 )
 """The thread below a post of ours that stands in the channel itself."""
@@ -44,6 +48,12 @@ _CHANNEL = text(
     """
     SELECT project.name FROM channel JOIN project ON project.id = channel.project_id
      WHERE channel.surface = :surface AND channel.address = :channel AND project.removed_at IS NULL
+    """
+)
+_READ_ON = text(
+    """
+    UPDATE thread SET replied_to = session.event_last FROM session
+     WHERE session.id = thread.session_id AND thread.id = :thread AND thread.replied_to = :ever
     """
 )
 _SET_CHANNEL = text(
@@ -169,6 +179,7 @@ async def _find_beside(tx: Transaction, message: IncomingMessage) -> Found | Non
     in a channel below which it stands.
     """
     place: dict[str, object] = {"surface": message.surface, "place": message.place}
+    place["person"] = message.person_id
     tries = [(_BY_POST, place)]
     if message.branch:
         tries.insert(0, (_BY_BRANCH, {"branch": message.branch, "person": message.person_id}))
@@ -260,6 +271,11 @@ async def open_session(
 
 def _title_of(prompt: commands.Prompt) -> str:
     return made_of_command(prompt.text) if prompt.kind == "command" else made_of(prompt.text)
+
+
+async def read_on(tx: Transaction, thread_id: UUID) -> None:
+    """Let a thread that was told nothing of its session's turns be told of them from now on."""
+    await tx.execute(_READ_ON, {"thread": thread_id, "ever": EVER})
 
 
 async def channel_project(tx: Transaction, surface: str, channel: str) -> str | None:

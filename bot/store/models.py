@@ -476,6 +476,7 @@ class Reply(SQLModel, table=True):
             postgresql_where=text("state IN ('pending', 'sending')"),
         ),
         Index("ix_reply_undelivered", "created_at", postgresql_where=text("undelivered")),
+        Index("ix_reply_posted", "posted_ref", postgresql_where=text("posted_ref IS NOT NULL")),
     )
 
 

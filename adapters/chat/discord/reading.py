@@ -105,7 +105,9 @@ class Reader:
         mentioned = markup.mentions(message.content)
         roles = {role.id for role in message.role_mentions}
         ours = set() if message.guild is None else {role.id for role in message.guild.me.roles}
-        to_us = spot.direct or self._us in mentioned or bool(roles & ours)
+        # Who answers a post of ours, and lets it notify us, says so beside the text.
+        named = {*mentioned, *(user.id for user in message.mentions)}
+        to_us = spot.direct or self._us in named or bool(roles & ours)
         return Said(
             spot=spot,
             author=author_of(author or message.author, message.guild),
@@ -115,6 +117,7 @@ class Reader:
             text=self._plain(markup.without_mention(message.content, self._us), message),
             to_us=to_us,
             to_others=any(user != self._us for user in mentioned),
+            post=_answered(message),
         )
 
     def quoted(self, message: discord.Message) -> Quoted | None:
@@ -228,3 +231,9 @@ class Reader:
             return str(getattr(found, "display_name", None) or getattr(found, "name", number))
 
         return markup.plain(text, name)
+
+
+def _answered(message: discord.Message) -> str:
+    """The message that one answers; empty: none."""
+    reference = message.reference if message.type == discord.MessageType.reply else None
+    return str(reference.message_id or "") if reference is not None else ""

@@ -141,6 +141,7 @@ class Reader:
             text=await self._directory.plain(markup.without_mention(text, self._us.user)),
             to_us=spot.direct or self._us.user in mentioned,
             to_others=any(user != self._us.user for user in mentioned),
+            post=_answered(spot, event),
         )
         return await self._history.with_material(said, event)
 
@@ -244,3 +245,9 @@ class Reader:
             direct=place.channel.startswith("D"),
             shared=bool(shared),
         )
+
+
+def _answered(spot: Spot, event: Body) -> str:
+    """The post below which something was said in a direct message: that is one place."""
+    below = str(event.get("thread_ts") or "")
+    return below if spot.direct and below != event["ts"] else ""

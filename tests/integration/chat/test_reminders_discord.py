@@ -87,3 +87,44 @@ async def test_one_is_put_off_to_a_time_that_is_said_in_a_form(office):
         assert shown.modal["title"] == "Another time"
         office.ann.submits(shown, **{"ona.words": "2029-12-24 9:00"})
         await office.answered(asked, "I say it again at 2029")
+
+
+async def test_a_reply_to_what_stands_in_the_channel_goes_on_in_its_session(office):
+    town = office.town
+    async with office.serving():
+        await office.ready()
+        asked = office.asks("remind channel every day at 9 drink water")
+        proposed = await office.answered(asked, "I understood")
+        office.ann.clicks(proposed, "Yes, post these words")
+        await due_now(office)
+        posted = await office.posted(office.general, "A reminder of", "drink water")
+        office.ann.says(office.general, "how much of it?", reply_to=posted)
+        office.ann.says(office.general, "nobody is asked", reply_to=posted, ping=False)
+        async with asyncio.timeout(60):
+            while not await town.rows("SELECT id FROM prompt"):
+                await asyncio.sleep(0.05)
+    assert await town.value("SELECT count(*) FROM session") == 1
+    assert await town.rows("SELECT text FROM delivery JOIN prompt ON prompt.id = prompt_id") == [
+        ("how much of it?",)
+    ]
+
+
+async def test_a_reply_to_what_came_alone_goes_on_in_its_session(office):
+    town = office.town
+    hidden = office.fake.channel(office.guild, "hidden", office.app, private=True)
+    async with office.serving():
+        await office.ready()
+        office.asks("help", by=office.bo)
+        asked = office.ann.says(hidden, f"<@{office.app.id}> remind @bo every day at 9 stand-up")
+        proposed = await office.answered(asked, "I understood")
+        office.ann.clicks(proposed, "Yes, post these words")
+        await due_now(office)
+        await alone(office, "stand-up", "A reminder of")
+        channel = office.bo.direct(office.app)
+        (posted,) = [one for one in office.bo.sees(channel) if "stand-up" in one.text]
+        office.bo.says(channel, "who takes part?", reply_to=posted)
+        async with asyncio.timeout(60):
+            while not await town.rows("SELECT id FROM prompt"):
+                await asyncio.sleep(0.05)
+    of = "SELECT count(*) FROM prompt JOIN reminder USING (session_id)"
+    assert await town.value(of) == 1

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from bot.store.states import TurnState
 from tests.integration.chat.slack_rig import open_office
 
 
@@ -21,6 +22,14 @@ async def due_now(office):
             " RETURNING id"
         ):
             await asyncio.sleep(0.05)
+
+
+async def ended(town, state: TurnState, summary: str):
+    """The one turn that waits is begun and ends so."""
+    queue = town.queue("w")
+    lease = await queue.claim()
+    turn = await queue.begin_turn(lease, None)
+    await queue.finish(lease, turn, state, {"summary": summary})
 
 
 def in_channel(office, channel, *words: str):
@@ -107,6 +116,63 @@ async def test_who_does_not_read_here_is_reminded_alone(office):
         here = [one for one in payments.thread(asked.place) if "A reminder of" in one.text]
         assert len(here) == 1
         assert office.ann.id in here[0].text
+
+
+async def test_a_reply_to_what_came_alone_goes_on_in_its_session(office):
+    town = office.town
+    payments = office.slack.channel(office.team, "payments", office.ann, office.bot.user)
+    async with office.serving():
+        office.asks("help", by=office.bo)
+        await office.heard()
+        mention = office.bot.user.mention
+        asked = office.ann.says(payments, f"{mention} remind @bo every day at 9 stand-up")
+        await office.slack.until(
+            lambda: [one for one in payments.thread(asked.place) if "I understood" in one.text]
+        )
+        short = await town.value("SELECT short FROM reminder")
+        office.ann.says(payments, f"{mention} reminders yes {short}", thread=asked)
+        await due_now(office)
+        await office.slack.until(lambda: alone_with(office, office.bo, "stand-up"))
+        (posted,) = alone_with(office, office.bo, "stand-up")
+        office.ann.says(payments, f"{mention} what is open?", thread=asked)
+        await office.heard()
+        await ended(town, TurnState.SUCCEEDED, "nothing")
+        alone = office.slack.direct(office.bo, office.bot.user)
+        office.bo.says(alone, "who takes part?", thread=posted)
+        await office.heard()
+        office.bo.says(alone, "and now to something else")
+        await office.heard()
+    here, there, elsewhere = await town.rows(
+        "SELECT prompt.session_id, thread.place FROM prompt"
+        " JOIN thread ON thread.id = prompt.thread_id ORDER BY prompt.id"
+    )
+    assert there[0] == here[0] != elsewhere[0]
+    assert there[1] != here[1]
+    behind = "SELECT replied_to <= event_last FROM thread JOIN session ON session.id = session_id"
+    assert await town.value(f"{behind} WHERE place = :place", place=there[1])
+
+
+async def test_who_is_reminded_alone_is_told_nothing_of_the_session_s_other_turns(office):
+    town = office.town
+    payments = office.slack.channel(office.team, "payments", office.ann, office.bot.user)
+    async with office.serving():
+        office.asks("help", by=office.bo)
+        await office.heard()
+        mention = office.bot.user.mention
+        asked = office.ann.says(payments, f"{mention} remind @bo every day at 9 stand-up")
+        await office.slack.until(
+            lambda: [one for one in payments.thread(asked.place) if "I understood" in one.text]
+        )
+        office.ann.says(payments, f"{mention} run all the tests", thread=asked)
+        await office.heard()
+        await ended(town, TurnState.FAILED, "it can't be done")
+        await office.slack.until(
+            lambda: [one for one in payments.thread(asked.place) if "can't be done" in one.text]
+        )
+        assert not alone_with(office, office.bo, "asked for something")
+    assert await town.value("SELECT count(*) FROM thread WHERE place LIKE '%~%'") == 1
+    written = "SELECT count(*) FROM reply JOIN thread ON thread.id = reply.thread_id"
+    assert await town.value(f"{written} WHERE thread.place LIKE '%~%'") == 0
 
 
 async def test_everybody_of_a_list_who_reads_here_is_notified_in_one_post(office):

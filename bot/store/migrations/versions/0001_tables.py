@@ -876,6 +876,13 @@ def _replies() -> None:
         unique=False,
         postgresql_where=sa.text("undelivered"),
     )
+    op.create_index(
+        "ix_reply_posted",
+        "reply",
+        ["posted_ref"],
+        unique=False,
+        postgresql_where=sa.text("posted_ref IS NOT NULL"),
+    )
     op.create_index(op.f("ix_reply_thread_id"), "reply", ["thread_id"], unique=False)
     op.create_index(op.f("ix_reply_turn_id"), "reply", ["turn_id"], unique=False)
     _halts()
