@@ -5,6 +5,7 @@ a day. Everything here is part of the caller's transaction.
 """
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -87,6 +88,7 @@ _ONLY_CHANGED = text("UPDATE reminder SET only_changed = :only WHERE id = :id")
 _ANSWERED = text(
     "UPDATE reminder SET last_answer = :answer, answered_at = clock_timestamp() WHERE id = :id"
 )
+_AIM = text("UPDATE reminder SET targets = CAST(:targets AS jsonb) WHERE id = :id")
 _QUIET = text("UPDATE reminder SET quiet = :quiet WHERE id = :id")
 _DELETE = text("DELETE FROM schedule WHERE id = :id")
 _EXPIRE = text(
@@ -188,12 +190,22 @@ async def _insert(tx: Transaction, new: New, schedule_id: UUID) -> str:
 
 async def find(tx: Transaction, short: str, person_id: UUID, *, operator: bool = False) -> Any:
     """The row of a reminder of that person, locked. :raises NotFound: they have none"""
-    row = (await tx.execute(_BY_SHORT, {"short": short})).one_or_none()
+    row = await known(tx, short)
     if row is None or not (operator or row.creator_id == person_id):
-        raise NotFound(
-            _("you have no reminder {reminder}", reminder=short), do=_("`reminders` lists yours")
-        )
+        raise none_of(short)
     return row
+
+
+async def known(tx: Transaction, short: str) -> Any | None:
+    """The row of a reminder, whoever's it is, locked; None: there is none."""
+    return (await tx.execute(_BY_SHORT, {"short": short})).one_or_none()
+
+
+def none_of(short: str) -> NotFound:
+    """What somebody hears of a reminder that is none of theirs."""
+    return NotFound(
+        _("you have no reminder {reminder}", reminder=short), do=_("`reminders` lists yours")
+    )
 
 
 async def of_person(tx: Transaction, person_id: UUID) -> list[dict[str, Any]]:
@@ -255,6 +267,11 @@ async def answered(tx: Transaction, row: Any, answer: str) -> None:
 async def be_quiet(tx: Transaction, row: Any, quiet: str) -> None:
     """Post nothing in these hours; see `bot.automate.quiet`."""
     await tx.execute(_QUIET, {"id": row.id, "quiet": quiet})
+
+
+async def aim(tx: Transaction, row: Any, targets: Sequence[Mapping[str, str]]) -> None:
+    """Let it be for these places and people from now on."""
+    await tx.execute(_AIM, {"id": row.id, "targets": json.dumps(list(targets))})
 
 
 async def delete(tx: Transaction, row: Any) -> None:

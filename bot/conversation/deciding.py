@@ -189,7 +189,8 @@ class Deciding:
         if isinstance(asked, Remind):
             return await self._remind(tx, message, who, asked)
         if isinstance(asked, Reminders):
-            return await self._told(tx, message, await reminding.obey(tx, who, asked))
+            told = await reminding.obey(tx, self._rights, who, message, asked)
+            return await self._told(tx, message, told)
         if isinstance(asked, commands.Runs):
             told = await run_obeying.obey(tx, self._rights, who, asked, surface=message.surface)
             return await self._told(tx, message, told, is_marked=asked.act == "show")

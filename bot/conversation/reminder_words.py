@@ -161,6 +161,18 @@ def asks(row: Any, question: str, session: str) -> Message:
     )
 
 
+def stopped(row: Any, name: str, *, is_theirs: bool, is_gone: bool) -> Message:
+    """What its creator hears when somebody else has stopped it."""
+    about = shortened(row.what, SHOWN_LENGTH_MAX)
+    if is_theirs:
+        told = _("{name} gets the reminder “{what}” no more.", name=name, what=about)
+    else:
+        told = _("{name} stopped the reminder “{what}” where they read it.", name=name, what=about)
+    if not is_gone:
+        return told
+    return together(told, _("Nobody is left who gets it, so it is gone."))
+
+
 def set_by_agent(short: str, name: str, said: str, what: str, at: datetime) -> Message:
     """What the thread hears when an agent has set one."""
     return _(

@@ -11,7 +11,7 @@ from uuid import UUID
 from adapters.chat.port import Button
 from bot.automate import asking, quiet, reminders
 from bot.automate.reminders import New
-from bot.conversation import reminder_words
+from bot.conversation import reminder_stopping, reminder_words
 from bot.conversation.addressees import named
 from bot.conversation.message import IncomingMessage
 from bot.conversation.reminder_commands import Remind, Reminders
@@ -19,6 +19,7 @@ from bot.conversation.reminder_places import OF_CHANNEL, thread_at
 from bot.errors import Refused
 from bot.govern import languages
 from bot.govern.access import Standing
+from bot.govern.rights import Rights
 from bot.store.transaction import Transaction
 from bot.words.catalogue import UTC_ZONE, Message, moment, speaking, spoken
 from bot.words.catalogue import gettext as _
@@ -97,10 +98,23 @@ async def propose(
     return Proposed(told=told, buttons=buttons, short=short)
 
 
-async def obey(tx: Transaction, who: Standing, asked: Reminders) -> Message:
-    """Do what a command about reminders says. :raises TellPerson: it can't be done"""
+async def obey(
+    tx: Transaction, rights: Rights, who: Standing, message: IncomingMessage, asked: Reminders
+) -> Message:
+    """Do what a command about reminders says.
+
+    :raises TellPerson: it can't be done
+    :raises NotAsked: the forge has to be asked first
+    """
     if asked.act == "list":
         return reminder_words.listed(await reminders.of_person(tx, who.person_id))
+    if asked.act == "stop":
+        return await reminder_stopping.stop(tx, rights, who, message, asked.short)
+    return await change(tx, who, asked)
+
+
+async def change(tx: Transaction, who: Standing, asked: Reminders) -> Message:
+    """Do something about a reminder of theirs. :raises TellPerson: it can't be done"""
     row = await reminders.find(tx, asked.short, who.person_id, operator=who.operator)
     match asked.act:
         case "show":
@@ -188,6 +202,8 @@ async def _targets(
         one = await _target(tx, message, whom, here)
         known = found.setdefault(one["thread"], one)
         notified = [each.get("notify", "") for each in (known, one)]
+        if "everybody" in one:
+            known["everybody"] = one["everybody"]
         if any(notified):
             several = dict.fromkeys(",".join(notified).split(","))
             known["notify"] = ",".join(name for name in several if name)
@@ -207,13 +223,15 @@ async def _target(
         place = f"{message.meant[whom]}~{here.session_id}"
         surface, language = message.surface, message.language
         thread_id = await thread_at(tx, surface, place, here.session_id, language)
-        return _filled(thread=thread_id)
+        return _filled(thread=thread_id, alone=await _account(tx, message, whom[1:]))
     notify = ""
     if whom.startswith("@"):
         notify = await _account(tx, message, whom[1:])
     elif whom == "me":
         notify = message.asker
-    return _filled(thread=here.thread_id, channel=message.channel, notify=notify)
+    everybody = "yes" if whom == "here" else ""
+    channel = message.channel
+    return _filled(thread=here.thread_id, channel=channel, notify=notify, everybody=everybody)
 
 
 def _filled(**known: Any) -> dict[str, str]:

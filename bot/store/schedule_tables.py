@@ -98,8 +98,9 @@ class Reminder(SQLModel, table=True):
     """The words of its time."""
     targets: list[dict[str, str]] = json_of("[]")
     """Of each place it is posted to: `thread`, its id; `notify`, who is notified there, as the
-    surface calls them, with commas between; `channel`, the address of the channel it is in; `to`,
-    a name for people. Those that are empty are left out."""
+    surface calls them, with commas between; `channel`, the address of the channel it is in;
+    `everybody`: it is for whoever reads there; `alone`: who reads there alone. Those that are empty
+    are left out."""
     quiet: str = words()
     """Hours in which nothing is posted, as `22:00-07:00` in the schedule's zone; empty: none."""
     language: str = words()

@@ -114,7 +114,7 @@ async def act(
     visitor.require(Act.PROMPT)
     asked = Reminders(act=word, short=short, rest=rest)
     async with services.database.begin() as tx:
-        return await reminding.obey(tx, visitor.standing, asked)
+        return await reminding.change(tx, visitor.standing, asked)
 
 
 def _shown(row: dict[str, Any], now: Any) -> dict[str, Any]:

@@ -188,6 +188,35 @@ async def test_everybody_of_a_list_who_reads_here_is_notified_in_one_post(office
         assert office.bo.id in posted.text
 
 
+async def test_who_is_reminded_alone_stops_it_by_its_button(office):
+    payments = office.slack.channel(office.team, "payments", office.ann, office.bot.user)
+    async with office.serving():
+        office.asks("help", by=office.bo)
+        await office.heard()
+        mention = office.bot.user.mention
+        asked = office.ann.says(payments, f"{mention} remind me and @bo every day at 9 stand-up")
+        await office.slack.until(
+            lambda: [one for one in payments.thread(asked.place) if "I understood" in one.text]
+        )
+        short = await office.town.value("SELECT short FROM reminder")
+        office.ann.says(payments, f"{mention} reminders yes {short}", thread=asked)
+        await due_now(office)
+        await office.slack.until(lambda: alone_with(office, office.bo, "stand-up"))
+        (posted,) = alone_with(office, office.bo, "stand-up")
+        office.bo.clicks(posted, "Stop it")
+        await office.slack.until(
+            lambda: [one for one in payments.thread(asked.place) if "bo gets the" in one.text]
+        )
+        await due_now(office)
+        await office.slack.until(
+            lambda: (
+                len([one for one in payments.thread(asked.place) if "A reminder of" in one.text])
+                == 2
+            )
+        )
+        assert len(alone_with(office, office.bo, "A reminder of")) == 1
+
+
 async def test_who_has_left_a_channel_reminds_it_no_more_and_is_told(office):
     payments = office.slack.channel(office.team, "payments", office.ann, office.bo, office.bot.user)
     async with office.serving():
