@@ -21,6 +21,7 @@ from bot.automate.repositories import KnownRepositories
 from bot.by_itself import by_itself
 from bot.chores import run_clock
 from bot.config import Settings
+from bot.conversation import automation_notices
 from bot.conversation.hearing import Chats
 from bot.conversation.inbox import Inbox
 from bot.conversation.offering import Offering
@@ -133,6 +134,12 @@ async def serve(settings: Settings, url: str) -> None:
                 stop,
                 grants=grants,
                 audit_days=settings.policy.audit_days,
+                tell=partial(
+                    automation_notices.tell,
+                    agents=agents_of(settings),
+                    pages=settings.public_url or "",
+                    language=settings.language,
+                ),
             )
             group.create_task(clock)
             for work in by_itself(

@@ -27,6 +27,8 @@ PARKED_SECONDS = 600.0
 """Between two looks for parked messages that are too old."""
 NOTICES_SECONDS = 5.0
 """Between two looks for what automations have to say."""
+Act = Callable[[Transaction], Awaitable[object]]
+"""Part of the transaction in which it is known who leads."""
 _QUEUED = text("SELECT count(*) FROM session WHERE state = 'queued'")
 
 
@@ -37,14 +39,16 @@ async def run_clock(
     *,
     grants: Grants | None = None,
     audit_days: float = 0,
+    tell: Act = automation_notices.tell,
 ) -> None:
     """Do until `stop` what one process of the installation does, whoever leads; then resign.
 
     :param grants: swept here too, so that they end when no `ona work` is left
+    :param tell: posts what automations have to say
     """
     leader = Leader(name="clock", owner=owner, seconds=CLOCK_LEASE_SECONDS)
 
-    def led(act: Callable[[Transaction], Awaitable[object]]) -> Callable[[], Awaitable[None]]:
+    def led(act: Act) -> Callable[[], Awaitable[None]]:
         async def run() -> None:
             async with database.begin() as tx:
                 if await leader.lead(tx) is not None:
@@ -60,7 +64,7 @@ async def run_clock(
         Chore(name="questions", seconds=CLOCK_LEASE_SECONDS / 2, run=led(questions.expire)),
         Chore(name="parked_messages", seconds=PARKED_SECONDS, run=led(parking.expire)),
         Chore(name="unsaved_reminders", seconds=PARKED_SECONDS, run=led(reminders.expire)),
-        Chore(name="automation_notices", seconds=NOTICES_SECONDS, run=led(automation_notices.tell)),
+        Chore(name="automation_notices", seconds=NOTICES_SECONDS, run=led(tell)),
         Chore(name="trigger_events", seconds=RETENTION_SECONDS, run=led(_expire_events)),
         *_audit_chores(database, leader, stop, days=audit_days),
         Chore(name="queue_gauge", seconds=15, run=gauge_queue),

@@ -1,1 +1,1 @@
-"""What is due without anybody asking at that moment: reminders."""
+"""What begins without anybody asking at that moment: reminders, and runs of automations."""

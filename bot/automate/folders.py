@@ -14,7 +14,9 @@ from uuid import UUID
 from psycopg import IntegrityError
 from sqlalchemy import text
 
-from bot.automate import trigger_rows
+from bot.automate import notices, trigger_rows, trigger_words
+from bot.automate.definition import restored
+from bot.automate.differences import differences
 from bot.automate.files import File
 from bot.automate.syncing import Known, Plan, Said, plan
 from bot.errors import Bug
@@ -104,7 +106,7 @@ _SET = text(
        SET path = :path, commit = :commit, definition = CAST(:definition AS jsonb),
            proposed = CAST(:proposed AS jsonb), proposed_digest = :proposed_digest,
            changed_at = CASE WHEN :news THEN now() ELSE changed_at END
-     WHERE id = :id
+     WHERE id = :id RETURNING short
     """
 )
 _ADD = text(
@@ -218,22 +220,35 @@ async def _write(tx: Transaction, taken: Taken, commit: str, said: Said) -> None
         "proposed_digest": said.proposed_digest,
     }
     if said.id is None:
-        more = {"id": new_id(), "project": taken.project_id, "name": said.name}
-        await _add(tx, {**values, **more})
+        automation_id = new_id()
+        more = {"id": automation_id, "project": taken.project_id, "name": said.name}
+        short = await _add(tx, {**values, **more})
     else:
-        await tx.execute(_SET, {**values, "id": said.id, "news": bool(said.news)})
+        automation_id = said.id
+        short = await tx.scalar(_SET, {**values, "id": said.id, "news": bool(said.news)})
     if said.news:
         await record(tx, _event(taken, "automation.proposed", said, commit))
+        key = f"{notices.PROPOSED}{said.proposed_digest}"
+        await notices.put(tx, automation_id, key, _proposed(short, said))
 
 
-async def _add(tx: Transaction, values: dict[str, Any]) -> None:
+def _proposed(short: str, said: Said) -> Message:
+    """What people hear of what is to be approved."""
+    if not said.definition:
+        return trigger_words.proposed(short, said.path, restored(said.proposed))
+    found = differences(said.definition, said.proposed)
+    return trigger_words.changed(short, said.path, said.name, found)
+
+
+async def _add(tx: Transaction, values: dict[str, Any]) -> str:
     for _try in range(SHORT_TRIES):
+        short = new_short("a")
         try:
             async with tx.begin_nested():
-                await tx.execute(_ADD, {**values, "short": new_short("a")})
+                await tx.execute(_ADD, {**values, "short": short})
         except IntegrityError:
             continue
-        return
+        return short
     raise Bug("no short name was free for an automation")
 
 

@@ -2,7 +2,7 @@
 
 Whatever stops an automation or leaves an event without a run writes a notice in its own
 transaction; `bot.conversation.automation_notices` posts it. An automation that has reported nowhere
-yet keeps its notices for its page.
+yet keeps its notices for its page; what waits for approval is told in the channels of its project.
 """
 
 import json
@@ -18,6 +18,8 @@ from bot.words.catalogue import Message, kept
 
 KEPT_DAYS = 90
 LISTED_MAX = 20
+PROPOSED = "proposed/"
+"""What the keys of those begin with that wait for approval; the digest follows."""
 _PUT = text(
     """
     INSERT INTO automation_notice (id, automation_id, key, said)
@@ -34,7 +36,8 @@ _NEWEST = text(
 )
 _UNTOLD = text(
     """
-    SELECT notice.id, notice.said, automation.name,
+    SELECT notice.id, notice.key, notice.said, automation.name, automation.short,
+           automation.project_id, automation.proposed_digest,
            (SELECT run.reports FROM run
              WHERE run.automation_id = automation.id AND run.reports <> '[]'
              ORDER BY run.created_at DESC LIMIT 1) AS reports
@@ -62,7 +65,10 @@ async def newest(tx: Transaction, automation_id: UUID) -> Sequence[Mapping[str, 
 
 
 async def untold(tx: Transaction) -> Sequence[Any]:
-    """Those that nobody was told, the oldest first, locked: id, said, name, reports."""
+    """Those that nobody was told, the oldest first, locked.
+
+    Each as id, key, said, and of its automation name, short, project_id, proposed_digest, reports.
+    """
     return (await tx.execute(_UNTOLD, {"limit": LISTED_MAX})).all()
 
 

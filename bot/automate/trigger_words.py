@@ -8,16 +8,23 @@ from bot.automate.definition import (
     At,
     CiFailed,
     Cron,
+    Definition,
     IssueLabelled,
     MessageTrigger,
     PullRequestTrigger,
     Push,
     Trigger,
     Webhook,
+    step_kind,
 )
+from bot.automate.differences import Difference
+from bot.words.amounts import short as shortened
 from bot.words.catalogue import N_, Message, moment, together
 from bot.words.catalogue import gettext as _
 
+PATH_LENGTH_MAX = 120
+PARTS_SHOWN_MAX = 8
+"""Of what a proposal changes."""
 STATES: Mapping[str, str] = {
     "proposed": N_("waits for approval"),
     "active": N_("active"),
@@ -80,3 +87,47 @@ def listed(rows: Sequence[Mapping[str, Any]]) -> Message:
             "There is no automation yet. A file in .ona/automations of a repository makes one."
         )
     return together(*(line(row) for row in rows), by="\n")
+
+
+def proposed(short: str, path: str, definition: Definition) -> Message:
+    """What places hear of a file whose automation nobody has approved yet."""
+    triggers = [said(one) for one in definition.triggers] or [_("it runs when somebody says so")]
+    steps = ", ".join(step_kind(step) for step in definition.steps)
+    parts = [
+        _(
+            "{path} proposes the automation {name}.",
+            path=shortened(path, PATH_LENGTH_MAX),
+            name=definition.name,
+        ),
+        _("Triggers: {triggers}.", triggers=together(*triggers, by="; ")),
+        _("Steps: {steps}.", steps=steps),
+    ]
+    if definition.runs_as:
+        parts.append(_("In the name of {person}.", person=definition.runs_as))
+    parts += [_("Nothing of it counts before it is approved."), _approved_by(short)]
+    return together(*parts)
+
+
+def changed(short: str, path: str, name: str, found: Sequence[Difference]) -> Message:
+    """The same of a file that says something else than what was approved."""
+    parts = [one.told for one in found[:PARTS_SHOWN_MAX]]
+    if left := len(found) - len(parts):
+        parts.append(_("{count} more", count=left))
+    return together(
+        _(
+            "{path} proposes to change the automation {name}: {parts}.",
+            path=shortened(path, PATH_LENGTH_MAX),
+            name=name,
+            parts=together(*parts, by="; "),
+        ),
+        _("It goes on as it is until that is approved."),
+        _approved_by(short),
+    )
+
+
+def _approved_by(short: str) -> Message:
+    return _(
+        "Who administers the repository on its code host, or an operator, approves it on the page"
+        " Automations or with `ona automations approve {short}`.",
+        short=short,
+    )
