@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from bot.automate import events
+from bot.automate import after, events
 from bot.automate.events import Added, Event
 from bot.automate.taking import Begins, Taking
 from bot.store.ids import new_id, new_short
@@ -77,3 +77,24 @@ async def due(town: Town) -> None:
 async def settled(town: Town) -> None:
     """Every run has come to its end."""
     await town.database.run(text("UPDATE run SET settled_at = now()"))
+
+
+async def end(town: Town, run_id, state: str, *, stop_why: str = "") -> None:
+    """The run's target has come to that, and the run is settled."""
+    await town.rows(
+        "UPDATE run_target SET state = 'running' WHERE run_id = :run AND state = 'waiting'"
+        " RETURNING id",
+        run=run_id,
+    )
+    await town.rows(
+        "UPDATE run_target SET state = :state WHERE run_id = :run RETURNING id",
+        run=run_id,
+        state=state,
+    )
+    await town.rows(
+        "UPDATE run SET settled_at = now(), stop_why = :why WHERE id = :run RETURNING id",
+        run=run_id,
+        why=stop_why,
+    )
+    async with town.database.begin() as tx:
+        await after.ended(tx, run_id)

@@ -8,32 +8,10 @@ from bot.automate import after, failing, notices
 from bot.automate.failing import FAILURES_MAX
 from bot.conversation import automation_notices
 from bot.words.catalogue import gettext as _
-from tests.integration.automate.happenings import EVENTS, NOTICES, happen, taking, trigger
+from tests.integration.automate.happenings import EVENTS, NOTICES, end, happen, taking, trigger
 from tests.integration.automate.rig import automation, begin
-from tests.integration.conftest import Town
 
 STEPS = [{"run": "true"}]
-
-
-async def end(town: Town, run_id, state: str, *, stop_why: str = "") -> None:
-    """The run's target has come to that, and the run is settled."""
-    await town.rows(
-        "UPDATE run_target SET state = 'running' WHERE run_id = :run AND state = 'waiting'"
-        " RETURNING id",
-        run=run_id,
-    )
-    await town.rows(
-        "UPDATE run_target SET state = :state WHERE run_id = :run RETURNING id",
-        run=run_id,
-        state=state,
-    )
-    await town.rows(
-        "UPDATE run SET settled_at = now(), stop_why = :why WHERE id = :run RETURNING id",
-        run=run_id,
-        why=stop_why,
-    )
-    async with town.database.begin() as tx:
-        await after.ended(tx, run_id)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,9 @@ import asyncio
 import hashlib
 import hmac
 import json
+import os
 import time
+from asyncio.subprocess import DEVNULL, PIPE
 
 import pytest
 from sqlalchemy import text
@@ -19,6 +21,7 @@ from bot.automate.repositories import KnownRepositories
 from bot.automate.taking import Taking
 from bot.store.ids import new_id
 from tests.integration.web.site import Site
+from tests.support import examples
 
 SCHEMA_LINE = f"schema: {SCHEMA}\n"
 BODY = {"action": "opened", "n": 1}
@@ -248,3 +251,21 @@ async def test_one_made_over_the_api_is_called_and_says_which_run_came_of_it(sit
     ((run, trigger),) = await site.rows("SELECT short, trigger FROM run")
     assert again["run"] == run
     assert (trigger["kind"], trigger["body"]) == ("webhook", BODY)
+
+
+async def test_the_shell_of_the_page_delivers(site) -> None:
+    hook = await hook_of(site)
+    (shell,) = examples.blocks("automation-triggers.md", "sh")
+    variables = {
+        "ONA_HOOK": f"{site.url}/hooks/automations/{hook.short}",
+        "ONA_HOOK_SECRET": hook.secret,
+        "PATH": os.environ["PATH"],
+    }
+    run = await asyncio.create_subprocess_exec(
+        "bash", "-ec", shell, env=variables, stdout=PIPE, stderr=DEVNULL
+    )
+    answer, _ = await asyncio.wait_for(run.communicate(), 60)
+    assert run.returncode == 0
+    assert json.loads(answer)["became"] == "accepted"
+    ((facts, state),) = await hook.events()
+    assert (facts["body"], state) == ({"state": "failed"}, "waiting")
