@@ -7,18 +7,26 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from prometheus_client import CollectorRegistry
 
 from bot.app import hooks_of
+from bot.automate.beginning import Beginning
 from bot.automate.firings import Firings
+from bot.automate.repositories import KnownRepositories
+from bot.automate.running import Running
 from bot.config import Settings
+from bot.conversation.adding import unlooked
 from bot.conversation.due import Due
 from bot.conversation.hearing import Chats
 from bot.conversation.inbox import Inbox
 from bot.conversation.outbox import Outbox
 from bot.conversation.redirecting import Redirecting
 from bot.conversation.replies import Replies
+from bot.conversation.run_places import RunPlaces
+from bot.conversation.run_posting import RunPosts
+from bot.conversation.run_ways import RunWays
+from bot.govern.agents import Agents
 from bot.govern.connecting import Connecting
-from bot.store.database import EVENTS, OUTBOX, Listener
+from bot.store.database import EVENTS, OUTBOX, Database, Listener
 from bot.store.ids import new_id
-from bot.surfaces import Gate, open_surfaces
+from bot.surfaces import Gate, Surfaces, open_surfaces
 from bot.web.services import Services
 from scheduler.clock import LEASE_SECONDS, Clock
 from scheduler.leader import Leader
@@ -33,11 +41,13 @@ async def serving(
     *,
     hooked: Callable[[str], Awaitable[None]] | None = None,
     sends: bool = True,
+    runs: bool = False,
 ) -> AsyncIterator[asyncio.Event]:
     """Hear, write replies and send them; ends when the event is set.
 
     :param hooked: is told the address at which deliveries over HTTP arrive
     :param sends: replies are sent from here; else they are only written
+    :param runs: runs of automations go on here
     """
     database, stop = town.database, asyncio.Event()
     listener = Listener(database.url, EVENTS, OUTBOX)
@@ -47,7 +57,13 @@ async def serving(
         await listener.listening.wait()
         ports = surfaces.ports
         rights = surfaces.rights
-        inbox = Inbox(database, prompt_bytes_max=100_000, sizes=("small", "medium"), rights=rights)
+        inbox = Inbox(
+            database,
+            prompt_bytes_max=100_000,
+            sizes=("small", "medium"),
+            rights=rights,
+            beginning=Beginning(database, KnownRepositories({})),
+        )
         chats = Chats(database, inbox, ports, mention="ona")
         replies = Replies(database, ports, listener=listener, live_seconds=0.2)
         outbox = Outbox(
@@ -68,6 +84,10 @@ async def serving(
         group.create_task(replies.run(stop))
         group.create_task(Redirecting(database, ports).run(stop))
         group.create_task(surfaces.listen(Gate(chats.hear), stop))
+        if runs:
+            ways = _ways(database, surfaces)
+            running = Running(database, ways, rights, poll_seconds=0.2, look_seconds=0.2)
+            group.create_task(running.run(stop))
         if sends:
             group.create_task(outbox.run(stop))
         try:
@@ -89,3 +109,15 @@ async def serving(
         finally:
             stop.set()
             listening.cancel()
+
+
+def _ways(database: Database, surfaces: Surfaces) -> RunWays:
+    return RunWays(
+        database,
+        surfaces.rights,
+        Agents(),
+        check_repository=unlooked,
+        posts=RunPosts(),
+        places=RunPlaces(database, surfaces.ports),
+        searches=surfaces.searches,
+    )

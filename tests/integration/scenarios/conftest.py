@@ -63,7 +63,7 @@ async def installed(town: Town, *talks: Talk) -> AsyncIterator[None]:
             await talk.hooked(url)
 
     settings = Settings(**{key: one for talk in talks for key, one in talk.settings.items()})
-    async with serving(town, settings, hooked=hooked):
+    async with serving(town, settings, hooked=hooked, runs=True):
         for talk in talks:
             await talk.ready()
         yield
