@@ -68,6 +68,10 @@ class PullRequest:
     """The login of who opened it."""
     place: str
     """Its thread, as `ChatPort` has it."""
+    title: str = ""
+    """Without what marks a draft."""
+    body: str = ""
+    """Markdown."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,13 +115,13 @@ class PullRequests(Protocol):
     async def update(
         self,
         repository: str,
-        number: int,
+        pull: PullRequest,
         deadline: Deadline,
         *,
         title: str | None = None,
         body: str | None = None,
     ) -> PullRequest:
-        """Change what it says; None: that stays."""
+        """Change what it says; None: that stays. A draft stays one."""
         ...
 
     async def comment(self, repository: str, number: int, text: str, deadline: Deadline) -> str:

@@ -1,5 +1,6 @@
 """The pull request of a delivery: looked up by its branch, and opened where there is none."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -9,9 +10,10 @@ from pydantic import SecretStr
 from adapters.chat.port import ChatError, Deadline
 from adapters.forge.port import NewPullRequest, PullRequest
 from bot.govern.policy_text import Delivery
-from bot.work import delivering, pull_body
+from bot.work import delivering, pull_body, pull_marks
 from bot.work.delivery_rows import About, Opened
 from bot.work.lease import Lease, OpenTurn
+from bot.work.pull_body import Words
 from bot.work.scratch import Scratch
 from bot.work.wishes import Wish
 
@@ -35,6 +37,8 @@ class Requests:
     here: Scratch | None
     """What is delivered; None: nothing but a wish."""
     base: str | None
+    linked: bool = False
+    """The session has other repositories besides this one."""
 
     async def of(self, branch: str, head: str) -> Opened:
         """The pull request of the branch at this commit; that a forge is away is told."""
@@ -57,7 +61,8 @@ class Requests:
     async def reworded(self, branch: str) -> None:
         """Let the open pull request say what this turn wished, where nothing else is delivered."""
         found = self.means.forge_of(self.about.url)
-        if found is None or await self._wish_of_turn() is None:
+        wish = await self._wish()
+        if found is None or wish is None or wish.turn_id != self.turn.id:
             return
         forge, name = found
         try:
@@ -68,21 +73,30 @@ class Requests:
             log.warning("pull_request_not_reworded", why=str(error))
 
     async def _reword(self, forge: "DeliveryForge", name: str, there: PullRequest) -> None:
-        """:raises ChatError:"""
-        wish = await self._wish_of_turn()
-        if wish is None or not (wish.title or wish.body):
+        """Renew what it says, as far as that is ours. :raises ChatError:"""
+        rows, lease, turn = self.means.rows, self.lease, self.turn
+        earlier = await rows.earlier(lease, turn, there.url)
+        story = replace(await self._story(by_us=True), earlier=earlier)
+        wish, since = await self._wish(), None
+        if wish is not None and wish.turn_id != turn.id:
+            if wish.turn_id is not None:
+                since = [*await rows.earlier(lease, turn, there.url, after=wish.turn_id), story]
+            wish = None
+        words = pull_body.again(
+            Words(title=there.title, body=there.body),
+            story,
+            wish=Words(title=wish.title, body=wish.body) if wish else Words(),
+            changed=self.here is not None,
+            since=since,
+        )
+        if words == Words():
             return
-        title = pull_body.title_of(wish.title) if wish.title else None
-        body = None
-        if wish.body:
-            body = pull_body.wished(wish.body, await self._story(by_us=True))
-        self.lease.must_last()
+        lease.must_last()
         deadline = Deadline.after(FORGE_SECONDS_MAX)
-        await forge.pulls.update(name, there.number, deadline, title=title, body=body)
+        await forge.pulls.update(name, there, deadline, title=words.title, body=words.body)
 
-    async def _wish_of_turn(self) -> Wish | None:
-        wish = await self.means.rows.wish(self.lease.session_id, self.about.url)
-        return wish if wish is not None and wish.turn_id == self.turn.id else None
+    async def _wish(self) -> Wish | None:
+        return await self.means.rows.wish(self.lease.session_id, self.about.url)
 
     async def _open(self, forge: "DeliveryForge", name: str, branch: str, head: str) -> Opened:
         """Open one as the person if they let us, else as ourselves. :raises ChatError:"""
@@ -116,8 +130,10 @@ class Requests:
     ) -> NewPullRequest:
         assert self.base is not None
         story = await self._story(by_us=by_us)
-        wish = await self.means.rows.wish(self.lease.session_id, self.about.url)
-        title = (wish.title if wish else None) or self.about.title or self.turn.text
+        wish = await self._wish()
+        title = pull_body.title_of(
+            (wish.title if wish else None) or self.about.title or self.turn.text
+        )
         body = pull_body.wished(wish.body, story) if wish and wish.body else ""
         template = ""
         for path in pull_body.TEMPLATE_NAMES.get(forge.surface, ()):
@@ -126,21 +142,57 @@ class Requests:
         return NewPullRequest(
             head=branch,
             base=self.base,
-            title=pull_body.title_of(title),
-            body=body or pull_body.body_of(story, template),
+            title=title,
+            body=pull_marks.sealed(body or pull_body.body_of(story, template), title),
             draft=self.policy.draft or bool(wish and wish.draft),
         )
 
     async def _story(self, *, by_us: bool) -> pull_body.Story:
-        words, tools = await self.means.rows.said(self.lease, self.turn)
+        did = await self.means.rows.did(self.lease, self.turn, self.about.name)
         pages, short = self.means.pages, self.lease.short
         return pull_body.Story(
-            what=words,
-            asked=self.turn.text,
-            by=self.about.name,
+            **vars(did),
             agent=self.lease.agent,
             short=short,
-            tools=tools,
+            linked=self.linked,
             link=f"{pages}/sessions/{short}" if pages else "",
             by_us=by_us,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Found:
+    forge: "DeliveryForge"
+    name: str
+    pull: PullRequest
+
+
+async def link(means: "DeliveryMeans", lease: Lease, branches: Mapping[str, str]) -> None:
+    """Let the open pull requests of a session's repositories name each other.
+
+    :param branches: of the session, by the address of their repository
+    """
+    try:
+        found = [one for url in branches if (one := await _open_at(means, url, branches[url]))]
+        for one in found:
+            urls = [other.pull.url for other in found if other is not one]
+            body = pull_body.linked(one.pull.body, urls)
+            if body.split() == one.pull.body.split():
+                continue
+            lease.must_last()
+            deadline = Deadline.after(FORGE_SECONDS_MAX)
+            await one.forge.pulls.update(one.name, one.pull, deadline, body=body)
+    except ChatError as error:
+        log.warning("pull_requests_not_linked", why=str(error))
+
+
+async def _open_at(means: "DeliveryMeans", url: str, branch: str) -> _Found | None:
+    """:raises ChatError:"""
+    found = means.forge_of(url)
+    if found is None:
+        return None
+    forge, name = found
+    pull = await forge.pulls.find(name, branch, Deadline.after(FORGE_SECONDS_MAX))
+    if pull is None or pull.state != "open":
+        return None
+    return _Found(forge=forge, name=name, pull=pull)

@@ -12,7 +12,7 @@ from bot.store.ids import new_id
 from bot.store.transaction import Transaction
 from bot.work.followed import follow
 from bot.work.lease import Lease, OpenTurn
-from bot.work.pull_body import Ran
+from bot.work.pull_body import Did, Picture, Ran
 from bot.work.queue import Event, append_held, hold
 from bot.work.signature import ForgeAccount
 from bot.work.wishes import Wish, wishes_of
@@ -63,12 +63,35 @@ _TOOLS = text(
      ORDER BY body ->> 'id', number DESC
     """
 )
+_PICTURES = text(
+    """
+    SELECT id, caption FROM picture
+     WHERE turn_id = :turn AND posted_at IS NOT NULL ORDER BY posted_at, id
+    """
+)
+_EARLIER = text(
+    """
+    SELECT turn.id, person.name AS by,
+           (SELECT coalesce(string_agg(delivery.text, E'\\n' ORDER BY delivery.event), '')
+              FROM delivery WHERE delivery.prompt_id = prompt.id) AS asked
+      FROM turn JOIN prompt ON prompt.id = turn.prompt_id
+      JOIN person ON person.id = prompt.author_id
+     WHERE turn.session_id = :session AND turn.id <> :turn AND turn.undone_by IS NULL
+       AND turn.started_at > coalesce((SELECT started_at FROM turn
+                                        WHERE id = CAST(:after AS uuid)), '-infinity')
+       AND EXISTS (SELECT FROM turn_event
+                    WHERE turn_event.session_id = :session AND turn_event.turn_id = turn.id
+                      AND turn_event.kind = 'delivered' AND turn_event.body ->> 'url' = :url)
+     ORDER BY turn.started_at DESC LIMIT :most
+    """
+)
 _BRANCH = text(
     """
     SELECT commit, told FROM branch
      WHERE session_id = :session AND repository = :repository AND ref = :ref
     """
 )
+_REFS = text("SELECT ref FROM branch WHERE session_id = :session AND repository = :repository")
 _LEFT = text(
     """
     INSERT INTO branch (session_id, repository, ref, commit)
@@ -104,6 +127,8 @@ _THREAD = text(
     ON CONFLICT (surface, place) DO NOTHING
     """
 )
+EARLIER_MAX = 20
+"""Turns of which a pull request tells besides the newest; those before are in its commits."""
 _ASIDE = text("UPDATE session SET branch = :branch WHERE id = :session")
 
 
@@ -201,13 +226,32 @@ class DeliveryRows:
             return None
         return ForgeAccount(surface=surface, host=host, id=row.external_id, login=row.name)
 
-    async def said(self, lease: Lease, turn: OpenTurn) -> tuple[str, Sequence[Ran]]:
-        """The agent's last words, and what it did with tools, in order."""
-        asked = {"session": lease.session_id, "turn": turn.id}
+    async def did(self, lease: Lease, turn: OpenTurn, by: str) -> Did:
+        """What a turn did. :param by: who asked"""
         async with self._database.begin() as tx:
-            words = str(await tx.scalar(_LAST_WORDS, asked))
-            rows = sorted((await tx.execute(_TOOLS, asked)).all(), key=lambda row: row.number)
-        return words, [Ran(title=row.title or "", status=row.status or "") for row in rows]
+            return await _did(tx, lease.session_id, turn.id, asked=turn.text, by=by)
+
+    async def earlier(
+        self, lease: Lease, turn: OpenTurn, url: str, *, after: UUID | None = None
+    ) -> Sequence[Did]:
+        """What earlier turns did that went into a pull request, the oldest first.
+
+        :param url: of the pull request
+        :param after: only turns after this one
+        """
+        asked = {
+            "session": lease.session_id,
+            "turn": turn.id,
+            "url": url,
+            "after": after,
+            "most": EARLIER_MAX,
+        }
+        async with self._database.begin() as tx:
+            rows = (await tx.execute(_EARLIER, asked)).all()
+            return [
+                await _did(tx, lease.session_id, row.id, asked=row.asked, by=row.by)
+                for row in reversed(rows)
+            ]
 
     async def wish(self, session_id: UUID, url: str) -> Wish | None:
         """What the agent wants the pull request of a repository to say."""
@@ -222,23 +266,37 @@ class DeliveryRows:
         ).one_or_none()
         return Left() if row is None else Left(commit=row.commit, told=row.told)
 
+    async def refs(self, session_id: UUID, repository: str) -> Sequence[str]:
+        """The branches of a repository that the session pushed, whole."""
+        asked = {"session": session_id, "repository": repository.lower()}
+        return [str(one) for one in (await self._database.run(_REFS, asked)).scalars()]
+
     async def pushed(
-        self, lease: Lease, repository: str, branch: str, commit: str, *, has_checks: bool
+        self,
+        lease: Lease,
+        repository: str,
+        branch: str,
+        commit: str,
+        *,
+        has_checks: bool,
+        is_own: bool = True,
     ) -> None:
         """The session's branch is at this commit now. :raises LeaseLost:
 
         :param has_checks: it is on a forge, which runs some on it
+        :param is_own: it is the project's own repository
         """
         names = _names(lease.session_id, repository, branch)
         async with self._database.begin() as tx:
             await hold(tx, lease.key)
             await tx.execute(_LEFT, {**names, "commit": commit})
-            if branch != lease.branch:
+            if is_own and branch != lease.branch:
                 await tx.execute(_ASIDE, {"session": lease.session_id, "branch": branch})
             if has_checks:
                 ref = f"refs/heads/{branch}"
                 await follow(tx, lease.session_id, repository, ref, commit)
-        lease.branch = branch
+        if is_own:
+            lease.branch = branch
 
     async def delivered(self, lease: Lease, turn: OpenTurn, done: Delivered) -> None:
         """Write down what was delivered and tell people, once. :raises LeaseLost:"""
@@ -251,6 +309,17 @@ class DeliveryRows:
             if done.opened.pull is not None:
                 await _put(tx, lease.session_id, done, done.opened.pull)
             await append_held(tx, lease.key, [done.event], turn_id=turn.id)
+
+
+async def _did(tx: Transaction, session_id: UUID, turn_id: UUID, *, asked: str, by: str) -> Did:
+    """With the agent's last words, and what it did with tools and showed, in order."""
+    of = {"session": session_id, "turn": turn_id}
+    words = str(await tx.scalar(_LAST_WORDS, of))
+    rows = sorted((await tx.execute(_TOOLS, of)).all(), key=lambda row: row.number)
+    tools = [Ran(title=row.title or "", status=row.status or "") for row in rows]
+    shown = (await tx.execute(_PICTURES, {"turn": turn_id})).all()
+    pictures = [Picture(name=str(row.id), caption=row.caption) for row in shown]
+    return Did(what=words, asked=asked, by=by, tools=tools, pictures=pictures)
 
 
 async def _put(tx: Transaction, session_id: UUID, done: Delivered, pull: PullRequest) -> None:

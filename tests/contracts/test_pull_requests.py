@@ -1,7 +1,7 @@
 """One contract for the pull requests of every forge."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import pytest
@@ -182,9 +182,15 @@ async def test_the_branch_of_a_fork_is_another_one(desk: Desk) -> None:
 
 async def test_its_words_are_changed_and_others_said_below(desk: Desk) -> None:
     made = await desk.pulls.create(desk.repository, NEW, soon())
-    await desk.pulls.update(desk.repository, made.number, soon(), body="Otherwise")
+    assert (made.title, made.body) == (NEW.title, NEW.body)
+    await desk.pulls.update(desk.repository, made, soon(), body="Otherwise")
     assert await desk.body(made.number) == "Otherwise"
+    now = await desk.pulls.update(desk.repository, made, soon(), title="Mend all")
+    assert (now.title, now.body, now.draft) == ("Mend all", "Otherwise", True)
+    assert await desk.pulls.find(desk.repository, NEW.head, soon()) == now
     ref = await desk.pulls.comment(desk.repository, made.number, "Look here", soon())
     assert ref.rpartition("/")[2].isdecimal()
     with pytest.raises(Gone):
-        await desk.pulls.update(desk.repository, 999_999, soon(), title="Nothing")
+        await desk.pulls.update(
+            desk.repository, replace(made, number=999_999), soon(), title="Nothing"
+        )

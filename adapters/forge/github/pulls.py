@@ -73,7 +73,7 @@ class GitHubPulls:
     async def update(
         self,
         repository: str,
-        number: int,
+        pull: PullRequest,
         deadline: Deadline,
         *,
         title: str | None = None,
@@ -82,7 +82,7 @@ class GitHubPulls:
         """See `PullRequests`."""
         asked = {"title": title, "body": body}
         changed = {name: value for name, value in asked.items() if value is not None}
-        path = f"/pulls/{number}"
+        path = f"/pulls/{pull.number}"
         answer = await self._app.call(deadline, repository, "PATCH", path, body=changed)
         return _read(repository, answer.data)
 
@@ -113,4 +113,6 @@ def _read(repository: str, found: Mapping[str, Any]) -> PullRequest:
         base=str(found["base"]["ref"]),
         author=str((found.get("user") or {}).get("login") or ""),
         place=str(Place(repository, int(found["number"]))),
+        title=str(found.get("title") or ""),
+        body=str(found.get("body") or ""),
     )

@@ -1,5 +1,6 @@
 """Merge requests of GitLab, opened by our user or by a person's own token."""
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ from adapters.forge.port import NewPullRequest, PullRequest
 
 DRAFT = "Draft: "
 """Before the title of a merge request that is not to be merged yet; GitLab knows no other way."""
+_UNFINISHED = re.compile(r"\A(?:\s*(?:draft:|\[draft\]|\(draft\)))+\s*", re.IGNORECASE)
 
 
 class GitLabPulls:
@@ -68,18 +70,20 @@ class GitLabPulls:
     async def update(
         self,
         repository: str,
-        number: int,
+        pull: PullRequest,
         deadline: Deadline,
         *,
         title: str | None = None,
         body: str | None = None,
     ) -> PullRequest:
         """See `PullRequests`."""
+        if title is not None and pull.draft:
+            title = f"{DRAFT}{title}"
         asked = {"title": title, "description": body}
         changed: dict[str, object] = {
             name: value for name, value in asked.items() if value is not None
         }
-        path = f"{_path(repository)}/{number}"
+        path = f"{_path(repository)}/{pull.number}"
         return _read(repository, await self._client.put(path, deadline, **changed))
 
     async def comment(self, repository: str, number: int, text: str, deadline: Deadline) -> str:
@@ -109,4 +113,6 @@ def _read(repository: str, found: Mapping[str, Any]) -> PullRequest:
         base=str(found["target_branch"]),
         author=str((found.get("author") or {}).get("username") or ""),
         place=str(Place(project=repository, kind="merge_requests", iid=number)),
+        title=_UNFINISHED.sub("", str(found["title"])),
+        body=str(found.get("description") or ""),
     )

@@ -13,6 +13,7 @@ from sqlalchemy import text
 from adapters.forge.port import PullRequests
 from bot.govern.audit import Source
 from bot.govern.policy import set_policy
+from bot.store.states import TurnState
 from bot.work.delivery import Delivery, DeliveryForge, DeliveryMeans
 from bot.work.delivery_words import KEEP
 from bot.work.lease import Lease, OpenTurn
@@ -20,7 +21,7 @@ from bot.work.materials import Materials
 from bot.work.queue import Event
 from bot.work.remote import Logins
 from bot.work.repository import Repositories, clone_into
-from bot.work.workplace import Workplace
+from bot.work.workplace import BesideAt, Workplace
 from tests.fakes import git_tree
 from tests.fakes.git_server import head_of
 from tests.fakes.local_machine import LocalMachine
@@ -59,6 +60,7 @@ class Desk:
     answers: list[str] = field(default_factory=list)
     """What people answer to what they are asked, one after the other; then they keep all back."""
     asked: list[str] = field(default_factory=list)
+    beside: tuple[BesideAt, ...] = ()
 
     @property
     def directory(self) -> Path:
@@ -75,6 +77,7 @@ class Desk:
             directory=str(self.directory),
             materials=Materials(self.machine),
             machine=self.machine,
+            beside=self.beside,
         )
         return list(await self.delivery.deliver(self.lease, self.turn, place, self.ask))
 
@@ -123,9 +126,11 @@ class Desk:
         return commit
 
 
-async def claimed(town: Town, words: str = "fix the failing test in payments") -> tuple:
+async def claimed(
+    town: Town, words: str = "fix the failing test in payments", *, by: str = "Ann"
+) -> tuple:
     """A session with a turn under way; its lease and the turn."""
-    await town.say(words)
+    await town.say(words, by=by)
     queue = town.queue("w")
     lease = await queue.claim()
     assert lease is not None
@@ -133,6 +138,13 @@ async def claimed(town: Town, words: str = "fix the failing test in payments") -
     assert turn is not None
     lease.agent = "claude-code"
     return lease, turn
+
+
+async def next_turn(desk: Desk, words: str, *, by: str = "Ann") -> None:
+    """The turn ends, and another one begins."""
+    queue = desk.town.queue("w")
+    await queue.finish(desk.lease, desk.turn, TurnState.SUCCEEDED, {})
+    desk.lease, desk.turn = await claimed(desk.town, words, by=by)
 
 
 async def say(desk: Desk, *events: Event) -> None:
@@ -210,3 +222,17 @@ def forge_of(
         login=login,
         token_of=token_of,
     )
+
+
+def bare_imported(at: Path, files: git_tree.Files) -> Path:
+    """The same of many files, which never lie in a work tree."""
+    git_tree.git(at.parent, "init", "-q", "--bare", "-b", "main", str(at))
+    parts = [b"commit refs/heads/main\ncommitter T <t@example.org> 0 +0000\ndata 5\nFirst\n"]
+    parts += [
+        b"M 100644 inline %b\ndata %d\n%b\n" % (path, len(data), data)
+        for path, data in files.items()
+    ]
+    subprocess.run(
+        ["git", "-C", str(at), "fast-import", "--quiet"], input=b"".join(parts), check=True
+    )
+    return at

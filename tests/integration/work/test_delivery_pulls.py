@@ -21,7 +21,15 @@ from tests.fakes import gitlab as fake_gitlab
 from tests.fakes.github.program import token_of
 from tests.fakes.gitlab import DEVELOPER, MAINTAINER
 from tests.integration.conftest import Town
-from tests.integration.work.delivery_rig import FILES, Desk, bare, forge_of, open_desk, say
+from tests.integration.work.delivery_rig import (
+    FILES,
+    Desk,
+    bare,
+    forge_of,
+    next_turn,
+    open_desk,
+    say,
+)
 
 ROW = "SELECT surface, repository, number, state, draft, head, base, opened_by FROM pull_request"
 TEMPLATE = b"## Summary\n\n<!-- say it -->\n\n## Checklist\n\n- [ ] docs\n"
@@ -98,7 +106,7 @@ async def test_the_sentence_ends_with_a_pull_request(on_github: OnGitHub) -> Non
     assert made["draft"] is True
     assert (made["head"]["ref"], made["base"]["ref"]) == (branch, "main")
     body = made["body"]
-    assert "## Summary\n\nThe rounding was wrong" in body
+    assert "The rounding was wrong" in body.partition("## Summary\n")[2].partition("## ")[0]
     assert "- [ ] docs" in body
     assert "Ann asked:\n\n> fix the failing test in payments" in body
     assert "pytest -q tests/payments" in body
@@ -128,14 +136,14 @@ async def test_the_pull_request_says_what_the_agent_wished(on_github: OnGitHub) 
     (told,) = await desk.told()
     pull = await on_github.pull(told["number"])
     assert pull["title"] == "Mend the payments"
-    assert pull["body"].startswith("It was the **lock**.")
+    assert pull["body"].partition("-->\n")[2].startswith("It was the **lock**.")
     assert desk.lease.short in pull["body"]
 
     await wish(title="Mend all payments")
     assert await desk.deliver() == []
     again = await on_github.pull(told["number"])
     assert (again["title"], on_github.opened()) == ("Mend all payments", 1)
-    assert again["body"].startswith("It was the **lock**.")
+    assert again["body"].partition("-->\n")[2].startswith("It was the **lock**.")
 
 
 async def test_what_is_said_on_the_pull_request_is_for_the_session(on_github) -> None:
@@ -176,6 +184,37 @@ async def test_the_next_turn_goes_into_the_same_pull_request(on_github: OnGitHub
     first, second = await desk.told()
     assert (first["number"], first["opened"]) == (second["number"], True)
     assert (second["opened"], second["files"]) == (False, 2)
+    assert on_github.opened() == 1
+
+
+async def test_the_next_turn_renews_the_text_and_leaves_what_people_wrote(on_github) -> None:
+    desk = on_github.desk
+    git_tree.write(desk.directory, {b"src/a": b"b\n"})
+    await say(desk, Event(kind="text", body={"text": "It rounds per line."}))
+    await desk.deliver()
+    (told,) = await desk.told()
+    first = await on_github.pull(told["number"])
+    edited = {
+        "title": "Round it",
+        "body": f"Closes #7.\n\n{first['body'].replace('[ ]', '[x]')}",
+    }
+    path = f"/repos/{on_github.shop.name}/pulls/{told['number']}"
+    await on_github.github.acme.asks("PATCH", path, edited)
+
+    await next_turn(desk, "and a test for it", by="Bo")
+    git_tree.write(desk.directory, {b"src/a": b"c\n"})
+    ran = {"id": "1", "title": "pytest -q tests/payments", "status": "completed"}
+    words = {"text": "There is one now."}
+    await say(desk, Event(kind="tool", body=ran), Event(kind="text", body=words))
+    await desk.deliver()
+    pull = await on_github.pull(told["number"])
+    assert pull["title"] == "Round it"
+    body = pull["body"]
+    assert body.startswith("Closes #7.")
+    assert "- [x] docs" in body
+    assert "It rounds per line.\n\nThere is one now." in body
+    assert "Bo asked:\n\n> and a test for it" in body
+    assert "- `pytest -q tests/payments`: completed" in body
     assert on_github.opened() == 1
 
 

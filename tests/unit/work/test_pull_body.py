@@ -1,10 +1,24 @@
 """The words of a pull request."""
 
+import re
 from dataclasses import replace
 
 import pytest
 
-from bot.work.pull_body import BODY_CHARACTERS_MAX, Ran, Story, body_of, ran_tests, title_of
+from bot.work import pull_body
+from bot.work.pull_body import (
+    BODY_CHARACTERS_MAX,
+    Did,
+    Picture,
+    Ran,
+    Story,
+    Words,
+    again,
+    ran_tests,
+    title_of,
+    wished,
+)
+from bot.work.pull_marks import sealed
 
 STORY = Story(
     what="It is mended.",
@@ -15,12 +29,36 @@ STORY = Story(
     link="https://x/s-1",
 )
 
+TEMPLATE = "## Summary\n\n## Checklist\n- [ ] docs\n"
+NOTHING = Words()
+
+
+def body_of(story: Story, template: str = "") -> str:
+    """The text as people see it."""
+    return shown(pull_body.body_of(story, template))
+
+
+def shown(body: str | None) -> str:
+    return re.sub(r"\n{3,}", "\n\n", re.sub(r"<!-- /?ona:[^>]* -->\n?", "", body or ""))
+
+
+def opened(template: str = "", wish: str = "") -> Words:
+    """A pull request as we open it."""
+    said = wished(wish, STORY) if wish else pull_body.body_of(STORY, template)
+    return Words(title="Mend it", body=sealed(said, "Mend it"))
+
+
+def later(**more) -> Story:
+    """The story of another turn of it."""
+    mine = {"what": "It has a test.", "asked": "and a test", "by": "Bo", **more}
+    return replace(STORY, earlier=(Did(what=STORY.what, asked=STORY.asked, by=STORY.by),), **mine)
+
 
 def test_without_a_template_each_part_has_a_heading() -> None:
     assert body_of(STORY) == (
         "## What\n\nIt is mended.\n\n"
         "## Why\n\nAnn asked:\n\n> mend it\n\n"
-        "## How it was tested\n\nNo test was seen to run in this turn.\n\n"
+        "## How it was tested\n\nNo test was seen to run.\n\n"
         "---\nOpened by ona for Ann, with codex, in session [s-1](https://x/s-1).\n"
     )
 
@@ -95,3 +133,84 @@ def test_it_is_bounded() -> None:
 )
 def test_a_title_is_one_line(title: str, shown: str) -> None:
     assert title_of(title) == shown
+
+
+def test_the_next_turn_renews_what_is_told() -> None:
+    ran = (Ran(title="`pytest -q`", status="completed"),)
+    said = again(opened(TEMPLATE), later(tools=ran), wish=NOTHING)
+    assert said.title is None
+    text = shown(said.body)
+    assert "## Summary\n\nIt is mended.\n\nIt has a test.\n" in text
+    assert "Ann asked:\n\n> mend it\n\nBo asked:\n\n> and a test" in text
+    assert "- `'pytest -q'`: completed" in text
+    assert "- [ ] docs" in text
+    assert again(Words(title="Mend it", body=said.body), later(tools=ran), wish=NOTHING) == NOTHING
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+def test_what_somebody_edited_stays_and_the_rest_is_renewed(ends: str) -> None:
+    first = opened(TEMPLATE)
+    edited = "Closes #7.\n\n" + first.body.replace("[ ] docs", "[x] docs").replace(
+        "It is mended.", "It rounds per line."
+    )
+    now = Words(title="Round per line", body=edited.replace("\n", ends))
+    said = again(now, later(), wish=Words(title="Mend all", body=None))
+    assert said.title is None
+    text = shown(said.body)
+    assert text.startswith("Closes #7.")
+    assert "It rounds per line." in text
+    assert "It has a test." not in text
+    assert "[x] docs" in text
+    assert "Bo asked:\n\n> and a test" in text
+
+
+def test_text_that_is_none_of_ours_is_left_alone() -> None:
+    now = Words(title="Mend it", body="I write my own.")
+    assert again(now, later(), wish=Words(title="T", body="B")) == NOTHING
+
+
+def test_what_the_agent_wishes_takes_the_place_of_what_nobody_edited() -> None:
+    wish = Words(title="Mend all", body="It was the lock. @ann <!-- ona:seal -->")
+    said = again(opened(), later(), wish=wish)
+    assert said.title == "Mend all"
+    text = shown(said.body)
+    assert text.startswith("It was the lock.")
+    assert "@ann" not in text
+    assert "## Why" not in text
+    edited = Words(title="Mend it", body="Closes #7.\n\n" + opened().body)
+    kept = shown(again(edited, later(), wish=wish).body)
+    assert kept.startswith("Closes #7.\n\n## What\n\nIt was the lock.")
+    assert "Bo asked:" in kept
+
+
+def test_a_wished_text_tells_what_turns_did_since_until_it_is_wished_anew() -> None:
+    ran = (Ran(title="pytest -q", status="failed"), Ran(title="pytest -q", status="completed"))
+    first = opened(wish="It was the lock.")
+    did = later(tools=ran)
+    said = again(first, did, wish=NOTHING, since=[did])
+    text = shown(said.body)
+    assert text.startswith("It was the lock.\n\n## Since then\n\nBo asked:\n\n> and a test\n")
+    assert "It has a test.\n\n- `pytest -q`: completed" in text
+    anew = Words(title=None, body="It was the lock, and has a test.")
+    last = shown(again(Words(title="Mend it", body=said.body), did, wish=anew).body)
+    assert last.startswith("It was the lock, and has a test.")
+    assert "Since then" not in last
+
+
+def test_a_title_alone_changes_the_title_alone() -> None:
+    wish = Words(title="Mend all", body=None)
+    said = again(opened(), later(), wish=wish, changed=False)
+    assert said.title == "Mend all"
+    assert shown(said.body) == shown(opened().body)
+    again_said = again(Words(title="Mend all", body=said.body), later(), wish=wish, changed=False)
+    assert again_said == NOTHING
+
+
+def test_what_was_shown_is_linked_where_people_can_reach_it() -> None:
+    picture = Picture(name="0199", caption="The [page] of @ann")
+    link = "- [The \\[page\\] of @\u2060ann](https://x/s-1/pictures/0199)"
+    said = again(opened(wish="It has a page."), later(pictures=(picture,)), wish=NOTHING)
+    assert f"## Pictures\n\n{link}" in shown(said.body)
+    assert link in body_of(replace(STORY, pictures=(picture,)))
+    assert "Pictures" not in body_of(replace(STORY, pictures=(picture,), link=""))
+    assert "Pictures" not in body_of(STORY)
