@@ -23,7 +23,7 @@ from adapters.chat.incoming import Hear
 from adapters.chat.port import ChatError, Deadline, Throttled
 from adapters.forge.gitlab.client import Client
 from adapters.forge.gitlab.event_polling import GitLabEvents
-from adapters.forge.gitlab.places import Kind, project_path
+from adapters.forge.gitlab.places import BRANCHES, Kind, project_path
 from adapters.forge.gitlab.reading import STOP_EMOJI, Award, Note, Reader
 from adapters.forge.polled import CATCH_UP_SECONDS, POLL_SECONDS, condition
 from adapters.forge.port import Cursors, Repositories
@@ -62,6 +62,8 @@ class _Thread:
     clone_url: str
     kind: Kind
     iid: int
+    branch: str
+    """Of a merge request: the branch that it asks to be merged."""
     is_from_fork: bool
 
     @property
@@ -205,9 +207,11 @@ class GitLabPoller:
 
     async def _read(self, thread: _Thread, note: Data, since: datetime) -> Note:
         body, discussion = str(note["body"]), ""
-        if note["type"] and await self._reader.request(body) is not None:
+        made, is_ours = _moment(note["created_at"]), thread.branch.startswith(BRANCHES)
+        is_new = made >= since
+        asks = note["type"] and await self._reader.request(body) is not None
+        if asks or (note["type"] and is_new and is_ours):
             discussion = await self._discussion(thread, int(note["id"]))
-        made = _moment(note["created_at"])
         return Note(
             project=thread.project,
             clone_url=thread.clone_url,
@@ -220,9 +224,10 @@ class GitLabPoller:
             delivery=f"poll/{note['id']}",
             discussion=discussion,
             is_internal=bool(note.get("internal", note.get("confidential"))),
+            branch=thread.branch,
             is_from_fork=thread.is_from_fork,
             # Who edited an older one is not told, so that it must not speak for its author now.
-            is_new=made >= since,
+            is_new=is_new,
             is_edited=_moment(note["updated_at"]) > made,
         )
 
@@ -261,6 +266,7 @@ def _thread_of(project: Data, kind: Kind, one: Data) -> _Thread:
         clone_url=str(project["http_url_to_repo"]),
         kind=kind,
         iid=int(one["iid"]),
+        branch=str(one["source_branch"]) if is_request else "",
         is_from_fork=is_request and one["source_project_id"] != one["target_project_id"],
     )
 

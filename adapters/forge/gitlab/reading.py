@@ -6,14 +6,15 @@ same key. A request that its author edits away is withdrawn; for deleted ones se
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from adapters.chat.incoming import Author, Heard, Reacted, Reworded, Said, Spot, Standing, Withdrawn
 from adapters.chat.port import Deadline, Gone, Rejected
 from adapters.forge.asking import asked
 from adapters.forge.gitlab.client import Client
-from adapters.forge.gitlab.places import Kind, Place
+from adapters.forge.gitlab.places import BRANCHES, Kind, Place, project_path
 from adapters.forge.gitlab.port import SURFACE
+from adapters.forge.gitlab.reviewing import reviewed
 
 ASK_SECONDS = 10.0
 STOP_EMOJI = frozenset(
@@ -41,6 +42,8 @@ class Note:
     discussion: str = ""
     """Where it may be answered; empty for one that stands alone."""
     is_internal: bool = False
+    branch: str = ""
+    """Of a merge request: the branch that it asks to be merged."""
     is_from_fork: bool = False
     is_new: bool = True
     """It may ask us something that we have not heard yet."""
@@ -58,6 +61,17 @@ class Award:
     user_name: str
     note_id: int
     note_author_id: int
+
+
+def is_review(note: Note) -> bool:
+    """Whether it may begin a thread about a session's own branch. Its edits are not heard."""
+    return (
+        note.kind == "merge_requests"
+        and note.branch.startswith(BRANCHES)
+        and bool(note.discussion)
+        and note.is_new
+        and not (note.is_edited or note.is_internal or note.is_from_fork)
+    )
 
 
 class Reader:
@@ -90,6 +104,8 @@ class Reader:
         """What a note says, in order. :raises ChatError: GitLab can't be asked"""
         us = await self._client.ourselves(Deadline.after(ASK_SECONDS))
         request = await self.request(note.body)
+        if request is None and is_review(note):
+            return await self._review(note)
         heard: list[Heard] = []
         if request is None and (not note.is_edited or note.author_id == us.id):
             return heard
@@ -112,6 +128,36 @@ class Reader:
         if note.is_edited:
             heard.append(Reworded(spot=spot, author=author, key=key, text=request))
         return heard
+
+    async def _review(self, note: Note) -> list[Heard]:
+        """What begins a thread of a review of a session's own branch, as a prompt of it.
+
+        It need not name us: whom else could it be meant for? Answers in the thread do.
+        """
+        author = await self._author(note.author_id, note.author_name)
+        if author.standing != "member":
+            return []
+        path = f"{project_path(note.project)}/{note.kind}/{note.iid}/discussions/{note.discussion}"
+        try:
+            thread = await self._client.get(path, Deadline.after(ASK_SECONDS))
+        except Gone:
+            return []
+        text = reviewed(note.id, thread.data["notes"])
+        if not text:
+            return []
+        whole = replace(note, discussion="")
+        return [
+            Said(
+                spot=replace(self._spot(whole), branch=note.branch),
+                author=author,
+                delivery=note.delivery,
+                key=f"reviewed/{note.id}",
+                ref=str(note.id),
+                text=text,
+                to_us=True,
+                begins=False,
+            )
+        ]
 
     async def award(self, award: Award) -> Reacted | None:
         """What an award says; None: nothing. :raises ChatError: GitLab can't be asked"""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import aiohttp
 
+from tests.fakes.gitlab import payloads
 from tests.fakes.gitlab.clock import hook_time
 from tests.fakes.gitlab.payloads import noteable_type
 from tests.fakes.gitlab.world import Award, Hook, Note, Noteable, Project
@@ -214,6 +215,7 @@ def _note(one: Note) -> Data:
         "project_id": one.noteable.project.id,
         "discussion_id": one.discussion,
         "type": one.type,
+        "position": payloads.position(one),
         "internal": one.internal,
         "system": one.system,
         "url": _url(one),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tests.fakes.gitlab.eyes import mentioned
 from tests.fakes.gitlab.quick_actions import extracted
@@ -40,11 +40,13 @@ class Notes:
         internal: bool = False,
         discussion: str = "",
         begins: bool = False,
+        at: tuple[str, int] | None = None,
     ) -> Note | list[tuple[str, str]]:
         """Make a note; the quick actions alone when there is nothing else in it.
 
         :param discussion: it answers in this one
         :param begins: it begins one that may be answered in
+        :param at: path and line that it is at
         """
         if len(body) > BODY_LENGTH_MAX:
             raise Invalid("Note is too long (maximum is 1000000 characters)")
@@ -65,7 +67,8 @@ class Notes:
             created_at=now,
             updated_at=now,
             discussion=discussion or hashlib.sha1(str(number).encode()).hexdigest(),
-            type="DiscussionNote" if discussion or begins else None,
+            type=_type(discussion, begins=begins, at=at),
+            at=at,
             # Who may not make internal notes makes one for everybody.
             internal=first.internal if first is not None else internal and may_mark,
         )
@@ -156,3 +159,11 @@ class Notes:
             )
             if may_read and person is not note.author and {person.username, "all"} & set(names):
                 person.told.append(note)
+
+
+def _type(
+    discussion: str, *, begins: bool, at: tuple[str, int] | None
+) -> Literal["DiscussionNote", "DiffNote"] | None:
+    if at is not None:
+        return "DiffNote"
+    return "DiscussionNote" if discussion or begins else None

@@ -123,6 +123,25 @@ def note(one: Note) -> Data:
         "imported_from": "none",
         "noteable_iid": one.noteable.iid,
         "commands_changes": {},
+        "position": position(one),
+    }
+
+
+def position(one: Note) -> Data | None:
+    """Where in the diff a note is."""
+    if one.at is None:
+        return None
+    path, line = one.at
+    return {
+        "base_sha": "b" * 40,
+        "start_sha": "b" * 40,
+        "head_sha": one.noteable.sha,
+        "old_path": path,
+        "new_path": path,
+        "position_type": "text",
+        "old_line": None,
+        "new_line": line,
+        "line_range": None,
     }
 
 

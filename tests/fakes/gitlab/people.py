@@ -37,9 +37,10 @@ class Person:
         *,
         internal: bool = False,
         begins: bool = False,
+        at: tuple[str, int] | None = None,
     ) -> Note:
         """Write a note on a merge request or issue, or an answer to a note."""
-        made = self.tries(where, body, internal=internal, begins=begins)
+        made = self.tries(where, body, internal=internal, begins=begins, at=at)
         assert isinstance(made, Note)
         return made
 
@@ -50,12 +51,13 @@ class Person:
         *,
         internal: bool = False,
         begins: bool = False,
+        at: tuple[str, int] | None = None,
     ) -> Note | list[tuple[str, str]]:
         """The same where perhaps nothing is left but what quick actions did."""
         noteable = where if isinstance(where, Noteable) else where.noteable
         discussion = "" if isinstance(where, Noteable) else where.discussion
         return self.gitlab.notes.make(
-            noteable, self, body, internal=internal, discussion=discussion, begins=begins
+            noteable, self, body, internal=internal, discussion=discussion, begins=begins, at=at
         )
 
     def edits(self, note: Note, body: str) -> None:

@@ -36,6 +36,8 @@ class Note:
     discussion: str
     type: Literal["DiscussionNote", "DiffNote"] | None = None
     internal: bool = False
+    at: tuple[str, int] | None = None
+    """Path and line that it is at."""
     system: bool = False
     updated_by: Person | None = None
     awards: list[Award] = field(default_factory=list)
