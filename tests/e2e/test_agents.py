@@ -1,5 +1,7 @@
 """Claude Code in a machine, given a scripted model: from a prompt to a branch to be merged."""
 
+import os
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.installation import Installation, of_turn
+from tests.fakes.caches import images_dir
 from tests.fakes.model import Model, Step, model, script
+from vmpool.image_recipe.layers import layers_of
+from vmpool.image_recipe.recipe import recipe_of_host
+from vmpool.layers import TAR, path_of
 from vmpool.network import slots
 
 pytestmark = [
@@ -45,6 +51,23 @@ SCRIPTS = [
             arguments={"command": "git commit -qam 'Add instead of subtracting' && git log -1"},
         ),
         Step(says="**Mended**: `add` subtracted."),
+    ),
+    script(
+        "SAMEDIFF",
+        Step(says="I look. ", tool="Bash", arguments={"command": RUN}),
+        Step(
+            says="It subtracts. ",
+            tool="Bash",
+            # No path in it says where it runs.
+            arguments={"command": "sed -i 's/a - b/a + b/' calc.py && echo '# Mended' >> calc.py"},
+        ),
+        Step(
+            says="A test for it. ",
+            tool="Bash",
+            arguments={"command": "mkdir -p more && cp test_calc.py more/test_more.py"},
+        ),
+        Step(says="Again. ", tool="Bash", arguments={"command": RUN}),
+        Step(says="Mended."),
     ),
     script("WHATWASIT", Step(says="It was `add`.")),
     script("SLEEPLONG", Step(says="I wait. ", tool="Bash", arguments={"command": "sleep 100"})),
@@ -135,6 +158,51 @@ def test_a_prompt_is_mended_tested_committed_and_stands_on_a_branch(ona, provide
     assert said(events) == "It was `add`."
     last = provider.requests()[-1]["body"]
     assert "MENDIT" in str(last["messages"])
+
+
+@pytest.fixture(scope="module")
+def claude(tmp_path_factory) -> Path:
+    """The same program as in the machines, on this host."""
+    *_, layer = layers_of(["claude-code"], recipe_of_host().architecture)
+    directory = tmp_path_factory.mktemp("claude")
+    (command,) = (one for one in layer.commands if one.name == "claude")
+    file = f"node_modules/{command.file}"
+    tar = path_of(images_dir(), layer) / TAR
+    subprocess.run(["tar", "-C", str(directory), "-xf", str(tar), file], check=True)
+    return directory / file
+
+
+def test_the_same_task_leaves_the_same_diff_as_the_agent_alone_on_the_host(
+    ona, provider, claude, tmp_path
+):
+    accepted, events = asked(ona, "SAMEDIFF please")
+    assert events[-1]["body"]["outcome"] == "succeeded", events[-1]
+    branch = f"ona/{accepted['session']}"
+    through_us = git(ona.repository, "diff", "--no-color", "main", branch)
+
+    alone = tmp_path / "alone"
+    git(tmp_path, "clone", "-q", "-b", "main", str(ona.repository), str(alone))
+    environment = {
+        **os.environ,
+        "HOME": str(tmp_path),
+        "ANTHROPIC_BASE_URL": provider.url,
+        "ANTHROPIC_API_KEY": KEY,
+        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+        "DISABLE_AUTOUPDATER": "1",
+    }
+    subprocess.run(
+        [str(claude), "-p", "SAMEDIFF please", "--allowedTools", "Bash"],
+        cwd=alone,
+        env=environment,
+        check=True,
+        stdin=subprocess.DEVNULL,
+        timeout=600,
+    )
+    shutil.rmtree(alone / "__pycache__", ignore_errors=True)
+    git(alone, "add", "-A")
+    assert git(alone, "diff", "--no-color", "--cached") == through_us
+    assert "+    return a + b" in through_us
+    assert "more/test_more.py" in through_us
 
 
 def test_stop_ends_what_the_agent_runs_and_its_session_goes_on(ona):
