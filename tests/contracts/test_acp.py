@@ -324,6 +324,13 @@ async def test_a_message_over_its_limit_ends_the_turn(desk, monkeypatch):
     assert job.state.value == "ended"
 
 
+async def test_fifty_megabytes_in_one_line_end_the_turn_and_are_not_kept(desk):
+    events = await desk.whole(desk.task("flood 50000000", "say never"))
+    assert f"a message of more than {wire.MESSAGE_BYTES_MAX} bytes" in events[-1].summary
+    assert words(events) == ""
+    assert words(await desk.whole(desk.task("say fine", id="t2"))) == "fine"
+
+
 async def test_the_way_into_the_machine_is_lost_and_found_again(desk, guest, authority):
     go = desk.home / "go"
     task = desk.task("say one ", f"wait {go}", "say two")

@@ -196,11 +196,13 @@ async def test_who_hangs_up_pays_what_was_under_way():
     assert (usage.input_tokens, is_estimate) == (9, True)
 
 
-async def test_an_error_of_the_provider_costs_nothing():
-    refusal = b"HTTP/1.1 529 Overloaded\r\ncontent-length: 2\r\n\r\n{}"
-    async with desk(Heard().server(refusal)) as at:
+@pytest.mark.parametrize("status", ["401 Unauthorized", "429 Too Many Requests", "529 Overloaded"])
+async def test_an_error_of_the_provider_is_passed_on_and_costs_nothing(status):
+    refusal = f"HTTP/1.1 {status}\r\nretry-after: 7\r\ncontent-length: 2\r\n\r\n{{}}"
+    async with desk(Heard().server(refusal.encode())) as at:
         answer = await at.ask(ASKED)
-    assert answer.startswith(b"HTTP/1.1 529")
+    assert answer.startswith(f"HTTP/1.1 {status[:3]}".encode())
+    assert b"retry-after: 7" in answer.lower()
     assert at.purse.settled == [(1, Usage(), False)]
 
 

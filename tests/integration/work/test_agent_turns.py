@@ -140,3 +140,33 @@ async def test_stop_ends_an_agent_and_its_session_can_be_used(
         await until(town, ENDED, lambda rows: rows[0][0] == "stopped")
         await town.say("say two")
         await until(town, ENDED, lambda rows: [one[0] for one in rows] == ["stopped", "succeeded"])
+
+
+BAD = {
+    "it ends in between": ("exit 3", "failed", "exit status 3"),
+    "it reports an error": ("error overloaded_error 529", "failed", "overloaded_error 529"),
+    "it may not go on": ("error 401 invalid x-api-key", "failed", "401 invalid x-api-key"),
+    "it refuses": ("stop refusal", "failed", "the model refuses"),
+    "it floods": ("flood 40000000", "failed", "a message of more than"),
+    "it hangs": ("wait /nowhere", "timed_out", "time limit"),
+}
+
+
+@pytest.mark.parametrize("how", BAD)
+async def test_whatever_an_agent_does_its_turn_ends_in_words_and_its_session_can_be_used(
+    town: Town, places: GuestWorkplaces, agent, how: str
+) -> None:
+    script, outcome, why = BAD[how]
+    await town.say(f"agent=fake say begun\n{script}")
+    limits = {"seconds_max": 2 if outcome == "timed_out" else 600}
+    async with Shift(town, places, "w", agents={"fake": agent()}, **limits):
+        ((state, summary),) = await until(
+            town, ENDED, lambda rows: rows and rows[0][0] != "running"
+        )
+    assert state == outcome
+    assert why in summary
+    assert await town.value("SELECT state FROM session") == "idle"
+    await town.say("say fine")
+    async with Shift(town, places, "w2", agents={"fake": agent()}):
+        await until(town, ENDED, lambda rows: [one[0] for one in rows] == [outcome, "succeeded"])
+    assert (await town.rows(SAID))[-1][0] == "fine"

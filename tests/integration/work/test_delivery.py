@@ -1,16 +1,19 @@
 """What a turn leaves goes to a real git server: committed, pushed by compare-and-swap, told."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from bot.store.blobs import DirectoryBlobs
+from bot.work.checkpoint import Checkpoints
 from bot.work.delivery_words import PUSH
 from bot.work.queue import LeaseLost
 from bot.work.scratch import Scratch
 from tests.fakes import git_server, git_tree
 from tests.integration.conftest import Town
-from tests.integration.work.delivery_rig import Desk, bare, open_desk
+from tests.integration.work.delivery_rig import Desk, bare, bare_imported, open_desk
 
 ROW = "SELECT ref, commit, told FROM branch"
 
@@ -264,6 +267,59 @@ async def test_a_hook_of_the_code_host_that_refuses_is_quoted(desk: Desk) -> Non
     assert "refuses the branch" in event.body["text"]
     assert "no work on Sundays" in event.body["text"]
     assert git_tree.line(desk.directory, "log", "-1", "--format=%an") == "Ann"
+
+
+async def test_a_branch_that_the_code_host_protects_is_told_with_its_words(desk: Desk) -> None:
+    hook = desk.origin / "hooks" / "update"
+    hook.parent.mkdir(exist_ok=True)
+    words = "GitLab: You are not allowed to push code to protected branches on this project."
+    hook.write_text(f'#!/bin/sh\ncase "$1" in refs/heads/ona/*) echo "{words}"; exit 1;; esac\n')
+    hook.chmod(0o755)
+    git_tree.write(desk.directory, {b"one": b"1\n"})
+    (event,) = await desk.deliver()
+    assert f"refuses the branch {desk.lease.branch}" in event.body["text"]
+    assert words in event.body["text"]
+    hook.unlink()
+    assert await desk.deliver() == []
+    assert desk.at(desk.lease.branch)
+
+
+async def test_a_disk_that_is_full_in_the_machine_loses_no_work(desk: Desk) -> None:
+    git_tree.write(desk.directory, {b"large": os.urandom(400_000)})
+    # What git writes may not grow beyond that, as if nothing were left.
+    desk.machine.wrapper = ["env", "--ignore-signal=XFSZ", "prlimit", "--fsize=100000", "--"]
+    (event,) = await desk.deliver()
+    assert event.kind == "undelivered"
+    assert "could not be committed in the machine" in event.body["text"]
+    assert "its files are in the machine" in event.body["text"]
+    desk.machine.wrapper = []
+    assert await desk.deliver() == []
+    assert len(git_tree.git(desk.origin, "show", f"{desk.lease.branch}:large")) == 400_000
+
+
+@pytest.mark.slow
+async def test_a_repository_with_100_000_files_is_cloned_kept_and_delivered(
+    town: Town, tmp_path: Path
+) -> None:
+    files = {b"%02d/%02d/%d.txt" % (n % 97, n % 89, n): b"%d\n" % n for n in range(100_000)}
+    origin = bare_imported(tmp_path / "many.git", files)
+    desk = await open_desk(town, tmp_path, origin, str(origin))
+    checkpoints = Checkpoints(
+        town.database,
+        DirectoryBlobs(tmp_path / "blobs"),
+        bytes_max=1 << 20,
+        inline_bytes_max=1 << 16,
+        file_bytes_max=1 << 18,
+    )
+    git_tree.write(desk.directory, {b"01/01/new.txt": b"new\n"})
+    saved = await checkpoints.save(
+        desk.lease, desk.turn, desk.machine, directory=str(desk.directory)
+    )
+    assert saved.notices == ()
+    assert saved.size < 100_000
+    assert await desk.deliver() == []
+    (told,) = await desk.told()
+    assert (told["files"], told["insertions"]) == (1, 1)
 
 
 async def test_a_code_host_that_is_away_loses_nothing(desk: Desk) -> None:
