@@ -120,8 +120,12 @@ class PullRequests(Protocol):
         *,
         title: str | None = None,
         body: str | None = None,
+        draft: bool | None = None,
     ) -> PullRequest:
-        """Change what it says; None: that stays. A draft stays one."""
+        """Change what it says, and whether it is a draft; None: that stays.
+
+        Where a repository knows no drafts, it becomes none.
+        """
         ...
 
     async def comment(self, repository: str, number: int, text: str, deadline: Deadline) -> str:

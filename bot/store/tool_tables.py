@@ -56,6 +56,10 @@ class PullRequestWish(SQLModel, table=True):
         default=None, sa_column=Column(ForeignKey("turn.id", ondelete="SET NULL"), nullable=True)
     )
     """The one that wished it last."""
+    draft_turn_id: UUID | None = Field(
+        default=None, sa_column=Column(ForeignKey("turn.id", ondelete="SET NULL"), nullable=True)
+    )
+    """The one that wished last whether it is a draft."""
     wished_at: datetime = _moment(now=True)
 
 

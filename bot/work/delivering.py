@@ -137,6 +137,16 @@ def request(found: PullRequest | None, policy: Delivery) -> Request:
     return "keep" if found is not None and found.state == "open" else "open"
 
 
+def turned(found: PullRequest, wished: bool | None, policy: Delivery) -> bool | None:
+    """Whether an open one becomes a draft or ready, as its agent wished; None: it stays.
+
+    Where the policy wants drafts, people alone say of one that it is ready.
+    """
+    if wished is None or wished == found.draft or (policy.draft and not wished):
+        return None
+    return wished
+
+
 def shown(paths: Sequence[str]) -> str:
     """Paths as a sentence names them."""
     named = ", ".join(paths[:SHOWN_MAX])

@@ -51,7 +51,7 @@ class Requests:
             step = delivering.request(there, self.policy)
             if step != "open":
                 if there is not None and step == "keep":
-                    await self._reword(forge, name, there)
+                    there = await self._reword(forge, name, there)
                 return Opened(pull=there if step == "keep" else None)
             return await self._open(forge, name, branch, head)
         except ChatError as error:
@@ -72,12 +72,14 @@ class Requests:
         except ChatError as error:
             log.warning("pull_request_not_reworded", why=str(error))
 
-    async def _reword(self, forge: "DeliveryForge", name: str, there: PullRequest) -> None:
+    async def _reword(self, forge: "DeliveryForge", name: str, there: PullRequest) -> PullRequest:
         """Renew what it says, as far as that is ours. :raises ChatError:"""
         rows, lease, turn = self.means.rows, self.lease, self.turn
         earlier = await rows.earlier(lease, turn, there.url)
         story = replace(await self._story(by_us=True), earlier=earlier)
         wish, since = await self._wish(), None
+        wished = wish.draft if wish is not None and wish.draft_turn_id == turn.id else None
+        draft = delivering.turned(there, wished, self.policy)
         if wish is not None and wish.turn_id != turn.id:
             if wish.turn_id is not None:
                 since = [*await rows.earlier(lease, turn, there.url, after=wish.turn_id), story]
@@ -89,11 +91,12 @@ class Requests:
             changed=self.here is not None,
             since=since,
         )
-        if words == Words():
-            return
+        if words == Words() and draft is None:
+            return there
         lease.must_last()
         deadline = Deadline.after(FORGE_SECONDS_MAX)
-        await forge.pulls.update(name, there, deadline, title=words.title, body=words.body)
+        said = {"title": words.title, "body": words.body}
+        return await forge.pulls.update(name, there, deadline, **said, draft=draft)
 
     async def _wish(self) -> Wish | None:
         return await self.means.rows.wish(self.lease.session_id, self.about.url)

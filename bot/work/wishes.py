@@ -15,18 +15,22 @@ from bot.store.transaction import Transaction
 
 _PUT = text(
     """
-    INSERT INTO pull_request_wish (session_id, repository, title, body, draft, turn_id)
-    VALUES (:session, :repository, :title, :body, :draft, :turn)
+    INSERT INTO pull_request_wish (session_id, repository, title, body, draft, turn_id,
+                                   draft_turn_id)
+    VALUES (:session, :repository, :title, :body, :draft, :turn,
+            CASE WHEN CAST(:draft AS boolean) IS NOT NULL THEN CAST(:turn AS uuid) END)
     ON CONFLICT (session_id, repository) DO UPDATE
        SET title = coalesce(excluded.title, pull_request_wish.title),
            body = coalesce(excluded.body, pull_request_wish.body),
            draft = coalesce(excluded.draft, pull_request_wish.draft),
+           draft_turn_id = CASE WHEN excluded.draft IS NULL THEN pull_request_wish.draft_turn_id
+                                ELSE excluded.draft_turn_id END,
            turn_id = excluded.turn_id, wished_at = now()
     """
 )
 _OF = text(
     """
-    SELECT repository, title, body, draft, turn_id, wished_at FROM pull_request_wish
+    SELECT repository, title, body, draft, turn_id, draft_turn_id, wished_at FROM pull_request_wish
      WHERE session_id = :session ORDER BY repository
     """
 )
@@ -45,6 +49,8 @@ class Wish:
     """None: as the project's policy says."""
     turn_id: UUID | None
     """The turn that wished last."""
+    draft_turn_id: UUID | None
+    """The turn that wished last whether it is a draft."""
     wished_at: datetime
 
 

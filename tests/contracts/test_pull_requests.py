@@ -194,3 +194,13 @@ async def test_its_words_are_changed_and_others_said_below(desk: Desk) -> None:
         await desk.pulls.update(
             desk.repository, replace(made, number=999_999), soon(), title="Nothing"
         )
+
+
+async def test_a_draft_becomes_ready_and_one_again(desk: Desk) -> None:
+    made = await desk.pulls.create(desk.repository, NEW, soon())
+    ready = await desk.pulls.update(desk.repository, made, soon(), draft=False)
+    assert (ready.title, ready.draft) == (NEW.title, False)
+    assert await desk.pulls.find(desk.repository, NEW.head, soon()) == ready
+    again = await desk.pulls.update(desk.repository, ready, soon(), title="Mend all", draft=True)
+    assert (again.title, again.draft) == ("Mend all", True)
+    assert await desk.pulls.find(desk.repository, NEW.head, soon()) == again

@@ -14,7 +14,7 @@ from github.Auth import AppAuth, Token
 from pydantic import SecretStr
 
 from adapters.blocking import Bridge
-from adapters.chat.port import Deadline, Gone, Unavailable, Uncertain
+from adapters.chat.port import Deadline, Gone, Rejected, Unavailable, Uncertain
 from adapters.forge.github.calls import API, GRAPHQL, PAGE, Answer, Calls
 from adapters.forge.github.kept import Kept
 from adapters.forge.port import NotLetIn
@@ -189,6 +189,17 @@ class App:
             raise Gone("there is no such comment")
         editor = node_found["editor"]
         return None if editor is None else str(editor["login"])
+
+    async def change(self, deadline: Deadline, repository: str, mutation: str, node: str) -> None:
+        """Change what has a node id by a mutation of GraphQL, which takes it as `$id`.
+
+        :raises Rejected: GitHub does not do it
+        """
+        body = {"query": mutation, "variables": {"id": node}}
+        answer = await self.call(deadline, repository, "POST", GRAPHQL, body=body)
+        errors = answer.data.get("errors") or []
+        if errors:
+            raise Rejected(f"GitHub says {errors[0].get('message')}")
 
     async def entries(
         self,

@@ -39,7 +39,7 @@ RETRY_SECONDS = 60.0
 REDIRECTS_MAX = 2
 UNCHANGED = 304
 GRAPHQL = "graphql"
-"""Path of the one address of GraphQL, which is asked by POST and changes nothing here."""
+"""Path of the one address of GraphQL, which is asked by POST."""
 
 CHUNK_BYTES = 64 * 1024
 _MOVED = frozenset({307, 308})

@@ -12,6 +12,14 @@ from adapters.forge.github.calls import PAGE
 from adapters.forge.github.place import ISSUE_COMMENT, Place
 from adapters.forge.port import NewPullRequest, PullRequest
 
+_TO_DRAFT = (
+    "mutation($id: ID!) { convertPullRequestToDraft(input: {pullRequestId: $id})"
+    " { pullRequest { isDraft } } }"
+)
+_TO_READY = (
+    "mutation($id: ID!) { markPullRequestReadyForReview(input: {pullRequestId: $id})"
+    " { pullRequest { isDraft } } }"
+)
 NO_DRAFTS = "draft pull requests are not supported"
 """What GitHub says of private repositories on its plans without them."""
 
@@ -78,13 +86,29 @@ class GitHubPulls:
         *,
         title: str | None = None,
         body: str | None = None,
+        draft: bool | None = None,
     ) -> PullRequest:
         """See `PullRequests`."""
         asked = {"title": title, "body": body}
         changed = {name: value for name, value in asked.items() if value is not None}
         path = f"/pulls/{pull.number}"
         answer = await self._app.call(deadline, repository, "PATCH", path, body=changed)
-        return _read(repository, answer.data)
+        now = _read(repository, answer.data)
+        if draft is None or draft == now.draft:
+            return now
+        return await self._turn(repository, now, str(answer.data["node_id"]), deadline, draft)
+
+    async def _turn(
+        self, repository: str, now: PullRequest, node: str, deadline: Deadline, draft: bool
+    ) -> PullRequest:
+        """Make it a draft or ready, which REST can't."""
+        try:
+            await self._app.change(deadline, repository, _TO_DRAFT if draft else _TO_READY, node)
+        except Rejected as error:
+            if not draft or NO_DRAFTS not in str(error).lower():
+                raise
+            return now
+        return replace(now, draft=draft)
 
     async def comment(self, repository: str, number: int, text: str, deadline: Deadline) -> str:
         """See `PullRequests`."""

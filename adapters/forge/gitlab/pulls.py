@@ -75,10 +75,12 @@ class GitLabPulls:
         *,
         title: str | None = None,
         body: str | None = None,
+        draft: bool | None = None,
     ) -> PullRequest:
         """See `PullRequests`."""
-        if title is not None and pull.draft:
-            title = f"{DRAFT}{title}"
+        is_draft = pull.draft if draft is None else draft
+        if title is not None or is_draft != pull.draft:
+            title = f"{DRAFT if is_draft else ''}{pull.title if title is None else title}"
         asked = {"title": title, "description": body}
         changed: dict[str, object] = {
             name: value for name, value in asked.items() if value is not None

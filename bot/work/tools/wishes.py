@@ -26,6 +26,9 @@ KEPT = (
 )
 
 
+READY = "false: it is ready for review; where the project's policy wants drafts, people say so"
+
+
 class OpenPullRequest(Arguments):
     """Arguments of `open_pull_request`."""
 
@@ -39,7 +42,7 @@ class UpdatePullRequest(Arguments):
 
     title: str | None = Field(default=None, description="left out: it stays")
     body: str | None = Field(default=None, description="Markdown; left out: it stays")
-    draft: bool | None = Field(default=None, description="false: it is ready for review")
+    draft: bool | None = Field(default=None, description=READY)
 
 
 class Wishes:

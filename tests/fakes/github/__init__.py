@@ -13,8 +13,8 @@
 
 Everything goes through the emulator's own state and rules but what `routes`, `routes_app`,
 `registering` and `hooks` list; the limits are GitHub's published ones. There is no GraphQL but for
-one query, no git, no OAuth and no commit status, and who belongs to an organisation plays no part:
-repositories belong to the account `acme`.
+one query and two mutations, no git, no OAuth and no commit status, and who belongs to an
+organisation plays no part: repositories belong to the account `acme`.
 """
 
 from tests.fakes.github.bad import Bad

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from tests.fakes.git_server import has_branch
+from tests.fakes.github.program import OWNER
 from tests.fakes.github.requests import NOT_FOUND, Refused, Reply, Request
 
 if TYPE_CHECKING:
@@ -248,14 +249,29 @@ async def no_reaction(
 
 @route("POST", "/graphql")
 async def graphql(github: FakeGitHub, request: Request) -> Reply:
-    """The emulator has none; this is for one query, of who edited a comment."""
+    """The emulator has none; this is for who edited a comment, and drafts of pull requests."""
     wanted = request.body["variables"]["id"]
+    if request.body["query"].startswith("mutation"):
+        return await _draft(github, request, wanted)
     for words in github.world.said.values():
         if words.data["node_id"] == wanted:
             editor = None if words.editor is None else {"login": words.editor}
             return Reply(data={"data": {"node": {"editor": editor}}})
     error = {"type": "NOT_FOUND", "message": "Could not resolve to a node"}
     return Reply(data={"data": {"node": None}, "errors": [error]})
+
+
+async def _draft(github: FakeGitHub, request: Request, wanted: str) -> Reply:
+    """Make a pull request a draft, or ready."""
+    is_draft = "convertPullRequestToDraft" in request.body["query"]
+    for repository in await github.upstream.all(request, f"/users/{OWNER}/repos"):
+        path = f"/repos/{repository['full_name']}/pulls"
+        for pull in await github.upstream.all(request, path):
+            if pull["node_id"] == wanted:
+                await github.acme.asks("PATCH", f"{path}/{pull['number']}", {"draft": is_draft})
+                return Reply(data={"data": {"it": {"pullRequest": {"isDraft": is_draft}}}})
+    error = {"type": "NOT_FOUND", "message": "Could not resolve to a node"}
+    return Reply(data={"data": None, "errors": [error]})
 
 
 @route("GET", r"/user/(\d+)")

@@ -1,6 +1,7 @@
 """A turn's work ends as a pull request on GitHub's emulator and on the GitLab of the tests."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from tests.fakes import github as fake_github
 from tests.fakes import gitlab as fake_gitlab
 from tests.fakes.github.program import token_of
 from tests.fakes.gitlab import DEVELOPER, MAINTAINER
+from tests.fakes.gitlab.world import Project
 from tests.integration.conftest import Town
 from tests.integration.work.delivery_rig import (
     FILES,
@@ -121,16 +123,16 @@ async def test_the_sentence_ends_with_a_pull_request(on_github: OnGitHub) -> Non
     assert await desk.town.rows(where) == [(place,)]
 
 
+async def wish(desk: Desk, **more) -> None:
+    async with desk.town.database.begin() as tx:
+        words = {"title": None, "body": None, "draft": None, **more}
+        ids = (desk.lease.session_id, desk.turn.id)
+        await wishes.put(tx, *ids, repository=desk.url, **words)
+
+
 async def test_the_pull_request_says_what_the_agent_wished(on_github: OnGitHub) -> None:
     desk = on_github.desk
-
-    async def wish(**more) -> None:
-        async with desk.town.database.begin() as tx:
-            words = {"title": None, "body": None, "draft": None, **more}
-            ids = (desk.lease.session_id, desk.turn.id)
-            await wishes.put(tx, *ids, repository=desk.url, **words)
-
-    await wish(title="Mend the payments", body="It was the **lock**. @ann")
+    await wish(desk, title="Mend the payments", body="It was the **lock**. @ann")
     git_tree.write(desk.directory, {b"new": b"1\n"})
     assert await desk.deliver() == []
     (told,) = await desk.told()
@@ -139,7 +141,7 @@ async def test_the_pull_request_says_what_the_agent_wished(on_github: OnGitHub) 
     assert pull["body"].partition("-->\n")[2].startswith("It was the **lock**.")
     assert desk.lease.short in pull["body"]
 
-    await wish(title="Mend all payments")
+    await wish(desk, title="Mend all payments")
     assert await desk.deliver() == []
     again = await on_github.pull(told["number"])
     assert (again["title"], on_github.opened()) == ("Mend all payments", 1)
@@ -322,6 +324,7 @@ async def test_the_policy_wants_a_branch_alone_or_one_that_is_ready(on_github) -
     await desk.deliver()
     told = (await desk.told())[1]
     assert told["draft"] is False
+    assert (await on_github.pull(told["number"]))["draft"] is False
 
 
 async def test_commits_name_the_account_on_the_forge(on_github) -> None:
@@ -337,7 +340,8 @@ async def test_commits_name_the_account_on_the_forge(on_github) -> None:
     assert desk.log(desk.lease.branch, "%ae") == ["42+ann-gh@users.noreply.github.com"]
 
 
-async def test_a_merge_request_on_gitlab(town: Town, tmp_path: Path) -> None:
+@asynccontextmanager
+async def on_gitlab(town: Town, tmp_path: Path) -> AsyncIterator[tuple[Desk, Project]]:
     async with fake_gitlab.FakeGitLab() as gitlab:
         ann, ona = gitlab.person("ann"), gitlab.person("ona-bot", is_bot=True)
         project = gitlab.project("acme/api", {ann: DEVELOPER, ona: MAINTAINER})
@@ -347,10 +351,14 @@ async def test_a_merge_request_on_gitlab(town: Town, tmp_path: Path) -> None:
         with git_server.serve(tmp_path / "srv") as place:
             forge = forge_of("gitlab", GitLabPulls(client), f"http://{place}")
             url = f"http://{place}/acme/api.git"
-            desk = await open_desk(town, tmp_path, project.git, url, [forge])
-            git_tree.write(desk.directory, {b"src/a": b"b\n"})
-            assert await desk.deliver() == []
+            yield await open_desk(town, tmp_path, project.git, url, [forge]), project
         client.close()
+
+
+async def test_a_merge_request_on_gitlab(town: Town, tmp_path: Path) -> None:
+    async with on_gitlab(town, tmp_path) as (desk, project):
+        git_tree.write(desk.directory, {b"src/a": b"b\n"})
+        assert await desk.deliver() == []
         (told,) = await desk.told()
         (request,) = project.noteables
         assert request.title == "Draft: fix the failing test in payments"
@@ -359,3 +367,48 @@ async def test_a_merge_request_on_gitlab(town: Town, tmp_path: Path) -> None:
         assert told["url"].endswith(f"/acme/api/-/merge_requests/{request.iid}")
         where = "SELECT place FROM thread WHERE surface = 'gitlab'"
         assert await town.rows(where) == [("acme/api!1",)]
+
+
+async def test_a_merge_request_is_ready_where_the_policy_wants_it(
+    town: Town, tmp_path: Path
+) -> None:
+    async with on_gitlab(town, tmp_path) as (desk, project):
+        await desk.policy("[delivery]\ndraft = false\n")
+        git_tree.write(desk.directory, {b"src/a": b"b\n"})
+        assert await desk.deliver() == []
+        (told,) = await desk.told()
+        (request,) = project.noteables
+        assert request.title == "fix the failing test in payments"
+        assert told["draft"] is False
+
+
+async def test_an_agent_says_that_it_is_ready_once(town: Town, tmp_path: Path) -> None:
+    async with on_gitlab(town, tmp_path) as (desk, project):
+        await desk.policy("[delivery]\ndraft = false\n")
+        await wish(desk, draft=True)
+        git_tree.write(desk.directory, {b"src/a": b"b\n"})
+        await desk.deliver()
+        (request,) = project.noteables
+        assert request.title == "Draft: fix the failing test in payments"
+        await next_turn(desk, "go on")
+        await wish(desk, draft=False)
+        await desk.deliver()
+        assert request.title == "fix the failing test in payments"
+        request.title = f"Draft: {request.title}"
+        await next_turn(desk, "go on")
+        await wish(desk, title="Mend it")
+        await desk.deliver()
+        assert request.title == "Draft: Mend it"
+
+
+async def test_people_alone_say_ready_where_the_policy_wants_drafts(on_github) -> None:
+    desk = on_github.desk
+    git_tree.write(desk.directory, {b"src/a": b"b\n"})
+    await desk.deliver()
+    (told,) = await desk.told()
+    await wish(desk, draft=False)
+    await desk.deliver()
+    assert (await on_github.pull(told["number"]))["draft"] is True
+    await desk.policy("[delivery]\ndraft = false\n")
+    await desk.deliver()
+    assert (await on_github.pull(told["number"]))["draft"] is False

@@ -1,5 +1,7 @@
 """What becomes of a turn's work."""
 
+from dataclasses import replace
+
 import pytest
 
 from adapters.forge.port import PullRequest
@@ -14,6 +16,7 @@ from bot.work.delivering import (
     landing,
     request,
     shown,
+    turned,
 )
 from vmpool.network.forge.pushing import ZERO
 
@@ -114,6 +117,26 @@ def pull(state: str) -> PullRequest:
 def test_a_branch_has_one_open_pull_request(found: str | None, mode: str, step: str) -> None:
     known = None if found is None else pull(found)
     assert request(known, Delivery(mode=mode)) == step
+
+
+@pytest.mark.parametrize(
+    ("is_draft", "wished", "wants_drafts", "turned_to"),
+    [
+        (True, False, False, False),
+        (True, False, True, None),
+        (False, True, False, True),
+        (False, True, True, True),
+        (True, None, False, None),
+        (False, None, True, None),
+        (True, True, False, None),
+        (False, False, True, None),
+    ],
+)
+def test_an_agent_says_ready_only_where_the_policy_wants_no_drafts(
+    is_draft: bool, wished: bool | None, wants_drafts: bool, turned_to: bool | None
+) -> None:
+    found = replace(pull("open"), draft=is_draft)
+    assert turned(found, wished, Delivery(draft=wants_drafts)) is turned_to
 
 
 def test_many_paths_are_counted() -> None:

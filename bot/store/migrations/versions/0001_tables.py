@@ -1384,6 +1384,7 @@ def _tools() -> None:
         sa.Column("body", sa.String(), nullable=True),
         sa.Column("draft", sa.Boolean(), nullable=True),
         sa.Column("turn_id", sa.Uuid(), nullable=True),
+        sa.Column("draft_turn_id", sa.Uuid(), nullable=True),
         sa.Column("wished_at", sa.DateTime(timezone=True), server_default=now, nullable=False),
         sa.ForeignKeyConstraint(
             ["session_id"],
@@ -1393,6 +1394,12 @@ def _tools() -> None:
         ),
         sa.ForeignKeyConstraint(
             ["turn_id"], ["turn.id"], name=op.f("fk_pull_request_wish_turn_id"), ondelete="SET NULL"
+        ),
+        sa.ForeignKeyConstraint(
+            ["draft_turn_id"],
+            ["turn.id"],
+            name=op.f("fk_pull_request_wish_draft_turn_id"),
+            ondelete="SET NULL",
         ),
         sa.PrimaryKeyConstraint("session_id", "repository", name=op.f("pk_pull_request_wish")),
     )
