@@ -31,6 +31,15 @@ _NEWEST_BUILD = text(
      ORDER BY state = 'ready' DESC, created_at DESC LIMIT 1
     """
 )
+_NEWER_BUILD = text(
+    """
+    SELECT newer.state, newer.note
+      FROM template AS its JOIN template AS newer USING (host_id, project_id, size)
+     WHERE its.id = :template AND newer.created_at > its.created_at
+       AND newer.state NOT IN ('building', 'gone')
+     ORDER BY newer.created_at DESC LIMIT 1
+    """
+)
 
 
 async def end_of_last(tx: Transaction, session_id: UUID, machine_id: UUID) -> str | None:
@@ -60,3 +69,11 @@ async def why_template_failed(
     if newest is None or newest.state != TemplateState.FAILED:
         return None
     return newest.note or UNKNOWN
+
+
+async def why_newer_failed(tx: Transaction, template_id: UUID) -> str | None:
+    """Why the newest template failed that was to replace this one; None: none has."""
+    newer = (await tx.execute(_NEWER_BUILD, {"template": template_id})).one_or_none()
+    if newer is None or newer.state != TemplateState.FAILED:
+        return None
+    return newer.note or UNKNOWN

@@ -68,6 +68,15 @@ def booted(why: str | None) -> str:
     )
 
 
+def of_older_template(why: str | None) -> str:
+    """That the machine was made of the template before the one that failed."""
+    return _(
+        "The machine was made of an older template, with its set-up: "
+        "the newest one failed ({why}).",
+        why=_(clause(why)),
+    )
+
+
 def clause(why: str | None) -> str:
     """A reason on one line, without the full stop of its sentence."""
     if isinstance(why, Message):

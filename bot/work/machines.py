@@ -158,6 +158,8 @@ class MachineWorkplaces:
                 notices = await self._furnish(lease, project, opened, step)
                 if opened.tier is Tier.BOOT:
                     notices += await self._why_booted(project)
+                elif opened.tier is not None:
+                    notices += await self._why_older(opened)
                 if steps:
                     seconds = round(monotonic() - began, 2)
                     ready = {"step": "ready", "seconds": seconds, "first": steps[0]}
@@ -327,6 +329,14 @@ class MachineWorkplaces:
                 tx, self._host_id, project.id, project.order.size
             )
         return [] if why is None else [machine_words.booted(why)]
+
+    async def _why_older(self, opened: Opened) -> list[str]:
+        """What to tell people when the machine's template should have been replaced by now."""
+        if opened.template_id is None:
+            return []
+        async with self._database.begin() as tx:
+            why = await machine_past.why_newer_failed(tx, opened.template_id)
+        return [] if why is None else [machine_words.of_older_template(why)]
 
     async def _set_up(self, lease: Lease, opened: Opened) -> list[str]:
         """What to tell people of how the machine's template was set up."""

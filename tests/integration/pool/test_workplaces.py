@@ -250,6 +250,27 @@ async def test_a_session_hears_nothing_of_a_failure_that_a_newer_template_made_g
     assert "booting" in desk.steps
 
 
+async def test_a_session_with_a_machine_of_an_older_template_is_told_why_the_newest_failed(desk_at):
+    desk = await desk_at()
+    order = dataclasses.replace(desk.yard.order, project_id=desk.lease.project_id)
+
+    async def succeeds(channel, build_log):
+        return ""
+
+    async def fails(channel, build_log):
+        raise StepFailed("`make` ended with status 2")
+
+    assert await desk.yard.builder.build(order, "f", succeeds) is not None
+    await desk.yard.keeper.tend()
+    assert await desk.yard.builder.build(order, "g", fails) is None
+    async with desk.enter() as place:
+        (told,) = place.notices
+    assert "made of an older template" in told
+    assert "the newest one failed (`make` ended with status 2)" in told
+    async with desk.enter() as again:
+        assert again.notices == (), "once for a machine"
+
+
 @pytest.mark.parametrize(
     ("project", "session", "got"),
     [(None, None, "small"), ("large", None, "large"), ("large", "medium", "medium")],
