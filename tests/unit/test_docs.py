@@ -6,7 +6,7 @@ import pytest
 from prometheus_client import Counter, Gauge, Histogram
 
 from bot import metrics
-from bot.config import reference
+from bot.config import SIZES, reference
 from bot.store import states
 from tests.support.pages import DOCS, PAGES
 from vmpool.machine import MachineState, TemplateState
@@ -41,6 +41,13 @@ def test_every_setting_is_documented():
     page = written("settings.md")
     for key, variable, _, _ in reference():
         assert f"| `{key}` | `{variable}` |" in page
+
+
+def test_every_size_is_documented_with_what_it_has():
+    page = written("templates.md")
+    for name, size in SIZES.items():
+        has = f"{size.vcpus} | {size.memory_mib} MiB | {size.disk_gib} GiB"
+        assert f"| `{name}` | {has} |" in page
 
 
 def test_every_state_is_documented_with_a_meaning():
