@@ -47,9 +47,11 @@ POOLS = {
     "making": BEING_MADE,
     "hits": "hits",
     "others": "cold/booted",
-    "times": "hot/cold/booted",
+    "times": "time hot/cold/booted",
     "why": "why",
 }
+NO_POOL = "No pool yet: a project has one once its template is built, as `ona templates` shows."
+NO_TEMPLATE = "No template yet: each project that is added or used gets one, one after the other."
 WAITING = {
     "short": "machine",
     "project": "project",
@@ -82,7 +84,7 @@ def pool(
         show.table(found["machines"], WAITING, empty="No machine waits.")
         return
     rows = [_pool(one) for one in found["pools"]]
-    show.table(rows, POOLS, empty="No pool: the first session of a project brings one.")
+    show.table(rows, POOLS, empty=NO_POOL)
 
 
 @templates_app.callback(invoke_without_command=True)
@@ -114,7 +116,7 @@ def list_templates(
         }
         for one in found["templates"]
     ]
-    show.table(rows, TEMPLATES, empty="No template: the first session of a project brings one.")
+    show.table(rows, TEMPLATES, empty=NO_TEMPLATE)
 
 
 @templates_app.command("show")

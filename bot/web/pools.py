@@ -15,7 +15,7 @@ from bot.words.pools import standing, tier
 
 Row = Mapping[str, Any]
 TEMPLATES_MAX = 200
-STANDING = ("hot", "hot_target", "cold", "cold_target", "making", "why", "held")
+STANDING = ("hot", "hot_target", "cold", "cold_target", "making", "why", "held", "outdated")
 """What the sentence about a pool is made of."""
 
 _TEMPLATE = """
@@ -51,6 +51,8 @@ _POOLS = text(
            pool.changed_at,
            waiting.hot, waiting.cold, waiting.making,
            given.handouts, given.hits, given.cold_handouts, given.boots,
+           coalesce(built.states[1] = 'failed' AND 'ready' = ANY (built.states), false)
+               AS outdated,
            CASE WHEN given.handouts > 0
                 THEN given.hits / CAST(given.handouts AS double precision) END AS hit_ratio,
            given.seconds_hot, given.seconds_cold, given.seconds_boot
@@ -66,6 +68,12 @@ _POOLS = text(
             WHERE machine.session_id IS NULL AND machine.host_id = pool.host_id
               AND template.project_id = pool.project_id AND template.size = pool.size
      ) AS waiting
+     CROSS JOIN LATERAL (
+           SELECT array_agg(template.state ORDER BY template.created_at DESC) AS states
+             FROM template
+            WHERE template.host_id = pool.host_id AND template.project_id = pool.project_id
+              AND template.size = pool.size AND template.state NOT IN ('building', 'gone')
+     ) AS built
      CROSS JOIN LATERAL (
            SELECT count(*) AS handouts,
                   count(*) FILTER (WHERE tier = 'hot') AS hits,

@@ -26,6 +26,7 @@ def standing(
     making: int,
     why: str,
     held: str | None,
+    outdated: bool = False,
 ) -> str:
     """What a pool is (full, short of some, more than full) and why, in one sentence.
 
@@ -34,6 +35,7 @@ def standing(
 
     :param why: why it should hold what it should
     :param held: why no more are made, if so
+    :param outdated: its machines are of an older template than the newest one, which failed
     """
     hot_lacking = max(0, hot_target - hot)
     standing_in = min(hot_lacking, max(0, cold - cold_target))
@@ -45,6 +47,8 @@ def standing(
     else:
         head = "full" if target else "none should wait"
         parts = [f"{head}: {why}" if why else head]
+    if outdated:
+        parts.append("its newest template failed: machines are made of the one before")
     if standing_in:
         parts.append(f"{standing_in} cold more, until {_it(standing_in)} can be made hot")
     parts += _surplus("hot", hot - hot_target)

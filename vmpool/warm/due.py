@@ -130,7 +130,7 @@ def is_let_go(newest: Template) -> bool:
 def none_made(newest: Template) -> str:
     """Why no machines are made for a pool without a template that is ready, for a person."""
     if newest.state is TemplateState.FAILED:
-        return "its newest template failed, as `ona templates` tells"
+        return "its newest template failed, as its log tells"
     return "there is no template to make them of"
 
 

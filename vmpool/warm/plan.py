@@ -99,9 +99,12 @@ def lacks(room: Room, memory_mib: int) -> str | None:
     if not room.disk:
         return "the disk is nearly full"
     if room.machines < 1:
-        return "as many machines are up as may be at once, less one place kept for a session"
+        return (
+            "as many machines are up as may be at once (machine.running_max), "
+            "less one place kept for a session"
+        )
     if room.memory_mib < memory_mib:
-        return "the memory left for machines is less than one takes"
+        return "the memory left for machines is less than one takes (machine.memory_mib_max)"
     return None
 
 
@@ -251,10 +254,12 @@ class _Wanted:
             self._memory_mib -= pool.memory_mib
             self._machines -= 1
             if machine is not None:
-                yield Action(do=Do.HEAT, subject=machine.id, why=f"{pool.hot} should be hot")
+                why = f"its pool should have {pool.hot} hot"
+                yield Action(do=Do.HEAT, subject=machine.id, why=why)
         if self._room.disk:
+            why = f"its pool should have {_all(pool)} that wait"
             for _ in range(_all(pool) - count.all):
-                yield Action(do=Do.CLONE, subject=template_id, why=f"{_all(pool)} should wait")
+                yield Action(do=Do.CLONE, subject=template_id, why=why)
 
     def _makes_way(self, pool: Pool, *, replaced: bool) -> list[tuple[Pool, Waiting, str]] | None:
         """Who goes so that one more of a pool may be hot; None: there is no room, and none for it.

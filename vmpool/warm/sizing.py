@@ -18,6 +18,8 @@ from vmpool.warm.past import (
     slot_of_week,
 )
 
+CLAIMS_PER_HOUR_SAID_MIN = 0.05
+"""Fewer would be said as none, with one decimal."""
 BURST_CLAIMS_MIN = 2
 """Fewer claims at once are no burst."""
 
@@ -112,7 +114,9 @@ def _live(burst: Sequence[float], refill_seconds: float, at_once: int) -> int:
 
 
 def _why(*, usual: int, live: int, floor: int, hot: int, wanted: int, rate: float) -> str:
-    about = f"about {rate:.1f} an hour expected"
+    about = f"about {rate:.1f} sessions an hour expected"
+    if rate < CLAIMS_PER_HOUR_SAID_MIN:
+        about = "hardly any session expected"
     if hot < wanted:
         return f"{hot} is the most that may be hot; {about}, {wanted} would serve them"
     if live > max(usual, floor):

@@ -246,7 +246,9 @@ async def test_what_goes_wrong_has_its_exit_code_and_says_what_to_do(
     assert "Traceback" not in ran.err
 
 
-@pytest.mark.parametrize(("state", "seconds"), [("ready", "6.8"), ("building", "-")])
+@pytest.mark.parametrize(
+    ("state", "seconds"), [("ready", "6.8"), ("building", "-"), ("failed", "6.8")]
+)
 async def test_only_a_template_that_was_built_has_taken_its_time(site, ona, state, seconds):
     await pool_of(site, state=state)
     table = (await ona("templates")).out.splitlines()
@@ -257,6 +259,7 @@ async def test_only_a_template_that_was_built_has_taken_its_time(site, ona, stat
         await browser.post("/sign-in", data=link, headers={"Origin": site.url})
         page = (await browser.get("/pools")).text
     assert ("built in 6.8 s" in page) is (state == "ready")
+    assert ("failed after 6.8 s" in page) is (state == "failed")
 
 
 async def test_pools_and_each_machine_that_waits_are_shown_with_why(site, ona):

@@ -18,6 +18,23 @@ async def test_pools_say_what_waits_what_should_and_how_machines_were_handed_out
     assert pool["why"] == "1 hot and 1 cold too few, made next; about 3.0 an hour expected"
 
 
+@pytest.mark.parametrize(("newest", "told"), [("failed", True), ("building", False)])
+async def test_a_pool_of_an_older_template_says_that_the_newest_one_failed(site, newest, told):
+    await pool_of(site)
+    await site.rows(
+        "INSERT INTO template (id, host_id, project_id, size, vcpus, memory_mib, disk_gib,"
+        " image_digest, fingerprint, commit, generation, steps, state, created_at, changed_at)"
+        " SELECT :id, host_id, project_id, size, vcpus, memory_mib, disk_gib, image_digest, 'g',"
+        " 'c0ffee', generation, steps, :state,"
+        " created_at + interval '1 second', now() FROM template",
+        id=new_id(),
+        state=newest,
+    )
+    async with site.client() as client:
+        (pool,) = (await client.get("/api/v1/pools")).json()["pools"]
+    assert ("its newest template failed: machines are made of the one" in pool["why"]) is told
+
+
 async def test_each_machine_that_waits_is_listed_with_its_tier_and_why(site):
     await pool_of(site)
     async with site.client() as client:

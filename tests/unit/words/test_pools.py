@@ -79,6 +79,13 @@ def test_a_pool_of_which_nothing_is_known_says_that_none_should_wait():
     assert standing(**counts, why="", held=None) == "none should wait"
 
 
+def test_a_pool_whose_newest_template_failed_says_what_its_machines_are_made_of():
+    counts = dict.fromkeys(("hot", "hot_target", "cold", "cold_target"), 1)
+    assert standing(**counts, making=0, why="3 an hour", held=None, outdated=True) == (
+        "full: 3 an hour; its newest template failed: machines are made of the one before"
+    )
+
+
 def test_machines_that_wait_are_hot_cold_or_being_made_and_nothing_else():
     assert {tier(one) for one in MachineState} == {"hot", "cold", "being made"}
     assert (tier(MachineState.PAUSED), tier(MachineState.RESTING)) == ("hot", "cold")
