@@ -110,8 +110,8 @@ def list_templates(
     rows = [
         {
             **one,
-            "commit": one["commit"][:12],
-            "guessed": count(one["guessed"]),
+            "commit": one["commit"][:12] or None,
+            "guessed": count(one["guessed"]) or None,
             "build_seconds": "-" if one["state"] == "building" else f"{one['build_seconds']:.1f}",
         }
         for one in found["templates"]

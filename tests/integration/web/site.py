@@ -184,7 +184,9 @@ STEPS = [
 ]
 
 
-async def pool_of(site: "Site", *, state: str = "ready", note: str | None = None) -> UUID:
+async def pool_of(
+    site: "Site", *, state: str = "ready", built: bool = True, note: str | None = None
+) -> UUID:
     """A template of the project demo, and its pool with a hot machine and four hand-outs."""
     template_id = new_id()
     project = "(SELECT id FROM project WHERE name = 'demo')"
@@ -192,9 +194,10 @@ async def pool_of(site: "Site", *, state: str = "ready", note: str | None = None
         "INSERT INTO template (id, host_id, project_id, size, vcpus, memory_mib, disk_gib,"
         " image_digest, fingerprint, commit, state, generation, steps, note, created_at,"
         f" changed_at) VALUES (:id, :host, {project}, 'small', 1, 512, 8, 'd', 'f',"
-        " 'c0ffee', :state, 1, CAST(:steps AS jsonb), :note, now(), now())",
+        " :commit, :state, 1, CAST(:steps AS jsonb), :note, now(), now())",
         id=template_id,
         host=site.host_id,
+        commit="c0ffee" if built else "",
         state=state,
         steps=json.dumps(STEPS),
         note=note,

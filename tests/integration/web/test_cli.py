@@ -247,10 +247,16 @@ async def test_what_goes_wrong_has_its_exit_code_and_says_what_to_do(
 
 
 @pytest.mark.parametrize(
-    ("state", "seconds"), [("ready", "6.8"), ("building", "-"), ("failed", "6.8")]
+    ("state", "built", "seconds"),
+    [
+        ("ready", True, "6.8"),
+        ("building", False, "-"),
+        ("failed", False, "6.8"),
+        ("failed", True, "6.8"),
+    ],
 )
-async def test_only_a_template_that_was_built_has_taken_its_time(site, ona, state, seconds):
-    await pool_of(site, state=state)
+async def test_only_a_template_that_was_built_has_taken_its_time(site, ona, state, built, seconds):
+    await pool_of(site, state=state, built=built)
     table = (await ona("templates")).out.splitlines()
     heads, shown = (re.split(r"\s{2,}", line.strip()) for line in table)
     assert shown[heads.index("SECONDS")] == seconds
@@ -258,8 +264,8 @@ async def test_only_a_template_that_was_built_has_taken_its_time(site, ona, stat
         link = {"link": await site.link()}
         await browser.post("/sign-in", data=link, headers={"Origin": site.url})
         page = (await browser.get("/pools")).text
-    assert ("built in 6.8 s" in page) is (state == "ready")
-    assert ("failed after 6.8 s" in page) is (state == "failed")
+    assert ("built in 6.8 s" in page) is built, "one that is of no use any more was, too"
+    assert ("failed after 6.8 s" in page) is (state == "failed" and not built)
 
 
 async def test_pools_and_each_machine_that_waits_are_shown_with_why(site, ona):
