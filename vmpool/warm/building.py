@@ -69,6 +69,7 @@ class BuildLog:
         began = monotonic()
         said: list[str] = []
         head = {"step": name, **facts}
+        await self._rows.note_step(self._template_id, f"under way: {name}")
         try:
             yield said
         except StepFailed as error:

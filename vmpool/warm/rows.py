@@ -251,6 +251,13 @@ class Rows:
                 .values(machine_id=machine_id)
             )
 
+    async def note_step(self, template_id: UUID, note: str) -> None:
+        """Say what is being done for a template, until it is ready or failed."""
+        async with self._begin() as tx:
+            await tx.execute(
+                update(Template).where(col(Template.id) == template_id).values(note=sentence(note))
+            )
+
     async def log_step(self, template_id: UUID, step: Mapping[str, Any]) -> None:
         """Append to the log of a build."""
         steps = col(Template.steps).op("||")(cast([dict(step)], JSONB))
@@ -309,7 +316,13 @@ class Rows:
                 col(Template.id) == template.id,
                 col(Template.state) == TemplateState.BUILDING,
             )
-            .values(state=TemplateState.READY, changed_at=now, commit=commit, generation=generation)
+            .values(
+                state=TemplateState.READY,
+                changed_at=now,
+                commit=commit,
+                generation=generation,
+                note=None,
+            )
             .returning(col(Template.id))
         )
         async with self._begin_several() as tx:

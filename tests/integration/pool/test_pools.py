@@ -70,6 +70,21 @@ async def test_a_template_is_built_once_and_its_log_is_kept(roomy):
     assert await build(roomy) is None
 
 
+async def test_a_template_says_which_step_is_under_way_until_it_is_built(roomy):
+    seen = []
+
+    async def furnish(channel: Channel, build_log: BuildLog) -> str:
+        async with build_log.step("make"):
+            (building,) = await roomy.rows.templates()
+            seen.append(building.note)
+        return "c1"
+
+    built = await roomy.builder.build(roomy.order, "f", furnish)
+    assert seen == ["under way: make"]
+    assert built is not None
+    assert built.note is None
+
+
 async def test_two_sizes_in_use_keep_their_templates_whichever_was_used_last(roomy):
     async def furnish(channel: Channel, build_log: BuildLog) -> str:
         return "c1"
