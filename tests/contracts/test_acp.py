@@ -331,6 +331,12 @@ async def test_fifty_megabytes_in_one_line_end_the_turn_and_are_not_kept(desk):
     assert words(await desk.whole(desk.task("say fine", id="t2"))) == "fine"
 
 
+async def test_what_an_agent_asks_at_once_is_answered_one_by_one(desk):
+    events = await desk.whole(desk.task("asks 200"))
+    assert words(events) == "200 of 200"
+    assert events[-1].succeeded
+
+
 async def test_the_way_into_the_machine_is_lost_and_found_again(desk, guest, authority):
     go = desk.home / "go"
     task = desk.task("say one ", f"wait {go}", "say two")

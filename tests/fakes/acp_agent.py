@@ -63,6 +63,18 @@ def permission(session, title):
             return
 
 
+def permissions(session, count):
+    """Ask for so many at once, and say how many were given."""
+    options = [{"optionId": "a", "name": "Allow", "kind": "allow_once"}]
+    for number in range(int(count)):
+        call = {"toolCallId": f"m{number}", "title": f"touch {number}"}
+        params = {"sessionId": session, "toolCall": call, "options": options}
+        write({"id": f"m{number}", "method": "session/request_permission", "params": params})
+    answers = [read() for _ in range(int(count))]
+    given = [one for one in answers if one["result"]["outcome"].get("optionId") == "a"]
+    said(session, f"{len(given)} of {len({one['id'] for one in answers})}")
+
+
 def wait_for(path, session):
     """Wait for a file, or for the cancellation of the turn; whether it was cancelled."""
     os.set_blocking(sys.stdin.fileno(), False)
@@ -83,6 +95,7 @@ SCRIPT = {
     "say": said,
     "think": lambda session, words: said(session, words, "agent_thought_chunk"),
     "ask": permission,
+    "asks": permissions,
     "tool": lambda session, title: update(
         session, sessionUpdate="tool_call", toolCallId="c1", title=title, status="pending"
     ),

@@ -37,6 +37,7 @@ class JobWire:
         self._job_id = job_id
         self._at = self._fed_before = fed
         self._hear = hear
+        self._sending = asyncio.Lock()
         self._counted = 0
         self._asked: dict[int, str] = {}
         self._asking = asyncio.Event()
@@ -62,8 +63,10 @@ class JobWire:
             self._asking.set()
             if self._fed_before > before:
                 return
-        await self._jobs.send(self._job_id, offset=self._at, data=data)
-        self._at += len(data)
+        # Answers come at once to what is asked at once; of two at one offset only one is read.
+        async with self._sending:
+            await self._jobs.send(self._job_id, offset=self._at, data=data)
+            self._at += len(data)
 
     async def receive(self) -> dict[str, Any] | None:
         """The next message but updates, which are only heard; None: there is none."""
