@@ -129,6 +129,7 @@ async def test_it_joins_the_session_of_its_branch_and_is_one_prompt(
     branch = await town.value("SELECT branch FROM session")
     request = shop.ann.opens(shop.project, branch=branch)
     shop.bo.says(request, "Too slow.", at=("src/pay.py", 3))
+    await _settled(shop)
     shop.bo.says(request, "And wrong.", at=("src/pay.py", 9))
     await _settled(shop)
     prompts = await town.rows(
