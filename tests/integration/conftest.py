@@ -13,6 +13,7 @@ from bot.conversation.message import Accepted, IncomingMessage
 from bot.store.database import Database
 from bot.store.ids import new_id
 from bot.work.work_queue import WorkQueue
+from tests.fakes.forge import KnowingForge
 from tests.fakes.guest import HostedGuest, hosted_guest
 from tests.fakes.guest_workplaces import GuestWorkplaces
 from vmpool.ssh import Authority
@@ -95,6 +96,14 @@ async def town(database_url) -> AsyncIterator[Town]:
     inbox = Inbox(database, prompt_bytes_max=100_000, sizes=("small", "medium"))
     yield Town(database=database, inbox=inbox, host_id=host_id, people=people)
     await database.close()
+
+
+@pytest.fixture
+async def forge() -> AsyncIterator[KnowingForge]:
+    """One that knows what it is told: who may do what there."""
+    forge = KnowingForge()
+    yield forge
+    await forge.close()
 
 
 @pytest.fixture

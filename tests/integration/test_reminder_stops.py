@@ -6,18 +6,10 @@ from adapters.forge.port import Permission
 from bot.conversation.inbox import Inbox
 from bot.govern.rights import Rights
 from bot.store.ids import new_id
-from tests.fakes.forge import KnowingForge
 from tests.integration.test_reminders import set_one
 
 REPOSITORY = "https://forge.test/acme/shop.git"
 BODIES = "SELECT thread.place, reply.body FROM reply JOIN thread ON thread.id = reply.thread_id"
-
-
-@pytest.fixture
-async def forge():
-    forge = KnowingForge()
-    yield forge
-    await forge.close()
 
 
 @pytest.fixture

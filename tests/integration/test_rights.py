@@ -17,17 +17,9 @@ from bot.on_discord import projects_of
 from bot.store.ids import new_id
 from bot.work import questions
 from bot.work.asked import Question
-from tests.fakes.forge import KnowingForge
 
 SECRET = "https://forge.test/acme/secret.git"
 ACCOUNTS = "forge:forge.test"
-
-
-@pytest.fixture
-async def forge():
-    forge = KnowingForge()
-    yield forge
-    await forge.close()
 
 
 @pytest.fixture

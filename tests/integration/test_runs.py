@@ -17,7 +17,6 @@ from bot.store.database import RUNS
 from bot.store.ids import new_id
 from bot.work.control import Actor
 from tests.fakes.chat import FakeChat
-from tests.fakes.forge import KnowingForge
 from tests.support.runs import charge_of, pull_of, run_of, session_of, set_target
 
 GENERAL = Channel(surface="slack", address="T1/C1", said="slack:#general")
@@ -421,13 +420,6 @@ async def test_runs_are_seen_stopped_and_run_again_by_commands(town, fleet):
     again = await town.say(f"runs rerun {fleet.short} #2")
     assert again.text == f"1 target of {fleet.short} is run again."
     assert (await town.say("runs show run-none")).verdict == "refused"
-
-
-@pytest.fixture
-async def forge():
-    forge = KnowingForge()
-    yield forge
-    await forge.close()
 
 
 @pytest.fixture

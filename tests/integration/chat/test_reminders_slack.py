@@ -89,6 +89,25 @@ def alone_with(office, person, *words: str):
     return in_channel(office, channel, *words)
 
 
+async def proposed_in(office, channel, whom: str):
+    """Ann asks for a reminder in a channel where Bo does not read; what she wrote."""
+    office.asks("help", by=office.bo)
+    await office.heard()
+    mention = office.bot.user.mention
+    asked = office.ann.says(channel, f"{mention} remind {whom} every day at 9 stand-up")
+    await office.slack.until(
+        lambda: [one for one in channel.thread(asked.place) if "I understood" in one.text]
+    )
+    return asked
+
+
+async def saved_and_due(office, channel, asked):
+    """Ann says yes to what was proposed, and it is due."""
+    short = await office.town.value("SELECT short FROM reminder")
+    office.ann.says(channel, f"{office.bot.user.mention} reminders yes {short}", thread=asked)
+    await due_now(office)
+
+
 def form_of(person, **values: object):
     """What is sent of the form that a person sees: a moment, or words."""
     (view,) = person.modals
@@ -102,16 +121,8 @@ def form_of(person, **values: object):
 async def test_who_does_not_read_here_is_reminded_alone(office):
     payments = office.slack.channel(office.team, "payments", office.ann, office.bot.user)
     async with office.serving():
-        office.asks("help", by=office.bo)
-        await office.heard()
-        mention = office.bot.user.mention
-        asked = office.ann.says(payments, f"{mention} remind me and @bo every day at 9 stand-up")
-        await office.slack.until(
-            lambda: [one for one in payments.thread(asked.place) if "I understood" in one.text]
-        )
-        short = await office.town.value("SELECT short FROM reminder")
-        office.ann.says(payments, f"{mention} reminders yes {short}", thread=asked)
-        await due_now(office)
+        asked = await proposed_in(office, payments, "me and @bo")
+        await saved_and_due(office, payments, asked)
         await office.slack.until(lambda: alone_with(office, office.bo, "stand-up", "A reminder of"))
         here = [one for one in payments.thread(asked.place) if "A reminder of" in one.text]
         assert len(here) == 1
@@ -122,19 +133,11 @@ async def test_a_reply_to_what_came_alone_goes_on_in_its_session(office):
     town = office.town
     payments = office.slack.channel(office.team, "payments", office.ann, office.bot.user)
     async with office.serving():
-        office.asks("help", by=office.bo)
-        await office.heard()
-        mention = office.bot.user.mention
-        asked = office.ann.says(payments, f"{mention} remind @bo every day at 9 stand-up")
-        await office.slack.until(
-            lambda: [one for one in payments.thread(asked.place) if "I understood" in one.text]
-        )
-        short = await town.value("SELECT short FROM reminder")
-        office.ann.says(payments, f"{mention} reminders yes {short}", thread=asked)
-        await due_now(office)
+        asked = await proposed_in(office, payments, "@bo")
+        await saved_and_due(office, payments, asked)
         await office.slack.until(lambda: alone_with(office, office.bo, "stand-up"))
         (posted,) = alone_with(office, office.bo, "stand-up")
-        office.ann.says(payments, f"{mention} what is open?", thread=asked)
+        office.ann.says(payments, f"{office.bot.user.mention} what is open?", thread=asked)
         await office.heard()
         await ended(town, TurnState.SUCCEEDED, "nothing")
         alone = office.slack.direct(office.bo, office.bot.user)
@@ -156,14 +159,8 @@ async def test_who_is_reminded_alone_is_told_nothing_of_the_session_s_other_turn
     town = office.town
     payments = office.slack.channel(office.team, "payments", office.ann, office.bot.user)
     async with office.serving():
-        office.asks("help", by=office.bo)
-        await office.heard()
-        mention = office.bot.user.mention
-        asked = office.ann.says(payments, f"{mention} remind @bo every day at 9 stand-up")
-        await office.slack.until(
-            lambda: [one for one in payments.thread(asked.place) if "I understood" in one.text]
-        )
-        office.ann.says(payments, f"{mention} run all the tests", thread=asked)
+        asked = await proposed_in(office, payments, "@bo")
+        office.ann.says(payments, f"{office.bot.user.mention} run all the tests", thread=asked)
         await office.heard()
         await ended(town, TurnState.FAILED, "it can't be done")
         await office.slack.until(
@@ -191,16 +188,8 @@ async def test_everybody_of_a_list_who_reads_here_is_notified_in_one_post(office
 async def test_who_is_reminded_alone_stops_it_by_its_button(office):
     payments = office.slack.channel(office.team, "payments", office.ann, office.bot.user)
     async with office.serving():
-        office.asks("help", by=office.bo)
-        await office.heard()
-        mention = office.bot.user.mention
-        asked = office.ann.says(payments, f"{mention} remind me and @bo every day at 9 stand-up")
-        await office.slack.until(
-            lambda: [one for one in payments.thread(asked.place) if "I understood" in one.text]
-        )
-        short = await office.town.value("SELECT short FROM reminder")
-        office.ann.says(payments, f"{mention} reminders yes {short}", thread=asked)
-        await due_now(office)
+        asked = await proposed_in(office, payments, "me and @bo")
+        await saved_and_due(office, payments, asked)
         await office.slack.until(lambda: alone_with(office, office.bo, "stand-up"))
         (posted,) = alone_with(office, office.bo, "stand-up")
         office.bo.clicks(posted, "Stop it")

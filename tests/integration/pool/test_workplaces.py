@@ -217,14 +217,19 @@ async def test_a_turn_whose_machine_was_removed_is_told_so_and_no_other_is_made(
     assert desk.yard.host.machines == {}
 
 
+async def fails(channel, build_log):
+    raise StepFailed("`make` ended with status 2")
+
+
+async def succeeds(channel, build_log):
+    return ""
+
+
 async def test_a_session_whose_template_failed_is_told_why_its_machine_was_booted(desk_at):
     desk = await desk_at()
     order = dataclasses.replace(desk.yard.order, project_id=desk.lease.project_id)
 
-    async def furnish(channel, build_log):
-        raise StepFailed("`make` ended with status 2")
-
-    assert await desk.yard.builder.build(order, "f", furnish) is None
+    assert await desk.yard.builder.build(order, "f", fails) is None
     async with desk.enter() as place:
         (told,) = place.notices
     assert "booted instead" in told
@@ -237,12 +242,6 @@ async def test_a_session_hears_nothing_of_a_failure_that_a_newer_template_made_g
     desk = await desk_at()
     order = dataclasses.replace(desk.yard.order, project_id=desk.lease.project_id)
 
-    async def fails(channel, build_log):
-        raise StepFailed("`make` ended with status 2")
-
-    async def succeeds(channel, build_log):
-        return ""
-
     assert await desk.yard.builder.build(order, "f", fails) is None
     assert await desk.yard.builder.build(order, "f", succeeds) is not None
     async with desk.enter() as place:
@@ -253,12 +252,6 @@ async def test_a_session_hears_nothing_of_a_failure_that_a_newer_template_made_g
 async def test_a_session_with_a_machine_of_an_older_template_is_told_why_the_newest_failed(desk_at):
     desk = await desk_at()
     order = dataclasses.replace(desk.yard.order, project_id=desk.lease.project_id)
-
-    async def succeeds(channel, build_log):
-        return ""
-
-    async def fails(channel, build_log):
-        raise StepFailed("`make` ended with status 2")
 
     assert await desk.yard.builder.build(order, "f", succeeds) is not None
     await desk.yard.keeper.tend()

@@ -7,18 +7,10 @@ import pytest
 from adapters.forge.port import Permission
 from bot.govern import rights
 from bot.store.ids import new_id
-from tests.fakes.forge import KnowingForge
 from tests.integration.web.site import pool_of, running_site
 
 SECRET = "the-quiet-heron"
 """In the title of the session, in the name of the project and of its repository."""
-
-
-@pytest.fixture
-async def forge():
-    forge = KnowingForge()
-    yield forge
-    await forge.close()
 
 
 @pytest.fixture
