@@ -15,6 +15,8 @@ from itertools import pairwise
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+REVIEW_LENGTH_MAX = 30_000
+"""Characters of a review that are asked of us."""
 LOOKED_AT_MAX = 200_000
 """Characters in which the first line of a request is looked for."""
 
@@ -24,6 +26,12 @@ _HIDDEN = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _KEPT = re.compile(r"\x00(\d+)")
 """Stands for a line of code, in which nothing is hidden."""
 _AFTER = r"(?=$|[\s:,])[:,]?"
+
+
+def cut(review: str) -> str:
+    """What of a review is asked of us: its beginning, where it is longer than may be."""
+    whole = len(review) <= REVIEW_LENGTH_MAX
+    return review if whole else f"{review[:REVIEW_LENGTH_MAX]}…"
 
 
 def asked(body: str, names: Sequence[str]) -> str | None:

@@ -15,6 +15,8 @@ from pydantic import SecretStr
 
 from adapters.chat.port import ChatPort, Deadline, Unavailable
 
+BRANCHES = "ona/"
+"""What the names of sessions' branches begin with."""
 NOT_SHOWN = "not shown"
 """Ref of a state that has no place to stand."""
 

@@ -7,6 +7,7 @@ from uuid import UUID
 from psycopg import IntegrityError
 from sqlalchemy import text
 
+from adapters.forge.port import BRANCHES
 from bot.conversation import commands
 from bot.conversation.choosing import Chosen, Wish, choose
 from bot.conversation.message import IncomingMessage
@@ -319,9 +320,10 @@ async def give_way(tx: Transaction, session_id: UUID) -> None:
 async def _insert_session(tx: Transaction, values: dict[str, Any]) -> str:
     for _try in range(SHORT_TRIES):
         short = new_short("s")
+        named = {"short": short, "branch": f"{BRANCHES}{short}"}
         try:
             async with tx.begin_nested():
-                await tx.execute(_ADD_SESSION, {**values, "short": short, "branch": f"ona/{short}"})
+                await tx.execute(_ADD_SESSION, {**values, **named})
         except IntegrityError:
             continue
         return short

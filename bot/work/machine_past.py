@@ -1,6 +1,7 @@
 """What rows tell of machines and templates that were before: short queries."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
@@ -65,15 +66,16 @@ async def why_template_failed(
 ) -> str | None:
     """Why the newest template of the project failed; None: it did not, or a ready one is there."""
     key = {"host": host_id, "project": project_id, "size": size}
-    newest = (await tx.execute(_NEWEST_BUILD, key)).one_or_none()
-    if newest is None or newest.state != TemplateState.FAILED:
-        return None
-    return newest.note or UNKNOWN
+    return _why((await tx.execute(_NEWEST_BUILD, key)).one_or_none())
 
 
 async def why_newer_failed(tx: Transaction, template_id: UUID) -> str | None:
     """Why the newest template failed that was to replace this one; None: none has."""
-    newer = (await tx.execute(_NEWER_BUILD, {"template": template_id})).one_or_none()
-    if newer is None or newer.state != TemplateState.FAILED:
+    return _why((await tx.execute(_NEWER_BUILD, {"template": template_id})).one_or_none())
+
+
+def _why(build: Any | None) -> str | None:
+    """Why it failed; None: it did not, or there is none."""
+    if build is None or build.state != TemplateState.FAILED:
         return None
-    return newer.note or UNKNOWN
+    return build.note or UNKNOWN

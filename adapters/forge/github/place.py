@@ -17,8 +17,6 @@ REVIEW = "review"
 """Kind of the words that a review ends with."""
 REVIEWED = "reviewed"
 """Kind of a review of what a session did, with all that it says at lines of code."""
-BRANCHES = "ona/"
-"""What the names of sessions' branches begin with."""
 
 _NAME = r"[\w-]+/(?!\.{1,2}(?![\w.-]))[\w.-]+"
 _PLACE = re.compile(rf"({_NAME})#(\d{{1,18}})(?:/r(\d{{1,18}}))?", re.ASCII)

@@ -29,7 +29,6 @@ from adapters.forge.github.calls import PAGE, UNCHANGED, Answer
 from adapters.forge.github.event_polling import GitHubEvents
 from adapters.forge.github.kept import Kept
 from adapters.forge.github.place import (
-    BRANCHES,
     ISSUE_COMMENT,
     REVIEW,
     REVIEW_COMMENT,
@@ -39,7 +38,7 @@ from adapters.forge.github.place import (
 )
 from adapters.forge.github.reading import Reader, branch_of, comment_of
 from adapters.forge.polled import CATCH_UP_SECONDS, POLL_SECONDS, condition
-from adapters.forge.port import Cursors, Repositories
+from adapters.forge.port import BRANCHES, Cursors, Repositories
 from adapters.forge.rereading import LOOK_SECONDS
 from adapters.listening import Condition, Hears, Tell, nobody
 

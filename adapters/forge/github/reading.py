@@ -12,7 +12,6 @@ from adapters.forge.asking import asked
 from adapters.forge.github.app import App, Ourselves
 from adapters.forge.github.checks import CHECK, STOP
 from adapters.forge.github.place import (
-    BRANCHES,
     REVIEW,
     REVIEW_COMMENT,
     REVIEWED,
@@ -21,6 +20,7 @@ from adapters.forge.github.place import (
     web_address,
 )
 from adapters.forge.github.reviewing import reviewed
+from adapters.forge.port import BRANCHES
 
 log = structlog.get_logger(__name__)
 

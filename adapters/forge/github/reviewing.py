@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-TEXT_LENGTH_MAX = 30_000
+from adapters.forge.asking import cut
+
 STATES = {
     "changes_requested": "Review of the pull request, which asks for changes",
     "commented": "Review of the pull request",
@@ -22,8 +23,7 @@ def reviewed(state: str, body: str, comments: Sequence[Mapping[str, Any]]) -> st
     lines = [_line(one) for one in comments if not one.get("in_reply_to_id") and one["body"]]
     if begins is None or not (lines or (body.strip() and state.lower() != "approved")):
         return ""
-    said = "\n\n".join(part for part in (f"{begins}:", body.strip(), *lines) if part)
-    return said if len(said) <= TEXT_LENGTH_MAX else f"{said[:TEXT_LENGTH_MAX]}…"
+    return cut("\n\n".join(part for part in (f"{begins}:", body.strip(), *lines) if part))
 
 
 def _line(comment: Mapping[str, Any]) -> str:

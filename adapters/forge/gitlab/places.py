@@ -18,8 +18,6 @@ from urllib.parse import quote
 from adapters.chat.port import Rejected
 
 Kind = Literal["merge_requests", "issues"]
-BRANCHES = "ona/"
-"""What the names of sessions' branches begin with."""
 """As the REST API calls them in its paths."""
 
 _SIGNS: dict[Kind, str] = {"merge_requests": "!", "issues": "#"}

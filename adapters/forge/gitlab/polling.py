@@ -23,10 +23,10 @@ from adapters.chat.incoming import Hear
 from adapters.chat.port import ChatError, Deadline, Throttled
 from adapters.forge.gitlab.client import Client
 from adapters.forge.gitlab.event_polling import GitLabEvents
-from adapters.forge.gitlab.places import BRANCHES, Kind, project_path
+from adapters.forge.gitlab.places import Kind, project_path
 from adapters.forge.gitlab.reading import STOP_EMOJI, Award, Note, Reader
 from adapters.forge.polled import CATCH_UP_SECONDS, POLL_SECONDS, condition
-from adapters.forge.port import Cursors, Repositories
+from adapters.forge.port import BRANCHES, Cursors, Repositories
 from adapters.forge.rereading import LOOK_SECONDS
 from adapters.listening import Condition, Hears, Tell, nobody
 

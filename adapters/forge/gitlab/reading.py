@@ -12,9 +12,10 @@ from adapters.chat.incoming import Author, Heard, Reacted, Reworded, Said, Spot,
 from adapters.chat.port import Deadline, Gone, Rejected
 from adapters.forge.asking import asked
 from adapters.forge.gitlab.client import Client
-from adapters.forge.gitlab.places import BRANCHES, Kind, Place, project_path
+from adapters.forge.gitlab.places import Kind, Place, project_path
 from adapters.forge.gitlab.port import SURFACE
 from adapters.forge.gitlab.reviewing import reviewed
+from adapters.forge.port import BRANCHES
 
 ASK_SECONDS = 10.0
 STOP_EMOJI = frozenset(

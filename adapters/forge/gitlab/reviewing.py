@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-TEXT_LENGTH_MAX = 30_000
+from adapters.forge.asking import cut
+
 BEGINS = "Review of the merge request"
 
 
@@ -18,8 +19,7 @@ def reviewed(note_id: int, notes: Sequence[Mapping[str, Any]]) -> str:
     if not said:
         return ""
     where = _where(notes[0].get("position") or {})
-    text = f"{BEGINS}{where}:\n\n{said}"
-    return text if len(text) <= TEXT_LENGTH_MAX else f"{text[:TEXT_LENGTH_MAX]}…"
+    return cut(f"{BEGINS}{where}:\n\n{said}")
 
 
 def _where(position: Mapping[str, Any]) -> str:

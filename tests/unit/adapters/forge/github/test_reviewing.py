@@ -2,7 +2,8 @@
 
 import pytest
 
-from adapters.forge.github.reviewing import TEXT_LENGTH_MAX, reviewed
+from adapters.forge.asking import REVIEW_LENGTH_MAX
+from adapters.forge.github.reviewing import reviewed
 
 LINE = {"path": "a.py", "line": 1, "body": "no"}
 
@@ -35,4 +36,4 @@ def test_what_is_to_be_done_is_said(state, body, comments, said):
 
 
 def test_it_is_bounded():
-    assert len(reviewed("commented", "x" * 100_000, [])) == TEXT_LENGTH_MAX + 1
+    assert len(reviewed("commented", "x" * 100_000, [])) == REVIEW_LENGTH_MAX + 1
