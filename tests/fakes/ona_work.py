@@ -6,7 +6,7 @@ Run as `python -m tests.fakes.ona_work`, with the settings of `ona work`.
 from pathlib import Path
 from typing import Any
 
-import bot.host
+import bot.images
 from bot.__main__ import main
 from vmpool.driver import Image
 
@@ -21,5 +21,5 @@ async def ensure_image(cache: Path, **_: Any) -> Image:
 
 
 if __name__ == "__main__":
-    bot.host.ensure_image = ensure_image
+    bot.images.ensure_image = ensure_image
     main(["work"])
