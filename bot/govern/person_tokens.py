@@ -51,7 +51,9 @@ _NEWEST = text(
 _BEGIN = text(
     """
     UPDATE person_token SET refreshing_until = now() + make_interval(secs => :seconds)
-     WHERE id = :id AND (refreshing_until IS NULL OR refreshing_until < now()) RETURNING id
+     WHERE id = :id AND sealed = :sealed
+       AND (refreshing_until IS NULL OR refreshing_until < now())
+    RETURNING id
     """
 )
 _REFRESHED = text(
@@ -102,18 +104,19 @@ class PersonTokens:
         try:
             opened = json.loads(await self._sealing.open(row.sealed, Deadline.after(ASK_SECONDS)))
             if row.ends:
-                return await self._refreshed(row.id, surface, opened.get("refresh"))
+                return await self._refreshed(row, surface, opened.get("refresh"))
         except VaultError as error:
             log.warning("token_not_opened", surface=surface, why=str(error))
             return None
         return SecretStr(opened["access"])
 
-    async def _refreshed(self, row_id: UUID, surface: str, refresh: str | None) -> SecretStr | None:
+    async def _refreshed(self, row: Any, surface: str, refresh: str | None) -> SecretStr | None:
         """Another token in place of one that ends. :raises VaultError:"""
         if refresh is None:
-            await self._run(_DROP, {"id": row_id})
+            await self._run(_DROP, {"id": row.id})
             return None
-        claim = {"id": row_id, "seconds": REFRESH_SECONDS}
+        # As it was read: somebody may have refreshed it since, and then this one works no more.
+        claim = {"id": row.id, "sealed": row.sealed, "seconds": REFRESH_SECONDS}
         if await self._run(_BEGIN, claim) is None:
             return None
         deadline = Deadline.after(ASK_SECONDS)
@@ -121,13 +124,13 @@ class PersonTokens:
             token = await self._accounts[surface].refresh(SecretStr(refresh), deadline)
         except Rejected as error:
             log.info("token_taken_back", surface=surface, why=str(error))
-            await self._run(_DROP, {"id": row_id})
+            await self._run(_DROP, {"id": row.id})
             return None
         except ChatError as error:
             log.info("token_not_refreshed", surface=surface, why=str(error))
             return None
         sealed = await self._seal(token)
-        await self._run(_REFRESHED, {"id": row_id, "sealed": sealed, "seconds": token.seconds})
+        await self._run(_REFRESHED, {"id": row.id, "sealed": sealed, "seconds": token.seconds})
         return token.access
 
     async def _seal(self, token: UserToken) -> str:

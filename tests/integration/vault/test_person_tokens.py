@@ -10,6 +10,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import text
 
+from adapters.chat.port import Deadline
 from adapters.forge.accounts import Account, Accounts, UserToken, github
 from adapters.vault.client import Vault
 from adapters.vault.logins import by_token_file
@@ -86,6 +87,32 @@ async def test_one_that_ends_soon_is_refreshed_once_however_many_ask(desk: Desk)
     found = {one for one in await asyncio.gather(*asked) if one is not None}
     (fresh,) = found
     assert fresh != account.token.access
+    assert await desk.tokens.of(desk.ann, "github") == fresh
+
+
+async def test_who_read_it_before_it_was_refreshed_neither_uses_nor_forgets_it(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.forge.token_seconds = 60
+    account = await desk.connects()
+    assert account.token is not None
+    await desk.tokens.keep(desk.ann, "github", account.token)
+    desk.forge.token_seconds = 28_800
+    read, refreshed, opened = asyncio.Event(), asyncio.Event(), Sealing.open
+
+    async def late(self: Sealing, sealed: str, deadline: Deadline) -> str:
+        read.set()
+        await refreshed.wait()
+        return await opened(self, sealed, deadline)
+
+    monkeypatch.setattr(Sealing, "open", late)
+    slow = asyncio.create_task(desk.tokens.of(desk.ann, "github"))
+    await read.wait()
+    monkeypatch.setattr(Sealing, "open", opened)
+    fresh = await desk.tokens.of(desk.ann, "github")
+    assert fresh is not None
+    refreshed.set()
+    assert await slow is None
     assert await desk.tokens.of(desk.ann, "github") == fresh
 
 
