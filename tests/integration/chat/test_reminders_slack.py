@@ -123,10 +123,15 @@ async def test_who_does_not_read_here_is_reminded_alone(office):
     async with office.serving():
         asked = await proposed_in(office, payments, "me and @bo")
         await saved_and_due(office, payments, asked)
-        await office.slack.until(lambda: alone_with(office, office.bo, "stand-up", "A reminder of"))
-        here = [one for one in payments.thread(asked.place) if "A reminder of" in one.text]
-        assert len(here) == 1
-        assert office.ann.id in here[0].text
+
+        def here():
+            return [one for one in payments.thread(asked.place) if "A reminder of" in one.text]
+
+        await office.slack.until(
+            lambda: alone_with(office, office.bo, "stand-up", "A reminder of") and here()
+        )
+        (posted,) = here()
+        assert office.ann.id in posted.text
 
 
 async def test_a_reply_to_what_came_alone_goes_on_in_its_session(office):
