@@ -2,9 +2,10 @@
 
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest -q --durations=15
-FAST := $(PYTEST) -n 2 --dist worksteal -m 'not vm and not browser and not slow and not nested'
+FAST := $(PYTEST) -n 2 --dist worksteal \
+  -m 'not vm and not browser and not slow and not nested and not long'
 # One after the other: a machine without KVM wants both processors, and a time limit is a time limit.
-SLOW := $(PYTEST) -m 'vm or browser or slow'
+SLOW := $(PYTEST) -m '(vm or browser or slow) and not long'
 
 # Compiling our own code takes longer than starting it.
 unexport PYTHONDONTWRITEBYTECODE
@@ -28,7 +29,7 @@ setup-test:
 	@deploy/browser.sh
 	@deploy/counterparts.sh
 
-test: setup-test ## every test, on real virtual machines and in a real browser
+test: setup-test ## the tests, on real virtual machines and in a real browser; a change has to pass
 	@$(FAST); fast=$$?; $(SLOW); slow=$$?; [ $$fast = 0 ] && [ $$slow = 0 ]
 
 test-fast: setup-test ## the tests without virtual machines and browser
@@ -37,7 +38,7 @@ test-fast: setup-test ## the tests without virtual machines and browser
 test-nested: setup-test ## what wants a real Cloud Hypervisor; CLOUD_HYPERVISOR=/path names it
 	@exec $(PYTHON) -m tests.nested
 
-test-long: setup-test ## full counts, for hours; writes docs/test-long.md
+test-long: setup-test ## every way it can go wrong, with full counts; hours; writes docs/test-long.md
 	@exec $(PYTHON) -m tests.support.long
 
 lint: setup ## style, types, directions between packages

@@ -11,7 +11,7 @@ from tests.support.postgres import embedded
 DOWN_SECONDS = 15
 TICKS = 12
 
-pytestmark = [pytest.mark.vm, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.vm, pytest.mark.long, pytest.mark.timeout(600)]
 
 
 def test_a_turn_goes_on_its_events_arrive_afterwards_and_workers_resume(tmp_path):

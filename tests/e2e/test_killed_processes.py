@@ -21,7 +21,7 @@ PROMPTS = int(os.environ.get("ONA_TEST_VM_PROMPTS", "20"))
 SEED = int(os.environ.get("ONA_TEST_SEED", random.randrange(10**6)))
 PROMPT_SECONDS_MAX = 40.0
 
-pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.vm, pytest.mark.long, pytest.mark.timeout(900)]
 
 
 @pytest.fixture

@@ -159,6 +159,7 @@ def test_stop_ends_a_command_that_ignores_the_signal_within_two_seconds(ona):
     print(f"stopped after {took:.1f} s")
 
 
+@pytest.mark.long
 def test_an_output_of_100_mb_is_cut_and_says_where_the_whole_lies(ona):
     accepted = ona.ask("!head -c 100000000 /dev/zero | tr '\\0' x; echo; echo the end")
     events = ona.wait(accepted)

@@ -14,7 +14,7 @@ from tests.e2e.installation import Installation, make_repository, of_turn
 TURN_SECONDS = 15
 HOST_MIB = 1024
 
-pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.vm, pytest.mark.long, pytest.mark.timeout(900)]
 
 
 @contextmanager

@@ -236,6 +236,7 @@ async def leads(database, owner: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
 async def test_a_leader_that_is_killed_or_stopped_is_replaced_within_ten_seconds(
     database, database_url, how

@@ -1,4 +1,6 @@
-"""`make test-long`: the tests that kill and freeze processes, with full counts, for hours.
+"""`make test-long`: every way something can go wrong, with full counts, for hours.
+
+That is what is marked `long`, and besides the tests that count what they kill, freeze or say.
 
 Writes docs/test-long.md, to be committed: what was run when, on which commit and host, and how it
 ended. Words after the command go to pytest instead of all tests, and no page is written.
@@ -19,7 +21,7 @@ from vmpool.image_recipe.layers import AGENTS
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "test-long.md"
-TESTS = (
+COUNTING = (
     "tests/integration/chaos",
     "tests/integration/chat/test_chat_chaos.py",
     "tests/integration/forge/test_forge_chaos.py",
@@ -60,6 +62,24 @@ class Results:
             self.rows.append((report.nodeid, report.outcome, report.duration))
 
 
+class Chosen:
+    """A pytest plugin: of all tests, leaves those that are run long."""
+
+    def pytest_collection_modifyitems(
+        self, config: pytest.Config, items: list[pytest.Item]
+    ) -> None:
+        chosen = [item for item in items if _is_long(item)]
+        config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+        items[:] = chosen
+
+
+def _is_long(item: pytest.Item) -> bool:
+    if item.get_closest_marker("nested"):
+        return False
+    counts = any(item.path.is_relative_to(ROOT / test) for test in COUNTING)
+    return counts or item.get_closest_marker("long") is not None
+
+
 def page(
     results: Results, commit: str, began: datetime, settings: Mapping[str, str], status: int
 ) -> str:
@@ -98,7 +118,8 @@ def main(arguments: list[str]) -> int:
     settings = {name: os.environ.get(name, value) for name, value in settings.items()}
     os.environ.update(settings)
     results, commit, began = Results(), _commit(), datetime.now(UTC)
-    status = pytest.main(["-q", *(arguments or [str(ROOT / test) for test in TESTS])], [results])
+    chosen = [] if arguments else [Chosen()]
+    status = pytest.main(["-v", *(arguments or [str(ROOT / "tests")])], [results, *chosen])
     if not arguments:
         PAGE.write_text(page(results, commit, began, settings, int(status)), encoding="utf-8")
     return int(status)

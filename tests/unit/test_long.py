@@ -5,14 +5,14 @@ import re
 import pytest
 
 from tests.integration.chat import chaos
-from tests.support.long import COUNTS, ROOT, TESTS
+from tests.support.long import COUNTING, COUNTS, ROOT
 
 
 @pytest.mark.parametrize("surface", ["slack", "discord", "github", "gitlab"])
 def test_delivery_chaos_of_each_surface_is_run_long(surface):
     found = [
         test
-        for test in TESTS
+        for test in COUNTING
         if (ROOT / test).is_file()
         and re.search(
             rf"^async def test_answered_once_\w*{surface}", (ROOT / test).read_text(), re.M

@@ -102,6 +102,7 @@ async def disturbed(town: Town, *, at: int, end: End) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("end", End)
 @pytest.mark.parametrize("act", ["yes", "answer"])
 async def test_what_comes_of_a_firing_comes_of_it_once_wherever_its_process_ends(town, act, end):

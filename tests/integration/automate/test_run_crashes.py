@@ -39,7 +39,7 @@ from tests.integration.automate.rig import (
 )
 from tests.integration.conftest import Town
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 STEPS_MIN = 100
 """Fewer would mean that most of a run is not seen any more."""

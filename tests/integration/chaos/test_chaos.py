@@ -200,6 +200,7 @@ async def _destroy_all(driver: ProcessDriver) -> None:
         await driver.destroy(sight.machine_id)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 async def test_nothing_leaks_in_order_never_run_twice_whatever_happens_to_a_host(
     town, database_url, tmp_path, host_directory

@@ -17,7 +17,7 @@ from tests.integration.chaos.test_chaos import LEASE_SECONDS, Workers
 from tests.integration.conftest import Town
 from tests.integration.test_reminders import set_one
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 FIRINGS = int(os.environ.get("ONA_TEST_FIRINGS", "40"))
 SEED = int(os.environ.get("ONA_TEST_SEED", random.randrange(10**6)))

@@ -14,7 +14,7 @@ from tests.integration.pool.test_pools import ROOMY, build, limits, waiting
 from vmpool.machine import MachineState, TemplateState, Tier
 from vmpool.reconcile import reconcile
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(900)]
 CUTS_MAX = 60
 Act = Callable[[], Awaitable[object]]
 

@@ -10,7 +10,7 @@ from tests.integration.pool.test_pools import build
 from vmpool.errors import HostFull
 from vmpool.machine import MachineState
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 STANDS = {MachineState.RUNNING, MachineState.RESTING}
 
 

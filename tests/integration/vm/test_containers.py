@@ -148,6 +148,7 @@ async def told(channel: Channel, script: str, **environment: str) -> str:
     return f"{said.decode()}[{status}]"
 
 
+@pytest.mark.long
 async def test_a_session_starts_in_the_container_that_its_template_was_made_with(
     place: RealPool, port: int, tmp_path: Path
 ) -> None:

@@ -41,6 +41,7 @@ async def killed_while(rig: LocalRig, machine_id: str, operation: str, after: fl
     await rig.reopen()
 
 
+@pytest.mark.long
 async def test_a_kill_in_a_hibernation_leaves_it_running_or_resting(
     rig: LocalRig, running: str
 ) -> None:
@@ -67,6 +68,7 @@ async def test_a_kill_in_a_hibernation_leaves_it_running_or_resting(
     print(seen)
 
 
+@pytest.mark.long
 async def test_a_kill_in_a_resume_leaves_it_running_or_resting(rig: LocalRig, running: str) -> None:
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")
@@ -85,6 +87,7 @@ async def test_a_kill_in_a_resume_leaves_it_running_or_resting(rig: LocalRig, ru
         assert len(rig.leftovers(running)) == 2  # one directory, one process
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("operation", ["boot", "destroy"])
 async def test_a_kill_in_a_boot_or_removal_leaves_nothing_unseen(
     rig: LocalRig, operation: str

@@ -20,6 +20,7 @@ from vmpool.errors import HostUnfit, MachineError, MachineLost, RestRefused
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(300)]
 
 
+@pytest.mark.long
 async def test_a_hibernation_cancelled_at_any_moment_leaves_it_running_or_resting(
     rig: LocalRig, running: str
 ) -> None:

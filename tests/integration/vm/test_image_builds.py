@@ -131,6 +131,7 @@ async def test_another_guest_program_is_packed_without_installing_packages(cache
     assert shown.stdout == b"MORE = 1\n"
 
 
+@pytest.mark.long
 async def test_a_builder_who_hides_his_files_builds_the_same_image(cache: Path) -> None:
     before = os.umask(0o077)
     try:
@@ -144,6 +145,7 @@ async def test_a_builder_who_hides_his_files_builds_the_same_image(cache: Path) 
     assert "Mode:  0755" in shown.stdout
 
 
+@pytest.mark.long
 async def test_a_build_cancelled_in_the_middle_leaves_nothing(cache: Path) -> None:
     task = asyncio.ensure_future(ensure_image(cache, progress=lambda _: None))
     async with asyncio.timeout(STEP_SECONDS_MAX):
@@ -157,6 +159,7 @@ async def test_a_build_cancelled_in_the_middle_leaves_nothing(cache: Path) -> No
     assert (await ensure_image(cache, progress=lambda _: None)).disk.exists()
 
 
+@pytest.mark.long
 async def test_after_a_builder_was_killed_among_its_packages_the_next_one_succeeds(
     cache: Path,
 ) -> None:
@@ -174,6 +177,7 @@ async def test_after_a_builder_was_killed_among_its_packages_the_next_one_succee
     assert str(cache) not in Path("/proc/self/mounts").read_text()
 
 
+@pytest.mark.long
 async def test_old_packages_that_cannot_be_renewed_are_used_on_and_told(cache: Path) -> None:
     recipe = replace(recipe_of_host(), sources=NOBODY_THERE)
     seed(cache, recipe.base_key, days=10)
@@ -193,6 +197,7 @@ async def test_without_a_network_the_first_build_says_what_to_do(cache: Path) ->
     assert contents(cache) == ["base", "lock"]
 
 
+@pytest.mark.long
 async def test_an_image_is_made_without_a_layer_that_cannot_be_fetched_and_then_with_it(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -236,6 +241,7 @@ def test_the_image_is_not_large(guest_image: Image) -> None:
     assert sum(part.stat().st_blocks * 512 for part in parts) < 700 << 20
 
 
+@pytest.mark.long
 async def test_a_full_disk_is_told_and_nothing_is_left_on_it(full_cache: Path) -> None:
     with pytest.raises(HostFull, match="no room"):
         await ensure_image(full_cache, progress=lambda _: None)

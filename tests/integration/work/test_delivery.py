@@ -298,6 +298,7 @@ async def test_a_disk_that_is_full_in_the_machine_loses_no_work(desk: Desk) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.long
 async def test_a_repository_with_100_000_files_is_cloned_kept_and_delivered(
     town: Town, tmp_path: Path
 ) -> None:
