@@ -16,8 +16,8 @@ from sqlalchemy import text
 from adapters.chat.incoming import Hear
 from adapters.chat.port import ChatPort
 from adapters.vault.client import Vault
-from bot.automate.beginning import Beginning
-from bot.automate.repositories import KnownRepositories
+from bot.automate.runs.beginning import Beginning
+from bot.automate.runs.repositories import KnownRepositories
 from bot.by_itself import by_itself
 from bot.chores import run_clock
 from bot.config import Settings

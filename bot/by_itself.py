@@ -4,11 +4,11 @@ from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 from adapters.chat.port import ChatPort
-from bot.automate import after
-from bot.automate.beginning import Beginning
-from bot.automate.firings import Firings
-from bot.automate.running import Running
-from bot.automate.taking import Taking
+from bot.automate.reminders.firings import Firings
+from bot.automate.runs.beginning import Beginning
+from bot.automate.runs.running import Running
+from bot.automate.triggers import after
+from bot.automate.triggers.taking import Taking
 from bot.conversation.adding import CheckRepository
 from bot.conversation.automation_channels import AutomationChannels
 from bot.conversation.due import Due

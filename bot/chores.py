@@ -6,7 +6,9 @@ from collections.abc import Awaitable, Callable
 import structlog
 from sqlalchemy import text
 
-from bot.automate import events, hook_intake, notices, reminders
+from bot.automate import notices
+from bot.automate.reminders import reminder_rows
+from bot.automate.triggers import events, hook_intake
 from bot.conversation import automation_notices, parking
 from bot.govern.grants import SWEEP_SECONDS, Grants
 from bot.govern.sealing import Sealer, expire
@@ -63,7 +65,7 @@ async def run_clock(
     chores = [
         Chore(name="questions", seconds=CLOCK_LEASE_SECONDS / 2, run=led(questions.expire)),
         Chore(name="parked_messages", seconds=PARKED_SECONDS, run=led(parking.expire)),
-        Chore(name="unsaved_reminders", seconds=PARKED_SECONDS, run=led(reminders.expire)),
+        Chore(name="unsaved_reminders", seconds=PARKED_SECONDS, run=led(reminder_rows.expire)),
         Chore(name="automation_notices", seconds=NOTICES_SECONDS, run=led(tell)),
         Chore(name="trigger_events", seconds=RETENTION_SECONDS, run=led(_expire_events)),
         *_audit_chores(database, leader, stop, days=audit_days),

@@ -23,7 +23,7 @@ from adapters.forge.checking import Checks
 from adapters.forge.hooks import Hooks
 from adapters.forge.marks import Marks
 from adapters.forge.port import ForgePort, Repositories, Searches, Wanted
-from bot.automate import forge_events
+from bot.automate.triggers import forge_events
 from bot.config import GitHubSettings, GitLabSettings, Settings
 from bot.conversation.ci_watch import CiForge, CiWatch
 from bot.conversation.waiting import waiting_on

@@ -11,7 +11,7 @@ import structlog
 from sqlalchemy import text
 
 from bot.agents import adapters_of, conversations
-from bot.automate.reading import LOOK_SECONDS, Reading
+from bot.automate.files.reading import LOOK_SECONDS, Reading
 from bot.config import Settings
 from bot.deliveries import delivery_open
 from bot.gateway import WayOut, gateway_open

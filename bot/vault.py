@@ -23,7 +23,7 @@ from adapters.vault.port import Issuer
 from adapters.vault.prepare import Names
 from adapters.vault.sealing import Sealing
 from adapters.vault.tokens import Tokens
-from bot.automate.hook_secrets import HookSecrets
+from bot.automate.triggers.hook_secrets import HookSecrets
 from bot.config import Settings, VaultSettings
 from bot.gateway import code_hosts
 from bot.govern.grants import Grants

@@ -99,7 +99,7 @@ def validate(
     json: Json = False,
 ) -> None:
     """Check files without a server; exits 1 if one of ours has a mistake."""
-    from bot.automate.checking import check_files, files_of
+    from bot.automate.files.checking import check_files, files_of
 
     found = check_files(files_of(paths))
     if json:
@@ -201,7 +201,7 @@ def remove(name: Name) -> None:
 @app.command()
 def schema() -> None:
     """Print the JSON Schema of a file, for editors."""
-    from bot.automate.json_schema import json_schema
+    from bot.automate.files.json_schema import json_schema
 
     show.as_json(json_schema())
 

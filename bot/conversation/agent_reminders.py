@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import text
 
-from bot.automate import asking, reminders
-from bot.automate.reminders import New
+from bot.automate.reminders import asking, reminder_rows
+from bot.automate.reminders.reminder_rows import New
 from bot.conversation import reminder_words
 from bot.conversation.children import SURFACE as CHILDREN
 from bot.conversation.reminder_places import SURFACE as CLOCK
@@ -52,7 +52,7 @@ async def remind(tx: Transaction, call: Call, asker: Asker, wanted: Wanted) -> R
             _("agents have set {most} reminders in this session already", most=SESSION_MAX),
             kept=_("nothing was saved"),
         )
-    now, zone = await reminders.now(tx), await zone_of(tx, asker.person_id)
+    now, zone = await reminder_rows.now(tx), await zone_of(tx, asker.person_id)
     reading = asking.read(wanted.when, now=now, zone=zone)
     schedule = bounded(reading.schedule, now)
     new = New(
@@ -69,7 +69,7 @@ async def remind(tx: Transaction, call: Call, asker: Asker, wanted: Wanted) -> R
         by_agent=True,
         is_confirmed=True,
     )
-    short = await reminders.add(tx, new)
+    short = await reminder_rows.add(tx, new)
     times = schedule.next_times(now, reminder_words.NEXT_TIMES)
     with speaking(new.language, schedule.zone):
         told = reminder_words.set_by_agent(short, asker.name, reading.said, wanted.what, times[0])

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from bot.automate import automation_rows, automations, trigger_words
 from bot.automate.automations import By
-from bot.automate.beginning import Beginning, Begun, Cause
+from bot.automate.runs.beginning import Beginning, Begun, Cause
 from bot.conversation import commands
 from bot.conversation.message import IncomingMessage
 from bot.errors import OnaError

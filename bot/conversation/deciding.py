@@ -8,7 +8,7 @@ from uuid import UUID
 
 from adapters.chat.incoming import Attached, Quoted
 from adapters.forge.port import Permission
-from bot.automate.beginning import Begun
+from bot.automate.runs.beginning import Begun
 from bot.conversation import (
     answering,
     automating,

@@ -9,9 +9,9 @@ import structlog
 
 from adapters.chat.incoming import Quoted
 from adapters.chat.port import ChatError, ChatPort, Unavailable
-from bot.automate.answering import asked_of_agent, compares, shown
-from bot.automate.answers import Answer
-from bot.automate.firings import Put
+from bot.automate.reminders.answering import asked_of_agent, compares, shown
+from bot.automate.reminders.answers import Answer
+from bot.automate.reminders.firings import Put
 from bot.conversation import reminder_words
 from bot.conversation.inbox import Inbox
 from bot.conversation.membership import Membership
@@ -32,7 +32,7 @@ US = "ona"
 
 
 class Due:
-    """What `bot.automate.firings` acts by."""
+    """What `bot.automate.reminders.firings` acts by."""
 
     def __init__(
         self, database: Database, inbox: Inbox, ports: Mapping[str, ChatPort] | None = None

@@ -28,7 +28,7 @@ from adapters.chat.incoming import (
     Withdrawn,
 )
 from adapters.chat.port import ChatPort
-from bot.automate.forge_events import ForgeEvents
+from bot.automate.triggers.forge_events import ForgeEvents
 from bot.conversation import (
     adding,
     audience,

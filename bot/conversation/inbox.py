@@ -15,7 +15,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy import text
 
-from bot.automate.beginning import Beginning, Begun
+from bot.automate.runs.beginning import Beginning, Begun
 from bot.conversation.automating import ToBegin, begin
 from bot.conversation.deciding import Decided, Deciding, decided
 from bot.conversation.message import KEY_LENGTH_MAX, Accepted, IncomingMessage, Refusal

@@ -12,9 +12,10 @@ import structlog
 from sqlalchemy import text
 
 from adapters.chat.incoming import Said
-from bot.automate import events, notices, patterns
+from bot.automate import notices, patterns
 from bot.automate.definition import MessageOptions, MessageTrigger
-from bot.automate.events import Event
+from bot.automate.triggers import events
+from bot.automate.triggers.events import Event
 from bot.conversation.addressing import Hearing, ThreadFacts
 from bot.store.database import Database
 from bot.store.transaction import Transaction

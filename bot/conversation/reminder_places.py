@@ -70,8 +70,9 @@ async def threads_of(tx: Transaction, ids: Sequence[str]) -> Mapping[str, Any]:
 
 
 async def answering(tx: Transaction, row: Any, message: IncomingMessage) -> None:
-    """Have the session in which a reminder is answered; see `bot.automate.firings` for the row.
+    """Have the session in which a reminder is answered.
 
+    :param row: of the reminder, as `bot.automate.reminders.firings` reads it
     :param message: the prompt that is about to be said in it
     :raises TellPerson: it can't be opened
     """

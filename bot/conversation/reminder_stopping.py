@@ -13,8 +13,8 @@ from typing import Any
 from sqlalchemy import text
 
 from adapters.forge.port import Permission
-from bot.automate import reminders
-from bot.automate.silencing import Target, without_person, without_place
+from bot.automate.reminders import reminder_rows
+from bot.automate.reminders.silencing import Target, without_person, without_place
 from bot.conversation import reminder_words
 from bot.conversation.message import IncomingMessage
 from bot.conversation.reminder_places import threads_of
@@ -42,11 +42,11 @@ async def stop(
     :raises NotPermitted: others get it here, and they may not write to its project
     :raises NotAsked: the forge has to be asked first
     """
-    row = await reminders.known(tx, short)
+    row = await reminder_rows.known(tx, short)
     if row is None:
-        raise reminders.none_of(short)
+        raise reminder_rows.none_of(short)
     if who.operator or row.creator_id == who.person_id:
-        await reminders.delete(tx, row)
+        await reminder_rows.delete(tx, row)
         return _("The reminder {short} is gone.", short=row.short)
     there = await threads_of(tx, [target["thread"] for target in row.targets])
     called = await _called(tx, rights, who)
@@ -55,7 +55,7 @@ async def stop(
     if left is None:
         left = without_place(row.targets, lambda target: _is_here(target, there, message))
         if left is None:
-            raise reminders.none_of(short)
+            raise reminder_rows.none_of(short)
         await rights.check(tx, who, row.project_id, Permission.WRITE)
     await _keep(tx, row, left)
     await _tell(tx, row, who, message, is_theirs=is_theirs, is_gone=not left)
@@ -66,9 +66,9 @@ async def stop(
 
 async def _keep(tx: Transaction, row: Any, left: Sequence[dict[str, str]]) -> None:
     if left:
-        await reminders.aim(tx, row, left)
+        await reminder_rows.aim(tx, row, left)
     else:
-        await reminders.delete(tx, row)
+        await reminder_rows.delete(tx, row)
 
 
 async def _tell(

@@ -9,8 +9,8 @@ from typing import Any
 from uuid import UUID
 
 from adapters.chat.port import Button
-from bot.automate import asking, quiet, reminders
-from bot.automate.reminders import New
+from bot.automate.reminders import asking, quiet, reminder_rows
+from bot.automate.reminders.reminder_rows import New
 from bot.conversation import reminder_stopping, reminder_words
 from bot.conversation.addressees import named
 from bot.conversation.message import IncomingMessage
@@ -58,7 +58,7 @@ async def propose(
 ) -> Proposed:
     """Keep a reminder until its author says yes. :raises Refused: it can't be understood"""
     zone = await zone_of(tx, who.person_id)
-    now = await reminders.now(tx)
+    now = await reminder_rows.now(tx)
     part = last_part if asked.behind else first_part
     try:
         reading = part(asked.words, now=now, zone=zone)
@@ -82,7 +82,7 @@ async def propose(
         targets=tuple(await _targets(tx, message, asked, here)),
         language=spoken().locale,
     )
-    short = await reminders.add(tx, new)
+    short = await reminder_rows.add(tx, new)
     times = reading.schedule.next_times(now, reminder_words.NEXT_TIMES)
     with speaking(spoken().locale, reading.schedule.zone):
         told = reminder_words.understood(
@@ -107,7 +107,7 @@ async def obey(
     :raises NotAsked: the forge has to be asked first
     """
     if asked.act == "list":
-        return reminder_words.listed(await reminders.of_person(tx, who.person_id))
+        return reminder_words.listed(await reminder_rows.of_person(tx, who.person_id))
     if asked.act == "stop":
         return await reminder_stopping.stop(tx, rights, who, message, asked.short)
     return await change(tx, who, asked)
@@ -115,15 +115,15 @@ async def obey(
 
 async def change(tx: Transaction, who: Standing, asked: Reminders) -> Message:
     """Do something about a reminder of theirs. :raises TellPerson: it can't be done"""
-    row = await reminders.find(tx, asked.short, who.person_id, operator=who.operator)
+    row = await reminder_rows.find(tx, asked.short, who.person_id, operator=who.operator)
     match asked.act:
         case "show":
             told = reminder_words.line(row._asdict())
         case "no" | "delete" | "stop":
-            await reminders.delete(tx, row)
+            await reminder_rows.delete(tx, row)
             told = _("The reminder {short} is gone.", short=row.short)
         case "pause":
-            await reminders.pause(tx, row)
+            await reminder_rows.pause(tx, row)
             told = _("Paused. `reminders resume {short}` lets it go on.", short=row.short)
         case "done":
             told = _("Done.")
@@ -132,7 +132,7 @@ async def change(tx: Transaction, who: Standing, asked: Reminders) -> Message:
         case "edit":
             told = await _edit(tx, row, asked.rest)
         case "yes" | "answer" | "resume":
-            due = await reminders.start(tx, row, as_prompt=asked.act == "answer")
+            due = await reminder_rows.start(tx, row, as_prompt=asked.act == "answer")
             told = _saved(row, due)
     return told
 
@@ -149,11 +149,11 @@ def _saved(row: Any, due: Any) -> Message:
 async def _snooze(tx: Transaction, row: Any, said: str) -> Message:
     if not said:
         return _("Say when: `reminders snooze {short} friday 16:00`.", short=row.short)
-    reading = asking.read(said, now=await reminders.now(tx), zone=row.zone)
+    reading = asking.read(said, now=await reminder_rows.now(tx), zone=row.zone)
     rule = reading.schedule.rule
     if not isinstance(rule, Once):
         raise Refused(_("a reminder is put off to one time"), kept=_("nothing was changed"))
-    await reminders.snooze(tx, row, rule.at, reading.said)
+    await reminder_rows.snooze(tx, row, rule.at, reading.said)
     with speaking(spoken().locale, row.zone):
         return _("I say it again at {at}.", at=moment(rule.at))
 
@@ -166,17 +166,17 @@ async def _edit(tx: Transaction, row: Any, said: str) -> Message:
             raise Refused(
                 _("these are no hours"), do=_("say it like `quiet 22:00-07:00` or `quiet off`")
             ) from error
-        await reminders.be_quiet(tx, row, hours)
+        await reminder_rows.be_quiet(tx, row, hours)
         if not hours:
             return _("There are no quiet hours.")
         return _("Nothing is posted from {hours}.", hours=hours)
     if (only := CHANGED.get(" ".join(said.casefold().split()))) is not None:
-        await reminders.only_when_changed(tx, row, only=only)
+        await reminder_rows.only_when_changed(tx, row, only=only)
         if only:
             return _("Nothing is posted while its answer stays the same.")
         return _("It is posted each time.")
-    reading = asking.read(said, now=await reminders.now(tx), zone=row.zone)
-    due = await reminders.reschedule(tx, row, reading.schedule, reading.said)
+    reading = asking.read(said, now=await reminder_rows.now(tx), zone=row.zone)
+    due = await reminder_rows.reschedule(tx, row, reading.schedule, reading.said)
     return _saved(row, due)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import text
 
 from adapters.chat.incoming import Quoted
-from bot.automate import run_rows
+from bot.automate.runs import run_rows
 from bot.conversation import commands, run_words, threads
 from bot.conversation.message import KEY_LENGTH_MAX, IncomingMessage
 from bot.conversation.threads import Found

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from adapters.forge.port import Permission
-from bot.automate import run_rows, steering
+from bot.automate.runs import run_rows, steering
 from bot.conversation import commands, run_posting, run_words
 from bot.conversation.run_words import View
 from bot.errors import NotFound

@@ -11,8 +11,8 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from bot.automate import actionable, run_rows, steering
-from bot.automate.run_rows import Comes
+from bot.automate.runs import actionable, run_rows, steering
+from bot.automate.runs.run_rows import Comes
 from bot.conversation import run_places, run_words
 from bot.conversation.run_places import Channel, Resolved
 from bot.conversation.run_words import View

@@ -15,8 +15,6 @@ from sqlalchemy import text
 
 from adapters.chat.incoming import Quoted
 from adapters.forge.port import Permission
-from bot.automate import actionable
-from bot.automate.acting import Asking, Opened
 from bot.automate.definition import (
     Definition,
     PromptStep,
@@ -24,6 +22,8 @@ from bot.automate.definition import (
     PullRequestStep,
     ShellStep,
 )
+from bot.automate.runs import actionable
+from bot.automate.runs.acting import Asking, Opened
 from bot.conversation import commands, threads
 from bot.conversation.message import IncomingMessage
 from bot.conversation.prompting import add_prompt
@@ -85,7 +85,7 @@ async def open_for(
 ) -> Opened:
     """Open a session for a target of a run.
 
-    :param target: a row of `target` in bot/automate/sql/running.sql
+    :param target: a row of `target` in bot/automate/runs/sql/running.sql
     :raises TellPerson: they may not, or there is no such project
     :raises NotAsked: a forge has to be asked first
     """

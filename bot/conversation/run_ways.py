@@ -1,4 +1,4 @@
-"""How runs get into sessions and to people: what `bot.automate.acting` acts by."""
+"""How runs get into sessions and to people: what `bot.automate.runs.acting` acts by."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any
@@ -9,9 +9,9 @@ from sqlalchemy import text
 
 from adapters.chat.port import ChatError, Deadline
 from adapters.forge.port import Searches
-from bot.automate import run_rows
-from bot.automate.acting import Asking, Opened
 from bot.automate.definition import Definition, PostStep
+from bot.automate.runs import run_rows
+from bot.automate.runs.acting import Asking, Opened
 from bot.conversation import adding, run_sessions
 from bot.conversation.adding import CheckRepository
 from bot.conversation.run_places import Resolved, RunPlaces
@@ -44,7 +44,7 @@ _GIVE = text("UPDATE run_target SET project_id = :project WHERE id = :target AND
 
 
 class RunWays:
-    """See `bot.automate.acting.Ways`."""
+    """See `bot.automate.runs.acting.Ways`."""
 
     def __init__(
         self,

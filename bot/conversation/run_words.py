@@ -11,8 +11,8 @@ from math import ceil
 from typing import Any
 
 from adapters.chat.port import Button
-from bot.automate.actionable import is_nothing
-from bot.automate.tally import Counts, Status, Tally
+from bot.automate.runs.actionable import is_nothing
+from bot.automate.runs.tally import Counts, Status, Tally
 from bot.conversation.buttons import labelled
 from bot.words.amounts import dollars
 from bot.words.amounts import short as shortened

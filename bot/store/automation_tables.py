@@ -71,7 +71,7 @@ class AutomationFolder(SQLModel, table=True):
     commit: str = words()
     """At which it was read last; empty: it never was."""
     files: list[dict[str, Any]] = json_of("[]")
-    """{path, kind, name, said} of each; see `bot.automate.syncing`."""
+    """{path, kind, name, said} of each; see `bot.automate.files.syncing`."""
     problem: dict[str, Any] = json_of("{}")
     """The message that says why it could not be read; {}: it could."""
     as_of: datetime | None = moment()
@@ -101,7 +101,7 @@ class AutomationTrigger(SQLModel, table=True):
     schedule_id: UUID | None = named("schedule.id")
     """Of `cron` and `at`."""
     sealed: str = words()
-    """Of `webhook`: the secret of its deliveries, as `bot.automate.hook_secrets` keeps it."""
+    """Of `webhook`: its deliveries' secret, as `bot.automate.triggers.hook_secrets` keeps it."""
     match: str = words()
     """What events are looked up by, such as `slack:C024BE91L` of a watched channel."""
     created_at: datetime = moment(now=True)
@@ -131,7 +131,7 @@ class TriggerEvent(SQLModel, table=True):
     """`waiting`, `taken` into a run, or `dropped`."""
     why: str = words()
     """Why it was dropped (`loop`, `rate`, `overlap`, `paused`, `coalesced`, `failed`, or as
-    `bot.automate.beginning` says why there is no run), or waits (`queued`, `halted`)."""
+    `bot.automate.runs.beginning` says why there is no run), or waits (`queued`, `halted`)."""
     run_id: UUID | None = named("run.id")
     into_id: UUID | None = named("trigger_event.id")
     """Of `coalesced`: the event that stands for it."""

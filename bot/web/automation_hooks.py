@@ -11,8 +11,8 @@ import structlog
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from bot.automate.hook_checks import Delivery, NotTaken, Why
-from bot.automate.hook_intake import HookIntake, NoHook, Paused, Taken, TooMany
+from bot.automate.triggers.hook_checks import Delivery, NotTaken, Why
+from bot.automate.triggers.hook_intake import HookIntake, NoHook, Paused, Taken, TooMany
 from bot.web.answers import problem
 from bot.web.visitor import Provided
 

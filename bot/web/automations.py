@@ -6,12 +6,13 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from bot.automate import automation_rows, automations, folders, trigger_rows
+from bot.automate import automation_rows, automations, trigger_rows
 from bot.automate.automations import By, Counts
-from bot.automate.beginning import Beginning, Cause
 from bot.automate.definition import Definition, restored
-from bot.automate.hook_secrets import Made
-from bot.automate.sources import definition_of
+from bot.automate.files import folders
+from bot.automate.files.sources import definition_of
+from bot.automate.runs.beginning import Beginning, Cause
+from bot.automate.triggers.hook_secrets import Made
 from bot.errors import Unfit
 from bot.govern.access import Act
 from bot.govern.audit import record

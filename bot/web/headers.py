@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bot.automate.hook_checks import BODY_BYTES_MAX as AUTOMATION_HOOK_BYTES_MAX
+from bot.automate.triggers.hook_checks import BODY_BYTES_MAX as AUTOMATION_HOOK_BYTES_MAX
 from bot.web.answers import problem
 from bot.web.services import Services
 

@@ -3,8 +3,8 @@
 from typing import Any
 
 from adapters.forge.port import Permission
-from bot.automate import asking, reminders
-from bot.automate.reminders import New
+from bot.automate.reminders import asking, reminder_rows
+from bot.automate.reminders.reminder_rows import New
 from bot.conversation import commands, reminding, threads
 from bot.conversation.message import IncomingMessage
 from bot.conversation.reminder_commands import ReminderAct, Reminders
@@ -27,16 +27,16 @@ async def listed(visitor: Visitor, services: Services) -> list[dict[str, Any]]:
     """The visitor's, what is due next first, each with its next three times."""
     visitor.require(Act.SEE)
     async with services.database.begin() as tx:
-        now = await reminders.now(tx)
-        return [_shown(row, now) for row in await reminders.of_person(tx, visitor.id)]
+        now = await reminder_rows.now(tx)
+        return [_shown(row, now) for row in await reminder_rows.of_person(tx, visitor.id)]
 
 
 async def show(visitor: Visitor, services: Services, short: str) -> dict[str, Any]:
     """One of them. :raises NotFound: they have none of that name"""
     visitor.require(Act.SEE)
     async with services.database.begin() as tx:
-        row = await reminders.find(tx, short, visitor.id, operator=visitor.standing.operator)
-        return _shown(row._asdict(), await reminders.now(tx))
+        row = await reminder_rows.find(tx, short, visitor.id, operator=visitor.standing.operator)
+        return _shown(row._asdict(), await reminder_rows.now(tx))
 
 
 async def add(visitor: Visitor, services: Services, wanted: NewReminder) -> dict[str, Any]:
@@ -55,7 +55,7 @@ async def _add(tx: Transaction, visitor: Visitor, services: Services, wanted: Ne
     if wanted.only_changed and not wanted.answer:
         raise asking.only_answers_change()
     zone = str((await languages.settings_of(tx, visitor.id))["zone"] or UTC_ZONE)
-    reading = asking.read(wanted.when, now=await reminders.now(tx), zone=wanted.zone or zone)
+    reading = asking.read(wanted.when, now=await reminder_rows.now(tx), zone=wanted.zone or zone)
     key = f"reminder/{new_id()}"
     message = IncomingMessage(
         surface=SURFACE,
@@ -87,7 +87,7 @@ async def _add(tx: Transaction, visitor: Visitor, services: Services, wanted: Ne
         only_changed=wanted.only_changed,
         is_confirmed=True,
     )
-    return await reminders.add(tx, new)
+    return await reminder_rows.add(tx, new)
 
 
 async def change(

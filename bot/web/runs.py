@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from bot.automate import run_rows, steering
-from bot.automate.run_rows import Comes
-from bot.automate.steering import Which
-from bot.automate.tally import Counts
+from bot.automate.runs import run_rows, steering
+from bot.automate.runs.run_rows import Comes
+from bot.automate.runs.steering import Which
+from bot.automate.runs.tally import Counts
 from bot.conversation import run_obeying, run_posting
 from bot.govern.access import Act
 from bot.govern.audit import record

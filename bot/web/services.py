@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from adapters.chat.port import Deadline
-from bot.automate.beginning import Beginning
-from bot.automate.hook_secrets import HookSecrets
+from bot.automate.runs.beginning import Beginning
+from bot.automate.triggers.hook_secrets import HookSecrets
 from bot.config import Settings
 from bot.conversation.message import Accepted, IncomingMessage
 from bot.govern.audit import Audited

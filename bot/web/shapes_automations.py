@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from bot.automate.yaml_tree import BYTES_MAX
+from bot.automate.files.yaml_tree import BYTES_MAX
 from bot.web.shapes import Given, Taken
 
 _SOURCE = "YAML or JSON, see docs/automations.md"

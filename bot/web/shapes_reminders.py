@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from bot.automate.reminders import WHAT_LENGTH_MAX
+from bot.automate.reminders.reminder_rows import WHAT_LENGTH_MAX
 from bot.web.shapes import Given, Taken
 
 WHEN_LENGTH_MAX = 200

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from bot.automate.tally import Status
+from bot.automate.runs.tally import Status
 from bot.store.states import TargetState
 from bot.web.shapes import Given, Taken
 

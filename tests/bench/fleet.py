@@ -20,9 +20,9 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from bot.automate.beginning import Beginning, Cause
 from bot.automate.definition import Context, Definition, Limits, ShellStep, digest, kept
-from bot.automate.repositories import KnownRepositories
+from bot.automate.runs.beginning import Beginning, Cause
+from bot.automate.runs.repositories import KnownRepositories
 from bot.conversation.message import IncomingMessage
 from bot.store.ids import new_id, new_short
 from tests.bench.figures import Figure, percentile, spread

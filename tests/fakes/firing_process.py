@@ -9,7 +9,7 @@ import ctypes
 import signal
 import sys
 
-from bot.automate.firings import Firings
+from bot.automate.reminders.firings import Firings
 from bot.conversation.due import Due
 from bot.conversation.inbox import Inbox
 from bot.store.database import FIRINGS, SCHEDULES, Database, Listener

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from bot.automate.firings import ANSWER_HOURS_MAX, Firings
+from bot.automate.reminders.firings import ANSWER_HOURS_MAX, Firings
 from bot.conversation.due import Due
 from bot.conversation.reminding import TARGETS_MAX
 from bot.govern import people
@@ -250,12 +250,12 @@ async def test_one_that_can_t_be_answered_is_said(town):
 
 
 async def test_one_that_nobody_confirms_is_forgotten(town):
-    from bot.automate import reminders
+    from bot.automate.reminders import reminder_rows
 
     await town.say("remind me tomorrow 9 to call Bob")
     await town.database.run(text("UPDATE schedule SET created_at = now() - interval '25 hours'"))
     async with town.database.begin() as tx:
-        await reminders.expire(tx)
+        await reminder_rows.expire(tx)
     assert (await town.database.run(text("SELECT count(*) FROM reminder"))).scalar_one() == 0
 
 

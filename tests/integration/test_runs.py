@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from adapters.forge.port import Permission
-from bot.automate import run_rows, steering
+from bot.automate.runs import run_rows, steering
 from bot.conversation.inbox import Inbox
 from bot.conversation.message import IncomingMessage
 from bot.conversation.replies import Replies

@@ -35,7 +35,7 @@ from adapters.forge.gitlab import polling as gitlab
 from adapters.forge.gitlab.port import GitLabForge
 from adapters.listening import Hears
 from bot import metrics
-from bot.automate.json_schema import json_schema
+from bot.automate.files.json_schema import json_schema
 from bot.config import reference
 from bot.store import states
 from tests.support.tools_page import tools_page

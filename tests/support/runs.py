@@ -1,4 +1,4 @@
-"""Rows of runs for tests that don't begin them: what `bot.automate.running` leaves behind."""
+"""Rows of runs for tests that don't begin them: what `bot.automate.runs.running` leaves behind."""
 
 import json
 from collections.abc import Sequence

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.automate.answering import ANSWER_LENGTH_MAX
-from bot.automate.firings import ANSWER_HOURS_MAX, ATTEMPTS_MAX, RETRY_SECONDS
-from bot.automate.reminders import PER_PERSON_MAX, WHAT_LENGTH_MAX
+from bot.automate.reminders.answering import ANSWER_LENGTH_MAX
+from bot.automate.reminders.firings import ANSWER_HOURS_MAX, ATTEMPTS_MAX, RETRY_SECONDS
+from bot.automate.reminders.reminder_rows import PER_PERSON_MAX, WHAT_LENGTH_MAX
 from bot.conversation import commands
 from bot.conversation.agent_reminders import DAYS_MAX, SESSION_MAX
 from bot.conversation.reminder_commands import Remind, Reminders

@@ -8,9 +8,9 @@ from typing import get_args
 import pytest
 import typer
 
-from bot.automate.actionable import NOTHING
 from bot.automate.definition import TARGETS_MAX
-from bot.automate.tally import Status
+from bot.automate.runs.actionable import NOTHING
+from bot.automate.runs.tally import Status
 from bot.cli.main import app
 from bot.conversation import commands
 from bot.conversation.run_posting import PROGRESS_SECONDS

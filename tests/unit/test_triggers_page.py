@@ -7,8 +7,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bot.automate import events, failing, hook_checks, hook_filter, hook_intake, taking_decided
 from bot.automate.definition import Definition
+from bot.automate.triggers import (
+    events,
+    failing,
+    hook_checks,
+    hook_filter,
+    hook_intake,
+    taking_decided,
+)
 from bot.conversation import overhearing
 
 PAGE = (Path(__file__).parents[2] / "docs" / "automation-triggers.md").read_text()

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query
 
-from bot.automate.json_schema import json_schema
+from bot.automate.files.json_schema import json_schema
 from bot.store.ids import new_id
 from bot.web import automations, shapes
 from bot.web import shapes_automations as its

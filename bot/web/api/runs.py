@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 from fastapi.encoders import jsonable_encoder
 from fastapi.responses import JSONResponse, Response
 
-from bot.automate import run_rows
+from bot.automate.runs import run_rows
 from bot.store.states import TargetState
 from bot.web import runs, shapes, tables
 from bot.web.shapes_runs import Again, Export, Run, Runs, Targets

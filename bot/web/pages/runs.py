@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Query, Request
 from fastapi.responses import Response
 
-from bot.automate.steering import place_of
+from bot.automate.runs.steering import place_of
 from bot.errors import Refused
 from bot.store.states import TargetState
 from bot.web import runs

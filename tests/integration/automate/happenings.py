@@ -5,9 +5,9 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from bot.automate import after, events
-from bot.automate.events import Added, Event
-from bot.automate.taking import Begins, Taking
+from bot.automate.triggers import after, events
+from bot.automate.triggers.events import Added, Event
+from bot.automate.triggers.taking import Begins, Taking
 from bot.store.ids import new_id, new_short
 from tests.integration.automate.rig import beginning
 from tests.integration.conftest import Town

@@ -5,10 +5,10 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from bot.automate.beginning import Beginning, Begun, Cause
 from bot.automate.definition import Definition, digest, kept
-from bot.automate.repositories import KnownRepositories
-from bot.automate.running import Running
+from bot.automate.runs.beginning import Beginning, Begun, Cause
+from bot.automate.runs.repositories import KnownRepositories
+from bot.automate.runs.running import Running
 from bot.conversation.adding import unlooked
 from bot.conversation.run_places import RunPlaces
 from bot.conversation.run_posting import RunPosts

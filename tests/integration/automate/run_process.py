@@ -9,9 +9,9 @@ import os
 import signal
 import sys
 
-from bot.automate.beginning import Beginning
-from bot.automate.repositories import KnownRepositories
-from bot.automate.taking import Taking
+from bot.automate.runs.beginning import Beginning
+from bot.automate.runs.repositories import KnownRepositories
+from bot.automate.triggers.taking import Taking
 from bot.conversation.outbox import Outbox
 from tests.fakes.clock_process import PR_SET_PDEATHSIG
 from tests.fakes.mortal_database import End, Killed, MortalDatabase

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from bot.automate import after, failing, notices
-from bot.automate.failing import FAILURES_MAX
+from bot.automate import notices
+from bot.automate.triggers import after, failing
+from bot.automate.triggers.failing import FAILURES_MAX
 from bot.conversation import automation_notices
 from bot.words.catalogue import gettext as _
 from tests.integration.automate.happenings import EVENTS, NOTICES, end, happen, taking, trigger

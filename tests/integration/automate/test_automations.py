@@ -6,13 +6,14 @@ import pytest
 from sqlalchemy import text
 
 from adapters.forge.port import Permission
-from bot.automate import automation_rows, automations, folders, trigger_rows
+from bot.automate import automation_rows, automations, trigger_rows
 from bot.automate.automations import By, Where
-from bot.automate.beginning import Beginning
-from bot.automate.files import read
-from bot.automate.folders import Taken
-from bot.automate.repositories import KnownRepositories
-from bot.automate.sources import definition_of
+from bot.automate.files import folders
+from bot.automate.files.folders import Taken
+from bot.automate.files.parsing import read
+from bot.automate.files.sources import definition_of
+from bot.automate.runs.beginning import Beginning
+from bot.automate.runs.repositories import KnownRepositories
 from bot.conversation.inbox import Inbox
 from bot.errors import NotAllowed, NotFound, NothingToDo, NotPermitted, Refused
 from bot.govern.audit import Source

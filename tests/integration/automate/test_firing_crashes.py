@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from bot.automate.firings import Firings
+from bot.automate.reminders.firings import Firings
 from bot.conversation.due import Due
 from bot.conversation.inbox import Inbox
 from bot.errors import TryAgain

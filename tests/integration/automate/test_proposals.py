@@ -5,7 +5,7 @@ import json
 import pytest
 from sqlalchemy import text
 
-from bot.automate.reading import Reading
+from bot.automate.files.reading import Reading
 from bot.conversation import automation_notices
 from bot.conversation.message import IncomingMessage
 from bot.conversation.outbox import Outbox

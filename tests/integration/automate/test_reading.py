@@ -2,10 +2,10 @@
 
 import pytest
 
-from bot.automate import folders
-from bot.automate.files import FILES_MAX
-from bot.automate.reading import Reading
-from bot.automate.yaml_tree import BYTES_MAX
+from bot.automate.files import folders
+from bot.automate.files.parsing import FILES_MAX
+from bot.automate.files.reading import Reading
+from bot.automate.files.yaml_tree import BYTES_MAX
 from bot.work.mirror import MirrorLimits
 from bot.work.repository import Repositories
 from tests.fakes import git_tree

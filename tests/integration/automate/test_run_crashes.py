@@ -19,9 +19,9 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from bot.automate.beginning import Beginning
-from bot.automate.repositories import KnownRepositories
-from bot.automate.taking import Taking
+from bot.automate.runs.beginning import Beginning
+from bot.automate.runs.repositories import KnownRepositories
+from bot.automate.triggers.taking import Taking
 from bot.conversation.outbox import Outbox
 from bot.errors import TryAgain
 from bot.store.database import Database

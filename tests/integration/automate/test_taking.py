@@ -6,10 +6,10 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from bot.automate import events, trigger_firings
-from bot.automate.beginning import Begun, Cause
-from bot.automate.events import EVENTS_PER_HOUR_MAX, KEPT_DAYS, Added, Event
-from bot.automate.taking_decided import ATTEMPTS_MAX
+from bot.automate.runs.beginning import Begun, Cause
+from bot.automate.triggers import events, trigger_firings
+from bot.automate.triggers.events import EVENTS_PER_HOUR_MAX, KEPT_DAYS, Added, Event
+from bot.automate.triggers.taking_decided import ATTEMPTS_MAX
 from bot.errors import Refused
 from bot.govern import people
 from tests.integration.automate.happenings import (

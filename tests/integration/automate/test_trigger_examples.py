@@ -12,14 +12,15 @@ from sqlalchemy import text
 
 from adapters.chat.incoming import Author, Happened, Said, Spot
 from adapters.forge.port import Permission
-from bot.automate import automation_rows, automations, folders
+from bot.automate import automation_rows, automations
 from bot.automate.automations import By
-from bot.automate.files import read
-from bot.automate.folders import Taken
-from bot.automate.forge_events import ForgeEvents
-from bot.automate.hook_checks import Delivery
-from bot.automate.hook_intake import HookIntake
-from bot.automate.hook_secrets import HookSecrets
+from bot.automate.files import folders
+from bot.automate.files.folders import Taken
+from bot.automate.files.parsing import read
+from bot.automate.triggers.forge_events import ForgeEvents
+from bot.automate.triggers.hook_checks import Delivery
+from bot.automate.triggers.hook_intake import HookIntake
+from bot.automate.triggers.hook_secrets import HookSecrets
 from bot.conversation.addressing import Hearing, ThreadFacts
 from bot.conversation.overhearing import Overhearing
 from bot.govern import people

@@ -7,10 +7,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from prometheus_client import CollectorRegistry
 
 from bot.app import hooks_of
-from bot.automate.beginning import Beginning
-from bot.automate.firings import Firings
-from bot.automate.repositories import KnownRepositories
-from bot.automate.running import Running
+from bot.automate.reminders.firings import Firings
+from bot.automate.runs.beginning import Beginning
+from bot.automate.runs.repositories import KnownRepositories
+from bot.automate.runs.running import Running
 from bot.config import Settings
 from bot.conversation.adding import unlooked
 from bot.conversation.due import Due

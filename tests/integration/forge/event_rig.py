@@ -24,7 +24,7 @@ from adapters.forge.gitlab.polling import GitLabPoller
 from adapters.forge.gitlab.reading import Reader as NoteReader
 from adapters.forge.marks import Marks
 from adapters.forge.port import ForgePort
-from bot.automate import forge_events
+from bot.automate.triggers import forge_events
 from bot.conversation.hearing import Chats
 from bot.conversation.inbox import Inbox
 from bot.govern.rights import Rights

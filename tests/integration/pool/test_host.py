@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 import pytest
 from sqlalchemy import text
 
-from bot.automate.reading import Reading
+from bot.automate.files.reading import Reading
 from bot.config import Settings
 from bot.gateway import gateway_open
 from bot.ground import Ground

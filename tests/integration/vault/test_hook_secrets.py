@@ -5,7 +5,12 @@ import json
 import pytest
 
 from adapters.vault.sealing import Sealing
-from bot.automate.hook_secrets import PREFIX, REMEMBERED_MAX, REMEMBERED_SECONDS, HookSecrets
+from bot.automate.triggers.hook_secrets import (
+    PREFIX,
+    REMEMBERED_MAX,
+    REMEMBERED_SECONDS,
+    HookSecrets,
+)
 from bot.errors import OnaError, Unfit
 from tests.integration.vault.conftest import NAMES, Place
 

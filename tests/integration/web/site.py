@@ -19,8 +19,8 @@ from sqlalchemy import make_url, text
 
 from adapters.forge.accounts import Accounts
 from adapters.forge.port import ForgePort
-from bot.automate.beginning import Beginning
-from bot.automate.repositories import KnownRepositories
+from bot.automate.runs.beginning import Beginning
+from bot.automate.runs.repositories import KnownRepositories
 from bot.config import Settings, WebSettings
 from bot.conversation.inbox import Inbox
 from bot.errors import Refused

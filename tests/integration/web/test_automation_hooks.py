@@ -11,14 +11,14 @@ from asyncio.subprocess import DEVNULL, PIPE
 import pytest
 from sqlalchemy import text
 
-from bot.automate import hook_intake
-from bot.automate.beginning import Beginning
 from bot.automate.definition import SCHEMA, Definition, digest, kept
-from bot.automate.hook_checks import BODY_BYTES_MAX, WINDOW_SECONDS, signature
-from bot.automate.hook_intake import BUCKET, DELIVERIES_AT_ONCE
-from bot.automate.hook_secrets import HookSecrets
-from bot.automate.repositories import KnownRepositories
-from bot.automate.taking import Taking
+from bot.automate.runs.beginning import Beginning
+from bot.automate.runs.repositories import KnownRepositories
+from bot.automate.triggers import hook_intake
+from bot.automate.triggers.hook_checks import BODY_BYTES_MAX, WINDOW_SECONDS, signature
+from bot.automate.triggers.hook_intake import BUCKET, DELIVERIES_AT_ONCE
+from bot.automate.triggers.hook_secrets import HookSecrets
+from bot.automate.triggers.taking import Taking
 from bot.store.ids import new_id
 from tests.integration.web.site import Site
 from tests.support import examples

@@ -6,15 +6,15 @@ import re
 import pytest
 from pydantic import SecretStr
 
-from bot.automate import folders
 from bot.automate.automations import DIGEST_LENGTH_MIN
-from bot.automate.files import read
-from bot.automate.folders import Taken
-from bot.automate.hook_secrets import PREFIX, HookSecrets
-from bot.automate.json_schema import json_schema
+from bot.automate.files import folders
+from bot.automate.files.folders import Taken
+from bot.automate.files.json_schema import json_schema
+from bot.automate.files.parsing import read
+from bot.automate.triggers.hook_secrets import PREFIX, HookSecrets
 from scheduler import due_rows
 from tests.integration.web.test_cli import ona  # noqa: F401  (a fixture)
-from tests.unit.automate.test_json_schema import EXAMPLES
+from tests.unit.automate.files.test_json_schema import EXAMPLES
 
 HEAD = "schema: ona/automation/v1\nname: nightly\nsteps: [{prompt: look at <b>it</b>}]\n"
 DAILY = HEAD + "triggers:\n  - cron: 0 9 * * *\n"

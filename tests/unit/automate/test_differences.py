@@ -5,7 +5,7 @@ from pydantic import TypeAdapter
 
 from bot.automate.definition import Context, Definition, Trigger, kept
 from bot.automate.differences import differences, source_of
-from bot.automate.files import Ours, read
+from bot.automate.files.parsing import Ours, read
 from bot.automate.running_as import may_name
 from bot.automate.trigger_words import said
 from bot.govern.access import Standing

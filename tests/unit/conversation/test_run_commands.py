@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.automate.steering import place_of
+from bot.automate.runs.steering import place_of
 from bot.conversation.commands import Prompt, Runs, aimed, parse
 from bot.conversation.run_places import read
 

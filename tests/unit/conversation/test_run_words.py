@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.chat.dialect import Markdown
-from bot.automate.tally import Counts, Tally, status_of
+from bot.automate.runs.tally import Counts, Tally, status_of
 from bot.conversation import run_words
 from bot.conversation.marked import written
 from bot.conversation.run_words import View, buttons, counts, listed, progress, report, shown

@@ -1,0 +1,1 @@
+"""Files of automations in repositories: read, checked, and what they propose."""

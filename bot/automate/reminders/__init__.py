@@ -1,0 +1,1 @@
+"""Reminders: their rows, and what becomes of them when they are due."""

@@ -1,0 +1,197 @@
+"""Runs go on: targets are started, their steps follow one another, the run is settled.
+
+    open runs ─▶ one look: rows ─▶ `stepping.decide` (pure) ─▶ actions, a transaction each
+
+Any number of processes may look. Whoever is killed between two actions leaves the rows as they
+were, and the next look goes on from there.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from bot.automate.definition import Definition, restored
+from bot.automate.runs import run_rows, steering, stepping
+from bot.automate.runs.acting import SQL, Acting, Ways
+from bot.automate.runs.stepping import Action, Moving
+from bot.govern import halting
+from bot.govern.halt import halted
+from bot.govern.people import standing_of
+from bot.govern.rights import Rights
+from bot.store.database import EVENTS, RUNS, Database, Listener, is_away
+from bot.store.transaction import Transaction
+from bot.work.control import Actor
+from scheduler.waits import first_of
+
+log = structlog.get_logger(__name__)
+
+POLL_SECONDS = 1.0
+"""Between two looks for runs that are due."""
+LOOK_SECONDS = 5.0
+"""Between two looks at one run of which nothing is heard."""
+GAP_SECONDS = 0.05
+RUNS_AT_ONCE = 4
+AWAY_SECONDS = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Looked:
+    """A run as one look found it."""
+
+    run: Any
+    definition: Definition
+    actions: Sequence[Action]
+
+
+class Running:
+    """Lets runs go on."""
+
+    def __init__(
+        self,
+        database: Database,
+        ways: Ways,
+        rights: Rights,
+        *,
+        listener: Listener | None = None,
+        poll_seconds: float = POLL_SECONDS,
+        look_seconds: float = LOOK_SECONDS,
+    ) -> None:
+        """`listener` brings the hints; without one it polls."""
+        self._database = database
+        self._ways = ways
+        self._acting = Acting(database, ways, rights)
+        self._listener = listener
+        self._poll_seconds = poll_seconds
+        self._look_seconds = look_seconds
+        self._look = asyncio.Event()
+        self._hinted: set[UUID] = set()
+        self._sessions: dict[str, UUID] = {}
+        """The run of each session that works for one, as of the last look at it."""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Go on until `stop`."""
+        offs = []
+        if self._listener is not None:
+            offs.append(self._listener.on(RUNS, self._hear_run))
+            offs.append(self._listener.on(EVENTS, self._hear_session))
+        try:
+            while not stop.is_set():
+                self._look.clear()
+                try:
+                    await self.once()
+                except Exception as error:
+                    if not is_away(error):
+                        log.exception("runs_failed")
+                    await asyncio.sleep(AWAY_SECONDS)
+                await first_of(stop, seconds_max=GAP_SECONDS)
+                await first_of(stop, self._look, seconds_max=self._poll_seconds)
+        finally:
+            for off in offs:
+                off()
+
+    def _hear_run(self, run_id: str) -> None:
+        with suppress(ValueError):
+            self._hinted.add(UUID(run_id))
+        self._look.set()
+
+    def _hear_session(self, session_id: str) -> None:
+        run_id = self._sessions.get(session_id)
+        if run_id is not None:
+            self._hinted.add(run_id)
+            self._look.set()
+
+    async def once(self) -> int:
+        """Look at every run that is due; how many there were."""
+        hinted, self._hinted = self._hinted, set()
+        due = await self._database.run(SQL["due"], {"hinted": list(hinted)})
+        runs = list(due.scalars())
+        places = asyncio.Semaphore(RUNS_AT_ONCE)
+
+        async def one(run_id: UUID) -> None:
+            async with places:
+                try:
+                    await self._one(run_id)
+                except Exception as error:
+                    if is_away(error):
+                        raise
+                    log.exception("run_failed", run=str(run_id))
+
+        await asyncio.gather(*(one(run_id) for run_id in runs))
+        return len(runs)
+
+    async def _one(self, run_id: UUID) -> None:
+        looked = await self._looked(run_id)
+        if looked is None:
+            return
+        await self._ways.report_in(looked.run, looked.definition)
+        for action in looked.actions:
+            opened = await self._acting.apply(looked.run, looked.definition, action)
+            if opened is not None:
+                self._sessions[str(opened)] = run_id
+        if looked.actions:
+            async with self._database.begin() as tx:
+                await self._ways.progress(tx, run_id)
+            # What came of them may ask for more at once.
+            self._hinted.add(run_id)
+            self._look.set()
+
+    async def _looked(self, run_id: UUID) -> _Looked | None:
+        """What there is to do about a run; None: it is settled, or another has it."""
+        async with self._database.begin() as tx:
+            run = (await tx.execute(SQL["take"], {"run": run_id})).one_or_none()
+            if run is None:
+                return None
+            await tx.execute(SQL["again"], {"run": run_id, "seconds": self._look_seconds})
+            if await _is_halted(tx, run):
+                return None
+            definition = restored(run.definition)
+            await self._ways.began(tx, run_id)
+            moving = (await tx.execute(SQL["moving"], {"run": run_id})).all()
+            stop_why = await self._stop_why(tx, run, definition)
+            limit = definition.limits.targets if stop_why else definition.limits.parallel
+            waiting = await tx.execute(SQL["waiting"], {"run": run_id, "limit": limit})
+            actions = stepping.decide(
+                definition.limits,
+                stop_why,
+                [_moving(row) for row in moving],
+                list(waiting.scalars()),
+            )
+        for session_id in [one for one, of in self._sessions.items() if of == run_id]:
+            del self._sessions[session_id]
+        self._sessions |= {str(row.session_id): run_id for row in moving if row.session_id}
+        return _Looked(run=run, definition=definition, actions=actions)
+
+    async def _stop_why(self, tx: Transaction, run: Any, definition: Definition) -> str:
+        if run.stop_why:
+            return str(run.stop_why)
+        cost = int(await tx.scalar(SQL["cost"], {"run": run.id}))
+        why = stepping.stops(definition.limits, seconds=float(run.seconds), cost_micro=cost)
+        if why is not None:
+            who = await standing_of(tx, run.runs_as_id)
+            row = await run_rows.find_by_id(tx, run.id)
+            await steering.stop(tx, row, Actor(id=who.person_id, name=who.name), why)
+            log.info("run_stopped", run=run.short, why=why)
+        return why or ""
+
+
+async def _is_halted(tx: Transaction, run: Any) -> bool:
+    """Whether nothing of it may go on; its turns are ended by who runs them."""
+    halts = await halting.read(tx)
+    return halted(halts, project_id=run.project_id, person_id=run.runs_as_id) is not None
+
+
+def _moving(row: Any) -> Moving:
+    return Moving(
+        id=row.id,
+        step=row.step,
+        seconds=float(row.seconds),
+        has_session=row.has_session,
+        prompt=row.prompt,
+        outcome=row.outcome,
+        summary=row.summary,
+    )

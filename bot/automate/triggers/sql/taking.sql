@@ -1,0 +1,101 @@
+-- Events that wait for a run; see bot/automate/triggers/taking.py.
+
+-- name: next
+-- The automation whose event has been due for longest; whoever has its row decides about its events.
+SELECT automation.id, automation.name, automation.state, automation.definition,
+       automation.project_id, person.id AS owner_id, project.removed_at IS NULL AS project_there,
+       coalesce(person.deactivated_at IS NULL AND person.id IS NOT NULL, false) AS has_owner,
+       clock_timestamp() AS now
+  FROM trigger_event AS event
+  JOIN automation_trigger AS trigger ON trigger.id = event.trigger_id
+  JOIN automation ON automation.id = trigger.automation_id
+  JOIN project ON project.id = automation.project_id
+  LEFT JOIN person ON person.id = coalesce(automation.runs_as_id, automation.approved_by,
+                                           automation.creator_id)
+ WHERE event.state = 'waiting' AND event.act_at <= clock_timestamp()
+ ORDER BY event.act_at LIMIT 1 FOR NO KEY UPDATE OF automation SKIP LOCKED
+
+-- name: waiting
+SELECT event.id, event.trigger_id, trigger.kind, event.about, event.created_at AS at, event.act_at,
+       coalesce(event.held_until > clock_timestamp(), false) AS held, event.attempts,
+       event.cause_id IS NOT NULL AS is_caused
+  FROM trigger_event AS event JOIN automation_trigger AS trigger ON trigger.id = event.trigger_id
+ WHERE trigger.automation_id = :automation AND event.state = 'waiting'
+ ORDER BY event.created_at, event.id LIMIT :limit
+
+-- name: causes
+-- The automations whose runs led to each event, the last one first.
+WITH RECURSIVE chain (event_id, run_id, automation_id, depth) AS (
+    SELECT event.id, run.id, run.automation_id, 1
+      FROM trigger_event AS event JOIN run ON run.id = event.cause_id
+     WHERE event.id = ANY(CAST(:events AS uuid[]))
+     UNION ALL
+    SELECT chain.event_id, run.id, run.automation_id, chain.depth + 1
+      FROM chain
+      JOIN trigger_event AS earlier ON earlier.run_id = chain.run_id AND earlier.state = 'taken'
+      JOIN run ON run.id = earlier.cause_id
+     WHERE chain.depth <= :depth)
+SELECT event_id, automation_id FROM chain ORDER BY event_id, depth
+
+-- name: busy
+-- What the automation's runs that go on are about.
+SELECT DISTINCT coalesce(event.about, '') AS about
+  FROM run
+  LEFT JOIN trigger_event AS event ON event.run_id = run.id AND event.state = 'taken'
+ WHERE run.automation_id = :automation AND run.settled_at IS NULL AND run.stop_why = ''
+
+-- name: lately
+-- Runs within the last hour that nobody began by hand.
+SELECT count(*) FROM run
+ WHERE automation_id = :automation AND started_by IS NULL
+   AND created_at > now() - interval '1 hour'
+
+-- name: drop
+UPDATE trigger_event
+   SET state = 'dropped', why = one.why, into_id = one.into_id
+  FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS one (id uuid, why text, into_id uuid)
+ WHERE trigger_event.id = one.id AND trigger_event.state = 'waiting'
+
+-- name: wait
+UPDATE trigger_event
+   SET act_at = one.until, why = one.why
+  FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS one (id uuid, why text, until timestamptz)
+ WHERE trigger_event.id = one.id AND trigger_event.state = 'waiting'
+
+-- name: hold
+-- Whoever ends before its run has begun leaves it to the next, after a while.
+UPDATE trigger_event
+   SET attempts = trigger_event.attempts + 1, why = '', facts = latest.facts,
+       held_until = clock_timestamp() + make_interval(secs => :seconds),
+       act_at = clock_timestamp() + make_interval(secs => :seconds)
+  FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS one (id uuid, latest uuid)
+  JOIN trigger_event AS latest ON latest.id = one.latest
+  JOIN automation_trigger AS trigger ON trigger.id = latest.trigger_id
+ WHERE trigger_event.id = one.id AND trigger_event.state = 'waiting'
+RETURNING trigger_event.id, trigger_event.attempts, trigger_event.facts,
+          trigger_event.repository, trigger.kind
+
+-- name: taken
+-- The run may have been written by somebody who ended before this.
+UPDATE trigger_event SET state = 'taken', why = '', run_id = :run, held_until = NULL
+ WHERE id = :event AND state IN ('waiting', 'taken')
+
+-- name: follow
+UPDATE trigger_event SET run_id = :run WHERE into_id = :event
+
+-- name: cancel
+-- Older runs about the same make way for a newer one.
+UPDATE run SET stop_why = 'cancelled', look_at = clock_timestamp()
+  FROM run AS newer
+ WHERE newer.id = :run AND run.automation_id = newer.automation_id AND run.id <> newer.id
+   AND run.created_at <= newer.created_at AND run.settled_at IS NULL AND run.stop_why = ''
+   AND coalesce((SELECT about FROM trigger_event
+                  WHERE run_id = run.id AND state = 'taken' LIMIT 1), '') = :about
+RETURNING run.id
+
+-- name: not_taken
+-- Only as long as nobody else has tried since.
+UPDATE trigger_event
+   SET state = :state, why = :why, held_until = NULL,
+       act_at = clock_timestamp() + make_interval(secs => :seconds)
+ WHERE id = :event AND state = 'waiting' AND attempts = :attempts

@@ -1,0 +1,47 @@
+"""What is said about events of which no run comes; pure."""
+
+from collections.abc import Mapping
+
+from bot.automate.triggers.taking_decided import ATTEMPTS_MAX
+from bot.words.catalogue import Message
+from bot.words.catalogue import gettext as _
+
+
+def dropped(automation: str, *, runs_per_hour: int) -> Mapping[str, Message]:
+    """By why events are dropped, as far as people have to know."""
+    return {
+        "rate": _(
+            "{automation} has run {most} times within an hour, as often as it may: what else"
+            " happens meanwhile makes no runs. `limits.runs_per_hour` sets another limit.",
+            automation=automation,
+            most=runs_per_hour,
+        ),
+        "loop": _(
+            "{automation} would have run because of what its own runs did, and so on without end:"
+            " that was left out. Make its triggers narrower, such as by branches or authors.",
+            automation=automation,
+        ),
+        "failed": _(
+            "A run of {automation} could not be begun, though it was tried {count} times: what it"
+            " was for is left out. `automations run {automation}` runs it once.",
+            automation=automation,
+            count=ATTEMPTS_MAX,
+        ),
+    }
+
+
+def no_run(automation: str, why: Message) -> Message:
+    """Why nothing came of something that happened."""
+    return _(
+        "Something happened that {automation} is to run for, and it did not: {why}.",
+        automation=automation,
+        why=why,
+    )
+
+
+def unreadable(automation: str) -> Message:
+    """What it says is nothing that this version knows."""
+    return _(
+        "The automation {automation} is paused: it can't be read any more. Approve it again.",
+        automation=automation,
+    )

@@ -1,0 +1,62 @@
+"""Due moments of automations' schedules become trigger events.
+
+The event and the end of the firing are one transaction, so that neither is without the other.
+"""
+
+from typing import Any
+
+from sqlalchemy import text
+
+from bot.automate.triggers import events, failing
+from bot.automate.triggers.events import Event
+from bot.store.transaction import Transaction
+
+BATCH = 100
+"""Firings whose events are one transaction."""
+_TAKE = text(
+    """
+    SELECT firing.id, firing.due_at, firing.missed, trigger.id AS trigger_id, trigger.kind,
+           schedule.zone, automation.id AS automation_id, automation.name, automation.state,
+           project.removed_at IS NULL AS project_there,
+           coalesce(person.deactivated_at IS NULL AND person.id IS NOT NULL, false) AS has_owner
+      FROM firing JOIN automation_trigger AS trigger ON trigger.schedule_id = firing.schedule_id
+      JOIN schedule ON schedule.id = firing.schedule_id
+      JOIN automation ON automation.id = trigger.automation_id
+      JOIN project ON project.id = automation.project_id
+      LEFT JOIN person ON person.id = coalesce(automation.runs_as_id, automation.approved_by,
+                                               automation.creator_id)
+     WHERE firing.state = 'due' AND firing.act_at <= clock_timestamp()
+     ORDER BY firing.act_at, firing.id LIMIT :limit FOR UPDATE OF firing SKIP LOCKED
+    """
+)
+_END = text(
+    """
+    UPDATE firing SET state = :state, why = :why, ended_at = clock_timestamp()
+     WHERE id = ANY(:ids) AND state = 'due'
+    """
+)
+
+
+async def take(tx: Transaction) -> int:
+    """Make events of the firings that are due now; how many there were, at most BATCH."""
+    rows = (await tx.execute(_TAKE, {"limit": BATCH})).all()
+    ends: dict[tuple[str, str], list[Any]] = {}
+    for row in rows:
+        ends.setdefault(await _taken(tx, row), []).append(row.id)
+    for (state, why), ids in ends.items():
+        await tx.execute(_END, {"state": state, "why": why, "ids": ids})
+    return len(rows)
+
+
+async def _taken(tx: Transaction, row: Any) -> tuple[str, str]:
+    """What becomes of one firing: its state and why."""
+    if row.state != "active":
+        return "skipped", "paused"
+    if not (row.has_owner and row.project_there):
+        why = "runs_as" if row.project_there else "project"
+        await failing.without_owner(tx, row.automation_id, row.name, why)
+        return "skipped", why
+    facts = {"due": row.due_at.isoformat(), "zone": row.zone, "missed": row.missed}
+    event = Event(trigger_id=row.trigger_id, key=f"due/{row.due_at.isoformat()}", facts=facts)
+    kept = await events.add(tx, event)
+    return ("failed", "full") if kept is events.Added.FULL else ("done", "")
