@@ -4,6 +4,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+TOOL = "tool:"
+"""What the keys of questions begin with that agents ask by their tools."""
 NO_ANSWER = ""
 """What the job is told when nobody answered in time."""
 

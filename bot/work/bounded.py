@@ -16,7 +16,7 @@ from bot.words.amounts import MICRO
 from bot.words.catalogue import gettext as _
 from bot.words.catalogue import of_error
 from bot.work import bounds, questions
-from bot.work.asked import Question
+from bot.work.asked import TOOL, Question
 from bot.work.bounds import SessionLimits, Used
 from bot.work.circles import Circle, Circles
 from bot.work.lease import Lease, OpenTurn
@@ -40,7 +40,10 @@ _STANDING = text(
     SELECT session.creator_id,
            (SELECT coalesce(sum(cost_micro), 0) FROM charge
              WHERE turn_id = :turn AND state <> 'reserved') AS cost_micro,
-           EXISTS (SELECT FROM budget_refusal WHERE turn_id = :turn) AS refused
+           EXISTS (SELECT FROM budget_refusal WHERE turn_id = :turn) AS refused,
+           EXISTS (SELECT FROM question
+                    WHERE turn_id = :turn AND state = 'open'
+                      AND starts_with(asked_key, :tool)) AS asks
       FROM session WHERE session.id = :session
     """
 )
@@ -121,13 +124,15 @@ class Bounded:
         if standing is None:
             return None
         await self._tell(int(standing.cost_micro))
-        if not standing.refused and self._circle is None:
+        if not standing.refused and not standing.asks and self._circle is None:
             return None
         async with self._database.begin() as tx:
             refusal = await budget_refusals.of_turn(tx, self._turn_id)
             asked = await questions.of_turn(tx, self._turn_id)
-        return bounds.of_money(refusal, asked, {standing.creator_id}) or bounds.of_circle(
-            self._circle, asked
+        return (
+            bounds.of_money(refusal, asked, {standing.creator_id})
+            or bounds.of_circle(self._circle, asked)
+            or bounds.of_tool(asked)
         )
 
     async def over_budget(self) -> str | None:
@@ -147,8 +152,8 @@ class Bounded:
         return int(standing.cost_micro) if standing is not None else 0
 
     async def _standing(self, turn_id: UUID) -> Any:
-        """Its {creator_id, cost_micro, refused}; None: the session is gone."""
-        where = {"session": self._lease.session_id, "turn": turn_id}
+        """Its {creator_id, cost_micro, refused, asks}; None: the session is gone."""
+        where = {"session": self._lease.session_id, "turn": turn_id, "tool": TOOL}
         return (await self._database.run(_STANDING, where)).one_or_none()
 
     def _see(self, kind: str, body: Mapping[str, Any]) -> None:

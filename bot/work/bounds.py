@@ -15,7 +15,7 @@ from bot.words.amounts import dollars, duration
 from bot.words.catalogue import N_, ngettext, of_error
 from bot.words.catalogue import gettext as _
 from bot.work import ended_words
-from bot.work.asked import Question, Settled
+from bot.work.asked import TOOL, Question, Settled
 from bot.work.circles import Circle
 from bot.work.watching import Cancelled
 
@@ -95,6 +95,12 @@ def of_circle(circle: Circle | None, asked: Sequence[Settled]) -> Question | Can
         return Question(key=CIRCLE, text=said, choices=(_(CONTINUE), _(STOP)), closed=True)
     summary = ended_words.in_circles(circle.times, circle.what)
     return Cancelled(state=TurnState.FAILED, summary=summary)
+
+
+def of_tool(asked: Sequence[Settled]) -> Question | None:
+    """What the agent itself asked people by its tools, for which the turn waits."""
+    known = next((one for one in asked if one.open and one.key.startswith(TOOL)), None)
+    return None if known is None else Question(key=known.key, text="")
 
 
 def of_answer(asked: Sequence[Settled]) -> Cancelled | None:

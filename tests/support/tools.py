@@ -37,6 +37,7 @@ class Desk:
     short: str
     headers: dict[str, str]
     """What the turn's grant adds; empty: it has none."""
+    shift: Shift
 
     def http(self, **more) -> httpx2.AsyncClient:
         """As a program in the machine speaks HTTP."""
@@ -85,6 +86,10 @@ class Desk:
         )
         return [body for (body,) in rows]
 
+    async def stop_working(self) -> None:
+        """The worker's process ends; what waits for a person waits on."""
+        await self.shift.__aexit__()
+
     async def end(self) -> None:
         """Let the turn end."""
         self.go.touch()
@@ -131,10 +136,18 @@ async def desk(
                 wait_seconds=wait_seconds,
             ),
         )
-        async with Shift(town, places, "w"):
+        async with Shift(town, places, "w", seconds_max=3600) as shift:
             await until(town, RUNNING, lambda rows: rows[0][0] == 1)
             try:
-                yield Desk(at=at, town=town, go=go, session=session, short=short, headers=added)
+                yield Desk(
+                    at=at,
+                    town=town,
+                    go=go,
+                    session=session,
+                    short=short,
+                    headers=added,
+                    shift=shift,
+                )
             finally:
                 go.touch()
                 await asyncio.sleep(0)

@@ -1,9 +1,9 @@
 """Questions of the agent to the people of its session.
 
-The session runs on while a call waits: were it `waiting`, its lease would be gone and the gateway
-would refuse the agent's own requests, to its model too. A call waits for less than the minute after
-which MCP clients give up; what takes longer the agent asks for again by its key, or it ends its
-turn with the question: whoever answers then begins the next turn, and the machine rests until then.
+The question is stored while its turn runs; the turn's watch sees it, and lets the turn wait: the
+session is `waiting`, its lease is given back, the agent's requests to models are held at the
+gateway and its machine may rest. The call itself waits on, for less than the minute after which MCP
+clients give up; an agent that asks again by the same words gets the answer of the same question.
 """
 
 import asyncio
@@ -19,16 +19,13 @@ from sqlalchemy import text
 from bot.errors import Refused
 from bot.store.states import QuestionState
 from bot.work import questions
-from bot.work.asked import Question
+from bot.work.asked import TOOL, Question
 from bot.work.tools.calls import Desk, check_length
 from bot.work.tools.tool import Arguments, Call, Tool
 from vmpool.network.gateway.ports import NoTurn
 
 WAIT_SECONDS = 45.0
 """Of one call: shorter than the shortest time limit of the clients that agents come with, 60 s."""
-PATIENCE_SECONDS = 600.0
-"""Since it was asked: then the agent is told to end its turn, instead of asking on and on, which
-costs a request to its model each time."""
 LOOK_SECONDS = 0.5
 QUESTION_CHARACTERS_MAX = 1_500
 CHOICES_MAX = 5
@@ -36,20 +33,16 @@ CHOICES_MAX = 5
 CHOICE_CHARACTERS_MAX = 75
 QUESTIONS_MAX = 10
 """Of one turn; asking for the answer again doesn't count."""
-KEY = "tool:"
-"""What the keys of questions begin with that are asked here."""
 ASK_PEOPLE = (
-    "Ask the people in this session's thread and wait for the answer. Ask only what you can neither"
-    " find out nor decide. If nobody has answered yet when it returns, go on with what doesn't"
-    " depend on it and call it again with the same arguments; or, if all depends on it, end your"
-    " turn and say what you wait for."
+    "Ask the people in this session's thread and wait for the answer; all your work waits"
+    " meanwhile, perhaps for days. Ask only what you can neither find out nor decide. If it ends"
+    " without an answer, call it again with the same arguments."
 )
 
 _LOOK = text(
     """
     SELECT question.state, question.answer, session.state = 'running' AS runs,
-           turn.state <> 'running' AS over,
-           extract(epoch FROM now() - question.created_at) AS seconds
+           turn.state <> 'running' AS over
       FROM question JOIN turn ON turn.id = question.turn_id
       JOIN session ON session.id = turn.session_id
      WHERE question.turn_id = :turn AND question.asked_key = :key
@@ -106,12 +99,12 @@ class Asking:
                 entry.events += [event] if event is not None else []
                 entry.facts["question"] = asked
         row = await self._waited(call, key)
-        return said(row.state, row.answer, seconds=float(row.seconds))
+        return said(row.state, row.answer)
 
     async def _look(self, call: Call, key: str) -> Any:
-        """How the question stands: {state, answer, runs, over, seconds}; None: it was not asked.
+        """How the question stands: {state, answer, runs, over}; None: it was not asked.
 
-        `runs`: the agent may go on; `over`: its turn has ended; `seconds`: since it was asked.
+        `runs`: the agent may go on; `over`: its turn has ended.
         """
         asked = {"turn": call.turn.turn_id, "key": key}
         return (await self._desk.database.run(_LOOK, asked)).one_or_none()
@@ -120,39 +113,27 @@ class Asking:
         """How it stands once it is settled and the agent may go on, or after a while.
 
         :raises NoTurn: the turn has ended
-        :raises Refused: it rests for another question
         """
         until = time.monotonic() + self._wait_seconds
         while True:
             row = await self._look(call, key)
             if row is None or row.over:
                 raise NoTurn("The turn that asked has ended.")
-            late = time.monotonic() >= until or row.seconds >= PATIENCE_SECONDS
-            if row.runs and (late or row.state != QuestionState.OPEN):
+            if time.monotonic() >= until or (row.runs and row.state != QuestionState.OPEN):
                 return row
-            if late:
-                raise Refused("another question of this turn is open", do="ask again")
             await asyncio.sleep(LOOK_SECONDS)
 
 
 def key_of(question: str, choices: Sequence[str]) -> str:
     """What a question is known by in its turn: asked again it is the same one."""
     words = json.dumps([question, *choices])
-    return f"{KEY}{hashlib.sha256(words.encode()).hexdigest()[:24]}"
+    return f"{TOOL}{hashlib.sha256(words.encode()).hexdigest()[:24]}"
 
 
-def said(state: str, answer: str | None, *, seconds: float) -> str:
-    """What the agent is told of a question that was asked so long ago; pure."""
-    if state == QuestionState.OPEN and seconds >= PATIENCE_SECONDS:
-        return (
-            "Nobody has answered for long. End your turn now and say what you wait for:"
-            " the answer will begin your next turn."
-        )
+def said(state: str, answer: str | None) -> str:
+    """What the agent is told of a question; pure."""
     if state == QuestionState.OPEN:
-        return (
-            "Nobody has answered yet. Call ask_people again with the same arguments to wait on,"
-            " or end your turn and say what you wait for: the answer will begin your next turn."
-        )
+        return "Nobody has answered yet. Call ask_people again with the same arguments."
     if state == QuestionState.ANSWERED:
         return f"The answer is: {answer}"
     return "Nobody answered in time. Decide yourself, and say in your answer what you decided."

@@ -57,18 +57,16 @@ def test_the_newest_revision_is_offered_to_who_wants_an_unknown_one():
 
 
 @pytest.mark.parametrize(
-    ("state", "seconds", "words"),
+    ("state", "words"),
     [
-        ("answered", 5, "The answer is: yes"),
-        ("answered", asking.PATIENCE_SECONDS, "The answer is: yes"),
-        ("open", 5, "Call ask_people again"),
-        ("open", asking.PATIENCE_SECONDS, "End your turn now"),
-        ("expired", 5, "Decide yourself"),
-        ("withdrawn", 5, "Decide yourself"),
+        ("answered", "The answer is: yes"),
+        ("open", "Call ask_people again"),
+        ("expired", "Decide yourself"),
+        ("withdrawn", "Decide yourself"),
     ],
 )
-def test_how_a_question_stands_is_said(state, seconds, words):
-    assert words in asking.said(state, "yes", seconds=seconds)
+def test_how_a_question_stands_is_said(state, words):
+    assert words in asking.said(state, "yes")
 
 
 def test_the_same_question_is_known_by_the_same_key_and_no_other_by_it():
