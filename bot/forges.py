@@ -184,9 +184,9 @@ class Opening:
 
         return names
 
-    def wanted(self, port: ForgePort) -> Wanted:
-        """What automations want to hear of what happens there."""
-        return forge_events.wanted(self.database, port)
+    def wanted(self, surface: str, port: ForgePort) -> Wanted:
+        """What automations want to hear of what happens there, and what we do."""
+        return forge_events.wanted(self.database, surface, port)
 
     def add(
         self,

@@ -30,7 +30,7 @@ def open_github(opening: Opening) -> None:
     opening.stack.callback(app.close)
     port = GitHubForge(app, opening.marks)
     reader = Reader(app, mention=settings.mention, forks=ours.forks)
-    happens = EventReader(app, opening.wanted(port), forks=ours.forks)
+    happens = EventReader(app, opening.wanted(GITHUB, port), forks=ours.forks)
     cursors = StoredCursors(opening.database, GITHUB)
     opening.forges.searches[GITHUB] = GitHubSearch(app)
     if ours.webhook_secret is not None:

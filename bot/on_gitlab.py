@@ -24,7 +24,7 @@ def open_gitlab(opening: Opening) -> None:
     port = GitLabForge(client, opening.marks)
     names = (f"/{settings.mention}",)
     reader = Reader(client, names=names, bots=ours.bots, forks=ours.forks)
-    happens = EventReader(client, opening.wanted(port), bots=ours.bots, forks=ours.forks)
+    happens = EventReader(client, opening.wanted(GITLAB, port), bots=ours.bots, forks=ours.forks)
     cursors = StoredCursors(opening.database, GITLAB)
     opening.forges.searches[GITLAB] = GitLabSearch(client)
     if ours.webhook_secret is not None:

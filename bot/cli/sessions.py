@@ -63,17 +63,21 @@ def list_sessions(
 
 @app.command("show")
 def show_session(session: Short, json: Json = False) -> None:
-    """Show a session, its queue and its open question."""
+    """Show a session, its pull requests, its queue and its open question."""
     from bot.cli.client import connect
 
     client = connect()
     found = client.get(f"/sessions/{session}")
     queue = client.get(f"/sessions/{session}/queue")
     asked = client.get(f"/sessions/{session}/questions")["questions"]
+    pulls = client.get(f"/sessions/{session}/pull-requests")["pull_requests"]
     if json:
-        show.as_json({**found, "queue": queue["prompts"], "questions": asked})
+        more = {"queue": queue["prompts"], "questions": asked, "pull_requests": pulls}
+        show.as_json({**found, **more})
         return
     show.record({**found, "models": _paid(found)}, FACTS)
+    for pull in pulls:
+        show.say(f"Pull request {pull['repository']}#{pull['number']}: {_pull(pull)}")
     for question in asked:
         if question["state"] == "open":
             show.say(f"It asks: {question['text']}")
@@ -186,6 +190,13 @@ app.command("ssh-renew", hidden=True)(ssh.ssh_renew)
 app.command("tunnel", hidden=True)(ssh.tunnel)
 app.command("preview")(preview.preview)
 app.command("previews")(preview.previews)
+
+
+def _pull(pull: dict[str, Any]) -> str:
+    """How a pull request stands, and where."""
+    state = "draft" if pull["draft"] and pull["state"] == "open" else pull["state"]
+    checks = f", checks {pull['checks']}" if pull["checks"] else ""
+    return f"{state}{checks}, {pull['url']}"
 
 
 def _paid(session: dict[str, Any]) -> str:

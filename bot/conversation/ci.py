@@ -64,6 +64,16 @@ def decide(checks: Sequence[Check], *, age_seconds: float, rounds: int, rounds_m
     return Verdict(step=Step.WAIT if age_seconds < patience else Step.GIVE_UP)
 
 
+def state_of(checks: Sequence[Check]) -> str:
+    """How the checks of a commit stand, as people see it; empty: they say nothing."""
+    states = {one.state for one in checks}
+    if CheckState.FAILED in states:
+        return "failed"
+    if CheckState.PENDING in states:
+        return "running"
+    return "passed" if CheckState.PASSED in states else ""
+
+
 def key_of(repository: str, commit: str, verdict: Verdict) -> str:
     """What one result of one commit is called: the same result again has the same, a new run of
     its checks another."""

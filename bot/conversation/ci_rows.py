@@ -46,7 +46,8 @@ _DUE = text(
 )
 _LATER = text(
     """
-    UPDATE ci_watch SET due_at = now() + make_interval(secs => :seconds), over = :over
+    UPDATE ci_watch SET due_at = now() + make_interval(secs => :seconds), over = :over,
+           state = coalesce(CAST(:state AS varchar), state)
      WHERE session_id = :session AND repository = :repository AND ref = :ref AND commit = :commit
     """
 )
@@ -134,9 +135,14 @@ async def due(tx: Transaction, host: str) -> list[Watched]:
     ]
 
 
-async def look_again(tx: Transaction, watched: Watched, *, seconds: float, over: bool) -> None:
-    """Look at it again after so long, or never; unless it has a newer commit by now."""
-    await tx.execute(_LATER, {**watched._key, "seconds": seconds, "over": over})
+async def look_again(
+    tx: Transaction, watched: Watched, *, seconds: float, over: bool, state: str | None = None
+) -> None:
+    """Look at it again after so long, or never; unless it has a newer commit by now.
+
+    :param state: of its checks; None: they could not be seen
+    """
+    await tx.execute(_LATER, {**watched._key, "seconds": seconds, "over": over, "state": state})
 
 
 async def look_now(tx: Transaction, checked: Checked) -> None:

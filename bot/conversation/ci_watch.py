@@ -105,7 +105,8 @@ class CiWatch:
             result = Result(watched=watched, verdict=verdict, key=key, quoted=quoted)
             await self._rights.settled(lambda: self._act(result))
         over = verdict.step in {Step.GREEN, Step.GIVE_UP} or self._is_old(watched)
-        await self._again(watched, ci.pause_seconds(watched.age_seconds), over=over)
+        pause, state = ci.pause_seconds(watched.age_seconds), ci.state_of(checks)
+        await self._again(watched, pause, over=over, state=state)
 
     async def _act(self, result: Result) -> None:
         async with self._database.begin() as tx:
@@ -114,9 +115,11 @@ class CiWatch:
     def _is_old(self, watched: Watched) -> bool:
         return watched.age_seconds > ci.AGAIN_SECONDS
 
-    async def _again(self, watched: Watched, seconds: float, *, over: bool = False) -> None:
+    async def _again(
+        self, watched: Watched, seconds: float, *, over: bool = False, state: str | None = None
+    ) -> None:
         async with self._database.begin() as tx:
-            await ci_rows.look_again(tx, watched, seconds=seconds, over=over)
+            await ci_rows.look_again(tx, watched, seconds=seconds, over=over, state=state)
 
     async def _quoted(self, watched: Watched, verdict: Verdict) -> list[Quoted]:
         """What the failed checks wrote, as far as it can be read."""

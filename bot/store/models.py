@@ -741,6 +741,9 @@ class CiWatch(SQLModel, table=True):
     """Prompts in a row that failed checks made."""
     told: str = Field(default="", sa_column_kwargs={"server_default": ""})
     """Key of what was said or asked about its checks last."""
+    state: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    """Of its checks, as they were seen last: `running`, `passed`, `failed`; empty: there are none,
+    or they say nothing."""
     over: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
     """They are not followed any more."""
     since: datetime = _moment(now=True)

@@ -154,6 +154,32 @@ class Questions(Given):
     questions: list[Question]
 
 
+class PullRequest(Given):
+    """A pull request, or merge request, of a session, as it was last seen."""
+
+    surface: str = Field(description="of its forge")
+    repository: str
+    number: int
+    url: str
+    state: str = Field(description="open, closed or merged")
+    draft: bool
+    head: str
+    base: str
+    opened_by: str = Field(description="login of who opened it")
+    by_asker: bool = Field(description="who asked opened it with their own account")
+    checks: str = Field(
+        description="of its newest commit: running, passed or failed; empty: nothing is known"
+    )
+    created_at: datetime
+    seen_at: datetime
+
+
+class PullRequests(Given):
+    """Pull requests of a session, the oldest first."""
+
+    pull_requests: list[PullRequest]
+
+
 class Answer(Taken):
     """The answer to a question."""
 

@@ -22,7 +22,7 @@ _FOLLOW = text(
      WHERE turn.session_id = :session AND turn.state = 'running' AND prompt.kind <> 'undo'
     ON CONFLICT (session_id, repository, ref) DO UPDATE
        SET commit = excluded.commit, turn_id = excluded.turn_id, due_at = excluded.due_at,
-           since = now(), told = '', over = false,
+           since = now(), told = '', state = '', over = false,
            rounds = CASE WHEN EXISTS (SELECT FROM turn JOIN delivery USING (prompt_id)
                                        WHERE turn.id = excluded.turn_id
                                          AND delivery.surface = :surface)

@@ -27,6 +27,7 @@ from bot.govern.rights import ASK_SECONDS_MAX, Rights
 from bot.store.database import Database
 from bot.store.states import AutomationState
 from bot.store.transaction import Transaction
+from bot.work import pulls
 
 log = structlog.get_logger(__name__)
 
@@ -48,8 +49,9 @@ _CAUSE = text(
 )
 
 
-def wanted(database: Database, port: ForgePort) -> Wanted:
-    """What triggers want to hear of on a forge, and pushes wherever automations lie in files.
+def wanted(database: Database, surface: str, port: ForgePort) -> Wanted:
+    """What triggers want to hear of on a forge, pushes wherever automations lie in files, and what
+    becomes of pull requests of ours.
 
     Those of paused automations too: when one goes on, it begins with what happens then.
     """
@@ -58,12 +60,15 @@ def wanted(database: Database, port: ForgePort) -> Wanted:
         async with database.begin() as tx:
             every = await watched(tx, {"": port})
             files = await folders.kept(tx)
+            ours = await pulls.open_in(tx, surface)
         asked = [(one.url, one.trigger.kind) for one in every]
         found: dict[str, set[str]] = {}
         for url, kind in (*asked, *((url, "push") for url in files.values())):
             name = port.repository(url)
             if name is not None:
                 found.setdefault(name, set()).add(kind)
+        for name in ours:
+            found.setdefault(name, set()).add("pull_request")
         return {name: frozenset(kinds) for name, kinds in found.items()}
 
     return ask
@@ -87,6 +92,10 @@ class ForgeEvents:
         port = self._rights.forges.get(happened.surface)
         if port is None:
             return
+        if happened.kind == "pull_request":
+            async with self._database.begin() as tx:
+                which = (happened.surface, happened.repository, happened.number)
+                await pulls.happened(tx, *which, happened.action)
         if happened.kind == "push" and happened.branch == happened.default_branch:
             await self._look_soon(port, happened)
         found = [

@@ -13,7 +13,7 @@ from bot.web import answering, reading, shapes
 from bot.web.adding import find_project
 from bot.web.saying import refusal, say
 from bot.web.visitor import Deleter, Known, Prompter, Provided, Reader, Stopper
-from bot.work import control, deleting
+from bot.work import control, deleting, pulls
 from bot.work.queue import lock_session
 from bot.work.titling import give_title
 from bot.work.undo import UNDO
@@ -165,6 +165,14 @@ async def list_questions(short: str, visitor: Reader, services: Provided) -> obj
     async with services.database.begin() as tx:
         session_id = await reading.session_id(tx, short)
         return {"questions": await reading.questions(tx, session_id)}
+
+
+@router.get("/{short}/pull-requests", response_model=shapes.PullRequests)
+async def list_pull_requests(short: str, visitor: Reader, services: Provided) -> object:
+    """The session's pull requests, the oldest first, with what became of them."""
+    async with services.database.begin() as tx:
+        session_id = await reading.session_id(tx, short)
+        return {"pull_requests": await pulls.of_session(tx, session_id)}
 
 
 @router.post("/{short}/questions/{question}/answer", response_model=shapes.Told)

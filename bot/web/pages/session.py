@@ -22,7 +22,7 @@ from bot.web.saying import refusal, say
 from bot.web.services import Services
 from bot.web.visitor import Deleter, Prompter, Provided, Reader, Stopper
 from bot.words.titles import TITLE_CHARACTERS_MAX
-from bot.work import control, deleting
+from bot.work import control, deleting, pulls
 from bot.work.queue import lock_session
 from bot.work.titling import give_title
 from bot.work.undo import UNDO
@@ -253,6 +253,7 @@ async def _side(tx: Transaction, session: dict[str, Any]) -> dict[str, Any]:
     side = {
         "session": session,
         "queue": await reading.queue(tx, session["id"]),
+        "pulls": await pulls.of_session(tx, session["id"]),
         "before": await reading.place(tx, session["id"]),
         "question": next((one for one in asked if one["state"] == "open"), None),
         "machine": None,

@@ -85,6 +85,8 @@ class Place(Protocol):
     async def opens(self, branch: str) -> str:
         """Open a merge request from a branch; its key."""
 
+    async def merges(self, number: int) -> None: ...
+
     async def anns_account(self) -> str:
         """Its id."""
 
@@ -153,6 +155,7 @@ class OnGitHub:
     chats: Chats
     surface: str = "github"
     taken: int = 0
+    pulls: dict[int, Any] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -251,7 +254,11 @@ class OnGitHub:
 
     async def opens(self, branch: str) -> str:
         pull = await self.shop.pull(branch, by=self.github.ann)
+        self.pulls[pull.number] = pull
         return f"pull_request/{pull.number}/opened"
+
+    async def merges(self, number: int) -> None:
+        await self.pulls[number].ends(self.github.ann, merged=True)
 
     async def anns_account(self) -> str:
         return str(await self.github.ann.id())
@@ -270,7 +277,7 @@ async def on_github(town: Town, emulator: Emulator) -> AsyncIterator[OnGitHub]:
         app = App(app_id=str(github.app.id), private_key=github.private_key, api_url=github.url)
         with closing(app):
             port = GitHubForge(app, Marks(b"secret"))
-            happens = GitHubReader(app, forge_events.wanted(town.database, port))
+            happens = GitHubReader(app, forge_events.wanted(town.database, "github", port))
             reader, cursors = Reader(app, mention="ona"), StoredCursors(town.database, "github")
 
             async def repositories() -> list[str]:
@@ -363,6 +370,10 @@ class OnGitLab:
         request = self.deeds.opens(self.shop.ann, self.shop.project, branch=branch)
         return f"pull_request/{request.iid}/opened"
 
+    async def merges(self, number: int) -> None:
+        (request,) = (one for one in self.shop.project.noteables if one.iid == number)
+        self.deeds.ends(self.shop.ann, request, merged=True)
+
     async def anns_account(self) -> str:
         return str(self.shop.ann.id)
 
@@ -374,7 +385,7 @@ class OnGitLab:
 async def on_gitlab(town: Town) -> AsyncIterator[OnGitLab]:
     async with open_shop() as shop:
         client = shop.client
-        happens = GitLabReader(client, forge_events.wanted(town.database, shop.forge))
+        happens = GitLabReader(client, forge_events.wanted(town.database, "gitlab", shop.forge))
         reader, cursors = NoteReader(client), StoredCursors(town.database, "gitlab")
 
         async def repositories() -> list[str]:

@@ -23,6 +23,7 @@ from bot.govern.halt import Scope
 from bot.govern.rights import Rights
 from bot.store.ids import new_id
 from bot.store.states import TurnState
+from bot.work import pulls
 from bot.work.branches import BranchRows
 from bot.work.lease import Lease, OpenTurn
 from tests.fakes.github import Bad as GitHubBad
@@ -460,3 +461,34 @@ async def test_a_pipeline_that_ends_is_heard_and_one_that_begins_is_not() -> Non
     assert told("failed") == Checked(surface="gitlab", commit="a" * 40)
     assert told("running") is None
     assert told("failed", "x") is None
+
+
+async def test_people_see_how_the_checks_of_the_newest_commit_stand(yard: Yard) -> None:
+    town = yard.town
+    await yard.ask()
+    commit = await yard.turn()
+    await town.rows(
+        "INSERT INTO pull_request (id, session_id, surface, repository, number, url, state, draft,"
+        " head, base, opened_by, asker_id)"
+        " SELECT gen_random_uuid(), id, :surface, :name, 7, 'x', 'open', true, branch, 'main',"
+        " 'ona', creator_id FROM session RETURNING id",
+        surface=yard.surface,
+        name=yard.name.upper(),
+    )
+
+    async def seen() -> str:
+        await yard.look()
+        async with town.database.begin() as tx:
+            (pull,) = await pulls.of_session(tx, await town.value("SELECT id FROM session"))
+        return pull["checks"]
+
+    assert await seen() == ""
+    await yard.green(commit)
+    assert await seen() == "passed"
+    await yard.ask("and more")
+    second = await yard.turn()
+    async with town.database.begin() as tx:
+        (pull,) = await pulls.of_session(tx, await town.value("SELECT id FROM session"))
+    assert pull["checks"] == ""
+    await yard.red(second)
+    assert await seen() == "failed"

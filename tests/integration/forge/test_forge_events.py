@@ -8,6 +8,7 @@ import pytest
 
 from adapters.chat.port import ChatError
 from bot.store.ids import new_id
+from bot.work import pulls
 from tests.fakes.github.program import Emulator
 from tests.integration.conftest import DEMO, Town
 from tests.integration.forge.event_rig import TRIGGERS, Place, Watch, on_github, on_gitlab
@@ -262,3 +263,39 @@ async def test_without_an_automation_in_a_file_pushes_are_nobody_s_news(
     await place.everything()
     await place.hear(set(), watch.missing)
     assert not await watch.town.value(DUE)
+
+
+@pytest.mark.parametrize("asks", [False, True])
+async def test_what_becomes_of_a_sessions_pull_request_is_known(
+    watch: Watch, place: Place, *, asks: bool
+) -> None:
+    town = watch.town
+    await town.say("!true")
+    key = await place.opens("ona/s-1")
+    number = int(key.split("/")[1])
+    await town.rows(
+        "INSERT INTO pull_request (id, session_id, surface, repository, number, url, state, draft,"
+        " head, base, opened_by, asker_id)"
+        " SELECT :id, id, :surface, :repository, :number, 'x', 'open', true, 'ona/s-1', 'main',"
+        " 'ona', creator_id FROM session RETURNING id",
+        id=new_id(),
+        surface=place.surface,
+        repository=place.name,
+        number=number,
+    )
+    await place.poll()
+    await place.merges(number)
+
+    async def missing(_: set[str]) -> set[str]:
+        return set() if await town.value("SELECT state FROM pull_request") == "merged" else {"it"}
+
+    if asks:
+        await place.poll()
+        assert not await missing(set())
+    else:
+        await place.hear(set(), missing)
+    # What is heard late does not open it again.
+    async with town.database.begin() as tx:
+        await pulls.happened(tx, place.surface, place.name.upper(), number, "closed")
+        await pulls.happened(tx, place.surface, place.name, number, "ready")
+    assert await town.rows("SELECT state, draft FROM pull_request") == [("merged", False)]

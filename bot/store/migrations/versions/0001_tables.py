@@ -1502,6 +1502,7 @@ def _ci() -> None:
         sa.Column("turn_id", sa.Uuid(), nullable=False),
         sa.Column("rounds", sa.Integer(), server_default="0", nullable=False),
         sa.Column("told", sa.String(), server_default="", nullable=False),
+        sa.Column("state", sa.String(), server_default="", nullable=False),
         sa.Column("over", sa.Boolean(), server_default="false", nullable=False),
         sa.Column(
             "since", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
