@@ -43,7 +43,13 @@ AGAIN_SECONDS = 0.5
 
 Poll = Callable[[Hear, asyncio.Event], Coroutine[Any, Any, None]]
 
-_URLS = text("SELECT DISTINCT repository_url FROM project WHERE removed_at IS NULL")
+_URLS = text(
+    """
+    SELECT repository_url FROM project WHERE removed_at IS NULL
+     UNION SELECT url FROM project_repository JOIN project ON project.id = project_id
+            WHERE project.removed_at IS NULL AND project_repository.removed_at IS NULL
+    """
+)
 
 
 @dataclass(kw_only=True)

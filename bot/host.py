@@ -49,7 +49,9 @@ from vmpool.silence import REPORT_SECONDS
 
 log = structlog.get_logger(__name__)
 
-_PROJECTS = text("SELECT id FROM project")
+_MIRRORED = text(
+    "SELECT id FROM project UNION ALL SELECT id FROM project_repository WHERE removed_at IS NULL"
+)
 RECONCILE_SECONDS = 60.0
 IDLE_CHECK_SECONDS_MAX = 15.0
 PRESSURE_SECONDS = 5.0
@@ -185,7 +187,7 @@ class Host:
 
         async def projects() -> list[UUID]:
             async with database.begin() as tx:
-                return list((await tx.execute(_PROJECTS)).scalars())
+                return list((await tx.execute(_MIRRORED)).scalars())
 
         await self.repositories.sweep(projects)
         await self.checkpoints.sweep()

@@ -31,6 +31,7 @@ COLUMNS = {
 FACTS = {
     "name": "Name",
     "repository_url": "Repository",
+    "repositories": "Beside it",
     "base_branch": "Base branch",
     "agent": "Agent",
     "size": "Machine size",
@@ -106,7 +107,9 @@ def show_project(name: Name, json: Json = False) -> None:
         show.as_json(found)
     else:
         lines = [line(**one) for one in found["guessed"]]
-        show.record({**found, "guessed": lines or None}, FACTS)
+        others = [f"{one['name']}: {one['url']}" for one in found["repositories"]]
+        facts = {"guessed": lines or None, "repositories": others or None}
+        show.record({**found, **facts}, FACTS)
 
 
 @app.command()
@@ -140,6 +143,43 @@ def change(
         show.as_json(changed)
     else:
         show.say(f"Project {name} is changed; its templates are built again if they differ.")
+
+
+@app.command("add-repository")
+def add_repository(
+    name: Name,
+    repository: Annotated[
+        str,
+        typer.Argument(metavar="URL", help="URL, user@host:path, or a path on the host of ona."),
+    ],
+    *,
+    called: Annotated[
+        str, typer.Option("--as", help="Its name and directory; default: as its address ends.")
+    ] = "",
+    branch: Annotated[str | None, typer.Option(help="Base branch; default: its own.")] = None,
+    json: Json = False,
+) -> None:
+    """Let a project's sessions have another repository, beside its own."""
+    from bot.cli.client import connect
+
+    body = {"url": _absolute(repository), "name": called, "base_branch": branch}
+    changed = connect().post(f"/projects/{name}/repositories", body)
+    if json:
+        show.as_json(changed)
+    else:
+        names = ", ".join(one["name"] for one in changed["repositories"])
+        show.say(f"Sessions of {name} have these repositories beside its own: {names}.")
+
+
+@app.command("remove-repository")
+def remove_repository(
+    name: Name,
+    repository: Annotated[str, typer.Argument(help="As `ona projects show` names it.")],
+) -> None:
+    """Take a repository away that a project has beside its own."""
+    from bot.cli.client import connect
+
+    show.say(connect().delete(f"/projects/{name}/repositories/{repository}")["text"])
 
 
 @app.command()

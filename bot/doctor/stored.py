@@ -20,7 +20,14 @@ from bot.store.transaction import Transaction
 
 Found = TypeVar("Found")
 
-_URLS = text("SELECT DISTINCT repository_url FROM project WHERE removed_at IS NULL ORDER BY 1")
+_URLS = text(
+    """
+    SELECT repository_url FROM project WHERE removed_at IS NULL
+     UNION SELECT url FROM project_repository JOIN project ON project.id = project_id
+            WHERE project.removed_at IS NULL AND project_repository.removed_at IS NULL
+     ORDER BY 1
+    """
+)
 
 _HOSTS = text(
     """

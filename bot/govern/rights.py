@@ -42,7 +42,14 @@ Result = TypeVar("Result")
 Row = TypeVar("Row", bound=Mapping[str, Any])
 Key = TypeVar("Key")
 
-_URLS = text("SELECT id, name, repository_url FROM project WHERE id = ANY(:projects)")
+_URLS = text(
+    """
+    SELECT id, repository_url FROM project WHERE id = ANY(:projects)
+     UNION SELECT project_id, url FROM project_repository
+            WHERE project_id = ANY(:projects) AND removed_at IS NULL
+    """
+)
+"""All repositories of projects: who may not do something with one of them may not with any."""
 _ALL_URLS = text("SELECT DISTINCT repository_url FROM project WHERE removed_at IS NULL LIMIT 200")
 _KNOWN = text(
     """
@@ -180,21 +187,26 @@ class Rights:
         """:param instead: what is enough without asking"""
         if may(who, instead):
             return True
-        for row in (await tx.execute(_URLS, {"projects": [project_id]})).all():
-            level = await self.level_at(tx, who, row.repository_url)
-            return level is not None and level >= Permission.ADMIN
-        return False
+        rows = (await tx.execute(_URLS, {"projects": [project_id]})).all()
+        levels = [await self.level_at(tx, who, row.repository_url) for row in rows]
+        return bool(levels) and all(one is not None and one >= Permission.ADMIN for one in levels)
 
     async def levels(
         self, tx: Transaction, who: Standing, projects: Collection[UUID]
     ) -> Mapping[UUID, "Level"]:
-        """What they may do with each of the projects. :raises NotAsked:."""
+        """What they may do with each of the projects: as much as with each of its repositories.
+
+        :raises NotAsked:
+        """
         if who.operator or not self.guard:
             return dict.fromkeys(projects, EVERYTHING)
         rows = await tx.execute(_URLS, {"projects": list(projects)})
-        urls = {row.id: row.repository_url for row in rows}
+        urls = {(row.id, row.repository_url): row.repository_url for row in rows}
         levels = await self._levels(tx, who.person_id, urls)
-        return {project: levels.get(project, EVERYTHING) for project in projects}
+        found: dict[UUID, list[Level]] = {project: [EVERYTHING] for project in projects}
+        for (project, _url), level in levels.items():
+            found[project].append(level)
+        return {project: min(those, key=_rank) for project, those in found.items()}
 
     async def _levels(
         self, tx: Transaction, person_id: UUID, urls: Mapping[Key, str]
@@ -348,6 +360,11 @@ class Level:
     def reads(self) -> bool:
         """Whether they may see it."""
         return self.level is not None and self.level >= Permission.READ
+
+
+def _rank(level: Level) -> tuple[bool, int]:
+    """How much it lets somebody do, beginning with nothing."""
+    return level.asked, -1 if level.level is None else level.level
 
 
 def _judge(found: "Level", need: Permission) -> None:

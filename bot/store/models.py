@@ -118,6 +118,33 @@ class Project(SQLModel, table=True):
     removed_at: datetime | None = _moment()
 
 
+class ProjectRepository(SQLModel, table=True):
+    """A repository that a project's sessions have beside its own one."""
+
+    __tablename__ = "project_repository"
+
+    id: UUID = _key()
+    """Also the name of its mirror on hosts."""
+    project_id: UUID = _owned_by("project.id")
+    name: str
+    """Of its directory in machines, beside that of the project."""
+    url: str
+    base_branch: str | None = None
+    """None: the repository's own default branch."""
+    created_at: datetime = _moment(now=True)
+    removed_at: datetime | None = _moment()
+
+    __table_args__ = (
+        Index(
+            "uq_project_repository_name",
+            "project_id",
+            "name",
+            unique=True,
+            postgresql_where=text("removed_at IS NULL"),
+        ),
+    )
+
+
 class Person(SQLModel, table=True):
     """Somebody who prompts, on whatever surfaces."""
 
@@ -495,6 +522,8 @@ class Checkpoint(SQLModel, table=True):
     id: UUID = _key()
     session_id: UUID = _owned_by("session.id")
     turn_id: UUID | None = _owned_by("turn.id", nullable=True)
+    repository_id: UUID | None = Field(default=None, foreign_key="project_repository.id")
+    """None: of the project's own repository, with the agent's conversation."""
     base: str
     """Commit that the project's mirror has; the bundle starts after it."""
     head: str
@@ -508,6 +537,21 @@ class Checkpoint(SQLModel, table=True):
     left_out: list[str] = _json("[]")
     """What did not fit, told to the thread when the checkpoint is used."""
     created_at: datetime = _moment(now=True)
+
+
+class TurnCheckpoint(SQLModel, table=True):
+    """What the files of a repository beside the project's own were like at the end of a turn."""
+
+    __tablename__ = "turn_checkpoint"
+
+    turn_id: UUID = Field(
+        sa_column=Column(ForeignKey("turn.id", ondelete="CASCADE"), primary_key=True)
+    )
+    repository_id: UUID = Field(
+        sa_column=Column(ForeignKey("project_repository.id", ondelete="CASCADE"), primary_key=True)
+    )
+    checkpoint_id: UUID
+    """Known for longer than it is kept."""
 
 
 class Cursor(SQLModel, table=True):

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from bot.govern import projects
+from bot.govern import beside, projects
 from bot.govern.access import Act
 from bot.govern.agents import agents_of
 from bot.govern.audit import record
@@ -15,6 +15,16 @@ from bot.web.repository import shown
 from bot.web.services import Services
 from bot.web.visitor import NEEDS, Visitor, require_project
 from bot.work.remote import remote
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NewBeside:
+    """A repository that somebody wants beside a project's own."""
+
+    url: str
+    name: str = ""
+    """Empty: as its address ends."""
+    base_branch: str | None = None
 
 
 async def find_project(
@@ -62,6 +72,43 @@ async def change_project(
         body = {"changed": sorted(changes)}
         await record(tx, visitor.did("project.changed", name, project_id=found["id"], body=body))
         tx.hint(MACHINES, name)
+
+
+async def add_repository(
+    visitor: Visitor, services: Services, project: str, new: NewBeside
+) -> Mapping[str, Any]:
+    """Let a project's sessions have another repository, once that could be read.
+
+    Who adds it may do with it what a project's own one asks for; the project then.
+
+    :raises TellPerson: they may not, it can't be read, or its name can't be used
+    """
+    found = await find_project(visitor, services, project, Act.PROJECTS)
+    if remote(new.url).path is not None:
+        visitor.require(Act.HOST_FILES)
+    await services.rights.require_at(visitor.standing, new.url, NEEDS[Act.PROJECTS])
+    await services.check_repository(new.url)
+    name = new.name or beside.named(new.url)
+    async with services.database.begin() as tx:
+        await beside.add(tx, found["id"], name=name, url=new.url, base_branch=new.base_branch)
+        body = {"repository": shown(new.url), "name": name}
+        event = visitor.did("project.changed", project, project_id=found["id"], body=body)
+        await record(tx, event)
+        return await reading.project(tx, project)
+
+
+async def remove_repository(visitor: Visitor, services: Services, project: str, name: str) -> str:
+    """Take a repository away that a project has beside its own; one sentence for the person.
+
+    :raises TellPerson: they may not, or there is none
+    """
+    found = await find_project(visitor, services, project, Act.PROJECTS)
+    async with services.database.begin() as tx:
+        await beside.remove(tx, found["id"], name)
+        body = {"removed": name}
+        event = visitor.did("project.changed", project, project_id=found["id"], body=body)
+        await record(tx, event)
+    return f"{name} is no repository of {project} any more; what sessions pushed stays."
 
 
 async def remove_project(visitor: Visitor, services: Services, name: str) -> str:

@@ -128,6 +128,12 @@ _HOSTS = text(
       FROM host ORDER BY name
     """
 )
+_BESIDE = text(
+    """
+    SELECT project_id, name, url, base_branch FROM project_repository
+     WHERE removed_at IS NULL ORDER BY name
+    """
+)
 _GUESSES = text(
     """
     SELECT DISTINCT ON (project_id) project_id, steps FROM template
@@ -250,10 +256,15 @@ async def machine(tx: Transaction, said: str) -> dict[str, Any]:
 async def projects(tx: Transaction) -> list[dict[str, Any]]:
     """The projects by name, their addresses without credentials, with guesses of their set-up."""
     steps = {row["project_id"]: row["steps"] for row in (await tx.execute(_GUESSES)).mappings()}
+    beside: dict[UUID, list[dict[str, Any]]] = {}
+    for row in (await tx.execute(_BESIDE)).mappings():
+        one = {"name": row["name"], "url": shown(row["url"]), "base_branch": row["base_branch"]}
+        beside.setdefault(row["project_id"], []).append(one)
     return [
         {
             **row,
             "repository_url": shown(row["repository_url"]),
+            "repositories": beside.get(row["id"], []),
             "guessed": [] if row["setup"] else as_rows(steps.get(row["id"], [])),
         }
         for row in await list_projects(tx)

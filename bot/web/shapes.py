@@ -263,12 +263,31 @@ class ProjectChanges(Taken):
     start: list[str] = Field(default_factory=list)
 
 
+class NewRepository(Taken):
+    """A repository that sessions shall have beside the project's own."""
+
+    url: str = Field(description="as the project's own one")
+    name: str = Field(
+        default="", max_length=63, description="of its directory; none: as its address ends"
+    )
+    base_branch: str | None = Field(default=None, min_length=1, max_length=250)
+
+
+class Repository(Given):
+    """A repository that sessions have beside the project's own."""
+
+    name: str
+    url: str
+    base_branch: str | None
+
+
 class Project(Given):
     """What sessions work on."""
 
     id: UUID
     name: str
     repository_url: str
+    repositories: list[Repository] = Field(description="those beside its own one")
     base_branch: str | None
     agent: str | None
     size: str | None

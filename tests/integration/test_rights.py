@@ -312,3 +312,47 @@ async def test_without_a_forge_that_can_be_asked_only_operators_hold_budgets(tow
         person=town.people["Bo"],
     )
     assert (await town.say("1", by="Bo")).verdict == "answer"
+
+
+async def test_who_may_not_write_to_each_repository_of_a_project_prompts_in_none(town, forge):
+    await town.rows(
+        "INSERT INTO project_repository (id, project_id, name, url)"
+        " SELECT gen_random_uuid(), id, 'lib', 'https://forge.test/acme/lib.git' FROM project"
+        " RETURNING id"
+    )
+    refused = await town.say("!one")
+    assert (refused.verdict, refused.refusal.code) == ("refused", "not_permitted")
+    assert sorted(forge.asked) == [("acme/lib", "1"), ("acme/secret", "1")]
+    await asked_long_ago(town, rights.FRESH_SECONDS + 1)
+    forge.levels["acme/lib", "1"] = Permission.WRITE
+    assert (await town.say("!one")).verdict == "prompt"
+    await asked_long_ago(town, rights.FRESH_SECONDS + 1)
+    forge.levels["acme/lib", "1"] = Permission.READ
+    assert (await town.say("!two")).verdict == "refused"
+    await town.rows("UPDATE project_repository SET removed_at = now() RETURNING id")
+    assert (await town.say("!two")).verdict == "prompt"
+
+
+async def test_who_administers_one_repository_alone_does_not_hold_the_projects_budget(town, forge):
+    await town.rows(
+        "INSERT INTO project_repository (id, project_id, name, url)"
+        " SELECT gen_random_uuid(), id, 'lib', 'https://forge.test/acme/lib.git' FROM project"
+        " RETURNING id"
+    )
+    project = await town.value("SELECT id FROM project")
+    who = Rights(town.database, {"forge": forge})
+
+    async def holds() -> bool:
+        async def look() -> bool:
+            async with town.database.begin() as tx:
+                standing = await standing_of(tx, town.people["Ann"])
+                return await who.holds_budget(tx, standing, project)
+
+        await asked_long_ago(town, rights.FRESH_SECONDS + 1) if forge.asked else None
+        return await who.settled(look)
+
+    forge.levels["acme/secret", "1"] = Permission.ADMIN
+    forge.levels["acme/lib", "1"] = Permission.WRITE
+    assert not await holds()
+    forge.levels["acme/lib", "1"] = Permission.ADMIN
+    assert await holds()

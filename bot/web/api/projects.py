@@ -44,6 +44,24 @@ async def change_project(
         return await reading.project(tx, name)
 
 
+@router.post("/{name}/repositories", status_code=201, response_model=shapes.Project)
+async def add_repository(
+    name: str, repository: shapes.NewRepository, visitor: Known, services: Provided
+) -> object:
+    """Let a project's sessions have another repository; it is read first."""
+    new = adding.NewBeside(**repository.model_dump())
+    return await adding.add_repository(visitor, services, name, new)
+
+
+@router.delete("/{name}/repositories/{repository}", response_model=shapes.Told)
+async def remove_repository(
+    name: str, repository: str, visitor: Known, services: Provided
+) -> shapes.Told:
+    """Take a repository away that a project has beside its own."""
+    said = await adding.remove_repository(visitor, services, name, repository)
+    return shapes.Told(text=said)
+
+
 @router.delete("/{name}", response_model=shapes.Told)
 async def remove_project(name: str, visitor: Known, services: Provided) -> shapes.Told:
     """Remove a project; its sessions stay and go on."""

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from bot.govern import beside
 from bot.store.states import TurnState
 
 
@@ -407,3 +408,38 @@ async def test_a_body_that_is_no_text_says_what_to_send(site):
     assert answer.status_code in {400, 422}
     assert answer.json()["do"]
     assert answer.json()["kept"] == "nothing was changed"
+
+
+async def test_a_project_has_repositories_beside_its_own(site):
+    async with site.client() as client:
+        path = "/api/v1/projects/demo/repositories"
+        lib = {"url": "https://example.org/lib.git", "base_branch": "next"}
+        made = await client.post(path, json=lib)
+        assert made.status_code == 201
+        assert made.json()["repositories"] == [
+            {"name": "lib", "url": "https://example.org/lib.git", "base_branch": "next"}
+        ]
+        for wrong in (
+            {"url": "ext::sh -c id"},
+            {"url": "https://example.org/lib.git", "name": "again"},
+            {"url": "ssh://git@example.org/Lib", "name": "again"},
+            {"url": "https://example.org/other.git", "name": "lib"},
+            {"url": "https://example.org/other.git", "name": "demo"},
+            {"url": "https://example.org/other.git", "name": "../up"},
+            {"url": "/srv/empty"},
+        ):
+            refused = await client.post(path, json=wrong)
+            assert refused.status_code == 422, wrong
+        assert (await client.delete(f"{path}/lib")).status_code == 200
+        assert (await client.delete(f"{path}/lib")).status_code == 404
+        assert (await client.get("/api/v1/projects/demo")).json()["repositories"] == []
+        for number in range(beside.BESIDE_MAX):
+            url = f"https://example.org/lib-{number}.git"
+            assert (await client.post(path, json={"url": url})).status_code == 201
+        full = await client.post(path, json={"url": "https://example.org/one-more.git"})
+        assert full.status_code == 422
+        assert "at most 10" in full.json()["error"]
+        await client.post(
+            "/sign-in", data={"link": await site.link()}, headers={"Origin": site.url}
+        )
+        assert "lib-0: https://example.org/lib-0.git" in (await client.get("/projects")).text

@@ -214,6 +214,12 @@ async def test_projects_people_and_tokens_from_the_terminal(ona, tmp_path):
     (tmp_path / "web").mkdir()
     added = await ona("projects", "add", "web", "./web", "--json")
     assert json.loads(added.out)["repository_url"] == str(tmp_path / "web")
+    (tmp_path / "lib").mkdir()
+    beside = await ona("projects", "add-repository", "web", "./lib", "--as", "shared")
+    assert "beside its own: shared." in beside.out
+    assert f"shared: {tmp_path / 'lib'}" in (await ona("projects", "show", "web")).out
+    gone = await ona("projects", "remove-repository", "web", "shared")
+    assert "shared is no repository of web any more" in gone.out
     assert "removed" in (await ona("projects", "remove", "web")).out
     assert "/sign-in?link=" in (await ona("people", "add", "Cy")).out
     assert "signed out" in (await ona("people", "deactivate", "Cy")).out

@@ -131,6 +131,36 @@ def upgrade() -> None:
         sa.UniqueConstraint("name", name=op.f("uq_project_name")),
     )
     op.create_table(
+        "project_repository",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("project_id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("url", sa.String(), nullable=False),
+        sa.Column("base_branch", sa.String(), nullable=True),
+        sa.Column(
+            "created_at",
+            sa.DateTime(timezone=True),
+            server_default=sa.text("now()"),
+            nullable=False,
+        ),
+        sa.Column("removed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["project_id"],
+            ["project.id"],
+            name=op.f("fk_project_repository_project_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_project_repository")),
+    )
+    op.create_index(op.f("ix_project_repository_project_id"), "project_repository", ["project_id"])
+    op.create_index(
+        "uq_project_repository_name",
+        "project_repository",
+        ["project_id", "name"],
+        unique=True,
+        postgresql_where=sa.text("removed_at IS NULL"),
+    )
+    op.create_table(
         "credential",
         sa.Column("digest", sa.String(), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
@@ -545,6 +575,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("session_id", sa.Uuid(), nullable=False),
         sa.Column("turn_id", sa.Uuid(), nullable=True),
+        sa.Column("repository_id", sa.Uuid(), nullable=True),
         sa.Column("base", sa.String(), nullable=False),
         sa.Column("head", sa.String(), nullable=False),
         sa.Column("tree", sa.String(), nullable=False),
@@ -572,10 +603,31 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["turn_id"], ["turn.id"], name=op.f("fk_checkpoint_turn_id"), ondelete="CASCADE"
         ),
+        sa.ForeignKeyConstraint(
+            ["repository_id"],
+            ["project_repository.id"],
+            name=op.f("fk_checkpoint_repository_id"),
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_checkpoint")),
     )
     op.create_index(op.f("ix_checkpoint_session_id"), "checkpoint", ["session_id"], unique=False)
     op.create_index(op.f("ix_checkpoint_turn_id"), "checkpoint", ["turn_id"], unique=False)
+    op.create_table(
+        "turn_checkpoint",
+        sa.Column("turn_id", sa.Uuid(), nullable=False),
+        sa.Column("repository_id", sa.Uuid(), nullable=False),
+        sa.Column("checkpoint_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["turn_id"], ["turn.id"], name=op.f("fk_turn_checkpoint_turn_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["repository_id"],
+            ["project_repository.id"],
+            name=op.f("fk_turn_checkpoint_repository_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("turn_id", "repository_id", name=op.f("pk_turn_checkpoint")),
+    )
     _replies()
 
 
