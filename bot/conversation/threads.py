@@ -7,7 +7,6 @@ from uuid import UUID
 from psycopg import IntegrityError
 from sqlalchemy import text
 
-from adapters.forge.port import BRANCHES
 from bot.conversation import commands
 from bot.conversation.choosing import Chosen, Wish, choose
 from bot.conversation.message import IncomingMessage
@@ -17,6 +16,7 @@ from bot.store.ids import new_id, new_short
 from bot.store.transaction import Transaction
 from bot.words.catalogue import gettext as _
 from bot.words.titles import made_of, made_of_command
+from bot.work.branches import own_branch
 from bot.work.control import Actor
 from bot.work.deleting import tombstone_of, tombstone_of_thread
 
@@ -110,9 +110,12 @@ _PARENT = text(
 )
 _INHERIT = text(
     """
-    INSERT INTO checkpoint (id, session_id, base, head, tree, size, inline, blob, left_out)
-    SELECT :id, :session, base, head, tree, size, inline, blob, left_out
-      FROM checkpoint WHERE session_id = :parent ORDER BY created_at DESC, id DESC LIMIT 1
+    INSERT INTO checkpoint (id, session_id, repository_id, base, head, tree, size, inline, blob,
+                            left_out)
+    SELECT DISTINCT ON (repository_id) gen_random_uuid(), CAST(:session AS uuid), repository_id,
+           base, head, tree, size, inline, blob, left_out
+      FROM checkpoint WHERE session_id = :parent
+     ORDER BY repository_id, created_at DESC, id DESC
     """
 )
 _RESIZE = text("UPDATE session SET size = :size WHERE id = :session")
@@ -262,7 +265,7 @@ async def open_session(
         },
     )
     if parent is not None:
-        inherited = {"id": new_id(), "session": session_id, "parent": parent.id}
+        inherited = {"session": session_id, "parent": parent.id}
         await tx.execute(_INHERIT, inherited)
     thread_id = await _thread(tx, session_id, message)
     if message.within:
@@ -320,7 +323,7 @@ async def give_way(tx: Transaction, session_id: UUID) -> None:
 async def _insert_session(tx: Transaction, values: dict[str, Any]) -> str:
     for _try in range(SHORT_TRIES):
         short = new_short("s")
-        named = {"short": short, "branch": f"{BRANCHES}{short}"}
+        named = {"short": short, "branch": own_branch(short)}
         try:
             async with tx.begin_nested():
                 await tx.execute(_ADD_SESSION, {**values, **named})

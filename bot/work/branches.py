@@ -10,11 +10,12 @@ from uuid import UUID
 
 from sqlalchemy import text
 
+from adapters.forge.port import BRANCHES
 from bot.store.database import Database
 from bot.work import followed
 from vmpool.network.forge.pushing import ZERO
 
-PREFIX = "refs/heads/ona/"
+PREFIX = f"refs/heads/{BRANCHES}"
 _KNOWN = text(
     """
     SELECT session.short, project.base_branch, session.private_to IS NOT NULL AS is_private,
@@ -56,6 +57,11 @@ class OwnBranches:
     def protected(self, ref: str) -> bool:
         """Whether nobody but people may move it."""
         return ref in self.protects or (self.base is not None and ref == f"refs/heads/{self.base}")
+
+
+def own_branch(short: str) -> str:
+    """The branch that a session begins with in each of its repositories."""
+    return f"{BRANCHES}{short}"
 
 
 def is_of(short: str, ref: str) -> bool:

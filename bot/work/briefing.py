@@ -5,7 +5,7 @@ files ─▶ machine ┴─▶ below the text, quoted                           
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from adapters.agent.port import CONTEXT, Attachment
@@ -15,6 +15,7 @@ from bot.work import attachments, quoting, undo_rows
 from bot.work.lease import OpenTurn
 from bot.work.materials import Materials
 from bot.work.undo import for_agent
+from bot.work.workplace import BesideAt
 
 CONTEXT_FILE = "context.md"
 NAME_LENGTH_MAX = 80
@@ -35,10 +36,18 @@ class Brief:
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
-async def brief(database: Database, materials: Materials, turn: OpenTurn, *, reads: bool) -> Brief:
+async def brief(
+    database: Database,
+    materials: Materials,
+    turn: OpenTurn,
+    *,
+    reads: bool,
+    beside: Sequence[BesideAt] = (),
+) -> Brief:
     """Put what came with the prompt into the machine, and say what the agent is told.
 
     :param reads: its text may have words below it
+    :param beside: repositories that it has besides the one it begins in
     :raises ConnectionError: the way into the machine is lost
     :raises JobRefused: the machine has no room for it
     """
@@ -55,7 +64,7 @@ async def brief(database: Database, materials: Materials, turn: OpenTurn, *, rea
         async with database.begin() as tx:
             undone = for_agent(await undo_rows.taken_back(tx, turn.id))
         return Brief(
-            text=below(quoting.inlined(turn.text, turn.quoted, files), undone),
+            text=below(quoting.inlined(turn.text, turn.quoted, files), undone, others(beside)),
             attachments=tuple(_attachment(one, path) for one, path in files if path),
         )
     if not (turn.quoted or files):
@@ -72,6 +81,17 @@ def _attachment(one: Attached, path: str) -> Attachment:
 def below(text: str, *more: str) -> str:
     """What an agent reads, with what we ask of its answer below, and what else it must know."""
     return "\n\n".join((text.rstrip(), ANSWER, *(one for one in more if one)))
+
+
+def others(beside: Sequence[BesideAt]) -> str:
+    """What an agent is told of the repositories besides; empty: there are none."""
+    if not beside:
+        return ""
+    listed = ", ".join(f"{one.name} in {one.directory}" for one in beside)
+    return (
+        f"(From ona: this session has other repositories too: {listed}. What you change there is"
+        " committed, pushed and opened as a pull request of its own.)"
+    )
 
 
 def named(number: int, name: str) -> str:

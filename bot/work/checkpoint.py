@@ -103,42 +103,58 @@ class Checkpoints:
         self._seconds_max = seconds_max
         self._conversations = conversations or {}
 
-    async def newest(self, session_id: UUID) -> StoredCheckpoint | None:
-        """The checkpoint that a new machine of the session starts from."""
-        found = await self._rows.newest(session_id, 1)
+    async def newest(
+        self, session_id: UUID, repository_id: UUID | None = None
+    ) -> StoredCheckpoint | None:
+        """The checkpoint that a new machine of the session starts from.
+
+        :param repository_id: of a repository beside the project's own
+        """
+        found = await self._rows.newest(session_id, 1, repository_id)
         return found[0] if found else None
 
     async def unreadable(self, session_id: UUID) -> datetime | None:
-        """Of when the session's newest checkpoint is, if it can't be read here."""
-        newest = await self.newest(session_id)
-        if newest is None:
-            return None
-        try:
-            async with aclosing(await self.open(newest)) as chunks:
-                await anext(chunks, b"")
-        except BlobUnreadable as error:
-            log.error("checkpoint_unreadable", checkpoint=str(newest.id), error=str(error))
-            return newest.created_at
+        """Of when a newest checkpoint of the session's repositories is that can't be read here."""
+        for newest in await self._rows.newest_of_each(session_id):
+            try:
+                async with aclosing(await self.open(newest)) as chunks:
+                    await anext(chunks, b"")
+            except BlobUnreadable as error:
+                log.error("checkpoint_unreadable", checkpoint=str(newest.id), error=str(error))
+                return newest.created_at
         return None
 
     async def save(
-        self, lease: Lease, turn: OpenTurn, machine: Machine, *, directory: str
+        self,
+        lease: Lease,
+        turn: OpenTurn,
+        machine: Machine,
+        *,
+        directory: str,
+        repository_id: UUID | None = None,
     ) -> SavedCheckpoint:
         """Store what is in the machine if it differs from the last checkpoint.
 
         While the database is away it waits, as the turn's outcome does.
 
+        :param repository_id: of a repository beside the project's own, which lies in `directory`
         :raises LeaseLost: somebody else holds the session; nothing was stored
         """
-        found = await _patiently(lease, lambda: self._rows.newest(lease.session_id, 1))
+        found = await _patiently(
+            lease, lambda: self._rows.newest(lease.session_id, 1, repository_id)
+        )
         last = found[0] if found else None
         try:
             with Spool(memory_bytes_max=self._inline_bytes_max, bytes_max=self._bytes_max) as spool:
-                answer = await self._ask(lease, machine, directory, last, spool)
+                # The agent's conversation goes with the project's own repository.
+                files = self._conversations.get(lease.agent, ()) if repository_id is None else ()
+                answer = await self._ask(machine, directory, last, spool, files)
                 if answer is None:
                     assert last is not None
-                    await _patiently(lease, lambda: self._rows.same(lease.key, turn.id, last.id))
+                    same = (lease.key, turn.id, last.id, repository_id)
+                    await _patiently(lease, lambda: self._rows.same(*same))
                     return SavedCheckpoint()
+                answer["repository_id"] = repository_id
                 return await self._store(lease, turn, last, answer, spool)
         except (_NotMade, ScriptFailed, MachineError, OSError) as error:
             log.warning("checkpoint_not_made", why=str(error))
@@ -153,7 +169,8 @@ class Checkpoints:
         :raises TooLarge: the machine's disk has no room for it
         :raises OnaError: it failed half-way; clone again before it is repeated
         """
-        older = await self._rows.newest(checkpoint.session_id, self._kept_max + 1)
+        of = (checkpoint.session_id, self._kept_max + 1, checkpoint.repository_id)
+        older = await self._rows.newest(*of)
         alike = [c for c in older if c.base == checkpoint.base and c.id != checkpoint.id]
         broken: list[datetime] = []
         for candidate in (checkpoint, *alike):
@@ -186,11 +203,11 @@ class Checkpoints:
 
     async def _ask(
         self,
-        lease: Lease,
         machine: Machine,
         directory: str,
         last: StoredCheckpoint | None,
         spool: Spool,
+        files: Sequence[str],
     ) -> dict[str, Any] | None:
         """What the machine sends; None when it is what was stored last."""
         request = {
@@ -200,7 +217,7 @@ class Checkpoints:
             "bytes_max": self._bytes_max,
             "file_bytes_max": self.file_bytes_max,
             "files_max": FILES_MAX,
-            "files": list(self._conversations.get(lease.agent, ())),
+            "files": list(files),
         }
         answer = await ask(machine, "save", request, timeout_seconds=self._seconds_max, spool=spool)
         if answer.get("result") == "same" and last is not None:

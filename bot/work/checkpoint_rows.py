@@ -9,6 +9,7 @@ from uuid import UUID
 
 from bot.store.database import Database
 from bot.store.statements import load
+from bot.store.transaction import Transaction
 from bot.work.queue import LeaseKey, hold
 from bot.work.undo import said
 
@@ -21,6 +22,8 @@ class StoredCheckpoint:
 
     id: UUID
     session_id: UUID
+    repository_id: UUID | None
+    """None: of the project's own repository."""
     base: str
     """The commit that a clone needs before it; empty: whatever the branch is at."""
     head: str
@@ -38,6 +41,7 @@ class NewCheckpoint:
 
     id: UUID
     turn_id: UUID
+    repository_id: UUID | None
     base: str
     head: str
     tree: str
@@ -64,10 +68,19 @@ class CheckpointRows:
         """Each method is one transaction."""
         self._database = database
 
-    async def newest(self, session_id: UUID, count: int) -> list[StoredCheckpoint]:
-        """The newest ones of a session, the newest first."""
+    async def newest(
+        self, session_id: UUID, count: int, repository_id: UUID | None = None
+    ) -> list[StoredCheckpoint]:
+        """The newest ones of one of a session's repositories, the newest first."""
+        asked = {"session": session_id, "count": count, "repository": repository_id}
         async with self._database.begin() as tx:
-            rows = await tx.execute(SQL["newest"], {"session": session_id, "count": count})
+            rows = await tx.execute(SQL["newest"], asked)
+        return [StoredCheckpoint(**row) for row in rows.mappings()]
+
+    async def newest_of_each(self, session_id: UUID) -> list[StoredCheckpoint]:
+        """The newest one of each of a session's repositories, the project's own first."""
+        async with self._database.begin() as tx:
+            rows = await tx.execute(SQL["newest_of_each"], {"session": session_id})
         return [StoredCheckpoint(**row) for row in rows.mappings()]
 
     async def since(self, checkpoint: StoredCheckpoint) -> Since | None:
@@ -101,18 +114,25 @@ class CheckpointRows:
         async with self._database.begin() as tx:
             await hold(tx, key)
             await tx.execute(SQL["store"], row)
-            await tx.execute(SQL["ended_as"], {"turn": new.turn_id, "checkpoint": new.id})
-            kept = {"session": key.session_id, "kept": kept_max, "turns": undo_turns_max + 1}
+            await _ended_as(tx, new.turn_id, new.repository_id, new.id)
+            kept = {
+                "session": key.session_id,
+                "repository": new.repository_id,
+                "kept": kept_max,
+                "turns": undo_turns_max + 1,
+            }
             return [blob for blob in (await tx.execute(SQL["forget"], kept)).scalars() if blob]
 
-    async def same(self, key: LeaseKey, turn_id: UUID, checkpoint_id: UUID) -> None:
+    async def same(
+        self, key: LeaseKey, turn_id: UUID, checkpoint_id: UUID, repository_id: UUID | None
+    ) -> None:
         """Note as the holder of the lease that a turn left what is kept already.
 
         :raises LeaseLost: nothing was noted
         """
         async with self._database.begin() as tx:
             await hold(tx, key)
-            await tx.execute(SQL["ended_as"], {"turn": turn_id, "checkpoint": checkpoint_id})
+            await _ended_as(tx, turn_id, repository_id, checkpoint_id)
 
     async def exists(self, checkpoint_id: UUID) -> bool:
         """Whether it is stored."""
@@ -123,3 +143,13 @@ class CheckpointRows:
         """Which of these blobs are in use."""
         async with self._database.begin() as tx:
             return set((await tx.execute(SQL["referred"], {"keys": list(blobs)})).scalars())
+
+
+async def _ended_as(
+    tx: Transaction, turn_id: UUID, repository_id: UUID | None, checkpoint_id: UUID
+) -> None:
+    values = {"turn": turn_id, "checkpoint": checkpoint_id}
+    if repository_id is None:
+        await tx.execute(SQL["ended_as"], values)
+    else:
+        await tx.execute(SQL["ended_beside_as"], {**values, "repository": repository_id})

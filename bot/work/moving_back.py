@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import structlog
 from sqlalchemy import text
 
+from bot.govern.repositories import address
 from bot.store.database import Database
 from bot.words.catalogue import N_
 from bot.words.catalogue import gettext as _
@@ -18,6 +19,7 @@ from bot.work import undo_words
 from bot.work.branches import BranchRows
 from bot.work.guest import Machine, last_line
 from bot.work.lease import Lease
+from bot.work.remote import remote
 from vmpool.errors import MachineError
 
 log = structlog.get_logger(__name__)
@@ -26,8 +28,10 @@ PUSH_SECONDS_MAX = 120.0
 OTHERS = N_("somebody else has pushed to it since")
 _PUSHED = text(
     """
-    SELECT repository, commit FROM branch
-     WHERE session_id = :session AND ref = :ref ORDER BY seen_at DESC LIMIT 1
+    SELECT branch.repository, branch.commit, project.repository_url AS url
+      FROM branch JOIN session ON session.id = branch.session_id
+      JOIN project ON project.id = session.project_id
+     WHERE branch.session_id = :session AND branch.ref = :ref ORDER BY branch.seen_at DESC
     """
 )
 
@@ -39,6 +43,10 @@ class Moved:
     was: str
     """The commit it was at; empty: none."""
     now: str
+    branch: str = ""
+    """That it is on; empty: the session's."""
+    url: str = ""
+    """Of the repository; empty: the project's own."""
 
 
 class BranchBack:
@@ -52,27 +60,40 @@ class BranchBack:
 
     async def __call__(self, lease: Lease, machine: Machine, directory: str, moved: Moved) -> str:
         """Move it back; what became of it, "" when there is nothing to move."""
-        ref = f"refs/heads/{lease.branch}"
+        branch = moved.branch or lease.branch
+        ref = f"refs/heads/{branch}"
         asked = {"session": lease.session_id, "ref": ref}
-        row = (await self._database.run(_PUSHED, asked)).one_or_none()
+        rows = (await self._database.run(_PUSHED, asked)).all()
+        row = next((one for one in rows if is_at(one.repository, moved.url or one.url)), None)
         if row is None:
             return ""
         if row.commit == moved.now:
-            return undo_words.moved_back(lease.branch, moved.now)
+            return undo_words.moved_back(branch, moved.now)
         git = _Git(machine, directory, self._environment)
         try:
             if await git.has(row.commit, moved.now):
                 return ""
             if not await git.has(row.commit, moved.was):
-                return undo_words.not_moved(lease.branch, _(OTHERS))
+                return undo_words.not_moved(branch, _(OTHERS))
             refused = await git.push(ref, row.commit, moved.now)
         except (MachineError, TimeoutError) as error:
             refused = str(error) or _("it took too long")
         if refused:
             log.warning("branch_not_moved_back", why=refused)
-            return undo_words.not_moved(lease.branch, refused)
+            return undo_words.not_moved(branch, refused)
         await self._rows.saw(lease.session_id, row.repository, {ref: moved.now})
-        return undo_words.moved_back(lease.branch, moved.now)
+        return undo_words.moved_back(branch, moved.now)
+
+
+def is_at(repository: str, url: str) -> bool:
+    """Whether rows of branches call the repository at this address so."""
+    if repository == remote(url).address.lower():
+        return True
+    host, _, path = repository.partition(":")[2].partition("/")
+    its_host, _, its_path = address(url).partition("/")
+    # SSH has a port of its own, and a GitLab may lie below a path of its host.
+    is_there = host.partition(":")[0] == its_host.partition(":")[0] != ""
+    return is_there and f"/{its_path}".endswith(f"/{path}")
 
 
 class _Git:

@@ -305,7 +305,9 @@ class _Turn:
     async def _task(self, place: Workplace, turn: OpenTurn, agent: port.Agent) -> port.Task:
         """What the agent is asked, and what was said before where that agent looks for it."""
         database = self._queue.database
-        told = await briefing.brief(database, place.materials, turn, reads=agent.reads)
+        told = await briefing.brief(
+            database, place.materials, turn, reads=agent.reads, beside=place.beside
+        )
         session_id = self._lease.session_id
         signed = await self._delivery.environment(turn) if self._delivery else {}
         return port.Task(

@@ -71,6 +71,11 @@ def failed(answer: Mapping[str, Any]) -> OnaError:
     )
 
 
+def not_beside(name: str) -> Message:
+    """Of a repository beside the project's own, of which the turn before saved nothing."""
+    return _("{name} stays as it is: what it was like before was not saved.", name=name)
+
+
 def undone(turn: PastTurn, answer: Mapping[str, Any], branch: str) -> Message:
     """What was taken back, what became of the branch at the code host, and what was not.
 

@@ -7,15 +7,20 @@ leaves the turn open, and the next one does it whole. The machine says what it c
 turn; a half changed repository is not marked as ready, and is made anew from the last checkpoint.
 """
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+from uuid import UUID
 
 import structlog
 
+from bot.errors import OnaError
 from bot.store.blobs import BlobUnreadable
 from bot.store.database import Database
-from bot.work import undo_words
+from bot.words.catalogue import together
+from bot.work import beside_words, undo_words
+from bot.work.branches import own_branch
 from bot.work.checkpoint import Checkpoints
 from bot.work.checkpoint_rows import StoredCheckpoint
 from bot.work.guest import Machine, ScriptFailed, ask
@@ -25,6 +30,7 @@ from bot.work.queue import Event
 from bot.work.repository import CLONED_MARK, READY_MARK
 from bot.work.undo import Back, Unknown, decide
 from bot.work.undo_rows import UndoRows
+from bot.work.workplace import BesideAt
 
 log = structlog.get_logger(__name__)
 
@@ -62,10 +68,17 @@ class Undoing:
         self._seconds_max = seconds_max
 
     async def undo(
-        self, lease: Lease, turn: OpenTurn, machine: Machine, *, directory: str
+        self,
+        lease: Lease,
+        turn: OpenTurn,
+        machine: Machine,
+        *,
+        directory: str,
+        beside: Sequence[BesideAt] = (),
     ) -> list[Event]:
         """Take the last turn back, as what `turn` does; more that the thread should know.
 
+        :param beside: repositories beside the project's own, which lies in `directory`
         :raises TellPerson: there is none, or it can't be; nothing was changed
         :raises OnaError: the machine could not do it
         :raises LeaseLost:
@@ -77,32 +90,90 @@ class Undoing:
             raise undo_words.none_left()
         if isinstance(back, Unknown):
             raise undo_words.not_saved(back.turn)
-        goal = await self._rows.goal(lease.session_id, back.checkpoint_id)
+        own = _Repository(directory=directory, branch=lease.branch)
+        # All that can be refused is refused before anything is changed.
+        ways, notices = [_Way(own, await self._goal(lease, back, None))], list[str]()
+        for one in (_beside(lease, at) for at in beside):
+            known = decide(await self._rows.past(lease.session_id, one.id))
+            if isinstance(known, Back):
+                ways.append(_Way(one, await self._goal(lease, known, one.id)))
+            else:
+                notices.append(undo_words.not_beside(one.name))
+        answers = await self._all_in_machine(lease, turn, machine, ways)
+        done = [
+            await self._after(lease, turn, machine, way, answer)
+            for way, answer in zip(ways, answers, strict=True)
+        ]
+        notices += [notice for one in done for notice in one.notices]
+        goals = [way.goal for way in ways if way.goal is not None]
+        await self._note(lease=lease, turn=turn, back=back, goals=goals, done=done)
+        return [Event(kind="notice", body={"text": notice}) for notice in notices]
+
+    async def _goal(
+        self, lease: Lease, back: Back, repository_id: UUID | None
+    ) -> StoredCheckpoint | None:
+        """What a repository goes back to; None: how the session began. :raises TellPerson:"""
+        goal = await self._rows.goal(lease.session_id, back.checkpoint_id, repository_id)
         if goal is None and back.checkpoint_id is not None:
             raise undo_words.not_kept(back.turn)
-        answer = await self._in_machine(lease, turn, machine, directory, goal)
-        moved = Moved(was=str(answer.get("was") or ""), now=str(answer.get("head") or ""))
-        told = await self._move_back(lease, machine, directory, moved) if moved.now else ""
-        notices: tuple[str, ...] = ()
+        return goal
+
+    async def _all_in_machine(
+        self, lease: Lease, turn: OpenTurn, machine: Machine, ways: Sequence["_Way"]
+    ) -> Sequence[Mapping[str, Any]]:
+        """Take all repositories back, or, as far as the next turn can tell, none."""
+        answers: list[Mapping[str, Any]] = []
+        for one, goal in ways:
+            try:
+                answers.append(await self._in_machine(lease, turn, machine, one, goal))
+            except OnaError as error:
+                for before, _goal in ways[: len(answers)]:
+                    # Made anew from its last checkpoint, as the one is that could not be.
+                    mark = f"{before.directory}/.git/{READY_MARK}"
+                    await machine.run(["rm", "-f", "--", mark], timeout_seconds=30)
+                raise beside_words.failed(one.name, error) if one.name else error from error
+        return answers
+
+    async def _after(
+        self,
+        lease: Lease,
+        turn: OpenTurn,
+        machine: Machine,
+        way: "_Way",
+        answer: Mapping[str, Any],
+    ) -> "_Done":
+        """Move the branch of a repository back at its code host; store what it is like now."""
+        one, goal = way
+        moved = Moved(
+            was=str(answer.get("was") or ""),
+            now=str(answer.get("head") or ""),
+            branch=one.branch,
+            url=one.url,
+        )
+        told = await self._move_back(lease, machine, one.directory, moved) if moved.now else ""
+        if told and one.name:
+            told = beside_words.of(one.name, told)
+        notices: Sequence[str] = ()
         if goal is None:
-            saved = await self._checkpoints.save(lease, turn, machine, directory=directory)
+            saved = await self._checkpoints.save(
+                lease, turn, machine, directory=one.directory, repository_id=one.id
+            )
             notices = saved.notices
-        await self._note(lease=lease, turn=turn, back=back, goal=goal, answer=answer, told=told)
-        return [Event(kind="notice", body={"text": notice}) for notice in notices]
+        return _Done(name=one.name, answer=answer, told=told, notices=notices)
 
     async def _in_machine(
         self,
         lease: Lease,
         turn: OpenTurn,
         machine: Machine,
-        directory: str,
+        one: "_Repository",
         goal: StoredCheckpoint | None,
     ) -> dict[str, Any]:
         request = {
-            "directory": directory,
+            "directory": one.directory,
             "size": goal.size if goal else 0,
-            "base": "" if goal else await self._rows.base(lease.session_id),
-            "branch": f"refs/heads/{lease.branch}",
+            "base": "" if goal else await self._rows.base(lease.session_id, one.id),
+            "branch": f"refs/heads/{one.branch}",
             "key": str(turn.id),
             "file_bytes_max": self._checkpoints.file_bytes_max,
             "marks": list(MARKS),
@@ -136,21 +207,68 @@ class Undoing:
         lease: Lease,
         turn: OpenTurn,
         back: Back,
-        goal: StoredCheckpoint | None,
-        answer: Mapping[str, Any],
-        told: str,
+        goals: Sequence[StoredCheckpoint],
+        done: Sequence["_Done"],
     ) -> None:
         asker = await self._rows.asker(turn)
+        whole = {
+            "paths": [path for one in done for path in one.paths],
+            "count": sum(int(one.answer.get("count") or 0) for one in done),
+            "stayed": sum(int(one.answer.get("stayed") or 0) for one in done),
+        }
+        told = together(*(one.told for one in done if one.told))
         body = {
             "turn": back.turn.id,
-            "files": [str(one) for one in answer.get("paths") or ()],
-            "count": int(answer.get("count") or 0),
+            "files": whole["paths"],
+            "count": whole["count"],
             "by": asker.id,
             "name": asker.name,
-            "text": undo_words.undone(back.turn, answer, told),
+            "text": undo_words.undone(back.turn, whole, told),
         }
-        await self._rows.apply(lease.key, turn, back, goal, Event(kind=UNDONE, body=body))
+        await self._rows.apply(lease.key, turn, back, goals, Event(kind=UNDONE, body=body))
         log.info("turn_taken_back", undone=str(back.turn.id), files=body["count"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Repository:
+    """One of a session's repositories in its machine."""
+
+    directory: str
+    branch: str
+    id: UUID | None = None
+    """None: the project's own."""
+    name: str = ""
+    url: str = ""
+
+
+class _Way(NamedTuple):
+    """What one of them goes back to."""
+
+    repository: _Repository
+    goal: StoredCheckpoint | None
+    """None: how it was when it was cloned."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Done:
+    """One that was taken back."""
+
+    name: str
+    answer: Mapping[str, Any]
+    told: str
+    """What became of its branch at the code host; empty: it was never pushed."""
+    notices: Sequence[str]
+
+    @property
+    def paths(self) -> Sequence[str]:
+        """The files that it changed, those beside the project's own below its name."""
+        paths = (str(one) for one in self.answer.get("paths") or ())
+        return [f"{self.name}/{path}" if self.name else path for path in paths]
+
+
+def _beside(lease: Lease, at: BesideAt) -> _Repository:
+    branch = own_branch(lease.short)
+    return _Repository(id=at.id, name=at.name, url=at.url, directory=at.directory, branch=branch)
 
 
 async def _nothing() -> AsyncGenerator[bytes, None]:

@@ -29,6 +29,19 @@ def repository_directory(project: str, work: str = WORK) -> str:
     return f"{work}/{project.partition('~')[0]}"
 
 
+@dataclass(frozen=True, kw_only=True)
+class BesideAt:
+    """A repository beside the project's own, in a machine."""
+
+    id: UUID
+    """Of its row, and of its mirror on the host."""
+    name: str
+    url: str
+    base_branch: str | None
+    """None: the repository's own default branch."""
+    directory: str
+
+
 class NoCapacity(Exception):
     """Every machine of this host is in use; the prompt waits and is tried again."""
 
@@ -59,6 +72,7 @@ class Workplace:
     """Where files go that the turn shall find."""
     environment: Mapping[str, str] = field(default_factory=dict)
     """Of every job there: what the machine's way out is found by."""
+    beside: tuple[BesideAt, ...] = ()
     machine_id: UUID | None = None
     machine: Machine | None = None
     """For short commands besides the job; None: there is no machine."""

@@ -10,7 +10,6 @@ from tests.integration.pool.test_silent_hosts import (  # noqa: F401
     TOLD,
     Desk,
     Hosts,
-    desk_at,
     hosts,
 )
 from tests.support.shift import Shift, until

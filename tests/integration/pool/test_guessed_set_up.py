@@ -16,7 +16,7 @@ from bot.work.templates import ProjectTemplates, TemplateLimits
 from tests.fakes import git_tree
 from tests.integration.conftest import Town
 from tests.integration.pool.conftest import SPEC, Yard, Yards
-from tests.integration.pool.test_workplaces import LIMITS, SIZES
+from tests.integration.pool.desks import LIMITS, SIZES
 from vmpool.machine import Template, TemplateState
 
 FILES: git_tree.Files = {

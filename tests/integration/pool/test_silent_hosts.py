@@ -16,12 +16,7 @@ from bot.work.repository import Repositories
 from bot.work.work_queue import WorkQueue
 from bot.work.workplace import HostAwaited, HostBack, WorkplaceLost
 from tests.integration.pool.conftest import SPEC
-from tests.integration.pool.test_workplaces import (  # noqa: F401
-    LIMITS,
-    SIZES,
-    Desk,
-    desk_at,
-)
+from tests.integration.pool.desks import LIMITS, SIZES, Desk, open_desk
 from vmpool.machine import MachineState
 from vmpool.reconcile import reconcile
 from vmpool.silence import BREAK_SECONDS, HOST_GRACE_SECONDS
@@ -62,9 +57,8 @@ class Hosts:
 
 
 @pytest.fixture
-async def hosts(desk_at, yard_elsewhere, tmp_path) -> Hosts:  # noqa: F811
-    here = await desk_at()
-    town = here.yard.town
+async def hosts(yards, town, yard_elsewhere, tmp_path) -> Hosts:
+    here = await open_desk(yards, town, tmp_path)
 
     async def image():
         return SPEC.image
@@ -73,11 +67,12 @@ async def hosts(desk_at, yard_elsewhere, tmp_path) -> Hosts:  # noqa: F811
         yard, work = await yard_elsewhere(), tmp_path / name / "work"
         work.mkdir(parents=True)
         host_id = yard.registry.host_id
+        checkpoints = Checkpoints(town.database, DirectoryBlobs(blobs), **LIMITS)
         workplaces = MachineWorkplaces(
             town.database,
             yard.pool,
             Repositories(tmp_path / name / "mirrors"),
-            Checkpoints(town.database, DirectoryBlobs(blobs), **LIMITS),
+            checkpoints,
             host_id=host_id,
             image=image,
             sizes=SIZES,
@@ -89,8 +84,10 @@ async def hosts(desk_at, yard_elsewhere, tmp_path) -> Hosts:  # noqa: F811
             yard=yard,
             queue=queue,
             workplaces=workplaces,
+            checkpoints=checkpoints,
             directory=work / "demo",
             steps=[],
+            told=[],
         )
 
     shared = tmp_path / "blobs"

@@ -1,104 +1,24 @@
 """A session's way to its machine, with the repository in it, over pool, rows and a guest."""
 
 import dataclasses
-import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
 
 import pytest
 from sqlalchemy import text
 
 from bot.errors import OnaError
-from bot.store.blobs import DirectoryBlobs
 from bot.store.states import TurnState
-from bot.work.checkpoint import Checkpoints
-from bot.work.lease import Lease, OpenTurn
-from bot.work.machines import MachineWorkplaces
-from bot.work.queue import Event
-from bot.work.repository import Repositories
-from bot.work.sizes import MachineSize, Sizes
-from bot.work.work_queue import WorkQueue
+from bot.work.lease import OpenTurn
 from bot.work.workplace import NoCapacity, WorkplaceLost
 from tests.fakes import git_tree
-from tests.integration.pool.conftest import SPEC, Yard
+from tests.integration.pool.desks import SIZES, Desk, open_desk
 from vmpool.warm.building import StepFailed
-
-_POINT = text("UPDATE project SET repository_url = :url")
-SIZES = Sizes(
-    by_name={
-        "small": MachineSize(vcpus=1, memory_mib=128, disk_gib=1),
-        "medium": MachineSize(vcpus=2, memory_mib=256, disk_gib=1),
-        "large": MachineSize(vcpus=4, memory_mib=512, disk_gib=1),
-    },
-    default="small",
-)
-LIMITS = {"bytes_max": 1 << 20, "inline_bytes_max": 1 << 16, "file_bytes_max": 1 << 18}
-
-
-@dataclass(kw_only=True)
-class Desk:
-    """A session of a project whose repository is a directory here."""
-
-    yard: Yard
-    queue: WorkQueue
-    lease: Lease
-    workplaces: MachineWorkplaces
-    directory: Path
-    steps: list[str] = field(default_factory=list)
-
-    async def tell(self, event: Event) -> None:
-        self.steps.append(event.body["step"])
-
-    def enter(self, turn: OpenTurn | None = None):
-        return self.workplaces.enter(self.lease, turn, self.tell)
-
-    async def turn(self, machine_id) -> OpenTurn:
-        turn = await self.queue.begin_turn(self.lease, machine_id)
-        assert turn is not None
-        return turn
-
-    async def machine_removed(self, machine_id) -> None:
-        """As a person asks for it; the work in it goes with it."""
-        assert await self.yard.pool.destroy(machine_id, "a person asked for it")
-        shutil.rmtree(self.directory)
 
 
 @pytest.fixture
 def desk_at(yards, town, tmp_path) -> Callable:
-    async def make(**limits) -> Desk:
-        yard = yards.make(**limits)
-        git_tree.make(tmp_path / "origin", {b"README": b"hello\n"})
-        async with town.database.begin() as tx:
-            await tx.execute(_POINT, {"url": str(tmp_path / "origin")})
-        await town.say("!work")
-        queue = town.queue("w")
-        lease = await queue.claim()
-        assert lease is not None
-
-        async def image():
-            return SPEC.image
-
-        (tmp_path / "work").mkdir()
-        workplaces = MachineWorkplaces(
-            town.database,
-            yard.pool,
-            Repositories(tmp_path / "mirrors"),
-            Checkpoints(town.database, DirectoryBlobs(tmp_path / "blobs"), **LIMITS),
-            host_id=town.host_id,
-            image=image,
-            sizes=SIZES,
-            work=str(tmp_path / "work"),
-        )
-        return Desk(
-            yard=yard,
-            queue=queue,
-            lease=lease,
-            workplaces=workplaces,
-            directory=tmp_path / "work" / "demo",
-        )
-
-    return make
+    return partial(open_desk, yards, town, tmp_path)
 
 
 async def test_the_first_turn_clones_and_the_next_finds_everything_there(desk_at):

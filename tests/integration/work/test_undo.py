@@ -4,9 +4,10 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -16,9 +17,10 @@ from bot.store.states import TurnState
 from bot.work import undo_rows
 from bot.work.checkpoint import Checkpoints
 from bot.work.lease import Lease, OpenTurn
-from bot.work.moving_back import BranchBack, Moved
+from bot.work.moving_back import BranchBack, Moved, is_at
 from bot.work.queue import LeaseLost
 from bot.work.undoing import Undoing
+from bot.work.workplace import BesideAt
 from tests.fakes import git_tree
 from tests.fakes.guest import HostedGuest
 from tests.fakes.guest_workplaces import GuestWorkplaces
@@ -220,9 +222,13 @@ class Desk:
         queue = self.town.queue(lease.key.owner)
         await queue.finish(lease, turn, TurnState.SUCCEEDED, {})
 
-    async def undo(self, lease: Lease, turn: OpenTurn, **how) -> None:
+    async def undo(
+        self, lease: Lease, turn: OpenTurn, beside: Sequence[BesideAt] = (), **how
+    ) -> None:
         undoing = Undoing(self.town.database, self.checkpoints, **how)
-        assert await undoing.undo(lease, turn, self.machine, directory=str(self.directory)) == []
+        directory = str(self.directory)
+        told = await undoing.undo(lease, turn, self.machine, directory=directory, beside=beside)
+        assert told == []
 
 
 @pytest.fixture
@@ -341,6 +347,9 @@ async def _pushed(desk: Desk) -> tuple[Path, str]:
     git_tree.git(desk.directory, "push", "-q", "origin", f"HEAD:refs/heads/{branch}")
     head = git_tree.line(desk.directory, "rev-parse", "HEAD")
     await desk.town.rows(
+        "UPDATE project SET repository_url = 'https://github.com/o/r.git' RETURNING id"
+    )
+    await desk.town.rows(
         "INSERT INTO branch (session_id, repository, ref, commit)"
         " SELECT id, 'github:github.com/o/r', :ref, :commit FROM session RETURNING ref",
         ref=f"refs/heads/{branch}",
@@ -392,3 +401,81 @@ async def test_a_branch_that_was_pushed_before_the_turn_stays(desk: Desk) -> Non
 async def _leased(desk: Desk) -> tuple[Lease, OpenTurn]:
     await desk.town.say("undo")
     return await desk.take("holder")
+
+
+async def test_a_turn_is_taken_back_in_each_of_its_repositories(desk: Desk) -> None:
+    lib = _clone(desk)
+    branch = await _beside(desk, lib)
+    for number in (1, 2):
+        await desk.town.say(f"!turn {number}")
+        lease, turn = await desk.take(f"w{number}")
+        for at in (desk.directory, lib):
+            git_tree.write(at, {b"n": b"%d\n" % number})
+        await _save_both(desk, lib, lease, turn)
+        await desk.end(lease, turn)
+    at_lib = BesideAt(id=LIB_ID, name="lib", url="x", base_branch=None, directory=str(lib))
+    for goal in (b"1\n", None):
+        await desk.town.say("undo")
+        lease, turn = await desk.take(f"undo {goal!r}")
+        await desk.undo(lease, turn, beside=[at_lib])
+        await desk.end(lease, turn)
+        for at in (desk.directory, lib):
+            found = (at / "n").read_bytes() if (at / "n").exists() else None
+            assert found == goal, at
+    bodies = [body for (body,) in await desk.town.rows(UNDONE)]
+    assert [(body["files"], body["count"]) for body in bodies] == [(["n", "lib/n"], 2)] * 2
+    assert git_tree.line(lib, "symbolic-ref", "--short", "HEAD") == branch
+    assert (lib / "lib.py").read_bytes() == b"x = 0\n"
+
+
+LIB_ID = UUID("019a0000-0000-7000-8000-000000000001")
+
+
+def _clone(desk: Desk) -> Path:
+    lib = desk.directory.with_name("lib")
+    base = git_tree.make(lib, {b"lib.py": b"x = 0\n"})
+    git_tree.git(lib, "update-ref", "refs/ona/base", base)
+    return lib
+
+
+async def _beside(desk: Desk, lib: Path) -> str:
+    """A repository beside the project's own, on the branch that the session has there."""
+    await desk.town.rows(
+        "INSERT INTO project_repository (id, project_id, name, url)"
+        " SELECT :id, id, 'lib', 'x' FROM project RETURNING id",
+        id=LIB_ID,
+    )
+    await desk.town.say("!true")
+    lease, turn = await desk.take("first")
+    git_tree.git(lib, "checkout", "-q", "-b", lease.branch)
+    git_tree.git(lib, "branch", "-q", "-D", "main")
+    await _save_both(desk, lib, lease, turn)
+    await desk.end(lease, turn)
+    return lease.branch
+
+
+async def _save_both(desk: Desk, lib: Path, lease: Lease, turn: OpenTurn) -> None:
+    for at, repository_id in ((desk.directory, None), (lib, LIB_ID)):
+        saved = await desk.checkpoints.save(
+            lease, turn, desk.machine, directory=str(at), repository_id=repository_id
+        )
+        assert saved.notices == ()
+
+
+@pytest.mark.parametrize(
+    ("repository", "url", "same"),
+    [
+        ("github:github.com/o/r", "https://github.com/O/r.git", True),
+        ("github:github.com/o/r", "git@github.com:o/r.git", True),
+        ("gitlab:gitlab.test:8443/g/s/r", "https://ona@gitlab.test:8443/g/s/r", True),
+        ("gitlab:gitlab.test/g/r", "ssh://git@gitlab.test:2222/g/r.git", True),
+        ("gitlab:gitlab.test/g/r", "https://gitlab.test/lab/g/r", True),
+        ("/srv/r", "/srv/r", True),
+        ("/srv/r", "/srv/other", False),
+        ("github:github.com/o/r", "https://github.com/o/rr.git", False),
+        ("github:github.com/o/r", "https://other.test/o/r.git", False),
+        ("/srv/r", "/srv/r2", False),
+    ],
+)
+def test_which_repository_a_pushed_branch_is_in(repository: str, url: str, same: bool) -> None:
+    assert is_at(repository, url) is same

@@ -49,6 +49,7 @@ SPEAKING = [
     *(ROOT / "work" / f"{name}.py" for name in ("deleting", "granted", "ended_words")),
     *(ROOT / "work" / f"{name}.py" for name in ("machine_words", "checkpoint_words", "remote")),
     *(ROOT / "work" / f"{name}.py" for name in ("undo_words", "undoing")),
+    *(ROOT / "work" / f"{name}.py" for name in ("beside_words", "furnishing")),
     *(ROOT / "work" / f"{name}.py" for name in ("delivery", "delivery_run", "delivery_words")),
 ]
 """Files whose sentences people read in threads."""

@@ -1,10 +1,13 @@
 """What files are called in the machine, and how an agent is told of them."""
 
+from uuid import uuid4
+
 import pytest
 
 from adapters.chat.incoming import Attached
-from bot.work.briefing import ANSWER, below, named
+from bot.work.briefing import ANSWER, below, named, others
 from bot.work.quoting import WHO, inlined, listing
+from bot.work.workplace import BesideAt
 
 
 @pytest.mark.parametrize(
@@ -43,3 +46,9 @@ def test_an_agent_is_asked_to_answer_in_the_language_of_the_prompt():
     told = below(inlined("Behebe den Fehler\n", (), ()))
     assert told == f"Behebe den Fehler\n\n{ANSWER}"
     assert "in the language of the prompt" in ANSWER
+
+
+def test_an_agent_is_told_of_the_repositories_beside_and_of_none_where_there_are_none():
+    assert others([]) == ""
+    lib = BesideAt(id=uuid4(), name="lib", url="u", base_branch=None, directory="/work/lib")
+    assert "lib in /work/lib." in others([lib])
