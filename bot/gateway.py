@@ -70,9 +70,9 @@ async def gateway_open(base: Ground, grants: Grants | None) -> AsyncIterator[Way
         question_seconds=settings.turn.question_seconds_max,
     )
 
-    async def routes_of(project_id: UUID, repository_url: str) -> tuple[Route, ...]:
+    async def routes_of(project_id: UUID, repositories: Sequence[str]) -> tuple[Route, ...]:
         document = (await policies.effective(project_id)).document
-        project = Working(id=project_id, repository_url=repository_url, document=document)
+        project = Working(id=project_id, repositories=repositories, document=document)
         return (*routes.of(project), tools)
 
     watch = HaltWatch(database, base.listener)

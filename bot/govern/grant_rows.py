@@ -29,6 +29,9 @@ UNWRITTEN_SECONDS = 40.0
 _WHOSE = text(
     """
     SELECT session.short, project.name, project.repository_url,
+           ARRAY(SELECT url FROM project_repository AS beside
+                  WHERE beside.project_id = project.id AND beside.removed_at IS NULL
+                  ORDER BY beside.name) AS beside,
            policy.name AS policy_name, policy.source AS policy_source,
            asked.id AS prompt_id, asked.author_id, asked.read_only
       FROM session
@@ -150,6 +153,8 @@ class Whose:
     short: str
     project: str
     repository: str
+    beside: Sequence[str]
+    """Addresses of the project's other repositories."""
     grants: Sequence[Mapping[str, object]]
     """What the newest policy of its project declares, as `adapters.vault.wanted` reads it."""
     prompt_id: UUID | None
@@ -211,6 +216,7 @@ class GrantRows:
             short=row.short,
             project=row.name,
             repository=row.repository_url,
+            beside=row.beside,
             grants=_declared(row.policy_source, row.policy_name),
             prompt_id=row.prompt_id,
             person_id=row.author_id,

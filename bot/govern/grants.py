@@ -39,11 +39,12 @@ class Grants:
         issuers: Mapping[str, Issuer],
         *,
         environment: str = "",
-        own: Callable[[str], Sequence[Wanted]] = lambda _url: (),
+        own: Callable[[Sequence[str]], Sequence[Wanted]] = lambda _urls: (),
     ) -> None:
         """`issuers` by the kinds of grant that projects may ask for.
 
-        :param own: what is granted for a repository, by its address, though no policy declares it
+        :param own: what is granted for repositories, by their addresses, its own one first, though
+            no policy declares it
         """
         self.memory = TurnGrants()
         self._rows = GrantRows(database)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from time import monotonic
+from typing import TypeGuard
 from uuid import UUID
 
 import structlog
@@ -48,8 +49,8 @@ class Means:
     memory: TurnGrants
     environment: str = ""
     """What the installation is called in identity tokens."""
-    own: Callable[[str], Sequence[Wanted]] = lambda _url: ()
-    """What is granted for a repository, by its address, though no policy declares it."""
+    own: Callable[[Sequence[str]], Sequence[Wanted]] = lambda _urls: ()
+    """What is granted for repositories, by their addresses, though no policy declares it."""
 
 
 @dataclass(kw_only=True)
@@ -90,8 +91,8 @@ class Issuance:
         self._place: Place | None = None
         self._over = False
         self._renewals: dict[UUID, int] = {}
-        self.without: tuple[VaultError, ...] = ()
-        """Why it has to do without what no policy declares; known when it is `ready`."""
+        self.without: tuple[tuple[Wanted, VaultError], ...] = ()
+        """What no policy declares and it does not get, and why; known when it is `ready`."""
 
     def begin(self) -> None:
         """Begin to issue, beside whatever else makes the turn ready."""
@@ -170,11 +171,12 @@ class Issuance:
             await self._means.rows.forget([token_row.id, *(one.id for one in planned)])
             raise
         got = await self._issue_all(planned, issuers, deadline)
-        refused = [one for one in got[len(declared) :] if _is_no(one)]
+        without = [*zip(own, got[len(declared) :], strict=True)]
+        self.without = tuple((one, no) for one, no in without if _is_no(no))
+        refused = [error for _, error in self.without]
         for failed in got:
             if isinstance(failed, BaseException) and failed not in refused:
                 raise failed
-        self.without = tuple(one for one in refused if isinstance(one, VaultError))
         # What can't be added is known now, and not at the first request.
         self._routes()
         await self._extend(deadline, first=True)
@@ -183,7 +185,8 @@ class Issuance:
         """What is declared for the turn, and what it gets where nothing is declared instead."""
         declared = wanting.read(whose.grants)
         taken = {one.route for one in declared}
-        own = [one for one in self._means.own(whose.repository) if one.route not in taken]
+        urls = [whose.repository, *whose.beside]
+        own = [one for one in self._means.own(urls) if one.route not in taken]
         if whose.read_only:
             return narrowed(declared), [one for one in own if narrowed([one]) == (one,)]
         return declared, own
@@ -412,7 +415,7 @@ def _finite(seconds: float) -> float | None:
     return None if math.isinf(seconds) else seconds
 
 
-def _is_no(got: object) -> bool:
+def _is_no(got: object) -> TypeGuard[VaultError]:
     """Whether asking again would give the same."""
     return isinstance(got, VaultError) and not isinstance(got, VaultAway)
 

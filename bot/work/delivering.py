@@ -120,6 +120,16 @@ def landing(*, head: str, there: str, seen: str, contains_there: bool) -> Landin
     return "push" if there in {ZERO, seen} or contains_there else "moved"
 
 
+def newest(branch: str, refs: Collection[str]) -> str:
+    """The branch on which a session works on: it, or the last one beside it that it went to.
+
+    :param refs: whole ones, of branches that the session pushed
+    """
+    beside = re.compile(rf"refs/heads/{re.escape(branch)}-(\d{{1,3}})")
+    numbers = [int(found[1]) for ref in refs if (found := beside.fullmatch(ref))]
+    return f"{branch}-{max(numbers)}" if numbers else branch
+
+
 def aside(branch: str, taken: Collection[str]) -> str:
     """A free name for a branch beside one that somebody else moved."""
     stem = re.sub(r"-\d+$", "", branch) if re.search(r"/s-[^-]+-\d+$", branch) else branch

@@ -11,7 +11,7 @@ here fails a turn: what can't be delivered stays in the session, and its thread 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from uuid import UUID
 
@@ -25,10 +25,12 @@ from bot.govern.policy import effective
 from bot.metrics import DELIVERIES
 from bot.store.database import Database, is_away
 from bot.words.catalogue import gettext as _
-from bot.work import delivery_words, signature
+from bot.work import beside_words, delivery_words, signature
+from bot.work.delivery_pulls import link
 from bot.work.delivery_rows import DeliveryRows
 from bot.work.delivery_run import Ask, DeliveryRun
 from bot.work.git import GitFailed
+from bot.work.guest import Machine
 from bot.work.lease import Lease, OpenTurn
 from bot.work.queue import Event
 from bot.work.remote import Logins
@@ -142,21 +144,29 @@ class Delivery:
             policy = (await effective(tx, lease.project_id, Policy())).document.delivery
         if about.is_private or policy.mode == "none" or place.machine is None:
             return []
-        by = await self._author(about.person_id, about.name, about.url)
-        run = DeliveryRun(
-            means=means, lease=lease, turn=turn, about=about, policy=policy, by=by, ask=ask
-        )
-        try:
-            if about.read_only:
-                return await run.keep(place.machine, place.directory)
-            told = await run.run(place.machine, place.directory)
-            DELIVERIES.labels(result=run.result).inc()
-            return told
-        except OnaError as error:
-            return [_undelivered(error)]
-        except (ChatError, GitFailed, MachineError, OSError) as error:
-            log.warning("not_delivered", why=str(error))
-            return [_undelivered(_broken(error))]
+        told: list[Event] = []
+        branches: dict[str, str] = {}
+        for one in (None, *place.beside):
+            of = about if one is None else replace(about, url=one.url, base=one.base_branch)
+            run = DeliveryRun(
+                means=means,
+                lease=lease,
+                turn=turn,
+                about=of,
+                policy=policy,
+                by=await self._author(of.person_id, of.name, of.url),
+                ask=ask,
+                mirror_id=lease.project_id if one is None else one.id,
+                beside=one,
+                linked=bool(place.beside),
+            )
+            directory = place.directory if one is None else one.directory
+            said = await _delivered(run, place.machine, directory)
+            told += said if one is None else [_of(one.name, event) for event in said]
+            branches[of.url] = await run.branch()
+        if place.beside and not about.read_only:
+            await link(means, lease, branches)
+        return told
 
     async def _author(self, person_id: UUID, name: str, url: str) -> signature.Author:
         means, account = self._means, None
@@ -165,6 +175,27 @@ class Delivery:
             forge = found[0]
             account = await means.rows.account(person_id, forge.surface, forge.host)
         return signature.author(person_id, name, account, email_domain=means.email_domain)
+
+
+async def _delivered(run: DeliveryRun, machine: Machine, directory: str) -> Sequence[Event]:
+    """Deliver one repository; what is to be told besides."""
+    try:
+        if run.about.read_only:
+            return await run.keep(machine, directory)
+        told = await run.run(machine, directory)
+        DELIVERIES.labels(result=run.result).inc()
+        return told
+    except OnaError as error:
+        return [_undelivered(error)]
+    except (ChatError, GitFailed, MachineError, OSError) as error:
+        log.warning("not_delivered", why=str(error))
+        return [_undelivered(_broken(error))]
+
+
+def _of(name: str, event: Event) -> Event:
+    return Event(
+        kind=event.kind, body={**event.body, "text": beside_words.of(name, event.body["text"])}
+    )
 
 
 def _undelivered(error: OnaError) -> Event:

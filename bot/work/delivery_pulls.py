@@ -1,5 +1,6 @@
 """The pull request of a delivery: looked up by its branch, and opened where there is none."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,8 @@ class Requests:
     here: Scratch | None
     """What is delivered; None: nothing but a wish."""
     base: str | None
+    linked: bool = False
+    """The session has other repositories besides this one."""
 
     async def of(self, branch: str, head: str) -> Opened:
         """The pull request of the branch at this commit; that a forge is away is told."""
@@ -154,6 +157,45 @@ class Requests:
             **vars(did),
             agent=self.lease.agent,
             short=short,
+            linked=self.linked,
             link=f"{pages}/sessions/{short}" if pages else "",
             by_us=by_us,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Found:
+    forge: "DeliveryForge"
+    name: str
+    pull: PullRequest
+
+
+async def link(means: "DeliveryMeans", lease: Lease, branches: Mapping[str, str]) -> None:
+    """Let the open pull requests of a session's repositories name each other.
+
+    :param branches: of the session, by the address of their repository
+    """
+    try:
+        found = [one for url in branches if (one := await _open_at(means, url, branches[url]))]
+        for one in found:
+            urls = [other.pull.url for other in found if other is not one]
+            body = pull_body.linked(one.pull.body, urls)
+            if body.split() == one.pull.body.split():
+                continue
+            lease.must_last()
+            deadline = Deadline.after(FORGE_SECONDS_MAX)
+            await one.forge.pulls.update(one.name, one.pull, deadline, body=body)
+    except ChatError as error:
+        log.warning("pull_requests_not_linked", why=str(error))
+
+
+async def _open_at(means: "DeliveryMeans", url: str, branch: str) -> _Found | None:
+    """:raises ChatError:"""
+    found = means.forge_of(url)
+    if found is None:
+        return None
+    forge, name = found
+    pull = await forge.pulls.find(name, branch, Deadline.after(FORGE_SECONDS_MAX))
+    if pull is None or pull.state != "open":
+        return None
+    return _Found(forge=forge, name=name, pull=pull)

@@ -91,6 +91,7 @@ _BRANCH = text(
      WHERE session_id = :session AND repository = :repository AND ref = :ref
     """
 )
+_REFS = text("SELECT ref FROM branch WHERE session_id = :session AND repository = :repository")
 _LEFT = text(
     """
     INSERT INTO branch (session_id, repository, ref, commit)
@@ -265,23 +266,37 @@ class DeliveryRows:
         ).one_or_none()
         return Left() if row is None else Left(commit=row.commit, told=row.told)
 
+    async def refs(self, session_id: UUID, repository: str) -> Sequence[str]:
+        """The branches of a repository that the session pushed, whole."""
+        asked = {"session": session_id, "repository": repository.lower()}
+        return [str(one) for one in (await self._database.run(_REFS, asked)).scalars()]
+
     async def pushed(
-        self, lease: Lease, repository: str, branch: str, commit: str, *, has_checks: bool
+        self,
+        lease: Lease,
+        repository: str,
+        branch: str,
+        commit: str,
+        *,
+        has_checks: bool,
+        is_own: bool = True,
     ) -> None:
         """The session's branch is at this commit now. :raises LeaseLost:
 
         :param has_checks: it is on a forge, which runs some on it
+        :param is_own: it is the project's own repository
         """
         names = _names(lease.session_id, repository, branch)
         async with self._database.begin() as tx:
             await hold(tx, lease.key)
             await tx.execute(_LEFT, {**names, "commit": commit})
-            if branch != lease.branch:
+            if is_own and branch != lease.branch:
                 await tx.execute(_ASIDE, {"session": lease.session_id, "branch": branch})
             if has_checks:
                 ref = f"refs/heads/{branch}"
                 await follow(tx, lease.session_id, repository, ref, commit)
-        lease.branch = branch
+        if is_own:
+            lease.branch = branch
 
     async def delivered(self, lease: Lease, turn: OpenTurn, done: Delivered) -> None:
         """Write down what was delivered and tell people, once. :raises LeaseLost:"""

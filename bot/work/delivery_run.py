@@ -5,13 +5,15 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import structlog
 
 from bot.errors import TryAgain
 from bot.govern.policy_text import Delivery
 from bot.words.catalogue import gettext as _
-from bot.work import committing, delivering, delivery_words, signature
+from bot.work import beside_words, committing, delivering, delivery_words, signature
+from bot.work.branches import own_branch
 from bot.work.delivery_pulls import Requests
 from bot.work.delivery_rows import About, Delivered, Left, Opened
 from bot.work.guest import Machine
@@ -19,6 +21,7 @@ from bot.work.lease import Lease, OpenTurn
 from bot.work.queue import Event
 from bot.work.remote import Remote, let_in, remote
 from bot.work.scratch import HEAD, TARGET, THERE, Heads, Moved, Scratch, scratch
+from bot.work.workplace import BesideAt
 from vmpool.guest.worktree.git import EMPTY_TREE
 from vmpool.network.forge.pushing import ZERO
 
@@ -53,6 +56,12 @@ class DeliveryRun:
     policy: Delivery
     by: signature.Author
     ask: Ask
+    mirror_id: UUID
+    """Of the repository's mirror on this host."""
+    beside: BesideAt | None = None
+    """The repository, if it is not the project's own."""
+    linked: bool = False
+    """The session has other repositories besides this one."""
     result: Literal["delivered", "nothing", "kept"] = "nothing"
     """What became of it, once it has run."""
     _told: list[Event] = field(default_factory=list)
@@ -76,7 +85,7 @@ class DeliveryRun:
             self._told.append(_within(made))
         left = await self._left()
         if not made.ahead or left.told == made.head:
-            await self._requests(None, None).reworded(self.lease.branch)
+            await self._requests(None, None).reworded(await self.branch())
             return self._told
         async with AsyncExitStack() as stack:
             here = await self._taken_out(stack, machine, directory, made)
@@ -106,8 +115,20 @@ class DeliveryRun:
         forge, name = found
         return f"{forge.surface}:{urlsplit(forge.git_base).netloc}/{name}"
 
+    def _named(self, said: str) -> str:
+        """With the repository, where the session has several."""
+        return beside_words.of(self.beside.name, said) if self.beside else said
+
+    async def branch(self) -> str:
+        """The session's branch there."""
+        if self.beside is None:
+            return self.lease.branch
+        session_id, short = self.lease.session_id, self.lease.short
+        refs = await self.means.rows.refs(session_id, self._repository)
+        return delivering.newest(own_branch(short), refs)
+
     async def _left(self) -> Left:
-        session_id, branch = self.lease.session_id, self.lease.branch
+        session_id, branch = self.lease.session_id, await self.branch()
         return await self.means.rows.left(session_id, self._repository, branch)
 
     # -- out of the machine -----------------------------------------------------------------
@@ -120,15 +141,15 @@ class DeliveryRun:
         made: committing.Committed,
     ) -> Scratch:
         """The commits, in a repository on this host from which they can be pushed."""
-        repositories, project_id = self.means.repositories, self.lease.project_id
+        repositories, mirror_id = self.means.repositories, self.mirror_id
         base = made.base
-        if base and not await repositories.has(project_id, base):
-            await repositories.update(project_id, self.about.url)
-            base = base if await repositories.has(project_id, base) else ""
+        if base and not await repositories.has(mirror_id, base):
+            await repositories.update(mirror_id, self.about.url)
+            base = base if await repositories.has(mirror_id, base) else ""
         here = await stack.enter_async_context(
             scratch(
                 self.means.directory,
-                repositories.mirror(project_id),
+                repositories.mirror(mirror_id),
                 await self._source(stack),
                 seconds_max=self.means.seconds_max,
             )
@@ -173,17 +194,18 @@ class DeliveryRun:
             await self._tell(here, branch, base, head, opened)
             return
         raise TryAgain(
-            _("somebody moves the branch {branch} again and again", branch=self.lease.branch),
+            _("somebody moves the branch {branch} again and again", branch=await self.branch()),
             kept=_("the commits are in the session and in its checkpoint"),
             do=_("the next turn tries again"),
         )
 
     async def _since(self, here: Scratch, heads: Heads, base: str | None, head: str) -> str:
         """From where on it is new: where we left the branch, else where it left its base."""
-        there = heads.at(self.lease.branch)
+        branch = await self.branch()
+        there = heads.at(branch)
         wanted = {base: TARGET} if base is not None else {}
         if there != ZERO:
-            wanted[self.lease.branch] = THERE
+            wanted[branch] = THERE
         if wanted:
             await here.fetch(wanted)
         if there == head:
@@ -202,7 +224,7 @@ class DeliveryRun:
         self, here: Scratch, since: str, heads: Heads, base: str | None, head: str
     ) -> None:
         """Ask about what the policy doesn't let pass by itself. :raises _KeptBack:"""
-        there = heads.at(self.lease.branch)
+        there = heads.at(await self.branch())
         known = [TARGET] if base is not None else []
         known += [THERE] if there not in {ZERO, head} else []
         fork = await self._fork(here, base)
@@ -215,7 +237,7 @@ class DeliveryRun:
         found = delivering.concerns(change, self.policy)
         if not found:
             return
-        question = delivery_words.question(found, change, self.policy)
+        question = self._named(delivery_words.question(found, change, self.policy))
         key = f"delivery:{head[:16]}:{'+'.join(one.kind for one in found)}"
         if not await self._lets(key, question):
             raise _KeptBack(_event(delivery_words.kept_back()))
@@ -233,13 +255,14 @@ class DeliveryRun:
 
     async def _push(self, here: Scratch, heads: Heads, head: str) -> str:
         """Bring the commits to a branch; which it is. :raises Moved: look again"""
-        branch, there = self.lease.branch, heads.at(self.lease.branch)
+        branch = await self.branch()
+        there = heads.at(branch)
         contains = there != ZERO and await here.leads_to(THERE, HEAD)
         left = await self._left()
         step = delivering.landing(head=head, there=there, seen=left.commit, contains_there=contains)
         if step == "moved":
             beside = delivering.aside(branch, heads.commits)
-            question = delivery_words.moved(branch, beside)
+            question = self._named(delivery_words.moved(branch, beside))
             if not await self._lets(f"delivery-moved:{there[:16]}:{head[:16]}", question):
                 raise _KeptBack(_event(delivery_words.kept_back()))
             branch, there = beside, ZERO
@@ -248,7 +271,12 @@ class DeliveryRun:
             await here.push(branch, expected=there)
         has_checks = self.means.forge_of(self.about.url) is not None
         await self.means.rows.pushed(
-            self.lease, self._repository, branch, head, has_checks=has_checks
+            self.lease,
+            self._repository,
+            branch,
+            head,
+            has_checks=has_checks,
+            is_own=self.beside is None,
         )
         log.info("branch_pushed", branch=branch, commit=head[:12])
         return branch
@@ -262,6 +290,7 @@ class DeliveryRun:
         found = self.means.forge_of(self.about.url)
         body = {
             "repository": found[1] if found else self._repository,
+            "beside": self.beside.name if self.beside else "",
             "branch": branch,
             "base": base,
             "commit": head,
@@ -294,6 +323,7 @@ class DeliveryRun:
             policy=self.policy,
             here=here,
             base=base,
+            linked=self.linked,
         )
 
 

@@ -3,7 +3,7 @@
 begin (beside the machine) ─▶ wait ─▶ hand out (in the machine, at the gateway) ─▶ … ─▶ end
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from adapters.agent.port import JobRefused
@@ -15,6 +15,7 @@ from bot.govern.issuance import Handed, Issuance
 from bot.words.catalogue import N_
 from bot.words.catalogue import gettext as _
 from bot.work.lease import Lease, OpenTurn
+from bot.work.own_host import repository_of
 from bot.work.queue import LeaseLost
 from bot.work.workplace import NoGrants, Workplace
 
@@ -29,8 +30,7 @@ _WITHOUT = N_(
     "will fail; {do}."
 )
 _CLOSED = N_(
-    "What runs here can't use the project's code host: {why}. Everything else goes on as usual; "
-    "{do}."
+    "What runs here can't use {repository}: {why}. Everything else goes on as usual; {do}."
 )
 OF_VAULT = (
     N_("`ona doctor` says more"),
@@ -65,7 +65,7 @@ class Granted:
             holder = Holder(session_id=key.session_id, owner=key.owner, token=key.token)
             self._issuance = self._grants.begin(holder, turn_id=turn.id if turn else None)
 
-    async def wait(self, turn: OpenTurn | None) -> str:
+    async def wait(self, turn: OpenTurn | None) -> Sequence[str]:
         """Return when they are issued; what to tell people if the turn goes on without.
 
         :raises NoGrants: the turn has to wait
@@ -73,7 +73,7 @@ class Granted:
         :raises LeaseLost:
         """
         if self._issuance is None:
-            return ""
+            return []
         try:
             await self._issuance.ready()
         except NotHeld as error:
@@ -81,19 +81,20 @@ class Granted:
         except VaultError as error:
             await self.end()
             if turn is not None:
-                return _(_WITHOUT, why=str(error), do=_(error.do))
+                return [_(_WITHOUT, why=str(error), do=_(error.do))]
             raise _ungranted(error) from error
         return await self._closed()
 
-    async def _closed(self) -> str:
+    async def _closed(self) -> Sequence[str]:
         """What to tell people of what no policy declares and the turn did not get; once."""
         assert self._grants is not None
         assert self._issuance is not None
-        for error in self._issuance.without:
-            notice = _(_CLOSED, why=str(error), do=_(error.do))
-            if not await self._grants.is_told(self._lease.key.session_id, notice):
-                return notice
-        return ""
+        notices = dict.fromkeys(
+            _(_CLOSED, repository=repository_of(wanted), why=str(error), do=_(error.do))
+            for wanted, error in self._issuance.without
+        )
+        session_id = self._lease.key.session_id
+        return [one for one in notices if not await self._grants.is_told(session_id, one)]
 
     async def hand_out(self, place: Workplace, turn: OpenTurn) -> None:
         """Let the turn that has begun have what was issued for it.

@@ -40,8 +40,9 @@ TEMPLATE_NAMES: Mapping[str, Sequence[str]] = {
 }
 """Where a repository keeps its template, by surface, in the order in which they are looked for."""
 WHAT, WHY, TESTED = "What", "Why", "How it was tested"
-BODY, SINCE, PICTURES = "body", "since", "pictures"
-"""What the agent wished the text to say, what turns did since then, and what they showed."""
+BODY, SINCE, PICTURES, WITH = "body", "since", "pictures", "with"
+"""What the agent wished the text to say, what turns did since then, what they showed, and what it
+goes with."""
 MARKS: Mapping[str, str] = {WHAT: "what", WHY: "why", TESTED: "tested"}
 _FITS: Mapping[str, re.Pattern[str]] = {
     TESTED: re.compile(r"test|verif|check(?:ed)? it|qa\b", re.IGNORECASE),
@@ -103,6 +104,8 @@ class Story(Did):
     """Of the session's page; empty: people can't reach it."""
     by_us: bool = True
     """We open it, and say for whom."""
+    linked: bool = False
+    """Its session has several repositories, whose pull requests go together."""
     earlier: Sequence[Did] = ()
 
     @property
@@ -137,6 +140,12 @@ def body_of(story: Story, template: str = "") -> str:
     written = [f"## {name}\n\n{said}" for name, said in left.items()]
     whole = _joined(*written, *([filled] if filled else []))
     return _ended(whole[:BODY_CHARACTERS_MAX], story)
+
+
+def linked(body: str, urls: Sequence[str]) -> str:
+    """The text of a pull request that goes together with those at these addresses."""
+    listed = "\n".join(f"- {url}" for url in urls)
+    return pull_marks.renewed(body, {WITH: _joined("## Together with", listed) if urls else ""})
 
 
 def again(
@@ -219,6 +228,7 @@ def _wish(body: str) -> str:
 def _ended(text: str, story: Story) -> str:
     parts = [text]
     parts += [marked(PICTURES, _pictures(story))] if story.link else []
+    parts += [marked(WITH, "")] if story.linked else []
     return _joined(*parts, f"---\n{_signed(story)}\n")
 
 

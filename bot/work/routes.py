@@ -69,7 +69,8 @@ class Working:
     """A project, as its routes have to know it."""
 
     id: UUID
-    repository_url: str
+    repositories: Sequence[str]
+    """Their addresses; the first is its own one."""
     document: Document
 
 
@@ -141,12 +142,16 @@ class Routes:
             raise Refused(f"The project's policy has no grant for {route}; docs/policy.md.")
         return found
 
-    async def api_headers(self, who: Identity, host: CodeHost) -> Mapping[str, str]:
+    async def api_headers(
+        self, who: Identity, host: CodeHost, beside: str = ""
+    ) -> Mapping[str, str]:
         """What reading a code host's API gets: GitLab's takes no other than its own header.
 
+        :param beside: a repository beside the project's own, as its code host calls it
         :raises NoTurn: :raises Refused:
         """
-        found = await self.granted(who, host.prefix)
+        route = grant_route(host, beside, own=False) if beside else host.prefix
+        found = await self.granted(who, route)
         private = {name: value for name, value in found.items() if name.lower() == "private-token"}
         return private or found
 
@@ -216,18 +221,25 @@ class ProjectRepositories:
     def __init__(self, routes: Routes, host: CodeHost, project: Working) -> None:
         self._routes = routes
         self._host = host
-        self._own = path_of(project.repository_url, host)
+        self._repositories = {
+            path.lower(): (path, number == 0)
+            for number, url in reversed([*enumerate(project.repositories)])
+            if (path := path_of(url, host)) is not None
+        }
+        """By how they are asked for: how the host calls them, and whether it is its own one."""
         self._keeps = project.document.delivery.mode == "none"
 
     async def headers(self, who: Identity, repository: str, *, writes: bool) -> Mapping[str, str]:
         """What is added for git."""
-        if self._own is None or repository.lower() != self._own.lower():
+        found = self._repositories.get(repository.lower())
+        if found is None:
             raise Refused(f"{repository} is none of this project's repositories.")
         if writes:
             await self._check_push(who, repository)
-        route = f"{self._host.prefix}{PUSH}" if writes else self._host.prefix
-        found = await self._routes.granted(who, route)
-        return {name: value for name, value in found.items() if name.lower() == "authorization"}
+        path, own = found
+        route = grant_route(self._host, path, own=own, writes=writes)
+        added = await self._routes.granted(who, route)
+        return {name: value for name, value in added.items() if name.lower() == "authorization"}
 
     async def _check_push(self, who: Identity, repository: str) -> None:
         """What is not delivered, nobody pushes from inside. :raises Refused: :raises NoTurn:"""
@@ -256,6 +268,16 @@ class ProjectRepositories:
 
     def _key(self, repository: str) -> str:
         return f"{self._host.surface}:{urlsplit(self._host.git_base).netloc}/{repository}"
+
+
+def grant_route(host: CodeHost, path: str, *, own: bool, writes: bool = False) -> str:
+    """What the grant for one of a project's repositories is called by.
+
+    :param path: as the code host calls it
+    :param own: it is the project's own one
+    """
+    base = host.prefix if own else f"{host.prefix}{path}/"
+    return f"{base}{PUSH}" if writes else base
 
 
 def path_of(url: str, host: CodeHost) -> str | None:

@@ -212,7 +212,7 @@ class _Turn:
         for notice in place.notices:
             await self._tell(Event(kind="notice", body={"text": notice}))
         self._granted.begin(self._turn)
-        if without := await self._granted.wait(self._turn):
+        for without in await self._granted.wait(self._turn):
             await self._tell(Event(kind="notice", body={"text": without}))
         if self._turn is None:
             self._turn = await self._queue.begin_turn(self._lease, place.machine_id)

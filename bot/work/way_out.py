@@ -7,7 +7,7 @@ whatever it asks for afterwards is refused until the halt is lifted.
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
@@ -28,7 +28,10 @@ KNOWN_MAX = 4096
 _WHOSE = text(
     """
     SELECT machine.session_id,
-           project.id AS project_id, project.repository_url, last.author_id
+           project.id AS project_id, project.repository_url, last.author_id,
+           ARRAY(SELECT url FROM project_repository AS beside
+                  WHERE beside.project_id = project.id AND beside.removed_at IS NULL
+                  ORDER BY beside.name) AS beside
       FROM machine
       LEFT JOIN session ON session.id = machine.session_id
       LEFT JOIN template ON template.id = machine.template_id
@@ -51,11 +54,11 @@ Halts = Callable[[UUID | None, UUID | None], Halt | None]
 Policies = Callable[[UUID], Awaitable[Policy]]
 """The policy of a project, the installation's lines before its own."""
 
-RoutesOf = Callable[[UUID, str], Awaitable[tuple[Route, ...]]]
-"""The routes of a project whose repository has this address."""
+RoutesOf = Callable[[UUID, Sequence[str]], Awaitable[tuple[Route, ...]]]
+"""The routes of a project whose repositories have these addresses, its own one first."""
 
 
-async def no_routes(_project: UUID, _repository_url: str) -> tuple[Route, ...]:
+async def no_routes(_project: UUID, _repositories: Sequence[str]) -> tuple[Route, ...]:
     """The routes of whoever has none."""
     return ()
 
@@ -142,7 +145,8 @@ class WaysOut:
             return _Known(access=Access(), at=now)
         who = Identity(machine=machine, session=row.session_id, project=row.project_id)
         policy = await self._policies(row.project_id)
-        access = Access(policy, await self._routes(row.project_id, row.repository_url), who=who)
+        repositories = [row.repository_url, *row.beside]
+        access = Access(policy, await self._routes(row.project_id, repositories), who=who)
         return _Known(access=access, at=now, project_id=row.project_id, person_id=row.author_id)
 
 

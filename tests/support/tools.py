@@ -113,7 +113,7 @@ async def desk(
     """
     added: dict[str, str] = {}
 
-    async def headers(_who: Identity, host: CodeHost) -> Mapping[str, str]:
+    async def headers(_who: Identity, host: CodeHost, _beside: str) -> Mapping[str, str]:
         if not added:
             raise Refused(f"The project's policy has no grant for {host.prefix}.")
         return added

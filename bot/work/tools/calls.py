@@ -45,7 +45,11 @@ _LOCK = text(
     """
     SELECT person.id AS person_id, person.name, prompt.language, prompt.thread_id, session.short,
            session.branch, session.private_to IS NOT NULL AS private, project.name AS project,
-           project.repository_url
+           project.repository_url,
+           coalesce((SELECT jsonb_object_agg(beside.name, beside.url)
+                       FROM project_repository AS beside
+                      WHERE beside.project_id = project.id AND beside.removed_at IS NULL),
+                    '{}') AS beside
       FROM session
       JOIN turn ON turn.id = :turn AND turn.session_id = session.id AND turn.state = 'running'
       JOIN prompt ON prompt.id = turn.prompt_id

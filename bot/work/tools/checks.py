@@ -9,10 +9,11 @@ from adapters.chat.port import ChatError, Gone
 from adapters.forge.ci import Check, Reader, Report
 from bot.errors import NotFound, Refused
 from bot.words.plain import settled
-from bot.work.branches import is_of
+from bot.work.branches import is_of, own_branch
 from bot.work.routes import CodeHost, path_of
 from bot.work.tools.calls import Desk
 from bot.work.tools.tool import Arguments, Call, Tool
+from bot.work.tools.wishes import REPOSITORY
 from vmpool.network.gateway.ports import Identity
 from vmpool.network.gateway.ports import Refused as GatewayRefused
 
@@ -24,8 +25,9 @@ READ_CI = (
     " checks, and the end of the log of those that failed."
 )
 
-Headers = Callable[[Identity, CodeHost], Awaitable[Mapping[str, str]]]
-"""What the running turn's grant adds to requests of a code host's API.
+Headers = Callable[[Identity, CodeHost, str], Awaitable[Mapping[str, str]]]
+"""What the running turn's grant adds to requests of a code host's API, for a repository beside the
+project's own, as the host calls it, or, where that is empty, for the project's own.
 :raises vmpool.network.gateway.ports.Refused: the turn has none
 :raises NoTurn:"""
 
@@ -34,6 +36,7 @@ class ReadCi(Arguments):
     """Arguments of `read_ci`."""
 
     branch: str = Field(default="", description="one of this session's; left out: its own branch")
+    repository: str = Field(default="", description=REPOSITORY)
 
 
 class Checks:
@@ -67,13 +70,15 @@ class Checks:
         """Read the checks of a branch of the session."""
         async with self._desk.begin(call) as entry:
             asker = entry.asker
-            branch = given.branch.removeprefix(HEADS) or asker.branch
+            own = own_branch(asker.short) if given.repository else asker.branch
+            branch = given.branch.removeprefix(HEADS) or own
             if not is_of(asker.short, f"{HEADS}{branch}"):
                 raise Refused(f"only branches of this session are looked at: {asker.branch}")
-            entry.facts["branch"] = branch
-        host, repository = _place(self._hosts, asker.repository_url)
+            entry.facts |= {"branch": branch, "repository": given.repository}
+        host, repository = _place(self._hosts, asker.repository(given.repository))
         try:
-            added = await self._headers(call.who, host)
+            beside = repository if given.repository else ""
+            added = await self._headers(call.who, host, beside)
             report = await self._readers[host.surface].read(repository, branch, added)
         except GatewayRefused as error:
             raise Refused(str(error).rstrip(".")) from error

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
+from bot.errors import NotFound
 from bot.govern.spending import Spender
 from vmpool.network.gateway.ports import Identity
 
@@ -44,8 +45,19 @@ class Asker:
     project: str
     """Its name."""
     repository_url: str
+    """Of the project's own repository."""
+    beside: Mapping[str, str]
+    """Addresses of its others, by name."""
     thread_id: UUID | None
     """Where the turn was asked for."""
+
+    def repository(self, name: str) -> str:
+        """The address of one of them; an empty name: the project's own. :raises NotFound:"""
+        if not name:
+            return self.repository_url
+        if name not in self.beside:
+            raise NotFound(f"there is no repository {name[:80]!r} beside the project's own")
+        return self.beside[name]
 
 
 Given = TypeVar("Given", bound=Arguments)

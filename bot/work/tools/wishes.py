@@ -20,6 +20,7 @@ OPEN_PULL_REQUEST = (
 UPDATE_PULL_REQUEST = (
     "Change title, body or draft of this session's pull request, after your turn ends."
 )
+REPOSITORY = "one beside the project's own, by its name; left out: the project's own"
 KEPT = (
     "Kept. After this turn ona commits and pushes what is in the working tree, and opens or updates"
     " the pull request of this session with it, as far as the project's policy lets it."
@@ -35,6 +36,7 @@ class OpenPullRequest(Arguments):
     title: str = Field(description="what changes, in one line")
     body: str = Field(description="Markdown: what changes, why, how it was tested")
     draft: bool | None = Field(default=None, description="left out: as the project's policy says")
+    repository: str = Field(default="", description=REPOSITORY)
 
 
 class UpdatePullRequest(Arguments):
@@ -43,6 +45,7 @@ class UpdatePullRequest(Arguments):
     title: str | None = Field(default=None, description="left out: it stays")
     body: str | None = Field(default=None, description="Markdown; left out: it stays")
     draft: bool | None = Field(default=None, description=READY)
+    repository: str = Field(default="", description=REPOSITORY)
 
 
 class Wishes:
@@ -75,7 +78,7 @@ class Wishes:
     async def open_pull_request(self, call: Call, given: OpenPullRequest) -> str:
         """Wish for one with this title and body."""
         async with self._desk.begin(call) as entry:
-            await _wish(call, entry, given.title, given.body, given.draft)
+            await _wish(call, entry, given)
         return KEPT
 
     async def update_pull_request(self, call: Call, given: UpdatePullRequest) -> str:
@@ -83,26 +86,25 @@ class Wishes:
         if given.title is None and given.body is None and given.draft is None:
             raise Refused("nothing is to be changed")
         async with self._desk.begin(call) as entry:
-            await _wish(call, entry, given.title, given.body, given.draft)
+            await _wish(call, entry, given)
         return KEPT
 
 
-async def _wish(
-    call: Call, entry: Entry, title: str | None, body: str | None, draft: bool | None
-) -> None:
+async def _wish(call: Call, entry: Entry, given: OpenPullRequest | UpdatePullRequest) -> None:
     """Keep it. :raises TellPerson: it can't be so, or nothing of this session leaves it"""
     if entry.asker.private:
         raise Refused("this session is private: nothing of it is pushed")
+    title, body, draft = given.title, given.body, given.draft
     if title is not None:
         title = " ".join(check_length("title", title, TITLE_CHARACTERS_MAX).split())
     if body is not None:
         body = check_length("body", body, BODY_CHARACTERS_MAX)
-    entry.facts |= {"title": title or "", "draft": draft}
+    entry.facts |= {"title": title or "", "draft": draft, "repository": given.repository}
     await wishes.put(
         entry.tx,
         call.turn.session_id,
         call.turn.turn_id,
-        repository=entry.asker.repository_url,
+        repository=entry.asker.repository(given.repository),
         title=title,
         body=body,
         draft=draft,

@@ -22,6 +22,7 @@ from bot.work import questions
 from bot.work.agent_previews import make_preview
 from bot.work.branches import BranchRows, OwnBranches, is_of
 from bot.work.metering import Metering, limits_of
+from bot.work.own_host import own_grants
 from bot.work.routes import CodeHost, Routes, Working, machine_environment, path_of
 from bot.work.running import Running
 from tests.integration.conftest import DEMO, Town
@@ -99,7 +100,11 @@ async def desk(
         at.who = replace(at.who, session=session, project=DEMO)
         at.gateway.identify(at.who)
         at.routes = routes.of(
-            Working(id=DEMO, repository_url=f"{base}/acme/api.git", document=document)
+            Working(
+                id=DEMO,
+                repositories=[f"{base}/acme/api.git", f"{base}/Acme/lib.git"],
+                document=document,
+            )
         )
         yield Desk(
             at=at,
@@ -489,3 +494,44 @@ def test_programs_find_the_routes_by_their_environment():
     written = {found[f"GIT_CONFIG_VALUE_{number}"] for number in range(4)}
     assert "https://git.test:8443/" in written
     assert "git@git.test:8443:" in written
+
+
+async def test_each_repository_of_a_project_has_grants_of_its_own(town, places, tmp_path):
+    at_lib = "/forge/github/Acme/lib/"
+    async with desk(town, tmp_path) as at, Shift(town, places, "w"):
+        await begun(town)
+
+        async def answers() -> list[str]:
+            asked = [
+                await get(
+                    at.at.web, f"/forge/github/{name}/info/refs?service={service}", "gateway.ona"
+                )
+                for name in ("acme/api.git", "acme/lib.git")
+                for service in ("git-upload-pack", "git-receive-pack")
+            ]
+            return [one.split()[1] for one in asked]
+
+        reads = {"Authorization": SecretStr("Basic lib")}
+        at.grants.put(at.session, "run", {at_lib: reads})
+        assert await answers() == ["403", "403", "200", "403"]
+        at.grants.put(at.session, "run", {f"{at_lib}push": reads})
+        assert await answers() == ["403", "403", "403", "200"]
+        at.go.touch()
+
+
+def test_what_a_turn_is_granted_of_each_repository():
+    hosts = [
+        CodeHost(surface="github", git_base="https://github.com", api_base="https://api"),
+        CodeHost(surface="gitlab", git_base="https://gitlab.test", api_base="https://gitlab.test"),
+    ]
+    found = own_grants(hosts, ["github", "gitlab"])(
+        ["https://github.com/acme/shop", "https://gitlab.test/acme/lib.git", "/srv/elsewhere"]
+    )
+    assert [(one.name, one.route) for one in found] == [
+        ("github-read", "/forge/github/"),
+        ("github-push", "/forge/github/push"),
+        ("gitlab-read-acme/lib", "/forge/gitlab/acme/lib/"),
+        ("gitlab-push-acme/lib", "/forge/gitlab/acme/lib/push"),
+    ]
+    assert found[0].options["repositories"] == ["acme/shop"]
+    assert found[2].options["project"] == "acme/lib"

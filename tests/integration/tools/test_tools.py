@@ -312,6 +312,26 @@ async def test_a_wish_for_the_pull_request_is_kept_for_delivery(town, places, tm
     assert wish.repository == "/srv/demo"
 
 
+async def test_a_wish_is_for_one_of_the_sessions_repositories(town, places, tmp_path):
+    from bot.work import wishes
+
+    await town.rows(
+        "INSERT INTO project_repository (id, project_id, name, url)"
+        " SELECT gen_random_uuid(), id, 'lib', '/srv/lib' FROM project RETURNING id"
+    )
+    async with desk(town, places, tmp_path) as at:
+        await at.said("open_pull_request", title="Fix", body="What", repository="lib")
+        await at.said("open_pull_request", title="Fix too", body="What")
+        wrong = await at.refused("update_pull_request", title="x", repository="other")
+        assert "no repository 'other'" in wrong
+        async with town.database.begin() as tx:
+            found = await wishes.wishes_of(tx, at.session)
+    assert [(one.repository, one.title) for one in found] == [
+        ("/srv/demo", "Fix too"),
+        ("/srv/lib", "Fix"),
+    ]
+
+
 async def test_nothing_of_a_private_session_is_wished_or_remembered(town, places, tmp_path):
     async with desk(town, places, tmp_path, before="private: ") as at:
         assert "private" in await at.refused("open_pull_request", title="t", body="b")

@@ -518,12 +518,42 @@ async def test_a_code_host_that_refuses_is_told_once_and_turns_go_on(
     async with Shift(town, places, "w", grants=grants):
         await until(town, TURN, lambda rows: [row[0] for row in rows] == ["succeeded"] * 2)
     ((told,),) = await town.rows(NOTICES)
-    assert "can't use the project's code host" in told
+    assert "can't use acme/shop" in told
     assert "401" in told
     await wants(town, {**FORGE, "route": READ})
     await town.say("!true")
     async with Shift(town, places, "w", grants=grants):
         await until(town, TURN, lambda rows: rows[-1][0] == "failed")
+    client.close()
+
+
+async def test_a_repository_beside_that_refuses_is_named_and_the_others_are_had(
+    town: Town, places: GuestWorkplaces, place: Place, gitlab: FakeGitLab
+) -> None:
+    us = gitlab.person("ona", is_bot=True)
+    gitlab.project("acme/shop", {us: MAINTAINER})
+    for name in ("lib", "docs"):
+        gitlab.project(f"acme/{name}", {us: 30})
+        await town.rows(
+            "INSERT INTO project_repository (id, project_id, name, url)"
+            " SELECT gen_random_uuid(), id, :name, :url FROM project RETURNING id",
+            name=name,
+            url=f"{gitlab.url}/acme/{name}.git",
+        )
+    client = Client(gitlab.url, us.token)
+    own = await on_gitlab(town, gitlab)
+    grants = Grants(town.database, place.tokens, issuers(place.vault, client), own=own)
+    for _ in range(2):
+        await town.say("!true")
+    async with Shift(town, places, "w", grants=grants):
+        await until(town, TURN, lambda rows: [row[0] for row in rows] == ["succeeded"] * 2)
+    told = [text for (text,) in await town.rows(NOTICES)]
+    assert [one.partition(":")[0] for one in told] == [
+        "What runs here can't use acme/docs",
+        "What runs here can't use acme/lib",
+    ]
+    had = "SELECT DISTINCT name FROM turn_grant WHERE issued_at IS NOT NULL AND kind = 'gitlab'"
+    assert await town.rows(f"{had} ORDER BY name") == [("gitlab-push",), ("gitlab-read",)]
     client.close()
 
 

@@ -21,7 +21,7 @@ from bot.work.materials import Materials
 from bot.work.queue import Event
 from bot.work.remote import Logins
 from bot.work.repository import Repositories, clone_into
-from bot.work.workplace import Workplace
+from bot.work.workplace import BesideAt, Workplace
 from tests.fakes import git_tree
 from tests.fakes.git_server import head_of
 from tests.fakes.local_machine import LocalMachine
@@ -60,6 +60,7 @@ class Desk:
     answers: list[str] = field(default_factory=list)
     """What people answer to what they are asked, one after the other; then they keep all back."""
     asked: list[str] = field(default_factory=list)
+    beside: tuple[BesideAt, ...] = ()
 
     @property
     def directory(self) -> Path:
@@ -76,6 +77,7 @@ class Desk:
             directory=str(self.directory),
             materials=Materials(self.machine),
             machine=self.machine,
+            beside=self.beside,
         )
         return list(await self.delivery.deliver(self.lease, self.turn, place, self.ask))
 

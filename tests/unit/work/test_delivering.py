@@ -14,6 +14,7 @@ from bot.work.delivering import (
     concerns,
     is_protected,
     landing,
+    newest,
     request,
     shown,
     turned,
@@ -142,3 +143,12 @@ def test_an_agent_says_ready_only_where_the_policy_wants_no_drafts(
 def test_many_paths_are_counted() -> None:
     assert shown(["a", "b"]) == "a, b"
     assert shown([str(n) for n in range(8)]) == "0, 1, 2, 3, 4 (+3)"
+
+
+def test_a_session_goes_on_where_it_went_last() -> None:
+    refs = ["refs/heads/ona/s-1", "refs/heads/ona/s-1-x", "refs/heads/ona/s-12-9"]
+    assert newest("ona/s-1", []) == "ona/s-1"
+    assert newest("ona/s-1", refs) == "ona/s-1"
+    assert newest("ona/s-1", [*refs, "refs/heads/ona/s-1-2", "refs/heads/ona/s-1-10"]) == (
+        "ona/s-1-10"
+    )
