@@ -1,7 +1,7 @@
 """What `ona serve` does for its chat surfaces, in the test's own process."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from prometheus_client import CollectorRegistry
@@ -53,6 +53,11 @@ async def serving(
     listener = Listener(database.url, EVENTS, OUTBOX)
     opening = open_surfaces(settings, database, owner=f"serve-{new_id()}")
     async with opening as surfaces, asyncio.TaskGroup() as group:
+        tasks: list[asyncio.Task[None]] = []
+
+        def begin(work: Coroutine[None, None, None]) -> None:
+            tasks.append(group.create_task(work))
+
         listening = group.create_task(listener.run())
         await listener.listening.wait()
         ports = surfaces.ports
@@ -77,19 +82,17 @@ async def serving(
         )
         leader = Leader(name="schedules", owner="serve", seconds=LEASE_SECONDS)
         clock = Clock(database.begin, leader, new_id=new_id, poll_seconds=0.2)
-        group.create_task(clock.run(stop))
-        group.create_task(
-            Firings(database, Due(database, inbox, ports), poll_seconds=0.2).run(stop)
-        )
-        group.create_task(replies.run(stop))
-        group.create_task(Redirecting(database, ports).run(stop))
-        group.create_task(surfaces.listen(Gate(chats.hear), stop))
+        begin(clock.run(stop))
+        begin(Firings(database, Due(database, inbox, ports), poll_seconds=0.2).run(stop))
+        begin(replies.run(stop))
+        begin(Redirecting(database, ports).run(stop))
+        begin(surfaces.listen(Gate(chats.hear), stop))
         if runs:
             ways = _ways(database, surfaces)
             running = Running(database, ways, rights, poll_seconds=0.2, look_seconds=0.2)
-            group.create_task(running.run(stop))
+            begin(running.run(stop))
         if sends:
-            group.create_task(outbox.run(stop))
+            begin(outbox.run(stop))
         try:
             async with AsyncExitStack() as stack:
                 if hooked is not None:
@@ -108,6 +111,8 @@ async def serving(
                 yield stop
         finally:
             stop.set()
+            # What failed in the test would cancel them while they close their connections.
+            await asyncio.gather(*tasks, return_exceptions=True)
             listening.cancel()
 
 
