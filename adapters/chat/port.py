@@ -252,6 +252,13 @@ class ShowsPictures(Protocol):
 
 
 @runtime_checkable
+class ShowsMoments(Protocol):
+    """A surface that shows `2026-01-31 12:30 UTC` in the zone of each of its readers."""
+
+    shows_moments: Literal[True]
+
+
+@runtime_checkable
 class Reacts(Protocol):
     """A surface on which messages bear reactions. Errors are those of `ChatPort`."""
 

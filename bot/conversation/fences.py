@@ -56,6 +56,8 @@ class Manner:
     """Whether its threads have names."""
     phases: bool = False
     """Whether it has its own way to show what goes on in a thread."""
+    absolute: bool = False
+    """Whether it shows each reader their own zone of a moment that is written in UTC."""
     pages: str = ""
     """Address of our pages, where people reach them."""
     output_length_max: int = 3_000

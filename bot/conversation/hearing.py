@@ -7,6 +7,7 @@ to the author alone comes last, and is the only thing that may get lost.
 """
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 import structlog
@@ -27,7 +28,7 @@ from adapters.chat.incoming import (
     Spot,
     Withdrawn,
 )
-from adapters.chat.port import ChatPort
+from adapters.chat.port import ChatPort, ShowsMoments
 from bot.automate.triggers.forge_events import ForgeEvents
 from bot.conversation import (
     adding,
@@ -61,6 +62,7 @@ from bot.conversation.zones import Zones
 from bot.conversation.zones import wish as zone_wish
 from bot.errors import NoProject, NotFound, Refused, WhichProject
 from bot.govern.connecting import Connecting
+from bot.govern.languages import Reader
 from bot.store.database import Database
 from bot.words.catalogue import N_, SOURCE, speaking, spoken
 from bot.words.catalogue import gettext as _
@@ -194,8 +196,13 @@ class Chats:
         except Refused as refusal:
             await self._hints.whisper(said, str(refusal))
             return
-        with speaking(known.reader.locale, known.reader.zone):
+        with self._spoken_to(known.reader, said.spot.surface):
             await self._taken(said, known.actor)
+
+    def _spoken_to(self, reader: Reader, surface: str) -> AbstractContextManager[None]:
+        """In their language and zone; where the surface shows a zone to each reader, in none."""
+        absolute = isinstance(self._ports.get(surface), ShowsMoments)
+        return speaking(reader.locale, reader.zone, absolute=absolute)
 
     async def _taken(self, said: Said, actor: Actor) -> None:
         if said.pressed and (zone := zone_wish(said.text)):
@@ -309,7 +316,7 @@ class Chats:
             known = await self._people.meet(heard.author, heard.spot.surface)
         except Refused:
             return
-        with speaking(known.reader.locale, known.reader.zone):
+        with self._spoken_to(known.reader, heard.spot.surface):
             await self._edits.take(heard, known.actor)
 
     async def _reacted(self, heard: Reacted) -> None:

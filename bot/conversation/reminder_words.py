@@ -60,7 +60,7 @@ def understood(
     """What was understood, for its author to confirm."""
     parts = [
         _("I understood: {when}, in the time zone {zone}.", when=said, zone=zone),
-        _("Next: {times}.", times=", ".join(moment(at) for at in times)),
+        _("Next: {times}.", times=together(*(moment(at) for at in times), by=", ")),
     ]
     if is_assumed:
         parts.append(_("No time of day was said, so I took 9:00."))

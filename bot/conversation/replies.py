@@ -19,7 +19,7 @@ from uuid import UUID
 
 import structlog
 
-from adapters.chat.port import ChatPort, HasTitles, Reacts, ShowsPhases
+from adapters.chat.port import ChatPort, HasTitles, Reacts, ShowsMoments, ShowsPhases
 from bot.conversation import refusals
 from bot.conversation.drafts import QUEUEING, TELLING, Draft, Signing, drafts
 from bot.conversation.fences import Manner
@@ -72,6 +72,7 @@ def manner_of(port: ChatPort, pages: str = "") -> Manner:
         reacts=isinstance(port, Reacts),
         titles=isinstance(port, HasTitles),
         phases=isinstance(port, ShowsPhases),
+        absolute=isinstance(port, ShowsMoments),
         pages=pages,
         in_place=port.limits.live == "post",
         output_length_max=min(3_000, length * 3 // 4),
@@ -200,7 +201,8 @@ class Replies:
             manner = self._manners[thread.surface]
             through, span = await _read(tx, thread, manner)
             reader = await _reader(tx, thread, span)
-            with speaking(nearest(reader.language, self._language), reader.zone):
+            language = nearest(reader.language, self._language)
+            with speaking(language, reader.zone, absolute=manner.absolute):
                 made = drafts(_localized(span), after=thread.replied_to, manner=manner)
                 changed = await _write(tx, thread.id, made)
             await tx.execute(SQL["advance"], {"thread": thread.id, "through": through})

@@ -32,6 +32,9 @@ UTC_ZONE = "UTC"
 SAID = "said"
 """In the body of an event: the kept messages of its other keys, or lists of them, by those."""
 
+MOMENT = "<moment>"
+"""Id of the message that is a moment in a zone of its own; no catalogue has it."""
+
 Value = object
 """What stands in a message: text, a number, a moment, another message. A float is shown with one
 decimal, a moment in the reader's zone to the minute."""
@@ -43,6 +46,8 @@ class Speech:
 
     locale: str = SOURCE
     zone: str = UTC_ZONE
+    absolute: bool = False
+    """Moments are written in UTC, whatever their zone: the surface shows each reader their own."""
 
 
 _SPEECH: ContextVar[Speech] = ContextVar("speech", default=Speech())  # noqa: B039 - it is frozen
@@ -106,9 +111,15 @@ def N_(message: str) -> str:
 
 
 @contextmanager
-def speaking(locale: str, zone: str | None = None) -> Iterator[None]:
-    """Speak this language, one of `shipped`; moments are shown in `zone`, UTC without one."""
-    token = _SPEECH.set(Speech(locale=locale, zone=zone or UTC_ZONE))
+def speaking(
+    locale: str, zone: str | None = None, *, absolute: bool | None = None
+) -> Iterator[None]:
+    """Speak this language, one of `shipped`; moments are shown in `zone`, UTC without one.
+
+    :param absolute: as in `Speech`; None: as it is now
+    """
+    absolute = spoken().absolute if absolute is None else absolute
+    token = _SPEECH.set(Speech(locale=locale, zone=zone or UTC_ZONE, absolute=absolute))
     try:
         yield
     finally:
@@ -171,7 +182,7 @@ def again(stored: Mapping[str, Any]) -> Message:
 
 def in_source(message: Message) -> str:
     """A message in the source's language, with moments in UTC."""
-    with speaking(SOURCE):
+    with speaking(SOURCE, absolute=True):
         return str(_said(message.form))
 
 
@@ -185,10 +196,14 @@ def _once_more(stored: Any) -> Message | list[Message]:
     return [again(one) for one in stored] if isinstance(stored, list) else again(stored)
 
 
-def moment(at: datetime) -> str:
-    """`2026-01-31 12:30 UTC`, in the zone of now."""
-    local = at.astimezone(UTC if spoken().zone == UTC_ZONE else ZoneInfo(spoken().zone))
-    return f"{local:%Y-%m-%d %H:%M %Z}"
+def moment(at: datetime) -> Message:
+    """`2026-01-31 12:30 UTC`, in the zone of now, also when it is said again."""
+    return _said(Form(id=MOMENT, values={"at": at, "zone": spoken().zone}))
+
+
+def _moment(at: datetime, zone: str) -> str:
+    is_utc = zone == UTC_ZONE or spoken().absolute
+    return f"{at.astimezone(UTC if is_utc else ZoneInfo(zone)):%Y-%m-%d %H:%M %Z}"
 
 
 def catalogue(locale: str) -> stdlib.NullTranslations:
@@ -217,6 +232,8 @@ def _shipped_for(wish: str) -> str | None:
 
 
 def _said(form: Form) -> Message:
+    if form.id == MOMENT:
+        return Message(_moment(**form.values), form)  # type: ignore[arg-type]
     words = catalogue(spoken().locale)
     template = form.id
     if form.many:
@@ -234,7 +251,7 @@ def _shown(value: Value) -> str:
         return _said(value.form)
     if isinstance(value, float):
         return format_decimal(value, "0.0", locale=spoken().locale)
-    return moment(value) if isinstance(value, datetime) else str(value)
+    return _moment(value, spoken().zone) if isinstance(value, datetime) else str(value)
 
 
 def _kept_value(value: Value) -> Any:

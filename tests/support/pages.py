@@ -183,6 +183,9 @@ CAPABILITIES: Mapping[str, Callable[[type[ChatPort]], str]] = {
     ),
     "changes of such names an hour": _names,
     "shows pictures that agents post": lambda kind: _yes(getattr(kind, "shows_pictures", False)),
+    "shows a moment in the zone of each reader": lambda kind: _yes(
+        getattr(kind, "shows_moments", False)
+    ),
     "shows in its own way that a turn runs or waits": lambda kind: _yes(
         issubclass(kind, ShowsPhases)
     ),

@@ -7,6 +7,7 @@ it.
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 _ADDRESS = re.compile(r"https?://[^\s<>()\[\]`*|\\]+")
 _SPECIAL = re.compile(r"[\\`*_~|<>\[\]()#@:]")
@@ -51,10 +52,18 @@ def plain(text: str, name_of: Callable[[str, int], str]) -> str:
             case "#":
                 return f"#{name_of('#', int(number))}"
             case "t:":
-                return str(found.group())
+                return _moment(int(number)) or str(found.group())
         return kind.removeprefix("a") if kind.startswith(("a:", ":")) else kind.rstrip(":")
 
     return _TOKEN.sub(shown, text)
+
+
+def _moment(seconds: int) -> str:
+    """As people write it; empty: no calendar has it."""
+    try:
+        return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M UTC}"
+    except (OverflowError, ValueError, OSError):
+        return ""
 
 
 def without_mention(text: str, user: int) -> str:

@@ -25,6 +25,7 @@ from adapters.chat.dialect import Markdown
 from adapters.chat.discord.calls import call
 from adapters.chat.discord.markup import escape
 from adapters.chat.discord.members import servers, visible
+from adapters.chat.moments import ESCAPED, with_tokens
 from adapters.chat.port import (
     LABEL_LENGTH_MAX,
     AfterUncertain,
@@ -104,6 +105,7 @@ class DiscordChat:
 
     dialect = Markdown(heading_level_max=3)
     shows_pictures: Literal[True] = True
+    shows_moments: Literal[True] = True
     limits = Limits(
         text_length_max=TEXT_LENGTH_MAX,
         after_uncertain=AfterUncertain.POST_AGAIN,
@@ -291,7 +293,8 @@ def _parameters(content: Content, *, nonce: str | None = None) -> discord.http.M
     if len(content.text) > TEXT_LENGTH_MAX:
         raise Rejected(f"the text has {len(content.text)} characters, {TEXT_LENGTH_MAX} fit")
     people = notified(content)
-    text = "".join(f"<@{one}> " for one in people) + content.text
+    said = with_tokens(content.text, lambda at, _: f"<t:{at}:f>", ESCAPED)
+    text = "".join(f"<@{one}> " for one in people) + said
     told = [discord.Object(int(one)) for one in people if one.isdecimal()]
     allowed = discord.AllowedMentions(everyone=False, roles=False, users=told, replied_user=False)
     picture = content.picture

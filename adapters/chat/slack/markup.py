@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from html import unescape
 from typing import Any
 
+from adapters.chat.moments import WRITTEN, seconds_of, with_tokens
 from adapters.chat.port import LABEL_LENGTH_MAX, Button, Content, Entry, Part, notified
 from adapters.chat.slack.picking import SUFFIX
 
@@ -20,6 +21,9 @@ SAYS_LENGTH_MAX = 2_000
 HOME_BLOCKS_MAX = 100
 TITLE_LENGTH_MAX = 150
 SECTION_LENGTH_MAX = 3_000
+
+DATE_FORMAT = "{date_num} {time}"
+"""How a moment is shown, in the zone and with the clock of whoever reads it."""
 
 _ESCAPES: Mapping[str, str] = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _SPECIAL = re.compile(r"[&<>]")
@@ -130,7 +134,11 @@ def blocks(content: Content, *, file: str | None = None) -> list[dict[str, Any]]
 
 def fallback(content: Content) -> str:
     """What a notification and a screen reader say."""
-    said = _SIGN.sub(lambda found: _label(found.group()), content.text)
+    plain = _SIGN.sub(lambda found: _label(found.group()), content.text)
+    pieces = _FENCE.split(plain)
+    # In a block a token would be no code any more.
+    pieces[::2] = [with_tokens(piece, _date_token, WRITTEN) for piece in pieces[::2]]
+    said = "```".join(pieces)
     told = "".join(f"<@{one}> " for one in notified(content))
     return f"{told}{said}"
 
@@ -183,7 +191,7 @@ def _rich(content: Content) -> list[dict[str, Any]]:
         if not text:
             continue
         kind = "rich_text_preformatted" if number % 2 else "rich_text_section"
-        elements = _elements(text)
+        elements = _elements(text, dated=kind == "rich_text_section")
         if kind == "rich_text_section" and parts and parts[-1]["type"] == kind:
             parts[-1]["elements"] += elements
         else:
@@ -191,23 +199,47 @@ def _rich(content: Content) -> list[dict[str, Any]]:
     return parts or [{"type": "rich_text_section", "elements": [{"type": "text", "text": " "}]}]
 
 
-def _elements(text: str) -> list[dict[str, Any]]:
-    """Stretches of a section, each with the styles that are on there."""
+def _elements(text: str, *, dated: bool) -> list[dict[str, Any]]:
+    """Stretches of a section, each with the styles that are on there.
+
+    :param dated: moments are shown as such, but in code
+    """
     made: list[dict[str, Any]] = []
     on: dict[str, bool] = {}
     for piece in _SIGN.split(text):
-        style = _STYLES.get(piece)
-        if style is not None:
-            on = {name: True for name in {*on} ^ {style}}
+        turned = _STYLES.get(piece)
+        if turned is not None:
+            on = {name: True for name in {*on} ^ {turned}}
         elif piece:
-            made.append(_element(piece) | ({"style": dict(on)} if on else {}))
+            style = {"style": dict(on)} if on else {}
+            made += [one | style for one in _stretch(piece, dated=dated and "code" not in on)]
     return made
 
 
-def _element(piece: str) -> dict[str, Any]:
-    if not piece.startswith(_LINK):
-        return {"type": "text", "text": piece}
-    return {"type": "link", "url": piece[1:].partition(_LABEL)[0], "text": _label(piece)}
+def _stretch(piece: str, *, dated: bool) -> list[dict[str, Any]]:
+    if piece.startswith(_LINK):
+        url = piece[1:].partition(_LABEL)[0]
+        return [{"type": "link", "url": url, "text": _label(piece)}]
+    return _dated(piece) if dated else [{"type": "text", "text": piece}]
+
+
+def _dated(text: str) -> list[dict[str, Any]]:
+    """A stretch of text with its moments as elements of their own."""
+    made: list[dict[str, Any]] = []
+    end = 0
+    for found in WRITTEN.finditer(text):
+        at = seconds_of(found)
+        if at is None:
+            continue
+        made += [{"type": "text", "text": text[end : found.start()]}] if found.start() > end else []
+        shown = {"timestamp": at, "format": DATE_FORMAT, "fallback": found.group()}
+        made.append({"type": "date", **shown})
+        end = found.end()
+    return made + ([{"type": "text", "text": text[end:]}] if text[end:] else [])
+
+
+def _date_token(at: int, written: str) -> str:
+    return f"<!date^{at}^{DATE_FORMAT}|{written}>"
 
 
 def _label(sign: str) -> str:

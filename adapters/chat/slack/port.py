@@ -69,6 +69,7 @@ class SlackChat:
 
     dialect = Signs()
     shows_pictures: Literal[True] = True
+    shows_moments: Literal[True] = True
     limits = Limits(
         text_length_max=TEXT_LENGTH_MAX,
         after_uncertain=AfterUncertain.LOOK_UP,

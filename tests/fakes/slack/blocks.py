@@ -71,6 +71,17 @@ def _element(each: dict[str, Any]) -> bool:
     )
 
 
+def _dates_fit(block: dict[str, Any]) -> bool:
+    """Whether its dates are dates, and not in code."""
+    for part in block["elements"]:
+        dates = [one for one in part.get("elements", ()) if one.get("type") == "date"]
+        if dates and part.get("type") == "rich_text_preformatted":
+            return False
+        if not all(isinstance(one.get("timestamp"), int) and one.get("format") for one in dates):
+            return False
+    return True
+
+
 RULES: dict[str, Callable[[dict[str, Any]], bool]] = {
     "section": _section,
     "context": _context,
@@ -79,7 +90,7 @@ RULES: dict[str, Callable[[dict[str, Any]], bool]] = {
     "header": lambda block: _has_text(block.get("text"), HEADER_TEXT_MAX, ("plain_text",)),
     "markdown": lambda block: isinstance(block.get("text"), str) and block["text"] != "",
     "image": lambda block: "alt_text" in block and ("image_url" in block or "slack_file" in block),
-    "rich_text": lambda block: isinstance(block.get("elements"), list),
+    "rich_text": lambda block: isinstance(block.get("elements"), list) and _dates_fit(block),
     "input": lambda block: "label" in block and "element" in block,
     "file": lambda block: "external_id" in block,
     "context_actions": lambda block: isinstance(block.get("elements"), list),

@@ -8,6 +8,7 @@ from typing import Any
 
 ENTITIES = {"&lt;": "<", "&gt;": ">", "&amp;": "&"}
 """The only ones there are; any other is shown as it is written."""
+DATE = re.compile(r"!date\^(\d+)\^([^^]+)(?:\^(.*))?$")
 TOKEN = re.compile(r"<([^<>\n]*)>")
 FENCE = re.compile(r"```(.*?)```", re.DOTALL)
 CODE = re.compile(r"`([^`\n]+)`")
@@ -40,6 +41,8 @@ class Shown:
     struck: tuple[str, ...] = ()
     quoted: bool = False
     emoji: tuple[str, ...] = ()
+    dates: tuple[tuple[int, str], ...] = ()
+    """Seconds since 1970, and how they are shown."""
 
     def unshielded(self) -> Shown:
         """With the signs of plain text as they are."""
@@ -128,6 +131,9 @@ class _Reader:
         if target.startswith("@"):
             self._note("users", target[1:])
             return self._hide(f"@{target[1:]}")
+        if date := DATE.match(target):
+            self._note("dates", (int(date[1]), date[2]))
+            return self._hide(unescape(label))
         if target.startswith("!"):
             name = target[1:].partition("^")[2] or target[1:]
             self._note("special", name)
@@ -237,6 +243,8 @@ def _rich(each: dict[str, Any]) -> str:
     if kind == "link":
         # Its words are no markup.
         return f"<{each['url']}|{each.get('text', each['url']).translate(SHIELD)}>"
+    if kind == "date":
+        return f"<!date^{each['timestamp']}^{each['format']}|{each['fallback']}>"
     if "elements" in each:
         return "".join(_rich(inner) for inner in each["elements"])
     return _object_text({"type": "plain_text", "text": each.get("text", "")})

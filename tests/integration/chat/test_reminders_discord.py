@@ -1,6 +1,7 @@
 """Reminders on Discord, in a thread and in the channel itself."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 
@@ -86,7 +87,8 @@ async def test_one_is_put_off_to_a_time_that_is_said_in_a_form(office):
         await office.fake.until(lambda: shown.modal)
         assert shown.modal["title"] == "Another time"
         office.ann.submits(shown, **{"ona.words": "2029-12-24 9:00"})
-        await office.answered(asked, "I say it again at 2029")
+        at = int(datetime(2029, 12, 24, 9, tzinfo=UTC).timestamp())
+        await office.answered(asked, f"I say it again at <t:{at}:f>.")
 
 
 async def test_a_reply_to_what_stands_in_the_channel_goes_on_in_its_session(office):

@@ -1,10 +1,12 @@
 """Reminders on Slack, with its buttons, in threads and in channels."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 
 from bot.store.states import TurnState
+from tests.fakes.slack.mrkdwn import shown
 from tests.integration.chat.slack_rig import open_office
 
 
@@ -240,11 +242,29 @@ async def test_one_is_put_off_to_a_time_that_is_chosen(office):
         office.ann.clicks(posted, "Another time")
         await office.slack.until(lambda: office.ann.modals)
         form_of(office.ann, at=1893488400)
-        await office.answered(asked, "I say it again at 2030-01-01")
+        await office.answered(asked, "I say it again at", "2030-01-01")
         office.ann.clicks(posted, "Another time")
         await office.slack.until(lambda: office.ann.modals)
         form_of(office.ann, words="2029-12-24 9:00")
-        await office.answered(asked, "I say it again at 2029-12-24")
+        await office.answered(asked, "I say it again at", "2029-12-24")
+
+
+async def test_times_are_shown_in_the_zone_of_whoever_reads_them(office):
+    office.ann.tz = "Europe/Berlin"
+    async with office.serving():
+        asked = office.asks("remind me on 2029-07-31 at 14:30 to drink water")
+        proposed = await office.answered(asked, "I understood", "time zone Europe/Berlin")
+    seconds = int(datetime(2029, 7, 31, 12, 30, tzinfo=UTC).timestamp())
+    assert shown(proposed.text).dates == ((seconds, "{date_num} {time}"),)
+    dates = [one for one in section_of(proposed) if one["type"] == "date"]
+    assert [(one["timestamp"], one["fallback"]) for one in dates] == [
+        (seconds, "2029-07-31 12:30 UTC")
+    ]
+
+
+def section_of(message):
+    """What the rich text of a post is made of."""
+    return [each for part in message.blocks[0]["elements"] for each in part["elements"]]
 
 
 @pytest.mark.parametrize("when", ["tomorrow at 3", "mañana"])

@@ -100,6 +100,43 @@ def test_buttons_say_their_words_or_open_their_page():
     json.dumps(blocks(content))
 
 
+def test_a_moment_is_shown_in_the_zone_of_whoever_reads_it():
+    content = Content(text="Next: 2026-07-31 12:30 UTC, \ue0012026-08-01 09:00 UTC\ue001.")
+    (rich,) = blocks(content)
+    (section,) = rich["elements"]
+    first, second = {"timestamp": 1785501000}, {"timestamp": 1785574800, "style": {"bold": True}}
+    shown = {"type": "date", "format": "{date_num} {time}"}
+    assert section["elements"] == [
+        {"type": "text", "text": "Next: "},
+        {**shown, **first, "fallback": "2026-07-31 12:30 UTC"},
+        {"type": "text", "text": ", "},
+        {**shown, **second, "fallback": "2026-08-01 09:00 UTC"},
+        {"type": "text", "text": "."},
+    ]
+    assert fallback(content) == (
+        "Next: <!date^1785501000^{date_num} {time}|2026-07-31 12:30 UTC>,"
+        " <!date^1785574800^{date_num} {time}|2026-08-01 09:00 UTC>."
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```\n2026-07-31 12:30 UTC\n```",
+        "\ue0042026-07-31 12:30 UTC\ue004",
+        "2026-02-30 12:30 UTC",
+        "2026-07-31 25:30 UTC",
+        "12026-07-31 12:30 UTC",
+        "2026-07-31 12:30 UTCx",
+        "2026-07-31 12:30 CEST",
+    ],
+)
+def test_code_and_what_is_no_moment_stay_as_they_are(text):
+    assert '"date"' not in json.dumps(blocks(Content(text=text)))
+    if not text.startswith("\ue004"):
+        assert fallback(Content(text=text)) == text
+
+
 @pytest.mark.parametrize(
     ("profile", "who"),
     [

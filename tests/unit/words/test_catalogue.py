@@ -1,6 +1,7 @@
 """The catalogue: every message in every language, and no sentence of ours outside of it."""
 
 import ast
+import json
 import string
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -272,6 +273,21 @@ def test_moments_are_shown_in_the_reader_s_zone():
     with speaking("de", "Europe/Berlin"):
         assert again(kept(said)) == "Antworte in diesem Thread bis 2026-07-31 14:30 CEST."
         assert moment(at) == "2026-07-31 14:30 CEST"
+
+
+def test_a_moment_keeps_its_zone_unless_the_surface_shows_readers_their_own():
+    at = datetime(2026, 7, 31, 12, 30, tzinfo=UTC)
+    with speaking("en", "America/New_York"):
+        told = _("I say it again at {at}.", at=moment(at))
+    assert told == "I say it again at 2026-07-31 08:30 EDT."
+    stored = json.loads(json.dumps(kept(told)))
+    with speaking("de", "Europe/Berlin"):
+        assert again(stored) == "Ich sage es um 2026-07-31 08:30 EDT noch einmal."
+    with speaking("en", "Europe/Berlin", absolute=True):
+        assert again(stored) == "I say it again at 2026-07-31 12:30 UTC."
+        with speaking("en", "Asia/Tokyo"):
+            assert moment(at) == "2026-07-31 12:30 UTC", "the surface is the same"
+    assert in_source(told) == "I say it again at 2026-07-31 12:30 UTC."
 
 
 def test_words_of_others_are_never_a_template():
