@@ -22,6 +22,7 @@ from bot.by_itself import by_itself
 from bot.chores import run_clock
 from bot.config import Settings
 from bot.conversation import automation_notices
+from bot.conversation.closing import Closing
 from bot.conversation.hearing import Chats
 from bot.conversation.inbox import Inbox
 from bot.conversation.offering import Offering
@@ -170,6 +171,7 @@ def _saying(base: Ground, ports: Mapping[str, ChatPort]) -> Sequence[Coroutine[A
         replies.run(stop),
         outbox.run(stop),
         Redirecting(base.database, ports).run(stop),
+        Closing(base.database, ports).run(stop),
         Offering(base.database, ports, pages=pages).run(stop),
     ]
 

@@ -289,6 +289,8 @@ class Phase(enum.Enum):
     WAITING = "waiting"
     """It waits for a person."""
     IDLE = "idle"
+    CLOSED = "closed"
+    """Its session was deleted; another one may begin there."""
 
 
 @runtime_checkable

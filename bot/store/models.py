@@ -622,6 +622,8 @@ class TombstoneThread(SQLModel, table=True):
     surface: str = Field(primary_key=True)
     place: str = Field(primary_key=True)
     tombstone_id: UUID = _owned_by("tombstone.id")
+    shown: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
+    """The surface still shows in its own way what goes on in the session."""
 
 
 class Halt(SQLModel, table=True):

@@ -19,8 +19,13 @@ log = structlog.get_logger(__name__)
 
 WORKING_SECONDS = 40 * 60.0
 """Slack takes `processing` back after about an hour."""
-STATUSES = {Phase.WORKING: "processing", Phase.WAITING: "suspended", Phase.IDLE: "active"}
-"""What Slack calls it; sessions of ours don't end, so that none is `closed`."""
+STATUSES = {
+    Phase.WORKING: "processing",
+    Phase.WAITING: "suspended",
+    Phase.IDLE: "active",
+    Phase.CLOSED: "closed",
+}
+"""What Slack calls it."""
 NOT_IN_WORKSPACE = frozenset(
     {
         "deprecated_endpoint",

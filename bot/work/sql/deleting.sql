@@ -6,10 +6,14 @@ INSERT INTO tombstone (id, session_id, short, by_id, name)
 SELECT :id, id, short, :by, :name FROM session WHERE id = :session
 
 -- name: remember_threads
--- Whoever writes there later is told.
-INSERT INTO tombstone_thread (surface, place, tombstone_id)
-SELECT surface, place, :id FROM thread WHERE session_id = :session
-    ON CONFLICT (surface, place) DO UPDATE SET tombstone_id = excluded.tombstone_id
+-- Whoever writes there later is told; where it was shown what goes on, that ends.
+INSERT INTO tombstone_thread (surface, place, tombstone_id, shown)
+SELECT surface, place, :id,
+       EXISTS (SELECT FROM reply WHERE reply.thread_id = thread.id AND kind = 'phase'
+                  AND (posted_ref IS NOT NULL OR state = 'sending'))
+  FROM thread WHERE session_id = :session
+    ON CONFLICT (surface, place) DO UPDATE
+   SET tombstone_id = excluded.tombstone_id, shown = excluded.shown
 
 -- name: withdraw
 -- Nobody's answer counts any more.

@@ -13,6 +13,7 @@ from bot.automate.runs.repositories import KnownRepositories
 from bot.automate.runs.running import Running
 from bot.config import Settings
 from bot.conversation.adding import unlooked
+from bot.conversation.closing import Closing
 from bot.conversation.due import Due
 from bot.conversation.hearing import Chats
 from bot.conversation.inbox import Inbox
@@ -86,6 +87,7 @@ async def serving(
         begin(Firings(database, Due(database, inbox, ports), poll_seconds=0.2).run(stop))
         begin(replies.run(stop))
         begin(Redirecting(database, ports).run(stop))
+        begin(Closing(database, ports, poll_seconds=0.2, calm_seconds=4.0).run(stop))
         begin(surfaces.listen(Gate(chats.hear), stop))
         if runs:
             ways = _ways(database, surfaces)

@@ -6,10 +6,12 @@ from dataclasses import replace
 import pytest
 
 from adapters.chat.slack.port import SlackChat
+from bot.work import deleting
+from bot.work.control import Actor
 from tests.fakes.slack import Bad
 from tests.integration.chat.slack_rig import Office, open_office
 from tests.integration.chat.test_titles import give, titled, until_called
-from tests.support.shift import Shift
+from tests.support.shift import Shift, until
 
 SET, RENAME = "agents.sessions.setStatus", "agents.sessions.rename"
 
@@ -132,6 +134,55 @@ async def test_what_slack_does_not_take_now_is_said_later_and_once(office, place
         office.asks("stop", thread=asked)
         await office.answered(asked, "Stopped")
         await shown(office, asked, "processing", "active")
+
+
+async def deleted(office: Office) -> None:
+    """Delete the one session that there is."""
+    town = office.town
+    async with town.database.begin() as tx:
+        session_id = await town.value("SELECT id FROM session WHERE state <> 'deleting'")
+        await deleting.delete(tx, session_id, Actor(id=town.people["Bo"], name="Bo"))
+
+
+STORED = "SELECT id FROM reply WHERE kind = 'phase' AND posted_ref IS NOT NULL"
+"""We know ourselves that Slack shows it."""
+SHOWN = "SELECT shown FROM tombstone_thread"
+
+
+@pytest.mark.parametrize("trouble", [None, Bad(status=503), Bad(throttle_seconds=1)])
+async def test_the_thread_of_a_deleted_session_is_closed_until_another_begins(
+    office, places, trouble
+):
+    async with office.serving(), Shift(office.town, places, "w"):
+        asked = office.asks("!sleep 60")
+        await shown(office, asked, "processing")
+        await until(office.town, STORED, bool)
+        if trouble is not None:
+            office.slack.behave(SET, trouble)
+        await deleted(office)
+        await shown(office, asked, "processing", "closed")
+        await until(office.town, SHOWN, lambda rows: rows == [(False,)])
+        office.asks("new: !sleep 3", thread=asked)
+        await office.answered(asked, "Done")
+        await shown(office, asked, "processing", "closed", "processing", "active")
+
+
+async def test_nothing_is_closed_where_nothing_was_shown_or_slack_shows_none(office, places):
+    async with office.serving():
+        asked = office.asks("!true")
+        await office.heard()
+        await deleted(office)
+        assert await office.town.rows(SHOWN) == [(False,)]
+        async with Shift(office.town, places, "w"):
+            other = office.asks("!sleep 60")
+            await shown(office, other, "processing")
+            await until(office.town, STORED, bool)
+            office.slack.behave(SET, Bad(refused="is_archived"))
+            await deleted(office)
+            gone = "SELECT shown FROM tombstone_thread ORDER BY place"
+            await until(office.town, gone, lambda rows: rows == [(False,)] * 2)
+    assert session(office, asked) is None
+    assert session(office, other).statuses == ["processing"]
 
 
 async def test_its_title_is_ours_and_ours_is_its(office, places):

@@ -653,6 +653,7 @@ def _tombstones() -> None:
         sa.Column("surface", sa.String(), nullable=False),
         sa.Column("place", sa.String(), nullable=False),
         sa.Column("tombstone_id", sa.Uuid(), nullable=False),
+        sa.Column("shown", sa.Boolean(), server_default="false", nullable=False),
         sa.ForeignKeyConstraint(
             ["tombstone_id"],
             ["tombstone.id"],
