@@ -50,6 +50,7 @@ class CodeHost:
 
     surface: str
     git_base: str
+    """Below which repositories are; a GitLab may be below a path of its host."""
     api_base: str
 
     @property
@@ -282,12 +283,13 @@ def grant_route(host: CodeHost, path: str, *, own: bool, writes: bool = False) -
 
 def path_of(url: str, host: CodeHost) -> str | None:
     """What a repository is called on a code host: `owner/name`; None: it is on another one."""
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or parts.netloc.rpartition("@")[2].lower() != (
-        urlsplit(host.git_base).netloc.lower()
-    ):
+    parts, base = urlsplit(url), urlsplit(host.git_base)
+    place, root = parts.netloc.rpartition("@")[2].lower(), f"{base.path.rstrip('/')}/"
+    if parts.scheme not in {"http", "https"} or place != base.netloc.lower():
         return None
-    return parts.path.strip("/").removesuffix(".git") or None
+    if not parts.path.startswith(root):
+        return None
+    return parts.path.removeprefix(root).strip("/").removesuffix(".git") or None
 
 
 def _key(model: ModelSettings, key: SecretStr) -> Mapping[str, str]:
@@ -334,5 +336,10 @@ def machine_environment(
 
 
 def _spellings(host: CodeHost) -> Sequence[str]:
-    name = urlsplit(host.git_base).netloc
-    return (f"https://{name}/", f"http://{name}/", f"ssh://git@{name}/", f"git@{name}:")
+    base = urlsplit(host.git_base)
+    name, root = base.netloc, base.path.rstrip("/")
+    # By SSH a GitLab's repositories are at the root, wherever its pages are.
+    return (
+        *(f"{scheme}://{name}{root}/" for scheme in ("https", "http")),
+        *(f"ssh://git@{name}/", f"git@{name}:"),
+    )

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BufferedIOBase
 from pathlib import Path
 
 Credentials = str | Callable[[str], bool] | None
@@ -23,7 +24,14 @@ def _lets_in(credentials: Credentials, header: str | None) -> bool:
     return given == credentials if isinstance(credentials, str) else credentials(given)
 
 
-def _handler(root: Path, credentials: Credentials) -> type[BaseHTTPRequestHandler]:
+def _chunks(said: BufferedIOBase) -> Iterator[bytes]:
+    while size := int(said.readline(), 16):
+        yield said.read(size)
+        said.readline()
+    said.readline()
+
+
+def _handler(root: Path, credentials: Credentials, under: str) -> type[BaseHTTPRequestHandler]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -31,15 +39,9 @@ def _handler(root: Path, credentials: Credentials) -> type[BaseHTTPRequestHandle
 
         def do_POST(self) -> None:
             if self.headers.get("Transfer-Encoding") == "chunked":
-                self._answer(b"".join(self._chunks()))
+                self._answer(b"".join(_chunks(self.rfile)))
             else:
                 self._answer(self.rfile.read(int(self.headers["Content-Length"])))
-
-        def _chunks(self) -> Iterator[bytes]:
-            while size := int(self.rfile.readline(), 16):
-                yield self.rfile.read(size)
-                self.rfile.readline()
-            self.rfile.readline()
 
         def _answer(self, body: bytes) -> None:
             if not _lets_in(credentials, self.headers.get("Authorization")):
@@ -48,6 +50,9 @@ def _handler(root: Path, credentials: Credentials) -> type[BaseHTTPRequestHandle
                 self.end_headers()
                 return
             path, _, query = self.path.partition("?")
+            if not path.startswith(f"{under}/"):
+                self.send_error(404)
+                return
             done = subprocess.run(
                 ["git", "-c", "safe.directory=*", "http-backend"],
                 input=body,
@@ -59,7 +64,7 @@ def _handler(root: Path, credentials: Credentials) -> type[BaseHTTPRequestHandle
                     "GIT_HTTP_EXPORT_ALL": "1",
                     "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
                     "REQUEST_METHOD": self.command,
-                    "PATH_INFO": path,
+                    "PATH_INFO": path.removeprefix(under),
                     "QUERY_STRING": query,
                     "CONTENT_TYPE": self.headers.get("Content-Type", ""),
                     "CONTENT_LENGTH": str(len(body)),
@@ -96,9 +101,12 @@ def head_of(repository: Path, branch: str) -> str:
 
 
 @contextmanager
-def serve(root: Path, credentials: Credentials = None) -> Iterator[str]:
-    """Serve the repositories below `root`; yields `host:port`."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(root, credentials))
+def serve(root: Path, credentials: Credentials = None, *, under: str = "") -> Iterator[str]:
+    """Serve the repositories below `root`; yields `host:port`.
+
+    :param under: path of the server below which they are, such as `/gitlab`
+    """
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(root, credentials, under))
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     try:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bot.work.routes import CodeHost, machine_environment, path_of
 from tests.fakes import git_server
 from tests.support.gateway import LOOPBACK, Rig, get, rig, talk
 from vmpool.network.forge.pushing import ZERO
@@ -160,6 +161,41 @@ async def test_a_clone_is_made_and_a_branch_pushed_by_one_who_never_sees_the_tok
     again = await shop.commit("two")
     assert await shop.push(f"HEAD:{OWN}") == ""
     assert shop.there(OWN) == again
+
+
+async def test_a_forge_below_a_path_of_its_host_is_cloned_and_pushed_by_its_usual_address(
+    bare, tmp_path
+):
+    """With what machines are told, and a grant for the repository that the project names."""
+    with git_server.serve(bare.parents[1], TOKEN, under="/gitlab") as where:
+        base = f"http://{where}/gitlab"
+        host = CodeHost(surface="gitlab", git_base=base, api_base=f"{base}/api/v4")
+        url, known = f"{base}/acme/api.git", Known()
+        assert path_of(url, host) == "acme/api"
+        async with rig() as at:
+            at.routes = (
+                ForgeRoute(
+                    prefix=host.prefix,
+                    git_base=host.git_base,
+                    api_base=host.api_base,
+                    repositories=known,
+                    hosts=host.hosts,
+                ),
+            )
+            at.zone.hosts[LOOPBACK] = [LOOPBACK]
+            given = {
+                **machine_environment({}, [host]),
+                "http_proxy": f"http://{LOOPBACK}:{at.proxy}",
+            }
+            clone = tmp_path / "clone"
+            done = await run("clone", "-q", url, str(clone), cwd=tmp_path, **given)
+            assert done.returncode == 0, done.stderr
+            done = await run("push", "-q", "origin", f"HEAD:{OWN}", cwd=clone, **given)
+            assert done.returncode == 0, done.stderr
+            outside = await get(at.web, "/forge/gitlab/../acme/api.git/HEAD", "gateway.ona")
+    assert git("rev-parse", "-q", "--verify", OWN, cwd=bare).stdout
+    assert set(known.asked) == {False, True}
+    assert outside.split()[1] in {"403", "404"}
 
 
 async def test_a_large_push_comes_in_chunks(shop):

@@ -102,7 +102,7 @@ async def desk(
         at.routes = routes.of(
             Working(
                 id=DEMO,
-                repositories=[f"{base}/acme/api.git", f"{base}/Acme/lib.git"],
+                repositories=[f"{base}/git/acme/api.git", f"{base}/git/Acme/lib.git"],
                 document=document,
             )
         )
@@ -475,6 +475,22 @@ def test_what_a_repository_is_called_on_its_code_host(url, path):
     host = CodeHost(
         surface="github", git_base="https://github.com", api_base="https://api.github.com"
     )
+    assert path_of(url, host) == path
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("https://git.test/gitlab/acme/api.git", "acme/api"),
+        ("https://git.test/gitlab/", None),
+        ("https://git.test/gitlab", None),
+        ("https://git.test/acme/api.git", None),
+        ("https://git.test/gitlab-2/acme/api.git", None),
+    ],
+)
+def test_what_a_repository_is_called_where_the_code_host_has_a_path(url, path):
+    base = "https://git.test/gitlab"
+    host = CodeHost(surface="gitlab", git_base=base, api_base=f"{base}/api/v4")
     assert path_of(url, host) == path
 
 
