@@ -52,15 +52,19 @@ format: setup ## put the code into its form
 	@.venv/bin/ruff format .
 
 bench: setup-test ## measure; writes docs/benchmarks.md and tests/bench/results.json
+	@deploy/packages.sh bench
+	@deploy/peers.sh
 	@exec $(PYTHON) -m tests.bench
 
 docs: setup ## write the pages of docs/ that list what is in the code
 	@$(PYTHON) -m tests.support.pages
 
-lock: setup ## bring requirements.lock in line with pyproject.toml
+lock: setup ## bring requirements.lock in line with pyproject.toml, and mitmproxy to compare with
 	@uv=$$(command -v uv || echo .tools/uv/bin/uv); \
-	  exec $$uv pip compile --quiet --universal --generate-hashes --no-header --group dev \
-	  --python-version 3.11 pyproject.toml -o requirements.lock
+	  $$uv pip compile --quiet --universal --generate-hashes --no-header --group dev \
+	  --python-version 3.11 pyproject.toml -o requirements.lock && \
+	  echo 'mitmproxy>=11' | $$uv pip compile --quiet --universal --generate-hashes --no-header \
+	  --python-version 3.11 - -o deploy/mitmproxy.txt
 
 agents: setup ## bring the agents of the guest image to their newest versions
 	@exec $(PYTHON) -m tests.support.pins

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the system packages that are missing:  deploy/packages.sh up|test
+# Installs the system packages that are missing:  deploy/packages.sh up|test|bench
 # With apt-get when it may (root, or sudo without a password), else it prints the command and ends.
 set -eu
 purpose=${1:-up}
@@ -21,6 +21,7 @@ if ! [ -x .venv/bin/python ] && ! command -v uv >/dev/null 2>&1 && ! [ -x .tools
     # Only what gets us uv: a Python that can make an environment with pip in it.
     python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"
 fi
+[ "$purpose" != bench ] || need squid squid
 if [ "$purpose" = test ]; then
     [ -x /bin/busybox ] || missing="$missing busybox-static"
     need sshd openssh-server
@@ -67,9 +68,10 @@ disable() {
 
 echo "Installing:$missing"
 run="$as_root env DEBIAN_FRONTEND=noninteractive"
-case $missing in *openssh-server* | *docker-registry*) refuse_services ;; esac
+case $missing in *openssh-server* | *docker-registry* | *squid*) refuse_services ;; esac
 # The lists are updated only when the packages can't be had with those that are there.
 # shellcheck disable=SC2086
 $run $install || { $run apt-get update && $run $install; }
 case $missing in *openssh-server*) disable ssh.service ssh.socket ;; esac
 case $missing in *docker-registry*) disable docker-registry.service ;; esac
+case $missing in *squid*) disable squid.service ;; esac

@@ -50,7 +50,7 @@ PARTS: dict[str, Part] = {
         module="tests.bench.gateway",
         function="measure",
         seconds_max=120,
-        about="a download and new connections through the gateway, against none; its memory",
+        about="downloads and connections through the gateway, none, squid and mitmproxy; memory",
     ),
     "replay": Part(
         module="tests.bench.replay",
