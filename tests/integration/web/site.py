@@ -160,11 +160,11 @@ class Site:
         return machine_id
 
 
-async def sign_in(site: Site, browser: httpx2.AsyncClient) -> str:
-    """Let a client be Ann's browser, without a script; what its forms carry against forgery."""
+async def sign_in(site: Site, browser: httpx2.AsyncClient, person: UUID | None = None) -> str:
+    """Let a client be a person's browser (Ann's), without a script; what its forms carry."""
     browser.headers["Origin"] = site.url
     del browser.headers["Authorization"]
-    await browser.post("/sign-in", data={"link": await site.link()})
+    await browser.post("/sign-in", data={"link": await site.link(person)})
     page = (await browser.get("/reminders")).text
     found = re.search(r'name="csrf" value="([^"]+)"', page)
     assert found is not None

@@ -72,6 +72,60 @@ async def test_a_wrong_policy_is_refused_with_its_line(ona, file, written, said)
     assert (await ona("policy", "history", "demo")).out == ""
 
 
+async def test_a_policy_is_set_seen_and_tried_on_its_page(site):
+    async with site.client() as browser:
+        csrf = await sign_in(site, browser)
+
+        async def put(source):
+            form = {"csrf": csrf, "source": source}
+            return await browser.post("/projects/demo/policy", data=form)
+
+        assert 'href="/projects/demo/policy"' in (await browser.get("/projects")).text
+        assert "It has none" in (await browser.get("/projects/demo/policy")).text
+        wrong = await put("# mine & yours\r\n[egress]\r\nallow = 1")
+        assert wrong.status_code == 422
+        assert "policy.toml, line 3: egress.allow should be" in unescape(wrong.text)
+        assert "# mine &amp; yours" in wrong.text, "what was typed is kept"
+        assert await kinds(site) == ["person.signed_in"]
+        done = await put(POLICY.replace("\n", "\r\n"))
+        assert done.status_code == 303
+        assert await site.rows("SELECT source FROM policy_version") == [(POLICY,)]
+        await put(f"# <script>\n{POLICY}")
+        shown = (await browser.get("/projects/demo/policy")).text
+        assert "Version 2</span>" in shown
+        assert "by Ann" in shown
+        assert "<script>" not in shown.split("<main", 1)[1]
+        older = (await browser.get("/projects/demo/policy?version=1")).text
+        assert "Version 1, which counts no more" in older
+        assert (await browser.get("/projects/demo/policy?version=9")).status_code == 404
+        asked = {"url": "https://bad.example.com/x"}
+        denied = unescape((await browser.get("/projects/demo/policy", params=asked)).text)
+        assert "Denied: bad.example.com:443 is denied by" in denied
+        assert "policy of project demo, version 2, line 4" in denied
+        odd = await browser.get("/projects/demo/policy", params={"url": "tcp://x"})
+        assert odd.status_code == 422
+        assert "needs a port" in odd.text
+        assert (await browser.get("/projects/none/policy")).status_code == 404
+    assert await kinds(site) == ["person.signed_in", "policy.set", "policy.set"]
+
+
+async def test_who_may_not_set_a_policy_sees_it_on_its_page(site):
+    async with site.client() as ann:
+        await ann.put("/api/v1/projects/demo/policy", json={"source": POLICY})
+    refusals = []
+    object.__setattr__(site.services, "audited", refusals.append)
+    async with site.client() as browser:
+        csrf = await sign_in(site, browser, site.bo)
+        page = (await browser.get("/projects/demo/policy")).text
+        assert "api.example.com" in page
+        assert "<textarea" not in page
+        form = {"csrf": csrf, "source": ""}
+        refused = await browser.post("/projects/demo/policy", data=form)
+        assert refused.status_code == 422
+    assert await kinds(site) == ["policy.set", "person.signed_in"]
+    assert [one.place for one in refusals] == ["POST /projects/demo/policy"]
+
+
 async def test_what_can_not_be_found_has_its_exit_code(ona, file, tmp_path):  # noqa: F811
     for arguments in (
         ("policy", "set", "none", str(file)),
