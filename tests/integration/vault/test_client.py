@@ -6,15 +6,18 @@ from pathlib import Path
 
 import jwt
 import pytest
+from aiohttp import web
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from adapters.vault import errors
 from adapters.vault.client import Vault
-from adapters.vault.logins import by_approle, by_jwt, by_token_file
+from adapters.vault.logins import by_approle, by_jwt, by_kubernetes, by_token_file
 from adapters.vault.prepare import OWN_POLICY
 from tests.integration.vault.conftest import Place, soon
+from tests.support.gateway import certificates
 from tests.support.openbao import openbao_server
+from tests.support.serving import served
 
 
 def policies(client):
@@ -129,6 +132,56 @@ async def test_jwt_logs_in(place: Place, tmp_path: Path):
     vault = Vault(place.server.address, by_jwt("ona", token), namespace=place.namespace)
     assert OWN_POLICY in await vault.run(policies, soon())
     await vault.close()
+
+
+REVIEWER = "the-reviewers-token"
+
+
+def cluster(known: str) -> web.Application:
+    """A Kubernetes with one token of a service account, which it tells who may ask."""
+
+    async def review(request: web.Request) -> web.Response:
+        assert request.headers["Authorization"] == f"Bearer {REVIEWER}"
+        asked = await request.json()
+        user = {"username": "system:serviceaccount:prod:ona", "uid": "u-1"}
+        good = {"authenticated": True, "user": user}
+        status = good if asked["spec"]["token"] == known else {"authenticated": False}
+        return web.json_response({**asked, "status": status}, status=201)
+
+    made = web.Application()
+    made.router.add_post("/apis/authentication.k8s.io/v1/tokenreviews", review)
+    return made
+
+
+async def test_kubernetes_logs_in(place: Place, tmp_path: Path):
+    account = {"namespace": "prod", "serviceaccount": {"name": "ona", "uid": "u-1"}}
+    claims = {"sub": "system:serviceaccount:prod:ona", "kubernetes.io": account}
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    known, stranger = (
+        jwt.encode({**claims, "exp": int(time.time()) + 60, "n": number}, key, "RS256")
+        for number in range(2)
+    )
+    token = tmp_path / "token"
+    async with served(cluster(known)) as address:
+        place.root.sys.enable_auth_method("kubernetes")
+        place.root.auth.kubernetes.configure(
+            kubernetes_host=address,
+            # It wants one, though nothing is asked of it by http.
+            kubernetes_ca_cert=certificates(tmp_path, "cluster.test").authority.read_text(),
+            token_reviewer_jwt=REVIEWER,
+            disable_local_ca_jwt=True,
+        )
+        place.root.auth.kubernetes.create_role("ona", ["ona"], ["prod"], policies=[OWN_POLICY])
+        for said, lets_in in ((known, True), (stranger, False)):
+            token.write_text(said)
+            login = by_kubernetes("ona", token)
+            vault = Vault(place.server.address, login, namespace=place.namespace)
+            if lets_in:
+                assert OWN_POLICY in await vault.run(policies, soon())
+            else:
+                with pytest.raises(errors.Expired):
+                    await vault.run(policies, soon())
+            await vault.close()
 
 
 async def test_sealed_killed_and_back(tmp_path: Path):

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import asyncssh
+import hvac.exceptions
 import jwt
 import pytest
 import requests
@@ -131,6 +132,37 @@ async def test_an_identity_token_is_verified_by_an_independent_library(place: Pl
     assert claims["exp"] - time.time() <= 600
     with pytest.raises(jwt.InvalidAudienceError):
         jwt.decode(token, key, algorithms=["RS256"], audience="elsewhere")
+
+
+async def test_a_vault_trusts_the_sessions_of_one_project_as_the_docs_say(place: Place):
+    """docs/vault.md: the role of a `jwt` login, bound to an audience and a project."""
+    engine, root = IdentityTokens(place.vault, key="ona"), place.root
+    base = f"{place.server.address}/v1/{place.namespace}/identity/oidc"
+    about = requests.get(f"{base}/.well-known/openid-configuration", timeout=5).json()
+    root.sys.enable_auth_method("jwt")
+    root.auth.jwt.configure(oidc_discovery_url=about["issuer"])
+    root.auth.jwt.create_role(
+        "shop",
+        role_type="jwt",
+        user_claim="session",
+        bound_audiences=[AUDIENCE],
+        bound_claims={"project": "shop"},
+        token_policies=["shop-deploy"],
+        allowed_redirect_uris=[],
+    )
+
+    async def policies(project: str, audience: str) -> list[str]:
+        request = await place.request("identity", bearer(project=project), audience=audience)
+        token = secret((await engine.issue(request, soon())).values["token"])
+        answer = await asyncio.to_thread(
+            root.auth.jwt.jwt_login, "shop", token, use_token=False, path="jwt"
+        )
+        return answer["auth"]["token_policies"]
+
+    assert "shop-deploy" in await policies("shop", AUDIENCE)
+    for project, audience in (("bank", AUDIENCE), ("shop", "elsewhere")):
+        with pytest.raises(hvac.exceptions.InvalidRequest):
+            await policies(project, audience)
 
 
 async def test_an_audience_of_another_project_is_forbidden(place: Place):
