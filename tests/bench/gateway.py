@@ -56,10 +56,10 @@ def measure() -> list[Figure]:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     with ExitStack() as stack:
-        large, small = (stack.enter_context(_process("pour", size)) for size in (SIZE_MIB, 0))
-        ports = [int(_line(each)) for each in (large, small)]
-        gateway = stack.enter_context(_process("gateway", ",".join(map(str, ports))))
-        ours = Way("gateway", json.loads(_line(gateway))["port"], HOST)
+        large, small = (stack.enter_context(process("pour", size)) for size in (SIZE_MIB, 0))
+        ports = [int(said(each)) for each in (large, small)]
+        gateway = stack.enter_context(process("gateway", ",".join(map(str, ports))))
+        ours = Way("gateway", json.loads(said(gateway))["port"], HOST)
         begun = [(name, stack.enter_context(peer())) for name, peer in PEERS.items()]
         peers = [Way(name, port) for name, port in begun if port is not None]
         ways = [DIRECT, ours, *peers]
@@ -133,7 +133,7 @@ def _idle(gateway: "subprocess.Popen[str]") -> Figure:
     assert gateway.stdin
     gateway.stdin.write(f"{MACHINES - 1}\n")
     gateway.stdin.flush()
-    mib = json.loads(_line(gateway))["mib"]
+    mib = json.loads(said(gateway))["mib"]
     return Figure(
         name=f"memory of a gateway with {MACHINES} idle machines",
         unit="MiB",
@@ -173,8 +173,9 @@ _HELLO = _hello()
 
 
 @contextmanager
-def _process(what: str, argument: object) -> Iterator["subprocess.Popen[str]"]:
-    process = subprocess.Popen(
+def process(what: str, argument: object = "") -> Iterator["subprocess.Popen[str]"]:
+    """One of `tests.bench.gateway_process`, until it is not needed any more."""
+    running = subprocess.Popen(
         [sys.executable, "-m", "tests.bench.gateway_process", what, str(argument)],
         cwd=Path(__file__).parents[2],
         stdin=subprocess.PIPE,
@@ -182,14 +183,15 @@ def _process(what: str, argument: object) -> Iterator["subprocess.Popen[str]"]:
         text=True,
     )
     try:
-        yield process
+        yield running
     finally:
-        process.kill()
-        process.communicate()
+        running.kill()
+        running.communicate()
 
 
-def _line(process: "subprocess.Popen[str]") -> str:
-    assert process.stdout
-    line = process.stdout.readline()
+def said(running: "subprocess.Popen[str]") -> str:
+    """The next line that a process says."""
+    assert running.stdout
+    line = running.stdout.readline()
     assert line, "the process ended"
     return line

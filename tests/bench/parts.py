@@ -52,6 +52,18 @@ PARTS: dict[str, Part] = {
         seconds_max=120,
         about="downloads and connections through the gateway, none, squid and mitmproxy; memory",
     ),
+    "model-stream": Part(
+        module="tests.bench.model_stream",
+        function="measure",
+        seconds_max=180,
+        about="a model's stream through the gateway until its first event, against none",
+    ),
+    "grants": Part(
+        module="tests.bench.grants",
+        function="measure",
+        seconds_max=180,
+        about="all grants of a turn, against the same calls to Vault by hand",
+    ),
     "replay": Part(
         module="tests.bench.replay",
         function="measure",
