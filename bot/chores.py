@@ -15,7 +15,7 @@ from bot.govern.sealing import Sealer, expire
 from bot.metrics import QUEUE_DEPTH
 from bot.store.database import Database, is_away
 from bot.store.transaction import Transaction
-from bot.work import questions
+from bot.work import expiring, questions
 from scheduler.chores import Chore, run_chores
 from scheduler.leader import Leader
 
@@ -62,12 +62,19 @@ async def run_clock(
         async with database.begin() as tx:
             QUEUE_DEPTH.set(await tx.scalar(_QUEUED) or 0)
 
+    async def expire_sessions() -> None:
+        more = 1
+        while more and not stop.is_set():
+            async with database.begin() as tx:
+                more = await expiring.expire(tx) if await leader.lead(tx) is not None else 0
+
     chores = [
         Chore(name="questions", seconds=CLOCK_LEASE_SECONDS / 2, run=led(questions.expire)),
         Chore(name="parked_messages", seconds=PARKED_SECONDS, run=led(parking.expire)),
         Chore(name="unsaved_reminders", seconds=PARKED_SECONDS, run=led(reminder_rows.expire)),
         Chore(name="automation_notices", seconds=NOTICES_SECONDS, run=led(tell)),
         Chore(name="trigger_events", seconds=RETENTION_SECONDS, run=led(_expire_events)),
+        Chore(name="session_retention", seconds=RETENTION_SECONDS, run=expire_sessions),
         *_audit_chores(database, leader, stop, days=audit_days),
         Chore(name="queue_gauge", seconds=15, run=gauge_queue),
     ]

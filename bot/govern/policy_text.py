@@ -12,6 +12,9 @@ url = "https://registry.example.com/npm"
 mode = "pull-request"
 protected = ["deploy/**"]
 
+[retention]                    sessions that nobody used for so long are deleted
+session_days = 90
+
 [grants.registry]              what each turn gets, see docs/policy.md
 kind = "kv"
 mode = "injected"
@@ -42,6 +45,7 @@ from vmpool.network.policy import Policy, Routed, Rule, read_rule
 
 SOURCE_CHARACTERS_MAX = 100_000
 SHOWN_CHARACTERS_MAX = 80
+SESSION_DAYS_MAX = 3650
 _WITH_PASSWORD = re.compile(r"//[^/\s]*@")
 """What must not be said again."""
 NAME = r"^[a-z][a-z0-9-]{0,39}$"
@@ -139,11 +143,19 @@ class Delivery(Declared):
     """Of what one turn adds and removes, without a person being asked."""
 
 
+class Retention(Declared):
+    """How long what is kept of a project stays."""
+
+    session_days: Annotated[int, Field(gt=0, le=SESSION_DAYS_MAX)] | None = None
+    """Sessions that nobody used for so long are deleted; None: a person does."""
+
+
 class Document(Declared):
     """A policy as it is declared."""
 
     egress: Egress = Egress()
     delivery: Delivery = Delivery()
+    retention: Retention = Retention()
     routes: Mapping[Name, Route] = Field(default_factory=dict)
     grants: Mapping[Name, Grant] = Field(default_factory=dict)
 

@@ -606,7 +606,8 @@ class Tombstone(SQLModel, table=True):
     session_id: UUID = Field(unique=True)
     """It is gone, or about to be."""
     short: str = Field(unique=True)
-    by_id: UUID = Field(foreign_key="person.id")
+    by_id: UUID | None = Field(default=None, foreign_key="person.id")
+    """None: ona did, because its project keeps it no longer."""
     name: str
     """Of who deleted it."""
     at: datetime = _moment(now=True)

@@ -21,7 +21,7 @@ import structlog
 
 from adapters.vault.errors import VaultAway, VaultError
 from bot.errors import NotFound, NothingToDo
-from bot.govern.audit import Audited, Source, record
+from bot.govern.audit import HERE, Audited, Source, record
 from bot.store.blobs import Blobs
 from bot.store.database import CONTROL, MACHINES, Database
 from bot.store.ids import new_id
@@ -62,9 +62,10 @@ class Tombstone:
         )
 
 
-async def delete(tx: Transaction, session_id: UUID, by: Actor) -> None:
+async def delete(tx: Transaction, session_id: UUID, by: Actor | None) -> None:
     """Begin to delete a session; its turn ends without an outcome, and its threads are let go.
 
+    :param by: None: ona, because its project keeps it no longer
     :raises NothingToDo: it is being deleted already
     :raises NotFound: there is no such session
     """
@@ -73,11 +74,12 @@ async def delete(tx: Transaction, session_id: UUID, by: Actor) -> None:
         raise NotFound(_("this session does not exist"), do=_("`sessions` lists those that do"))
     if session.state is SessionState.DELETING:
         raise NothingToDo(_("it is being deleted already"))
-    values = {"id": new_id(), "session": session_id, "by": by.id, "name": by.name}
+    person, name = (by.id, by.name) if by is not None else (None, HERE.who)
+    values = {"id": new_id(), "session": session_id, "by": person, "name": name}
     for step in ("bury", "remember_threads", "withdraw", "fence", "drop_threads"):
         await tx.execute(SQL[step], values)
     await _ask_machines(tx, session_id)
-    log.warning("session_deletion_asked", session=str(session_id), by=by.name)
+    log.warning("session_deletion_asked", session=str(session_id), by=name)
     # Whoever runs its turn looks, and finds that the lease is lost.
     tx.hint(CONTROL, session_id)
 

@@ -86,3 +86,18 @@ DELETE FROM machine WHERE session_id = :session AND state = 'gone'
 
 -- name: finish
 UPDATE tombstone SET finished_at = now() WHERE session_id = :session
+
+-- name: policies
+-- The newest one of each project.
+SELECT DISTINCT ON (project_id) project_id, version, name, source
+  FROM policy_version ORDER BY project_id, version DESC
+
+-- name: unused
+-- Who is at one of them now uses it.
+SELECT id, short FROM session
+ WHERE project_id = :project AND state IN ('idle', 'held')
+   AND active_at < now() - make_interval(days => :days)
+   AND NOT EXISTS (SELECT FROM machine
+                    WHERE machine.session_id = session.id AND machine.state = 'running')
+ ORDER BY active_at LIMIT :most
+   FOR UPDATE SKIP LOCKED

@@ -70,6 +70,11 @@ def test_an_empty_one_is_one():
         ),
         ('[egress]\nallow = "a.example.com"', "p.toml, line 2: egress.allow should be a valid tu"),
         ('[egress]\ndeny = ["a:0"]', "p.toml, line 2: egress.deny, entry 1 is 'a:0': 0 is not a"),
+        (
+            "[retention]\nsession_days = 0",
+            "line 2: retention.session_days should be greater",
+        ),
+        ("[retention]\nsession_days = 3651", "retention.session_days should be less than or equal"),
         ("[egress]\nallow = [7]", "egress.allow, entry 1 should be a valid string, but is 7"),
         ('[egress]\nservices = ["db.example.com"]', "line 2: egress.services, entry 1"),
         ('[routes.r]\nurl = "registry"', "line 2: routes.r.url is 'registry': an address"),

@@ -637,7 +637,7 @@ def _tombstones() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("session_id", sa.Uuid(), nullable=False),
         sa.Column("short", sa.String(), nullable=False),
-        sa.Column("by_id", sa.Uuid(), nullable=False),
+        sa.Column("by_id", sa.Uuid(), nullable=True),
         sa.Column("name", sa.String(), nullable=False),
         sa.Column(
             "at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
