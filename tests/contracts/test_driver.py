@@ -396,7 +396,7 @@ async def test_a_template_may_go_while_its_clones_live(rig: Rig, template: str) 
 
 async def test_what_is_no_template_is_not_cloned(rig: Rig) -> None:
     machine_id = rig.new_id()
-    with pytest.raises(RestRefused, match="no template"):
+    with pytest.raises(RestRefused, match="its template can't be used"):
         await rig.driver.clone("none", machine_id)
     assert (await found(rig, machine_id)).found is Found.ABSENT
 
@@ -404,10 +404,13 @@ async def test_what_is_no_template_is_not_cloned(rig: Rig) -> None:
 @pytest.mark.parametrize("how", ["short", "altered", "no manifest", "spec altered"])
 async def test_a_spoilt_template_is_refused(rig: Rig, template: str, how: str) -> None:
     rig.spoil_template(template, how)
-    assert (await listed(rig))[template]
+    why = (await listed(rig))[template]
     machine_id = rig.new_id()
-    with pytest.raises(RestRefused):
+    with pytest.raises(RestRefused) as refused:
         await rig.driver.clone(template, machine_id)
+    assert why
+    assert str(refused.value) == f"its template can't be used: {why}"
+    assert template not in why, "whose it is stands beside it; its id says nothing to anybody"
     assert (await found(rig, machine_id)).found is Found.ABSENT
     assert rig.leftovers(machine_id) == []
 

@@ -283,9 +283,9 @@ class FakeDriver:
             return
         template = self.host.templates.get(template_id)
         if template is None or template.guest is None:
-            raise RestRefused(f"there is no template {template_id}")
+            raise RestRefused("its template can't be used: its files are gone")
         if why := self._refusal(template):
-            raise RestRefused(f"template {template_id} can't be used: {why}")
+            raise RestRefused(f"its template can't be used: {why}")
         if self.host.full:
             raise HostFull("no room for a machine's disk")
         machine = FakeMachine(machine_id, template.spec, dict(template.disk), rest="complete")

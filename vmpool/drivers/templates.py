@@ -55,7 +55,10 @@ class Templates:
     async def clone(self, template_id: str, home: Home) -> None:
         """Lay down a machine that rests as the template does. See `Driver.clone`."""
         template = self.home(template_id)
-        spec = await self._usable(template)
+        try:
+            spec = await self._usable(template)
+        except RestRefused as error:
+            raise RestRefused(f"its template can't be used: {error}") from error
         home.make()
         rest = home.rest
         os.link(template.rest.complete / MEMORY, rest.begin())
@@ -98,9 +101,10 @@ class Templates:
         return TemplateSight(template_id=template_id)
 
     async def _usable(self, template: Home) -> MachineSpec:
+        """What its machines are. :raises RestRefused: why not, for whoever knows whose it is"""
         spec = template.read_spec()
         if spec is None or template.rest.state is not RestState.COMPLETE:
-            raise RestRefused(f"there is no template {template.machine_id}")
+            raise RestRefused("its files are gone")
         if why := template.rest.refusal(await self._hypervisor.stamp(spec)):
-            raise RestRefused(f"template {template.machine_id} can't be used: {why}")
+            raise RestRefused(why)
         return spec
