@@ -274,12 +274,15 @@ class Care:
 
     # -- the end ----------------------------------------------------------------------------
 
-    async def lose(self, machine_id: UUID, why: str) -> None:
-        """Say that a machine's memory is gone, tell its session, remove what is left of it."""
-        async with self._lock(machine_id):
-            await self._lose(machine_id, why)
+    async def lose(self, machine_id: UUID, why: str, *, telling: bool = True) -> None:
+        """Say that a machine's memory is gone, tell its session, remove what is left of it.
 
-    async def lose_what_was(self, machine: Machine, why: str) -> bool:
+        :param telling: False: whoever opens it for a turn tells its session, with what was kept
+        """
+        async with self._lock(machine_id):
+            await self._lose(machine_id, why, telling=telling)
+
+    async def lose_what_was(self, machine: Machine, why: str, *, telling: bool = True) -> bool:
         """The same, unless no session ever had it: then it is removed without a word.
 
         :return: whether there was something to lose
@@ -287,19 +290,18 @@ class Care:
         if is_new(machine):
             await self.remove(machine.id, f"its making was interrupted: {why}")
             return False
-        await self.lose(machine.id, why)
+        await self.lose(machine.id, why, telling=telling)
         return True
 
-    async def _lose(self, machine_id: UUID, why: str) -> None:
+    async def _lose(self, machine_id: UUID, why: str, *, telling: bool = True) -> None:
         machine = await self._registry.get(machine_id)
         if machine is not None and machine.state not in {
             MachineState.LOST,
             MachineState.REMOVING,
             MachineState.GONE,
         }:
-            await self._registry.move(
-                machine_id, MachineState.LOST, note=why, facts={UNTOLD: "lost"}
-            )
+            owed = {UNTOLD: "lost" if telling else None}
+            await self._registry.move(machine_id, MachineState.LOST, note=why, facts=owed)
         await self._remove(machine_id, why)
 
     async def remove(self, machine_id: UUID, why: str, *, telling: bool = False) -> None:

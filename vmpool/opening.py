@@ -142,13 +142,15 @@ class Opener:
             # What began in it is not left alone for somebody else's sake.
             yields = order.yields and only is None
             try:
-                channel = await self.reach(machine, token, step, yields=yields)
+                channel = await self.reach(machine, token, step, yields=yields, tell=False)
                 return Opened(
                     machine_id=machine.id, channel=channel, template_id=machine.template_id
                 )
             except (MachineLost, RestRefused) as error:
                 why = str(error)
-                lost = why if await self._care.lose_what_was(machine, why) else None
+                # Once: the turn tells it, with what came back from the checkpoint.
+                had = await self._care.lose_what_was(machine, why, telling=False)
+                lost = why if had else None
                 if only is not None:
                     raise MachineLost(why) from error
         return await self._new(session_id, order, token, step, lost)
@@ -204,17 +206,24 @@ class Opener:
         return None
 
     async def reach(
-        self, machine: Machine, token: int, step: Step, *, yields: bool = False
+        self,
+        machine: Machine,
+        token: int,
+        step: Step,
+        *,
+        yields: bool = False,
+        tell: bool = True,
     ) -> Channel:
         """A session's machine as it runs, or woken.
 
         :param yields: only if some machines are left for people
+        :param tell: its session hears of its end from here; False: from the caller
         :raises StaleToken: a newer lease was there
         :raises MachineLost, RestRefused: it is of no use any more
         :raises NoRoom: try again later
         """
         try:
-            return await self._reach(machine, token, step, yields=yields)
+            return await self._reach(machine, token, step, yields=yields, tell=tell)
         except StaleToken as error:
             row = await self._registry.get(machine.id)
             if row is not None and int(row.facts.get("token", 0)) > token:
@@ -222,7 +231,9 @@ class Opener:
             # A token is written down before a guest sees it: this one says what never was.
             raise MachineLost("its guest says that a newer lease was there; none was") from error
 
-    async def _reach(self, machine: Machine, token: int, step: Step, *, yields: bool) -> Channel:
+    async def _reach(
+        self, machine: Machine, token: int, step: Step, *, yields: bool, tell: bool
+    ) -> Channel:
         sight = await self._driver.look(str(machine.id))
         if decide.remedy(machine.state, sight.found, sight.broken) is Remedy.RESTED:
             # Whoever let it rest could not write it down.
@@ -231,7 +242,7 @@ class Opener:
             async with self._make_room(machine.id, machine.memory_mib, yields=yields):
                 await step("resuming")
                 machine = await self._registry.move(machine.id, MachineState.STARTING)
-            return await self._start(machine, token, step, resumed=True)
+            return await self._start(machine, token, step, resumed=True, tell=tell)
         if sight.found is not Found.RUNNING:
             raise MachineLost(sight.broken or "its process ended without a rest")
         if machine.state is MachineState.PAUSED:
@@ -337,8 +348,12 @@ class Opener:
                 await asyncio.shield(self._registry.move(machine.id, MachineState.RESTING))
             else:
                 # Fail closed: a guest that was not thawed properly must not run on.
-                fail = self._care.lose if tell else self._care.remove
-                await asyncio.shield(fail(machine.id, f"it did not come up: {error}"))
+                why = f"it did not come up: {error}"
+                if resumed or tell:
+                    fail = self._care.lose(machine.id, why, telling=tell)
+                else:
+                    fail = self._care.remove(machine.id, why)
+                await asyncio.shield(fail)
             raise
         seconds = round(monotonic() - began, 3)
         await self._registry.move(

@@ -78,7 +78,7 @@ async def test_killed_again_while_it_is_loaded_again_it_is_lost(yards):
     async with yard.open(session) as opened:
         assert opened.fresh
         assert "its memory was not loaded" in (opened.lost or "")
-    assert yard.said(session) == ["resting", "lost"]
+    assert yard.said(session) == ["resting"]
     assert set(yard.host.machines) == {str(opened.machine_id)}
 
 
@@ -90,7 +90,7 @@ async def test_killed_when_its_rest_is_used_up_the_turn_gets_another_and_says_wh
     async with yard.open(session) as opened:
         assert opened.fresh
         assert "while it loaded its memory" in (opened.lost or "")
-    assert yard.said(session) == ["resting", "lost"]
+    assert yard.said(session) == ["resting"]
     assert await yard.state(machine_id) is MachineState.GONE
     assert set(yard.host.machines) == {str(opened.machine_id)}
 
@@ -104,7 +104,7 @@ async def test_killed_while_loaded_for_a_turn_that_began_in_it_no_other_is_made(
         async with yard.open(session, only=machine_id):
             pass
     assert yard.host.machines == {}
-    await ends_once(yard, session, machine_id, ["resting", "lost"])
+    await ends_once(yard, session, machine_id, ["resting"])
 
 
 async def test_killed_right_after_it_was_loaded_it_is_lost(yards):
@@ -117,7 +117,7 @@ async def test_killed_right_after_it_was_loaded_it_is_lost(yards):
     async with yard.open(session) as opened:
         assert opened.fresh
         assert opened.lost is not None
-    assert yard.said(session) == ["resting", "lost"]
+    assert yard.said(session) == ["resting"]
     assert set(yard.host.machines) == {str(opened.machine_id)}
 
 

@@ -17,7 +17,7 @@ async def test_one_that_is_silent_after_its_rest_is_lost_and_the_turn_gets_anoth
     async with yard.open(session) as opened:
         assert opened.fresh
         assert "did not answer" in (opened.lost or "")
-    assert yard.said(session) == ["resting", "lost"]
+    assert yard.said(session) == ["resting"]
     assert await yard.state(machine_id) is MachineState.GONE
     assert set(yard.host.machines) == {str(opened.machine_id)}
 

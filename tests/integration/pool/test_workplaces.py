@@ -21,6 +21,20 @@ def desk_at(yards, town, tmp_path) -> Callable:
     return partial(open_desk, yards, town, tmp_path)
 
 
+async def test_after_an_upgrade_a_session_is_told_once_that_its_machine_is_another(desk_at):
+    desk = await desk_at()
+    async with desk.enter() as place:
+        assert place.machine_id is not None
+    assert await desk.yard.pool.rest(place.machine_id)
+    shutil.rmtree(desk.directory)
+    desk.yard.host.build = "an upgraded hypervisor"
+    async with desk.enter() as again:
+        (notice,) = again.notices
+        assert "got a new machine" in notice
+        assert "this is an upgraded hypervisor" in notice
+    assert desk.yard.said(desk.lease.session_id) == ["resting"]
+
+
 async def test_the_first_turn_clones_and_the_next_finds_everything_there(desk_at):
     desk = await desk_at()
     async with desk.enter() as place:
