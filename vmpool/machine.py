@@ -21,7 +21,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Column, DateTime, Enum, Index, text
+from sqlalchemy import BigInteger, Column, DateTime, Enum, Index, Integer, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
@@ -167,6 +167,10 @@ class Template(SQLModel, table=True):
     """What its machine's guest was last told; clones go on from it."""
     machine_id: UUID | None = None
     """The machine that is or was set up for it."""
+    failures: int = Field(
+        default=0, sa_column=Column(Integer, nullable=False, server_default=text("0"))
+    )
+    """Builds of the same that failed in a row before this one."""
     steps: list[dict[str, Any]] = Field(
         default_factory=list,
         sa_column=Column(JSONB, nullable=False, server_default=text("'[]'::jsonb")),
@@ -259,6 +263,24 @@ class Handout(SQLModel, table=True):
     at: datetime = _moment(nullable=False)
 
     __table_args__ = (Index("ix_handout_at", "host_id", "at"),)
+
+
+class TemplateWait(SQLModel, table=True):
+    """A template that is to be built and is not yet, as its host last decided: for people to read.
+
+    See `vmpool.warm.due.Wait`.
+    """
+
+    __tablename__ = "template_wait"
+
+    host_id: UUID = Field(foreign_key="host.id", primary_key=True)
+    project_id: UUID = Field(primary_key=True)
+    size: str = Field(primary_key=True)
+    why: str
+    failures: int
+    not_before: datetime | None = _moment(nullable=True)
+    ahead: int
+    changed_at: datetime = _moment(nullable=False)
 
 
 class PoolStatus(SQLModel, table=True):

@@ -124,12 +124,16 @@ class Builder:
         """Let go of what is being built, unless it is about to be ready."""
         self._unwanted.set()
 
-    async def build(self, order: Order, fingerprint: str, furnish: Furnish) -> Template | None:
+    async def build(
+        self, order: Order, fingerprint: str, furnish: Furnish, *, failures: int = 0
+    ) -> Template | None:
         """Build one; None when it failed or was given up, as its row then tells.
 
         Cancelled: nothing is left.
+
+        :param failures: builds of the same that failed in a row before
         """
-        template = await self._rows.begin_template(order, fingerprint)
+        template = await self._rows.begin_template(order, fingerprint, failures=failures)
         log.info("template_building", template=str(template.id), project=str(order.project_id))
         machine = await self._registry.add(order)
         with self._machines.hold(machine.id), self._under_way(template):

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -50,15 +50,37 @@ class Wanted:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Wait:
+    """A template that is to be built, and is not yet."""
+
+    key: tuple[UUID, str]
+    """Project and size."""
+    why: str
+    """It is to be built."""
+    failures: int = 0
+    """Builds of the same that failed in a row."""
+    not_before: datetime | None = None
+    """What holds it back until then: a failure, or how often a moving branch may have one built."""
+    ahead: int = 0
+    """How many are built before it."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Due:
     """What to do about templates now."""
 
     build: Wanted | None = None
-    why: str = ""
+    waits: tuple[Wait, ...] = ()
+    """Those that are to be built, in their order."""
     retire: tuple[UUID, ...] = ()
     """Ready ones that nobody wants any more."""
     forget: tuple[UUID, ...] = ()
     """Retired or failed ones that may go."""
+
+    @property
+    def first(self) -> Wait | None:
+        """What is known of the one to build now: the first that nothing holds back."""
+        return next((wait for wait in self.waits if wait.not_before is None), None)
 
 
 def due(
@@ -80,17 +102,20 @@ def due(
     by_pool: dict[tuple[UUID, str], list[Template]] = {}
     for template in sorted(templates, key=lambda one: one.created_at, reverse=True):
         by_pool.setdefault((template.project_id, template.size), []).append(template)
-    build, why = None, ""
+    build, waits = None, []
     current: dict[tuple[UUID, str], str] = {}
+    ahead = sum(one.state is TemplateState.BUILDING for some in by_pool.values() for one in some)
     for want in wanted:
         fingerprint = current[want.key] = want.fingerprint(bound_to[want.key])
-        if build is None:
-            there = by_pool.get(want.key, [])
-            reason = _reason(want, there, fingerprint, now, rebuild_seconds)
-            build, why = (want, reason) if reason else (None, "")
+        wait = _wait(want, by_pool.get(want.key, []), fingerprint, now, rebuild_seconds)
+        if wait is None:
+            continue
+        waits.append(wait if wait.not_before else replace(wait, ahead=ahead))
+        if wait.not_before is None:
+            build, ahead = build or want, ahead + 1
     return Due(
         build=build,
-        why=why,
+        waits=tuple(waits),
         retire=tuple(
             template.id
             for key, some in by_pool.items()
@@ -134,50 +159,60 @@ def none_made(newest: Template) -> str:
     return "there is no template to make them of"
 
 
-def _reason(
+def _wait(
     want: Wanted,
     templates: Sequence[Template],
     fingerprint: str,
     now: datetime,
     rebuild_seconds: float,
-) -> str:
-    """Why it is to be built now; empty: it is not."""
+) -> Wait | None:
+    """Why it is to be built, and from when on; None: it is not, or it is under way."""
     if any(template.state is TemplateState.BUILDING for template in templates):
-        return ""
+        return None
     ready = next((one for one in templates if one.state is TemplateState.READY), None)
+    why, not_before = _reason(want, ready, fingerprint, now, rebuild_seconds)
+    if not why:
+        return None
+    failures, newest = 0, templates[0] if templates else None
+    if newest is not None and _has_failed(want, newest, fingerprint):
+        failures = newest.failures + 1
+        again = _until(newest.changed_at, _pause(failures), now)
+        not_before = max((one for one in (not_before, again) if one), default=None)
+    return Wait(key=want.key, why=why, failures=failures, not_before=not_before)
+
+
+def _reason(
+    want: Wanted, ready: Template | None, fingerprint: str, now: datetime, rebuild_seconds: float
+) -> tuple[str, datetime | None]:
+    """Why the one that is ready will not do, and until when it has to; empty: it will do."""
     if ready is None:
-        reason = "there is none yet"
-    elif ready.fingerprint != fingerprint:
-        reason = "its set-up, its image, its size or this host changed"
-    elif want.is_older(ready):
-        reason = "somebody asked for it"
-    elif (
-        not want.commit
-        or ready.commit == want.commit
-        or _since(ready.created_at, now) < rebuild_seconds
-    ):
-        return ""
-    else:
-        reason = "the base branch moved on"
-    failed = []
-    for template in templates:
-        same = template.fingerprint == fingerprint and not want.is_older(template)
-        if template.state is not TemplateState.FAILED or not same:
-            break
-        failed.append(template)
-    if failed and _since(failed[0].changed_at, now) < _pause(len(failed)):
-        return ""
-    return reason
+        return "there is none yet", None
+    if ready.fingerprint != fingerprint:
+        return "its set-up, its image, its size or this host changed", None
+    if want.is_older(ready):
+        return "somebody asked for it", None
+    if not want.commit or ready.commit == want.commit:
+        return "", None
+    return "the base branch moved on", _until(ready.created_at, rebuild_seconds, now)
+
+
+def _has_failed(want: Wanted, newest: Template, fingerprint: str) -> bool:
+    """Whether what is wanted is what was tried last, and it failed."""
+    same = newest.fingerprint == fingerprint and not want.is_older(newest)
+    return same and newest.state is TemplateState.FAILED
 
 
 def _pause(failures: int) -> float:
     return float(min(RETRY_SECONDS_MIN * 2 ** min(failures - 1, 20), RETRY_SECONDS_MAX))
 
 
-def _since(moment: datetime, now: datetime) -> float:
-    """Seconds since then; a clock that was set back never makes us wait longer than once more."""
-    passed = now - moment
-    return RETRY_SECONDS_MAX if passed < timedelta(0) else passed.total_seconds()
+def _until(moment: datetime, seconds: float, now: datetime) -> datetime | None:
+    """When so many seconds have passed since then; None: they have.
+
+    A clock that was set back never makes us wait: what was later than now may be long ago.
+    """
+    over = moment + timedelta(seconds=seconds)
+    return over if moment <= now < over else None
 
 
 def _forgettable(

@@ -18,7 +18,7 @@ from vmpool.machine import Machine, Template, TemplateState
 from vmpool.pool import Pool as Machines
 from vmpool.warm.building import Builder, Furnish
 from vmpool.warm.demand import Demands
-from vmpool.warm.due import Wanted, due, is_let_go, is_wanted, none_made
+from vmpool.warm.due import Due, Wait, Wanted, due, is_let_go, is_wanted, none_made
 from vmpool.warm.plan import Pool, Room, Waiting, lacks, plan, worths
 from vmpool.warm.rows import Rows
 from vmpool.warm.sizing import NOTHING
@@ -86,6 +86,8 @@ class Keeper:
         self._demands = demands
         self._limits = limits
         self._reported: list[dict[str, object]] | None = None
+        self._waits: tuple[Wait, ...] | None = None
+        """As they were last written down."""
         self.lacking = asyncio.Event()
         """Set when a template may be due: one failed, or a pool has none."""
 
@@ -179,8 +181,29 @@ class Keeper:
         """Build the template that is due most, if one is, and let go of what nobody needs."""
         self.lacking.clear()
         await self.repair()
-        used = frozenset(one.template_id for one in await self._rows.waiting() if one.template_id)
         bound_to = await self._bound_to(wanted)
+        decided = await self._due(wanted, bound_to)
+        for template_id in decided.retire:
+            note = "nobody asked for one lately"
+            await self._rows.move_template(template_id, TemplateState.RETIRED, note=note)
+        for template_id in decided.forget:
+            await self._builder.forget(template_id)
+            self._stock.forget(template_id)
+        want, first = decided.build, decided.first
+        if want is None or first is None:
+            return
+        await self._machines.quiet()
+        log.info("template_due", project=str(want.order.project_id), why=first.why)
+        fingerprint = want.fingerprint(bound_to[want.key])
+        built = await self._builder.build(
+            want.order, fingerprint, furnish[want.key], failures=first.failures
+        )
+        if built is not None:
+            self._machines.claimed.set()
+
+    async def _due(self, wanted: Sequence[Wanted], bound_to: Mapping[tuple[UUID, str], str]) -> Due:
+        """What to do about templates; what waits is written down, when that is news."""
+        used = frozenset(one.template_id for one in await self._rows.waiting() if one.template_id)
         decided = due(
             wanted,
             await self._rows.templates(),
@@ -189,21 +212,10 @@ class Keeper:
             now=datetime.now(UTC),
             rebuild_seconds=self._limits.rebuild_seconds,
         )
-        for template_id in decided.retire:
-            note = "nobody asked for one lately"
-            await self._rows.move_template(template_id, TemplateState.RETIRED, note=note)
-        for template_id in decided.forget:
-            await self._builder.forget(template_id)
-            self._stock.forget(template_id)
-        if decided.build is None:
-            return
-        await self._machines.quiet()
-        want = decided.build
-        log.info("template_due", project=str(want.order.project_id), why=decided.why)
-        fingerprint = want.fingerprint(bound_to[want.key])
-        built = await self._builder.build(want.order, fingerprint, furnish[want.key])
-        if built is not None:
-            self._machines.claimed.set()
+        if decided.waits != self._waits:
+            await self._rows.report_waits(decided.waits)
+            self._waits = decided.waits
+        return decided
 
     @property
     def building(self) -> Template | None:
@@ -211,8 +223,12 @@ class Keeper:
         return self._builder.building
 
     async def give_up_unwanted(self, building: Template, wanted: Sequence[Wanted]) -> None:
-        """Let go of the build of this template if it is none of those that are wanted since."""
+        """Let go of the build of this template if it is none of those that are wanted since.
+
+        What is wanted besides, and waits for its end, is written down.
+        """
         bound_to = await self._bound_to(wanted)
+        await self._due(wanted, bound_to)
         if building is self.building and not is_wanted(building, wanted, bound_to):
             self._builder.give_up()
             self.lacking.set()

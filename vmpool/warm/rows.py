@@ -26,10 +26,12 @@ from vmpool.machine import (
     PoolStatus,
     Template,
     TemplateState,
+    TemplateWait,
     Tier,
 )
 from vmpool.registry import IllegalMove, Order
 from vmpool.storable import sentence
+from vmpool.warm.due import Wait
 
 HANDED_OUT_FROM = {MachineState.PAUSED: Tier.HOT, MachineState.RESTING: Tier.COLD}
 """In the order in which they are taken."""
@@ -205,7 +207,9 @@ class Rows:
 
     # -- templates --------------------------------------------------------------------------
 
-    async def begin_template(self, order: Order, fingerprint: str) -> Template:
+    async def begin_template(
+        self, order: Order, fingerprint: str, *, failures: int = 0
+    ) -> Template:
         """A new row in `building`. :raises IntegrityError: one for this order is being built."""
         now = datetime.now(UTC)
         template = Template(
@@ -218,6 +222,7 @@ class Rows:
             disk_gib=order.spec.disk_gib,
             image_digest=order.spec.image.digest,
             fingerprint=fingerprint,
+            failures=failures,
             state=TemplateState.BUILDING,
             created_at=now,
             changed_at=now,
@@ -321,6 +326,7 @@ class Rows:
                 changed_at=now,
                 commit=commit,
                 generation=generation,
+                failures=0,
                 note=None,
             )
             .returning(col(Template.id))
@@ -331,6 +337,26 @@ class Rows:
                 raise IllegalMove(f"template {template.id} can't become ready")
 
     # -- what pools look like ---------------------------------------------------------------
+
+    async def report_waits(self, waits: Iterable[Wait]) -> None:
+        """Say which templates of this host are to be built; no others are."""
+        now = datetime.now(UTC)
+        rows = [
+            TemplateWait(
+                host_id=self._host_id,
+                project_id=wait.key[0],
+                size=wait.key[1],
+                why=wait.why,
+                failures=wait.failures,
+                not_before=wait.not_before,
+                ahead=wait.ahead,
+                changed_at=now,
+            )
+            for wait in waits
+        ]
+        async with self._begin_several() as tx:
+            await tx.execute(delete(TemplateWait).where(col(TemplateWait.host_id) == self._host_id))
+            tx.add_all(rows)
 
     async def report(self, statuses: Iterable[Mapping[str, Any]]) -> None:
         """Say how the pools of this host stand; those not among `statuses` are gone."""

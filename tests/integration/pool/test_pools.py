@@ -5,6 +5,7 @@ import dataclasses
 from datetime import UTC, datetime
 
 import pytest
+from sqlalchemy import text
 
 import vmpool.warm.stock
 from bot.store.ids import new_id
@@ -83,6 +84,48 @@ async def test_a_template_says_which_step_is_under_way_until_it_is_built(roomy):
     assert seen == ["under way: make"]
     assert built is not None
     assert built.note is None
+
+
+WAITS = text(
+    "SELECT size, why, failures, not_before > now() AS held, ahead FROM template_wait ORDER BY size"
+)
+
+
+async def test_what_waits_for_a_build_and_what_failed_is_written_down_until_it_is_built(roomy):
+    seen, fails = [], True
+    small = wanted(roomy)
+    medium, large = (
+        dataclasses.replace(small, order=dataclasses.replace(roomy.order, size=size))
+        for size in ("medium", "large")
+    )
+
+    async def waits() -> list[tuple[object, ...]]:
+        async with roomy.town.database.begin() as tx:
+            return [tuple(row) for row in await tx.execute(WAITS)]
+
+    async def furnish(channel: Channel, build_log: BuildLog) -> str:
+        building = roomy.keeper.building
+        assert building is not None
+        # One more is wanted meanwhile.
+        await roomy.keeper.give_up_unwanted(building, [small, medium, large])
+        seen.append(await waits())
+        if fails:
+            raise StepFailed("no")
+        return "c1"
+
+    furnishing = {one.key: furnish for one in (small, medium, large)}
+    await roomy.keeper.build_due([small, medium], furnishing)
+    none = "there is none yet"
+    assert seen == [[("large", none, 0, None, 2), ("medium", none, 0, None, 1)]]
+    fails = False
+    for _ in range(2):
+        await roomy.keeper.build_due([small, medium, large], furnishing)
+    await roomy.keeper.build_due([small, medium, large], furnishing)
+    assert await waits() == [("small", none, 1, True, 0)]
+    again = dataclasses.replace(small, begun_after=datetime.now(UTC))
+    for _ in range(2):
+        await roomy.keeper.build_due([again, medium, large], furnishing)
+    assert await waits() == []
 
 
 async def test_two_sizes_in_use_keep_their_templates_whichever_was_used_last(roomy):

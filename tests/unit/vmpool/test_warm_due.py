@@ -1,5 +1,7 @@
 """Which template is built when, by table."""
 
+import dataclasses
+import itertools
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -50,7 +52,7 @@ def wanted(
     )
 
 
-def template(state=TemplateState.READY, *, commit="new", seconds=60.0, of=None):
+def template(state=TemplateState.READY, *, commit="new", seconds=60.0, of=None, failures=0):
     moment = NOW - timedelta(seconds=seconds)
     return Template(
         id=uuid4(),
@@ -63,6 +65,7 @@ def template(state=TemplateState.READY, *, commit="new", seconds=60.0, of=None):
         image_digest="image",
         fingerprint=(of or wanted()).fingerprint("driver"),
         commit=commit,
+        failures=failures,
         state=state,
         created_at=moment,
         changed_at=moment,
@@ -75,6 +78,17 @@ def decide(want, templates=(), *, used=(), driver="driver") -> Due:
         templates,
         frozenset(used),
         bound_to={want.key: driver} if want else {},
+        now=NOW,
+        rebuild_seconds=REBUILD_SECONDS,
+    )
+
+
+def decide_all(wants, templates=()) -> Due:
+    return due(
+        wants,
+        templates,
+        frozenset(),
+        bound_to={want.key: "driver" for want in wants},
         now=NOW,
         rebuild_seconds=REBUILD_SECONDS,
     )
@@ -102,8 +116,10 @@ def decide(want, templates=(), *, used=(), driver="driver") -> Due:
 )
 def test_a_template_is_built_when_what_goes_in_changed(want, there, why):
     decided = decide(want, there)
-    assert decided.why.startswith(why)
     assert (decided.build is want) == bool(why)
+    assert (decided.first is not None) == bool(why)
+    if decided.first is not None:
+        assert decided.first.why.startswith(why)
 
 
 def test_another_build_of_the_hypervisor_or_another_host_makes_it_new():
@@ -115,12 +131,41 @@ def test_what_fails_is_tried_again_later_and_later(failures):
     pause = RETRY_SECONDS_MIN * 2 ** (failures - 1)
 
     def failed(last: float) -> list[Template]:
-        return [template(TemplateState.FAILED, seconds=last + 10_000 * n) for n in range(failures)]
+        return [template(TemplateState.FAILED, seconds=last, failures=failures - 1)]
 
-    assert decide(wanted(), failed(pause - 1)).build is None
+    held = decide(wanted(), failed(pause - 1))
+    assert held.build is None
+    (wait,) = held.waits
+    assert (wait.why, wait.failures) == ("there is none yet", failures)
+    assert wait.not_before == NOW + timedelta(seconds=1)
     assert decide(wanted(), failed(pause)).build is not None
+    assert decide(wanted(), failed(-3600)).build is not None, "the clock was set back"
     assert decide(wanted(setup="mended"), failed(1)).build is not None
-    assert decide(wanted(begun_after=NOW), failed(1)).build is not None
+    asked = decide(wanted(begun_after=NOW), failed(1))
+    assert asked.build is not None
+    assert asked.waits[0].failures == 0, "counted anew"
+
+
+def test_what_is_to_be_built_waits_for_what_is_before_it_and_says_how_much_that_is():
+    first, held, last = wanted(), wanted(), wanted()
+    wants = [
+        dataclasses.replace(one, order=dataclasses.replace(one.order, size=size))
+        for one, size in ((first, "small"), (held, "medium"), (last, "large"))
+    ]
+    old = template(commit="old", seconds=REBUILD_SECONDS - 60)
+    old.size, old.fingerprint = "medium", wants[1].fingerprint("driver")
+    decided = decide_all(wants, [old])
+    assert decided.build is wants[0]
+    assert [(wait.key[1], wait.ahead, wait.not_before) for wait in decided.waits] == [
+        ("small", 0, None),
+        ("medium", 0, NOW + timedelta(seconds=60)),
+        ("large", 1, None),
+    ]
+    building = template(TemplateState.BUILDING)
+    assert [(wait.key[1], wait.ahead) for wait in decide_all(wants, [old, building]).waits] == [
+        ("medium", 0),
+        ("large", 1),
+    ]
 
 
 def test_what_nobody_wants_retires_and_what_nothing_waits_of_goes():
@@ -231,13 +276,15 @@ class World:
         decided = self.decide()
         assert decided.retire == ()
         self.templates = [one for one in self.templates if one.id not in decided.forget]
-        if decided.build is None:
+        if decided.build is None or decided.first is None:
+            assert decided.build is decided.first is None
             return
         made = template(TemplateState.BUILDING, commit=str(self.commits))
         made.fingerprint = decided.build.fingerprint(f"driver {self.upgrades}")
         made.created_at = made.changed_at = self.now
+        made.failures = decided.first.failures
         self.templates.append(made)
-        self.begun.append((self.now, decided.why))
+        self.begun.append((self.now, decided.first.why))
         assert self.decide().build is None, "one is being built"
         self.now += timedelta(seconds=builds_for)
         made.changed_at = self.now
@@ -278,3 +325,16 @@ def test_whatever_happens_a_moving_branch_alone_has_nothing_built_sooner_than_it
     (ready,) = [one for one in world.templates if one.state is not TemplateState.FAILED]
     assert (ready.state, ready.commit) == (TemplateState.READY, str(world.commits))
     assert world.decide() == Due(), "and nothing is left to do"
+
+
+def test_what_fails_for_days_is_tried_twice_as_late_each_time_though_few_failures_are_kept():
+    world = World(works=False)
+    for _ in range(2 * 24 * 60):
+        world.tend(0)
+        world.now += timedelta(minutes=1)
+    begun = [began for began, _ in world.begun]
+    gaps = [(after - before).total_seconds() for before, after in itertools.pairwise(begun)]
+    doubled = [RETRY_SECONDS_MIN * 2**n for n in range(len(gaps))]
+    assert gaps == [min(gap, RETRY_SECONDS_MAX) for gap in doubled]
+    assert gaps[-1] == RETRY_SECONDS_MAX
+    assert len(world.templates) <= FAILED_KEPT + 1

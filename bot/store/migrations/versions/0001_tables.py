@@ -726,6 +726,7 @@ def _pools() -> None:
         ),
         sa.Column("generation", sa.BigInteger(), nullable=False),
         sa.Column("machine_id", sa.Uuid(), nullable=True),
+        sa.Column("failures", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column(
             "steps",
             postgresql.JSONB(astext_type=sa.Text()),
@@ -746,6 +747,19 @@ def _pools() -> None:
         ["host_id", "project_id", "size"],
         unique=True,
         postgresql_where=sa.text("state = 'building'"),
+    )
+    op.create_table(
+        "template_wait",
+        sa.Column("host_id", sa.Uuid(), nullable=False),
+        sa.Column("project_id", sa.Uuid(), nullable=False),
+        sa.Column("size", sa.String(), nullable=False),
+        sa.Column("why", sa.String(), nullable=False),
+        sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("not_before", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("ahead", sa.Integer(), nullable=False),
+        sa.Column("changed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["host_id"], ["host.id"], name=op.f("fk_template_wait_host_id")),
+        sa.PrimaryKeyConstraint("host_id", "project_id", "size", name=op.f("pk_template_wait")),
     )
     op.create_table(
         "pool",
