@@ -7,6 +7,7 @@ import typer
 from bot.cli import show
 from bot.cli.show import Json
 from bot.words.pools import BEING_MADE
+from bot.words.templates import times, turn
 
 templates_app = typer.Typer(help="See and rebuild templates.", rich_markup_mode=None)
 
@@ -23,6 +24,7 @@ TEMPLATES = {
     "build_seconds": "seconds",
     "host": "host",
     "created_at": "begun",
+    "again": "again",
     "note": "note",
 }
 FACTS = {
@@ -32,6 +34,7 @@ FACTS = {
     "size": "Size",
     "state": "State",
     "note": "Note",
+    "again": "Tried again",
     "commit": "Commit",
     "host": "Host",
     "fingerprint": "Fingerprint",
@@ -99,23 +102,18 @@ def list_templates(
     json: Json = False,
     everything: Annotated[bool, typer.Option("--all", help="Those that are gone too.")] = False,
 ) -> None:
-    """List templates, the newest first."""
+    """List templates, those that machines are made of first, and what is not begun yet.
+
+    AGAIN says when one is tried again that failed, or not before when one is begun. Failures that
+    say the same of the same are one; with --all each is listed.
+    """
     from bot.cli.client import connect
-    from bot.words.guesses import count
 
     found = connect().get("/templates", all=everything)
     if json:
         show.as_json(found)
         return
-    rows = [
-        {
-            **one,
-            "commit": one["commit"][:12] or None,
-            "guessed": count(one["guessed"]) or None,
-            "build_seconds": "-" if one["state"] == "building" else f"{one['build_seconds']:.1f}",
-        }
-        for one in found["templates"]
-    ]
+    rows = [*map(_template, found["templates"]), *map(_unbegun, found["waiting"])]
     show.table(rows, TEMPLATES, empty=NO_TEMPLATE)
 
 
@@ -128,7 +126,7 @@ def show_template(template: Which, json: Json = False) -> None:
     if json:
         show.as_json(found)
         return
-    show.record(found, FACTS)
+    show.record({**found, "again": _again(found["again"]), "note": _note(found)}, FACTS)
     for step in found["steps"]:
         ended = "" if step["exit_status"] == 0 else f", status {step['exit_status']}"
         file = step["guessed_from"]
@@ -146,6 +144,38 @@ def build(
     from bot.cli.client import connect
 
     show.say(connect().post(f"/projects/{project}/rebuild")["text"])
+
+
+def _template(one: dict[str, Any]) -> dict[str, Any]:
+    from bot.words.guesses import count
+
+    return {
+        **one,
+        "commit": one["commit"][:12] or None,
+        "guessed": count(one["guessed"]) or None,
+        "build_seconds": "-" if one["state"] == "building" else f"{one['build_seconds']:.1f}",
+        "again": _again(one["again"]),
+        "note": _note(one),
+    }
+
+
+def _unbegun(wait: dict[str, Any]) -> dict[str, Any]:
+    note = f"{wait['why']}; {times(wait['failures'])}" if wait["failures"] else wait["why"]
+    return {**wait, "state": "waiting", "again": _again(wait), "note": note}
+
+
+def _again(wait: dict[str, Any] | None) -> str | None:
+    """When it is begun, at the earliest."""
+    if wait is None:
+        return None
+    at: str | None = wait["not_before"]
+    return at or turn(wait["ahead"]) or None
+
+
+def _note(one: dict[str, Any]) -> str | None:
+    """With how often it failed, where it is tried again."""
+    parts = [one["note"], one["again"] and times(one["again"]["failures"])]
+    return "; ".join(part for part in parts if part) or None
 
 
 def _pool(one: dict[str, Any]) -> dict[str, Any]:

@@ -5,11 +5,13 @@ from typing import Any
 
 from sqlalchemy import text
 
+from bot.config import Settings
 from bot.errors import NotFound
 from bot.govern.access import Act
 from bot.store.transaction import Transaction
 from bot.web.services import Services
 from bot.web.visitor import Visitor, require_project
+from bot.words import templates as words
 from bot.words.guesses import as_rows
 from bot.words.pools import standing, tier
 
@@ -17,6 +19,7 @@ Row = Mapping[str, Any]
 TEMPLATES_MAX = 200
 STANDING = ("hot", "hot_target", "cold", "cold_target", "making", "why", "held", "outdated")
 """What the sentence about a pool is made of."""
+DAY_SECONDS = 86400.0
 
 _TEMPLATE = """
     SELECT template.id, 't-' || right(CAST(template.id AS text), 8) AS short,
@@ -25,7 +28,11 @@ _TEMPLATE = """
            host.name AS host, template.fingerprint, template.created_at, template.changed_at,
            (SELECT coalesce(sum(CAST(step ->> 'seconds' AS double precision)), 0)
               FROM jsonb_array_elements(template.steps) AS step) AS build_seconds,
-           template.steps
+           template.steps, template.failures,
+           NOT EXISTS (SELECT FROM template AS newer
+                        WHERE newer.host_id = template.host_id AND newer.size = template.size
+                          AND newer.project_id = template.project_id AND newer.state <> 'gone'
+                          AND newer.created_at > template.created_at) AS is_newest
       FROM template
       JOIN host ON host.id = template.host_id
       LEFT JOIN project ON project.id = template.project_id
@@ -44,6 +51,35 @@ _ONE_TEMPLATE = text(
      ORDER BY template.created_at DESC LIMIT 1
     """
 )
+_WAITS = text(
+    """
+    SELECT project.name AS project, project.id AS project_id, wait.size, host.name AS host,
+           wait.why, wait.failures, wait.not_before, wait.ahead
+      FROM template_wait AS wait
+      JOIN host ON host.id = wait.host_id
+      JOIN project ON project.id = wait.project_id AND project.removed_at IS NULL
+     WHERE NOT EXISTS (
+           SELECT FROM template
+            WHERE template.state = 'building' AND template.host_id = wait.host_id
+              AND template.project_id = wait.project_id AND template.size = wait.size)
+     ORDER BY wait.not_before NULLS FIRST, wait.ahead, project.name, wait.size
+    """
+)
+_UNBEGUN = text(
+    """
+    SELECT project.name AS project, project.id AS project_id,
+           coalesce(project.size, :size) AS size,
+           greatest(project.created_at, (SELECT max(session.active_at) FROM session
+                                          WHERE session.project_id = project.id))
+               > now() - make_interval(secs => :keep_seconds) AS used
+      FROM project
+     WHERE project.removed_at IS NULL
+       AND NOT EXISTS (SELECT FROM template
+                        WHERE template.project_id = project.id AND template.state <> 'gone')
+       AND NOT EXISTS (SELECT FROM template_wait WHERE template_wait.project_id = project.id)
+     ORDER BY project.name
+    """
+)
 _POOLS = text(
     """
     SELECT project.name AS project, project.id AS project_id, pool.size, host.name AS host,
@@ -51,6 +87,7 @@ _POOLS = text(
            pool.changed_at,
            waiting.hot, waiting.cold, waiting.making,
            given.handouts, given.hits, given.cold_handouts, given.boots,
+           built.newest AS template,
            coalesce(built.states[1] = 'failed' AND 'ready' = ANY (built.states), false)
                AS outdated,
            CASE WHEN given.handouts > 0
@@ -69,7 +106,8 @@ _POOLS = text(
               AND template.project_id = pool.project_id AND template.size = pool.size
      ) AS waiting
      CROSS JOIN LATERAL (
-           SELECT array_agg(template.state ORDER BY template.created_at DESC) AS states
+           SELECT array_agg(template.state ORDER BY template.created_at DESC) AS states,
+                  (array_agg(template.id ORDER BY template.created_at DESC))[1] AS newest
              FROM template
             WHERE template.host_id = pool.host_id AND template.project_id = pool.project_id
               AND template.size = pool.size AND template.state NOT IN ('building', 'gone')
@@ -110,10 +148,17 @@ _WAITING = text(
 )
 
 
-async def templates(tx: Transaction, *, everything: bool = False) -> Sequence[Row]:
-    """Templates, the newest first; those that are gone only with `everything`."""
-    rows = await tx.execute(_TEMPLATES, {"everything": everything})
-    return [_with_guesses(row) for row in rows.mappings()]
+async def templates(
+    tx: Transaction, settings: Settings, *, everything: bool = False
+) -> tuple[Sequence[Row], Sequence[Row]]:
+    """Templates, those that machines are made of first, and those that are not begun yet.
+
+    With `everything` also those that are gone, and each of the failures that say the same.
+    """
+    rows = (await tx.execute(_TEMPLATES, {"everything": everything})).mappings()
+    found = [_with_guesses(row) for row in rows]
+    shown, left = words.listed(found, await _waits(tx), folding=not everything)
+    return shown, [*left, *await _unbegun(tx, settings)]
 
 
 async def template(tx: Transaction, said: str) -> Row:
@@ -123,7 +168,23 @@ async def template(tx: Transaction, said: str) -> Row:
         raise NotFound(
             f"there is no template {said[:80]}", do="`ona templates` lists those there are"
         )
-    return _with_guesses(row)
+    return {**_with_guesses(row), "again": words.again(row, await _waits(tx))}
+
+
+async def _waits(tx: Transaction) -> Sequence[Row]:
+    return [dict(row) for row in (await tx.execute(_WAITS)).mappings()]
+
+
+async def _unbegun(tx: Transaction, settings: Settings) -> Sequence[Row]:
+    """Projects of which no host says anything, as templates that wait."""
+    pool = settings.pool
+    bounds = {"size": settings.machine.size, "keep_seconds": pool.keep_days * DAY_SECONDS}
+    rows = (await tx.execute(_UNBEGUN, bounds)).mappings()
+    told = {"host": None, "failures": 0, "not_before": None, "ahead": None}
+    return [
+        {**row, **told, "why": words.unbegun(enabled=pool.enabled, used=row["used"])}
+        for row in rows
+    ]
 
 
 def _with_guesses(row: Row) -> Row:

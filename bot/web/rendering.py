@@ -25,6 +25,7 @@ from bot.words.amounts import duration, prompts
 from bot.words.listening import STATES as SURFACE_STATES
 from bot.words.plain import Plain, plain
 from bot.words.sentences import sentence
+from bot.words.templates import times, turn
 
 HERE = Path(__file__).parent
 CHANGED = "onachanged"
@@ -190,6 +191,8 @@ _environment.filters.update(
     plain=plain,
     prompts=prompts,
     sentence=sentence,
+    times_failed=times,
+    turn=turn,
 )
 
 

@@ -20,6 +20,24 @@ class TemplateStep(Given):
     )
 
 
+class Again(Given):
+    """When a template is tried again that failed."""
+
+    why: str = Field(description="it is to be built")
+    failures: int = Field(description="builds of the same that failed in a row")
+    not_before: datetime | None = Field(description="none: as soon as those ahead are built")
+    ahead: int | None = Field(description="how many are built before it")
+
+
+class WaitingTemplate(Again):
+    """A template that is to be built, and is not begun yet."""
+
+    project: str
+    size: str
+    host: str | None = Field(description="none: no host says anything of it")
+    ahead: int | None = Field(description="how many are built before it; none: no host says")
+
+
 class Template(Given):
     """What machines of a project and size are made from on a host."""
 
@@ -34,14 +52,16 @@ class Template(Given):
     fingerprint: str
     build_seconds: float
     guessed: list[Guessed] = Field(description="what of its set-up was guessed")
+    again: Again | None = Field(description="if it failed and is tried again")
     created_at: datetime
     changed_at: datetime
 
 
 class Templates(Given):
-    """Templates, the newest first."""
+    """Templates, those that machines are made of first."""
 
     templates: list[Template]
+    waiting: list[WaitingTemplate] = Field(description="not begun yet, in their order")
 
 
 class TemplateWithLog(Template):
@@ -72,6 +92,7 @@ class Pool(Given):
     seconds_cold: float | None
     seconds_boot: float | None
     refill_seconds: float
+    template: UUID | None = Field(description="the newest one that was built for it or failed")
     changed_at: datetime
 
 

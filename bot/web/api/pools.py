@@ -14,11 +14,17 @@ router = APIRouter(tags=["pools"])
 async def list_templates(
     visitor: Known, services: Provided, everything: bool = Query(default=False, alias="all")
 ) -> object:
-    """Templates, the newest first; with `all` also those that are gone."""
+    """Templates, those that machines are made of first, and those that are not begun yet.
+
+    Failures that say the same of the same are one; with `all` each, and those that are gone.
+    """
     visitor.require(Act.SEE)
     async with services.database.begin() as tx:
-        found = await pools.templates(tx, everything=everything)
-    return {"templates": await services.rights.visible(visitor.standing, found)}
+        found, waiting = await pools.templates(tx, services.settings, everything=everything)
+    return {
+        "templates": await services.rights.visible(visitor.standing, found),
+        "waiting": await services.rights.visible(visitor.standing, waiting),
+    }
 
 
 @router.get("/templates/{template}", response_model=TemplateWithLog)

@@ -44,7 +44,7 @@ async def _page(name: str, visitor: Visitor, services: Services) -> Response:
     visitor.require(Act.SEE)
     async with services.database.begin() as tx:
         found = await pools.pools(tx)
-        templates = await pools.templates(tx)
+        templates, unbegun = await pools.templates(tx, services.settings)
         waiting = await pools.waiting(tx)
     visible = services.rights.visible
     return page(
@@ -52,5 +52,6 @@ async def _page(name: str, visitor: Visitor, services: Services) -> Response:
         visitor,
         pools=await visible(visitor.standing, found),
         templates=await visible(visitor.standing, templates),
+        unbegun=await visible(visitor.standing, unbegun),
         waiting=await visible(visitor.standing, waiting),
     )

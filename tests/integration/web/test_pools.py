@@ -1,9 +1,15 @@
 """Templates, pools and the settings of projects, over the API and on the page."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from bot.store.ids import new_id
 from tests.integration.web.site import STEPS, pool_of
+
+
+def from_page(site) -> dict[str, str]:
+    return {"Origin": site.url}
 
 
 async def test_pools_say_what_waits_what_should_and_how_machines_were_handed_out(site):
@@ -125,3 +131,117 @@ async def test_the_page_shows_pools_waiting_machines_and_templates(site, path):
         log = await browser.get(f"/pools/templates/{template_id}")
         assert "no &lt;network&gt;" in log.text
         assert "status 2" in log.text
+
+
+async def failed_again(site, *, note="`make` ended with status 2", failures=1, seconds=1):
+    """One more template like the one that is there, which failed."""
+    template_id = new_id()
+    await site.rows(
+        "INSERT INTO template (id, host_id, project_id, size, vcpus, memory_mib, disk_gib,"
+        " image_digest, fingerprint, commit, generation, steps, state, note, failures, created_at,"
+        " changed_at) SELECT :id, host_id, project_id, size, vcpus, memory_mib, disk_gib,"
+        " image_digest, 'g', '', 0, '[]', 'failed', :note, :failures,"
+        " created_at + make_interval(secs => :seconds), now() FROM template"
+        " ORDER BY created_at LIMIT 1",
+        id=template_id,
+        note=note,
+        failures=failures,
+        seconds=seconds,
+    )
+    return template_id
+
+
+async def waits(site, *, project="demo", why="there is none yet", failures=0, ahead=0, at=None):
+    """A template of the project that its host says is to be built."""
+    await site.rows(
+        "INSERT INTO template_wait (host_id, project_id, size, why, failures, not_before, ahead,"
+        " changed_at) SELECT :host, id, 'small', :why, :failures,"
+        " CAST(:at AS timestamptz), :ahead, now() FROM project WHERE name = :project",
+        host=site.host_id,
+        why=why,
+        failures=failures,
+        at=at,
+        ahead=ahead,
+        project=project,
+    )
+
+
+async def another_project(site, name="other"):
+    await site.rows(
+        "INSERT INTO project (id, name, repository_url) VALUES (:id, :name, '/srv/other')",
+        id=new_id(),
+        name=name,
+    )
+
+
+async def test_failures_that_say_the_same_are_one_below_what_is_ready_and_say_when_it_is_next(site):
+    ready = await pool_of(site)
+    await failed_again(site, note="another reason", seconds=1)
+    for nth in (2, 3):
+        newest = await failed_again(site, failures=nth - 1, seconds=nth)
+    await waits(site, failures=3, at=datetime(2030, 1, 2, 3, 4, tzinfo=UTC))
+    async with site.client() as client:
+        listed = (await client.get("/api/v1/templates")).json()
+        each = (await client.get("/api/v1/templates?all=true")).json()["templates"]
+        shown = (await client.get(f"/api/v1/templates/{newest}")).json()
+        await client.post("/sign-in", data={"link": await site.link()}, headers=from_page(site))
+        pages = [(await client.get(path)).text for path in ("/pools", f"/pools/templates/{newest}")]
+    first, second, third = listed["templates"]
+    assert (first["id"], first["again"]) == (str(ready), None)
+    assert (second["id"], second["note"]) == (str(newest), "`make` ended with status 2")
+    assert (third["note"], third["again"]) == ("another reason", None)
+    assert second["again"] == shown["again"]
+    assert (second["again"]["failures"], second["again"]["not_before"][:16]) == (
+        3,
+        "2030-01-02T03:04",
+    )
+    assert listed["waiting"] == [], "it stands beside the one that failed"
+    assert len(each) == 4
+    for page in pages:
+        assert "failed 3 times in a row" in page
+        assert "2030-01-02 03:04 UTC" in page
+
+
+async def test_what_is_to_be_built_and_is_not_begun_says_why_and_when(site):
+    await pool_of(site)
+    await waits(site, why="the base branch moved on", at=datetime(2030, 1, 2, tzinfo=UTC))
+    await another_project(site)
+    await another_project(site, "third")
+    await waits(site, project="other", ahead=2)
+    async with site.client() as client:
+        waiting = (await client.get("/api/v1/templates")).json()["waiting"]
+        await client.post("/sign-in", data={"link": await site.link()}, headers=from_page(site))
+        page = (await client.get("/pools")).text
+    assert [(one["project"], one["size"], one["host"], one["why"]) for one in waiting] == [
+        ("other", "small", "atlas", "there is none yet"),
+        ("demo", "small", "atlas", "the base branch moved on"),
+        ("third", "medium", None, "no host has looked at its project yet"),
+    ]
+    assert [one["ahead"] for one in waiting] == [2, 0, None]
+    assert "built after 2 others" in page
+    assert "2030-01-02 00:00 UTC" in page
+    assert page.count("</span>Waiting</span>") == 3
+
+
+async def test_what_is_being_built_waits_for_nothing(site):
+    await pool_of(site, state="building")
+    await waits(site)
+    async with site.client() as client:
+        assert (await client.get("/api/v1/templates")).json()["waiting"] == []
+
+
+@pytest.mark.parametrize("state", ["ready", "failed"])
+async def test_a_pool_leads_to_its_template_and_back_and_each_builds_it_again(site, state):
+    template_id = await pool_of(site, state=state)
+    async with site.client() as browser:
+        await browser.post("/sign-in", data={"link": await site.link()}, headers=from_page(site))
+        pools = (await browser.get("/pools")).text
+        template = (await browser.get(f"/pools/templates/{template_id}")).text
+    (project_id,) = (await site.rows("SELECT id FROM project WHERE name = 'demo'"))[0]
+    pool = f"pool-{project_id}-small"
+    assert f'id="{pool}"' in pools
+    assert f'<a href="/pools/templates/{template_id}">Its newest template</a>' in pools
+    assert f'<a href="#{pool}">' in pools
+    assert f'<a href="/pools#{pool}">' in template
+    assert pools.count('action="/pools/demo/rebuild"') == 2, "of the pool, and of the template"
+    assert template.count('action="/pools/demo/rebuild"') == 1
