@@ -100,7 +100,7 @@ def destroy(
 
 
 def _shown(machine: dict[str, Any]) -> dict[str, Any]:
-    state = pools.state(machine["state"], machine["session"])
+    state = pools.state(machine["state"], machine["session"], machine["builds"])
     return {**machine, "state": state, "host": _host(machine)}
 
 

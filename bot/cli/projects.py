@@ -93,7 +93,7 @@ def add(
     if json:
         show.as_json(added)
     else:
-        show.say(f"Project {added['name']} is added.")
+        show.say(added["text"])
 
 
 @app.command("show")

@@ -37,8 +37,8 @@ async def find_project(
     return found
 
 
-async def add_project(visitor: Visitor, services: Services, new: NewProject) -> None:
-    """Add a project once its repository could be read.
+async def add_project(visitor: Visitor, services: Services, new: NewProject) -> str:
+    """Add a project once its repository could be read; what happens next, for the person.
 
     :raises TellPerson: they may not, it can't be read, or its name can't be used
     """
@@ -53,6 +53,13 @@ async def add_project(visitor: Visitor, services: Services, new: NewProject) -> 
         body = {"repository": shown(new.repository_url)}
         event = visitor.did("project.added", new.name, project_id=project_id, body=body)
         await record(tx, event)
+        tx.hint(MACHINES, new.name)
+    if not services.settings.pool.enabled:
+        return f"Project {new.name} is added."
+    return (
+        f"Project {new.name} is added. The template of its machines is built next; "
+        "`ona templates` and the page Pools show how far it is. A session need not wait for it."
+    )
 
 
 async def change_project(

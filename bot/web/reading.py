@@ -100,7 +100,9 @@ _MACHINE = f"""
            host.given_up_at IS NOT NULL AS host_given_up,
            CASE WHEN {_SILENT} THEN host.seen_at END AS host_silent_since,
            host.accelerator, machine.template_id AS template, machine.size, machine.vcpus,
-           machine.memory_mib, machine.disk_gib
+           machine.memory_mib, machine.disk_gib,
+           CASE WHEN template.machine_id = machine.id AND template.state = 'building'
+                THEN 't-' || right(CAST(template.id AS text), 8) END AS builds
       FROM machine
       JOIN host ON host.id = machine.host_id
       LEFT JOIN session ON session.id = machine.session_id

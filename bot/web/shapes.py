@@ -203,6 +203,7 @@ class Machine(Given):
     session: str | None
     project: str | None
     template: UUID | None = Field(description="what it was cloned from")
+    builds: str | None = Field(description="the template that it is set up for, by its short id")
     host: str
     host_silent_since: datetime | None = Field(description="its last report; none: it is heard")
     host_given_up: bool = Field(description="its sessions go on elsewhere")
@@ -298,6 +299,12 @@ class Project(Given):
     )
     sessions: int
     created_at: datetime
+
+
+class AddedProject(Project):
+    """A project that was just added."""
+
+    text: str = Field(description="what happens next, for a person")
 
 
 class Projects(Given):

@@ -12,8 +12,13 @@ def tier(state: str) -> str:
     return TIERS.get(state, BEING_MADE)
 
 
-def state(state: str, session: str | None) -> str:
-    """A machine's state; while it works for no session, its tier if it has one."""
+def state(state: str, session: str | None, builds: str | None = None) -> str:
+    """A machine's state; while it works for no session, its tier if it has one.
+
+    :param builds: the template that it is set up for
+    """
+    if builds is not None:
+        return f"building template {builds}"
     return state if session else TIERS.get(state, state)
 
 

@@ -19,13 +19,13 @@ async def list_projects(visitor: Known, services: Provided) -> object:
     return {"projects": await services.rights.visible(visitor.standing, found, key="id")}
 
 
-@router.post("", status_code=201, response_model=shapes.Project)
+@router.post("", status_code=201, response_model=shapes.AddedProject)
 async def add_project(project: shapes.NewProject, visitor: Known, services: Provided) -> object:
     """Add a project; its repository is read first, to be sure that it can be."""
     new = projects.NewProject(**project.model_dump())
-    await adding.add_project(visitor, services, new)
+    said = await adding.add_project(visitor, services, new)
     async with services.database.begin() as tx:
-        return await reading.project(tx, new.name)
+        return {**await reading.project(tx, new.name), "text": said}
 
 
 @router.get("/{name}", response_model=shapes.Project)

@@ -8,6 +8,7 @@ import os
 import re
 import sys
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 
 from bot.__main__ import main
 from bot.ground import only_process
+from bot.store.ids import new_id
 from bot.store.states import TurnState
 from bot.up import FIRST_PROMPT, ask_in
 from tests.integration.web.site import pool_of
@@ -220,6 +222,8 @@ async def test_projects_people_and_tokens_from_the_terminal(ona, tmp_path):
     assert f"shared: {tmp_path / 'lib'}" in (await ona("projects", "show", "web")).out
     gone = await ona("projects", "remove-repository", "web", "shared")
     assert "shared is no repository of web any more" in gone.out
+    again = await ona("projects", "add", "again", "./web")
+    assert "is built next; `ona templates` and the page Pools show how far it is" in again.out
     assert "removed" in (await ona("projects", "remove", "web")).out
     assert "/sign-in?link=" in (await ona("people", "add", "Cy")).out
     assert "signed out" in (await ona("people", "deactivate", "Cy")).out
@@ -319,3 +323,42 @@ async def test_mute_in_a_terminal_says_that_it_has_no_effect(ona, site):
 async def test_the_version_is_told(ona, site):
     told = await ona("--version")
     assert (told.code, told.out) == (0, f"ona {version('ona')}\n")
+
+
+async def test_templates_say_when_one_is_tried_again_and_what_is_not_begun(site, ona):
+    template_id = await pool_of(site, state="failed", built=False, note="`make` was not found")
+    await site.rows(
+        "INSERT INTO template_wait (host_id, project_id, size, why, failures, not_before, ahead,"
+        " changed_at) SELECT :host, id, wait.size, 'there is none yet', failures, until, 0, now()"
+        " FROM project, (VALUES ('small', 2, CAST('2030-01-02 12:00Z' AS timestamptz)),"
+        " ('large', 0, NULL)) AS wait (size, failures, until) WHERE name = 'demo'",
+        host=site.host_id,
+    )
+    found = await ona("templates")
+    heads, failed, waiting = (re.split(r"\s{2,}", line.strip()) for line in found.out.splitlines())
+    at = datetime(2030, 1, 2, 12, tzinfo=UTC).astimezone().strftime("%Y-%m-%d %H:%M")
+    assert failed[heads.index("AGAIN") :] == [at, "`make` was not found; failed 2 times in a row"]
+    assert waiting[:4] == ["-", "demo", "large", "waiting"]
+    assert waiting[heads.index("AGAIN") :] == ["next", "there is none yet"]
+    shown = (await ona("templates", "show", str(template_id))).out
+    assert re.search(rf"Tried again +{at}\n", shown)
+
+
+async def test_a_machine_that_is_set_up_for_a_template_says_so(site, ona):
+    template_id = await pool_of(site, state="building", built=False)
+    machine_id = new_id()
+    await site.rows(
+        "INSERT INTO machine (id, host_id, size, vcpus, memory_mib, disk_gib, image_digest, state,"
+        " generation, created_at, used_at, changed_at) VALUES (:id, :host, 'small', 1, 512, 8, 'd',"
+        " 'running', 1, now(), now(), now())",
+        id=machine_id,
+        host=site.host_id,
+    )
+    await site.rows("UPDATE template SET machine_id = :id", id=machine_id)
+    building = f"building template t-{str(template_id)[-8:]}"
+    _heads, first, second = (await ona("machines")).out.splitlines()
+    assert sorted(re.split(r"\s{2,}", row)[1:4] for row in (first, second)) == [
+        [building, "-", "demo"],
+        ["hot", "-", "demo"],
+    ]
+    assert building in (await ona("machines", "show", str(machine_id))).out

@@ -28,3 +28,13 @@ async def test_a_project_without_a_size_has_that_of_the_installation_and_one_tha
     assert f"<span>{settings.machine.size} machines (" in await projects_page(site)
     await site.rows("UPDATE project SET size = 'huge'")
     assert "<span>huge machines</span>" in await projects_page(site)
+
+
+async def test_a_project_leads_to_where_its_template_stands_before_there_is_one(site):
+    (project_id,) = (await site.rows("SELECT id FROM project WHERE name = 'demo'"))[0]
+    assert f'href="/pools#template-{project_id}"' in await projects_page(site)
+    async with site.client() as browser:
+        link = {"link": await site.link()}
+        await browser.post("/sign-in", data=link, headers={"Origin": site.url})
+        pools = (await browser.get("/pools")).text
+    assert pools.count(f'id="template-{project_id}"') == 1
