@@ -55,6 +55,8 @@ _MIRRORED = text(
 RECONCILE_SECONDS = 60.0
 IDLE_CHECK_SECONDS_MAX = 15.0
 PRESSURE_SECONDS = 5.0
+STILL_SECONDS = 5.0
+"""Between looks for machines whose jobs stand still; each is tried later and later."""
 POOL_SECONDS = 30.0
 """Slow clock of what hand-outs wake."""
 CHARGES_SECONDS = 60.0
@@ -210,6 +212,7 @@ class Host:
                 name="idle", seconds=min(idle / 4, IDLE_CHECK_SECONDS_MAX), run=self.pool.rest_idle
             ),
             Chore(name="pressure", seconds=PRESSURE_SECONDS, run=self.pool.relieve),
+            Chore(name="standing still", seconds=STILL_SECONDS, run=self.pool.let_jobs_go_on),
             Chore(name="reconcile", seconds=RECONCILE_SECONDS, run=self.reconcile),
             Chore(name="retention", seconds=HOUR_SECONDS, run=self.pool.remove_expired),
             Chore(name="scrub", seconds=HOUR_SECONDS / 4, run=self.driver.scrub_next),

@@ -24,6 +24,7 @@ from vmpool.network.way_out import WayOverChannel
 from vmpool.registry import Registry
 from vmpool.ssh import Authority
 from vmpool.storable import sentence
+from vmpool.warm.breaker import Breaker
 
 log = structlog.get_logger(__name__)
 
@@ -36,6 +37,8 @@ GO_ON_SECONDS_MAX = 10.0
 """How long a guest may take to answer after a rest that failed; its session may wait for that."""
 ASKED_MAX = 3
 """Times that a guest is asked to get ready for a rest; then it rests as it is."""
+STANDS_STILL = "jobs_stand_still"
+"""The fact that a guest got ready for a rest that was none, and was not reached since."""
 UNTOLD = "untold"
 """The fact that a session has to hear of its machine's end: the state it is told."""
 _WAYS_TO_REST = {
@@ -88,6 +91,8 @@ class Care:
         """Machines that the full disk keeps from resting, as their sessions were told."""
         self._asked: Counter[UUID] = Counter()
         """How often in a row a guest was asked to get ready for a rest, and did not."""
+        self._still: dict[UUID, Breaker] = {}
+        """Machines whose jobs stand still, and when they are tried to be reached again."""
         self._unused: set[UUID] = set()
         """Machines being handed out: their sessions never had them, so are told nothing."""
 
@@ -123,6 +128,7 @@ class Care:
             deadline_seconds=seconds,
         )
         self._channels[machine.id] = channel
+        self._still.pop(machine.id, None)
         await self._serve(machine.id, channel)
         return channel
 
@@ -180,6 +186,7 @@ class Care:
             )
             self._kept_awake.discard(machine_id)
             self._asked.pop(machine_id, None)
+            self._still.pop(machine_id, None)
             await self.say(machine, "resting", seconds=seconds)
             return True
 
@@ -212,15 +219,24 @@ class Care:
         await channel.freeze()
         await self._disconnect(machine.id)
 
-    async def let_jobs_go_on(self, machine: Machine) -> None:
+    async def let_jobs_go_on(self, machine: Machine) -> bool:
         """Connect to a guest that got ready for a rest that was none: its jobs stand still.
 
-        If that fails now, whoever connects next lets them go on.
+        If that fails they go on with whoever connects next; `standing_still` says when to try.
         """
         try:
             await self._reconnect(machine, min(self._reach_seconds, GO_ON_SECONDS_MAX))
         except (MachineError, OSError, TimeoutError) as error:
+            failed = self._still.get(machine.id, Breaker()).failed(monotonic(), str(error))
+            self._still[machine.id] = failed
             log.warning("jobs_stand_still", machine=str(machine.id), error=str(error))
+            return False
+        return True
+
+    def standing_still(self) -> list[UUID]:
+        """Machines whose jobs stand still, and that may be tried to be reached again now."""
+        now = monotonic()
+        return [one for one, breaker in self._still.items() if not breaker.is_open(now)]
 
     async def _reconnect(self, machine: Machine, seconds: float) -> Channel:
         """As whoever had it last. :raises MachineError: as `connect`"""
@@ -245,13 +261,13 @@ class Care:
 
     async def _runs_on(self, machine: Machine, error: Exception) -> None:
         # While the row says that it is on its way to rest: after a crash it is connected to again.
-        await self.let_jobs_go_on(machine)
+        facts = {STANDS_STILL: None if await self.let_jobs_go_on(machine) else True}
         if not isinstance(error, HostFull):
-            await self._registry.move(machine.id, MachineState.RUNNING)
+            await self._registry.move(machine.id, MachineState.RUNNING, facts=facts)
             self.watch(machine)
             log.warning("rest_failed", machine=str(machine.id), error=str(error))
             return
-        await self._registry.move(machine.id, MachineState.RUNNING, note=str(error))
+        await self._registry.move(machine.id, MachineState.RUNNING, note=str(error), facts=facts)
         self.watch(machine)
         log.error("rest_refused_host_full", machine=str(machine.id), error=str(error))
         if machine.id not in self._kept_awake:
@@ -316,6 +332,7 @@ class Care:
         self._unwatch(machine_id)
         self._kept_awake.discard(machine_id)
         self._asked.pop(machine_id, None)
+        self._still.pop(machine_id, None)
         await self._disconnect(machine_id)
         machine = await self._registry.get(machine_id)
         if machine is None or machine.state is MachineState.GONE:

@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 import structlog
 
 from vmpool import decide
-from vmpool.care import Care, Enter, Told
+from vmpool.care import STANDS_STILL, Care, Enter, Told
 from vmpool.channel import open_machine
 from vmpool.decide import Standing
 from vmpool.driver import Driver
@@ -330,6 +330,17 @@ class Pool:
             await self.care.remove(machine_id, why, telling=telling)
         return True
 
+    async def let_jobs_go_on(self) -> None:
+        """Try to reach the guests again whose jobs stand still since a rest that failed."""
+        for machine_id in self.care.standing_still():
+            machine = await self._registry.get(machine_id)
+            if machine is None or machine.state is not MachineState.RUNNING:
+                continue
+            # Whoever has it connects, or has connected.
+            async with self.alone(machine) as as_read:
+                if as_read:
+                    await self.care.let_jobs_go_on(machine)
+
     async def rest_all(self) -> None:
         """Hibernate everything that runs: the process ends and nothing shall go on."""
         if self._opening:
@@ -368,7 +379,7 @@ class Pool:
         if not hot:
             if not (await self._goes_on(machine) and await self._is_its_own(machine)):
                 return
-            if machine.state is MachineState.HIBERNATING:
+            if machine.state is MachineState.HIBERNATING or machine.facts.get(STANDS_STILL):
                 await self.care.let_jobs_go_on(machine)
             if machine.state is not MachineState.RUNNING:
                 await self._registry.move(machine.id, MachineState.RUNNING)

@@ -188,6 +188,21 @@ class FullDiskDriver(FakeDriver):
             self.host.full = False
 
 
+class OutOfReachDriver(FullDiskDriver):
+    """The same, and from then on nobody gets through to a guest while `deaf` is set."""
+
+    deaf = False
+
+    async def hibernate(self, machine_id: str) -> None:
+        self.deaf = True
+        await super().hibernate(machine_id)
+
+    async def open_channel(self, machine_id: str) -> socket.socket:
+        if self.deaf:
+            raise ConnectionRefusedError(machine_id)
+        return await super().open_channel(machine_id)
+
+
 class NoRoomToResumeDriver(FakeDriver):
     """Nothing can be started from a rest while the disk is full."""
 

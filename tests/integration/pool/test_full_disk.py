@@ -1,8 +1,15 @@
 """A full disk, wherever it is met: nothing is lost or left, and it goes on when there is room."""
 
+from dataclasses import replace
+
 import pytest
 
-from tests.fakes.driver_trouble import FullDiskDriver, NoRoomToBootDriver, NoRoomToResumeDriver
+from tests.fakes.driver_trouble import (
+    FullDiskDriver,
+    NoRoomToBootDriver,
+    NoRoomToResumeDriver,
+    OutOfReachDriver,
+)
 from tests.integration.pool.test_pools import ROOMY, build, limits, waiting
 from vmpool.errors import HostFull
 from vmpool.machine import MachineState, TemplateState, Tier
@@ -94,3 +101,59 @@ async def test_a_process_that_starts_on_a_full_disk_takes_over_everything(yards)
     assert await again.opened(resting) == rests
     assert again.told == []
     assert {str(one.id) for one in await again.registry.mine()} == set(again.host.machines)
+
+
+async def stands_still(yards, monkeypatch):
+    """A yard, its driver, and a machine whose guest can't be reached since its rest was refused."""
+    monkeypatch.setattr("vmpool.care.GO_ON_SECONDS_MAX", 0.1)
+    driver = OutOfReachDriver(yards.host)
+    yard = yards.make(driver)
+    machine_id = await yard.opened(await yard.session())
+    assert not await yard.pool.rest(machine_id)
+    assert await yard.state(machine_id) is MachineState.RUNNING
+    return yard, driver, machine_id
+
+
+async def goes_on(yard, machine_id) -> bool:
+    """Whether its jobs do: a guest whose jobs stand still starts none."""
+    channel = yard.pool.care.channel(machine_id)
+    if channel is None:
+        return False
+    return (await channel.run(["echo", "on"], timeout_seconds=20)).stdout == b"on\n"
+
+
+async def test_jobs_that_no_rest_came_for_are_let_go_on_later_and_later(yards, monkeypatch):
+    yard, driver, machine_id = await stands_still(yards, monkeypatch)
+    care = yard.pool.care
+    for failures in (1, 2, 3):
+        assert care._still[machine_id].failures == failures
+        await yard.pool.let_jobs_go_on()
+        assert care._still[machine_id].failures == failures, "it is not time yet"
+        care._still[machine_id] = replace(care._still[machine_id], until=0.0)
+        driver.deaf = failures < 3
+        await yard.pool.let_jobs_go_on()
+    assert await goes_on(yard, machine_id)
+    assert care._still == {}
+
+
+async def test_whoever_opens_the_machine_lets_its_jobs_go_on_and_nobody_else_does(
+    yards, monkeypatch
+):
+    yard, driver, machine_id = await stands_still(yards, monkeypatch)
+    care = yard.pool.care
+    care._still[machine_id] = replace(care._still[machine_id], until=0.0)
+    driver.deaf = False
+    session = (await yard.row(machine_id)).session_id
+    async with yard.open(session) as opened:
+        assert await goes_on(yard, machine_id)
+        await yard.pool.let_jobs_go_on()
+        assert care.channel(machine_id) is opened.channel
+    assert care._still == {}
+
+
+async def test_the_next_process_lets_them_go_on(yards, monkeypatch):
+    yard, _, machine_id = await stands_still(yards, monkeypatch)
+    await yard.pool.close()
+    again = yards.make()
+    await reconcile(again.pool, again.registry, again.driver)
+    assert await goes_on(again, machine_id)

@@ -101,6 +101,7 @@ async def test_each_chore_of_a_host_has_a_clock_and_a_name_of_its_own(host):
         "requests",
         "idle",
         "pressure",
+        "standing still",
         "reconcile",
         "retention",
         "scrub",
