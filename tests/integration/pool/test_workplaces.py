@@ -1,6 +1,7 @@
 """A session's way to its machine, with the repository in it, over pool, rows and a guest."""
 
 import dataclasses
+import shutil
 from collections.abc import Callable
 from functools import partial
 
