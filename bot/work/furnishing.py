@@ -5,7 +5,7 @@ done anew by who comes next.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from uuid import UUID
 
@@ -78,6 +78,11 @@ class Furnishing:
         """Look at a machine again when it is furnished next."""
         self._furnished = {one for one in self._furnished if one[0] != machine_id}
 
+    async def as_begun(self, project: InMachine, opened: Opened) -> InMachine:
+        """The project as a turn has it that runs in the machine: without what was added since."""
+        there = [one for one in project.beside if await _is_ready(opened, one.directory)]
+        return replace(project, beside=tuple(there))
+
     async def furnish(
         self, lease: Lease, project: InMachine, opened: Opened, step: Step, tell: Tell
     ) -> list[str]:
@@ -111,12 +116,10 @@ class Furnishing:
         """Fill a directory of a machine unless it is ready; what to tell people."""
         if (opened.machine_id, directory) in self._furnished:
             return []
-        mark = f"{directory}/.git/{READY_MARK}"
         notices: list[str] = []
-        found = await opened.channel.run(["test", "-e", mark], timeout_seconds=30)
-        if found.exit_status != 0:
+        if not await _is_ready(opened, directory):
             notices = await fill()
-            await opened.channel.run(["touch", mark], timeout_seconds=30)
+            await opened.channel.run(["touch", _mark(directory)], timeout_seconds=30)
         if len(self._furnished) >= FURNISHED_MAX:
             self._furnished.clear()
         self._furnished.add((opened.machine_id, directory))
@@ -246,6 +249,15 @@ class Furnishing:
             branch=lease.branch,
             directory=project.directory,
         )
+
+
+async def _is_ready(opened: Opened, directory: str) -> bool:
+    argv = ["test", "-e", _mark(directory)]
+    return (await opened.channel.run(argv, timeout_seconds=30)).exit_status == 0
+
+
+def _mark(directory: str) -> str:
+    return f"{directory}/.git/{READY_MARK}"
 
 
 def _refilled(

@@ -133,6 +133,8 @@ class MachineWorkplaces:
                 way = opened.tier.value if opened.tier else "resumed" if steps else "running"
                 MACHINE_READY_SECONDS.labels(way=way).observe(monotonic() - began)
                 await self._pin(lease)
+                if turn is not None:
+                    project = await self._furnishing.as_begun(project, opened)
                 notices = await self._furnishing.furnish(lease, project, opened, step, tell)
                 if steps:
                     seconds = round(monotonic() - began, 2)

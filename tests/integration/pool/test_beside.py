@@ -51,6 +51,20 @@ async def test_one_that_is_added_later_is_there_from_the_next_turn_on(desk, tmp_
         assert (lib / "lib.py").exists()
 
 
+async def test_a_turn_that_runs_goes_on_without_one_that_is_added_meanwhile(desk, tmp_path):
+    docs = await beside(desk, tmp_path, "docs")
+    async with desk.enter() as place:
+        turn = await desk.turn(place.machine_id)
+    await beside(desk, tmp_path)
+    shutil.rmtree(tmp_path / "lib.origin")
+    async with desk.enter(turn) as place:
+        assert [one.directory for one in place.beside] == [str(docs)]
+        assert await desk.workplaces.checkpoint(desk.lease, turn, place) == []
+    with pytest.raises(NotFound, match="lib: "):
+        async with desk.enter():
+            pass
+
+
 async def worked_in(desk: Desk, lib: Path) -> None:
     """A turn has left a file in each of both, its checkpoint is kept, and its machine is gone."""
     async with desk.enter() as place:
