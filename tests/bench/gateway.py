@@ -173,10 +173,12 @@ _HELLO = _hello()
 
 
 @contextmanager
-def process(what: str, argument: object = "") -> Iterator["subprocess.Popen[str]"]:
-    """One of `tests.bench.gateway_process`, until it is not needed any more."""
+def process(
+    what: str, argument: object = "", *, module: str = "gateway_process"
+) -> Iterator["subprocess.Popen[str]"]:
+    """One of a module of `tests.bench`, until it is not needed any more."""
     running = subprocess.Popen(
-        [sys.executable, "-m", "tests.bench.gateway_process", what, str(argument)],
+        [sys.executable, "-m", f"tests.bench.{module}", what, str(argument)],
         cwd=Path(__file__).parents[2],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -18,6 +18,7 @@ from tests.bench.gateway import process, said
 from tests.bench.peers import LOOPBACK
 from tests.bench.town import Town, databases
 
+MODULE = "model_process"
 REQUESTS = 200
 WARMING = 10
 ADDED_MS_MAX = 5.0
@@ -28,9 +29,9 @@ async def measure() -> list[Figure]:
     """Directly and through it, in turns."""
     async with _turn() as words:
         with ExitStack() as stack:
-            provider = int(said(stack.enter_context(process("stream"))))
+            provider = int(said(stack.enter_context(process("stream", module=MODULE))))
             given = json.dumps({**words, "provider": provider})
-            gateway = stack.enter_context(process("models", given))
+            gateway = stack.enter_context(process("models", given, module=MODULE))
             ways = [
                 (provider, _request("/v1/messages")),
                 (json.loads(said(gateway))["port"], _request("/model/anthropic/v1/messages")),
