@@ -5,17 +5,18 @@ import base64
 import os
 import subprocess
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
 from bot.work.routes import CodeHost, machine_environment, path_of
 from tests.fakes import git_server
-from tests.support.gateway import LOOPBACK, Rig, get, rig, talk
+from tests.support.gateway import LOOPBACK, Rig, allow, get, rig, talk
 from vmpool.network.forge.pushing import ZERO
 from vmpool.network.gateway.forge_route import ForgeRoute
 from vmpool.network.gateway.ports import Identity, NoTurn, Refused
+from vmpool.network.policy import Policy
 
 TOKEN = "x-access-token:ghs_secret"
 OWN = "refs/heads/ona/s-7f3k"
@@ -260,6 +261,25 @@ async def test_a_token_of_the_clients_own_goes_nowhere(shop):
     )
     assert "409" in said
     assert shop.there(OWN) == ""
+
+
+async def test_without_the_route_git_reaches_no_forge_whoever_s_token_it_shows(shop, forge):
+    """Its rewriting removed, a policy that allows the host, and a token that works there."""
+    given = {"http_proxy": f"http://{LOOPBACK}:{shop.at.proxy}"}
+    url = f"{forge.replace('//', f'//{TOKEN}@')}/acme/api.git"
+    shop.at.policy = Policy(rules=allow(forge.removeprefix("http://")))
+    await shop.commit("one")
+    open_door = await run("push", url, "HEAD:refs/heads/other", cwd=shop.clone, **given)
+    assert open_door.returncode == 0, "without the rule that is tried here it gets through"
+    (route,) = shop.at.routes
+    shop.at.routes = (replace(route, hosts=(LOOPBACK,)),)
+    before = git("for-each-ref", cwd=shop.bare).stdout
+    for words in (["push", url, "HEAD:refs/heads/stolen"], ["ls-remote", url]):
+        done = await run(*words, cwd=shop.clone, **given)
+        assert done.returncode != 0
+        assert "403" in done.stderr
+        assert "http://gateway.ona/forge/main/ and no other way" in shop.at.denied()[-1]
+    assert git("for-each-ref", cwd=shop.bare).stdout == before
 
 
 @pytest.mark.parametrize(

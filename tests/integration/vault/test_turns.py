@@ -35,6 +35,7 @@ from tests.fakes.gitlab.world import MAINTAINER
 from tests.fakes.guest_workplaces import GuestWorkplaces
 from tests.integration.conftest import Town
 from tests.integration.vault.conftest import NAMES, Place, Postgres
+from tests.integration.work.test_halt import HALTED_SECONDS_MAX, halt
 from tests.support.openbao import openbao_server
 from tests.support.shift import Shift, until
 
@@ -601,6 +602,26 @@ async def test_a_stop_ends_them(
         await town.say("stop")
         await until(town, TURN, lambda rows: rows[0][0] == "stopped")
     assert {state for _, state in await states(town)} == {"revoked"}
+
+
+async def test_a_halt_ends_them_within_five_seconds(
+    town: Town, places: GuestWorkplaces, grants: Grants, served: Postgres, tmp_path: Path
+) -> None:
+    await wants(town, DB, NPM)
+    name = tmp_path / "user"
+    await town.say(f"!cp $ONA_GRANTS/db/username {name}; echo in; sleep 600")
+    async with Shift(town, places, "w", grants=grants):
+        await until(town, "SELECT 1 FROM turn_event WHERE kind = 'output'", bool)
+        who, user = await session(town), name.read_text()
+        assert await grants.memory.injected(who, "npm")
+        assert await asyncio.to_thread(served.lets_in, user)
+        async with asyncio.timeout(HALTED_SECONDS_MAX):
+            await halt(town, project="demo")
+            await served.refuses(user)
+        with pytest.raises(NoTurn):
+            await grants.memory.injected(who, "npm")
+        await until(town, TURN, lambda rows: rows[0][0] == "stopped")
+    assert {state for _, state in await states(town)} == {"revoked", "ended"}
 
 
 async def test_a_turn_that_may_only_read_gets_what_reads_alone(
