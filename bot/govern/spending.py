@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import text
-
 from bot.store.database import Database
 from bot.store.ids import new_id
 from bot.store.statements import load
@@ -34,7 +32,6 @@ REQUEST_SECONDS_MAX = 3_600.0
 """No request takes longer; one that is open for longer has nobody who would settle it."""
 
 Kind = Literal["session", "person", "project"]
-_TODAY = text("SELECT CAST(now() AT TIME ZONE 'UTC' AS date)")
 _WORDS = {
     "session": N_("the budget of this session"),
     "person": N_("today's budget of the person who asked"),
@@ -113,30 +110,23 @@ class Spending:
         :raises OverBudget: a budget does not bear it; nothing is set aside
         :raises SetAside: it may bear it in a moment
         """
-        async with self._database.begin() as tx:
-            day = await tx.scalar(_TODAY)
-            asked = self._asked(spender, day)
-            try:
-                async with tx.begin_nested():
-                    borne = await tx.execute(SQL["reserve"], {**asked, "worst": worst})
-                    if len(borne.all()) < len(asked["kinds"]):
-                        raise _NotBorne
-            except _NotBorne:
+        asked, charge = self._asked(spender), new_id()
+        noted = {
+            "id": charge,
+            "turn": spender.turn_id,
+            "session": spender.session_id,
+            "person": spender.person_id,
+            "project": spender.project_id,
+            "model": model,
+            "worst": worst,
+        }
+        try:
+            async with self._database.begin() as tx:
+                if await tx.scalar(SQL["reserve"], {**asked, **noted}) is None:
+                    raise _NotBorne
+        except _NotBorne:
+            async with self._database.begin() as tx:
                 raise _refused(await _standing(tx, asked), worst) from None
-            charge = new_id()
-            await tx.execute(
-                SQL["charge"],
-                {
-                    "id": charge,
-                    "turn": spender.turn_id,
-                    "session": spender.session_id,
-                    "person": spender.person_id,
-                    "project": spender.project_id,
-                    "day": day,
-                    "model": model,
-                    "worst": worst,
-                },
-            )
         return charge
 
     async def settle(
@@ -166,14 +156,14 @@ class Spending:
         """Of every session, before it is extended, in micro-dollars; None: there is none."""
         return self._limits.session
 
-    def _asked(self, spender: Spender, day: date) -> dict[str, Any]:
-        budgets: list[tuple[Kind, UUID, date, int | None]] = [
-            ("person", spender.person_id, day, self._limits.person_day),
-            ("project", spender.project_id, day, self._limits.project_day),
-            ("session", spender.session_id, WHOLE, self._limits.session),
+    def _asked(self, spender: Spender) -> dict[str, Any]:
+        budgets: list[tuple[Kind, UUID, int | None]] = [
+            ("person", spender.person_id, self._limits.person_day),
+            ("project", spender.project_id, self._limits.project_day),
+            ("session", spender.session_id, self._limits.session),
         ]
-        kinds, owners, days, limits = (list(column) for column in zip(*budgets, strict=True))
-        return {"kinds": kinds, "owners": owners, "days": days, "limits": limits}
+        kinds, owners, limits = (list(column) for column in zip(*budgets, strict=True))
+        return {"kinds": kinds, "owners": owners, "limits": limits, "whole": WHOLE}
 
 
 class _NotBorne(Exception):

@@ -1,38 +1,49 @@
 -- name: reserve
--- Set the worst case aside in every budget that is asked, and only where all of them bear it: the
--- caller rolls back when fewer rows return than it named. In the order of the key, so that two
--- turns that share budgets wait for each other in one direction.
-INSERT INTO budget AS known (kind, owner, day, limit_micro, reserved_micro)
-SELECT kind, owner, day, asked.limit_micro, CAST(:worst AS bigint)
-  FROM unnest(CAST(:kinds AS text[]), CAST(:owners AS uuid[]), CAST(:days AS date[]),
-              CAST(:limits AS bigint[])) AS asked (kind, owner, day, limit_micro)
-  LEFT JOIN budget USING (kind, owner, day)
- WHERE asked.limit_micro IS NULL
-    OR CAST(:worst AS bigint) <= asked.limit_micro + coalesce(budget.extra_micro, 0)
- ORDER BY kind, owner, day
-    ON CONFLICT (kind, owner, day) DO UPDATE
-   SET limit_micro = excluded.limit_micro,
-       reserved_micro = known.reserved_micro + excluded.reserved_micro
- WHERE excluded.limit_micro IS NULL
-    OR known.spent_micro + known.reserved_micro + excluded.reserved_micro
-       <= excluded.limit_micro + known.extra_micro
-RETURNING kind
+-- Set the worst case aside in every budget that is asked, and note it where all of them bear it: the
+-- caller rolls back when no row returns. In the order of the key, so that two turns that share
+-- budgets wait for each other in one direction.
+WITH today AS (
+    SELECT CAST(now() AT TIME ZONE 'UTC' AS date) AS day
+), asked AS (
+    SELECT kind, owner, limit_micro,
+           CASE kind WHEN 'session' THEN CAST(:whole AS date) ELSE today.day END AS day
+      FROM unnest(CAST(:kinds AS text[]), CAST(:owners AS uuid[]), CAST(:limits AS bigint[]))
+           AS one (kind, owner, limit_micro), today
+), borne AS (
+    INSERT INTO budget AS known (kind, owner, day, limit_micro, reserved_micro)
+    SELECT kind, owner, day, asked.limit_micro, CAST(:worst AS bigint)
+      FROM asked LEFT JOIN budget USING (kind, owner, day)
+     WHERE asked.limit_micro IS NULL
+        OR CAST(:worst AS bigint) <= asked.limit_micro + coalesce(budget.extra_micro, 0)
+     ORDER BY kind, owner, day
+        ON CONFLICT (kind, owner, day) DO UPDATE
+       SET limit_micro = excluded.limit_micro,
+           reserved_micro = known.reserved_micro + excluded.reserved_micro
+     WHERE excluded.limit_micro IS NULL
+        OR known.spent_micro + known.reserved_micro + excluded.reserved_micro
+           <= excluded.limit_micro + known.extra_micro
+    RETURNING kind
+)
+INSERT INTO charge (id, turn_id, session_id, person_id, project_id, day, model, worst_micro)
+SELECT CAST(:id AS uuid), CAST(:turn AS uuid), CAST(:session AS uuid), CAST(:person AS uuid),
+       CAST(:project AS uuid), today.day, CAST(:model AS text), CAST(:worst AS bigint)
+  FROM today
+ WHERE (SELECT count(*) FROM borne) = cardinality(CAST(:kinds AS text[]))
+RETURNING id
 
 -- name: left
 -- What is left of each of these budgets: what a refusal tells.
 SELECT asked.kind, asked.limit_micro + coalesce(known.extra_micro, 0) AS limit_micro,
        coalesce(known.spent_micro, 0) AS spent_micro,
        coalesce(known.reserved_micro, 0) AS reserved_micro
-  FROM unnest(CAST(:kinds AS text[]), CAST(:owners AS uuid[]), CAST(:days AS date[]),
-              CAST(:limits AS bigint[])) AS asked (kind, owner, day, limit_micro)
-  LEFT JOIN budget AS known USING (kind, owner, day)
+  FROM unnest(CAST(:kinds AS text[]), CAST(:owners AS uuid[]), CAST(:limits AS bigint[]))
+           AS asked (kind, owner, limit_micro)
+  LEFT JOIN budget AS known
+    ON known.kind = asked.kind AND known.owner = asked.owner
+   AND known.day = CASE asked.kind WHEN 'session' THEN CAST(:whole AS date)
+                                   ELSE CAST(now() AT TIME ZONE 'UTC' AS date) END
  WHERE asked.limit_micro IS NOT NULL
  ORDER BY asked.kind
-
--- name: charge
--- Note what was set aside for one request; settled once.
-INSERT INTO charge (id, turn_id, session_id, person_id, project_id, day, model, worst_micro)
-VALUES (:id, :turn, :session, :person, :project, :day, :model, :worst)
 
 -- name: settle
 -- Write what a request did cost, once; nothing returns where that was done before.
