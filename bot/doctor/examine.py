@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 from bot.config import Settings
-from bot.doctor import forges, host, hosts, installation, machines, surfaces, vault
+from bot.doctor import forges, host, hosts, installation, machines, pools, surfaces, vault
 from bot.doctor.finding import Finding, Verdict
 from bot.doctor.running import with_running
 
@@ -31,6 +31,8 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("database", installation.check_database),
     ("hosts", hosts.check_hosts),
     ("checkpoints", hosts.check_checkpoints),
+    ("templates", pools.check_templates),
+    ("pools", pools.check_pools),
     ("guest image", installation.check_image),
     ("agents", installation.check_agents),
     ("halt", installation.check_halts),

@@ -39,6 +39,44 @@ _HOSTS = text(
       FROM host ORDER BY host.name, host.id
     """
 )
+_FAILED = text(
+    """
+    SELECT project.name AS project, newest.size, host.name AS host, newest.note, wait.failures,
+           wait.not_before AS again_at,
+           EXISTS (SELECT FROM template
+                    WHERE template.host_id = newest.host_id AND template.size = newest.size
+                      AND template.project_id = newest.project_id
+                      AND template.state = 'ready') AS has_older
+      FROM (SELECT DISTINCT ON (host_id, project_id, size) * FROM template
+             WHERE state NOT IN ('building', 'gone')
+             ORDER BY host_id, project_id, size, created_at DESC) AS newest
+      JOIN host ON host.id = newest.host_id AND host.given_up_at IS NULL
+      JOIN project ON project.id = newest.project_id AND project.removed_at IS NULL
+      LEFT JOIN template_wait AS wait
+        ON wait.host_id = newest.host_id AND wait.project_id = newest.project_id
+       AND wait.size = newest.size AND wait.failures > 0
+     WHERE newest.state = 'failed'
+     ORDER BY project.name, newest.size, host.name
+    """
+)
+_HELD = text(
+    """
+    SELECT project.name AS project, pool.size, host.name AS host, pool.held
+      FROM pool
+      JOIN host ON host.id = pool.host_id AND host.given_up_at IS NULL
+      JOIN project ON project.id = pool.project_id AND project.removed_at IS NULL
+     WHERE pool.held IS NOT NULL
+       AND EXISTS (SELECT FROM template
+                    WHERE template.host_id = pool.host_id AND template.size = pool.size
+                      AND template.project_id = pool.project_id AND template.state = 'ready')
+       AND pool.hot_target + pool.cold_target > (
+           SELECT count(*) FROM machine JOIN template ON template.id = machine.template_id
+            WHERE machine.session_id IS NULL AND machine.host_id = pool.host_id
+              AND machine.state IN ('paused', 'resting')
+              AND template.project_id = pool.project_id AND template.size = pool.size)
+     ORDER BY project.name, pool.size, host.name
+    """
+)
 _LARGE = text(
     """
     SELECT blob FROM (SELECT DISTINCT ON (session_id) blob, created_at FROM checkpoint
@@ -61,6 +99,32 @@ class StoredHost:
     """By the database's clock."""
     machines: int
     """Of sessions, that are not lost."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailedTemplate:
+    """The newest template of a pool, which failed."""
+
+    project: str
+    size: str
+    host: str
+    note: str | None
+    has_older: bool
+    """Machines are made of one before it."""
+    failures: int | None
+    """In a row, if it is tried again."""
+    again_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeldPool:
+    """A pool that lacks machines, has a template, and gets none."""
+
+    project: str
+    size: str
+    host: str
+    held: str
+    """Why."""
 
 
 def database_url(settings: Settings) -> str | None:
@@ -99,6 +163,24 @@ async def hosts(settings: Settings) -> list[StoredHost]:
 
     async def ask(tx: Transaction) -> list[StoredHost]:
         return [StoredHost(**row) for row in (await tx.execute(_HOSTS)).mappings()]
+
+    return await _asked(settings, ask, [])
+
+
+async def failed_templates(settings: Settings) -> list[FailedTemplate]:
+    """Of hosts that are waited for; none while the database is away or has no tables yet."""
+
+    async def ask(tx: Transaction) -> list[FailedTemplate]:
+        return [FailedTemplate(**row) for row in (await tx.execute(_FAILED)).mappings()]
+
+    return await _asked(settings, ask, [])
+
+
+async def held_pools(settings: Settings) -> list[HeldPool]:
+    """Of hosts that are waited for; none while the database is away or has no tables yet."""
+
+    async def ask(tx: Transaction) -> list[HeldPool]:
+        return [HeldPool(**row) for row in (await tx.execute(_HELD)).mappings()]
 
     return await _asked(settings, ask, [])
 

@@ -3,7 +3,11 @@
 from datetime import UTC, datetime
 
 import pytest
+from pydantic import SecretStr
 
+from bot.config import DatabaseSettings, Settings
+from bot.doctor.finding import Verdict
+from bot.doctor.pools import check_pools, check_templates
 from bot.store.ids import new_id
 from tests.integration.web.site import STEPS, pool_of
 
@@ -245,3 +249,25 @@ async def test_a_pool_leads_to_its_template_and_back_and_each_builds_it_again(si
     assert f'<a href="/pools#{pool}">' in template
     assert pools.count('action="/pools/demo/rebuild"') == 2, "of the pool, and of the template"
     assert template.count('action="/pools/demo/rebuild"') == 1
+
+
+async def test_the_doctor_names_what_failed_last_and_what_is_held_back(site):
+    there = Settings(database=DatabaseSettings(url=SecretStr(site.database.url)))
+    await pool_of(site)
+    for check in (check_templates, check_pools):
+        assert (await check(there)).verdict is Verdict.FINE
+    await site.rows("UPDATE pool SET held = 'no memory is left for it'")
+    held = await check_pools(there)
+    assert held.found == "demo (small) on atlas: no memory is left for it"
+    await failed_again(site)
+    await waits(site, failures=2, at=datetime(2030, 1, 2, tzinfo=UTC))
+    failed = await check_templates(there)
+    assert failed.found == (
+        "demo (small) on atlas: `make` ended with status 2; failed 2 times in a row,"
+        " tried again 2030-01-02 00:00 UTC"
+    )
+    assert failed.follows == "Machines of its sessions are made of the template before."
+    await site.rows("UPDATE pool SET hot_target = 1, cold_target = 0")
+    assert (await check_pools(there)).verdict is Verdict.FINE, "it lacks none"
+    await site.rows("UPDATE host SET given_up_at = now()")
+    assert (await check_templates(there)).verdict is Verdict.FINE
