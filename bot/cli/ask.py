@@ -38,9 +38,11 @@ def ask(
 ) -> None:
     """Ask for something and follow it; Ctrl-C leaves it running.
 
-    Goes on with the session of this directory unless --new or --session says otherwise. `!command`
+    Goes on with the session of this directory unless --new or --session says otherwise. A new one
+    is about the project that is named, else about the one that this is a checkout of. `!command`
     runs a command in the session's machine. Exits with 0 if the turn succeeded, else with 1.
     """
+    from bot.cli.checkout import addresses
     from bot.cli.client import connect
     from bot.store.ids import new_id
 
@@ -54,6 +56,7 @@ def ask(
         "session": session,
         "project": project,
         "thread": here(Path.cwd(), project),
+        "checkout": [] if project or session else addresses(Path.cwd()),
         "surface": "terminal",
     }
     try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bot.errors import NotFound, WhichProject
-from bot.govern.repositories import address
+from bot.govern.repositories import address, is_same
 from bot.words.catalogue import N_
 from bot.words.catalogue import gettext as _
 
@@ -35,6 +35,8 @@ class Wish:
     """Said as `repo=`."""
     home: str = ""
     """URL of the repository in whose conversation it was said: only its projects can be meant."""
+    checkout: Sequence[str] = ()
+    """Addresses of the repository in whose checkout it was said."""
     text: str = ""
     """Its words, with perhaps a link to a repository, a pull request or an issue."""
     channel: str | None = None
@@ -70,6 +72,7 @@ def choose(projects: Sequence[Row], wish: Wish) -> Chosen:
 NAMED = N_("you named it")
 NAMED_REPOSITORY = N_("you named its repository")
 LINKED = N_("you linked to it")
+CHECKED_OUT = N_("you are in a checkout of it")
 SET = N_("it is set for this channel")
 ONLY = N_("it is the only one")
 _SAID = frozenset({NAMED, NAMED_REPOSITORY})
@@ -85,6 +88,7 @@ def _ways(projects: Sequence[Row], wish: Wish) -> Sequence[tuple[list[Row], str]
         ways.append((fitting, NAMED_REPOSITORY))
     else:
         ways.append((linked(projects, wish.text), LINKED))
+        ways.append((_checked_out(projects, wish.checkout), CHECKED_OUT))
         ways.append(([one for one in projects if one["name"] == wish.channel], SET))
         ways.append((list(projects), ONLY))
     return ways
@@ -103,6 +107,12 @@ def _at_home(projects: Sequence[Row], home: str) -> list[Row]:
             _("there is no project of this repository"), do=_("add one with `ona projects add`")
         )
     return found
+
+
+def _checked_out(projects: Sequence[Row], checkout: Sequence[str]) -> list[Row]:
+    return [
+        one for one in projects if any(is_same(one["repository_url"], where) for where in checkout)
+    ]
 
 
 def linked(projects: Sequence[Row], text: str) -> list[Row]:

@@ -43,6 +43,9 @@ class IncomingMessage:
     """Address of the thread that this one is a part of: it has that one's session."""
     repository: str = ""
     """URL of the repository whose conversation this is: its project is meant."""
+    checkout: tuple[str, ...] = ()
+    """Addresses of the repository in whose checkout it was said: its project is meant, unless
+    another one is named or linked to."""
     branch: str = ""
     """The branch that this is about: if a session works on it and the thread has none, it is
     that one's."""

@@ -240,6 +240,7 @@ async def open_session(
         name=options.get("project") or meant,
         repository=options.get("repo"),
         home=message.repository,
+        checkout=message.checkout,
         text=prompt.text,
         channel=await channel_project(tx, message.surface, message.channel),
     )

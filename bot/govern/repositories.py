@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from urllib.parse import unquote
 
 from adapters.forge.port import ForgePort
 
@@ -44,6 +45,20 @@ def address(url: str) -> str:
     """Host and path of a repository's URL, whatever its protocol; empty: it has none."""
     read = _ADDRESS.match(url)
     return f"{read.group(1)}/{read.group(2)}".lower() if read else ""
+
+
+def is_same(url: str, other: str) -> bool:
+    """Whether two URLs or absolute paths are of one repository."""
+    paths = _path(url), _path(other)
+    if any(paths):
+        return paths[0] == paths[1]
+    return address(url) == address(other) != ""
+
+
+def _path(url: str) -> str:
+    """Of a repository on a host; empty: it is fetched from elsewhere."""
+    path = unquote(url.removeprefix("file://")) if url.startswith("file://") else url
+    return path.rstrip("/").removesuffix("/.git") if path.startswith("/") else ""
 
 
 def _first(forges: Mapping[str, ForgePort], urls: Iterable[str]) -> str | None:

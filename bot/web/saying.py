@@ -1,6 +1,7 @@
 """Turns what somebody typed into a page, a terminal or a program into one IncomingMessage."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import Literal
 
 from bot.conversation.message import Accepted, IncomingMessage
@@ -23,6 +24,7 @@ async def say(
     project: str | None = None,
     thread: str | None = None,
     new: bool = False,
+    checkout: Sequence[str] = (),
 ) -> Accepted:
     """Hand the text to the inbox.
 
@@ -43,6 +45,7 @@ async def say(
             session=session or None,
             project=project or None,
             new=new,
+            checkout=tuple(checkout),
         )
     )
 

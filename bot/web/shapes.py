@@ -1,7 +1,7 @@
 """The shapes of the API: what it takes and what it gives; OpenAPI is made from them."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
@@ -39,6 +39,12 @@ class NewPrompt(Taken):
         default=None,
         max_length=500,
         description="your own name of the place where this is said: its session goes on",
+    )
+    checkout: list[Annotated[str, Field(max_length=2000)]] = Field(
+        default_factory=list,
+        max_length=20,
+        description="addresses of the repository where it is said: its project is meant, for a new"
+        " session, unless another is named",
     )
     surface: Literal["api", "terminal"] = "api"
 

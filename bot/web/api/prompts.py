@@ -33,6 +33,7 @@ async def post_prompt(
         session=prompt.session,
         project=prompt.project,
         thread=prompt.thread,
+        checkout=prompt.checkout,
         new=prompt.new,
     )
     if accepted.verdict == "refused":

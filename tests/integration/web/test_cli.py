@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import subprocess
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -362,3 +363,20 @@ async def test_a_machine_that_is_set_up_for_a_template_says_so(site, ona):
         ["hot", "-", "demo"],
     ]
     assert building in (await ona("machines", "show", str(machine_id))).out
+
+
+async def test_in_a_checkout_of_a_project_it_need_not_be_named(site, ona, tmp_path, monkeypatch):
+    for name in ("web", "api"):
+        (tmp_path / name).mkdir()
+        subprocess.run(["git", "-C", str(tmp_path / name), "init", "-q"], check=True)
+        assert (await ona("projects", "add", name, f"./{name}")).code == 0
+    several = await ona("ask", "--new", "--wait", "!true")
+    assert several.code == 2
+    assert "could be several projects" in several.err
+    monkeypatch.chdir(tmp_path / "api")
+    asking = asyncio.create_task(ona("ask", "--wait", "!true"))
+    await prompt_waits(site)
+    work = await site.begin()
+    await work.end()
+    assert (await asking).code == 0
+    assert "api" in (await ona("sessions", "list", "--project", "api")).out

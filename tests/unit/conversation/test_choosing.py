@@ -24,6 +24,13 @@ ALL = (WEB, API, DOCS, LOCAL)
         (Wish(text="https://GitHub.com/Acme/API/issues/1 please"), "api", "linked"),
         (Wish(text="https://git.acme.test:2222/team/docs/-/issues/3"), "docs", "linked"),
         (Wish(text="nothing", channel="docs"), "docs", "set for this channel"),
+        (Wish(checkout=["/srv/local"]), "local", "in a checkout of it"),
+        (Wish(checkout=["/srv/local/.git/"]), "local", "in a checkout of it"),
+        (Wish(checkout=["file:///srv/local"]), "local", "in a checkout of it"),
+        (Wish(checkout=["/home/ann/web", "git@github.com:Acme/web"]), "web", "in a checkout of it"),
+        (Wish(checkout=["/srv/local"], channel="docs"), "local", "in a checkout of it"),
+        (Wish(checkout=["/srv/local"], name="api"), "api", "named it"),
+        (Wish(checkout=["/srv/local"], text="see https://github.com/acme/web"), "web", "linked"),
         (
             Wish(text="https://github.com/acme/other or gitlab.com/acme/web", channel="web"),
             "web",
@@ -48,6 +55,8 @@ def test_the_only_project_needs_no_name():
         Wish(text="https://github.com/acme/web and https://github.com/acme/api"),
         Wish(text="fix it", channel="gone"),
         Wish(text="https://github.com/acme/webserver"),
+        Wish(checkout=["/srv/local2", "/srv", "/local", ""]),
+        Wish(checkout=["/srv/local", "git@github.com:acme/api"]),
     ],
 )
 def test_where_it_could_be_several_a_person_is_asked(wish):
