@@ -175,6 +175,18 @@ async def test_the_next_turn_gets_new_ones(
     assert (tmp_path / "user0").read_text() != (tmp_path / "user1").read_text()
 
 
+async def test_they_are_issued_while_the_machine_is_made_ready(
+    town: Town, places: GuestWorkplaces, grants: Grants, served: Postgres
+) -> None:
+    places.door.clear()
+    await wants(town, NPM, DB)
+    await town.say("!test -s $ONA_GRANTS/db/username")
+    async with Shift(town, places, "w", grants=grants):
+        await until(town, ROWS, lambda rows: [state for _, state in rows] == ["issued"] * 3)
+        places.door.set()
+        await until(town, TURN, lambda rows: rows and rows[0][0] == "succeeded")
+
+
 async def test_an_undo_whose_machine_has_no_room_for_what_is_handed_ends_and_says_so(
     town: Town, places: GuestWorkplaces, grants: Grants, tmp_path: Path
 ) -> None:
