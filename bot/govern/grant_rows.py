@@ -255,9 +255,13 @@ class GrantRows:
 
         :param audited: it goes into the audit; `renewed_again` tells of those that don't
         """
+        lives = {"grant": grant_id, "seconds": seconds}
+        if not audited:
+            await self._database.run(_RENEW, lives)
+            return
         async with self._database.begin() as tx:
-            await tx.execute(_RENEW, {"grant": grant_id, "seconds": seconds})
-            await note(tx, "grant.renewed", [grant_id] if audited else [])
+            await tx.execute(_RENEW, lives)
+            await note(tx, "grant.renewed", [grant_id])
 
     async def renewed_again(self, times: Mapping[UUID, int]) -> None:
         """Audit how often each was renewed besides."""
