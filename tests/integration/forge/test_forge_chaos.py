@@ -51,7 +51,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(SECONDS_MA
 def times(monkeypatch):
     """Behind the webhooks we ask every second, not every five minutes; on a slow machine it may
     take a while to ask who may do what, after which a request would be refused."""
-    monkeypatch.setattr(rights, "ASK_SECONDS_MAX", 30.0)
+    monkeypatch.setattr(rights, "ASK_SECONDS_MAX", SECONDS_MAX)
     monkeypatch.setattr(polled, "CATCH_UP_SECONDS", 1.0)
 
 
