@@ -41,6 +41,8 @@ class ToolCall:
     title: str
     status: Literal["pending", "running", "completed", "failed"]
     diff: str | None = None
+    files: tuple[str, ...] | None = None
+    """Paths in the machine that it changes, as far as it says so."""
     digest: str | None = None
     """Of what it was given and gave, once it has ended: the same again has the same."""
 

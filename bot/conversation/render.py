@@ -21,6 +21,10 @@ LIVE_TEXT_LENGTH_MAX = 600
 LIVE_TOOLS_MAX = 5
 LIVE_OUTPUT_LINES_MAX = 12
 LIVE_OUTPUT_LENGTH_MAX = 900
+ELAPSED_SECONDS_MIN = 10.0
+"""A turn is not said to have lasted before that."""
+TOUCHED_MAX = 5
+"""Files that are named."""
 PLAN_ENTRIES_MAX = 12
 LINE_LENGTH_MAX = 200
 CHOICES_MAX = 20
@@ -39,6 +43,8 @@ class SeenEvent:
     kind: str
     body: Mapping[str, Any] = field(default_factory=dict)
     turn_id: UUID | None = None
+    at: float | None = None
+    """Seconds since 1970."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +151,7 @@ def live(span: Span) -> str:
     words = settled(_last_words(events))
     parts.append(marked(tail(words, lines_max=8, length_max=LIVE_TEXT_LENGTH_MAX)))
     parts += _tools(events)
+    parts.append(_touched(events))
     parts.append(_output(span, lines_max=LIVE_OUTPUT_LINES_MAX, length_max=LIVE_OUTPUT_LENGTH_MAX))
     return "\n".join(part for part in parts if part)
 
@@ -282,8 +289,19 @@ def _standing(events: Sequence[SeenEvent]) -> str:
         return _("Waiting for an answer.")
     last = events[-1]
     return (
-        _step(last) if last.kind == "step" and last.body.get("step") != "ready" else _("Working …")
+        _step(last)
+        if last.kind == "step" and last.body.get("step") != "ready"
+        else _working(events)
     )
+
+
+def _working(events: Sequence[SeenEvent]) -> str:
+    """With how long the turn has run when this was told."""
+    began = next((one.at for one in events if one.kind == "turn.started"), None)
+    now = events[-1].at
+    if began is None or now is None or now - began < ELAPSED_SECONDS_MIN:
+        return _("Working …")
+    return _("Working for {duration} …", duration=duration(now - began))
 
 
 def _cost(events: Sequence[SeenEvent]) -> str:
@@ -328,6 +346,26 @@ def _tools(events: Sequence[SeenEvent]) -> list[str]:
         f"{_(_line(str(tool.get('status', '?'))))}: {_line(str(tool.get('title', '?')))}"
         for tool in list(tools.values())[-LIVE_TOOLS_MAX:]
     ]
+
+
+def _touched(events: Sequence[SeenEvent]) -> str:
+    """The files that tools have changed, the newest last; "" while there is none."""
+    touched: dict[str, None] = {}
+    for one in events:
+        for path in one.body.get("files") or () if one.kind == "tool" else ():
+            touched.pop(str(path), None)
+            touched[str(path)] = None
+    names = [_line(path.rpartition("/")[2]) for path in touched][-TOUCHED_MAX:]
+    return (
+        ngettext(
+            "{count} file touched: {names}",
+            "{count} files touched: {names}",
+            len(touched),
+            names=", ".join(["…"] * (len(touched) > TOUCHED_MAX) + names),
+        )
+        if touched
+        else ""
+    )
 
 
 def _line(text: str) -> str:

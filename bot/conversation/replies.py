@@ -243,7 +243,7 @@ async def _read(tx: Transaction, thread: Any, manner: Manner) -> tuple[int, Span
         )
     ).all()
     events = [
-        SeenEvent(number=row.number, kind=row.kind, body=row.body, turn_id=row.turn_id)
+        SeenEvent(number=row.number, kind=row.kind, body=row.body, turn_id=row.turn_id, at=row.at)
         for row in rows
         if refusals.is_for(thread.id, row.body)
     ]

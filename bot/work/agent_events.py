@@ -44,11 +44,15 @@ _KINDS: Mapping[type, str] = {
 
 
 def _fields(event: object) -> dict[str, Any]:
-    return {
-        name: _clean(value) if isinstance(value, str) else value
-        for name, value in vars(event).items()
-        if value is not None
-    }
+    return {name: _cleaned(value) for name, value in vars(event).items() if value is not None}
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, str):
+        return _clean(value)
+    if isinstance(value, Mapping):
+        return {name: _cleaned(one) for name, one in value.items()}
+    return [_cleaned(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def _clean(said: str) -> str:

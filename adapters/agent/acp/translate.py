@@ -19,6 +19,8 @@ TEXT_LENGTH_MAX = 256 * 1024
 """Of one piece of what is said or thought."""
 
 Status = Literal["pending", "running", "completed", "failed"]
+FILES_MAX = 20
+"""Of one call."""
 _STATUS: Mapping[object, Status] = {
     "pending": "pending",
     "in_progress": "running",
@@ -70,6 +72,7 @@ class Translator:
             title=_line(title) if isinstance(title, str) and title.strip() else _title(before),
             status=status,
             diff=_diff(update.get("content")) or (before.diff if before else None),
+            files=_files(update.get("content")) or (before.files if before else None),
             digest=_digest(raw) if status in {"completed", "failed"} else None,
         )
         if told == before:
@@ -145,6 +148,15 @@ def _diff(content: object) -> str | None:
     parts = [_file_diff(one) for one in content if isinstance(one, Mapping)]
     diff = "".join(part for part in parts if part)
     return diff[:DIFF_LENGTH_MAX] or None
+
+
+def _files(content: object) -> tuple[str, ...] | None:
+    """The paths of what a call changes, each once."""
+    if not isinstance(content, list):
+        return None
+    changes = (one for one in content if isinstance(one, Mapping) and one.get("type") == "diff")
+    paths = [_line(one["path"]) for one in changes if isinstance(one.get("path"), str)]
+    return tuple(dict.fromkeys(paths))[:FILES_MAX] or None
 
 
 def _file_diff(change: Mapping[str, Any]) -> str:

@@ -145,6 +145,45 @@ def test_live_goes_from_the_machine_to_the_work_to_the_outcome():
     assert live(span(STARTED, ended("stopped", by="Bo"))) == "Stopped: by Bo."
 
 
+def tool(*files):
+    return ("tool", {"id": str(files), "title": "edit", "status": "completed", "files": files})
+
+
+@pytest.mark.parametrize(
+    ("tools", "said"),
+    [
+        ([("/w/a.py",)], "1 file touched: a.py"),
+        ([("/w/a.py", "/w/b.py"), ("/w/a.py",)], "2 files touched: b.py, a.py"),
+        (
+            [tuple(f"/w/{n}.py" for n in range(6))],
+            "6 files touched: …, 1.py, 2.py, 3.py, 4.py, 5.py",
+        ),
+        ([("/w/x\n```",)], "1 file touched: x ```"),
+    ],
+)
+def test_live_names_the_files_that_were_touched(tools, said):
+    told = live(span(STARTED, *(tool(*files) for files in tools)))
+    assert told.split("\n")[-1] == said
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (None, "Working …"),
+        (9.9, "Working …"),
+        (10, "Working for 10 s …"),
+        (95, "Working for 1 min 35 s …"),
+    ],
+)
+def test_live_says_how_long_it_has_worked(seconds, said):
+    later = None if seconds is None else 1_000 + seconds
+    events = [
+        SeenEvent(number=1, kind="turn.started", body=STARTED[1], at=1_000.0),
+        SeenEvent(number=2, kind="tool", body={"id": "1", "title": "t"}, at=later),
+    ]
+    assert live(Span(start=0, events=events)).split("\n")[0] == said
+
+
 def test_live_says_that_it_waits_for_an_answer():
     asked = ("question", {"question": "q", "text": "sure?"})
     assert live(span(STARTED, asked)) == "Waiting for an answer."
