@@ -5,6 +5,7 @@ to one callback. It acknowledges a delivery when the callback has returned; when
 delivery is not acknowledged and comes again.
 """
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +14,13 @@ from typing import Literal
 Standing = Literal["member", "guest", "stranger", "bot"]
 """How a surface knows somebody: of the workspace, let in for some channels, of another workspace,
 or no person. What can't be found out is a stranger."""
+
+_PRIVATE = re.compile(r"^\s*(?:(?:new|now|aside)\s*:\s*)*private\s*:", re.IGNORECASE)
+
+
+def is_private(text: str) -> bool:
+    """Whether a command is for its author alone: what shows it to others may not."""
+    return _PRIVATE.match(text) is not None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from discord import app_commands
 from adapters.chat.calling import trace
 from adapters.chat.discord import history, markup, picking
 from adapters.chat.discord.reading import STOP_REACTIONS, Reader, author_of, place_of
-from adapters.chat.incoming import Author, Hear, Heard
+from adapters.chat.incoming import Author, Hear, Heard, is_private
 from adapters.listening import Condition, Hears, Tell, nobody
 
 log = structlog.get_logger(__name__)
@@ -123,9 +123,16 @@ class _Client(discord.Client):
 
     def _add_commands(self) -> None:
         @self.tree.command(name=COMMAND, description="Ask ona, or say a command such as stop")
-        @app_commands.describe(text="What to do", project="What it is about, if that is not clear")
-        async def ask(interaction: discord.Interaction, text: str, project: str = "") -> None:
-            await self._asked(interaction, text, project)
+        @app_commands.describe(
+            text="What to do",
+            project="What it is about, if that is not clear",
+            private="Only you see it, and are answered by direct message",
+        )
+        async def ask(
+            interaction: discord.Interaction, text: str, project: str = "", private: bool = False
+        ) -> None:
+            alone = private and not is_private(text)
+            await self._asked(interaction, f"private: {text}" if alone else text, project)
 
         @ask.autocomplete("project")
         async def offered(
@@ -216,10 +223,14 @@ class _Client(discord.Client):
         return [app_commands.Choice(name=name, value=name) for name in short[:CHOICES_MAX]]
 
     async def _asked(self, interaction: discord.Interaction, text: str, project: str) -> None:
-        """In a thread it is said there; in a channel it opens one, with what was asked on top."""
-        await interaction.response.defer(thinking=True)
+        """In a thread it is said there; in a channel it opens one, with what was asked on top.
+
+        What is private nobody else sees.
+        """
+        private = is_private(text)
+        await interaction.response.defer(ephemeral=private, thinking=True)
         shown = await interaction.edit_original_response(
-            content=shown_prompt(interaction.user.display_name, text),
+            content="Sent." if private else shown_prompt(interaction.user.display_name, text),
             allowed_mentions=discord.AllowedMentions.none(),
         )
         channel = interaction.channel

@@ -20,7 +20,7 @@ import structlog
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
 
-from adapters.chat.incoming import Chosen, Hear
+from adapters.chat.incoming import Chosen, Hear, is_private
 from adapters.chat.port import ChatError, Content, Deadline, Gone, Rejected, Unavailable
 from adapters.chat.slack import picking
 from adapters.chat.slack.calls import API, call, client
@@ -250,6 +250,9 @@ class _Hearing:
         if said.text.strip().casefold() in {"", "help", "sessions"}:
             text = said.text.strip() or "sessions"
             await self._hear(replace(said, text=text))
+        elif is_private(said.text):
+            # Nobody else sees a command, and nobody is to see this one.
+            await self._hear(said)
         elif said.author.standing == "member" and not said.spot.shared:
             thread = await self._open(body, said.author.name, said.text)
             if thread is None:

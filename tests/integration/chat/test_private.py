@@ -190,3 +190,27 @@ async def test_on_discord_the_answer_comes_by_direct_message(town, places):
         office.ann.says(asked.thread, f"<@{office.app.id}> private: !echo t-w-o")
         await office.posted(office.ann.direct(office.app), "t-w-o", "Done")
         assert "t-w-o" not in " ".join(one.text for one in office.ours(asked.thread))
+
+
+async def test_on_slack_nobody_else_sees_a_private_command(town, places):
+    async with slack_rig.open_office(town) as office, office.serving(), Shift(town, places, "w"):
+        office.ann.commands(office.general, "/ona", "private: !echo t-w-o")
+        direct = office.ann.direct(office.bot.user)
+
+        def seen():
+            return " ".join(one.text for one in direct.messages if one.author is office.bot.user)
+
+        await office.slack.until(lambda: "t-w-o" in seen() and "Done" in seen())
+        assert not office.general.public()
+
+
+@pytest.mark.parametrize(
+    "given", [{"text": "private: !echo t-w-o"}, {"text": "!echo t-w-o", "private": True}]
+)
+async def test_on_discord_nobody_else_sees_a_private_command(town, places, given):
+    async with discord_rig.open_office(town) as office, office.serving(), Shift(town, places, "w"):
+        await office.ready()
+        office.ann.slash(office.app, "ona", office.general, **given)
+        await office.posted(office.ann.direct(office.app), "t-w-o", "Done")
+        assert not [one for one in office.bo.sees(office.general) if "t-w-o" in one.text]
+        assert office.fake.ephemerals[-1].text == "Sent."

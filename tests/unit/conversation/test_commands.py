@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapters.chat.incoming import is_private
 from bot.conversation.commands import (
     ALONE,
     OPTIONS,
@@ -248,3 +249,22 @@ def test_automations_are_run_paused_and_resumed_by_name(said, expected):
 )
 def test_what_only_begins_like_it_is_a_prompt(said):
     assert isinstance(parse(said), Prompt)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "private: x",
+        " Private : x",
+        "new: private: x",
+        "private: new: x",
+        "NOW:private:x",
+        "x private: y",
+        "privately: x",
+        "is private",
+        "",
+    ],
+)
+def test_what_surfaces_hide_is_what_is_private(text):
+    asked = parse(text)
+    assert is_private(text) == (isinstance(asked, Prompt) and asked.private)
