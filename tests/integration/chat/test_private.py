@@ -157,11 +157,8 @@ async def test_a_checkpoint_that_two_sessions_began_from_keeps_its_blob(town, ro
     await checkpoint(town, shared, blob="old-blob")
     session = await town.value("SELECT id FROM session WHERE short = :short", short=shared)
     async with town.database.begin() as tx:
-        gone = (
-            (await tx.execute(SQL["forget"], {"session": session, "kept": 0, "turns": 0}))
-            .scalars()
-            .all()
-        )
+        own = {"session": session, "repository": None, "kept": 0, "turns": 0}
+        gone = (await tx.execute(SQL["forget"], own)).scalars().all()
     assert gone == ["old-blob"]
 
 
