@@ -133,8 +133,9 @@ class Mortal:
     async def run(self) -> None:
         while True:
             await self._died.wait()
-            self._died.clear()
             await self.start()
+            # Not before: one that starts can't be killed, and would live on beside its successor.
+            self._died.clear()
 
 
 @asynccontextmanager
