@@ -37,6 +37,8 @@ FAILURES = frozenset({"failed", "timed_out", "interrupted", "budget"})
 """Outcomes after which a person has to decide something."""
 QUEUEING = frozenset({"prompt.queued", "prompt.joined"})
 """Kinds that a surface which reacts is told about at once too."""
+REQUEUING = QUEUEING | {"prompt.cancelled", "session.cleared"}
+"""Kinds after which other prompts wait, or at other places."""
 TELLING = frozenset({"turn.ended", "question", "error", TITLED}) | SETTLING | NOTICES
 """Kinds that a thread is told about at once; everything else can wait for the next live edit."""
 
@@ -320,10 +322,15 @@ def _elsewhere(span: Span, ended: SeenEvent | None = None) -> Iterator[Draft]:
 
 def _live(span: Span, after: int, manner: Manner) -> Iterator[Draft]:
     if span.asked_elsewhere:
-        if any(one.number > after and one.kind == "turn.started" for one in span.events):
+        changing = REQUEUING | {"turn.started"}
+        if any(one.number > after and one.kind in changing for one in span.events):
             yield from _elsewhere(span)
         return
-    news = [one for one in span.events if one.number > after and one.kind not in NOTICES]
+    news = [
+        one
+        for one in span.events
+        if one.number > after and (one.kind not in NOTICES or one.kind in REQUEUING)
+    ]
     body = render.live(span) if news else ""
     if body:
         turn_id = next((one.turn_id for one in reversed(span.events) if one.turn_id), None)

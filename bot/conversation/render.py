@@ -12,7 +12,7 @@ from uuid import UUID
 
 from bot.conversation.fences import Manner, fenced, marked, prose, tail
 from bot.words import events as event_words
-from bot.words.amounts import dollars, duration, prompts, short, tenths
+from bot.words.amounts import dollars, duration, ordinal, prompts, short, tenths
 from bot.words.catalogue import N_, ngettext
 from bot.words.catalogue import gettext as _
 from bot.words.plain import settled
@@ -25,6 +25,8 @@ ELAPSED_SECONDS_MIN = 10.0
 """A turn is not said to have lasted before that."""
 TOUCHED_MAX = 5
 """Files that are named."""
+WAITING_MAX = 5
+"""Prompts in the queue whose places are named."""
 PLAN_ENTRIES_MAX = 12
 LINE_LENGTH_MAX = 200
 CHOICES_MAX = 20
@@ -48,6 +50,18 @@ class SeenEvent:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """A prompt in the session's queue."""
+
+    name: str
+    """Of who asked."""
+    place: int
+    """1: it goes next."""
+    thread_id: str
+    """Where it was said."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Span:
     """What happened from one turn's end (exclusive) to the next one's, or to now."""
 
@@ -61,6 +75,8 @@ class Span:
     """The thread that reads it."""
     short: str = ""
     """What its session is called."""
+    waiting: Sequence[Waiting] = ()
+    """The prompts that wait behind its turn, by place; one more than is named says so."""
 
     @property
     def started(self) -> SeenEvent | None:
@@ -151,7 +167,7 @@ def live(span: Span) -> str:
     words = settled(_last_words(events))
     parts.append(marked(tail(words, lines_max=8, length_max=LIVE_TEXT_LENGTH_MAX)))
     parts += _tools(events)
-    parts.append(_touched(events))
+    parts += [_touched(events), _queued(span.waiting)]
     parts.append(_output(span, lines_max=LIVE_OUTPUT_LINES_MAX, length_max=LIVE_OUTPUT_LENGTH_MAX))
     return "\n".join(part for part in parts if part)
 
@@ -174,7 +190,9 @@ def elsewhere(span: Span) -> str:
     name = _line(str(started.get("name") or _("somebody")))
     surface = _line(str(started.get("surface") or _("another place"))).capitalize()
     how = outcome(span.ended) if span.ended is not None else _("it is being worked on.")
-    return _("{name} asked for something in {surface}: {how}", name=name, surface=surface, how=how)
+    said = _("{name} asked for something in {surface}: {how}", name=name, surface=surface, how=how)
+    here = [one for one in span.waiting if one.thread_id == span.thread_id]
+    return "\n".join(filter(None, (said, "" if span.ended is not None else _queued(here))))
 
 
 def notice(event: SeenEvent) -> str:
@@ -366,6 +384,14 @@ def _touched(events: Sequence[SeenEvent]) -> str:
         if touched
         else ""
     )
+
+
+def _queued(waiting: Sequence[Waiting]) -> str:
+    """Whose prompts wait at which places of the queue; "" while none does."""
+    if not waiting:
+        return ""
+    named = [f"{_line(one.name)}, {ordinal(one.place)}" for one in waiting[:WAITING_MAX]]
+    return _("Queued: {places}", places="; ".join(named + ["…"] * (len(waiting) > WAITING_MAX)))
 
 
 def _line(text: str) -> str:

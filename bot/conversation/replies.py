@@ -23,7 +23,7 @@ from adapters.chat.port import ChatPort, HasTitles, Reacts, ShowsMoments, ShowsP
 from bot.conversation import refusals
 from bot.conversation.drafts import QUEUEING, TELLING, Draft, Signing, drafts
 from bot.conversation.fences import Manner
-from bot.conversation.render import SeenEvent, Span
+from bot.conversation.render import WAITING_MAX, SeenEvent, Span, Waiting
 from bot.store.database import EVENTS, OUTBOX, Database, Listener, is_away
 from bot.store.ids import new_id
 from bot.store.statements import load
@@ -254,8 +254,18 @@ async def _read(tx: Transaction, thread: Any, manner: Manner) -> tuple[int, Span
         output_length=length,
         thread_id=str(thread.id),
         short=bounds.short,
+        waiting=() if bounds.ended else await _waiting(tx, thread.session_id),
     )
     return bounds.through, span
+
+
+async def _waiting(tx: Transaction, session_id: UUID) -> Sequence[Waiting]:
+    """The prompts that go next, as far as they are named, and one more."""
+    rows = await tx.execute(SQL["waiting"], {"session": session_id, "most": WAITING_MAX + 1})
+    return [
+        Waiting(name=row.name, place=place, thread_id=str(row.thread_id))
+        for place, row in enumerate(rows, 1)
+    ]
 
 
 async def _reader(tx: Transaction, thread: Any, span: Span) -> Any:

@@ -1,10 +1,12 @@
 """Durations and counts as people say them; pure."""
 
-from bot.words.catalogue import Message, ngettext
+from bot.words.catalogue import N_, Message, ngettext
 from bot.words.catalogue import gettext as _
 
 MICRO = 1_000_000
 """Micro-dollars in a dollar."""
+ORDINALS = (N_("{number}th"), N_("{number}st"), N_("{number}nd"), N_("{number}rd"))
+"""By what a number ends in; other languages may say them all alike."""
 
 
 def duration(seconds: float) -> Message:
@@ -29,6 +31,12 @@ def tenths(seconds: float) -> Message:
 def dollars(micro: int) -> str:
     """Micro-dollars in words: cents, or what matters below one."""
     return f"{micro / MICRO:.2f}" if micro >= MICRO // 100 or not micro else f"{micro / MICRO:.4f}"
+
+
+def ordinal(number: int) -> Message:
+    """`1st`, `2nd`, `11th`."""
+    last = 0 if number // 10 % 10 == 1 else number % 10
+    return _(ORDINALS[last if last < len(ORDINALS) else 0], number=number)
 
 
 def prompts(count: int) -> Message:

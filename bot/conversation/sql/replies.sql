@@ -66,6 +66,13 @@ SELECT number, kind, turn_id, body - 'diff' AS body, output_length,
     OR (kind <> 'output' AND newer <= :talk)
  ORDER BY number
 
+-- name: waiting
+-- The prompts in its queue, the next first.
+SELECT person.name, prompt.thread_id
+  FROM prompt JOIN person ON person.id = prompt.author_id
+ WHERE prompt.session_id = :session AND prompt.state = 'queued'
+ ORDER BY prompt.position LIMIT :most
+
 -- name: reader
 -- In which language and zone a thread reads about a turn: its asker's, where they asked; else its own.
 SELECT coalesce(nullif(prompt.language, ''), thread.language) AS language, prompt.zone

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from bot.conversation.outbox import Outbox
 from bot.conversation.replies import Replies
 from bot.store.database import EVENTS, OUTBOX, Database, Listener
+from bot.store.ids import new_id
 from tests.fakes.chat import ChatServer, FakeChat
 from tests.integration.outbox.rig import SURFACE, Office
 
@@ -133,6 +134,41 @@ async def test_turns_one_after_the_other_have_a_row_each(office, replies):
     await replies.once()
     assert [kind for kind, _ in await bodies(office)] == ["answer", "notice"] * 3
     assert [row.body for row in await office.replies()][::2] == [ANSWER[1]] * 3
+
+
+async def test_a_live_message_names_the_places_of_the_queue_while_they_hold(town, office, replies):
+    here, there = await office.thread("acct/t"), await office.thread("acct/u")
+    asked = {"prompt": "p", "asked_in": str(here), "name": "Ann", "surface": "fake"}
+    await office.happen(("turn.started", asked), ago_seconds=LONG_AGO)
+    for thread, name in ((here, "Ann"), (there, "Bo")):
+        await _wait(town, office, thread, name)
+    await replies.once()
+    assert await bodies(office) == [("live", "Working …\nQueued: Ann, 1st; Bo, 2nd")]
+    assert (await bodies(office, "acct/u"))[0][1].splitlines()[1:] == ["Queued: Bo, 2nd"]
+    await office.do("UPDATE prompt SET state = 'cancelled' WHERE thread_id = :here", here=here)
+    await office.happen(("prompt.cancelled", {"name": "Ann"}), ago_seconds=LONG_AGO)
+    await replies.once()
+    assert (await bodies(office))[0] == ("live", "Working …\nQueued: Bo, 1st")
+    assert (await bodies(office, "acct/u"))[0][1].splitlines()[1:] == ["Queued: Bo, 1st"]
+
+
+async def _wait(town, office, thread_id, name):
+    """A prompt that waits, long enough to be told."""
+    await office.do(
+        "INSERT INTO prompt (id, session_id, position, kind, author_id, thread_id, state)"
+        " SELECT :id, id, position_last + 1, 'text', :author, :thread, 'queued' FROM session"
+        "  WHERE id = :session",
+        id=new_id(),
+        author=town.people[name],
+        thread=thread_id,
+        session=office.session_id,
+    )
+    await office.do(
+        "UPDATE session SET position_last = position_last + 1 WHERE id = :session",
+        session=office.session_id,
+    )
+    queued = ("prompt.queued", {"asked_in": str(thread_id)})
+    await office.happen(queued, ago_seconds=LONG_AGO)
 
 
 async def test_a_question_is_asked_at_once_and_its_row_tells_its_end(office, replies):

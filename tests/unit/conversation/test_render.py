@@ -1,11 +1,24 @@
 """What threads read about events."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bot.conversation.fences import Manner, segments
-from bot.conversation.render import SeenEvent, Span, answer, live, notice, outcome, question
+from bot.conversation.render import (
+    WAITING_MAX,
+    SeenEvent,
+    Span,
+    Waiting,
+    answer,
+    elsewhere,
+    live,
+    notice,
+    outcome,
+    question,
+)
 
 PATIENT = settings(deadline=None)
 MANNER = Manner(text_length_max=4_000, escape=lambda text, *, code: text)
@@ -297,3 +310,35 @@ def test_what_models_cost_stands_in_the_first_line_and_in_the_last():
     assert told.splitlines()[-1] == "Done, after 2 min 3 s, 0.42 USD."
     free = answer(span(STARTED, ended(summary="done", seconds=123.0)), MANNER)
     assert "USD" not in free
+
+
+def waiting(*names, thread_id="here"):
+    return [
+        Waiting(name=name, place=place, thread_id=thread_id) for place, name in enumerate(names, 1)
+    ]
+
+
+def test_who_waits_behind_a_running_turn_stands_there_with_the_place():
+    running = span(STARTED, output("a\n"))
+    said = live(replace(running, waiting=waiting("Ann", "B\n```o", "Ann")))
+    assert said.splitlines()[1] == "Queued: Ann, 1st; B ```o, 2nd; Ann, 3rd"
+    assert "Queued" not in live(running)
+    over = replace(span(STARTED, ended()), waiting=waiting("Ann"))
+    assert "Queued" not in live(over)
+
+
+def test_no_more_than_so_many_of_the_queue_are_named():
+    names = [f"P{number}" for number in range(WAITING_MAX + 1)]
+    running = span(STARTED)
+    whole = live(replace(running, waiting=waiting(*names[:-1]))).splitlines()[-1]
+    assert whole.endswith(f"P{WAITING_MAX - 1}, {WAITING_MAX}th")
+    cut = live(replace(running, waiting=waiting(*names))).splitlines()[-1]
+    assert cut == f"{whole}; …"
+
+
+def test_another_thread_is_told_of_its_own_prompts_in_the_queue_alone():
+    queue = [*waiting("Ann", "Bo"), *waiting("Cy")]
+    queue[-1] = replace(queue[-1], place=3, thread_id="there")
+    running = replace(span(STARTED), thread_id="there", waiting=queue)
+    assert elsewhere(running).splitlines()[1:] == ["Queued: Cy, 3rd"]
+    assert len(elsewhere(replace(running, thread_id="another")).splitlines()) == 1
