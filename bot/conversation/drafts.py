@@ -228,7 +228,7 @@ def _end(span: Span, ended: SeenEvent, manner: Manner) -> Iterator[Draft]:
     failed = ended.body.get("outcome") in FAILURES
     asked = any(one.kind == "question" for one in span.events)
     parts = split(render.answer(span, manner), manner)
-    links = _links(span)
+    links = (*_links(span), *_changes(span, manner))
     quick = not (failed or asked or links) and len(parts) == 1 and _is_quick(ended, manner)
     if manner.live:
         live = Draft(
@@ -350,9 +350,17 @@ def _buttons(span: Span, manner: Manner) -> tuple[Button, ...]:
     if manner.pages:
         url = f"{manner.pages}/sessions/{span.short}"
         buttons.append(Button(label=_("Open session"), url=url))
+    buttons += _changes(span, manner)
     if manner.in_place and any(one.body.get("others") for one in span.events):
         buttons.append(labelled(WRONG))
     return tuple(buttons)
+
+
+def _changes(span: Span, manner: Manner) -> tuple[Button, ...]:
+    """To what an agent changed in files, once it has."""
+    if not manner.pages or not any(one.body.get("files") for one in span.events):
+        return ()
+    return (Button(label=_("View changes"), url=f"{manner.pages}/sessions/{span.short}/changes"),)
 
 
 def _question(span: Span, asked: SeenEvent, *, amends: bool = False) -> Draft:

@@ -7,6 +7,7 @@ from bot.errors import OnaError
 from bot.web.pages import (
     audit,
     automations,
+    changes,
     connecting,
     home,
     machines,
@@ -32,6 +33,7 @@ router = APIRouter(include_in_schema=False)
 for _module in (
     home,
     session,
+    changes,
     machines,
     pools,
     previews,

@@ -72,6 +72,7 @@ PAGES = [
     ("GET", "/sessions/{short}/side"),
     ("GET", "/sessions/{short}/earlier?before=5"),
     ("GET", "/sessions/{short}/live"),
+    ("GET", "/sessions/{short}/changes"),
     ("GET", "/sessions/{short}/pictures/{picture}"),
     ("POST", "/sessions/{short}/prompts"),
     ("POST", "/sessions/{short}/stop"),

@@ -269,6 +269,20 @@ def test_the_first_live_message_names_the_project_and_why_and_can_be_wrong():
     assert labels(later) == ["Stop", "Queue"]
 
 
+def test_once_a_file_was_touched_its_changes_can_be_viewed_where_there_are_pages():
+    pages = Manner(text_length_max=4_000, escape=lambda text, *, code: text, pages="https://x.test")
+    edit = ("tool", {"id": "t", "title": "Edit", "files": ["a.py"]})
+    (live,) = made(STARTED, edit, manner=pages)
+    assert labels(live) == ["Stop", "Queue", "Open session", "View changes"]
+    assert live.buttons[-1].url.endswith("/changes")
+    (bare,) = made(STARTED, edit)
+    assert labels(bare) == ["Stop", "Queue"]
+    *_, answer = made(STARTED, edit, ENDED, manner=pages)
+    assert (answer.kind, labels(answer)) == ("answer", ["View changes"])
+    *_, answer = made(STARTED, ENDED, manner=pages)
+    assert labels(answer) == []
+
+
 def test_where_there_is_one_project_it_is_never_wrong():
     alone = ("prompt.queued", {**QUEUED[1], "others": 0})
     (live,) = [one for one in made(alone, STARTED, OUTPUT) if one.kind == "live"]
