@@ -15,7 +15,11 @@ Standing = Literal["member", "guest", "stranger", "bot"]
 """How a surface knows somebody: of the workspace, let in for some channels, of another workspace,
 or no person. What can't be found out is a stranger."""
 
-_PRIVATE = re.compile(r"^\s*(?:(?:new|now|aside)\s*:\s*)*private\s*:", re.IGNORECASE)
+OPTIONS = ("repo", "project", "branch", "agent", "model", "size")
+"""Options that may stand before what is asked, as `name=value`."""
+_PRIVATE = re.compile(
+    rf"^\s*(?:(?:new|now|aside)\s*:\s*|(?:{'|'.join(OPTIONS)})=\S+\s+)*private\s*:", re.IGNORECASE
+)
 
 
 def is_private(text: str) -> bool:

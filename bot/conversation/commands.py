@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
+from adapters.chat.incoming import OPTIONS
 from bot.conversation.reminder_commands import Remind, Reminders, reminder_command
 from bot.words.reminding import EXAMPLE
 
@@ -43,9 +44,6 @@ SessionWord = Literal[
 ]
 """Commands about one session."""
 Word = Literal[SessionWord, "sessions", "help"]
-
-OPTIONS = ("repo", "project", "branch", "agent", "model", "size")
-"""Options that may stand before the text, as `name=value`."""
 
 
 RESEMBLANCE_WORDS_MAX = 3
@@ -150,7 +148,7 @@ _AUTOMATIONS = re.compile(
     r"^automations(?:\s+(run|pause|resume)\s+((?:[\w.-]+/)?[\w.-]*[\w-]))?[.!]?$", re.IGNORECASE
 )
 _PREFIX = re.compile(r"^(new|now|private|aside)\s*:\s*", re.IGNORECASE)
-_OPTION = re.compile(rf"^({'|'.join(OPTIONS)})=(\S+)\s*")
+_OPTION = re.compile(rf"^({'|'.join(OPTIONS)})=(\S+)\s*", re.IGNORECASE)
 
 
 def parse(text: str, mention: str = "ona") -> Parsed:
@@ -207,12 +205,12 @@ def aimed(said: str) -> tuple[int, str] | None:
 
 def _prompt(said: str) -> Parsed:
     how: set[str] = set()
-    while match := _PREFIX.match(said):
-        how.add(match.group(1).casefold())
-        said = said[match.end() :]
     options: dict[str, str] = {}
-    while match := _OPTION.match(said):
-        options[match.group(1)] = match.group(2)
+    while match := _PREFIX.match(said) or _OPTION.match(said):
+        if match.re is _PREFIX:
+            how.add(match[1].casefold())
+        else:
+            options[match[1].casefold()] = match[2]
         said = said[match.end() :]
     said = said.strip()
     if "aside" in how:

@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.chat.incoming import is_private
+from adapters.chat.incoming import OPTIONS, is_private
 from bot.conversation.commands import (
     ALONE,
-    OPTIONS,
     Aside,
     Automations,
     Command,
@@ -259,6 +258,13 @@ def test_what_only_begins_like_it_is_a_prompt(said):
         "new: private: x",
         "private: new: x",
         "NOW:private:x",
+        "project=web private: x",
+        "new: repo=acme/web  branch=b private : model=m x",
+        "Agent=claude-code private:x",
+        "project=private: x",
+        "project=aprivate: x",
+        "other=web private: x",
+        "project= private: x",
         "x private: y",
         "privately: x",
         "is private",
@@ -268,3 +274,11 @@ def test_what_only_begins_like_it_is_a_prompt(said):
 def test_what_surfaces_hide_is_what_is_private(text):
     asked = parse(text)
     assert is_private(text) == (isinstance(asked, Prompt) and asked.private)
+
+
+def test_what_a_prompt_is_for_may_stand_before_or_behind_its_options():
+    asked = parse("project=web private: model=m now: do it")
+    assert isinstance(asked, Prompt)
+    assert (asked.text, asked.private, asked.now) == ("do it", True, True)
+    assert asked.options == {"project": "web", "model": "m"}
+    assert parse("project=web aside: not you") == Aside()
