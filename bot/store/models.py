@@ -627,6 +627,23 @@ class TombstoneThread(SQLModel, table=True):
     """The surface still shows in its own way what goes on in the session."""
 
 
+class TombstonePost(SQLModel, table=True):
+    """A post or sign of a deleted session that still says that it works or waits."""
+
+    __tablename__ = "tombstone_post"
+
+    id: UUID = Field(primary_key=True)
+    """Of the reply that it was: the post's mark."""
+    surface: str
+    place: str
+    tombstone_id: UUID = _owned_by("tombstone.id")
+    kind: str
+    """`live` or `reaction`."""
+    ref: str | None = None
+    """Of the post, or of the message that bears the sign; None: it was under way."""
+    language: str = Field(default="", sa_column_kwargs={"server_default": ""})
+
+
 class Halt(SQLModel, table=True):
     """An operator's order that something stands still; see `bot.govern.halt`."""
 

@@ -76,7 +76,7 @@ async def delete(tx: Transaction, session_id: UUID, by: Actor | None) -> None:
         raise NothingToDo(_("it is being deleted already"))
     person, name = (by.id, by.name) if by is not None else (None, HERE.who)
     values = {"id": new_id(), "session": session_id, "by": person, "name": name}
-    for step in ("bury", "remember_threads", "withdraw", "fence", "drop_threads"):
+    for step in ("bury", "remember_threads", "remember_posts", "withdraw", "fence", "drop_threads"):
         await tx.execute(SQL[step], values)
     await _ask_machines(tx, session_id)
     log.warning("session_deletion_asked", session=str(session_id), by=name)

@@ -15,6 +15,21 @@ SELECT surface, place, :id,
     ON CONFLICT (surface, place) DO UPDATE
    SET tombstone_id = excluded.tombstone_id, shown = excluded.shown
 
+-- name: remember_posts
+-- What still says there that it works or waits: live messages that were not ended, with their
+-- buttons, and signs. A post under way has no ref yet.
+INSERT INTO tombstone_post (id, surface, place, tombstone_id, kind, ref, language)
+SELECT reply.id, thread.surface, thread.place, :id, reply.kind,
+       CASE reply.kind WHEN 'reaction' THEN substring(reply.key FROM '^[^:]*:[^:]*:(.*)$')
+                       ELSE reply.posted_ref END,
+       reply.language
+  FROM reply JOIN thread ON thread.id = reply.thread_id
+ WHERE thread.session_id = :session
+   AND (reply.posted_ref IS NOT NULL OR reply.state = 'sending')
+   AND (reply.kind = 'live' AND NOT (reply.final AND reply.state = 'sent')
+        OR reply.kind = 'reaction' AND reply.body IN ('seen', 'waiting', '')
+           AND NOT (reply.body = '' AND reply.state = 'sent'))
+
 -- name: withdraw
 -- Nobody's answer counts any more.
 UPDATE question SET state = 'withdrawn' WHERE session_id = :session AND state = 'open'

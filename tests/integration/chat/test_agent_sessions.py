@@ -197,3 +197,18 @@ async def test_its_title_is_ours_and_ours_is_its(office, places):
         office.asks("stop", thread=asked)
         await office.answered(asked, "Stopped")
     assert await titled(town) == [("Ann", "Ours"), ("bo", "Theirs")]
+
+
+async def test_a_deleted_session_leaves_no_buttons_and_no_eyes(office, places):
+    async with office.serving(), Shift(office.town, places, "w"):
+        asked = office.asks("!echo begun; sleep 60")
+        live = await office.answered(asked, "begun")
+        assert [one for one in live.blocks if one["type"] == "actions"]
+        waiting = office.asks("!echo later", thread=asked)
+        await office.slack.until(lambda: "eyes" in waiting.reactions)
+        known = "SELECT id FROM reply WHERE kind = 'reaction' AND posted_ref IS NOT NULL"
+        await until(office.town, known, bool)
+        await deleted(office)
+        await office.slack.until(lambda: "Bo deleted session s-" in live.text)
+        assert not [one for one in live.blocks if one["type"] == "actions"]
+        await office.slack.until(lambda: not waiting.reactions)

@@ -663,6 +663,24 @@ def _tombstones() -> None:
         sa.PrimaryKeyConstraint("surface", "place", name=op.f("pk_tombstone_thread")),
     )
     op.create_index(op.f("ix_tombstone_thread_tombstone_id"), "tombstone_thread", ["tombstone_id"])
+    op.create_table(
+        "tombstone_post",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("surface", sa.String(), nullable=False),
+        sa.Column("place", sa.String(), nullable=False),
+        sa.Column("tombstone_id", sa.Uuid(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("ref", sa.String(), nullable=True),
+        sa.Column("language", sa.String(), server_default="", nullable=False),
+        sa.ForeignKeyConstraint(
+            ["tombstone_id"],
+            ["tombstone.id"],
+            name=op.f("fk_tombstone_post_tombstone_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_tombstone_post")),
+    )
+    op.create_index(op.f("ix_tombstone_post_tombstone_id"), "tombstone_post", ["tombstone_id"])
 
 
 def _halts() -> None:
