@@ -9,7 +9,6 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
-from adapters.chat.incoming import OPTIONS
 from bot.conversation.reminder_commands import Remind, Reminders, reminder_command
 from bot.words.reminding import EXAMPLE
 
@@ -45,7 +44,8 @@ SessionWord = Literal[
 """Commands about one session."""
 Word = Literal[SessionWord, "sessions", "help"]
 
-
+OPTIONS = ("repo", "project", "branch", "agent", "model", "size")
+"""Options that may stand before the text, as `name=value`; surfaces know the same."""
 RESEMBLANCE_WORDS_MAX = 3
 """Longer messages are meant as they are."""
 

@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.chat.incoming import OPTIONS, is_private
+from adapters.chat import incoming
+from adapters.chat.incoming import is_private
 from bot.conversation.commands import (
     ALONE,
+    OPTIONS,
     Aside,
     Automations,
     Command,
@@ -277,6 +279,7 @@ def test_what_surfaces_hide_is_what_is_private(text):
 
 
 def test_what_a_prompt_is_for_may_stand_before_or_behind_its_options():
+    assert incoming.OPTIONS == OPTIONS
     asked = parse("project=web private: model=m now: do it")
     assert isinstance(asked, Prompt)
     assert (asked.text, asked.private, asked.now) == ("do it", True, True)
