@@ -151,6 +151,15 @@ class Picture:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Document:
+    """A text file beside a post."""
+
+    name: str
+    """Without anything that means something to a surface: letters, digits, dots and dashes."""
+    data: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Content:
     """What a post shows."""
 
@@ -168,6 +177,8 @@ class Content:
     picture: Picture | None = None
     """Left out by a surface that shows none, or that did not take it. Of a post that is never
     edited: some surfaces lose it by that."""
+    document: Document | None = None
+    """The same."""
 
 
 def notified(content: Content) -> list[str]:
@@ -249,6 +260,13 @@ class ShowsPictures(Protocol):
     """A surface whose posts can have a picture beside them."""
 
     shows_pictures: Literal[True]
+
+
+@runtime_checkable
+class ShowsDocuments(Protocol):
+    """A surface whose posts can have a text file beside them."""
+
+    shows_documents: Literal[True]
 
 
 @runtime_checkable

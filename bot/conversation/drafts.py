@@ -81,6 +81,8 @@ TITLE = "title"
 """Key of the one row that is the name of the thread."""
 PICTURE = "picture:"
 """What the keys of notices begin with that have a picture; its id follows."""
+DIFF = "diff:"
+"""The same of those that have what a turn changed."""
 PHASE = "phase"
 """Key of the one row that is what goes on in the thread."""
 STOP = Button(label=N_("Stop"), says="stop")
@@ -254,6 +256,23 @@ def _end(span: Span, ended: SeenEvent, manner: Manner) -> Iterator[Draft]:
             buttons=() if number < len(parts) else _after(ended) if failed else links,
             notify=_asker(span) if number == 1 and (asked or _late(ended, failed=failed)) else "",
         )
+    yield from _diffs(span, manner)
+
+
+def _diffs(span: Span, manner: Manner) -> Iterator[Draft]:
+    """What was changed and delivered, as files, where it was asked for."""
+    if not manner.documents or not span.asked_here:
+        return
+    for one in span.events:
+        body = render.changes(one)
+        if body:
+            key = f"{DIFF}{one.body['changes']['id']}"
+            yield Draft(kind="notice", key=key, body=body, final=True, turn_id=one.turn_id)
+
+
+def diff_of(key: str) -> UUID | None:
+    """The diff that stands beside the reply with this key."""
+    return UUID(key.removeprefix(DIFF)) if key.startswith(DIFF) else None
 
 
 def _after(ended: SeenEvent) -> tuple[Button, ...]:

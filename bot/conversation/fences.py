@@ -58,6 +58,8 @@ class Manner:
     """Whether it has its own way to show what goes on in a thread."""
     absolute: bool = False
     """Whether it shows each reader their own zone of a moment that is written in UTC."""
+    documents: bool = False
+    """Whether text files can stand beside its posts."""
     pages: str = ""
     """Address of our pages, where people reach them."""
     output_length_max: int = 3_000

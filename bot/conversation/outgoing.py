@@ -20,6 +20,7 @@ from adapters.chat.port import (
     Button,
     ChatPort,
     Deadline,
+    Document,
     Live,
     Method,
     Picture,
@@ -154,6 +155,11 @@ class Outgoing:
         if row is None:
             return None
         return Picture(data=bytes(row.data), media_type=row.media_type, about=row.caption)
+
+    async def diff(self, diff_id: UUID) -> Document | None:
+        """What a turn changed, which stands beside a reply; None: it is gone."""
+        row = (await self._database.run(SQL["diff"], {"id": diff_id})).one_or_none()
+        return None if row is None else Document(name=row.name, data=bytes(row.data))
 
     async def spend(self, taken: Taken, action: Action) -> float:
         """Take a token for another call about a taken reply; else how many seconds to wait."""

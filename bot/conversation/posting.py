@@ -21,6 +21,7 @@ from adapters.chat.port import (
     Phase,
     Reacts,
     Rejected,
+    ShowsDocuments,
     ShowsPhases,
     ShowsPictures,
     Sign,
@@ -29,7 +30,7 @@ from adapters.chat.port import (
     Uncertain,
 )
 from bot.conversation.attempt import MEANT, REASONS, Action, backoff_seconds, next_action
-from bot.conversation.drafts import PHASE, message_of, picture_of
+from bot.conversation.drafts import PHASE, diff_of, message_of, picture_of
 from bot.conversation.fences import compose
 from bot.conversation.outgoing import Outgoing, Taken, method_of
 from bot.conversation.replies import manner_of
@@ -141,6 +142,10 @@ class Posting:
         shown = None
         if picture_id is not None and isinstance(self._port, ShowsPictures):
             shown = await self._rows.picture(picture_id)
+        diff_id = diff_of(taken.key) if method == "post" else None
+        document = None
+        if diff_id is not None and isinstance(self._port, ShowsDocuments):
+            document = await self._rows.diff(diff_id)
         with speaking(taken.language):
             text = compose(taken.body, self._manner)
         content = Content(
@@ -150,6 +155,7 @@ class Posting:
             live=taken.live,
             title=taken.title,
             picture=shown,
+            document=document,
         )
         if method == "post":
             return await self._port.post(taken.place, content, taken.mark, taken.deadline)

@@ -131,6 +131,16 @@ def delivered(event: SeenEvent) -> str:
     return prose(event_words.delivered(event.body))
 
 
+def changes(event: SeenEvent) -> str:
+    """What stands above the file with what a turn changed; "" without one."""
+    kept = event.body.get("changes")
+    if event.kind != "delivered" or not isinstance(kept, Mapping):
+        return ""
+    if kept.get("whole"):
+        return _("What this turn changed:")
+    return _("The beginning of what this turn changed:")
+
+
 def outcome(ended: SeenEvent) -> str:
     """One line on how a turn ended: outcome, exit status, by whom, duration, cost."""
     body = ended.body

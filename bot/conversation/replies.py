@@ -19,7 +19,14 @@ from uuid import UUID
 
 import structlog
 
-from adapters.chat.port import ChatPort, HasTitles, Reacts, ShowsMoments, ShowsPhases
+from adapters.chat.port import (
+    ChatPort,
+    HasTitles,
+    Reacts,
+    ShowsDocuments,
+    ShowsMoments,
+    ShowsPhases,
+)
 from bot.conversation import refusals
 from bot.conversation.drafts import QUEUEING, TELLING, Draft, Signing, drafts
 from bot.conversation.fences import Manner
@@ -73,6 +80,7 @@ def manner_of(port: ChatPort, pages: str = "") -> Manner:
         titles=isinstance(port, HasTitles),
         phases=isinstance(port, ShowsPhases),
         absolute=isinstance(port, ShowsMoments),
+        documents=isinstance(port, ShowsDocuments),
         pages=pages,
         in_place=port.limits.live == "post",
         output_length_max=min(3_000, length * 3 // 4),

@@ -38,6 +38,21 @@ class Picture(SQLModel, table=True):
     """None: it was only uploaded, and nobody sees it."""
 
 
+class TurnDiff(SQLModel, table=True):
+    """What a turn changed in a repository, as it was delivered."""
+
+    __tablename__ = "turn_diff"
+
+    id: UUID = Field(default_factory=new_id, primary_key=True)
+    session_id: UUID = _of("session.id", index=True)
+    turn_id: UUID = _of("turn.id", index=True)
+    name: str
+    """Of the file that it becomes."""
+    data: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    """As `git diff` says it, perhaps only its beginning."""
+    created_at: datetime = _moment(now=True)
+
+
 class PullRequestWish(SQLModel, table=True):
     """What the agent wants its pull request to say; delivery carries it out."""
 

@@ -1,7 +1,7 @@
 """What is known of a turn that is to be delivered, and what is written down of what was."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from sqlalchemy import text
@@ -14,6 +14,7 @@ from bot.work.followed import follow
 from bot.work.lease import Lease, OpenTurn
 from bot.work.pull_body import Did, Picture, Ran
 from bot.work.queue import Event, append_held, hold
+from bot.work.scratch import Diff
 from bot.work.signature import ForgeAccount
 from bot.work.wishes import Wish, wishes_of
 from vmpool.network.forge.pushing import ZERO
@@ -127,6 +128,12 @@ _THREAD = text(
     ON CONFLICT (surface, place) DO NOTHING
     """
 )
+_DIFF = text(
+    """
+    INSERT INTO turn_diff (id, session_id, turn_id, name, data)
+    VALUES (:id, :session, :turn, :name, :data)
+    """
+)
 EARLIER_MAX = 20
 """Turns of which a pull request tells besides the newest; those before are in its commits."""
 _ASIDE = text("UPDATE session SET branch = :branch WHERE id = :session")
@@ -200,6 +207,9 @@ class Delivered:
     of: str = ""
     """The repository as its forge spells it."""
     asker_id: UUID
+    diff: Diff | None = None
+    """What the turn changed; None: that is not shown."""
+    diff_name: str = ""
 
 
 class DeliveryRows:
@@ -308,7 +318,20 @@ class DeliveryRows:
                 await tx.execute(_TOLD, {**names, "commit": done.commit})
             if done.opened.pull is not None:
                 await _put(tx, lease.session_id, done, done.opened.pull)
-            await append_held(tx, lease.key, [done.event], turn_id=turn.id)
+            event = done.event
+            if done.diff is not None:
+                kept = await _keep(tx, lease.session_id, turn.id, done.diff_name, done.diff)
+                event = replace(event, body={**event.body, "changes": kept})
+            await append_held(tx, lease.key, [event], turn_id=turn.id)
+
+
+async def _keep(
+    tx: Transaction, session_id: UUID, turn_id: UUID, name: str, diff: Diff
+) -> Mapping[str, object]:
+    """Keep what a turn changed; what its event says of it."""
+    row = {"id": new_id(), "session": session_id, "turn": turn_id, "name": name}
+    await tx.execute(_DIFF, {**row, "data": diff.data})
+    return {"id": row["id"], "whole": diff.is_whole}
 
 
 async def _did(tx: Transaction, session_id: UUID, turn_id: UUID, *, asked: str, by: str) -> Did:

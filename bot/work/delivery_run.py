@@ -286,6 +286,9 @@ class DeliveryRun:
     ) -> None:
         fork = await self._fork(here, base)
         change = delivering.Change(files=await here.files(fork, head))
+        left = (await self._left()).told
+        is_told = left is not None and await here.leads_to(left, head)
+        diff = await here.diff(left if left and is_told else fork, head, fork=fork)
         conflicts = await here.conflicts(TARGET, HEAD) if base is not None else []
         found = self.means.forge_of(self.about.url)
         body = {
@@ -310,6 +313,8 @@ class DeliveryRun:
             surface=found[0].surface if found else "",
             of=found[1] if found else "",
             asker_id=self.about.person_id,
+            diff=diff,
+            diff_name=f"{self.lease.short}-{head[:8]}.diff",
         )
         await self.means.rows.delivered(self.lease, self.turn, done)
         self.result = "delivered"

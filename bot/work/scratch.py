@@ -30,6 +30,10 @@ LOOK_SECONDS_MAX = 60.0
 KEPT_IN_SESSION = N_("it is in the session and in its checkpoint")
 _REFUSED = re.compile(r"! \[remote rejected\] .*?\((?P<why>.*)\)")
 _SAID = re.compile(r"^remote: ?(.*)$", re.MULTILINE)
+DIFF_BYTES_MAX = 200_000
+"""Of what a turn changed, as people get it."""
+DIFF_FILES_MAX = 200
+"""Of it too."""
 _PLAIN = ("--no-ext-diff", "--no-textconv", "--no-color", "--no-renames")
 
 
@@ -48,6 +52,15 @@ class Heads:
     def at(self, branch: str) -> str:
         """The commit of a branch; `ZERO`: it is not there."""
         return self.commits.get(branch, ZERO)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diff:
+    """What changed, as `git diff` says it."""
+
+    data: bytes
+    """Whole lines, at most DIFF_BYTES_MAX."""
+    is_whole: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,10 +163,7 @@ class Scratch:
         :param known: commits whose history the remote has: nothing of that is new
         :raises GitFailed:
         """
-        files = await self.files(since, head)
-        if fork != since:
-            own = {one.path for one in await self.files(fork, head)}
-            files = [one for one in files if one.path in own]
+        files = await self._own_files(since, head, fork)
         argv = ("log", "-p", "-U0", "--format=", "--no-merges", *_PLAIN, head)
         patches = await self._git(*argv, "--not", *known)
         return Change(
@@ -162,6 +172,34 @@ class Scratch:
             in_lfs=await self._in_lfs(head, [one.path for one in files]),
             is_whole=len(patches) < STDOUT_BYTES_MAX,
         )
+
+    async def _own_files(self, since: str, head: str, fork: str) -> Sequence[ChangedFile]:
+        files = await self.files(since, head)
+        if fork != since:
+            own = {one.path for one in await self.files(fork, head)}
+            files = [one for one in files if one.path in own]
+        return files
+
+    async def diff(self, since: str, head: str, *, fork: str) -> Diff | None:
+        """What changed in files of its own; None: nothing did, or something looks like a secret.
+
+        :param fork: as of `change`
+        :raises GitFailed:
+        """
+        files = await self._own_files(since, head, fork)
+        if not files:
+            return None
+        paths = [f":(top,literal){one.path}" for one in files[:DIFF_FILES_MAX]]
+        bare = await self._git("diff", "-U0", *_PLAIN, since, head, "--", *paths)
+        if await leaks_in(bare.decode("utf-8", "replace")):
+            return None
+        said = await self._git("diff", *_PLAIN, since, head, "--", *paths)
+        data = (
+            said
+            if len(said) <= DIFF_BYTES_MAX
+            else said[: said.rfind(b"\n", 0, DIFF_BYTES_MAX) + 1]
+        )
+        return Diff(data=data, is_whole=data == said and len(files) <= DIFF_FILES_MAX)
 
     async def submodules(self, since: str, head: str) -> Sequence[str]:
         """Paths of submodules that are at another commit. :raises GitFailed:"""

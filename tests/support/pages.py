@@ -183,6 +183,9 @@ CAPABILITIES: Mapping[str, Callable[[type[ChatPort]], str]] = {
     ),
     "changes of such names an hour": _names,
     "shows pictures that agents post": lambda kind: _yes(getattr(kind, "shows_pictures", False)),
+    "shows what a turn changed as a file": lambda kind: _yes(
+        getattr(kind, "shows_documents", False)
+    ),
     "shows a moment in the zone of each reader": lambda kind: _yes(
         getattr(kind, "shows_moments", False)
     ),

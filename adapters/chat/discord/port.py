@@ -105,6 +105,7 @@ class DiscordChat:
 
     dialect = Markdown(heading_level_max=3)
     shows_pictures: Literal[True] = True
+    shows_documents: Literal[True] = True
     shows_moments: Literal[True] = True
     limits = Limits(
         text_length_max=TEXT_LENGTH_MAX,
@@ -302,6 +303,8 @@ def _parameters(content: Content, *, nonce: str | None = None) -> discord.http.M
     if picture is not None:
         file = io.BytesIO(picture.data)
         shown = discord.File(file, filename=picture.name, description=picture.about)
+    elif content.document is not None:
+        shown = discord.File(io.BytesIO(content.document.data), filename=content.document.name)
     return handle_message_parameters(
         content=text,
         file=MISSING if shown is None else shown,

@@ -19,7 +19,7 @@ SCOPES: Mapping[str, str] = {
     "chat:write": "answer",
     "commands": "the command `/ona` and the shortcut “Send to ona”",
     "files:read": "read text files and images beside what is said",
-    "files:write": "show pictures that agents post",
+    "files:write": "show pictures that agents post, and what turns changed",
     "groups:history": "the same in private channels",
     "groups:read": "the same in private channels",
     "im:history": "hear direct messages",

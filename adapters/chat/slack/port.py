@@ -18,6 +18,7 @@ from adapters.chat.port import (
     ChatError,
     Content,
     Deadline,
+    Document,
     Limits,
     Part,
     Phase,
@@ -25,6 +26,7 @@ from adapters.chat.port import (
     Rate,
     Rejected,
     Sign,
+    Unavailable,
 )
 from adapters.chat.slack.agents import WORKING_SECONDS, AgentSessions
 from adapters.chat.slack.calls import call
@@ -69,6 +71,7 @@ class SlackChat:
 
     dialect = Signs()
     shows_pictures: Literal[True] = True
+    shows_documents: Literal[True] = True
     shows_moments: Literal[True] = True
     limits = Limits(
         text_length_max=TEXT_LENGTH_MAX,
@@ -96,6 +99,8 @@ class SlackChat:
         """Post in the thread; the ref is the message's timestamp."""
         _check(content)
         to = Place.read(place)
+        if content.document is not None:
+            return await self._share(to, content, content.document, mark, deadline)
         file = await self._upload(content.picture, deadline) if content.picture else None
         try:
             return await self._post(to, content, mark, file, deadline)
@@ -119,6 +124,34 @@ class SlackChat:
                 metadata={"event_type": EVENT, "event_payload": {"mark": mark}},
                 unfurl_links=False,
                 unfurl_media=False,
+            ),
+        )
+        return str(posted["ts"])
+
+    async def _share(
+        self, to: Place, content: Content, document: Document, mark: str, deadline: Deadline
+    ) -> str:
+        """Post with a file beside: Slack shows one whose link stands in a message's text.
+
+        Posted by the upload itself it would bear no mark, and could be posted twice.
+        """
+        try:
+            kept = await call(
+                deadline,
+                lambda: self._client.files_upload_v2(
+                    content=document.data, filename=document.name, title=document.name
+                ),
+            )
+        except SlackRequestError as error:
+            raise Unavailable(str(error)) from error
+        link = f"<{kept['files'][0]['permalink']}|{document.name}>"
+        posted = await call(
+            deadline,
+            lambda: self._client.chat_postMessage(
+                channel=to.channel,
+                thread_ts=to.thread or None,
+                text=f"{fallback(content)}\n{link}",
+                metadata={"event_type": EVENT, "event_payload": {"mark": mark}},
             ),
         )
         return str(posted["ts"])

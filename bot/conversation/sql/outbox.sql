@@ -136,6 +136,10 @@ SELECT coalesce(turn.session_id, thread.session_id) AS session, thread.id AS thr
 -- What stands beside a reply.
 SELECT data, media_type, caption FROM picture WHERE id = :id
 
+-- name: diff
+-- The same.
+SELECT name, data FROM turn_diff WHERE id = :id
+
 -- name: age
 -- For how many seconds the oldest reply of a surface that could be sent has waited.
 SELECT greatest(0, extract(epoch FROM clock_timestamp() - min(

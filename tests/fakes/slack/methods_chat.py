@@ -34,6 +34,10 @@ def post_message(call: Call) -> Answer:
         install=call.bot,
         unfurl={name: call.flag(name) for name in ("unfurl_links", "unfurl_media", "mrkdwn")},
     )
+    if not blocks:
+        # A file is shown, and shared, where its owner's message has its link.
+        mine = (one for one in call.slack.files.values() if one.owner is call.bot.user)
+        message.files = [one for one in mine if one.permalink in text and one.data is not None]
     if message.is_reply and call.flag("reply_broadcast"):
         message.subtype = "thread_broadcast"
     if call.text("username"):

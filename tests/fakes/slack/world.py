@@ -35,6 +35,10 @@ class File:
     deleted: bool = False
     base_url: str = ""
 
+    @property
+    def permalink(self) -> str:
+        return f"https://example.slack.com/files/{self.owner.id}/{self.id}/{self.name.lower()}"
+
     def payload(self) -> dict[str, Any]:
         suffix = self.name.rpartition(".")[2]
         return {
@@ -51,6 +55,7 @@ class File:
             "mode": "hosted",
             "is_external": False,
             "is_public": False,
+            "permalink": self.permalink,
             "url_private": f"{self.base_url}/files-pri/{self.id}/{self.name}",
             "url_private_download": f"{self.base_url}/files-pri/{self.id}/download/{self.name}",
             "channels": [channel.id for channel in self.channels if channel.kind == "channel"],

@@ -1,6 +1,7 @@
 """Which replies events make."""
 
 from dataclasses import replace
+from uuid import UUID
 
 import pytest
 
@@ -9,6 +10,7 @@ from bot.conversation.drafts import (
     RETRY,
     UNDO,
     Signing,
+    diff_of,
     drafts,
 )
 from bot.conversation.fences import Manner
@@ -339,3 +341,32 @@ def test_the_buttons_of_a_closed_question_say_the_numbers_of_its_choices():
     (plain, *_) = made(STARTED, ("question", {**asked, "closed": False}), after=1)
     assert [(one.label, one.says) for one in closed.buttons] == [("Continue", "1"), ("Stop", "2")]
     assert [one.says for one in plain.buttons] == ["Continue", "Stop"]
+
+
+CHANGED = "00000000-0000-7000-8000-000000000001"
+
+
+@pytest.mark.parametrize(
+    ("place", "documents", "whole", "told"),
+    [
+        (HERE, True, True, ["What this turn changed:"]),
+        (HERE, True, False, ["The beginning of what this turn changed:"]),
+        ("elsewhere", True, True, []),
+        (HERE, False, True, []),
+    ],
+)
+def test_what_a_turn_changed_is_a_file_below_its_answer_where_it_was_asked_for(
+    place, documents, whole, told
+):
+    manner = replace(MANNER, documents=documents)
+    kept = ("delivered", {"branch": "b", "changes": {"id": CHANGED, "whole": whole}})
+    found = made(started(place=place), kept, ENDED, manner=manner, thread_id=HERE)
+    files = [one for one in found if diff_of(one.key) == UUID(CHANGED)]
+    assert [one.body for one in files] == told
+    assert found[-len(files) or len(found) :] == files
+
+
+def test_a_delivery_without_a_diff_has_no_file():
+    manner = replace(MANNER, documents=True)
+    found = made(started(), ("delivered", {"branch": "b"}), ENDED, manner=manner, thread_id=HERE)
+    assert [one for one in found if diff_of(one.key)] == []

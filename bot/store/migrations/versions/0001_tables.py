@@ -1462,6 +1462,24 @@ def _tools() -> None:
     op.create_index(op.f("ix_picture_session_id"), "picture", ["session_id"])
     op.create_index(op.f("ix_picture_turn_id"), "picture", ["turn_id"])
     op.create_table(
+        "turn_diff",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("session_id", sa.Uuid(), nullable=False),
+        sa.Column("turn_id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.String(), nullable=False),
+        sa.Column("data", sa.LargeBinary(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=now, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["session_id"], ["session.id"], name=op.f("fk_turn_diff_session_id"), ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["turn_id"], ["turn.id"], name=op.f("fk_turn_diff_turn_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_turn_diff")),
+    )
+    op.create_index(op.f("ix_turn_diff_session_id"), "turn_diff", ["session_id"])
+    op.create_index(op.f("ix_turn_diff_turn_id"), "turn_diff", ["turn_id"])
+    op.create_table(
         "pull_request_wish",
         sa.Column("session_id", sa.Uuid(), nullable=False),
         sa.Column("repository", sa.String(), nullable=False),
