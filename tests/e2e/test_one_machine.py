@@ -134,6 +134,7 @@ def test_never_run_twice_work_is_killed_in_the_middle_and_the_successor_goes_on(
     assert ona.run("!cat ~/once", accepted["session"]).output == "x\n"
 
 
+@pytest.mark.long
 def test_a_lost_machine_directory_is_said_and_the_work_goes_on_from_the_checkpoint(ona):
     first = ona.run("!echo precious > kept.txt; echo changed >> README; echo gone > /tmp/gone")
     ona.until_resting(first.session)

@@ -38,6 +38,7 @@ WHY_NOT = missing() or oci.missing()
 pytestmark = [
     pytest.mark.vm,
     pytest.mark.slow,
+    pytest.mark.long,
     pytest.mark.timeout(1800),  # under emulation, on a host that does other things too
     pytest.mark.skipif(bool(WHY_NOT), reason=f"!!! NOT TESTED: {WHY_NOT}"),
 ]
@@ -148,7 +149,6 @@ async def told(channel: Channel, script: str, **environment: str) -> str:
     return f"{said.decode()}[{status}]"
 
 
-@pytest.mark.long
 async def test_a_session_starts_in_the_container_that_its_template_was_made_with(
     place: RealPool, port: int, tmp_path: Path
 ) -> None:

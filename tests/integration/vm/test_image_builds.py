@@ -116,6 +116,7 @@ async def test_a_built_image_is_found_without_a_word(cache: Path) -> None:
     assert words == []
 
 
+@pytest.mark.long
 async def test_another_guest_program_is_packed_without_installing_packages(cache: Path) -> None:
     recipe = recipe_of_host()
     changed = replace(recipe, program={**recipe.program, "more.py": b"MORE = 1\n"})
