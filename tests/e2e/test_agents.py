@@ -18,6 +18,7 @@ from vmpool.network import slots
 
 pytestmark = [
     pytest.mark.vm,
+    pytest.mark.long,
     pytest.mark.timeout(1800),
     pytest.mark.skipif(bool(slots.missing()), reason=f"no network slots: {slots.missing()}"),
 ]
@@ -172,7 +173,6 @@ def claude(tmp_path_factory) -> Path:
     return directory / file
 
 
-@pytest.mark.long
 def test_the_same_task_leaves_the_same_diff_as_the_agent_alone_on_the_host(
     ona, provider, claude, tmp_path
 ):
@@ -206,7 +206,6 @@ def test_the_same_task_leaves_the_same_diff_as_the_agent_alone_on_the_host(
     assert "more/test_more.py" in through_us
 
 
-@pytest.mark.long
 def test_stop_ends_what_the_agent_runs_and_its_session_goes_on(ona):
     accepted = ona.ask("SLEEPLONG please")
     ona.wait(accepted, "tool")

@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e.installation import Installation, make_repository
 
-pytestmark = [pytest.mark.vm, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.vm, pytest.mark.long, pytest.mark.timeout(900)]
 
 
 @pytest.fixture
