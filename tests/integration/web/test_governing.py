@@ -25,7 +25,8 @@ async def seal(site):
     sealer, more = Sealer(), True
     while more:
         async with site.database.begin() as tx:
-            more = await sealer.seal(tx, await sealer.final(tx))
+            if (final := await sealer.final(tx)) is not None:  # PostgreSQL may work by itself
+                more = await sealer.seal(tx, final)
 
 
 async def kinds(site):
