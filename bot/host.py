@@ -135,6 +135,7 @@ class Host:
                 repositories=repositories,
                 image=image,
                 engine_image=engine_image,
+                grants=grants,
             ),
             repositories=repositories,
             checkpoints=_checkpoints(settings, base.database),

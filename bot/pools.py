@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from bot.agents import conversations
 from bot.config import Settings
+from bot.govern.grants import Grants
 from bot.store.database import Database
 from bot.work.container import Containers, fixed_parts
 from bot.work.repository import Repositories
@@ -45,6 +46,7 @@ class Pools:
         repositories: Repositories,
         image: GetImage,
         engine_image: GetImage,
+        grants: Grants | None,
     ) -> "Pools":
         """Put them together over the machines of `pool`."""
         limits = settings.pool
@@ -95,6 +97,7 @@ class Pools:
             ),
             containers=containers(settings),
             engine_image=engine_image,
+            granted=grants.of_build if grants is not None else None,
         )
         return cls(keeper=keeper, templates=templates)
 

@@ -48,6 +48,8 @@ class Wanted:
     """What the issuer has to know; each says which."""
     reads: bool = False
     """Nothing can be changed with it: turns that may only read get it too."""
+    builds: bool = False
+    """Of an injected one: the build of a template gets it too, until its machine is frozen."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,11 +57,12 @@ class Bearer:
     """Whose turn it is: what policies, tokens and audit tell sessions apart by."""
 
     session_id: UUID
+    """Of a build: its template's."""
     session: str
     """The short id that people see."""
     project: str
     person: str
-    """Id of who asked."""
+    """Id of who asked; empty: nobody did."""
     repository: str = ""
     environment: str = ""
 

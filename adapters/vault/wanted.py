@@ -15,7 +15,9 @@ from adapters.vault.port import Mode, Wanted
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,60}")
-KNOWN = frozenset({"name", "kind", "mode", "purpose", "route", "headers", "options", "reads"})
+KNOWN = frozenset(
+    {"name", "kind", "mode", "purpose", "route", "headers", "options", "reads", "builds"}
+)
 
 
 def read(entries: Sequence[Mapping[str, object]]) -> tuple[Wanted, ...]:
@@ -56,7 +58,14 @@ def _one(number: int, entry: Mapping[str, object]) -> Wanted:
         headers=_headers(where, mode, headers),
         options=dict(options),
         reads=entry.get("reads") is True,
+        builds=_builds(where, mode, entry.get("builds")),
     )
+
+
+def _builds(where: str, mode: Mode, builds: object) -> bool:
+    if builds is True and mode is Mode.HANDED:
+        raise Misasked(f"{where} is handed, so no build has it: it would stay in the template")
+    return builds is True
 
 
 def _headers(where: str, mode: Mode, headers: object) -> Mapping[str, str]:

@@ -13,10 +13,12 @@ Became = Literal["grant.issued", "grant.renewed", "grant.revoked", "grant.ended"
 
 _GRANTS = text(
     """
-    SELECT g.id, g.kind, g.name, g.mode, g.turn_id, g.session_id, g.ends_at, session.project_id,
+    SELECT g.id, g.kind, g.name, g.mode, g.turn_id, g.session_id, g.ends_at,
+           g.template_id, coalesce(session.project_id, template.project_id) AS project_id,
            person.id AS person_id, person.name AS who
       FROM turn_grant AS g
       LEFT JOIN session ON session.id = g.session_id
+      LEFT JOIN template ON template.id = g.template_id
       LEFT JOIN turn ON turn.id = g.turn_id
       LEFT JOIN prompt ON prompt.id = turn.prompt_id
       LEFT JOIN LATERAL (
@@ -56,6 +58,8 @@ async def note(
             "turn": row.turn_id,
             "ends_at": row.ends_at,
         }
+        if row.template_id is not None:
+            body["template"] = row.template_id
         if repeats is not None:
             body["repeats"] = repeats[row.id]
         by = Source(person_id=row.person_id, who=row.who, surface="vault") if row.who else HERE

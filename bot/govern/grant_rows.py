@@ -1,7 +1,7 @@
 """The rows of grants: written before an issuer is asked, and moved as it answers.
 
-A grant is *held* while the lease of its session is the one under which it was issued. What is not
-held any more is what the sweep ends.
+A grant is *held* while the lease of its session is the one under which it was issued, or while its
+template is being built. What is not held any more is what the sweep ends.
 """
 
 import json
@@ -20,6 +20,7 @@ from bot.govern.policy_text import read
 from bot.store.database import Database
 from bot.store.ids import new_id
 from bot.store.states import GrantState
+from vmpool.silence import BREAK_SECONDS
 
 LATE_SECONDS = 10.0
 """After its end a lease may still be renewed by its holder, when the database was away."""
@@ -49,13 +50,35 @@ _WHOSE = text(
        AND session.lease_owner = :owner AND session.lease_token = :token
     """
 )
-_PLAN = text(
+_BUILDS = f"""
+    build.state = 'building'
+    AND EXISTS (SELECT FROM host WHERE host.id = build.host_id
+                   AND host.seen_at > now() - interval '{BREAK_SECONDS} s')
+    AND NOT EXISTS (SELECT FROM halt WHERE scope = 'all' OR halt.project_id = build.project_id)
+"""
+"""The host that builds this template goes on with it, and nobody has halted that."""
+_WHOSE_BUILD = text(
+    f"""
+    SELECT 'template-' || left(CAST(build.id AS text), 8) AS short, project.name,
+           project.repository_url, ARRAY[]::text[] AS beside,
+           policy.name AS policy_name, policy.source AS policy_source,
+           NULL AS prompt_id, NULL AS author_id, false AS read_only
+      FROM template AS build
+      JOIN project ON project.id = build.project_id
+      LEFT JOIN LATERAL (
+          SELECT name, source FROM policy_version
+           WHERE policy_version.project_id = project.id ORDER BY version DESC LIMIT 1
+      ) AS policy ON true
+     WHERE build.id = :template AND {_BUILDS}
     """
-    INSERT INTO turn_grant (id, session_id, turn_id, kind, name, mode, purpose, options, owner,
-                            lease_token, ends_at)
-    SELECT planned.id, CAST(:session AS uuid), CAST(:turn AS uuid), planned.kind, planned.name,
-           planned.mode, planned.purpose, planned.options, CAST(:owner AS text),
-           CAST(:token AS bigint),
+)
+_PLAN = text(
+    f"""
+    INSERT INTO turn_grant (id, session_id, turn_id, template_id, kind, name, mode, purpose,
+                            options, owner, lease_token, ends_at)
+    SELECT planned.id, CAST(:session AS uuid), CAST(:turn AS uuid), CAST(:template AS uuid),
+           planned.kind, planned.name, planned.mode, planned.purpose, planned.options,
+           CAST(:owner AS text), CAST(:token AS bigint),
            now() + make_interval(secs => planned.seconds)
       FROM jsonb_to_recordset(CAST(:rows AS jsonb))
            AS planned(id uuid, kind text, name text, mode text, purpose text, options jsonb,
@@ -64,6 +87,8 @@ _PLAN = text(
                     WHERE session.id = CAST(:session AS uuid)
                       AND session.lease_owner = CAST(:owner AS text)
                       AND session.lease_token = CAST(:token AS bigint))
+        OR EXISTS (SELECT FROM template AS build
+                    WHERE build.id = CAST(:template AS uuid) AND {_BUILDS})
     RETURNING id
     """
 )
@@ -98,14 +123,15 @@ _NEVER_BEGAN = text(
     """
 )
 _STALE = text(
-    """
+    f"""
     SELECT g.id, g.kind, g.options, g.trace, g.state,
            g.ends_at IS NULL OR g.ends_at < now() AS over
       FROM turn_grant g
       LEFT JOIN session ON session.id = g.session_id AND session.state = 'running'
            AND session.lease_owner = g.owner AND session.lease_token = g.lease_token
            AND session.lease_until > now() - make_interval(secs => :late)
-     WHERE g.state IN ('issuing', 'issued') AND session.id IS NULL
+      LEFT JOIN template AS build ON build.id = g.template_id AND {_BUILDS}
+     WHERE g.state IN ('issuing', 'issued') AND session.id IS NULL AND build.id IS NULL
        AND (g.state = 'issued' OR g.created_at < now() - make_interval(secs => :unwritten))
      ORDER BY g.kind <> 'token', g.created_at
      LIMIT :most
@@ -119,7 +145,14 @@ _ALIVE = text(
            AND kind = ANY(:kinds) AND (ends_at IS NULL OR ends_at > now()))
     """
 )
-
+_ALIVE_OF_BUILD = text(
+    """
+    SELECT EXISTS (
+        SELECT FROM turn_grant
+         WHERE template_id = :template AND state IN ('issuing', 'issued')
+           AND (kind = 'token' OR kind = ANY(:kinds)) AND (ends_at IS NULL OR ends_at > now()))
+    """
+)
 _TOLD = text(
     """
     SELECT EXISTS (SELECT FROM turn_event WHERE session_id = :session AND kind = 'notice'
@@ -139,11 +172,50 @@ class Holder:
     @property
     def shown(self) -> dict[str, Any]:
         """The parameters with which it is shown."""
-        return {"session": self.session_id, "owner": self.owner, "token": self.token}
+        return {
+            "session": self.session_id,
+            "owner": self.owner,
+            "token": self.token,
+            "template": None,
+        }
+
+    @property
+    def key(self) -> UUID:
+        """By which the gateway finds what it has."""
+        return self.session_id
+
+    @property
+    def bearer_id(self) -> UUID:
+        """By which Vault knows it."""
+        return self.session_id
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildHolder:
+    """The build of a template, under which grants are issued."""
+
+    template_id: UUID
+    machine_id: UUID
+    """Which becomes the template."""
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """The parameters with which it is shown."""
+        return {"session": None, "owner": "", "token": 0, "template": self.template_id}
+
+    @property
+    def key(self) -> UUID:
+        """By which the gateway finds what it has: the machine works for no session yet."""
+        return self.machine_id
+
+    @property
+    def bearer_id(self) -> UUID:
+        """By which Vault knows it."""
+        return self.template_id
 
 
 class NotHeld(Exception):
-    """Somebody else holds the session now: nothing may be issued."""
+    """Somebody else holds the session now, or the build is over: nothing may be issued."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,6 +233,8 @@ class Whose:
     person_id: UUID | None
     read_only: bool = False
     """The turn changes nothing outside of its machine."""
+    builds: bool = False
+    """It is the build of a template, no turn."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,13 +277,15 @@ class GrantRows:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def whose(self, holder: Holder) -> Whose:
-        """What the turn under a lease is about.
+    async def whose(self, holder: Holder | BuildHolder) -> Whose:
+        """What the turn under a lease is about, or a build.
 
         :raises NotHeld:
         :raises Misasked: the project's policy can't be read
         """
-        row = (await self._database.run(_WHOSE, holder.shown)).one_or_none()
+        builds = isinstance(holder, BuildHolder)
+        asked = await self._database.run(_WHOSE_BUILD if builds else _WHOSE, holder.shown)
+        row = asked.one_or_none()
         if row is None:
             raise NotHeld
         return Whose(
@@ -221,9 +297,12 @@ class GrantRows:
             prompt_id=row.prompt_id,
             person_id=row.author_id,
             read_only=bool(row.read_only),
+            builds=builds,
         )
 
-    async def plan(self, holder: Holder, planned: Sequence[Planned], turn_id: UUID | None) -> None:
+    async def plan(
+        self, holder: Holder | BuildHolder, planned: Sequence[Planned], turn_id: UUID | None
+    ) -> None:
         """Write them down before they are issued. :raises NotHeld: nothing was written"""
         rows = [
             {
@@ -307,6 +386,11 @@ class GrantRows:
         """Whether something of these kinds that works may still be in the session's machine."""
         asked = {"session": session_id, "kinds": list(kinds)}
         return bool((await self._database.run(_ALIVE, asked)).scalar_one())
+
+    async def alive_of_build(self, template_id: UUID, kinds: Collection[str]) -> bool:
+        """Whether the build's token, or another one of these kinds, may still work."""
+        asked = {"template": template_id, "kinds": list(kinds)}
+        return bool((await self._database.run(_ALIVE_OF_BUILD, asked)).scalar_one())
 
 
 def _declared(source: str | None, name: str) -> Sequence[Mapping[str, object]]:

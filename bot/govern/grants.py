@@ -1,4 +1,4 @@
-"""Grants: issued when a turn begins, renewed while it runs, revoked when it rests.
+"""Grants: issued when a turn or a build begins, renewed while it runs, revoked when it ends.
 
 begin ─▶ rows ─▶ token ─▶ every kind at once ─▶ recorded ─▶ in memory ─▶ … ─▶ end: revoked
                                                                                 ▲
@@ -6,16 +6,17 @@ sweep, on a clock: whatever no lease holds any more, whoever left it ───�
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from uuid import UUID
 
 import structlog
 
 from adapters.chat.port import Deadline
-from adapters.vault.errors import VaultError
+from adapters.vault.errors import VaultAway, VaultError
 from adapters.vault.port import Issuer, Trail, Wanted
 from adapters.vault.tokens import Tokens
-from bot.govern.grant_rows import GrantRows, Holder, Stale
+from bot.govern.grant_rows import BuildHolder, GrantRows, Holder, Stale
 from bot.govern.issuance import REVOKE_SECONDS, Issuance, Means
 from bot.govern.turn_grants import TurnGrants
 from bot.store.database import Database
@@ -58,11 +59,36 @@ class Grants:
         )
         self._ending: set[asyncio.Task[None]] = set()
 
-    def begin(self, holder: Holder, *, turn_id: UUID | None) -> Issuance:
+    def begin(self, holder: Holder | BuildHolder, *, turn_id: UUID | None) -> Issuance:
         """Begin to issue what the turn under a lease gets; `Issuance.ready` waits for it."""
         issuance = Issuance(self._means, holder, turn_id=turn_id, ending=self._ending)
         issuance.begin()
         return issuance
+
+    @asynccontextmanager
+    async def of_build(self, template_id: UUID, machine_id: UUID) -> AsyncIterator[None]:
+        """What the project's policy grants to builds is added for that machine while inside.
+
+        When it returns, their issuers are known to refuse what can be revoked of it.
+
+        :raises VaultError: it could not be had, or it is not known to be revoked
+        :raises NotHeld: the build is over, or halted
+        """
+        holder = BuildHolder(template_id=template_id, machine_id=machine_id)
+        issuance = self.begin(holder, turn_id=None)
+        try:
+            await issuance.ready()
+            await issuance.start(None, None)
+            yield
+        finally:
+            await issuance.end(seconds_max=2 * REVOKE_SECONDS)
+        if not issuance.had_any:
+            return
+        kinds = [kind for kind, issuer in self._means.issuers.items() if issuer.by_token]
+        if await self._rows.alive_of_build(template_id, kinds):
+            raise VaultAway("what set-up had is not known to be revoked")
+        with suppress(VaultError):
+            await self.forget(template_id)
 
     async def is_told(self, session_id: UUID, notice: str) -> bool:
         """Whether a session was told that before."""
@@ -75,7 +101,7 @@ class Grants:
         return not await self._rows.handed_alive(session_id, kinds)
 
     async def forget(self, session_id: UUID) -> None:
-        """Remove from Vault what it knows of a session that is deleted. :raises VaultError:"""
+        """Remove from Vault what it knows of a session or a build. :raises VaultError:"""
         await self._means.tokens.forget(session_id, Deadline.after(REVOKE_SECONDS))
 
     async def sweep(self) -> int:

@@ -1,4 +1,4 @@
-"""The grants of one run of a turn, from its token to the last revocation."""
+"""The grants of one run of a turn, or of a build, from its token to the last revocation."""
 
 import asyncio
 import math
@@ -18,7 +18,7 @@ from adapters.vault.errors import Misasked, Missing, Unreachable, VaultAway, Vau
 from adapters.vault.port import Bearer, Issued, Issuer, Mode, Request, Trail, TurnToken, Wanted
 from adapters.vault.prepare import TURN_POLICY
 from adapters.vault.tokens import UNWRITTEN_SECONDS, Tokens
-from bot.govern.grant_rows import GrantRows, Holder, Planned, Recorded, Whose
+from bot.govern.grant_rows import BuildHolder, GrantRows, Holder, Planned, Recorded, Whose
 from bot.govern.narrowing import narrowed
 from bot.govern.turn_grants import TurnGrants
 from bot.store.states import GrantState
@@ -66,12 +66,12 @@ class _Living:
 
 
 class Issuance:
-    """What one run of a turn got; nothing of it outlives `end`."""
+    """What one run of a turn got, or a build; nothing of it outlives `end`."""
 
     def __init__(
         self,
         means: Means,
-        holder: Holder,
+        holder: Holder | BuildHolder,
         *,
         turn_id: UUID | None,
         ending: set["asyncio.Task[None]"],
@@ -109,6 +109,11 @@ class Issuance:
         await asyncio.shield(self._issuing)
 
     @property
+    def had_any(self) -> bool:
+        """Whether it got a token, so that there is something to be ended; known when `ready`."""
+        return self._token is not None
+
+    @property
     def prompt_id(self) -> UUID | None:
         """Whose turn it was taken for; known when it is `ready`."""
         return self._whose.prompt_id if self._whose else None
@@ -122,25 +127,32 @@ class Issuance:
             if one.wanted.mode is Mode.HANDED
         }
 
-    async def start(self, turn_id: UUID, place: Place | None) -> None:
-        """The turn has begun: hand out what it got, and keep it alive until the end."""
+    async def start(self, turn_id: UUID | None, place: Place | None) -> None:
+        """The turn has begun: hand out what it got, and keep it alive until the end.
+
+        :param turn_id: None: it is a build
+        """
         self._turn_id, self._place = turn_id, place
         if self._token_row is None:
             self._show()
             return
-        rows = [self._token_row, *(one.row for one in self._living)]
-        await self._means.rows.of_turn(turn_id, rows)
+        if turn_id is not None:
+            rows = [self._token_row, *(one.row for one in self._living)]
+            await self._means.rows.of_turn(turn_id, rows)
         if place is not None and self.handed:
             await place(self.handed)
         self._show()
         self._refreshing = asyncio.create_task(self._refresh_for_ever())
 
-    async def end(self) -> None:
-        """Give everything up: at once in our memory, with the issuers as soon as they answer."""
+    async def end(self, *, seconds_max: float = END_SECONDS_MAX) -> None:
+        """Give everything up: at once in our memory, with the issuers as soon as they answer.
+
+        :param seconds_max: it waits so long for them
+        """
         if self._over:
             return
         self._over = True
-        self._means.memory.drop(self._holder.session_id, self)
+        self._means.memory.drop(self._holder.key, self)
         if self._refreshing is not None:
             self._refreshing.cancel()
             with suppress(asyncio.CancelledError):
@@ -148,7 +160,7 @@ class Issuance:
         ending = asyncio.create_task(self._end())
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
-        await asyncio.wait({ending}, timeout=END_SECONDS_MAX)
+        await asyncio.wait({ending}, timeout=seconds_max)
 
     # -- issuing ----------------------------------------------------------------------------
 
@@ -184,6 +196,8 @@ class Issuance:
     def _wanted(self, whose: Whose) -> tuple[Sequence[Wanted], Sequence[Wanted]]:
         """What is declared for the turn, and what it gets where nothing is declared instead."""
         declared = wanting.read(whose.grants)
+        if whose.builds:
+            return [one for one in declared if one.builds], []
         taken = {one.route for one in declared}
         urls = [whose.repository, *whose.beside]
         own = [one for one in self._means.own(urls) if one.route not in taken]
@@ -230,7 +244,7 @@ class Issuance:
 
     def _bearer(self, whose: Whose) -> Bearer:
         return Bearer(
-            session_id=self._holder.session_id,
+            session_id=self._holder.bearer_id,
             session=whose.short,
             project=whose.project,
             person=str(whose.person_id or ""),
@@ -280,7 +294,7 @@ class Issuance:
     def _show(self) -> None:
         """Let the gateway have what is injected."""
         if not self._over:
-            self._means.memory.put(self._holder.session_id, self, self._routes())
+            self._means.memory.put(self._holder.key, self, self._routes())
 
     def _routes(self) -> Mapping[str, Values]:
         """The headers that are added, by route. :raises Misasked: a template doesn't fit"""

@@ -124,6 +124,8 @@ class Grant(Declared):
     options: Mapping[str, Any] = Field(default_factory=dict)
     reads: bool = False
     """Nothing can be changed with it: turns that may only read get it too."""
+    builds: bool = False
+    """Set-up gets it too, while a template is built."""
 
     def entry(self, name: str) -> Mapping[str, Any]:
         """As `adapters.vault.wanted` reads one."""
@@ -171,6 +173,10 @@ class Document(Declared):
                 )
             if grant.mode == "injected" and not (grant.route and grant.headers):
                 raise ValueError(f"grants.{name} is injected, so it needs a route and headers")
+            if grant.mode == "handed" and grant.builds:
+                raise ValueError(
+                    f"grants.{name} is handed, so no build has it: it would stay in the template"
+                )
         return self
 
 

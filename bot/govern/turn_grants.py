@@ -1,7 +1,8 @@
 """What the gateway adds to requests: kept in the memory of the worker that runs the turn.
 
 It is there from when a turn has its grants until they are given up. Between turns nobody gets
-anything, so that what one person left running can't act in another one's turn.
+anything, so that what one person left running can't act in another one's turn. The same goes for a
+machine that becomes a template: it has what its build has, by its own id.
 """
 
 from collections.abc import Mapping
@@ -17,27 +18,28 @@ class NoTurn(Exception):
 
 
 class TurnGrants:
-    """The injected grants of the turns that run in this process."""
+    """The injected grants of the turns and builds that run in this process."""
 
     def __init__(self) -> None:
         self._turns: dict[UUID, tuple[object, Mapping[str, Headers]]] = {}
 
-    async def injected(self, session_id: UUID, route: str) -> Mapping[str, str]:
-        """The headers that a session's requests on a route get now; none: nothing is for it.
+    async def injected(self, key: UUID, route: str) -> Mapping[str, str]:
+        """The headers that requests on a route get now; none: nothing is for it.
 
-        :raises NoTurn: no turn of it has its grants
+        :param key: of the session, or of a machine that has none yet
+        :raises NoTurn: no turn or build of it has its grants
         """
-        found = self._turns.get(session_id)
+        found = self._turns.get(key)
         if found is None:
-            raise NoTurn(f"no turn is running in session {session_id}")
+            raise NoTurn(f"nothing has its grants now for {key}")
         return {name: value.get_secret_value() for name, value in found[1].get(route, {}).items()}
 
-    def put(self, session_id: UUID, turn: object, routes: Mapping[str, Headers]) -> None:
-        """From now on this run of a turn has these, by route."""
-        self._turns[session_id] = (turn, routes)
+    def put(self, key: UUID, turn: object, routes: Mapping[str, Headers]) -> None:
+        """From now on this run of a turn, or this build, has these, by route."""
+        self._turns[key] = (turn, routes)
 
-    def drop(self, session_id: UUID, turn: object) -> None:
+    def drop(self, key: UUID, turn: object) -> None:
         """A run of a turn gives up what it has; a later one keeps its own."""
-        found = self._turns.get(session_id)
+        found = self._turns.get(key)
         if found is not None and found[0] is turn:
-            del self._turns[session_id]
+            del self._turns[key]

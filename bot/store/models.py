@@ -741,7 +741,7 @@ class BudgetRefusal(SQLModel, table=True):
 
 
 class TurnGrant(SQLModel, table=True):
-    """A short-lived credential of one turn, written down before its issuer is asked."""
+    """A short-lived credential of a turn or a build, written down before its issuer is asked."""
 
     __tablename__ = "turn_grant"
 
@@ -751,7 +751,12 @@ class TurnGrant(SQLModel, table=True):
         default=None,
         sa_column=Column(ForeignKey("session.id", ondelete="SET NULL"), nullable=True, index=True),
     )
-    """None: the session is deleted, and the grant has to go."""
+    """None: the session is deleted, and the grant has to go; or a template's build has it."""
+    template_id: UUID | None = Field(
+        default=None,
+        sa_column=Column(ForeignKey("template.id", ondelete="SET NULL"), nullable=True),
+    )
+    """Whose build has it."""
     turn_id: UUID | None = Field(
         default=None,
         sa_column=Column(ForeignKey("turn.id", ondelete="SET NULL"), nullable=True, index=True),
@@ -770,7 +775,7 @@ class TurnGrant(SQLModel, table=True):
     """What its issuer needs to end it; never a value that works."""
     state: GrantState = _state(GrantState, GrantState.ISSUING)
     owner: str
-    """Who held the session when it was issued, by which lease."""
+    """Who held the session when it was issued, by which lease; empty and 0: a build had it."""
     lease_token: int = Field(sa_column=Column(BigInteger, nullable=False))
     created_at: datetime = _moment(now=True)
     issued_at: datetime | None = _moment()

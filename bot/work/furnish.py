@@ -6,12 +6,14 @@ there is one, set-up and services run in it, and nothing is guessed.
 """
 
 import asyncio
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from adapters.vault.errors import VaultError
 from bot.errors import OnaError
+from bot.govern.grant_rows import NotHeld
 from bot.work.container import Containers
 from bot.work.detect.devcontainer import Devcontainer
 from bot.work.detect.guessing import LEFT_BEHIND, Detected
@@ -31,6 +33,9 @@ INSIDE = "ona-inside"
 LOGIN_SHELL = ("/bin/sh", "-lc")
 
 EXCLUDE_SECONDS_MAX = 60.0
+
+Granted = Callable[[UUID, UUID], AbstractAsyncContextManager[None]]
+"""Adds what the build of a template has, for its machine, while inside. :raises VaultError:"""
 
 _IN_PLACE = 'exec 2>&1; cd -- "$0" || exit; eval "$1"'
 _EXCLUDE = 'cd -- "$0" && mkdir -p .git/info && printf "%s\\n" "$@" >> .git/info/exclude'
@@ -53,6 +58,8 @@ class Furnishing:
     """Guesses of a project without `setup`; what they need and the machine lacks is installed."""
     containers: Containers | None = None
     """None: this installation makes no dev containers."""
+    granted: Granted | None = None
+    """None: there is no Vault, so set-up gets nothing."""
 
     async def __call__(
         self, repositories: Repositories, channel: Channel, build_log: BuildLog
@@ -64,16 +71,31 @@ class Furnishing:
             await channel.login(ROOT)
         async with build_log.step("repository"):
             commit = await self._clone(repositories, channel)
-        inside = await self._contained(channel, build_log)
-        for command in self.setup:
-            async with build_log.step(command) as said:
-                said.append(_output(await self._run(channel, command, inside=inside)))
-        if self.detected.guesses and not inside:
-            await self._try_guesses(channel, build_log)
+        async with self._with_grants(build_log):
+            inside = await self._contained(channel, build_log)
+            for command in self.setup:
+                async with build_log.step(command) as said:
+                    said.append(_output(await self._run(channel, command, inside=inside)))
+            if self.detected.guesses and not inside:
+                await self._try_guesses(channel, build_log)
         for number, command in enumerate(self.start, 1):
             async with build_log.step(f"start: {command}"):
                 await self._start(channel, f"service-{number}", command)
         return commit
+
+    @asynccontextmanager
+    async def _with_grants(self, build_log: BuildLog) -> AsyncIterator[None]:
+        """What the project's policy grants to builds is there inside. :raises StepFailed:"""
+        if self.granted is None:
+            yield
+            return
+        try:
+            async with self.granted(build_log.template_id, build_log.machine_id):
+                yield
+        except (VaultError, NotHeld) as error:
+            why = f"{error}; {error.do}" if isinstance(error, VaultError) else "the build is over"
+            async with build_log.step("grants"):
+                raise StepFailed(f"Set-up has not got what it is granted: {why}") from error
 
     async def _contained(self, channel: Channel, build_log: BuildLog) -> bool:
         """Make the container that the repository asks for, if it can be had; whether it is."""

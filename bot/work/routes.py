@@ -7,7 +7,7 @@
     /tools/             what the agent may ask of us (`bot.work.tools`)
     /preview/<port>     an address under which people see that port
 
-Nothing is added to a request between turns.
+Nothing is added to a request between turns; what a policy grants to builds is, until they end.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -29,7 +29,7 @@ from bot.work.running import Running
 from vmpool.network.gateway.forge_route import ForgeRoute
 from vmpool.network.gateway.identity_route import IdentityRoute
 from vmpool.network.gateway.model_route import Meter, ModelRoute
-from vmpool.network.gateway.ports import Identity, Refused, Ungranted
+from vmpool.network.gateway.ports import Identity, NoTurn, Refused, Ungranted
 from vmpool.network.gateway.preview_route import PreviewRoute
 from vmpool.network.gateway.routes import Injected, Route, UpstreamRoute
 
@@ -125,13 +125,15 @@ class Routes:
         return (*self._models, *forges, *upstreams, *own)
 
     async def granted(self, who: Identity, route: str) -> Mapping[str, str]:
-        """What the running turn's grants add on a route.
+        """What the grants of the running turn, or of the build, add on a route.
 
         :raises NoTurn: nobody works there
-        :raises Refused: the turn has no grant for it
+        :raises Refused: there is no grant for it
         """
+        if who.session is None:
+            return await self._of_build(who, route)
         spender = await self._running.turn_of(who)
-        if self._grants is None or who.session is None:
+        if self._grants is None:
             raise Refused(f"No grant is there for {route}: this installation has no Vault.")
         try:
             found = await self._grants.injected(who.session, route)
@@ -141,6 +143,20 @@ class Routes:
             raise Refused(f"This turn may only read, and its grants are none for {route}.")
         if not found:
             raise Refused(f"The project's policy has no grant for {route}; docs/policy.md.")
+        return found
+
+    async def _of_build(self, who: Identity, route: str) -> Mapping[str, str]:
+        try:
+            found = await self._grants.injected(who.machine, route) if self._grants else None
+        except NoGrants:
+            found = None
+        if found is None:
+            raise NoTurn("This machine works for nobody yet.")
+        if not found:
+            raise Refused(
+                f"Nothing is added for {route} while a template is built. A grant of the project's"
+                " policy that says builds = true is there for set-up too; docs/policy.md."
+            )
         return found
 
     async def api_headers(
@@ -158,6 +174,8 @@ class Routes:
 
     async def identity(self, who: Identity, audience: str) -> str:
         """The session's token for an audience. :raises NoTurn: :raises Refused:"""
+        # It would lie in the machine: nothing that does is there while a template is built.
+        await self._running.turn_of(who)
         found = await self.granted(who, f"{IDENTITY}{audience}")
         (value,) = found.values()
         return value.removeprefix("Bearer ")

@@ -15,7 +15,7 @@ from bot.store.database import Database
 from bot.work.container import Containers
 from bot.work.detect.guessing import Detected, detected
 from bot.work.detect.tools import installs
-from bot.work.furnish import Furnishing
+from bot.work.furnish import Furnishing, Granted
 from bot.work.git import GitFailed
 from bot.work.repository import Base, Repositories
 from bot.work.sizes import Sizes
@@ -75,6 +75,7 @@ class ProjectTemplates:
         work: str = WORK,
         containers: Containers | None = None,
         engine_image: GetImage | None = None,
+        granted: Granted | None = None,
     ) -> None:
         """`work` holds the repositories in a machine.
 
@@ -90,6 +91,7 @@ class ProjectTemplates:
         self._work = work
         self._containers = containers
         self._engine_image = engine_image or image
+        self._granted = granted
         self._engine_after = 0.0
         """When it is worth asking for again, on the monotonic clock."""
         self._looked_at: dict[UUID, float] = {}
@@ -190,6 +192,7 @@ class ProjectTemplates:
             setup_seconds_max=self._limits.setup_seconds_max,
             detected=found,
             containers=self._containers,
+            granted=self._granted,
         )
 
 

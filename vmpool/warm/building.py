@@ -54,9 +54,11 @@ class Unwanted(Exception):
 class BuildLog:
     """Writes down the steps of one build."""
 
-    def __init__(self, rows: Rows, template_id: UUID) -> None:
+    def __init__(self, rows: Rows, template_id: UUID, machine_id: UUID) -> None:
+        """`machine_id` is that of the machine which becomes the template."""
         self._rows = rows
-        self._template_id = template_id
+        self.template_id = template_id
+        self.machine_id = machine_id
         self._steps = 0
 
     @asynccontextmanager
@@ -69,7 +71,7 @@ class BuildLog:
         began = monotonic()
         said: list[str] = []
         head = {"step": name, **facts}
-        await self._rows.note_step(self._template_id, f"under way: {name}")
+        await self._rows.note_step(self.template_id, f"under way: {name}")
         try:
             yield said
         except StepFailed as error:
@@ -92,7 +94,7 @@ class BuildLog:
             "exit_status": exit_status,
             "output": storable(output[-OUTPUT_BYTES_MAX:]),
         }
-        await self._rows.log_step(self._template_id, step)
+        await self._rows.log_step(self.template_id, step)
 
 
 Furnish = Callable[[Channel, BuildLog], Awaitable[str]]
@@ -166,7 +168,7 @@ class Builder:
     async def _build(
         self, template: Template, machine: Machine, order: Order, furnish: Furnish
     ) -> None:
-        build_log = BuildLog(self._rows, template.id)
+        build_log = BuildLog(self._rows, template.id, machine.id)
         set_up = self._set_up(machine, order, furnish, build_log)
         machine, channel, commit = await _unless(self._unwanted, set_up)
         async with build_log.step("freeze"):

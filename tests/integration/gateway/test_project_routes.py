@@ -168,6 +168,32 @@ async def test_a_machine_that_a_template_is_made_of_is_given_no_grant_on_any_rou
     assert at.heard.heads == []
 
 
+async def test_while_a_template_is_made_of_a_machine_it_has_what_builds_are_granted(
+    town, places, tmp_path
+):
+    async with desk(town, tmp_path) as at:
+        at.at.who = replace(at.at.who, session=None)
+        at.at.gateway.identify(at.at.who)
+        added = {"Authorization": SecretStr("Basic r")}
+        granted = ("registry", "/forge/github/", "/forge/github/push", "/identity/internal")
+        at.grants.put(at.at.who.machine, "build", dict.fromkeys(granted, added))
+        refs = "/forge/github/acme/api.git/info/refs?service="
+
+        async def status(path: str) -> str:
+            return (await get(at.at.web, path, "gateway.ona")).split()[1]
+
+        assert await status("/upstream/registry/left-pad") == "200"
+        assert await status(f"{refs}git-upload-pack") == "200"
+        assert await status(f"{refs}git-receive-pack") == "409", "nobody asked for a push"
+        assert await status("/identity/token?audience=internal") == "409", "it would stay there"
+        assert (await at.models()).startswith(b"HTTP/1.1 409")
+        at.grants.put(at.at.who.machine, "build", {})
+        answer = await get(at.at.web, "/upstream/registry/left-pad", "gateway.ona")
+        assert answer.split()[1] == "403"
+        assert "builds = true" in answer
+    assert [head.lower().count("authorization: basic r") for head in at.heard.heads] == [1, 1]
+
+
 QUESTION = "SELECT state, text, answer FROM question ORDER BY created_at"
 ENDED = "SELECT body ->> 'summary' FROM turn_event WHERE kind = 'turn.ended'"
 STATE = "SELECT state FROM turn"

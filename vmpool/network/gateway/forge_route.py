@@ -97,7 +97,7 @@ class ForgeRoute:
         added = await self.repositories.headers(visit.who, repository, writes=writes)
         refs = _Kept(ADVERTISED_BYTES_MAX)
         status = await forward(visit, self.git_base, visit.rest, added, watch=refs)
-        if not writes and status == 200:
+        if not writes and status == 200 and visit.who.session is not None:
             await self._seen(visit.who, repository, refs.data)
 
     async def _api(self, visit: Visit) -> None:

@@ -1273,6 +1273,7 @@ def _grants() -> None:
         "turn_grant",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("session_id", sa.Uuid(), nullable=True),
+        sa.Column("template_id", sa.Uuid(), nullable=True),
         sa.Column("turn_id", sa.Uuid(), nullable=True),
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
@@ -1320,6 +1321,12 @@ def _grants() -> None:
             ["session_id"],
             ["session.id"],
             name=op.f("fk_turn_grant_session_id"),
+            ondelete="SET NULL",
+        ),
+        sa.ForeignKeyConstraint(
+            ["template_id"],
+            ["template.id"],
+            name=op.f("fk_turn_grant_template_id"),
             ondelete="SET NULL",
         ),
         sa.ForeignKeyConstraint(
