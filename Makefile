@@ -38,8 +38,8 @@ test-fast: setup-test ## the tests without virtual machines and browser
 test-nested: setup-test ## what wants a real Cloud Hypervisor; CLOUD_HYPERVISOR=/path names it
 	@exec $(PYTHON) -m tests.nested
 
-test-long: setup-test ## every way it can go wrong, with full counts; hours; writes docs/test-long.md
-	@exec $(PYTHON) -m tests.support.long
+test-long: setup-test ## every way it can go wrong, with full counts; hours; ONLY="words" of names
+	@exec $(PYTHON) -m tests.support.long $(ONLY)
 
 lint: setup ## style, types, directions between packages
 	@.venv/bin/ruff check .

@@ -2,16 +2,19 @@
 
 That is what is marked `long`, and besides the tests that count what they kill, freeze or say.
 
-Writes docs/test-long.md, to be committed: what was run when, on which commit and host, and how it
-ended. Words after the command go to pytest instead of all tests, and no page is written.
+Writes docs/test-long.md, to be committed: each test, when it was run last, on which commit, and how
+it ended. Words after the command choose the tests whose name has one of them; the others keep what
+is written of them. The page is written after each test, so that nothing is lost with a run.
 """
 
 import os
 import platform
 import random
+import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -44,33 +47,96 @@ COUNTS: Mapping[str, str] = {
     "ONA_TEST_SCHEDULE_DAYS": "10",
     "ONA_TEST_AGENTS": ",".join(AGENTS),
 }
+SEED = "ONA_TEST_SEED"
 TEST_SECONDS_MAX = 6 * 3600
+NOT_RUN = "not run"
+OTHERS = f":!{PAGE.relative_to(ROOT)}"
+"""For git: every file but the page."""
+_ROW = re.compile(r"\| `(.+)` \| (.*) \| (.*) \| (.*) \| (.*) \| (.*) \|")
 
 
-class Results:
-    """A pytest plugin: gives each test hours, and keeps how it ended."""
+@dataclass(frozen=True)
+class Row:
+    """How a test ended when it was run last."""
 
-    def __init__(self) -> None:
-        self.rows: list[tuple[str, str, float]] = []
+    name: str
+    outcome: str = NOT_RUN
+    seconds: str = ""
+    date: str = ""
+    commit: str = ""
+    seed: str = ""
 
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+
+def page(rows: Collection[Row], settings: Mapping[str, str]) -> str:
+    """The page that says how every long test ended."""
+    passed = sum(row.outcome == "passed" for row in rows)
+    waiting = sum(row.outcome == NOT_RUN for row in rows)
+    return "\n".join(
+        [
+            "# The long tests",
+            "",
+            f"Run by `make test-long`. When they were run last, {passed} of {len(rows)} **passed**,"
+            f" {len(rows) - passed - waiting} did not; {waiting} were not run yet.",
+            "",
+            f"- host of the last run: {os.cpu_count()} CPUs, Linux {platform.release()}",
+            f"- Python: {platform.python_version()}",
+            *(f"- {name}: {value}" for name, value in settings.items()),
+            "",
+            "| test | outcome | seconds | date | commit | seed |",
+            "| --- | --- | --- | --- | --- | --- |",
+            *("| `{}` | {} | {} | {} | {} | {} |".format(*astuple(row)) for row in rows),
+            "",
+        ]
+    )
+
+
+def written(text: str) -> dict[str, Row]:
+    """What a page says, by test."""
+    found = (_ROW.fullmatch(line) for line in text.splitlines())
+    return {row[1]: Row(*row.groups()) for row in found if row}
+
+
+class Long:
+    """A pytest plugin: leaves the tests that are run long, and writes down how each ended."""
+
+    def __init__(self, words: Collection[str], settings: Mapping[str, str]) -> None:
+        self._words, self._settings = words, settings
+        self._commit, self._rows = _commit(), dict[str, Row]()
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(
+        self, config: pytest.Config, items: list[pytest.Item]
+    ) -> None:
+        """Choose the tests, and give each hours."""
+        known = written(PAGE.read_text(encoding="utf-8"))
+        every = [item for item in items if _is_long(item)]
+        self._rows = {item.nodeid: known.get(item.nodeid, Row(item.nodeid)) for item in every}
+        chosen = [item for item in every if chosen_by(self._words, item.nodeid)]
+        config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
+        items[:] = chosen
         for item in items:
             item.add_marker(pytest.mark.timeout(TEST_SECONDS_MAX), append=False)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.when == "call" or report.failed:
-            self.rows.append((report.nodeid, report.outcome, report.duration))
+        """Write the page anew when a test has ended."""
+        if not (report.when == "call" or report.failed or report.skipped):
+            return
+        now, name = datetime.now(UTC), report.nodeid
+        self._rows[name] = Row(
+            name,
+            outcome=report.outcome,
+            seconds=f"{report.duration:.0f}",
+            date=f"{now:%Y-%m-%d}",
+            commit=self._commit,
+            seed=self._settings[SEED],
+        )
+        settings = {name: value for name, value in self._settings.items() if name != SEED}
+        PAGE.write_text(page(self._rows.values(), settings), encoding="utf-8")
 
 
-class Chosen:
-    """A pytest plugin: of all tests, leaves those that are run long."""
-
-    def pytest_collection_modifyitems(
-        self, config: pytest.Config, items: list[pytest.Item]
-    ) -> None:
-        chosen = [item for item in items if _is_long(item)]
-        config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
-        items[:] = chosen
+def chosen_by(words: Collection[str], name: str) -> bool:
+    """Whether a test is to be run: without words, every one is."""
+    return not words or any(word in name for word in words)
 
 
 def _is_long(item: pytest.Item) -> bool:
@@ -80,49 +146,22 @@ def _is_long(item: pytest.Item) -> bool:
     return counts or item.get_closest_marker("long") is not None
 
 
-def page(
-    results: Results, commit: str, began: datetime, settings: Mapping[str, str], status: int
-) -> str:
-    ended = datetime.now(UTC)
-    minutes = (ended - began).total_seconds() / 60
-    lines = [
-        "# The long tests",
-        "",
-        f"Run by `make test-long` on {began:%Y-%m-%d} from {began:%H:%M} UTC,"
-        f" {minutes:.0f} minutes: **{'passed' if status == 0 else 'failed'}**.",
-        "",
-        f"- commit: {commit}",
-        f"- host: {os.cpu_count()} CPUs, Linux {platform.release()}",
-        f"- Python: {platform.python_version()}",
-        *(f"- {name}: {value}" for name, value in settings.items()),
-        "",
-        "| test | outcome | seconds |",
-        "| --- | --- | --- |",
-        *(f"| `{name}` | {outcome} | {took:.0f} |" for name, outcome, took in results.rows),
-    ]
-    return "\n".join(lines) + "\n"
-
-
 def _commit() -> str:
     def git(*words: str) -> str:
         return subprocess.run(
             ["git", "-C", str(ROOT), *words], capture_output=True, text=True, check=False
         ).stdout.strip()
 
-    changed = git("status", "--porcelain", "--untracked-files=no")
-    return git("rev-parse", "HEAD") + (", with changes" if changed else "")
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", OTHERS)
+    return git("rev-parse", "--short=10", "HEAD") + (", with changes" if changed else "")
 
 
-def main(arguments: list[str]) -> int:
-    settings = {**COUNTS, "ONA_TEST_SEED": str(random.SystemRandom().randrange(1 << 32))}
+def main(words: list[str]) -> int:
+    """Run them; the exit status of pytest."""
+    settings = {**COUNTS, SEED: str(random.SystemRandom().randrange(1 << 32))}
     settings = {name: os.environ.get(name, value) for name, value in settings.items()}
     os.environ.update(settings)
-    results, commit, began = Results(), _commit(), datetime.now(UTC)
-    chosen = [] if arguments else [Chosen()]
-    status = pytest.main(["-v", *(arguments or [str(ROOT / "tests")])], [results, *chosen])
-    if not arguments:
-        PAGE.write_text(page(results, commit, began, settings, int(status)), encoding="utf-8")
-    return int(status)
+    return int(pytest.main(["-v", str(ROOT / "tests")], [Long(words, settings)]))
 
 
 if __name__ == "__main__":
