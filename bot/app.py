@@ -61,12 +61,15 @@ from bot.web.hooks import of_forge
 from bot.web.repository import read_repository
 from bot.web.services import Hook, Services
 from bot.work.relays import Relays
+from scheduler.chores import Chore, run_chores
 from vmpool.silence import BREAK_SECONDS
 
 log = structlog.get_logger(__name__)
 
 CHANNELS = (EVENTS, OUTBOX, SCHEDULES, FIRINGS, TRIGGERS, RUNS)
 """Of hints, that `ona serve` listens to."""
+NOW_AND_THEN_SECONDS = 10.0
+"""Between looks for what threads are told besides, which nobody waits for."""
 _HOSTS_SEEN = text(
     "SELECT count(*) FROM host WHERE seen_at > now() - make_interval(secs => :seconds)"
 )
@@ -167,12 +170,21 @@ def _saying(base: Ground, ports: Mapping[str, ChatPort]) -> Sequence[Coroutine[A
         language=base.settings.language,
     )
     outbox = Outbox(base.database, ports, sender=base.owner, listener=base.listener)
+    chores = {
+        "redirecting": Redirecting(base.database, ports).once,
+        "closing": Closing(base.database, ports).once,
+        "offering": Offering(base.database, ports, pages=pages).once,
+    }
     return [
         replies.run(stop),
         outbox.run(stop),
-        Redirecting(base.database, ports).run(stop),
-        Closing(base.database, ports).run(stop),
-        Offering(base.database, ports, pages=pages).run(stop),
+        run_chores(
+            [
+                Chore(name=name, seconds=NOW_AND_THEN_SECONDS, run=once)
+                for name, once in chores.items()
+            ],
+            stop,
+        ),
     ]
 
 

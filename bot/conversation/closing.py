@@ -7,7 +7,6 @@ a session is deleted ─▶ those of its threads that showed what goes on in it 
                      └▶ signs at prompts that waited ─▶ taken away
 """
 
-import asyncio
 from collections.abc import Awaitable, Mapping
 from typing import Any
 
@@ -31,14 +30,12 @@ from adapters.chat.port import (
 from bot.conversation.fences import compose, prose
 from bot.conversation.outgoing import SEND_SECONDS
 from bot.conversation.replies import manner_of
-from bot.store.database import Database, is_away
+from bot.store.database import Database
 from bot.words.catalogue import SOURCE, nearest, speaking
 from bot.words.catalogue import gettext as _
-from scheduler.waits import first_of
 
 log = structlog.get_logger(__name__)
 
-POLL_SECONDS = 10.0
 ASK_SECONDS = 5.0
 BATCH = 5
 """So that a pass leaves most of a surface's budget to the turns that run."""
@@ -79,7 +76,6 @@ class Closing:
         database: Database,
         ports: Mapping[str, ChatPort],
         *,
-        poll_seconds: float = POLL_SECONDS,
         calm_seconds: float = SEND_SECONDS,
     ) -> None:
         """`ports` by surface.
@@ -87,20 +83,9 @@ class Closing:
         :param calm_seconds: for which a call of before the deletion may still be under way
         """
         self._database = database
-        self._poll_seconds = poll_seconds
         self._calm_seconds = calm_seconds
         self._ports = ports
         self._phased = {name: port for name, port in ports.items() if isinstance(port, ShowsPhases)}
-
-    async def run(self, stop: asyncio.Event) -> None:
-        """Look now and then until `stop`."""
-        while self._ports and not stop.is_set():
-            try:
-                await self.once()
-            except Exception as error:
-                if not is_away(error):
-                    log.exception("closing_failed")
-            await first_of(stop, seconds_max=self._poll_seconds)
 
     async def once(self) -> None:
         """Close what is open now; twice does no harm."""

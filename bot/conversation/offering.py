@@ -5,7 +5,6 @@ a delivery ─▶ `pull_request.offer` ─▶ taken ─▶ whispered where they 
 What is lost on the way is not sent again: it is a hint, and `connect` is in the help.
 """
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,14 +12,12 @@ import structlog
 from sqlalchemy import text
 
 from adapters.chat.port import Button, ChatPort, Whispers
-from bot.store.database import Database, is_away
+from bot.store.database import Database
 from bot.words.catalogue import gettext as _
 from bot.words.catalogue import nearest, speaking
-from scheduler.waits import first_of
 
 log = structlog.get_logger(__name__)
 
-POLL_SECONDS = 10.0
 HOURS = 24
 """After which nobody remembers what it is about."""
 
@@ -57,16 +54,6 @@ class Offering:
         self._database = database
         self._ports = {name: port for name, port in ports.items() if isinstance(port, Whispers)}
         self._pages = pages
-
-    async def run(self, stop: asyncio.Event) -> None:
-        """Look now and then until `stop`."""
-        while self._ports and not stop.is_set():
-            try:
-                await self.once()
-            except Exception as error:
-                if not is_away(error):
-                    log.exception("offering_failed")
-            await first_of(stop, seconds_max=POLL_SECONDS)
 
     async def once(self) -> int:
         """Offer what is due now; how often that was."""

@@ -4,7 +4,6 @@ a reply fails for good ─▶ undelivered ─▶ the asker's direct message ─�
                                 └─ there is none, or it was that already: nothing more
 """
 
-import asyncio
 from collections.abc import Mapping
 from typing import Any
 from uuid import uuid5
@@ -14,13 +13,11 @@ from sqlalchemy import text
 
 from adapters.chat.port import ChatError, ChatPort, Confides, Deadline, Gone, Rejected
 from bot.conversation.hints import HINT
-from bot.store.database import OUTBOX, Database, is_away
+from bot.store.database import OUTBOX, Database
 from bot.store.ids import new_id
-from scheduler.waits import first_of
 
 log = structlog.get_logger(__name__)
 
-POLL_SECONDS = 10.0
 ASK_SECONDS = 5.0
 BATCH = 20
 HOURS = 24
@@ -68,16 +65,6 @@ class Redirecting:
         """`ports` by surface; those that know no direct messages are left alone."""
         self._database = database
         self._ports = {name: port for name, port in ports.items() if isinstance(port, Confides)}
-
-    async def run(self, stop: asyncio.Event) -> None:
-        """Look now and then until `stop`."""
-        while self._ports and not stop.is_set():
-            try:
-                await self.once()
-            except Exception as error:
-                if not is_away(error):
-                    log.exception("redirecting_failed")
-            await first_of(stop, seconds_max=POLL_SECONDS)
 
     async def once(self) -> None:
         """Redirect what is undelivered now."""

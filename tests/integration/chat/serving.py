@@ -29,6 +29,7 @@ from bot.store.database import EVENTS, OUTBOX, Database, Listener
 from bot.store.ids import new_id
 from bot.surfaces import Gate, Surfaces, open_surfaces
 from bot.web.services import Services
+from scheduler.chores import Chore, run_chores
 from scheduler.clock import LEASE_SECONDS, Clock
 from scheduler.leader import Leader
 from tests.integration.conftest import Town
@@ -86,8 +87,12 @@ async def serving(
         begin(clock.run(stop))
         begin(Firings(database, Due(database, inbox, ports), poll_seconds=0.2).run(stop))
         begin(replies.run(stop))
-        begin(Redirecting(database, ports).run(stop))
-        begin(Closing(database, ports, poll_seconds=0.2, calm_seconds=4.0).run(stop))
+        close = Closing(database, ports, calm_seconds=4.0).once
+        chores = [
+            Chore(name="redirecting", seconds=10.0, run=Redirecting(database, ports).once),
+            Chore(name="closing", seconds=0.2, run=close),
+        ]
+        begin(run_chores(chores, stop))
         begin(surfaces.listen(Gate(chats.hear), stop))
         if runs:
             ways = _ways(database, surfaces)
