@@ -2,10 +2,15 @@
 
 PYTHON := .venv/bin/python
 PYTEST := $(PYTHON) -m pytest -q --durations=15
-FAST := $(PYTEST) -n 2 --dist worksteal \
-  -m 'not vm and not browser and not slow and not nested and not long'
+QUICK := -m 'not vm and not browser and not slow and not nested and not long'
+FAST := $(PYTEST) -n 2 --dist worksteal $(QUICK)
 # One after the other: a machine without KVM wants both processors, and a time limit is a time limit.
-SLOW := $(PYTEST) -m '(vm or browser or slow) and not long'
+REST := -m '(vm or browser or slow) and not long'
+SLOW := $(PYTEST) $(REST)
+# Thousands of tests of real processes share a busy machine. What fails there and passes by itself is
+# named, to be mended, and stops nobody; what fails again fails.
+ALONE := [ $$? = 1 ] && echo '!!! FAILED, and is run once more by itself. Mend it, also if it passes now:' \
+  && $(PYTEST) -x -rA --show-capture=no --last-failed --last-failed-no-failures none
 
 # Compiling our own code takes longer than starting it.
 unexport PYTHONDONTWRITEBYTECODE
@@ -30,7 +35,8 @@ setup-test:
 	@deploy/counterparts.sh
 
 test: setup-test ## the tests, on real virtual machines and in a real browser; a change has to pass
-	@$(FAST); fast=$$?; $(SLOW); slow=$$?; [ $$fast = 0 ] && [ $$slow = 0 ]
+	@$(FAST) || { $(ALONE) $(QUICK); }; fast=$$?; $(SLOW) || { $(ALONE) $(REST); }; slow=$$?; \
+	  [ $$fast = 0 ] && [ $$slow = 0 ]
 
 test-fast: setup-test ## the tests without virtual machines and browser
 	@exec $(FAST)
