@@ -206,7 +206,7 @@ def test_working_hours_are_read_as_they_are_written_and_reach_the_pools(home):
     settings = load({**environment, "ONA_POOL__WORKING_HOURS": " Mon-Fri 8-19 "})
     hours = WorkingHours(first_day=0, last_day=4, first_hour=8, end_hour=19)
     assert settings.pool.working_hours == hours
-    kinds = ("rows", "registry", "driver", "repositories", "image", "engine_image")
+    kinds = ("rows", "registry", "driver", "repositories", "image", "engine_image", "grants")
     parts = dict.fromkeys(kinds)
     pools = Pools.of(settings, None, pool=SimpleNamespace(care=None), **parts)
     assert pools.keeper._demands._limits.hours == hours
