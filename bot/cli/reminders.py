@@ -21,16 +21,22 @@ def reminders(context: typer.Context, json: Json = False) -> None:
 
 
 @app.command("list")
-def list_reminders(json: Json = False) -> None:
+def list_reminders(
+    json: Json = False,
+    everyone: Annotated[
+        bool, typer.Option("--everyone", help="Those of others too; for operators.")
+    ] = False,
+) -> None:
     """List them, what is due next first."""
     from bot.cli.client import connect
 
-    found = connect().get("/reminders")
+    found = connect().get("/reminders", everyone=everyone)
     if json:
         show.as_json(found)
         return
     rows = [{**one, "due": (one["next"] or [""])[0]} for one in found["reminders"]]
-    show.table(rows, COLUMNS, empty='No reminder: `ona reminders add "tomorrow 9" …` sets one.')
+    columns = {**COLUMNS, "by": "by"} if everyone else COLUMNS
+    show.table(rows, columns, empty='No reminder: `ona reminders add "tomorrow 9" …` sets one.')
 
 
 @app.command()

@@ -23,12 +23,18 @@ SURFACE = "web"
 NEXT_TIMES = 3
 
 
-async def listed(visitor: Visitor, services: Services) -> list[dict[str, Any]]:
-    """The visitor's, what is due next first, each with its next three times."""
-    visitor.require(Act.SEE)
+async def listed(
+    visitor: Visitor, services: Services, *, everyone: bool = False
+) -> list[dict[str, Any]]:
+    """The visitor's, what is due next first, each with its next three times.
+
+    :param everyone: those of others too; :raises Refused: only operators see them
+    """
+    visitor.require(Act.HALT if everyone else Act.SEE)
     async with services.database.begin() as tx:
         now = await reminder_rows.now(tx)
-        return [_shown(row, now) for row in await reminder_rows.of_person(tx, visitor.id)]
+        rows = await reminder_rows.of_person(tx, None if everyone else visitor.id)
+        return [_shown(row, now) for row in rows]
 
 
 async def show(visitor: Visitor, services: Services, short: str) -> dict[str, Any]:

@@ -66,7 +66,8 @@ _BY_SHORT = text(f"{_ROW} WHERE reminder.short = :short FOR UPDATE OF reminder, 
 _LIST = text(
     f"""
     {_ROW}
-     WHERE reminder.creator_id = :person AND schedule.state <> 'ended'
+     WHERE (CAST(:person AS uuid) IS NULL OR reminder.creator_id = :person)
+       AND schedule.state <> 'ended'
      ORDER BY schedule.due_at NULLS LAST, reminder.created_at LIMIT :limit
     """
 )
@@ -208,8 +209,8 @@ def none_of(short: str) -> NotFound:
     )
 
 
-async def of_person(tx: Transaction, person_id: UUID) -> list[dict[str, Any]]:
-    """What they have, what is due next first."""
+async def of_person(tx: Transaction, person_id: UUID | None) -> list[dict[str, Any]]:
+    """What they have, what is due next first; None: everybody's."""
     rows = await tx.execute(_LIST, {"person": person_id, "limit": LISTED_MAX})
     return [dict(row) for row in rows.mappings()]
 

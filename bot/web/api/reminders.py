@@ -12,9 +12,9 @@ router = APIRouter(prefix="/reminders", tags=["reminders"])
 
 
 @router.get("", response_model=Reminders)
-async def list_reminders(visitor: Known, services: Provided) -> object:
-    """One's own, what is due next first."""
-    return {"reminders": await reminders.listed(visitor, services)}
+async def list_reminders(visitor: Known, services: Provided, *, everyone: bool = False) -> object:
+    """One's own, what is due next first; operators may ask for everybody's."""
+    return {"reminders": await reminders.listed(visitor, services, everyone=everyone)}
 
 
 @router.post("", status_code=201, response_model=Reminder)

@@ -18,9 +18,9 @@ EMPTY = {"when": "", "what": "", "project": ""}
 
 
 @router.get("")
-async def show(visitor: Known, services: Provided) -> Response:
-    """One's reminders, and a form to set one."""
-    return await _page(visitor, services, filled=EMPTY, error=None)
+async def show(visitor: Known, services: Provided, *, everyone: bool = False) -> Response:
+    """One's reminders, and a form to set one; everybody's, to operators who ask for them."""
+    return await _page(visitor, services, filled=EMPTY, error=None, everyone=everyone)
 
 
 @router.post("")
@@ -66,10 +66,21 @@ async def act(
 
 
 async def _page(
-    visitor: Visitor, services: Services, *, filled: dict[str, str], error: OnaError | None
+    visitor: Visitor,
+    services: Services,
+    *,
+    filled: dict[str, str],
+    error: OnaError | None,
+    everyone: bool = False,
 ) -> Response:
-    found = await reminders.listed(visitor, services)
+    found = await reminders.listed(visitor, services, everyone=everyone)
     status = 200 if error is None else status_of(error)
     return page(
-        "reminders.html", visitor, status=status, reminders=found, filled=filled, error=error
+        "reminders.html",
+        visitor,
+        status=status,
+        reminders=found,
+        filled=filled,
+        error=error,
+        everyone=everyone,
     )

@@ -36,6 +36,21 @@ async def test_one_sets_sees_changes_and_deletes_ones_own(site):
         assert (await ann.get(where)).status_code == 404
 
 
+async def test_operators_see_everybodys_and_stop_them(site, ona):  # noqa: F811
+    async with site.client() as ann, site.client(await site.token_of(site.bo)) as bo:
+        made = (await bo.post("/api/v1/reminders", json=DAILY)).json()
+        assert (await bo.get("/api/v1/reminders?everyone=true")).status_code == 422
+        assert (await bo.get("/reminders?everyone=true")).status_code == 422
+        assert (await ann.get("/api/v1/reminders")).json()["reminders"] == []
+        (one,) = (await ann.get("/api/v1/reminders?everyone=true")).json()["reminders"]
+        assert (one["reminder"], one["by"]) == (made["reminder"], "Bo")
+        listed = await ona("reminders", "list", "--everyone")
+        assert re.search(rf"{made['reminder']} .* Bo$", listed.out, re.M), listed.out
+        assert made["reminder"] not in (await ona("reminders", "list")).out
+        assert "is gone" in (await ona("reminders", "delete", made["reminder"])).out
+        assert (await bo.get("/api/v1/reminders")).json()["reminders"] == []
+
+
 @pytest.mark.parametrize(
     ("body", "status", "said"),
     [
@@ -101,6 +116,8 @@ async def test_the_page_sets_pauses_and_deletes_without_a_script(site):
         await browser.post("/reminders", data={"csrf": csrf, **DAILY})
         page = (await browser.get("/reminders")).text
         assert "look at &lt;b&gt;the build" in page
+        assert "by Ann" not in page
+        assert "by Ann" in (await browser.get("/reminders?everyone=true")).text
         short = re.search(r">(r-\w+)<", page)[1]
         await browser.post(f"/reminders/{short}/pause", data={"csrf": csrf})
         assert f"Resume {short}" in (await browser.get("/reminders")).text
