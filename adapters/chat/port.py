@@ -86,6 +86,10 @@ class Limits:
     as `Content.live` says; nowhere, because the reader follows the events."""
     edit_seconds: float = 0.0
     """At least so long between two edits of a post."""
+    old_seconds: float | None = None
+    """From this age on a post is an old one; None: it never is."""
+    old_edit_seconds: float = 0.0
+    """At least so long between two edits of an old post."""
     working_seconds: float = math.inf
     """So often `Phase.WORKING` has to be shown again, lest the surface takes it back."""
     knows_zones: bool = True

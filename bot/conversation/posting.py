@@ -224,6 +224,8 @@ class Posting:
             wording=taken.wording,
             ref=ref,
             pause_seconds=self._edit_seconds,
+            old_seconds=self._port.limits.old_seconds,
+            old_pause_seconds=max(self._edit_seconds, self._port.limits.old_edit_seconds),
             again_seconds=self._again_seconds(taken),
         )
 

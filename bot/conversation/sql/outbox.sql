@@ -64,6 +64,9 @@ WITH stored AS (
                   + CASE WHEN wording = :wording AND :again_seconds > 0
                          THEN make_interval(secs => :again_seconds)
                          WHEN final THEN interval '0'
+                         WHEN created_at < clock_timestamp()
+                                         - make_interval(secs => CAST(:old_seconds AS float8))
+                         THEN make_interval(secs => :old_pause_seconds)
                          ELSE make_interval(secs => :pause_seconds) END,
            sender = NULL, sender_until = NULL
      WHERE id = :id AND sender = :sender AND state = 'sending'

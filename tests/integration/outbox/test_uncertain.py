@@ -162,6 +162,8 @@ async def test_fenced_a_late_sender_stores_nothing_over_its_successor(office, se
         "wording": 1,
         "ref": "r",
         "pause_seconds": 0,
+        "old_seconds": None,
+        "old_pause_seconds": 0,
         "again_seconds": None,
         "error": "e",
         "seconds": 0,
