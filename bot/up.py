@@ -39,6 +39,7 @@ from bot.store.embedded import EmbeddedPostgres
 from bot.store.migrate import upgrade
 from bot.supervisor import Child, Signals, Supervisor, ona_argv
 from bot.words.places import here
+from bot.work.worker import unless
 from vmpool.image import ensure_image
 from vmpool.network.policy import Policy
 
@@ -78,7 +79,7 @@ class _Up:
         began = monotonic()
         self._say(f"ona keeps everything in {self._settings.data_dir}")
         url = await self._steps.run("database", self._database(stack), lambda _: "")
-        image = await self._steps.run(
+        making = self._steps.run(
             "guest image",
             ensure_image(
                 self._settings.image_cache,
@@ -87,6 +88,9 @@ class _Up:
             ),
             lambda image: " with ".join((image.digest[:12], *image.agents)),
         )
+        image = await unless(self._signals.stop, making)
+        if image is None:
+            return
         await self._steps.run(
             "machines",
             chosen_hypervisor(self._settings, image.kernel),
@@ -98,6 +102,8 @@ class _Up:
             asyncio.to_thread(read_installation_policy, self._settings.policy),
             _registries,
         )
+        if self._signals.stop.is_set():
+            return
         overseer = Overseer(self._settings.data_dir, self._say)
         supervisor = Supervisor(self._children(url, vault), overseer)
         running = asyncio.create_task(supervisor.run(self._signals.stop))

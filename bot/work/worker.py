@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import structlog
@@ -22,6 +22,8 @@ from bot.work.work_queue import WorkQueue
 from bot.work.workplace import HostAwaited, NoGrants
 
 log = structlog.get_logger(__name__)
+
+Result = TypeVar("Result")
 
 CAPACITY_SECONDS = 1.0
 """After which a session that found no capacity looks again."""
@@ -240,9 +242,10 @@ class Worker:
             await asyncio.wait(set(self._slots), timeout=HAND_BACK_SECONDS_MAX)
 
 
-async def unless(now: asyncio.Event, work: Coroutine[Any, Any, object]) -> None:
-    """Do the work, or leave it when `now` is set first."""
-    tasks = {asyncio.create_task(now.wait()), asyncio.ensure_future(work)}
+async def unless(now: asyncio.Event, work: Coroutine[Any, Any, Result]) -> Result | None:
+    """The work's result; None: it was left, because `now` was set first."""
+    working = asyncio.create_task(work)
+    tasks: set[asyncio.Task[Any]] = {asyncio.create_task(now.wait()), working}
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -250,6 +253,7 @@ async def unless(now: asyncio.Event, work: Coroutine[Any, Any, object]) -> None:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+    return None if working.cancelled() else working.result()
 
 
 async def _set_when(first: asyncio.Event, then: asyncio.Event) -> None:

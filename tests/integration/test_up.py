@@ -1,5 +1,8 @@
 """Parts of `ona up` that need no machine."""
 
+import asyncio
+import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -7,7 +10,7 @@ import pytest
 from bot.config import Settings
 from bot.govern.credentials import signed_in
 from bot.store.database import Database
-from bot.up import _registries, credentials_here
+from bot.up import _registries, credentials_here, up
 from vmpool.network.policy import Policy, Rule
 
 
@@ -31,6 +34,28 @@ async def test_the_command_lines_token_is_known_to_the_database(
     assert settings.token_file.read_text().strip() == token
     assert settings.token_file.stat().st_mode & 0o777 == 0o600
     assert link.startswith("/sign-in?link=")
+
+
+async def test_ctrl_c_while_the_image_is_built_stops_at_once(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = asyncio.Event()
+
+    async def build(*_args: object, **_more: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            ended.set()
+
+    monkeypatch.setattr("bot.up.ensure_image", build)
+    said: list[str] = []
+    settings = Settings(data_dir=tmp_path, database={"url": database_url})
+    async with asyncio.timeout(60):
+        await up(settings, tmp_path, said.append)
+    assert ended.is_set()
+    assert said[-1] == "Stopped."
+    assert not any("first prompt" in one for one in said)
 
 
 def test_what_machines_may_reach_by_default_is_said_shortly():
