@@ -206,6 +206,9 @@ class Host:
         stack.callback(self.base.listener.on(MACHINE_HINTS, lambda _: asked.set()))
         lacking = self.pools.keeper.lacking
         stack.callback(self.base.listener.on(MACHINE_HINTS, lambda _: lacking.set()))
+        halted = asyncio.Event()
+        # With a payload it is about one session, whose turn gives up its own grants.
+        stack.callback(self.base.listener.on(CONTROL, lambda about: _unless_one(about, halted)))
         idle = self.base.settings.machine.idle_seconds
         return [
             Chore(name="requests", seconds=5, run=self.pool.obey, wake=asked),
@@ -231,7 +234,7 @@ class Host:
                 wake=self.automations.wake,
             ),
             *(
-                [Chore(name="grants", seconds=SWEEP_SECONDS, run=self.grants.sweep)]
+                [Chore(name="grants", seconds=SWEEP_SECONDS, run=self.grants.sweep, wake=halted)]
                 if self.grants
                 else []
             ),
@@ -328,3 +331,8 @@ async def _end(task: "asyncio.Task[None]") -> None:
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
+
+
+def _unless_one(about: str, halted: asyncio.Event) -> None:
+    if not about:
+        halted.set()
