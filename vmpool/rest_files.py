@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 MANIFEST_BYTES_MAX = 64 * 1024
-SMALL_BYTES_MAX = 1024 * 1024
+SMALL_BYTES_MAX = 16 * 1024 * 1024
+"""Of a snapshot's state: some 32 KiB for each virtual CPU."""
 EDGE_BYTES = 64 * 1024
 CHUNK_BYTES = 256 * 1024
 _ZEROS = bytes(CHUNK_BYTES)

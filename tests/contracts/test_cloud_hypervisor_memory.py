@@ -1,7 +1,9 @@
 """Where the memory of Cloud Hypervisor's machines lies: a file of their own, or the template's."""
 
+import json
 import os
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,17 +14,23 @@ from tests.contracts.rigs import (
     faked_rig,
     limit_file_size,
     local_rig,
+    opened,
     real_cloud_hypervisor,
     started,
 )
+from tests.fakes.cloud_hypervisor.guest import FIRST_PORT
+from tests.fakes.cloud_hypervisor.words import connections_of
+from tests.fakes.tiny_guest import ask
 from tests.support.xfs import xfs
+from vmpool import rest_files
 from vmpool.driver import Found
 from vmpool.drivers.cloud_hypervisor import config, events, snapshot
 from vmpool.drivers.cloud_hypervisor.control import EVENTS
-from vmpool.errors import HostFull
+from vmpool.errors import HostFull, MachineError
 from vmpool.rest import RestState
 
 MIB = 1 << 20
+MANY_CPUS = 254
 
 
 @pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.nested)])
@@ -231,3 +239,47 @@ async def test_a_memory_that_became_short_is_refused_before_it_is_mapped(rig: Lo
     rig.spoil(machine_id, "short")
     sight = await rig.driver.look(machine_id)
     assert "bytes, not" in (sight.broken or "")
+
+
+async def test_a_machine_of_many_cpus_rests_though_its_state_is_long(tmp_path: Path) -> None:
+    # Of a real one this wants a host with many processors.
+    async with faked_rig(tmp_path) as rig:
+        rig.spec = replace(rig.spec, vcpus=MANY_CPUS)
+        machine_id = await started(rig)
+        count = int(await answer(rig, machine_id, "count"))
+        await rig.driver.hibernate(machine_id)
+        assert (rig.root / machine_id / "rest/state.json").stat().st_size > 2 * MIB
+        await rig.driver.resume(machine_id)
+        assert int(await answer(rig, machine_id, "count")) >= count
+
+
+async def test_a_state_that_is_longer_than_any_should_be_leaves_the_machine_running(
+    plain: LocalRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine_id = await started(plain)
+    with monkeypatch.context() as patch:
+        patch.setattr(rest_files, "SMALL_BYTES_MAX", 16 * 1024)
+        with pytest.raises(MachineError, match=r"state\.json is not small; the machine runs on"):
+            await plain.driver.hibernate(machine_id)
+    sight = await plain.driver.look(machine_id)
+    assert (sight.found, sight.broken) == (Found.RUNNING, None)
+    assert await answer(plain, machine_id, "echo", "on") == "on"
+
+
+async def test_who_was_connected_when_a_memory_was_saved_keeps_nobody_out_later(
+    tmp_path: Path,
+) -> None:
+    # A real one lists connections in its state, and closes the first new one of that number.
+    async with faked_rig(tmp_path) as rig:
+        machine_id = await started(rig)
+        with await opened(rig, machine_id) as sock:
+            assert await ask(sock, "echo", "on") == "on"
+            await rig.driver.hibernate(machine_id)
+        (port,) = connections_of(
+            json.loads((rig.root / machine_id / "rest/state.json").read_text())
+        )
+        await rig.driver.resume(machine_id)
+        # Its process counts from the start; one of these is of that number.
+        for _ in range(port - FIRST_PORT + 1):
+            with await rig.driver.open_channel(machine_id) as sock:
+                assert await ask(sock, "echo", "again") == "again"

@@ -47,7 +47,7 @@ async def save_rest(
         )
     except BaseException as error:
         await _roll_back(running, control, go_on=ran)
-        if isinstance(error, OSError | MoveFailed):
+        if isinstance(error, OSError | ValueError | MoveFailed):
             raise _why_not_saved(error, seconds_max) from error
         raise
 

@@ -7,8 +7,10 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 
 from tests.fakes.cloud_hypervisor.memory import Disk, Memory
+from tests.fakes.cloud_hypervisor.words import GUEST_PORT
 
-PORT = 1024
+FIRST_PORT = 1 << 30
+"""Of the host, in every process; one more with each attempt, also with one that failed."""
 BOOT_SECONDS = 0.05
 TICK_SECONDS = 0.1
 LINE_BYTES_MAX = 64 * 1024
@@ -25,7 +27,10 @@ class Guest:
         self._running = asyncio.Event()
         self._up = asyncio.Event()
         self._listening = True
-        self._local_port = 1 << 30
+        self._local_port = FIRST_PORT
+        self._connected: set[int] = set()
+        self._left: set[int] = set()
+        """Ports of connections that its memory still holds: who was there when it was saved."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._writers: set[asyncio.StreamWriter] = set()
         self._living: list[asyncio.Task[None]] = []
@@ -54,8 +59,9 @@ class Guest:
         self._memory.put({"boot": str(uuid.uuid4()), "count": 1})
         self._living = [self._do(self._come_up()), self._do(self._tick())]
 
-    def restore(self) -> None:
-        """Go on where the memory says."""
+    def restore(self, connections: list[int]) -> None:
+        """Go on where the memory says; `connections` as they were then."""
+        self._left = set(connections)
         self._up.set()
         self._living = [self._do(self._tick())]
 
@@ -76,6 +82,10 @@ class Guest:
         """Let the CPUs go on."""
         self._memory.touch()
         self._running.set()
+
+    def connections(self) -> list[int]:
+        """Who is connected, by the port of the host: a snapshot holds them."""
+        return sorted(self._connected)
 
     def pause(self) -> None:
         """Stop them."""
@@ -118,10 +128,15 @@ class Guest:
         # Before its driver is up, and while it is paused, the guest says nothing at all.
         await self._up.wait()
         await self._running.wait()
-        if line != f"CONNECT {PORT}\n".encode() or not self._listening or reader.at_eof():
+        if port in self._left:
+            # Its process counts from the start, and the guest takes it for who was there before.
+            self._left.remove(port)
+            return False
+        if line != f"CONNECT {GUEST_PORT}\n".encode() or not self._listening or reader.at_eof():
             return False
         self._listening = False
         writer.write(f"OK {port}\n".encode())
+        self._connected.add(port)
         return True
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -133,6 +148,7 @@ class Guest:
                 await writer.drain()
         finally:
             self._listening = True
+            self._connected.clear()
 
     def _answer(self, op: str, words: list[str]) -> str:
         act = self._ops.get((op, len(words)))

@@ -16,9 +16,12 @@ from tests.fakes.cloud_hypervisor.http import Answer
 from tests.fakes.cloud_hypervisor.memory import Disk, Locked, Memory
 from tests.fakes.cloud_hypervisor.tap import open_tap
 from tests.fakes.cloud_hypervisor.words import (
+    CHANNEL,
     RECEIVING,
     Json,
     Refusal,
+    channel_of,
+    connections_of,
     demand_disks,
     demand_fds,
     demand_mode,
@@ -272,9 +275,12 @@ class Vmm:
         ranges = []
         if not machine.memory.is_in_its_file:
             ranges = [{"gpa": 0, "length": machine.memory.size}]
-        state = state_of(machine.memory.size, machine.zone["id"], ranges)
+        vcpus = (machine.config.get("cpus") or {}).get("boot_vcpus", 1)
+        state = state_of(machine.memory.size, machine.zone["id"], ranges, vcpus)
         disks = [str(each["id"]) for each in machine.config.get("disks") or []]
-        state["snapshots"]["device-manager"] = {"snapshots": {each: {} for each in disks}}
+        assert machine.guest is not None
+        devices = {**{each: {} for each in disks}, CHANNEL: channel_of(machine.guest.connections())}
+        state["snapshots"]["device-manager"] = {"snapshots": devices}
         write_new(into / "state.json", state, what, *sending)
         if ranges:
             try:
@@ -343,7 +349,7 @@ class Vmm:
                 raise refused(what, *why) from error
         machine.restored = True
         machine.state = "Paused"
-        machine.guest.restore()
+        machine.guest.restore(connections_of(state))
         return machine
 
     # -- parts ------------------------------------------------------------------------------

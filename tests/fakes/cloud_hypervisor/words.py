@@ -7,6 +7,12 @@ from typing import Any
 
 Json = dict[str, Any]
 
+CHANNEL = "vsock0"
+"""The channel among the devices of a state."""
+GUEST_PORT = 1024
+CPU_CHARACTERS = 32_600
+"""That a real one writes of the state of one virtual CPU."""
+
 
 class Refusal(Exception):
     """An answer that is no success."""
@@ -64,7 +70,8 @@ def demand_fds(config: Json, body: Json, what: str) -> None:
 
 def demand_disks(config: Json, state: Json, what: str) -> None:
     """Whether there is a state of so many disks."""
-    known = state["snapshots"].get("device-manager", {}).get("snapshots", {})
+    devices = state["snapshots"].get("device-manager", {}).get("snapshots", {})
+    known = [device for device in devices if device != CHANNEL]
     # One that is called otherwise takes the place of the one before; one more finds none.
     if len(config.get("disks") or []) > len(known):
         why = ("Failed to find an available PCI device ID",)
@@ -141,7 +148,19 @@ def write_new(path: Path, words: Json, what: str, *chain: str) -> None:
         raise refused(what, *chain, why, os_words(error)) from error
 
 
-def state_of(size: int, zone: str, ranges: list[Json]) -> Json:
+def channel_of(connections: list[int]) -> Json:
+    """What a state says of who is connected."""
+    pairs = [[port, GUEST_PORT] for port in connections]
+    return {"snapshots": {}, "snapshot_data": {"state": json.dumps({"connections": pairs})}}
+
+
+def connections_of(state: Json) -> list[int]:
+    """Who was connected when it was written, by the port of the host."""
+    node = state["snapshots"]["device-manager"]["snapshots"][CHANNEL]
+    return [port for port, _ in json.loads(node["snapshot_data"]["state"])["connections"]]
+
+
+def state_of(size: int, zone: str, ranges: list[Json], vcpus: int) -> Json:
     """What a snapshot says of a machine's state."""
     mapping = {
         "slot": 1,
@@ -154,4 +173,6 @@ def state_of(size: int, zone: str, ranges: list[Json]) -> Json:
     manager = {"memory_ranges": {"data": ranges}, "guest_ram_mappings": [mapping]}
     # A JSON string inside JSON, as the real one has it.
     node = {"snapshots": {}, "snapshot_data": {"state": json.dumps(manager)}}
-    return {"snapshots": {"memory-manager": node, "cpu-manager": {"snapshots": {}}}}
+    cpu = {"snapshots": {}, "snapshot_data": {"state": "0" * CPU_CHARACTERS}}
+    cpus = {"snapshots": {str(number): cpu for number in range(vcpus)}}
+    return {"snapshots": {"memory-manager": node, "cpu-manager": cpus}}
