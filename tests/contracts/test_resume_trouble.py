@@ -6,19 +6,21 @@ import json
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.contracts.rigs import LocalRig, answer, faked_rig, started
-from vmpool.driver import Found
+from vmpool.driver import Found, MachineSpec
 from vmpool.drivers import launcher, running
 from vmpool.drivers.cloud_hypervisor import control
 from vmpool.drivers.cloud_hypervisor.api import Api
-from vmpool.errors import HostFull, MachineError, MachineHung, MachineLost
-from vmpool.rest import Rest
+from vmpool.drivers.home import SAVING, Home
+from vmpool.errors import HostFull, MachineError, MachineHung, MachineLost, RestRefused
+from vmpool.rest import Rest, Stamp
 
 WAIT_SECONDS_MAX = 30
 
@@ -293,3 +295,55 @@ async def test_a_process_that_is_stopped_is_not_hibernated_and_goes_on_when_it_m
     assert await answer(plain, machine_id, "boot") == boot_id
     await plain.driver.hibernate(machine_id)
     await rests_as_before(plain, machine_id, boot_id)
+
+
+async def test_a_process_that_is_killed_while_it_writes_a_snapshot_leaves_no_rest(
+    plain: LocalRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine_id = await started(plain)
+    pid, saving = plain._pid(machine_id), plain.local._home(machine_id).cell / SAVING
+    snapshot = Api.snapshot
+
+    async def dies(api: Api, into: Path, *, seconds_max: float) -> None:
+        os.kill(pid, signal.SIGKILL)
+        # As it leaves them: of full length, whatever was written of it.
+        for name in ("config.json", "state.json"):
+            (saving / name).write_text("{}")
+        with (saving / "memory-ranges").open("wb") as file:
+            file.truncate(plain.spec.memory_mib << 20)
+        await snapshot(api, into, seconds_max=seconds_max)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Api, "snapshot", dies)
+        with pytest.raises(MachineLost, match="SIGKILL"):
+            await plain.driver.hibernate(machine_id)
+    for again in (False, True):
+        if again:
+            await plain.reopen()
+        [sight] = await plain.driver.find()
+        assert (sight.found, sight.pid) == (Found.STOPPED, None)
+        with pytest.raises(RestRefused, match=r"no rest|half-written"):
+            await plain.driver.resume(machine_id)
+    await plain.driver.destroy(machine_id)
+    assert plain.leftovers(machine_id) == []
+
+
+async def test_a_clone_that_was_copied_during_an_upgrade_is_not_resumed_after_it(
+    plain: LocalRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    template_id, machine_id = plain.new_template_id(), plain.new_id()
+    await plain.driver.freeze(await started(plain), template_id)
+    clone, stamp = plain.hypervisor.clone, plain.hypervisor.stamp
+
+    async def upgraded(spec: MachineSpec) -> Stamp:
+        return replace(await stamp(spec), build="cloud-hypervisor v60.0")
+
+    async def copies(template: Home, home: Home, spec: MachineSpec) -> Sequence[str]:
+        beside_memory = await clone(template, home, spec)
+        monkeypatch.setattr(plain.hypervisor, "stamp", upgraded)
+        return beside_memory
+
+    monkeypatch.setattr(plain.hypervisor, "clone", copies)
+    await plain.driver.clone(template_id, machine_id)
+    with pytest.raises(RestRefused, match=r"by cloud-hypervisor v54\.0\.0, here is .* v60\.0"):
+        await plain.driver.resume(machine_id)

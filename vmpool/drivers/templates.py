@@ -20,7 +20,7 @@ from vmpool.drivers.home import READ_ONLY_MODE, SPEC, Home, is_machine_name
 from vmpool.drivers.hypervisor import Hypervisor
 from vmpool.drivers.saving import disks
 from vmpool.errors import MachineError, RestRefused
-from vmpool.rest import MEMORY, RestState
+from vmpool.rest import MEMORY, RestState, Stamp
 from vmpool.rest_files import fsync
 
 PREFIX = "template."
@@ -56,7 +56,7 @@ class Templates:
         """Lay down a machine that rests as the template does. See `Driver.clone`."""
         template = self.home(template_id)
         try:
-            spec = await self._usable(template)
+            spec, stamp = await self._usable(template)
         except RestRefused as error:
             raise RestRefused(f"its template can't be used: {error}") from error
         home.make()
@@ -68,7 +68,8 @@ class Templates:
         beside_memory = await self._hypervisor.clone(template, home, spec)
         home.write_spec(spec)
         rest.commit(
-            await self._hypervisor.stamp(spec),
+            # Of when the template was looked at: copying takes its time, and an upgrade may come.
+            stamp,
             small=[SPEC],
             large=disks(home, spec),
             beside_memory=beside_memory,
@@ -100,11 +101,15 @@ class Templates:
             return TemplateSight(template_id=template_id, broken=str(error))
         return TemplateSight(template_id=template_id)
 
-    async def _usable(self, template: Home) -> MachineSpec:
-        """What its machines are. :raises RestRefused: why not, for whoever knows whose it is"""
+    async def _usable(self, template: Home) -> tuple[MachineSpec, Stamp]:
+        """What its machines are, and who resumes them.
+
+        :raises RestRefused: why not, for whoever knows whose it is
+        """
         spec = template.read_spec()
         if spec is None or template.rest.state is not RestState.COMPLETE:
             raise RestRefused("its files are gone")
-        if why := template.rest.refusal(await self._hypervisor.stamp(spec)):
+        stamp = await self._hypervisor.stamp(spec)
+        if why := template.rest.refusal(stamp):
             raise RestRefused(why)
-        return spec
+        return spec, stamp
