@@ -10,9 +10,11 @@ from bot.store.ids import new_id
 from bot.work.checkpoint import Checkpoints
 from bot.work.container import Containers
 from bot.work.guessed import SetUp, set_up_of
+from bot.work.lease import Lease
 from bot.work.machines import MachineWorkplaces
 from bot.work.repository import Repositories
 from bot.work.templates import ProjectTemplates, TemplateLimits
+from bot.work.workplace import Workplace
 from tests.fakes import git_tree
 from tests.integration.conftest import Town
 from tests.integration.pool.conftest import SPEC, Yard, Yards
@@ -69,7 +71,8 @@ class Host:
         await self.templates.build_due()
         return (await self.yard.rows.templates())[0]
 
-    async def notices_of_a_new_session(self, place: str) -> tuple[str, ...]:
+    async def a_new_session(self, place: str) -> tuple[Lease, Workplace]:
+        """What a session that was begun now got, once its turn is over."""
         await self.yard.keeper.tend()
         await self.town.say("!work", place=place)
         lease = await self.town.queue("w").claim()
@@ -79,7 +82,11 @@ class Host:
             pass
 
         async with self._workplaces.enter(lease, None, tell) as entered:
-            return entered.notices
+            return lease, entered
+
+    async def notices_of_a_new_session(self, place: str) -> tuple[str, ...]:
+        _, entered = await self.a_new_session(place)
+        return entered.notices
 
 
 @pytest.fixture
