@@ -13,7 +13,7 @@ from tests.integration.pool.conftest import Yard
 from vmpool.channel import Channel
 from vmpool.decide import HYPERVISOR_MIB
 from vmpool.errors import NoRoom
-from vmpool.machine import MachineState, Template, TemplateState, Tier
+from vmpool.machine import Machine, MachineState, Template, TemplateState, Tier
 from vmpool.memory import HostMemory
 from vmpool.warm.building import BuildLog, StepFailed
 from vmpool.warm.due import Wanted
@@ -171,6 +171,48 @@ async def test_a_hundred_claims_at_once_on_four_machines_give_each_to_one(roomy)
     given = [claim[0] for claim in claims if claim is not None]
     assert len(given) == len({machine.id for machine in given}) == 4
     assert len({machine.session_id for machine in given}) == 4
+
+
+async def resting_of(yard: Yard, template: Template) -> Machine:
+    """One more machine that waits at rest, as far as its row goes."""
+    machine = await yard.registry.clone_row(template, note="")
+    return await yard.registry.move(machine.id, MachineState.RESTING)
+
+
+async def test_what_waits_is_given_to_who_asks_for_such_a_machine_on_its_host_alone(
+    roomy, yard_elsewhere
+):
+    machine = await resting_of(roomy, await build(roomy))
+    order, spec = roomy.order, roomy.order.spec
+    others = [
+        dataclasses.replace(order, project_id=new_id()),
+        dataclasses.replace(order, size="medium"),
+    ]
+    for name in ("vcpus", "memory_mib", "disk_gib"):
+        # As when the settings call something else by the same name since.
+        larger = dataclasses.replace(spec, **{name: getattr(spec, name) + 1})
+        others.append(dataclasses.replace(order, spec=larger))
+    for other in others:
+        assert await roomy.rows.claim(other, new_id(), 1) is None
+    elsewhere = await yard_elsewhere()
+    assert await elsewhere.rows.claim(order, new_id(), 1) is None
+    claimed = await roomy.rows.claim(order, new_id(), 1)
+    assert claimed is not None
+    assert (claimed[0].id, claimed[1]) == (machine.id, Tier.COLD)
+
+
+async def test_a_hot_machine_is_given_first_and_then_one_of_the_newest_template(roomy):
+    old = await build(roomy)
+    cold, hot = [await resting_of(roomy, old) for _ in range(2)]
+    for state in (MachineState.STARTING, MachineState.RUNNING, MachineState.PAUSED):
+        await roomy.registry.move(hot.id, state)
+    newer = await resting_of(roomy, await build(roomy, setup="other"))
+    claims = [await roomy.rows.claim(roomy.order, new_id(), 1) for _ in range(3)]
+    assert [(machine.id, tier) for machine, tier in claims] == [
+        (hot.id, Tier.HOT),
+        (newer.id, Tier.COLD),
+        (cold.id, Tier.COLD),
+    ]
 
 
 async def test_a_machine_that_does_not_come_up_when_claimed_is_replaced_by_the_next(roomy):
