@@ -65,6 +65,9 @@ async def test_a_command_enters_before_it_runs(tmp_path: Path) -> None:
     assert (place / "memory.max").read_text() == str(640 << 20)
     assert (place / "cpu.max").read_text() == "300000 100000"
     assert (place / "pids.max").read_text() == "256"
+    assert (place / "memory.oom.group").read_text() == "1"
+    assert (place / "cpu.weight").read_text() == "50", "half of what others have"
+    assert (place / "io.weight").read_text() == "default 50"
 
 
 async def test_a_command_that_can_not_enter_does_not_run(tmp_path: Path) -> None:
