@@ -4,7 +4,8 @@ import asyncio
 import json
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from vmpool.driver import Image, MachineSpec
 from vmpool.drivers.cloud_hypervisor import events, snapshot
-from vmpool.drivers.cloud_hypervisor.api import Api, ApiError
+from vmpool.drivers.cloud_hypervisor.api import ACT_SECONDS_MAX, Api, ApiError
 from vmpool.drivers.cloud_hypervisor.config import (
     MIB,
     config,
@@ -29,6 +30,8 @@ from vmpool.errors import HostUnfit
 
 IMAGE = Image(kernel=Path("/i/k"), initrd=Path("/i/r"), disk=Path("/i/d"), digest="d1")
 SPEC = MachineSpec(image=IMAGE, vcpus=2, memory_mib=512, disk_gib=8)
+
+WAIT_SECONDS_MAX = 10
 
 Json = dict[str, Any]
 
@@ -178,12 +181,40 @@ async def test_a_process_that_dies_in_the_middle_is_closed(answer: bytes) -> Non
         await _answered(answer, lambda api: api.boot())
 
 
-async def test_a_process_that_does_not_answer_is_closed() -> None:
-    ours, _theirs = socket.socketpair()
+@contextmanager
+def _silent() -> Iterator[Api]:
+    """A process that takes a request and never answers."""
+    ours, theirs = socket.socketpair()
     ours.setblocking(False)
-    with pytest.raises(ControlClosed, match="within"):
-        await Api(lambda: ours).ping(seconds_max=0.05)
-    _theirs.close()
+    with theirs:
+        yield Api(lambda: ours)
+
+
+async def test_a_process_that_does_not_answer_is_closed() -> None:
+    with _silent() as api, pytest.raises(ControlClosed, match="within"):
+        await api.ping(seconds_max=0.05)
+
+
+@pytest.mark.parametrize("verb", ["snapshot", "restore"])
+async def test_what_moves_memory_has_the_time_that_it_is_given(verb: str) -> None:
+    with _silent() as api:
+        moving = asyncio.create_task(getattr(api, verb)(Path("/"), seconds_max=0.05))
+        await asyncio.wait({moving}, timeout=WAIT_SECONDS_MAX)
+        assert moving.done()
+        with pytest.raises(TimeoutError):
+            moving.result()
+
+
+@pytest.mark.parametrize("verb", ["create", "boot", "pause", "resume", "state"])
+async def test_what_takes_no_time_is_given_little(
+    monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    limit = (Api.state if verb == "state" else Api._ask).__kwdefaults__
+    assert limit["seconds_max"] == ACT_SECONDS_MAX
+    monkeypatch.setitem(limit, "seconds_max", 0.05)
+    with _silent() as api, pytest.raises(ControlClosed, match=r"vm.* within 0\.05 s"):
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
+            await getattr(api, verb)(*({},) * (verb == "create"))
 
 
 # -- the binary
@@ -214,6 +245,12 @@ async def test_what_is_too_old_or_something_else_is_refused(
 async def test_a_missing_binary_is_told_to_the_operator() -> None:
     with pytest.raises(HostUnfit, match="install"):
         await CloudHypervisor(binary="/nonexistent/cloud-hypervisor").stamp(SPEC)
+
+
+async def test_a_process_filters_its_own_system_calls(tmp_path: Path) -> None:
+    made = _binary(tmp_path, "cloud-hypervisor v54.0.0")
+    command = await made.command(Home(tmp_path, "m1"), SPEC, loading=False)
+    assert command[command.index("--seccomp") + 1] == "true"
 
 
 # -- clones
