@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from datetime import timedelta
 
 import pytest
 from sqlalchemy import text
@@ -26,6 +27,7 @@ from bot.work.repository import Repositories
 from tests.integration.pool.conftest import SPEC
 from vmpool.driver import Image
 from vmpool.machine import MachineState
+from vmpool.memory import HostMemory
 
 WAIT_SECONDS_MAX = 100
 _SILENT = text(
@@ -179,3 +181,55 @@ async def test_a_request_of_a_person_wakes_the_host(host, yard):
             async with yard.town.database.begin() as tx:
                 tx.hint(MACHINES, host.host_id)
             await wake.wait()
+
+
+async def do(host: Host, name: str) -> None:
+    """Have the chore of this name done once."""
+    async with AsyncExitStack() as stack:
+        (chore,) = [chore for chore in host.chores(stack) if chore.name == name]
+        await chore.run()
+
+
+async def test_idle_machines_rest_and_old_rests_go_by_chores_of_their_own(host, yard):
+    machine_id = await yard.opened(await yard.session())
+    row = await yard.row(machine_id)
+    await yard.put(machine_id, used_at=row.used_at - timedelta(days=365))
+    await do(host, "retention")
+    assert await yard.state(machine_id) is MachineState.RUNNING
+    await do(host, "idle")
+    assert await yard.state(machine_id) is MachineState.RESTING
+    await do(host, "pressure")
+    assert await yard.state(machine_id) is MachineState.RESTING
+    await do(host, "retention")
+    assert await yard.state(machine_id) is MachineState.GONE
+
+
+async def test_a_host_that_is_short_of_memory_has_its_machines_rest_by_a_chore(
+    host, yard, monkeypatch
+):
+    machine_id = await yard.opened(await yard.session())
+    await do(host, "pressure")
+    assert await yard.state(machine_id) is MachineState.RUNNING
+    short = HostMemory(total_mib=16_000, available_mib=100)
+    monkeypatch.setattr(yard.pool, "_memory", lambda: short)
+    await do(host, "idle")
+    assert await yard.state(machine_id) is MachineState.RUNNING
+    await do(host, "pressure")
+    assert await yard.state(machine_id) is MachineState.RESTING
+
+
+async def test_what_no_row_owns_is_removed_and_rests_are_read_again_by_chores(
+    host, yard, monkeypatch
+):
+    machine_id = await yard.opened(await yard.session())
+    await yard.driver.create(str(new_id()), SPEC)
+    await do(host, "reconcile")
+    assert set(yard.host.machines) == {str(machine_id)}
+    read = []
+
+    async def scrub_next() -> None:
+        read.append("one")
+
+    monkeypatch.setattr(yard.driver, "scrub_next", scrub_next)
+    await do(host, "scrub")
+    assert read == ["one"]
