@@ -109,11 +109,11 @@ def _met(figure: Figure) -> bool | None:
 
 def page(figures: Sequence[Figure]) -> str:
     """The page for people."""
-    machines = ", ".join(dict.fromkeys(figure.machine for figure in figures))
+    machines = list(dict.fromkeys(figure.machine for figure in figures))
     lines = [
         "# Benchmarks",
         "",
-        f"Written by `make bench`, or a part of it; {machines}.",
+        f"Written by `make bench`, or a part of it; {'; '.join(machines)}.",
         "Each figure stands beside a yardstick measured in the same run, because machines differ",
         "and are noisy: read the ratio, not the time. The load is the whole machine's as the part",
         "began; below 1 it was quiet.",
@@ -122,8 +122,15 @@ def page(figures: Sequence[Figure]) -> str:
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [_line(figure) for figure in figures]
-    notes = [f"- {figure.name}: {figure.note}" for figure in figures if figure.note]
+    told = [(figure.name, _note(figure, machines[:1])) for figure in figures]
+    notes = [f"- {name}: {note}" for name, note in told if note]
     return "\n".join([*lines, "", *notes, "", *nested_suite(), ""])
+
+
+def _note(figure: Figure, usual: Sequence[str]) -> str:
+    """What there is to say of a figure; where it was measured, unless that is the usual machine."""
+    where = [] if figure.machine in usual else [f"On {figure.machine}."]
+    return " ".join([*where, *([figure.note] if figure.note else [])])
 
 
 def nested_suite() -> list[str]:

@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 
 from tests.bench import hibernation
-from tests.bench.figures import Figure
+from tests.bench.figures import Figure, machine
 from tests.bench.pool import MARK, measure_on
 from tests.contracts.rigs import real_cloud_hypervisor
 from tests.support.xfs import xfs
@@ -39,4 +39,5 @@ async def test_the_figures_of_hibernations_are_measured(tmp_path):
 def shown(figures: Sequence[Figure]) -> None:
     for figure in figures:
         assert figure.n > 0
-        print(f"\n{MARK}{json.dumps(asdict(figure), ensure_ascii=False)}")
+        said = asdict(replace(figure, machine=machine()))
+        print(f"\n{MARK}{json.dumps(said, ensure_ascii=False)}")
