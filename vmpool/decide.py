@@ -63,6 +63,8 @@ def _alive(state: MachineState, found: Found, broken: str | None) -> Remedy:
             return Remedy.NONE if state is MachineState.RESTING else Remedy.RESTED
         case Found.STOPPED | Found.ABSENT:
             return Remedy.LOSE
+        case Found.UNSEEN:
+            return Remedy.NONE
         case _:
             assert_never(found)
 

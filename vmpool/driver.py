@@ -35,6 +35,8 @@ class Found(enum.StrEnum):
     """The hypervisor's process is alive and answers."""
     RESTING = "resting"
     """No process; memory and disk lie complete on disk."""
+    UNSEEN = "unseen"
+    """It can't be looked at: this host lacks something now. That says nothing against it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +73,7 @@ class Sight:
     durable: bool = False
     """Resting only: the files were fsynced, so the rest survives a power cut."""
     broken: str | None = None
-    """Why a rest or a process that is there can't be used, in one sentence."""
+    """Why a rest or a process that is there can't be used, or seen, in one sentence."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,7 +188,10 @@ class Driver(Protocol):
         ...
 
     async def templates(self) -> Sequence[TemplateSight]:
-        """Every template on this host, those included that can't be used."""
+        """Every template on this host, those included that can't be used.
+
+        One that can't be looked at now is not said to be broken.
+        """
         ...
 
     async def bound_to(self, spec: MachineSpec) -> str:
@@ -208,7 +213,7 @@ class Driver(Protocol):
         ...
 
     async def look(self, machine_id: str) -> Sight:
-        """One machine as it is now."""
+        """One machine as it is now. :raises HostUnfit, OSError: it can't be looked at"""
         ...
 
     async def scrub_next(self) -> str | None:

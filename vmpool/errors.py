@@ -16,7 +16,12 @@ MachineError
 └── StaleToken           bug or a lost lease: a newer holder was here; drop the result
 """
 
+import errno
+
 from vmpool.storable import sentence
+
+_NOT_NOW = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})
+"""What the kernel says to whoever has, or of a host that has, too much open or in memory."""
 
 
 class MachineError(Exception):
@@ -63,6 +68,11 @@ class HostFull(MachineError):
 
 class HostUnfit(MachineError):
     """The host lacks a program, a device or a right; the text names it and the remedy."""
+
+
+def is_of_host(error: Exception) -> bool:
+    """Whether an error tells of this host, for a while maybe, and nothing of any machine on it."""
+    return isinstance(error, HostUnfit) or (isinstance(error, OSError) and error.errno in _NOT_NOW)
 
 
 class JobRefused(MachineError):

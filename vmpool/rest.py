@@ -51,6 +51,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from vmpool.errors import HostUnfit, is_of_host
 from vmpool.holes import dig_hole
 from vmpool.rest_files import (
     Large,
@@ -196,7 +197,8 @@ class Rest:
     def refusal(self, stamp: Stamp) -> str | None:
         """Say why the rest must not be resumed, or None; constant time, reads no large file.
 
-        `stamp` is who would resume it.
+        :param stamp: who would resume it
+        :raises HostUnfit: it can't be looked at now
         """
         state = self.state
         if state is not RestState.COMPLETE:
@@ -213,6 +215,8 @@ class Rest:
         except FileNotFoundError as error:
             return f"a file of its rest is missing: {Path(str(error.filename)).name}"
         except (OSError, ValueError, KeyError, TypeError) as error:
+            if is_of_host(error):
+                raise HostUnfit(f"a rest can't be looked at now: {error}") from error
             return f"its rest can't be read ({type(error).__name__})"
 
     def use_up(self) -> None:

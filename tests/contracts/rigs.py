@@ -12,7 +12,7 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import pytest
 
@@ -66,6 +66,10 @@ class Rig(Protocol):
         """Let the disk be full while a memory is written."""
         ...
 
+    def lacking(self) -> AbstractContextManager[None]:
+        """Let the hypervisor be away, as while it is upgraded."""
+        ...
+
     def spoil(self, machine_id: str, how: str) -> None:
         """Damage a rest in one of the ways of SPOILS."""
         ...
@@ -117,6 +121,12 @@ class FakeRig:
         self.host.full = True
         yield
         self.host.full = False
+
+    @contextmanager
+    def lacking(self) -> Iterator[None]:
+        self.host.lacking = True
+        yield
+        self.host.lacking = False
 
     def spoil(self, machine_id: str, how: str) -> None:
         self.host.machines[machine_id].broken = f"its rest is spoilt: {how}"
@@ -189,6 +199,13 @@ class LocalRig:
         limit_file_size(pid, "512")
         yield
         limit_file_size(pid, "unlimited")
+
+    @contextmanager
+    def lacking(self) -> Iterator[None]:
+        installed: Any = self.hypervisor
+        binary, installed._binary = installed._binary, "/nonexistent/hypervisor"
+        yield
+        installed._binary = binary
 
     def new_template_id(self) -> str:
         self._template_ids.append(str(uuid.uuid4()))

@@ -28,6 +28,7 @@ from vmpool.drivers import running as running_process
 from vmpool.drivers.qemu import Qemu
 from vmpool.errors import (
     HostFull,
+    HostUnfit,
     MachineBusy,
     MachineError,
     MachineHung,
@@ -424,6 +425,25 @@ async def test_templates_and_clones_outlive_our_process(rig: Rig, template: str)
         await rig.driver.clone(template, machine_id)
         await rig.driver.resume(machine_id)
         assert await answer(rig, machine_id, "read", "note") == "template"
+
+
+async def test_a_hypervisor_that_is_away_for_a_while_speaks_against_no_rest_and_no_template(
+    rig: Rig, template: str
+) -> None:
+    runs, rests = await started(rig), rig.new_id()
+    await rig.driver.clone(template, rests)
+    with rig.lacking():
+        sights = {sight.machine_id: sight for sight in await rig.driver.find()}
+        assert sights[runs].found is Found.RUNNING
+        assert sights[rests].found is Found.UNSEEN
+        assert "install" in (sights[rests].broken or "")
+        assert await listed(rig) == {template: None}
+        for refused in (rig.driver.look(rests), rig.driver.resume(rests)):
+            with pytest.raises(HostUnfit, match="install"):
+                await refused
+    assert (await found(rig, rests)).found is Found.RESTING
+    await rig.driver.resume(rests)
+    assert await answer(rig, rests, "read", "note") == "template"
 
 
 # -- ends

@@ -19,7 +19,14 @@ from vmpool.drivers import launcher, running
 from vmpool.drivers.cloud_hypervisor import control
 from vmpool.drivers.cloud_hypervisor.api import Api
 from vmpool.drivers.home import SAVING, Home
-from vmpool.errors import HostFull, MachineError, MachineHung, MachineLost, RestRefused
+from vmpool.errors import (
+    HostFull,
+    HostUnfit,
+    MachineError,
+    MachineHung,
+    MachineLost,
+    RestRefused,
+)
 from vmpool.rest import Rest, Stamp
 
 WAIT_SECONDS_MAX = 30
@@ -109,6 +116,42 @@ async def test_no_room_for_the_log_of_a_process_is_a_full_host(
     plain: LocalRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await is_full(plain, monkeypatch, "hypervisor.log")
+
+
+def no_descriptor(patch: pytest.MonkeyPatch, name: str) -> None:
+    """The next file of this name that is to be read can't be opened: too many are."""
+    real, left = Path.read_text, [name]
+
+    def read(path: Path, *args: Any, **known: Any) -> str:
+        if path.name in left:
+            left.remove(path.name)
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(path))
+        return real(path, *args, **known)
+
+    patch.setattr(Path, "read_text", read)
+
+
+@pytest.mark.parametrize("name", ["process.json", "spec.json", "rest.json"])
+async def test_without_a_descriptor_left_nothing_is_said_against_a_machine(
+    plain: LocalRig, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    machine_id, boot_id = await rested(plain)
+    if name == "process.json":
+        await plain.driver.resume(machine_id)
+    with monkeypatch.context() as patch:
+        no_descriptor(patch, name)
+        [sight] = await plain.driver.find()
+        assert sight.found is Found.UNSEEN
+        assert os.strerror(errno.EMFILE) in (sight.broken or "")
+    if name == "process.json":
+        assert (await plain.driver.look(machine_id)).found is Found.RUNNING
+        assert await answer(plain, machine_id, "boot") == boot_id
+        return
+    with monkeypatch.context() as patch:
+        no_descriptor(patch, "rest.json")
+        with pytest.raises(HostUnfit, match="can't be looked at now"):
+            await plain.driver.resume(machine_id)
+    await rests_as_before(plain, machine_id, boot_id)
 
 
 @pytest.mark.parametrize("is_known", [True, False])

@@ -20,6 +20,7 @@ from uuid import uuid4
 from vmpool.driver import Found, MachineSpec, Sight, TemplateSight
 from vmpool.errors import (
     HostFull,
+    HostUnfit,
     MachineBusy,
     MachineError,
     MachineHung,
@@ -126,6 +127,8 @@ class FakeHost:
         self.full = False
         """No room on the disk."""
         self.build = "fake 1"
+        self.lacking = False
+        """The hypervisor is away: what it would say of a rest, nobody knows."""
         self.new_guest = guest
         self.clone_guest = clone
         # No kernel counts so far: what is read of a process here is never another's.
@@ -299,11 +302,16 @@ class FakeDriver:
 
     async def templates(self) -> Sequence[TemplateSight]:
         return [
-            TemplateSight(template_id=template_id, broken=self._refusal(template))
+            TemplateSight(
+                template_id=template_id,
+                broken=None if self.host.lacking else self._refusal(template),
+            )
             for template_id, template in self.host.templates.items()
         ]
 
     async def bound_to(self, spec: MachineSpec) -> str:
+        if self.host.lacking:
+            raise HostUnfit("the hypervisor can't be run; install it")
         # As a real one: a rest of one size can't be resumed as another.
         return f"{self.host.build} {spec.vcpus} {spec.memory_mib} {spec.disk_gib}"
 
@@ -313,7 +321,13 @@ class FakeDriver:
     async def find(self) -> Sequence[Sight]:
         for machine in self.host.machines.values():
             machine.durable = machine.rest == "complete"
-        return [await self.look(machine_id) for machine_id in self.host.machines]
+        return [await self._look_safely(machine_id) for machine_id in self.host.machines]
+
+    async def _look_safely(self, machine_id: str) -> Sight:
+        try:
+            return await self.look(machine_id)
+        except HostUnfit as error:
+            return Sight(machine_id=machine_id, found=Found.UNSEEN, broken=str(error))
 
     async def look(self, machine_id: str) -> Sight:
         machine = self.host.machines.get(machine_id)
@@ -348,6 +362,8 @@ class FakeDriver:
 
     def _refusal(self, machine: FakeMachine) -> str | None:
         """Why a rest can't be used here, as every real driver finds out before it tries."""
+        if machine.rest == "complete" and self.host.lacking:
+            raise HostUnfit("the hypervisor can't be run; install it")
         if machine.rest != "complete" or machine.bound_to == self.host.build:
             return machine.broken
         return f"it was made by {machine.bound_to}, and this is {self.host.build}"

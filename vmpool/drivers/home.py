@@ -31,6 +31,7 @@ from pathlib import Path
 
 from vmpool.driver import Image, MachineSpec
 from vmpool.drivers.process import Process, is_alive, marked
+from vmpool.errors import is_of_host
 from vmpool.rest import MEMORY, Rest
 
 SPEC = "spec.json"
@@ -133,12 +134,17 @@ class Home:
             self._write("process.json", asdict(launch))
 
     def read_launch(self) -> Launch | None:
-        """Load the record of the last launch; None: none, or unreadable."""
+        """Load the record of the last launch; None: none, or unreadable.
+
+        :raises OSError: it can't be looked at now
+        """
         try:
             found = json.loads((self.path / "process.json").read_text())
             process = Process(**found["process"]) if found["process"] else None
             return Launch(**{**found, "process": process})
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            if is_of_host(error):
+                raise
             return None
 
     def find_process(self) -> Process | None:

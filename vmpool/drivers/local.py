@@ -31,7 +31,7 @@ from vmpool.drivers.running import Running
 from vmpool.drivers.saving import save_rest
 from vmpool.drivers.settler import Settler
 from vmpool.drivers.templates import Templates
-from vmpool.errors import HostFull, MachineError, MachineLost, RestRefused
+from vmpool.errors import HostFull, MachineError, MachineLost, RestRefused, is_of_host
 from vmpool.network.way_out import WayOut
 from vmpool.rest import RestState
 
@@ -478,7 +478,9 @@ class LocalDriver:
         try:
             return await self.look(machine_id)
         except Exception as error:  # one machine's files keep no other from being looked at
-            return Sight(machine_id=machine_id, found=Found.STOPPED, broken=str(error))
+            _log.warning("machine %s can't be looked at: %s", machine_id, error)
+            found = Found.UNSEEN if is_of_host(error) else Found.STOPPED
+            return Sight(machine_id=machine_id, found=found, broken=str(error))
 
     async def _look_after(self) -> None:
         while True:

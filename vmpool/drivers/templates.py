@@ -19,7 +19,7 @@ from vmpool.driver import MachineSpec, TemplateSight
 from vmpool.drivers.home import READ_ONLY_MODE, SPEC, Home, is_machine_name
 from vmpool.drivers.hypervisor import Hypervisor
 from vmpool.drivers.saving import disks
-from vmpool.errors import MachineError, RestRefused
+from vmpool.errors import MachineError, RestRefused, is_of_host
 from vmpool.rest import MEMORY, RestState, Stamp
 from vmpool.rest_files import fsync
 
@@ -98,6 +98,8 @@ class Templates:
         try:
             await self._usable(self.home(template_id))
         except (MachineError, OSError, ValueError) as error:
+            if is_of_host(error):
+                return TemplateSight(template_id=template_id)
             return TemplateSight(template_id=template_id, broken=str(error))
         return TemplateSight(template_id=template_id)
 

@@ -8,7 +8,8 @@ import vmpool.channel
 import vmpool.pool
 from tests.fakes.driver_trouble import NoRoomToResumeDriver
 from tests.integration.pool.test_pools import ROOMY, build, limits, waiting
-from vmpool.errors import HostFull
+from vmpool.decide import Remedy
+from vmpool.errors import HostFull, HostUnfit
 from vmpool.machine import MachineState, TemplateState, Tier
 from vmpool.memory import HostMemory
 from vmpool.reconcile import reconcile
@@ -47,6 +48,34 @@ async def test_a_host_that_went_down_keeps_what_rested_and_its_pool_is_filled_ag
     await again.keeper.tend()
     assert await waiting(again) == {MachineState.PAUSED: 1, MachineState.RESTING: 2}
     assert await orphans(again) == set()
+
+
+async def test_a_hypervisor_that_is_away_for_a_while_costs_no_memory_and_no_template(yards):
+    """As while it is upgraded: whoever looks around then can't say what a rest is worth."""
+    yard = yards.make(**ROOMY, demand=limits(hot=0, cold=1))
+    template = await build(yard)
+    assert template is not None
+    await yard.keeper.tend()
+    session = await yard.session()
+    async with yard.open(session) as opened:
+        boot = opened.channel.boot
+    assert await yard.pool.rest(opened.machine_id)
+    await yard.keeper.tend()
+    before = set(yard.host.machines)
+    yard.host.lacking = True
+    for _ in range(2):
+        done = +await reconcile(yard.pool, yard.registry, yard.driver)
+        assert done == {Remedy.NONE: 2}
+        await yard.keeper.repair()
+    with pytest.raises(HostUnfit, match="install"):
+        await yard.opened(session)
+    assert set(yard.host.machines) == before
+    assert (await yard.rows.template(template.id)).state is TemplateState.READY
+    yard.host.lacking = False
+    async with yard.open(session) as opened:
+        assert (opened.channel.boot, opened.lost) == (boot, None)
+    assert yard.said(session) == ["resting"]
+    assert await waiting(yard) == {MachineState.RESTING: 1}
 
 
 async def test_a_full_disk_fills_no_pool_and_leaves_nothing(yards):

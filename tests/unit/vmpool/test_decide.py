@@ -57,6 +57,13 @@ REMEDIES = {
         for state in (S.LOST, S.REMOVING, S.GONE)
         for found in (F.STOPPED, F.RUNNING, F.RESTING)
     },
+    # Whose it is not goes, whatever it is; of anybody's that can't be seen nothing is concluded.
+    (None, F.UNSEEN): R.REMOVE,
+    **{(state, F.UNSEEN): R.REMOVE for state in (S.LOST, S.REMOVING, S.GONE)},
+    **{
+        (state, F.UNSEEN): R.NONE
+        for state in (S.CREATING, S.STARTING, S.RUNNING, S.PAUSED, S.HIBERNATING, S.RESTING)
+    },
     (S.LOST, F.ABSENT): R.GONE,
     (S.REMOVING, F.ABSENT): R.GONE,
     (S.GONE, F.ABSENT): R.NONE,
