@@ -93,6 +93,8 @@ class Care:
         """How often in a row a guest was asked to get ready for a rest, and did not."""
         self._still: dict[UUID, Breaker] = {}
         """Machines whose jobs stand still, and when they are tried to be reached again."""
+        self.undying: set[UUID] = set()
+        """Machines that are being removed, whose processes did not end: they hold memory still."""
         self._unused: set[UUID] = set()
         """Machines being handed out: their sessions never had them, so are told nothing."""
 
@@ -320,15 +322,16 @@ class Care:
             await self._registry.move(machine_id, MachineState.LOST, note=why, facts=owed)
         await self._remove(machine_id, why)
 
-    async def remove(self, machine_id: UUID, why: str, *, telling: bool = False) -> None:
+    async def remove(self, machine_id: UUID, why: str, *, telling: bool = False) -> bool:
         """Remove process and files, whatever state they are in; again is no harm.
 
-        `telling`: its session hears of it, from whoever gets to the end of it.
+        :param telling: its session hears of it, from whoever gets to the end of it
+        :return: whether nothing of it is left; what the host keeps, the next look around removes
         """
         async with self._lock(machine_id):
-            await self._remove(machine_id, why, telling=telling)
+            return await self._remove(machine_id, why, telling=telling)
 
-    async def _remove(self, machine_id: UUID, why: str, *, telling: bool = False) -> None:
+    async def _remove(self, machine_id: UUID, why: str, *, telling: bool = False) -> bool:
         self._unwatch(machine_id)
         self._kept_awake.discard(machine_id)
         self._asked.pop(machine_id, None)
@@ -336,8 +339,7 @@ class Care:
         await self._disconnect(machine_id)
         machine = await self._registry.get(machine_id)
         if machine is None or machine.state is MachineState.GONE:
-            await self._driver.destroy(str(machine_id))
-            return
+            return await self._destroyed(machine_id)
         if machine.state is not MachineState.REMOVING:
             owed = {UNTOLD: "gone" if telling else None}
             if machine.state is MachineState.LOST and not await self._tell_what_is_owed(machine):
@@ -345,10 +347,24 @@ class Care:
             machine = await self._registry.move(
                 machine_id, MachineState.REMOVING, note=why, facts=owed
             )
-        await self._driver.destroy(str(machine_id))
+        if not await self._destroyed(machine_id):
+            return False
         # Until its session was told the row stays: the next look around tells it.
         if await self._tell_what_is_owed(machine):
             await self._registry.move(machine_id, MachineState.GONE, facts={UNTOLD: None})
+        return True
+
+    async def _destroyed(self, machine_id: UUID) -> bool:
+        """Whether nothing of it is left on the host: whoever needs another one waits for none."""
+        try:
+            await self._driver.destroy(str(machine_id))
+        except (MachineError, OSError) as error:
+            if isinstance(error, TimeoutError):
+                self.undying.add(machine_id)
+            log.error("machine_not_removed", machine=str(machine_id), error=str(error))
+            return False
+        self.undying.discard(machine_id)
+        return True
 
     async def _tell_what_is_owed(self, machine: Machine) -> bool:
         """What whoever began this may not have lived to tell; sooner twice than never.

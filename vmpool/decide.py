@@ -89,6 +89,8 @@ class Standing:
     used_at: datetime
     in_use: bool
     """A turn holds it open now, or somebody makes something of it."""
+    lingers: bool = False
+    """It is being removed, and its process did not end."""
     waits: bool = False
     """It works for nobody yet."""
     yields: bool = False
@@ -126,6 +128,10 @@ PRESSURE_MIB_MIN = 384
 def takes_room(state: MachineState) -> bool:
     """Whether a machine in this state takes memory of the host."""
     return state in TAKES_ROOM
+
+
+def _live(machines: Iterable[Standing]) -> list[Standing]:
+    return [machine for machine in machines if machine.state in TAKES_ROOM or machine.lingers]
 
 
 def memory_budget(total_mib: int) -> int:
@@ -171,7 +177,7 @@ def room(
     :param leave: machines of the same size that must still find room afterwards, if need be by
         others making way; 0 for whom they are left
     """
-    live = [machine for machine in machines if machine.state in TAKES_ROOM]
+    live = _live(machines)
     if leave and not _leaves(live, leave, memory_mib, running_max, memory_mib_max):
         return Room(free=False, why=f"what is left of this host is kept for people ({leave})")
     taken = sum(map(charge, live))
@@ -244,7 +250,7 @@ class Spare:
 
 def spare(machines: Iterable[Standing], running_max: int, memory_mib_max: int) -> Spare:
     """What machines that wait may still take; one place is always kept for a session."""
-    live = [machine for machine in machines if machine.state in TAKES_ROOM]
+    live = _live(machines)
     return Spare(
         memory_mib=memory_mib_max - sum(map(charge, live)),
         machines=running_max - 1 - len(live),

@@ -162,7 +162,11 @@ class Driver(Protocol):
         ...
 
     async def destroy(self, machine_id: str) -> None:
-        """End the process and remove every file; absent already is success."""
+        """End the process and remove every file; absent already is success.
+
+        :raises TimeoutError: the process was killed and does not end
+        :raises OSError: a file can't be removed
+        """
         ...
 
     async def freeze(self, machine_id: str, template_id: str) -> None:

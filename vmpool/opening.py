@@ -350,10 +350,9 @@ class Opener:
                 # Fail closed: a guest that was not thawed properly must not run on.
                 why = f"it did not come up: {error}"
                 if resumed or tell:
-                    fail = self._care.lose(machine.id, why, telling=tell)
+                    await asyncio.shield(self._care.lose(machine.id, why, telling=tell))
                 else:
-                    fail = self._care.remove(machine.id, why)
-                await asyncio.shield(fail)
+                    await asyncio.shield(self._care.remove(machine.id, why))
             raise
         seconds = round(monotonic() - began, 3)
         await self._registry.move(

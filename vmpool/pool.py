@@ -166,7 +166,7 @@ class Pool:
         leave = self._limits.running_for_people if yields else 0
         async with self._making_room:
             while True:
-                up = await self._standing(*decide.TAKES_ROOM)
+                up = await self._standing(*decide.TAKES_ROOM, MachineState.REMOVING)
                 standing = [one for one in up if one.id != coming]
                 room = decide.room(
                     standing,
@@ -201,9 +201,7 @@ class Pool:
     async def _remove_waiting(self, machine_id: UUID, why: str = "its room is needed") -> bool:
         """Remove a machine that waits; False when it is none, or a session has it meanwhile."""
         taken = await self._rows.take_aside(machine_id, MachineState.REMOVING, note=why)
-        if taken is not None:
-            await self.care.remove(machine_id, why)
-        return taken is not None
+        return taken is not None and await self.care.remove(machine_id, why)
 
     async def spare(self) -> decide.Spare:
         """What machines that wait may still take of this host."""
@@ -219,6 +217,7 @@ class Pool:
                 in_use=machine.id in self._in_use
                 or machine.id in self._held
                 or self.visits.any(machine.id),
+                lingers=machine.id in self.care.undying,
                 waits=machine.session_id is None and machine.template_id is not None,
                 yields=machine.facts.get("yields", False),
                 memory_mib=machine.memory_mib,
@@ -327,8 +326,7 @@ class Pool:
             machine = await self._registry.get(machine_id)
             if machine is None or machine.state is not MachineState.RESTING:
                 return False
-            await self.care.remove(machine_id, why, telling=telling)
-        return True
+            return await self.care.remove(machine_id, why, telling=telling)
 
     async def let_jobs_go_on(self) -> None:
         """Try to reach the guests again whose jobs stand still since a rest that failed."""
@@ -365,8 +363,7 @@ class Pool:
         if machine.session_id is None and machine.template_id is not None:
             return await self._remove_waiting(machine_id, why)
         async with self._lock(machine.session_id or machine_id):
-            await self.care.remove(machine_id, why, telling=True)
-        return True
+            return await self.care.remove(machine_id, why, telling=True)
 
     async def adopt(self, machine: Machine) -> None:
         """Go on with a machine that an earlier process of ours left up.

@@ -160,16 +160,22 @@ class ForgetfulDriver(FakeDriver):
 
 
 class StuckDriver(FakeDriver):
-    """Some machines can't be removed."""
+    """Some machines and templates can't be removed."""
 
-    def __init__(self, host: FakeHost) -> None:
+    def __init__(self, host: FakeHost, *, why: OSError | None = None) -> None:
         super().__init__(host)
         self.stuck: set[str] = set()
+        self._why = why or OSError("a file of it can't be removed")
 
     async def destroy(self, machine_id: str) -> None:
         if machine_id in self.stuck:
-            raise OSError("a file of it can't be removed")
+            raise self._why
         await super().destroy(machine_id)
+
+    async def drop(self, template_id: str) -> None:
+        if template_id in self.stuck:
+            raise self._why
+        await super().drop(template_id)
 
 
 class FullDiskDriver(FakeDriver):

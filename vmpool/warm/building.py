@@ -199,7 +199,7 @@ class Builder:
     ) -> None:
         log.warning("template_given_up", template=str(template.id), state=to, why=why)
         await self._care.remove(machine.id, "the template it was set up for came to nothing")
-        await self._driver.drop(str(template.id))
+        await self._drop(str(template.id))
         await self._rows.move_template(template.id, to, note=why)
 
     async def repair(self) -> None:
@@ -227,12 +227,19 @@ class Builder:
         for template_id in seen:
             owner = rows.get(template_id)
             if owner is None or owner.state is TemplateState.FAILED:
-                await self._driver.drop(template_id)
+                await self._drop(template_id)
 
     async def forget(self, template_id: UUID) -> None:
         """Remove a retired or failed template; machines made of it live on."""
-        await self._driver.drop(str(template_id))
+        await self._drop(str(template_id))
         await self._rows.move_template(template_id, TemplateState.GONE)
+
+    async def _drop(self, template_id: str) -> None:
+        """Remove its files; what the host keeps of them, the next `repair` removes."""
+        try:
+            await self._driver.drop(template_id)
+        except (MachineError, OSError) as error:
+            log.error("template_not_removed", template=template_id, error=str(error))
 
 
 async def _unless(stop: asyncio.Event, work: Coroutine[None, None, Result]) -> Result:
