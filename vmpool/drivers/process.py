@@ -18,11 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vmpool.apart import apart
+from vmpool.errors import is_of_host
 
 INHERITED_FD_FIRST = 3
 """After input, output and errors."""
 MARK = "ONA_LAUNCH"
 """The variable in the environment of a process that says which launch of ours it is."""
+LOOK_AGAIN_SECONDS = 1.0
 END_SECONDS_MAX = 60.0
 """From the kill to the end; what takes longer is tried again, and keeps nobody else waiting."""
 _FD_ABOVE_INHERITED = 64
@@ -83,7 +85,9 @@ def start(
             return _spawn(argv, [nothing, *says, *given], mark)
 
         pid = spawn() if confine is None else apart(spawn)
-    return Process(pid=pid, start_ticks=_start_ticks(pid) or 0, boot_id=read_boot_id())
+    # It may have ended already: until it is reaped its number is nobody else's.
+    found = _stat(pid)
+    return Process(pid=pid, start_ticks=found[1] if found else 0, boot_id=read_boot_id())
 
 
 def _spawn(argv: Sequence[str], fds: Sequence[int], mark: str) -> int:
@@ -144,9 +148,17 @@ def marked(prefix: str) -> Iterator[tuple[Process, str]]:
 
 async def ended(process: Process) -> int | None:
     """Wait until the process has ended; returns its wait status when it was our child."""
-    fd = _pidfd(process)
+    while True:
+        try:
+            fd = _pidfd(process)
+            break
+        except OSError as error:
+            if not is_of_host(error):
+                raise
+            # As much is open as may be: its end is looked for again, not given up.
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
     if fd is None:
-        return _reap(process.pid)
+        return _reap(process)
     loop = asyncio.get_running_loop()
     gone: asyncio.Future[None] = loop.create_future()
 
@@ -161,7 +173,7 @@ async def ended(process: Process) -> int | None:
     finally:
         loop.remove_reader(fd)
         os.close(fd)
-    return _reap(process.pid)
+    return _reap(process)
 
 
 async def kill(process: Process) -> None:
@@ -197,16 +209,23 @@ def _pidfd(process: Process) -> int | None:
         fd = os.pidfd_open(process.pid)
     except ProcessLookupError:
         return None
-    if is_alive(process):
-        return fd
-    os.close(fd)
-    return None
+    is_it = False
+    try:
+        is_it = is_alive(process)
+    finally:
+        if not is_it:
+            os.close(fd)
+    return fd if is_it else None
 
 
-def _reap(pid: int) -> int | None:
+def _reap(process: Process) -> int | None:
+    found = _stat(process.pid)
+    if found is None or found[1] != process.start_ticks:
+        # Its number may be another child's by now, whose end somebody else waits for.
+        return None
     with contextlib.suppress(ChildProcessError):
-        found, status = os.waitpid(pid, os.WNOHANG)
-        if found == pid:
+        pid, status = os.waitpid(process.pid, os.WNOHANG)
+        if pid == process.pid:
             return status
     return None
 

@@ -1,6 +1,7 @@
 """Processes of this host, started, recognised and ended; a shell stands in for the hypervisor."""
 
 import asyncio
+import errno
 import os
 import signal
 import uuid
@@ -89,6 +90,55 @@ async def test_a_pid_of_somebody_else_is_never_taken_for_ours(tmp_path: Path) ->
         assert not is_alive(stranger)
         await kill(stranger)
         assert is_alive(process)
+    await kill(process)
+
+
+async def test_the_end_of_another_child_that_has_its_pid_by_now_is_left_to_whoever_waits_for_it(
+    tmp_path: Path,
+) -> None:
+    process = shell(tmp_path / "log", "exit 3")
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert await ended(replace(process, start_ticks=process.start_ticks + 1)) is None
+    assert describe_status(await ended(process)) == "its process ended with status 3"
+
+
+async def test_without_a_descriptor_left_the_end_is_noticed_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = shell(tmp_path / "log", "sleep 100")
+    real, left = os.pidfd_open, [errno.EMFILE, errno.ENFILE]
+
+    def none_left(pid: int) -> int:
+        if left:
+            raise OSError(left.pop(), "too many are open")
+        return real(pid)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pidfd_open", none_left)
+        patch.setattr("vmpool.drivers.process.LOOK_AGAIN_SECONDS", 0.01)
+        waiting = asyncio.ensure_future(ended(process))
+        async with asyncio.timeout(100):
+            while left:
+                await asyncio.sleep(0.01)
+        assert not waiting.done()
+        await kill(process)
+        assert "SIGKILL" in describe_status(await waiting)
+
+
+async def test_a_look_that_fails_leaves_no_descriptor_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = shell(tmp_path / "log", "sleep 100")
+
+    def none_left(_: Process) -> bool:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    before = os.listdir("/proc/self/fd")
+    with monkeypatch.context() as patch:
+        patch.setattr("vmpool.drivers.process.is_alive", none_left)
+        with pytest.raises(OSError, match="Too many"):
+            await kill(process)
+    assert len(os.listdir("/proc/self/fd")) == len(before)
     await kill(process)
 
 
