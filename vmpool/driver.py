@@ -223,6 +223,7 @@ class Driver(Protocol):
     async def scrub_next(self) -> str | None:
         """Read the rest that was read longest ago and compare it with its digests; for a clock.
 
+        Those of templates are among them.
         What was altered is refused from then on; returns what is wrong, if anything.
         """
         ...

@@ -131,7 +131,12 @@ class Rest:
 
     @property
     def scrubbed_at(self) -> float | None:
-        """When the memory was last seen to be as it was, in Unix seconds; None: never digested."""
+        """When the memory was last seen to be as it was, in Unix seconds; None: never digested.
+
+        None too once it is known to be spoilt: nobody needs to look again.
+        """
+        if (self.complete / "broken").exists():
+            return None
         with contextlib.suppress(FileNotFoundError):
             return (self.complete / "digest").stat().st_mtime
         return None

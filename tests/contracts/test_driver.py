@@ -416,6 +416,13 @@ async def test_a_spoilt_template_is_refused(rig: Rig, template: str, how: str) -
     assert rig.leftovers(machine_id) == []
 
 
+async def test_scrubbing_finds_a_template_that_was_altered(rig: Rig, template: str) -> None:
+    assert await rig.driver.scrub_next() is None
+    rig.spoil_template(template, "altered")
+    assert await rig.driver.scrub_next()
+    assert (await listed(rig))[template]
+
+
 async def test_templates_and_clones_outlive_our_process(rig: Rig, template: str) -> None:
     rests = rig.new_id()
     await rig.driver.clone(template, rests)

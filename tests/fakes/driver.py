@@ -348,7 +348,8 @@ class FakeDriver:
         )
 
     async def scrub_next(self) -> str | None:
-        resting = [machine for machine in self.host.machines.values() if machine.rest == "complete"]
+        every = [*self.host.machines.values(), *self.host.templates.values()]
+        resting = [machine for machine in every if machine.rest == "complete"]
         return next((machine.broken for machine in resting if machine.broken), None)
 
     async def wait_ended(self, machine_id: str) -> str:

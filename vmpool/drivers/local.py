@@ -284,11 +284,12 @@ class LocalDriver:
 
     async def scrub_next(self) -> str | None:
         """Scrub the rest that was looked at longest ago; for a clock. Says what is wrong."""
-        ages = {name: self._home(name).rest.scrubbed_at for name in machine_names(self.root)}
-        known = {name: age for name, age in ages.items() if age is not None}
+        homes = [*map(self._home, machine_names(self.root)), *self._templates.homes()]
+        known = [(age, home) for home in homes if (age := home.rest.scrubbed_at) is not None]
         if not known:
             return None
-        return await self.scrub(min(known, key=lambda name: known[name]))
+        _, oldest = min(known, key=lambda one: one[0])
+        return await self._settler.scrub(oldest)
 
     async def settled(self, machine_id: str) -> None:
         """Wait until the background work on a rest, making it durable, is done or has failed."""

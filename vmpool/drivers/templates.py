@@ -88,6 +88,10 @@ class Templates:
             os.rename(self.home(template_id).path, gone)
         shutil.rmtree(gone, ignore_errors=True)
 
+    def homes(self) -> Iterator[Home]:
+        """The directories of all of them."""
+        return map(self.home, self._ids())
+
     def _ids(self) -> Iterator[str]:
         for path in sorted(self._root.glob(f"{PREFIX}*")):
             template_id = path.name.removeprefix(PREFIX)
