@@ -36,6 +36,7 @@ log = structlog.get_logger(__name__)
 
 MayRest = Callable[[UUID], Awaitable[bool]]
 
+_PAST = frozenset({MachineState.LOST, MachineState.REMOVING, MachineState.GONE})
 CLOSE_SECONDS_MAX = 10.0
 """For machines that are on their way up when this process ends; the next one goes on with them."""
 
@@ -415,13 +416,13 @@ class Pool:
                 await self._registry.answered(machine.id)
 
     async def _obeyed(self, machine: Machine) -> bool:
-        """Whether it was done, or can't be."""
+        """Whether it was done, or can't be; what is on its way is asked when it has got there."""
         if machine.state not in {
             MachineState.RUNNING,
             MachineState.PAUSED,
             MachineState.RESTING,
         }:
-            return True
+            return machine.state in _PAST
         if machine.request == "destroy":
             return await self.destroy(machine.id, "a person asked for it")
         # What is put off is asked again; what a full disk refuses was told.

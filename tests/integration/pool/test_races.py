@@ -179,3 +179,18 @@ async def test_what_is_asked_of_a_machine_on_its_way_up_is_done_when_it_is_up(ya
     await yard.pool.obey()
     assert await yard.state(machine.id) is MachineState.GONE
     assert yard.said(session) == ["gone"]
+
+
+async def test_what_people_ask_of_a_machine_whose_rest_was_cut_short_is_done_later(yards):
+    yard = yards.make()
+    session = await yard.session()
+    machine_id = await yard.opened(session)
+    # As after a rest of which nobody could write down how it ended.
+    yard.pool.care._unwatch(machine_id)
+    await yard.reach(machine_id, "hibernating")
+    await yard.put(machine_id, request="destroy")
+    await yard.pool.obey()
+    await reconcile(yard.pool, yard.registry, yard.driver)
+    await yard.pool.obey()
+    assert await yard.state(machine_id) is MachineState.GONE
+    assert yard.said(session) == ["gone"]
