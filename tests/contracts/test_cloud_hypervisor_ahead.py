@@ -1,6 +1,7 @@
 """Processes of Cloud Hypervisor that wait for a machine, and what becomes of them."""
 
 import asyncio
+import errno
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -19,6 +20,7 @@ from tests.contracts.rigs import (
 )
 from vmpool.driver import Found
 from vmpool.drivers import launcher
+from vmpool.drivers.home import Home
 from vmpool.drivers.process import marked
 
 
@@ -143,6 +145,28 @@ async def test_one_whose_owner_was_killed_is_ended_by_the_next(rig: LocalRig) ->
     assert [sight.found for sight in await rig.driver.find()] == [Found.RUNNING]
     assert not directories(rig)
     assert waiting not in {process.pid for process, _ in marked(f"{rig.root}/")}
+    assert await answer(rig, machine_id, "echo", "on") == "on"
+
+
+async def test_what_can_not_be_removed_of_one_keeps_no_machine_from_being_taken_over(
+    rig: LocalRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine_id = await started(rig)
+    await ahead(rig)
+    rig.local._launcher._ahead.clear()  # nobody says goodbye
+    (rig.root / "ahead.no token").mkdir()
+    (rig.root / "ahead.file").write_text("somebody else's")
+    await rig.reopen()
+    remove = Home.remove
+
+    def held(home: Home) -> None:
+        if home.path.name.startswith("ahead."):
+            raise OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+        remove(home)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Home, "remove", held)
+        assert [sight.found for sight in await rig.driver.find()] == [Found.RUNNING]
     assert await answer(rig, machine_id, "echo", "on") == "on"
 
 

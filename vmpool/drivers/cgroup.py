@@ -81,10 +81,10 @@ class Cgroups:
         if self._parent is None:
             return
         place = self._parent / token
-        with contextlib.suppress(FileNotFoundError):
+        # What was killed may not have ended yet, or can't be: the next sweep tries again.
+        with contextlib.suppress(OSError):
             (place / "cgroup.kill").write_text("1")
-        with contextlib.suppress(FileNotFoundError, OSError):
-            # What was killed may not have ended yet: the next sweep removes it.
+        with contextlib.suppress(OSError):
             place.rmdir()
 
     def sweep(self, tokens: Collection[str]) -> list[str]:

@@ -358,17 +358,23 @@ class Launcher:
             if self._opened:
                 return
             for path in self._root.glob(f"{AHEAD}*"):
-                left = Home(self._root, path.name.removeprefix(AHEAD), directory=path.name)
-                with contextlib.suppress(TimeoutError):  # a stray from now on
-                    if (found := left.find_process()) is not None:
-                        await process.kill(found)
-                    left.remove()
+                try:
+                    await self._end_ahead(path.name)
+                except (OSError, ValueError) as error:
+                    # A process that does not end is a stray from now on.
+                    log.error("process_ahead_not_removed", directory=path.name, error=str(error))
             launches = dict(self._launches())
             slots = {each.token: each.slot for each in launches.values() if each.slot is not None}
             await self._isolation.open(slots)
             self._opened = True
             for name, launch in launches.items():
                 await self._serve(name, launch)
+
+    async def _end_ahead(self, directory: str) -> None:
+        left = Home(self._root, directory.removeprefix(AHEAD), directory=directory)
+        if (found := left.find_process()) is not None:
+            await process.kill(found)
+        left.remove()
 
     def _launches(self) -> Iterator[tuple[str, Launch]]:
         """Those of machines whose process lives, or may, by the machine's name."""
