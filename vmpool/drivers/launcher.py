@@ -41,6 +41,8 @@ CALM_SECONDS = 3.0
 RESTLESS_SECONDS_MAX = 15.0
 """So long may machines that come keep these waiting."""
 CALM_POLL_SECONDS = 0.1
+SERVE_AGAIN_SECONDS_MIN, SERVE_AGAIN_SECONDS_MAX = 0.5, 30.0
+"""Until a way out that could not be opened is tried again, each time twice as long."""
 PATIENCE_SECONDS = 5.0
 """So long may a process's cgroup and seat outlive it."""
 
@@ -81,7 +83,8 @@ class Launcher:
         self._isolation = isolation
         self._way_out = way_out
         self._served: dict[str, tuple[UUID, Path]] = {}
-        """Machine and slot by token, where the way out is open."""
+        """Machine and slot by token, where the way out is open, or is tried again to be opened."""
+        self._trying: set[asyncio.Task[None]] = set()
         self._ahead_max = ahead_max if hypervisor.starts_ahead else 0
         self._ahead: list[_Ahead] = []
         self._under_way: set[str] = set()
@@ -125,7 +128,7 @@ class Launcher:
         return await self._begin(token, home, spec, fingerprint=stamp.fingerprint, loading=loading)
 
     async def _serve(self, machine_id: str, launch: Launch) -> None:
-        """Open a machine's way out; one that can't be opened stays shut, and the machine runs."""
+        """Open a machine's way out; if that fails it is tried again, and the machine runs."""
         if self._way_out is None or launch.slot is None:
             return
         machine, where = UUID(machine_id), namespace(launch.slot)
@@ -134,6 +137,25 @@ class Launcher:
             await self._way_out.serve(machine, where)
         except Exception:
             log.exception("no_way_out", machine=machine_id, slot=launch.slot)
+            trying = asyncio.create_task(self._serve_again(self._way_out, launch.token))
+            self._trying.add(trying)
+            trying.add_done_callback(self._trying.discard)
+
+    async def _serve_again(self, way_out: WayOut, token: str) -> None:
+        """Until it is open or its process has ended: the database may have been away."""
+        pause = SERVE_AGAIN_SECONDS_MIN
+        while True:
+            await asyncio.sleep(pause)
+            if token not in self._served:
+                return
+            machine, where = self._served[token]
+            try:
+                await way_out.serve(machine, where)
+            except Exception as error:
+                log.warning("no_way_out", machine=str(machine), slot=where.name, error=str(error))
+                pause = min(2 * pause, SERVE_AGAIN_SECONDS_MAX)
+            else:
+                return
 
     @contextlib.contextmanager
     def first(self) -> Iterator[None]:
@@ -179,9 +201,11 @@ class Launcher:
     async def close(self) -> None:
         """End what waits; what machines have stays. Nothing is started from here on."""
         self._closed = True
-        if self._preparing is not None:
-            self._preparing.cancel()
-            await asyncio.wait([self._preparing])
+        ending = [*self._trying, *([self._preparing] if self._preparing else [])]
+        for task in ending:
+            task.cancel()
+        if ending:
+            await asyncio.wait(ending)
         await self._nothing_under_way.wait()
         while self._ahead:
             await self._discard(self._ahead.pop())
