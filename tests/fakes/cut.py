@@ -1,6 +1,7 @@
 """A database that is away for a while, under a process of ours that lives on."""
 
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from sqlalchemy.exc import OperationalError
@@ -47,3 +48,24 @@ class Cut(Mortal):
     def driver(self, driver: Any) -> Any:
         """The host goes on whatever becomes of the database."""
         return driver
+
+
+class Unanswered(Cut):
+    """One transaction is committed and nobody is told so: the connection breaks in that moment."""
+
+    def step(self, name: str) -> None:
+        pass
+
+    def begin(self, begin: Begin) -> Begin:
+        @asynccontextmanager
+        async def unanswered() -> AsyncIterator[Any]:
+            is_last = self._until == 0
+            if self._until is not None:
+                self._until -= 1
+            async with begin() as tx:
+                yield tx
+            if is_last:
+                self.failed += 1
+                raise OperationalError("COMMIT", {}, Exception("the server closed the connection"))
+
+        return unanswered

@@ -1,5 +1,7 @@
 """The database goes away before any transaction, for as long as what is done there takes.
 
+Or in the moment in which one was committed: it is done, and whoever did it takes it for failed.
+
 The process lives on: when the database is back it looks around, and nothing is lost or left.
 """
 
@@ -8,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from tests.fakes.cut import Cut
+from tests.fakes.cut import Cut, Unanswered
 from tests.integration.pool.conftest import Yard
 from tests.integration.pool.test_pools import ROOMY, build, limits, waiting
 from vmpool.machine import MachineState, TemplateState, Tier
@@ -22,8 +24,8 @@ Act = Callable[[], Awaitable[object]]
 class Outages:
     """One host, whose database goes away at one transaction after the other."""
 
-    def __init__(self, yards, *, hot: int = 0, cold: int = 0) -> None:
-        self.cut = Cut()
+    def __init__(self, yards, cut: Cut, *, hot: int = 0, cold: int = 0) -> None:
+        self.cut = cut
         demand = limits(hot=hot, cold=cold)
         self.yard: Yard = yards.make(**ROOMY, demand=demand, mortal=self.cut)
         self._full = {
@@ -66,6 +68,11 @@ class Outages:
             assert process.running == yard.pool.care.watches(machine.id)
 
 
+@pytest.fixture(params=[Cut, Unanswered])
+def cut(request) -> Cut:
+    return request.param()
+
+
 async def begun(yard: Yard):
     """A session, its machine and the boot whose memory is in it."""
     session = await yard.session()
@@ -83,8 +90,8 @@ def is_as_before(yard: Yard, session, machine_id, boot) -> Act:
     return look
 
 
-async def test_a_cut_anywhere_in_a_hibernation_loses_no_memory(yards):
-    outages = Outages(yards)
+async def test_a_cut_anywhere_in_a_hibernation_loses_no_memory(yards, cut):
+    outages = Outages(yards, cut)
     yard = outages.yard
     session, machine_id, boot = await begun(yard)
 
@@ -95,8 +102,8 @@ async def test_a_cut_anywhere_in_a_hibernation_loses_no_memory(yards):
     assert await outages.survives(rest, after=after) >= 4
 
 
-async def test_a_cut_anywhere_in_a_resume_loses_no_memory(yards):
-    outages = Outages(yards)
+async def test_a_cut_anywhere_in_a_resume_loses_no_memory(yards, cut):
+    outages = Outages(yards, cut)
     yard = outages.yard
     session, machine_id, boot = await begun(yard)
 
@@ -111,8 +118,8 @@ async def test_a_cut_anywhere_in_a_resume_loses_no_memory(yards):
 
 
 @pytest.mark.parametrize("tier", [Tier.HOT, Tier.COLD, Tier.BOOT])
-async def test_a_cut_anywhere_while_a_machine_is_handed_out_leaves_one_or_none(yards, tier):
-    outages = Outages(yards, hot=tier is Tier.HOT, cold=tier is Tier.COLD)
+async def test_a_cut_anywhere_while_a_machine_is_handed_out_leaves_one_or_none(yards, cut, tier):
+    outages = Outages(yards, cut, hot=tier is Tier.HOT, cold=tier is Tier.COLD)
     yard = outages.yard
     if tier is not Tier.BOOT:
         await build(yard)
@@ -138,8 +145,8 @@ async def test_a_cut_anywhere_while_a_machine_is_handed_out_leaves_one_or_none(y
 
 
 @pytest.mark.parametrize("state", ["running", "resting"])
-async def test_a_cut_anywhere_in_a_removal_is_made_up_for(yards, state):
-    outages = Outages(yards)
+async def test_a_cut_anywhere_in_a_removal_is_made_up_for(yards, cut, state):
+    outages = Outages(yards, cut)
     yard = outages.yard
     session = await yard.session()
     machines = []
@@ -158,8 +165,8 @@ async def test_a_cut_anywhere_in_a_removal_is_made_up_for(yards, state):
     assert await outages.survives(yard.pool.obey, before=asked, after=after) >= 4
 
 
-async def test_a_cut_anywhere_after_a_machine_s_end_is_told_all_the_same(yards):
-    outages = Outages(yards)
+async def test_a_cut_anywhere_after_a_machine_s_end_is_told_all_the_same(yards, cut):
+    outages = Outages(yards, cut)
     yard = outages.yard
     session = await yard.session()
     ends = []
@@ -181,8 +188,8 @@ async def test_a_cut_anywhere_after_a_machine_s_end_is_told_all_the_same(yards):
     assert await outages.survives(end, before=runs, after=after) >= 3
 
 
-async def test_a_cut_anywhere_while_a_pool_is_filled_leaves_nothing_half_made(yards):
-    outages = Outages(yards, hot=1, cold=1)
+async def test_a_cut_anywhere_while_a_pool_is_filled_leaves_nothing_half_made(yards, cut):
+    outages = Outages(yards, cut, hot=1, cold=1)
     yard = outages.yard
     await build(yard)
     await yard.keeper.tend()
@@ -198,8 +205,8 @@ async def test_a_cut_anywhere_while_a_pool_is_filled_leaves_nothing_half_made(ya
     assert await outages.survives(fill, after=after) > 12
 
 
-async def test_a_cut_anywhere_in_a_build_keeps_no_later_one_from_being_made(yards):
-    outages = Outages(yards)
+async def test_a_cut_anywhere_in_a_build_keeps_no_later_one_from_being_made(yards, cut):
+    outages = Outages(yards, cut)
     yard = outages.yard
     setups = iter(f"setup {number}" for number in range(2 * CUTS_MAX))
 
