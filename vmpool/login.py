@@ -86,6 +86,8 @@ async def log_in(
                 known_hosts=known_hosts,
                 config=None,
                 agent_path=None,
+                # What a guest packs may be a thousand times as much, before anything bounds it.
+                compression_algs=["none"],
                 keepalive_interval=KEEPALIVE_SECONDS,
                 keepalive_count_max=KEEPALIVE_COUNT,
                 **way,
