@@ -114,7 +114,7 @@ async def ask(
 def _answer(line: bytes) -> dict[str, Any]:
     try:
         answer = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
         raise ScriptFailed("the machine answered something else")

@@ -43,11 +43,13 @@ OF_THE_NETWORK = ("--network", "--net", "--hostname", "-h", "--dns", "--add-host
 FLAGS = frozenset({"-P", "--publish-all"})
 """Of those, what takes no value."""
 SAID_MAX = 20
+NESTED_MAX = 50
+"""Objects and lists in each other."""
 PORT_MAX = 65535
 WORKSPACES = "/workspaces"
 """Where the reference program has repositories in containers."""
 
-_STRING = r'"(?:\\.|[^"\\])*(?:"|\Z)'
+_STRING = r'"(?:\\(?:.|\Z)|[^"\\])*+(?:"|\Z)'
 # What is never closed reaches to the end: no text is read more than once.
 _STRING_OR_COMMENT = re.compile(rf"{_STRING}|//[^\n]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
 _STRING_OR_COMMA = re.compile(rf"{_STRING}|,(?=\s*[}}\]])", re.DOTALL)
@@ -100,13 +102,19 @@ def understood(path: str, text: str) -> Devcontainer:
 
 
 def parsed(text: str) -> Mapping[str, Any] | None:
-    """JSON with comments and commas too many; None: it isn't, or holds no object."""
+    """JSON with comments and commas too many; None: it isn't, or holds no object, or too much."""
     bare = _STRING_OR_COMMENT.sub(_kept, text.removeprefix("\ufeff"))
     try:
         said = json.loads(_STRING_OR_COMMA.sub(_kept, bare))
     except (ValueError, RecursionError):
         return None
-    return said if isinstance(said, dict) else None
+    return said if isinstance(said, dict) and _is_bounded(said, NESTED_MAX) else None
+
+
+def _is_bounded(said: Any, levels: int) -> bool:
+    """Whether no more lies inside each other than everybody can read who gets it."""
+    inner = said.values() if isinstance(said, dict) else said if isinstance(said, list) else ()
+    return levels > 0 and all(_is_bounded(one, levels - 1) for one in inner)
 
 
 def for_machine(config: Mapping[str, Any], directory: str, shared: Sequence[str]) -> dict[str, Any]:

@@ -31,7 +31,8 @@ TARGETS = ("setup", "bootstrap", "deps")
 INSTALL = "install"
 """A target that readies a checkout beside a language's own files, and the system elsewhere."""
 
-_TARGET = re.compile(r"^(?P<names>[A-Za-z0-9_./ -]+?)\s*::?(?!=)", re.MULTILINE)
+# Whatever stands in a line, it is read once: nothing is given back to be tried again.
+_TARGET = re.compile(r"^(?P<names>[A-Za-z0-9_./ -][A-Za-z0-9_./ \t-]*+)::?+(?!=)", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -94,6 +94,6 @@ def _node(tree: Tree, prefix: str) -> str:
 def _json(text: str) -> Mapping[str, Any]:
     try:
         said = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return said if isinstance(said, dict) else {}

@@ -56,5 +56,5 @@ def _package(tree: Tree, prefix: str) -> tuple[str, str] | None:
 def _toml(text: str) -> Mapping[str, Any]:
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return {}

@@ -33,6 +33,8 @@ def test_comments_and_commas_too_many_are_no_trouble_and_strings_stay():
     [
         *("", "[]", "{", "{'a': 1}", '{"a": "b}'),
         *(pytest.param(text * 100_000, id=f"{text} often") for text in ("[", "/*", '\\"')),
+        pytest.param('\\"' * 100_000 + "\\", id="a string that ends in half a sign"),
+        pytest.param('{"image": ' * 500 + "1" + "}" * 500, id="more than anybody means"),
     ],
 )
 def test_what_is_no_object_is_said_to_be_none(text):

@@ -7,6 +7,7 @@ import pytest
 from bot.work.detect.guessing import GUESSES_MAX, guessed
 from bot.work.detect.tools import installs
 from bot.work.detect.tree import Tree
+from bot.work.tree import TEXT_BYTES_MAX
 
 DEV = (
     '[project]\nname = "x"\n[project.optional-dependencies]\ndev = ["pytest"]\ndocs = ["mkdocs"]\n'
@@ -174,3 +175,31 @@ def test_a_version_that_a_file_names_gets_into_root_s_commands_only_as_a_version
     guesses = guessed(tree({"package.json": package, "pnpm-lock.yaml": ""}))
     pnpm = installs(tool for guess in guesses for tool in guess.tools)[-1]
     assert pnpm.script.rpartition(" ")[2] in {"'pnpm@9'\n", "'pnpm@9.1.2'\n", "'pnpm@latest'\n"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("package.json", "[" * TEXT_BYTES_MAX),
+        ("package.json", '{"dependencies": ' * 10_000),
+        ("pyproject.toml", "x = " + "[" * 100_000),
+        ("pyproject.toml", "x = " + "1" * 10_000),
+        ("Makefile", "setup" + " " * TEXT_BYTES_MAX + "\n"),
+        ("Makefile", "a\t" * (TEXT_BYTES_MAX // 2)),
+    ],
+)
+def test_no_file_of_a_repository_keeps_anybody_from_the_others(name, text):
+    """Each is read once, on the loop that all turns of the host run on, and never raises."""
+    assert said({name: text, "go.mod": ""}) == [("go.mod", "go mod download", ("go",))]
+
+
+@pytest.mark.parametrize("line", ["setup \t : x", "a setup\tb: x", "setup:: x"])
+def test_targets_of_a_makefile(line):
+    assert said({"Makefile": line}) == [("Makefile", "make setup", ())]
+
+
+@pytest.mark.parametrize(
+    "line", ["setup := x", "setup ::= x", "setup = x", "\tsetup: x", "#setup:"]
+)
+def test_what_is_no_target_of_a_makefile(line):
+    assert said({"Makefile": line}) == []
