@@ -9,7 +9,12 @@ TITLE_CHARACTERS_MAX = 100
 MADE_CHARACTERS_MAX = 60
 """Of one that is made of a prompt: it is read in lists."""
 
-_BLOCK = re.compile(r"^\s*(```|~~~)[^\n]*\n(.*?)(?:^\s*\1[^\n]*$|\Z)", re.MULTILINE | re.DOTALL)
+READ_CHARACTERS_MAX = 1000
+"""Of a prompt, without its blocks of code: what is looked for takes longer than a text is long."""
+
+_BLOCK = re.compile(
+    r"^[ \t]*+(```|~~~)[^\n]*\n(.*?)(?:^[ \t]*+\1[^\n]*$|\Z)", re.MULTILINE | re.DOTALL
+)
 _LINK = re.compile(r"!?\[([^\]\n]*)\]\((?:[^()\s]|\([^()\s]*\))*(?:\s+\"[^\"]*\")?\)")
 _ADDRESS = re.compile(r"<?\bhttps?://(?:www\.)?([^\s<>]+)>?")
 _LINE_START = re.compile(
@@ -40,6 +45,7 @@ def tidied(said: str) -> str:
 
 
 def _without_markup(text: str) -> str:
+    text = text.lstrip()[:READ_CHARACTERS_MAX]
     text = _ADDRESS.sub(lambda found: found[1].rstrip("/"), _LINK.sub(r"\1", text))
     text = _LINE_START.sub("", text)
     # What is in code stays as it is: `__init__` is no underlined word.

@@ -48,3 +48,16 @@ def test_a_command_is_no_markup():
 
 def test_a_title_that_a_person_gave_is_one_line():
     assert tidied(" two\n lines\t\u200b ") == "two lines"
+
+
+@pytest.mark.parametrize(
+    "unit", ["`", "` ", " *a", " _a", "[a", "\n", "```\n", "~~~\n \n", "http://"]
+)
+def test_a_long_prompt_is_titled_as_soon_as_a_short_one(unit):
+    """As long as a comment on a forge may be; whoever wrote it keeps nobody else waiting."""
+    assert len(made_of(unit * (65_536 // len(unit)))) <= MADE_CHARACTERS_MAX
+    assert made_of(f"fix it {unit * 20_000}").startswith("fix it")
+
+
+def test_what_is_said_behind_a_long_block_of_code_is_the_title():
+    assert made_of("```\n" + "x = 1\n" * 5_000 + "```\nmake it shorter") == "make it shorter"
