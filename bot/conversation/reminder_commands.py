@@ -80,7 +80,8 @@ def _reminds(name: str) -> re.Pattern[str]:
 _REMIND = (_reminds(r"[\w.-]+"), _reminds(r"[\w.-]+(?: [\w.-]+){1,2}?"))
 """Some names have spaces in them; whoever is called by one word is tried first."""
 _CHANGED_FIRST = re.compile(rf"^{IF_CHANGED}\s*[,:]?\s*", re.IGNORECASE)
-_CHANGED_LAST = re.compile(rf"[\s,;(]+{IF_CHANGED}\)?[.!]?$", re.IGNORECASE)
+# A run of such signs is read once, from its beginning: every message is looked at for this.
+_CHANGED_LAST = re.compile(rf"(?<![\s,;(])[\s,;(]++{IF_CHANGED}\)?[.!]?$", re.IGNORECASE)
 _JOINING = re.compile(r"^(?:to|that|about|of|an|daran,?|dass)\s+", re.IGNORECASE)
 _BEHIND = re.compile(r"(?:^|\s)((?:to|that|about|daran,?|dass)\s.+)$", re.IGNORECASE | re.DOTALL)
 _REMINDERS = re.compile(

@@ -117,7 +117,7 @@ done
 [ -n "${wanted-}" ] || exit 0
 for node in /opt/ona/agents/node/node_modules/node-linux-*/bin/node; do exec "$node" --version; done
 """
-_DENIED = re.compile(r"\S+:\d+ is not allowed: [^\n]*")
+_DENIED = re.compile(r"(?<!\S)\S+?:\d+ is not allowed: [^\n]*")
 """The gateway's sentence, as whoever was refused repeats it at the end of a line."""
 _QUIET = "containers.dev:443"
 """Asked by the reference program for a list that it does without."""

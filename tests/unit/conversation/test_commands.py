@@ -285,3 +285,9 @@ def test_what_a_prompt_is_for_may_stand_before_or_behind_its_options():
     assert (asked.text, asked.private, asked.now) == ("do it", True, True)
     assert asked.options == {"project": "web", "model": "m"}
     assert parse("project=web aside: not you") == Aside()
+
+
+@pytest.mark.parametrize("unit", [", ", " ", ";", "(", "@ona ", "remind me to ", "and ", "a=b "])
+def test_a_long_message_is_read_as_soon_as_a_short_one(unit):
+    """As long as a comment on a forge may be: whoever wrote it keeps nobody else waiting."""
+    assert isinstance(parse(f"fix it{unit * (65_536 // len(unit))}x"), Prompt)

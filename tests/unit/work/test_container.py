@@ -3,6 +3,7 @@
 import pytest
 
 from bot.work.container import answer_of, environment_of, fixed_parts, why_failed
+from vmpool.command import STDERR_BYTES_MAX
 
 DENIED = (
     'Error: initializing source docker://other.test/base:1: Get "https://other.test/v2/": '
@@ -75,3 +76,9 @@ def test_the_environment_is_the_shells_with_what_the_file_adds_and_takes_away():
 )
 def test_what_is_kept_of_agents_are_directories_without_wildcards(globs, parts):
     assert fixed_parts(globs) == parts
+
+
+@pytest.mark.parametrize("unit", [":", "x", "x:1", "x:1 is not allowed", " ", "[", "\n"])
+def test_why_it_failed_is_told_of_as_much_as_is_kept_of_what_was_said(unit):
+    said = unit * (STDERR_BYTES_MAX // len(unit)) + " " + DENIED
+    assert why_failed({}, said).startswith("other.test:443 is not allowed")
