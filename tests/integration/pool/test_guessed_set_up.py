@@ -30,7 +30,10 @@ FILES: git_tree.Files = {
     }""",
 }
 COMPOSED = b".devcontainer.json"
-_PROJECT = text("UPDATE project SET repository_url = :url, setup = CAST(:setup AS jsonb)")
+_PROJECT = text(
+    "UPDATE project SET repository_url = :url, setup = CAST(:setup AS jsonb),"
+    " start = CAST(:start AS jsonb)"
+)
 
 
 class Host:
@@ -65,9 +68,10 @@ class Host:
             work=str(directory / "work"),
         )
 
-    async def build(self, setup: str = "[]") -> Template:
+    async def build(self, setup: str = "[]", start: str = "[]") -> Template:
+        url = str(self.directory / "origin")
         async with self.town.database.begin() as tx:
-            await tx.execute(_PROJECT, {"url": str(self.directory / "origin"), "setup": setup})
+            await tx.execute(_PROJECT, {"url": url, "setup": setup, "start": start})
         await self.templates.build_due()
         return (await self.yard.rows.templates())[0]
 
