@@ -1,6 +1,7 @@
 """What stands between a snapshot and its durability, what waits until after, and kills between."""
 
 import asyncio
+import errno
 import os
 import signal
 import sys
@@ -15,6 +16,7 @@ from vmpool.driver import Found
 from vmpool.drivers import process
 from vmpool.drivers.cloud_hypervisor import CloudHypervisor
 from vmpool.drivers.isolation import Isolation
+from vmpool.errors import MachineError
 from vmpool.rest import Rest
 
 WAIT_SECONDS_MAX = 30
@@ -201,3 +203,19 @@ async def test_a_clone_that_is_resumed_at_once_costs_no_disk_anything(
     await rig.settled(clones[1])
     assert made == [rig.root / clones[1]]
     assert rig.local._home(clones[1]).rest.durable
+
+
+async def test_a_template_is_none_that_the_disk_did_not_keep(
+    rig: LocalRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine_id, template_id = await started(rig), rig.new_template_id()
+
+    def lost(fd: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", lost)
+        with pytest.raises(MachineError, match="safe on disk"):
+            await rig.driver.freeze(machine_id, template_id)
+    assert await rig.driver.templates() == []
+    assert "did not keep" in ((await rig.driver.look(machine_id)).broken or "")
