@@ -9,7 +9,7 @@ another. How one is made ready is in `vmpool.opening`, what is done with one bes
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
@@ -158,6 +158,13 @@ class Pool:
             lock.release()
             with suppress(Exception):
                 await self._registry.used(opened.machine_id, token)
+
+    def room_beside(self, memory_mib: int) -> AbstractAsyncContextManager[None]:
+        """Room for a machine that works for no session, as for one of an automation's.
+
+        A row must take it before this ends. :raises NoRoom: try again later
+        """
+        return self._room(None, memory_mib, yields=True)
 
     @asynccontextmanager
     async def _room(

@@ -134,10 +134,12 @@ class Builder:
         Cancelled: nothing is left.
 
         :param failures: builds of the same that failed in a row before
+        :raises NoRoom: as many machines run as may; nothing was begun
         """
-        template = await self._rows.begin_template(order, fingerprint, failures=failures)
+        async with self._machines.room_beside(order.spec.memory_mib):
+            template = await self._rows.begin_template(order, fingerprint, failures=failures)
+            machine = await self._registry.add(order)
         log.info("template_building", template=str(template.id), project=str(order.project_id))
-        machine = await self._registry.add(order)
         with self._machines.hold(machine.id), self._under_way(template):
             try:
                 await self._rows.note_machine(template.id, machine.id)

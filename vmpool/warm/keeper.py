@@ -14,6 +14,7 @@ from uuid import UUID
 import structlog
 
 from vmpool.driver import Driver
+from vmpool.errors import NoRoom
 from vmpool.machine import Machine, Template, TemplateState
 from vmpool.pool import Pool as Machines
 from vmpool.warm.building import Builder, Furnish
@@ -195,9 +196,13 @@ class Keeper:
         await self._machines.quiet()
         log.info("template_due", project=str(want.order.project_id), why=first.why)
         fingerprint = want.fingerprint(bound_to[want.key])
-        built = await self._builder.build(
-            want.order, fingerprint, furnish[want.key], failures=first.failures
-        )
+        try:
+            built = await self._builder.build(
+                want.order, fingerprint, furnish[want.key], failures=first.failures
+            )
+        except NoRoom as error:
+            log.info("template_waits", project=str(want.order.project_id), why=str(error))
+            return
         if built is not None:
             self._machines.claimed.set()
 
