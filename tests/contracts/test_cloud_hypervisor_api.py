@@ -25,6 +25,7 @@ from vmpool.drivers.cloud_hypervisor.api import Api
 
 MIB = 1 << 20
 SECONDS = 30
+BOOT_SECONDS_MAX = 180
 CUT_BYTES = 512
 GETS = {"vm.info", "vm.counters", "vmm.ping", "vm.ping"}
 
@@ -196,10 +197,10 @@ async def test_a_configuration_that_was_cut_short_is_said_to_be(vmm, text, why):
     assert found == (500, [*RECEIVING, "Error deserialising VM config snapshot", why])
 
 
-async def _all_of(sock: socket.socket) -> bytes:
+async def _all_of(sock: socket.socket, seconds_max: float = SECONDS) -> bytes:
     """What is said until the end."""
     said = b""
-    async with asyncio.timeout(SECONDS):
+    async with asyncio.timeout(seconds_max):
         while part := await asyncio.get_running_loop().sock_recv(sock, 4096):
             said += part
     return said
@@ -433,6 +434,16 @@ async def test_a_state_without_cpus_ends_the_process_as_if_all_were_well(vmm):
 async def test_the_channel_is_its_owners(vmm):
     await vmm.paused()
     assert (vmm.place / "v.sock").stat().st_mode & 0o777 == 0o700
+
+
+async def test_who_connects_before_the_guest_is_up_is_closed_without_a_word(vmm):
+    assert await vmm.ask("vm.create", vmm.config()) == (204, [])
+    assert await vmm.ask("vm.boot") == (204, [])
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(str(vmm.place / "v.sock"))
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_sendall(sock, b"CONNECT 1024\n")
+        assert await _all_of(sock, BOOT_SECONDS_MAX) == b""
 
 
 async def test_a_memory_file_that_is_too_short_kills_the_process(vmm):

@@ -125,9 +125,13 @@ class Guest:
         line = await reader.readline()
         port = self._local_port
         self._local_port += 1
-        # Before its driver is up, and while it is paused, the guest says nothing at all.
+        # Before its driver is up, and while it is paused, the guest says nothing at all; who came
+        # before it was up is then closed without a word.
+        is_early = not self._up.is_set()
         await self._up.wait()
         await self._running.wait()
+        if is_early:
+            return False
         if port in self._left:
             # Its process counts from the start, and the guest takes it for who was there before.
             self._left.remove(port)
