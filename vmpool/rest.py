@@ -118,6 +118,11 @@ class Rest:
         return RestState.USED if self.used.is_dir() else RestState.NONE
 
     @property
+    def build(self) -> str:
+        """The hypervisor that wrote a complete rest. :raises OSError, ValueError, KeyError:"""
+        return str(read_manifest(self.complete / MANIFEST)["stamp"]["build"])
+
+    @property
     def durable(self) -> bool:
         """Whether a complete rest survives a power cut."""
         return (self.complete / "durable").exists() and not (self.complete / "broken").exists()

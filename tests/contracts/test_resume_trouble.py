@@ -19,6 +19,7 @@ from vmpool.drivers import launcher, running
 from vmpool.drivers.cloud_hypervisor import control
 from vmpool.drivers.cloud_hypervisor.api import Api
 from vmpool.drivers.home import SAVING, Home
+from vmpool.drivers.hypervisor import Control
 from vmpool.errors import (
     HostFull,
     HostUnfit,
@@ -390,3 +391,25 @@ async def test_a_clone_that_was_copied_during_an_upgrade_is_not_resumed_after_it
     await plain.driver.clone(template_id, machine_id)
     with pytest.raises(RestRefused, match=r"by cloud-hypervisor v54\.0\.0, here is .* v60\.0"):
         await plain.driver.resume(machine_id)
+
+
+async def test_a_process_of_an_upgrade_that_came_meanwhile_loads_nothing(
+    plain: LocalRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine_id, boot_id = await rested(plain)
+    connect = plain.hypervisor.connect
+
+    async def upgraded(home: Home, *, seconds_max: float) -> Control:
+        connected = await connect(home, seconds_max=seconds_max)
+        connected.version = "cloud-hypervisor v60.0"
+        return connected
+
+    async def restore(*_: object, **__: object) -> None:
+        raise AssertionError("it was tried")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(plain.hypervisor, "connect", upgraded)
+        patch.setattr(Api, "restore", restore)
+        with pytest.raises(MachineLost, match=r"v54\.0\.0, and this is cloud-hypervisor v60\.0"):
+            await plain.driver.resume(machine_id)
+    await rests_as_before(plain, machine_id, boot_id)

@@ -20,6 +20,9 @@ async def load_rest(running: Running, settler: Settler, *, seconds_max: float) -
     home = running.home
     try:
         async with running.speaking() as control:
+            if control.version != (written := home.rest.build):
+                # An upgrade came after the rest was looked at, before this process began.
+                raise MoveFailed(f"it was written by {written}, and this is {control.version}")
             await control.load(home.rest.complete, seconds_max=seconds_max)
     except MachineHung as error:
         # Nothing is said against its rest, which is read again from a process that goes.
