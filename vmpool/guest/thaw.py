@@ -17,6 +17,7 @@ RNDRESEEDCRNG = 0x5207
 ENTROPY_BYTES_MIN = 32
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}")
 MACHINE_ID_HEX = 32
+ETC = "/etc"
 
 
 def thaw(word: dict[str, Any], settings: Settings) -> None:
@@ -53,11 +54,11 @@ def name_machine(hostname: str, machine: str) -> None:
     if not NAME.fullmatch(hostname):
         raise ValueError("not a host name")
     socket.sethostname(hostname)
-    _write("/etc/hostname", hostname + "\n", 0o644)
-    _write("/etc/hosts", f"127.0.0.1 localhost {hostname}\n::1 localhost\n", 0o644)
+    _write(f"{ETC}/hostname", hostname + "\n", 0o644)
+    _write(f"{ETC}/hosts", f"127.0.0.1 localhost {hostname}\n::1 localhost\n", 0o644)
     digits = machine.replace("-", "").lower()
     if re.fullmatch(rf"[0-9a-f]{{{MACHINE_ID_HEX}}}", digits):
-        _write("/etc/machine-id", digits + "\n", 0o644)
+        _write(f"{ETC}/machine-id", digits + "\n", 0o644)
 
 
 def write_identity(identity: dict[str, Any], settings: Settings) -> None:
@@ -114,8 +115,19 @@ def _line(value: object) -> str:
 
 
 def _write(path: str, text: str, mode: int) -> None:
+    if _says(path, text):
+        # A machine that wakes is called as before, and its disk may have become full since.
+        return
     fd = os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     with open(fd, "w", encoding="utf-8") as file:
         os.fchmod(fd, mode)
         file.write(text)
     os.replace(path + ".new", path)
+
+
+def _says(path: str, text: str) -> bool:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read() == text
+    except (OSError, ValueError):
+        return False
