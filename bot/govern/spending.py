@@ -22,6 +22,7 @@ from bot.store.transaction import Transaction
 from bot.words.amounts import dollars
 from bot.words.catalogue import N_
 from bot.words.catalogue import gettext as _
+from vmpool.network.model.fault import Fault
 from vmpool.network.model.usage import Usage
 
 SQL = load(Path(__file__).parent / "sql" / "spending.sql")
@@ -104,9 +105,12 @@ class Spending:
         self._database = database
         self._limits = limits
 
-    async def reserve(self, spender: Spender, *, model: str, worst: int) -> UUID:
+    async def reserve(
+        self, spender: Spender, *, model: str, worst: int, provider: str = ""
+    ) -> UUID:
         """Set aside what a request costs at most; the charge to settle.
 
+        :param provider: the name of whose model it is
         :raises OverBudget: a budget does not bear it; nothing is set aside
         :raises SetAside: it may bear it in a moment
         """
@@ -117,6 +121,7 @@ class Spending:
             "session": spender.session_id,
             "person": spender.person_id,
             "project": spender.project_id,
+            "provider": provider,
             "model": model,
             "worst": worst,
         }
@@ -130,11 +135,20 @@ class Spending:
         return charge
 
     async def settle(
-        self, charge: UUID, usage: Usage, *, cost: int, is_estimate: bool = False
+        self,
+        charge: UUID,
+        usage: Usage,
+        *,
+        cost: int,
+        is_estimate: bool = False,
+        fault: Fault | None = None,
     ) -> bool:
-        """Write what a request did cost; False: that was done before, nothing is changed."""
+        """Write what a request did cost; False: that was done before, nothing is changed.
+
+        :param fault: how its provider failed
+        """
         async with self._database.begin() as tx:
-            return await _settle(tx, charge, usage, cost=cost, is_estimate=is_estimate)
+            return await _settle(tx, charge, usage, cost=cost, is_estimate=is_estimate, fault=fault)
 
     async def sweep(self, *, seconds: float = REQUEST_SECONDS_MAX) -> int:
         """Settle with their worst case the requests whose end nobody has told; how many."""
@@ -226,7 +240,13 @@ def _refused(budgets: Sequence[Budget], worst: int) -> OverBudget:
 
 
 async def _settle(
-    tx: Transaction, charge: UUID, usage: Usage, *, cost: int, is_estimate: bool
+    tx: Transaction,
+    charge: UUID,
+    usage: Usage,
+    *,
+    cost: int,
+    is_estimate: bool,
+    fault: Fault | None = None,
 ) -> bool:
     settled = (
         await tx.execute(
@@ -235,6 +255,7 @@ async def _settle(
                 "id": charge,
                 "state": "estimated" if is_estimate else "settled",
                 "cost": cost,
+                "fault": fault,
                 "input": usage.input_tokens,
                 "output": usage.output_tokens,
                 "cache_read": usage.cache_read_tokens,

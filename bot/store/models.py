@@ -703,7 +703,11 @@ class Charge(SQLModel, table=True):
     project_id: UUID
     day: date = Field(index=True)
     """UTC, of its reservation."""
+    provider: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    """The name of whose model it is."""
     model: str
+    fault: str | None = None
+    """How its provider failed, as `vmpool.network.model.fault` calls it; None: it did not."""
     state: ChargeState = _state(ChargeState, ChargeState.RESERVED)
     worst_micro: int = _counter()
     cost_micro: int = _counter()

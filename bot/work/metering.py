@@ -19,7 +19,8 @@ from bot.work.running import Running
 from vmpool.network.gateway import model_route
 from vmpool.network.gateway.ports import Identity, NoTurn
 from vmpool.network.model.asking import Asked
-from vmpool.network.model.usage import Provider, Usage
+from vmpool.network.model.fault import Fault
+from vmpool.network.model.usage import Usage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +51,7 @@ class Metering:
         }
 
     async def reserve(
-        self, who: Identity, provider: Provider, asked: Asked, *, turn: UUID | None = None
+        self, who: Identity, provider: str, asked: Asked, *, turn: UUID | None = None
     ) -> Charged:
         """See `vmpool.network.gateway.model_route.Meter`."""
         spender = await self._running.turn_of(who)
@@ -59,7 +60,10 @@ class Metering:
         price = price_of(asked.model, self._prices)
         try:
             charge = await self._spending.reserve(
-                spender, model=asked.model, worst=price.micro_dollars(asked.worst)
+                spender,
+                provider=provider,
+                model=asked.model,
+                worst=price.micro_dollars(asked.worst),
             )
         except SetAside as error:
             raise model_route.Paused(str(error), turn=spender.turn_id) from error
@@ -70,10 +74,14 @@ class Metering:
             raise model_route.OverBudget(str(error)) from error
         return Charged(id=charge, price=price)
 
-    async def settle(self, charge: Charged, usage: Usage, *, is_estimate: bool) -> None:
+    async def settle(
+        self, charge: Charged, usage: Usage, *, is_estimate: bool, fault: Fault | None
+    ) -> None:
         """See `vmpool.network.gateway.model_route.Meter`."""
         cost = charge.price.micro_dollars(usage)
-        await self._spending.settle(charge.id, usage, cost=cost, is_estimate=is_estimate)
+        await self._spending.settle(
+            charge.id, usage, cost=cost, is_estimate=is_estimate, fault=fault
+        )
 
     async def _note(self, spender: Spender, error: OverBudget) -> None:
         """Write down what was refused, and hint the turn's worker."""

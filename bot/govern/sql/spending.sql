@@ -24,9 +24,11 @@ WITH today AS (
            <= excluded.limit_micro + known.extra_micro
     RETURNING kind
 )
-INSERT INTO charge (id, turn_id, session_id, person_id, project_id, day, model, worst_micro)
+INSERT INTO charge (id, turn_id, session_id, person_id, project_id, day, provider, model,
+                    worst_micro)
 SELECT CAST(:id AS uuid), CAST(:turn AS uuid), CAST(:session AS uuid), CAST(:person AS uuid),
-       CAST(:project AS uuid), today.day, CAST(:model AS text), CAST(:worst AS bigint)
+       CAST(:project AS uuid), today.day, CAST(:provider AS text), CAST(:model AS text),
+       CAST(:worst AS bigint)
   FROM today
  WHERE (SELECT count(*) FROM borne) = cardinality(CAST(:kinds AS text[]))
 RETURNING id
@@ -48,7 +50,8 @@ SELECT asked.kind, asked.limit_micro + coalesce(known.extra_micro, 0) AS limit_m
 -- name: settle
 -- Write what a request did cost, once; nothing returns where that was done before.
 UPDATE charge
-   SET state = :state, cost_micro = :cost, input_tokens = :input, output_tokens = :output,
+   SET state = :state, cost_micro = :cost, fault = :fault,
+       input_tokens = :input, output_tokens = :output,
        cache_read_tokens = :cache_read, cache_write_tokens = :cache_write, settled_at = now()
  WHERE id = :id AND state = 'reserved'
 RETURNING session_id, person_id, project_id, day, worst_micro

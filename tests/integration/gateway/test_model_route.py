@@ -14,6 +14,7 @@ from tests.support.gateway import LOOPBACK, Heard, Rig, Serve, rig, serving, tal
 from vmpool.network.gateway import model_route
 from vmpool.network.gateway.model_route import ModelRoute, OverBudget, Paused
 from vmpool.network.gateway.ports import NoTurn, Suspended, Ungranted
+from vmpool.network.model.fault import Fault
 from vmpool.network.model.usage import Usage
 
 SSE = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -47,10 +48,13 @@ class Purse:
     """For which it was tried."""
     reserved: list[Any] = field(default_factory=list)
     settled: list[tuple[Any, Usage, bool]] = field(default_factory=list)
+    faults: list[Fault | None] = field(default_factory=list)
+    providers: list[str] = field(default_factory=list)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def reserve(self, who, provider, asked, *, turn=None):
         self.turns.append(turn)
+        self.providers.append(provider)
         if self.pauses:
             self.pauses -= 1
             raise Paused("a person is asked for more", turn=TURN)
@@ -59,8 +63,9 @@ class Purse:
         self.reserved.append(asked)
         return len(self.reserved)
 
-    async def settle(self, charge, usage, *, is_estimate):
+    async def settle(self, charge, usage, *, is_estimate, fault):
         self.settled.append((charge, usage, is_estimate))
+        self.faults.append(fault)
         self.changed.set()
 
 
@@ -131,6 +136,7 @@ async def test_a_stream_comes_as_it_is_and_is_counted_from_what_it_tells():
     assert answer.startswith(b"HTTP/1.1 200")
     assert b"message_stop" in answer
     assert at.purse.settled == [(1, Usage(input_tokens=9, output_tokens=30), False)]
+    assert at.purse.faults == [None]
 
 
 async def test_each_event_is_passed_on_before_the_next_one_comes():
@@ -180,6 +186,14 @@ async def test_a_stream_that_is_cut_keeps_an_estimate():
     assert is_estimate
     assert usage.input_tokens == 9
     assert usage.output_tokens > 50
+    assert at.purse.faults == ["broken"]
+
+
+async def test_a_stream_that_ends_in_an_error_is_the_providers_failure():
+    error = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
+    async with desk(streaming(SSE, event(START), event(error), b"0\r\n\r\n")) as at:
+        await at.ask(ASKED)
+    assert at.purse.faults == ["overloaded"]
 
 
 async def test_who_hangs_up_pays_what_was_under_way():
@@ -194,16 +208,26 @@ async def test_who_hangs_up_pays_what_was_under_way():
             await at.purse.changed.wait()
         ((_, usage, is_estimate),) = at.purse.settled
     assert (usage.input_tokens, is_estimate) == (9, True)
+    assert at.purse.faults == [None]
 
 
-@pytest.mark.parametrize("status", ["401 Unauthorized", "429 Too Many Requests", "529 Overloaded"])
-async def test_an_error_of_the_provider_is_passed_on_and_costs_nothing(status):
+@pytest.mark.parametrize(
+    ("status", "fault"),
+    [
+        ("400 Bad Request", None),
+        ("401 Unauthorized", "denied"),
+        ("429 Too Many Requests", "limited"),
+        ("529 Overloaded", "overloaded"),
+    ],
+)
+async def test_an_error_of_the_provider_is_passed_on_and_costs_nothing(status, fault):
     refusal = f"HTTP/1.1 {status}\r\nretry-after: 7\r\ncontent-length: 2\r\n\r\n{{}}"
     async with desk(Heard().server(refusal.encode())) as at:
         answer = await at.ask(ASKED)
     assert answer.startswith(f"HTTP/1.1 {status[:3]}".encode())
     assert b"retry-after: 7" in answer.lower()
     assert at.purse.settled == [(1, Usage(), False)]
+    assert (at.purse.providers, at.purse.faults) == (["anthropic"], [fault])
 
 
 async def test_a_provider_that_is_away_costs_nothing():
@@ -220,6 +244,7 @@ async def test_a_provider_that_is_away_costs_nothing():
         answer = await at.ask(ASKED)
     assert answer.startswith(b"HTTP/1.1 502")
     assert at.purse.settled == [(1, Usage(), False)]
+    assert at.purse.faults == ["unreachable"]
 
 
 @pytest.mark.parametrize("provider", ["anthropic", "openai"])

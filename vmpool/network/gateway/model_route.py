@@ -28,6 +28,7 @@ from vmpool.network.gateway.http import Headers
 from vmpool.network.gateway.ports import Identity, Suspended, Ungranted, Unreachable
 from vmpool.network.gateway.routes import Injected, Visit, forward
 from vmpool.network.model.asking import Asked, NotMetered, Unreadable, is_free, read
+from vmpool.network.model.fault import Fault, fault_of
 from vmpool.network.model.usage import Provider, Usage, UsageReader
 
 log = structlog.get_logger(__name__)
@@ -64,18 +65,21 @@ class Meter(Protocol):
     """Keeps what models may cost."""
 
     async def reserve(
-        self, who: Identity, provider: Provider, asked: Asked, *, turn: UUID | None = None
+        self, who: Identity, provider: str, asked: Asked, *, turn: UUID | None = None
     ) -> Any:
         """Set the worst case aside; what to settle later.
 
+        :param provider: its name
         :param turn: for which it was tried before, and which alone may pay
         :raises OverBudget: there is not so much
         :raises Paused: not now
         :raises NoTurn: nobody works there now
         """
 
-    async def settle(self, charge: Any, usage: Usage, *, is_estimate: bool) -> None:
-        """Say what it was."""
+    async def settle(
+        self, charge: Any, usage: Usage, *, is_estimate: bool, fault: Fault | None
+    ) -> None:
+        """Say what it was, and whether the provider failed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +97,11 @@ class ModelRoute:
     hosts: tuple[str, ...] = ()
     held_bytes: Counter[UUID] = field(default_factory=Counter, compare=False)
     """Of requests that wait, by machine."""
+
+    @property
+    def name(self) -> str:
+        """The provider's."""
+        return self.prefix.strip("/").rpartition("/")[2]
 
     async def serve(self, visit: Visit) -> None:
         """See `Route`."""
@@ -135,7 +144,7 @@ class ModelRoute:
                 if added is None:
                     added = await self.injected(visit.who, self.prefix, visit.request)
                 turn = held.turn if held else None
-                return await self.meter.reserve(visit.who, self.provider, asked, turn=turn), added
+                return await self.meter.reserve(visit.who, self.name, asked, turn=turn), added
             except (Paused, Suspended) as error:
                 held = held or Paused(str(error), turn=error.turn)
             except Ungranted:
@@ -176,13 +185,13 @@ class ModelRoute:
         try:
             await forward(visit, self.base, visit.rest, added, content=asked.body, watch=seen)
         except Unreachable:
-            seen.is_unanswered = not seen.status
+            seen.is_cut = True
             raise
         finally:
             # The machine may hang up at any moment, and this has to be written all the same.
             usage, is_estimate = seen.used()
             settling = asyncio.ensure_future(
-                self.meter.settle(charge, usage, is_estimate=is_estimate)
+                self.meter.settle(charge, usage, is_estimate=is_estimate, fault=seen.fault())
             )
             settling.add_done_callback(_settled)
             await asyncio.shield(settling)
@@ -208,7 +217,8 @@ class _Seen:
 
     def __init__(self, provider: Provider, asked: Asked) -> None:
         self.status = 0
-        self.is_unanswered = False
+        self.is_cut = False
+        """The provider ended before its answer did, or never began."""
         self._asked = asked
         self._provider = provider
         self._reader = UsageReader(provider, is_stream=asked.is_stream)
@@ -233,7 +243,7 @@ class _Seen:
         told = self._reader.usage
         if told is not None and self._reader.is_whole:
             return told, False
-        if self.is_unanswered or self.status >= _REFUSED:
+        if (self.is_cut and not self.status) or self.status >= _REFUSED:
             return told or Usage(), False
         output = self._bytes // BYTES_PER_TOKEN
         if told is None:
@@ -247,6 +257,10 @@ class _Seen:
             cache_write_tokens=told.cache_write_tokens,
             output_tokens=max(told.output_tokens, min(output, self._asked.worst.output_tokens)),
         ), True
+
+    def fault(self) -> Fault | None:
+        """Whether the provider failed; `used` was asked before."""
+        return fault_of(self.status, self._reader.error, is_cut=self.is_cut)
 
 
 def _settled(task: "asyncio.Future[None]") -> None:

@@ -1,4 +1,4 @@
-"""The tokens of an answer, read from its bytes as they pass; pure.
+"""The tokens of an answer, and its error, read from its bytes as they pass; pure.
 
     answer's bytes, cut anywhere ─▶ UsageReader.feed ─▶ usage, as far as the provider has told it
 
@@ -43,6 +43,8 @@ class UsageReader:
         self._told: dict[str, int] = {}
         self.is_whole = False
         """The provider has said all that it will: what `usage` gives is exact."""
+        self.error: Mapping[str, Any] = {}
+        """What the provider says is wrong, in its words: `type`, `code`, `message`."""
 
     def feed(self, data: bytes) -> None:
         """Read on."""
@@ -82,13 +84,17 @@ class UsageReader:
             self._kept += data
 
     def _line(self, line: bytes) -> None:
-        if line.startswith(b"data:") and b'"usage"' in line:
+        if line.startswith(b"data:") and (b'"usage"' in line or b'"error"' in line):
             self._event(_parsed(line[len(b"data:") :]))
         elif b"message_stop" in line or line.rstrip() == b"data: [DONE]":
             self.is_whole = bool(self._told)
 
     def _event(self, event: Mapping[str, Any]) -> None:
+        if event.get("type") == "error":
+            self.error = event
         for place in (event, event.get("message"), event.get("response")):
+            if isinstance(place, Mapping) and isinstance(place.get("error"), Mapping):
+                self.error = place["error"]
             found = place.get("usage") if isinstance(place, Mapping) else None
             if isinstance(found, Mapping):
                 self._told |= _READS[self._provider](found)

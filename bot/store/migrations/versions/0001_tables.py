@@ -1206,7 +1206,9 @@ def _spending() -> None:
         sa.Column("person_id", sa.Uuid(), nullable=False),
         sa.Column("project_id", sa.Uuid(), nullable=False),
         sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("provider", sa.String(), server_default="", nullable=False),
         sa.Column("model", sa.String(), nullable=False),
+        sa.Column("fault", sa.String(), nullable=True),
         sa.Column(
             "state",
             sa.Enum(
