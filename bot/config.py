@@ -223,6 +223,7 @@ class ModelSettings(Section):
     url: HttpAddress
     key: SecretStr | None = None
     prices: Mapping[str, PriceSettings] = {}
+    offered: tuple[Annotated[str, Field(pattern=r"^\S{1,100}$")], ...] = ()
 
 
 PROVIDERS: Mapping[str, Mapping[str, str]] = {
@@ -804,8 +805,10 @@ class Settings(Section):
     models: Annotated[Mapping[str, ModelSettings], BeforeValidator(_with_known_providers)] = Field(
         default={},
         description="providers of models by name, as tables `[models.NAME]` with `format`"
-        " (`anthropic` or `openai`), `url`, `key` and `prices`; of `anthropic` and `openai` the key"
-        " alone has to be set. A key that is not set is a grant of each project",
+        " (`anthropic` or `openai`), `url`, `key`, `prices` and `offered` (names of models that"
+        " people are offered where another provider failed; none: its agent's own default); of"
+        " `anthropic` and `openai` the key alone has to be set. A key that is not set is a grant of"
+        " each project",
     )
     agents: AgentsSettings = AgentsSettings()
     budget: BudgetSettings = BudgetSettings()

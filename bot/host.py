@@ -16,6 +16,7 @@ from bot.config import Settings
 from bot.deliveries import delivery_open
 from bot.gateway import WayOut, gateway_open
 from bot.govern.grants import SWEEP_SECONDS, Grants
+from bot.govern.offers import offers_of
 from bot.ground import Ground, ground, only_process
 from bot.host_identity import host_identity
 from bot.host_machines import HostMachines, what_works
@@ -291,6 +292,7 @@ class Host:
             grants=self.grants,
             delivery=self.delivery,
             servers=self.way_out.servers,
+            offers=offers_of(settings),
         )
         limits = WorkerLimits(
             turns_max=settings.queue.turns_max,

@@ -8,6 +8,7 @@ import functools
 import re
 from dataclasses import dataclass, field
 from typing import Literal
+from uuid import UUID
 
 from bot.conversation.reminder_commands import Remind, Reminders, reminder_command
 from bot.words.reminding import EXAMPLE
@@ -40,12 +41,15 @@ SessionWord = Literal[
     "mute",
     "unmute",
     "cancel",
+    "continue",
 ]
 """Commands about one session."""
 Word = Literal[SessionWord, "sessions", "help"]
 
 OPTIONS = ("repo", "project", "branch", "agent", "model", "size")
 """Options that may stand before the text, as `name=value`; surfaces know the same."""
+AGAIN_OPTIONS = frozenset({"agent", "model"})
+"""Those that may stand before `retry`."""
 RESEMBLANCE_WORDS_MAX = 3
 """Longer messages are meant as they are."""
 
@@ -70,6 +74,11 @@ class Command:
 
     word: Word
     number: int | None = None
+    """Of `cancel`, the place in the queue; of `continue`, which of what is offered."""
+    options: dict[str, str] = field(default_factory=dict)
+    """Of `retry`: `agent` and `model`."""
+    prompt: UUID | None = None
+    """Of `continue`, which only buttons say: whose turn failed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +140,7 @@ NUMBER_DIGITS_MAX = 9
 TARGET_DIGITS_MAX = 4
 """Of a target's place in its run."""
 _CANCEL = re.compile(r"^cancel\s+#?(\d+)$", re.IGNORECASE)
+_CONTINUE = re.compile(r"^continue ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?: ([1-9]))?$")
 _JOIN = re.compile(r"^join\s+(s-[a-z0-9]+)$", re.IGNORECASE)
 _CONNECT = re.compile(
     r"^connect(?:\s+(?:([a-z2-9]{4}-[a-z2-9]{4}-[a-z2-9]{4})|(github|gitlab)))?[.!]?$",
@@ -181,6 +191,9 @@ def _command(
     match = _CANCEL.match(said)
     if match:
         return Command(word="cancel", number=int(match.group(1)[:NUMBER_DIGITS_MAX]))
+    if match := _CONTINUE.match(said):
+        which = int(match[2]) if match[2] else None
+        return Command(word="continue", prompt=UUID(match[1]), number=which)
     if match := _JOIN.match(said):
         return Join(session=match.group(1).lower())
     if match := _CONNECT.match(said):
@@ -215,6 +228,8 @@ def _prompt(said: str) -> Parsed:
     said = said.strip()
     if "aside" in how:
         return Aside()
+    if not how and options.keys() <= AGAIN_OPTIONS and _command(said) == Command(word="retry"):
+        return Command(word="retry", options=options)
     runs = said.startswith("!") and bool(said[1:].strip())
     if not said:
         return Nothing()

@@ -158,12 +158,14 @@ class Deciding:
             need = Permission.READ if command.word in READING else Permission.WRITE
             await self._may(tx, who, found, need)
         recent = partial(self._recent, who)
-        obeyed = await obey(tx, found, _actor(who), command, recent=recent)
+        obeyed = await obey(tx, found, _actor(who), command, agents=self._agents, recent=recent)
         told = obeyed.told
         if found is None:
             return decided("command", told, hint=told)
         if command.word in TOLD_IN_THREAD and message.told_in_thread:
             await say(tx, found.thread_id, f"told:{message.delivery_key}", told)
+        if obeyed.key and message.told_in_thread:
+            await post(tx, found.thread_id, obeyed.key, told, buttons=obeyed.buttons)
         accepted = Accepted(
             verdict="command",
             text=told,

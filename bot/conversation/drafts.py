@@ -90,6 +90,7 @@ QUEUE = Button(label=N_("Queue"), says="queue")
 WRONG = Button(label=N_("Wrong project?"), says="wrong project")
 RETRY = Button(label=N_("Retry"), says="retry")
 UNDO = Button(label=N_("Undo"), says="undo")
+CONTINUE = Button(label=N_("Continue with another model"), says="continue")
 NOTIFY_SECONDS_MIN = 30.0
 """A person still looks at a thread that answers sooner."""
 IN_PLACE_SECONDS_MAX = 10.0
@@ -253,7 +254,7 @@ def _end(span: Span, ended: SeenEvent, manner: Manner) -> Iterator[Draft]:
             body=part,
             final=True,
             turn_id=ended.turn_id,
-            buttons=() if number < len(parts) else _after(ended) if failed else links,
+            buttons=() if number < len(parts) else _after(span, ended) if failed else links,
             notify=_asker(span) if number == 1 and (asked or _late(ended, failed=failed)) else "",
         )
     yield from _diffs(span, manner)
@@ -275,9 +276,15 @@ def diff_of(key: str) -> UUID | None:
     return UUID(key.removeprefix(DIFF)) if key.startswith(DIFF) else None
 
 
-def _after(ended: SeenEvent) -> tuple[Button, ...]:
+def _after(span: Span, ended: SeenEvent) -> tuple[Button, ...]:
     """What can be done about a turn that failed; one without a machine left nothing to undo."""
-    return (labelled(RETRY), labelled(UNDO)) if _seconds(ended) < math.inf else (labelled(RETRY),)
+    buttons = [labelled(RETRY)]
+    if ended.body.get("others") and span.started is not None:
+        prompt = span.started.body.get("prompt")
+        buttons.append(labelled(replace(CONTINUE, says=f"{CONTINUE.says} {prompt}")))
+    if _seconds(ended) < math.inf:
+        buttons.append(labelled(UNDO))
+    return tuple(buttons)
 
 
 def _is_quick(ended: SeenEvent, manner: Manner) -> bool:

@@ -1,35 +1,42 @@
 """Doing what a command asks, and saying so."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, assert_never
 from uuid import UUID
 
 from sqlalchemy import text
 
 from adapters.chat.incoming import Quoted
+from adapters.chat.port import LABEL_LENGTH_MAX, Button
 from adapters.chat.terminal import PULL_SURFACES
 from bot.conversation import commands, words
 from bot.conversation.prompting import Added, add_prompt
 from bot.conversation.threads import Found, title
 from bot.errors import NotFound, NothingToDo
 from bot.govern import halting
+from bot.govern.agents import Agents
 from bot.govern.halt import halted
-from bot.store.states import SessionState
+from bot.store.states import PromptState, SessionState
 from bot.store.transaction import Transaction
+from bot.words.amounts import short
 from bot.words.catalogue import gettext as _
 from bot.words.catalogue import spoken, together
-from bot.work import control, quoting, undo_rows, undo_words
+from bot.work import control, provider_faults, quoting, undo_rows, undo_words
 from bot.work.control import Actor
-from bot.work.queue import lock_session, waiting_place
+from bot.work.queue import Again, LockedSession, lock_session, waiting_place
 from bot.work.undo import UNDO, decide
 
 RETRY = "retry"
 """The surface of a prompt that was asked again, as its event says it."""
 
-_LAST_PROMPT = text(
+_ENDED_PROMPT = text(
     """
-    SELECT prompt.id, prompt.kind, prompt.read_only,
+    SELECT prompt.id, prompt.kind, prompt.read_only, turn.outcome,
+           (SELECT later.state FROM prompt AS later
+             WHERE later.session_id = prompt.session_id AND later.repeats = prompt.id
+               AND later.state <> 'cancelled'
+             ORDER BY later.position DESC LIMIT 1) AS again,
            (SELECT string_agg(delivery.text, E'\n' ORDER BY delivery.event)
               FROM delivery WHERE delivery.prompt_id = prompt.id) AS text,
            (SELECT coalesce(jsonb_agg(one.value ORDER BY delivery.event, one.place), '[]')
@@ -38,6 +45,7 @@ _LAST_PROMPT = text(
              WHERE delivery.prompt_id = prompt.id) AS quoted
       FROM prompt JOIN turn ON turn.prompt_id = prompt.id
      WHERE prompt.session_id = :session AND prompt.state = 'done'
+       AND prompt.id = coalesce(CAST(:prompt AS uuid), prompt.id)
        AND NOT (prompt.kind = 'undo' AND turn.state = 'succeeded')
      ORDER BY prompt.position DESC LIMIT 1
     """
@@ -61,6 +69,10 @@ class Obeyed:
     """What went with them."""
     like: UUID | None = None
     """The prompt whose files go with them as well."""
+    key: str = ""
+    """Of the one post that says it in the thread, whatever it said before; none: nothing does."""
+    buttons: tuple[Button, ...] = ()
+    """Below that post."""
 
 
 async def obey(
@@ -69,13 +81,16 @@ async def obey(
     actor: Actor,
     command: commands.Command,
     *,
+    agents: Agents,
     recent: Callable[[Transaction], Awaitable[Sequence[Mapping[str, Any]]]],
 ) -> Obeyed:
     """Do what a command asks and say so.
 
     :param found: the session that it is about; None: the thread has none
     :param recent: reads the sessions that were active last, of those that the actor may see
+    :param agents: those that `agent=` takes
     :raises NothingToDo: it needs a session, or there is nothing that it could be done to
+    :raises Refused: there is no such agent
     """
     word = command.word
     if word == "help":
@@ -88,7 +103,9 @@ async def obey(
             do=_("write a prompt to open one, or `sessions` to find another"),
         )
     if word == "retry":
-        return await _retry(tx, found, actor)
+        return await _retry(tx, found, actor, command.options, agents)
+    if word == "continue":
+        return await _continue(tx, found, actor, command, agents)
     if word == "undo":
         return await _undo(tx, found, actor)
     return Obeyed(told=await _obey(tx, found, actor, word, command.number or 0))
@@ -142,11 +159,80 @@ async def _status(tx: Transaction, found: Found) -> str:
     return told if halt is None else f"{told}\n{words.halted(halt.told)}"
 
 
-async def _retry(tx: Transaction, found: Found, actor: Actor) -> Obeyed:
+async def _retry(
+    tx: Transaction, found: Found, actor: Actor, options: Mapping[str, str], agents: Agents
+) -> Obeyed:
+    """Ask the last prompt again; while that waits or runs, whoever says it once more is told."""
     session = await lock_session(tx, found.session_id)
-    last = (await tx.execute(_LAST_PROMPT, {"session": found.session_id})).one_or_none()
+    last = await _ended(tx, found)
     if session is None or last is None:
         raise NothingToDo(_("no prompt of this session has ended yet, so there is none to retry"))
+    if last.again in {PromptState.QUEUED, PromptState.RUNNING}:
+        raise NothingToDo(
+            _("the last prompt is asked again already"), do=_("`queue` shows what waits")
+        )
+    agent, model = options.get("agent"), options.get("model")
+    if agent is not None:
+        agents.check(agent)
+    with_what = model or agent
+    told = (
+        _("The last prompt once more, with {model}.", model=with_what[:80])
+        if with_what
+        else _("The last prompt once more.")
+    )
+    again = Again(prompt_id=last.id, agent=agent, model=model)
+    return await _ask_again(tx, found, actor, session=session, last=last, again=again, told=told)
+
+
+async def _continue(
+    tx: Transaction, found: Found, actor: Actor, command: commands.Command, agents: Agents
+) -> Obeyed:
+    """Ask a prompt whose provider of models failed again with what was offered, once.
+
+    Where several things were and none is named, the thread is asked for one, in the post that says
+    then which it was.
+    """
+    session = await lock_session(tx, found.session_id)
+    failed = await _ended(tx, found, command.prompt)
+    instead = provider_faults.offered(failed.outcome) if failed is not None else ()
+    which = command.number or 1
+    if session is None or failed is None or which > len(instead):
+        raise NothingToDo(_("there is no other model that this could go on with"))
+    if failed.again is not None:
+        raise NothingToDo(_("this prompt was asked again already"))
+    key = f"continue:{failed.id}"
+    if command.number is None and len(instead) > 1:
+        buttons = tuple(
+            Button(label=short(one.called, LABEL_LENGTH_MAX), says=f"continue {failed.id} {number}")
+            for number, one in enumerate(instead, 1)
+        )
+        return Obeyed(told=_("With which model?"), key=key, buttons=buttons)
+    offer = instead[which - 1]
+    agents.check(offer.agent)
+    told = _("The prompt once more, with {model}.", model=offer.called)
+    again = Again(prompt_id=failed.id, agent=offer.agent, model=offer.model)
+    obeyed = await _ask_again(
+        tx, found, actor, session=session, last=failed, again=again, told=told
+    )
+    return replace(obeyed, key=key)
+
+
+async def _ended(tx: Transaction, found: Found, prompt: UUID | None = None) -> Any:
+    """A prompt of the session whose turn is over, None: the last one; None where there is none."""
+    asked = {"session": found.session_id, "prompt": prompt}
+    return (await tx.execute(_ENDED_PROMPT, asked)).one_or_none()
+
+
+async def _ask_again(
+    tx: Transaction,
+    found: Found,
+    actor: Actor,
+    *,
+    session: LockedSession,
+    last: Any,
+    again: Again,
+    told: str,
+) -> Obeyed:
     said = last.text or ""
     added = await add_prompt(
         tx,
@@ -159,9 +245,10 @@ async def _retry(tx: Transaction, found: Found, actor: Actor) -> Obeyed:
         language=spoken().locale,
         join=False,
         read_only=last.read_only,
+        again=again,
     )
     return Obeyed(
-        told=together(_("The last prompt once more."), added.told),
+        told=together(told, added.told),
         added=added,
         said=said,
         quoted=quoting.restored(last.quoted),

@@ -12,7 +12,7 @@ from bot.store.states import SessionState
 from bot.store.transaction import Transaction
 from bot.work import control
 from bot.work.control import Actor
-from bot.work.queue import Event, LockedSession, append_events, enqueue
+from bot.work.queue import Again, Event, LockedSession, append_events, enqueue
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +47,7 @@ async def add_prompt(
     chosen: Chosen | None = None,
     kept_back: bool = False,
     read_only: bool = False,
+    again: Again | None = None,
 ) -> Added:
     """Queue `said` in the locked session and announce it; the delivery of it is the caller's.
 
@@ -60,6 +61,7 @@ async def add_prompt(
     :param chosen: what the session works on and why, when it was opened for this
     :param kept_back: what its turn leaves is delivered by a later prompt
     :param read_only: its turn changes nothing outside of its machine
+    :param again: the prompt that it repeats, and with which agent and model
     """
     put = await enqueue(
         tx,
@@ -74,6 +76,7 @@ async def add_prompt(
         language=language,
         kept_back=kept_back,
         read_only=read_only,
+        again=again,
     )
     interrupting = front and interrupts
     interrupted = interrupting and await control.interrupt(tx, session, actor)
@@ -97,6 +100,9 @@ async def add_prompt(
     }
     if read_only:
         body["read_only"] = True
+    if again is not None:
+        named = {"agent": again.agent, "model": again.model}
+        body |= {name: value for name, value in named.items() if value}
     if chosen is not None:
         body |= {"project": chosen.project["name"], "why": chosen.why, "others": chosen.others}
     event = Event(kind="prompt.joined" if put.joined else "prompt.queued", body=body)

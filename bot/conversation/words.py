@@ -17,7 +17,8 @@ Write what to do; it becomes a prompt for the agent of this session.
 `new: …` opens a new session, `now: …` interrupts the running turn, `aside: …` is not for me.
 `private: …` is a session of your own from where this one stands, which nobody else sees.
 `stop` ends the turn and holds the queue, `resume` and `clear` decide about it, `stop all` clears.
-`queue` and `status` show what waits, `cancel 2` takes one out, `retry` runs the last one again.
+`queue` and `status` show what waits, `cancel 2` takes one out, `retry` runs the last one again,
+`agent=… model=… retry` with another agent or model.
 `undo` takes the last turn back, its files and its branch.
 `sessions` lists sessions, `join s-…` brings this thread into one; `mute` and `unmute` are for it.
 `remind me tomorrow 9 to …` sets a reminder, `reminders` lists yours.

@@ -315,6 +315,12 @@ class Prompt(SQLModel, table=True):
     """The shipped locale in which its author is answered."""
     read_only: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
     """Its turn changes nothing outside of its machine: nobody is there who would see it."""
+    agent: str | None = None
+    """With which its turn runs and those after it, where that is another than before."""
+    model: str | None = None
+    """The same; with an agent and without this, the agent's own default."""
+    repeats: UUID | None = None
+    """The prompt of its session that it asks again."""
     state: PromptState = _state(PromptState, PromptState.QUEUED)
     created_at: datetime = _moment(now=True)
 
@@ -389,7 +395,9 @@ class Turn(SQLModel, table=True):
     batches: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     """How many batches of events were written; one whose commit was not answered is known by it."""
     outcome: dict[str, Any] = _json()
-    """{summary, exit_status, seconds, by}: what is said about its end."""
+    """{summary, exit_status, seconds, by}: what is said about its end. Where a provider of models
+    failed, {provider: {name, model, fault}, others: [{agent, model}]} too, see
+    `bot.work.provider_faults`."""
     started_at: datetime = _moment(now=True)
     ended_at: datetime | None = _moment()
     checkpoint_id: UUID | None = None

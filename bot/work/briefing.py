@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from adapters.agent.port import CONTEXT, Attachment
 from adapters.chat.incoming import Attached
 from bot.store.database import Database
-from bot.work import attachments, quoting, undo_rows
+from bot.work import attachments, handing_over, quoting, undo_rows
 from bot.work.lease import OpenTurn
 from bot.work.materials import Materials
 from bot.work.undo import for_agent
@@ -41,11 +41,13 @@ async def brief(
     materials: Materials,
     turn: OpenTurn,
     *,
+    agent: str,
     reads: bool,
     beside: Sequence[BesideAt] = (),
 ) -> Brief:
     """Put what came with the prompt into the machine, and say what the agent is told.
 
+    :param agent: whom it is for
     :param reads: its text may have words below it
     :param beside: repositories that it has besides the one it begins in
     :raises ConnectionError: the way into the machine is lost
@@ -63,8 +65,10 @@ async def brief(
     if reads:
         async with database.begin() as tx:
             undone = for_agent(await undo_rows.taken_back(tx, turn.id))
+            before = await handing_over.said_since(tx, turn.id, agent)
+        quoted = (*before, *turn.quoted)
         return Brief(
-            text=below(quoting.inlined(turn.text, turn.quoted, files), undone, others(beside)),
+            text=below(quoting.inlined(turn.text, quoted, files), undone, others(beside)),
             attachments=tuple(_attachment(one, path) for one, path in files if path),
         )
     if not (turn.quoted or files):

@@ -1,10 +1,14 @@
 """How a turn and its job ended, as people are told; pure."""
 
+from collections.abc import Sequence
+
 from adapters.agent.port import Ended, JobRefused
+from bot.govern.offers import Offer
 from bot.words.amounts import tenths
 from bot.words.catalogue import N_, Message, in_source, ngettext, together
 from bot.words.catalogue import gettext as _
 from bot.work.lease import StopRequest
+from bot.work.provider_faults import Answered
 
 UNSAVED = N_(
     "This turn's files were not saved outside the machine: that took too long for a session that "
@@ -102,6 +106,32 @@ def circle_stopped(name: str) -> Message:
 def over_budget(why: str) -> Message:
     """Of a turn that may spend no more on models."""
     return _("{why}; what was done is kept, `retry` goes on", why=why)
+
+
+_FAULTS = {
+    "overloaded": N_("{provider} is overloaded"),
+    "limited": N_("{provider} takes no more requests for now"),
+    "unpaid": N_("{provider} says that its account has no money or quota left"),
+    "denied": N_("{provider} does not take the key that it is asked with"),
+    "unknown": N_("{provider} has no model {model}"),
+    "broken": N_("{provider} failed to answer"),
+    "unreachable": N_("{provider} can't be reached"),
+}
+
+
+def provider_failed(failed: Answered, instead: Sequence[Offer], agent: str) -> Message:
+    """Of a turn that failed because the provider of its model did.
+
+    :param instead: what could run it
+    :param agent: the session's
+    """
+    why = _(_FAULTS[str(failed.fault)], provider=failed.provider, model=failed.model[:80])
+    said = _("{why}; what was done is kept, `retry` asks it again", why=why)
+    if not instead:
+        return said
+    first = instead[0]
+    how = f"{first.options(agent)} retry"
+    return _("{said}, `{how}` goes on with {model}", said=said, how=how, model=first.called)
 
 
 def interrupted(why: str) -> Message:

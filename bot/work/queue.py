@@ -176,6 +176,17 @@ async def _append(
 
 
 @dataclass(frozen=True, kw_only=True)
+class Again:
+    """A prompt that is asked again, and with what."""
+
+    prompt_id: UUID
+    agent: str | None = None
+    """Of its session from then on; None: as before."""
+    model: str | None = None
+    """The same; with an agent and without this, that agent's own default."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Enqueued:
     """Where a prompt ended up."""
 
@@ -198,6 +209,7 @@ async def enqueue(
     language: str = "",
     kept_back: bool = False,
     read_only: bool = False,
+    again: Again | None = None,
 ) -> Enqueued:
     """Insert a prompt into the locked session, or join the author's last one that still waits.
 
@@ -208,6 +220,7 @@ async def enqueue(
     :param language: the shipped locale in which the author is answered
     :param kept_back: what its turn leaves is delivered by a later prompt of the kind `deliver`
     :param read_only: its turn changes nothing outside of its machine
+    :param again: the prompt that it repeats, and with which agent and model
     """
     if join and not read_only and kind == "text" and not front:
         row = (
@@ -238,6 +251,9 @@ async def enqueue(
             "language": language,
             "kept_back": kept_back,
             "read_only": read_only,
+            "agent": again and again.agent,
+            "model": again and again.model,
+            "repeats": again and again.prompt_id,
         },
     )
     if session.state is SessionState.IDLE:

@@ -24,12 +24,21 @@ import structlog
 from adapters.agent import port
 from bot.errors import Bug, LimitReached, OnaError, TellOperator
 from bot.govern.grants import Grants
+from bot.govern.offers import Offer
 from bot.metrics import TURN_SECONDS, TURNS
 from bot.store.database import is_away
 from bot.store.states import TurnState
 from bot.words.catalogue import gettext as _
 from bot.words.catalogue import of_error, together
-from bot.work import briefing, conversations, ended_words, questions, undo_words, unreached
+from bot.work import (
+    briefing,
+    conversations,
+    ended_words,
+    provider_faults,
+    questions,
+    undo_words,
+    unreached,
+)
 from bot.work.agent_events import as_event
 from bot.work.asked import Question, Settled
 from bot.work.bounded import Bounded
@@ -81,14 +90,17 @@ class Turns:
         grants: Grants | None = None,
         delivery: Delivery | None = None,
         servers: Sequence[port.Server] = (),
+        offers: Sequence[Offer] = (),
     ) -> None:
         """`agents` by the names that sessions use; `shell` runs every `!command`.
 
         :param grants: None: there is no Vault, and no turn gets any
         :param delivery: None: what turns leave stays in their machines and checkpoints
         :param servers: what agents are told of
+        :param offers: with what a turn can go on whose provider of models failed
         """
         self._servers = servers
+        self._offers = offers
         self.grants = grants
         self._delivery = delivery
         self._queue = queue
@@ -133,6 +145,7 @@ class _Turn:
         self._agents = turns._agents
         self._limits = turns._limits
         self._servers = turns._servers
+        self._offers = turns._offers
         self._granted = Granted(turns.grants, lease)
         self._delivery = turns._delivery
         self._lease = lease
@@ -306,7 +319,12 @@ class _Turn:
         """What the agent is asked, and what was said before where that agent looks for it."""
         database = self._queue.database
         told = await briefing.brief(
-            database, place.materials, turn, reads=agent.reads, beside=place.beside
+            database,
+            place.materials,
+            turn,
+            agent=agent.name,
+            reads=agent.reads,
+            beside=place.beside,
         )
         session_id = self._lease.session_id
         signed = await self._delivery.environment(turn) if self._delivery else {}
@@ -392,8 +410,30 @@ class _Turn:
             "exit_status": ended.exit_status,
             "seconds": ended.seconds,
             "by": by,
+            **await self._provider_failed(turn, state, summary),
         }
         await self._store(turn, state, outcome, told)
+
+    async def _provider_failed(
+        self, turn: OpenTurn, state: TurnState, summary: str
+    ) -> dict[str, Any]:
+        """What an outcome says otherwise, because the provider of the turn's model failed.
+
+        What the agent says of that itself is kept beside it: it may be long and raw.
+        """
+        agent, model = self._lease.agent, self._lease.model
+        is_agents = turn.kind != "command" and self._agents[agent].reads
+        if state not in provider_faults.FAILURES or not is_agents:
+            return {}
+        last = await provider_faults.last_of(self._queue.database, turn.id)
+        failed = provider_faults.decide(state, last)
+        if failed is None:
+            return {}
+        instead = provider_faults.others(failed, self._offers, agent=agent, model=model)
+        said = ended_words.provider_failed(failed, instead, agent)
+        if state is TurnState.TIMED_OUT:
+            said = together(summary, said, by="; ")
+        return {"summary": said, "reported": summary, **provider_faults.kept(failed, instead)}
 
     async def _deliver(self, place: Workplace, turn: OpenTurn) -> Sequence[Event]:
         """Bring what an agent left to the code host; what a command left goes with the next."""

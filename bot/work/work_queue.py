@@ -123,7 +123,7 @@ class WorkQueue:
         return StopRequest(by=halt.by, name=halt.name, why=halt.told, hold=False, halt=True)
 
     async def begin_turn(self, lease: Lease, machine_id: UUID | None) -> OpenTurn | None:
-        """Begin the turn of the first prompt.
+        """Begin the turn of the first prompt, with the agent and the model that the lease has then.
 
         None when a person asked to stop first or no prompt is left. :raises LeaseLost:.
         """
@@ -136,6 +136,7 @@ class WorkQueue:
         )
         if prompt.prompt_id is None:
             return None
+        lease.agent, lease.model = prompt.agent, prompt.model
         return OpenTurn(
             id=turn_id,
             prompt_id=prompt.prompt_id,

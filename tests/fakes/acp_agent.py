@@ -8,6 +8,8 @@ import json
 import os
 import sys
 import time
+import urllib.error
+import urllib.request
 from itertools import count
 from pathlib import Path
 
@@ -91,6 +93,19 @@ def wait_for(path, session):
     return False
 
 
+def asked_model(session):
+    """Ask the model at `ACP_MODEL_URL` and say its answer; how it failed, as agents report that."""
+    body = json.dumps({"model": os.environ["ACP_MODEL"], "max_tokens": 9}).encode()
+    headers = {"Host": "gateway.ona", "Content-Type": "application/json"}
+    request = urllib.request.Request(os.environ["ACP_MODEL_URL"], body, headers)
+    try:
+        with urllib.request.urlopen(request) as answer:
+            said(session, json.load(answer)["content"][0]["text"])
+    except urllib.error.HTTPError as error:
+        return f"API Error: {error.code} {error.read().decode()}"
+    return ""
+
+
 SCRIPT = {
     "say": said,
     "think": lambda session, words: said(session, words, "agent_thought_chunk"),
@@ -130,6 +145,12 @@ def prompt(number, session, text):
             error = {"code": -32603, "message": "Internal error", "data": {"details": rest}}
             write({"id": number, "error": error})
             return
+        elif word == "model":
+            failed = asked_model(session)
+            if failed:
+                error = {"code": -32603, "message": "Internal error", "data": {"details": failed}}
+                write({"id": number, "error": error})
+                return
         elif word == "stop":
             write({"id": number, "result": {"stopReason": rest}})
             return

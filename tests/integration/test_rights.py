@@ -67,7 +67,12 @@ async def test_who_may_write_prompts_and_the_forge_is_asked_once_in_five_minutes
 
 
 @pytest.mark.parametrize(
-    "words", ["!one", "fix it", "stop", "stop all", "retry", "clear", "cancel 1", "new: x"]
+    "words",
+    [
+        *("!one", "fix it", "stop", "stop all", "retry", "clear", "cancel 1", "new: x"),
+        "agent=shell retry",
+        "continue 0192a4b8-7c1e-7000-8000-00000000abcd",
+    ],
 )
 async def test_who_may_only_read_changes_nothing(town, words):
     await town.say("!one", place="t")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from adapters.agent.port import Agent, Server
 from adapters.agent.shell import ShellAgent
 from bot.govern.grants import Grants
+from bot.govern.offers import Offer
 from bot.store.database import CONTROL, READY, Listener
 from bot.work.bounds import SessionLimits
 from bot.work.delivery import Delivery
@@ -32,6 +33,7 @@ class Shift:
         agents: Mapping[str, Agent] | None = None,
         servers: Sequence[Server] = (),
         session: SessionLimits | None = None,
+        offers: Sequence[Offer] = (),
         **limits: float,
     ) -> None:
         self._listener = Listener(town.database.url, READY, CONTROL)
@@ -49,6 +51,7 @@ class Shift:
             grants=grants,
             delivery=delivery,
             servers=servers,
+            offers=offers,
         )
         bounds = WorkerLimits(
             turns_max=int(limits.get("turns_max", 2)),

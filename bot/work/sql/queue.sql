@@ -132,13 +132,15 @@ SELECT session.stop, turn.id, turn.prompt_id, turn.machine_id, turn.cursor, turn
 
 -- name: begin_turn
 -- Start the turn of the next prompt, with everything that was said in it, in the order in which it
--- came in. No row: the lease is lost; no number: try again.
+-- came in. A prompt that names an agent or a model changes those of its session: nothing else does,
+-- so that whoever goes on with the turn finds in the session what it was begun with. No row: the
+-- lease is lost; no number: try again.
 WITH seen AS MATERIALIZED (
     SELECT id, event_last, stop FROM session
      WHERE id = :session AND lease_token = :token AND lease_owner = :owner
 ), next AS MATERIALIZED (
     SELECT prompt.id, prompt.kind, prompt.kept_back, prompt.author_id, prompt.thread_id,
-           prompt.asker, prompt.language, person.name, thread.surface
+           prompt.asker, prompt.language, prompt.agent, prompt.model, person.name, thread.surface
       FROM prompt JOIN seen ON prompt.session_id = seen.id
       JOIN person ON person.id = prompt.author_id
       LEFT JOIN thread ON thread.id = prompt.thread_id
@@ -156,11 +158,15 @@ WITH seen AS MATERIALIZED (
       FROM delivery JOIN next ON delivery.prompt_id = next.id
      CROSS JOIN jsonb_array_elements(delivery.quoted) WITH ORDINALITY AS one (value, place)
 ), numbered AS (
-    UPDATE session SET event_last = session.event_last + 1
+    UPDATE session
+       SET event_last = session.event_last + 1,
+           agent = coalesce(next.agent, session.agent),
+           model = CASE WHEN next.agent IS NULL AND next.model IS NULL THEN session.model
+                        ELSE next.model END
       FROM seen, next
      WHERE session.id = seen.id AND session.event_last = seen.event_last
        AND session.lease_token = :token AND session.lease_owner = :owner AND session.stop IS NULL
-    RETURNING session.event_last AS number
+    RETURNING session.event_last AS number, session.agent, session.model
 ), taken AS (
     UPDATE prompt SET state = 'running' FROM next, numbered WHERE prompt.id = next.id
 ), begun AS (
@@ -171,12 +177,12 @@ WITH seen AS MATERIALIZED (
     SELECT :session, numbered.number, :turn, 'turn.started',
            jsonb_build_object('prompt', next.id, 'author', next.author_id, 'text', said.text,
                               'asked_in', next.thread_id, 'asker', next.asker,
-                              'language', next.language,
+                              'language', next.language, 'agent', numbered.agent,
                               'name', next.name, 'surface', next.surface)
       FROM numbered, next, said
 )
 SELECT next.id AS prompt_id, next.kind, next.kept_back, said.text, before.quoted, came.files,
-       numbered.number
+       numbered.number, numbered.agent, numbered.model
   FROM seen CROSS JOIN said CROSS JOIN before CROSS JOIN came LEFT JOIN next ON true LEFT JOIN numbered ON true
 
 -- name: append
@@ -326,9 +332,9 @@ SELECT min(position) - 1 FROM prompt WHERE session_id = :session AND state = 'qu
 -- name: insert_prompt
 -- A prompt gets its position while its session's row is locked: positions are commit order.
 INSERT INTO prompt (id, session_id, position, kind, author_id, thread_id, asker,
-                    language, kept_back, read_only)
+                    language, kept_back, read_only, agent, model, repeats)
 VALUES (:prompt, :session, :position, :kind, :author, :thread, :asker, :language, :kept_back,
-        :read_only)
+        :read_only, :agent, :model, :repeats)
 
 -- name: take_position
 -- The next position at the end, with room left for `now:` in front of it.

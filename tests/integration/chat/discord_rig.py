@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 
 from bot.config import DiscordSettings, Settings
+from bot.govern.agents import Agents
 from tests.fakes.discord import App, Channel, FakeDiscord, Guild, Message, Person
 from tests.fakes.discord.pointed import pointed_at
 from tests.integration.chat.serving import serving
@@ -25,12 +26,13 @@ class Office:
     ann: Person
     bo: Person
     general: Channel
+    agents: Agents | None = None
 
     @asynccontextmanager
     async def serving(self, *, token: str = "", sends: bool = True) -> AsyncIterator[asyncio.Event]:
         """What `ona serve` does for its chat surfaces; ends when the event is set."""
         settings = Settings(discord=DiscordSettings(token=SecretStr(token or self.app.token)))
-        async with serving(self.town, settings, sends=sends) as stop:
+        async with serving(self.town, settings, sends=sends, agents=self.agents) as stop:
             yield stop
 
     async def ready(self) -> None:

@@ -44,12 +44,14 @@ async def serving(
     hooked: Callable[[str], Awaitable[None]] | None = None,
     sends: bool = True,
     runs: bool = False,
+    agents: Agents | None = None,
 ) -> AsyncIterator[asyncio.Event]:
     """Hear, write replies and send them; ends when the event is set.
 
     :param hooked: is told the address at which deliveries over HTTP arrive
     :param sends: replies are sent from here; else they are only written
     :param runs: runs of automations go on here
+    :param agents: those that `agent=` takes; None: shell alone
     """
     database, stop = town.database, asyncio.Event()
     listener = Listener(database.url, EVENTS, OUTBOX)
@@ -68,6 +70,7 @@ async def serving(
             database,
             prompt_bytes_max=100_000,
             sizes=("small", "medium"),
+            agents=agents,
             rights=rights,
             beginning=Beginning(database, KnownRepositories({})),
         )

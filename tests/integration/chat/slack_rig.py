@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pydantic import SecretStr
 
 from bot.config import Settings, SlackSettings
+from bot.govern.agents import Agents
 from tests.fakes.slack import FakeSlack
 from tests.fakes.slack.people import Person
 from tests.fakes.slack.world import Channel, Install, Message, Workspace
@@ -27,6 +28,7 @@ class Office:
     bo: Person
     general: Channel
     start_reaction: str = ""
+    agents: Agents | None = None
 
     @property
     def settings(self) -> Settings:
@@ -44,7 +46,7 @@ class Office:
     async def serving(self, *, sends: bool = True) -> AsyncIterator[asyncio.Event]:
         """What `ona serve` does for its chat surfaces; ends when the event is set."""
         before = len(self.slack.out.sockets.open)
-        async with serving(self.town, self.settings, sends=sends) as stop:
+        async with serving(self.town, self.settings, sends=sends, agents=self.agents) as stop:
             await self.slack.until(lambda: len(self.slack.out.sockets.open) > before)
             yield stop
 

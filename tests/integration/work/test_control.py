@@ -211,3 +211,20 @@ async def test_now_lets_a_held_queue_go_on_and_says_so(town):
     answer = await town.say("now: !c")
     assert answer.text.endswith("The queue was held; it goes on with 1 prompt behind this one.")
     assert await state(town) == "queued"
+
+
+async def test_a_retry_that_waits_is_not_asked_once_more(town):
+    await town.say("do it")
+    queue = town.queue("w")
+    lease = await queue.claim()
+    turn = await queue.begin_turn(lease, None)
+    await queue.finish(lease, turn, TurnState.FAILED, {})
+    assert (await town.say("retry")).verdict == "prompt"
+    again = await town.say("retry")
+    assert (again.verdict, again.refusal.code) == ("refused", "nothing_to_do")
+    lease = await queue.claim()
+    turn = await queue.begin_turn(lease, None)
+    assert "asked again already" in (await town.say("retry")).text
+    await queue.finish(lease, turn, TurnState.FAILED, {})
+    assert (await town.say("retry")).verdict == "prompt"
+    assert await town.value("SELECT count(*) FROM prompt") == 3

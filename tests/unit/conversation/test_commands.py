@@ -1,6 +1,7 @@
 """What a message asks for."""
 
 from typing import get_args
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -25,7 +26,7 @@ from bot.conversation.words import HELP
 
 
 def test_every_word_of_a_command_can_be_said():
-    assert set(get_args(Word)) == {*ALONE, "cancel"}
+    assert set(get_args(Word)) == {*ALONE, "cancel", "continue"}
 
 
 @pytest.mark.parametrize("word", ALONE)
@@ -112,6 +113,42 @@ def test_a_thread_joins_a_session_by_its_short_id(text):
     "text", ["join", "join the tables", "join s-7f3kd and fix it", "join 7f3kd"]
 )
 def test_other_words_after_join_are_a_prompt(text):
+    assert isinstance(parse(text), Prompt)
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("retry", {}),
+        ("agent=codex retry", {"agent": "codex"}),
+        ("@ona Agent=codex model=gpt-6 Retry!", {"agent": "codex", "model": "gpt-6"}),
+    ],
+)
+def test_a_retry_may_name_another_agent_and_model(text, options):
+    assert parse(text) == Command(word="retry", options=options)
+
+
+@pytest.mark.parametrize(
+    "text", ["size=large retry", "now: retry", "agent=codex stop", "agent=codex retry the build"]
+)
+def test_options_before_anything_else_make_it_a_prompt(text):
+    assert isinstance(parse(text), Prompt)
+
+
+ASKED = "0192a4b8-7c1e-7000-8000-00000000abcd"
+
+
+def test_a_button_continues_the_prompt_that_it_names():
+    assert parse(f"continue {ASKED}") == Command(word="continue", prompt=UUID(ASKED))
+    second = Command(word="continue", prompt=UUID(ASKED), number=2)
+    assert parse(f"continue {ASKED} 2") == second
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["continue", "continue please", f"continue {ASKED} 0", f"continue {ASKED} then", "go on"],
+)
+def test_people_who_say_continue_talk_to_the_agent(text):
     assert isinstance(parse(text), Prompt)
 
 

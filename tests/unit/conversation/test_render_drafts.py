@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 
 from bot.conversation.drafts import (
+    CONTINUE,
     NOTIFY_SECONDS_MIN,
     RETRY,
     UNDO,
@@ -169,6 +170,9 @@ def test_a_running_turn_can_be_stopped_and_a_failed_one_tried_again_by_buttons()
     over = made(started(), ended("failed"), after=1)
     assert over[0].buttons == ()
     assert over[-1].buttons == (RETRY, UNDO)
+    offered = ("turn.ended", {**ended("failed")[1], "others": [{"agent": "codex", "model": None}]})
+    on = replace(CONTINUE, says="continue p")
+    assert made(started(), offered, after=1)[-1].buttons == (RETRY, on, UNDO)
     never_ran = made(started(), ended("failed", None), after=1)
     assert never_ran[-1].buttons == (RETRY,)
     assert made(started(), ended("succeeded"), after=1)[-1].buttons == ()

@@ -407,6 +407,9 @@ def upgrade() -> None:
         sa.Column("asker", sa.String(), server_default="", nullable=False),
         sa.Column("language", sa.String(), server_default="", nullable=False),
         sa.Column("read_only", sa.Boolean(), server_default="false", nullable=False),
+        sa.Column("agent", sa.String(), nullable=True),
+        sa.Column("model", sa.String(), nullable=True),
+        sa.Column("repeats", sa.Uuid(), nullable=True),
         sa.Column(
             "state",
             sa.Enum(
