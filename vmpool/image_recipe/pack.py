@@ -143,11 +143,12 @@ def _loader(tree: Path) -> tuple[Path, Path]:
 async def _file_system(tree: Path, disk: Path, digest: str, held: int) -> None:
     identity = str(uuid.uuid5(uuid.NAMESPACE_OID, digest))
     gib = await asyncio.to_thread(_gib_for, tree)
-    # No journal: a machine whose process ended is never booted from its old disk.
+    # No journal: a machine whose process ended is never booted from its old disk. A hundredth is
+    # left to root: whatever an agent fills, a job can be started, and make room again.
     await run(
         [
             "mke2fs", "-q", "-F", "-t", "ext4", "-d", str(tree), "-L", "ona", "-U", identity,
-            "-b", "4096", "-i", str(BYTES_PER_INODE), "-m", "0", "-O", "^has_journal",
+            "-b", "4096", "-i", str(BYTES_PER_INODE), "-m", "1", "-O", "^has_journal",
             "-E", f"root_owner=0:0,hash_seed={identity},lazy_itable_init=0",
             str(disk), f"{gib}G",
         ],

@@ -3,6 +3,8 @@
 import pytest
 
 from tests.integration.vm.conftest import Vm
+from vmpool.channel import Channel
+from vmpool.jobs import JobExit, JobOutput, JobSpec
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(900), pytest.mark.asyncio(loop_scope="module")]
 SECONDS = 120
@@ -29,4 +31,17 @@ async def test_a_machine_whose_disk_is_full_keeps_its_memory(vm: Vm) -> None:
             ["sh", "-c", "kill -0 $(cat /dev/shm/pid)"], timeout_seconds=SECONDS
         )
         assert alive.exit_status == 0
-    await channel.run(["sh", "-c", "cd && rm -r large last d*"], timeout_seconds=SECONDS)
+    await frees(channel)
+
+
+async def frees(channel: Channel) -> None:
+    """Whoever asks for it in a message has room made: that is a job, whose output is kept."""
+    argv = ["sh", "-c", "cd && rm -rf large last d* && echo done"]
+    await channel.start_job(JobSpec(id="frees", argv=argv))
+    said, status = b"", None
+    async for event in channel.attach("frees"):
+        if isinstance(event, JobOutput):
+            said += event.data
+        elif isinstance(event, JobExit):
+            status = event.status.exit_status
+    assert (said, status) == (b"done\n", 0)

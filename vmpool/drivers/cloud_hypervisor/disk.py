@@ -23,13 +23,14 @@ _CAN_NOT_CLONE = frozenset({errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL, errno.E
 async def make_writable(disk: Path, *, gib: int) -> None:
     """Create a sparse ext4 file system of `gib`; an older file is replaced.
 
-    Without a journal: a machine whose process died is never used again.
+    Without a journal: a machine whose process died is never used again. A hundredth is left to
+    root: whatever an agent fills, a job can be started, and make room again.
 
     :raises HostFull: no room
     :raises HostUnfit: mke2fs is missing, refuses or hangs
     """
     make_sparse(disk, gib * GIB)
-    command = ["mke2fs", "-q", "-F", "-t", "ext4", "-L", LABEL, "-m", "0", "-O", "^has_journal"]
+    command = ["mke2fs", "-q", "-F", "-t", "ext4", "-L", LABEL, "-m", "1", "-O", "^has_journal"]
     command += ["-E", "lazy_itable_init=1,nodiscard", str(disk)]
     await make_by(*command, install="e2fsprogs", environment=SYSTEM)
 
