@@ -69,7 +69,7 @@ async def test_machines_are_bounded_kept_apart_and_limited_as_the_settings_say(
 
 def pools_of(settings: Settings) -> Pools:
     parts: Any = dict.fromkeys(
-        ("rows", "registry", "driver", "repositories", "image", "engine_image")
+        ("rows", "registry", "driver", "repositories", "image", "engine_image", "grants")
     )
     pool: Any = SimpleNamespace(care=None)
     database: Any = None

@@ -81,6 +81,7 @@ async def host(yard, database_url, tmp_path) -> AsyncIterator[Host]:
                 repositories=repositories,
                 image=image,
                 engine_image=image,
+                grants=None,
             ),
             repositories=repositories,
             automations=Reading(yard.town.database, repositories),

@@ -19,7 +19,7 @@ from bot.work.control import Actor
 from bot.work.deleting import Deletions
 from tests.fakes.guest_workplaces import GuestWorkplaces
 from tests.integration.conftest import Town
-from tests.integration.govern.test_audit_chain import seal
+from tests.integration.govern.test_audit_chain import seal_all
 from tests.support.shift import Shift, until
 
 OF_A_SESSION = (
@@ -141,7 +141,7 @@ async def test_what_was_sealed_of_it_verifies_as_deleted(
     short = await a_session(town)
     async with Shift(town, places, "w"):
         await until(town, "SELECT state FROM turn", lambda rows: rows == [("succeeded",)])
-    await seal(town.database)
+    await seal_all(town.database)
     await delete(town, short)
     assert await Deletions(town.database, blobs).go_on() == 1
     found = await Verifier(town.database).look(after=None, seconds=60)
