@@ -82,6 +82,9 @@ class Happenings:
             "repository": await self._get(f"/repos/{repository}"),
             "sender": await self.user(request.actor.login),
         }
+        if event == "push":
+            # The emulator leaves the moment at which the repository was made.
+            about["repository"]["pushed_at"] = int(datetime.now(UTC).timestamp())
         await self.github.hooks.deliver(event, {**payload, **about})
 
 
