@@ -145,14 +145,6 @@ _ALIVE = text(
            AND kind = ANY(:kinds) AND (ends_at IS NULL OR ends_at > now()))
     """
 )
-_ALIVE_OF_BUILD = text(
-    """
-    SELECT EXISTS (
-        SELECT FROM turn_grant
-         WHERE template_id = :template AND state IN ('issuing', 'issued')
-           AND (kind = 'token' OR kind = ANY(:kinds)) AND (ends_at IS NULL OR ends_at > now()))
-    """
-)
 _TOLD = text(
     """
     SELECT EXISTS (SELECT FROM turn_event WHERE session_id = :session AND kind = 'notice'
@@ -386,11 +378,6 @@ class GrantRows:
         """Whether something of these kinds that works may still be in the session's machine."""
         asked = {"session": session_id, "kinds": list(kinds)}
         return bool((await self._database.run(_ALIVE, asked)).scalar_one())
-
-    async def alive_of_build(self, template_id: UUID, kinds: Collection[str]) -> bool:
-        """Whether the build's token, or another one of these kinds, may still work."""
-        asked = {"template": template_id, "kinds": list(kinds)}
-        return bool((await self._database.run(_ALIVE_OF_BUILD, asked)).scalar_one())
 
 
 def _declared(source: str | None, name: str) -> Sequence[Mapping[str, object]]:

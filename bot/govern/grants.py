@@ -84,8 +84,7 @@ class Grants:
             await issuance.end(seconds_max=2 * REVOKE_SECONDS)
         if not issuance.had_any:
             return
-        kinds = [kind for kind, issuer in self._means.issuers.items() if issuer.by_token]
-        if await self._rows.alive_of_build(template_id, kinds):
+        if not issuance.is_revoked:
             raise VaultAway("what set-up had is not known to be revoked")
         with suppress(VaultError):
             await self.forget(template_id)

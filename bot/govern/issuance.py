@@ -90,6 +90,8 @@ class Issuance:
         self._refreshing: asyncio.Task[None] | None = None
         self._place: Place | None = None
         self._over = False
+        self.is_revoked = False
+        """Whether all that can be revoked of it is; known after `end`."""
         self._renewals: dict[UUID, int] = {}
         self.without: tuple[tuple[Wanted, VaultError], ...] = ()
         """What no policy declares and it does not get, and why; known when it is `ready`."""
@@ -382,36 +384,40 @@ class Issuance:
             with suppress(Exception):
                 await asyncio.shield(self._issuing)
         again = {row: times - 1 for row, times in self._renewals.items() if times > 1}
-        await asyncio.gather(
+        _, *revoked = await asyncio.gather(
             self._means.rows.renewed_again(again),
             self._end_token(),
             *(self._give_up(one) for one in self._living if not one.issuer.by_token),
         )
+        self.is_revoked = all(revoked)
 
-    async def _end_token(self) -> None:
-        """End the token, and with it all that it is the parent of."""
+    async def _end_token(self) -> bool:
+        """End the token, and with it all that it is the parent of; whether that is known."""
         if self._token is None or self._token_row is None:
-            return
+            return True
         try:
             await self._means.tokens.revoke(self._token.accessor, Deadline.after(REVOKE_SECONDS))
         except VaultError as error:
             log.warning("turn_token_not_revoked", why=str(error))
-            return
+            return False
         children = [one.row for one in self._living if one.issuer.by_token]
         await self._means.rows.over(GrantState.REVOKED, [self._token_row, *children])
+        return True
 
-    async def _give_up(self, living: _Living) -> None:
+    async def _give_up(self, living: _Living) -> bool:
+        """Revoke it; whether that is known, or only time ends it."""
         trail = Trail(id=living.row, options=living.wanted.options, trace=dict(living.issued.trace))
         try:
             refused = await living.issuer.revoke(trail, Deadline.after(REVOKE_SECONDS))
         except VaultError as error:
             log.warning("grant_not_revoked", grant=str(living.row), why=str(error))
-            return
+            return False
         if refused:
             await self._means.rows.over(GrantState.REVOKED, [living.row])
         elif living.issued.seconds == math.inf:
             # It was in our memory alone, and is forgotten.
             await self._means.rows.over(GrantState.ENDED, [living.row])
+        return True
 
 
 def _planned(wanted: Wanted, issuer: Issuer) -> Planned:

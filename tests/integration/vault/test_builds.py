@@ -8,6 +8,7 @@ import hvac
 import pytest
 from sqlalchemy import text
 
+from adapters.vault.errors import Unreachable
 from bot.errors import Refused
 from bot.govern.grant_rows import NotHeld
 from bot.govern.grants import Grants
@@ -160,6 +161,23 @@ async def test_a_build_that_is_not_revoked_makes_no_template(
     monkeypatch.setattr(site.grants._rows, "over", over)
     assert await site.grants.sweep() == 2
     assert {state for _, state in await town.rows(ROWS)} <= {"revoked", "ended"}
+
+
+async def test_a_build_whose_grant_its_issuer_does_not_end_makes_no_template(
+    site: Site, town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await wants(town, BUILD_NPM)
+    building = asyncio.create_task(site.build())
+    await site.granted()
+
+    async def away(*_args: object) -> bool:
+        raise Unreachable("no answer")
+
+    monkeypatch.setattr("adapters.vault.engines.KvValues.revoke", away)
+    site.go.touch()
+    template = await building
+    assert template.state is TemplateState.FAILED
+    assert "not known to be revoked" in (template.note or "")
 
 
 async def test_a_build_that_is_cancelled_keeps_nothing(site: Site, town: Town) -> None:
