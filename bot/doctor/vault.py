@@ -7,6 +7,7 @@ from adapters.vault.prepare import TURN_POLICY
 from adapters.vault.tokens import Tokens
 from bot.config import Settings
 from bot.doctor.finding import Finding, Verdict
+from bot.openbao.embedded import find_running
 from bot.store.ids import new_id
 from bot.vault import names_of, vault_open
 
@@ -17,6 +18,7 @@ SAYS = "docs/vault.md says how it is meant to be."
 
 async def check_vault(settings: Settings) -> Finding:
     """Whether turns can get credentials."""
+    settings = _with_embedded(settings)
     known = settings.vault
     async with vault_open(settings) as vault:
         if vault is None:
@@ -40,6 +42,18 @@ async def check_vault(settings: Settings) -> Finding:
             do="Let ona log in for a periodic token (token_period); " + SAYS,
         )
     return Finding(name="Vault", verdict=Verdict.FINE, found=str(known.address))
+
+
+def _with_embedded(settings: Settings) -> Settings:
+    """The settings that lead to the OpenBao of an `ona up` that runs here, if there is one."""
+    known = settings.vault
+    if known.address is not None or not known.embedded:
+        return settings
+    found = find_running(settings.openbao_dir)
+    if found is None:
+        return settings
+    there = {"address": found.address, "ca_file": found.ca_file, "token_file": found.token_file}
+    return settings.model_copy(update={"vault": known.model_copy(update=there)})
 
 
 async def _try_token(tokens: Tokens) -> None:

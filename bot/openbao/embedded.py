@@ -56,6 +56,17 @@ class Running:
     token_file: Path
 
 
+def find_running(directory: Path) -> Running | None:
+    """The one that another process, such as `ona up`, runs on a directory."""
+    files = Files(directory.absolute())
+    address = server.address(files)
+    return None if address is None else _running(files, address)
+
+
+def _running(files: Files, address: str) -> Running:
+    return Running(address=address, ca_file=files.certificate, token_file=files.token)
+
+
 class EmbeddedOpenBao:
     """One server on one directory; `start` and `stop` may be called again and again."""
 
@@ -107,9 +118,7 @@ class EmbeddedOpenBao:
                 do=f"look at {files.log}",
             ) from error
         assert self._ports is not None
-        return Running(
-            address=self._ports.address, ca_file=files.certificate, token_file=files.token
-        )
+        return _running(files, self._ports.address)
 
     async def stop(self) -> None:
         """End the server; it is sealed by that. Nothing runs: nothing to do."""

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 from collections.abc import Mapping
@@ -24,6 +25,7 @@ SOCKET_NAME = "openbao.sock"
 TERM_SECONDS_MAX = 10.0
 KILL_SECONDS_MAX = 5.0
 POLL_SECONDS = 0.02
+ADDRESS = re.compile(r'^api_addr = "(.*)"$', re.MULTILINE)
 ENVIRONMENT: Mapping[str, str] = {"PATH": "/usr/bin:/bin", "HOME": "/", "LANG": "C.UTF-8"}
 
 
@@ -107,6 +109,17 @@ def running(files: Files) -> int | None:
     except (OSError, ValueError):
         return None
     return pid if os.fsencode(files.configuration) in words and b"server" in words else None
+
+
+def address(files: Files) -> str | None:
+    """Where the server on this directory answers; None: none runs."""
+    if running(files) is None:
+        return None
+    try:
+        found = ADDRESS.search(files.configuration.read_text(encoding="utf-8"))
+    except OSError:
+        return None
+    return found[1] if found else None
 
 
 def reap(child: int | None) -> bool:

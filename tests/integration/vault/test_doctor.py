@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import hvac
 import pytest
 
+from adapters.vault.prepare import OWN_POLICY, Names, prepare
 from bot.config import Settings, VaultSettings, load
 from bot.doctor.finding import Verdict
 from bot.doctor.vault import check_vault
 from bot.errors import WrongSettings
+from bot.openbao.embedded import EmbeddedOpenBao
 from tests.integration.vault.conftest import Place
 
 
@@ -55,6 +58,22 @@ async def test_without_one_it_is_off(tmp_path: Path):
     found = await check_vault(Settings(data_dir=tmp_path))
     assert found.verdict is Verdict.FINE
     assert found.found.startswith("off")
+
+
+async def test_the_one_of_an_ona_up_that_runs_here_is_looked_at(tmp_path: Path):
+    known = Settings(data_dir=tmp_path)
+
+    def prepared(client: hvac.Client) -> None:
+        prepare(client, Names(), issuer="")
+
+    bao = EmbeddedOpenBao(known.openbao_dir, prepared, policy=OWN_POLICY)
+    running = await bao.start()
+    try:
+        found = await check_vault(known)
+    finally:
+        await bao.stop()
+    assert (found.verdict, found.found) == (Verdict.FINE, running.address)
+    assert (await check_vault(known)).found.startswith("off")
 
 
 def test_a_login_without_what_it_needs_is_a_wrong_setting(tmp_path: Path):
