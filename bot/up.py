@@ -12,7 +12,7 @@ import getpass
 import hashlib
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from time import monotonic, sleep
@@ -25,6 +25,7 @@ from adapters.vault.importing import import_rsa_key
 from adapters.vault.prepare import OWN_POLICY, Names, prepare
 from bot.config import Settings
 from bot.errors import OnaError, Unfit, WrongSettings
+from bot.first_prompt import FIRST_PROMPT, ask_in
 from bot.govern.credentials import issue, issue_token, signed_in
 from bot.govern.installation import read_installation_policy
 from bot.govern.people import LOCAL, ensure_person
@@ -38,7 +39,6 @@ from bot.store.database import Database
 from bot.store.embedded import EmbeddedPostgres
 from bot.store.migrate import upgrade
 from bot.supervisor import Child, Signals, Supervisor, ona_argv
-from bot.words.places import here
 from bot.work.worker import unless
 from vmpool.image import ensure_image
 from vmpool.network.policy import Policy
@@ -46,7 +46,6 @@ from vmpool.network.policy import Policy
 READY_SECONDS_MAX = 120.0
 KV_SECONDS_MAX = 20.0
 KV_PAUSE_SECONDS = 0.05
-FIRST_PROMPT = '!echo "Hello from a machine of $(basename $PWD)"; uname -sr; git log -1 --oneline'
 FIRST_PROMPT_SECONDS_MAX = 300.0
 REGISTRIES_SHOWN = 6
 TOKEN_NAME = "command line"
@@ -236,16 +235,16 @@ class _Up:
     async def _ask_first(self, client: httpx2.AsyncClient) -> None:
         """Run one prompt through the whole path and show its reply; a failure is only said."""
         self._say(f"  {'first prompt':<12} {FIRST_PROMPT}")
-        began = monotonic()
+        asking = ask_in(self._checkout, client, FIRST_PROMPT, self._steps.within)
         try:
             async with asyncio.timeout(FIRST_PROMPT_SECONDS_MAX):
-                reply = await ask_in(self._checkout, client, FIRST_PROMPT)
+                await self._steps.run("replied", self._shown(asking), lambda _: "")
         except (OnaError, httpx2.HTTPError, TimeoutError) as error:
             self._say(f"    it did not come through: {error or 'time is up'}")
-            return
-        for line in reply.splitlines():
-            self._say(f"    {line}")
-        self._say(f"  {'replied':<12} after {monotonic() - began:.1f} s")
+
+    async def _shown(self, asking: Awaitable[str]) -> None:
+        for one in (await asking).splitlines():
+            self._say(f"    {one}")
 
 
 def _app_key(settings: Settings) -> tuple[str, str] | None:
@@ -303,29 +302,6 @@ async def credentials_here(database: Database, settings: Settings) -> tuple[str,
             token = await issue_token(tx, person.person_id, TOKEN_NAME, None)
     _write_private(settings.token_file, token)
     return token, f"/sign-in?link={secret}"
-
-
-async def ask_in(directory: Path, client: httpx2.AsyncClient, prompt: str) -> str:
-    """Ask as `ona ask` does in this directory; what came back, when the turn has ended."""
-    body = {"text": prompt, "thread": here(directory), "surface": "terminal"}
-    asked = await client.post("/api/v1/prompts", json=body)
-    asked.raise_for_status()
-    accepted = asked.json()
-    session, after = accepted["session"], accepted["event"]
-    lines: list[str] = []
-    while True:
-        page = await client.get(
-            f"/api/v1/sessions/{session}/events", params={"after": after, "limit": 200}
-        )
-        page.raise_for_status()
-        for event in page.json()["events"]:
-            after = event["number"]
-            body = event["body"]
-            if event["kind"] in {"output", "text", "error", "notice"}:
-                lines.append(body["text"].rstrip("\n"))
-            elif event["kind"] == "turn.ended":
-                return "\n".join([*lines, f"— {body['outcome']}: {body['summary']}"])
-        await asyncio.sleep(0.1)
 
 
 def _registries(policy: Policy) -> str:

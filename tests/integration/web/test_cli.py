@@ -16,10 +16,10 @@ from pathlib import Path
 import pytest
 
 from bot.__main__ import main
+from bot.first_prompt import FIRST_PROMPT, ask_in
 from bot.ground import only_process
 from bot.store.ids import new_id
 from bot.store.states import TurnState
-from bot.up import FIRST_PROMPT, ask_in
 from tests.integration.web.site import pool_of
 
 
@@ -132,12 +132,15 @@ async def test_a_directory_goes_on_with_its_session_and_new_opens_another(site, 
 
 async def test_the_first_ask_goes_on_in_the_session_of_the_first_prompt_of_up(site, ona, tmp_path):
     async with site.client() as client:
-        asking = asyncio.create_task(ask_in(tmp_path, client, FIRST_PROMPT))
+        heard: list[str] = []
+        asking = asyncio.create_task(ask_in(tmp_path, client, FIRST_PROMPT, heard.append))
         await prompt_waits(site)
         work = await site.begin()
+        await work.emit("step", step="cloning")
         await work.output("Hello\n")
         await work.end()
         assert await asking == "Hello\n— succeeded: exit status 0"
+        assert [one.split(" “")[0] for one in heard] == ["The turn for", "Copying the repository …"]
     again = asyncio.create_task(ona("ask", "--wait", "--json", "!again"))
     await prompt_waits(site, 2)
     await (await site.begin()).end()
