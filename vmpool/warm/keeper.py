@@ -6,7 +6,7 @@ Woken by every hand-out, and by a slow clock for what changes by itself. What is
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from time import monotonic
 from uuid import UUID
@@ -89,6 +89,8 @@ class Keeper:
         self._reported: list[dict[str, object]] | None = None
         self._waits: tuple[Wait, ...] | None = None
         """As they were last written down."""
+        self._no_room: dict[tuple[UUID, str], str] = {}
+        """What had no room when its build was last tried, and why."""
         self.lacking = asyncio.Event()
         """Set when a template may be due: one failed, or a pool has none."""
 
@@ -202,12 +204,15 @@ class Keeper:
             )
         except NoRoom as error:
             log.info("template_waits", project=str(want.order.project_id), why=str(error))
+            self._no_room = {want.key: str(error)}
+            await self._tell(decided.waits)
             return
+        self._no_room = {}
         if built is not None:
             self._machines.claimed.set()
 
     async def _due(self, wanted: Sequence[Wanted], bound_to: Mapping[tuple[UUID, str], str]) -> Due:
-        """What to do about templates; what waits is written down, when that is news."""
+        """What to do about templates; what waits is written down."""
         used = frozenset(one.template_id for one in await self._rows.waiting() if one.template_id)
         decided = due(
             wanted,
@@ -217,10 +222,20 @@ class Keeper:
             now=datetime.now(UTC),
             rebuild_seconds=self._limits.rebuild_seconds,
         )
-        if decided.waits != self._waits:
-            await self._rows.report_waits(decided.waits)
-            self._waits = decided.waits
+        await self._tell(decided.waits)
         return decided
+
+    async def _tell(self, decided: Sequence[Wait]) -> None:
+        """Write down which templates wait, and why, when that is news."""
+        waits = tuple(
+            replace(wait, why=f"{wait.why}; {self._no_room[wait.key]}")
+            if wait.key in self._no_room
+            else wait
+            for wait in decided
+        )
+        if waits != self._waits:
+            await self._rows.report_waits(waits)
+            self._waits = waits
 
     @property
     def building(self) -> Template | None:
