@@ -73,7 +73,7 @@ async def remind(tx: Transaction, call: Call, asker: Asker, wanted: Wanted) -> R
     times = schedule.next_times(now, reminder_words.NEXT_TIMES)
     with speaking(new.language, schedule.zone):
         told = reminder_words.set_by_agent(short, asker.name, reading.said, wanted.what, times[0])
-    return Reminded(short=short, told=told, times=times)
+    return Reminded(short=short, told=told, thread_id=thread.id, times=times)
 
 
 def bounded(schedule: Schedule, now: datetime) -> Schedule:

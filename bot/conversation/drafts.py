@@ -32,6 +32,8 @@ NOTICES = frozenset(
         *("machine", "update", "picture", "child.started", "ci"),
     }
 )
+OF_TURN = frozenset({"update", "picture", "child.started"})
+"""Those that are a part of what a turn answers."""
 SETTLING = frozenset({"question.answered", "question.expired"})
 FAILURES = frozenset({"failed", "timed_out", "interrupted", "budget"})
 """Outcomes after which a person has to decide something."""
@@ -192,7 +194,9 @@ def _of_event(span: Span, event: SeenEvent, manner: Manner) -> Iterator[Draft]:
         asked = _asked(span, str(event.body.get("question")))
         if asked is not None:
             yield _question(span, asked, amends=True)
-    elif event.kind in NOTICES and not _part_of_clearing(span, event):
+    elif event.kind in NOTICES and not (
+        _part_of_clearing(span, event) or (manner.live and _of_another(span, event))
+    ):
         body = render.notice(event)
         if body:
             yield Draft(
@@ -203,6 +207,13 @@ def _of_event(span: Span, event: SeenEvent, manner: Manner) -> Iterator[Draft]:
                 turn_id=event.turn_id,
                 buttons=_leading(span, event, manner),
             )
+
+
+def _of_another(span: Span, event: SeenEvent) -> bool:
+    """Whether it is for another thread alone, who may be fewer people: they asked for it."""
+    if event.body.get("asked_in") and span.thread_id:
+        return not span.said_here(event)
+    return event.kind in OF_TURN and span.asked_elsewhere
 
 
 def _notice_key(event: SeenEvent) -> str:
@@ -326,7 +337,10 @@ def _asker(span: Span) -> str:
 
 
 def _elsewhere(span: Span, ended: SeenEvent | None = None) -> Iterator[Draft]:
-    """One line for all that is asked in other threads, edited in place; a failure is told."""
+    """One line for all that is asked in other threads, edited in place.
+
+    That a turn failed, and that it opened a pull request, is told.
+    """
     turn_id = span.started.turn_id if span.started else None
     yield Draft(
         kind="live",
@@ -336,14 +350,19 @@ def _elsewhere(span: Span, ended: SeenEvent | None = None) -> Iterator[Draft]:
         turn_id=turn_id,
         live=_reached(ended),
     )
-    if ended is not None and ended.body.get("outcome") in FAILURES:
-        yield Draft(
-            kind="notice",
-            key=f"failed:{ended.number}",
-            body=render.elsewhere(span),
-            final=True,
-            turn_id=turn_id,
-        )
+    if ended is None:
+        return
+    for one in span.events:
+        if one.kind == "delivered" and one.body.get("opened"):
+            body = render.opened_elsewhere(span, one)
+            key = f"opened:{one.number}"
+            link = (Button(label=event_words.pull_request(one.body), url=str(one.body.get("url"))),)
+            yield Draft(
+                kind="notice", key=key, body=body, final=True, turn_id=turn_id, buttons=link
+            )
+    if ended.body.get("outcome") in FAILURES:
+        key, body = f"failed:{ended.number}", render.elsewhere(span)
+        yield Draft(kind="notice", key=key, body=body, final=True, turn_id=turn_id)
 
 
 def _live(span: Span, after: int, manner: Manner) -> Iterator[Draft]:

@@ -196,13 +196,25 @@ def chosen(span: Span) -> str:
 
 def elsewhere(span: Span) -> str:
     """One line about a turn that was asked for in another thread, without what was asked."""
+    how = outcome(span.ended) if span.ended is not None else _("it is being worked on.")
+    here = [one for one in span.waiting if one.thread_id == span.thread_id]
+    queued = "" if span.ended is not None else _queued(here)
+    return "\n".join(filter(None, (_asked_elsewhere(span, how), queued)))
+
+
+def opened_elsewhere(span: Span, event: SeenEvent) -> str:
+    """One line about a pull request that such a turn opened, by what was delivered."""
+    body = event.body
+    pull = event_words.pull_request(body)
+    how = _("{pull} was opened: {url}", pull=pull, url=prose(str(body.get("url"))))
+    return _asked_elsewhere(span, how)
+
+
+def _asked_elsewhere(span: Span, how: str) -> str:
     started = span.started.body if span.started is not None else {}
     name = _line(str(started.get("name") or _("somebody")))
     surface = _line(str(started.get("surface") or _("another place"))).capitalize()
-    how = outcome(span.ended) if span.ended is not None else _("it is being worked on.")
-    said = _("{name} asked for something in {surface}: {how}", name=name, surface=surface, how=how)
-    here = [one for one in span.waiting if one.thread_id == span.thread_id]
-    return "\n".join(filter(None, (said, "" if span.ended is not None else _queued(here))))
+    return _("{name} asked for something in {surface}: {how}", name=name, surface=surface, how=how)
 
 
 def notice(event: SeenEvent) -> str:

@@ -71,12 +71,12 @@ def delivered(body: Mapping[str, object]) -> str:
         insertions=_number(body, "insertions"),
         deletions=_number(body, "deletions"),
     )
-    branch, number = str(body.get("branch") or "?"), body.get("number")
-    if number is None:
+    branch = str(body.get("branch") or "?")
+    if body.get("number") is None:
         parts = [_("Pushed to the branch {branch}: {size}.", branch=branch, size=size)]
     else:
-        said = _(DRAFT if body.get("draft") else READY, number=number)
-        parts = [_("{pull} ({size}): {url}", pull=said, size=size, url=str(body.get("url")))]
+        pull, url = pull_request(body), str(body.get("url"))
+        parts = [_("{pull} ({size}): {url}", pull=pull, size=size, url=url)]
     if why := body.get("why_not"):
         parts.append(_("No pull request could be opened: {why}.", why=str(why)))
     if names := _names(body, "conflicts"):
@@ -91,6 +91,11 @@ def delivered(body: Mapping[str, object]) -> str:
             _("It moves {paths}: see that the commit of that submodule is pushed.", paths=names)
         )
     return "\n".join(parts)
+
+
+def pull_request(body: Mapping[str, object]) -> str:
+    """What the pull request of what was delivered is called."""
+    return _(DRAFT if body.get("draft") else READY, number=body.get("number"))
 
 
 def _names(body: Mapping[str, object], name: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from pydantic import Field
 
@@ -31,6 +32,8 @@ class Reminded:
     short: str
     told: Message
     """What the thread is told."""
+    thread_id: UUID
+    """Which that is: where this turn was asked for."""
     times: Sequence[datetime]
     """When it is due first, in UTC."""
 
@@ -91,7 +94,8 @@ class Reminding:
         )
         async with self._desk.begin(call) as entry:
             done = await self._remind(entry.tx, call, entry.asker, wanted)
-            entry.events.append(Event(kind="notice", body={"text": done.told}))
+            body = {"text": done.told, "asked_in": str(done.thread_id)}
+            entry.events.append(Event(kind="notice", body=body))
             entry.facts |= {"reminder": done.short, "when": wanted.when, "text": wanted.what}
         said = ", ".join(f"{at:%Y-%m-%d %H:%M} UTC" for at in done.times)
         return f"Set as {done.short}. Due: {said}."

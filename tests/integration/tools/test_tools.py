@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from uuid import UUID
 
 from bot.conversation import agent_reminders
 from bot.govern.audited import Wanted, listed
@@ -439,6 +440,8 @@ async def test_an_agent_sets_a_reminder_for_who_asked_and_the_thread_is_told(
     assert row[0] in said
     assert notice["text"].startswith("The agent set a reminder for Ann: Is the release out?")
     assert f"`reminders stop {row[0]}`" in notice["text"]
+    (thread,) = await town.rows("SELECT id FROM thread")
+    assert UUID(notice["asked_in"]) == thread[0], "and no other one"
     assert "is gone" in (await town.say(f"reminders stop {row[0]}")).text
 
 

@@ -247,11 +247,43 @@ def test_what_failed_or_waits_for_somebody_is_told_in_every_thread():
     assert [one.kind for one in elsewhere(asked, after=1)] == ["question"]
 
 
+def test_a_pull_request_that_is_opened_is_told_in_every_thread_once():
+    url = "https://forge.test/acme/shop/pull/7"
+    opened = ("delivered", {"opened": True, "number": 7, "draft": False, "url": url})
+    line, told = elsewhere(opened, ended("succeeded"), after=1)
+    assert (line.key, told.kind, told.key) == ("elsewhere", "notice", "opened:2")
+    assert told.body == f"Bo asked for something in Discord: Pull request 7 was opened: {url}"
+    assert [(one.label, one.url) for one in told.buttons] == [("Pull request 7", url)]
+    pushed = ("delivered", {**opened[1], "opened": False})
+    assert [one.key for one in elsewhere(pushed, ended("succeeded"), after=1)] == ["elsewhere"]
+
+
+OF_TURN = (
+    ("update", {"text": "secret"}),
+    ("picture", {"picture": "p", "text": "secret"}),
+    ("child.started", {"session": "s-1", "text": "secret"}),
+    ("notice", {"text": "secret", "asked_in": "another"}),
+)
+
+
+@pytest.mark.parametrize("event", OF_TURN)
+def test_what_belongs_to_a_turn_is_told_where_it_was_asked_for_alone(event):
+    assert "secret" not in repr(elsewhere(event, ended("succeeded"), after=1))
+    here = (event[0], {**event[1], "asked_in": HERE})
+    for told in (event, here) if event[0] != "notice" else (here,):
+        assert [one.kind for one in made(started(), told, after=1, thread_id=HERE)] == ["notice"]
+
+
+def test_what_is_about_the_session_is_told_in_every_thread():
+    notices = (("notice", {"text": "n"}), ("machine", {"state": "lost", "why": "gone"}))
+    assert [one.kind for one in elsewhere(*notices, after=1)] == ["notice", "notice"]
+
+
 def test_whoever_follows_the_events_is_told_all_of_it():
     began = ("turn.started", {"prompt": "p", "asked_in": "another"})
     manner = Manner(text_length_max=4_000, escape=lambda text, *, code: text, live=False)
-    kinds = [one.kind for one in made(began, ENDED, manner=manner, thread_id=HERE)]
-    assert kinds == ["answer"]
+    kinds = [one.kind for one in made(began, *OF_TURN, ENDED, manner=manner, thread_id=HERE)]
+    assert kinds == ["notice"] * len(OF_TURN) + ["answer"]
 
 
 QUEUED = ("prompt.queued", {"project": "shop", "why": "you linked to it", "others": 2})
