@@ -1,7 +1,8 @@
 """What a thread takes no more goes to its asker directly; else it is on the session's page.
 
 a reply fails for good ─▶ undelivered ─▶ the asker's direct message ─▶ a reply there
-                                └─ there is none, or it was that already: nothing more
+                                ├─ there is none, or it was that already: nothing more
+                                └─ they asked in another thread, which has its own: nothing more
 """
 
 from collections.abc import Mapping
@@ -30,7 +31,7 @@ _UNDELIVERED = text(
       JOIN turn ON turn.id = reply.turn_id JOIN prompt ON prompt.id = turn.prompt_id
       JOIN session ON session.id = turn.session_id
      WHERE reply.undelivered AND reply.created_at > now() - make_interval(hours => :hours)
-       AND prompt.asker <> '' AND thread.surface = ANY(:surfaces)
+       AND prompt.asker <> '' AND prompt.thread_id = thread.id AND thread.surface = ANY(:surfaces)
      ORDER BY reply.created_at LIMIT :batch
     """
 )

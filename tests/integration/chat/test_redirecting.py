@@ -79,6 +79,21 @@ async def test_who_takes_no_messages_is_not_asked_again_and_who_is_away_is(town)
     await port.close()
 
 
+async def test_who_asked_in_another_thread_is_asked_there_and_holds_up_nobody(town):
+    await undelivered(town, place="T/C/1")
+    elsewhere = await town.value(
+        "INSERT INTO thread (id, session_id, surface, place)"
+        " SELECT :id, session_id, 'other', 'elsewhere' FROM thread RETURNING id",
+        id=new_id(),
+    )
+    await town.rows("UPDATE prompt SET thread_id = :id RETURNING id", id=elsewhere)
+    port = ConfidingChat()
+    port.trouble = ValueError("'U1' is no number: people are called otherwise there")
+    await Redirecting(town.database, {SURFACE: port}).once()
+    assert len(await town.rows(REPLIES)) == 1
+    await port.close()
+
+
 async def test_what_a_direct_message_does_not_take_goes_nowhere(town):
     await undelivered(town, place="T/D-ann/~s-1")
     port = ConfidingChat()
