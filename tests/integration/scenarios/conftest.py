@@ -1,7 +1,7 @@
 """An installation that one or more surfaces talk to."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
@@ -11,9 +11,11 @@ from bot.govern import rights
 from bot.store.ids import new_id
 from tests.integration.chat.serving import serving
 from tests.integration.conftest import Town
+from tests.integration.pool.conftest import Yard, Yards
 from tests.integration.scenarios.chats import discord_talk, slack_talk
 from tests.integration.scenarios.forges import github_talk, gitlab_talk
 from tests.integration.scenarios.talks import Talk
+from vmpool.ssh import Authority
 
 TALKS: dict[str, Callable[[Town, Any], AbstractAsyncContextManager[Any]]] = {
     "slack": slack_talk,
@@ -35,6 +37,13 @@ async def talk(request, town) -> AsyncIterator[Talk]:
     program = request.getfixturevalue("github_emulator") if request.param == "github" else None
     async with TALKS[request.param](town, program) as talk, installed(town, talk):
         yield talk
+
+
+@pytest.fixture
+async def yard(town, tmp_path) -> AsyncIterator[Yard]:
+    """A host with machines that rest."""
+    async with AsyncExitStack() as stack:
+        yield Yards(town, stack, await Authority.load(tmp_path / "yard-ca")).make()
 
 
 @asynccontextmanager

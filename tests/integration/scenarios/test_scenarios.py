@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from bot.work import questions
+from tests.fakes.pooled_workplaces import PooledWorkplaces
 from tests.integration.scenarios.chats import DiscordTalk, SlackTalk
 from tests.integration.scenarios.forges import GitHubTalk, GitLabTalk
 from tests.integration.scenarios.talks import counted, shown, until
 from tests.support.shift import Shift
+from vmpool.machine import MachineState
 
 TALKS = {one.name: one for one in (SlackTalk, DiscordTalk, GitHubTalk, GitLabTalk)}
 RUNNING = "SELECT count(*) FROM turn WHERE state = 'running'"
@@ -81,6 +83,24 @@ async def test_three_quick_messages_of_one_person_are_one_turn(town, places, tal
     async with Shift(town, places, "w"):
         await shown(talk, thread, "alpha", "beta", "gamma", "Done")
     assert await town.value("SELECT count(*) FROM turn") == 1
+
+
+@everywhere
+async def test_what_is_said_to_a_machine_that_hibernates_wakes_it(town, yard, talk, tmp_path):
+    places = PooledWorkplaces(yard.pool, yard.order, str(tmp_path))
+    async with Shift(town, places, "w"):
+        thread = await talk.begins("!echo alpha")
+        await shown(talk, thread, "alpha", "Done")
+        ((machine, _),) = places.entered
+        # What ended gives its machine back after it was told.
+        await until(lambda: yard.pool.rest(machine))
+        assert await yard.state(machine) is MachineState.RESTING
+        await talk.says(thread, "!echo beta")
+        await shown(talk, thread, "beta", "Done")
+    first, second = places.entered
+    assert second == first, "the same machine, with what was in its memory"
+    assert (await yard.row(machine)).generation == 2
+    assert await town.value(SESSIONS) == 1
 
 
 @in_every_way
