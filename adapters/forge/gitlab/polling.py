@@ -2,7 +2,8 @@
 
     repository ─▶ merge requests and issues changed since ─▶ their notes, newest changes first
                                                                 ├▶ requests, edits
-                                                                └▶ stop signs at notes of ours
+                                                                └▶ stop signs at notes of ours,
+                                                                   and at requests
 
 A repository has a cursor: two times of GitLab's own clock, to where all was heard and from where on
 we listen at all. It moves when everything before was heard, so that what a crash cuts off is asked
@@ -41,7 +42,8 @@ PAUSE_SECONDS_MAX = 300.0
 HEARD_MAX = 10_000
 """Wordings of notes that are not heard again within the overlap."""
 OURS_SECONDS = 3600.0
-"""How long we look for stop signs where we spoke: those don't mark anything as changed."""
+"""How long we look for stop signs where we spoke or were asked: those don't mark anything as
+changed."""
 OURS_MAX = 100
 HEARS = Hears(
     ways=(f"asking every {POLL_SECONDS:g} s", "webhooks"),
@@ -98,7 +100,7 @@ class GitLabPoller:
         self._tell = tell
         self._heard: OrderedDict[tuple[int, str], None] = OrderedDict()
         self._ours: OrderedDict[_Thread, float] = OrderedDict()
-        """Where we have spoken, and when we saw that last."""
+        """Where we have spoken or were asked, and when we saw that last."""
 
     async def run(self, hear: Hear, stop: asyncio.Event) -> None:
         """Poll until `stop`; what fails is tried again with the next look."""
@@ -199,11 +201,12 @@ class GitLabPoller:
         if note["system"]:
             return
         us = await self._client.ourselves(_soon())
-        if note["author"]["id"] == us.id:
-            self._remember(thread)
-            await self._awards(thread, note, since, hear)
         for heard in await self._reader.note(await self._read(thread, note, since)):
             await hear(heard)
+        is_ours = note["author"]["id"] == us.id
+        if is_ours or await self._reader.request(str(note["body"])) is not None:
+            self._remember(thread)
+            await self._awards(thread, note, since, hear)
 
     async def _read(self, thread: _Thread, note: Data, since: datetime) -> Note:
         body, discussion = str(note["body"]), ""
@@ -240,7 +243,7 @@ class GitLabPoller:
         return ""
 
     async def _awards(self, thread: _Thread, note: Data, since: datetime, hear: Hear) -> None:
-        """The stop signs at a note of ours; an award changes the note's time."""
+        """The stop signs at a note; an award changes the note's time."""
         if note["updated_at"] == note["created_at"]:
             return
         path = f"{thread.path}/notes/{note['id']}/award_emoji"

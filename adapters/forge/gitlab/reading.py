@@ -161,10 +161,14 @@ class Reader:
         ]
 
     async def award(self, award: Award) -> Reacted | None:
-        """What an award says; None: nothing. :raises ChatError: GitLab can't be asked"""
+        """What an award says; None: nothing. :raises ChatError: GitLab can't be asked
+
+        Beside our own notes it may stand at what somebody asked themselves: before the end of the
+        first turn there is nothing else. Whether that is so is not ours to know.
+        """
         us = await self._client.ourselves(Deadline.after(ASK_SECONDS))
-        is_ours = award.note_author_id == us.id and award.user_id != us.id
-        if not is_ours or award.name not in STOP_EMOJI:
+        is_heard = award.note_author_id in {us.id, award.user_id} and award.user_id != us.id
+        if not is_heard or award.name not in STOP_EMOJI:
             return None
         return Reacted(
             surface=SURFACE,

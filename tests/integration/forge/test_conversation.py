@@ -201,6 +201,15 @@ async def test_on_gitlab_a_stop_sign_at_our_note_stops(town, places):
         await until(town, lambda n: n == 1, "SELECT count(*) FROM turn WHERE state = 'stopped'")
 
 
+async def test_on_gitlab_a_stop_sign_at_ones_own_request_stops_the_first_turn(town, places):
+    async with open_shop() as shop, at_gitlab(town, places, shop):
+        asked = shop.ann.says(shop.request, "/ona !sleep 100")
+        await until(town, lambda n: n == 1, RUNNING)
+        assert shop.request.by(shop.us) == [], "there is nothing else that it could stand at"
+        shop.ann.awards(asked, "octagonal_sign")
+        await until(town, lambda n: n == 1, "SELECT count(*) FROM turn WHERE state = 'stopped'")
+
+
 async def test_on_gitlab_a_stranger_gets_a_sign_and_nothing_else(town, places):
     async with open_shop() as shop, at_gitlab(town, places, shop):
         eve = shop.gitlab.person("eve")

@@ -174,6 +174,19 @@ async def test_a_stop_sign_is_seen_where_we_spoke_though_nothing_tells_of_it(sho
     assert [one.delivery for one in poll.ears.all] == [f"award/{award.id}"]
 
 
+async def test_a_stop_sign_is_seen_at_what_was_asked_before_we_have_spoken(shop, poll):
+    asked = shop.ann.says(shop.request, "/ona one")
+    await poll.look()
+    for _ in range(3):
+        shop.gitlab.clock.skip(600)
+        await poll.look()
+    award = shop.ann.awards(asked, "octagonal_sign")
+    for _ in range(2):
+        await poll.look()
+    stops = [one.delivery for one in poll.ears.all if isinstance(one, Reacted)]
+    assert stops == [f"award/{award.id}"]
+
+
 async def test_one_repository_in_trouble_keeps_no_other_waiting(shop):
     shop.gitlab.project("acme/web", {shop.ann: DEVELOPER, shop.us: DEVELOPER})
     poll = Poll(shop, "acme/nothing", "acme/api", "acme/web")

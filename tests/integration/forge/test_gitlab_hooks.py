@@ -111,7 +111,7 @@ async def test_what_somebody_else_makes_of_a_note_is_not_its_authors_word(shop, 
 
 async def test_a_stop_sign_at_a_note_of_ours_is_heard(shop, receiver):
     ours = shop.us.says(shop.request, "Done.")
-    theirs = shop.ann.says(shop.request, "Thanks.")
+    theirs = shop.bo.says(shop.request, "Thanks.")
     award = shop.ann.awards(ours, "octagonal_sign")
     shop.ann.awards(ours, "thumbsup")
     shop.ann.awards(theirs, "x")
@@ -121,6 +121,15 @@ async def test_a_stop_sign_at_a_note_of_ours_is_heard(shop, receiver):
     assert isinstance(reacted, Reacted)
     assert (reacted.ref, reacted.delivery) == (str(ours.id), f"award/{award.id}")
     assert (reacted.channel, reacted.author.name) == ("acme/api", "ann")
+
+
+async def test_a_stop_sign_at_ones_own_request_is_heard_and_at_anothers_is_not(shop, receiver):
+    asked = shop.ann.says(shop.request, "/ona one")
+    shop.bo.awards(asked, "octagonal_sign")
+    award = shop.ann.awards(asked, "octagonal_sign")
+    await settled(shop)
+    _said, reacted = receiver.ears.all
+    assert (reacted.ref, reacted.delivery) == (str(asked.id), f"award/{award.id}")
 
 
 async def test_bots_are_known_as_what_they_are(shop, receiver):
