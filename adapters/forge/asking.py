@@ -5,7 +5,9 @@
     See https://…               ┘ to the end, without what readers don't see
 
 The line has to stand in a paragraph of its own right: what is quoted, shown as code, hidden in an
-HTML comment or part of a list is what somebody talks about.
+HTML comment or part of a list is what somebody talks about. So is our name behind a backslash or
+with an entity in it. What stands between two lines `>>>` is quoted on GitLab; it asks nothing on
+GitHub either.
 """
 
 import re
@@ -22,6 +24,7 @@ LOOKED_AT_MAX = 200_000
 
 _BREAKS = frozenset({"softbreak", "hardbreak"})
 _CODE = frozenset({"fence", "code_block"})
+_QUOTE = re.compile(r" {0,3}(>{3,})[ \t]*")
 _HIDDEN = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _KEPT = re.compile(r"\x00(\d+)")
 """Stands for a line of code, in which nothing is hidden."""
@@ -45,12 +48,33 @@ def asked(body: str, names: Sequence[str]) -> str | None:
     head = body[:LOOKED_AT_MAX]
     if candidates.search(head) is None:
         return None
-    tokens = MarkdownIt("commonmark").parse(head)
+    tokens, lines = MarkdownIt("commonmark").parse(head), head.split("\n")
+    quoted = _quoted(lines, tokens)
     for number, line in _paragraph_lines(tokens):
-        found = called.match(line)
-        if found:
+        if called.match(line) and candidates.match(lines[number]) and number not in quoted:
             return _request(body, number, called)
     return None
+
+
+def _quoted(lines: Sequence[str], tokens: Sequence[Token]) -> set[int]:
+    """The numbers of the lines between two of `>>>`, or behind one that is alone."""
+    code: set[int] = set()
+    for token in tokens:
+        if token.type in _CODE and token.map is not None:
+            code.update(range(*token.map))
+    quoted, opened, before = set[int](), 0, ""
+    for number, line in enumerate(lines):
+        found = None if number in code else _QUOTE.fullmatch(line)
+        signs = len(found[1]) if found else 0
+        if opened and signs >= opened:
+            opened = 0
+        elif opened:
+            quoted.add(number)
+        elif not before.lstrip().startswith(">"):
+            # Else it is an empty line of what is quoted line by line.
+            opened = signs
+        before = line
+    return quoted
 
 
 def _paragraph_lines(tokens: Sequence[Token]) -> Iterator[tuple[int, str]]:
