@@ -239,6 +239,7 @@ class Chats:
             repository=said.spot.repository,
             branch=said.spot.branch,
             begins=said.begins,
+            alone=said.spot.direct,
             person_id=actor.id,
             text=said.text,
             project=said.project or None,

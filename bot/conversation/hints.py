@@ -118,7 +118,7 @@ class Hints:
             await self.whisper(said, _(NOT_PRIVATE))
             return None
         own = f"{place}~{uuid5(HINT, said.key).hex[:12]}"
-        return replace(message, place=own, beside=said.spot.place, within="", ref="")
+        return replace(message, place=own, beside=said.spot.place, within="", ref="", alone=True)
 
 
 async def _announce(port: ChatPort, place: str, mark: str, deadline: Deadline) -> None:

@@ -54,6 +54,8 @@ class IncomingMessage:
     meant: Mapping[str, str] = field(default_factory=dict)
     """Addresses by what a command of the text names: `#team`, a channel that its author is in;
     `@ben`, our conversation with somebody who does not read here."""
+    alone: bool = True
+    """Nobody but its author reads along: what is private to them may be said and shown there."""
     asker: str = ""
     """The person as the surface calls them, where it can notify somebody."""
     language: str = SOURCE

@@ -30,7 +30,7 @@ _ABOUT = text(
       JOIN session ON session.id = thread.session_id
      WHERE thread.surface = :surface AND reply.posted_ref = :ref
        AND (starts_with(thread.place, :place || '~') OR starts_with(thread.place, :channel || '/~'))
-       AND (session.private_to IS NULL OR session.private_to = :person) LIMIT 1
+       AND (session.private_to IS NULL OR session.private_to = :person AND :alone) LIMIT 1
     """
 )
 """The post of another thread that is the same place to the surface, or of one in its channel."""
@@ -77,5 +77,6 @@ async def _about(database: Database, said: Said, person_id: UUID) -> Any | None:
         "place": said.spot.place,
         "channel": said.spot.channel,
         "person": person_id,
+        "alone": said.spot.direct,
     }
     return (await database.run(_ABOUT, where)).one_or_none()

@@ -29,7 +29,7 @@ nothing of its turns."""
 
 _BY_THREAD = text(
     """
-    SELECT thread.id AS thread_id, session.id AS session_id, session.short
+    SELECT thread.id AS thread_id, session.id AS session_id, session.short, session.private_to
       FROM thread JOIN session ON session.id = thread.session_id
      WHERE thread.surface = :surface AND thread.place = :place
     """
@@ -41,7 +41,7 @@ _BY_POST = text(
       JOIN reply ON reply.thread_id = thread.id
      WHERE thread.surface = :surface AND thread.place LIKE '%/~%'
        AND split_part(thread.place, '~', 1) || reply.posted_ref = :place
-       AND (session.private_to IS NULL OR session.private_to = :person) LIMIT 1
+       AND (session.private_to IS NULL OR session.private_to = :person AND :alone) LIMIT 1
     """
 )
 """The thread below a post of ours that stands in the channel itself."""
@@ -69,7 +69,7 @@ _SET_CHANNEL = text(
 _BEGIN = text("SELECT pg_advisory_xact_lock(hashtextextended(CAST(:surface AS text) || :place, 0))")
 _BY_SHORT = text(
     """
-    SELECT id FROM session
+    SELECT id, private_to FROM session
      WHERE short = :short AND (private_to IS NULL OR private_to = :person)
        AND state <> 'deleting'
     """
@@ -77,7 +77,7 @@ _BY_SHORT = text(
 _BY_BRANCH = text(
     """
     SELECT id AS session_id, short FROM session
-     WHERE branch = :branch AND (private_to IS NULL OR private_to = :person)
+     WHERE branch = :branch AND (private_to IS NULL OR private_to = :person AND :alone)
        AND state <> 'deleting'
     """
 )
@@ -154,26 +154,41 @@ async def find(tx: Transaction, message: IncomingMessage) -> Found | None:
     """The session that the message names, else the one of its thread, else None.
 
     :raises NotFound: it names one that does not exist
+    :raises Refused: that one is private, and others read along
     """
     if message.session is not None:
-        session_id = (
-            await tx.execute(_BY_SHORT, {"short": message.session, "person": message.person_id})
-        ).scalar_one_or_none()
-        if session_id is None:
-            deleted = await tombstone_of(tx, message.session)
-            if deleted is not None:
-                raise deleted.error()
-            raise NotFound(
-                _("there is no session {session}", session=message.session),
-                do=_("`sessions` lists those that exist"),
-            )
-        thread_id = await _thread(tx, session_id, message)
-        return Found(session_id=session_id, short=message.session, thread_id=thread_id)
+        return await _named(tx, message, message.session)
     here = {"surface": message.surface, "place": message.place}
     row = (await tx.execute(_BY_THREAD, here)).one_or_none()
     if row is not None:
+        if row.private_to not in {None, message.person_id}:
+            raise _unknown(row.short)
         return Found(session_id=row.session_id, short=row.short, thread_id=row.thread_id)
     return await _find_beside(tx, message)
+
+
+async def _named(tx: Transaction, message: IncomingMessage, short: str) -> Found:
+    """The session of that short id, which the message's thread has from now on."""
+    asked = {"short": short, "person": message.person_id}
+    row = (await tx.execute(_BY_SHORT, asked)).one_or_none()
+    if row is None:
+        deleted = await tombstone_of(tx, short)
+        raise deleted.error() if deleted is not None else _unknown(short)
+    if row.private_to is not None and not message.alone:
+        raise Refused(
+            _("session {session} is private to you, and others read along here", session=short),
+            kept=_("nothing of it was shown"),
+            do=_("say it in a direct message"),
+        )
+    thread_id = await _thread(tx, row.id, message)
+    return Found(session_id=row.id, short=short, thread_id=thread_id)
+
+
+def _unknown(short: str) -> NotFound:
+    return NotFound(
+        _("there is no session {session}", session=short),
+        do=_("`sessions` lists those that exist"),
+    )
 
 
 async def _find_beside(tx: Transaction, message: IncomingMessage) -> Found | None:
@@ -182,11 +197,10 @@ async def _find_beside(tx: Transaction, message: IncomingMessage) -> Found | Non
     That of the thread which it is a part of; else of the branch that it is about; else of the post
     in a channel below which it stands.
     """
-    place: dict[str, object] = {"surface": message.surface, "place": message.place}
-    place["person"] = message.person_id
-    tries = [(_BY_POST, place)]
+    reader: dict[str, object] = {"person": message.person_id, "alone": message.alone}
+    tries = [(_BY_POST, {**reader, "surface": message.surface, "place": message.place})]
     if message.branch:
-        tries.insert(0, (_BY_BRANCH, {"branch": message.branch, "person": message.person_id}))
+        tries.insert(0, (_BY_BRANCH, {**reader, "branch": message.branch}))
     if message.within:
         tries = [(_BY_THREAD, {"surface": message.surface, "place": message.within})]
     for statement, asked in tries:

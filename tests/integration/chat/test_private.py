@@ -149,6 +149,32 @@ async def test_nobody_else_finds_joins_or_is_told_of_it(town, room):
     assert short in json.dumps(await town.rows("SELECT body FROM reply"))
 
 
+async def test_its_author_can_not_bring_it_to_where_others_read(town, room):
+    await room.say("private: !two")
+    ((short, *_),) = await town.rows(SESSIONS)
+    await room.say(f"join {short}", spot=replace(SPOT, place="T/C/2"))
+    on_forge = replace(SPOT, place="acme/shop#1", repository="https://forge.test/acme/shop")
+    await room.say(f"join {short}", spot=on_forge)
+    assert [place for _, place, *_ in await town.rows(SESSIONS)] == [
+        await town.value("SELECT place FROM thread WHERE place LIKE 'T/D-ann%'")
+    ]
+    assert await town.value("SELECT count(*) FROM reply WHERE body LIKE '%two%'") == 0
+    assert "private" in room.whispers[-1][1]
+    direct = replace(SPOT, channel="T/D-ann", place="T/D-ann/", direct=True)
+    await room.say(f"join {short}", spot=direct)
+    await room.say("!three", spot=direct)
+    prompts = "SELECT session.short FROM prompt JOIN session ON session.id = prompt.session_id"
+    assert await town.rows(prompts) == [(short,), (short,)]
+
+
+async def test_nobody_else_prompts_it_where_its_author_brought_it(town, room):
+    await room.say("private: !two")
+    ((_, place, *_),) = await town.rows(SESSIONS)
+    await room.say("!three", by="bo", spot=replace(SPOT, place=place))
+    assert await town.value("SELECT count(*) FROM prompt") == 1
+    assert await town.value("SELECT count(*) FROM session") == 1
+
+
 async def test_a_checkpoint_that_two_sessions_began_from_keeps_its_blob(town, room):
     await room.say("!one")
     ((shared, *_),) = await town.rows(SESSIONS)
