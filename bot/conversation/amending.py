@@ -11,16 +11,20 @@ from uuid import UUID
 from sqlalchemy import text
 
 from bot.conversation import commands
+from bot.conversation.settled import check_length
 from bot.store.states import PromptState
 from bot.store.transaction import Transaction
+from bot.words.catalogue import gettext as _
 from bot.work import control
 from bot.work.control import Actor
 from bot.work.queue import Event, LockedSession, append_events, lock_session
 
 _MESSAGE = text(
     """
-    SELECT delivery.id, delivery.session_id, delivery.text
-      FROM delivery WHERE delivery.surface = :surface AND delivery.message_key = :key
+    SELECT delivery.id, delivery.session_id, delivery.text,
+           session.private_to IS NOT NULL AS is_private
+      FROM delivery JOIN session ON session.id = delivery.session_id
+     WHERE delivery.surface = :surface AND delivery.message_key = :key
        AND delivery.person_id = :person AND delivery.prompt_id IS NOT NULL
     """
 )
@@ -46,12 +50,24 @@ class Amended(enum.Enum):
     """Its turn has begun, or is over."""
     NO_PROMPT = "no prompt"
     """What it says now is a command, or nothing: the prompt stays as it was."""
+    PRIVATE = "private"
+    """What it says now is for its author alone: it stays too, and nobody else sees the edit."""
 
 
 async def reword(
-    tx: Transaction, *, surface: str, key: str, actor: Actor, said: str, mention: str
+    tx: Transaction,
+    *,
+    surface: str,
+    key: str,
+    actor: Actor,
+    said: str,
+    mention: str,
+    bytes_max: int,
 ) -> Amended:
-    """Let a message that waits say `said` instead."""
+    """Let a message that waits say `said` instead.
+
+    :raises TooLarge: it has more than `bytes_max` bytes
+    """
     found = await _find(tx, surface, key, actor)
     if found is None:
         return Amended.NOTHING
@@ -63,6 +79,9 @@ async def reword(
         return Amended.TOO_LATE
     if not isinstance(parsed, commands.Prompt) or parsed.kind != prompt.kind:
         return Amended.NO_PROMPT
+    if parsed.private and not message.is_private:
+        return Amended.PRIVATE
+    check_length(said, bytes_max, kept=_("it stays queued as it was"))
     await tx.execute(_REWORD, {"delivery": message.id, "text": parsed.text})
     await _tell(tx, session.id, prompt.id, actor, parsed.text)
     return Amended.DONE

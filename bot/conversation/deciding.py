@@ -24,9 +24,9 @@ from bot.conversation.prompting import add_prompt
 from bot.conversation.reminder_commands import Remind, Reminders
 from bot.conversation.run_aiming import aim, briefed
 from bot.conversation.saying import post, say
-from bot.conversation.settled import check_options
+from bot.conversation.settled import check_length, check_options
 from bot.conversation.unadded import unadded
-from bot.errors import NoProject, NotFound, NothingToDo, Refused, TooLarge
+from bot.errors import NoProject, NotFound, NothingToDo, Refused
 from bot.govern.access import Act, Standing, require
 from bot.govern.agents import Agents
 from bot.govern.people import standing_of
@@ -35,7 +35,6 @@ from bot.govern.rights import Rights
 from bot.store.states import SessionState
 from bot.store.transaction import Transaction
 from bot.words.catalogue import gettext as _
-from bot.words.catalogue import grouped
 from bot.work import questions
 from bot.work.control import Actor
 from bot.work.queue import Event, LockedSession, append_events, lock_session
@@ -94,7 +93,7 @@ class Deciding:
         who = await self._standing(tx, message.person_id)
         if message.repository:
             await self._rights.check_at(tx, who, message.repository, Permission.WRITE)
-        self._check_size(message.text)
+        check_length(message.text, self._prompt_bytes_max, kept=_("nothing was queued"))
         message = await aim(tx, message, self._parsed(message))
         parsed = self._parsed(message)
         match parsed:
@@ -120,19 +119,6 @@ class Deciding:
 
     def _parsed(self, message: IncomingMessage) -> commands.Parsed:
         return commands.parse(message.text.replace("\x00", "\ufffd"), self._mention)
-
-    def _check_size(self, said: str) -> None:
-        size = len(said.encode("utf-8", errors="replace"))
-        if size > self._prompt_bytes_max:
-            raise TooLarge(
-                _(
-                    "the message has {size} bytes and at most {most} fit",
-                    size=grouped(size),
-                    most=grouped(self._prompt_bytes_max),
-                ),
-                kept=_("nothing was queued"),
-                do=_("put the long part into a file of the repository and name it"),
-            )
 
     async def _standing(self, tx: Transaction, person_id: UUID) -> Standing:
         standing = await standing_of(tx, person_id)

@@ -8,12 +8,13 @@ from adapters.forge.port import Permission
 from bot.conversation import amending
 from bot.conversation.amending import Amended
 from bot.conversation.hints import Hints
-from bot.errors import NotPermitted
+from bot.conversation.inbox import Inbox
+from bot.errors import NotPermitted, TooLarge
 from bot.govern.people import standing_of
-from bot.govern.rights import Rights
 from bot.store.database import Database
 from bot.words.catalogue import N_
 from bot.words.catalogue import gettext as _
+from bot.words.sentences import sentence
 from bot.work.control import Actor
 
 AGAIN = N_("Run again with the edit")
@@ -30,10 +31,11 @@ _PROJECT = text(
 class Edits:
     """Amends prompts for those who still may prompt."""
 
-    def __init__(self, database: Database, rights: Rights, hints: Hints, *, mention: str) -> None:
-        """`mention` is what people call us."""
+    def __init__(self, database: Database, inbox: Inbox, hints: Hints, *, mention: str) -> None:
+        """`mention` is what people call us; what `inbox` takes may be said by an edit, too."""
         self._database = database
-        self._rights = rights
+        self._rights = inbox.rights
+        self._bytes_max = inbox.prompt_bytes_max
         self._hints = hints
         self._mention = mention
 
@@ -49,7 +51,10 @@ class Edits:
                 heard, _("You may not prompt here any more: nothing changed.")
             )
             return
-        await self._reworded(heard, actor)
+        try:
+            await self._reworded(heard, actor)
+        except TooLarge as refusal:
+            await self._hints.whisper(heard, sentence(str(refusal)))
 
     async def _check(self, heard: Reworded, actor: Actor) -> None:
         """:raises NotPermitted: the message could not be said any more"""
@@ -69,11 +74,16 @@ class Edits:
                 actor=actor,
                 said=heard.text,
                 mention=self._mention,
+                bytes_max=self._bytes_max,
             )
+        again = Button(label=_(AGAIN), says=heard.text)
         if amended is Amended.TOO_LATE:
-            again = Button(label=_(AGAIN), says=heard.text)
             await self._hints.whisper(
                 heard, _("It has started already, so the edit changes nothing."), again
+            )
+        elif amended is Amended.PRIVATE:
+            await self._hints.whisper(
+                heard, _("The edit is private: what you asked before stays queued here."), again
             )
         elif amended is Amended.NO_PROMPT:
             await self._hints.whisper(heard, _("The edit is no prompt: it stays queued as it was."))

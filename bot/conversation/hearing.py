@@ -129,7 +129,7 @@ class Chats:
         self._hints = Hints(ports)
         self._forge_events = ForgeEvents(database, inbox.rights)
         self._addressees = Addressees(database, self._hints, Membership(database, ports))
-        self._edits = Edits(database, inbox.rights, self._hints, mention=mention)
+        self._edits = Edits(database, inbox, self._hints, mention=mention)
         self._parking = Parking(database, inbox, ports)
         self.adding = Adding(database, inbox, self._hints, mention=mention, check=check_repository)
         self._moving = Moving(database, inbox, self._parking)

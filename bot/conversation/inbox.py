@@ -89,6 +89,7 @@ class Inbox:
         """
         self._database = database
         self._beginning = beginning
+        self.prompt_bytes_max = prompt_bytes_max
         self.rights = rights or Rights(database, {})
         self._deciding = Deciding(
             self.rights,

@@ -1,4 +1,7 @@
-"""What a session was opened with and keeps: options that say otherwise open another one."""
+"""What is settled before a prompt is queued: how long one may be, and what its session keeps.
+
+Options that say otherwise than a session was opened with open another one.
+"""
 
 from collections.abc import Mapping
 from uuid import UUID
@@ -6,10 +9,11 @@ from uuid import UUID
 from sqlalchemy import text
 
 from bot.conversation.choosing import is_named
-from bot.errors import Refused
+from bot.errors import Refused, TooLarge
 from bot.govern.agents import Agents
 from bot.store.transaction import Transaction
 from bot.words.catalogue import gettext as _
+from bot.words.catalogue import grouped
 
 _KEPT = text(
     """
@@ -18,6 +22,21 @@ _KEPT = text(
       FROM session JOIN project ON project.id = session.project_id WHERE session.id = :session
     """
 )
+
+
+def check_length(said: str, bytes_max: int, *, kept: str) -> None:
+    """:raises TooLarge: `said` has more bytes of UTF-8; `kept` is what that changed"""
+    size = len(said.encode("utf-8", errors="replace"))
+    if size > bytes_max:
+        raise TooLarge(
+            _(
+                "the message has {size} bytes and at most {most} fit",
+                size=grouped(size),
+                most=grouped(bytes_max),
+            ),
+            kept=kept,
+            do=_("put the long part into a file of the repository and name it"),
+        )
 
 
 async def check_options(

@@ -130,6 +130,26 @@ async def test_an_edit_into_a_command_leaves_the_prompt(town, room):
     assert "stays queued" in room.whispers[0][1]
 
 
+async def test_an_edit_into_something_private_leaves_the_prompt_and_offers_it_alone(town, room):
+    message = await room.say("!one")
+    await room.edit(message, "private: !two")
+    assert await waiting(town) == ["one"]
+    assert await town.value("SELECT count(*) FROM turn_event WHERE body ->> 'text' = 'two'") == 0
+    ((who, words, says),) = room.whispers
+    assert (who, says) == ("ann", ("private: !two",))
+    assert "stays queued" in words
+
+
+async def test_an_edit_that_is_longer_than_a_message_may_be_leaves_the_prompt(town, room):
+    message = await room.say("one")
+    await room.edit(message, "x" * 100_001)
+    assert await waiting(town) == ["one"]
+    ((_, words, _),) = room.whispers
+    assert "100,001 bytes" in words
+    await room.edit(message, "x" * 100_000)
+    assert await waiting(town) == ["x" * 100_000]
+
+
 async def test_an_edit_by_somebody_else_is_none(town, room):
     message = await room.say("!one")
     by_bo = replace(message, author=replace(message.author, id="bo"))

@@ -149,6 +149,13 @@ async def test_nobody_else_finds_joins_or_is_told_of_it(town, room):
     assert short in json.dumps(await town.rows("SELECT body FROM reply"))
 
 
+async def test_an_edit_changes_it_where_it_waits(town, room):
+    message = await room.say("private: !two")
+    await room.edit(message, "private: !three")
+    assert await town.rows("SELECT text FROM delivery") == [("three",)]
+    assert room.whispers == []
+
+
 async def test_its_author_can_not_bring_it_to_where_others_read(town, room):
     await room.say("private: !two")
     ((short, *_),) = await town.rows(SESSIONS)
