@@ -26,7 +26,7 @@ async def answer(
     :raises Refused: somebody else is asked, or it is none of the choices
     :raises NotAsked: a forge has to be asked first, outside of any transaction
     """
-    question = await questions.open_question(tx, session_id)
+    question = await questions.open_question(tx, session_id, question_id)
     holds = question is not None and await _holds(tx, rights, who, session_id, question)
     actor = Actor(id=who.person_id, name=who.name)
     return await questions.answer(

@@ -78,7 +78,17 @@ class Command:
     options: dict[str, str] = field(default_factory=dict)
     """Of `retry`: `agent` and `model`."""
     prompt: UUID | None = None
-    """Of `continue`, which only buttons say: whose turn failed."""
+    """Whose turn it is about, where a button says it: `retry`, `undo`, and `continue`, which nobody
+    else says. Without it, it is the last one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """One of the choices of a question; only buttons say it."""
+
+    question: UUID
+    number: int
+    """Of the choice, from 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,16 +141,17 @@ class Nothing:
     """An empty message."""
 
 
-Parsed = (
-    Prompt | Command | Join | Connect | Remind | Reminders | Runs | Automations | Aside | Nothing
-)
+Asked = Command | Answer | Join | Connect | Remind | Reminders | Runs | Automations
+Parsed = Prompt | Asked | Aside | Nothing
 
 NUMBER_DIGITS_MAX = 9
 """Of a place in a queue; no queue is as long."""
 TARGET_DIGITS_MAX = 4
 """Of a target's place in its run."""
 _CANCEL = re.compile(r"^cancel\s+#?(\d+)$", re.IGNORECASE)
-_CONTINUE = re.compile(r"^continue ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?: ([1-9]))?$")
+_ID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_ABOUT_PROMPT = re.compile(rf"^(retry|undo|continue) ({_ID})(?: ([1-9]))?$")
+_ANSWER = re.compile(rf"^answer ({_ID}) (\d{{1,2}})$")
 _JOIN = re.compile(r"^join\s+(s-[a-z0-9]+)$", re.IGNORECASE)
 _CONNECT = re.compile(
     r"^connect(?:\s+(?:([a-z2-9]{4}-[a-z2-9]{4}-[a-z2-9]{4})|(github|gitlab)))?[.!]?$",
@@ -182,23 +193,26 @@ def _mentioning(name: str) -> re.Pattern[str]:
     return re.compile(rf"^\s*[@/]{re.escape(name)}(?![\w-])[:,]?\s*", re.IGNORECASE)
 
 
-def _command(
-    said: str,
-) -> Command | Join | Connect | Remind | Reminders | Runs | Automations | None:
+def _command(said: str) -> Asked | None:
     words = " ".join(said.casefold().split()).rstrip(".!")
     if words in ALONE:
         return Command(word=words)  # type: ignore[arg-type]
     match = _CANCEL.match(said)
     if match:
         return Command(word="cancel", number=int(match.group(1)[:NUMBER_DIGITS_MAX]))
-    if match := _CONTINUE.match(said):
-        which = int(match[2]) if match[2] else None
-        return Command(word="continue", prompt=UUID(match[1]), number=which)
     if match := _JOIN.match(said):
         return Join(session=match.group(1).lower())
     if match := _CONNECT.match(said):
         return Connect(code=(match[1] or "").upper(), forge=(match[2] or "").lower())
-    return _by_itself(said) or reminder_command(said)
+    return _of_button(said) or _by_itself(said) or reminder_command(said)
+
+
+def _of_button(said: str) -> Command | Answer | None:
+    if match := _ABOUT_PROMPT.match(said):
+        which = int(match[3]) if match[3] else None
+        return Command(word=match[1], prompt=UUID(match[2]), number=which)  # type: ignore[arg-type]
+    match = _ANSWER.match(said)
+    return Answer(question=UUID(match[1]), number=int(match[2])) if match else None
 
 
 def _by_itself(said: str) -> Runs | Automations | None:

@@ -101,7 +101,7 @@ class Deciding:
                 raise Refused(_("the message is empty"), do=_("say what to do, or `help`"))
             case commands.Aside():
                 return decided("command", _("Not for me: nothing was done."))
-            case commands.Command():
+            case commands.Command() | commands.Answer():
                 return await self._command(tx, message, who, parsed)
             case commands.Join():
                 return await self._join(tx, message, who, parsed.session)
@@ -137,9 +137,11 @@ class Deciding:
         tx: Transaction,
         message: IncomingMessage,
         who: Standing,
-        command: commands.Command,
+        command: commands.Command | commands.Answer,
     ) -> Decided:
         found = await threads.find(tx, message)
+        if isinstance(command, commands.Answer):
+            return await self._choice(tx, found, who, command)
         if found is not None:
             need = Permission.READ if command.word in READING else Permission.WRITE
             await self._may(tx, who, found, need)
@@ -349,13 +351,23 @@ class Deciding:
         if not (chosen or question.may_answer(who.person_id)):
             return None
         event = await answering.answer(tx, self._rights, who, found.session_id, said)
-        return decided(
-            "answer",
-            _("Your answer was handed over."),
-            session_id=found.session_id,
-            session=found.short,
-            event=event,
+        return _answered(found, event)
+
+    async def _choice(
+        self, tx: Transaction, found: threads.Found | None, who: Standing, chosen: commands.Answer
+    ) -> Decided:
+        """Hand over a choice of the one question that it was shown with."""
+        asked = None
+        if found is not None:
+            asked = await questions.open_question(tx, found.session_id, chosen.question)
+        if found is None or asked is None or not 1 <= chosen.number <= len(asked.choices):
+            raise NothingToDo(_("this question is not open any more"))
+        await self._may(tx, who, found, Permission.WRITE)
+        said = asked.choices[chosen.number - 1]
+        event = await answering.answer(
+            tx, self._rights, who, found.session_id, said, question_id=asked.id
         )
+        return _answered(found, event)
 
     async def _enqueue(
         self,
@@ -402,6 +414,12 @@ class Deciding:
 def decided(verdict: Verdict, told: str, **more: Any) -> Decided:
     """A verdict that keeps no words."""
     return Decided(accepted=Accepted(verdict=verdict, text=told, **more), text="")
+
+
+def _answered(found: threads.Found, event: int) -> Decided:
+    told = _("Your answer was handed over.")
+    ids: dict[str, Any] = {"session_id": found.session_id, "session": found.short}
+    return decided("answer", told, event=event, **ids)
 
 
 def _actor(who: Standing) -> Actor:

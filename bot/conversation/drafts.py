@@ -289,13 +289,14 @@ def diff_of(key: str) -> UUID | None:
 
 def _after(span: Span, ended: SeenEvent) -> tuple[Button, ...]:
     """What can be done about a turn that failed; one without a machine left nothing to undo."""
-    buttons = [labelled(RETRY)]
-    if ended.body.get("others") and span.started is not None:
-        prompt = span.started.body.get("prompt")
-        buttons.append(labelled(replace(CONTINUE, says=f"{CONTINUE.says} {prompt}")))
+    buttons = [RETRY]
+    if ended.body.get("others"):
+        buttons.append(CONTINUE)
     if _seconds(ended) < math.inf:
-        buttons.append(labelled(UNDO))
-    return tuple(buttons)
+        buttons.append(UNDO)
+    # Others may have run since when somebody presses one: each says whose turn it is about.
+    prompt = span.started.body.get("prompt") if span.started is not None else None
+    return tuple(labelled(replace(one, says=f"{one.says} {prompt}")) for one in buttons if prompt)
 
 
 def _is_quick(ended: SeenEvent, manner: Manner) -> bool:
@@ -434,11 +435,11 @@ def _choices(asked: SeenEvent) -> tuple[Button, ...]:
     choices = [str(one) for one in asked.body.get("choices") or ()]
     if len(choices) > CHOICE_BUTTONS_MAX:
         return ()
-    # A closed question is answered by a number, whatever the language of the label.
-    says = [str(n) for n in range(1, len(choices) + 1)] if asked.body.get("closed") else choices
+    # By which question and choice, whatever is open when it is pressed and the label's language.
+    question = asked.body.get("question")
     return tuple(
-        Button(label=short(one, LABEL_LENGTH_MAX), says=said)
-        for one, said in zip(choices, says, strict=True)
+        Button(label=short(one, LABEL_LENGTH_MAX), says=f"answer {question} {number}")
+        for number, one in enumerate(choices, 1)
     )
 
 

@@ -50,6 +50,7 @@ _ENDED_PROMPT = text(
      ORDER BY prompt.position DESC LIMIT 1
     """
 )
+_TURN_OF = text("SELECT id FROM turn WHERE prompt_id = :prompt AND session_id = :session")
 _MUTE = text(
     """
     UPDATE thread SET muted = :muted WHERE id = :thread AND surface <> ALL(:pulled) RETURNING id
@@ -103,11 +104,11 @@ async def obey(
             do=_("write a prompt to open one, or `sessions` to find another"),
         )
     if word == "retry":
-        return await _retry(tx, found, actor, command.options, agents)
+        return await _retry(tx, found, actor, command, agents)
     if word == "continue":
         return await _continue(tx, found, actor, command, agents)
     if word == "undo":
-        return await _undo(tx, found, actor)
+        return await _undo(tx, found, actor, command.prompt)
     return Obeyed(told=await _obey(tx, found, actor, word, command.number or 0))
 
 
@@ -160,13 +161,18 @@ async def _status(tx: Transaction, found: Found) -> str:
 
 
 async def _retry(
-    tx: Transaction, found: Found, actor: Actor, options: Mapping[str, str], agents: Agents
+    tx: Transaction, found: Found, actor: Actor, command: commands.Command, agents: Agents
 ) -> Obeyed:
-    """Ask the last prompt again; while that waits or runs, whoever says it once more is told."""
-    session = await lock_session(tx, found.session_id)
-    last = await _ended(tx, found)
+    """Ask the last prompt again; while that waits or runs, whoever says it once more is told.
+
+    The one that a button is about is asked again once.
+    """
+    session, options = await lock_session(tx, found.session_id), command.options
+    last = await _ended(tx, found, command.prompt)
     if session is None or last is None:
         raise NothingToDo(_("no prompt of this session has ended yet, so there is none to retry"))
+    if command.prompt is not None and last.again is not None:
+        raise NothingToDo(_("this prompt was asked again already"))
     if last.again in {PromptState.QUEUED, PromptState.RUNNING}:
         raise NothingToDo(
             _("the last prompt is asked again already"), do=_("`queue` shows what waits")
@@ -256,14 +262,25 @@ async def _ask_again(
     )
 
 
-async def _undo(tx: Transaction, found: Found, actor: Actor) -> Obeyed:
-    """Queue the way back before what waits: what runs now is the turn that it takes back."""
+async def _undo(tx: Transaction, found: Found, actor: Actor, prompt: UUID | None) -> Obeyed:
+    """Queue the way back before what waits: what runs now is the turn that it takes back.
+
+    :param prompt: whose turn is meant, where it was said which
+    """
     session = await lock_session(tx, found.session_id)
     if session is None:
         raise NotFound(_("this session does not exist"))
     busy = session.state in {SessionState.RUNNING, SessionState.WAITING}
-    if not busy and decide(await undo_rows.past(tx, found.session_id)) is None:
+    back = decide(await undo_rows.past(tx, found.session_id))
+    if not busy and back is None:
         raise undo_words.none_left()
+    if prompt is not None:
+        meant = await tx.scalar(_TURN_OF, {"prompt": prompt, "session": found.session_id})
+        if busy or back is None or back.turn.id != meant:
+            raise NothingToDo(
+                _("that is not the last turn any more, so nothing was taken back"),
+                do=_("`undo` takes back the last one"),
+            )
     added = await add_prompt(
         tx,
         session,

@@ -48,7 +48,8 @@ _ASKED = text(
 _OPEN = text(
     """
     SELECT id, turn_id, text, choices, permitted, closed, extends_micro FROM question
-     WHERE session_id = :session AND state = 'open' ORDER BY created_at LIMIT 1
+     WHERE session_id = :session AND state = 'open'
+       AND id = coalesce(CAST(:question AS uuid), id) ORDER BY created_at LIMIT 1
     """
 )
 _CLOSE = text(
@@ -125,9 +126,12 @@ async def add(
     return Event(kind="question", body=body)
 
 
-async def open_question(tx: Transaction, session_id: UUID) -> OpenQuestion | None:
-    """The oldest question of the session that nobody has answered yet."""
-    row = (await tx.execute(_OPEN, {"session": session_id})).one_or_none()
+async def open_question(
+    tx: Transaction, session_id: UUID, question_id: UUID | None = None
+) -> OpenQuestion | None:
+    """A question of the session that nobody has answered yet; None as its id: the oldest one."""
+    asked = {"session": session_id, "question": question_id}
+    row = (await tx.execute(_OPEN, asked)).one_or_none()
     if row is None:
         return None
     return OpenQuestion(**{**row._asdict(), "permitted": frozenset(row.permitted)})
@@ -149,8 +153,8 @@ async def answer(
     :raises Refused: somebody else is asked, or it is none of the choices
     """
     await lock_session(tx, session_id)
-    question = await open_question(tx, session_id)
-    if question is None or (question_id is not None and question.id != question_id):
+    question = await open_question(tx, session_id, question_id)
+    if question is None:
         raise NothingToDo(_("this question is not open any more"))
     _check(question, by, holds_budget=holds_budget)
     meant = question.means(said)
