@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 
+from sqlalchemy import text
+
 from adapters.chat.discord.listening import DiscordListener
-from adapters.chat.discord.port import SURFACE, DiscordChat
+from adapters.chat.discord.port import DIRECT, SURFACE, DiscordChat, Place
 from adapters.chat.incoming import Author
 from bot.govern.people import find_identity, standing_of
 from bot.govern.projects import list_projects
@@ -13,6 +15,15 @@ from bot.govern.rights import Rights
 from bot.leading import LeadingListener
 from bot.store.database import Database
 from bot.surfaces import Surfaces
+
+_DIRECTS = text(
+    """
+    SELECT split_part(thread.place, '~', 1) AS place
+      FROM thread JOIN session ON session.id = thread.session_id
+     WHERE thread.surface = :surface AND starts_with(thread.place, :direct)
+     GROUP BY 1 ORDER BY max(session.active_at) DESC LIMIT :most
+    """
+)
 
 
 def open_discord(stack: AsyncExitStack, surfaces: Surfaces, token: str) -> None:
@@ -22,9 +33,11 @@ def open_discord(stack: AsyncExitStack, surfaces: Surfaces, token: str) -> None:
     surfaces.ports[SURFACE] = port
     tell = surfaces.standings.tell_of(SURFACE)
     projects = partial(projects_of, surfaces.database, surfaces.rights)
+    directs = partial(directs_of, surfaces.database)
+    listener = DiscordListener(token, projects=projects, directs=directs, tell=tell)
     surfaces.listeners[SURFACE] = LeadingListener(
         surfaces.database,
-        DiscordListener(token, projects=projects, tell=tell).run,
+        listener.run,
         name=SURFACE,
         owner=surfaces.owner,
         tell=tell,
@@ -42,3 +55,10 @@ async def projects_of(database: Database, rights: Rights, author: Author) -> Seq
     else:
         seen = await rights.visible(who, projects, key="id")
     return [str(one["name"]) for one in seen]
+
+
+async def directs_of(database: Database, most: int) -> Sequence[int]:
+    """The channels in which people talked to us alone, those of the newest sessions first."""
+    asked = {"surface": SURFACE, "direct": f"{DIRECT}/", "most": most}
+    rows = (await database.run(_DIRECTS, asked)).all()
+    return [Place.read(row.place).channel for row in rows]

@@ -145,6 +145,7 @@ class Withdrawn:
 
     spot: Spot
     author: Author | None
+    """Whose it was; None: the surface does not say."""
     key: str
 
 

@@ -27,6 +27,14 @@ _PROJECT = text(
     """
 )
 
+_AUTHOR = text(
+    """
+    SELECT person.id, person.name FROM delivery JOIN person ON person.id = delivery.person_id
+     WHERE delivery.surface = :surface AND delivery.message_key = :key
+       AND delivery.prompt_id IS NOT NULL
+    """
+)
+
 
 class Edits:
     """Amends prompts for those who still may prompt."""
@@ -55,6 +63,13 @@ class Edits:
             await self._reworded(heard, actor)
         except TooLarge as refusal:
             await self._hints.whisper(heard, sentence(str(refusal)))
+
+    async def gone(self, heard: Withdrawn) -> None:
+        """Take back what waits of a message of which the surface knows no author any more."""
+        asked = {"surface": heard.spot.surface, "key": heard.key}
+        row = (await self._database.run(_AUTHOR, asked)).one_or_none()
+        if row is not None:
+            await self._withdrawn(heard, Actor(id=row.id, name=row.name))
 
     async def _check(self, heard: Reworded, actor: Actor) -> None:
         """:raises NotPermitted: the message could not be said any more"""

@@ -311,7 +311,10 @@ class Chats:
         return accepted
 
     async def _amended(self, heard: Reworded | Withdrawn) -> None:
-        if heard.author is None or heard.author.standing != "member":
+        if heard.author is None:
+            await self._edits.gone(heard)
+            return
+        if heard.author.standing != "member":
             return
         try:
             known = await self._people.meet(heard.author, heard.spot.surface)

@@ -1,8 +1,8 @@
 """Listens to Discord's gateway; one process of the installation does, whoever leads.
 
-Discord acknowledges nothing: what was said while nobody listened is read back from the threads and
-channels that are known, and heard again; whoever hears drops what is known already. Interactions
-are deferred at once, because Discord waits three seconds for them.
+Discord acknowledges nothing: what was said while nobody listened is read back (`missed`), and heard
+again; whoever hears drops what is known already. Edits and deletions count whoever heard the
+message. Interactions are deferred at once, because Discord waits three seconds for them.
 """
 
 import asyncio
@@ -16,21 +16,24 @@ from discord import app_commands
 
 from adapters.chat.calling import trace
 from adapters.chat.discord import history, markup, picking
-from adapters.chat.discord.reading import STOP_REACTIONS, Reader, author_of, place_of
+from adapters.chat.discord.missed import (
+    CATCH_UP_MESSAGES,
+    CATCH_UP_SECONDS,
+    Directs,
+    no_directs,
+    read_back,
+)
+from adapters.chat.discord.reading import STOP_REACTIONS, Reader, author_of, deleted, place_of
 from adapters.chat.incoming import Author, Hear, Heard, is_private
 from adapters.listening import Condition, Hears, Tell, nobody
 
 log = structlog.get_logger(__name__)
 
-CATCH_UP_SECONDS = 3600.0
-"""How far what was missed is read back at most."""
-CATCH_UP_MESSAGES = 100
-"""Of one channel or thread."""
 GUILDS_SECONDS = 0.5
 """So long after the last guild was told at the start, all of them were."""
 AGAIN_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 REMEMBERED_MESSAGES = 5_000
-"""Whose edit or deletion is understood."""
+"""So that what a thread stands under need not be asked for."""
 COMMAND = "ona"
 SEND_TO_US = "Send to ona"
 PROMPT_LENGTH_MAX = 2_000
@@ -79,9 +82,21 @@ def intents() -> discord.Intents:
 class DiscordListener:
     """The gateway connection of one bot."""
 
-    def __init__(self, token: str, *, projects: Projects = _none, tell: Tell = nobody) -> None:
-        """Nothing is connected before `run`; `projects` says their names, to be picked from."""
+    def __init__(
+        self,
+        token: str,
+        *,
+        projects: Projects = _none,
+        directs: Directs = no_directs,
+        tell: Tell = nobody,
+    ) -> None:
+        """Nothing is connected before `run`.
+
+        :param projects: says their names, to be picked from
+        :param directs: says where somebody talks to us alone
+        """
         self._tell = tell
+        self._directs = directs
         self._token = token
         self._projects = projects
 
@@ -90,7 +105,7 @@ class DiscordListener:
 
         :raises discord.DiscordException: the token is wrong, or an intent is not granted
         """
-        client = _Client(hear, self._projects, self._tell)
+        client = _Client(hear, self._projects, self._directs, self._tell)
         connecting = asyncio.create_task(client.start(self._token))
         stopping = asyncio.create_task(stop.wait())
         try:
@@ -104,7 +119,7 @@ class DiscordListener:
 class _Client(discord.Client):
     """Turns the gateway's events into what was said."""
 
-    def __init__(self, hear: Hear, projects: Projects, tell: Tell) -> None:
+    def __init__(self, hear: Hear, projects: Projects, directs: Directs, tell: Tell) -> None:
         super().__init__(
             intents=intents(),
             http_trace=trace(),
@@ -114,6 +129,7 @@ class _Client(discord.Client):
         )
         self._hear = hear
         self._projects = projects
+        self._directs = directs
         self._tell = tell
         self._reader = Reader(self)
         self._locks: dict[int, asyncio.Lock] = {}
@@ -176,11 +192,15 @@ class _Client(discord.Client):
     async def on_message(self, message: discord.Message) -> None:
         await self._said(message)
 
-    async def on_message_edit(self, _: discord.Message, after: discord.Message) -> None:
-        await self._in_order(after.channel.id, lambda: self._reader.edited(after))
+    async def on_raw_message_edit(self, event: discord.RawMessageUpdateEvent) -> None:
+        await self._in_order(event.channel_id, lambda: self._reader.edited(event.message))
 
-    async def on_message_delete(self, message: discord.Message) -> None:
-        await self._in_order(message.channel.id, lambda: self._reader.deleted(message))
+    async def on_raw_message_delete(self, event: discord.RawMessageDeleteEvent) -> None:
+        await self._deleted(event, event.message_id)
+
+    async def on_raw_bulk_message_delete(self, event: discord.RawBulkMessageDeleteEvent) -> None:
+        for message_id in sorted(event.message_ids):
+            await self._deleted(event, message_id)
 
     async def on_thread_update(self, before: discord.Thread, after: discord.Thread) -> None:
         if before.name != after.name:
@@ -257,6 +277,14 @@ class _Client(discord.Client):
             if said is not None:
                 await self._hear_at_last(await history.with_material(self._reader, message, said))
 
+    async def _deleted(
+        self,
+        event: discord.RawMessageDeleteEvent | discord.RawBulkMessageDeleteEvent,
+        message_id: int,
+    ) -> None:
+        gone = deleted(event.guild_id, event.channel_id, message_id)
+        await self._in_order(event.channel_id, lambda: gone)
+
     def _lock(self, channel: int) -> asyncio.Lock:
         return self._locks.setdefault(channel, asyncio.Lock())
 
@@ -275,30 +303,9 @@ class _Client(discord.Client):
         """Hear what was said in places that we see while nobody listened."""
         since = max(self._heard_at, datetime.now(UTC) - timedelta(seconds=CATCH_UP_SECONDS))
         self._heard_at = datetime.now(UTC)
-        for guild in self.guilds:
-            channels: list[discord.TextChannel | discord.Thread]
-            channels = [*guild.text_channels, *guild.threads]
-            for channel in channels:
-                if channel.permissions_for(guild.me).read_message_history:
-                    await self._read_back(channel, since)
+        await read_back(self, since, self._directs, self._missed)
 
-    async def _member(
-        self, guild: discord.Guild, user: discord.User | discord.Member
-    ) -> discord.User | discord.Member:
-        """The author of an older message, which comes without their membership."""
-        if isinstance(user, discord.Member) or user.bot:
-            return user
-        with suppress(discord.NotFound):
-            return guild.get_member(user.id) or await guild.fetch_member(user.id)
-        return user
-
-    async def _read_back(
-        self, channel: discord.TextChannel | discord.Thread, since: datetime
-    ) -> None:
-        try:
-            async for message in channel.history(
-                after=since, limit=CATCH_UP_MESSAGES, oldest_first=True
-            ):
-                await self._said(message, await self._member(channel.guild, message.author))
-        except discord.HTTPException as error:
-            log.warning("discord_not_caught_up", channel=channel.id, why=str(error))
+    async def _missed(self, message: discord.Message, author: discord.abc.User) -> None:
+        """Hear a message, and how it was edited since: it may have been heard before that."""
+        await self._said(message, author)
+        await self._in_order(message.channel.id, lambda: self._reader.edited(message, author))

@@ -78,6 +78,12 @@ def spot_of(place: Place, *, public: bool) -> Spot:
     )
 
 
+def deleted(guild: int | None, channel: int, message: int) -> Withdrawn:
+    """A message that is gone; Discord says no more of it, and not who took it away."""
+    place = Place(DIRECT if guild is None else str(guild), channel, None)
+    return Withdrawn(spot=spot_of(place, public=False), author=None, key=str(message))
+
+
 class Reader:
     """Reads what one bot hears."""
 
@@ -135,19 +141,14 @@ class Reader:
             text=self._plain(text, message),
         )
 
-    def edited(self, message: discord.Message) -> Reworded | None:
-        """A message that says something else now."""
-        said = self.message(message)
+    def edited(
+        self, message: discord.Message, author: discord.abc.User | None = None
+    ) -> Reworded | None:
+        """A message that says something else now; `author` as above."""
+        said = self.message(message, author)
         if said is None or message.edited_at is None:
             return None
         return Reworded(spot=said.spot, author=said.author, key=said.key, text=said.text)
-
-    def deleted(self, message: discord.Message) -> Withdrawn | None:
-        """A message that is gone, if we remember it."""
-        said = self.message(message)
-        if said is None:
-            return None
-        return Withdrawn(spot=said.spot, author=said.author, key=said.key)
 
     def renamed(self, thread: discord.Thread) -> Renamed:
         """A thread that is called something else now; Discord does not say who did it."""
