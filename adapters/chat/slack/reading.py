@@ -27,6 +27,8 @@ Body = Mapping[str, Any]
 
 SPOKEN = frozenset({None, "file_share", "thread_broadcast", "me_message"})
 """Subtypes of messages that a person wrote."""
+STONE = "tombstone"
+"""Subtype of what stands where a message was deleted that has replies: it is told as an edit."""
 STOP_REACTIONS = frozenset({"x", "raised_hand", "octagonal_sign"})
 
 
@@ -123,10 +125,11 @@ class Reader:
 
     async def _message(self, body: Body, event: Body) -> Said | Reworded | Withdrawn | None:
         subtype = event.get("subtype")
+        buried = (event.get("message") or {}).get("subtype") == STONE
+        if subtype == "message_deleted" or (subtype == "message_changed" and buried):
+            return await self._deleted(body, event)
         if subtype == "message_changed":
             return await self._changed(body, event)
-        if subtype == "message_deleted":
-            return await self._deleted(body, event)
         if subtype not in SPOKEN or not event.get("user"):
             return None
         spot = await self._spot(event["channel"], event.get("thread_ts") or event["ts"], body)

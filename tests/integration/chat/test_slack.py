@@ -101,6 +101,18 @@ async def test_an_edit_and_a_deletion_change_what_waits(office, places):
     assert "third" not in said
 
 
+async def test_what_was_asked_and_replied_to_is_taken_back_by_its_deletion(office, places):
+    places.door.clear()
+    async with office.serving(), Shift(office.town, places, "w"):
+        asked = office.asks("!echo first")
+        # Where there are replies, Slack tells a deletion as an edit.
+        office.bo.says(office.general, "and then?", thread=asked)
+        await office.heard()
+        office.ann.deletes(asked)
+        cancelled = "SELECT state FROM prompt"
+        await until(office.town, cancelled, lambda rows: rows == [("cancelled",)])
+
+
 async def test_a_direct_message_is_one_session_until_new(office, places):
     direct = office.ann.direct(office.bot.user)
     async with office.serving(), Shift(office.town, places, "w"):
