@@ -1,4 +1,4 @@
-"""`connect` said in a chat: answered where nobody else reads it, and kept nowhere."""
+"""`connect` said in a chat: answered where nobody else reads it, its words kept nowhere."""
 
 from collections.abc import Awaitable, Callable
 

@@ -210,7 +210,8 @@ class Chats:
             return
         asked = commands.parse(said.text, self._mention)
         if isinstance(asked, commands.Connect):
-            await self._connecting.answer(said, actor, asked)
+            if await self._inbox.is_new(await self._message(said, actor)):
+                await self._connecting.answer(said, actor, asked)
             return
         said, message = await posts.about(self._database, said, await self._message(said, actor))
         if isinstance(asked, Remind):

@@ -120,6 +120,17 @@ class Inbox:
                     do=_("try again in a minute"),
                 ) from error
 
+    async def is_new(self, message: IncomingMessage) -> bool:
+        """Note a message that is answered elsewhere, and whether it comes for the first time.
+
+        None of its words are kept.
+        """
+        async with self._database.begin() as tx:
+            delivery_id = await _first(tx, message)
+            if delivery_id is not None:
+                await tx.execute(_SETTLE, _settled(delivery_id, decided("command", "")))
+        return delivery_id is not None
+
     async def _accept_settled(self, message: IncomingMessage) -> Accepted:
         """Accept it once everything is known that has to be found out elsewhere."""
         begun: Begun | None = None
@@ -136,39 +147,15 @@ class Inbox:
     async def _accept(
         self, tx: Transaction, message: IncomingMessage, begun: Begun | None
     ) -> Accepted:
-        delivery_id = new_id()
-        first = (
-            await tx.execute(
-                _FIRST_DELIVERY,
-                {
-                    "id": delivery_id,
-                    "surface": message.surface,
-                    **_keys(message),
-                    "person": message.person_id,
-                    "text": "",
-                },
-            )
-        ).one_or_none()
-        if first is None:
+        delivery_id = await _first(tx, message)
+        if delivery_id is None:
             return await self._earlier(tx, message)
         said = await self._answer(tx, message, begun)
-        accepted = said.accepted
-        await tx.execute(
-            _SETTLE,
-            {
-                "id": delivery_id,
-                "session": accepted.session_id,
-                "prompt": accepted.prompt_id,
-                "text": said.text,
-                "event": accepted.event,
-                "quoted": json.dumps(quoting.kept(said.quoted)),
-                "answer": json.dumps(asdict(accepted), default=str),
-            },
-        )
+        await tx.execute(_SETTLE, _settled(delivery_id, said))
         await attachments.add(tx, delivery_id, said.files)
         if said.like is not None:
             await attachments.copy(tx, delivery_id, prompt=said.like)
-        return accepted
+        return said.accepted
 
     async def _earlier(self, tx: Transaction, message: IncomingMessage) -> Accepted:
         known = {"surface": message.surface, **_keys(message)}
@@ -200,6 +187,32 @@ async def _audit(tx: Transaction, message: IncomingMessage, refusal: TellPerson)
         body={"why": refusal.happened},
     )
     await record(tx, event)
+
+
+async def _first(tx: Transaction, message: IncomingMessage) -> UUID | None:
+    """The row of a delivery; None: the message was delivered before."""
+    values = {
+        "id": new_id(),
+        "surface": message.surface,
+        **_keys(message),
+        "person": message.person_id,
+        "text": "",
+    }
+    found: UUID | None = (await tx.execute(_FIRST_DELIVERY, values)).scalar_one_or_none()
+    return found
+
+
+def _settled(delivery_id: UUID, said: Decided) -> dict[str, Any]:
+    accepted = said.accepted
+    return {
+        "id": delivery_id,
+        "session": accepted.session_id,
+        "prompt": accepted.prompt_id,
+        "text": said.text,
+        "event": accepted.event,
+        "quoted": json.dumps(quoting.kept(said.quoted)),
+        "answer": json.dumps(asdict(accepted), default=str),
+    }
 
 
 def _keys(message: IncomingMessage) -> dict[str, str]:

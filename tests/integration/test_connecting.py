@@ -211,7 +211,8 @@ async def test_in_a_chat_a_code_goes_from_one_direct_message_to_another(town, ch
     assert port.whispers[1][1].startswith("Done: here you are Person U1 now")
     people = await town.rows("SELECT DISTINCT person_id FROM identity WHERE surface LIKE 'fake:%'")
     assert len(people) == 1
-    assert await town.value("SELECT count(*) FROM delivery") == 0
+    kept = await town.rows("SELECT text, answer ->> 'text' FROM delivery")
+    assert kept == [("", ""), ("", "")]
 
 
 async def test_where_others_read_along_no_code_is_given_or_taken(town, chat):
@@ -223,6 +224,14 @@ async def test_where_others_read_along_no_code_is_given_or_taken(town, chat):
     assert [told for _, told, _ in port.whispers][::2] == [port.whispers[0][1]] * 2
     assert "direct message" in port.whispers[0][1]
     assert await town.value("SELECT count(*) FROM credential WHERE used_at IS NOT NULL") == 0
+
+
+async def test_answered_once_a_code_is_given_once_however_often_it_is_asked_for(town, chat):
+    _, port, chats = chat
+    asked = message("connect")
+    await chats.hear(asked)
+    await chats.hear(asked)
+    assert len(port.whispers) == 1
 
 
 async def test_a_forge_account_is_connected_by_typing_its_code(town, chat):
