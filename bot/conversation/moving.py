@@ -7,6 +7,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from adapters.chat.incoming import Said
+from bot.conversation import material
 from bot.conversation.drafts import WRONG
 from bot.conversation.inbox import Inbox
 from bot.conversation.message import Accepted, IncomingMessage
@@ -48,11 +49,12 @@ class Moving:
         async with self._database.begin() as tx:
             where = {"surface": message.surface, "place": message.place}
             first: Any = (await tx.execute(_FIRST, where)).one_or_none()
+            found = None if first is None else await material.of_prompt(tx, first.id)
         stopped = await self._inbox.accept(replace(message, text="stop all"))
         # With nothing to stop there is still something to move.
-        if first is None or (stopped.verdict == "refused" and not _is_idle(stopped)):
+        if found is None or (stopped.verdict == "refused" and not _is_idle(stopped)):
             return stopped
-        await self._parking.ask(said, _again(message, first))
+        await self._parking.ask(said, replace(_again(message, first), **found))
         return None
 
 

@@ -1,7 +1,10 @@
 """A message that could be about several projects: asked, kept, and run once for the one chosen."""
 
+from datetime import UTC, datetime
+
 import pytest
 
+from adapters.chat.incoming import Attached, Quoted
 from adapters.chat.port import Button, ChatError, Uncertain
 from bot.conversation import parking
 from bot.conversation.parking import Choice
@@ -150,6 +153,17 @@ async def test_the_wrong_project_is_stopped_and_the_prompt_asked_again_in_a_new_
         "SELECT short FROM session JOIN thread ON thread.session_id = session.id"
     )
     assert now != first
+
+
+async def test_what_was_for_the_wrong_project_keeps_what_came_with_it(town, room, asking):
+    quoted = (Quoted(key="T/C/0", author="Bo", at=datetime.now(UTC), text="it is red"),)
+    file = Attached(key="T/C/1", name="a.txt", media_type="text/plain", data=b"words")
+    await room.say("project=demo !one", key="T/C/1", quoted=quoted, files=(file,))
+    await press(room, "wrong project")
+    await press(room, asking.posts[0][2][1].says)
+    came = "SELECT quoted -> 0 ->> 'text', data FROM delivery JOIN attachment ON"
+    came += " attachment.delivery_id = delivery.id ORDER BY received_at"
+    assert await town.rows(came) == [("it is red", b"words")] * 2
 
 
 async def test_a_prompt_that_ended_can_have_been_for_the_wrong_project_too(town, room, asking):
