@@ -5,6 +5,7 @@ put together from its messages when the turn begins.
 """
 
 import enum
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -28,6 +29,13 @@ _MESSAGE = text(
        AND delivery.person_id = :person AND delivery.prompt_id IS NOT NULL
     """
 )
+_AUTHOR = text(
+    """
+    SELECT person.id, person.name FROM delivery JOIN person ON person.id = delivery.person_id
+     WHERE delivery.surface = :surface AND delivery.message_key = :key
+       AND delivery.prompt_id IS NOT NULL
+    """
+)
 _PROMPT = text(
     """
     SELECT prompt.id, prompt.kind, prompt.state,
@@ -40,6 +48,17 @@ _REWORD = text("UPDATE delivery SET text = :text WHERE id = :delivery")
 _TAKE_OUT = text("UPDATE delivery SET prompt_id = NULL WHERE id = :delivery")
 
 
+@dataclass(frozen=True, kw_only=True)
+class Another:
+    """An edit that leaves its prompt as it was."""
+
+    prompt: UUID
+    is_late: bool
+    """Its turn has begun, or is over; else what it says now is for its author alone."""
+    is_prompt: bool
+    """What it says now could be asked as another one."""
+
+
 class Amended(enum.Enum):
     """What became of an edit or a deletion."""
 
@@ -47,11 +66,9 @@ class Amended(enum.Enum):
     NOTHING = "nothing"
     """It was no prompt of theirs, or says the same."""
     TOO_LATE = "too late"
-    """Its turn has begun, or is over."""
+    """Its turn has begun, or is over: it can't be taken back."""
     NO_PROMPT = "no prompt"
     """What it says now is a command, or nothing: the prompt stays as it was."""
-    PRIVATE = "private"
-    """What it says now is for its author alone: it stays too, and nobody else sees the edit."""
 
 
 async def reword(
@@ -63,7 +80,7 @@ async def reword(
     said: str,
     mention: str,
     bytes_max: int,
-) -> Amended:
+) -> Amended | Another:
     """Let a message that waits say `said` instead.
 
     :raises TooLarge: it has more than `bytes_max` bytes
@@ -76,15 +93,22 @@ async def reword(
     if isinstance(parsed, commands.Prompt) and parsed.text == message.text:
         return Amended.NOTHING
     if prompt.state != PromptState.QUEUED:
-        return Amended.TOO_LATE
+        again = isinstance(parsed, commands.Prompt) and not parsed.private
+        return Another(prompt=prompt.id, is_late=True, is_prompt=again)
     if not isinstance(parsed, commands.Prompt) or parsed.kind != prompt.kind:
         return Amended.NO_PROMPT
     if parsed.private and not message.is_private:
-        return Amended.PRIVATE
+        return Another(prompt=prompt.id, is_late=False, is_prompt=True)
     check_length(said, bytes_max, kept=_("it stays queued as it was"))
     await tx.execute(_REWORD, {"delivery": message.id, "text": parsed.text})
     await _tell(tx, session.id, prompt.id, actor, parsed.text)
     return Amended.DONE
+
+
+async def author_of(tx: Transaction, *, surface: str, key: str) -> Actor | None:
+    """Whose message it is that became a prompt, or a part of one; None: none did."""
+    row = (await tx.execute(_AUTHOR, {"surface": surface, "key": key})).one_or_none()
+    return None if row is None else Actor(id=row.id, name=row.name)
 
 
 async def withdraw(tx: Transaction, *, surface: str, key: str, actor: Actor) -> Amended:

@@ -35,6 +35,7 @@ from bot.conversation import (
     audience,
     ci_rows,
     commands,
+    edits,
     greeting,
     moving,
     phases,
@@ -273,6 +274,10 @@ class Chats:
             choice = Choice.read(said.text)
             if choice is not None:
                 return await self._chosen(said, choice)
+            edited = edits.pressed(said.text)
+            if edited is not None:
+                accepted = await self._edits.again(edited, message.person_id)
+                return await self._kept(said, accepted)
             if await self._pressed(said, message):
                 return None
         if moving.is_asked(said):
@@ -307,6 +312,10 @@ class Chats:
         except NotFound as refusal:
             await self._hints.whisper(said, sentence(str(refusal)))
             return None
+        return await self._kept(said, accepted)
+
+    async def _kept(self, said: Said, accepted: Accepted | None) -> Accepted | None:
+        """What became of a parked message; who presses a button of one that is gone is told so."""
         if accepted is None:
             await self._hints.whisper(said, _("This was asked too long ago: ask again."))
         return accepted
