@@ -112,7 +112,7 @@ class Said:
     to_us: bool
     """It mentions us, or could be meant for nobody else."""
     to_others: bool = False
-    """It mentions another person."""
+    """It mentions another person, or a group."""
     pressed: bool = False
     """Nobody wrote it: it is what a button says."""
     post: str = ""

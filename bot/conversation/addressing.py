@@ -54,7 +54,8 @@ def decide(said: Said, thread: ThreadFacts) -> Hearing:
 def crowds(said: Said, thread: ThreadFacts) -> bool:
     """Whether the thread has more than one person from this message on, and had not before."""
     is_new = thread.has_session and not thread.crowded
-    return is_new and not said.pressed and _is_another(said, thread)
+    wrote = not said.pressed and said.author.standing != "bot"
+    return is_new and wrote and _is_another(said, thread)
 
 
 def _follows(said: Said, thread: ThreadFacts) -> bool:

@@ -114,6 +114,7 @@ class Reader:
         # Who answers a post of ours, and lets it notify us, says so beside the text.
         named = {*mentioned, *(user.id for user in message.mentions)}
         to_us = spot.direct or self._us in named or bool(roles & ours)
+        others = named - {self._us, message.author.id}
         return Said(
             spot=spot,
             author=author_of(author or message.author, message.guild),
@@ -122,7 +123,7 @@ class Reader:
             ref=str(message.id),
             text=self._plain(markup.without_mention(message.content, self._us), message),
             to_us=to_us,
-            to_others=any(user != self._us for user in mentioned),
+            to_others=bool(others or roles - ours) or message.mention_everyone,
             post=_answered(message),
         )
 

@@ -41,6 +41,7 @@ _SIGN = re.compile(f"([\ue001-\ue004]|{_LINK}[^{_LABEL}]*{_LABEL}[^{_LINKED}]*{_
 _FENCE = re.compile(r"^```$", re.MULTILINE)
 _LEADING = re.compile(r"^```", re.MULTILINE)
 _TOKEN = re.compile(r"<([@#!])?([^<>|]*)(?:\|([^<>]*))?>")
+_MANY = frozenset({"subteam", "here", "channel", "everyone"})
 
 
 def escape(text: str, *, code: bool) -> str:
@@ -89,6 +90,12 @@ class Signs:
 def mentions(text: str) -> list[str]:
     """The ids of the people whom a message mentions, in order."""
     return [found.group(2) for found in _TOKEN.finditer(text) if found.group(1) == "@"]
+
+
+def mentions_many(text: str) -> bool:
+    """Whether a message mentions a group of people, or all of a channel."""
+    signs = (found.group(2) for found in _TOKEN.finditer(text) if found.group(1) == "!")
+    return any(sign.partition("^")[0] in _MANY for sign in signs)
 
 
 def plain(text: str, name_of: Callable[[str], str]) -> str:

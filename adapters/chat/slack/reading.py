@@ -143,7 +143,8 @@ class Reader:
             ref=event["ts"],
             text=await self._directory.plain(markup.without_mention(text, self._us.user)),
             to_us=spot.direct or self._us.user in mentioned,
-            to_others=any(user != self._us.user for user in mentioned),
+            to_others=markup.mentions_many(text)
+            or any(user != self._us.user for user in mentioned),
             post=_answered(spot, event),
         )
         return await self._history.with_material(said, event)

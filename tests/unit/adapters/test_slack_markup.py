@@ -15,6 +15,7 @@ from adapters.chat.slack.markup import (
     escape,
     fallback,
     mentions,
+    mentions_many,
     plain,
     without_mention,
 )
@@ -152,3 +153,18 @@ def test_code_and_what_is_no_moment_stay_as_they_are(text):
 )
 def test_a_workspace_knows_members_guests_strangers_and_bots(profile, who):
     assert standing(profile, "T1") == who
+
+
+@pytest.mark.parametrize(
+    ("text", "many"),
+    [
+        ("<!here> look", True),
+        ("<!channel|channel> look", True),
+        ("look <!everyone>", True),
+        ("<!subteam^S1|@backend> look", True),
+        ("<@U1> at <!date^1700000000^{date}|then>", False),
+        ("here, &lt;!here&gt;", False),
+    ],
+)
+def test_whether_a_group_is_mentioned(text, many):
+    assert mentions_many(text) is many

@@ -66,6 +66,7 @@ def test_a_second_person_crowds_a_thread_by_writing_and_not_by_pressing():
     assert crowds(said("bo", to_us=True), ANN)
     assert not crowds(said("bo", to_us=True, pressed=True), ANN)
     assert not crowds(said(), ANN)
+    assert not crowds(said("robot", standing="bot"), ANN)
     assert not crowds(said("bo"), NEW)
     assert not crowds(said("bo"), replace(ANN, crowded=True))
 
