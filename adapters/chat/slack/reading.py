@@ -117,8 +117,7 @@ class Reader:
 
     async def command(self, body: Body, *, thread: str) -> Said:
         """A slash command; `thread` is what its answer stands under, or empty."""
-        place = Place(self._us.team, body["channel_id"], thread)
-        spot = await self._spot_of(place, body)
+        spot = await self._spot(body["channel_id"], thread, body)
         text = await self._directory.plain(str(body.get("text") or ""))
         key = f"{spot.channel}/slash/{body['trigger_id']}"
         return await self._pressed(spot, body["user_id"], text, key, ref=thread)

@@ -137,6 +137,18 @@ async def test_a_slash_command_opens_a_thread_with_what_was_asked_on_top(office,
     assert top.text == "ann: !echo from a command"
 
 
+async def test_a_slash_command_in_a_direct_message_goes_on_in_that(office, places):
+    direct = office.ann.direct(office.bot.user)
+    async with office.serving(), Shift(office.town, places, "w"):
+        office.ann.commands(direct, "/ona", "!echo one")
+        done = "SELECT count(*) FROM turn WHERE state = 'succeeded'"
+        await until(office.town, done, lambda rows: rows == [(1,)])
+        office.ann.says(direct, "!echo two")
+        await until(office.town, done, lambda rows: rows == [(2,)])
+    assert await office.town.value("SELECT count(*) FROM session") == 1
+    assert all(one.thread_ts is None for one in direct.messages)
+
+
 async def test_which_of_several_projects_is_chosen_by_a_button_once(office, places):
     await office.town.rows(
         "INSERT INTO project (id, name, repository_url, agent)"
