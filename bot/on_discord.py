@@ -9,6 +9,7 @@ from sqlalchemy import text
 from adapters.chat.discord.listening import DiscordListener
 from adapters.chat.discord.port import DIRECT, SURFACE, DiscordChat, Place
 from adapters.chat.incoming import Author
+from bot.conversation.waiting import waiting_on
 from bot.govern.people import find_identity, standing_of
 from bot.govern.projects import list_projects
 from bot.govern.rights import Rights
@@ -16,12 +17,11 @@ from bot.leading import LeadingListener
 from bot.store.database import Database
 from bot.surfaces import Surfaces
 
-_DIRECTS = text(
+_DIRECT = text(
     """
-    SELECT split_part(thread.place, '~', 1) AS place
-      FROM thread JOIN session ON session.id = thread.session_id
-     WHERE thread.surface = :surface AND starts_with(thread.place, :direct)
-     GROUP BY 1 ORDER BY max(session.active_at) DESC LIMIT :most
+    SELECT thread.place FROM thread JOIN session ON session.id = thread.session_id
+     WHERE thread.surface = :surface AND starts_with(thread.place, :direct || '/')
+     ORDER BY session.active_at DESC LIMIT :most
     """
 )
 
@@ -33,11 +33,16 @@ def open_discord(stack: AsyncExitStack, surfaces: Surfaces, token: str) -> None:
     surfaces.ports[SURFACE] = port
     tell = surfaces.standings.tell_of(SURFACE)
     projects = partial(projects_of, surfaces.database, surfaces.rights)
-    directs = partial(directs_of, surfaces.database)
-    listener = DiscordListener(token, projects=projects, directs=directs, tell=tell)
+    direct = partial(direct_messages, surfaces.database)
     surfaces.listeners[SURFACE] = LeadingListener(
         surfaces.database,
-        listener.run,
+        DiscordListener(
+            token,
+            projects=projects,
+            direct=direct,
+            waiting=waiting_on(surfaces.database, SURFACE),
+            tell=tell,
+        ).run,
         name=SURFACE,
         owner=surfaces.owner,
         tell=tell,
@@ -57,8 +62,8 @@ async def projects_of(database: Database, rights: Rights, author: Author) -> Seq
     return [str(one["name"]) for one in seen]
 
 
-async def directs_of(database: Database, most: int) -> Sequence[int]:
-    """The channels in which people talked to us alone, those of the newest sessions first."""
-    asked = {"surface": SURFACE, "direct": f"{DIRECT}/", "most": most}
-    rows = (await database.run(_DIRECTS, asked)).all()
-    return [Place.read(row.place).channel for row in rows]
+async def direct_messages(database: Database, most: int) -> Sequence[int]:
+    """The channels of direct messages in which sessions talk, those of the newest first."""
+    asked = {"surface": SURFACE, "direct": DIRECT, "most": most}
+    rows = (await database.run(_DIRECT, asked)).scalars()
+    return list(dict.fromkeys(Place.read(place).channel for place in rows))

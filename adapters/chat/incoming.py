@@ -6,7 +6,7 @@ delivery is not acknowledged and comes again.
 """
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -122,6 +122,8 @@ class Said:
     """The name of the project that was picked beside the text."""
     begins: bool = True
     """It may open a session; else it counts only where there is one."""
+    at: datetime | None = None
+    """When it was said, if that may be long ago: it was missed, or heard and not kept."""
     quoted: tuple[Quoted, ...] = ()
     """What others said in its thread before, in that order and bounded; () where that could not be
     read in time."""
@@ -145,7 +147,7 @@ class Withdrawn:
 
     spot: Spot
     author: Author | None
-    """Whose it was; None: the surface does not say."""
+    """Who had written it; None: the surface does not say."""
     key: str
 
 
@@ -205,6 +207,19 @@ class Checked:
     surface: str
     commit: str
 
+
+@dataclass(frozen=True, kw_only=True)
+class Waiting:
+    """A message whose prompt waits: its author may still take it back."""
+
+    key: str
+    """As `Said.key`."""
+    place: str
+    author: Author
+
+
+WaitingMessages = Callable[[int], Awaitable[Sequence[Waiting]]]
+"""So many messages at most whose prompts wait, those that are next first."""
 
 Happening = Literal["pull_request", "push", "issue_labelled", "ci_failed"]
 

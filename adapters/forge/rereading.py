@@ -6,14 +6,13 @@ they say by then is heard as an edit or a deletion of theirs.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
 
-from adapters.chat.incoming import Author, Hear, Reworded, Withdrawn
+from adapters.chat.incoming import Hear, Reworded, Waiting, WaitingMessages, Withdrawn
 from adapters.chat.port import ChatError, Deadline, Throttled
 
 log = structlog.get_logger(__name__)
@@ -23,20 +22,6 @@ LOOK_SECONDS = 30.0
 LOOKS_MAX = 20
 """Comments that are read in a round."""
 READ_SECONDS = 20.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Waiting:
-    """A message whose prompt waits."""
-
-    key: str
-    """As `Said.key`."""
-    place: str
-    author: Author
-
-
-WaitingMessages = Callable[[int], Awaitable[Sequence[Waiting]]]
-"""So many messages at most whose prompts wait, those that are next first."""
 
 
 class Rereads(Protocol):

@@ -6,6 +6,7 @@ addressed us there count without it as well, until somebody else writes.
 
 import enum
 from dataclasses import dataclass
+from datetime import datetime
 
 from adapters.chat.incoming import Said
 
@@ -33,6 +34,8 @@ class ThreadFacts:
     """Somebody else has written since."""
     mention_only: bool = False
     """Without a mention nothing in its channel is for us."""
+    began: datetime | None = None
+    """When it got a session first."""
 
 
 def decide(said: Said, thread: ThreadFacts) -> Hearing:
@@ -55,14 +58,19 @@ def crowds(said: Said, thread: ThreadFacts) -> bool:
     """Whether the thread has more than one person from this message on, and had not before."""
     is_new = thread.has_session and not thread.crowded
     wrote = not said.pressed and said.author.standing != "bot"
-    return is_new and wrote and _is_another(said, thread)
+    return is_new and wrote and _is_another(said, thread) and not _is_from_before(said, thread)
 
 
 def _follows(said: Said, thread: ThreadFacts) -> bool:
-    if thread.mention_only and not said.spot.direct:
+    if (thread.mention_only and not said.spot.direct) or _is_from_before(said, thread):
         return False
     alone = not thread.crowded and not _is_another(said, thread)
     return thread.has_session and bool(thread.speaker) and alone and not said.to_others
+
+
+def _is_from_before(said: Said, thread: ThreadFacts) -> bool:
+    """Whether it was said before the thread had a session: people talked to each other."""
+    return said.at is not None and thread.began is not None and said.at < thread.began
 
 
 def _is_another(said: Said, thread: ThreadFacts) -> bool:

@@ -79,7 +79,8 @@ MEMBERS_ONLY = N_(
 
 _THREAD = text(
     """
-    SELECT thread.speaker, thread.crowded, coalesce(channel.mention_only, false) AS mention_only
+    SELECT thread.speaker, thread.crowded, thread.created_at,
+           coalesce(channel.mention_only, false) AS mention_only
       FROM thread
       LEFT JOIN channel ON channel.surface = thread.surface AND channel.address = :channel
      WHERE thread.surface = :surface AND thread.place = :place
@@ -369,6 +370,7 @@ class Chats:
             speaker=row.speaker,
             crowded=row.crowded,
             mention_only=row.mention_only,
+            began=row.created_at,
         )
 
     async def _unread(self, said: Said) -> tuple[Quoted, ...]:

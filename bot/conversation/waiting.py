@@ -1,15 +1,14 @@
-"""The messages on a forge whose prompts wait: their authors may still take them back."""
+"""The messages on a surface whose prompts wait: their authors may still take them back."""
 
 from collections.abc import Sequence
 
 from sqlalchemy import text
 
-from adapters.chat.incoming import Author
-from adapters.forge.rereading import Waiting, WaitingMessages
+from adapters.chat.incoming import Author, Waiting, WaitingMessages
 from bot.store.database import Database
 
 SETTLED_SECONDS = 10.0
-"""After which a forge that does not find a message that it told us of has lost it for good."""
+"""After which a surface that does not find a message that it told us of has lost it for good."""
 
 _WAITING = text(
     """

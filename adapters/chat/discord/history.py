@@ -33,19 +33,16 @@ async def with_material(reader: Reader, message: discord.Message, said: Said) ->
     quoted = bounded([one for _, one in sorted(found.items()) if one is not None])
     taken = {one.key for one in quoted}
     newest_first = sorted({one.id: one for one in before}.items(), reverse=True)
-    beside = [message, *(one for _, one in newest_first if str(one.id) in taken)]
+    beside = [(said.key, message)]
+    beside += [(str(one.id), one) for _, one in newest_first if str(one.id) in taken]
     return replace(said, quoted=quoted, files=await _files(beside))
 
 
-async def _files(messages: Sequence[discord.Message]) -> tuple[Attached, ...]:
+async def _files(messages: Sequence[tuple[str, discord.Message]]) -> tuple[Attached, ...]:
+    """What stands beside messages, each with its key."""
     refs = [
-        Ref(
-            key=str(message.id),
-            name=file.filename,
-            size=file.size,
-            fetch=partial(_fetch, file),
-        )
-        for message in messages
+        Ref(key=key, name=file.filename, size=file.size, fetch=partial(_fetch, file))
+        for key, message in messages
         for file in message.attachments
     ]
     if not refs:

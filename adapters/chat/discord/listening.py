@@ -1,14 +1,15 @@
 """Listens to Discord's gateway; one process of the installation does, whoever leads.
 
-Discord acknowledges nothing: what was said while nobody listened is read back (`missed`), and heard
-again; whoever hears drops what is known already. Edits and deletions count whoever heard the
-message. Interactions are deferred at once, because Discord waits three seconds for them.
+Discord acknowledges nothing: what was said while nobody listened is read back from the threads and
+channels that are known, and heard again; whoever hears drops what is known already. Interactions
+are deferred at once, because Discord waits three seconds for them.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from functools import partial
 
 import discord
 import structlog
@@ -19,12 +20,13 @@ from adapters.chat.discord import history, markup, picking
 from adapters.chat.discord.missed import (
     CATCH_UP_MESSAGES,
     CATCH_UP_SECONDS,
-    Directs,
-    no_directs,
-    read_back,
+    Direct,
+    Missed,
+    no_direct,
+    no_waiting,
 )
-from adapters.chat.discord.reading import STOP_REACTIONS, Reader, author_of, deleted, place_of
-from adapters.chat.incoming import Author, Hear, Heard, is_private
+from adapters.chat.discord.reading import STOP_REACTIONS, Reader, author_of, place_in, place_of
+from adapters.chat.incoming import Author, Hear, Heard, WaitingMessages, is_private
 from adapters.listening import Condition, Hears, Tell, nobody
 
 log = structlog.get_logger(__name__)
@@ -33,7 +35,7 @@ GUILDS_SECONDS = 0.5
 """So long after the last guild was told at the start, all of them were."""
 AGAIN_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 REMEMBERED_MESSAGES = 5_000
-"""So that what a thread stands under need not be asked for."""
+"""Of which it is known whose they were when they are deleted."""
 COMMAND = "ona"
 SEND_TO_US = "Send to ona"
 PROMPT_LENGTH_MAX = 2_000
@@ -54,6 +56,14 @@ Projects = Callable[[Author], Awaitable[Sequence[str]]]
 """Names of the projects that somebody may see."""
 
 
+async def _none(_: Author) -> Sequence[str]:
+    return ()
+
+
+def _same(heard: Heard) -> Heard:
+    return heard
+
+
 def shown_prompt(name: str, text: str) -> str:
     """What somebody asked, for all to see, as far as it fits into a message."""
     words = markup.escape(f"{name}: {text[:PROMPT_LENGTH_MAX]}", code=False)
@@ -61,10 +71,6 @@ def shown_prompt(name: str, text: str) -> str:
         return words
     # A backslash alone at the end would escape what follows.
     return words[: PROMPT_LENGTH_MAX - 1].rstrip("\\") + "…"
-
-
-async def _none(_: Author) -> Sequence[str]:
-    return ()
 
 
 def intents() -> discord.Intents:
@@ -87,25 +93,28 @@ class DiscordListener:
         token: str,
         *,
         projects: Projects = _none,
-        directs: Directs = no_directs,
+        direct: Direct = no_direct,
+        waiting: WaitingMessages = no_waiting,
         tell: Tell = nobody,
     ) -> None:
         """Nothing is connected before `run`.
 
         :param projects: says their names, to be picked from
-        :param directs: says where somebody talks to us alone
+        :param direct: says where direct messages are read back from
+        :param waiting: says which messages may have been edited or deleted meanwhile
         """
         self._tell = tell
-        self._directs = directs
         self._token = token
         self._projects = projects
+        self._direct = direct
+        self._waiting = waiting
 
     async def run(self, hear: Hear, stop: asyncio.Event) -> None:
         """Listen until `stop`.
 
         :raises discord.DiscordException: the token is wrong, or an intent is not granted
         """
-        client = _Client(hear, self._projects, self._directs, self._tell)
+        client = _Client(hear, self._projects, self._direct, self._waiting, self._tell)
         connecting = asyncio.create_task(client.start(self._token))
         stopping = asyncio.create_task(stop.wait())
         try:
@@ -119,7 +128,14 @@ class DiscordListener:
 class _Client(discord.Client):
     """Turns the gateway's events into what was said."""
 
-    def __init__(self, hear: Hear, projects: Projects, directs: Directs, tell: Tell) -> None:
+    def __init__(
+        self,
+        hear: Hear,
+        projects: Projects,
+        direct: Direct,
+        waiting: WaitingMessages,
+        tell: Tell,
+    ) -> None:
         super().__init__(
             intents=intents(),
             http_trace=trace(),
@@ -129,11 +145,12 @@ class _Client(discord.Client):
         )
         self._hear = hear
         self._projects = projects
-        self._directs = directs
         self._tell = tell
         self._reader = Reader(self)
+        self._missed = Missed(
+            self, self._reader, self._said, self._in_order, direct=direct, waiting=waiting
+        )
         self._locks: dict[int, asyncio.Lock] = {}
-        self._heard_at = datetime.now(UTC) - timedelta(seconds=CATCH_UP_SECONDS)
         self.tree = app_commands.CommandTree(self)
         self._add_commands()
 
@@ -159,11 +176,9 @@ class _Client(discord.Client):
         @self.tree.context_menu(name=SEND_TO_US)
         async def send(interaction: discord.Interaction, message: discord.Message) -> None:
             await interaction.response.defer(ephemeral=True, thinking=True)
-            place = place_of(message.channel, message.guild, message.id)
-            said = self._reader.by_interaction(
-                interaction, place, message.content, ref=str(message.id)
-            )
-            await self._hear(said)
+            said = self._reader.sent(interaction, message)
+            said = await history.with_material(self._reader, message, said)
+            await self._hear_at_last(said)
             await interaction.edit_original_response(content="Sent.")
 
     async def leave(self) -> None:
@@ -180,7 +195,7 @@ class _Client(discord.Client):
     async def on_ready(self) -> None:
         log.info("discord_listening", user=str(self.user), guilds=len(self.guilds))
         self._tell(Condition.LISTENING, "")
-        await self._catch_up()
+        await self._missed.catch_up()
 
     async def on_resumed(self) -> None:
         log.info("discord_resumed")
@@ -196,11 +211,13 @@ class _Client(discord.Client):
         await self._in_order(event.channel_id, lambda: self._reader.edited(event.message))
 
     async def on_raw_message_delete(self, event: discord.RawMessageDeleteEvent) -> None:
-        await self._deleted(event, event.message_id)
+        await self._in_order(event.channel_id, lambda: self._reader.deleted(event))
 
     async def on_raw_bulk_message_delete(self, event: discord.RawBulkMessageDeleteEvent) -> None:
-        for message_id in sorted(event.message_ids):
-            await self._deleted(event, message_id)
+        place = place_in(event.guild_id, event.channel_id)
+        for number in sorted(event.message_ids):
+            gone = self._reader.gone(place, str(number))
+            await self._in_order(event.channel_id, partial(_same, gone))
 
     async def on_thread_update(self, before: discord.Thread, after: discord.Thread) -> None:
         if before.name != after.name:
@@ -222,7 +239,7 @@ class _Client(discord.Client):
             return
         if said is not None:
             await interaction.response.defer()
-            await self._hear(said)
+            await self._hear_at_last(said)
 
     async def _offered(
         self, interaction: discord.Interaction, current: str
@@ -257,7 +274,7 @@ class _Client(discord.Client):
         if channel is None:
             return
         place = place_of(channel, interaction.guild, shown.id)
-        await self._hear(
+        await self._hear_at_last(
             self._reader.by_interaction(
                 interaction, place, text, ref=str(shown.id), project=project.strip()
             )
@@ -271,19 +288,15 @@ class _Client(discord.Client):
                 await self._hear_at_last(heard)
 
     async def _said(self, message: discord.Message, author: discord.abc.User | None = None) -> None:
-        """The same for a message, with what was said before it."""
+        """The same for a message, with what was said before it.
+
+        :param author: who wrote one that is read back
+        """
         async with self._lock(message.channel.id):
             said = self._reader.message(message, author)
             if said is not None:
+                said = replace(said, at=None if author is None else message.created_at)
                 await self._hear_at_last(await history.with_material(self._reader, message, said))
-
-    async def _deleted(
-        self,
-        event: discord.RawMessageDeleteEvent | discord.RawBulkMessageDeleteEvent,
-        message_id: int,
-    ) -> None:
-        gone = deleted(event.guild_id, event.channel_id, message_id)
-        await self._in_order(event.channel_id, lambda: gone)
 
     def _lock(self, channel: int) -> asyncio.Lock:
         return self._locks.setdefault(channel, asyncio.Lock())
@@ -298,14 +311,3 @@ class _Client(discord.Client):
                 log.warning("discord_not_heard", why=str(error), again_seconds=pause)
             await asyncio.sleep(pause)
         await self._hear(heard)
-
-    async def _catch_up(self) -> None:
-        """Hear what was said in places that we see while nobody listened."""
-        since = max(self._heard_at, datetime.now(UTC) - timedelta(seconds=CATCH_UP_SECONDS))
-        self._heard_at = datetime.now(UTC)
-        await read_back(self, since, self._directs, self._missed)
-
-    async def _missed(self, message: discord.Message, author: discord.abc.User) -> None:
-        """Hear a message, and how it was edited since: it may have been heard before that."""
-        await self._said(message, author)
-        await self._in_order(message.channel.id, lambda: self._reader.edited(message, author))

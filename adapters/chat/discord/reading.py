@@ -78,10 +78,9 @@ def spot_of(place: Place, *, public: bool) -> Spot:
     )
 
 
-def deleted(guild: int | None, channel: int, message: int) -> Withdrawn:
-    """A message that is gone; Discord says no more of it, and not who took it away."""
-    place = Place(DIRECT if guild is None else str(guild), channel, None)
-    return Withdrawn(spot=spot_of(place, public=False), author=None, key=str(message))
+def place_in(guild: int | None, channel: int) -> Place:
+    """Where something is of which Discord says no more than its channel."""
+    return Place(str(guild or DIRECT), channel, None)
 
 
 class Reader:
@@ -131,10 +130,8 @@ class Reader:
         """A message that is only read; None: we wrote it, or nobody did."""
         if message.type not in SPOKEN or message.author.id == self._us:
             return None
-        # Of an alert it is often there only.
-        embedded = [part for one in message.embeds for part in (one.title, one.description)]
         files = [f"[file {one.filename}]" for one in message.attachments]
-        text = "\n".join(part for part in (message.content, *embedded, *files) if part)
+        text = "\n".join(part for part in (words_of(message), *files) if part)
         return Quoted(
             key=str(message.id),
             author=message.author.display_name,
@@ -145,11 +142,24 @@ class Reader:
     def edited(
         self, message: discord.Message, author: discord.abc.User | None = None
     ) -> Reworded | None:
-        """A message that says something else now; `author` as above."""
+        """A message that says something else now; `author` as in `message`."""
         said = self.message(message, author)
         if said is None or message.edited_at is None:
             return None
         return Reworded(spot=said.spot, author=said.author, key=said.key, text=said.text)
+
+    def deleted(self, event: discord.RawMessageDeleteEvent) -> Withdrawn | None:
+        """A message that is gone; whose it was Discord does not say, and we may not remember."""
+        if event.cached_message is None:
+            return self.gone(place_in(event.guild_id, event.channel_id), str(event.message_id))
+        said = self.message(event.cached_message)
+        if said is None:
+            return None
+        return Withdrawn(spot=said.spot, author=said.author, key=said.key)
+
+    def gone(self, place: Place, key: str) -> Withdrawn:
+        """A message that is not there any more."""
+        return Withdrawn(spot=spot_of(place, public=False), author=None, key=key)
 
     def renamed(self, thread: discord.Thread) -> Renamed:
         """A thread that is called something else now; Discord does not say who did it."""
@@ -195,6 +205,13 @@ class Reader:
         place = place_of(interaction.channel, interaction.guild, None)
         return self.by_interaction(interaction, place, says)
 
+    def sent(self, interaction: discord.Interaction, message: discord.Message) -> Said:
+        """A message that somebody sent to us by its menu, once however often they do."""
+        place = place_of(message.channel, message.guild, message.id)
+        text = self._plain(markup.without_mention(words_of(message), self._us), message)
+        said = self.by_interaction(interaction, place, text, ref=str(message.id))
+        return replace(said, key=f"{message.id}/sent/{interaction.user.id}")
+
     def by_interaction(
         self,
         interaction: discord.Interaction,
@@ -233,6 +250,12 @@ class Reader:
             return str(getattr(found, "display_name", None) or getattr(found, "name", number))
 
         return markup.plain(text, name)
+
+
+def words_of(message: discord.Message) -> str:
+    """What it says, as Discord writes it; of an alert that is often in its embeds only."""
+    embedded = [part for one in message.embeds for part in (one.title, one.description)]
+    return "\n".join(part for part in (message.content, *embedded) if part)
 
 
 def _answered(message: discord.Message) -> str:

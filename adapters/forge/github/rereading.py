@@ -5,7 +5,7 @@ The request is conditional, so that a comment that is as it was costs nothing of
 
 from collections.abc import Sequence
 
-from adapters.chat.incoming import Reworded, Spot, Withdrawn
+from adapters.chat.incoming import Reworded, Spot, Waiting, Withdrawn
 from adapters.chat.port import Deadline, Gone
 from adapters.forge.github.app import App
 from adapters.forge.github.calls import UNCHANGED
@@ -18,7 +18,6 @@ from adapters.forge.github.place import (
     Place,
 )
 from adapters.forge.github.reading import Reader, comment_of
-from adapters.forge.rereading import Waiting
 
 
 class GitHubRereads:

@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 
-from adapters.chat.incoming import Reworded, Spot, Withdrawn
+from adapters.chat.incoming import Reworded, Spot, Waiting, Withdrawn
 from adapters.chat.port import Deadline, Gone
 from adapters.forge.gitlab.client import Client
 from adapters.forge.gitlab.places import Place, project_path
 from adapters.forge.gitlab.port import SURFACE
-from adapters.forge.rereading import Waiting
 
 
 class GitLabRereads:

@@ -210,6 +210,20 @@ class Messages:
             self.discord.gateway.emit("MESSAGE_DELETE", body, channel=channel)
         self.discord.touch()
 
+    def purge(self, messages: Sequence[Message]) -> None:
+        """Delete messages of one channel at once, of which one event tells."""
+        channel = messages[0].channel
+        for message in messages:
+            channel.messages.pop(message.id, None)
+            message.deleted = True
+        where = self._where(messages[0])
+        body = {
+            "ids": [str(message.id) for message in messages],
+            **{key: where[key] for key in ("channel_id", "guild_id") if key in where},
+        }
+        self.discord.gateway.emit("MESSAGE_DELETE_BULK", body, channel=channel)
+        self.discord.touch()
+
     def react(self, message: Message, user: User, emoji: str) -> None:
         self._alive(message.channel)
         if emoji not in message.reactions and len(message.reactions) >= REACTIONS_MAX:

@@ -85,6 +85,11 @@ class Person:
             self._may(message.channel, Permission.MANAGE_MESSAGES)
         self.discord.messages.delete(message)
 
+    def purges(self, *messages: Message) -> None:
+        """Delete what others wrote, all at once, as moderators' tools do."""
+        self._may(messages[0].channel, Permission.MANAGE_MESSAGES)
+        self.discord.messages.purge(messages)
+
     def reacts(self, message: Message, emoji: str) -> None:
         self._may(message.channel, Permission.ADD_REACTIONS)
         self.discord.messages.react(message, self.user, emoji)

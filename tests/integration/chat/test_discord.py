@@ -3,10 +3,14 @@
 Everything is real but Discord itself and the machine, which is a guest program on this host.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
+from adapters.chat.discord import listening, missed
+from bot.errors import TryAgain
+from tests.fakes.discord import Message
 from tests.fakes.discord.world import Overwrite, Permission
 from tests.integration.chat.discord_rig import Office, open_office
 from tests.support.shift import Shift, until
@@ -45,6 +49,36 @@ async def test_a_follow_up_in_the_thread_needs_no_mention_until_somebody_else_wr
         office.ann.says(asked.thread, f"<@{office.app.id}> !echo four")
         await office.answered(asked, "four")
     assert await texts(office.town) == ["echo one", "echo two", "echo four"]
+
+
+async def test_what_mentions_others_in_its_words_or_by_answering_them_is_not_for_us(office):
+    team = office.fake.role(office.guild, "team", office.bo, mentionable=True)
+    robot = office.fake.person("robot", office.guild, bot=True)
+    thread = robot.opens_thread(office.general, "talk", says="is it red?")
+    (question,) = office.ann.sees(thread)
+    async with office.serving():
+        await office.ready()
+        office.ann.says(thread, f"<@{office.app.id}> !echo one")
+        await until(office.town, "SELECT 1 FROM delivery", bool)
+        office.ann.says(thread, "it is", reply_to=question)
+        office.ann.says(thread, f"<@&{team.id}> look")
+        office.ann.says(thread, "!echo two")
+        await until(office.town, "SELECT 1 FROM delivery", lambda rows: len(rows) == 2)
+    assert await texts(office.town) == ["echo one", "echo two"]
+
+
+async def test_an_edit_of_what_runs_is_run_again_in_its_thread_from_a_direct_message(
+    office, places
+):
+    words = "!echo " + "x" * 200
+    async with office.serving(), Shift(office.town, places, "w"):
+        await office.ready()
+        asked = office.asks("!echo one")
+        await office.answered(asked, "one", "Done")
+        office.ann.edits(asked, f"<@{office.app.id}> {words}")
+        offer = await office.posted(office.ann.direct(office.app), "started already")
+        office.ann.clicks(offer, "Run again with the edit")
+        await office.answered(asked, "x" * 200, "Done")
 
 
 async def test_a_message_that_waits_bears_eyes_and_a_failed_one_a_cross(office, places):
@@ -96,6 +130,45 @@ async def test_an_edit_and_a_deletion_change_what_waits(office, places):
     assert "third" not in said
 
 
+QUEUED = "SELECT text FROM delivery WHERE prompt_id IS NOT NULL ORDER BY event"
+
+
+async def asked_twice(office) -> list[Message]:
+    """Two messages whose prompts wait, said to a process that has ended."""
+    async with office.serving():
+        await office.ready()
+        asked = [office.asks(f"!echo {words}") for words in ("one", "two")]
+        await until(office.town, "SELECT 1 FROM delivery", lambda rows: len(rows) == 2)
+    office.fake.gateway.sessions.clear()
+    return asked
+
+
+async def test_what_was_said_to_a_process_before_can_be_edited_and_deleted(office):
+    one, two = await asked_twice(office)
+    async with office.serving():
+        await office.ready()
+        office.ann.edits(one, f"<@{office.app.id}> !echo changed")
+        office.ann.deletes(two)
+        await until(office.town, QUEUED, lambda rows: rows == [("echo changed",)])
+
+
+async def test_what_is_purged_together_waits_no_more(office):
+    one, two = await asked_twice(office)
+    async with office.serving():
+        await office.ready()
+        office.ann.purges(one, two)
+        await until(office.town, QUEUED, lambda rows: not rows)
+
+
+async def test_what_was_edited_and_deleted_while_nobody_listened_changes_what_waits(office):
+    one, two = await asked_twice(office)
+    await office.town.rows("UPDATE delivery SET received_at = now() - interval '1 min' RETURNING 1")
+    office.ann.edits(one, f"<@{office.app.id}> !echo changed")
+    office.ann.deletes(two)
+    async with office.serving():
+        await until(office.town, QUEUED, lambda rows: rows == [("echo changed",)])
+
+
 async def test_direct_messages_are_one_session_until_new(office, places):
     direct = office.ann.direct(office.app)
     async with office.serving(), Shift(office.town, places, "w"):
@@ -122,6 +195,40 @@ async def test_a_message_is_sent_to_us_by_its_menu(office, places):
         await office.answered(message, "from a menu", "Done")
 
 
+async def test_what_is_sent_by_a_menu_has_its_files_its_thread_and_the_names_in_it(office, places):
+    show = '!cat "$ONA_CONTEXT" "${ONA_CONTEXT%/*}"/*.txt'
+    async with office.serving(), Shift(office.town, places, "w"):
+        await office.ready()
+        thread = office.bo.opens_thread(office.general, "red", says="it is the clock")
+        files = {"log.txt": b"line one\n"}
+        words = f"<@{office.app.id}> {show} # {office.ann.mention}"
+        message = office.bo.says(thread, words, files=files)
+        await until(office.town, "SELECT 1 FROM prompt", bool)
+        office.ann.uses(office.app, "Send to ona", message)
+        await until(office.town, "SELECT 1 FROM prompt", lambda rows: len(rows) == 2)
+        office.ann.uses(office.app, "Send to ona", message)
+        await office.fake.until(lambda: len(office.ours(thread)) >= 2)
+    sent = (
+        "SELECT delivery.text, quoted -> 0 ->> 'text', attachment.data FROM delivery"
+        " JOIN attachment ON attachment.delivery_id = delivery.id"
+        " WHERE delivery.message_key LIKE '%/sent/%'"
+    )
+    assert await office.town.rows(sent) == [
+        (f"{show[1:]} # @Ann", "it is the clock", b"line one\n")
+    ]
+
+
+async def test_an_alert_is_sent_by_its_menu_with_what_it_shows(office):
+    robot = office.fake.person("robot", office.guild, bot=True)
+    alert = robot.says(office.general, "")
+    alert.embeds = [{"type": "rich", "title": "!echo build 7", "description": "is red"}]
+    async with office.serving():
+        await office.ready()
+        office.ann.uses(office.app, "Send to ona", alert)
+        await until(office.town, "SELECT 1 FROM prompt", bool)
+    assert await texts(office.town) == ["echo build 7\nis red"]
+
+
 async def test_what_was_said_while_nobody_listened_is_heard_once_afterwards(office, places):
     async with office.serving(), Shift(office.town, places, "w"):
         await office.ready()
@@ -133,6 +240,66 @@ async def test_what_was_said_while_nobody_listened_is_heard_once_afterwards(offi
         await office.answered(missed, "missed", "Done")
         await office.answered(before, "missed too", "Done")
     assert sorted(await texts(office.town)) == ["echo before", "echo missed", "echo missed too"]
+
+
+async def test_what_was_missed_is_heard_however_much_was_said_before(office, monkeypatch):
+    monkeypatch.setattr(missed, "CATCH_UP_MESSAGES", 3)
+    for number in range(5):
+        office.bo.says(office.general, f"talk {number}")
+    office.asks("!echo missed")
+    office.bo.says(office.general, "more talk")
+    async with office.serving():
+        await office.ready()
+        await until(office.town, "SELECT 1 FROM delivery", bool)
+    assert await texts(office.town) == ["echo missed"]
+
+
+async def test_direct_messages_that_were_missed_are_heard_once_afterwards(office):
+    direct = office.ann.direct(office.app)
+    async with office.serving():
+        await office.ready()
+        office.ann.says(direct, "!echo before")
+        await until(office.town, "SELECT 1 FROM delivery", bool)
+    office.ann.says(direct, "!echo missed")
+    async with office.serving():
+        await office.ready()
+        await until(office.town, "SELECT 1 FROM delivery", lambda rows: len(rows) == 2)
+    assert await texts(office.town) == ["echo before", "echo missed"]
+
+
+async def test_what_is_pressed_or_commanded_while_it_can_not_be_heard_is_heard_later(
+    office, monkeypatch
+):
+    monkeypatch.setattr(listening, "AGAIN_SECONDS", (0.0, 0.0))
+    heard, troubles, stop = [], [TryAgain("the database is away"), OSError()], asyncio.Event()
+
+    async def hear(said):
+        if troubles:
+            raise troubles.pop()
+        heard.append(said.text)
+
+    running = asyncio.create_task(listening.DiscordListener(office.app.token).run(hear, stop))
+    await office.ready()
+    office.ann.slash(office.app, "ona", office.general, text="!echo one")
+    await office.fake.until(lambda: heard)
+    stop.set()
+    await running
+    assert heard == ["!echo one"]
+
+
+async def test_what_people_told_each_other_before_is_not_for_us_when_it_is_read_back(office):
+    thread = office.bo.opens_thread(office.general, "talk", says="is it red?")
+    office.ann.says(thread, "!echo stray")
+    async with office.serving():
+        await office.ready()
+        office.ann.says(thread, f"<@{office.app.id}> !echo one")
+        await until(office.town, "SELECT 1 FROM delivery", bool)
+    office.ann.says(thread, f"<@{office.app.id}> !echo missed")
+    async with office.serving():
+        await until(office.town, "SELECT 1 FROM delivery", lambda rows: len(rows) == 2)
+        office.ann.says(thread, "!echo two")
+        await until(office.town, "SELECT 1 FROM delivery", lambda rows: len(rows) == 3)
+    assert await texts(office.town) == ["echo one", "echo missed", "echo two"]
 
 
 async def test_one_of_two_processes_listens_and_the_other_takes_over(office, places):

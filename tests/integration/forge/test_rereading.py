@@ -2,11 +2,11 @@
 
 import pytest
 
-from adapters.chat.incoming import Author, Reworded, Withdrawn
+from adapters.chat.incoming import Author, Reworded, Waiting, Withdrawn
 from adapters.chat.port import Deadline, Gone
 from adapters.forge.github.rereading import GitHubRereads
 from adapters.forge.gitlab.rereading import GitLabRereads
-from adapters.forge.rereading import LOOKS_MAX, Rereading, Waiting
+from adapters.forge.rereading import LOOKS_MAX, Rereading
 from tests.fakes.github.bad import Bad
 from tests.integration.forge.gitlab_rig import open_shop
 

@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -65,10 +66,20 @@ def test_a_second_person_crowds_a_thread_by_writing_and_not_by_pressing():
     assert crowds(said("bo"), ANN)
     assert crowds(said("bo", to_us=True), ANN)
     assert not crowds(said("bo", to_us=True, pressed=True), ANN)
-    assert not crowds(said(), ANN)
     assert not crowds(said("robot", standing="bot"), ANN)
+    assert not crowds(said(), ANN)
     assert not crowds(said("bo"), NEW)
     assert not crowds(said("bo"), replace(ANN, crowded=True))
+
+
+def test_what_was_said_before_a_thread_had_a_session_is_not_for_us_and_crowds_it_not():
+    began = replace(ANN, began=datetime(2026, 1, 31, tzinfo=UTC))
+    before, after = (datetime(2026, 1, day, tzinfo=UTC) for day in (30, 31))
+    assert decide(replace(said(), at=before), began) is Hearing.IGNORE
+    assert decide(replace(said(to_us=True), at=before), began) is Hearing.TAKE
+    assert decide(replace(said(), at=after), began) is Hearing.TAKE
+    assert not crowds(replace(said("bo"), at=before), began)
+    assert crowds(replace(said("bo"), at=after), began)
 
 
 def test_nobody_but_a_member_in_a_place_of_ours_is_ever_taken():
