@@ -50,6 +50,7 @@ async def gateway_open(base: Ground, grants: Grants | None) -> AsyncIterator[Way
     policies = Policies(database, installation, listener=base.listener)
     spending, running = Spending(database, limits_of(settings.budget)), Running(database)
     metering = Metering(database, spending, running, settings.models)
+    audit, over = EgressAudit(database), asyncio.Event()
     routes = Routes(
         running=running,
         meter=metering,
@@ -58,6 +59,7 @@ async def gateway_open(base: Ground, grants: Grants | None) -> AsyncIterator[Way
         code_hosts=code_hosts(settings),
         grants=grants.memory if grants is not None else None,
         preview=partial(make_preview, settings, database),
+        used=audit.used,
     )
 
     tools = server.open_route(
@@ -83,7 +85,6 @@ async def gateway_open(base: Ground, grants: Grants | None) -> AsyncIterator[Way
         routes_of,
         lambda project, person: watch.halted(project_id=project, person_id=person),
     )
-    audit, over = EgressAudit(database), asyncio.Event()
     auditing = asyncio.create_task(audit.run(over))
     gateway = Gateway(access=ways.access, audit=audit.take, names=NameRows(database.session))
     cutting = Cutting(ways, gateway)

@@ -1,4 +1,7 @@
-"""What machines reached and were refused, in the audit: once a minute for each destination."""
+"""What machines reached and were refused, and which grants were used for it, in the audit.
+
+Once a minute for each destination, and for each grant.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,6 +12,7 @@ from sqlalchemy import text
 
 from bot.govern.audit import Audited, Source
 from bot.govern.repeats import WINDOW_SECONDS, Repeats
+from bot.govern.turn_grants import Behind
 from bot.store.database import Database
 from bot.store.transaction import Transaction
 
@@ -65,7 +69,10 @@ class Passed(Protocol):
 
 
 class EgressAudit(Repeats):
-    """Takes the decisions of a host's gateway; give `take` to it as its audit, and run this."""
+    """Takes the decisions of a host's gateway; give `take` to it as its audit, and run this.
+
+    `used` is for its routes.
+    """
 
     def __init__(self, database: Database, *, window_seconds: float = WINDOW_SECONDS) -> None:
         """`run` has to be running for anything to be written."""
@@ -92,6 +99,24 @@ class EgressAudit(Repeats):
         )
         key = (who.machine, who.session, passed.way, event.place, event.outcome, passed.reason)
         self.note(event, key=key)
+
+    def used(self, who: Whose, route: str, grant: Behind) -> None:
+        """Note that a grant is added to a request; those of a minute are counted. Doesn't block."""
+        event = Audited(
+            kind="grant.used",
+            by=GATEWAY,
+            place=grant.name,
+            session_id=who.session,
+            project_id=who.project,
+            body={
+                "machine": who.machine,
+                "grant": grant.id,
+                "kind": grant.kind,
+                "name": grant.name,
+                "route": route,
+            },
+        )
+        self.note(event, key=(who.machine, route, grant.id))
 
 
 async def _by_turn(tx: Transaction, events: Sequence[Audited]) -> Sequence[Audited]:

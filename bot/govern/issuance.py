@@ -20,7 +20,7 @@ from adapters.vault.prepare import TURN_POLICY
 from adapters.vault.tokens import UNWRITTEN_SECONDS, Tokens
 from bot.govern.grant_rows import BuildHolder, GrantRows, Holder, Planned, Recorded, Whose
 from bot.govern.narrowing import narrowed
-from bot.govern.turn_grants import TurnGrants
+from bot.govern.turn_grants import Behind, TurnGrants
 from bot.store.states import GrantState
 
 log = structlog.get_logger(__name__)
@@ -296,7 +296,7 @@ class Issuance:
     def _show(self) -> None:
         """Let the gateway have what is injected."""
         if not self._over:
-            self._means.memory.put(self._holder.key, self, self._routes())
+            self._means.memory.put(self._holder.key, self, self._routes(), self._behind())
 
     def _routes(self) -> Mapping[str, Values]:
         """The headers that are added, by route. :raises Misasked: a template doesn't fit"""
@@ -307,6 +307,15 @@ class Issuance:
                 added = {name: SecretStr(value) for name, value in headers.items()}
                 routes.setdefault(one.wanted.route, {}).update(added)
         return routes
+
+    def _behind(self) -> Mapping[str, Sequence[Behind]]:
+        """The grants whose values are added, by route."""
+        behind: dict[str, list[Behind]] = {}
+        for one in self._living:
+            if one.wanted.mode is Mode.INJECTED:
+                told = Behind(id=one.row, kind=one.wanted.kind, name=one.wanted.name)
+                behind.setdefault(one.wanted.route, []).append(told)
+        return behind
 
     # -- while the turn runs ----------------------------------------------------------------
 

@@ -5,12 +5,23 @@ anything, so that what one person left running can't act in another one's turn. 
 machine that becomes a template: it has what its build has, by its own id.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from pydantic import SecretStr
 
 Headers = Mapping[str, SecretStr]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Behind:
+    """A grant whose values are added: what of it may be said."""
+
+    id: UUID
+    """Of its row."""
+    kind: str
+    name: str
 
 
 class NoTurn(Exception):
@@ -22,6 +33,7 @@ class TurnGrants:
 
     def __init__(self) -> None:
         self._turns: dict[UUID, tuple[object, Mapping[str, Headers]]] = {}
+        self._behind: dict[UUID, Mapping[str, Sequence[Behind]]] = {}
 
     async def injected(self, key: UUID, route: str) -> Mapping[str, str]:
         """The headers that requests on a route get now; none: nothing is for it.
@@ -34,12 +46,27 @@ class TurnGrants:
             raise NoTurn(f"nothing has its grants now for {key}")
         return {name: value.get_secret_value() for name, value in found[1].get(route, {}).items()}
 
-    def put(self, key: UUID, turn: object, routes: Mapping[str, Headers]) -> None:
-        """From now on this run of a turn, or this build, has these, by route."""
+    def behind(self, key: UUID, route: str) -> Sequence[Behind]:
+        """The grants whose values requests on a route get now."""
+        return self._behind.get(key, {}).get(route, ())
+
+    def put(
+        self,
+        key: UUID,
+        turn: object,
+        routes: Mapping[str, Headers],
+        behind: Mapping[str, Sequence[Behind]] | None = None,
+    ) -> None:
+        """From now on this run of a turn, or this build, has these, by route.
+
+        :param behind: the grants that they are of, by route
+        """
         self._turns[key] = (turn, routes)
+        self._behind[key] = behind or {}
 
     def drop(self, key: UUID, turn: object) -> None:
         """A run of a turn gives up what it has; a later one keeps its own."""
         found = self._turns.get(key)
         if found is not None and found[0] is turn:
             del self._turns[key]
+            self._behind.pop(key, None)

@@ -22,8 +22,8 @@ from bot.config import ModelSettings
 from bot.errors import TellPerson
 from bot.govern.policy_text import UPSTREAM, Document
 from bot.govern.spending import Spender
+from bot.govern.turn_grants import Behind, TurnGrants
 from bot.govern.turn_grants import NoTurn as NoGrants
-from bot.govern.turn_grants import TurnGrants
 from bot.work.branches import BranchRows, OwnBranches
 from bot.work.running import Running
 from vmpool.network.gateway.forge_route import ForgeRoute
@@ -40,6 +40,8 @@ PLACEHOLDER = "added-by-the-gateway"
 """Programs want a key to be there; this one works nowhere."""
 MakePreview = Callable[[Spender, int], Awaitable[str]]
 """The address of a port in the machine of a session whose turn runs. :raises TellPerson:"""
+Used = Callable[[Identity, str, Behind], None]
+"""Told of each grant that is added to a request, with the route."""
 PUSH = "push"
 """What a forge's route is called for the grant that writes: its prefix and this."""
 
@@ -88,12 +90,15 @@ class Routes:
         code_hosts: Sequence[CodeHost],
         grants: TurnGrants | None,
         preview: MakePreview | None = None,
+        used: Used = lambda _who, _route, _grant: None,
     ) -> None:
         """`grants`: None where there is no Vault: what needs a grant is refused then.
 
         :param preview: for the running turn; None: there are no previews
+        :param used: audits the use of grants
         """
         self._preview = preview
+        self._used = used
         self._running = running
         self._branches = branches
         self._grants = grants
@@ -130,6 +135,13 @@ class Routes:
         :raises NoTurn: nobody works there
         :raises Refused: there is no grant for it
         """
+        added = await self._added(who, route)
+        if self._grants is not None:
+            for grant in self._grants.behind(who.session or who.machine, route):
+                self._used(who, route, grant)
+        return added
+
+    async def _added(self, who: Identity, route: str) -> Mapping[str, str]:
         if who.session is None:
             return await self._of_build(who, route)
         spender = await self._running.turn_of(who)

@@ -17,7 +17,8 @@ from bot.config import BudgetSettings, ModelSettings, Settings
 from bot.govern.policy_text import Delivery, Document
 from bot.govern.policy_text import Route as DeclaredRoute
 from bot.govern.spending import Spending
-from bot.govern.turn_grants import TurnGrants
+from bot.govern.turn_grants import Behind, TurnGrants
+from bot.store.ids import new_id
 from bot.work import questions
 from bot.work.agent_previews import make_preview
 from bot.work.branches import BranchRows, OwnBranches, is_of
@@ -53,6 +54,8 @@ class Desk:
     heard: Heard
     go: Path
     session: UUID
+    used: list[tuple[UUID | None, str, str]]
+    """Of the machine's session, the route, and the grant's name."""
 
     async def models(self) -> bytes:
         return await talk(self.at.web, request("/model/anthropic/v1/messages", ASKED))
@@ -69,6 +72,7 @@ async def desk(
 ) -> AsyncIterator[Desk]:
     """A turn that runs until `go` is there, and the gateway beside it."""
     heard, grants = Heard(), TurnGrants()
+    used: list[tuple[UUID | None, str, str]] = []
     reply = f"HTTP/1.1 200 OK\r\ncontent-length: {len(ANSWER)}\r\n\r\n{ANSWER}".encode()
     async with rig() as at, serving(heard.server(reply)) as port:
         base = f"http://{LOOPBACK}:{port}"
@@ -89,6 +93,7 @@ async def desk(
             code_hosts=[host],
             grants=grants,
             preview=partial(make_preview, Settings(port=8484), town.database),
+            used=lambda who, route, grant: used.append((who.session, route, grant.name)),
         )
         document = Document(
             routes={"registry": DeclaredRoute(url=f"{base}/npm")}, delivery=delivery or Delivery()
@@ -114,6 +119,7 @@ async def desk(
             heard=heard,
             go=go,
             session=session,
+            used=used,
         )
 
 
@@ -404,7 +410,12 @@ async def test_a_fetch_and_a_push_have_grants_of_their_own(town, places, tmp_pat
     at_read, at_push = "/forge/github/", "/forge/github/push"
     async with desk(town, tmp_path) as at, Shift(town, places, "w"):
         await begun(town)
-        at.grants.put(at.session, "run", {at_read: {"Authorization": SecretStr("Basic r")}})
+        at.grants.put(
+            at.session,
+            "run",
+            {at_read: {"Authorization": SecretStr("Basic r")}},
+            {at_read: [Behind(id=new_id(), kind="gitlab", name="reads")]},
+        )
         refs = f"{at_read}acme/api.git/info/refs?service="
         fetch = await get(at.at.web, f"{refs}git-upload-pack", "gateway.ona")
         push = await get(at.at.web, f"{refs}git-receive-pack", "gateway.ona")
@@ -421,6 +432,7 @@ async def test_a_fetch_and_a_push_have_grants_of_their_own(town, places, tmp_pat
         "200",
     ]
     assert ["basic r" in one.lower() for one in at.heard.heads] == [True, False]
+    assert at.used == [(at.session, at_read, "reads")], "the one that was added, and no other"
 
 
 async def test_ona_token_prints_the_sessions_token_for_one_audience(town, places, tmp_path):

@@ -9,6 +9,7 @@ from sqlalchemy import text
 from bot.govern.audit import Audited, Source
 from bot.govern.egress import EgressAudit
 from bot.govern.repeats import Repeats
+from bot.govern.turn_grants import Behind
 
 ANN = Source(who="Ann", surface="api")
 
@@ -140,3 +141,25 @@ async def test_egress_is_told_by_machine_destination_and_whose_turn_it_was(town)
     assert found[0][4]["turn"] == str(turn.id)
     assert found[0][4]["machine"] == str(mine.machine)
     assert "line 3" in found[0][4]["rule"]
+
+
+async def test_a_grant_that_is_used_is_told_by_its_name_and_whose_turn_it_was(town):
+    said = await town.say("!make", by="Bo")
+    lease = await town.queue("w").claim()
+    turn = await town.queue("w").begin_turn(lease, None)
+    audit = EgressAudit(town.database)
+    mine = Who(machine=uuid4(), session=said.session_id, project=uuid4())
+    npm, push = (Behind(id=uuid4(), kind="kv", name=name) for name in ("npm", "push"))
+    for _ in range(4):
+        audit.used(mine, "npm", npm)
+    audit.used(mine, "/forge/gitlab/push", push)
+    await audit.write(last=True)
+    found = await written(town.database)
+    assert [(kind, who, place) for kind, who, place, *_ in found] == [
+        ("grant.used", "Bo", "npm"),
+        ("grant.used", "Bo", "npm"),
+        ("grant.used", "Bo", "push"),
+    ]
+    body = found[0][4]
+    assert (body["grant"], body["kind"], body["turn"]) == (str(npm.id), "kv", str(turn.id))
+    assert (body["route"], found[1][4]["repeats"]) == ("npm", 3)

@@ -24,7 +24,7 @@ from bot.govern import grant_rows, issuance
 from bot.govern.audit import HERE
 from bot.govern.grants import Grants
 from bot.govern.policy import set_policy
-from bot.govern.turn_grants import NoTurn
+from bot.govern.turn_grants import Behind, NoTurn
 from bot.work.materials import Materials
 from bot.work.own_host import OwnGrants, own_grants
 from bot.work.routes import CodeHost
@@ -129,6 +129,8 @@ async def test_a_turn_has_its_grants_while_it_runs_and_none_afterwards(
         who = await session(town)
         assert await grants.memory.injected(who, "npm") == {"Authorization": f"Bearer {SECRET}"}
         assert await grants.memory.injected(who, "other") == {}
+        ((row,),) = await town.rows("SELECT id FROM turn_grant WHERE kind = 'kv'")
+        assert grants.memory.behind(who, "npm") == [Behind(id=row, kind="kv", name="npm")]
         user = (copy / "db/username").read_text()
         assert await asyncio.to_thread(served.lets_in, user)
         assert (copy / "who/token").read_text().count(".") == 2
@@ -139,6 +141,7 @@ async def test_a_turn_has_its_grants_while_it_runs_and_none_afterwards(
         await until(town, TURN, lambda rows: rows[0][0] == "succeeded")
     with pytest.raises(NoTurn):
         await grants.memory.injected(who, "npm")
+    assert not grants.memory.behind(who, "npm")
     assert not list(tmp_path.glob("ona-*"))
     assert await states(town) == [
         ("database", "revoked"),
