@@ -222,6 +222,21 @@ async def test_what_is_not_the_sessions_is_refused_and_git_says_why(shop, refspe
     assert "[remote rejected]" in said
     assert words in " ".join(said.split())
     assert git("for-each-ref", cwd=shop.bare).stdout == before
+    (refused,) = [event for event in shop.at.events if not event.allowed]
+    assert words in refused.reason, "the audit says which ref, and why"
+    assert refspec.partition(":")[2] in refused.reason
+
+
+async def test_a_branch_of_its_own_is_neither_deleted_nor_made_again(shop):
+    commit = await shop.commit("one")
+    assert await shop.push(f"HEAD:{OWN}") == ""
+    assert "not deleted" in await shop.push(f":{OWN}")
+    assert shop.there(OWN) == commit
+    git("update-ref", "-d", OWN, cwd=shop.bare)
+    await shop.commit("two")
+    assert "somebody has deleted this branch" in await shop.push(f"HEAD:{OWN}")
+    assert shop.there(OWN) == ""
+    assert await shop.push(f"HEAD:{OWN}-2") == ""
 
 
 async def test_all_or_nothing_a_push_with_one_ref_too_many_moves_none(shop):

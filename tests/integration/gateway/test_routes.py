@@ -51,6 +51,10 @@ async def test_the_grant_is_added_outside_and_the_clients_own_is_not_taken_along
             "Authorization: Bearer the-attackers",
             "Cookie: session=1",
             "X-Api-Key: theirs",
+            "Api-Key: theirs",
+            "Private-Token: theirs",
+            "Job-Token: theirs",
+            "Proxy-Authorization: Basic theirs",
             "X-Kept: yes",
         )
         by_proxy = await get(at.proxy, "http://gateway.ona/registry/x", "gateway.ona")
@@ -73,6 +77,9 @@ async def test_between_turns_there_is_nothing_to_add() -> None:
         at.routes = (registry(f"http://{LOOPBACK}:{port}", no_turn),)
         answer = await get(at.web, "/registry/x", "gateway.ona")
     assert answer.startswith("HTTP/1.1 409 No turn is running in this session.")
+    asked, refused = [(event.way, event.allowed, event.reason) for event in at.events]
+    assert asked == ("route", True, "/registry/ is a route.")
+    assert refused == ("route", False, "/registry/: No turn is running in this session.")
     assert heard.heads == []
 
 

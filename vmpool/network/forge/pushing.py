@@ -157,9 +157,14 @@ def _refusal(command: Command, branches: Branches) -> str:
         return "this branch is not one of this session; push to one of its own"
     if command.new == ZERO:
         return "branches are not deleted from here"
-    if command.old != seen:
-        return "somebody else has moved this branch since this session last saw it; fetch it first"
-    return ""
+    return "" if command.old == seen else _elsewhere(command)
+
+
+def _elsewhere(command: Command) -> str:
+    """Why it is not where the session last saw it, and what to do."""
+    if command.old == ZERO:
+        return "somebody has deleted this branch; push to another one of this session's"
+    return "somebody else has moved this branch since this session last saw it; fetch it first"
 
 
 def _lines(body: bytes) -> Iterator[tuple[bytes | None, int]]:

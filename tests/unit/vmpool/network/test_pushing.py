@@ -70,7 +70,7 @@ def test_a_shallow_clone_pushes_too():
         ((A, B, "refs/heads/ONA/s-7f3k"), "not one of this session"),
         ((A, ZERO, OURS), "not deleted"),
         ((C, B, OURS), "somebody else has moved"),
-        ((ZERO, B, OURS), "somebody else has moved"),
+        ((ZERO, B, OURS), "somebody has deleted this branch"),
         ((A, B, "refs/heads/ona/new"), "somebody else has moved"),
     ],
 )
