@@ -21,6 +21,8 @@ import requests
 
 START_SECONDS_MAX = 30.0
 STOP_SECONDS_MAX = 10.0
+ANSWER_SECONDS_MAX = 60
+"""It makes keys meanwhile, which takes its time on a busy machine."""
 STARTS_MAX = 5
 DIES_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL")
 
@@ -28,10 +30,14 @@ DIES_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL")
 class OpenBao:
     """A server: initialised, unsealed, with an audit file; `durable` ones survive a kill."""
 
-    def __init__(self, directory: Path, *, durable: bool = False) -> None:
-        """`directory` is the server's own; nothing runs before `start`."""
+    def __init__(self, directory: Path, *, durable: bool = False, says_all: bool = False) -> None:
+        """`directory` is the server's own; nothing runs before `start`.
+
+        :param says_all: its audit file has every value as it is
+        """
         self._directory = directory
         self._durable = durable
+        self._says_all = says_all
         self._process: subprocess.Popen[bytes] | None = None
         self._port = 0
         self._keys: list[str] = []
@@ -99,7 +105,7 @@ class OpenBao:
             token=self.root_token if token is None else token,
             namespace=namespace or None,
             session=self._session,
-            timeout=10,
+            timeout=ANSWER_SECONDS_MAX,
         )
 
     @contextmanager
@@ -131,7 +137,8 @@ class OpenBao:
         storage = f'storage "raft" {{\n {raft}\n}}'
         cluster = f'cluster_addr = "https://127.0.0.1:{_free_port()}"'
         listener = f'listener "tcp" {{\n address = "127.0.0.1:{port}"\n tls_disable = true\n}}'
-        options = f'options {{\n file_path = "{self.audit_file}"\n }}'
+        raw = str(self._says_all).lower()
+        options = f'options {{\n file_path = "{self.audit_file}"\n log_raw = "{raw}"\n }}'
         parts = (
             f"{storage}\n{cluster}" if self._durable else 'storage "inmem" {}',
             listener,
@@ -154,10 +161,10 @@ class OpenBao:
 
 
 @contextmanager
-def openbao_server(*, durable: bool = False) -> Iterator[OpenBao]:
-    """A server of its own, running; ended and removed afterwards."""
+def openbao_server(*, durable: bool = False, says_all: bool = False) -> Iterator[OpenBao]:
+    """A server of its own, running; ended and removed afterwards. See `OpenBao`."""
     directory = Path(tempfile.mkdtemp(prefix="ona-test-openbao-"))
-    server = OpenBao(directory, durable=durable)
+    server = OpenBao(directory, durable=durable, says_all=says_all)
     try:
         server.start()
         yield server

@@ -18,7 +18,7 @@ from adapters.vault.forges import AppKey, GitHubTokens, GitLabTokens
 from adapters.vault.importing import import_rsa_key
 from adapters.vault.logins import by_token_file
 from adapters.vault.port import Issuer
-from adapters.vault.prepare import prepare
+from adapters.vault.prepare import OWN_POLICY, prepare
 from adapters.vault.tokens import Tokens
 from bot.govern import grant_rows, issuance
 from bot.govern.audit import HERE
@@ -36,7 +36,7 @@ from tests.fakes.guest_workplaces import GuestWorkplaces
 from tests.integration.conftest import Town
 from tests.integration.vault.conftest import NAMES, Place, Postgres
 from tests.integration.work.test_halt import HALTED_SECONDS_MAX, halt
-from tests.support.openbao import openbao_server
+from tests.support.openbao import OpenBao, openbao_server
 from tests.support.shift import Shift, until
 
 NPM = {
@@ -266,8 +266,53 @@ async def test_what_is_forbidden_waits_and_goes_on_when_it_is_allowed(
         await until(town, TURN, lambda rows: rows and rows[0][0] == "succeeded")
 
 
-async def test_vault_killed_and_sealed_in_the_middle_of_a_turn(
-    town: Town, places: GuestWorkplaces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+class Trouble:
+    """What becomes of a Vault in the middle of a turn, and how that ends."""
+
+    def __init__(self, kind: str, server: OpenBao, token_file: Path) -> None:
+        self._kind, self._server, self._file = kind, server, token_file
+        self.log_in()
+
+    def log_in(self) -> None:
+        """Leave a token for ona."""
+        made = self._server.client().auth.token.create(
+            policies=[OWN_POLICY], no_parent=True, no_default_policy=True, period="1h"
+        )
+        self._file.write_text(made["auth"]["client_token"])
+
+    def begin(self) -> None:
+        match self._kind:
+            case "killed":
+                self._server.kill()
+            case "sealed":
+                self._server.seal()
+            case "expired":
+                self._server.client().auth.token.revoke(self._file.read_text())
+
+    def end(self) -> None:
+        match self._kind:
+            case "killed":
+                self._server.start()
+            case "sealed":
+                self._server.unseal()
+            case "expired":
+                self.log_in()
+
+
+TROUBLES = {
+    "killed": "Vault did not answer",
+    "sealed": "Vault is sealed",
+    "expired": "Vault does not let us log in",
+}
+
+
+@pytest.mark.parametrize("kind", TROUBLES)
+async def test_vault_is_lost_in_the_middle_of_a_turn_and_comes_back(
+    town: Town,
+    places: GuestWorkplaces,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
 ) -> None:
     monkeypatch.setattr("bot.work.worker.GRANTS_SECONDS", 1.0)
     with openbao_server(durable=True) as server:
@@ -275,7 +320,7 @@ async def test_vault_killed_and_sealed_in_the_middle_of_a_turn(
         server.client().secrets.kv.v2.create_or_update_secret(
             "projects/demo/npm", {"token": SECRET}, mount_point="secret"
         )
-        (tmp_path / "token").write_text(server.root_token)
+        trouble = Trouble(kind, server, tmp_path / "token")
         vault = Vault(server.address, by_token_file(tmp_path / "token"))
         tokens = Tokens(vault, role=NAMES.token_role)
         grants = Grants(town.database, tokens, issuers(vault))
@@ -285,17 +330,17 @@ async def test_vault_killed_and_sealed_in_the_middle_of_a_turn(
         async with Shift(town, places, "w", grants=grants):
             await until(town, "SELECT 1 FROM turn_event WHERE kind = 'output'", bool)
             first = await session(town)
-            server.kill()
+            await asyncio.to_thread(trouble.begin)
             assert await grants.memory.injected(first, "npm")
             await town.say("!true", place="another")
             ((told,),) = await until(town, NOTICES, bool)
-            assert "Vault did not answer" in told
+            assert TROUBLES[kind] in told
             gate.touch()
             await until(town, TURN, lambda rows: rows[0][0] == "succeeded")
             with pytest.raises(NoTurn):
                 await grants.memory.injected(first, "npm")
             assert ("token", "issued") in await states(town)
-            await asyncio.to_thread(server.start)
+            await asyncio.to_thread(trouble.end)
             await until(town, TURN, lambda rows: [row[0] for row in rows] == ["succeeded"] * 2)
             await grants.sweep()
             tokens_left = [state for kind, state in await states(town) if kind == "token"]
