@@ -132,6 +132,15 @@ def draft_of(asked: Asked, body: dict) -> Draft:
     return draft
 
 
+def _may_write_to(asked: Asked, direct: Channel) -> bool:
+    """A bot writes to people of a server that it is in, who want it."""
+    us = asked.me.user
+    return not any(user.refuses_dms for user in direct.recipients) and any(
+        all(user.id in guild.members for user in (us, *direct.recipients))
+        for guild in asked.discord.guilds.values()
+    )
+
+
 @route(f"POST {MESSAGES}")
 def create(asked: Asked) -> dict:
     channel = channel_of(asked)
@@ -139,7 +148,7 @@ def create(asked: Asked) -> dict:
     channel_of(asked, P.SEND_MESSAGES_IN_THREADS if is_thread else P.SEND_MESSAGES)
     if asked.files:
         channel_of(asked, P.ATTACH_FILES)
-    if any(user.refuses_dms for user in channel.recipients):
+    if channel.recipients and not _may_write_to(asked, channel):
         raise Refused(403, 50007, "Cannot send messages to this user")
     if channel.type == FORUM:
         raise Refused(400, 50008, "Cannot send messages in a non-text channel")

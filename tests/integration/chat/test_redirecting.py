@@ -2,10 +2,12 @@
 
 import asyncio
 
+import pytest
+
 from adapters.chat.port import Rejected, Unavailable
 from bot.conversation.redirecting import Redirecting
 from bot.store.ids import new_id
-from tests.integration.chat import slack_rig
+from tests.integration.chat import discord_rig, slack_rig
 from tests.integration.chat.conftest import SURFACE, WhisperingChat
 from tests.support.shift import Shift
 
@@ -102,12 +104,24 @@ async def test_what_a_direct_message_does_not_take_goes_nowhere(town):
     await port.close()
 
 
-async def test_an_answer_to_a_channel_that_was_archived_comes_directly(town, places):
+def archived(office, asked):
+    office.general.archived = True
+
+
+def left(office, asked):
+    """Somebody removes the bot from the channel."""
+    office.general.members.remove(office.bot.user)
+
+
+@pytest.mark.parametrize("trouble", [archived, left])
+async def test_an_answer_that_a_channel_of_slack_takes_no_more_comes_directly(
+    town, places, trouble
+):
     async with slack_rig.open_office(town) as office, office.serving(), Shift(town, places, "w"):
         places.door.clear()
-        office.asks("!echo o-n-e")
+        asked = office.asks("!echo o-n-e")
         await asyncio.wait_for(places.knocked.wait(), 100)
-        office.general.archived = True
+        trouble(office, asked)
         places.door.set()
         direct = office.ann.direct(office.bot.user)
 
@@ -117,3 +131,55 @@ async def test_an_answer_to_a_channel_that_was_archived_comes_directly(town, pla
         await office.slack.until(lambda: "o-n-e" in seen(), 40)
         await asyncio.sleep(0.5)
         assert seen().count("o-n-e") == 1
+    assert await town.value("SELECT state FROM session") == "idle", "the session goes on"
+
+
+def locked(office, asked):
+    office.bo.archives(asked.thread, locked=True)
+
+
+def deleted(office, asked):
+    office.bo.deletes_channel(asked.thread)
+
+
+@pytest.mark.parametrize("trouble", [locked, deleted])
+async def test_an_answer_that_a_thread_of_discord_takes_no_more_comes_directly(
+    town, places, trouble
+):
+    async with discord_rig.open_office(town) as office, office.serving(), Shift(town, places, "w"):
+        await office.ready()
+        asked = office.asks("!echo zero")
+        await office.answered(asked, "zero", "Done")
+        places.door.clear()
+        places.knocked.clear()
+        office.ann.says(asked.thread, f"<@{office.app.id}> !echo o-n-e")
+        await asyncio.wait_for(places.knocked.wait(), 100)
+        trouble(office, asked)
+        places.door.set()
+        direct = office.ann.direct(office.app)
+        await office.posted(direct, "o-n-e", "Done")
+        await asyncio.sleep(0.5)
+        assert sum("o-n-e" in one.text for one in office.ours(direct)) == 1
+    assert await town.value("SELECT state FROM session") == "idle", "the session goes on"
+
+
+async def test_what_discord_lets_us_say_nowhere_stays_on_the_page(town, places):
+    async with discord_rig.open_office(town) as office, office.serving(), Shift(town, places, "w"):
+        await office.ready()
+        asked = office.asks("!echo zero")
+        await office.answered(asked, "zero", "Done")
+        places.door.clear()
+        places.knocked.clear()
+        office.ann.says(asked.thread, f"<@{office.app.id}> !echo o-n-e")
+        await asyncio.wait_for(places.knocked.wait(), 100)
+        office.ann.kicks(office.app, office.guild)
+        places.door.set()
+        failed = "SELECT count(*) FROM reply WHERE kind = 'answer' AND state = 'failed'"
+        async with asyncio.timeout(100):
+            while await town.value(failed) < 2:
+                await asyncio.sleep(0.05)
+    said = await town.rows("SELECT body ->> 'text' FROM turn_event WHERE kind = 'notice'")
+    assert any("is on the session's page" in one for (one,) in said)
+    kept = await town.rows("SELECT body FROM reply WHERE state = 'failed' AND kind = 'answer'")
+    assert all("o-n-e" in one for (one,) in kept)
+    assert await town.value("SELECT state FROM session") == "idle", "the session goes on"
