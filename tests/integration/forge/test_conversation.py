@@ -20,6 +20,7 @@ from tests.support.shift import Shift
 def impatient(monkeypatch):
     """Nobody waits half a minute here."""
     monkeypatch.setattr(polled, "POLL_SECONDS", 0.2)
+    monkeypatch.setattr(polled, "CATCH_UP_SECONDS", 0.2)
     monkeypatch.setattr(rereading, "LOOK_SECONDS", 0.2)
     monkeypatch.setattr(waiting, "SETTLED_SECONDS", 0.0)
 
@@ -28,22 +29,23 @@ async def project_at(town, url):
     await town.rows("UPDATE project SET repository_url = :url RETURNING id", url=url)
 
 
-def on_github(github):
+def on_github(github, **more):
     return Settings(
         github=GitHubSettings(
             app_id=github.app.id,
             private_key=SecretStr(github.private_key),
             api_url=github.url,
             url=github.url,
+            **more,
         )
     )
 
 
 @asynccontextmanager
-async def at_github(town, places, github, shop):
+async def at_github(town, places, github, shop, **more):
     """`ona serve` follows the shop, and a worker works."""
     await project_at(town, f"{github.url}/{shop.name}.git")
-    async with serving(town, on_github(github)), Shift(town, places, "w"):
+    async with serving(town, on_github(github, **more)), Shift(town, places, "w"):
         seen = "SELECT count(*) FROM cursor WHERE name LIKE 'github:%'"
         await until(town, lambda found: found > 0, seen)
         yield
@@ -82,6 +84,13 @@ async def test_on_github_a_comment_is_answered_once_with_its_state_in_a_check_ru
         await github.ann.says(pull, "/ona !echo two")
         await github.until(lambda: len(ours(github, pull.place)) == 2, 30)
         assert await town.value("SELECT count(*) FROM session") == 1
+
+
+async def test_on_github_what_no_webhook_told_is_found_by_asking(town, places, github, shop, pull):
+    secret = SecretStr(github.hooks.secret)
+    async with at_github(town, places, github, shop, webhook_secret=secret):
+        await github.ann.says(pull, "/ona !echo one")
+        await github.until(lambda: ours(github, pull.place), 30)
 
 
 async def test_on_github_who_may_not_write_gets_a_sign_and_nothing_else(
@@ -189,6 +198,12 @@ async def test_on_gitlab_a_note_is_answered_once_with_its_state_in_a_status(town
         shop.ann.says(shop.request, "/ona !echo two")
         await shop.gitlab.until(lambda: len(shop.request.by(shop.us)) == 2, 30)
         assert await town.value("SELECT count(*) FROM session") == 1
+
+
+async def test_on_gitlab_what_no_webhook_told_is_found_by_asking(town, places):
+    async with open_shop() as shop, at_gitlab(town, places, shop, webhook_secret="a secret"):
+        shop.ann.says(shop.request, "/ona !echo one")
+        await shop.gitlab.until(lambda: shop.request.by(shop.us), 30)
 
 
 async def test_on_gitlab_a_stop_sign_at_our_note_stops(town, places):
