@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from tests.integration.chat import chaos
+from tests.integration.chat import chaos, test_chat_chaos
+from tests.integration.forge import test_forge_chaos
 from tests.support.long import COUNTING, COUNTS, PAGE, ROOT, Row, chosen_by, page, written
 
 
@@ -19,6 +20,14 @@ def test_delivery_chaos_of_each_surface_is_run_long(surface):
         )
     ]
     assert len(found) == 1
+
+
+@pytest.mark.parametrize("of", [test_chat_chaos, test_forge_chaos])
+def test_it_is_a_part_of_every_run_too_with_a_tenth_of_the_messages(of):
+    marks = {mark.name for mark in of.pytestmark}
+    assert "slow" in marks
+    assert "long" not in marks, "`make test` leaves those out"
+    assert int(COUNTS["ONA_TEST_CHAT_MESSAGES"]) // 10 == chaos.MESSAGES_USUAL
 
 
 def test_a_thousand_messages_are_said_and_that_ends():

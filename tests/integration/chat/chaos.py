@@ -17,7 +17,8 @@ from bot.work.queue import Event, append_events, lock_session
 from tests.integration.conftest import Town
 from tests.integration.outbox.rig import SenderFactory, Senders
 
-MESSAGES = int(os.environ.get("ONA_TEST_CHAT_MESSAGES", "100"))
+MESSAGES_USUAL = 100
+MESSAGES = int(os.environ.get("ONA_TEST_CHAT_MESSAGES", MESSAGES_USUAL))
 SEED = int(os.environ.get("ONA_TEST_SEED", random.SystemRandom().randrange(1 << 32)))
 SECONDS_MAX = max(600, MESSAGES * 12)
 """Ends a run that hangs; a slow host is given its time."""

@@ -33,7 +33,7 @@ from tests.integration.chat.chaos import (
 
 POST = "POST /channels/{channel}/messages"
 
-pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(SECONDS_MAX)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(SECONDS_MAX)]
 
 
 def slack_of(office: slack_rig.Office) -> dict[str, Any]:

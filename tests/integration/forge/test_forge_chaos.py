@@ -44,7 +44,7 @@ COMMENTS = r"^/api/v3/repos/.*/issues/\d+/comments$"
 READS = r"^/api/v3/repos/.*/(pulls|comments)"
 CUSTOM_SECRET = "not a guess"
 
-pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(SECONDS_MAX)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(SECONDS_MAX)]
 
 
 @pytest.fixture(autouse=True)
