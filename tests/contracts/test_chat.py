@@ -709,6 +709,17 @@ async def test_an_archived_thread_is_opened_again_and_a_locked_one_is_gone(disco
         await discord.post(mark="three")
 
 
+async def test_a_post_in_an_archived_thread_is_edited_and_in_a_locked_one_it_stays(discord):
+    ref = await discord.post(mark="one")
+    discord.ann.archives(discord.thread)
+    await discord.port.edit(discord.place, ref, Content(text="two"), Deadline.after(10))
+    assert discord.seen() == ["two"]
+    discord.ann.archives(discord.thread, locked=True)
+    with pytest.raises((Gone, Rejected)):
+        await discord.port.edit(discord.place, ref, Content(text="three"), Deadline.after(10))
+    assert discord.seen() == ["two"]
+
+
 async def test_a_place_that_discord_does_not_have_is_rejected(discord):
     for place in ("", "1", "1/x/", "1/2/3/4", "@me//"):
         with pytest.raises(Rejected):

@@ -58,6 +58,7 @@ WAIT_SECONDS_MAX = 30.0
 THREAD_NAME_LENGTH_MAX = 100
 THREAD_NAME = "ona"
 UNKNOWN_CHANNEL = 10003
+ARCHIVED = 50083
 THREAD_EXISTS = 160004
 WHISPER_SECONDS = 10.0
 SIGNS = {Sign.SEEN: "👀", Sign.WAITING: "✋", Sign.FAILED: "❌", Sign.REFUSED: "🚫"}
@@ -206,8 +207,18 @@ class DiscordChat:
         await call(deadline, lambda: http.edit_channel(to.thread, name=name))
 
     async def edit(self, place: str, ref: str, content: Content, deadline: Deadline) -> None:
-        """Edit the message."""
+        """Edit the message; a thread that is archived is opened again for that."""
         thread, message = Place.read(place).thread, _id(ref)
+        try:
+            await self._edit(thread, message, content, deadline)
+        except Rejected as error:
+            if getattr(error.__cause__, "code", None) != ARCHIVED:
+                raise
+            http = await self._http(deadline)
+            await call(deadline, lambda: http.edit_channel(thread, archived=False))
+            await self._edit(thread, message, content, deadline)
+
+    async def _edit(self, thread: int, message: int, content: Content, deadline: Deadline) -> None:
         http = await self._http(deadline)
         with _parameters(content) as parameters:
             await call(deadline, lambda: http.edit_message(thread, message, params=parameters))
