@@ -546,6 +546,14 @@ async def test_a_hint_is_seen_by_one_person_with_its_buttons(slack):
     await slack.port.whisper(slack.place, slack.ann.id, "lost")
 
 
+async def test_a_hint_comes_directly_where_slack_lets_us_show_none(slack):
+    us = slack.ann.team.install.user
+    slack.ann.kicks(slack.channel, us)
+    await slack.port.whisper(slack.place, slack.ann.id, "psst", [Button(label="Go", says="go")])
+    (said,) = slack.ann.reads(slack.ann.direct(us))
+    assert said.startswith("psst")
+
+
 async def test_a_slack_thread_shows_a_phase_and_is_named_when_it_is_shown_first(slack):
     where = (slack.channel.id, slack.root.ts)
     # It is named when its session begins: before there is nothing to be named.

@@ -7,6 +7,7 @@ Places are `TEAM/CHANNEL/THREAD`; a direct message is one thread, its THREAD is 
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
+from uuid import uuid4
 
 import structlog
 from slack_sdk.errors import SlackRequestError
@@ -19,6 +20,7 @@ from adapters.chat.port import (
     Content,
     Deadline,
     Document,
+    Gone,
     Limits,
     Part,
     Phase,
@@ -284,22 +286,34 @@ class SlackChat:
     async def whisper(
         self, place: str, person: str, text: str, buttons: Sequence[Button] = ()
     ) -> None:
-        """An ephemeral message; it vanishes when Slack is loaded again."""
-        to = Place.read(place)
+        """An ephemeral message, which vanishes when Slack is loaded again.
+
+        Where we are no member none can be shown: it comes as a direct message.
+        """
         content = Content(text=fitting(escape(text, code=False)), buttons=tuple(buttons))
+        deadline = Deadline.after(WHISPER_SECONDS)
         try:
-            await call(
-                Deadline.after(WHISPER_SECONDS),
-                lambda: self._client.chat_postEphemeral(
-                    channel=to.channel,
-                    user=person,
-                    thread_ts=to.thread or None,
-                    text=fallback(content),
-                    blocks=blocks(content),
-                ),
-            )
+            try:
+                await self._ephemeral(Place.read(place), person, content, deadline)
+            except Gone:
+                direct = Place.read(await self.confide(place, person, deadline))
+                await self._post(direct, content, str(uuid4()), None, deadline)
         except ChatError as error:
             log.info("hint_not_shown", place=place, why=str(error))
+
+    async def _ephemeral(
+        self, to: Place, person: str, content: Content, deadline: Deadline
+    ) -> None:
+        await call(
+            deadline,
+            lambda: self._client.chat_postEphemeral(
+                channel=to.channel,
+                user=person,
+                thread_ts=to.thread or None,
+                text=fallback(content),
+                blocks=blocks(content),
+            ),
+        )
 
 
 def fitting(text: str) -> str:
