@@ -325,7 +325,7 @@ class Chats:
         if heard.author is None:
             await self._edits.gone(heard)
             return
-        if heard.author.standing != "member":
+        if heard.author.standing != "member" or heard.spot.shared:
             return
         try:
             known = await self._people.meet(heard.author, heard.spot.surface)

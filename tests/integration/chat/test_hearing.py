@@ -191,6 +191,18 @@ async def test_an_edit_by_somebody_else_is_none(town, room):
     assert room.whispers == []
 
 
+async def test_an_edit_where_others_read_along_by_now_or_by_a_guest_is_none(town, room):
+    message = await room.say("!one")
+    for changed in (
+        replace(message, spot=replace(SPOT, shared=True)),
+        replace(message, author=replace(message.author, standing="guest")),
+    ):
+        await room.edit(changed, "!two")
+        await room.delete(changed)
+    assert await waiting(town) == ["one"]
+    assert room.whispers == []
+
+
 async def test_a_deletion_takes_a_prompt_that_waits_out_of_the_queue(town, room):
     message = await room.say("!one")
     await room.delete(message)

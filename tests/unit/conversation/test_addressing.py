@@ -83,8 +83,9 @@ def test_what_was_said_before_a_thread_had_a_session_is_not_for_us_and_crowds_it
 
 
 def test_nobody_but_a_member_in_a_place_of_ours_is_ever_taken():
-    for standing, shared, to_us, thread in itertools.product(
-        ("member", "guest", "stranger", "bot"), (False, True), (False, True), (NEW, ANN, CROWDED)
+    for standing, shared, to_us, pressed, thread in itertools.product(
+        ("member", "guest", "stranger", "bot"), *[(False, True)] * 3, (NEW, ANN, CROWDED)
     ):
-        heard = decide(said(standing=standing, shared=shared, to_us=to_us), thread)
+        message = said(standing=standing, shared=shared, to_us=to_us, pressed=pressed)
+        heard = decide(message, thread)
         assert heard is not Hearing.TAKE or (standing == "member" and not shared)
