@@ -114,7 +114,9 @@ class Said:
     to_others: bool = False
     """It mentions another person, or a group."""
     pressed: bool = False
-    """Nobody wrote it: it is what a button says."""
+    """Nobody wrote it in the conversation: it is what a button says, or came with a command."""
+    typed: bool = False
+    """With `pressed`: its words are somebody's own, by a command or from a menu; none of ours."""
     post: str = ""
     """The post that it is about, as the port calls it: whose button it is, or which it answers
     where the place does not tell that."""

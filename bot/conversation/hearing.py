@@ -9,6 +9,7 @@ to the author alone comes last, and is the only thing that may get lost.
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from uuid import UUID
 
 import structlog
 from sqlalchemy import TextClause, text
@@ -61,7 +62,7 @@ from bot.conversation.reminder_commands import Remind
 from bot.conversation.renaming import Renaming
 from bot.conversation.zones import Zones
 from bot.conversation.zones import wish as zone_wish
-from bot.errors import NoProject, NotFound, Refused, WhichProject
+from bot.errors import NoProject, NotFound, NotPermitted, Refused, WhichProject
 from bot.govern.connecting import Connecting
 from bot.govern.languages import Reader
 from bot.store.database import Database
@@ -207,7 +208,7 @@ class Chats:
         return speaking(reader.locale, reader.zone, absolute=absolute)
 
     async def _taken(self, said: Said, actor: Actor) -> None:
-        if said.pressed and (zone := zone_wish(said.text)):
+        if said.pressed and not said.typed and (zone := zone_wish(said.text)):
             await self._zones.chosen(said, actor, zone)
             return
         asked = commands.parse(said.text, self._mention)
@@ -271,10 +272,10 @@ class Chats:
 
     async def _accept(self, said: Said, message: IncomingMessage) -> Accepted | None:
         """Accept a message; None: its author was told, or is asked, something else."""
-        if said.pressed:
+        if said.pressed and not said.typed:
             choice = Choice.read(said.text)
             if choice is not None:
-                return await self._chosen(said, choice)
+                return await self._chosen(said, choice, message.person_id)
             edited = edits.pressed(said.text)
             if edited is not None:
                 accepted = await self._edits.again(edited, message.person_id)
@@ -307,10 +308,10 @@ class Chats:
             await self.adding.ask(said, message)
         return code in {WhichProject.code, NoProject.code}
 
-    async def _chosen(self, said: Said, choice: Choice) -> Accepted | None:
+    async def _chosen(self, said: Said, choice: Choice, by: UUID) -> Accepted | None:
         try:
-            accepted = await self._parking.chosen(said, choice)
-        except NotFound as refusal:
+            accepted = await self._parking.chosen(said, choice, by)
+        except (NotFound, NotPermitted) as refusal:
             await self._hints.whisper(said, sentence(str(refusal)))
             return None
         return await self._kept(said, accepted)

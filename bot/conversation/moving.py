@@ -29,7 +29,7 @@ _FIRST = text(
 
 def is_asked(said: Said) -> bool:
     """Whether somebody pressed the button."""
-    return said.pressed and said.text == WRONG.says
+    return said.pressed and not said.typed and said.text == WRONG.says
 
 
 class Moving:

@@ -14,6 +14,7 @@ from sqlalchemy import text
 
 from adapters.chat.incoming import Said
 from adapters.chat.port import AfterUncertain, Button, ChatError, ChatPort, Content, Deadline
+from adapters.forge.port import Permission
 from bot.conversation import keeping, threads
 from bot.conversation.inbox import Inbox
 from bot.conversation.message import Accepted, IncomingMessage
@@ -51,6 +52,14 @@ _USED = text(
       LEFT JOIN session ON session.project_id = project.id
      WHERE project.removed_at IS NULL
      GROUP BY project.id ORDER BY max(session.active_at) DESC NULLS LAST, project.name
+    """
+)
+
+_NAMED = text("SELECT id FROM project WHERE name = :name AND removed_at IS NULL")
+_OF_SESSION = text(
+    """
+    SELECT project.name FROM session JOIN project ON project.id = session.project_id
+     WHERE session.id = :session
     """
 )
 
@@ -126,10 +135,13 @@ class Parking:
         content = Content(text=port.escape(words, code=False), buttons=buttons)
         await port.post(place, content, mark, deadline)
 
-    async def chosen(self, said: Said, choice: Choice) -> Accepted | None:
+    async def chosen(self, said: Said, choice: Choice, by: UUID) -> Accepted | None:
         """Let the parked message be about the project; None: it is not kept any more.
 
+        :param by: who chose it; others than its author need the right to write there, as whoever
+            sets the project of a channel does
         :raises NotFound: the project is gone
+        :raises NotPermitted: they may not choose it
         """
         async with self._database.begin() as tx:
             values = {"id": choice.parked, "hours": KEPT_HOURS}
@@ -137,15 +149,36 @@ class Parking:
             if kept is None:
                 return None
             message = keeping.restored(kept)
-            if choice.always:
+        if choice.always or by != message.person_id:
+            await self._check(choice.project, by)
+        if choice.always:
+            async with self._database.begin() as tx:
                 await threads.set_channel(tx, message.surface, message.channel, choice.project)
         key = f"choice/{choice.parked}"
         accepted = await self._inbox.accept(
             replace(message, project=choice.project, delivery_key=key, message_key=key)
         )
-        with speaking(message.language):
-            await self._settle(said, choice)
+        # Somebody may have been quicker, and chosen another one.
+        project = await self._project(accepted)
+        if choice.always or project is not None:
+            with speaking(message.language):
+                await self._settle(said, replace(choice, project=project or choice.project))
         return accepted
+
+    async def _check(self, project: str, person_id: UUID) -> None:
+        """:raises NotPermitted: they may not write to it"""
+        rights = self._inbox.rights
+        async with self._database.begin() as tx:
+            who = await standing_of(tx, person_id)
+            known = (await tx.execute(_NAMED, {"name": project})).scalar_one_or_none()
+        if rights.guard and known is not None and not who.operator:
+            await rights.require(who, known, Permission.WRITE)
+
+    async def _project(self, accepted: Accepted) -> str | None:
+        """The name of the project that an accepted message is about."""
+        about = {"session": accepted.session_id}
+        name: str | None = (await self._database.run(_OF_SESSION, about)).scalar_one_or_none()
+        return name
 
     async def _settle(self, said: Said, choice: Choice) -> None:
         """Let the post say what was chosen."""

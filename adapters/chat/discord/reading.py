@@ -221,7 +221,7 @@ class Reader:
         ref: str = "",
         project: str = "",
     ) -> Said:
-        """What somebody says by a button or a command."""
+        """What somebody says by a button, or by a command, which has a `ref`."""
         key = f"interaction/{interaction.id}"
         return Said(
             spot=spot_of(place, public=is_public(interaction.channel, interaction.guild)),
@@ -232,6 +232,7 @@ class Reader:
             text=text,
             to_us=True,
             pressed=True,
+            typed=bool(ref),
             project=project,
         )
 

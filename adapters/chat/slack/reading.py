@@ -112,7 +112,7 @@ class Reader:
         key = f"{spot.channel}/{message['ts']}/sent/{user}"
         words = markup.without_mention(words_of(message), self._us.user)
         text = await self._directory.plain(words)
-        said = await self._pressed(spot, user, text, key, ref=message["ts"])
+        said = await self._typed(spot, user, text, key, ref=message["ts"])
         return await self._history.with_material(said, {**message, "channel": channel})
 
     async def command(self, body: Body, *, thread: str) -> Said:
@@ -120,7 +120,7 @@ class Reader:
         spot = await self._spot(body["channel_id"], thread, body)
         text = await self._directory.plain(str(body.get("text") or ""))
         key = f"{spot.channel}/slash/{body['trigger_id']}"
-        return await self._pressed(spot, body["user_id"], text, key, ref=thread)
+        return await self._typed(spot, body["user_id"], text, key, ref=thread)
 
     async def _message(self, body: Body, event: Body) -> Said | Reworded | Withdrawn | None:
         subtype = event.get("subtype")
@@ -215,13 +215,17 @@ class Reader:
         spot = await self._spot_of(Place(self._us.team, event["channel"], ""), body)
         return Joined(spot=spot, delivery=body["event_id"])
 
-    async def _pressed(self, spot: Spot, user: str, says: str, key: str, *, ref: str = "") -> Said:
+    async def _typed(self, spot: Spot, user: str, text: str, key: str, *, ref: str) -> Said:
+        said = await self._pressed(spot, user, text, key)
+        return replace(said, typed=True, ref=ref)
+
+    async def _pressed(self, spot: Spot, user: str, says: str, key: str) -> Said:
         return Said(
             spot=spot,
             author=await self._directory.author(user),
             delivery=key,
             key=key,
-            ref=ref,
+            ref="",
             text=says,
             to_us=True,
             pressed=True,

@@ -6,9 +6,13 @@ import pytest
 
 from adapters.chat.incoming import Attached, Quoted
 from adapters.chat.port import Button, ChatError, Uncertain
+from adapters.forge.port import Permission
 from bot.conversation import parking
+from bot.conversation.hearing import Chats
+from bot.conversation.inbox import Inbox
 from bot.conversation.parking import Choice
-from tests.integration.chat.conftest import SPOT, SURFACE
+from bot.govern.rights import Rights
+from tests.integration.chat.conftest import SPOT, SURFACE, Room, WhisperingChat
 
 
 class AskingChat:
@@ -50,8 +54,21 @@ async def prompts(town):
     )
 
 
-async def press(room, says, *, by="ann", post="9"):
-    await room.say(says, by=by, pressed=True, post=post, ref="")
+async def connect(town, room, forge, *repositories, by):
+    """Let them have an account on the forge that may write to these."""
+    await room.say("help", by=by)
+    await town.rows(
+        "INSERT INTO identity (id, person_id, surface, external_id, name)"
+        " SELECT gen_random_uuid(), person_id, 'forge:forge.test', external_id, name FROM identity"
+        "  WHERE external_id = :by AND surface = 'fake:T' RETURNING id",
+        by=by,
+    )
+    for repository in repositories:
+        forge.levels[repository, by] = Permission.WRITE
+
+
+async def press(room, says, *, by="ann", **more):
+    await room.say(says, by=by, pressed=True, post="9", ref="", **more)
 
 
 async def test_the_prompt_waits_for_a_button_and_runs_once_in_the_name_of_who_asked(
@@ -178,3 +195,50 @@ async def test_words_that_nobody_pressed_move_nothing(town, room, asking):
     await room.say("project=demo !one")
     await room.say("wrong project")
     assert asking.posts == []
+
+
+async def test_words_that_come_with_a_command_or_a_menu_are_no_button(town, room, asking):
+    await room.say("!one")
+    says = asking.posts[0][2][1].says
+    await press(room, says.replace("once web", "always demo"), by="bo", typed=True)
+    await room.say("!two", spot=SPOT.__class__(surface=SURFACE, channel="T/C", place="T/C/2"))
+    assert len(asking.posts) == 3, "no project is set for the channel"
+    assert await town.value("SELECT count(*) FROM channel WHERE project_id IS NOT NULL") == 0
+
+
+async def test_others_choose_only_what_they_may_write_to_and_so_for_a_channel(town, forge):
+    port, rights = WhisperingChat(), Rights(town.database, {"forge": forge})
+    inbox = Inbox(town.database, prompt_bytes_max=10_000, rights=rights)
+    room = Room(chats=Chats(town.database, inbox, {SURFACE: port}, mention="ona"), port=port)
+    asking = AskingChat(port)
+    for name in ("one", "two"):
+        await town.rows(
+            "INSERT INTO project (id, name, repository_url, agent)"
+            " VALUES (gen_random_uuid(), :name, :url, 'shell') RETURNING id",
+            name=name,
+            url=f"https://forge.test/acme-{name}",
+        )
+    await connect(town, room, forge, "acme-one", "acme-two", by="ann")
+    await connect(town, room, forge, "acme-one", by="bo")
+    await room.say("!x")
+    says = {button.label: button.says for button in asking.posts[0][2]}
+    await press(room, says["two"], by="bo")
+    assert (await prompts(town), asking.edits) == ([], [])
+    await press(room, says["one"], by="bo")
+    assert await prompts(town) == [("one", "x")]
+    always = asking.edits[0][2][0].says
+    forge.levels["acme-one", "bo"] = Permission.READ
+    await town.rows("DELETE FROM permission RETURNING 1")
+    await press(room, always, by="bo")
+    assert await town.value("SELECT count(*) FROM channel WHERE project_id IS NOT NULL") == 0
+    await press(room, always)
+    assert await town.value("SELECT count(*) FROM channel WHERE project_id IS NOT NULL") == 1
+    await port.close()
+
+
+async def test_who_presses_later_than_another_is_shown_what_was_chosen(town, room, asking):
+    await room.say("!one")
+    demo, web = asking.posts[0][2]
+    await press(room, web.says, by="bo")
+    await press(room, demo.says)
+    assert [words for _, words, _ in asking.edits] == ["Project web.", "Project web."]
