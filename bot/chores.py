@@ -10,6 +10,7 @@ from bot.automate import notices
 from bot.automate.reminders import reminder_rows
 from bot.automate.triggers import events, hook_intake
 from bot.conversation import automation_notices, parking
+from bot.govern.audit_retention import expire_of_projects
 from bot.govern.grants import SWEEP_SECONDS, Grants
 from bot.govern.sealing import Sealer, expire
 from bot.metrics import QUEUE_DEPTH
@@ -103,7 +104,10 @@ async def _resign(database: Database, leader: Leader) -> None:
 def _audit_chores(
     database: Database, leader: Leader, stop: asyncio.Event, *, days: float
 ) -> list[Chore]:
-    """Seal the audit, and remove what is older than `days`; 0: keep it."""
+    """Seal the audit, and remove what is older than `days`; 0: keep it.
+
+    What a project keeps for a shorter time goes by its policy.
+    """
     sealer = Sealer()
 
     async def seal_audit() -> None:
@@ -117,6 +121,10 @@ def _audit_chores(
         async with database.begin() as tx:
             if days and await leader.lead(tx) is not None:
                 await expire(tx, days=days)
+        more = 1
+        while more and not stop.is_set():
+            async with database.begin() as tx:
+                more = await expire_of_projects(tx) if await leader.lead(tx) is not None else 0
 
     return [
         Chore(name="audit", seconds=SEAL_SECONDS, run=seal_audit),

@@ -131,7 +131,8 @@ def verify(
 def _whole(total: dict[str, int], found: dict[str, Any]) -> str:
     said = f"Whole: {total['rows']:,} rows in {total['batches']:,} batches are as they were."
     if total["deleted"]:
-        said += f" {total['deleted']:,} of them went with deleted sessions."
+        said += f" {total['deleted']:,} of them went with deleted sessions, or their project"
+        said += " keeps them no longer."
     if found["unsealed"]:
         said += f" {found['unsealed']:,} newer rows wait to be sealed."
     return f"{said} The head is {found['through']}:{found['digest']}."

@@ -11,7 +11,7 @@ UTC with six digits after the point.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import zip_longest
@@ -78,6 +78,19 @@ def batch_digest(number: int, sealed_at: datetime, previous: str, parts: Sequenc
         ],
     }
     return hashlib.sha256(canonical(whole)).hexdigest()
+
+
+def without(sealed: bytes, gone: Collection[int]) -> bytes:
+    """What was sealed, but for the rows with these numbers."""
+    kept = (sealed[at : at + ENTRY_BYTES] for at in range(0, len(sealed), ENTRY_BYTES))
+    return b"".join(one for one in kept if _number(one) not in gone)
+
+
+def missing(sealed: bytes, found: Sequence[bytes]) -> set[int]:
+    """The numbers of the sealed rows that are not there."""
+    there = {_number(one) for one in found}
+    numbers = {_number(sealed[at:]) for at in range(0, len(sealed), ENTRY_BYTES)}
+    return numbers - there
 
 
 def difference(sealed: bytes, found: Sequence[bytes]) -> Difference | None:

@@ -14,6 +14,7 @@ protected = ["deploy/**"]
 
 [retention]                    sessions that nobody used for so long are deleted
 session_days = 90
+audit_days = 180               and what the audit has of the project after so long
 
 [grants.registry]              what each turn gets, see docs/policy.md
 kind = "kv"
@@ -45,7 +46,7 @@ from vmpool.network.policy import Policy, Routed, Rule, read_rule
 
 SOURCE_CHARACTERS_MAX = 100_000
 SHOWN_CHARACTERS_MAX = 80
-SESSION_DAYS_MAX = 3650
+DAYS_MAX = 3650
 _WITH_PASSWORD = re.compile(r"//[^/\s]*@")
 """What must not be said again."""
 NAME = r"^[a-z][a-z0-9-]{0,39}$"
@@ -148,8 +149,10 @@ class Delivery(Declared):
 class Retention(Declared):
     """How long what is kept of a project stays."""
 
-    session_days: Annotated[int, Field(gt=0, le=SESSION_DAYS_MAX)] | None = None
+    session_days: Annotated[int, Field(gt=0, le=DAYS_MAX)] | None = None
     """Sessions that nobody used for so long are deleted; None: a person does."""
+    audit_days: Annotated[int, Field(gt=0, le=DAYS_MAX)] | None = None
+    """What the audit has of the project goes after so long; None: with all of the audit."""
 
 
 class Document(Declared):

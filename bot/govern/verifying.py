@@ -6,13 +6,13 @@ can't: rows that were forged before they were sealed, by who may write to the da
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Any
 from uuid import UUID
 
 from bot.errors import NotFound
-from bot.govern.chain import START, Part, batch_digest, difference
+from bot.govern.chain import START, Part, batch_digest, difference, missing, without
 from bot.govern.sealing import SQL, audit_entry, session_entry
 from bot.store.database import Database
 from bot.store.transaction import Transaction
@@ -47,7 +47,8 @@ class Verified:
     problem: str
     """The first thing that is wrong; empty: nothing."""
     deleted: int
-    """Rows that can't be looked at: their session was deleted, as the audit says."""
+    """Rows that can't be looked at: their session was deleted, or their project keeps them no
+    longer, as the audit says."""
 
 
 async def head(tx: Transaction) -> Head:
@@ -186,7 +187,9 @@ async def _part(tx: Transaction, part: Part) -> tuple[str, int]:
     """What is wrong in a part, and how many of its rows can't be looked at."""
     if part.session_id is None:
         entries = await _audit_entries(tx, part)
-        return _told(part, entries, "audit event {}"), 0
+        gone = await _kept_no_longer(tx, part, entries)
+        left = replace(part, entries=without(part.entries, gone)) if gone else part
+        return _told(left, entries, "audit event {}"), len(gone)
     row = (await tx.execute(SQL["whose"], {"session": part.session_id})).one()
     if row.short is None:
         if row.deleted:
@@ -194,6 +197,15 @@ async def _part(tx: Transaction, part: Part) -> tuple[str, int]:
         return f"session {part.session_id} was removed, and the audit does not say by whom", 0
     entries = await _session_entries(tx, part.session_id, part)
     return _told(part, entries, "event {} of session " + row.short), 0
+
+
+async def _kept_no_longer(tx: Transaction, part: Part, found: Sequence[bytes]) -> set[int]:
+    """The numbers of those that are not there as their project's policy says."""
+    lacking = missing(part.entries, found)
+    if not lacking:
+        return set()
+    rows = (await tx.execute(SQL["removed_rows"], {"first": part.first, "last": part.last})).all()
+    return {one for one in lacking if any(row.first <= one <= row.last for row in rows)}
 
 
 def _told(part: Part, entries: Sequence[bytes], name: str) -> str:

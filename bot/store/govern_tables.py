@@ -1,8 +1,9 @@
 """Tables of the audit and of policies; they share the metadata of `bot.store.models`.
 
 Rows of the audit name people, sessions and projects without foreign keys: they outlive them. The
-database itself refuses to change or delete them, but for `remove_audit_batches`. Whoever owns the
-database can get around that; what was sealed before tells it (`bot.govern.verifying`).
+database itself refuses to change or delete them, but for `remove_audit_batches` and
+`remove_audit_events`. Whoever owns the database can get around that; what was sealed before tells
+it (`bot.govern.verifying`).
 """
 
 from datetime import datetime
@@ -79,6 +80,12 @@ class AuditEvent(SQLModel, table=True):
             "ix_audit_event_session_id",
             "session_id",
             postgresql_where=text("session_id IS NOT NULL"),
+        ),
+        Index(
+            "ix_audit_event_project_id",
+            "project_id",
+            "number",
+            postgresql_where=text("project_id IS NOT NULL"),
         ),
     )
 
@@ -198,6 +205,18 @@ BEGIN
     RETURN count;
 END $$
 """
+_REMOVE_SOME = """
+CREATE FUNCTION remove_audit_events(numbers bigint[]) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    count bigint;
+BEGIN
+    PERFORM set_config('ona.removes_audit', 'yes', true);
+    DELETE FROM audit_event WHERE number = ANY(numbers);
+    GET DIAGNOSTICS count = ROW_COUNT;
+    PERFORM set_config('ona.removes_audit', 'no', true);
+    RETURN count;
+END $$
+"""
 _ROWS = """
 CREATE TRIGGER keep_audit BEFORE UPDATE OR DELETE ON {table}
     FOR EACH ROW EXECUTE FUNCTION keep_audit()
@@ -216,7 +235,7 @@ def _make(table: str, when: str, statement: str) -> None:
     event.listen(SQLModel.metadata.tables[table], when, ddl)
 
 
-for _statement in (_NUMBERS, _NEXT, _KEEP, _REMOVE):
+for _statement in (_NUMBERS, _NEXT, _KEEP, _REMOVE, _REMOVE_SOME):
     _make("audit_event", "before_create", _statement)
 for _table in KEPT:
     for _statement in (_ROWS, _WHOLE):

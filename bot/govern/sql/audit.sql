@@ -87,5 +87,28 @@ SELECT number, digest FROM audit_batch
  WHERE removed_at IS NULL AND sealed_at < now() - make_interval(secs => :seconds)
  ORDER BY number DESC LIMIT 1
 
+-- name: policies
+-- The newest one of each project.
+SELECT DISTINCT ON (project_id) project_id, version, name, source
+  FROM policy_version ORDER BY project_id, version DESC
+
+-- name: over
+-- Sealed events of a project that are older than so many days, but for what verifying relies on.
+SELECT number FROM audit_event
+ WHERE project_id = :project AND at < now() - make_interval(days => :days)
+   AND number <= (SELECT max(audit_last) FROM audit_batch)
+   AND kind NOT IN ('audit.removed', 'session.deleted')
+ ORDER BY number LIMIT :most
+
+-- name: remove_rows
+SELECT remove_audit_events(:numbers) AS events
+
+-- name: removed_rows
+-- Numbers from `first` to `last` that the audit says a project keeps no longer, as spans.
+SELECT CAST(span ->> 0 AS bigint) AS first, CAST(span ->> 1 AS bigint) AS last
+  FROM audit_event, jsonb_array_elements(body -> 'numbers') AS span
+ WHERE kind = 'audit.removed' AND body ? 'numbers'
+   AND CAST(span ->> 1 AS bigint) >= :first AND CAST(span ->> 0 AS bigint) <= :last
+
 -- name: remove
 SELECT remove_audit_batches(:through) AS events

@@ -1025,7 +1025,7 @@ def _replies() -> None:
 
 
 def _audit() -> None:
-    for statement in (NUMBERS, NEXT_NUMBER, KEEP, REMOVE):
+    for statement in (NUMBERS, NEXT_NUMBER, KEEP, REMOVE, REMOVE_SOME):
         op.execute(statement)
     op.create_table(
         "audit_event",
@@ -1065,6 +1065,13 @@ def _audit() -> None:
         ["session_id"],
         unique=False,
         postgresql_where=sa.text("session_id IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_audit_event_project_id",
+        "audit_event",
+        ["project_id", "number"],
+        unique=False,
+        postgresql_where=sa.text("project_id IS NOT NULL"),
     )
     op.create_table(
         "audit_batch",
@@ -1175,6 +1182,18 @@ BEGIN
     DELETE FROM audit_part WHERE batch <= through;
     DELETE FROM audit_batch WHERE number < through;
     UPDATE audit_batch SET removed_at = now() WHERE number = through;
+    PERFORM set_config('ona.removes_audit', 'no', true);
+    RETURN count;
+END $$
+"""
+REMOVE_SOME = """
+CREATE FUNCTION remove_audit_events(numbers bigint[]) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    count bigint;
+BEGIN
+    PERFORM set_config('ona.removes_audit', 'yes', true);
+    DELETE FROM audit_event WHERE number = ANY(numbers);
+    GET DIAGNOSTICS count = ROW_COUNT;
     PERFORM set_config('ona.removes_audit', 'no', true);
     RETURN count;
 END $$
