@@ -28,10 +28,14 @@ class Office:
     general: Channel
     agents: Agents | None = None
 
+    def settings(self, token: str = "") -> Settings:
+        """Of an installation with this bot, and its token unless another one is given."""
+        return Settings(discord=DiscordSettings(token=SecretStr(token or self.app.token)))
+
     @asynccontextmanager
     async def serving(self, *, token: str = "", sends: bool = True) -> AsyncIterator[asyncio.Event]:
         """What `ona serve` does for its chat surfaces; ends when the event is set."""
-        settings = Settings(discord=DiscordSettings(token=SecretStr(token or self.app.token)))
+        settings = self.settings(token)
         async with serving(self.town, settings, sends=sends, agents=self.agents) as stop:
             yield stop
 
