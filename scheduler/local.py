@@ -40,6 +40,11 @@ def moment(wall: datetime, zone: ZoneInfo) -> datetime:
     return early if early <= late else change_between(late, early, zone)
 
 
+def said_at(said: datetime, zone: ZoneInfo) -> datetime:
+    """When a time is, in UTC: with an offset that decides, else the clocks of the zone."""
+    return said.astimezone(UTC) if said.tzinfo else moment(said, zone)
+
+
 def change_between(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:
     """The first moment at which the clocks are not as far from UTC as at `before`.
 

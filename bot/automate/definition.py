@@ -82,6 +82,10 @@ class Cron(_Part):
     """Each time is put off by up to so many minutes, always by the same."""
     misfire: Literal["late", "skip"] = "late"
     """What is missed while nothing runs here is done once, late, or not at all."""
+    starts: datetime | None = None
+    """Not before that moment, as 2026-12-24T09:00, in the zone unless it names an offset."""
+    ends: datetime | None = None
+    """Nor after that one."""
 
 
 class At(_Part):

@@ -6,7 +6,7 @@ of its webhook, its secret and its next time stay as they are.
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -20,7 +20,7 @@ from bot.store.ids import new_id, new_short
 from bot.store.transaction import Transaction
 from bot.words.catalogue import gettext as _
 from scheduler import due_rows, rules
-from scheduler.local import moment, zone_of
+from scheduler.local import said_at, zone_of
 from scheduler.schedule import Schedule, acted_on_at
 
 SHORT_TRIES = 5
@@ -60,8 +60,10 @@ _DELETE = text(
 )
 _ADD_SCHEDULE = text(
     """
-    INSERT INTO schedule (id, rule, zone, jitter_seconds, misfire, state, why, due_at, fire_at)
-    VALUES (:id, CAST(:rule AS jsonb), :zone, :jitter, :misfire, :state, :why, :due, :fire)
+    INSERT INTO schedule (id, rule, zone, starts_at, ends_at, jitter_seconds, misfire, state, why,
+                          due_at, fire_at)
+    VALUES (:id, CAST(:rule AS jsonb), :zone, :starts, :ends, :jitter, :misfire, :state, :why,
+            :due, :fire)
     """
 )
 _OF = text(
@@ -84,13 +86,14 @@ PAUSED = "automation"
 
 def schedule_of(trigger: Cron | At) -> Schedule:
     """When a trigger of the clock is due."""
+    zone = zone_of(trigger.zone)
     if isinstance(trigger, At):
-        zone = zone_of(trigger.zone)
-        at = trigger.at.astimezone(UTC) if trigger.at.tzinfo else moment(trigger.at, zone)
-        return Schedule(rule=rules.Once(at=at), zone=trigger.zone)
+        return Schedule(rule=rules.Once(at=said_at(trigger.at, zone)), zone=trigger.zone)
     return Schedule(
         rule=rules.Cron(fields=trigger.cron),
         zone=trigger.zone,
+        starts_at=said_at(trigger.starts, zone) if trigger.starts else None,
+        ends_at=said_at(trigger.ends, zone) if trigger.ends else None,
         jitter_seconds=trigger.jitter_minutes * 60,
         misfire=trigger.misfire,
     )
@@ -250,6 +253,8 @@ async def _add_schedule(tx: Transaction, schedule: Schedule, *, paused: bool) ->
         "id": schedule_id,
         "rule": json.dumps(rules.kept(schedule.rule)),
         "zone": schedule.zone,
+        "starts": schedule.starts_at,
+        "ends": schedule.ends_at,
         "jitter": schedule.jitter_seconds,
         "misfire": schedule.misfire,
         **_due(schedule, schedule_id, now, paused=paused),

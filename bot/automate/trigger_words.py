@@ -46,7 +46,7 @@ def said(trigger: Trigger) -> Message:
     """When it fires, in a few words."""
     match trigger:
         case Cron():
-            told = _("cron {fields} in {zone}", fields=trigger.cron, zone=trigger.zone)
+            told = _cron(trigger)
         case At():
             zone = trigger.at.tzname() or trigger.zone
             told = _("once at {at} in {zone}", at=f"{trigger.at:%Y-%m-%d %H:%M}", zone=zone)
@@ -63,6 +63,16 @@ def said(trigger: Trigger) -> Message:
         case _:
             told = _(_PLAIN[type(trigger)])
     return told
+
+
+def _cron(trigger: Cron) -> Message:
+    """Its times, and the dates between which they count."""
+    parts = [_("cron {fields} in {zone}", fields=trigger.cron, zone=trigger.zone)]
+    if trigger.starts is not None:
+        parts.append(_("from {at}", at=f"{trigger.starts:%Y-%m-%d %H:%M}"))
+    if trigger.ends is not None:
+        parts.append(_("until {at}", at=f"{trigger.ends:%Y-%m-%d %H:%M}"))
+    return together(*parts)
 
 
 def line(row: Mapping[str, Any]) -> Message:

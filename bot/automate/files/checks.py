@@ -18,7 +18,7 @@ from bot.automate.files.yaml_tree import Path
 from bot.words.catalogue import N_, Message
 from bot.words.catalogue import gettext as _
 from scheduler import rules
-from scheduler.local import existence, zone_of
+from scheduler.local import existence, said_at, zone_of
 
 PLACE = re.compile(r"(?:slack|discord):\S+")
 """Where it reports, and what is watched."""
@@ -64,6 +64,11 @@ def _of_cron(trigger: Cron) -> Iterator[Problem]:
         rules.Cron(fields=trigger.cron)
     except ValueError:
         yield ("cron",), expected, trigger.cron
+    if trigger.starts is None or trigger.ends is None:
+        return
+    zone = zone_of(trigger.zone)
+    if said_at(trigger.ends, zone) <= said_at(trigger.starts, zone):
+        yield ("ends",), _("a moment after `starts`"), trigger.ends.isoformat(" ", "minutes")
 
 
 def _of_filter(trigger: Webhook) -> Iterator[Problem]:

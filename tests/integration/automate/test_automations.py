@@ -1,6 +1,6 @@
 """Automations as rows: proposed by files, approved by who may, paused, made and removed here."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import text
@@ -294,6 +294,26 @@ async def test_a_moment_that_has_passed_is_over(town):
     await synced(town, ("a.yaml", HEAD + "triggers:\n  - at: 2020-01-01T09:00\n"))
     await approved(town)
     assert await schedules(town) == [("ended", "", False, 0)]
+
+
+async def test_what_a_file_says_of_its_times_is_what_its_schedule_does(town):
+    times = """triggers:
+  - cron: 0 9 * * *
+    zone: Europe/Berlin
+    jitter_minutes: 5
+    misfire: skip
+    starts: 2099-01-10T09:00
+    ends: 2099-02-10T09:00+00:00
+"""
+    await synced(town, ("a.yaml", HEAD + times))
+    await approved(town)
+    (kept,) = await town.rows(
+        "SELECT zone, jitter_seconds, misfire, starts_at, ends_at, due_at, fire_at FROM schedule"
+    )
+    first = datetime(2099, 1, 10, 8, tzinfo=UTC)
+    last = datetime(2099, 2, 10, 9, tzinfo=UTC)
+    assert kept[:6] == ("Europe/Berlin", 300, "skip", first, last, first)
+    assert timedelta() < kept[6] - first < timedelta(minutes=5)
 
 
 async def made(town, source: str, *, by: str = "Ann"):

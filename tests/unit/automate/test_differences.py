@@ -88,6 +88,11 @@ def test_a_service_account_works_on_the_own_project_alone_unless_an_operator_say
     ("trigger", "english", "german"),
     [
         ({"cron": "0 9 * * 1", "zone": "Europe/Berlin"}, "cron 0 9 * * 1 in Europe/Berlin", "cron"),
+        (
+            {"cron": "0 9 * * 1", "starts": "2026-12-01T00:00", "ends": "2027-01-31T18:00"},
+            "cron 0 9 * * 1 in UTC from 2026-12-01 00:00 until 2027-01-31 18:00",
+            "ab 2026-12-01 00:00 bis 2027",
+        ),
         ({"at": "2026-12-24T09:00"}, "once at 2026-12-24 09:00 in UTC", "einmal um"),
         ({"webhook": None}, "a webhook", "ein Webhook"),
         ({"pull_request": ["opened", "ready"]}, "a pull request is opened, ready", "Pull-Request"),

@@ -124,6 +124,11 @@ WRONG = [
         ],
     ),
     (
+        "triggers:\n  - cron: 0 9 * * *\n    zone: Europe/Berlin\n"
+        "    starts: 2027-01-31T09:00+01:00\n    ends: 2027-01-31T09:00\n",
+        ["9:11: triggers[0].ends: expected: a moment after `starts`; found: 2027-01-31 09:00"],
+    ),
+    (
         "triggers:\n  - at: tomorrow\n",
         [
             "6:9: triggers[0].at: expected: a moment such as 2026-12-24T09:00; found: tomorrow",
