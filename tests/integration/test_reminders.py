@@ -189,6 +189,22 @@ async def test_in_quiet_hours_it_waits_until_they_are_over(town):
     assert len(await bodies(town)) == 1
 
 
+async def test_what_comes_again_in_quiet_hours_is_said_once_when_they_are_over(town):
+    short = await set_one(town, "remind me every hour to stretch")
+    now = (await town.database.run(text("SELECT clock_timestamp() AS now"))).one().now
+    hours = f"{now - timedelta(hours=1):%H:%M}-{now + timedelta(hours=2):%H:%M}"
+    await town.say(f"reminders edit {short} quiet {hours}")
+    for _ in range(3):
+        await due_now(town)
+        await fire(town)
+    assert await firings(town) == [("skipped", "quiet"), ("skipped", "quiet"), ("due", "quiet")]
+    await town.database.run(text("UPDATE reminder SET quiet = ''"))
+    await town.database.run(text("UPDATE firing SET act_at = now()"))
+    await fire(town)
+    (post,) = await bodies(town)
+    assert post.endswith("It comes late: 2 before it were missed.")
+
+
 async def test_one_that_is_answered_becomes_a_prompt_in_a_session_of_its_own_once(town):
     await set_one(town, "remind me every day at 9 stop what is still open?", act="answer")
     await due_now(town)

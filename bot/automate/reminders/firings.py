@@ -65,6 +65,16 @@ _HOLD = text(
     """
 )
 _WAIT = text("UPDATE firing SET act_at = :until, why = :why WHERE id = :id")
+_PASSED_OVER = text(
+    """
+    WITH passed AS (
+        UPDATE firing SET state = 'skipped', why = 'quiet', ended_at = clock_timestamp()
+         WHERE schedule_id = :schedule AND state = 'due' AND why = 'quiet' AND due_at < :due
+        RETURNING missed + 1 AS missed)
+    UPDATE firing SET missed = missed + (SELECT coalesce(sum(missed), 0) FROM passed)
+     WHERE id = :id
+    """
+)
 _ASKED = text(
     """
     UPDATE firing
@@ -222,6 +232,9 @@ class Firings:
             return False
         until = quiet.ends(row.quiet, row.now, ZoneInfo(row.zone))
         if until is not None:
+            # What comes again and again meanwhile is said once when the hours are over.
+            before = {"id": row.firing_id, "schedule": row.schedule_id, "due": row.fired_for}
+            await tx.execute(_PASSED_OVER, before)
             await tx.execute(_WAIT, {"id": row.firing_id, "until": until, "why": "quiet"})
         return until is None
 
