@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 from sqlalchemy import text
 
-from bot.automate import notices
+from bot.automate import forgetting, notices
 from bot.automate.reminders import reminder_rows
 from bot.automate.triggers import events, hook_intake
 from bot.conversation import automation_notices, parking
@@ -89,6 +89,7 @@ async def _expire_events(tx: Transaction) -> None:
     await events.expire(tx)
     await notices.expire(tx)
     await hook_intake.forget_buckets(tx)
+    await forgetting.forget(tx)
 
 
 async def _resign(database: Database, leader: Leader) -> None:

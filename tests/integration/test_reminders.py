@@ -7,6 +7,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
+from bot.automate import forgetting
+from bot.automate.reminders import reminder_rows
 from bot.automate.reminders.firings import ANSWER_HOURS_MAX, Firings
 from bot.conversation.due import Due
 from bot.conversation.reminding import TARGETS_MAX
@@ -205,6 +207,73 @@ async def test_what_comes_again_in_quiet_hours_is_said_once_when_they_are_over(t
     assert post.endswith("It comes late: 2 before it were missed.")
 
 
+async def test_those_that_are_over_take_nobody_s_place(town, monkeypatch):
+    monkeypatch.setattr(reminder_rows, "PER_PERSON_MAX", 1)
+    await set_one(town, "remind me in 20 minutes to stretch")
+    full = await town.say("remind me tomorrow 9 to call Bob")
+    assert (full.verdict, "no more fit" in full.text) == ("refused", True)
+    await due_now(town)
+    await fire(town)
+    await set_one(town, "remind me tomorrow 9 to call Bob")
+
+
+LEFT = """
+    SELECT (SELECT count(*) FROM reminder) AS reminders, (SELECT count(*) FROM schedule) AS due,
+           (SELECT count(*) FROM firing) AS fired
+"""
+
+
+async def long_after(town) -> None:
+    """All that is there is older than anything is kept that is over; forget it."""
+    days = {"days": forgetting.KEPT_DAYS + 1}
+    await town.rows(
+        "UPDATE schedule SET created_at = created_at - make_interval(days => :days) RETURNING id",
+        **days,
+    )
+    await town.rows(
+        "UPDATE firing SET ended_at = ended_at - make_interval(days => :days) RETURNING id", **days
+    )
+    async with town.database.begin() as tx:
+        await forgetting.forget(tx)
+
+
+async def test_those_that_are_over_are_forgotten_after_a_while_and_no_others(town):
+    short = await set_one(town, "remind me in 20 minutes to stretch")
+    await due_now(town)
+    await fire(town)
+    await set_one(town, "remind me every day at 9 to call Bob")
+    async with town.database.begin() as tx:
+        await forgetting.forget(tx)
+    assert await town.rows(LEFT) == [(2, 2, 1)]
+    # Its buttons work meanwhile, and what it was put off to comes before it is forgotten.
+    await town.say(f"reminders snooze {short} in 10 minutes")
+    await long_after(town)
+    assert await town.rows(LEFT) == [(3, 3, 0)]
+    await due_now(town)
+    await fire(town)
+    await long_after(town)
+    await long_after(town)
+    assert await town.rows("SELECT what FROM reminder") == [("call Bob",)]
+
+
+async def test_one_that_is_deleted_takes_along_what_it_was_put_off_to(town):
+    short = await set_one(town, "remind me every day at 9 to stretch")
+    await town.say(f"reminders snooze {short} in 10 minutes")
+    again = await town.value("SELECT short FROM reminder WHERE snoozed_id IS NOT NULL")
+    await town.say(f"reminders snooze {again} in 20 minutes")
+    assert await town.rows(LEFT) == [(3, 3, 0)]
+    await town.say(f"reminders delete {short}")
+    assert await town.rows(LEFT) == [(0, 0, 0)]
+
+
+async def test_a_schedule_that_is_nobody_s_is_removed(town):
+    await set_one(town, "remind me every day at 9 to stretch")
+    await town.rows("DELETE FROM reminder RETURNING id")
+    async with town.database.begin() as tx:
+        await forgetting.forget(tx)
+    assert await town.rows(LEFT) == [(0, 0, 0)]
+
+
 async def test_one_that_is_answered_becomes_a_prompt_in_a_session_of_its_own_once(town):
     await set_one(town, "remind me every day at 9 stop what is still open?", act="answer")
     await due_now(town)
@@ -266,8 +335,6 @@ async def test_one_that_can_t_be_answered_is_said(town):
 
 
 async def test_one_that_nobody_confirms_is_forgotten(town):
-    from bot.automate.reminders import reminder_rows
-
     await town.say("remind me tomorrow 9 to call Bob")
     await town.database.run(text("UPDATE schedule SET created_at = now() - interval '25 hours'"))
     async with town.database.begin() as tx:

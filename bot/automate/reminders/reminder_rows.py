@@ -48,7 +48,12 @@ _ADD = text(
             :only_changed, :by_agent, :said, CAST(:targets AS jsonb), :language, :quiet, :snoozed)
     """
 )
-_COUNT = text("SELECT count(*) FROM reminder WHERE creator_id = :person")
+_COUNT = text(
+    """
+    SELECT count(*) FROM reminder JOIN schedule ON schedule.id = reminder.schedule_id
+     WHERE reminder.creator_id = :person AND schedule.state <> 'ended'
+    """
+)
 _ROW = """
     SELECT reminder.id, reminder.short, reminder.creator_id, reminder.project_id,
            reminder.session_id, reminder.what, reminder.is_prompt, reminder.said,
@@ -91,7 +96,16 @@ _ANSWERED = text(
 )
 _AIM = text("UPDATE reminder SET targets = CAST(:targets AS jsonb) WHERE id = :id")
 _QUIET = text("UPDATE reminder SET quiet = :quiet WHERE id = :id")
-_DELETE = text("DELETE FROM schedule WHERE id = :id")
+_DELETE = text(
+    """
+    WITH RECURSIVE gone (id, schedule_id) AS (
+        SELECT id, schedule_id FROM reminder WHERE id = :reminder
+         UNION
+        SELECT again.id, again.schedule_id
+          FROM reminder AS again JOIN gone ON again.snoozed_id = gone.id)
+    DELETE FROM schedule WHERE id IN (SELECT schedule_id FROM gone)
+    """
+)
 _EXPIRE = text(
     """
     DELETE FROM schedule
@@ -277,7 +291,7 @@ async def aim(tx: Transaction, row: Any, targets: Sequence[Mapping[str, str]]) -
 
 async def delete(tx: Transaction, row: Any) -> None:
     """Forget it, and what it was put off to."""
-    await tx.execute(_DELETE, {"id": row.schedule_id})
+    await tx.execute(_DELETE, {"reminder": row.id})
     tx.hint(SCHEDULES)
 
 
