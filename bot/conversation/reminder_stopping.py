@@ -1,10 +1,11 @@
-"""Stopping a reminder: its creator's goes; who gets somebody else's gets it no more.
+"""What people do to a reminder that somebody else has set: stop it, be done with it, put it off.
 
     creator, operator ─▶ it is gone
     somebody whom it notifies, or reaches alone ─▶ they get it no more
     somebody else where it is posted ─▶ not posted there any more, if they may write to its project
 
-Who set it is told where they did, and a reminder that nobody gets any more is gone.
+Who set it is told where they did, and a reminder that nobody gets any more is gone. It is put off
+by the same people as it is stopped by, each for what is theirs.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from sqlalchemy import text
 
 from adapters.forge.port import Permission
 from bot.automate.reminders import reminder_rows
-from bot.automate.reminders.silencing import Target, without_person, without_place
+from bot.automate.reminders.silencing import Target, of_person, without_person, without_place
 from bot.conversation import reminder_words
 from bot.conversation.message import IncomingMessage
 from bot.conversation.reminder_places import threads_of
@@ -62,6 +63,27 @@ async def stop(
     if is_theirs:
         return _("You get the reminder {short} no more.", short=row.short)
     return _("The reminder {short} is not posted here any more.", short=row.short)
+
+
+async def got(
+    tx: Transaction, rights: Rights, who: Standing, message: IncomingMessage, row: Any
+) -> Sequence[Target]:
+    """What of somebody else's reminder is for them to put off, or to be done with.
+
+    :raises NotFound: they don't get it
+    :raises NotPermitted: others get it here too, and they may not write to its project
+    :raises NotAsked: the forge has to be asked first
+    """
+    there = await threads_of(tx, [target["thread"] for target in row.targets])
+    called = await _called(tx, rights, who)
+    theirs = of_person(row.targets, lambda target: _names(target, there, called))
+    if theirs:
+        return theirs
+    here = [target for target in row.targets if _is_here(target, there, message)]
+    if not here:
+        raise reminder_rows.none_of(row.short)
+    await rights.check(tx, who, row.project_id, Permission.WRITE)
+    return here
 
 
 async def _keep(tx: Transaction, row: Any, left: Sequence[dict[str, str]]) -> None:

@@ -10,7 +10,9 @@ from uuid import UUID
 
 from adapters.chat.port import Button
 from bot.automate.reminders import asking, quiet, reminder_rows
+from bot.automate.reminders.putting_off import put_off
 from bot.automate.reminders.reminder_rows import New
+from bot.automate.reminders.silencing import Target
 from bot.conversation import reminder_stopping, reminder_words
 from bot.conversation.addressees import named
 from bot.conversation.message import IncomingMessage
@@ -110,6 +112,13 @@ async def obey(
         return reminder_words.listed(await reminder_rows.of_person(tx, who.person_id))
     if asked.act == "stop":
         return await reminder_stopping.stop(tx, rights, who, message, asked.short)
+    if asked.act in {"done", "snooze"}:
+        row = await reminder_rows.known(tx, asked.short)
+        if row is not None and not (who.operator or row.creator_id == who.person_id):
+            targets = await reminder_stopping.got(tx, rights, who, message, row)
+            zone = await zone_of(tx, who.person_id)
+            is_done = asked.act == "done"
+            return _("Done.") if is_done else await _snooze(tx, row, asked.rest, zone, targets)
     return await change(tx, who, asked)
 
 
@@ -128,7 +137,7 @@ async def change(tx: Transaction, who: Standing, asked: Reminders) -> Message:
         case "done":
             told = _("Done.")
         case "snooze":
-            told = await _snooze(tx, row, asked.rest)
+            told = await _snooze(tx, row, asked.rest, row.zone, row.targets)
         case "edit":
             told = await _edit(tx, row, asked.rest)
         case "yes" | "answer" | "resume":
@@ -146,15 +155,17 @@ def _saved(row: Any, due: Any) -> Message:
         )
 
 
-async def _snooze(tx: Transaction, row: Any, said: str) -> Message:
+async def _snooze(
+    tx: Transaction, row: Any, said: str, zone: str, targets: Sequence[Target]
+) -> Message:
     if not said:
         return _("Say when: `reminders snooze {short} friday 16:00`.", short=row.short)
-    reading = asking.read(said, now=await reminder_rows.now(tx), zone=row.zone)
+    reading = asking.read(said, now=await reminder_rows.now(tx), zone=zone)
     rule = reading.schedule.rule
     if not isinstance(rule, Once):
         raise Refused(_("a reminder is put off to one time"), kept=_("nothing was changed"))
-    await reminder_rows.snooze(tx, row, rule.at, reading.said)
-    with speaking(spoken().locale, row.zone):
+    await put_off(tx, row, reading, rule.at, targets)
+    with speaking(spoken().locale, zone):
         return _("I say it again at {at}.", at=moment(rule.at))
 
 

@@ -1,4 +1,4 @@
-"""A reminder is stopped by people who did not set it, each for what is theirs."""
+"""A reminder is stopped and put off by people who did not set it, each for what is theirs."""
 
 import pytest
 
@@ -94,3 +94,45 @@ async def test_its_creator_stops_it_for_all(town):
     short = await set_one(town, "remind me and @bo every day at 9 stand-up")
     assert (await town.say(f"reminders stop {short}")).text.endswith("is gone.")
     assert await town.value("SELECT count(*) FROM schedule") == 0
+
+
+PUT_OFF = (
+    "SELECT reminder.targets, schedule.zone, schedule.rule ->> 'kind' FROM reminder"
+    " JOIN schedule ON schedule.id = schedule_id WHERE snoozed_id IS NOT NULL"
+)
+
+
+async def test_who_is_notified_is_done_with_it_and_puts_it_off_for_themselves(town):
+    await town.rows(
+        "UPDATE person SET zone = 'Asia/Kolkata' WHERE id = :bo RETURNING id", bo=town.people["Bo"]
+    )
+    short = await set_one(town, "remind me and @bo every day at 9 stand-up", asker="1")
+    by_bo = {"by": "Bo", "place": "elsewhere"}
+    assert (await town.say(f"reminders done {short}", **by_bo)).text == "Done."
+    for when in ("in 10 minutes", "tomorrow 9"):
+        told = await town.say(f"reminders snooze {short} {when}", **by_bo)
+        assert told.text.startswith("I say it again at"), told.text
+    assert told.text.endswith("09:00 IST.")
+    # It was put off twice and comes once, in whose zone it was said.
+    ((targets, zone, kind),) = await town.rows(PUT_OFF)
+    assert [one["notify"] for one in targets] == ["2"]
+    assert (zone, kind) == ("Asia/Kolkata", "once")
+    assert sorted(await notified(town)) == ["1,2", "2"]
+
+
+@pytest.mark.parametrize("level", [Permission.READ, Permission.WRITE])
+async def test_what_is_for_everybody_is_put_off_by_who_may_write(town, forge, level):
+    forge.levels["acme/shop", "2"] = level
+    short = await set_one(town, "remind here every day at 9 stand-up")
+    said = await town.say(f"reminders snooze {short} in 10 minutes", by="Bo")
+    may = level is Permission.WRITE
+    assert (said.verdict == "command") is may, said.text
+    assert len(await town.rows(PUT_OFF)) == int(may)
+
+
+@pytest.mark.parametrize("act", ["done", "snooze"])
+async def test_nobody_puts_off_what_they_do_not_get(town, act):
+    short = await set_one(town, "remind me every day at 9 stand-up", asker="1")
+    said = await town.say(f"reminders {act} {short} in 10 minutes", by="Bo", place="other")
+    assert said.text.startswith("You have no reminder")
+    assert await town.rows(PUT_OFF) == []

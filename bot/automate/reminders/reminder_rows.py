@@ -21,7 +21,7 @@ from bot.store.ids import new_id, new_short
 from bot.store.transaction import Transaction
 from bot.words.catalogue import gettext as _
 from scheduler import due_rows
-from scheduler.rules import Once, kept
+from scheduler.rules import kept
 from scheduler.schedule import Schedule, acted_on_at
 
 UNCONFIRMED = "unconfirmed"
@@ -293,26 +293,6 @@ async def delete(tx: Transaction, row: Any) -> None:
     """Forget it, and what it was put off to."""
     await tx.execute(_DELETE, {"reminder": row.id})
     tx.hint(SCHEDULES)
-
-
-async def snooze(tx: Transaction, row: Any, at: datetime, said: str) -> str:
-    """Say it once more at `at`, whatever becomes of the reminder itself; its short id."""
-    again = New(
-        creator_id=row.creator_id,
-        project_id=row.project_id,
-        session_id=row.session_id,
-        thread_id=row.thread_id,
-        schedule=Schedule(rule=Once(at=at), zone=row.zone),
-        said=said,
-        what=row.what,
-        targets=tuple(row.targets),
-        language=row.language,
-        is_prompt=row.is_prompt,
-        by_agent=row.by_agent,
-        snoozed_id=row.id,
-        is_confirmed=True,
-    )
-    return await add(tx, again)
 
 
 async def expire(tx: Transaction) -> None:

@@ -1,4 +1,4 @@
-"""Who gets a reminder no more that somebody else has set; pure."""
+"""Who gets a reminder that somebody else has set: what of it is theirs, and is so no more; pure."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
@@ -37,3 +37,22 @@ def without_place(
     """What is left when it is not posted in a place any more; None: it is none of its places."""
     left = [dict(target) for target in targets if not is_here(target)]
     return left if len(left) < len(targets) else None
+
+
+def of_person(
+    targets: Sequence[Target], called: Callable[[Target], Collection[str]]
+) -> list[dict[str, str]]:
+    """What of it somebody alone gets, as if it were for nobody else.
+
+    :param called: what they are called where a target is
+    """
+    found: list[dict[str, str]] = []
+    for target in targets:
+        names = called(target)
+        theirs = [one for one in target.get("notify", "").split(",") if one and one in names]
+        if theirs or target.get("alone") in names:
+            said = {
+                name: one for name, one in target.items() if name not in {"notify", "everybody"}
+            }
+            found.append({**said, "notify": ",".join(theirs)} if theirs else said)
+    return found

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.automate.reminders.silencing import without_person, without_place
+from bot.automate.reminders.silencing import of_person, without_person, without_place
 
 HERE = {"thread": "t1", "everybody": "yes", "notify": "U1,U2"}
 NOTIFIED = {"thread": "t1", "notify": "U1,U2"}
@@ -45,3 +45,17 @@ def test_somebody_is_called_differently_in_each_place():
 def test_what_is_left_when_it_is_not_posted_somewhere_any_more(here, left):
     targets = [NOTIFIED, CHANNEL, ALONE]
     assert without_place(targets, lambda target: target["thread"] in here) == left
+
+
+@pytest.mark.parametrize(
+    ("targets", "theirs"),
+    [
+        ([NOTIFIED], [{"thread": "t1", "notify": "U2"}]),
+        ([HERE], [{"thread": "t1", "notify": "U2"}]),
+        ([CHANNEL, ALONE], [ALONE]),
+        ([{**CHANNEL, "notify": "U22,2"}], []),
+        ([{"thread": "t1", "everybody": "yes"}], []),
+    ],
+)
+def test_what_of_it_one_person_gets(targets, theirs):
+    assert of_person(targets, lambda _target: ["U2"]) == theirs
