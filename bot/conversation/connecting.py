@@ -28,6 +28,8 @@ class ConnectingInChat:
     async def answer(self, said: Said, actor: Actor, asked: Connect) -> None:
         """Do what they asked for, and tell them."""
         if not said.spot.direct:
+            if asked.code:
+                await self._connecting.void_code(asked.code)
             await self._tell(said, _(words.CONNECT_WHERE))
             return
         try:

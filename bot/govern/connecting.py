@@ -101,6 +101,11 @@ class Connecting:
             await merge(tx, keep=owner_id, gone=person_id)
             return (await standing_of(tx, owner_id)).name
 
+    async def void_code(self, code: str) -> None:
+        """Let a code hold no more: others have read it, who could become its owner by it."""
+        async with self._database.begin() as tx:
+            await credentials.forget(tx, code.upper())
+
     async def attach(self, person_id: UUID, surface: str, account: Account) -> None:
         """Let an account on a forge be this person's; whoever had it becomes them."""
         if self._tokens is not None and account.token is not None and self._tokens.keeps(surface):

@@ -224,6 +224,10 @@ async def test_where_others_read_along_no_code_is_given_or_taken(town, chat):
     assert [told for _, told, _ in port.whispers][::2] == [port.whispers[0][1]] * 2
     assert "direct message" in port.whispers[0][1]
     assert await town.value("SELECT count(*) FROM credential WHERE used_at IS NOT NULL") == 0
+    await chats.hear(message(f"connect {code}", by="U9"))
+    assert "used already or is too old" in port.whispers[-1][1], "others have read it"
+    people = await town.rows("SELECT DISTINCT person_id FROM identity WHERE surface LIKE 'fake:%'")
+    assert len(people) == 2
 
 
 async def test_answered_once_a_code_is_given_once_however_often_it_is_asked_for(town, chat):
