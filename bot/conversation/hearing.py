@@ -92,8 +92,10 @@ _CROWD = text(
 )
 _PROMPTS = text(
     """
-    SELECT message_key FROM delivery
-     WHERE surface = :surface AND message_key = ANY(:keys) AND prompt_id IS NOT NULL
+    SELECT delivery.message_key, session.private_to IS NOT NULL AS is_private
+      FROM delivery JOIN session ON session.id = delivery.session_id
+     WHERE delivery.surface = :surface AND delivery.message_key = ANY(:keys)
+       AND delivery.prompt_id IS NOT NULL
     """
 )
 _SPEAK = text(
@@ -375,13 +377,15 @@ class Chats:
         )
 
     async def _unread(self, said: Said) -> tuple[Quoted, ...]:
-        """What was said in the thread since the last prompt there."""
+        """What was said in the thread since the last prompt there; private ones are not said."""
         if not said.quoted:
             return ()
         keys = {"surface": said.spot.surface, "keys": [one.key for one in said.quoted]}
         async with self._database.begin() as tx:
-            prompts = list((await tx.execute(_PROMPTS, keys)).scalars())
-        return quoting.since(said.quoted, prompts)
+            prompts = (await tx.execute(_PROMPTS, keys)).all()
+        private = {one.message_key for one in prompts if one.is_private}
+        shared = [one for one in said.quoted if one.key not in private]
+        return quoting.since(shared, {one.message_key for one in prompts} - private)
 
     async def _note(self, statement: TextClause, said: Said, **values: str) -> None:
         where = {"surface": said.spot.surface, "place": said.spot.place}

@@ -2,9 +2,11 @@
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
+from adapters.chat.incoming import Quoted
 from adapters.chat.port import Rejected, Unavailable
 from bot.conversation.hearing import Chats
 from bot.conversation.hints import NOT_PRIVATE, PRIVATE
@@ -154,6 +156,17 @@ async def test_an_edit_changes_it_where_it_waits(town, room):
     await room.edit(message, "private: !three")
     assert await town.rows("SELECT text FROM delivery") == [("three",)]
     assert room.whispers == []
+
+
+async def test_what_was_said_before_it_is_still_read_by_the_next_prompt_of_the_thread(town, room):
+    one = await room.say("!one")
+    heard = [Quoted(key=one.key, author="Ann", at=datetime.now(UTC), text="one")]
+    heard.append(Quoted(key="T/C/x", author="Bo", at=datetime.now(UTC), text="use 3.11"))
+    private = await room.say("private: !two", quoted=tuple(heard))
+    heard.append(Quoted(key=private.key, author="Ann", at=datetime.now(UTC), text="private: !two"))
+    await room.say("!three", quoted=tuple(heard))
+    kept = await town.value("SELECT quoted FROM delivery WHERE text = 'three'")
+    assert [one["text"] for one in kept] == ["use 3.11"]
 
 
 async def test_its_author_can_not_bring_it_to_where_others_read(town, room):
