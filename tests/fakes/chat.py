@@ -255,6 +255,7 @@ class FakeChat:
         after_uncertain: AfterUncertain = AfterUncertain.LOOK_UP,
         again_seconds: float = math.inf,
         rates: dict[str, Rate] | None = None,
+        edit_seconds: float = 0.0,
         before_write: Callable[[str], None] | None = None,
     ) -> None:
         """`before_write` is called with a method right before its deadline is looked at."""
@@ -264,6 +265,7 @@ class FakeChat:
             after_uncertain=after_uncertain,
             again_seconds=again_seconds,
             rates=rates or {},
+            edit_seconds=edit_seconds,
         )
         self._url = url
         self._before_write = before_write

@@ -37,6 +37,7 @@ from adapters.listening import Hears
 from bot import metrics
 from bot.automate.files.json_schema import json_schema
 from bot.config import reference
+from bot.conversation.replies import LIVE_SECONDS
 from bot.store import states
 from tests.support.tools_page import tools_page
 from vmpool import machine
@@ -153,6 +154,17 @@ def _rate(kind: type[ChatPort], method: Method) -> str:
     return f"{rate.per_second * 60:g}, {rate.burst:g} at once" if rate else "no limit"
 
 
+def _pauses(kind: type[ChatPort]) -> str:
+    """What lies between two edits of what a running turn does."""
+    limits = kind.limits
+    if limits.live == "none":
+        return "no edits"
+    pause = f"{max(LIVE_SECONDS, limits.edit_seconds):g} s"
+    if limits.old_seconds is None:
+        return pause
+    return f"{pause}; {limits.old_edit_seconds:g} s once it is {limits.old_seconds / 60:g} min old"
+
+
 def _names(kind: type[ChatPort]) -> str:
     rate = kind.limits.rates.get("title")
     return f"{rate.per_second * 3600:.0f}, {rate.burst:g} at once" if rate else "none"
@@ -196,6 +208,7 @@ CAPABILITIES: Mapping[str, Callable[[type[ChatPort]], str]] = {
     "a post whose end nobody saw is": _marked,
     "posts a minute": lambda kind: _rate(kind, "post"),
     "edits a minute": lambda kind: _rate(kind, "edit"),
+    "between two edits of what a turn does lie at least": _pauses,
 }
 
 HEARD: Mapping[str, Callable[[Hears], str]] = {

@@ -50,6 +50,7 @@ TEXT_LENGTH_MAX = 1_900
 """Discord takes 2,000 characters; a mention goes in front."""
 AGAIN_SECONDS = 120.0
 """Discord knows a nonce for "a few minutes"."""
+EDIT_SECONDS = 2.0
 OLD_SECONDS = 3600.0
 OLD_EDIT_SECONDS = 30.0
 """Discord limits edits of messages older than an hour, without saying to how many."""
@@ -116,6 +117,7 @@ class DiscordChat:
         after_uncertain=AfterUncertain.POST_AGAIN,
         again_seconds=AGAIN_SECONDS,
         rates=RATES,  # type: ignore[arg-type]
+        edit_seconds=EDIT_SECONDS,
         old_seconds=OLD_SECONDS,
         old_edit_seconds=OLD_EDIT_SECONDS,
         knows_zones=False,

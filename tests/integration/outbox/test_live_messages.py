@@ -19,6 +19,17 @@ async def test_a_live_message_keeps_a_pause_and_one_edit_stands_for_all_that_cam
     assert server.posts[0].texts == ["0", "5"]
 
 
+async def test_a_surface_that_wants_longer_pauses_gets_them(office, server, sending):
+    sender = sending(edit_seconds=20)
+    key = await office.reply("0", kind="live", final=False)
+    await sender.once()
+    await office.reply("1", key=key, kind="live", final=False)
+    await sender.once(later_seconds=15)
+    assert server.posts[0].texts == ["0"]
+    await sender.once(later_seconds=6)
+    assert server.posts[0].texts == ["0", "1"]
+
+
 async def test_an_old_live_message_is_edited_less_often(office, server, sending):
     sender = sending()
     sender.port.limits = replace(sender.port.limits, old_seconds=3600, old_edit_seconds=30)
