@@ -38,6 +38,8 @@ its Python: an image need not have one."""
 TOOLS = "/opt/ona/bin"
 """Last on the container's PATH: agents, and tools of ours."""
 
+GATEWAY = "gateway.ona"
+"""Where private registries are found, by the routes of the project's policy."""
 NO_ENGINE = 3
 READY = r"""
 set -eu
@@ -135,12 +137,17 @@ class Containers:
     kept: Sequence[str] = ()
     """Directories below the agent's home that are to be in it in the container as well."""
 
+    @property
+    def without_tls(self) -> Sequence[str]:
+        """What the engine asks over plain HTTP; between it and the gateway nobody else is."""
+        return (GATEWAY, *self.plain_http)
+
     async def make(self, channel: Channel, wanted: Devcontainer, directory: str) -> str:
         """Make it of the repository in `directory`; what was said meanwhile.
 
         :raises StepFailed: there is none, and the machine's jobs run in the machine
         """
-        ready = ["/bin/sh", "-c", READY, "ready", *self.plain_http]
+        ready = ["/bin/sh", "-c", READY, "ready", *self.without_tls]
         done = await self._run(channel, ready, user=ROOT)
         if done.exit_status == NO_ENGINE:
             raise StepFailed("the machine's image has no container engine in it")

@@ -3,6 +3,7 @@
     /model/<name>/      providers of the settings, each request metered
     /forge/<surface>/   the project's own code host: git, and its API to be read
     /upstream/<name>/   what the project's policy names
+    /v2/<name>/         the same as registries of container images
     /identity/token     who the session is, for an audience that the policy has a grant for
     /tools/             what the agent may ask of us (`bot.work.tools`)
     /preview/<port>     an address under which people see that port
@@ -28,6 +29,7 @@ from bot.work.branches import BranchRows, OwnBranches
 from bot.work.running import Running
 from vmpool.network.gateway.forge_route import ForgeRoute
 from vmpool.network.gateway.identity_route import IdentityRoute
+from vmpool.network.gateway.image_route import ImageRoute
 from vmpool.network.gateway.model_route import Meter, ModelRoute
 from vmpool.network.gateway.ports import Identity, NoTurn, Refused, Ungranted
 from vmpool.network.gateway.preview_route import PreviewRoute
@@ -117,7 +119,7 @@ class Routes:
             )
             for host in self._code_hosts
         ]
-        upstreams = [
+        upstreams: list[Route] = [
             UpstreamRoute(
                 prefix=f"{UPSTREAM}/{name}/",
                 base=route.url,
@@ -126,6 +128,12 @@ class Routes:
             )
             for name, route in project.document.routes.items()
         ]
+        images = {
+            name: (route.url, self._of_upstream(name))
+            for name, route in project.document.routes.items()
+        }
+        if images:
+            upstreams.append(ImageRoute(upstreams=images))
         own = (IdentityRoute(tokens=self.identity), PreviewRoute(make=self.preview))
         return (*self._models, *forges, *upstreams, *own)
 

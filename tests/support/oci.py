@@ -32,8 +32,11 @@ def missing() -> str:
 
 
 @contextmanager
-def registry(directory: Path) -> Iterator[int]:
-    """The port of one whose images lie in `directory`."""
+def registry(directory: Path, *, htpasswd: str = "") -> Iterator[int]:
+    """The port of one whose images lie in `directory`.
+
+    :param htpasswd: who may come in, `user:bcrypt`; none: everybody
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -42,6 +45,10 @@ def registry(directory: Path) -> Iterator[int]:
         f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {directory}/registry}}}}\n"
         f"http: {{addr: '127.0.0.1:{port}'}}\n"
     )
+    if htpasswd:
+        (directory / "htpasswd").write_text(f"{htpasswd}\n")
+        with config.open("a") as more:
+            more.write(f"auth: {{htpasswd: {{realm: images, path: {directory}/htpasswd}}}}\n")
     process = subprocess.Popen(
         [PROGRAM, "serve", str(config)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

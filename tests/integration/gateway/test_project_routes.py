@@ -35,6 +35,7 @@ from vmpool.network.gateway import model_route
 ANSWER = json.dumps({"type": "message", "usage": {"input_tokens": 1_000, "output_tokens": 500}})
 ASKED = json.dumps({"model": "claude-sonnet-4-5", "max_tokens": 1_000}).encode()
 TOOL = Path(__file__).parents[3] / "vmpool" / "guest" / "identity.py"
+LONG = f"bearer {'r' * 4_000}"
 RUNNING = "SELECT count(*) FROM turn WHERE state = 'running'"
 
 
@@ -374,14 +375,18 @@ async def test_without_a_key_in_the_settings_it_is_the_turns_grant(town, places,
 async def test_an_upstream_of_the_policy_gets_the_grant_of_its_name(town, places, tmp_path):
     async with desk(town, tmp_path) as at, Shift(town, places, "w"):
         await begun(town)
-        at.grants.put(at.session, "run", {"registry": {"Authorization": SecretStr("Bearer r")}})
+        at.grants.put(at.session, "run", {"registry": {"Authorization": SecretStr(LONG)}})
         allowed = await get(at.at.web, "/upstream/registry/left-pad", "gateway.ona")
+        image = await get(at.at.web, "/v2/registry/team/app/manifests/1", "gateway.ona")
         at.grants.put(at.session, "run", {})
         without = await get(at.at.web, "/upstream/registry/left-pad", "gateway.ona")
         at.go.touch()
     assert allowed.split()[1] == "200"
     assert at.heard.heads[0].startswith("GET /npm/left-pad ")
-    assert "authorization: bearer r" in at.heard.heads[0].lower()
+    assert f"authorization: {LONG}\r\n" in at.heard.heads[0].lower(), "of any length"
+    assert image.split()[1] == "200"
+    assert at.heard.heads[1].startswith("GET /npm/v2/team/app/manifests/1 ")
+    assert "authorization: bearer r" in at.heard.heads[1].lower()
     assert without.split()[1] == "403"
     assert "has no grant for registry" in without
 

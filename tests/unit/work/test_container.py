@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.work.container import answer_of, environment_of, fixed_parts, why_failed
+from bot.work.container import Containers, answer_of, environment_of, fixed_parts, why_failed
 from vmpool.command import STDERR_BYTES_MAX
 
 DENIED = (
@@ -82,3 +82,8 @@ def test_what_is_kept_of_agents_are_directories_without_wildcards(globs, parts):
 def test_why_it_failed_is_told_of_as_much_as_is_kept_of_what_was_said(unit):
     said = unit * (STDERR_BYTES_MAX // len(unit)) + " " + DENIED
     assert why_failed({}, said).startswith("other.test:443 is not allowed")
+
+
+def test_the_gateway_and_what_the_settings_name_are_asked_without_tls():
+    made = Containers(seconds_max=60, plain_http=["registry.test:5000"])
+    assert made.without_tls == ("gateway.ona", "registry.test:5000")
