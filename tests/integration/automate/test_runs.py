@@ -220,6 +220,29 @@ async def test_what_may_not_run_begins_nothing_and_says_why(town, change, why) -
     assert begun.told
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        'UPDATE automation SET definition = \'{"name": "x", "steps": [{"run": "false"}]}\'',
+        "UPDATE automation SET definition = '{}'",
+        "UPDATE automation SET state = 'paused'",
+        "UPDATE automation SET state = 'removed'",
+        "DELETE FROM automation",
+    ],
+)
+async def test_a_run_goes_on_as_it_was_begun_whatever_becomes_of_its_automation(
+    town, places, change
+) -> None:
+    steps = [{"run": "echo one"}, {"run": "echo two"}, {"report": {}}]
+    await begin(town, await automation(town, steps=steps))
+    await running(town).once()
+    await town.database.run(text(change))
+    async with at_work(town, places):
+        await until(town, SETTLED, bool)
+    ((_, state, _why, _step, report, *_),) = await targets(town)
+    assert (state, report) == ("done", "two\n")
+
+
 async def test_a_target_whose_session_is_deleted_fails(town, places) -> None:
     await begin(town, await automation(town, steps=[{"run": "true"}]))
     await running(town).once()
