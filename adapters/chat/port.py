@@ -408,3 +408,10 @@ class Whispers(Protocol):
         At most once, and perhaps never: what goes wrong is logged and dropped.
         """
         ...
+
+
+@runtime_checkable
+class WhispersElsewhere(Protocol):
+    """A surface that shows such words in another place than they are about."""
+
+    whispers_elsewhere: Literal[True]

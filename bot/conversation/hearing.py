@@ -268,7 +268,9 @@ class Chats:
             await phases.show_again(self._database, said)
         if accepted.hint and not accepted.duplicate:
             asked = commands.addressed(said.text, self._mention)
-            await self._hints.hint(said, accepted, *reminder_words.choosing(asked, accepted))
+            elsewhere = not said.spot.direct and self._hints.elsewhere(said.spot.surface)
+            choosing = reminder_words.choosing(asked, accepted, elsewhere=elsewhere)
+            await self._hints.hint(said, accepted, *choosing)
         if accepted.prompt_id is not None:
             await self._zones.ask(said, actor)
 

@@ -19,6 +19,7 @@ from adapters.chat.port import (
     Reacts,
     Sign,
     Whispers,
+    WhispersElsewhere,
 )
 from bot.conversation.message import Accepted, IncomingMessage
 from bot.errors import NotPermitted
@@ -65,6 +66,10 @@ class Hints:
                 await port.post(said.spot.place, content, mark, Deadline.after(HINT_SECONDS_MAX))
             except ChatError as error:
                 log.info("hint_not_shown", place=said.spot.place, why=str(error))
+
+    def elsewhere(self, surface: str) -> bool:
+        """Whether what one person is told alone stands in another place there."""
+        return isinstance(self._ports.get(surface), WhispersElsewhere)
 
     async def refuse(self, said: Said, words: str) -> None:
         """Tell the author alone that they may not; where no words reach them alone, a sign."""

@@ -101,14 +101,18 @@ def reminder_command(said: str) -> Remind | Reminders | None:
     return _remind(said)
 
 
-def with_moment(said: str) -> str:
+def with_moment(said: str, *, elsewhere: bool = False) -> str:
     """The same command with MOMENT in place of its time; empty: it is no reminder.
+
+    :param elsewhere: it is said in another place; empty too if it would mean that one then
 
     Which words were meant as a time is not known: what stands behind "to" and the like is what is
     said, else all of it is.
     """
     match = next((found for form in _REMIND if (found := form.match(said))), None)
     if match is None:
+        return ""
+    if elsewhere and not all(one == "me" or one.startswith("@") for one in _each(match[1])):
         return ""
     what = _BEHIND.search(match[2])
     return f"remind {match[1]} {MOMENT} {what[1] if what else match[2].strip()}"

@@ -93,13 +93,15 @@ def of_firing(short: str) -> tuple[Button, ...]:
     return tuple(labelled(one) for one in made)
 
 
-def choosing(said: str, accepted: Accepted) -> tuple[Button, ...]:
+def choosing(said: str, accepted: Accepted, *, elsewhere: bool) -> tuple[Button, ...]:
     """The button below what is asked back about a reminder's time, if that is what was asked.
 
     :param said: the message without the mention of us
+    :param elsewhere: the button stands in another place than that was said in
     """
     refused = accepted.refusal is not None and accepted.refusal.code == UnclearTime.code
-    says = with_moment(said) if refused or accepted.verdict == "prompt" else ""
+    is_asked = refused or accepted.verdict == "prompt"
+    says = with_moment(said, elsewhere=elsewhere) if is_asked else ""
     return (labelled(Button(label=CHOOSE, says=says, picks=True)),) if says else ()
 
 

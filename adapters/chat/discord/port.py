@@ -112,6 +112,7 @@ class DiscordChat:
     shows_pictures: Literal[True] = True
     shows_documents: Literal[True] = True
     shows_moments: Literal[True] = True
+    whispers_elsewhere: Literal[True] = True
     limits = Limits(
         text_length_max=TEXT_LENGTH_MAX,
         after_uncertain=AfterUncertain.POST_AGAIN,

@@ -91,6 +91,44 @@ async def test_one_is_put_off_to_a_time_that_is_said_in_a_form(office):
         await office.answered(asked, f"I say it again at <t:{at}:f>.")
 
 
+def asked_back(office):
+    """What Ann alone was told."""
+    return office.ann.sees(office.ann.direct(office.app))
+
+
+@pytest.mark.parametrize("when", ["tomorrow at 3", "mañana"])
+async def test_a_time_that_can_t_be_read_is_asked_back_with_a_line_for_words(office, when):
+    def hint():
+        return next((one for one in asked_back(office) if one.components), None)
+
+    def understood():
+        return [one for one in asked_back(office) if "I understood" in one.text]
+
+    async with office.serving():
+        await office.ready()
+        office.asks(f"remind me {when} to drink water")
+        await office.fake.until(hint)
+        assert await office.town.value("SELECT count(*) FROM reminder") == 0
+        shown = office.ann.clicks(hint(), "Choose the time")
+        await office.fake.until(lambda: shown.modal)
+        office.ann.submits(shown, **{"ona.words": "2029-12-24 9:00"})
+        await office.fake.until(understood)
+        at = int(datetime(2029, 12, 24, 9, tzinfo=UTC).timestamp())
+        assert f"<t:{at}:f>" in understood()[0].text
+        assert "drink water" in understood()[0].text
+
+
+@pytest.mark.parametrize("whom", ["here", "channel"])
+async def test_a_direct_message_takes_no_time_for_another_place(office, whom):
+    async with office.serving():
+        await office.ready()
+        office.asks(f"remind {whom} tomorrow at 3 to drink water")
+        await office.fake.until(lambda: asked_back(office))
+    (told,) = asked_back(office)
+    assert "15" in told.text
+    assert not told.components
+
+
 async def test_a_reply_to_what_stands_in_the_channel_goes_on_in_its_session(office):
     town = office.town
     async with office.serving():

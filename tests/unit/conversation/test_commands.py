@@ -235,6 +235,26 @@ def test_a_time_is_chosen_in_place_of_one_that_can_t_be_read(said, with_time):
 
 
 @pytest.mark.parametrize(
+    ("whom", "means_the_same"),
+    [
+        ("me", True),
+        ("@bo", True),
+        ("me, @bo", True),
+        ("here", False),
+        ("me and here", False),
+        ("this channel", False),
+        ("#payments", False),
+    ],
+)
+def test_a_time_is_not_chosen_in_a_place_where_the_words_would_mean_another_one(
+    whom, means_the_same
+):
+    said = f"remind {whom} tomorrow at 3 to call Bob"
+    assert bool(with_moment(said, elsewhere=True)) is means_the_same
+    assert with_moment(said)
+
+
+@pytest.mark.parametrize(
     "said",
     [
         "remind me to be kind",
