@@ -3,7 +3,7 @@
 import enum
 from typing import Any
 
-from sqlalchemy import Column, DateTime, Enum, ForeignKey, func, text
+from sqlalchemy import BigInteger, Column, DateTime, Enum, ForeignKey, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
@@ -22,13 +22,17 @@ def moment(*, now: bool = False) -> Any:
     return Field(default=None, sa_column=column)
 
 
-def owned_by(column: str, *, index: bool = True, unique: bool = False) -> Any:
+def owned_by(
+    column: str, *, index: bool = True, unique: bool = False, nullable: bool = False
+) -> Any:
     """A foreign key whose rows go when their owner goes."""
-    return Field(
-        sa_column=Column(
-            ForeignKey(column, ondelete="CASCADE"), nullable=False, index=index, unique=unique
-        )
-    )
+    key = ForeignKey(column, ondelete="CASCADE")
+    return Field(sa_column=Column(key, nullable=nullable, index=index, unique=unique))
+
+
+def counter() -> Any:
+    """A whole number that begins at 0."""
+    return Field(default=0, sa_column=Column(BigInteger, nullable=False, server_default="0"))
 
 
 def words() -> Any:

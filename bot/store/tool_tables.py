@@ -1,4 +1,4 @@
-"""Tables of what agents ask of us by their tools; they share the metadata of `bot.store.models`."""
+"""Tables of what agents ask of us by their tools; `bot.store.models` has all tables."""
 
 from datetime import datetime
 from typing import Any
