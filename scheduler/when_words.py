@@ -231,9 +231,4 @@ _BEFORE_MORNING = {("half", "am"), ("word", "on"), ("word", "every"), ("day", 0)
 
 def _is_morning(before: Token) -> bool:
     """Whether "morgen" behind it is the morning."""
-    return (before.kind, before.value) in {
-        ("half", "am"),
-        ("word", "on"),
-        ("word", "every"),
-        ("day", 0),
-    }
+    return (before.kind, before.value) in _BEFORE_MORNING
