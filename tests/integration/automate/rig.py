@@ -104,8 +104,8 @@ async def begin(town: Town, automation_id: UUID, key: str = "k", **facts) -> Beg
     return await beginning(town).begin(automation_id, cause)
 
 
-def running(town: Town, **more) -> Running:
-    rights = Rights(town.database, {})
+def running(town: Town, *, rights: Rights | None = None, **more) -> Running:
+    rights = rights or Rights(town.database, {})
     agents = Agents(names=("shell", "claude-code"), default="shell")
     ways = RunWays(
         town.database,

@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 import pytest
 from sqlalchemy import text
 
+from adapters.forge.port import Permission
+from bot.govern.rights import Rights
 from bot.store.ids import new_id
 from tests.fakes.guest_workplaces import GuestWorkplaces
 from tests.integration.automate.rig import automation, begin, beginning, project, running, targets
@@ -241,6 +243,37 @@ async def test_a_run_goes_on_as_it_was_begun_whatever_becomes_of_its_automation(
         await until(town, SETTLED, bool)
     ((_, state, _why, _step, report, *_),) = await targets(town)
     assert (state, report) == ("done", "two\n")
+
+
+@pytest.mark.parametrize("delivers", [False, True])
+async def test_a_repository_that_it_may_not_work_in_fails_alone(
+    town, places, forge, delivers
+) -> None:
+    await town.rows(
+        "INSERT INTO identity (id, person_id, surface, external_id, name)"
+        " VALUES (:id, :ann, 'forge:forge.test', '1', 'ann') RETURNING id",
+        id=new_id(),
+        ann=town.people["Ann"],
+    )
+    levels = {"one": Permission.WRITE, "two": Permission.READ, "three": Permission.NONE}
+    for name, level in levels.items():
+        await project(town, name, f"https://forge.test/acme/{name}.git")
+        forge.levels[f"acme/{name}", "1"] = level
+    steps = [{"run": "true"}, *([{"pull_request": None}] if delivers else [])]
+    context = {"projects": list(levels)}
+    await begin(town, await automation(town, steps=steps, context=context))
+    rights = Rights(town.database, {"forge": forge})
+    async with at_work(town, places, rights=rights):
+        await until(town, SETTLED, bool)
+    found = {repository: (state, why) for repository, state, why, *_ in await targets(town)}
+    refused = {"two", "three"} if delivers else {"three"}
+    failed = {name for name, (state, _) in found.items() if state == "failed"}
+    assert failed >= refused if delivers else failed == refused
+    assert all("may not" in found[name][1] for name in refused)
+    # Where it may, its command has run.
+    sessions = "SELECT project.name FROM session JOIN project ON project.id = project_id"
+    opened = {name for (name,) in await town.rows(f"{sessions} WHERE project.name <> 'demo'")}
+    assert opened == set(levels) - refused
 
 
 async def test_a_target_whose_session_is_deleted_fails(town, places) -> None:
