@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
+from adapters.chat.port import MOMENT
 from bot.automate import forgetting
 from bot.automate.reminders import reminder_rows
 from bot.automate.reminders.firings import ANSWER_HOURS_MAX, Firings
@@ -102,6 +103,14 @@ async def test_a_reminder_is_said_back_saved_and_posted_once(town):
     post = (await bodies(town))[-1]
     assert post.startswith("check the build\n\nA reminder of Ann: in 20 minutes (UTC).")
     assert f"`reminders stop {short}`" in post
+    *_, buttons = (await town.database.run(BUTTONS)).scalars()
+    assert [(button["label"], button["says"]) for button in buttons] == [
+        ("Done", f"reminders done {short}"),
+        ("In 10 minutes", f"reminders snooze {short} in 10 minutes"),
+        ("Tomorrow", f"reminders snooze {short} tomorrow"),
+        ("Another time", f"reminders snooze {short} {MOMENT}"),
+        ("Stop it", f"reminders stop {short}"),
+    ]
 
 
 async def test_the_next_three_times_are_said_in_the_zone_of_the_author(town):
@@ -161,8 +170,9 @@ async def test_one_that_is_put_off_comes_again_and_goes_on(town):
     assert list(states) == ["active", "ended"]
 
 
-async def test_one_of_somebody_who_was_deactivated_pauses_and_says_so(town):
-    await set_one(town, "remind me every day at 9 to stretch")
+@pytest.mark.parametrize("whom", ["me", "channel"])
+async def test_one_of_somebody_who_was_deactivated_pauses_and_says_so(town, whom):
+    await set_one(town, f"remind {whom} every day at 9 to stretch", channel="c")
     async with town.database.begin() as tx:
         await people.deactivate(tx, town.people["Ann"])
     await due_now(town)
@@ -172,6 +182,8 @@ async def test_one_of_somebody_who_was_deactivated_pauses_and_says_so(town):
     )
     row = (await town.database.run(text("SELECT state, why FROM schedule"))).one()
     assert (row.state, row.why) == ("paused", "creator")
+    place = await town.value("SELECT place FROM thread JOIN reply ON reply.thread_id = thread.id")
+    assert place.startswith("c/~") is (whom == "channel")
 
 
 async def test_in_quiet_hours_it_waits_until_they_are_over(town):
