@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from adapters.forge.port import Permission
+from bot.automate.definition import TARGETS_MAX
 from bot.govern.rights import Rights
 from bot.store.ids import new_id
 from tests.fakes.guest_workplaces import GuestWorkplaces
@@ -274,6 +275,27 @@ async def test_a_repository_that_it_may_not_work_in_fails_alone(
     sessions = "SELECT project.name FROM session JOIN project ON project.id = project_id"
     opened = {name for (name,) in await town.rows(f"{sessions} WHERE project.name <> 'demo'")}
     assert opened == set(levels) - refused
+
+
+async def test_a_fleet_has_as_many_targets_as_are_promised(town) -> None:
+    await town.rows(
+        "INSERT INTO project (id, name, repository_url)"
+        " SELECT gen_random_uuid(), 'p' || n, '/srv/p' || n FROM generate_series(1, :most) AS n"
+        " RETURNING id",
+        most=TARGETS_MAX,
+    )
+    names = [f"p{number}" for number in range(1, TARGETS_MAX + 1)]
+    automation_id = await automation(
+        town,
+        steps=[{"run": "true"}],
+        context={"projects": names},
+        limits={"targets": TARGETS_MAX, "parallel": 25},
+    )
+    await begin(town, automation_id)
+    await running(town).once()
+    counted = await town.rows("SELECT state, count(*) FROM run_target GROUP BY state")
+    assert dict(counted) == {"running": 25, "waiting": TARGETS_MAX - 25}
+    assert TARGETS_MAX >= 500
 
 
 async def test_a_target_whose_session_is_deleted_fails(town, places) -> None:
