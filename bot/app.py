@@ -30,7 +30,7 @@ from bot.conversation.outbox import Outbox
 from bot.conversation.redirecting import Redirecting
 from bot.conversation.replies import Replies
 from bot.errors import Unfit
-from bot.govern.agents import agents_of
+from bot.govern.agents import agents_for_people, agents_of
 from bot.govern.connecting import Connecting
 from bot.govern.installation import read_installation_policy
 from bot.govern.repeats import Repeats
@@ -201,7 +201,7 @@ def inbox_of(base: Ground, rights: Rights, beginning: Beginning | None = None) -
         prompt_bytes_max=base.settings.turn.prompt_bytes_max,
         mention=base.settings.mention,
         sizes=tuple(base.settings.sizes),
-        agents=agents_of(base.settings),
+        agents=agents_for_people(base.settings),
         rights=rights,
         beginning=beginning,
     )

@@ -806,9 +806,9 @@ class Settings(Section):
         default={},
         description="providers of models by name, as tables `[models.NAME]` with `format`"
         " (`anthropic` or `openai`), `url`, `key`, `prices` and `offered` (names of models that"
-        " people are offered where another provider failed; none: its agent's own default); of"
-        " `anthropic` and `openai` the key alone has to be set. A key that is not set is a grant of"
-        " each project",
+        " people are offered for their new sessions, and where another provider failed; none: its"
+        " agent's own default); of `anthropic` and `openai` the key alone has to be set. A key that"
+        " is not set is a grant of each project",
     )
     agents: AgentsSettings = AgentsSettings()
     budget: BudgetSettings = BudgetSettings()

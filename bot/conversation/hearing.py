@@ -148,7 +148,12 @@ class Chats:
         self._people = Acquaintances(database, language=language)
         self._zones = Zones(database, ports, self._hints, pages=public_url.rstrip("/"))
         self._home = Home(
-            database, ports, mention=mention, rights=inbox.rights, public_url=public_url
+            database,
+            ports,
+            mention=mention,
+            rights=inbox.rights,
+            offers=inbox.offers,
+            public_url=public_url,
         )
 
     async def hear(self, heard: Heard) -> None:

@@ -5,20 +5,33 @@
 It is made anew each time it is opened; showing it is idempotent.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
+from uuid import UUID
 
 import structlog
 from sqlalchemy import text
 
 from adapters.chat.incoming import Chosen, Opened
-from adapters.chat.port import Button, ChatError, ChatPort, Deadline, Entry, HasHome, Part
+from adapters.chat.port import (
+    LABEL_LENGTH_MAX,
+    Button,
+    ChatError,
+    ChatPort,
+    Deadline,
+    Entry,
+    HasHome,
+    Part,
+)
 from bot.conversation.acquaintance import Acquaintances
 from bot.errors import Refused
-from bot.govern import languages
+from bot.govern import defaults, languages
+from bot.govern.offers import Offer
 from bot.govern.people import standing_of
 from bot.govern.rights import Rights
 from bot.store.database import Database
+from bot.store.transaction import Transaction
 from bot.words.amounts import short
 from bot.words.catalogue import N_, language_name, shipped, speaking, spoken
 from bot.words.catalogue import gettext as _
@@ -30,8 +43,11 @@ log = structlog.get_logger(__name__)
 
 SHOW_SECONDS = 2.5
 LANGUAGE = "language"
+MODEL = "model"
 FOLLOW = "auto"
-"""What the buttons that choose a language say."""
+"""What the buttons that choose a language or a model say."""
+OFFERS_MAX = 20
+"""Slack shows 25 buttons in a row; any other model is named with a prompt."""
 SESSIONS_MAX = 20
 PROJECTS_MAX = 20
 TITLE_LENGTH_MAX = 150
@@ -61,6 +77,8 @@ _PROJECTS = text(
 )
 
 Row = Mapping[str, Any]
+Keep = Callable[[Transaction, UUID], Awaitable[None]]
+"""Keeps what a person chose."""
 
 
 class Home:
@@ -73,9 +91,14 @@ class Home:
         *,
         mention: str,
         rights: Rights,
+        offers: Sequence[Offer] = (),
         public_url: str = "",
     ) -> None:
-        """`ports` by surface; without a `public_url` there are no links."""
+        """`ports` by surface; without a `public_url` there are no links.
+
+        :param offers: from which people choose what their new sessions use
+        """
+        self._offers = offers[:OFFERS_MAX]
         self._database = database
         self._rights = rights
         self._ports = ports
@@ -95,16 +118,16 @@ class Home:
             log.info("home_not_shown", surface=opened.surface, why=str(error))
 
     async def choose(self, chosen: Chosen, people: Acquaintances) -> None:
-        """Keep the language that somebody chose on their page, and show it in that."""
-        wish = language_wish(chosen.says)
-        if wish is None or chosen.author.standing != "member":
+        """Keep the language or model that somebody chose on their page, and show it so."""
+        keep = wish(chosen.says, self._offers)
+        if keep is None or chosen.author.standing != "member":
             return
         try:
             person = await people.meet(chosen.author, chosen.surface)
             async with self._database.begin() as tx:
-                await languages.choose_locale(tx, person.actor.id, wish or None)
+                await keep(tx, person.actor.id)
         except Refused as refusal:
-            log.info("language_not_chosen", surface=chosen.surface, why=str(refusal))
+            log.info("not_chosen", surface=chosen.surface, why=str(refusal))
             return
         reader = await people.reader(chosen.author, chosen.surface)
         with speaking(reader.locale, reader.zone):
@@ -125,10 +148,12 @@ class Home:
             known = await tx.execute(_PROJECTS, {"limit": PROJECTS_MAX})
             projects = [dict(row) for row in known.mappings()]
             standing = await standing_of(tx, person_id)
+            own = await defaults.chosen(tx, person_id, self._offers)
         return page(
             await self._rights.visible(standing, sessions),
             await self._rights.visible(standing, projects),
             zone=person.reader.zone,
+            model=_models(own, self._offers) if self._offers else None,
             mention=self._mention,
             public_url=self._public_url,
         )
@@ -141,8 +166,12 @@ def page(
     zone: str | None,
     mention: str,
     public_url: str,
+    model: Entry | None = None,
 ) -> Sequence[Part]:
-    """What a person's page says, from what is known; pure."""
+    """What a person's page says, from what is known; pure.
+
+    :param model: which one their new sessions use; None: there is none to choose
+    """
     mine = tuple(_session(row, public_url) for row in sessions)
     none = Entry(
         text=_(
@@ -150,23 +179,46 @@ def page(
             mention=mention,
         )
     )
-    defaults = [_project(row) for row in projects]
-    defaults += [] if projects else [Entry(text=_("There is no project yet."))]
-    defaults += [Entry(text=_("Times are shown in {zone}.", zone=zone))] if zone else []
-    defaults.append(_languages())
+    holds = [_project(row) for row in projects]
+    holds += [] if projects else [Entry(text=_("There is no project yet."))]
+    holds += [model] if model is not None else []
+    holds += [Entry(text=_("Times are shown in {zone}.", zone=zone))] if zone else []
+    holds.append(_languages())
     return (
         Part(title=_("Your sessions"), entries=mine or (none,)),
-        Part(title=_("What holds for new ones"), entries=tuple(defaults)),
+        Part(title=_("What holds for new ones"), entries=tuple(holds)),
         Part(title=_("Connect"), entries=(Entry(text=_(CONNECT)),)),
     )
 
 
-def language_wish(says: str) -> str | None:
-    """The locale that a button of the page wants; "": that of the surface; None: it wants none."""
-    command, _space, locale = says.partition(" ")
-    if command != LANGUAGE:
+def wish(says: str, offers: Sequence[Offer]) -> Keep | None:
+    """How to keep what a button of the page wants; None: it wants nothing that can be had."""
+    command, _space, wanted = says.partition(" ")
+    if command == LANGUAGE:
+        return partial(languages.choose_locale, locale=None if wanted == FOLLOW else wanted)
+    if command != MODEL:
         return None
-    return "" if locale == FOLLOW else locale
+    if wanted == FOLLOW:
+        return partial(defaults.choose, offer=None)
+    offer = next((one for one in offers if one.options("") == wanted), None)
+    return None if offer is None else partial(defaults.choose, offer=offer)
+
+
+def _models(own: Offer | None, offers: Sequence[Offer]) -> Entry:
+    """Which model new sessions use, and a button for each that is offered."""
+    if own is None:
+        said = _("Your new sessions use the agent of their project, and its own model.")
+    else:
+        said = _(
+            "Your new sessions use {model}, unless their project has another agent.",
+            model=own.called,
+        )
+    named = [
+        Button(label=short(one.called, LABEL_LENGTH_MAX), says=f"{MODEL} {one.options('')}")
+        for one in offers
+    ]
+    follow = Button(label=_("As the project says"), says=f"{MODEL} {FOLLOW}")
+    return Entry(text=said, buttons=(*named, follow))
 
 
 def _languages() -> Entry:

@@ -91,6 +91,7 @@ class Inbox:
         self._beginning = beginning
         self.prompt_bytes_max = prompt_bytes_max
         self.rights = rights or Rights(database, {})
+        self.offers = agents.offers if agents else ()
         self._deciding = Deciding(
             self.rights,
             prompt_bytes_max=prompt_bytes_max,

@@ -11,6 +11,7 @@ from bot.conversation import commands
 from bot.conversation.choosing import Chosen, Wish, choose
 from bot.conversation.message import IncomingMessage
 from bot.errors import NotFound, Refused
+from bot.govern import defaults
 from bot.govern.agents import Agents
 from bot.store.ids import new_id, new_short
 from bot.store.transaction import Transaction
@@ -262,7 +263,9 @@ async def open_session(
     if parent is not None and parent.project != chosen.project["name"]:
         parent = None
     found = parent._asdict() if parent else chosen.project
-    agent = agents.chosen(prompt.options.get("agent"), found["agent"])
+    own = await defaults.chosen(tx, actor.id, agents.offers)
+    agent = agents.chosen(options.get("agent"), found["agent"], own.agent if own else None)
+    usual = own.model if own and own.agent == agent else None
     session_id = new_id()
     short = await _insert_session(
         tx,
@@ -272,9 +275,9 @@ async def open_session(
             "creator": actor.id,
             "title": _title_of(prompt),
             "agent": agent,
-            "model": prompt.options.get("model") or (parent.model if parent else None),
-            "size": prompt.options.get("size") or (parent.size if parent else None),
-            "base_branch": prompt.options.get("branch") or found["base_branch"],
+            "model": options.get("model") or (parent.model if parent else usual),
+            "size": options.get("size") or (parent.size if parent else None),
+            "base_branch": options.get("branch") or found["base_branch"],
             "private_to": actor.id if prompt.private else None,
             "parent": parent.id if parent else None,
         },

@@ -1,10 +1,11 @@
 """The agents that projects and sessions can be given to; `bot.agents` builds their adapters."""
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 from bot.config import Settings
 from bot.errors import Refused
+from bot.govern.offers import Offer, offers_of
 from bot.words.catalogue import gettext as _
 
 SHELL = "shell"
@@ -18,6 +19,8 @@ class Agents:
     names: Collection[str] = (SHELL,)
     default: str = SHELL
     """Of what names none."""
+    offers: Sequence[Offer] = ()
+    """Of which people choose what their own new sessions use; (): what they chose counts not."""
 
     def chosen(self, *asked: str | None) -> str:
         """The first agent that is asked for, else the default. :raises Refused:"""
@@ -37,3 +40,8 @@ class Agents:
 def agents_of(settings: Settings) -> Agents:
     """Those of an installation."""
     return Agents(names=settings.agent_names, default=settings.default_agent)
+
+
+def agents_for_people(settings: Settings) -> Agents:
+    """The same for what people ask themselves: what they chose for their new sessions counts."""
+    return replace(agents_of(settings), offers=offers_of(settings))

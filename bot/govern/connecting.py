@@ -17,7 +17,7 @@ from sqlmodel import SQLModel
 from adapters.chat.port import ChatError, Deadline, Rejected
 from adapters.forge.accounts import SLOW_DOWN_SECONDS, Account, Accounts, Device, Waiting
 from bot.errors import NotFound, OnaError, Refused, TryAgain
-from bot.govern import credentials, languages
+from bot.govern import credentials, defaults, languages
 from bot.govern.audit import Audited, Source, record
 from bot.govern.people import (
     ensure_person,
@@ -256,6 +256,7 @@ async def merge(tx: Transaction, *, keep: UUID, gone: UUID) -> None:
         await forget(tx, person_id)
     kept, other = await standing_of(tx, keep), await standing_of(tx, gone)
     await languages.inherit(tx, keep=keep, gone=gone)
+    await defaults.inherit(tx, keep=keep, gone=gone)
     for statement in _MERGE:
         await tx.execute(statement, {"keep": keep, "gone": gone})
     body = {"gone": gone, "name": other.name}

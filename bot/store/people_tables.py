@@ -73,6 +73,9 @@ class Person(SQLModel, table=True):
     zone_chosen: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
     zone_asked_at: datetime | None = moment()
     """Since when they were asked for it, which is done once."""
+    agent: str | None = None
+    """Which they chose for their new sessions, with its model; None: they chose neither."""
+    model: str | None = None
     created_at: datetime = moment(now=True)
     deactivated_at: datetime | None = moment()
     is_service: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})

@@ -10,7 +10,7 @@ from bot.conversation.message import IncomingMessage
 from bot.conversation.reminder_commands import ReminderAct, Reminders
 from bot.govern import languages
 from bot.govern.access import Act
-from bot.govern.agents import agents_of
+from bot.govern.agents import agents_for_people
 from bot.store.ids import new_id
 from bot.store.transaction import Transaction
 from bot.web.services import Services
@@ -75,7 +75,7 @@ async def _add(tx: Transaction, visitor: Visitor, services: Services, wanted: Ne
     )
     found = await threads.find(tx, message) if wanted.session else None
     if found is None:
-        prompt, agents = commands.Prompt(text=wanted.what), agents_of(services.settings)
+        prompt, agents = commands.Prompt(text=wanted.what), agents_for_people(services.settings)
         found = await threads.open_session(tx, message, visitor.actor, prompt, agents)
     project_id = await threads.project_of(tx, found.session_id)
     await services.rights.check(tx, visitor.standing, project_id, Permission.READ)

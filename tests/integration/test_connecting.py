@@ -12,8 +12,9 @@ from adapters.forge.accounts import Account, Accounts, Waiting, github, gitlab
 from bot.conversation.hearing import Chats
 from bot.errors import NotFound, Refused, TryAgain
 from bot.govern import connecting as module
-from bot.govern import credentials
+from bot.govern import credentials, defaults
 from bot.govern.connecting import Connecting, merge, new_code
+from bot.govern.offers import Offer
 from bot.govern.people import deactivate, ensure_person, standing_of
 from bot.store.ids import new_id
 from tests.fakes.oauth import oauth
@@ -121,6 +122,17 @@ async def test_everything_of_the_other_person_comes_along(town):
         == 2
     )
     assert await town.value("SELECT count(*) FROM person WHERE id = :p", p=town.people["Bo"]) == 0
+
+
+@pytest.mark.parametrize(("own", "kept"), [(None, "large"), ("small", "small")])
+async def test_the_model_of_new_sessions_is_kept_of_whoever_chose_one(town, own, kept):
+    offers = {name: Offer(provider="a", agent="one", model=name) for name in ("large", "small")}
+    ann, bo = town.people["Ann"], town.people["Bo"]
+    async with town.database.begin() as tx:
+        await defaults.choose(tx, ann, offers.get(own))
+        await defaults.choose(tx, bo, offers["large"])
+        await merge(tx, keep=ann, gone=bo)
+        assert await defaults.chosen(tx, ann, list(offers.values())) == offers[kept]
 
 
 async def test_every_column_that_names_a_person_follows(town):

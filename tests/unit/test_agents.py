@@ -7,7 +7,7 @@ import pytest
 from bot import agents
 from bot.config import Settings
 from bot.errors import Refused
-from bot.govern.agents import Agents, agents_of
+from bot.govern.agents import Agents, agents_for_people, agents_of
 from bot.govern.projects import NewProject, check
 
 KEYS = {"anthropic": {"key": "k"}, "openai": {"key": "k"}}
@@ -44,6 +44,13 @@ def test_the_agent_that_nobody_names_goes_by_the_provider_that_is_set(models, de
     assert agents_of(set_up).chosen(None, None) == chosen
     assert agents_of(set_up).chosen(None, "opencode") == "opencode"
     assert agents_of(set_up).chosen("codex", "opencode") == "codex"
+
+
+def test_what_people_chose_counts_for_what_they_ask_and_for_nothing_that_runs_by_itself():
+    set_up = settings(models={"anthropic": {**KEYS["anthropic"], "offered": ["small"]}})
+    (offer,) = agents_for_people(set_up).offers
+    assert (offer.agent, offer.model) == ("claude-code", "small")
+    assert agents_of(set_up).offers == ()
 
 
 @pytest.mark.parametrize("name", ["codex", "Mine", "a b", ""])

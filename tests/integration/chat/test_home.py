@@ -7,6 +7,8 @@ import pytest
 from adapters.chat.slack.markup import HOME_BLOCKS_MAX, home
 from bot.conversation import home as homes
 from bot.conversation.home import MEMBERS_ONLY, page
+from bot.govern.agents import Agents
+from bot.govern.offers import Offer
 from tests.fakes.slack import Bad
 from tests.fakes.slack.people import Person
 from tests.integration.chat.slack_rig import Office, open_office
@@ -80,6 +82,78 @@ async def test_a_page_that_could_not_be_shown_is_shown_when_it_is_opened_again(o
         await office.heard()
         assert office.ann.home is None
         assert await opened(office, office.ann)
+
+
+LARGE = Offer(provider="alpha", agent="one", model="large")
+SMALL = Offer(provider="alpha", agent="one", model="small")
+AGENTS = Agents(names=("one", "two", "shell"), default="shell", offers=(LARGE, SMALL))
+ASKED = "SELECT session.agent, session.model FROM session ORDER BY session.created_at"
+
+
+async def chooses(office: Office, label: str, words: str) -> None:
+    """Ann presses a button of her page, which says so then."""
+    office.ann.clicks(office.ann.home, label)
+    await office.slack.until(lambda: any(words in line for line in shown(office.ann)))
+
+
+async def test_a_person_chooses_the_model_of_their_new_sessions_where_the_project_names_no_other(
+    office,
+):
+    office.agents = AGENTS
+    await office.town.rows("UPDATE project SET agent = NULL RETURNING id")
+    async with office.serving():
+        assert any("agent of their project" in line for line in await opened(office, office.ann))
+        await chooses(office, "small (one)", "use small (one)")
+        for number, (options, by) in enumerate(
+            [
+                ("", office.ann),
+                ("model=large ", office.ann),
+                ("agent=two ", office.ann),
+                ("", office.bo),
+            ]
+        ):
+            office.asks(f"{options}!echo one", by=by)
+            await until(office.town, ASKED, lambda rows, n=number + 1: len(rows) == n)
+        await chooses(office, "As the project says", "agent of their project")
+        office.asks("!echo one")
+        await until(office.town, ASKED, lambda rows: len(rows) == 5)
+    assert await office.town.rows(ASKED) == [
+        ("one", "small"),
+        ("one", "large"),
+        ("two", None),
+        ("shell", None),
+        ("shell", None),
+    ]
+
+
+async def test_the_agent_of_a_project_goes_before_the_one_that_a_person_chose(office):
+    office.agents = AGENTS
+    async with office.serving():
+        await opened(office, office.ann)
+        await chooses(office, "small (one)", "use small (one)")
+        office.asks("!echo one")
+        await until(office.town, ASKED, bool)
+    assert await office.town.rows(ASKED) == [("shell", None)]
+
+
+async def test_a_model_that_is_offered_no_more_is_nobodys_choice(office):
+    office.agents = AGENTS
+    await office.town.rows("UPDATE project SET agent = NULL RETURNING id")
+    async with office.serving():
+        await opened(office, office.ann)
+        await chooses(office, "small (one)", "use small (one)")
+    office.agents = Agents(names=AGENTS.names, default="shell", offers=(LARGE,))
+    async with office.serving():
+        assert any("agent of their project" in line for line in await opened(office, office.ann))
+        office.asks("!echo one")
+        await until(office.town, ASKED, bool)
+    assert await office.town.rows(ASKED) == [("shell", None)]
+
+
+def test_what_is_not_offered_can_not_be_wished():
+    assert homes.wish("model agent=one model=large", AGENTS.offers) is not None
+    assert homes.wish("model agent=one model=huge", AGENTS.offers) is None
+    assert homes.wish("stop", AGENTS.offers) is None
 
 
 SESSION = {"short": "s-1", "state": "idle", "title": "a\x1b[31mb\n" + "x" * 1_000, "project": "web"}

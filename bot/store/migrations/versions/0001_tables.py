@@ -89,6 +89,8 @@ def upgrade() -> None:
         sa.Column("zone", sa.String(), nullable=True),
         sa.Column("zone_chosen", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("zone_asked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("agent", sa.String(), nullable=True),
+        sa.Column("model", sa.String(), nullable=True),
         sa.Column(
             "created_at",
             sa.DateTime(timezone=True),
