@@ -52,6 +52,8 @@ AGAIN_SECONDS = 120.0
 """Discord knows a nonce for "a few minutes"."""
 EDIT_SECONDS = 2.0
 OLD_SECONDS = 3600.0
+EDIT_SECONDS = 2.0
+"""A channel takes five edits in five seconds, of all our posts in it together."""
 OLD_EDIT_SECONDS = 30.0
 """Discord limits edits of messages older than an hour, without saying to how many."""
 WAIT_SECONDS_MAX = 30.0

@@ -121,9 +121,22 @@ async def test_a_link_or_a_name_is_never_asked_about(town, room, asking):
     assert asking.posts == []
 
 
+async def test_what_was_asked_is_kept_for_a_day(town, room, asking):
+    await room.say("!one")
+    await town.rows(
+        "UPDATE parked SET created_at = now() - interval '23 hours 59 minutes' RETURNING id"
+    )
+    async with town.database.begin() as tx:
+        await parking.expire(tx)
+    await press(room, asking.posts[0][2][0].says)
+    assert len(await prompts(town)) == 1
+
+
 async def test_what_was_asked_too_long_ago_is_gone(town, room, asking):
     await room.say("!one")
-    await town.rows("UPDATE parked SET created_at = now() - interval '25 hours' RETURNING id")
+    await town.rows(
+        "UPDATE parked SET created_at = now() - interval '24 hours 1 minute' RETURNING id"
+    )
     await press(room, asking.posts[0][2][0].says)
     assert "too long ago" in room.whispers[-1][1]
     assert await prompts(town) == []

@@ -7,7 +7,6 @@ import pytest
 
 from bot.conversation.drafts import (
     CONTINUE,
-    NOTIFY_SECONDS_MIN,
     RETRY,
     UNDO,
     Signing,
@@ -152,8 +151,8 @@ def test_a_prompt_of_another_thread_or_without_a_message_bears_none():
 @pytest.mark.parametrize(
     ("events", "told"),
     [
-        ((started(), ended("succeeded", NOTIFY_SECONDS_MIN)), ""),
-        ((started(), ended("succeeded", NOTIFY_SECONDS_MIN + 1)), "U1"),
+        ((started(), ended("succeeded", 30.0)), ""),
+        ((started(), ended("succeeded", 30.1)), "U1"),
         ((started(), ended("failed")), "U1"),
         ((started(place="elsewhere"), ended("failed")), ""),
     ],
@@ -206,10 +205,10 @@ def test_few_choices_of_a_question_are_buttons_until_it_is_settled():
 
 
 def test_a_quick_answer_takes_the_place_of_the_live_message():
-    instead, live, answer = made(started(), OUTPUT, ended("succeeded", 3.0), after=2)
+    instead, live, answer = made(started(), OUTPUT, ended("succeeded", 10.0), after=2)
     assert instead.stands_for == {live.key, answer.key}
     assert (instead.key, instead.body) == (live.key, answer.body)
-    for slow in (ended("succeeded", 11.0), ended("failed", 3.0), ENDED):
+    for slow in (ended("succeeded", 10.1), ended("failed", 3.0), ENDED):
         live, answer = made(started(), OUTPUT, slow, after=2)
         assert not live.stands_for
         assert live.body != answer.body
