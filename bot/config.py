@@ -542,6 +542,11 @@ class DiscordSettings(Section):
     """Discord; off without a token."""
 
     token: SecretStr | None = Field(default=None, description="token of the bot")
+    start_reaction: Annotated[str, Field(pattern=r"^[^\s<>@:]*$", max_length=100)] = Field(
+        default="",
+        description="a reaction that sends a message to ona: the emoji itself, such as `🤖`, or the"
+        " name of one of the server's own; none: off",
+    )
 
 
 class GitHubSettings(Section):

@@ -26,8 +26,10 @@ _DIRECT = text(
 )
 
 
-def open_discord(stack: AsyncExitStack, surfaces: Surfaces, token: str) -> None:
-    """The bot with this token."""
+def open_discord(
+    stack: AsyncExitStack, surfaces: Surfaces, token: str, *, start_reaction: str = ""
+) -> None:
+    """The bot with this token; `start_reaction` sends a message to us."""
     port = DiscordChat(token)
     stack.push_async_callback(port.close)
     surfaces.ports[SURFACE] = port
@@ -41,6 +43,7 @@ def open_discord(stack: AsyncExitStack, surfaces: Surfaces, token: str) -> None:
             projects=projects,
             direct=direct,
             waiting=waiting_on(surfaces.database, SURFACE),
+            start_reaction=start_reaction,
             tell=tell,
         ).run,
         name=SURFACE,

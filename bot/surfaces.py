@@ -139,7 +139,12 @@ async def open_surfaces(
             with standings.opening(DISCORD):
                 from bot.on_discord import open_discord
 
-                open_discord(stack, surfaces, settings.discord.token.get_secret_value())
+                open_discord(
+                    stack,
+                    surfaces,
+                    settings.discord.token.get_secret_value(),
+                    start_reaction=settings.discord.start_reaction,
+                )
         yield surfaces
 
 

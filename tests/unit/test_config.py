@@ -226,6 +226,14 @@ def test_a_reaction_is_known_by_its_name_with_or_without_colons(home):
     assert "slack.start_reaction" in refusal({**environment, variable: "<@U1>"})
 
 
+def test_discords_reaction_is_an_emoji_or_the_name_of_one(home):
+    _, environment = home
+    variable = "ONA_DISCORD__START_REACTION"
+    for written in ("🤖", "ona_bot"):
+        assert load({**environment, variable: written}).discord.start_reaction == written
+    assert "discord.start_reaction" in refusal({**environment, variable: "<:ona:1>"})
+
+
 def test_settings_that_dont_fit_together_are_told_by_name(tmp_path):
     with pytest.raises(WrongSettings, match=r"machine\.size should be one of small"):
         load({"ONA_DATA_DIR": str(tmp_path), "ONA_MACHINE__SIZE": "giant"})

@@ -95,6 +95,7 @@ class DiscordListener:
         projects: Projects = _none,
         direct: Direct = no_direct,
         waiting: WaitingMessages = no_waiting,
+        start_reaction: str = "",
         tell: Tell = nobody,
     ) -> None:
         """Nothing is connected before `run`.
@@ -102,7 +103,9 @@ class DiscordListener:
         :param projects: says their names, to be picked from
         :param direct: says where direct messages are read back from
         :param waiting: says which messages may have been edited or deleted meanwhile
+        :param start_reaction: the reaction that sends a message to us; "": none does
         """
+        self._start_reaction = start_reaction
         self._tell = tell
         self._token = token
         self._projects = projects
@@ -114,7 +117,14 @@ class DiscordListener:
 
         :raises discord.DiscordException: the token is wrong, or an intent is not granted
         """
-        client = _Client(hear, self._projects, self._direct, self._waiting, self._tell)
+        client = _Client(
+            hear,
+            self._projects,
+            self._direct,
+            self._waiting,
+            self._tell,
+            start_reaction=self._start_reaction,
+        )
         connecting = asyncio.create_task(client.start(self._token))
         stopping = asyncio.create_task(stop.wait())
         try:
@@ -135,6 +145,8 @@ class _Client(discord.Client):
         direct: Direct,
         waiting: WaitingMessages,
         tell: Tell,
+        *,
+        start_reaction: str,
     ) -> None:
         super().__init__(
             intents=intents(),
@@ -146,6 +158,7 @@ class _Client(discord.Client):
         self._hear = hear
         self._projects = projects
         self._tell = tell
+        self._start_reaction = start_reaction
         self._reader = Reader(self)
         self._missed = Missed(
             self, self._reader, self._said, self._in_order, direct=direct, waiting=waiting
@@ -224,7 +237,31 @@ class _Client(discord.Client):
             await self._in_order(after.id, lambda: self._reader.renamed(after))
 
     async def on_raw_reaction_add(self, event: discord.RawReactionActionEvent) -> None:
+        if self._start_reaction and event.emoji.name == self._start_reaction:
+            await self._started(event)
         await self._in_order(event.channel_id, lambda: self._reader.reaction(event))
+
+    async def _started(self, event: discord.RawReactionActionEvent) -> None:
+        """Somebody sent us a message by a reaction, as if by its menu.
+
+        People react to say something to each other: who may not ask us is not told so.
+        """
+        user = event.member or self.get_user(event.user_id)
+        guild = None if event.guild_id is None else self.get_guild(event.guild_id)
+        channel = self.get_channel(event.channel_id)
+        if user is None or author_of(user, guild).standing != "member":
+            return
+        if not isinstance(channel, discord.TextChannel | discord.Thread):
+            return
+        try:
+            message = await channel.fetch_message(event.message_id)
+        except discord.HTTPException as error:
+            log.info("reaction_not_read", channel=event.channel_id, why=str(error))
+            return
+        said = self._reader.started(message, user)
+        if said is not None:
+            async with self._lock(event.channel_id):
+                await self._hear_at_last(await history.with_material(self._reader, message, said))
 
     async def on_interaction(self, interaction: discord.Interaction) -> None:
         kind = interaction.type

@@ -212,6 +212,28 @@ class Reader:
         said = self.by_interaction(interaction, place, text, ref=str(message.id))
         return replace(said, key=f"{message.id}/sent/{interaction.user.id}")
 
+    def started(self, message: discord.Message, user: discord.abc.User) -> Said | None:
+        """The same by a reaction; None: it says nothing, or we wrote it."""
+        if message.author.id == self._us or not words_of(message):
+            return None
+        spot = spot_of(
+            place_of(message.channel, message.guild, message.id),
+            public=is_public(message.channel, message.guild),
+        )
+        # However they send it, it is sent once.
+        key = f"{message.id}/sent/{user.id}"
+        return Said(
+            spot=spot,
+            author=author_of(user, message.guild),
+            delivery=key,
+            key=key,
+            ref=str(message.id),
+            text=self._plain(markup.without_mention(words_of(message), self._us), message),
+            to_us=True,
+            pressed=True,
+            typed=True,
+        )
+
     def by_interaction(
         self,
         interaction: discord.Interaction,

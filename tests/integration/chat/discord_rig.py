@@ -27,10 +27,12 @@ class Office:
     bo: Person
     general: Channel
     agents: Agents | None = None
+    start_reaction: str = ""
 
     def settings(self, token: str = "") -> Settings:
         """Of an installation with this bot, and its token unless another one is given."""
-        return Settings(discord=DiscordSettings(token=SecretStr(token or self.app.token)))
+        secret = SecretStr(token or self.app.token)
+        return Settings(discord=DiscordSettings(token=secret, start_reaction=self.start_reaction))
 
     @asynccontextmanager
     async def serving(self, *, token: str = "", sends: bool = True) -> AsyncIterator[asyncio.Event]:

@@ -195,6 +195,24 @@ async def test_a_message_is_sent_to_us_by_its_menu(office, places):
         await office.answered(message, "from a menu", "Done")
 
 
+async def test_a_reaction_sends_a_message_once_where_one_is_set(office):
+    office.start_reaction = "🤖"
+    robot = office.fake.person("robot", office.guild, bot=True)
+    async with office.serving():
+        await office.ready()
+        message = office.bo.says(office.general, "!echo from a reaction")
+        robot.reacts(message, "🤖")
+        office.ann.reacts(message, "👍")
+        office.ann.reacts(message, "🤖")
+        await until(office.town, "SELECT 1 FROM prompt", bool)
+        office.ann.unreacts(message, "🤖")
+        office.ann.reacts(message, "🤖")
+        office.ann.uses(office.app, "Send to ona", message)
+        office.bo.reacts(message, "🤖")
+        await until(office.town, "SELECT 1 FROM prompt", lambda rows: len(rows) == 2)
+    assert await texts(office.town) == ["echo from a reaction"] * 2
+
+
 async def test_what_is_sent_by_a_menu_has_its_files_its_thread_and_the_names_in_it(office, places):
     show = '!cat "$ONA_CONTEXT" "${ONA_CONTEXT%/*}"/*.txt'
     async with office.serving(), Shift(office.town, places, "w"):
