@@ -16,6 +16,11 @@ from bot.govern.rights import Rights
 from bot.leading import LeadingListener
 from bot.store.database import Database
 from bot.surfaces import Surfaces
+from bot.words.catalogue import N_, SOURCE, nearest, speaking
+from bot.words.catalogue import gettext as _
+
+OF_ADAPTERS = (N_("Sent."),)
+"""What the adapter says to people itself; it knows no catalogue."""
 
 _DIRECT = text(
     """
@@ -27,7 +32,12 @@ _DIRECT = text(
 
 
 def open_discord(
-    stack: AsyncExitStack, surfaces: Surfaces, token: str, *, start_reaction: str = ""
+    stack: AsyncExitStack,
+    surfaces: Surfaces,
+    token: str,
+    *,
+    start_reaction: str = "",
+    language: str = SOURCE,
 ) -> None:
     """The bot with this token; `start_reaction` sends a message to us."""
     port = DiscordChat(token)
@@ -44,6 +54,7 @@ def open_discord(
             direct=direct,
             waiting=waiting_on(surfaces.database, SURFACE),
             start_reaction=start_reaction,
+            say=partial(_say, language),
             tell=tell,
         ).run,
         name=SURFACE,
@@ -70,3 +81,9 @@ async def direct_messages(database: Database, most: int) -> Sequence[int]:
     asked = {"surface": SURFACE, "direct": DIRECT, "most": most}
     rows = (await database.run(_DIRECT, asked)).scalars()
     return list(dict.fromkeys(Place.read(place).channel for place in rows))
+
+
+def _say(language: str, words: str, locale: str | None) -> str:
+    """Words of the adapter for somebody with a locale."""
+    with speaking(nearest(locale, language)):
+        return _(words)

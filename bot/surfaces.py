@@ -144,6 +144,7 @@ async def open_surfaces(
                     surfaces,
                     settings.discord.token.get_secret_value(),
                     start_reaction=settings.discord.start_reaction,
+                    language=settings.language,
                 )
         yield surfaces
 

@@ -16,7 +16,7 @@ import structlog
 from discord import app_commands
 
 from adapters.chat.calling import trace
-from adapters.chat.discord import history, markup, picking
+from adapters.chat.discord import answering, history, markup, picking
 from adapters.chat.discord.missed import (
     CATCH_UP_MESSAGES,
     CATCH_UP_SECONDS,
@@ -38,6 +38,7 @@ REMEMBERED_MESSAGES = 5_000
 """Of which it is known whose they were when they are deleted."""
 COMMAND = "ona"
 SEND_TO_US = "Send to ona"
+SENT = "Sent."
 PROMPT_LENGTH_MAX = 2_000
 CHOICES_MAX = 25
 """That Discord shows below what is typed."""
@@ -51,6 +52,15 @@ HEARS = Hears(
     stop_signs=STOP_REACTIONS,
     missed=f"read back, {CATCH_UP_SECONDS / 60:g} min and {CATCH_UP_MESSAGES} messages a place",
 )
+
+Say = Callable[[str, str | None], str]
+"""Our words, for somebody with a locale."""
+
+
+def as_it_is(words: str, _locale: str | None) -> str:
+    """In English, whatever the locale is."""
+    return words
+
 
 Projects = Callable[[Author], Awaitable[Sequence[str]]]
 """Names of the projects that somebody may see."""
@@ -96,6 +106,7 @@ class DiscordListener:
         direct: Direct = no_direct,
         waiting: WaitingMessages = no_waiting,
         start_reaction: str = "",
+        say: Say = as_it_is,
         tell: Tell = nobody,
     ) -> None:
         """Nothing is connected before `run`.
@@ -104,8 +115,10 @@ class DiscordListener:
         :param direct: says where direct messages are read back from
         :param waiting: says which messages may have been edited or deleted meanwhile
         :param start_reaction: the reaction that sends a message to us; "": none does
+        :param say: our words for somebody with a locale
         """
         self._start_reaction = start_reaction
+        self._say = say
         self._tell = tell
         self._token = token
         self._projects = projects
@@ -124,6 +137,7 @@ class DiscordListener:
             self._waiting,
             self._tell,
             start_reaction=self._start_reaction,
+            say=self._say,
         )
         connecting = asyncio.create_task(client.start(self._token))
         stopping = asyncio.create_task(stop.wait())
@@ -147,6 +161,7 @@ class _Client(discord.Client):
         tell: Tell,
         *,
         start_reaction: str,
+        say: Say,
     ) -> None:
         super().__init__(
             intents=intents(),
@@ -159,6 +174,7 @@ class _Client(discord.Client):
         self._projects = projects
         self._tell = tell
         self._start_reaction = start_reaction
+        self._say = say
         self._reader = Reader(self)
         self._missed = Missed(
             self, self._reader, self._said, self._in_order, direct=direct, waiting=waiting
@@ -191,8 +207,13 @@ class _Client(discord.Client):
             await interaction.response.defer(ephemeral=True, thinking=True)
             said = self._reader.sent(interaction, message)
             said = await history.with_material(self._reader, message, said)
-            await self._hear_at_last(said)
-            await interaction.edit_original_response(content="Sent.")
+            with answering.collecting(str(interaction.user.id)) as told:
+                await self._hear_at_last(said)
+            words = told[0] if told else self._say(SENT, str(interaction.locale))
+            await interaction.edit_original_response(
+                content=markup.escape(words, code=False)[:PROMPT_LENGTH_MAX],
+                allowed_mentions=discord.AllowedMentions.none(),
+            )
 
     async def leave(self) -> None:
         """Close; discord.py fails in the background when that happens while it begins."""
@@ -304,7 +325,9 @@ class _Client(discord.Client):
         private = is_private(text)
         await interaction.response.defer(ephemeral=private, thinking=True)
         shown = await interaction.edit_original_response(
-            content="Sent." if private else shown_prompt(interaction.user.display_name, text),
+            content=self._say(SENT, str(interaction.locale))
+            if private
+            else shown_prompt(interaction.user.display_name, text),
             allowed_mentions=discord.AllowedMentions.none(),
         )
         channel = interaction.channel

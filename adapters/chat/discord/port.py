@@ -22,6 +22,7 @@ from discord.utils import MISSING
 
 from adapters.chat.calling import trace
 from adapters.chat.dialect import Markdown
+from adapters.chat.discord import answering
 from adapters.chat.discord.calls import call
 from adapters.chat.discord.markup import escape
 from adapters.chat.discord.members import servers, visible
@@ -281,7 +282,10 @@ class DiscordChat:
     async def whisper(
         self, place: str, person: str, text: str, buttons: Sequence[Button] = ()
     ) -> None:
-        """A direct message: Discord shows words to one person only as an interaction's answer."""
+        """A direct message, unless it answers what they are just sending by a menu."""
+        # What asks something back has to stay: an answer like that vanishes.
+        if not buttons and answering.take(person, text):
+            return
         deadline = Deadline.after(WHISPER_SECONDS)
         content = Content(text=escape(text, code=False)[:TEXT_LENGTH_MAX], buttons=tuple(buttons))
         try:

@@ -195,6 +195,20 @@ async def test_a_message_is_sent_to_us_by_its_menu(office, places):
         await office.answered(message, "from a menu", "Done")
 
 
+async def test_what_became_of_a_message_sent_by_its_menu_is_said_in_ones_own_language(office):
+    office.ann.user.locale = "de"
+    async with office.serving():
+        await office.ready()
+        for asked, words in (("!true", "Gesendet."), ("size=huge !true", "keine Größe huge")):
+            message = office.bo.says(office.general, asked)
+            used = office.ann.uses(office.app, "Send to ona", message)
+            await office.fake.until(
+                lambda used=used, words=words: used.original and words in used.original.text
+            )
+    told = [one.text for one in office.ours(office.ann.direct(office.app))]
+    assert not [words for words in told if "huge" in words]
+
+
 async def test_a_reaction_sends_a_message_once_where_one_is_set(office):
     office.start_reaction = "🤖"
     robot = office.fake.person("robot", office.guild, bot=True)
