@@ -9,6 +9,7 @@
     │   ├── Refused          they may not, or the thing can't be accepted as it is
     │   │   ├── NotAllowed       only operators may, or they are deactivated
     │   │   └── NotPermitted     the forge says that they may not, or does not say
+    │   │       └── NotSaid          it does not say just now
     │   ├── WhichProject     it could be several
     │   ├── NoProject        the repository has none, and they may make one
     │   ├── LimitReached     the session has had all that it may; another can be opened
@@ -94,6 +95,10 @@ class NotPermitted(Refused):
     """By what their forge says, they may not."""
 
     code = "not_permitted"
+
+
+class NotSaid(NotPermitted):
+    """Their forge does not say just now whether they may."""
 
 
 class WhichProject(TellPerson):

@@ -104,6 +104,33 @@ async def open_forges(
     return forges
 
 
+async def open_rights(stack: AsyncExitStack, settings: Settings, database: Database) -> Rights:
+    """What decides who may do what, where nothing is posted to forges or heard of them.
+
+    A forge that can't be opened lets nobody in.
+    """
+    hosts, secret = await _remembered(settings, database)
+    ports: dict[str, ForgePort] = {}
+    for surface, switch in switches(settings).items():
+        if switch.on and surface in {GITHUB, GITLAB}:
+            try:
+                ports[surface] = _port(surface)(settings, stack, Marks(secret))
+            except Exception as error:
+                log.warning("forge_not_asked", surface=surface, why=str(error))
+    return Rights(database, ports, hosts)
+
+
+def _port(surface: str) -> Callable[[Settings, AsyncExitStack, Marks], ForgePort]:
+    """What makes the port of a forge; its SDK is imported with it."""
+    if surface == GITHUB:
+        from bot.on_github import github_port
+
+        return github_port
+    from bot.on_gitlab import gitlab_port
+
+    return gitlab_port
+
+
 async def _remembered(settings: Settings, database: Database) -> tuple[Mapping[str, str], bytes]:
     """The hosts that are closed unless a forge opens them, and what marks are made with.
 

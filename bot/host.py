@@ -14,9 +14,11 @@ from bot.agents import adapters_of, conversations
 from bot.automate.files.reading import LOOK_SECONDS, Reading
 from bot.config import Settings
 from bot.deliveries import delivery_open
+from bot.forges import open_rights
 from bot.gateway import WayOut, gateway_open
 from bot.govern.grants import SWEEP_SECONDS, Grants
 from bot.govern.offers import offers_of
+from bot.govern.rights import Rights
 from bot.ground import Ground, ground, only_process
 from bot.host_identity import host_identity
 from bot.host_machines import HostMachines, what_works
@@ -95,6 +97,7 @@ class Host:
     grants: Grants | None
     way_out: WayOut
     automations: Reading
+    rights: Rights
     delivery: Delivery | None = None
     """None: what turns leave stays in their sessions."""
 
@@ -150,6 +153,7 @@ class Host:
             grants=grants,
             way_out=way_out,
             automations=Reading(base.database, repositories),
+            rights=await open_rights(stack, settings, base.database),
             delivery=delivery,
         )
         await host.report()
@@ -293,6 +297,7 @@ class Host:
             delivery=self.delivery,
             servers=self.way_out.servers,
             offers=offers_of(settings),
+            rights=self.rights,
         )
         limits = WorkerLimits(
             turns_max=settings.queue.turns_max,

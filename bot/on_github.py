@@ -1,6 +1,7 @@
 """Opens GitHub: what posts there, what hears it, and what follows its repositories."""
 
 import secrets
+from contextlib import AsyncExitStack
 
 import structlog
 
@@ -14,7 +15,9 @@ from adapters.forge.github.port import GitHubForge
 from adapters.forge.github.reading import Reader
 from adapters.forge.github.rereading import GitHubRereads
 from adapters.forge.github.search import GitHubSearch
+from adapters.forge.marks import Marks
 from adapters.listening import Condition
+from bot.config import Settings
 from bot.errors import WrongSettings
 from bot.forges import GITHUB, Opening, private_key
 from bot.store.cursors import StoredCursors
@@ -46,6 +49,14 @@ def open_github(opening: Opening) -> None:
         happens=GitHubEvents(app, happens, cursors),
     )
     opening.add(GITHUB, port, listener.run, GitHubRereads(app, reader), GitHubChecks(app))
+
+
+def github_port(settings: Settings, stack: AsyncExitStack, marks: Marks) -> GitHubForge:
+    """The App alone: what says who may do what. :raises WrongSettings: its key can't be read"""
+    ours = settings.github
+    app = App(app_id=str(ours.app_id), private_key=private_key(ours) or "", api_url=ours.api_url)
+    stack.callback(app.close)
+    return GitHubForge(app, marks)
 
 
 def _key(opening: Opening) -> str:

@@ -1,5 +1,7 @@
 """Opens GitLab: what posts there, what hears it, and what follows its projects."""
 
+from contextlib import AsyncExitStack
+
 from adapters.forge import polled
 from adapters.forge.gitlab.ci import GitLabChecks
 from adapters.forge.gitlab.client import Client
@@ -11,6 +13,8 @@ from adapters.forge.gitlab.port import GitLabForge
 from adapters.forge.gitlab.reading import Reader
 from adapters.forge.gitlab.rereading import GitLabRereads
 from adapters.forge.gitlab.search import GitLabSearch
+from adapters.forge.marks import Marks
+from bot.config import Settings
 from bot.forges import GITLAB, Opening
 from bot.store.cursors import StoredCursors
 
@@ -39,6 +43,14 @@ def open_gitlab(opening: Opening) -> None:
         happens=GitLabEvents(client, happens, cursors),
     )
     opening.add(GITLAB, port, listener.run, GitLabRereads(client), GitLabChecks(client))
+
+
+def gitlab_port(settings: Settings, stack: AsyncExitStack, marks: Marks) -> GitLabForge:
+    """The token's user alone: what says who may do what."""
+    ours = settings.gitlab
+    client = Client(ours.url, ours.token.get_secret_value() if ours.token else "")
+    stack.callback(client.close)
+    return GitLabForge(client, marks)
 
 
 def _hear(opening: Opening, reader: Reader, happens: EventReader, secret: str) -> None:

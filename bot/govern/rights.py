@@ -22,7 +22,7 @@ from sqlalchemy import text
 from adapters.chat.port import ChatError, Deadline
 from adapters.forge.hosts import host_name
 from adapters.forge.port import ForgePort, Permission
-from bot.errors import NotPermitted
+from bot.errors import NotPermitted, NotSaid
 from bot.govern.access import Act, Standing, may
 from bot.store.database import Database
 from bot.store.transaction import Transaction
@@ -378,7 +378,7 @@ def _judge(found: "Level", need: Permission) -> None:
             do=_("ask an operator to look: `ona doctor` says what is missing"),
         )
     if found.level is None:
-        raise NotPermitted(
+        raise NotSaid(
             _("just now {forge} does not say what you may do there", forge=found.forge),
             kept=_("nothing was done"),
             do=_("try again in a minute"),

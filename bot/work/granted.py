@@ -17,7 +17,7 @@ from bot.words.catalogue import gettext as _
 from bot.work.lease import Lease, OpenTurn
 from bot.work.own_host import repository_of
 from bot.work.queue import LeaseLost
-from bot.work.workplace import NoGrants, Workplace
+from bot.work.workplace import Awaited, Workplace
 
 DIRECTORY = "ONA_GRANTS"
 """Variable of the job: where it finds what was handed to it."""
@@ -68,7 +68,7 @@ class Granted:
     async def wait(self, turn: OpenTurn | None) -> Sequence[str]:
         """Return when they are issued; what to tell people if the turn goes on without.
 
-        :raises NoGrants: the turn has to wait
+        :raises Awaited: the turn has to wait
         :raises OnaError: it can't begin as things are
         :raises LeaseLost:
         """
@@ -134,5 +134,5 @@ class Granted:
 def _ungranted(error: VaultError) -> Exception:
     """Why a turn can't begin: it waits, or an operator has to mend something first."""
     if isinstance(error, VaultAway):
-        return NoGrants(_(_WAITS, why=str(error), do=_(error.do)))
+        return Awaited(_(_WAITS, why=str(error), do=_(error.do)))
     return Unfit(_("a credential of this turn can't be had: {why}", why=str(error)), do=_(error.do))

@@ -18,13 +18,15 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 import structlog
 
 from adapters.agent import port
-from bot.errors import Bug, LimitReached, OnaError, TellOperator
+from bot.errors import Bug, LimitReached, NotAllowed, NotPermitted, OnaError, TellOperator
 from bot.govern.grants import Grants
 from bot.govern.offers import Offer
+from bot.govern.rights import Rights
 from bot.metrics import TURN_SECONDS, TURNS
 from bot.store.database import is_away
 from bot.store.states import TurnState
@@ -46,6 +48,7 @@ from bot.work.bounds import SessionLimits
 from bot.work.delivery import DELIVER, Delivery
 from bot.work.granted import Granted
 from bot.work.lease import Lease, OpenTurn, TurnClock
+from bot.work.permitted import Permitted
 from bot.work.queue import Event, LeaseLost
 from bot.work.recorder import Recorder
 from bot.work.undo import UNDO
@@ -57,6 +60,8 @@ from bot.work.workplace import HostBack, NoCapacity, Workplace, WorkplaceLost, W
 log = structlog.get_logger(__name__)
 
 RETRY_SECONDS = 1.0
+_OVER = (LimitReached, NotAllowed, NotPermitted)
+"""With these there is no other try in the session, or none by who asked."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +96,7 @@ class Turns:
         delivery: Delivery | None = None,
         servers: Sequence[port.Server] = (),
         offers: Sequence[Offer] = (),
+        rights: Rights | None = None,
     ) -> None:
         """`agents` by the names that sessions use; `shell` runs every `!command`.
 
@@ -98,7 +104,9 @@ class Turns:
         :param delivery: None: what turns leave stays in their machines and checkpoints
         :param servers: what agents are told of
         :param offers: with what a turn can go on whose provider of models failed
+        :param rights: who may do what; None: everybody of the installation may everything
         """
+        self._rights = rights
         self._servers = servers
         self._offers = offers
         self.grants = grants
@@ -150,6 +158,7 @@ class _Turn:
         self._delivery = turns._delivery
         self._lease = lease
         self._signals = signals
+        self._permitted = Permitted(turns._queue.database, turns._rights, lease)
         self._bounded = Bounded(turns._queue, lease, turns._limits.session)
         seconds_max, due = turns._limits.seconds_max, self._bounded.due
         self._watch = Watch(turns._queue, lease, signals, seconds_max=seconds_max, due=due)
@@ -162,11 +171,12 @@ class _Turn:
         if due.turn is None and (due.stop or not due.prompt_waits):
             await self._queue.release(self._lease)
             return
-        if not self._signals.was_short:
-            self._granted.begin(self._turn)
         try:
             if self._turn is None:
+                await self._permitted.look()
                 await self._bounded.check_session()
+            if not self._signals.was_short:
+                self._granted.begin(self._turn)
             async with AsyncExitStack() as stack:
                 place = await self._enter(stack)
                 try:
@@ -228,13 +238,19 @@ class _Turn:
         for without in await self._granted.wait(self._turn):
             await self._tell(Event(kind="notice", body={"text": without}))
         if self._turn is None:
-            self._turn = await self._queue.begin_turn(self._lease, place.machine_id)
+            await self._permitted.look()
+            self._turn = await self._begin(place.machine_id)
         if self._turn is None:
             raise Stopped
         turn = self._turn
         structlog.contextvars.bind_contextvars(turn=str(turn.id), prompt=str(turn.prompt_id))
         steps = {UNDO: self._undo, DELIVER: self._bring}
         await steps.get(turn.kind, self._drive)(place, turn)
+
+    async def _begin(self, machine_id: UUID | None) -> OpenTurn | None:
+        """Begin the turn of the prompt that was looked at, if it still is the next."""
+        prompt_id = self._permitted.prompt_id
+        return await self._queue.begin_turn(self._lease, machine_id, prompt_id=prompt_id)
 
     async def _undo(self, place: Workplace, turn: OpenTurn) -> None:
         """Take the turn before back; it takes seconds, and is not stopped half-way."""
@@ -461,14 +477,13 @@ class _Turn:
         if self._turn is None:
             self._turn = (await self._queue.look(self._lease)).turn
         if self._turn is None:
-            self._turn = await self._queue.begin_turn(self._lease, None)
+            self._turn = await self._begin(None)
         if self._turn is None:
             await self._queue.release(self._lease)
             return
         parts = (part for part in (error.happened, error.kept, error.do) if part)
         failed = Event(kind="error", body={"text": together(*parts, by="; ")})
-        # Of these there is no other try in this session.
-        is_over = isinstance(error, LimitReached) or self._turn.kind == UNDO
+        is_over = isinstance(error, _OVER) or self._turn.kind == UNDO
         summary = error.happened if is_over else ended_words.failed(error.happened)
         outcome = {"summary": summary}
         await self._store(self._turn, TurnState.FAILED, outcome, [failed])

@@ -122,16 +122,19 @@ class WorkQueue:
         # Its queue needs no hold: nothing of it is handed out before the halt is lifted.
         return StopRequest(by=halt.by, name=halt.name, why=halt.told, hold=False, halt=True)
 
-    async def begin_turn(self, lease: Lease, machine_id: UUID | None) -> OpenTurn | None:
+    async def begin_turn(
+        self, lease: Lease, machine_id: UUID | None, *, prompt_id: UUID | None = None
+    ) -> OpenTurn | None:
         """Begin the turn of the first prompt, with the agent and the model that the lease has then.
 
-        None when a person asked to stop first or no prompt is left. :raises LeaseLost:.
+        None when a person asked to stop first or no prompt is left, or when the first is not
+        `prompt_id`, where one is given. :raises LeaseLost:.
         """
         turn_id = new_id()
         prompt = await self._step(
             lease,
             "begin_turn",
-            {"turn": turn_id, "machine": machine_id},
+            {"turn": turn_id, "machine": machine_id, "prompt": prompt_id},
             done=lambda row: row.number or row.prompt_id is None,
         )
         if prompt.prompt_id is None:

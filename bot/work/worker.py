@@ -19,7 +19,7 @@ from bot.work.queue import Event, LeaseLost
 from bot.work.slots import Offer, Slots
 from bot.work.turn import NoCapacity, Turns, TurnSignals
 from bot.work.work_queue import WorkQueue
-from bot.work.workplace import HostAwaited, NoGrants
+from bot.work.workplace import Awaited, HostAwaited
 
 log = structlog.get_logger(__name__)
 
@@ -27,8 +27,8 @@ Result = TypeVar("Result")
 
 CAPACITY_SECONDS = 1.0
 """After which a session that found no capacity looks again."""
-GRANTS_SECONDS = 5.0
-"""Between two attempts to get the credentials of a turn."""
+AWAITED_SECONDS = 5.0
+"""Between two attempts to get what a turn needs besides a machine."""
 HOST_SECONDS = 30.0
 """Between two looks whether a session can go on without its host; a host that comes back waits for
 no longer."""
@@ -77,8 +77,8 @@ class Worker:
         """The place in the line that sessions which wait for capacity were told last."""
         self._hostless: set[UUID] = set()
         """Sessions that only a host which is silent can go on with."""
-        self._ungranted: dict[UUID, str] = {}
-        """What sessions that wait for credentials were told last."""
+        self._told: dict[UUID, str] = {}
+        """Why they wait, as sessions were told last."""
         self._broken: Counter[UUID] = Counter()
         """How often in a row the turns of a session broke."""
 
@@ -143,12 +143,12 @@ class Worker:
             await self._turns.run(slot.lease, slot.signals)
             self._waiting.pop(slot.lease.session_id, None)
             self._hostless.discard(slot.lease.session_id)
-            self._ungranted.pop(slot.lease.session_id, None)
+            self._told.pop(slot.lease.session_id, None)
             self._broken.pop(slot.lease.session_id, None)
         except HostAwaited:
             await self._wait_for_host(slot.lease)
-        except NoGrants as error:
-            await self._wait_for_grants(slot.lease, of_error(error))
+        except Awaited as error:
+            await self._await(slot.lease, of_error(error))
         except NoCapacity as error:
             await self._defer(slot.lease, str(error))
         except Exception as error:
@@ -183,15 +183,15 @@ class Worker:
         with suppress(LeaseLost):
             await self._queue.put_off(lease, seconds=HOST_SECONDS)
 
-    async def _wait_for_grants(self, lease: Lease, why: str) -> None:
-        """Let the session wait until its credentials can be had; the thread is told once."""
-        told = self._ungranted.get(lease.session_id)
+    async def _await(self, lease: Lease, why: str) -> None:
+        """Let the session wait for what its turn needs; the thread is told once."""
+        told = self._told.get(lease.session_id)
         with suppress(LeaseLost):
             if told != why:
                 await self._queue.append(lease, [Event(kind="notice", body={"text": why})])
-                self._ungranted[lease.session_id] = why
-                log.warning("waits_for_grants", why=why)
-            await self._queue.put_off(lease, seconds=GRANTS_SECONDS)
+                self._told[lease.session_id] = why
+                log.warning("turn_waits", why=why)
+            await self._queue.put_off(lease, seconds=AWAITED_SECONDS)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._slots.pop(task, None)

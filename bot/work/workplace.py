@@ -46,8 +46,8 @@ class NoCapacity(Exception):
     """Every machine of this host is in use; the prompt waits and is tried again."""
 
 
-class NoGrants(NoCapacity):
-    """The turn's credentials can't be had now; the prompt waits, and the thread is told why."""
+class Awaited(NoCapacity):
+    """What the turn needs can't be had or known now; the prompt waits, the thread is told why."""
 
 
 class HostAwaited(NoCapacity):

@@ -1,5 +1,7 @@
 """A forge that the settings name, and that can't be asked, lets nobody use its repositories."""
 
+from contextlib import AsyncExitStack
+
 import pytest
 
 from adapters.chat.incoming import Author
@@ -8,6 +10,7 @@ from bot.config import DatabaseSettings, GitHubSettings, GitLabSettings, Setting
 from bot.doctor.finding import Verdict
 from bot.doctor.forges import check_github, check_gitlab
 from bot.errors import NotPermitted
+from bot.forges import open_rights
 from bot.govern.access import Standing
 from bot.on_discord import projects_of
 from bot.surfaces import open_surfaces
@@ -63,16 +66,22 @@ async def at(town, url):
 async def refused(town, settings, someone, urls) -> set[str]:
     """Those of the addresses whose repositories the person may not use."""
     closed = set()
-    async with open_surfaces(settings, town.database, owner="serve") as surfaces:
+    async with (
+        open_surfaces(settings, town.database, owner="serve") as surfaces,
+        AsyncExitStack() as stack,
+    ):
+        at_work = await open_rights(stack, settings, town.database)
         for url in urls:
             project = await at(town, url)
             try:
                 await surfaces.rights.require(someone, project, Permission.READ)
             except NotPermitted:
                 closed.add(url)
-                with pytest.raises(NotPermitted):
-                    await surfaces.rights.require_at(someone, url, Permission.READ)
+                for one in (surfaces.rights, at_work):
+                    with pytest.raises(NotPermitted):
+                        await one.require_at(someone, url, Permission.READ)
             else:
+                await at_work.require(someone, project, Permission.ADMIN)
                 await surfaces.rights.require_at(someone, url, Permission.ADMIN)
     return closed
 

@@ -17,6 +17,7 @@ from bot.on_discord import projects_of
 from bot.store.ids import new_id
 from bot.work import questions
 from bot.work.asked import Question
+from tests.support.shift import Shift, until
 
 SECRET = "https://forge.test/acme/secret.git"
 ACCOUNTS = "forge:forge.test"
@@ -361,3 +362,85 @@ async def test_who_administers_one_repository_alone_does_not_hold_the_projects_b
     assert not await holds()
     forge.levels["acme/lib", "1"] = Permission.ADMIN
     assert await holds()
+
+
+ENDED = "SELECT state, outcome ->> 'summary' FROM turn WHERE state <> 'running' ORDER BY started_at"
+
+
+async def test_a_prompt_of_who_lost_the_right_while_it_waited_does_not_run(
+    town, forge, places, tmp_path
+):
+    forge.levels["acme/secret", "2"] = Permission.WRITE
+    await town.say(f"!touch {tmp_path}/ann", place="t")
+    await town.say(f"!touch {tmp_path}/bo", by="Bo", place="t")
+    await town.say(f"!touch {tmp_path}/again", place="t")
+    await asked_long_ago(town, rights.FRESH_SECONDS + 1)
+    del forge.levels["acme/secret", "2"]
+    async with Shift(town, places, "w", rights=town.inbox.rights):
+        turns = await until(town, ENDED, lambda rows: len(rows) == 3)
+    assert [state for state, _ in turns] == ["succeeded", "failed", "succeeded"]
+    assert turns[1][1] == "on forge.test you may not write to the repository of this project"
+    assert (tmp_path / "ann").exists()
+    assert (tmp_path / "again").exists()
+    assert not (tmp_path / "bo").exists()
+    ((told,),) = await town.rows("SELECT body ->> 'text' FROM turn_event WHERE kind = 'error'")
+    assert "ask somebody who may" in told
+
+
+async def test_a_prompt_of_who_was_deactivated_while_it_waited_does_not_run(town, places, tmp_path):
+    await town.say(f"!touch {tmp_path}/ann")
+    await town.rows("UPDATE person SET deactivated_at = now() WHERE name = 'Ann' RETURNING id")
+    async with Shift(town, places, "w", rights=town.inbox.rights):
+        turns = await until(town, ENDED, bool)
+    assert turns == [("failed", "Ann is deactivated here")]
+    assert not (tmp_path / "ann").exists()
+
+
+async def test_a_prompt_waits_as_long_as_its_forge_does_not_say_whether_it_may(
+    town, forge, places, tmp_path
+):
+    await town.say(f"!touch {tmp_path}/ann")
+    await asked_long_ago(town, rights.FRESH_SECONDS + 1)
+    forge.silent = True
+    notices = "SELECT body ->> 'text' FROM turn_event WHERE kind = 'notice'"
+    async with Shift(town, places, "w", rights=town.inbox.rights):
+        ((told,),) = await until(town, notices, bool)
+        assert "forge.test does not say" in told
+        assert not (tmp_path / "ann").exists()
+        forge.silent = False
+        await asked_long_ago(town, rights.RETRY_SECONDS + 1)
+        turns = await until(town, ENDED, bool)
+    assert [state for state, _ in turns] == ["succeeded"]
+    assert len(await town.rows(notices)) == 1
+
+
+async def test_what_may_only_read_runs_for_who_may_only_read(town, places):
+    await town.say("!true", by="Bo", read_only=True)
+    async with Shift(town, places, "w", rights=town.inbox.rights):
+        turns = await until(town, ENDED, bool)
+    assert [state for state, _ in turns] == ["succeeded"]
+
+
+async def test_whoever_lost_the_right_while_the_machine_was_made_ready_does_not_run(
+    town, forge, places, tmp_path
+):
+    await town.say(f"!touch {tmp_path}/ann")
+    places.door.clear()
+    async with Shift(town, places, "w", rights=town.inbox.rights):
+        await places.knocked.wait()
+        forge.levels.clear()
+        await asked_long_ago(town, rights.FRESH_SECONDS + 1)
+        places.door.set()
+        turns = await until(town, ENDED, bool)
+    assert [state for state, _ in turns] == ["failed"]
+    assert not (tmp_path / "ann").exists()
+
+
+async def test_only_the_prompt_that_was_looked_at_begins(town):
+    first = await town.say("!one", place="t")
+    second = await town.say("!two", by="Ann", place="t", key="second")
+    queue = town.queue("w")
+    lease = await queue.claim()
+    assert await queue.begin_turn(lease, None, prompt_id=second.prompt_id) is None
+    turn = await queue.begin_turn(lease, None, prompt_id=first.prompt_id)
+    assert turn.prompt_id == first.prompt_id

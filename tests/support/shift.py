@@ -8,6 +8,7 @@ from adapters.agent.port import Agent, Server
 from adapters.agent.shell import ShellAgent
 from bot.govern.grants import Grants
 from bot.govern.offers import Offer
+from bot.govern.rights import Rights
 from bot.store.database import CONTROL, READY, Listener
 from bot.work.bounds import SessionLimits
 from bot.work.delivery import Delivery
@@ -34,6 +35,7 @@ class Shift:
         servers: Sequence[Server] = (),
         session: SessionLimits | None = None,
         offers: Sequence[Offer] = (),
+        rights: Rights | None = None,
         **limits: float,
     ) -> None:
         self._listener = Listener(town.database.url, READY, CONTROL)
@@ -52,6 +54,7 @@ class Shift:
             delivery=delivery,
             servers=servers,
             offers=offers,
+            rights=rights,
         )
         bounds = WorkerLimits(
             turns_max=int(limits.get("turns_max", 2)),

@@ -133,12 +133,12 @@ SELECT session.stop, turn.id, turn.prompt_id, turn.machine_id, turn.cursor, turn
 -- name: begin_turn
 -- Start the turn of the next prompt, with everything that was said in it, in the order in which it
 -- came in. A prompt that names an agent or a model changes those of its session: nothing else does,
--- so that whoever goes on with the turn finds in the session what it was begun with. No row: the
--- lease is lost; no number: try again.
+-- so that whoever goes on with the turn finds in the session what it was begun with. Where a prompt
+-- is named, it begins that one or none. No row: the lease is lost; no number: try again.
 WITH seen AS MATERIALIZED (
     SELECT id, event_last, stop FROM session
      WHERE id = :session AND lease_token = :token AND lease_owner = :owner
-), next AS MATERIALIZED (
+), first AS MATERIALIZED (
     SELECT prompt.id, prompt.kind, prompt.kept_back, prompt.author_id, prompt.thread_id,
            prompt.asker, prompt.language, prompt.agent, prompt.model, person.name, thread.surface
       FROM prompt JOIN seen ON prompt.session_id = seen.id
@@ -146,6 +146,8 @@ WITH seen AS MATERIALIZED (
       LEFT JOIN thread ON thread.id = prompt.thread_id
      WHERE prompt.state = 'queued' AND seen.stop IS NULL
      ORDER BY prompt.position LIMIT 1
+), next AS MATERIALIZED (
+    SELECT * FROM first WHERE CAST(:prompt AS uuid) IS NULL OR id = :prompt
 ), said AS (
     SELECT coalesce(string_agg(delivery.text, E'\n' ORDER BY delivery.event), '') AS text
       FROM delivery JOIN next ON delivery.prompt_id = next.id

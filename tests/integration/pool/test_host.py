@@ -12,6 +12,7 @@ from sqlalchemy import text
 from bot.automate.files.reading import Reading
 from bot.config import Settings
 from bot.gateway import gateway_open
+from bot.govern.rights import Rights
 from bot.ground import Ground
 from bot.host import Host
 from bot.images import CachedImage
@@ -91,6 +92,7 @@ async def host(yard, database_url, tmp_path) -> AsyncIterator[Host]:
             deletions=Deletions(yard.town.database, DirectoryBlobs(settings.data_dir / "blobs")),
             grants=None,
             way_out=way_out,
+            rights=Rights(yard.town.database, {}),
         )
     hearing.cancel()
     with contextlib.suppress(asyncio.CancelledError):
