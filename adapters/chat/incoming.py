@@ -141,6 +141,8 @@ class Reworded:
     author: Author
     key: str
     text: str
+    at: datetime | None = None
+    """When, by the surface's clock, where edits may come in another order than they were made."""
 
 
 @dataclass(frozen=True, kw_only=True)

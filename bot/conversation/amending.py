@@ -6,6 +6,7 @@ put together from its messages when the turn begins.
 
 import enum
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -44,6 +45,12 @@ _PROMPT = text(
      WHERE delivery.id = :delivery
     """
 )
+_NEWER = text(
+    """
+    UPDATE delivery SET edited_at = :at
+     WHERE id = :delivery AND (edited_at IS NULL OR edited_at < :at) RETURNING id
+    """
+)
 _REWORD = text("UPDATE delivery SET text = :text WHERE id = :delivery")
 _TAKE_OUT = text("UPDATE delivery SET prompt_id = NULL WHERE id = :delivery")
 
@@ -80,13 +87,15 @@ async def reword(
     said: str,
     mention: str,
     bytes_max: int,
+    at: datetime | None = None,
 ) -> Amended | Another:
     """Let a message that waits say `said` instead.
 
+    :param at: when it was edited: what comes after a newer edit changes nothing
     :raises TooLarge: it has more than `bytes_max` bytes
     """
     found = await _find(tx, surface, key, actor)
-    if found is None:
+    if found is None or not await _is_newest(tx, found[1].id, at):
         return Amended.NOTHING
     session, message, prompt = found
     parsed = commands.parse(said.replace("\x00", "\ufffd"), mention)
@@ -138,6 +147,14 @@ async def _find(
         return None
     prompt = (await tx.execute(_PROMPT, {"delivery": message.id})).one_or_none()
     return None if prompt is None else (session, message, prompt)
+
+
+async def _is_newest(tx: Transaction, delivery: UUID, at: datetime | None) -> bool:
+    """Note when a message was edited; False: an edit that was made later came first."""
+    if at is None:
+        return True
+    edited = await tx.execute(_NEWER, {"delivery": delivery, "at": at})
+    return edited.one_or_none() is not None
 
 
 async def _tell(tx: Transaction, session_id: UUID, prompt: UUID, by: Actor, said: str) -> None:

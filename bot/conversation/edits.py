@@ -92,6 +92,7 @@ class Edits:
                 key=heard.key,
                 actor=actor,
                 said=heard.text,
+                at=heard.at,
                 mention=self._mention,
                 bytes_max=self._inbox.prompt_bytes_max,
             )

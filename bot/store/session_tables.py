@@ -177,6 +177,8 @@ class Delivery(SQLModel, table=True):
     answer: dict[str, Any] = json_of("{}")
     """What the sender was told, so that a repeated delivery is told the same."""
     received_at: datetime = moment(now=True)
+    edited_at: datetime | None = moment()
+    """When its author edited it last, by the surface's clock, where that is known."""
 
     __table_args__ = (
         UniqueConstraint("surface", "delivery_key"),

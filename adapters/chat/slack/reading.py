@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from adapters.chat.incoming import (
@@ -159,6 +160,7 @@ class Reader:
             author=await self._author(now),
             key=f"{spot.channel}/{now['ts']}",
             text=await self._directory.plain(text),
+            at=_edited_at(now),
         )
 
     async def _deleted(self, body: Body, event: Body) -> Withdrawn | None:
@@ -252,6 +254,12 @@ class Reader:
             direct=place.channel.startswith("D"),
             shared=bool(shared),
         )
+
+
+def _edited_at(message: Body) -> datetime | None:
+    """When a message was edited; Slack may deliver an older edit after a newer one."""
+    ts = (message.get("edited") or {}).get("ts")
+    return datetime.fromtimestamp(float(ts), UTC) if ts else None
 
 
 def _answered(spot: Spot, event: Body) -> str:

@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 import pytest
 
@@ -67,9 +68,9 @@ class Room:
         await self.chats.hear(message)
         return message
 
-    async def edit(self, message: Said, text: str) -> None:
+    async def edit(self, message: Said, text: str, *, at: datetime | None = None) -> None:
         await self.chats.hear(
-            Reworded(spot=message.spot, author=message.author, key=message.key, text=text)
+            Reworded(spot=message.spot, author=message.author, key=message.key, text=text, at=at)
         )
 
     async def delete(self, message: Said) -> None:

@@ -285,3 +285,22 @@ async def test_where_nobody_can_be_told_alone_a_sign_says_no(town, deaf_room):
     await deaf_room.say("!one", by="eve", standing="guest")
     assert deaf_room.port.signs == [("1", Sign.REFUSED), ("2", Sign.REFUSED)]
     assert await town.value("SELECT count(*) FROM delivery") == 0
+
+
+async def test_an_edit_that_comes_after_a_newer_one_changes_nothing(town, room):
+    newer, older = datetime(2026, 3, 1, 13, tzinfo=UTC), datetime(2026, 3, 1, 12, tzinfo=UTC)
+    message = await room.say("!one")
+    await room.edit(message, "!three", at=newer)
+    await room.edit(message, "!two", at=older)
+    assert await waiting(town) == ["three"]
+    await begin(town)
+    await room.edit(message, "!two", at=older)
+    assert room.whispers == []
+
+
+async def test_an_edit_back_to_what_was_said_counts_before_an_older_one(town, room):
+    older, newer = datetime(2026, 3, 1, 12, tzinfo=UTC), datetime(2026, 3, 1, 13, tzinfo=UTC)
+    message = await room.say("!one")
+    await room.edit(message, "!one", at=newer)
+    await room.edit(message, "!two", at=older)
+    assert await waiting(town) == ["one"]

@@ -94,6 +94,8 @@ async def test_an_edit_and_a_deletion_change_what_waits(office, places):
         office.bo.edits(second, f"{office.bot.user.mention} !echo changed")
         office.bo.deletes(third)
         await office.heard()
+        edited = await office.town.rows("SELECT edited_at FROM delivery ORDER BY received_at")
+        assert [at is not None for (at,) in edited] == [False, True, False]
         places.door.set()
         await office.answered(asked, "changed", "Done")
     said = " ".join(one.text for one in office.ours(asked))

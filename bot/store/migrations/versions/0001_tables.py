@@ -479,6 +479,7 @@ def upgrade() -> None:
             server_default=sa.text("now()"),
             nullable=False,
         ),
+        sa.Column("edited_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["person_id"], ["person.id"], name=op.f("fk_delivery_person_id")),
         sa.ForeignKeyConstraint(
             ["prompt_id"], ["prompt.id"], name=op.f("fk_delivery_prompt_id"), ondelete="CASCADE"
