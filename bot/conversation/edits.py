@@ -17,7 +17,7 @@ from bot.conversation import amending, keeping, material
 from bot.conversation.amending import Amended, Another
 from bot.conversation.hints import Hints
 from bot.conversation.inbox import Inbox
-from bot.conversation.message import Accepted, IncomingMessage
+from bot.conversation.message import IncomingMessage
 from bot.conversation.parking import KEPT_HOURS, PARK, PARKED
 from bot.errors import NotPermitted, TooLarge
 from bot.govern.people import standing_of
@@ -128,15 +128,15 @@ class Edits:
             await tx.execute(PARK, values)
         return Button(label=_(AGAIN), says=f"run again {parked}")
 
-    async def again(self, parked: UUID, person_id: UUID) -> Accepted | None:
-        """Ask a parked edit, if it is that person's; None: it is not kept any more."""
+    async def kept(self, parked: UUID, person_id: UUID) -> IncomingMessage | None:
+        """A parked edit to be asked again; None: it is not theirs, or not kept any more."""
         async with self._database.begin() as tx:
             values = {"id": parked, "hours": KEPT_HOURS}
             kept = (await tx.execute(PARKED, values)).scalar_one_or_none()
         message = None if kept is None else keeping.restored(kept)
         if message is None or message.person_id != person_id:
             return None
-        return await self._inbox.accept(message)
+        return message
 
     async def _withdrawn(self, heard: Withdrawn, actor: Actor) -> None:
         async with self._database.begin() as tx:

@@ -287,14 +287,23 @@ class Chats:
                 return await self._chosen(said, choice, message.person_id)
             edited = edits.pressed(said.text)
             if edited is not None:
-                accepted = await self._edits.again(edited, message.person_id)
-                return await self._kept(said, accepted)
+                return await self._again(said, await self._edits.kept(edited, message.person_id))
             if await self._pressed(said, message):
                 return None
         if moving.is_asked(said):
             return await self._moving.move(said, message)
         accepted = await self._inbox.accept(message)
         return None if await self._asked_back(said, message, accepted) else accepted
+
+    async def _again(self, said: Said, edit: IncomingMessage | None) -> Accepted | None:
+        """Ask an edit that was kept; one that is private where its author alone reads it."""
+        if edit is None:
+            return await self._kept(said, None)
+        asked = commands.parse(edit.text, self._mention)
+        if isinstance(asked, commands.Prompt) and asked.private:
+            aside = await self._hints.alone(said, edit)
+            return None if aside is None else await self._inbox.accept(aside)
+        return await self._inbox.accept(edit)
 
     async def _pressed(self, said: Said, message: IncomingMessage) -> bool:
         """Do what a button says that stands for no message; whether it is such a one."""

@@ -257,3 +257,19 @@ async def test_on_discord_nobody_else_sees_a_private_command(town, places, given
         await office.posted(office.ann.direct(office.app), "t-w-o", "Done")
         assert not [one for one in office.bo.sees(office.general) if "t-w-o" in one.text]
         assert office.fake.ephemerals[-1].text == "Sent."
+
+
+async def test_an_edit_that_is_private_is_run_again_where_its_author_alone_reads(town, room):
+    message = await room.say("!one")
+    await room.edit(message, "private: !two")
+    ((_, _, (says,)),) = room.whispers
+    await room.say(says, pressed=True)
+    await room.say(says, pressed=True)
+    asked = """
+        SELECT thread.place, session.private_to IS NOT NULL FROM prompt
+          JOIN thread ON thread.id = prompt.thread_id JOIN session ON session.id = prompt.session_id
+         ORDER BY prompt.created_at
+    """
+    (_, shared), (place, private) = await town.rows(asked)
+    assert (shared, private) == (False, True)
+    assert place.startswith("T/D-ann/")
