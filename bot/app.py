@@ -129,7 +129,7 @@ async def serve(settings: Settings, url: str) -> None:
                 check_repository=check_repository,
                 stopping=stop,
             )
-            for saying in _saying(base, ports):
+            for saying in _saying(base, ports, surfaces.rights):
                 group.create_task(saying)
             group.create_task(surfaces.listen(gate, stop))
             clock = run_clock(
@@ -159,7 +159,9 @@ def _connecting(base: Ground, surfaces: Surfaces, vault: Vault | None) -> Connec
     return Connecting(base.database, surfaces.accounts, tokens)
 
 
-def _saying(base: Ground, ports: Mapping[str, ChatPort]) -> Sequence[Coroutine[Any, Any, None]]:
+def _saying(
+    base: Ground, ports: Mapping[str, ChatPort], rights: Rights
+) -> Sequence[Coroutine[Any, Any, None]]:
     """What writes and posts what threads are told, each until the process is to stop."""
     stop, pages = base.signals.stop, base.settings.public_url or ""
     replies = Replies(
@@ -171,7 +173,7 @@ def _saying(base: Ground, ports: Mapping[str, ChatPort]) -> Sequence[Coroutine[A
     )
     outbox = Outbox(base.database, ports, sender=base.owner, listener=base.listener)
     chores = {
-        "redirecting": Redirecting(base.database, ports).once,
+        "redirecting": Redirecting(base.database, ports, rights).once,
         "closing": Closing(base.database, ports).once,
         "offering": Offering(base.database, ports, pages=pages).once,
     }

@@ -2,6 +2,7 @@
 
 a reply fails for good ─▶ undelivered ─▶ the asker's direct message ─▶ a reply there
                                 ├─ there is none, or it was that already: nothing more
+                ├─ they may not see the session's project any more: nothing more
                                 └─ they asked in another thread, which has its own: nothing more
 """
 
@@ -13,7 +14,12 @@ import structlog
 from sqlalchemy import text
 
 from adapters.chat.port import ChatError, ChatPort, Confides, Deadline, Gone, Rejected
+from adapters.forge.port import Permission
 from bot.conversation.hints import HINT
+from bot.errors import NotAllowed, NotPermitted, NotSaid
+from bot.govern.access import Act, require
+from bot.govern.people import standing_of
+from bot.govern.rights import Rights
 from bot.store.database import OUTBOX, Database
 from bot.store.ids import new_id
 
@@ -26,7 +32,8 @@ HOURS = 24
 
 _UNDELIVERED = text(
     """
-    SELECT reply.id, thread.surface, thread.place, prompt.asker, session.short
+    SELECT reply.id, thread.surface, thread.place, prompt.asker, prompt.author_id,
+           session.short, session.project_id
       FROM reply JOIN thread ON thread.id = reply.thread_id
       JOIN turn ON turn.id = reply.turn_id JOIN prompt ON prompt.id = turn.prompt_id
       JOIN session ON session.id = turn.session_id
@@ -62,9 +69,10 @@ _AGAIN = text(
 class Redirecting:
     """Sends what could not be delivered to whom it was for."""
 
-    def __init__(self, database: Database, ports: Mapping[str, ChatPort]) -> None:
+    def __init__(self, database: Database, ports: Mapping[str, ChatPort], rights: Rights) -> None:
         """`ports` by surface; those that know no direct messages are left alone."""
         self._database = database
+        self._rights = rights
         self._ports = {name: port for name, port in ports.items() if isinstance(port, Confides)}
 
     async def once(self) -> None:
@@ -78,13 +86,27 @@ class Redirecting:
     async def _redirect(self, row: Any) -> None:
         place: str | None = None
         try:
+            await self._check(row)
             deadline = Deadline.after(ASK_SECONDS)
             place = await self._ports[row.surface].confide(row.place, row.asker, deadline)
-        except (Gone, Rejected) as error:
+        except (Gone, Rejected, NotAllowed) as error:
             log.info("nobody_to_redirect_to", reply=str(row.id), why=str(error))
-        except ChatError as error:
+        except (ChatError, NotSaid) as error:
             log.info("redirected_later", reply=str(row.id), why=str(error))
             return
+        except NotPermitted as error:
+            log.info("nobody_to_redirect_to", reply=str(row.id), why=str(error))
+        await self._settle(row, place)
+
+    async def _check(self, row: Any) -> None:
+        """:raises NotAllowed, NotPermitted: the asker may not see what it is about any more"""
+        async with self._database.begin() as tx:
+            who = await standing_of(tx, row.author_id)
+        require(who, Act.SEE)
+        await self._rights.require(who, row.project_id, Permission.READ)
+
+    async def _settle(self, row: Any, place: str | None) -> None:
+        """Say it again in `place`, once; None: nowhere."""
         async with self._database.begin() as tx:
             settled = (await tx.execute(_SETTLE, {"id": row.id})).one_or_none()
             if settled is None or place is None or row.place.startswith(place):

@@ -92,7 +92,7 @@ async def serving(
         begin(replies.run(stop))
         close = Closing(database, ports, calm_seconds=4.0).once
         chores = [
-            Chore(name="redirecting", seconds=10.0, run=Redirecting(database, ports).once),
+            Chore(name="redirecting", seconds=10.0, run=Redirecting(database, ports, rights).once),
             Chore(name="closing", seconds=0.2, run=close),
         ]
         begin(run_chores(chores, stop))

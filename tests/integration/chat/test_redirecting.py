@@ -6,7 +6,9 @@ import pytest
 
 from adapters.chat.port import Rejected, Unavailable
 from bot.conversation.redirecting import Redirecting
+from bot.govern.rights import Rights
 from bot.store.ids import new_id
+from tests.fakes.forge import KnowingForge
 from tests.integration.chat import discord_rig, slack_rig
 from tests.integration.chat.conftest import SURFACE, WhisperingChat
 from tests.support.shift import Shift
@@ -55,10 +57,14 @@ async def undelivered(town, place="T/C/1"):
         await town.rows("UPDATE reply SET state = :s RETURNING id", s=state)
 
 
+def redirecting_of(town, port, forges=None) -> Redirecting:
+    return Redirecting(town.database, {SURFACE: port}, Rights(town.database, forges or {}))
+
+
 async def test_it_goes_to_the_direct_message_once(town):
     await undelivered(town)
     port = ConfidingChat()
-    both = [Redirecting(town.database, {SURFACE: port}) for _ in range(2)]
+    both = [redirecting_of(town, port) for _ in range(2)]
     await asyncio.gather(*(one.once() for one in both))
     await both[0].once()
     (_, again) = await town.rows(REPLIES)
@@ -70,7 +76,7 @@ async def test_it_goes_to_the_direct_message_once(town):
 async def test_who_takes_no_messages_is_not_asked_again_and_who_is_away_is(town):
     await undelivered(town)
     port = ConfidingChat()
-    redirecting = Redirecting(town.database, {SURFACE: port})
+    redirecting = redirecting_of(town, port)
     port.trouble = Unavailable("away")
     await redirecting.once()
     assert await town.value("SELECT undelivered FROM reply")
@@ -79,6 +85,30 @@ async def test_who_takes_no_messages_is_not_asked_again_and_who_is_away_is(town)
     assert not await town.value("SELECT undelivered FROM reply")
     assert len(await town.rows(REPLIES)) == 1
     await port.close()
+
+
+async def test_who_may_not_read_the_project_any_more_is_told_nothing(town):
+    await undelivered(town)
+    forge, port = KnowingForge(), ConfidingChat()
+    url = "https://forge.test/acme/secret.git"
+    await town.rows("UPDATE project SET repository_url = :url RETURNING id", url=url)
+    redirecting = redirecting_of(town, port, {"forge": forge})
+    await town.rows(
+        "INSERT INTO identity (id, person_id, surface, external_id, name)"
+        " VALUES (:id, :person, 'forge:forge.test', '1', 'Ann') RETURNING id",
+        id=new_id(),
+        person=town.people["Ann"],
+    )
+    forge.silent = True
+    await redirecting.once()
+    assert await town.value("SELECT undelivered FROM reply")
+    forge.silent = False
+    await town.rows("UPDATE permission SET asked_at = now() - interval '1 hour' RETURNING level")
+    await redirecting.once()
+    assert not await town.value("SELECT undelivered FROM reply")
+    assert len(await town.rows(REPLIES)) == 1
+    await port.close()
+    await forge.close()
 
 
 async def test_who_asked_in_another_thread_is_asked_there_and_holds_up_nobody(town):
@@ -91,7 +121,7 @@ async def test_who_asked_in_another_thread_is_asked_there_and_holds_up_nobody(to
     await town.rows("UPDATE prompt SET thread_id = :id RETURNING id", id=elsewhere)
     port = ConfidingChat()
     port.trouble = ValueError("'U1' is no number: people are called otherwise there")
-    await Redirecting(town.database, {SURFACE: port}).once()
+    await redirecting_of(town, port).once()
     assert len(await town.rows(REPLIES)) == 1
     await port.close()
 
@@ -99,7 +129,7 @@ async def test_who_asked_in_another_thread_is_asked_there_and_holds_up_nobody(to
 async def test_what_a_direct_message_does_not_take_goes_nowhere(town):
     await undelivered(town, place="T/D-ann/~s-1")
     port = ConfidingChat()
-    await Redirecting(town.database, {SURFACE: port}).once()
+    await redirecting_of(town, port).once()
     assert len(await town.rows(REPLIES)) == 1
     await port.close()
 
