@@ -17,6 +17,8 @@ or no person. What can't be found out is a stranger."""
 
 OPTIONS = ("repo", "project", "branch", "agent", "model", "size")
 """Options that may stand before what is asked, as `name=value`."""
+MENTION_ONLY, FOLLOW = "channel mention-only", "channel follow"
+"""What a button or a command says: whether people of a channel mention us each time."""
 _PRIVATE = re.compile(
     rf"^\s*(?:(?:new|now|aside)\s*:\s*|(?:{'|'.join(OPTIONS)})=\S+\s+)*private\s*:", re.IGNORECASE
 )

@@ -20,6 +20,7 @@ from uuid import UUID, uuid5
 import structlog
 from sqlalchemy import text
 
+from adapters.chat import incoming
 from adapters.chat.incoming import Joined, Said, Spot
 from adapters.chat.port import (
     AfterUncertain,
@@ -50,9 +51,14 @@ TAKEN_SECONDS = 10.0
 _OURS = UUID("6f6e612d-6772-8565-8574-696e67736f6e")
 """Namespace of the marks of greetings."""
 
-MENTION_ONLY = Button(label=N_("Mention only"), says="channel mention-only")
-FOLLOW = Button(label=N_("Follow me"), says="channel follow")
+MENTION_ONLY = Button(label=N_("Mention only"), says=incoming.MENTION_ONLY)
+FOLLOW = Button(label=N_("Follow me"), says=incoming.FOLLOW)
 BUTTONS = (MENTION_ONLY, FOLLOW)
+LISTENS = {
+    True: N_("In this channel I have to be mentioned each time from now on."),
+    False: N_("In this channel I follow whom I answered from now on, without a mention."),
+}
+"""Said where no greeting says it, by whether it is so."""
 
 _KNOW = text(
     """

@@ -314,6 +314,8 @@ class Chats:
         mention_only = greeting.wish(said.text)
         if mention_only is not None:
             await self._greetings.listen(said, mention_only=mention_only)
+            if not said.post:
+                await self._hints.whisper(said, _(greeting.LISTENS[mention_only]))
             return True
         return False
 

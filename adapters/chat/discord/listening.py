@@ -26,7 +26,16 @@ from adapters.chat.discord.missed import (
     no_waiting,
 )
 from adapters.chat.discord.reading import STOP_REACTIONS, Reader, author_of, place_in, place_of
-from adapters.chat.incoming import Author, Hear, Heard, WaitingMessages, is_private
+from adapters.chat.incoming import (
+    FOLLOW,
+    MENTION_ONLY,
+    Author,
+    Hear,
+    Heard,
+    Said,
+    WaitingMessages,
+    is_private,
+)
 from adapters.listening import Condition, Hears, Tell, nobody
 
 log = structlog.get_logger(__name__)
@@ -37,6 +46,7 @@ AGAIN_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 REMEMBERED_MESSAGES = 5_000
 """Of which it is known whose they were when they are deleted."""
 COMMAND = "ona"
+CHANNEL_COMMAND = "ona-channel"
 SEND_TO_US = "Send to ona"
 SENT = "Sent."
 PROMPT_LENGTH_MAX = 2_000
@@ -202,18 +212,33 @@ class _Client(discord.Client):
         ) -> list[app_commands.Choice[str]]:
             return await self._offered(interaction, current)
 
+        @self.tree.command(name=CHANNEL_COMMAND, description="How ona listens in this channel")
+        @app_commands.describe(mention_only="Whether people mention it each time")
+        @app_commands.guild_only()
+        async def listen(interaction: discord.Interaction, mention_only: bool) -> None:
+            await interaction.response.defer(ephemeral=True, thinking=True)
+            if interaction.channel is not None:
+                place = place_of(interaction.channel, interaction.guild, None)
+                says = MENTION_ONLY if mention_only else FOLLOW
+                said = self._reader.by_interaction(interaction, place, says)
+                await self._answered(interaction, said)
+
         @self.tree.context_menu(name=SEND_TO_US)
         async def send(interaction: discord.Interaction, message: discord.Message) -> None:
             await interaction.response.defer(ephemeral=True, thinking=True)
             said = self._reader.sent(interaction, message)
             said = await history.with_material(self._reader, message, said)
-            with answering.collecting(str(interaction.user.id)) as told:
-                await self._hear_at_last(said)
-            words = told[0] if told else self._say(SENT, str(interaction.locale))
-            await interaction.edit_original_response(
-                content=markup.escape(words, code=False)[:PROMPT_LENGTH_MAX],
-                allowed_mentions=discord.AllowedMentions.none(),
-            )
+            await self._answered(interaction, said)
+
+    async def _answered(self, interaction: discord.Interaction, said: Said) -> None:
+        """Hear it, and tell its sender alone what became of it."""
+        with answering.collecting(str(interaction.user.id)) as told:
+            await self._hear_at_last(said)
+        words = told[0] if told else self._say(SENT, str(interaction.locale))
+        await interaction.edit_original_response(
+            content=markup.escape(words, code=False)[:PROMPT_LENGTH_MAX],
+            allowed_mentions=discord.AllowedMentions.none(),
+        )
 
     async def leave(self) -> None:
         """Close; discord.py fails in the background when that happens while it begins."""

@@ -81,6 +81,21 @@ async def test_an_edit_of_what_runs_is_run_again_in_its_thread_from_a_direct_mes
         await office.answered(asked, "x" * 200, "Done")
 
 
+async def test_a_command_says_whether_the_bot_follows_whom_it_answered(office, places):
+    async with office.serving(), Shift(office.town, places, "w"):
+        await office.ready()
+        told = office.ann.slash(office.app, "ona-channel", office.general, mention_only=True)
+        await office.fake.until(lambda: told.original and "each time" in told.original.text)
+        asked = office.asks("!echo one")
+        await office.answered(asked, "one", "Done")
+        office.ann.says(asked.thread, "!echo two")
+        told = office.ann.slash(office.app, "ona-channel", office.general, mention_only=False)
+        await office.fake.until(lambda: told.original and "without" in told.original.text)
+        office.ann.says(asked.thread, "!echo three")
+        await until(office.town, "SELECT 1 FROM delivery", lambda rows: len(rows) == 2)
+    assert await texts(office.town) == ["echo one", "echo three"]
+
+
 async def test_a_message_that_waits_bears_eyes_and_a_failed_one_a_cross(office, places):
     places.door.clear()
     async with office.serving(), Shift(office.town, places, "w"):
