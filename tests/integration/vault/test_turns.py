@@ -252,7 +252,7 @@ async def test_what_is_forbidden_waits_and_goes_on_when_it_is_allowed(
     place: Place,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("bot.work.worker.GRANTS_SECONDS", 1.0)
+    monkeypatch.setattr("bot.work.worker.AWAITED_SECONDS", 1.0)
     place.root.sys.create_or_update_policy("ona-turn", 'path "none" { capabilities = ["deny"] }')
     await wants(town, NPM)
     await town.say("!true")
@@ -315,7 +315,7 @@ async def test_vault_is_lost_in_the_middle_of_a_turn_and_comes_back(
     monkeypatch: pytest.MonkeyPatch,
     kind: str,
 ) -> None:
-    monkeypatch.setattr("bot.work.worker.GRANTS_SECONDS", 1.0)
+    monkeypatch.setattr("bot.work.worker.AWAITED_SECONDS", 1.0)
     with openbao_server(durable=True) as server:
         prepare(server.client(), NAMES)
         server.client().secrets.kv.v2.create_or_update_secret(
