@@ -13,7 +13,7 @@ from bot.conversation.message import IncomingMessage
 from bot.store.database import Database
 
 POST_PAUSES = (0.2, 0.5)
-"""Seconds between looks for the post that somebody reacted to."""
+"""Seconds between looks for the post that somebody reacted to or answered."""
 
 _POST = text(
     """
@@ -34,6 +34,12 @@ _ABOUT = text(
     """
 )
 """The post of another thread that is the same place to the surface, or of one in its channel."""
+_NOTED = text(
+    """
+    SELECT EXISTS (SELECT FROM reply JOIN thread ON thread.id = reply.thread_id
+                    WHERE thread.surface = :surface AND reply.posted_ref = :ref)
+    """
+)
 
 
 async def place_of(database: Database, where: Mapping[str, str]) -> str | None:
@@ -71,6 +77,7 @@ async def about(
 
 
 async def _about(database: Database, said: Said, person_id: UUID) -> Any | None:
+    """What the post is about; who answers one can be quicker than our note of having posted it."""
     where = {
         "surface": said.spot.surface,
         "ref": said.post,
@@ -79,4 +86,12 @@ async def _about(database: Database, said: Said, person_id: UUID) -> Any | None:
         "person": person_id,
         "alone": said.spot.direct,
     }
-    return (await database.run(_ABOUT, where)).one_or_none()
+    noted = {"surface": said.spot.surface, "ref": said.post}
+    for pause in (*POST_PAUSES, None):
+        row = (await database.run(_ABOUT, where)).one_or_none()
+        if row is not None or pause is None or said.pressed:
+            return row
+        if (await database.run(_NOTED, noted)).scalar_one():
+            return None
+        await asyncio.sleep(pause)
+    return None
