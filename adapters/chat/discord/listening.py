@@ -80,10 +80,6 @@ async def _none(_: Author) -> Sequence[str]:
     return ()
 
 
-def _same(heard: Heard) -> Heard:
-    return heard
-
-
 def shown_prompt(name: str, text: str) -> str:
     """What somebody asked, for all to see, as far as it fits into a message."""
     words = markup.escape(f"{name}: {text[:PROMPT_LENGTH_MAX]}", code=False)
@@ -275,8 +271,7 @@ class _Client(discord.Client):
     async def on_raw_bulk_message_delete(self, event: discord.RawBulkMessageDeleteEvent) -> None:
         place = place_in(event.guild_id, event.channel_id)
         for number in sorted(event.message_ids):
-            gone = self._reader.gone(place, str(number))
-            await self._in_order(event.channel_id, partial(_same, gone))
+            await self._in_order(event.channel_id, partial(self._reader.gone, place, str(number)))
 
     async def on_thread_update(self, before: discord.Thread, after: discord.Thread) -> None:
         if before.name != after.name:

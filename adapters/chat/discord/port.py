@@ -51,7 +51,6 @@ TEXT_LENGTH_MAX = 1_900
 """Discord takes 2,000 characters; a mention goes in front."""
 AGAIN_SECONDS = 120.0
 """Discord knows a nonce for "a few minutes"."""
-EDIT_SECONDS = 2.0
 OLD_SECONDS = 3600.0
 EDIT_SECONDS = 2.0
 """A channel takes five edits in five seconds, of all our posts in it together."""

@@ -208,9 +208,9 @@ class Reader:
     def sent(self, interaction: discord.Interaction, message: discord.Message) -> Said:
         """A message that somebody sent to us by its menu, once however often they do."""
         place = place_of(message.channel, message.guild, message.id)
-        text = self._plain(markup.without_mention(words_of(message), self._us), message)
+        text = self._words(message)
         said = self.by_interaction(interaction, place, text, ref=str(message.id))
-        return replace(said, key=f"{message.id}/sent/{interaction.user.id}")
+        return replace(said, key=_sent_key(message, interaction.user))
 
     def started(self, message: discord.Message, user: discord.abc.User) -> Said | None:
         """The same by a reaction; None: it says nothing, or we wrote it."""
@@ -220,19 +220,21 @@ class Reader:
             place_of(message.channel, message.guild, message.id),
             public=is_public(message.channel, message.guild),
         )
-        # However they send it, it is sent once.
-        key = f"{message.id}/sent/{user.id}"
+        key = _sent_key(message, user)
         return Said(
             spot=spot,
             author=author_of(user, message.guild),
             delivery=key,
             key=key,
             ref=str(message.id),
-            text=self._plain(markup.without_mention(words_of(message), self._us), message),
+            text=self._words(message),
             to_us=True,
             pressed=True,
             typed=True,
         )
+
+    def _words(self, message: discord.Message) -> str:
+        return self._plain(markup.without_mention(words_of(message), self._us), message)
 
     def by_interaction(
         self,
@@ -279,6 +281,11 @@ def words_of(message: discord.Message) -> str:
     """What it says, as Discord writes it; of an alert that is often in its embeds only."""
     embedded = [part for one in message.embeds for part in (one.title, one.description)]
     return "\n".join(part for part in (message.content, *embedded) if part)
+
+
+def _sent_key(message: discord.Message, user: discord.abc.User) -> str:
+    """However somebody sends a message to us, it is sent once."""
+    return f"{message.id}/sent/{user.id}"
 
 
 def _answered(message: discord.Message) -> str:
