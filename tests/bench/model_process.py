@@ -65,7 +65,7 @@ async def models() -> None:
         grants=None,
     )
     project = UUID(words["project"])
-    of = routes.of(Working(id=project, repository_url="/srv/demo", document=Document()))
+    of = routes.of(Working(id=project, repositories=["/srv/demo"], document=Document()))
 
     async def access(_who: Identity) -> Access:
         return Access(Policy(), of)

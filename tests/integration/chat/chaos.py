@@ -12,6 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
+from bot.conversation.outgoing import Times
 from bot.store.database import is_away
 from bot.work.queue import Event, append_events, lock_session
 from tests.integration.conftest import Town
@@ -24,7 +25,7 @@ SECONDS_MAX = max(3600, MESSAGES * 12)
 """Ends a run that hangs; a slow host is given its time."""
 WAIT_SECONDS_MAX = SECONDS_MAX * 0.45
 PROGRAM = "tests.fakes.surface_sender_process"
-LEASE_SECONDS, SEND_SECONDS = 12.0, 10.0
+TIMES = Times(lease_seconds=12.0, send_seconds=10.0)
 """What is asked of a forge before a post has to fit, also on a host with other work to do."""
 
 _UNTOLD = """
@@ -141,11 +142,13 @@ class Mortal:
 
 
 @asynccontextmanager
-async def mortal_sender(url: str, surfaces: dict[str, Any]) -> AsyncIterator[Mortal]:
+async def mortal_sender(
+    url: str, surfaces: dict[str, Any], times: Times = TIMES
+) -> AsyncIterator[Mortal]:
     """A process that sends the replies of these surfaces; see `surface_sender_process`."""
     factory = SenderFactory(PROGRAM)
-    times = (str(LEASE_SECONDS), str(SEND_SECONDS))
-    senders = Senders(factory, url, json.dumps(surfaces), *times)
+    held = (str(times.lease_seconds), str(times.send_seconds))
+    senders = Senders(factory, url, json.dumps(surfaces), *held)
     mortal = Mortal(senders)
     try:
         await mortal.start()
