@@ -145,6 +145,20 @@ class Edits:
             )
         if amended is Amended.TOO_LATE:
             await self._hints.whisper(heard, _("It has started already: `stop` ends it."))
+        elif amended is Amended.NOTHING:
+            await self._inbox.is_new(_unsaid(heard, actor))
+
+
+def _unsaid(heard: Withdrawn, actor: Actor) -> IncomingMessage:
+    """Noted in place of a message that may yet come: it was deleted, so it is asked no more."""
+    return IncomingMessage(
+        surface=heard.spot.surface,
+        delivery_key=f"withdrawn/{heard.key}",
+        message_key=heard.key,
+        place=heard.spot.place,
+        person_id=actor.id,
+        text="",
+    )
 
 
 def pressed(says: str) -> UUID | None:

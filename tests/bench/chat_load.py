@@ -43,7 +43,7 @@ BURST_OVER_SECONDS = 180.0
 _LEFT = text(
     """
     SELECT count(*) FROM reply
-     WHERE state IN ('pending', 'sending') AND (kind <> 'live' OR posted_ref IS NULL)
+     WHERE state IN ('pending', 'sending') AND (kind NOT IN ('live', 'phase') OR posted_ref IS NULL)
     """
 )
 _PROMPTS = text("SELECT count(*) FROM prompt")

@@ -115,6 +115,20 @@ async def test_what_was_asked_and_replied_to_is_taken_back_by_its_deletion(offic
         await until(office.town, cancelled, lambda rows: rows == [("cancelled",)])
 
 
+async def test_what_was_deleted_before_it_came_is_not_asked(office, places):
+    late = asyncio.Event()
+    async with office.serving(), Shift(office.town, places, "w"):
+        for event in ("message", "app_mention"):
+            office.slack.mishap(event, Mishap(delayed=late))
+        asked = office.asks("!echo first")
+        office.ann.deletes(asked)
+        noted = "SELECT count(*) FROM delivery"
+        await until(office.town, noted, lambda rows: rows == [(1,)])
+        late.set()
+        await office.heard()
+    assert await office.town.rows("SELECT count(*) FROM prompt") == [(0,)]
+
+
 async def test_a_direct_message_is_one_session_until_new(office, places):
     direct = office.ann.direct(office.bot.user)
     async with office.serving(), Shift(office.town, places, "w"):
