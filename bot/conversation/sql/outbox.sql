@@ -27,7 +27,11 @@ SELECT reply.id, reply.kind, reply.key, reply.body, reply.buttons, reply.notify,
        reply.language,
        reply.wording, reply.posted_ref, reply.attempts, reply.state = 'sending' AS unfinished,
        extract(epoch FROM clock_timestamp() - reply.tried_at) AS tried_seconds,
-       next.asked, thread.place, thread.muted, session.title
+       next.asked, thread.place, thread.muted,
+       -- It is what was asked for first: others who read along are not told that.
+       CASE WHEN coalesce((SELECT first.thread_id = thread.id FROM prompt AS first
+                            WHERE first.session_id = session.id ORDER BY first.position LIMIT 1),
+                          true) THEN session.title ELSE '' END AS title
   FROM next JOIN reply ON reply.id = next.id JOIN thread ON thread.id = reply.thread_id
   JOIN session ON session.id = thread.session_id
  WHERE (reply.state = 'pending' AND reply.due_at <= clock_timestamp())

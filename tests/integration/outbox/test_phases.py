@@ -68,6 +68,15 @@ async def test_every_thread_of_the_session_shows_it_and_a_quick_turn_shows_nothi
     assert await pass_on(office, port) == [Phase.WORKING, Phase.WORKING]
 
 
+async def test_what_was_asked_first_names_only_the_thread_in_which_it_was_asked(office, port):
+    await office.thread("acct/joined")
+    await office.turn("acct/t")
+    await office.turn("acct/joined")
+    await office.happen(("turn.started", {"prompt": "p"}))
+    await pass_on(office, port)
+    assert {place: title for place, _, title in port.shown} == {"acct/t": "x", "acct/joined": ""}
+
+
 async def test_only_that_we_work_is_said_again(office, port):
     await office.thread("acct/t")
     await office.happen(("turn.started", {}))
