@@ -36,10 +36,11 @@ def open_discord(
     surfaces: Surfaces,
     token: str,
     *,
+    mention: str,
     start_reaction: str = "",
     language: str = SOURCE,
 ) -> None:
-    """The bot with this token; `start_reaction` sends a message to us."""
+    """The bot with this token; `start_reaction` sends a message to us, who are called `mention`."""
     port = DiscordChat(token)
     stack.push_async_callback(port.close)
     surfaces.ports[SURFACE] = port
@@ -50,6 +51,7 @@ def open_discord(
         surfaces.database,
         DiscordListener(
             token,
+            mention=mention,
             projects=projects,
             direct=direct,
             waiting=waiting_on(surfaces.database, SURFACE),

@@ -35,6 +35,7 @@ async def open_slack(
         **tokens,
         session=session,
         api=api,
+        mention=settings.mention,
         start_reaction=settings.slack.start_reaction,
         tell=surfaces.standings.tell_of(SURFACE),
         say=partial(_say, settings.language),

@@ -143,6 +143,7 @@ async def open_surfaces(
                     stack,
                     surfaces,
                     settings.discord.token.get_secret_value(),
+                    mention=settings.mention,
                     start_reaction=settings.discord.start_reaction,
                     language=settings.language,
                 )

@@ -5,7 +5,6 @@ to one callback. It acknowledges a delivery when the callback has returned; when
 delivery is not acknowledged and comes again.
 """
 
-import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,18 +14,8 @@ Standing = Literal["member", "guest", "stranger", "bot"]
 """How a surface knows somebody: of the workspace, let in for some channels, of another workspace,
 or no person. What can't be found out is a stranger."""
 
-OPTIONS = ("repo", "project", "branch", "agent", "model", "size")
-"""Options that may stand before what is asked, as `name=value`."""
 MENTION_ONLY, FOLLOW = "channel mention-only", "channel follow"
 """What a button or a command says: whether people of a channel mention us each time."""
-_PRIVATE = re.compile(
-    rf"^\s*(?:(?:new|now|aside)\s*:\s*|(?:{'|'.join(OPTIONS)})=\S+\s+)*private\s*:", re.IGNORECASE
-)
-
-
-def is_private(text: str) -> bool:
-    """Whether a command is for its author alone: what shows it to others may not."""
-    return _PRIVATE.match(text) is not None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,12 +4,12 @@ Anything is a prompt unless the whole message has the form of a command. Words t
 like one ("stop using tabs") are prompts; the reply may offer the command they resemble.
 """
 
-import functools
 import re
 from dataclasses import dataclass, field
 from typing import Literal
 from uuid import UUID
 
+from adapters.chat.prefixes import PRIVATE, addressed, read
 from bot.conversation.reminder_commands import Remind, Reminders, reminder_command
 from bot.words.reminding import EXAMPLE
 
@@ -46,8 +46,6 @@ SessionWord = Literal[
 """Commands about one session."""
 Word = Literal[SessionWord, "sessions", "help"]
 
-OPTIONS = ("repo", "project", "branch", "agent", "model", "size")
-"""Options that may stand before the text, as `name=value`; surfaces know the same."""
 AGAIN_OPTIONS = frozenset({"agent", "model"})
 """Those that may stand before `retry`."""
 RESEMBLANCE_WORDS_MAX = 3
@@ -168,8 +166,6 @@ _TARGET = re.compile(
 _AUTOMATIONS = re.compile(
     r"^automations(?:\s+(run|pause|resume)\s+((?:[\w.-]+/)?[\w.-]*[\w-]))?[.!]?$", re.IGNORECASE
 )
-_PREFIX = re.compile(r"^(new|now|private|aside)\s*:\s*", re.IGNORECASE)
-_OPTION = re.compile(rf"^({'|'.join(OPTIONS)})=(\S+)\s*", re.IGNORECASE)
 
 
 def parse(text: str, mention: str = "ona") -> Parsed:
@@ -181,16 +177,6 @@ def parse(text: str, mention: str = "ona") -> Parsed:
     if command is not None:
         return command
     return _prompt(said)
-
-
-def addressed(text: str, mention: str = "ona") -> str:
-    """The message without the mention in front."""
-    return _mentioning(mention).sub("", text, count=1).strip()
-
-
-@functools.cache
-def _mentioning(name: str) -> re.Pattern[str]:
-    return re.compile(rf"^\s*[@/]{re.escape(name)}(?![\w-])[:,]?\s*", re.IGNORECASE)
 
 
 def _command(said: str) -> Asked | None:
@@ -231,15 +217,7 @@ def aimed(said: str) -> tuple[int, str] | None:
 
 
 def _prompt(said: str) -> Parsed:
-    how: set[str] = set()
-    options: dict[str, str] = {}
-    while match := _PREFIX.match(said) or _OPTION.match(said):
-        if match.re is _PREFIX:
-            how.add(match[1].casefold())
-        else:
-            options[match[1].casefold()] = match[2]
-        said = said[match.end() :]
-    said = said.strip()
+    how, options, said = read(said)
     if "aside" in how:
         return Aside()
     if not how and options.keys() <= AGAIN_OPTIONS and _command(said) == Command(word="retry"):
@@ -252,7 +230,7 @@ def _prompt(said: str) -> Parsed:
         kind="command" if runs else "text",
         new="new" in how,
         now="now" in how,
-        private="private" in how,
+        private=PRIVATE in how,
         options=options,
         resembles=None if runs else _resembles(said),
     )

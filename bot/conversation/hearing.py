@@ -30,6 +30,7 @@ from adapters.chat.incoming import (
     Withdrawn,
 )
 from adapters.chat.port import ChatPort, ShowsMoments
+from adapters.chat.prefixes import addressed
 from bot.automate.triggers.forge_events import ForgeEvents
 from bot.conversation import (
     adding,
@@ -272,7 +273,7 @@ class Chats:
         if phases.is_outdated(said, accepted):
             await phases.show_again(self._database, said)
         if accepted.hint and not accepted.duplicate:
-            asked = commands.addressed(said.text, self._mention)
+            asked = addressed(said.text, self._mention)
             elsewhere = not said.spot.direct and self._hints.elsewhere(said.spot.surface)
             choosing = reminder_words.choosing(asked, accepted, elsewhere=elsewhere)
             await self._hints.hint(said, accepted, *choosing)

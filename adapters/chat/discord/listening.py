@@ -34,8 +34,8 @@ from adapters.chat.incoming import (
     Heard,
     Said,
     WaitingMessages,
-    is_private,
 )
+from adapters.chat.prefixes import is_private
 from adapters.listening import Condition, Hears, Tell, nobody
 
 log = structlog.get_logger(__name__)
@@ -108,6 +108,7 @@ class DiscordListener:
         self,
         token: str,
         *,
+        mention: str = "ona",
         projects: Projects = _none,
         direct: Direct = no_direct,
         waiting: WaitingMessages = no_waiting,
@@ -117,6 +118,7 @@ class DiscordListener:
     ) -> None:
         """Nothing is connected before `run`.
 
+        :param mention: what people call us
         :param projects: says their names, to be picked from
         :param direct: says where direct messages are read back from
         :param waiting: says which messages may have been edited or deleted meanwhile
@@ -127,6 +129,7 @@ class DiscordListener:
         self._say = say
         self._tell = tell
         self._token = token
+        self._mention = mention
         self._projects = projects
         self._direct = direct
         self._waiting = waiting
@@ -142,6 +145,7 @@ class DiscordListener:
             self._direct,
             self._waiting,
             self._tell,
+            mention=self._mention,
             start_reaction=self._start_reaction,
             say=self._say,
         )
@@ -166,6 +170,7 @@ class _Client(discord.Client):
         waiting: WaitingMessages,
         tell: Tell,
         *,
+        mention: str,
         start_reaction: str,
         say: Say,
     ) -> None:
@@ -179,6 +184,7 @@ class _Client(discord.Client):
         self._hear = hear
         self._projects = projects
         self._tell = tell
+        self._mention = mention
         self._start_reaction = start_reaction
         self._say = say
         self._reader = Reader(self)
@@ -199,7 +205,8 @@ class _Client(discord.Client):
         async def ask(
             interaction: discord.Interaction, text: str, project: str = "", private: bool = False
         ) -> None:
-            alone = private and not is_private(text)
+            text = self._reader.without_us(text)
+            alone = private and not is_private(text, self._mention)
             await self._asked(interaction, f"private: {text}" if alone else text, project)
 
         @ask.autocomplete("project")
@@ -342,7 +349,7 @@ class _Client(discord.Client):
 
         What is private nobody else sees.
         """
-        private = is_private(text)
+        private = is_private(text, self._mention)
         await interaction.response.defer(ephemeral=private, thinking=True)
         shown = await interaction.edit_original_response(
             content=self._say(SENT, str(interaction.locale))

@@ -120,7 +120,7 @@ class Reader:
             delivery=str(message.id),
             key=str(message.id),
             ref=str(message.id),
-            text=self._plain(markup.without_mention(message.content, self._us), message),
+            text=self._plain(self.without_us(message.content), message),
             to_us=to_us,
             to_others=bool(others or roles - ours) or message.mention_everyone,
             post=_answered(message),
@@ -234,7 +234,11 @@ class Reader:
         )
 
     def _words(self, message: discord.Message) -> str:
-        return self._plain(markup.without_mention(words_of(message), self._us), message)
+        return self._plain(self.without_us(words_of(message)), message)
+
+    def without_us(self, text: str) -> str:
+        """A text as Discord writes it, without a mention of us where it begins."""
+        return markup.without_mention(text, self._us)
 
     def by_interaction(
         self,

@@ -20,8 +20,9 @@ import structlog
 from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
 
-from adapters.chat.incoming import Chosen, Hear, is_private
+from adapters.chat.incoming import Chosen, Hear
 from adapters.chat.port import ChatError, Content, Deadline, Gone, Rejected, Unavailable
+from adapters.chat.prefixes import is_private
 from adapters.chat.slack import picking
 from adapters.chat.slack.calls import API, call, client
 from adapters.chat.slack.directory import Directory, Ourselves
@@ -87,6 +88,7 @@ class SlackListener:
         signing_secret: str = "",
         session: aiohttp.ClientSession,
         api: str = API,
+        mention: str = "ona",
         start_reaction: str = "",
         tell: Tell = nobody,
         say: Say = as_it_is,
@@ -95,10 +97,12 @@ class SlackListener:
 
         :param app_token: opens the connection of Socket Mode
         :param signing_secret: with it Slack delivers to `hooks` instead
+        :param mention: what people call us
         :param start_reaction: the name of the reaction that sends a message to us; "": none does
         :param say: our words for somebody with a locale
         """
         self._say = say
+        self._mention = mention
         self._start_reaction = start_reaction
         self._bot_token, self._session, self._api = bot_token, session, api
         self._tell = tell
@@ -145,7 +149,9 @@ class SlackListener:
         files = Files(self._session, self._bot_token, api=self._api)
         history = History(self._client, directory, files, us)
         reader = Reader(directory, history, us, start_reaction=self._start_reaction)
-        _Hearing(reader, self._chat, hear, team=us.team, say=self._say).register(app)
+        _Hearing(
+            reader, self._chat, hear, team=us.team, mention=self._mention, say=self._say
+        ).register(app)
         async with self._connected(app) as is_connected:
             log.info("slack_listening", team=us.team, over="http" if self.hooks else "socket")
             yield is_connected
@@ -187,8 +193,11 @@ class SlackListener:
 class _Hearing:
     """The listeners of one app."""
 
-    def __init__(self, reader: Reader, chat: SlackChat, hear: Hear, *, team: str, say: Say) -> None:
+    def __init__(
+        self, reader: Reader, chat: SlackChat, hear: Hear, *, team: str, mention: str, say: Say
+    ) -> None:
         self._say = say
+        self._mention = mention
         self._reader = reader
         self._chat = chat
         self._hear = hear
@@ -250,7 +259,7 @@ class _Hearing:
         if said.text.strip().casefold() in {"", "help", "sessions"}:
             text = said.text.strip() or "sessions"
             await self._hear(replace(said, text=text))
-        elif is_private(said.text):
+        elif is_private(said.text, self._mention):
             # Nobody else sees a command, and nobody is to see this one.
             await self._hear(said)
         elif said.author.standing == "member" and not said.spot.shared:

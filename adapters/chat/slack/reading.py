@@ -119,7 +119,8 @@ class Reader:
     async def command(self, body: Body, *, thread: str) -> Said:
         """A slash command; `thread` is what its answer stands under, or empty."""
         spot = await self._spot(body["channel_id"], thread, body)
-        text = await self._directory.plain(str(body.get("text") or ""))
+        words = markup.without_mention(str(body.get("text") or ""), self._us.user)
+        text = await self._directory.plain(words)
         key = f"{spot.channel}/slash/{body['trigger_id']}"
         return await self._typed(spot, body["user_id"], text, key, ref=thread)
 

@@ -235,9 +235,11 @@ async def test_on_discord_the_answer_comes_by_direct_message(town, places):
         assert "t-w-o" not in " ".join(one.text for one in office.ours(asked.thread))
 
 
-async def test_on_slack_nobody_else_sees_a_private_command(town, places):
+@pytest.mark.parametrize("named", ["", "@ona ", "<@{us}|ona> "])
+async def test_on_slack_nobody_else_sees_a_private_command(town, places, named):
     async with slack_rig.open_office(town) as office, office.serving(), Shift(town, places, "w"):
-        office.ann.commands(office.general, "/ona", "private: !echo t-w-o")
+        name = named.format(us=office.bot.user.id)
+        office.ann.commands(office.general, "/ona", f"{name}private: !echo t-w-o")
         direct = office.ann.direct(office.bot.user)
 
         def seen():
@@ -248,12 +250,19 @@ async def test_on_slack_nobody_else_sees_a_private_command(town, places):
 
 
 @pytest.mark.parametrize(
-    "given", [{"text": "private: !echo t-w-o"}, {"text": "!echo t-w-o", "private": True}]
+    "given",
+    [
+        {"text": "private: !echo t-w-o"},
+        {"text": "!echo t-w-o", "private": True},
+        {"text": "@ona private: !echo t-w-o"},
+        {"text": "<@{us}> private: !echo t-w-o"},
+    ],
 )
 async def test_on_discord_nobody_else_sees_a_private_command(town, places, given):
     async with discord_rig.open_office(town) as office, office.serving(), Shift(town, places, "w"):
         await office.ready()
-        office.ann.slash(office.app, "ona", office.general, **given)
+        words = given["text"].format(us=office.app.id)
+        office.ann.slash(office.app, "ona", office.general, **{**given, "text": words})
         await office.posted(office.ann.direct(office.app), "t-w-o", "Done")
         assert not [one for one in office.bo.sees(office.general) if "t-w-o" in one.text]
         assert office.fake.ephemerals[-1].text == "Sent."

@@ -7,11 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.chat import incoming
-from adapters.chat.incoming import is_private
+from adapters.chat.prefixes import OPTIONS, is_private
 from bot.conversation.commands import (
     ALONE,
-    OPTIONS,
     Aside,
     Automations,
     Command,
@@ -327,16 +325,20 @@ def test_what_only_begins_like_it_is_a_prompt(said):
         "x private: y",
         "privately: x",
         "is private",
+        "@ona private: x",
+        " /ona: project=web private: x",
+        "@ona-too private: x",
+        "@ben private: x",
         "",
     ],
 )
 def test_what_surfaces_hide_is_what_is_private(text):
     asked = parse(text)
-    assert is_private(text) == (isinstance(asked, Prompt) and asked.private)
+    is_hidden = isinstance(asked, Prompt) and asked.private
+    assert is_private(text, "ona") == is_hidden
 
 
 def test_what_a_prompt_is_for_may_stand_before_or_behind_its_options():
-    assert incoming.OPTIONS == OPTIONS
     asked = parse("project=web private: model=m now: do it")
     assert isinstance(asked, Prompt)
     assert (asked.text, asked.private, asked.now) == ("do it", True, True)
