@@ -1,7 +1,9 @@
 """What listeners hear, and how one tells whoever runs it whether it listens."""
 
+import asyncio
 import enum
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass
 
 
@@ -26,6 +28,13 @@ Tell = Callable[[Condition, str], None]
 
 def nobody(condition: Condition, why: str) -> None:
     """Whom a listener tells that nobody asked."""
+
+
+async def pause(stop: asyncio.Event, seconds: float) -> None:
+    """Wait so long, or until `stop`."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await stop.wait()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,15 +9,15 @@ from sqlalchemy import text
 from adapters.chat.discord.listening import DiscordListener
 from adapters.chat.discord.port import DIRECT, SURFACE, DiscordChat, Place
 from adapters.chat.incoming import Author
+from bot.config import Settings
 from bot.conversation.waiting import waiting_on
 from bot.govern.people import find_identity, standing_of
 from bot.govern.projects import list_projects
 from bot.govern.rights import Rights
 from bot.leading import LeadingListener
 from bot.store.database import Database
-from bot.surfaces import Surfaces
-from bot.words.catalogue import N_, SOURCE, nearest, speaking
-from bot.words.catalogue import gettext as _
+from bot.surfaces import Surfaces, say
+from bot.words.catalogue import N_
 
 OF_ADAPTERS = (N_("Sent."),)
 """What the adapter says to people itself; it knows no catalogue."""
@@ -31,16 +31,8 @@ _DIRECT = text(
 )
 
 
-def open_discord(
-    stack: AsyncExitStack,
-    surfaces: Surfaces,
-    token: str,
-    *,
-    mention: str,
-    start_reaction: str = "",
-    language: str = SOURCE,
-) -> None:
-    """The bot with this token; `start_reaction` sends a message to us, who are called `mention`."""
+def open_discord(stack: AsyncExitStack, surfaces: Surfaces, settings: Settings, token: str) -> None:
+    """The bot with this token, with what hears it."""
     port = DiscordChat(token)
     stack.push_async_callback(port.close)
     surfaces.ports[SURFACE] = port
@@ -51,12 +43,12 @@ def open_discord(
         surfaces.database,
         DiscordListener(
             token,
-            mention=mention,
+            mention=settings.mention,
             projects=projects,
             direct=direct,
             waiting=waiting_on(surfaces.database, SURFACE),
-            start_reaction=start_reaction,
-            say=partial(_say, language),
+            start_reaction=settings.discord.start_reaction,
+            say=partial(say, settings.language),
             tell=tell,
         ).run,
         name=SURFACE,
@@ -83,9 +75,3 @@ async def direct_messages(database: Database, most: int) -> Sequence[int]:
     asked = {"surface": SURFACE, "direct": DIRECT, "most": most}
     rows = (await database.run(_DIRECT, asked)).scalars()
     return list(dict.fromkeys(Place.read(place).channel for place in rows))
-
-
-def _say(language: str, words: str, locale: str | None) -> str:
-    """Words of the adapter for somebody with a locale."""
-    with speaking(nearest(locale, language)):
-        return _(words)

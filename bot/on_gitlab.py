@@ -8,7 +8,7 @@ from adapters.forge.gitlab.client import Client
 from adapters.forge.gitlab.event_polling import GitLabEvents
 from adapters.forge.gitlab.happening import EventReader
 from adapters.forge.gitlab.hooks import GitLabHooks
-from adapters.forge.gitlab.polling import GitLabPoller
+from adapters.forge.gitlab.polling import GitLabPolling
 from adapters.forge.gitlab.port import GitLabForge
 from adapters.forge.gitlab.reading import Reader
 from adapters.forge.gitlab.rereading import GitLabRereads
@@ -33,7 +33,7 @@ def open_gitlab(opening: Opening) -> None:
     opening.forges.searches[GITLAB] = GitLabSearch(client)
     if ours.webhook_secret is not None:
         _hear(opening, reader, happens, ours.webhook_secret.get_secret_value())
-    listener = GitLabPoller(
+    listener = GitLabPolling(
         client,
         reader,
         opening.repositories(port),

@@ -8,9 +8,8 @@ from adapters.chat.slack import calls
 from adapters.chat.slack.listening import SlackListener
 from adapters.chat.slack.port import SURFACE, SlackChat
 from bot.config import Settings
-from bot.surfaces import Surfaces
-from bot.words.catalogue import N_, nearest, speaking
-from bot.words.catalogue import gettext as _
+from bot.surfaces import Surfaces, say
+from bot.words.catalogue import N_
 
 OF_ADAPTERS = (
     N_("I am no member of this channel: `/invite` me, then ask again."),
@@ -38,14 +37,8 @@ async def open_slack(
         mention=settings.mention,
         start_reaction=settings.slack.start_reaction,
         tell=surfaces.standings.tell_of(SURFACE),
-        say=partial(_say, settings.language),
+        say=partial(say, settings.language),
     )
     surfaces.listeners[SURFACE] = listener.run
     if listener.hooks is not None:
         surfaces.hooks[SURFACE] = listener.hooks.handle
-
-
-def _say(language: str, words: str, locale: str | None) -> str:
-    """Words of the adapter for somebody with a locale."""
-    with speaking(nearest(locale, language)):
-        return _(words)

@@ -26,6 +26,8 @@ from bot.standing import Standings, brief
 from bot.store.database import Database
 from bot.switched import switches
 from bot.web.services import Hook
+from bot.words.catalogue import gettext as _
+from bot.words.catalogue import nearest, speaking
 from scheduler.waits import first_of
 
 log = structlog.get_logger(__name__)
@@ -139,15 +141,15 @@ async def open_surfaces(
             with standings.opening(DISCORD):
                 from bot.on_discord import open_discord
 
-                open_discord(
-                    stack,
-                    surfaces,
-                    settings.discord.token.get_secret_value(),
-                    mention=settings.mention,
-                    start_reaction=settings.discord.start_reaction,
-                    language=settings.language,
-                )
+                token = settings.discord.token.get_secret_value()
+                open_discord(stack, surfaces, settings, token)
         yield surfaces
+
+
+def say(language: str, words: str, locale: str | None) -> str:
+    """Words of an adapter, which knows no catalogue, for somebody with a locale."""
+    with speaking(nearest(locale, language)):
+        return _(words)
 
 
 def slack_tokens(settings: SlackSettings) -> Mapping[str, str] | None:

@@ -153,11 +153,6 @@ Wanted = Callable[[], Awaitable[Mapping[str, frozenset[str]]]]
 """What somebody wants to hear of: kinds of `Happened` by the name of their repository."""
 
 
-async def nothing_wanted() -> Mapping[str, frozenset[str]]:
-    """Nobody wants to hear of anything."""
-    return {}
-
-
 @dataclass(frozen=True, kw_only=True)
 class FoundRepository:
     """A repository, as its forge has it."""

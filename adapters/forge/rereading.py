@@ -7,13 +7,13 @@ they say by then is heard as an edit or a deletion of theirs.
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Protocol
 
 import structlog
 
 from adapters.chat.incoming import Hear, Reworded, Waiting, WaitingMessages, Withdrawn
 from adapters.chat.port import ChatError, Deadline, Throttled
+from adapters.listening import pause
 
 log = structlog.get_logger(__name__)
 
@@ -50,16 +50,14 @@ class Rereading:
     async def run(self, hear: Hear, stop: asyncio.Event) -> None:
         """Look until `stop`; what fails is tried again in the next round."""
         while not stop.is_set():
-            pause = self._every_seconds
+            seconds = self._every_seconds
             try:
                 await self.once(hear)
             except Throttled as throttled:
-                pause = max(pause, throttled.retry_seconds)
+                seconds = max(seconds, throttled.retry_seconds)
             except Exception:
                 log.exception("waiting_not_reread")
-            with suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await stop.wait()
+            await pause(stop, seconds)
 
     async def once(self, hear: Hear) -> None:
         """Look once at what waits. :raises Throttled: the rest has to wait"""

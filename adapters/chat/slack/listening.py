@@ -21,6 +21,7 @@ from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
 
 from adapters.chat.incoming import Chosen, Hear
+from adapters.chat.own_words import Say, as_it_is
 from adapters.chat.port import ChatError, Content, Deadline, Gone, Rejected, Unavailable
 from adapters.chat.prefixes import is_private
 from adapters.chat.slack import picking
@@ -33,7 +34,7 @@ from adapters.chat.slack.markup import ACTION, escape
 from adapters.chat.slack.places import Place
 from adapters.chat.slack.port import SlackChat, fitting
 from adapters.chat.slack.reading import STOP_REACTIONS, Reader
-from adapters.listening import Condition, Hears, Tell, nobody
+from adapters.listening import Condition, Hears, Tell, nobody, pause
 
 log = structlog.get_logger(__name__)
 
@@ -66,15 +67,6 @@ HEARS = Hears(
 )
 
 IsConnected = Callable[[], Awaitable[bool]]
-
-
-Say = Callable[[str, str | None], str]
-"""Our words, for somebody with a locale."""
-
-
-def as_it_is(words: str, _locale: str | None) -> str:
-    """In English, whatever the locale is."""
-    return words
 
 
 class SlackListener:
@@ -121,7 +113,7 @@ class SlackListener:
             except (ChatError, aiohttp.ClientError, TimeoutError, OSError) as error:
                 log.warning("slack_not_listening", why=str(error))
                 self._tell(Condition.FAILING, str(error) or type(error).__name__)
-                await _pause(stop, RETRY_SECONDS)
+                await pause(stop, RETRY_SECONDS)
 
     async def _watch(self, is_connected: IsConnected, stop: asyncio.Event) -> None:
         """Tell whether the connection stands until `stop`; the SDK makes another one by itself.
@@ -137,7 +129,7 @@ class SlackListener:
                 self._tell(Condition.CONNECTING, BROKE)
             else:
                 raise Unavailable(BROKE)
-            await _pause(stop, LOOK_SECONDS)
+            await pause(stop, LOOK_SECONDS)
 
     @asynccontextmanager
     async def _listening(self, hear: Hear) -> AsyncIterator[IsConnected]:
@@ -287,11 +279,3 @@ class _Hearing:
 async def _always() -> bool:
     """Over HTTP there is no connection to break."""
     return True
-
-
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        pass

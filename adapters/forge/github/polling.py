@@ -14,7 +14,6 @@ A poll can't see that something was deleted, and that a review was edited; see `
 import asyncio
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -40,7 +39,7 @@ from adapters.forge.github.reading import Reader, branch_of, comment_of
 from adapters.forge.polled import CATCH_UP_SECONDS, POLL_SECONDS, condition
 from adapters.forge.port import BRANCHES, Cursors, Repositories
 from adapters.forge.rereading import LOOK_SECONDS
-from adapters.listening import Condition, Hears, Tell, nobody
+from adapters.listening import Condition, Hears, Tell, nobody, pause
 
 log = structlog.get_logger(__name__)
 
@@ -120,9 +119,7 @@ class GitHubPolling:
         """Poll until `stop`."""
         while not stop.is_set():
             await self.poll(hear)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._every_seconds):
-                    await stop.wait()
+            await pause(stop, self._every_seconds)
 
     async def poll(self, hear: Hear) -> None:
         """Ask each repository once; what goes wrong in one holds up no other."""

@@ -45,7 +45,7 @@ Look = Callable[[Project, Window], AsyncIterator[Event]]
 
 
 class GitLabEvents:
-    """Looks at one project after the other, as `GitLabPoller` comes to it."""
+    """Looks at one project after the other, as `GitLabPolling` comes to it."""
 
     def __init__(self, client: Client, reader: EventReader, cursors: Cursors) -> None:
         """`reader` knows what is wanted."""

@@ -29,7 +29,7 @@ from adapters.forge.gitlab.reading import STOP_EMOJI, Award, Note, Reader
 from adapters.forge.polled import CATCH_UP_SECONDS, POLL_SECONDS, condition
 from adapters.forge.port import BRANCHES, Cursors, Repositories
 from adapters.forge.rereading import LOOK_SECONDS
-from adapters.listening import Condition, Hears, Tell, nobody
+from adapters.listening import Condition, Hears, Tell, nobody, pause
 
 log = structlog.get_logger(__name__)
 
@@ -73,7 +73,7 @@ class _Thread:
         return f"{project_path(self.project)}/{self.kind}/{self.iid}"
 
 
-class GitLabPoller:
+class GitLabPolling:
     """Polls the repositories of one GitLab."""
 
     def __init__(
@@ -105,17 +105,17 @@ class GitLabPoller:
     async def run(self, hear: Hear, stop: asyncio.Event) -> None:
         """Poll until `stop`; what fails is tried again with the next look."""
         while not stop.is_set():
-            pause = self._seconds
+            seconds = self._seconds
             try:
                 await self.once(hear)
             except Throttled as error:
-                pause = max(pause, min(error.retry_seconds, PAUSE_SECONDS_MAX))
+                seconds = max(seconds, min(error.retry_seconds, PAUSE_SECONDS_MAX))
                 self._tell(Condition.FAILING, str(error))
-                log.warning("gitlab_throttles", seconds=pause)
+                log.warning("gitlab_throttles", seconds=seconds)
             except Exception as error:
                 log.exception("gitlab_not_polled")
                 self._tell(Condition.FAILING, f"nothing could be asked: {type(error).__name__}")
-            await _wait(stop, pause)
+            await pause(stop, seconds)
 
     async def once(self, hear: Hear) -> None:
         """Look once, at every repository; one that fails keeps its cursor.
@@ -296,11 +296,3 @@ def _moment(text: str) -> datetime:
 
 def _zulu(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S}Z"
-
-
-async def _wait(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await stop.wait()
-    except TimeoutError:
-        pass

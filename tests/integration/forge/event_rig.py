@@ -20,7 +20,7 @@ from adapters.forge.github.reading import Reader
 from adapters.forge.gitlab.event_polling import GitLabEvents
 from adapters.forge.gitlab.happening import EventReader as GitLabReader
 from adapters.forge.gitlab.hooks import GitLabHooks
-from adapters.forge.gitlab.polling import GitLabPoller
+from adapters.forge.gitlab.polling import GitLabPolling
 from adapters.forge.gitlab.reading import Reader as NoteReader
 from adapters.forge.marks import Marks
 from adapters.forge.port import ForgePort
@@ -300,7 +300,7 @@ class OnGitLab:
     town: Town
     shop: Shop
     hooks: GitLabHooks
-    poller: GitLabPoller
+    poller: GitLabPolling
     chats: Chats
     deeds: Deeds
     surface: str = "gitlab"
@@ -399,7 +399,7 @@ async def on_gitlab(town: Town) -> AsyncIterator[OnGitLab]:
             town=town,
             shop=shop,
             hooks=GitLabHooks(reader, SECRET, happens),
-            poller=GitLabPoller(
+            poller=GitLabPolling(
                 client,
                 reader,
                 repositories,

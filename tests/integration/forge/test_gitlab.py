@@ -7,7 +7,7 @@ import pytest
 
 from adapters.chat.incoming import Reacted, Reworded, Said, Withdrawn
 from adapters.chat.port import Throttled
-from adapters.forge.gitlab.polling import GitLabPoller
+from adapters.forge.gitlab.polling import GitLabPolling
 from adapters.forge.gitlab.reading import Reader
 from tests.fakes.gitlab import DEVELOPER, OWNER, Bad
 from tests.integration.forge.gitlab_rig import Ears, KeptCursors, Shop, open_shop, receiving
@@ -23,9 +23,9 @@ class Poll:
         self.repositories = list(repositories) or ["acme/api"]
         self.poller = self.restarted()
 
-    def restarted(self) -> GitLabPoller:
+    def restarted(self) -> GitLabPolling:
         """As another process would begin."""
-        self.poller = GitLabPoller(
+        self.poller = GitLabPolling(
             self.shop.client, Reader(self.shop.client), self._names, self.cursors, seconds=0.05
         )
         return self.poller

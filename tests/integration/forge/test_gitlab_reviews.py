@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from adapters.forge.gitlab.polling import GitLabPoller
+from adapters.forge.gitlab.polling import GitLabPolling
 from adapters.forge.gitlab.reading import Reader
 from bot.conversation.hearing import Chats
 from bot.conversation.inbox import Inbox
@@ -46,7 +46,7 @@ class Both:
         async def names() -> list[str]:
             return [shop.project.path]
 
-        self.poller = GitLabPoller(shop.client, Reader(shop.client), names, KeptCursors())
+        self.poller = GitLabPolling(shop.client, Reader(shop.client), names, KeptCursors())
 
     async def begin(self) -> None:
         await self.poller.once(self.ears.hear)

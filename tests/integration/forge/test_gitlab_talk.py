@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from adapters.forge.gitlab.polling import GitLabPoller
+from adapters.forge.gitlab.polling import GitLabPolling
 from adapters.forge.gitlab.port import GitLabForge
 from adapters.forge.gitlab.reading import Reader
 from bot.conversation.hearing import Chats
@@ -104,7 +104,7 @@ async def test_answered_once_what_is_heard_by_webhook_and_by_asking(town, shop, 
     async def repositories():
         return ["acme/api"]
 
-    poller = GitLabPoller(shop.client, Reader(shop.client), repositories, cursors)
+    poller = GitLabPolling(shop.client, Reader(shop.client), repositories, cursors)
     async with serving(town, shop) as chats, Shift(town, places, "w"):
         await poller.once(chats.hear)
         shop.ann.says(shop.request, "/ona !echo one")
