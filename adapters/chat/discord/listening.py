@@ -1,12 +1,11 @@
 """Listens to Discord's gateway; one process of the installation does, whoever leads.
 
 Discord acknowledges nothing: what was said while nobody listened is read back from the threads and
-channels that are known, and heard again; whoever hears drops what is known already. Interactions
-are deferred at once, because Discord waits three seconds for them.
+channels that are known, and heard again; whoever hears drops what is known already.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -16,7 +15,8 @@ import structlog
 from discord import app_commands
 
 from adapters.chat.calling import trace
-from adapters.chat.discord import answering, history, markup, picking
+from adapters.chat.discord import history, picking
+from adapters.chat.discord.commands import Commands, Projects, no_projects
 from adapters.chat.discord.missed import (
     CATCH_UP_MESSAGES,
     CATCH_UP_SECONDS,
@@ -25,36 +25,19 @@ from adapters.chat.discord.missed import (
     no_direct,
     no_waiting,
 )
-from adapters.chat.discord.reading import STOP_REACTIONS, Reader, author_of, place_in, place_of
-from adapters.chat.incoming import (
-    FOLLOW,
-    MENTION_ONLY,
-    Author,
-    Hear,
-    Heard,
-    Said,
-    WaitingMessages,
-)
-from adapters.chat.prefixes import is_private
+from adapters.chat.discord.reading import STOP_REACTIONS, Reader, author_of, place_in
+from adapters.chat.incoming import Hear, Heard, WaitingMessages
+from adapters.chat.own_words import Say, as_it_is
 from adapters.listening import Condition, Hears, Tell, nobody
 
 log = structlog.get_logger(__name__)
 
 GUILDS_SECONDS = 0.5
 """So long after the last guild was told at the start, all of them were."""
-AGAIN_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+PAUSES_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+"""Between tries to hear something: Discord delivers nothing again."""
 REMEMBERED_MESSAGES = 5_000
 """Of which it is known whose they were when they are deleted."""
-COMMAND = "ona"
-CHANNEL_COMMAND = "ona-channel"
-SEND_TO_US = "Send to ona"
-SENT = "Sent."
-PROMPT_LENGTH_MAX = 2_000
-CHOICES_MAX = 25
-"""That Discord shows below what is typed."""
-CHOICE_LENGTH_MAX = 100
-OFFER_SECONDS = 2.0
-"""Discord waits three."""
 HEARS = Hears(
     ways=("a connection of ours (gateway)",),
     follow_ups=True,
@@ -62,31 +45,6 @@ HEARS = Hears(
     stop_signs=STOP_REACTIONS,
     missed=f"read back, {CATCH_UP_SECONDS / 60:g} min and {CATCH_UP_MESSAGES} messages a place",
 )
-
-Say = Callable[[str, str | None], str]
-"""Our words, for somebody with a locale."""
-
-
-def as_it_is(words: str, _locale: str | None) -> str:
-    """In English, whatever the locale is."""
-    return words
-
-
-Projects = Callable[[Author], Awaitable[Sequence[str]]]
-"""Names of the projects that somebody may see."""
-
-
-async def _none(_: Author) -> Sequence[str]:
-    return ()
-
-
-def shown_prompt(name: str, text: str) -> str:
-    """What somebody asked, for all to see, as far as it fits into a message."""
-    words = markup.escape(f"{name}: {text[:PROMPT_LENGTH_MAX]}", code=False)
-    if len(words) <= PROMPT_LENGTH_MAX:
-        return words
-    # A backslash alone at the end would escape what follows.
-    return words[: PROMPT_LENGTH_MAX - 1].rstrip("\\") + "…"
 
 
 def intents() -> discord.Intents:
@@ -109,7 +67,7 @@ class DiscordListener:
         token: str,
         *,
         mention: str = "ona",
-        projects: Projects = _none,
+        projects: Projects = no_projects,
         direct: Direct = no_direct,
         waiting: WaitingMessages = no_waiting,
         start_reaction: str = "",
@@ -182,66 +140,18 @@ class _Client(discord.Client):
             guild_ready_timeout=GUILDS_SECONDS,
         )
         self._hear = hear
-        self._projects = projects
         self._tell = tell
-        self._mention = mention
         self._start_reaction = start_reaction
-        self._say = say
         self._reader = Reader(self)
         self._missed = Missed(
             self, self._reader, self._said, self._in_order, direct=direct, waiting=waiting
         )
         self._locks: dict[int, asyncio.Lock] = {}
         self.tree = app_commands.CommandTree(self)
-        self._add_commands()
-
-    def _add_commands(self) -> None:
-        @self.tree.command(name=COMMAND, description="Ask ona, or say a command such as stop")
-        @app_commands.describe(
-            text="What to do",
-            project="What it is about, if that is not clear",
-            private="Only you see it, and are answered by direct message",
+        commands = Commands(
+            self._reader, self._hear_at_last, projects=projects, mention=mention, say=say
         )
-        async def ask(
-            interaction: discord.Interaction, text: str, project: str = "", private: bool = False
-        ) -> None:
-            text = self._reader.without_us(text)
-            alone = private and not is_private(text, self._mention)
-            await self._asked(interaction, f"private: {text}" if alone else text, project)
-
-        @ask.autocomplete("project")
-        async def offered(
-            interaction: discord.Interaction, current: str
-        ) -> list[app_commands.Choice[str]]:
-            return await self._offered(interaction, current)
-
-        @self.tree.command(name=CHANNEL_COMMAND, description="How ona listens in this channel")
-        @app_commands.describe(mention_only="Whether people mention it each time")
-        @app_commands.guild_only()
-        async def listen(interaction: discord.Interaction, mention_only: bool) -> None:
-            await interaction.response.defer(ephemeral=True, thinking=True)
-            if interaction.channel is not None:
-                place = place_of(interaction.channel, interaction.guild, None)
-                says = MENTION_ONLY if mention_only else FOLLOW
-                said = self._reader.by_interaction(interaction, place, says)
-                await self._answered(interaction, said)
-
-        @self.tree.context_menu(name=SEND_TO_US)
-        async def send(interaction: discord.Interaction, message: discord.Message) -> None:
-            await interaction.response.defer(ephemeral=True, thinking=True)
-            said = self._reader.sent(interaction, message)
-            said = await history.with_material(self._reader, message, said)
-            await self._answered(interaction, said)
-
-    async def _answered(self, interaction: discord.Interaction, said: Said) -> None:
-        """Hear it, and tell its sender alone what became of it."""
-        with answering.collecting(str(interaction.user.id)) as told:
-            await self._hear_at_last(said)
-        words = told[0] if told else self._say(SENT, str(interaction.locale))
-        await interaction.edit_original_response(
-            content=markup.escape(words, code=False)[:PROMPT_LENGTH_MAX],
-            allowed_mentions=discord.AllowedMentions.none(),
-        )
+        commands.add_to(self.tree)
 
     async def leave(self) -> None:
         """Close; discord.py fails in the background when that happens while it begins."""
@@ -326,47 +236,6 @@ class _Client(discord.Client):
             await interaction.response.defer()
             await self._hear_at_last(said)
 
-    async def _offered(
-        self, interaction: discord.Interaction, current: str
-    ) -> list[app_commands.Choice[str]]:
-        """The projects whose names have in them what was typed so far; for members only."""
-        author = author_of(interaction.user, interaction.guild)
-        if author.standing != "member":
-            return []
-        try:
-            async with asyncio.timeout(OFFER_SECONDS):
-                names = await self._projects(author)
-        except Exception as error:
-            # Whoever asks can type the name.
-            log.info("projects_not_offered", why=str(error))
-            return []
-        fitting = [name for name in names if current.casefold() in name.casefold()]
-        short = [name for name in fitting if len(name) <= CHOICE_LENGTH_MAX]
-        return [app_commands.Choice(name=name, value=name) for name in short[:CHOICES_MAX]]
-
-    async def _asked(self, interaction: discord.Interaction, text: str, project: str) -> None:
-        """In a thread it is said there; in a channel it opens one, with what was asked on top.
-
-        What is private nobody else sees.
-        """
-        private = is_private(text, self._mention)
-        await interaction.response.defer(ephemeral=private, thinking=True)
-        shown = await interaction.edit_original_response(
-            content=self._say(SENT, str(interaction.locale))
-            if private
-            else shown_prompt(interaction.user.display_name, text),
-            allowed_mentions=discord.AllowedMentions.none(),
-        )
-        channel = interaction.channel
-        if channel is None:
-            return
-        place = place_of(channel, interaction.guild, shown.id)
-        await self._hear_at_last(
-            self._reader.by_interaction(
-                interaction, place, text, ref=str(shown.id), project=project.strip()
-            )
-        )
-
     async def _in_order(self, channel: int, read: Callable[[], Heard | None]) -> None:
         """Hear one channel's messages in the order in which the gateway told them."""
         async with self._lock(channel):
@@ -390,7 +259,7 @@ class _Client(discord.Client):
 
     async def _hear_at_last(self, heard: Heard) -> None:
         """Discord delivers nothing again: who can't hear now is asked again for a while."""
-        for pause in AGAIN_SECONDS:
+        for pause in PAUSES_SECONDS:
             try:
                 await self._hear(heard)
                 return

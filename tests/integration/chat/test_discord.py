@@ -318,7 +318,7 @@ async def test_direct_messages_that_were_missed_are_heard_once_afterwards(office
 async def test_what_is_pressed_or_commanded_while_it_can_not_be_heard_is_heard_later(
     office, monkeypatch
 ):
-    monkeypatch.setattr(listening, "AGAIN_SECONDS", (0.0, 0.0))
+    monkeypatch.setattr(listening, "PAUSES_SECONDS", (0.0, 0.0))
     heard, troubles, stop = [], [TryAgain("the database is away"), OSError()], asyncio.Event()
 
     async def hear(said):

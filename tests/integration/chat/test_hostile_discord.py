@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from adapters.chat.discord.listening import PROMPT_LENGTH_MAX, shown_prompt
+from adapters.chat.discord.commands import PROMPT_LENGTH_MAX, shown_prompt
 from tests.fakes.discord import Person
 from tests.fakes.discord.markdown import shown
 from tests.integration.chat.discord_rig import Office, open_office
