@@ -9,7 +9,7 @@ from sqlalchemy import text
 from bot.automate import forgetting, notices
 from bot.automate.reminders import reminder_rows
 from bot.automate.triggers import events, hook_intake
-from bot.conversation import automation_notices, parking
+from bot.conversation import automation_notices, keeping
 from bot.govern.audit_retention import expire_of_projects
 from bot.govern.grants import SWEEP_SECONDS, Grants
 from bot.govern.sealing import Sealer, expire
@@ -71,7 +71,7 @@ async def run_clock(
 
     chores = [
         Chore(name="questions", seconds=CLOCK_LEASE_SECONDS / 2, run=led(questions.expire)),
-        Chore(name="parked_messages", seconds=PARKED_SECONDS, run=led(parking.expire)),
+        Chore(name="parked_messages", seconds=PARKED_SECONDS, run=led(keeping.expire)),
         Chore(name="unsaved_reminders", seconds=PARKED_SECONDS, run=led(reminder_rows.expire)),
         Chore(name="automation_notices", seconds=NOTICES_SECONDS, run=led(tell)),
         Chore(name="trigger_events", seconds=RETENTION_SECONDS, run=led(_expire_events)),

@@ -7,7 +7,6 @@ Should that be cut off, the button is still there, and pressing it again does no
 """
 
 import asyncio
-import json
 import re
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
@@ -23,7 +22,6 @@ from bot.conversation import commands, keeping
 from bot.conversation.hints import Hints
 from bot.conversation.inbox import Inbox
 from bot.conversation.message import IncomingMessage
-from bot.conversation.parking import KEPT_HOURS, PARK, PARKED
 from bot.conversation.unadded import unadded
 from bot.errors import OnaError, Refused
 from bot.govern import projects, repositories
@@ -92,8 +90,7 @@ class Adding:
             return
         parked = uuid5(_OURS, f"{message.surface}/{message.message_key}")
         async with self._database.begin() as tx:
-            values = {"id": parked, "message": json.dumps(keeping.kept(message))}
-            is_new = (await tx.execute(PARK, values)).one_or_none() is not None
+            is_new = await keeping.put(tx, parked, message)
         if is_new:
             name = repositories.shown(self._inbox.rights.forges, url)
             words = _(
@@ -125,11 +122,9 @@ class Adding:
 
     async def _added(self, person_id: UUID, parked: UUID) -> str:
         async with self._database.begin() as tx:
-            values = {"id": parked, "hours": KEPT_HOURS}
-            kept = (await tx.execute(PARKED, values)).scalar_one_or_none()
-        if kept is None:
+            message = await keeping.get(tx, parked)
+        if message is None:
             return _("This was asked too long ago: ask again.")
-        message = keeping.restored(kept)
         if message.person_id != person_id:
             raise Refused(_("somebody else asked this"), kept=_("nothing was changed"))
         url = await self._wanted(message)

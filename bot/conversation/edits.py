@@ -3,7 +3,6 @@
 it waits ─▶ changed; it runs or ran ─▶ parked, with a button for its author alone ─▶ asked, once
 """
 
-import json
 import re
 from dataclasses import replace
 from uuid import UUID, uuid5
@@ -18,7 +17,6 @@ from bot.conversation.amending import Amended, Another
 from bot.conversation.hints import Hints
 from bot.conversation.inbox import Inbox
 from bot.conversation.message import IncomingMessage
-from bot.conversation.parking import KEPT_HOURS, PARK, PARKED
 from bot.errors import NotPermitted, TooLarge
 from bot.govern.people import standing_of
 from bot.store.database import Database
@@ -124,16 +122,13 @@ class Edits:
         )
         async with self._database.begin() as tx:
             whole = replace(message, **await material.of_prompt(tx, another.prompt))
-            values = {"id": parked, "message": json.dumps(keeping.kept(whole))}
-            await tx.execute(PARK, values)
+            await keeping.put(tx, parked, whole)
         return Button(label=_(AGAIN), says=f"run again {parked}")
 
     async def kept(self, parked: UUID, person_id: UUID) -> IncomingMessage | None:
         """A parked edit to be asked again; None: it is not theirs, or not kept any more."""
         async with self._database.begin() as tx:
-            values = {"id": parked, "hours": KEPT_HOURS}
-            kept = (await tx.execute(PARKED, values)).scalar_one_or_none()
-        message = None if kept is None else keeping.restored(kept)
+            message = await keeping.get(tx, parked)
         if message is None or message.person_id != person_id:
             return None
         return message

@@ -3,7 +3,6 @@
 which project? ─▶ park ─▶ a post with a button for each ─▶ pressed ─▶ Inbox.accept, once
 """
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,32 +19,17 @@ from bot.conversation.inbox import Inbox
 from bot.conversation.message import Accepted, IncomingMessage
 from bot.govern.people import standing_of
 from bot.store.database import Database
-from bot.store.transaction import Transaction
 from bot.words.catalogue import N_, speaking
 from bot.words.catalogue import gettext as _
 
 log = structlog.get_logger(__name__)
 
 BUTTONS_MAX = 5
-KEPT_HOURS = 24
 ANOTHER = N_("For another one, ask again with project=NAME in front.")
 POST_SECONDS = 10.0
 _OURS = UUID("6f6e612d-7061-726b-8564-6d6573736167")
 """Namespace of the ids of parked messages."""
 _CHOICE = re.compile(r"choose ([0-9a-f-]{36}) (once|always) (.+)")
-PARK = text(
-    """
-    INSERT INTO parked (id, message) VALUES (:id, CAST(:message AS jsonb))
-    ON CONFLICT DO NOTHING RETURNING id
-    """
-)
-PARKED = text(
-    """
-    SELECT message FROM parked
-     WHERE id = :id AND created_at > now() - make_interval(hours => :hours)
-    """
-)
-_EXPIRE = text("DELETE FROM parked WHERE created_at < now() - make_interval(hours => :hours)")
 _USED = text(
     """
     SELECT project.name, project.id AS project_id FROM project
@@ -106,8 +90,7 @@ class Parking:
             return
         parked = uuid5(_OURS, f"{message.surface}/{message.message_key}")
         async with self._database.begin() as tx:
-            values = {"id": parked, "message": json.dumps(keeping.kept(message))}
-            is_new = (await tx.execute(PARK, values)).one_or_none() is not None
+            is_new = await keeping.put(tx, parked, message)
             projects = [dict(row) for row in (await tx.execute(_USED)).mappings()]
             who = await standing_of(tx, message.person_id)
         names = [one["name"] for one in await self._inbox.rights.visible(who, projects)]
@@ -144,11 +127,9 @@ class Parking:
         :raises NotPermitted: they may not choose it
         """
         async with self._database.begin() as tx:
-            values = {"id": choice.parked, "hours": KEPT_HOURS}
-            kept = (await tx.execute(PARKED, values)).scalar_one_or_none()
-            if kept is None:
-                return None
-            message = keeping.restored(kept)
+            message = await keeping.get(tx, choice.parked)
+        if message is None:
+            return None
         if choice.always or by != message.person_id:
             await self._check(choice.project, by)
         if choice.always:
@@ -197,8 +178,3 @@ class Parking:
             await port.edit(said.spot.place, said.post, content, Deadline.after(POST_SECONDS))
         except ChatError as error:
             log.info("choice_not_shown", place=said.spot.place, why=str(error))
-
-
-async def expire(tx: Transaction) -> None:
-    """Forget messages that nobody chose a project for in time."""
-    await tx.execute(_EXPIRE, {"hours": KEPT_HOURS})

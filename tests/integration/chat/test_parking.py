@@ -7,7 +7,7 @@ import pytest
 from adapters.chat.incoming import Attached, Quoted
 from adapters.chat.port import Button, ChatError, Uncertain
 from adapters.forge.port import Permission
-from bot.conversation import parking
+from bot.conversation import keeping
 from bot.conversation.hearing import Chats
 from bot.conversation.inbox import Inbox
 from bot.conversation.parking import Choice
@@ -127,7 +127,7 @@ async def test_what_was_asked_is_kept_for_a_day(town, room, asking):
         "UPDATE parked SET created_at = now() - interval '23 hours 59 minutes' RETURNING id"
     )
     async with town.database.begin() as tx:
-        await parking.expire(tx)
+        await keeping.expire(tx)
     await press(room, asking.posts[0][2][0].says)
     assert len(await prompts(town)) == 1
 
@@ -141,7 +141,7 @@ async def test_what_was_asked_too_long_ago_is_gone(town, room, asking):
     assert "too long ago" in room.whispers[-1][1]
     assert await prompts(town) == []
     async with town.database.begin() as tx:
-        await parking.expire(tx)
+        await keeping.expire(tx)
     assert await town.value("SELECT count(*) FROM parked") == 0
 
 
