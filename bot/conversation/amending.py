@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from bot.conversation import commands
-from bot.conversation.settled import check_length
+from bot.conversation.prompt_checks import check_length
 from bot.store.states import PromptState
 from bot.store.transaction import Transaction
 from bot.words.catalogue import gettext as _

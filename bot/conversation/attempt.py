@@ -55,7 +55,7 @@ METHODS: dict[Action, Method] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Standing:
+class Progress:
     """Where a reply stands when its turn to be sent comes."""
 
     live: bool
@@ -72,29 +72,29 @@ class Standing:
 
 
 def next_action(
-    standing: Standing, after_uncertain: AfterUncertain, *, again_seconds: float = math.inf
+    progress: Progress, after_uncertain: AfterUncertain, *, again_seconds: float = math.inf
 ) -> Action:
     """What comes next; a post that may exist already is looked for before anything else.
 
     :param again_seconds: for how long a surface knows a post by its mark
     """
-    if standing.unfinished and not standing.posted:
-        late = standing.tried_seconds > again_seconds
+    if progress.unfinished and not progress.posted:
+        late = progress.tried_seconds > again_seconds
         if after_uncertain is AfterUncertain.POST_AGAIN and late:
             return Action.GIVE_UP
-        if after_uncertain is AfterUncertain.GIVE_UP or standing.attempts >= 2 * ATTEMPTS_MAX:
+        if after_uncertain is AfterUncertain.GIVE_UP or progress.attempts >= 2 * ATTEMPTS_MAX:
             return Action.GIVE_UP
         if after_uncertain is AfterUncertain.LOOK_UP:
             return Action.LOOK_UP
-    if standing.attempts >= ATTEMPTS_MAX:
+    if progress.attempts >= ATTEMPTS_MAX:
         return Action.STOP_TRYING
-    return Action.EDIT if standing.posted else _first_post(standing)
+    return Action.EDIT if progress.posted else _first_post(progress)
 
 
-def _first_post(standing: Standing) -> Action:
-    if standing.muted:
+def _first_post(progress: Progress) -> Action:
+    if progress.muted:
         return Action.KEEP_QUIET
-    return Action.SKIP if standing.live and standing.final else Action.POST
+    return Action.SKIP if progress.live and progress.final else Action.POST
 
 
 def backoff_seconds(attempts: int, *, chance: float) -> float:

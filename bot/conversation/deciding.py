@@ -20,11 +20,11 @@ from bot.conversation import (
 )
 from bot.conversation.message import KEY_LENGTH_MAX, Accepted, IncomingMessage, Verdict
 from bot.conversation.obeying import obey
+from bot.conversation.prompt_checks import check_length, check_options
 from bot.conversation.prompting import add_prompt
 from bot.conversation.reminder_commands import Remind, Reminders
 from bot.conversation.run_aiming import aim, briefed
 from bot.conversation.saying import post, say
-from bot.conversation.settled import check_length, check_options
 from bot.conversation.unadded import unadded
 from bot.errors import NoProject, NotFound, NothingToDo, Refused
 from bot.govern.access import Act, Standing, require

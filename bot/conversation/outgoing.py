@@ -27,7 +27,7 @@ from adapters.chat.port import (
     Rate,
 )
 from bot.conversation import budget, refusals
-from bot.conversation.attempt import METHODS, Action, Standing, next_action
+from bot.conversation.attempt import METHODS, Action, Progress, next_action
 from bot.metrics import REPLIES
 from bot.store.database import Database, is_away
 from bot.store.statements import load
@@ -84,7 +84,7 @@ class Taken:
     """The shipped locale of the body."""
     wording: int
     ref: str | None
-    standing: Standing
+    progress: Progress
     action: Action
     deadline: Deadline
 
@@ -116,9 +116,9 @@ class Outgoing:
             ).one_or_none()
             if row is None:
                 return None
-            standing = _standing(row)
+            progress = _progress(row)
             again = math.inf if row.kind in SET else self._port.limits.again_seconds
-            action = next_action(standing, self.after_uncertain(row.kind), again_seconds=again)
+            action = next_action(progress, self.after_uncertain(row.kind), again_seconds=again)
             method = method_of(row.kind, action)
             wait = await self._spend(tx, row.place, method, final=row.final)
             if wait > 0:
@@ -144,7 +144,7 @@ class Outgoing:
             language=nearest(row.language),
             wording=row.wording,
             ref=row.posted_ref,
-            standing=replace(standing, attempts=standing.attempts + 1),
+            progress=replace(progress, attempts=progress.attempts + 1),
             action=action,
             deadline=deadline,
         )
@@ -165,7 +165,7 @@ class Outgoing:
         """Take a token for another call about a taken reply; else how many seconds to wait."""
         async with self._database.begin() as tx:
             method = method_of(taken.kind, action)
-            return await self._spend(tx, taken.place, method, final=taken.standing.final)
+            return await self._spend(tx, taken.place, method, final=taken.progress.final)
 
     def after_uncertain(self, kind: str) -> AfterUncertain:
         """What keeps a reply of this kind from being posted twice; what is set can be set again."""
@@ -255,8 +255,8 @@ def _filled(held: Mapping[str, Any], rate: Rate) -> float:
     return budget.filled(held["tokens"], elapsed_seconds=float(held["elapsed_seconds"]), rate=rate)
 
 
-def _standing(row: Any) -> Standing:
-    return Standing(
+def _progress(row: Any) -> Progress:
+    return Progress(
         live=row.kind == "live",
         final=row.final,
         posted=row.posted_ref is not None,

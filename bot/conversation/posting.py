@@ -88,7 +88,7 @@ class Posting:
         if called.ref is not None:
             await self._found(taken, called.ref)
             return
-        certain = replace(taken.standing, unfinished=False)
+        certain = replace(taken.progress, unfinished=False)
         action = next_action(certain, self._rows.after_uncertain(taken.kind))
         if action is not Action.POST:
             await self._give_up(taken, action)
@@ -166,8 +166,8 @@ class Posting:
         if not isinstance(self._port, Reacts):
             raise Rejected(N_("this surface knows no reactions"))
         ref = message_of(taken.key)
-        standing = taken.standing
-        if not (taken.body or standing.posted or standing.unfinished or standing.attempts > 1):
+        progress = taken.progress
+        if not (taken.body or progress.posted or progress.unfinished or progress.attempts > 1):
             # Nobody has ever set one: there is nothing to take away.
             return ref
         sign = Sign(taken.body) if taken.body else None
@@ -190,7 +190,7 @@ class Posting:
 
     async def _back_off(self, taken: Taken, error: Exception) -> None:
         """Come back later; to a reply that may have been posted, only after its time."""
-        seconds = backoff_seconds(taken.standing.attempts, chance=random.random())
+        seconds = backoff_seconds(taken.progress.attempts, chance=random.random())
         nothing_done = isinstance(error, Unavailable)
         if nothing_done and taken.action is not Action.LOOK_UP:
             await self._unsent(taken, "unavailable", seconds=seconds, error=_said(error))

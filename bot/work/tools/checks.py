@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import Field
 
 from adapters.chat.port import ChatError, Gone
-from adapters.forge.ci import Check, Reader, Report
+from adapters.forge.ci_by_grant import Check, Reader, Report
 from bot.errors import NotFound, Refused
 from bot.words.plain import settled
 from bot.work.branches import is_of, own_branch

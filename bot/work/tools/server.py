@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from adapters.forge.ci import GitHubReader, GitLabReader, Reader
+from adapters.forge.ci_by_grant import GitHubReader, GitLabReader, Reader
 from bot.store.database import Database
 from bot.work.routes import CodeHost
 from bot.work.running import Running

@@ -9,7 +9,7 @@ from bot.conversation.attempt import (
     ATTEMPTS_MAX,
     BACKOFF_SECONDS_MAX,
     Action,
-    Standing,
+    Progress,
     backoff_seconds,
     next_action,
 )
@@ -76,7 +76,7 @@ def test_a_throttled_bucket_grants_again_when_the_surface_said():
     assert isinstance(decide(after, final=True, rate=RATE), Grant)
 
 
-def standing(**known):
+def progress(**known):
     facts = {
         "live": False,
         "final": True,
@@ -85,7 +85,7 @@ def standing(**known):
         "attempts": 0,
         "muted": False,
     }
-    return Standing(**{**facts, **known})
+    return Progress(**{**facts, **known})
 
 
 LOOK_UP, POST_AGAIN, GIVE_UP = AfterUncertain
@@ -113,7 +113,7 @@ LOOK_UP, POST_AGAIN, GIVE_UP = AfterUncertain
 def test_what_may_have_been_posted_is_never_posted_before_it_is_looked_up(
     known, after_uncertain, action
 ):
-    assert next_action(standing(**known), after_uncertain) is action
+    assert next_action(progress(**known), after_uncertain) is action
 
 
 @PATIENT

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from adapters.forge.ci import Check, Report
+from adapters.forge.ci_by_grant import Check, Report
 from bot.work.tools import asking, checks, protocol
 from bot.work.tools.protocol import Asked, Error, Told
 
