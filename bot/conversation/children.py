@@ -21,7 +21,7 @@ from bot.store.transaction import Transaction
 from bot.words.catalogue import gettext as _
 from bot.words.catalogue import nearest
 from bot.work.control import Actor
-from bot.work.queue import lock_session
+from bot.work.queue import NewPrompt, lock_session
 from bot.work.tools.children import Child
 from bot.work.tools.tool import Asker
 
@@ -66,11 +66,8 @@ async def begin_child(tx: Transaction, parent_id: UUID, asker: Asker, key: str, 
         tx,
         session,
         actor,
-        said=task,
-        kind="text",
-        thread_id=found.thread_id,
+        NewPrompt(said=task, kind="text", thread_id=found.thread_id, language=message.language),
         surface=SURFACE,
-        language=message.language,
     )
     said = {
         "id": new_id(),

@@ -21,7 +21,7 @@ from bot.words.titles import tidied
 from bot.work import quoting
 from bot.work.control import Actor
 from bot.work.followed import CI
-from bot.work.queue import Event, LockedSession, append_events
+from bot.work.queue import Event, LockedSession, NewPrompt, append_events
 
 LOOKED_AT_MAX = 50
 """Commits in one round."""
@@ -194,13 +194,14 @@ async def prompt(
         tx,
         session,
         Actor(id=watched.author_id, name=watched.author),
-        said=said,
-        kind="text",
-        thread_id=watched.thread_id,
+        NewPrompt(
+            said=said,
+            kind="text",
+            thread_id=watched.thread_id,
+            asker=watched.asker,
+            language=watched.language,
+        ),
         surface=CI,
-        join=False,
-        asker=watched.asker,
-        language=watched.language,
     )
     delivery = {
         "id": new_id(),

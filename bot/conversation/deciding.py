@@ -37,7 +37,7 @@ from bot.store.transaction import Transaction
 from bot.words.catalogue import gettext as _
 from bot.work import questions
 from bot.work.control import Actor
-from bot.work.queue import Event, LockedSession, append_events, lock_session
+from bot.work.queue import Event, LockedSession, NewPrompt, append_events, lock_session
 
 TOLD_IN_THREAD = frozenset({"status", "queue", "sessions", "help", "unmute"})
 """Commands whose answer is all that comes of them; what the others do is told as it happens."""
@@ -383,17 +383,20 @@ class Deciding:
             tx,
             session,
             actor,
-            said=prompt.text,
-            kind=prompt.kind,
-            thread_id=found.thread_id,
+            NewPrompt(
+                said=prompt.text,
+                kind=prompt.kind,
+                thread_id=found.thread_id,
+                joins=True,
+                front=prompt.now,
+                asker=message.asker,
+                language=message.language,
+                read_only=message.read_only,
+            ),
             surface=message.surface,
-            front=prompt.now,
-            resembles=prompt.resembles,
-            asker=message.asker,
-            language=message.language,
             ref=message.ref,
             chosen=found.chosen,
-            read_only=message.read_only,
+            resembles=prompt.resembles,
         )
         if added.halt is not None and message.told_in_thread:
             await say(tx, found.thread_id, f"halt:{added.halt.id}", words.halted(added.halt.told))

@@ -24,7 +24,7 @@ from bot.words.catalogue import gettext as _
 from bot.words.catalogue import spoken, together
 from bot.work import control, provider_faults, quoting, undo_rows, undo_words
 from bot.work.control import Actor
-from bot.work.queue import Again, LockedSession, lock_session, waiting_place
+from bot.work.queue import Again, LockedSession, NewPrompt, lock_session, waiting_place
 from bot.work.undo import UNDO, decide
 
 RETRY = "retry"
@@ -240,19 +240,15 @@ async def _ask_again(
     told: str,
 ) -> Obeyed:
     said = last.text or ""
-    added = await add_prompt(
-        tx,
-        session,
-        actor,
+    new = NewPrompt(
         said=said,
         kind=last.kind,
         thread_id=found.thread_id,
-        surface=RETRY,
         language=spoken().locale,
-        join=False,
         read_only=last.read_only,
         again=again,
     )
+    added = await add_prompt(tx, session, actor, new, surface=RETRY)
     return Obeyed(
         told=together(told, added.told),
         added=added,
@@ -281,19 +277,10 @@ async def _undo(tx: Transaction, found: Found, actor: Actor, prompt: UUID | None
                 _("that is not the last turn any more, so nothing was taken back"),
                 do=_("`undo` takes back the last one"),
             )
-    added = await add_prompt(
-        tx,
-        session,
-        actor,
-        said=UNDO,
-        kind=UNDO,
-        thread_id=found.thread_id,
-        surface=UNDO,
-        language=spoken().locale,
-        join=False,
-        front=True,
-        interrupts=False,
+    new = NewPrompt(
+        said=UNDO, kind=UNDO, thread_id=found.thread_id, language=spoken().locale, front=True
     )
+    added = await add_prompt(tx, session, actor, new, surface=UNDO, interrupts=False)
     return Obeyed(
         told=together(_("The last turn is being taken back."), added.told), added=added, said=UNDO
     )

@@ -12,7 +12,7 @@ from bot.store.states import SessionState
 from bot.store.transaction import Transaction
 from bot.work import control
 from bot.work.control import Actor
-from bot.work.queue import Again, Event, LockedSession, append_events, enqueue
+from bot.work.queue import Enqueued, Event, LockedSession, NewPrompt, append_events, enqueue
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,77 +32,30 @@ async def add_prompt(
     tx: Transaction,
     session: LockedSession,
     actor: Actor,
+    new: NewPrompt,
     *,
-    said: str,
-    kind: str,
-    thread_id: UUID,
     surface: str,
-    join: bool = True,
-    front: bool = False,
-    interrupts: bool = True,
-    resembles: str | None = None,
-    asker: str = "",
-    language: str = "",
     ref: str = "",
     chosen: Chosen | None = None,
-    kept_back: bool = False,
-    read_only: bool = False,
-    again: Again | None = None,
+    interrupts: bool = True,
+    resembles: str | None = None,
 ) -> Added:
-    """Queue `said` in the locked session and announce it; the delivery of it is the caller's.
+    """Queue a prompt in the locked session and announce it; its delivery is the caller's.
 
-    :param join: the author's last text that still waits takes it in
-    :param front: `now:` interrupts the running turn, goes first, and lets a held queue go on
-    :param interrupts: what goes first does so too
-    :param resembles: the command that it may have been meant as
-    :param asker: the author as the surface of the thread calls them
-    :param language: the shipped locale in which the author is answered
     :param ref: the message as the surface calls it, where it bears our reactions
     :param chosen: what the session works on and why, when it was opened for this
-    :param kept_back: what its turn leaves is delivered by a later prompt
-    :param read_only: its turn changes nothing outside of its machine
-    :param again: the prompt that it repeats, and with which agent and model
+    :param interrupts: what goes first interrupts the running turn, and lets a held queue go on
+    :param resembles: the command that it may have been meant as
     """
-    put = await enqueue(
-        tx,
-        session,
-        author_id=actor.id,
-        kind=kind,
-        thread_id=thread_id,
-        size_bytes=len(said.encode("utf-8", "replace")),
-        join=join,
-        front=front,
-        asker=asker,
-        language=language,
-        kept_back=kept_back,
-        read_only=read_only,
-        again=again,
-    )
-    interrupting = front and interrupts
+    put = await enqueue(tx, session, new, author_id=actor.id)
+    interrupting = new.front and interrupts
     interrupted = interrupting and await control.interrupt(tx, session, actor)
     held = session.state is SessionState.HELD
     if interrupting and held:
         await control.resume(tx, session.id, actor)
     queued = await control.open_prompts(tx, session.id)
     place = [row["id"] for row in queued].index(put.prompt_id) + 1
-    body: dict[str, Any] = {
-        "prompt": put.prompt_id,
-        "author": actor.id,
-        "name": actor.name,
-        "text": said,
-        "kind": kind,
-        "position": put.position,
-        "place": place,
-        "surface": surface,
-        "asked_in": thread_id,
-        "language": language,
-        "ref": ref,
-    }
-    if read_only:
-        body["read_only"] = True
-    if again is not None:
-        named = {"agent": again.agent, "model": again.model}
-        body |= {name: value for name, value in named.items() if value}
+    body = {**_said_of(new, put, actor), "place": place, "surface": surface, "ref": ref}
     if chosen is not None:
         body |= {"project": chosen.project["name"], "why": chosen.why, "others": chosen.others}
     event = Event(kind="prompt.joined" if put.joined else "prompt.queued", body=body)
@@ -120,3 +73,23 @@ async def add_prompt(
     if halt is not None:
         told = words.halted(halt.told, before=told)
     return Added(prompt_id=put.prompt_id, joined=put.joined, event=number, told=told, halt=halt)
+
+
+def _said_of(new: NewPrompt, put: Enqueued, actor: Actor) -> dict[str, Any]:
+    """What the event that announces a prompt says of the prompt itself; pure."""
+    body: dict[str, Any] = {
+        "prompt": put.prompt_id,
+        "author": actor.id,
+        "name": actor.name,
+        "text": new.said,
+        "kind": new.kind,
+        "position": put.position,
+        "asked_in": new.thread_id,
+        "language": new.language,
+    }
+    if new.read_only:
+        body["read_only"] = True
+    if new.again is not None:
+        named = {"agent": new.again.agent, "model": new.again.model}
+        body |= {name: value for name, value in named.items() if value}
+    return body

@@ -38,7 +38,7 @@ from bot.words.catalogue import gettext as _
 from bot.work import quoting, wishes
 from bot.work.control import Actor
 from bot.work.delivery import DELIVER
-from bot.work.queue import lock_session
+from bot.work.queue import NewPrompt, lock_session
 
 SURFACE = "run"
 PRIORITY = 1
@@ -154,13 +154,14 @@ async def ask(tx: Transaction, target: Any, who: Standing, asking: Asking) -> UU
         tx,
         session,
         Actor(id=who.person_id, name=who.name),
-        said=said,
-        kind=kind,
-        thread_id=thread.id,
+        NewPrompt(
+            said=said,
+            kind=kind,
+            thread_id=thread.id,
+            kept_back=asking.definition.delivers and kind != DELIVER,
+            read_only=not asking.definition.delivers,
+        ),
         surface=SURFACE,
-        join=False,
-        kept_back=asking.definition.delivers and kind != DELIVER,
-        read_only=not asking.definition.delivers,
     )
     key = f"{thread.place}/{asking.place}"
     quoted = quoting.kept(quoted_of(target.trigger, key)) if asking.is_first else []

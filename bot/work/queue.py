@@ -187,6 +187,29 @@ class Again:
 
 
 @dataclass(frozen=True, kw_only=True)
+class NewPrompt:
+    """A prompt that is to be queued."""
+
+    said: str
+    kind: str
+    thread_id: UUID | None
+    asker: str = ""
+    """Its author as the surface of the thread calls them."""
+    language: str = ""
+    """The shipped locale in which its author is answered."""
+    joins: bool = False
+    """A text of one person while their previous one is queued belongs to it."""
+    front: bool = False
+    """`now:` goes before the open prompts."""
+    kept_back: bool = False
+    """What its turn leaves is delivered by a later prompt of the kind `deliver`."""
+    read_only: bool = False
+    """Its turn changes nothing outside of its machine."""
+    again: Again | None = None
+    """The prompt that it repeats, and with which agent and model."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Enqueued:
     """Where a prompt ended up."""
 
@@ -196,61 +219,28 @@ class Enqueued:
 
 
 async def enqueue(
-    tx: Transaction,
-    session: LockedSession,
-    *,
-    author_id: UUID,
-    kind: str,
-    thread_id: UUID | None,
-    size_bytes: int,
-    join: bool,
-    front: bool = False,
-    asker: str = "",
-    language: str = "",
-    kept_back: bool = False,
-    read_only: bool = False,
-    again: Again | None = None,
+    tx: Transaction, session: LockedSession, new: NewPrompt, *, author_id: UUID
 ) -> Enqueued:
-    """Insert a prompt into the locked session, or join the author's last one that still waits.
-
-    :param size_bytes: of what is said, in UTF-8
-    :param join: a text of one person while their previous one is queued belongs to it
-    :param front: `now:` goes before the open prompts
-    :param asker: the author as the surface of the thread calls them
-    :param language: the shipped locale in which the author is answered
-    :param kept_back: what its turn leaves is delivered by a later prompt of the kind `deliver`
-    :param read_only: its turn changes nothing outside of its machine
-    :param again: the prompt that it repeats, and with which agent and model
-    """
-    if join and not read_only and kind == "text" and not front:
-        row = (
-            await tx.execute(
-                SQL["joinable"],
-                {
-                    "session": session.id,
-                    "author": author_id,
-                    "more_bytes": size_bytes,
-                    "bytes_max": JOINED_BYTES_MAX,
-                },
-            )
-        ).one_or_none()
-        if row is not None:
-            return Enqueued(prompt_id=row.id, position=row.position, joined=True)
-    position = await _position(tx, session.id, front=front)
-    prompt_id = new_id()
+    """Insert a prompt into the locked session, or join the author's last one that still waits."""
+    if new.joins and not new.read_only and new.kind == "text" and not new.front:
+        joined = await _join(tx, session, new, author_id)
+        if joined is not None:
+            return joined
+    position = await _position(tx, session.id, front=new.front)
+    prompt_id, again = new_id(), new.again
     await tx.execute(
         SQL["insert_prompt"],
         {
             "prompt": prompt_id,
             "session": session.id,
             "position": position,
-            "kind": kind,
+            "kind": new.kind,
             "author": author_id,
-            "thread": thread_id,
-            "asker": asker,
-            "language": language,
-            "kept_back": kept_back,
-            "read_only": read_only,
+            "thread": new.thread_id,
+            "asker": new.asker,
+            "language": new.language,
+            "kept_back": new.kept_back,
+            "read_only": new.read_only,
             "agent": again and again.agent,
             "model": again and again.model,
             "repeats": again and again.prompt_id,
@@ -259,6 +249,20 @@ async def enqueue(
     if session.state is SessionState.IDLE:
         await make_ready(tx, session.id)
     return Enqueued(prompt_id=prompt_id, position=position, joined=False)
+
+
+async def _join(
+    tx: Transaction, session: LockedSession, new: NewPrompt, author_id: UUID
+) -> Enqueued | None:
+    """Let the author's last prompt take it in; None: that does not wait, or has no room."""
+    asked = {
+        "session": session.id,
+        "author": author_id,
+        "more_bytes": len(new.said.encode("utf-8", "replace")),
+        "bytes_max": JOINED_BYTES_MAX,
+    }
+    row = (await tx.execute(SQL["joinable"], asked)).one_or_none()
+    return None if row is None else Enqueued(prompt_id=row.id, position=row.position, joined=True)
 
 
 async def _position(tx: Transaction, session_id: UUID, *, front: bool) -> int:

@@ -8,7 +8,7 @@ from sqlalchemy import text
 from bot.store.ids import new_id
 from bot.store.states import SessionState, TurnState
 from bot.work import control
-from bot.work.queue import Event, LeaseLost, append_events, enqueue, lock_session
+from bot.work.queue import Event, LeaseLost, NewPrompt, append_events, enqueue, lock_session
 
 
 async def run_one(queue):
@@ -284,15 +284,8 @@ async def test_a_prompt_that_comes_while_a_turn_ends_is_not_forgotten(town):
     turn = await queue.begin_turn(lease, None)
 
     async def add(tx, session):
-        await enqueue(
-            tx,
-            session,
-            author_id=town.people["Ann"],
-            kind="command",
-            thread_id=None,
-            size_bytes=1,
-            join=False,
-        )
+        new = NewPrompt(said="x", kind="command", thread_id=None)
+        await enqueue(tx, session, new, author_id=town.people["Ann"])
         await append_events(tx, session.id, [Event(kind="prompt.queued")])
 
     ending = queue.finish(lease, turn, TurnState.SUCCEEDED, {"summary": "x"})
