@@ -22,6 +22,7 @@ from bot.by_itself import by_itself
 from bot.chores import run_clock
 from bot.config import Settings
 from bot.conversation import automation_notices
+from bot.conversation.adding import CheckRepository
 from bot.conversation.closing import Closing
 from bot.conversation.hearing import Chats
 from bot.conversation.inbox import Inbox
@@ -32,6 +33,7 @@ from bot.conversation.replies import Replies
 from bot.errors import Unfit
 from bot.govern.agents import agents_for_people, agents_of
 from bot.govern.connecting import Connecting
+from bot.govern.grants import Grants
 from bot.govern.installation import read_installation_policy
 from bot.govern.repeats import Repeats
 from bot.govern.rights import Rights
@@ -96,17 +98,7 @@ async def serve(settings: Settings, url: str) -> None:
                 base.database, KnownRepositories(rights.forges, surfaces.searches)
             )
             inbox = inbox_of(base, rights, beginning)
-            chats = Chats(
-                base.database,
-                inbox,
-                ports,
-                mention=settings.mention,
-                connecting=connecting,
-                public_url=settings.public_url or "",
-                language=settings.language,
-                check_repository=check_repository,
-            )
-            gate = Gate(chats.hear)
+            gate = Gate(_chats(base, inbox, ports, connecting, check_repository).hear)
             refusals = Repeats(base.database)
             group.create_task(refusals.run(stop))
             services = Services(
@@ -129,23 +121,10 @@ async def serve(settings: Settings, url: str) -> None:
                 check_repository=check_repository,
                 stopping=stop,
             )
-            for saying in _saying(base, ports, surfaces.rights):
+            for saying in _saying(base, ports, rights):
                 group.create_task(saying)
             group.create_task(surfaces.listen(gate, stop))
-            clock = run_clock(
-                base.database,
-                base.owner,
-                stop,
-                grants=grants,
-                audit_days=settings.policy.audit_days,
-                tell=partial(
-                    automation_notices.tell,
-                    agents=agents_of(settings),
-                    pages=settings.public_url or "",
-                    language=settings.language,
-                ),
-            )
-            group.create_task(clock)
+            group.create_task(_clock(base, grants))
             for work in by_itself(
                 base, surfaces, inbox, beginning, check_repository=check_repository
             ):
@@ -157,6 +136,46 @@ def _connecting(base: Ground, surfaces: Surfaces, vault: Vault | None) -> Connec
     """What knows which accounts are one person's; closed by the caller."""
     tokens = tokens_of(base.database, vault, base.settings, surfaces.accounts)
     return Connecting(base.database, surfaces.accounts, tokens)
+
+
+def _chats(
+    base: Ground,
+    inbox: Inbox,
+    ports: Mapping[str, ChatPort],
+    connecting: Connecting,
+    check_repository: CheckRepository,
+) -> Chats:
+    """What hears all that is said on chat surfaces and forges."""
+    settings = base.settings
+    return Chats(
+        base.database,
+        inbox,
+        ports,
+        mention=settings.mention,
+        connecting=connecting,
+        public_url=settings.public_url or "",
+        language=settings.language,
+        check_repository=check_repository,
+    )
+
+
+def _clock(base: Ground, grants: Grants | None) -> Coroutine[Any, Any, None]:
+    """What is done on a clock, until the process is to stop."""
+    settings = base.settings
+    tell = partial(
+        automation_notices.tell,
+        agents=agents_of(settings),
+        pages=settings.public_url or "",
+        language=settings.language,
+    )
+    return run_clock(
+        base.database,
+        base.owner,
+        base.signals.stop,
+        grants=grants,
+        audit_days=settings.policy.audit_days,
+        tell=tell,
+    )
 
 
 def _saying(
