@@ -119,6 +119,32 @@ def test_an_allow_of_the_project_does_not_undo_a_route() -> None:
     assert not decide(policy, "forge.test", 443).allowed
 
 
+@pytest.mark.parametrize(
+    "policy",
+    [
+        Policy(rules=(*deny("pypi.org"), *allow("pypi.org"))),
+        Policy(rules=(*allow("pypi.org"), *deny("pypi.org"))),
+        Policy(rules=(*allow("*.org", "pypi.org"), *deny("pypi.org:443"), *allow("pypi.org:443"))),
+        Policy(rules=deny("pypi.org"), services=allow("pypi.org:443")),
+        Policy(rules=allow("pypi.org"), services=deny("pypi.org:443")),
+        Policy(services=(*allow("pypi.org:443"), *deny("pypi.org:443"))),
+    ],
+)
+def test_a_denial_wins_wherever_it_stands(policy: Policy) -> None:
+    decision = decide(policy, "pypi.org", 443)
+    assert not decision.allowed
+    assert decision.rule is not None
+    assert not decision.rule.allow
+
+
+@pytest.mark.parametrize("lines", [("deny", "allow"), ("allow", "deny")])
+def test_a_denial_of_addresses_wins_wherever_it_stands(lines: tuple[str, str]) -> None:
+    written = {"deny": deny("10.1.2.3"), "allow": allow("10.1.0.0/16")}
+    policy = Policy(rules=tuple(rule for line in lines for rule in written[line]))
+    address = ipaddress.ip_address("10.1.2.3")
+    assert not decide_address(policy, "inside.test", 443, address).allowed
+
+
 def test_nothing_is_allowed_by_an_empty_policy() -> None:
     assert not decide(Policy(), "example.com", 443).allowed
     assert not decide(Policy(), "", 0).allowed
