@@ -11,8 +11,10 @@ from tests.integration.gateway.test_proxy import reach
 from tests.support.gateway import (
     LOOPBACK,
     Heard,
+    Serve,
     Zone,
     allow,
+    connect,
     get,
     rig,
     serving,
@@ -90,6 +92,34 @@ async def test_a_name_that_changes_between_check_and_use_leads_nowhere_else() ->
     assert statuses == {"200", "403"}
     assert heard.heads
     assert len(inside.heads) == 1
+
+
+def greets(word: bytes) -> Serve:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(word)
+        await reader.read()
+
+    return serve
+
+
+async def test_a_tunnel_leads_to_the_address_that_was_decided_and_to_no_other() -> None:
+    zone = Flipping()
+    async with (
+        rig(zone=zone) as at,
+        serving(greets(b"outside\n")) as port,
+        serving(greets(b"inside\n"), address="127.0.0.2", port=port),
+    ):
+        at.policy = Policy(rules=allow(f"{LOOPBACK}:{port}"), services=allow(f"evil.test:{port}"))
+        zone.hosts["evil.test"] = [LOOPBACK, "127.0.0.2"]
+        statuses, greetings = [], set()
+        for _ in range(4):
+            head, reader, writer = await connect(at.proxy, f"evil.test:{port}")
+            statuses.append(head.split()[1])
+            if statuses[-1] == "200":
+                greetings.add(await reader.readline())
+            writer.close()
+    assert statuses == ["403", "200"] * 2
+    assert greetings == {b"outside\n"}
 
 
 async def test_the_hosts_own_address_is_refused_under_any_name() -> None:
