@@ -7,6 +7,7 @@ from adapters.vault.client import Vault
 from adapters.vault.forges import AppKey, GitHubTokens, GitLabTokens
 from adapters.vault.port import Issuer
 from adapters.vault.prepare import Names
+from adapters.vault.sealing import Sealing
 from bot.config import Settings
 
 
@@ -18,10 +19,8 @@ def forge_issuers(
     key, github = settings.vault.github_key, settings.github
     if key and github.app_id is not None:
         issuers["github"] = tokens = GitHubTokens(
-            vault,
             AppKey(vault, str(github.app_id), key=key, mount=names.transit),
-            sealing=names.sealing_key,
-            mount=names.transit,
+            Sealing(vault, key=names.sealing_key, mount=names.transit),
             api_url=github.api_url,
         )
         stack.callback(tokens.close)

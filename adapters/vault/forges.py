@@ -24,6 +24,7 @@ from adapters.forge.port import NotLetIn
 from adapters.vault.client import Vault
 from adapters.vault.errors import Misasked, Missing, Unreachable, VaultBug, VaultError
 from adapters.vault.port import ONLY_INJECTED, Issued, Request, Trail
+from adapters.vault.sealing import Sealing
 
 JWT_SECONDS = 540
 """Life of what the app shows to GitHub, which takes ten minutes at most."""
@@ -97,14 +98,10 @@ class GitHubTokens:
     by_token = False
     seconds_max = 3600.0
 
-    def __init__(
-        self, vault: Vault, key: AppKey, *, sealing: str, mount: str, api_url: str = API
-    ) -> None:
-        """`sealing` is the name of the key in transit that seals what revocation needs."""
-        self._vault = vault
+    def __init__(self, key: AppKey, sealing: Sealing, *, api_url: str = API) -> None:
+        """`sealing` seals what revocation needs."""
         self._key = key
         self._sealing = sealing
-        self._mount = mount
         self._bridge = Bridge("GitHub")
         self._calls = Calls(self._bridge, api_url=api_url.rstrip("/"))
         self._installations: OrderedDict[str, int] = OrderedDict()
@@ -132,7 +129,7 @@ class GitHubTokens:
                 "basic": _basic("x-access-token", token),
             },
             seconds=max(0.0, (ends - datetime.now(UTC)).total_seconds()),
-            trace={"sealed": await self._sealed(token, deadline)},
+            trace={"sealed": await self._sealing.seal(token.get_secret_value(), deadline)},
         )
 
     async def renew(self, issued: Issued, deadline: Deadline) -> Issued:
@@ -144,27 +141,11 @@ class GitHubTokens:
         sealed = trail.trace.get("sealed")
         if sealed is None:
             return False
-        opened = await self._vault.run(
-            lambda client: client.secrets.transit.decrypt_data(
-                name=self._sealing, ciphertext=sealed, mount_point=self._mount
-            ),
-            deadline,
-        )
-        token = base64.b64decode(opened["data"]["plaintext"]).decode()
+        token = await self._sealing.open(sealed, deadline)
         # Missing: it is refused already.
         with suppress(Missing):
             await self._send(Token(token), "DELETE", "/installation/token", deadline)
         return True
-
-    async def _sealed(self, token: SecretStr, deadline: Deadline) -> str:
-        plain = base64.b64encode(token.get_secret_value().encode()).decode()
-        answer = await self._vault.run(
-            lambda client: client.secrets.transit.encrypt_data(
-                name=self._sealing, plaintext=plain, mount_point=self._mount
-            ),
-            deadline,
-        )
-        return str(answer["data"]["ciphertext"])
 
     async def _installation(self, repository: str, deadline: Deadline) -> int:
         known = self._installations.get(repository)

@@ -12,10 +12,11 @@ from adapters.vault import errors
 from adapters.vault.forges import AppKey, GitHubTokens, GitLabTokens
 from adapters.vault.importing import import_rsa_key
 from adapters.vault.port import Trail
+from adapters.vault.sealing import Sealing
 from tests.fakes.github import FakeGitHub
 from tests.fakes.gitlab.server import FakeGitLab
 from tests.fakes.gitlab.world import MAINTAINER
-from tests.integration.vault.conftest import Place, soon
+from tests.integration.vault.conftest import NAMES, Place, soon
 
 
 @pytest.fixture
@@ -28,9 +29,8 @@ async def github(github_emulator) -> AsyncIterator[FakeGitHub]:
 def tokens(place: Place, github: FakeGitHub):
     import_rsa_key(place.root, "ona-github", github.private_key)
     key = AppKey(place.vault, str(github.app.id), key="ona-github", mount="transit")
-    tokens = GitHubTokens(
-        place.vault, key, sealing="ona-grants", mount="transit", api_url=github.url
-    )
+    sealing = Sealing(place.vault, key=NAMES.sealing_key, mount=NAMES.transit)
+    tokens = GitHubTokens(key, sealing, api_url=github.url)
     yield tokens
     tokens.close()
 

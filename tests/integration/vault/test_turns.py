@@ -19,6 +19,7 @@ from adapters.vault.importing import import_rsa_key
 from adapters.vault.logins import by_token_file
 from adapters.vault.port import Issuer
 from adapters.vault.prepare import OWN_POLICY, prepare
+from adapters.vault.sealing import Sealing
 from adapters.vault.tokens import Tokens
 from bot.chores import run_clock
 from bot.govern import grant_rows, issuance
@@ -628,9 +629,8 @@ async def test_a_turn_has_a_token_for_its_repository_at_github_alone(
     async with FakeGitHub(github_emulator) as github:
         import_rsa_key(place.root, "ona-github", github.private_key)
         key = AppKey(place.vault, str(github.app.id), key="ona-github", mount="transit")
-        tokens = GitHubTokens(
-            place.vault, key, sealing="ona-grants", mount="transit", api_url=github.url
-        )
+        sealing = Sealing(place.vault, key=NAMES.sealing_key, mount=NAMES.transit)
+        tokens = GitHubTokens(key, sealing, api_url=github.url)
         shop = await github.repository("shop", private=True)
         host = CodeHost(surface="github", git_base="https://github.com", api_base=github.url)
         own = own_grants([host], ["github"])
