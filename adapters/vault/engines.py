@@ -48,10 +48,6 @@ class _Engine:
         self.vault = vault
         self.mount = mount
 
-    async def renew(self, issued: Issued, deadline: Deadline) -> Issued:
-        """None of them is renewable."""
-        raise NotImplementedError
-
     async def revoke(self, trail: Trail, deadline: Deadline) -> bool:
         """Nothing but time ends them."""
         return False
@@ -82,7 +78,7 @@ class KvValues(_Engine):
             deadline,
         )
         values = {name: SecretStr(str(value)) for name, value in answer["data"]["data"].items()}
-        return Issued(values=values, seconds=math.inf, revocable=False)
+        return Issued(values=values, seconds=math.inf)
 
 
 class DatabaseUsers(_Engine):
@@ -166,7 +162,6 @@ class SshCertificates(_Engine):
                 "certificate": SecretStr(signed["signed_key"].strip()),
             },
             seconds=CERTIFICATE_SECONDS,
-            revocable=False,
             trace={"serial": signed["serial_number"]},
         )
 
@@ -196,7 +191,6 @@ class IdentityTokens(_Engine):
         return Issued(
             values={"token": SecretStr(answer["data"]["token"])},
             seconds=float(answer["data"]["ttl"]),
-            revocable=False,
         )
 
     async def _role(self, request: Request, deadline: Deadline) -> str:

@@ -132,10 +132,6 @@ class GitHubTokens:
             trace={"sealed": await self._sealing.seal(token.get_secret_value(), deadline)},
         )
 
-    async def renew(self, issued: Issued, deadline: Deadline) -> Issued:
-        """GitHub renews none."""
-        raise NotImplementedError
-
     async def revoke(self, trail: Trail, deadline: Deadline) -> bool:
         """Let GitHub refuse the token; one that nobody wrote down lives out its hour unknown."""
         sealed = trail.trace.get("sealed")
@@ -227,10 +223,6 @@ class GitLabTokens:
             seconds=(midnight - datetime.now(UTC)).total_seconds(),
             trace={"token": str(made["id"])},
         )
-
-    async def renew(self, issued: Issued, deadline: Deadline) -> Issued:
-        """GitLab renews none."""
-        raise NotImplementedError
 
     async def revoke(self, trail: Trail, deadline: Deadline) -> bool:
         """Revoke it, by its number or else by its name."""

@@ -12,7 +12,7 @@ machine rests.
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 from uuid import UUID
 
 from pydantic import SecretStr
@@ -86,9 +86,7 @@ class Issued:
     seconds: float
     """Its issuer refuses it so long after it was asked for."""
     renewable: bool = False
-    """Whether `renew` makes it live longer; else another one has to be issued."""
-    revocable: bool = True
-    """Whether its issuer can refuse it before that."""
+    """Whether its issuer, which `Renews`, lets it live on; else another one has to be issued."""
     trace: Mapping[str, str] = field(default_factory=dict)
     """What its issuer needs to end it: a lease, an accessor, a number. Never a value."""
 
@@ -137,16 +135,21 @@ class Issuer(Protocol):
         """Issue one. :raises VaultError:"""
         ...
 
-    async def renew(self, issued: Issued, deadline: Deadline) -> Issued:
-        """Let a renewable one live on; asked for nothing else. :raises VaultError:"""
-        ...
-
     async def revoke(self, trail: Trail, deadline: Deadline) -> bool:
         """See that its issuer refuses the credential; done before is done.
 
         :returns: False: only time ends it
         :raises VaultError: not known; ask again
         """
+        ...
+
+
+@runtime_checkable
+class Renews(Protocol):
+    """An issuer whose grants can be made to live on; of all others another one is issued."""
+
+    async def renew(self, issued: Issued, deadline: Deadline) -> Issued:
+        """Let one live on; asked only for those that say `renewable`. :raises VaultError:"""
         ...
 
 

@@ -15,7 +15,17 @@ from pydantic import SecretStr
 from adapters.chat.port import Deadline
 from adapters.vault import wanted as wanting
 from adapters.vault.errors import Misasked, Missing, Unreachable, VaultAway, VaultError
-from adapters.vault.port import Bearer, Issued, Issuer, Mode, Request, Trail, TurnToken, Wanted
+from adapters.vault.port import (
+    Bearer,
+    Issued,
+    Issuer,
+    Mode,
+    Renews,
+    Request,
+    Trail,
+    TurnToken,
+    Wanted,
+)
 from adapters.vault.prepare import TURN_POLICY
 from adapters.vault.tokens import UNWRITTEN_SECONDS, Tokens
 from bot.govern.grant_rows import BuildHolder, GrantRows, Holder, Planned, Recorded, Whose
@@ -344,10 +354,10 @@ class Issuance:
 
     async def _prolong(self, living: _Living, deadline: Deadline) -> None:
         """Renew a grant, or issue another one where it can't be."""
-        began = monotonic()
-        if living.issued.renewable:
+        began, issuer = monotonic(), living.issuer
+        if living.issued.renewable and isinstance(issuer, Renews):
             try:
-                renewed = await living.issuer.renew(living.issued, deadline)
+                renewed = await issuer.renew(living.issued, deadline)
             except (Misasked, Missing) as error:
                 log.info("grant_ended", grant=str(living.row), why=str(error))
             else:
