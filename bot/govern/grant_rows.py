@@ -24,7 +24,7 @@ from vmpool.silence import BREAK_SECONDS
 
 LATE_SECONDS = 10.0
 """After its end a lease may still be renewed by its holder, when the database was away."""
-UNWRITTEN_SECONDS = 40.0
+UNRECORDED_SECONDS = 40.0
 """A grant that is not recorded by then will not be: issuing has a deadline far below."""
 
 _WHOSE = text(
@@ -124,7 +124,7 @@ _NEVER_BEGAN = text(
 )
 _STALE = text(
     f"""
-    SELECT g.id, g.kind, g.options, g.trace, g.state,
+    SELECT g.id, g.kind, g.options, g.trace,
            g.ends_at IS NULL OR g.ends_at < now() AS over
       FROM turn_grant g
       LEFT JOIN session ON session.id = g.session_id AND session.state = 'running'
@@ -132,7 +132,7 @@ _STALE = text(
            AND session.lease_until > now() - make_interval(secs => :late)
       LEFT JOIN template AS build ON build.id = g.template_id AND {_BUILDS}
      WHERE g.state IN ('issuing', 'issued') AND session.id IS NULL AND build.id IS NULL
-       AND (g.state = 'issued' OR g.created_at < now() - make_interval(secs => :unwritten))
+       AND (g.state = 'issued' OR g.created_at < now() - make_interval(secs => :unrecorded))
      ORDER BY g.kind <> 'token', g.created_at
      LIMIT :most
     """
@@ -258,7 +258,6 @@ class Stale:
     kind: str
     options: Mapping[str, object]
     trace: Mapping[str, str]
-    state: GrantState
     over: bool
     """Its time has passed."""
 
@@ -363,11 +362,8 @@ class GrantRows:
 
     async def stale(self, most: int) -> Sequence[Stale]:
         """Those that nobody holds, tokens first."""
-        times = {"late": LATE_SECONDS, "unwritten": UNWRITTEN_SECONDS, "most": most}
-        return [
-            Stale(**{**row, "state": GrantState(row["state"])})
-            for row in (await self._database.run(_STALE, times)).mappings()
-        ]
+        times = {"late": LATE_SECONDS, "unrecorded": UNRECORDED_SECONDS, "most": most}
+        return [Stale(**row) for row in (await self._database.run(_STALE, times)).mappings()]
 
     async def is_told(self, session_id: UUID, notice: str) -> bool:
         """Whether a session was told that before."""

@@ -24,31 +24,41 @@ class Behind:
     name: str
 
 
-class NoTurn(Exception):
-    """No turn is running in the session."""
+class NoGrants(Exception):
+    """No turn or build has its grants there now."""
+
+
+@dataclass(frozen=True)
+class _Has:
+    """What one run of a turn, or one build, has."""
+
+    turn: object
+    routes: Mapping[str, Headers]
+    behind: Mapping[str, Sequence[Behind]]
 
 
 class TurnGrants:
     """The injected grants of the turns and builds that run in this process."""
 
     def __init__(self) -> None:
-        self._turns: dict[UUID, tuple[object, Mapping[str, Headers]]] = {}
-        self._behind: dict[UUID, Mapping[str, Sequence[Behind]]] = {}
+        self._has: dict[UUID, _Has] = {}
 
     async def injected(self, key: UUID, route: str) -> Mapping[str, str]:
         """The headers that requests on a route get now; none: nothing is for it.
 
         :param key: of the session, or of a machine that has none yet
-        :raises NoTurn: no turn or build of it has its grants
+        :raises NoGrants: no turn or build of it has its grants
         """
-        found = self._turns.get(key)
+        found = self._has.get(key)
         if found is None:
-            raise NoTurn(f"nothing has its grants now for {key}")
-        return {name: value.get_secret_value() for name, value in found[1].get(route, {}).items()}
+            raise NoGrants(f"nothing has its grants now for {key}")
+        added = found.routes.get(route, {})
+        return {name: value.get_secret_value() for name, value in added.items()}
 
     def behind(self, key: UUID, route: str) -> Sequence[Behind]:
         """The grants whose values requests on a route get now."""
-        return self._behind.get(key, {}).get(route, ())
+        found = self._has.get(key)
+        return () if found is None else found.behind.get(route, ())
 
     def put(
         self,
@@ -61,12 +71,10 @@ class TurnGrants:
 
         :param behind: the grants that they are of, by route
         """
-        self._turns[key] = (turn, routes)
-        self._behind[key] = behind or {}
+        self._has[key] = _Has(turn, routes, behind or {})
 
     def drop(self, key: UUID, turn: object) -> None:
         """A run of a turn gives up what it has; a later one keeps its own."""
-        found = self._turns.get(key)
-        if found is not None and found[0] is turn:
-            del self._turns[key]
-            self._behind.pop(key, None)
+        found = self._has.get(key)
+        if found is not None and found.turn is turn:
+            del self._has[key]

@@ -23,8 +23,7 @@ from bot.config import ModelSettings
 from bot.errors import TellPerson
 from bot.govern.policy_text import UPSTREAM, Document
 from bot.govern.spending import Spender
-from bot.govern.turn_grants import Behind, TurnGrants
-from bot.govern.turn_grants import NoTurn as NoGrants
+from bot.govern.turn_grants import Behind, NoGrants, TurnGrants
 from bot.work.branches import BranchRows, OwnBranches
 from bot.work.running import Running
 from vmpool.network.gateway.forge_route import ForgeRoute

@@ -13,7 +13,7 @@ from bot.errors import Refused
 from bot.govern.grant_rows import NotHeld
 from bot.govern.grants import Grants
 from bot.govern.policy_text import read
-from bot.govern.turn_grants import NoTurn
+from bot.govern.turn_grants import NoGrants
 from bot.work.repository import Repositories
 from bot.work.templates import ProjectTemplates, TemplateLimits
 from tests.fakes import git_tree
@@ -72,7 +72,7 @@ class Site:
             while True:
                 try:
                     await self.grants.memory.injected(machine, "npm")
-                except NoTurn:
+                except NoGrants:
                     await asyncio.sleep(0.02)
                 else:
                     return machine
@@ -108,7 +108,7 @@ async def test_set_up_has_what_is_granted_and_it_is_revoked_before_the_template_
     template = await building
     assert template.state is TemplateState.READY
     assert at_freeze == [[("kv", "ended"), ("token", "revoked")]]
-    with pytest.raises(NoTurn):
+    with pytest.raises(NoGrants):
         await site.grants.memory.injected(machine, "npm")
     with pytest.raises(hvac.exceptions.InvalidRequest):
         place.root.auth.token.lookup_accessor(accessor)
@@ -187,7 +187,7 @@ async def test_a_build_that_is_cancelled_keeps_nothing(site: Site, town: Town) -
     building.cancel()
     with pytest.raises(asyncio.CancelledError):
         await building
-    with pytest.raises(NoTurn):
+    with pytest.raises(NoGrants):
         await site.grants.memory.injected(machine, "npm")
     assert await town.rows(ROWS) == [("kv", "ended"), ("token", "revoked")]
 

@@ -102,7 +102,7 @@ async def test_whenever_a_process_is_killed_what_it_was_given_is_refused(
     given = [json.loads(line) for line in seen.read_text().splitlines()]
     assert len(project.tokens) >= 5, "what was given works until somebody looks"
 
-    monkeypatch.setattr(grant_rows, "UNWRITTEN_SECONDS", 0.0)
+    monkeypatch.setattr(grant_rows, "UNRECORDED_SECONDS", 0.0)
     monkeypatch.setattr(grant_rows, "LATE_SECONDS", 0.0)
     await town.rows("UPDATE session SET lease_until = now() - interval '1 s' RETURNING id")
     await town.rows(

@@ -26,7 +26,7 @@ from bot.govern import grant_rows, issuance
 from bot.govern.audit import HERE
 from bot.govern.grants import Grants
 from bot.govern.policy import set_policy
-from bot.govern.turn_grants import Behind, NoTurn
+from bot.govern.turn_grants import Behind, NoGrants
 from bot.work.materials import Materials
 from bot.work.own_host import OwnGrants, own_grants
 from bot.work.routes import CodeHost
@@ -141,7 +141,7 @@ async def test_a_turn_has_its_grants_while_it_runs_and_none_afterwards(
         assert not await town.rows("SELECT 1 FROM turn_grant WHERE turn_id IS NULL")
         gate.touch()
         await until(town, TURN, lambda rows: rows[0][0] == "succeeded")
-    with pytest.raises(NoTurn):
+    with pytest.raises(NoGrants):
         await grants.memory.injected(who, "npm")
     assert not grants.memory.behind(who, "npm")
     assert not list(tmp_path.glob("ona-*"))
@@ -339,7 +339,7 @@ async def test_vault_is_lost_in_the_middle_of_a_turn_and_comes_back(
             assert TROUBLES[kind] in told
             gate.touch()
             await until(town, TURN, lambda rows: rows[0][0] == "succeeded")
-            with pytest.raises(NoTurn):
+            with pytest.raises(NoGrants):
                 await grants.memory.injected(first, "npm")
             assert ("token", "issued") in await states(town)
             await asyncio.to_thread(trouble.end)
@@ -388,7 +388,7 @@ async def test_a_worker_killed_between_issue_and_record_leaves_nothing_that_work
     async with asyncio.timeout(10):
         await killed.wait()
     monkeypatch.undo()
-    monkeypatch.setattr(grant_rows, "UNWRITTEN_SECONDS", 4.0)
+    monkeypatch.setattr(grant_rows, "UNRECORDED_SECONDS", 4.0)
     monkeypatch.setattr(grant_rows, "LATE_SECONDS", 0.0)
     assert len(project.tokens) == 1
     users = "SELECT rolname FROM pg_roles WHERE rolname LIKE 'v-%'"
@@ -682,7 +682,7 @@ async def test_a_halt_ends_them_within_five_seconds(
         async with asyncio.timeout(HALTED_SECONDS_MAX):
             await halt(town, project="demo")
             await served.refuses(user)
-        with pytest.raises(NoTurn):
+        with pytest.raises(NoGrants):
             await grants.memory.injected(who, "npm")
         await until(town, TURN, lambda rows: rows[0][0] == "stopped")
     assert {state for _, state in await states(town)} == {"revoked", "ended"}

@@ -3,7 +3,7 @@
 import pytest
 
 from bot.config import QueueSettings
-from bot.govern.grant_rows import LATE_SECONDS, UNWRITTEN_SECONDS
+from bot.govern.grant_rows import LATE_SECONDS, UNRECORDED_SECONDS
 from bot.govern.grants import SWEEP_SECONDS
 from bot.govern.issuance import ISSUE_SECONDS, REVOKE_SECONDS
 from scheduler.chores import JITTER
@@ -12,7 +12,7 @@ from vmpool.silence import BREAK_SECONDS
 OUTLIVES_SECONDS_MAX = 60
 NOTICED = {
     "a worker that died": QueueSettings().lease_seconds + LATE_SECONDS,
-    "one that died while it issued": UNWRITTEN_SECONDS,
+    "one that died while it issued": UNRECORDED_SECONDS,
     "a host that died while it built": BREAK_SECONDS,
 }
 
@@ -24,4 +24,4 @@ def test_no_grant_outlives_its_turn_by_more_than_a_minute(what):
 
 
 def test_who_still_issues_is_not_swept():
-    assert UNWRITTEN_SECONDS > 2 * ISSUE_SECONDS
+    assert UNRECORDED_SECONDS > 2 * ISSUE_SECONDS
