@@ -10,14 +10,11 @@ from typing import TypeGuard
 from uuid import UUID
 
 import structlog
-from pydantic import SecretStr
 
 from adapters.chat.port import Deadline
-from adapters.vault import wanted as wanting
 from adapters.vault.errors import Misasked, Missing, Unreachable, VaultAway, VaultError
 from adapters.vault.port import (
     Bearer,
-    Issued,
     Issuer,
     Mode,
     Renews,
@@ -27,10 +24,11 @@ from adapters.vault.port import (
     Wanted,
 )
 from adapters.vault.prepare import TURN_POLICY
-from adapters.vault.tokens import UNWRITTEN_SECONDS, Tokens
+from adapters.vault.tokens import Tokens
+from bot.govern import grant_decisions as decisions
+from bot.govern.grant_decisions import Handed, Living, Own
 from bot.govern.grant_rows import BuildHolder, GrantRows, Holder, Planned, Recorded, Whose
-from bot.govern.narrowing import narrowed
-from bot.govern.turn_grants import Behind, TurnGrants
+from bot.govern.turn_grants import TurnGrants
 from bot.store.states import GrantState
 
 log = structlog.get_logger(__name__)
@@ -41,9 +39,6 @@ END_SECONDS_MAX = 3.0
 """A turn's end waits so long for its grants; then they are revoked behind it."""
 AGAIN_SECONDS = 5.0
 
-Values = Mapping[str, SecretStr]
-Handed = Mapping[str, Values]
-"""By the name of the grant: what lies in the machine."""
 Place = Callable[[Handed], Awaitable[None]]
 """Puts the handed grants into the machine, in place of those before."""
 
@@ -59,20 +54,7 @@ class Means:
     memory: TurnGrants
     environment: str = ""
     """What the installation is called in identity tokens."""
-    own: Callable[[Sequence[str]], Sequence[Wanted]] = lambda _urls: ()
-    """What is granted for repositories, by their addresses, though no policy declares it."""
-
-
-@dataclass(kw_only=True)
-class _Living:
-    """A grant that works."""
-
-    row: UUID
-    wanted: Wanted
-    issuer: Issuer
-    issued: Issued
-    due: float
-    """On `monotonic`: when it has to be renewed, or another one issued."""
+    own: Own = lambda _urls: ()
 
 
 class Issuance:
@@ -95,7 +77,7 @@ class Issuance:
         self._token: TurnToken | None = None
         self._token_row: UUID | None = None
         self._token_due = math.inf
-        self._living: list[_Living] = []
+        self._living: list[Living] = []
         self._issuing: asyncio.Task[None] | None = None
         self._refreshing: asyncio.Task[None] | None = None
         self._place: Place | None = None
@@ -133,11 +115,7 @@ class Issuance:
     @property
     def handed(self) -> Handed:
         """What has to lie in the machine."""
-        return {
-            one.wanted.name: one.issued.values
-            for one in self._living
-            if one.wanted.mode is Mode.HANDED
-        }
+        return decisions.handed(self._living)
 
     async def start(self, turn_id: UUID | None, place: Place | None) -> None:
         """The turn has begun: hand out what it got, and keep it alive until the end.
@@ -178,13 +156,15 @@ class Issuance:
 
     async def _issue(self) -> None:
         self._whose = whose = await self._means.rows.whose(self._holder)
-        declared, own = self._wanted(whose)
+        declared, own = decisions.wanted_by(whose, self._means.own)
         wanted = (*declared, *own)
-        issuers = [self._issuer(one) for one in wanted]
+        issuers = [decisions.issuer_of(one, self._means.issuers) for one in wanted]
         if not wanted:
             return
-        token_row = Planned(kind="token", seconds=UNWRITTEN_SECONDS)
-        planned = [_planned(one, issuer) for one, issuer in zip(wanted, issuers, strict=True)]
+        token_row = decisions.planned_token()
+        planned = [
+            decisions.planned(one, issuer) for one, issuer in zip(wanted, issuers, strict=True)
+        ]
         await self._means.rows.plan(self._holder, [token_row, *planned], self._turn_id)
         self._token_row = token_row.id
         deadline = Deadline.after(ISSUE_SECONDS)
@@ -202,24 +182,12 @@ class Issuance:
             if isinstance(failed, BaseException) and failed not in refused:
                 raise failed
         # What can't be added is known now, and not at the first request.
-        self._routes()
+        decisions.routes(self._living)
         await self._extend(deadline, first=True)
-
-    def _wanted(self, whose: Whose) -> tuple[Sequence[Wanted], Sequence[Wanted]]:
-        """What is declared for the turn, and what it gets where nothing is declared instead."""
-        declared = wanting.read(whose.grants)
-        if whose.builds:
-            return [one for one in declared if one.builds], []
-        taken = {one.route for one in declared}
-        urls = [whose.repository, *whose.beside]
-        own = [one for one in self._means.own(urls) if one.route not in taken]
-        if whose.read_only:
-            return narrowed(declared), [one for one in own if narrowed([one]) == (one,)]
-        return declared, own
 
     async def _issue_all(
         self, planned: Sequence[Planned], issuers: Sequence[Issuer], deadline: Deadline
-    ) -> Sequence[_Living | BaseException]:
+    ) -> Sequence[Living | BaseException]:
         """Issue them at once and write down what was; what was not is its error."""
         got = await asyncio.gather(
             *(
@@ -228,7 +196,7 @@ class Issuance:
             ),
             return_exceptions=True,
         )
-        self._living = [one for one in got if isinstance(one, _Living)]
+        self._living = [one for one in got if isinstance(one, Living)]
         await self._record(self._living, with_token=True)
         await self._means.rows.forget(
             [
@@ -239,16 +207,6 @@ class Issuance:
             ]
         )
         return got
-
-    def _issuer(self, wanted: Wanted) -> Issuer:
-        issuer = self._means.issuers.get(wanted.kind)
-        if issuer is None:
-            kinds = ", ".join(sorted(self._means.issuers))
-            raise Misasked(f"the grant {wanted.name} is of kind {wanted.kind}; there are {kinds}")
-        if wanted.mode not in issuer.modes:
-            may = " or ".join(sorted(issuer.modes))
-            raise Misasked(f"the grant {wanted.name} can only be {may}")
-        return issuer
 
     async def _take_token(self, whose: Whose, deadline: Deadline) -> None:
         policies = (TURN_POLICY, f"ona-project-{whose.project}")
@@ -264,7 +222,7 @@ class Issuance:
             environment=self._means.environment,
         )
 
-    async def _one(self, plan: Planned, issuer: Issuer, deadline: Deadline) -> _Living:
+    async def _one(self, plan: Planned, issuer: Issuer, deadline: Deadline) -> Living:
         assert self._whose is not None
         assert self._token is not None
         assert plan.wanted is not None
@@ -273,13 +231,19 @@ class Issuance:
             id=plan.id, wanted=plan.wanted, bearer=self._bearer(self._whose), token=self._token
         )
         issued = await issuer.issue(request, deadline)
-        return _Living(
-            row=plan.id, wanted=plan.wanted, issuer=issuer, issued=issued, due=_due(issued, began)
+        return Living(
+            row=plan.id,
+            wanted=plan.wanted,
+            issuer=issuer,
+            issued=issued,
+            due=decisions.due(issued, began),
         )
 
-    async def _record(self, living: Sequence[_Living], *, with_token: bool = False) -> None:
+    async def _record(self, living: Sequence[Living], *, with_token: bool = False) -> None:
         recorded = [
-            Recorded(id=one.row, trace=one.issued.trace, seconds=_finite(one.issued.seconds))
+            Recorded(
+                id=one.row, trace=one.issued.trace, seconds=decisions.finite(one.issued.seconds)
+            )
             for one in living
         ]
         if with_token and self._token is not None and self._token_row is not None:
@@ -306,26 +270,8 @@ class Issuance:
     def _show(self) -> None:
         """Let the gateway have what is injected."""
         if not self._over:
-            self._means.memory.put(self._holder.key, self, self._routes(), self._behind())
-
-    def _routes(self) -> Mapping[str, Values]:
-        """The headers that are added, by route. :raises Misasked: a template doesn't fit"""
-        routes: dict[str, dict[str, SecretStr]] = {}
-        for one in self._living:
-            if one.wanted.mode is Mode.INJECTED:
-                headers = wanting.filled(one.wanted, one.issued.values)
-                added = {name: SecretStr(value) for name, value in headers.items()}
-                routes.setdefault(one.wanted.route, {}).update(added)
-        return routes
-
-    def _behind(self) -> Mapping[str, Sequence[Behind]]:
-        """The grants whose values are added, by route."""
-        behind: dict[str, list[Behind]] = {}
-        for one in self._living:
-            if one.wanted.mode is Mode.INJECTED:
-                told = Behind(id=one.row, kind=one.wanted.kind, name=one.wanted.name)
-                behind.setdefault(one.wanted.route, []).append(told)
-        return behind
+            routes, behind = decisions.routes(self._living), decisions.behind(self._living)
+            self._means.memory.put(self._holder.key, self, routes, behind)
 
     # -- while the turn runs ----------------------------------------------------------------
 
@@ -352,7 +298,7 @@ class Issuance:
             if one.due <= monotonic():
                 await self._prolong(one, deadline)
 
-    async def _prolong(self, living: _Living, deadline: Deadline) -> None:
+    async def _prolong(self, living: Living, deadline: Deadline) -> None:
         """Renew a grant, or issue another one where it can't be."""
         began, issuer = monotonic(), living.issuer
         if living.issued.renewable and isinstance(issuer, Renews):
@@ -361,16 +307,15 @@ class Issuance:
             except (Misasked, Missing) as error:
                 log.info("grant_ended", grant=str(living.row), why=str(error))
             else:
-                # One that comes near its maximum gets less each time.
-                if renewed.seconds > living.issued.seconds / 2:
-                    living.issued, living.due = renewed, _due(renewed, began)
+                if decisions.lives_on(renewed, living.issued):
+                    living.issued, living.due = renewed, decisions.due(renewed, began)
                     await self._renewed(living.row, renewed.seconds)
                     return
         await self._replace(living, deadline)
 
-    async def _replace(self, living: _Living, deadline: Deadline) -> None:
+    async def _replace(self, living: Living, deadline: Deadline) -> None:
         """Issue another one, use it, and give up the one before."""
-        plan = _planned(living.wanted, living.issuer)
+        plan = decisions.planned(living.wanted, living.issuer)
         await self._means.rows.plan(self._holder, [plan], self._turn_id)
         another = await self._one(plan, living.issuer, deadline)
         self._living = [another if one is living else one for one in self._living]
@@ -384,7 +329,7 @@ class Issuance:
         """Its token is gone, and what ends with that: begin with another one."""
         assert self._whose is not None
         assert self._token_row is not None
-        plan, before = Planned(kind="token", seconds=UNWRITTEN_SECONDS), self._token_row
+        plan, before = decisions.planned_token(), self._token_row
         await self._means.rows.plan(self._holder, [plan], self._turn_id)
         self._token_row = plan.id
         await self._take_token(self._whose, deadline)
@@ -423,7 +368,7 @@ class Issuance:
         await self._means.rows.over(GrantState.REVOKED, [self._token_row, *children])
         return True
 
-    async def _give_up(self, living: _Living) -> bool:
+    async def _give_up(self, living: Living) -> bool:
         """Revoke it; whether that is known, or only time ends it."""
         trail = Trail(id=living.row, options=living.wanted.options, trace=dict(living.issued.trace))
         try:
@@ -437,21 +382,6 @@ class Issuance:
             # It was in our memory alone, and is forgotten.
             await self._means.rows.over(GrantState.ENDED, [living.row])
         return True
-
-
-def _planned(wanted: Wanted, issuer: Issuer) -> Planned:
-    # What nobody wrote down ends with a token that nobody extends.
-    seconds = UNWRITTEN_SECONDS if issuer.by_token else issuer.seconds_max
-    return Planned(kind=wanted.kind, wanted=wanted, seconds=_finite(seconds))
-
-
-def _due(issued: Issued, began: float) -> float:
-    """When something has to be done for it: early enough to try again."""
-    return began + issued.seconds * (1 / 3 if issued.renewable else 2 / 3)
-
-
-def _finite(seconds: float) -> float | None:
-    return None if math.isinf(seconds) else seconds
 
 
 def _is_no(got: object) -> TypeGuard[VaultError]:

@@ -9,9 +9,10 @@ from contextlib import suppress
 from adapters.agent.port import JobRefused
 from adapters.vault.errors import VaultAway, VaultError
 from bot.errors import Unfit
+from bot.govern.grant_decisions import Handed
 from bot.govern.grant_rows import Holder, NotHeld
 from bot.govern.grants import Grants
-from bot.govern.issuance import Handed, Issuance
+from bot.govern.issuance import Issuance
 from bot.words.catalogue import N_
 from bot.words.catalogue import gettext as _
 from bot.work.lease import Lease, OpenTurn

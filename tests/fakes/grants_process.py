@@ -24,7 +24,7 @@ from adapters.vault.logins import by_token_file
 from adapters.vault.port import Issued, Issuer, TurnToken
 from adapters.vault.prepare import Names
 from adapters.vault.tokens import Tokens
-from bot.govern import issuance
+from bot.govern import grant_decisions
 from bot.govern.grant_rows import Holder
 from bot.govern.grants import Grants
 from bot.store.database import Database
@@ -95,7 +95,8 @@ class Dying:
 
 async def live(words: Words, turn: Turn) -> None:
     """Have a turn's grants, and give them up; or be killed on the way."""
-    tokens_module.UNWRITTEN_SECONDS = issuance.UNWRITTEN_SECONDS = words.unwritten_seconds
+    tokens_module.UNWRITTEN_SECONDS = words.unwritten_seconds
+    grant_decisions.UNWRITTEN_SECONDS = words.unwritten_seconds
     vault = Vault(
         words.vault, by_token_file(Path(words.token_file)), namespace=words.namespace or None
     )

@@ -22,7 +22,7 @@ from adapters.vault.prepare import OWN_POLICY, prepare
 from adapters.vault.sealing import Sealing
 from adapters.vault.tokens import Tokens
 from bot.chores import run_clock
-from bot.govern import grant_rows, issuance
+from bot.govern import grant_decisions, grant_rows
 from bot.govern.audit import HERE
 from bot.govern.grants import Grants
 from bot.govern.policy import set_policy
@@ -363,7 +363,7 @@ async def test_a_worker_killed_between_issue_and_record_leaves_nothing_that_work
     gitlab: FakeGitLab,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for module in (tokens_module, issuance):
+    for module in (tokens_module, grant_decisions):
         monkeypatch.setattr(module, "UNWRITTEN_SECONDS", 3.0)
     us = gitlab.person("ona", is_bot=True)
     project = gitlab.project("acme/shop", {us: MAINTAINER})
@@ -650,8 +650,10 @@ async def test_a_turn_has_a_token_for_its_repository_at_github_alone(
             begun = grants.begin(holder, turn_id=None)
             await begun.ready()
             assert len(begun.without) == refusals
-            routes = begun._routes()
-            assert set(routes) == (set() if refusals else {"/forge/github/", "/forge/github/push"})
+            await begun.start(None, None)
+            for route in ("/forge/github/", "/forge/github/push"):
+                added = await grants.memory.injected(holder.key, route)
+                assert set(added) == (set() if refusals else {"Authorization"})
             await begun.end()
         tokens.close()
 
