@@ -1,5 +1,6 @@
 """The documentation names what is in the code: every setting, state and metric."""
 
+import fnmatch
 import re
 
 import pytest
@@ -11,6 +12,7 @@ from bot.store import states
 from tests.support.pages import DOCS, PAGES
 from vmpool.machine import MachineState, TemplateState
 
+PACKAGES = ("adapters", "bot", "scheduler", "vmpool")
 STATES = (
     states.SessionState,
     states.PromptState,
@@ -87,6 +89,29 @@ def test_every_metric_is_observed_somewhere_in_the_code():
     ]
     assert names
     assert unseen == []
+
+
+def test_every_package_has_its_place_in_the_architecture():
+    text = (DOCS.parent / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    packages = {
+        path.parent.relative_to(DOCS.parent).as_posix()
+        for top in PACKAGES
+        for path in (DOCS.parent / top).glob("*/__init__.py")
+    }
+    assert len(packages) > len(PACKAGES)
+    assert [one for one in sorted(packages) if f"`{one}" not in text] == []
+
+
+def test_every_file_that_the_architecture_names_is_there():
+    text = (DOCS.parent / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    files = [
+        path.as_posix()
+        for top in (*PACKAGES, "tests")
+        for path in (DOCS.parent / top).rglob("*.py")
+    ]
+    named = {one.replace("…", "*") for one in re.findall(r"`([\w/*…]+\.py)", text)}
+    assert len(named) > 100
+    assert [one for one in sorted(named) if not fnmatch.filter(files, f"*/{one}")] == []
 
 
 def test_every_invariant_is_named_by_a_test():
