@@ -14,7 +14,7 @@ from adapters.vault import wanted as wanting
 from adapters.vault.errors import Misasked
 from adapters.vault.port import Issued, Issuer, Mode, Wanted
 from adapters.vault.tokens import UNWRITTEN_SECONDS
-from bot.govern.grant_rows import Planned, Whose
+from bot.govern.grant_records import Planned, Whose
 from bot.govern.narrowing import narrowed
 from bot.govern.turn_grants import Behind, Headers
 

@@ -1,24 +1,28 @@
 """The rows of grants: written before an issuer is asked, and moved as it answers.
 
-A grant is *held* while the lease of its session is the one under which it was issued, or while its
-template is being built. What is not held any more is what the sweep ends.
+What is not held any more (`grant_records`) is what the sweep ends.
 """
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
 
 from adapters.vault.errors import Misasked
-from adapters.vault.port import Wanted
 from bot.errors import Refused
 from bot.govern.grant_audit import Became, note
+from bot.govern.grant_records import (
+    BuildHolder,
+    Holder,
+    NotHeld,
+    Planned,
+    Recorded,
+    Stale,
+    Whose,
+)
 from bot.govern.policy_text import read
 from bot.store.database import Database
-from bot.store.ids import new_id
 from bot.store.states import GrantState
 from vmpool.silence import BREAK_SECONDS
 
@@ -153,115 +157,6 @@ _TOLD = text(
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Holder:
-    """The lease under which grants are issued."""
-
-    session_id: UUID
-    owner: str
-    token: int
-
-    @property
-    def shown(self) -> dict[str, Any]:
-        """The parameters with which it is shown."""
-        return {
-            "session": self.session_id,
-            "owner": self.owner,
-            "token": self.token,
-            "template": None,
-        }
-
-    @property
-    def key(self) -> UUID:
-        """By which the gateway finds what it has."""
-        return self.session_id
-
-    @property
-    def bearer_id(self) -> UUID:
-        """By which Vault knows it."""
-        return self.session_id
-
-
-@dataclass(frozen=True, kw_only=True)
-class BuildHolder:
-    """The build of a template, under which grants are issued."""
-
-    template_id: UUID
-    machine_id: UUID
-    """Which becomes the template."""
-
-    @property
-    def shown(self) -> dict[str, Any]:
-        """The parameters with which it is shown."""
-        return {"session": None, "owner": "", "token": 0, "template": self.template_id}
-
-    @property
-    def key(self) -> UUID:
-        """By which the gateway finds what it has: the machine works for no session yet."""
-        return self.machine_id
-
-    @property
-    def bearer_id(self) -> UUID:
-        """By which Vault knows it."""
-        return self.template_id
-
-
-class NotHeld(Exception):
-    """Somebody else holds the session now, or the build is over: nothing may be issued."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Whose:
-    """What a session's next turn is about."""
-
-    short: str
-    project: str
-    repository: str
-    beside: Sequence[str]
-    """Addresses of the project's other repositories."""
-    grants: Sequence[Mapping[str, object]]
-    """What the newest policy of its project declares, as `adapters.vault.wanted` reads it."""
-    prompt_id: UUID | None
-    person_id: UUID | None
-    read_only: bool = False
-    """The turn changes nothing outside of its machine."""
-    builds: bool = False
-    """It is the build of a template, no turn."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Planned:
-    """A grant about to be issued."""
-
-    id: UUID = field(default_factory=new_id)
-    kind: str
-    wanted: Wanted | None = None
-    """None: it is the turn's own token."""
-    seconds: float | None = None
-    """It lives no longer, when nobody hears of it any more."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recorded:
-    """What is written down of an issued grant."""
-
-    id: UUID
-    trace: Mapping[str, str]
-    seconds: float | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stale:
-    """A grant that no lease holds any more."""
-
-    id: UUID
-    kind: str
-    options: Mapping[str, object]
-    trace: Mapping[str, str]
-    over: bool
-    """Its time has passed."""
-
-
 class GrantRows:
     """Reads and moves them; each method is a transaction of its own."""
 
@@ -275,7 +170,7 @@ class GrantRows:
         :raises Misasked: the project's policy can't be read
         """
         builds = isinstance(holder, BuildHolder)
-        asked = await self._database.run(_WHOSE_BUILD if builds else _WHOSE, holder.shown)
+        asked = await self._database.run(_WHOSE_BUILD if builds else _WHOSE, holder.parameters)
         row = asked.one_or_none()
         if row is None:
             raise NotHeld
@@ -307,7 +202,7 @@ class GrantRows:
             }
             for one in planned
         ]
-        wanted = {**holder.shown, "turn": turn_id, "rows": json.dumps(rows)}
+        wanted = {**holder.parameters, "turn": turn_id, "rows": json.dumps(rows)}
         if not (await self._database.run(_PLAN, wanted)).all():
             raise NotHeld
 

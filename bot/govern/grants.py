@@ -16,7 +16,8 @@ from adapters.chat.port import Deadline
 from adapters.vault.errors import VaultAway, VaultError
 from adapters.vault.port import Issuer, Trail, Wanted
 from adapters.vault.tokens import Tokens
-from bot.govern.grant_rows import BuildHolder, GrantRows, Holder, Stale
+from bot.govern.grant_records import BuildHolder, Holder, Stale
+from bot.govern.grant_rows import GrantRows
 from bot.govern.issuance import REVOKE_SECONDS, Issuance, Means
 from bot.govern.turn_grants import TurnGrants
 from bot.store.database import Database

@@ -27,7 +27,8 @@ from adapters.vault.prepare import TURN_POLICY
 from adapters.vault.tokens import Tokens
 from bot.govern import grant_decisions as decisions
 from bot.govern.grant_decisions import Handed, Living, Own
-from bot.govern.grant_rows import BuildHolder, GrantRows, Holder, Planned, Recorded, Whose
+from bot.govern.grant_records import BuildHolder, Holder, Planned, Recorded, Whose
+from bot.govern.grant_rows import GrantRows
 from bot.govern.turn_grants import TurnGrants
 from bot.store.states import GrantState
 

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from adapters.vault.errors import VaultError
 from bot.errors import OnaError
-from bot.govern.grant_rows import NotHeld
+from bot.govern.grant_records import NotHeld
 from bot.work.container import Containers
 from bot.work.detect.devcontainer import Devcontainer
 from bot.work.detect.guessing import LEFT_BEHIND, Detected

@@ -10,7 +10,7 @@ from adapters.agent.port import JobRefused
 from adapters.vault.errors import VaultAway, VaultError
 from bot.errors import Unfit
 from bot.govern.grant_decisions import Handed
-from bot.govern.grant_rows import Holder, NotHeld
+from bot.govern.grant_records import Holder, NotHeld
 from bot.govern.grants import Grants
 from bot.govern.issuance import Issuance
 from bot.words.catalogue import N_

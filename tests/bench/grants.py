@@ -23,7 +23,7 @@ from adapters.vault.logins import by_token_file
 from adapters.vault.prepare import TURN_POLICY, Names, prepare
 from adapters.vault.tokens import UNWRITTEN_SECONDS, Tokens, alias_of
 from bot.govern.audit import HERE
-from bot.govern.grant_rows import Holder
+from bot.govern.grant_records import Holder
 from bot.govern.grants import Grants
 from bot.govern.policy import set_policy
 from bot.work.work_queue import WorkQueue

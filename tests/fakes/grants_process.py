@@ -25,7 +25,7 @@ from adapters.vault.port import Issued, Issuer, TurnToken
 from adapters.vault.prepare import Names
 from adapters.vault.tokens import Tokens
 from bot.govern import grant_decisions
-from bot.govern.grant_rows import Holder
+from bot.govern.grant_records import Holder
 from bot.govern.grants import Grants
 from bot.store.database import Database
 

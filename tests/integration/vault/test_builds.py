@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from adapters.vault.errors import Unreachable
 from bot.errors import Refused
-from bot.govern.grant_rows import NotHeld
+from bot.govern.grant_records import NotHeld
 from bot.govern.grants import Grants
 from bot.govern.policy_text import read
 from bot.govern.turn_grants import NoGrants

@@ -24,6 +24,7 @@ from adapters.vault.tokens import Tokens
 from bot.chores import run_clock
 from bot.govern import grant_decisions, grant_rows
 from bot.govern.audit import HERE
+from bot.govern.grant_records import Holder, Recorded
 from bot.govern.grants import Grants
 from bot.govern.policy import set_policy
 from bot.govern.turn_grants import Behind, NoGrants
@@ -376,14 +377,14 @@ async def test_a_worker_killed_between_issue_and_record_leaves_nothing_that_work
     killed = asyncio.Event()
 
     class Killed(grant_rows.GrantRows):
-        async def record(self, issued: Sequence[grant_rows.Recorded]) -> None:
+        async def record(self, issued: Sequence[Recorded]) -> None:
             killed.set()
             await asyncio.Event().wait()
 
     monkeypatch.setattr("bot.govern.grants.GrantRows", Killed)
     dying = Grants(town.database, place.tokens, issuers(place.vault, client))
     key = lease.key
-    holder = grant_rows.Holder(session_id=key.session_id, owner=key.owner, token=key.token)
+    holder = Holder(session_id=key.session_id, owner=key.owner, token=key.token)
     left = dying.begin(holder, turn_id=None)
     async with asyncio.timeout(10):
         await killed.wait()
@@ -420,7 +421,7 @@ async def test_the_grants_of_a_worker_that_died_are_swept_though_no_other_worker
     lease = await town.queue("dies", lease_seconds=600).claim()
     assert lease is not None
     key = lease.key
-    holder = grant_rows.Holder(session_id=key.session_id, owner=key.owner, token=key.token)
+    holder = Holder(session_id=key.session_id, owner=key.owner, token=key.token)
     begun = grants.begin(holder, turn_id=None)
     await begun.ready()
     user = begun.handed["db"]["username"].get_secret_value()
@@ -562,7 +563,7 @@ async def test_a_declared_grant_takes_the_place_of_what_a_turn_has_anyway(
     lease = await town.queue("w").claim()
     assert lease is not None
     key = lease.key
-    holder = grant_rows.Holder(session_id=key.session_id, owner=key.owner, token=key.token)
+    holder = Holder(session_id=key.session_id, owner=key.owner, token=key.token)
     grants = Grants(town.database, place.tokens, issuers(place.vault, client), own=own)
     begun = grants.begin(holder, turn_id=None)
     await begun.ready()
@@ -644,9 +645,7 @@ async def test_a_turn_has_a_token_for_its_repository_at_github_alone(
             lease = await town.queue("w").claim()
             assert lease is not None
             key_of = lease.key
-            holder = grant_rows.Holder(
-                session_id=key_of.session_id, owner=key_of.owner, token=key_of.token
-            )
+            holder = Holder(session_id=key_of.session_id, owner=key_of.owner, token=key_of.token)
             begun = grants.begin(holder, turn_id=None)
             await begun.ready()
             assert len(begun.without) == refusals

@@ -10,7 +10,7 @@ from adapters.vault.errors import Misasked
 from adapters.vault.port import ANY_MODE, ONLY_HANDED, Issued, Mode, Wanted
 from adapters.vault.tokens import UNWRITTEN_SECONDS
 from bot.govern import grant_decisions
-from bot.govern.grant_rows import Whose
+from bot.govern.grant_records import Whose
 from bot.govern.turn_grants import Behind
 
 READ, PUSH = "/forge/github/", "/forge/github/push"
