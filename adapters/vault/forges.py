@@ -20,6 +20,7 @@ from adapters.blocking import Bridge
 from adapters.chat.port import ChatError, Deadline, Gone, Rejected, Throttled
 from adapters.forge.github.calls import API, Answer, Calls
 from adapters.forge.gitlab.client import Client
+from adapters.forge.gitlab.levels import DEVELOPER
 from adapters.forge.port import NotLetIn
 from adapters.vault.client import Vault
 from adapters.vault.errors import Misasked, Missing, Unreachable, VaultBug, VaultError
@@ -31,8 +32,6 @@ JWT_SECONDS = 540
 JWT_SPARE_SECONDS = 120
 INSTALLATIONS_MAX = 1000
 GITLAB_SCOPES = ("read_repository",)
-GITLAB_LEVEL = 30
-"""Developer."""
 
 
 class AppKey:
@@ -200,7 +199,7 @@ class GitLabTokens:
     async def issue(self, request: Request, deadline: Deadline) -> Issued:
         """Make a token."""
         options = request.wanted.options
-        scopes, level = options.get("scopes", GITLAB_SCOPES), options.get("level", GITLAB_LEVEL)
+        scopes, level = options.get("scopes", GITLAB_SCOPES), options.get("level", DEVELOPER)
         if not isinstance(scopes, list | tuple) or not isinstance(level, int):
             raise Misasked(f"the grant {request.wanted.name} has odd scopes or an odd level")
         # GitLab ends it as this day begins, by its own clock.

@@ -7,12 +7,11 @@ can do we can't tell, so that one is left out unless its policy says that it `re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from adapters.forge.gitlab.levels import REPORTER
 from adapters.vault.port import Wanted
 
 READS = "read"
 """The level of every permission at GitHub that changes nothing."""
-REPORTER = 20
-"""The lowest level of access at GitLab that reads a private repository."""
 GITLAB_READS: Mapping[str, str] = {
     "api": "read_api",
     "write_repository": "read_repository",

@@ -5,6 +5,7 @@ A declared grant for the same route takes the place of one of these.
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
+from adapters.forge.gitlab.levels import DEVELOPER, REPORTER
 from adapters.vault.port import Mode, Wanted
 from bot.work.routes import PUSH, CodeHost, grant_route, path_of
 
@@ -12,8 +13,6 @@ OwnGrants = Callable[[Sequence[str]], Sequence[Wanted]]
 """By the addresses of a project's repositories, its own one first."""
 READ_PERMISSIONS = ("contents", "pull_requests", "issues", "checks", "statuses", "actions")
 """What a turn reads of a repository at GitHub."""
-REPORTER, DEVELOPER = 20, 30
-"""Levels of access at GitLab: the lowest ones that read and that write a private repository."""
 BASIC = {"Authorization": "Basic {basic}"}
 """How git shows a token."""
 

@@ -7,8 +7,8 @@ from typing import Any
 from adapters.chat.port import ChatError, Deadline, Gone, Rejected
 from adapters.forge.examining import EXAMINE_SECONDS, Examined
 from adapters.forge.gitlab.client import Client
+from adapters.forge.gitlab.levels import DEVELOPER
 from adapters.forge.gitlab.places import project_path
-from adapters.forge.gitlab.port import DEVELOPER
 from adapters.forge.port import NotLetIn
 
 SCOPE = "api"

@@ -23,6 +23,7 @@ from adapters.chat.port import (
 )
 from adapters.forge.gitlab.bodies import compose, mentions
 from adapters.forge.gitlab.client import Client
+from adapters.forge.gitlab.levels import DEVELOPER, GUEST, MAINTAINER, REPORTER
 from adapters.forge.gitlab.places import Place, project_path
 from adapters.forge.gitlab.statuses import Statuses
 from adapters.forge.gitlab.urls import repository_name
@@ -50,9 +51,6 @@ SIGNS = {
     Sign.FAILED: "x",
     Sign.REFUSED: "confused",
 }
-REPORTER, DEVELOPER, MAINTAINER = 20, 30, 40
-GUEST = 10
-"""Levels of access; below it, somebody is in a group without a right to its projects."""
 
 
 class GitLabForge:

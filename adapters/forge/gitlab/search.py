@@ -13,8 +13,8 @@ from urllib.parse import quote
 
 from adapters.chat.port import Deadline, Gone, Rejected
 from adapters.forge.gitlab.client import PAGE, Client
+from adapters.forge.gitlab.levels import DEVELOPER
 from adapters.forge.gitlab.places import project_path
-from adapters.forge.gitlab.port import DEVELOPER
 from adapters.forge.patience import patiently
 from adapters.forge.port import Described, FoundRepository
 
