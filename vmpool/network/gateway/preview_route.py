@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from vmpool.network.gateway.http import BadRequest
 from vmpool.network.gateway.ports import Identity
 from vmpool.network.gateway.routes import Visit
+from vmpool.network.policy import PORT_MAX
 
 PREFIX = "/preview/"
-PORT_MAX = 65535
 
 Make = Callable[[Identity, int], Awaitable[str]]
 """The address for a session's port.
