@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from bot.govern.audit import Audited, Source
 from bot.govern.egress import EgressAudit
-from bot.govern.repeats import Repeats
+from bot.govern.repeats import WRITE_SECONDS, Repeats
 from bot.govern.turn_grants import Behind
 
 ANN = Source(who="Ann", surface="api")
@@ -59,6 +59,18 @@ async def test_the_first_is_written_at_once_and_equal_ones_are_counted(database)
     _, _, place, _, body = (await written(database))[2]
     assert (place, body["repeats"]) == ("/a", 3)
     assert body["first"] <= body["last"]
+
+
+async def test_the_first_is_written_within_a_second_though_nothing_stops(database):
+    assert WRITE_SECONDS <= 1
+    repeats, stop = Repeats(database), asyncio.Event()
+    running = asyncio.create_task(repeats.run(stop))
+    repeats.note(happened("/a"))
+    async with asyncio.timeout(40):
+        while not await written(database):
+            await asyncio.sleep(0.05)
+    stop.set()
+    await running
 
 
 async def test_after_the_window_the_next_one_is_the_first_again(database):
