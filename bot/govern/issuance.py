@@ -81,6 +81,7 @@ class Issuance:
         self._living: list[Living] = []
         self._issuing: asyncio.Task[None] | None = None
         self._refreshing: asyncio.Task[None] | None = None
+        self._replacing: asyncio.Task[None] | None = None
         self._place: Place | None = None
         self._over = False
         self.is_revoked = False
@@ -316,15 +317,23 @@ class Issuance:
 
     async def _replace(self, living: Living, deadline: Deadline) -> None:
         """Issue another one, use it, and give up the one before."""
-        plan = decisions.planned(living.wanted, living.issuer)
-        await self._means.rows.plan(self._holder, [plan], self._turn_id)
-        another = await self._one(plan, living.issuer, deadline)
-        self._living = [another if one is living else one for one in self._living]
-        await self._record([another])
+        self._replacing = asyncio.create_task(self._issue_another(living, deadline))
+        self._replacing.add_done_callback(_seen)
+        # Cut off in the middle, what its issuer gives out would be known to nobody.
+        await asyncio.shield(self._replacing)
         if living.wanted.mode is Mode.HANDED and self._place is not None:
             await self._place(self.handed)
         self._show()
+        self._living = [one for one in self._living if one is not living]
         await self._give_up(living)
+
+    async def _issue_another(self, living: Living, deadline: Deadline) -> None:
+        plan = decisions.planned(living.wanted, living.issuer)
+        await self._means.rows.plan(self._holder, [plan], self._turn_id)
+        another = await self._one(plan, living.issuer, deadline)
+        # The later one counts; the end gives up both.
+        self._living = [*self._living, another]
+        await self._record([another])
 
     async def _start_over(self, deadline: Deadline) -> None:
         """Its token is gone, and what ends with that: begin with another one."""
@@ -344,10 +353,11 @@ class Issuance:
     # -- the end ----------------------------------------------------------------------------
 
     async def _end(self) -> None:
-        if self._issuing is not None:
-            # What was asked for is there or not; only its answer says how to end it.
-            with suppress(Exception):
-                await asyncio.shield(self._issuing)
+        for asked in (self._issuing, self._replacing):
+            if asked is not None:
+                # What was asked for is there or not; only its answer says how to end it.
+                with suppress(Exception):
+                    await asyncio.shield(asked)
         again = {row: times - 1 for row, times in self._renewals.items() if times > 1}
         _, *revoked = await asyncio.gather(
             self._means.rows.renewed_again(again),

@@ -8,8 +8,10 @@ from typing import Any
 
 import aiohttp
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import text
 
+from adapters.chat.port import Deadline
 from adapters.forge.gitlab.client import Client
 from adapters.vault import tokens as tokens_module
 from adapters.vault.client import Vault
@@ -17,7 +19,7 @@ from adapters.vault.engines import DatabaseUsers, IdentityTokens, KvValues
 from adapters.vault.forges import AppKey, GitHubTokens, GitLabTokens
 from adapters.vault.importing import import_rsa_key
 from adapters.vault.logins import by_token_file
-from adapters.vault.port import Issuer
+from adapters.vault.port import ANY_MODE, Issued, Issuer, Request, Trail
 from adapters.vault.prepare import OWN_POLICY, prepare
 from adapters.vault.sealing import Sealing
 from adapters.vault.tokens import Tokens
@@ -498,6 +500,56 @@ async def test_a_token_that_somebody_revoked_is_followed_by_another(
         gate.touch()
         await until(town, TURN, lambda rows: rows[0][0] == "succeeded")
     assert (tmp_path / "seen2/db/username").read_text() != (copy / "db/username").read_text()
+
+
+class Slow:
+    """An issuer of another kind, that answers to all but the first when it is told to."""
+
+    modes = ANY_MODE
+    by_token = False
+    seconds_max = 60.0
+
+    def __init__(self) -> None:
+        self.issued: list[str] = []
+        self.revoked: list[str] = []
+        self.asked, self.answers = asyncio.Event(), asyncio.Event()
+
+    async def issue(self, request: Request, deadline: Deadline) -> Issued:
+        number = str(len(self.issued))
+        self.issued.append(number)
+        if len(self.issued) > 1:
+            self.asked.set()
+            await self.answers.wait()
+        values = {"token": SecretStr(number)}
+        return Issued(values=values, seconds=0.0, trace={"number": number})
+
+    async def revoke(self, trail: Trail, deadline: Deadline) -> bool:
+        self.revoked.append(trail.trace["number"])
+        return True
+
+
+async def test_a_turn_that_ends_while_another_one_is_issued_gives_up_that_one_too(
+    town: Town, place: Place
+) -> None:
+    slow = Slow()
+    grants = Grants(town.database, place.tokens, {"slow": slow})
+    await wants(town, {**NPM, "kind": "slow"})
+    await town.say("!true")
+    lease = await town.queue("w").claim()
+    assert lease is not None
+    key = lease.key
+    holder = Holder(session_id=key.session_id, owner=key.owner, token=key.token)
+    begun = grants.begin(holder, turn_id=None)
+    await begun.ready()
+    await begun.start(None, None)
+    await slow.asked.wait()
+    ending = asyncio.create_task(begun.end(seconds_max=30))
+    await until(town, "SELECT 1 FROM turn_grant WHERE kind = 'slow'", lambda rows: len(rows) == 2)
+    slow.answers.set()
+    await ending
+    assert begun.is_revoked
+    assert sorted(slow.revoked) == slow.issued == ["0", "1"]
+    assert {state for _, state in await states(town)} == {"revoked"}
 
 
 PUSH = "/forge/gitlab/push"
