@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 import hvac
 import psycopg
 import pytest
+from hvac.exceptions import Forbidden
 from pydantic import SecretStr
 
 from adapters.chat.port import Deadline
@@ -67,6 +68,17 @@ class Place:
         """Whoever has that token."""
         secret = token.token if isinstance(token, TurnToken) else token
         return self.server.client(secret.get_secret_value(), namespace=self.namespace)
+
+    def lives(self, token: TurnToken | str) -> bool:
+        """Whether Vault knows a token; those of turns may not even look themselves up."""
+        secret = token.token.get_secret_value() if isinstance(token, TurnToken) else token
+        try:
+            self.root.auth.token.lookup(secret)
+        except Forbidden as error:
+            if "bad token" not in str(error):
+                raise
+            return False
+        return True
 
     def own_token(self, **options: Any) -> str:
         """A token for ourselves."""
