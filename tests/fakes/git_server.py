@@ -4,6 +4,8 @@ import base64
 import os
 import subprocess
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -31,11 +33,18 @@ def _chunks(said: BufferedIOBase) -> Iterator[bytes]:
     said.readline()
 
 
-def _handler(root: Path, credentials: Credentials, under: str) -> type[BaseHTTPRequestHandler]:
-
+def _handler(  # noqa: C901 - one server
+    root: Path, credentials: Credentials, under: str, api: str
+) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self._answer(b"")
+
+        def do_DELETE(self) -> None:
+            self._answer(b"")
+
+        def do_PUT(self) -> None:
+            self._answer(self.rfile.read(int(self.headers["Content-Length"])))
 
         def do_POST(self) -> None:
             if self.headers.get("Transfer-Encoding") == "chunked":
@@ -44,6 +53,9 @@ def _handler(root: Path, credentials: Credentials, under: str) -> type[BaseHTTPR
                 self._answer(self.rfile.read(int(self.headers["Content-Length"])))
 
         def _answer(self, body: bytes) -> None:
+            if api and self.path.startswith("/api/"):
+                self._ask_api(body)
+                return
             if not _lets_in(credentials, self.headers.get("Authorization")):
                 self.send_response(401)
                 self.send_header("WWW-Authenticate", 'Basic realm="forge"')
@@ -80,6 +92,25 @@ def _handler(root: Path, credentials: Credentials, under: str) -> type[BaseHTTPR
             self.end_headers()
             self.wfile.write(payload)
 
+        def _ask_api(self, body: bytes) -> None:
+            headers = {name: value for name, value in self.headers.items() if name != "Host"}
+            asked = urllib.request.Request(
+                f"{api}{self.path}", data=body or None, headers=headers, method=self.command
+            )
+            try:
+                answer = urllib.request.urlopen(asked)
+            except urllib.error.HTTPError as error:
+                answer = error
+            with answer:
+                said = answer.read()
+                self.send_response(answer.status)
+                for name, value in answer.headers.items():
+                    if name.lower() not in {"content-length", "transfer-encoding", "connection"}:
+                        self.send_header(name, value)
+            self.send_header("Content-Length", str(len(said)))
+            self.end_headers()
+            self.wfile.write(said)
+
         def log_message(self, *_: object) -> None:
             pass
 
@@ -101,12 +132,15 @@ def head_of(repository: Path, branch: str) -> str:
 
 
 @contextmanager
-def serve(root: Path, credentials: Credentials = None, *, under: str = "") -> Iterator[str]:
+def serve(
+    root: Path, credentials: Credentials = None, *, under: str = "", api: str = ""
+) -> Iterator[str]:
     """Serve the repositories below `root`; yields `host:port`.
 
     :param under: path of the server below which they are, such as `/gitlab`
+    :param api: address of another server, which is asked for what begins with `/api/`
     """
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(root, credentials, under))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(root, credentials, under, api))
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     try:

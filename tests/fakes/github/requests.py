@@ -65,9 +65,12 @@ class Tokens:
         self._public_key = public_key
         self._people = {token_of(login): Actor(login=login) for login in PEOPLE}
         self._installed: dict[str, Actor] = {}
+        self.ever: list[str] = []
+        """Every token of an installation that was ever issued."""
 
     def issued(self, token: str, app: FakeApp) -> None:
         self._installed[token] = Actor(login=app.login, app=app)
+        self.ever.append(token)
 
     def end(self, token: str) -> None:
         """Let one be worth nothing."""

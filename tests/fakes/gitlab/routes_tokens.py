@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 
 from tests.fakes.gitlab.people import Person
@@ -25,6 +26,8 @@ def create_token(call: Call) -> Made:
         raise Refused(400, {"error": "scopes is missing"})
     person = call.gitlab.person(f"project_{project.id}_bot_{call.gitlab.new_id()}", is_bot=True)
     person.name, person.scopes, person.token_ends = call.text("name"), tuple(scopes), ends
+    person.token = f"glpat-{secrets.token_hex(10)}"
+    call.gitlab.issued.append(person.token)
     project.members[person] = level
     project.tokens.append(person)
     call.gitlab.changed()

@@ -34,6 +34,8 @@ class FakeGitLab:
         self.people: list[Person] = []
         self.projects: list[Project] = []
         self.commits: set[str] = set()
+        self.issued: list[str] = []
+        """Every token of a project that was ever made."""
         self.knows_internal = True
         """Whether it is a version that has internal notes; others make them for everybody."""
         self.limits = RateLimits(clock=self.clock)
