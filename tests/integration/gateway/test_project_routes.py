@@ -69,14 +69,19 @@ async def desk(
     *,
     key: str | None = "sk-ours",
     delivery: Delivery | None = None,
+    forge: str = "",
     **limits: float,
 ) -> AsyncIterator[Desk]:
-    """A turn that runs until `go` is there, and the gateway beside it."""
+    """A turn that runs until `go` is there, and the gateway beside it.
+
+    :param forge: a git server, below which the project's repositories are
+    """
     heard, grants = Heard(), TurnGrants()
     used: list[tuple[UUID | None, str, str]] = []
     reply = f"HTTP/1.1 200 OK\r\ncontent-length: {len(ANSWER)}\r\n\r\n{ANSWER}".encode()
     async with rig() as at, serving(heard.server(reply)) as port:
         base = f"http://{LOOPBACK}:{port}"
+        git_base = forge or f"{base}/git"
         models = {
             "anthropic": ModelSettings(
                 format="anthropic", url=base, key=None if key is None else SecretStr(key)
@@ -85,7 +90,7 @@ async def desk(
         running = Running(town.database)
         spending = Spending(town.database, limits_of(BudgetSettings(**limits)))
         metering = Metering(town.database, spending, running, models)
-        host = CodeHost(surface="github", git_base=f"{base}/git", api_base=f"{base}/api")
+        host = CodeHost(surface="github", git_base=git_base, api_base=f"{base}/api")
         routes = Routes(
             running=running,
             meter=metering,
@@ -108,7 +113,7 @@ async def desk(
         at.routes = routes.of(
             Working(
                 id=DEMO,
-                repositories=[f"{base}/git/acme/api.git", f"{base}/git/Acme/lib.git"],
+                repositories=[f"{git_base}/acme/api.git", f"{git_base}/Acme/lib.git"],
                 document=document,
             )
         )
