@@ -157,7 +157,9 @@ class Routes:
         try:
             found = await self._grants.injected(who.session, route)
         except NoGrants as error:
-            raise Ungranted("This turn has not got its credentials yet.") from error
+            raise Ungranted(
+                "This turn has no credentials now: they come as it begins and go as it ends."
+            ) from error
         if not found and spender.read_only:
             raise Refused(f"This turn may only read, and its grants are none for {route}.")
         if not found:

@@ -154,6 +154,7 @@ async def test_what_one_person_left_running_has_in_anothers_turn_that_turns_righ
         at.go.touch()
     assert (during, between, in_bos) == (["200", "200"], ["409", "409"], ["200", "200"])
     assert early.split()[1] == "409", "nothing of the turn before is there in this one"
+    assert "This turn has no credentials now" in early
     registry = [one.lower() for one in at.heard.heads if "/npm/x" in one]
     assert ["bearer a" in one for one in registry] == [True, False]
     assert ["bearer b" in one for one in registry] == [False, True]
