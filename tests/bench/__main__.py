@@ -115,9 +115,13 @@ async def main(names: Sequence[str]) -> list[Figure]:
             print(f"measuring: {name} (load {load:.1f}) …", flush=True)
             began = time.monotonic()
             found = await run(name, PARTS[name], directory / name)
-            known = {"load": round(load, 1), "part": name, "date": today}
             # Those that were measured in a bed say so by its processor.
-            found = [replace(one, **known, machine=one.machine or here) for one in found]
+            found = [
+                replace(
+                    one, load=round(load, 1), part=name, date=today, machine=one.machine or here
+                )
+                for one in found
+            ]
             for figure in found:
                 print(json.dumps(asdict(figure), ensure_ascii=False), flush=True)
             print(f"  {time.monotonic() - began:.0f} s", flush=True)

@@ -15,13 +15,13 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 
 from bot.store.database import Database
 from bot.work.lease import Lease, OpenTurn
 from bot.work.queue import Event
 from bot.work.work_queue import WorkQueue
-from tests.bench.figures import Figure, percentile, spread
+from tests.bench.figures import Figure, Spread, percentile, spread
 from tests.bench.slack_town import Town, listening, town
 from tests.bench.town import Town as Installation
 from tests.bench.town import databases
@@ -132,7 +132,7 @@ def _loaded(ours: Run, bare: Run, note: str, *, is_calm: bool) -> Figure:
         target="p99 ≤ 300 ms, all ≤ 3 s at the first try, no 429, nothing left queued",
         passed=ours.in_time and p99 <= ACK_SECONDS_P99 and is_calm,
         note=note,
-        **_beside(ours, bare),  # type: ignore[arg-type]
+        **_beside(ours, bare),
     )
 
 
@@ -143,11 +143,20 @@ def _burst(ours: Run, bare: Run, *, kept: bool) -> Figure:
         target="nothing lost",
         passed=not ours.lost and kept,
         note=f"{ours.lost} lost, {again} delivered again; every prompt kept: {kept}.",
-        **_beside(ours, bare),  # type: ignore[arg-type]
+        **_beside(ours, bare),
     )
 
 
-def _beside(ours: Run, bare: Run) -> dict[str, object]:
+class Beside(Spread):
+    """The figure of one load, with the yardstick's."""
+
+    unit: str
+    yardstick: str
+    yardstick_p50: float
+    ratio: float
+
+
+def _beside(ours: Run, bare: Run) -> Beside:
     theirs = percentile(bare.took, 0.5)
     return {
         "unit": "ms",
@@ -226,5 +235,5 @@ async def _until_kept(database: Database, asked: int) -> bool:
     return True
 
 
-async def _count(database: Database, statement: object) -> int:
-    return int((await database.run(statement)).scalar_one())  # type: ignore[arg-type]
+async def _count(database: Database, statement: TextClause) -> int:
+    return int((await database.run(statement)).scalar_one())

@@ -8,6 +8,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TypedDict
 
 RESULTS = Path(__file__).with_name("results.json")
 PAGE = Path(__file__).parents[2] / "docs" / "benchmarks.md"
@@ -49,8 +50,17 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
-def spread(values: Sequence[float]) -> dict[str, float]:
-    """n, p50, p95 and p99 of `values`, as a Figure takes them."""
+class Spread(TypedDict):
+    """How values lie, as a Figure takes it."""
+
+    n: int
+    p50: float
+    p95: float
+    p99: float
+
+
+def spread(values: Sequence[float]) -> Spread:
+    """n, p50, p95 and p99 of `values`."""
     return {
         "n": len(values),
         "p50": round(statistics.median(values), 4),

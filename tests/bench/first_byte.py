@@ -13,7 +13,7 @@ from pathlib import Path
 from uuid import UUID
 
 import asyncssh
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 
 from adapters.agent.shell import ShellAgent
 from bot.conversation.message import Accepted
@@ -158,12 +158,14 @@ async def _sampled(town: Town, pool: Pool, listener: Listener) -> tuple[list[flo
     return ours, theirs
 
 
-async def _until(town: Town, wake: asyncio.Event, accepted: Accepted, statement: object) -> None:
+async def _until(
+    town: Town, wake: asyncio.Event, accepted: Accepted, statement: TextClause
+) -> None:
     """Return when the log has such an event after the prompt, hinted as every reader is."""
     known = {"id": accepted.session_id, "n": accepted.event}
     while True:
         wake.clear()
-        if (await town.database.run(statement, known)).first() is not None:  # type: ignore[arg-type]
+        if (await town.database.run(statement, known)).first() is not None:
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(5):

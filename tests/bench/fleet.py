@@ -272,7 +272,7 @@ def _memory(samples: Sequence[dict[str, float]]) -> Figure:
     return Figure(
         name="memory (PSS) of serve and work during that fleet",
         unit="MiB",
-        **spread(sums),  # type: ignore[arg-type]
+        **spread(sums),
         yardstick="",
         target=f"≤ {MEMORY_MIB_MAX} MiB together",
         passed=max(sums) <= MEMORY_MIB_MAX,
@@ -286,7 +286,7 @@ def _person(idle: Sequence[float], amid: Sequence[float], *, within: bool) -> Fi
     return Figure(
         name="a person's prompt in the middle of that fleet, accepted and claimed",
         unit="ms",
-        **spread([seconds * 1000 for seconds in amid]),  # type: ignore[arg-type]
+        **spread([seconds * 1000 for seconds in amid]),
         yardstick="the same on the idle system",
         yardstick_p50=round(percentile(idle, 0.5) * 1000, 2),
         ratio=ratio,

@@ -107,9 +107,11 @@ def _connections(seconds: Measured, ours: Way, peers: Sequence[Way]) -> list[Fig
     bare = median(seconds[DIRECT]) * 1000
     added = {way: [one * 1000 - bare for one in each] for way, each in seconds.items()}
     name = "added to a new connection by the gateway, to its first byte"
-    spent = {"name": name, "unit": "ms", **spread(added[ours])}
+    spent = spread(added[ours])
     beside = [
         Figure(
+            name=name,
+            unit="ms",
             **spent,
             yardstick=f"added by {way.name}",
             yardstick_p50=round(median(added[way]), 3),
@@ -120,6 +122,8 @@ def _connections(seconds: Measured, ours: Way, peers: Sequence[Way]) -> list[Fig
         for way in peers
     ]
     first = Figure(
+        name=name,
+        unit="ms",
         **spent,
         yardstick="the connection without it",
         yardstick_p50=round(bare, 3),

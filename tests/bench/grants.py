@@ -20,6 +20,7 @@ from sqlalchemy import text
 from adapters.vault.client import Vault
 from adapters.vault.engines import IdentityTokens, KvValues, role_of
 from adapters.vault.logins import by_token_file
+from adapters.vault.port import Issuer
 from adapters.vault.prepare import TURN_POLICY, Names, prepare
 from adapters.vault.tokens import UNWRITTEN_SECONDS, Tokens, alias_of
 from bot.govern.audit import HERE
@@ -144,7 +145,7 @@ async def _desk() -> AsyncIterator[Desk]:
         holder = Holder(session_id=key.session_id, owner=key.owner, token=key.token)
         with openbao_server(durable=True) as server:
             async with _vault(server) as vault:
-                issuers = {
+                issuers: dict[str, Issuer] = {
                     "kv": KvValues(vault, NAMES.kv),
                     "identity": IdentityTokens(vault, key=NAMES.oidc_key),
                 }

@@ -118,6 +118,6 @@ PARTS: dict[str, Part] = {
 def run(part: Part) -> list[Figure]:
     """Measure it in this process."""
     measure = getattr(importlib.import_module(part.module), part.function)
-    if inspect.iscoroutinefunction(measure):
-        return asyncio.run(measure())
-    return measure()
+    measured = measure()
+    figures: list[Figure] = asyncio.run(measured) if inspect.iscoroutine(measured) else measured
+    return figures

@@ -79,7 +79,7 @@ async def late() -> list[Figure]:
         Figure(
             name=f"{COUNT:,} firings due within 60 s, from due to written down",
             unit="s late",
-            **found,  # type: ignore[arg-type]
+            **found,
             yardstick="due time",
             yardstick_p50=0,
             target="p99 ≤ 1 s, none missed",
@@ -110,7 +110,7 @@ async def rebuilt() -> list[Figure]:
         Figure(
             name=f"a new leader until its timer is set, {COUNT:,} schedules",
             unit="ms",
-            **spread(ours),  # type: ignore[arg-type]
+            **spread(ours),
             yardstick="reading the rows",
             yardstick_p50=round(percentile(theirs, 0.5), 2),
             ratio=ratio,
@@ -131,7 +131,7 @@ async def taken_over() -> list[Figure]:
             Figure(
                 name=f"a clock whose leader is {word}, until another leads",
                 unit="s",
-                **spread(seconds),  # type: ignore[arg-type]
+                **spread(seconds),
                 yardstick="",
                 target="≤ 10 s",
                 passed=max(seconds) <= 10,

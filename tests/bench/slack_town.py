@@ -5,15 +5,16 @@ import itertools
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.fakes.slack import FakeSlack
 from tests.fakes.slack.delivery import Delivery
+from tests.fakes.slack.installed import Install
 from tests.fakes.slack.people import Person
-from tests.fakes.slack.world import Channel, Install, Message
+from tests.fakes.slack.world import Channel, Message
 
 CHANNELS, PEOPLE = 10, 40
 START_SECONDS_MAX = 60.0
@@ -30,7 +31,7 @@ class Town:
     channels: Sequence[Channel]
     threads: list[tuple[Channel, Message]] = field(default_factory=list)
     asked: int = 0
-    _numbers: itertools.count = field(default_factory=itertools.count)  # type: ignore[type-arg]
+    _numbers: Iterator[int] = field(default_factory=itertools.count)
 
     @property
     def app_token(self) -> str:

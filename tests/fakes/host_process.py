@@ -94,6 +94,9 @@ class PoolWorkplaces:
     async def checkpoint(self, lease: Lease, turn: OpenTurn, place: Workplace) -> list[Event]:
         return []
 
+    async def undo(self, lease: Lease, turn: OpenTurn, place: Workplace) -> list[Event]:
+        raise NotImplementedError
+
 
 async def main(url: str, root: str, host_id: str, owner: str, lease_seconds: str) -> None:
     signals = Signals()

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tests.fakes.guest import PROGRAM, HostedGuest, children_of
 from vmpool.channel import Channel, open_machine
-from vmpool.driver import Found, MachineSpec, Sight
+from vmpool.driver import Found, MachineSpec, Sight, TemplateSight
 from vmpool.drivers.process import Process, ended, is_alive, kill, start
 from vmpool.errors import MachineBusy, MachineLost, RestRefused
 
@@ -91,6 +91,24 @@ class ProcessDriver:
                     os.kill(pid, signal.SIGKILL)
             await kill(process)
         await asyncio.to_thread(shutil.rmtree, self.root / machine_id, ignore_errors=True)
+
+    async def freeze(self, machine_id: str, template_id: str) -> None:
+        raise NotImplementedError
+
+    async def clone(self, template_id: str, machine_id: str) -> None:
+        raise RestRefused("processes have no templates")
+
+    async def drop(self, template_id: str) -> None:
+        pass
+
+    async def templates(self) -> Sequence[TemplateSight]:
+        return []
+
+    async def bound_to(self, spec: MachineSpec) -> str:
+        return self.name
+
+    def free_disk_mib(self) -> int:
+        return shutil.disk_usage(self.root).free >> 20
 
     async def find(self) -> Sequence[Sight]:
         return [await self.look(home.name) for home in self.root.iterdir() if home.is_dir()]
