@@ -29,6 +29,8 @@ WAITING_MAX = 5
 """Prompts in the queue whose places are named."""
 PLAN_ENTRIES_MAX = 12
 LINE_LENGTH_MAX = 200
+OUTCOME_LENGTH_MAX = 600
+"""Of why a turn ended, where that is the answer: what was kept and what to do come last."""
 CHOICES_MAX = 20
 QUESTION_LENGTH_MAX = 1_500
 PENDING = N_("pending")
@@ -117,10 +119,13 @@ def answer(span: Span, manner: Manner) -> str:
             )
         )
     parts += [prose(text) for text in _texts(span.events, "undone")]
-    parts += [_("Error: {text}", text=_line(text)) for text in _texts(span.events, "error")]
+    # What a turn could not be run for is its outcome too, and said once.
+    ended = str(span.ended.body.get("summary") or "") if span.ended is not None else ""
+    errors = [text for text in _texts(span.events, "error") if text not in ended]
+    parts += [_("Error: {text}", text=_line(text)) for text in errors]
     parts += [delivered(one) for one in span.events if one.kind in DELIVERIES]
     if span.ended is not None:
-        parts.append(outcome(span.ended))
+        parts.append(outcome(span.ended, length_max=OUTCOME_LENGTH_MAX))
     return "\n".join(part for part in parts if part)
 
 
@@ -141,11 +146,11 @@ def changes(event: SeenEvent) -> str:
     return _("The beginning of what this turn changed:")
 
 
-def outcome(ended: SeenEvent) -> str:
+def outcome(ended: SeenEvent, *, length_max: int = LINE_LENGTH_MAX) -> str:
     """One line on how a turn ended: outcome, exit status, by whom, duration, cost."""
     body = ended.body
     name = str(body.get("outcome", "ended"))
-    facts = [_line(str(body.get("summary") or "")).rstrip(".")]
+    facts = [_line(str(body.get("summary") or ""), length_max).rstrip(".")]
     known = facts[0].lower()
     if (by := body.get("by")) and str(by).lower() not in known:
         facts.append(_("by {name}", name=_line(str(by))))
@@ -416,9 +421,9 @@ def _queued(waiting: Sequence[Waiting]) -> str:
     return _("Queued: {places}", places="; ".join(named + ["…"] * (len(waiting) > WAITING_MAX)))
 
 
-def _line(text: str) -> str:
+def _line(text: str, length_max: int = LINE_LENGTH_MAX) -> str:
     """`text` from outside on one line; it can't begin a block."""
-    return prose(short(settled(text), LINE_LENGTH_MAX))
+    return prose(short(settled(text), length_max))
 
 
 def _answer_here(until: object) -> str:

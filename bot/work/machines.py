@@ -266,6 +266,4 @@ def _for_a_reader(error: MachineError, turn: OpenTurn | None, lost: Message | No
             _("this host can't run the machine: {error}", error=str(error)),
             do=_("see `ona doctor`"),
         )
-    return OnaError(
-        _("the machine did not come up: {error}", error=str(error)), do=_("`retry` tries again")
-    )
+    return OnaError(_("the machine did not come up: {error}", error=str(error).rstrip(".")))

@@ -482,10 +482,10 @@ class _Turn:
             await self._queue.release(self._lease)
             return
         parts = (part for part in (error.happened, error.kept, error.do) if part)
-        failed = Event(kind="error", body={"text": together(*parts, by="; ")})
+        why = together(*parts, by="; ")
+        failed = Event(kind="error", body={"text": why})
         is_over = isinstance(error, _OVER) or self._turn.kind == UNDO
-        summary = error.happened if is_over else ended_words.failed(error.happened)
-        outcome = {"summary": summary}
+        outcome = {"summary": why if is_over else ended_words.failed(why)}
         await self._store(self._turn, TurnState.FAILED, outcome, [failed])
 
     async def _store(

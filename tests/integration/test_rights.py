@@ -379,7 +379,10 @@ async def test_a_prompt_of_who_lost_the_right_while_it_waited_does_not_run(
     async with Shift(town, places, "w", rights=town.inbox.rights):
         turns = await until(town, ENDED, lambda rows: len(rows) == 3)
     assert [state for state, _ in turns] == ["succeeded", "failed", "succeeded"]
-    assert turns[1][1] == "on forge.test you may not write to the repository of this project"
+    denied = (
+        "on forge.test you may not write to the repository of this project; ask somebody who may"
+    )
+    assert turns[1][1].startswith(denied)
     assert (tmp_path / "ann").exists()
     assert (tmp_path / "again").exists()
     assert not (tmp_path / "bo").exists()
@@ -392,7 +395,8 @@ async def test_a_prompt_of_who_was_deactivated_while_it_waited_does_not_run(town
     await town.rows("UPDATE person SET deactivated_at = now() WHERE name = 'Ann' RETURNING id")
     async with Shift(town, places, "w", rights=town.inbox.rights):
         turns = await until(town, ENDED, bool)
-    assert turns == [("failed", "Ann is deactivated here")]
+    ((state, why),) = turns
+    assert (state, why.partition(";")[0]) == ("failed", "Ann is deactivated here")
     assert not (tmp_path / "ann").exists()
 
 

@@ -131,6 +131,15 @@ def test_errors_stand_in_the_answer():
     assert told == "Error: no such repository\nFailed."
 
 
+def test_why_a_turn_could_not_be_run_is_said_once_and_whole():
+    why = f"the machine did not come up: {'its kernel said a lot ' * 12}; give it more room"
+    summary = f"{why}; the prompt is kept: `retry` runs it again"
+    failed = ended("failed", summary=summary)
+    told = answer(span(STARTED, ("error", {"text": why}), failed), MANNER)
+    assert told == f"Failed: {summary}."
+    assert len(live(span(STARTED, failed))) < 250
+
+
 def test_a_turn_without_output_has_an_answer_too():
     assert answer(span(STARTED, ended()), MANNER) == "Done."
 
