@@ -93,12 +93,25 @@ def slack(
     other = _other_secret(f"{settings.public_url}/hooks/slack" if http else "")
     key = "signing_secret" if http else "app_token"
     tokens = {"bot_token": bot_token, key: other}
+    _check_places(tokens)
     found = asyncio.run(_examined_slack(tokens, settings.slack.api_url))
     if found.wrong:
         raise Refused(found.wrong, kept="nothing was written", do="look at it and begin again")
     _told(f"{found.user} in {found.team}", found.missing, ())
     keep(file_path(), "slack", {**tokens, "app_token" if http else "signing_secret": None})
     typer.echo(f"Start ona again, invite it to a channel (/invite @{found.user}), and ask.")
+
+
+def _check_places(tokens: Mapping[str, str]) -> None:
+    """:raises Refused: one token was given for the other, which Slack would not say"""
+    from adapters.chat.slack.examining import misplaced
+
+    if wrong := misplaced(tokens):
+        raise Refused(
+            wrong,
+            kept="nothing was written",
+            do="begin again: the bot token begins with xoxb-, the app's own with xapp-",
+        )
 
 
 def _other_secret(hook: str) -> str:

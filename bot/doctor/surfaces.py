@@ -1,10 +1,8 @@
 """Checks of the chat surfaces: are their tokens there, and good for what we do."""
 
-from collections.abc import Mapping
-
 from adapters.chat.discord import examining as discord
 from adapters.chat.slack import calls
-from adapters.chat.slack.examining import examine
+from adapters.chat.slack.examining import examine, misplaced
 from bot.config import Settings
 from bot.doctor.finding import Finding, Verdict
 from bot.surfaces import slack_tokens
@@ -28,8 +26,14 @@ async def check_slack(settings: Settings) -> Finding:
             follows="Nobody can talk to ona in Slack." if half else "",
             do=f"`ona setup slack` asks for what is missing; {SETTING_UP}" if half else "",
         )
-    if swapped := _swapped(tokens):
-        return swapped
+    if wrong := misplaced(tokens):
+        return Finding(
+            name=name,
+            verdict=Verdict.LESS,
+            found=f"slack.{wrong}",
+            follows="Nobody can talk to ona in Slack.",
+            do=f"The bot token begins with xoxb-, the app's own with xapp-; {SETTING_UP}",
+        )
     async with calls.open_session() as session:
         found = await examine(**tokens, session=session, api=given.api_url)
     if found.wrong:
@@ -52,20 +56,6 @@ async def check_slack(settings: Settings) -> Finding:
     agent = f"; no agent sessions: {found.no_agent}" if found.no_agent else ""
     whole = f"{found.user} in {found.team}{over}{agent}"
     return Finding(name=name, verdict=Verdict.FINE, found=whole)
-
-
-def _swapped(tokens: Mapping[str, str]) -> Finding | None:
-    """What is said where a token stands in another one's place."""
-    for name, begins in (("bot_token", "xapp-"), ("app_token", "xoxb-")):
-        if tokens.get(name, "").startswith(begins):
-            return Finding(
-                name="Slack",
-                verdict=Verdict.LESS,
-                found=f"slack.{name} begins with {begins}",
-                follows="Nobody can talk to ona in Slack.",
-                do=f"The bot token begins with xoxb-, the app's own with xapp-; {SETTING_UP}",
-            )
-    return None
 
 
 async def check_discord(settings: Settings) -> Finding:

@@ -55,6 +55,14 @@ class Examined:
     """Whether Slack said that, and not that it could not be asked."""
 
 
+def misplaced(tokens: Mapping[str, str]) -> str:
+    """Which token stands in another one's place, by how it begins; "": none. Pure."""
+    for name, begins in (("bot_token", "xapp-"), ("app_token", "xoxb-")):
+        if tokens.get(name, "").startswith(begins):
+            return f"{name} begins with {begins}"
+    return ""
+
+
 async def examine(
     *,
     bot_token: str,

@@ -144,6 +144,17 @@ async def test_a_wrong_slack_token_says_which_one_and_nothing_is_written(slack, 
     assert not (tmp_path / "ona.toml").exists()
 
 
+async def test_slack_tokens_given_for_each_other_are_told_apart(slack, tmp_path):
+    bot = slack.install(slack.workspace("acme"))
+    (app_token,) = slack.app.app_tokens
+    given, settings = f"{app_token}\n{bot.token}\n", {"ONA_SLACK__API_URL": slack.api_url}
+    async with command("setup", "slack", home=tmp_path, given=given, **settings) as running:
+        assert await running.end() == 2, running.said
+    assert "bot_token begins with xapp-. Nothing was written." in running.said
+    assert "the bot token begins with xoxb-, the app's own with xapp-" in running.said
+    assert not (tmp_path / "ona.toml").exists()
+
+
 async def test_a_secret_is_in_no_argument_of_the_process(gitlab, tmp_path):
     bot = gitlab.person("ona-bot", is_bot=True)
     async with command("setup", "gitlab", "--url", gitlab.url, home=tmp_path) as running:
