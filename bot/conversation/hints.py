@@ -30,6 +30,8 @@ from bot.words.plain import settled
 log = structlog.get_logger(__name__)
 
 HINT_SECONDS_MAX = 5.0
+REFUSED_MAX = 1_000
+"""Messages of which a process remembers that their authors were refused."""
 HINT = UUID("7b1f6a52-0c0e-4d43-9f6e-0c5a3a1d7e90")
 """Space of the marks of hints that stand in a thread."""
 PRIVATE = N_("I answer here what you asked with `private:`; nobody else sees it.")
@@ -45,6 +47,7 @@ class Hints:
     def __init__(self, ports: Mapping[str, ChatPort]) -> None:
         """`ports` by surface."""
         self._ports = ports
+        self._refused: dict[tuple[str, str], None] = {}
 
     async def hint(self, said: Said, accepted: Accepted, *buttons: Button) -> None:
         """Tell the author what the thread does not show; where that can't be alone, in it.
@@ -72,7 +75,16 @@ class Hints:
         return isinstance(self._ports.get(surface), WhispersElsewhere)
 
     async def refuse(self, said: Said, words: str) -> None:
-        """Tell the author alone that they may not; where no words reach them alone, a sign."""
+        """Tell the author alone that they may not; where no words reach them alone, a sign.
+
+        Once for a message, though Slack tells of a mention twice and again of what is slow to be
+        acknowledged. It is remembered here and not in a row: strangers fill no table.
+        """
+        if (about := (said.spot.surface, said.key)) in self._refused:
+            return
+        self._refused[about] = None
+        if len(self._refused) > REFUSED_MAX:
+            del self._refused[next(iter(self._refused))]
         port: object = self._ports.get(said.spot.surface)
         if isinstance(port, Whispers) or not (isinstance(port, Reacts) and said.ref):
             await self.whisper(said, words)
