@@ -9,11 +9,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import hvac
 import psycopg
 
 from adapters.vault.importing import import_rsa_key
 from adapters.vault.prepare import OWN_POLICY, Names, prepare
 from tests.e2e.installation import Installation, make_repository
+from tests.e2e.snapshots import Issued
 from tests.fakes import git_server
 from tests.fakes.github import FakeGitHub
 from tests.fakes.github.program import Emulator
@@ -81,14 +83,17 @@ options = {{ role = "shop-login" }}
 
 
 @contextmanager
-def upstream() -> Iterator[tuple[str, set[str]]]:
-    """Answers everything; the address, and by which credentials it was asked."""
+def upstream(gate: threading.Event) -> Iterator[tuple[str, set[str]]]:
+    """Answers everything; the address, and by which credentials it was asked.
+
+    :param gate: until then `…/gate` is not there
+    """
     shown: set[str] = set()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             shown.add(self.headers.get("Authorization", ""))
-            self.send_response(200)
+            self.send_response(200 if gate.is_set() or not self.path.endswith("/gate") else 404)
             self.send_header("Content-Length", "3")
             self.end_headers()
             self.wfile.write(b"{}\n")
@@ -125,12 +130,32 @@ class World:
     github: FakeGitHub
     gitlab: FakeGitLab
     bare: Path
+    foreign: Path
+    """A repository beside it that is none of the project's."""
     shown: set[str]
+    gate: threading.Event
+    """Lets the turn go on that asks for it."""
+    own_token: str
+    """What the installation logs in to Vault with."""
 
-    def branches(self) -> dict[str, str]:
-        words = ["git", "-C", str(self.bare), "for-each-ref", "--format=%(refname) %(objectname)"]
+    def issued(self) -> Issued:
+        """By Vault, until now."""
+        return Issued.read(self.bao.audit_file, "shop", INNER, OUTER)
+
+    def branches(self, bare: Path | None = None) -> dict[str, str]:
+        """:param bare: of which repository; the project's own one"""
+        where = str(bare or self.bare)
+        words = ["git", "-C", where, "for-each-ref", "--format=%(refname) %(objectname)"]
         said = subprocess.run(words, check=True, capture_output=True, text=True).stdout
         return dict(line.split() for line in said.splitlines())
+
+    def knows(self, token: str) -> bool:
+        """Whether Vault does."""
+        try:
+            self.bao.client(token).auth.token.lookup_self()
+        except hvac.exceptions.Forbidden:
+            return False
+        return True
 
     def lets_in(self, user: str, password: str) -> bool:
         """Whether the database does."""
@@ -176,16 +201,17 @@ def set_up(bao: OpenBao, postgres: TestServer, key: str) -> str:
 @contextmanager
 def world_of(tmp_path: Path, postgres: TestServer, emulator: Emulator) -> Iterator[World]:
     """All of it, in a directory."""
-    bare = tmp_path / "git" / "acme" / "shop.git"
+    bare, foreign = (tmp_path / "git" / "acme" / f"{name}.git" for name in ("shop", "foreign"))
     bare.parent.mkdir(parents=True)
-    first = make_repository(tmp_path / "first")
-    subprocess.run(["git", "clone", "-q", "--bare", str(first), str(bare)], check=True)
-    subprocess.run(["git", "-C", str(bare), "config", "http.receivepack", "true"], check=True)
+    first, gate = make_repository(tmp_path / "first"), threading.Event()
+    for one in (bare, foreign):
+        subprocess.run(["git", "clone", "-q", "--bare", str(first), str(one)], check=True)
+        subprocess.run(["git", "-C", str(one), "config", "http.receivepack", "true"], check=True)
     with ExitStack() as stack:
         gitlab = stack.enter_context(aside(FakeGitLab()))
         github, repository = stack.enter_context(aside(hub(emulator)))
         bao = stack.enter_context(openbao_server(says_all=True))
-        own, shown = stack.enter_context(upstream())
+        own, shown = stack.enter_context(upstream(gate))
         us = gitlab.person("ona", is_bot=True)
         us.token = OURS
         project = gitlab.project("acme/shop", {us: MAINTAINER})
@@ -196,7 +222,8 @@ def world_of(tmp_path: Path, postgres: TestServer, emulator: Emulator) -> Iterat
         place = git_server.serve(tmp_path / "git", lets_in, api=gitlab.url)
         url = f"http://{stack.enter_context(place)}"
         token_file = tmp_path / "vault-token"
-        token_file.write_text(set_up(bao, postgres, github.private_key))
+        own_token = set_up(bao, postgres, github.private_key)
+        token_file.write_text(own_token)
         nowhere = tmp_path / "nowhere"
         nowhere.mkdir()
         (tmp_path / "ona.toml").write_text(SETTINGS.replace("UPSTREAM", own))
@@ -235,5 +262,8 @@ def world_of(tmp_path: Path, postgres: TestServer, emulator: Emulator) -> Iterat
             github=github,
             gitlab=gitlab,
             bare=bare,
+            foreign=foreign,
             shown=shown,
+            gate=gate,
+            own_token=own_token,
         )

@@ -5,6 +5,7 @@ file of its own that hides nothing, what code hosts and providers were shown by 
 """
 
 import base64
+import hashlib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import SSHCertificate, load_ssh_public_identity
 
 from tests.e2e.grants_world import INNER, KEY, OURS, OUTER, VALUE, World, world_of
-from tests.e2e.snapshots import Issued, holding, read_back, spellings
+from tests.e2e.snapshots import Issued, halves, holding, read_back, spellings
 from tests.fakes.github.program import Emulator
 from tests.support.postgres import TestServer
 from vmpool.network import slots
@@ -24,7 +25,11 @@ pytestmark = [
     pytest.mark.timeout(5400),
     pytest.mark.skipif(bool(slots.missing()), reason=f"no network slots: {slots.missing()}"),
 ]
-MARK = "a-word-that-only-memory-knows"
+MARKS = {
+    where: hashlib.sha256(f"known {where} alone".encode()).hexdigest()
+    for where in ("in memory", "on disk")
+}
+"""What only the machine has made out: nothing that it was told has them in it."""
 CERTIFICATE_SECONDS_MAX = 660
 """Ten minutes, and Vault's leeway for clocks before them."""
 STEAL = """
@@ -32,6 +37,13 @@ cp -r $ONA_GRANTS /tmp/stolen; sync
 export USER_OF=stolen-user=$(cat $ONA_GRANTS/db/username)=$(cat $ONA_GRANTS/db/password)=
 export TOKEN_OF=stolen-token=$(cat $ONA_GRANTS/outer/token)=
 (sleep 1000 </dev/null >/dev/null 2>&1 &)
+"""
+PLANT = """!
+mark() { printf %s "known $1 alone" | sha256sum | cut -d ' ' -f 1; }
+mark 'in memory' > /dev/shm/mark
+mark 'on disk' > ~/mark
+stat -f -c %T /dev/shm ~
+sync
 """
 
 
@@ -58,23 +70,30 @@ def worked(world: World) -> str:
             "git fetch -q origin && echo fetched",
             "git push -q origin HEAD && echo pushed",
             "git push origin HEAD:refs/heads/main 2>&1 || true",
+            "foreign=$(git remote get-url origin | sed s,/shop,/foreign,)",
+            "git push $foreign HEAD:refs/heads/ona/$ONA_SESSION 2>&1 || true",
             "env | grep -c glpat || true",
             "echo handed on $(stat -f -c %T $ONA_GRANTS)",
             f"{asked}/upstream/npm/x; {asked}/upstream/hub/x; {asked}/model/own/v1/models",
-            f"export {MARK.upper().replace('-', '_')}={MARK}",
             STEAL,
             f"(({late}) > /tmp/late 2>&1 &) </dev/null >/dev/null 2>&1",
+            f"until {asked}/upstream/npm/gate -f -o /dev/null 2>/dev/null; do sleep 1; done",
         ]
     )
     accepted = ona.request(
         "POST", "/prompts", json={"text": script, "new": True, "project": "shop"}
     )
+    users = ona.until(lambda: world.issued().users, "a user of the database")
+    assert all(world.lets_in(user, "") for user in users), "while the turn runs they may"
+    world.gate.set()
     events = ona.wait(accepted)
     said = "".join(one["body"]["text"] for one in events if one["kind"] == "output")
     assert events[-1]["body"]["outcome"] == "succeeded", (said, events[-1]["body"])
     assert "First\nfetched\npushed\n" in said
     assert "[remote rejected]" in said
     assert "is protected" in said
+    assert "acme/foreign is none of this project's" in refused(world, "/forge/gitlab/")
+    assert set(world.branches(world.foreign)) == {"refs/heads/main"}
     assert "handed on tmpfs" in said
     session = str(accepted["session"])
     assert set(world.branches()) == {"refs/heads/main", f"refs/heads/ona/{session}"}
@@ -85,7 +104,10 @@ def worked(world: World) -> str:
     assert "409" in tried.output or "No turn is running" in tried.output, tried.output
     assert f"refs/heads/ona/{session}-late" not in world.branches()
 
-    ona.run(f"!(exec -a {MARK} sleep 1000) & disown; echo {MARK} > /dev/shm/mark", session)
+    planted = ona.run(PLANT, session)
+    assert planted.outcome == "succeeded"
+    assert planted.output.split()[0] == "tmpfs"
+    assert planted.output.split()[1] != "tmpfs"
     ona.until_resting(session)
     return session
 
@@ -108,33 +130,49 @@ def certificates(root: Path) -> Iterator[SSHCertificate]:
 
 def test_a_machine_at_rest_has_nothing_injected_and_what_was_handed_is_refused(world: World):
     worked(world)
-    ona, machines = world.ona, world.ona.data / "host"
-    assert holding(machines, MARK), "what is in the machine's memory is found"
-    issued = Issued.read(world.bao.audit_file, "shop", INNER, OUTER)
+    ona, machines, issued = world.ona, world.ona.data / "host", world.issued()
     injected = {
         "provider's key": {KEY},
         "values": issued.values,
         "tokens of Vault": issued.tokens,
         "injected identity": issued.identities[INNER],
-        "GitHub": set(world.github.tokens.ever),
+        "GitHub": {*world.github.tokens.ever, world.github.private_key.splitlines()[5]},
         "GitLab": {*world.gitlab.issued, OURS},
     }
-    for kind, secrets in injected.items():
-        assert secrets, kind
-        for one in (spelled for secret in secrets for spelled in spellings(secret)):
-            assert holding(machines, one) == [], kind
-            assert holding(ona.data / "logs", one) == [], kind
-            assert one not in ona.said(), kind
+    used = ona.request("GET", "/audit", params={"kind": "grant.used"})["events"]
+    assert {"npm", "hub", "gitlab-read", "gitlab-push"} <= {one["place"] for one in used}
     bearers = {f"Bearer {one}" for one in (KEY, VALUE)}
     assert bearers < world.shown, "they were used, outside of the machine"
     assert {f"Bearer {one}" for one in world.github.tokens.ever} & world.shown
+    # Nothing that was issued works any more, wherever somebody might find it.
+    assert {one for one in issued.tokens if world.knows(one)} == {world.own_token}
+    assert not world.github.tokens._installed
+    assert not [one for project in world.gitlab.projects for one in project.tokens]
+    assert not any(world.lets_in(user, "") for user in issued.users)
 
-    # What was handed is there, as it was stolen: whoever finds it can do nothing with it.
+    # Nothing writes any more: all that the installation keeps is searched, as it is on disk.
+    ona.interrupt()
+    assert ona.wait_ended() == 0
+    in_memory, on_disk = ({one.name for one in holding(machines, one)} for one in MARKS.values())
+    assert in_memory, "what only its memory has is found there"
+    assert "disk" not in in_memory
+    assert "disk" in on_disk
+    handed_is_refused(world, issued)
+    for kind, secrets in injected.items():
+        assert secrets, kind
+        for secret in secrets:
+            parts = [half for one in spellings(secret) for half in halves(one)]
+            assert holding(ona.data, *parts) == [], kind
+            assert not any(one in ona.said() for one in parts), kind
+
+
+def handed_is_refused(world: World, issued: Issued) -> None:
+    """It is there, as it was stolen: whoever finds it can do nothing with it."""
+    machines = world.ona.data / "host"
     users = read_back(machines, rb"stolen-user=(v-[\w-]+)=([\w-]+)=")
     assert users, "what was stolen is found"
     assert {user for user, _ in users} & issued.users
     assert not any(world.lets_in(user, password) for user, password in users)
-    assert not any(world.lets_in(user, "") for user in issued.users)
     tokens = {one for (one,) in read_back(machines, rb"stolen-token=([\w-]+\.[\w-]+\.[\w-]+)=")}
     assert tokens & issued.identities[OUTER]
     for token in tokens & issued.identities[OUTER]:
@@ -144,10 +182,6 @@ def test_a_machine_at_rest_has_nothing_injected_and_what_was_handed_is_refused(w
     lives = {one.valid_before - one.valid_after for one in certificates(machines)}
     assert lives
     assert max(lives) <= CERTIFICATE_SECONDS_MAX
-    used = ona.request("GET", "/audit", params={"kind": "grant.used"})["events"]
-    assert {"npm", "hub", "gitlab-read", "gitlab-push"} <= {one["place"] for one in used}
-    assert not world.github.tokens._installed
-    assert not [one for project in world.gitlab.projects for one in project.tokens]
 
 
 def test_what_is_searched_for_is_found_in_every_spelling(tmp_path: Path):
@@ -157,3 +191,12 @@ def test_what_is_searched_for_is_found_in_every_spelling(tmp_path: Path):
         assert holding(tmp_path, one) == [tmp_path / f"{number}"]
     assert base64.b64encode(b"oauth2:glpat-4724").decode() in spellings(secret)
     assert read_back(tmp_path, rb"(gl)pat-(\d+)") == {("gl", "4724")}
+
+
+@pytest.mark.parametrize("signed", ["ghs_0123456789abcdef", "of.all.0123456789abcdef"])
+def test_what_is_searched_for_is_found_wherever_a_page_ends(tmp_path: Path, signed: str):
+    (tmp_path / "none").write_bytes(b"of.all.and more of an issuer")
+    for at in range(1, len(signed)):
+        page = tmp_path / "pages"
+        page.write_bytes(b"\0" * 99 + signed[:at].encode() + b"\0page 2\0" + signed[at:].encode())
+        assert holding(tmp_path, *halves(signed)) == [page]
