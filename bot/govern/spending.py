@@ -6,6 +6,10 @@
 A budget is never exceeded, however many requests are under way at once: what might be spent counts
 until it is known. A request that is cut is settled with an estimate; one whose process is gone,
 with its worst case, by `sweep`. Money is in micro-dollars, whole numbers.
+
+A request does not wait until its reservation is on the disk, which the next commit that does wait
+brings there too: a PostgreSQL that crashes may forget those of its last moment (three times its
+`wal_writer_delay`, 0.6 s), and what such requests cost is then in no budget.
 """
 
 from collections.abc import Sequence

@@ -1,9 +1,10 @@
 -- name: reserve
 -- Set the worst case aside in every budget that is asked, and note it where all of them bear it: the
--- caller rolls back when no row returns. In the order of the key, so that two turns that share
--- budgets wait for each other in one direction.
+-- caller rolls back when no row returns. Its commit waits for no disk. In the order of the key, so
+-- that two turns that share budgets wait for each other in one direction.
 WITH today AS (
-    SELECT CAST(now() AT TIME ZONE 'UTC' AS date) AS day
+    SELECT CAST(now() AT TIME ZONE 'UTC' AS date) AS day,
+           set_config('synchronous_commit', 'off', true) AS soon
 ), asked AS (
     SELECT kind, owner, limit_micro,
            CASE kind WHEN 'session' THEN CAST(:whole AS date) ELSE today.day END AS day
