@@ -264,7 +264,7 @@ class Scratch:
         )
 
     def _unreached(self, error: GitFailed) -> OnaError:
-        said = self.source.without_secrets(_last(error))
+        said = self.source.without_secrets(_last(error)).rstrip(".")
         return TryAgain(
             _("{address} can't be reached: {reason}", address=self.source.address, reason=said),
             kept=_(KEPT_IN_SESSION),

@@ -62,3 +62,17 @@ async def test_what_can_t_be_delivered_fails_the_target_and_says_why(desk: Desk)
     assert state == "failed"
     assert "no pushes today" in why
     assert not (desk.directory / "never").exists()
+
+
+async def test_a_repository_that_is_deleted_meanwhile_fails_the_target_and_keeps_its_work(
+    desk: Desk,
+) -> None:
+    deleted = f"echo 1 > new; mv {desk.origin} {desk.origin}.deleted; exit"
+    await worked(desk, [{"run": deleted}, {"pull_request": {}}, {"run": "touch never; exit"}])
+    ((state, why),) = await desk.town.rows(TARGETS)
+    assert state == "failed"
+    assert "can't be reached" in why
+    assert "in its checkpoint" in why
+    assert ".;" not in why
+    assert (desk.directory / "new").exists()
+    assert not (desk.directory / "never").exists()
