@@ -34,8 +34,10 @@ from tests.integration.chat.chaos import (
 
 POST = "POST /channels/{channel}/messages"
 DISCORD_TIMES = Times(lease_seconds=4.0, send_seconds=3.0)
-"""A post whose sender was killed comes again after a lease, and only for two minutes: these give a
-post that is unlucky over and over the tries that the real times give it where few are killed."""
+DISCORD_KILLED = 1 / 12
+"""A post whose sender was killed comes again after a lease, and Discord knows it for two minutes
+only. A kill hits all posts under way: with more kills, or longer leases, some of a thousand would
+find no try in that time that ends, and be given up, as they are meant to."""
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(SECONDS_MAX)]
 
@@ -118,19 +120,23 @@ async def test_answered_once_in_discord_whatever_is_doubled_late_or_broken(town)
         asked = []
         for number in range(MESSAGES):
             fake.event("MESSAGE_CREATE", BadEvent(times=chance.choice([1, 1, 1, 2])))
+            kills = chance.random() < DISCORD_KILLED
             fake.behave(
                 POST,
                 chance.choice(
                     [
+                        DiscordBad(received=mortal.kill),
+                        DiscordBad(received=mortal.kill, drop=True),
+                        DiscordBad(stored=mortal.kill),
+                    ]
+                    if kills
+                    else [
                         DiscordBad(),
                         DiscordBad(),
                         DiscordBad(status=503),
                         DiscordBad(status_after=503),
                         DiscordBad(drop=True),
                         DiscordBad(drop_answer=True),
-                        DiscordBad(received=mortal.kill),
-                        DiscordBad(received=mortal.kill, drop=True),
-                        DiscordBad(stored=mortal.kill),
                     ]
                 ),
             )
@@ -141,7 +147,7 @@ async def test_answered_once_in_discord_whatever_is_doubled_late_or_broken(town)
         await answer_all(town)
         await until_sent(town)
         await assert_each_a_prompt(town)
-        assert mortal.kills > MESSAGES / 50
+        assert mortal.kills
         public = PUBLIC.format(project="demo")
         for number, message in enumerate(asked):
             texts = [one.text for one in office.ours(message.thread)]
