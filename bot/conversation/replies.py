@@ -45,7 +45,7 @@ SQL = load(Path(__file__).parent / "sql" / "replies.sql")
 LIVE_SECONDS = 2.0
 """Between two wordings of a live message; a turn that is over sooner has none."""
 POLL_SECONDS = 1.0
-"""A hint may be lost, and live messages come due without one."""
+"""A hint may be lost."""
 GAP_SECONDS = 0.05
 """Between two looks, however many hints come."""
 RETRY_SECONDS = 1.0
@@ -114,6 +114,9 @@ class Replies:
         self._live_seconds = live_seconds
         self._poll_seconds = poll_seconds
         self._hinted: set[UUID] = set()
+        self._live: dict[UUID, float] = {}
+        """When sessions are looked at again though no hint comes: what they were hinted of since
+        the last time may then be shown live. On the loop's clock."""
         self._failed: dict[UUID, _Failed] = {}
         self._look = asyncio.Event()
         self._polled = 0.0
@@ -124,8 +127,9 @@ class Replies:
         try:
             while not stop.is_set():
                 pause = await self._pass()
-                await first_of(stop, seconds_max=min(pause, GAP_SECONDS))
-                await first_of(stop, self._look, seconds_max=pause)
+                gap = min(pause, GAP_SECONDS)
+                await first_of(stop, seconds_max=gap)
+                await first_of(stop, self._look, seconds_max=pause - gap)
                 self._look.clear()
         finally:
             if off is not None:
@@ -133,13 +137,19 @@ class Replies:
 
     def _hear(self, payload: str) -> None:
         with suppress(ValueError):
-            self._hinted.add(UUID(payload))
+            session_id = UUID(payload)
+            self._hinted.add(session_id)
+            due = asyncio.get_running_loop().time() + self._live_seconds
+            self._live.setdefault(session_id, due)
         self._look.set()
 
     async def _pass(self) -> float:
         """Look once, at all sessions or only at those hinted since; seconds until the next."""
-        hinted, self._hinted = self._hinted, set()
         now = asyncio.get_running_loop().time()
+        due = {one for one, at in self._live.items() if at <= now}
+        for session_id in due:
+            del self._live[session_id]
+        hinted, self._hinted = self._hinted | due, set()
         whole = not hinted or now - self._polled >= self._poll_seconds
         if whole:
             self._polled = now
@@ -151,7 +161,8 @@ class Replies:
             else:
                 log.exception("replies_failed")
             return RETRY_SECONDS
-        return self._poll_seconds
+        now = asyncio.get_running_loop().time()
+        return min([self._poll_seconds, *(max(0.0, at - now) for at in self._live.values())])
 
     async def once(self, sessions: set[UUID] | None = None) -> int:
         """Write what is due now, of `sessions` or of all; how many spans were read."""

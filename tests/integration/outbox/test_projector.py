@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 from sqlalchemy import text
@@ -326,20 +326,37 @@ async def test_a_projector_that_is_cut_off_at_random_points_loses_and_doubles_no
     assert {row.wording for row in told} == {1}
 
 
-async def test_a_hint_is_enough_to_write_at_once(office, port, database_url):
+@asynccontextmanager
+async def hinted(office, port, database_url):
+    """A projector at work that hints alone wake."""
     listener = Listener(database_url, EVENTS, OUTBOX)
     listening = asyncio.create_task(listener.run())
     await listener.listening.wait()
     stop = asyncio.Event()
     replies = Replies(office.database, {SURFACE: port}, listener=listener, poll_seconds=600)
     running = asyncio.create_task(replies.run(stop))
-    await office.happen(notice("one"))
-    await office.until("true", 1)
-    await office.happen(notice("two"))
-    await office.until("true", 2)
-    stop.set()
-    await running
-    listening.cancel()
+    try:
+        yield
+    finally:
+        stop.set()
+        await running
+        listening.cancel()
+
+
+async def test_a_hint_is_enough_to_write_at_once(office, port, database_url):
+    async with hinted(office, port, database_url):
+        await office.happen(notice("one"))
+        await office.until("true", 1)
+        await office.happen(notice("two"))
+        await office.until("true", 2)
+
+
+async def test_what_nothing_comes_after_is_shown_live_in_time_and_not_by_the_poll(
+    office, port, database_url
+):
+    async with hinted(office, port, database_url):
+        await office.happen(STARTED, output("a\n"))
+        await office.until("kind = 'live'", 1)
 
 
 async def test_from_events_to_a_thread_people_see_a_live_message_and_then_the_answer(office):
