@@ -5,8 +5,10 @@ same host shows that file together with its own.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.metrics_core import Metric
@@ -20,6 +22,7 @@ SENDER = CollectorRegistry()
 
 _FAST = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 _SLOW = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+_WIDE = (0.001, 0.0025, 0.005, 0.01, 0.025, *_SLOW)
 
 ACCEPT_SECONDS = Histogram(
     "ona_accept_seconds", "Message in to committed.", buckets=_FAST, registry=SERVE
@@ -36,6 +39,14 @@ TURN_SECONDS = Histogram(
     "ona_turn_seconds",
     "How long workers ran a turn, until its outcome; waiting for a person does not count.",
     buckets=_SLOW,
+    registry=WORK,
+)
+TURN_STEP_SECONDS = Histogram(
+    "ona_turn_step_seconds",
+    "From a session claimed to its agent's program started, by step: allowed, machine (with its"
+    " repository), grants (waited for beyond that), begun, briefed, started.",
+    ["step"],
+    buckets=_WIDE,
     registry=WORK,
 )
 DELIVERIES = Counter(
@@ -62,6 +73,14 @@ OUTBOX_AGE_SECONDS = Gauge(
     registry=SENDER,
 )
 REPLIES = Counter("ona_replies", "Posts and edits, by result.", ["result"], registry=SENDER)
+
+
+@contextmanager
+def turn_step(name: str) -> Iterator[None]:
+    """Time a step of a turn; one that fails is not counted: it may be tried again and again."""
+    began = monotonic()
+    yield
+    TURN_STEP_SECONDS.labels(step=name).observe(monotonic() - began)
 
 
 class Sending(Collector):

@@ -27,7 +27,7 @@ from bot.errors import Bug, LimitReached, NotAllowed, NotPermitted, OnaError, Te
 from bot.govern.grants import Grants
 from bot.govern.offers import Offer
 from bot.govern.rights import Rights
-from bot.metrics import TURN_SECONDS, TURNS
+from bot.metrics import TURN_SECONDS, TURNS, turn_step
 from bot.store.database import is_away
 from bot.store.states import TurnState
 from bot.words.catalogue import gettext as _
@@ -173,12 +173,14 @@ class _Turn:
             return
         try:
             if self._turn is None:
-                await self._permitted.look()
-                await self._bounded.check_session()
+                with turn_step("allowed"):
+                    await self._permitted.look()
+                    await self._bounded.check_session()
             if not self._signals.was_short:
                 self._granted.begin(self._turn)
             async with AsyncExitStack() as stack:
-                place = await self._enter(stack)
+                with turn_step("machine"):
+                    place = await self._enter(stack)
                 try:
                     await self._in_place(place)
                 finally:
@@ -235,11 +237,14 @@ class _Turn:
         for notice in place.notices:
             await self._tell(Event(kind="notice", body={"text": notice}))
         self._granted.begin(self._turn)
-        for without in await self._granted.wait(self._turn):
+        with turn_step("grants"):
+            told = await self._granted.wait(self._turn)
+        for without in told:
             await self._tell(Event(kind="notice", body={"text": without}))
         if self._turn is None:
-            await self._permitted.look()
-            self._turn = await self._begin(place.machine_id)
+            with turn_step("begun"):
+                await self._permitted.look()
+                self._turn = await self._begin(place.machine_id)
         if self._turn is None:
             raise Stopped
         turn = self._turn
@@ -297,9 +302,11 @@ class _Turn:
         agent = self._agents["shell" if turn.kind == "command" else self._lease.agent]
         self._lease.must_last()
         try:
-            await self._granted.hand_out(place, turn)
-            task = await self._task(place, turn, agent)
-            run = await agent.start(place.jobs, task, turn.cursor)
+            with turn_step("briefed"):
+                await self._granted.hand_out(place, turn)
+                task = await self._task(place, turn, agent)
+            with turn_step("started"):
+                run = await agent.start(place.jobs, task, turn.cursor)
         except ConnectionError as error:
             raise Unreached(str(error)) from error
         except port.JobRefused as error:

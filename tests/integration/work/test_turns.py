@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from bot.metrics import WORK
 from bot.work import watching
 from bot.work.queue import Event
 from bot.work.workplace import NoCapacity
@@ -18,6 +19,30 @@ WAITING = """
     SELECT (body ->> 'place')::int, body ->> 'why' FROM turn_event
      WHERE body ->> 'step' = 'waiting' ORDER BY number
 """
+
+STEPS = ("allowed", "machine", "grants", "begun", "briefed", "started")
+
+
+def counted() -> dict[str, float]:
+    """How often each step of a turn was timed in this process."""
+    name = "ona_turn_step_seconds_count"
+    return {step: WORK.get_sample_value(name, {"step": step}) or 0.0 for step in STEPS}
+
+
+async def test_each_step_to_the_agent_s_start_is_timed_unless_it_fails(
+    town: Town, places: GuestWorkplaces
+) -> None:
+    before = counted()
+    places.full = NoCapacity("all machines of this host are in use")
+    await town.say("!true")
+    async with Shift(town, places, "w"):
+        await until(town, WAITING, bool)
+        assert counted()["machine"] == before["machine"]
+        places.full = None
+        await until(town, TURN, lambda rows: [row[0] for row in rows] == ["succeeded"])
+    after = counted()
+    assert after.pop("allowed") > before.pop("allowed")
+    assert after == {step: count + 1 for step, count in before.items()}
 
 
 async def test_the_time_limit_goes_on_when_another_process_takes_the_turn_over(
