@@ -70,6 +70,12 @@ PARTS: dict[str, Part] = {
         seconds_max=120,
         about="10,000 updates of an agent until they are posted: CPU and memory",
     ),
+    "overhead": Part(
+        module="tests.bench.overhead",
+        function="measure",
+        seconds_max=900,
+        about="what we add until an agent has asked its model, and until its events are shown",
+    ),
     "first-byte": Part(
         module="tests.bench.first_byte",
         function="measure",

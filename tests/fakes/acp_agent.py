@@ -1,7 +1,8 @@
 """An agent of the Agent Client Protocol that does what its prompt says; misbehaves on demand.
 
 Its prompt is a script, a word and its arguments a line; see `SCRIPT`. It keeps what it was told in
-files, as real agents do, so that a conversation can be loaded.
+files, as real agents do, so that a conversation can be loaded. Told when its process began, it
+notes for each request to a model when that was and how long it had waited for its client by then.
 """
 
 import json
@@ -15,7 +16,11 @@ from pathlib import Path
 
 HOME = Path(os.environ.get("ACP_HOME", "."))
 TRAITS = frozenset(os.environ.get("ACP_TRAITS", "").split(","))
+BEGAN = os.environ.get("ACP_BEGAN", "")
+"""Seconds since 1970."""
 numbers = count(1)
+waits = []
+"""Seconds for which each message of the client was waited for."""
 
 
 def write(message):
@@ -24,7 +29,9 @@ def write(message):
 
 
 def read():
+    began = time.time()
     line = sys.stdin.readline()
+    waits.append(time.time() - began)
     if not line:
         sys.exit(0)
     return json.loads(line)
@@ -95,9 +102,15 @@ def wait_for(path, session):
 
 def asked_model(session):
     """Ask the model at `ACP_MODEL_URL` and say its answer; how it failed, as agents report that."""
-    body = json.dumps({"model": os.environ["ACP_MODEL"], "max_tokens": 9}).encode()
+    messages = [{"role": "user", "content": "model"}]
+    asked = {"model": os.environ["ACP_MODEL"], "max_tokens": 9, "messages": messages}
+    body = json.dumps(asked).encode()
     headers = {"Host": "gateway.ona", "Content-Type": "application/json"}
     request = urllib.request.Request(os.environ["ACP_MODEL_URL"], body, headers)
+    if BEGAN:
+        noted = {"began": float(BEGAN), "waited": sum(waits), "asked": time.time()}
+        with (HOME / "clock").open("a") as file:
+            file.write(json.dumps(noted) + "\n")
     try:
         with urllib.request.urlopen(request) as answer:
             said(session, json.load(answer)["content"][0]["text"])
@@ -122,6 +135,7 @@ SCRIPT = {
     "noise": lambda session, words: print(words, flush=True),
     "complain": lambda session, words: print(words, file=sys.stderr, flush=True),
     "flood": lambda session, size: said(session, "x" * int(size)),
+    "pause": lambda session, seconds: time.sleep(float(seconds)),
     "chunks": lambda session, count: [said(session, f"{n} ") for n in range(int(count))],
     "replay": lambda session, path: [
         update(session, **json.loads(line)) for line in Path(path).read_text().splitlines()
