@@ -48,7 +48,8 @@ from tests.fakes import git_tree
 from tests.fakes.model.program import Model, Step, model, script
 from tests.fakes.process_driver import ProcessDriver
 from tests.fakes.slack import FakeSlack
-from tests.fakes.slack.world import Install, Message
+from tests.fakes.slack.installed import Install
+from tests.fakes.slack.world import Message
 from tests.support.gateway import LOOPBACK, rig
 from vmpool.driver import Image
 from vmpool.pool import Pool, PoolLimits
