@@ -302,17 +302,17 @@ class Opener:
         # While nothing is made; what is signed for the session now is only to find out.
         await self._care.prepare(session_id)
         try:
-            return await self._boot_one(session_id, order, token, step, again=False)
+            return await self._boot_one(session_id, order, token, step)
         except MachineLost as error:
             log.warning("boot_tried_again", session=str(session_id), error=str(error))
-        return await self._boot_one(session_id, order, token, step, again=True)
+        return await self._boot_one(session_id, order, token, step)
 
     async def _boot_one(
-        self, session_id: UUID, order: Order, token: int, step: Step, *, again: bool
+        self, session_id: UUID, order: Order, token: int, step: Step
     ) -> tuple[Machine, Channel]:
         machine = await self._create(session_id, order, token, step)
         machine = await self._registry.move(machine.id, MachineState.STARTING)
-        return machine, await self._start(machine, token, step, resumed=False, tell=again)
+        return machine, await self._start(machine, token, step, resumed=False)
 
     async def _create(self, session_id: UUID, order: Order, token: int, step: Step) -> Machine:
         async with self._make_room(None, order.spec.memory_mib, yields=order.yields):
@@ -327,9 +327,12 @@ class Opener:
         return machine
 
     async def _start(
-        self, machine: Machine, token: int, step: Step, *, resumed: bool, tell: bool = True
+        self, machine: Machine, token: int, step: Step, *, resumed: bool, tell: bool = False
     ) -> Channel:
-        """Bring it up. :param tell: its session hears of it when it does not come up"""
+        """Bring it up. :param tell: its session hears of it when it does not wake
+
+        That one does not boot is heard from the caller alone: no session has had anything in it.
+        """
         began = monotonic()
         try:
             if resumed:
@@ -349,7 +352,7 @@ class Opener:
             else:
                 # Fail closed: a guest that was not thawed properly must not run on.
                 why = f"it did not come up: {error}"
-                if resumed or tell:
+                if resumed:
                     await asyncio.shield(self._care.lose(machine.id, why, telling=tell))
                 else:
                     await asyncio.shield(self._care.remove(machine.id, why))

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from bot.words.catalogue import N_, Message, together
 from bot.words.catalogue import gettext as _
+from bot.words.machines import told
 
 UNKNOWN = N_("nobody wrote down why")
 GOES_ON = N_("The prompt runs in it now; what ran in the old one has to be started again.")
@@ -81,4 +82,4 @@ def clause(why: str | None) -> str:
     """A reason on one line, without the full stop of its sentence."""
     if isinstance(why, Message):
         return why
-    return " ".join((why or "").split()).removesuffix(".") or UNKNOWN
+    return told(" ".join((why or "").split())).removesuffix(".") or UNKNOWN

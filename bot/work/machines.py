@@ -17,6 +17,7 @@ from bot.errors import OnaError, Unfit
 from bot.govern import beside
 from bot.metrics import MACHINE_READY_SECONDS
 from bot.store.database import Database
+from bot.words import machines as machine_words
 from bot.words.catalogue import Message
 from bot.words.catalogue import gettext as _
 from bot.work import beside_words
@@ -260,10 +261,12 @@ class MachineWorkplaces:
 def _for_a_reader(error: MachineError, turn: OpenTurn | None, lost: Message | None) -> Exception:
     """What a turn does about a machine's error; `lost`: why its machine was let go of just now."""
     if isinstance(error, MachineLost) and turn is not None:
-        return WorkplaceLost(lost or str(error))
+        return WorkplaceLost(lost or machine_words.told(str(error)))
     if isinstance(error, HostFull | HostUnfit):
         return Unfit(
             _("this host can't run the machine: {error}", error=str(error)),
             do=_("see `ona doctor`"),
         )
-    return OnaError(_("the machine did not come up: {error}", error=str(error).rstrip(".")))
+    log.warning("machine_not_ready", error=str(error))
+    why = machine_words.told(str(error)).rstrip(".")
+    return OnaError(_("the machine did not come up: {error}", error=why))

@@ -10,6 +10,7 @@ from bot.work import machine_words
     [
         ("a person asked for it", "a person asked for it"),
         ("The snapshot\nis short.", "The snapshot is short"),
+        ("the guest's kernel panicked: VFS: no root", "the guest's kernel panicked"),
         ("", machine_words.UNKNOWN),
         (None, machine_words.UNKNOWN),
     ],
