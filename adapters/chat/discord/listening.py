@@ -27,6 +27,7 @@ from adapters.chat.discord.missed import (
 )
 from adapters.chat.discord.reading import STOP_REACTIONS, Reader, author_of, place_in
 from adapters.chat.incoming import Hear, Heard, WaitingMessages
+from adapters.chat.locks import Locks
 from adapters.chat.own_words import Say, as_it_is
 from adapters.listening import Condition, Hears, Tell, nobody
 
@@ -146,7 +147,7 @@ class _Client(discord.Client):
         self._missed = Missed(
             self, self._reader, self._said, self._in_order, direct=direct, waiting=waiting
         )
-        self._locks: dict[int, asyncio.Lock] = {}
+        self._locks = Locks()
         self.tree = app_commands.CommandTree(self)
         commands = Commands(
             self._reader, self._hear_at_last, projects=projects, mention=mention, say=say
@@ -218,7 +219,7 @@ class _Client(discord.Client):
             return
         said = self._reader.started(message, user)
         if said is not None:
-            async with self._lock(event.channel_id):
+            async with self._locks.of(str(event.channel_id)):
                 await self._hear_at_last(await history.with_material(self._reader, message, said))
 
     async def on_interaction(self, interaction: discord.Interaction) -> None:
@@ -238,7 +239,7 @@ class _Client(discord.Client):
 
     async def _in_order(self, channel: int, read: Callable[[], Heard | None]) -> None:
         """Hear one channel's messages in the order in which the gateway told them."""
-        async with self._lock(channel):
+        async with self._locks.of(str(channel)):
             heard = read()
             if heard is not None:
                 await self._hear_at_last(heard)
@@ -248,14 +249,11 @@ class _Client(discord.Client):
 
         :param author: who wrote one that is read back
         """
-        async with self._lock(message.channel.id):
+        async with self._locks.of(str(message.channel.id)):
             said = self._reader.message(message, author)
             if said is not None:
                 said = replace(said, at=None if author is None else message.created_at)
                 await self._hear_at_last(await history.with_material(self._reader, message, said))
-
-    def _lock(self, channel: int) -> asyncio.Lock:
-        return self._locks.setdefault(channel, asyncio.Lock())
 
     async def _hear_at_last(self, heard: Heard) -> None:
         """Discord delivers nothing again: who can't hear now is asked again for a while."""

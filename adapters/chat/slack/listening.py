@@ -9,7 +9,6 @@ they came, because the SDK starts them side by side.
 
 import asyncio
 import re
-from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -21,6 +20,7 @@ from slack_bolt.adapter.socket_mode.aiohttp import AsyncSocketModeHandler
 from slack_bolt.async_app import AsyncApp
 
 from adapters.chat.incoming import Chosen, Hear
+from adapters.chat.locks import Locks
 from adapters.chat.own_words import Say, as_it_is
 from adapters.chat.port import ChatError, Content, Deadline, Gone, Rejected, Unavailable
 from adapters.chat.prefixes import is_private
@@ -194,7 +194,7 @@ class _Hearing:
         self._chat = chat
         self._hear = hear
         self._team = team
-        self._locks: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._locks = Locks()
 
     def register(self, app: AsyncApp) -> None:
         for kind in EVENTS:
@@ -208,7 +208,7 @@ class _Hearing:
     async def _event(self, body: dict[str, Any]) -> None:
         event = body["event"]
         channel = event.get("channel") or (event.get("item") or {}).get("channel")
-        async with self._locks[str(channel)]:
+        async with self._locks.of(str(channel)):
             heard = await self._reader.event(body)
             if heard is not None:
                 await self._hear(heard)
