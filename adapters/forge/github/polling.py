@@ -116,9 +116,13 @@ class GitHubPolling:
         self._seen: Kept[bool] = Kept()
 
     async def run(self, hear: Hear, stop: asyncio.Event) -> None:
-        """Poll until `stop`."""
+        """Poll until `stop`; what fails is tried again with the next look."""
         while not stop.is_set():
-            await self.poll(hear)
+            try:
+                await self.poll(hear)
+            except Exception as error:
+                log.exception("github_not_polled")
+                self._tell(Condition.FAILING, f"nothing could be asked: {type(error).__name__}")
             await pause(stop, self._every_seconds)
 
     async def poll(self, hear: Hear) -> None:

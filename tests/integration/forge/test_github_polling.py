@@ -2,6 +2,8 @@
 
 import asyncio
 
+from adapters.forge.github.polling import GitHubPolling
+from adapters.listening import Condition
 from tests.fakes.github import Bad
 from tests.integration.forge.github_rig import Ears, begun
 
@@ -124,6 +126,26 @@ async def test_it_goes_on_until_it_is_stopped(github, follow, pull, ears):
     await github.until(lambda: ears.said)
     stop.set()
     await asyncio.wait_for(running, 100)
+
+
+async def test_repositories_that_can_not_be_read_are_told_and_read_again(
+    app, reader, cursors, shop, ears
+):
+    stop, told, away = asyncio.Event(), [], [ConnectionError("the database is away")]
+
+    async def repositories():
+        if away:
+            raise away.pop()
+        return [shop.name]
+
+    def tell(condition, why):
+        told.append((condition, why))
+        if condition is Condition.LISTENING:
+            stop.set()
+
+    polling = GitHubPolling(app, reader, cursors, repositories, every_seconds=0.05, tell=tell)
+    await asyncio.wait_for(polling.run(ears.hear, stop), 100)
+    assert told[0] == (Condition.FAILING, "nothing could be asked: ConnectionError")
 
 
 async def test_a_repository_is_followed_under_the_name_that_github_writes(
