@@ -129,7 +129,7 @@ class DiscordRig(Rig):
     """Discord's REST API; the thread does not exist before the first post."""
 
     def __init__(self, fake: FakeDiscord) -> None:
-        app = fake.app("ona")
+        self.app = app = fake.app("ona")
         self.fake = fake
         self.ann = fake.person("ann")
         guild = fake.guild("town", self.ann)
@@ -544,6 +544,14 @@ async def test_a_hint_is_seen_by_one_person_with_its_buttons(slack):
     assert not slack.pinged()
     slack.slack.behave("chat.postEphemeral", SlackBad(status=500))
     await slack.port.whisper(slack.place, slack.ann.id, "lost")
+
+
+async def test_a_direct_hint_of_discord_begins_with_the_channel_that_it_is_about(discord):
+    direct = discord.ann.direct(discord.app)
+    await discord.port.whisper(discord.place, str(discord.ann.user.id), "psst *you*")
+    assert discord.ann.sees(direct)[-1].text == rf"<#{discord.general.id}> psst \*you\*"
+    await discord.port.whisper(f"@me/{direct.id}/", str(discord.ann.user.id), "psst")
+    assert discord.ann.sees(direct)[-1].text == "psst"
 
 
 async def test_a_hint_comes_directly_where_slack_lets_us_show_none(slack):

@@ -286,14 +286,21 @@ class DiscordChat:
         if not buttons and answering.take(person, text):
             return
         deadline = Deadline.after(WHISPER_SECONDS)
-        content = Content(text=escape(text, code=False)[:TEXT_LENGTH_MAX], buttons=tuple(buttons))
         try:
+            words = f"{_about(place)}{escape(text, code=False)}"[:TEXT_LENGTH_MAX]
+            content = Content(text=words, buttons=tuple(buttons))
             channel = Place.read(await self.confide(place, person, deadline)).channel
             http = await self._http(deadline)
             with _parameters(content) as parameters:
                 await call(deadline, lambda: http.send_message(channel, params=parameters))
         except ChatError as error:
             log.info("hint_not_shown", place=place, why=str(error))
+
+
+def _about(place: str) -> str:
+    """What a direct message begins with: the channel it is about; "" if it is about itself."""
+    to = Place.read(place)
+    return "" if to.guild == DIRECT else f"<#{to.channel}> "
 
 
 def _shown(title: str) -> str:
