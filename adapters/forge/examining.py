@@ -19,3 +19,5 @@ class Examined:
     """What else an operator should know, in clauses."""
     wrong: str = ""
     """Why it does not work at all; "" when it does."""
+    unreached: bool = False
+    """Nothing answered there: that says nothing of the credentials."""

@@ -158,7 +158,8 @@ def connect() -> Client:
                 raise _still_starting() from None
             raise Unreachable(
                 f"there is no API token: {settings.token_file} can't be read",
-                do="start `ona up` here, set ONA_DATA_DIR if it keeps its data elsewhere, "
+                do="start `ona up` here (before that, only `ona setup slack`, `discord`, `github` "
+                "and `gitlab` work), set ONA_DATA_DIR if it keeps its data elsewhere, "
                 "or set ONA_TOKEN to a token from the page “API tokens”",
             ) from None
     host = "127.0.0.1" if settings.host in {"0.0.0.0", "::", ""} else settings.host

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 import typer
 
+from bot.cli.client import Unreachable
 from bot.cli.setup_writing import TRIES_MAX, keep, refused, secret
 from bot.errors import Refused
 
@@ -56,6 +57,11 @@ def gitlab(
         found = asyncio.run(_examined_gitlab(pages, token))
         if not found.wrong:
             break
+        if found.unreached:
+            raise Unreachable(
+                f"{found.wrong}; the token was not tried, and nothing was written",
+                do="look at the address (--url gives another) and begin again",
+            )
         refused(found.wrong)
     else:
         raise Refused(f"{TRIES_MAX} tokens did not work", kept="nothing was written")

@@ -1,5 +1,6 @@
 """`ona setup gitlab` and `ona setup slack`: tokens are tried, kept, and never shown."""
 
+import socket
 import stat
 import tomllib
 from pathlib import Path
@@ -60,6 +61,24 @@ async def test_a_wrong_gitlab_token_of_a_program_ends_it_and_nothing_is_written(
     assert "Nothing was written" in running.said
     assert "Traceback" not in running.said
     assert not (tmp_path / "ona.toml").exists()
+
+
+async def test_a_gitlab_that_does_not_answer_is_named_and_its_token_is_not_blamed(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        address = f"http://127.0.0.1:{closed.getsockname()[1]}"
+    given = ("setup", "gitlab", "--url", address)
+    async with command(*given, home=tmp_path, given="glpat-x\n") as running:
+        assert await running.end() == 3
+    assert f"GitLab at {address} was not reached: " in running.said.replace("\n", " ")
+    assert "Give another one" not in running.said
+    assert not (tmp_path / "ona.toml").exists()
+
+
+async def test_setup_before_the_first_start_names_what_works_without_it(tmp_path):
+    async with command("setup", home=tmp_path, given="") as running:
+        assert await running.end() == 3
+    said = " ".join(running.said.split())
+    assert "`ona setup slack`, `discord`, `github` and `gitlab` work" in said
 
 
 async def test_what_a_gitlab_token_lacks_is_told_and_it_is_kept(gitlab, tmp_path):
