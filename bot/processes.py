@@ -49,6 +49,13 @@ class Overseer:
             new.write_text(json.dumps(rows), encoding="utf-8")
             new.replace(self._file)
 
+    def killed(self, child: Child) -> None:
+        """Say so, and that nothing accepted is lost by it."""
+        self._say(
+            f"`ona {child.name}` did not stop within {child.stop_seconds:g} s and was killed; "
+            "the next start goes on with what it was doing."
+        )
+
     def keeps_ending(self, child: Child) -> None:
         """Say so, what it said last, and what to do."""
         self._say(

@@ -66,6 +66,10 @@ class Watcher(Protocol):
         """One of them began or ended a life."""
         ...
 
+    def killed(self, child: Child) -> None:
+        """It did not end within `stop_seconds`, nor when it was told again."""
+        ...
+
     def keeps_ending(self, child: Child) -> None:
         """It ended by itself ENDS_MAX times within ENDS_SECONDS, and goes on doing so."""
         ...
@@ -201,7 +205,10 @@ class Supervisor:
             process.terminate()
         await asyncio.wait({ended}, timeout=KILL_SECONDS)
         if not ended.done():
-            log.error("child_killed", name=child.name)
+            if self._watcher is None:
+                log.error("child_killed", name=child.name)
+            else:
+                self._watcher.killed(child)
             _kill(process)
 
 

@@ -61,6 +61,25 @@ async def test_a_process_that_keeps_ending_is_told_with_its_last_words(supervise
     assert "work" not in told
 
 
+async def test_a_process_that_does_not_stop_is_killed_and_that_is_said_in_words(tmp_path):
+    said: list[str] = []
+    slow = child(
+        "work",
+        tmp_path,
+        f"import signal; signal.signal(15, signal.SIG_IGN); print('ignores', flush=True)\n{LIVES}",
+    )
+    slow.stop_seconds = 0
+    supervisor, stop = Supervisor([slow], Overseer(tmp_path, said.append)), asyncio.Event()
+    keeping = asyncio.create_task(supervisor.run(stop))
+    await until(lambda: slow.log.exists() and "ignores" in slow.log.read_text())
+    stop.set()
+    await keeping
+    assert said == [
+        "`ona work` did not stop within 0 s and was killed; "
+        "the next start goes on with what it was doing."
+    ]
+
+
 async def test_what_runs_and_since_when_is_told_to_who_asks(supervised, tmp_path):
     await until(lambda: len(running(tmp_path) or []) == 2 and running(tmp_path)[0].restarts == 1)
     serve, work = running(tmp_path)
