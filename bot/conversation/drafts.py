@@ -197,7 +197,7 @@ def _of_event(span: Span, event: SeenEvent, manner: Manner) -> Iterator[Draft]:
     elif event.kind in NOTICES and not (
         _part_of_clearing(span, event) or (manner.live and _of_another(span, event))
     ):
-        body = render.notice(event)
+        body = render.notice(event, dropped=_dropped(span, event))
         if body:
             yield Draft(
                 kind="notice",
@@ -207,6 +207,17 @@ def _of_event(span: Span, event: SeenEvent, manner: Manner) -> Iterator[Draft]:
                 turn_id=event.turn_id,
                 buttons=_leading(span, event, manner),
             )
+
+
+def _dropped(span: Span, event: SeenEvent) -> str:
+    """What a cancelled prompt said, where it was said; "" elsewhere: fewer people may read that."""
+    if event.kind != "prompt.cancelled":
+        return ""
+    prompt = event.body.get("prompt")
+    for one in span.events:
+        if one.kind in QUEUEING and one.body.get("prompt") == prompt and span.said_here(one):
+            return str(one.body.get("text") or "")
+    return ""
 
 
 def _of_another(span: Span, event: SeenEvent) -> bool:

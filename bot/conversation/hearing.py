@@ -61,7 +61,7 @@ from bot.conversation.overhearing import Overhearing
 from bot.conversation.parking import Choice, Parking
 from bot.conversation.reminder_commands import Remind
 from bot.conversation.renaming import Renaming
-from bot.conversation.zones import Zones
+from bot.conversation.zones import Zones, said_zone
 from bot.conversation.zones import wish as zone_wish
 from bot.errors import NoProject, NotFound, NotPermitted, Refused, WhichProject
 from bot.govern.connecting import Connecting
@@ -76,7 +76,8 @@ from bot.work.control import Actor
 log = structlog.get_logger(__name__)
 
 MEMBERS_ONLY = N_(
-    "Only members of this workspace can use this, and only where nobody else reads it."
+    "Only members of this workspace can use this, and only where nobody else reads it: in its own "
+    "channels, which no other organisation shares, or in a direct message to me."
 )
 
 _THREAD = text(
@@ -220,6 +221,9 @@ class Chats:
             await self._zones.chosen(said, actor, zone)
             return
         asked = commands.parse(said.text, self._mention)
+        if isinstance(asked, commands.Prompt) and (zone := said_zone(asked.text)):
+            await self._zones.chosen(said, actor, zone)
+            return
         if isinstance(asked, commands.Connect):
             if await self._inbox.is_new(await self._message(said, actor)):
                 await self._connecting.answer(said, actor, asked)

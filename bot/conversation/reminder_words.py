@@ -44,6 +44,7 @@ _WHY = {
     "silent": N_("its agent said nothing"),
     "slow": N_("it took longer than a day"),
 }
+UNCONFIRMED = N_("waits for a yes")
 _STATES = {"active": N_("active"), "paused": N_("paused"), "ended": N_("over")}
 
 
@@ -198,9 +199,10 @@ def listed(rows: Sequence[Mapping[str, Any]]) -> Message:
 def line(row: Mapping[str, Any]) -> Message:
     """One of them."""
     following = row["due_at"]
+    state = UNCONFIRMED if row["why"] == "unconfirmed" else _STATES[row["state"]]
     return together(
         str(row["short"]),
-        _(_STATES[row["state"]]),
+        _(state),
         moment(following) if following else str(row["said"]),
         str(row["said"]) if following else "",
         _("only if something changed") if row["only_changed"] else "",

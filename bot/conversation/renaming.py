@@ -13,6 +13,7 @@ from bot.govern.people import standing_of
 from bot.govern.rights import Rights
 from bot.store.database import Database
 from bot.words.catalogue import gettext as _
+from bot.words.listening import NAMES
 from bot.work.control import Actor
 from bot.work.titling import Somewhere, take_over
 
@@ -57,7 +58,8 @@ class Renaming:
             if actor is not None and self._rights.guard:
                 standing = await standing_of(tx, actor.id)
                 await self._rights.check(tx, standing, thread.project_id, Permission.WRITE)
-            somebody = _("Somebody on {surface}", surface=renamed.spot.surface.capitalize())
+            surface = renamed.spot.surface
+            somebody = _("Somebody on {surface}", surface=NAMES.get(surface, surface.capitalize()))
             there = Somewhere(
                 thread_id=thread.id,
                 name=actor.name if actor else somebody,

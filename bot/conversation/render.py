@@ -12,9 +12,11 @@ from uuid import UUID
 
 from bot.conversation.fences import Manner, fenced, marked, prose, tail
 from bot.words import events as event_words
+from bot.words import machines as machine_words
 from bot.words.amounts import dollars, duration, ordinal, prompts, short, tenths
 from bot.words.catalogue import N_, ngettext
 from bot.words.catalogue import gettext as _
+from bot.words.listening import NAMES
 from bot.words.plain import settled
 
 LIVE_TEXT_LENGTH_MAX = 600
@@ -32,6 +34,8 @@ LINE_LENGTH_MAX = 200
 OUTCOME_LENGTH_MAX = 600
 """Of why a turn ended, where that is the answer: what was kept and what to do come last."""
 CHOICES_MAX = 20
+DROPPED_LENGTH_MAX = 80
+"""Of a prompt that was taken out: enough to tell which it was."""
 QUESTION_LENGTH_MAX = 1_500
 PENDING = N_("pending")
 DELIVERIES = frozenset({"delivered", "undelivered"})
@@ -150,8 +154,10 @@ def outcome(ended: SeenEvent, *, length_max: int = LINE_LENGTH_MAX) -> str:
     """One line on how a turn ended: outcome, exit status, by whom, duration, cost."""
     body = ended.body
     name = str(body.get("outcome", "ended"))
-    facts = [_line(str(body.get("summary") or ""), length_max).rstrip(".")]
-    known = facts[0].lower()
+    summary = _line(str(body.get("summary") or ""), length_max).rstrip(".")
+    # What was kept and what to do come last, after what is known of the turn.
+    how, then, after = summary.partition("; ")
+    facts, known = [how], summary.lower()
     if (by := body.get("by")) and str(by).lower() not in known:
         facts.append(_("by {name}", name=_line(str(by))))
     if (status := body.get("exit_status")) is not None:
@@ -162,7 +168,7 @@ def outcome(ended: SeenEvent, *, length_max: int = LINE_LENGTH_MAX) -> str:
         facts.append(_("after {duration}", duration=duration(seconds)))
     if isinstance(cost := body.get("cost_micro"), int) and cost > 0:
         facts.append(_("{amount} USD", amount=dollars(cost)))
-    said = ", ".join(fact for fact in facts if fact)
+    said = ", ".join(fact for fact in facts if fact) + then + after
     word = event_words.outcome(name) or _line(name).capitalize() or _("Ended")
     if said.lower().startswith(word.lower()):
         return f"{said[0].upper()}{said[1:]}."
@@ -218,12 +224,16 @@ def opened_elsewhere(span: Span, event: SeenEvent) -> str:
 def _asked_elsewhere(span: Span, how: str) -> str:
     started = span.started.body if span.started is not None else {}
     name = _line(str(started.get("name") or _("somebody")))
-    surface = _line(str(started.get("surface") or _("another place"))).capitalize()
+    given = str(started.get("surface") or "")
+    surface = NAMES.get(given) or _line(given or _("another place")).capitalize()
     return _("{name} asked for something in {surface}: {how}", name=name, surface=surface, how=how)
 
 
-def notice(event: SeenEvent) -> str:
-    """What a thread is told about an event outside of answers; "" if nothing."""
+def notice(event: SeenEvent, *, dropped: str = "") -> str:
+    """What a thread is told about an event outside of answers; "" if nothing.
+
+    :param dropped: what the prompt said that was taken out, if this thread may read it
+    """
     body = event.body
     name = _line(str(body.get("name") or _("somebody")))
     said = ""
@@ -255,13 +265,16 @@ def notice(event: SeenEvent) -> str:
         case "session.cleared":
             count = int(body.get("count", 0))
             said = _("{name} took {prompts} out of the queue.", name=name, prompts=prompts(count))
+        case "prompt.cancelled" if dropped:
+            text = _line(dropped, DROPPED_LENGTH_MAX)
+            said = _("{name} took a prompt out of the queue: “{text}”.", name=name, text=text)
         case "prompt.cancelled":
             said = _("{name} took a prompt out of the queue.", name=name)
         case "machine" if body.get("why"):
             said = _(
                 "The machine is {state}: {why}",
                 state=event_words.machine_state(_line(str(body.get("state", "?")))),
-                why=_line(_(str(body["why"]))),
+                why=_line(machine_words.told(_(str(body["why"])))),
             )
     return said
 

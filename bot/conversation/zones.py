@@ -13,7 +13,7 @@ from bot.conversation.hints import Hints
 from bot.errors import Refused
 from bot.govern import languages
 from bot.store.database import Database
-from bot.words.catalogue import UTC_ZONE, spoken, together, zones
+from bot.words.catalogue import SOURCE, UTC_ZONE, spoken, together, zones
 from bot.words.catalogue import gettext as _
 from bot.work.control import Actor
 
@@ -21,6 +21,8 @@ CHOICES_MAX = 5
 """A surface shows so many buttons in a row."""
 ZONE = "zone"
 """What the buttons say, before the zone."""
+SAYS = "timezone"
+"""What people say before it."""
 _MAIN: Mapping[str, Sequence[str]] = {
     "AU": ("Australia/Sydney", "Australia/Brisbane", "Australia/Adelaide", "Australia/Perth"),
     "BR": ("America/Sao_Paulo", "America/Recife", "America/Manaus", "America/Rio_Branco"),
@@ -30,6 +32,8 @@ _MAIN: Mapping[str, Sequence[str]] = {
     "US": ("America/New_York", "America/Chicago", "America/Denver", "America/Los_Angeles"),
 }
 """Of countries with many zones those in which most people live; CLDR's order is the alphabet's."""
+_WORLD = ("America/New_York", "Europe/Berlin", "Asia/Kolkata", "Asia/Shanghai")
+"""Of whom no country is known: far apart, each among the offsets in which most people live."""
 
 
 class Zones:
@@ -56,10 +60,17 @@ class Zones:
             Button(label=zone.replace("_", " "), says=f"{ZONE} {zone}")
             for zone in likely(said.author.locale or spoken().locale)
         ]
-        words = _("In which time zone are you? Everybody here can see it on the people page.")
+        words = together(
+            _("What you asked does not wait for this."),
+            _(
+                "In which time zone are you? Reminders and the times that I show you go by it, "
+                "and everybody here can see it on the people page."
+            ),
+            _("Another one you can say: `timezone Europe/Berlin`."),
+        )
         if self._pages:
             page = f"{self._pages}/connect"
-            words = together(words, _("Another one you can choose at {url}", url=page))
+            words = together(words, _("All of them are at {url}", url=page))
         await self._hints.whisper(said, words, *buttons)
 
     async def chosen(self, said: Said, actor: Actor, zone: str) -> None:
@@ -79,10 +90,20 @@ def wish(says: str) -> str | None:
     return zone if command == ZONE and zone else None
 
 
+def said_zone(words: str) -> str | None:
+    """The zone that is said in words, `timezone Europe/Berlin`; None: it is something else. Pure.
+
+    Only one that there is, as anything else is a prompt.
+    """
+    command, _space, zone = words.strip().partition(" ")
+    known = {one.casefold(): one for one in zones()}
+    return known.get(zone.strip().casefold()) if command.casefold() == SAYS else None
+
+
 def likely(locale: str) -> Sequence[str]:
     """Zones of the country that a locale most likely means, its main ones first; pure."""
-    territory = _territory(locale)
-    listed = _MAIN.get(territory) or get_global("territory_zones").get(territory, ())
+    territory = "" if locale == SOURCE else _territory(locale)
+    listed = _MAIN.get(territory) or get_global("territory_zones").get(territory, _WORLD)
     found = [zone for zone in listed if zone in zones()]
     return [*found[: CHOICES_MAX - 1], UTC_ZONE]
 

@@ -62,7 +62,10 @@ def stopped(stop: StopRequest) -> Message:
         )
     if stop.why == "now":
         return _("stopped for another prompt by {name}", name=stop.name)
-    return _("stopped on request by {name}", name=stop.name)
+    return _(
+        "stopped on request by {name}; what was changed is kept, `retry` runs it again",
+        name=stop.name,
+    )
 
 
 def at_limit(seconds_max: float) -> Message:

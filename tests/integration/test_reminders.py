@@ -145,6 +145,13 @@ async def test_what_is_unclear_is_asked_back_and_nothing_is_saved(town, words, a
     assert count == 0
 
 
+async def test_one_that_nobody_confirmed_is_listed_as_waiting_for_that(town):
+    await town.say("remind me every day at 9 to stretch")
+    listed = (await town.say("reminders")).text
+    assert "waits for a yes" in listed
+    assert "paused" not in listed
+
+
 async def test_reminders_are_listed_edited_paused_resumed_and_deleted(town):
     short = await set_one(town, "remind me every day at 9 to stretch")
     assert "stretch" in (await town.say("reminders")).text

@@ -59,6 +59,7 @@ async def test_who_is_no_member_is_refused_in_the_same_words_and_leaves_nothing(
     await room.say("!one", spot=replace(SPOT, shared=True))
     await room.say("!one", by="robot", standing="bot")
     await room.say("!one", by="eve", standing="guest", to_us=False)
+    assert "in a direct message to me" in MEMBERS_ONLY
     assert room.whispers == [(who, MEMBERS_ONLY, ()) for who in ("eve", "mallory", "ann")]
     assert await town.value("SELECT count(*) FROM delivery") == 0
     assert await town.value("SELECT count(*) FROM identity WHERE surface = 'fake:T'") == 0

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bot.conversation.zones import likely
+from bot.conversation.zones import likely, said_zone
 from tests.integration.chat.discord_rig import Office, open_office
 from tests.support.shift import Shift
 
@@ -32,7 +32,12 @@ async def test_the_zone_is_asked_once_and_kept(office, places):
         await office.ready()
         await office.answered(office.asks("!echo one"), "one")
         question = await confided(office, "In which time zone are you?")
+        assert question.text.startswith(
+            f"<#{office.general.id}> What you asked does not wait for this"
+        )
         await office.answered(office.asks("!echo two"), "two")
+        office.asks("timezone Asia/Tokyo")
+        await confided(office, "Times are shown in Asia/Tokyo.")
         office.ann.clicks(question, "UTC")
         # A click tells the language, in which it is answered.
         await confided(office, "Zeiten werden in UTC angezeigt.")
@@ -44,6 +49,26 @@ async def test_the_zone_is_asked_once_and_kept(office, places):
     assert [tuple(row) for row in await office.town.rows(known)] == [("Ann", "de", "UTC", True)]
 
 
+@pytest.mark.parametrize("locale", ["", "en", "es-419"])
+def test_of_whom_no_country_is_known_zones_around_the_world_are_offered(locale):
+    continents = [zone.partition("/")[0] for zone in likely(locale)]
+    assert continents == ["America", "Europe", "Asia", "Asia", "UTC"]
+
+
+@pytest.mark.parametrize(
+    ("words", "zone"),
+    [
+        ("timezone Europe/Berlin", "Europe/Berlin"),
+        (" Timezone asia/kolkata ", "Asia/Kolkata"),
+        ("timezone Europe/Nowhere", None),
+        ("timezone of the server is wrong", None),
+        ("zone Europe/Berlin", None),
+    ],
+)
+def test_a_zone_can_be_said(words, zone):
+    assert said_zone(words) == zone
+
+
 @pytest.mark.parametrize(
     ("locale", "first"),
     [
@@ -53,9 +78,10 @@ async def test_the_zone_is_asked_once_and_kept(office, places):
         ("en-GB", "Europe/London"),
         ("pt-BR", "America/Sao_Paulo"),
         ("zh-CN", "Asia/Shanghai"),
-        ("es-419", "UTC"),
-        ("nonsense/../", "UTC"),
-        ("", "UTC"),
+        ("es-419", "America/New_York"),
+        ("nonsense/../", "America/New_York"),
+        ("", "America/New_York"),
+        ("en", "America/New_York"),
     ],
 )
 def test_the_zones_of_the_country_that_a_language_means_are_offered(locale, first):

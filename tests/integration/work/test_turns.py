@@ -124,7 +124,7 @@ async def test_bo_who_stops_anns_turn_is_named(town: Town, places: GuestWorkplac
         await until(town, "SELECT 1 FROM turn_event WHERE kind = 'output'", bool)
         await town.say("stop", by="Bo")
         ((_, why, _),) = await until(town, TURN, lambda rows: rows[0][0] == "stopped")
-    assert why == "stopped on request by Bo"
+    assert why == ("stopped on request by Bo; what was changed is kept, `retry` runs it again")
 
 
 async def test_what_breaks_again_and_again_ends_and_is_told(

@@ -73,6 +73,10 @@ def test_an_answer_shows_the_output_in_a_block_and_how_it_ended():
             "Failed: exit status 2, after 1 min 15 s.",
         ),
         (
+            {"outcome": "stopped", "summary": "stopped by Bo; it is kept, `retry`", "seconds": 51},
+            "Stopped by Bo, after 51 s; it is kept, `retry`.",
+        ),
+        (
             {"outcome": "stopped", "summary": "stopped on request by Bo", "by": "Bo"},
             "Stopped on request by Bo.",
         ),
@@ -251,6 +255,11 @@ def test_a_question_has_choices_a_time_limit_and_an_end(settled, last):
         ("prompt.cancelled", {"name": "Ann"}, "Ann took a prompt out of the queue."),
         ("notice", {"text": "restored"}, "restored"),
         ("machine", {"state": "running", "why": "disk full"}, "The machine is running: disk full"),
+        (
+            "machine",
+            {"state": "lost", "why": "the guest's kernel panicked: VFS: no root"},
+            "The machine is lost: the guest's kernel panicked",
+        ),
         ("machine", {"state": "resting"}, ""),
         ("something new", {"x": 1}, ""),
     ],

@@ -9,6 +9,7 @@ from bot.conversation.drafts import (
     CONTINUE,
     RETRY,
     UNDO,
+    Draft,
     Signing,
     diff_of,
     drafts,
@@ -229,6 +230,26 @@ def elsewhere(*events, after=0):
         {"prompt": "p", "asked_in": "another", "name": "Bo", "surface": "discord"},
     )
     return made(began, *events, after=after, thread_id=HERE)
+
+
+@pytest.mark.parametrize(
+    ("asked_in", "told"),
+    [
+        (HERE, "Ann took a prompt out of the queue: “fix the test”."),
+        ("another", "Ann took a prompt out of the queue."),
+    ],
+)
+def test_what_was_taken_out_is_quoted_where_it_was_said_alone(asked_in, told):
+    queued = ("prompt.queued", {"prompt": "q", "asked_in": asked_in, "text": "fix the test"})
+    cancelled = ("prompt.cancelled", {"prompt": "q", "name": "Ann"})
+    drafts = made(queued, cancelled, after=1, thread_id=HERE)
+    assert [one.body for one in drafts if isinstance(one, Draft) and one.kind == "notice"] == [told]
+
+
+def test_a_surface_is_called_by_its_own_name():
+    began = ("turn.started", {"prompt": "p", "asked_in": "x", "name": "Bo", "surface": "github"})
+    (line,) = made(began, OUTPUT, thread_id=HERE)
+    assert line.body == "Bo asked for something in GitHub: it is being worked on."
 
 
 def test_what_is_asked_in_another_thread_is_one_line_without_what_was_asked():
