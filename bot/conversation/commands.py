@@ -6,10 +6,11 @@ like one ("stop using tabs") are prompts; the reply may offer the command they r
 
 import re
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Literal
 from uuid import UUID
 
-from adapters.chat.prefixes import PRIVATE, addressed, read
+from adapters.chat.prefixes import OPTIONS, PRIVATE, addressed, read
 from bot.conversation.reminder_commands import Remind, Reminders, reminder_command
 from bot.words.reminding import EXAMPLE
 
@@ -63,7 +64,7 @@ class Prompt:
     private: bool = False
     options: dict[str, str] = field(default_factory=dict)
     resembles: str | None = None
-    """The command that the text may have been meant as."""
+    """The command that the text may have been meant as, or the option with its `=`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +143,9 @@ class Nothing:
 Asked = Command | Answer | Join | Connect | Remind | Reminders | Runs | Automations
 Parsed = Prompt | Asked | Aside | Nothing
 
+OPTION_LIKENESS_MIN = 0.7
+"""From 0 to 1: `sizze` is like `size`, `type` is not."""
+_LIKE_OPTION = re.compile(r"^([A-Za-z]+)=\S")
 NUMBER_DIGITS_MAX = 9
 """Of a place in a queue; no queue is as long."""
 TARGET_DIGITS_MAX = 4
@@ -237,6 +241,9 @@ def _prompt(said: str) -> Parsed:
 
 
 def _resembles(said: str) -> str | None:
+    if found := _LIKE_OPTION.match(said):
+        near = get_close_matches(found[1].casefold(), OPTIONS, n=1, cutoff=OPTION_LIKENESS_MIN)
+        return f"{near[0]}=" if near else None
     words = said.casefold().rstrip(".!?").split()
     if words and words[0] == "remind":
         return EXAMPLE

@@ -70,6 +70,12 @@ def accepted(
     if resembles:
         told += [
             _(
+                "What stands first is no option, so it is part of the prompt; "
+                "did you mean `{option}…`?",
+                option=resembles,
+            )
+            if resembles.endswith("=")
+            else _(
                 "This is a prompt; write just `{command}` if you meant the command.",
                 command=resembles,
             )

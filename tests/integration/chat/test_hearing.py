@@ -53,6 +53,13 @@ async def test_a_second_person_who_asks_crowds_the_thread_too(town, room):
     assert await waiting(town) == ["one", "two"]
 
 
+async def test_what_is_nearly_an_option_is_a_prompt_with_a_hint(town, room):
+    await room.say("sizze=big fix it")
+    assert await waiting(town) == ["sizze=big fix it"]
+    ((_, hint, _),) = room.whispers
+    assert "did you mean `size=…`?" in hint
+
+
 async def test_who_is_no_member_is_refused_in_the_same_words_and_leaves_nothing(town, room):
     await room.say("!one", by="eve", standing="guest")
     await room.say("!one", by="mallory", standing="stranger")

@@ -42,6 +42,10 @@ def test_a_word_alone_is_a_command_in_any_case_and_spacing(word):
         ("queue the mails in redis", None),
         ("help me", "help"),
         ("cancel it", "cancel 1"),
+        ("sizze=big fix it", "size="),
+        ("Agnet=codex fix it", "agent="),
+        ("x=1 is what it prints", None),
+        ("type=module breaks the build", None),
         ("fix the flaky payment test", None),
     ],
 )
