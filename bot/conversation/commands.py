@@ -255,4 +255,6 @@ def _resembles(said: str) -> str | None:
             return command
     if words[0] == "cancel":
         return "cancel 1"
+    if words[0] == "join" and (len(words) == 1 or "://" in words[1]):
+        return "join s-…"
     return None

@@ -252,6 +252,7 @@ def _leading(span: Span, event: SeenEvent, manner: Manner) -> tuple[Button, ...]
 def _end(span: Span, ended: SeenEvent, manner: Manner) -> Iterator[Draft]:
     failed = ended.body.get("outcome") in FAILURES
     asked = any(one.kind == "question" for one in span.events)
+    tells = asked or _late(ended, failed=failed) or manner.shows_ends_alone
     parts = split(render.answer(span, manner), manner)
     links = (*_links(span), *_changes(span, manner))
     quick = not (failed or asked or links) and len(parts) == 1 and _is_quick(ended, manner)
@@ -277,7 +278,7 @@ def _end(span: Span, ended: SeenEvent, manner: Manner) -> Iterator[Draft]:
             final=True,
             turn_id=ended.turn_id,
             buttons=() if number < len(parts) else _after(span, ended) if failed else links,
-            notify=_asker(span) if number == 1 and (asked or _late(ended, failed=failed)) else "",
+            notify=_asker(span) if number == 1 and tells else "",
         )
     yield from _diffs(span, manner)
 

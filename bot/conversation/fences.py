@@ -71,6 +71,11 @@ class Manner:
         if self.text_length_max < TEXT_LENGTH_MIN:
             raise ValueError(f"text_length_max: {self.text_length_max} < {TEXT_LENGTH_MIN}")
 
+    @property
+    def shows_ends_alone(self) -> bool:
+        """Whether all that a thread shows of a turn is one post at its end."""
+        return self.live and not self.in_place
+
 
 @dataclass(frozen=True)
 class Segment:

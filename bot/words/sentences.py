@@ -4,8 +4,8 @@ import re
 
 from bot.errors import OnaError
 
-_AS_WRITTEN = re.compile(r"ona\b|[\w-]*[/._=]\w")
-"""What begins so is a name, a path or a setting and keeps its small letter."""
+_AS_WRITTEN = re.compile(r"ona\b|[\w-]*(://|[/._=@])\w")
+"""What begins so is a name, a path, an address or a setting and keeps its small letter."""
 
 
 def sentence(clause: str) -> str:

@@ -75,7 +75,7 @@ async def test_on_github_a_comment_is_answered_once_with_its_state_in_a_check_ru
         await github.until(lambda: ours(github, pull.place), 30)
         (answer,) = ours(github, pull.place)
         assert "one" in answer.text
-        assert answer.mentions in ([], ["ann"])
+        assert answer.mentions == ["ann"]
         head = await pull.head()
         await github.until(lambda: any(r["status"] == "completed" for r in pull.checks(head)), 30)
         (run,) = pull.checks(head)

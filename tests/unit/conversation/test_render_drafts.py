@@ -164,6 +164,13 @@ def test_an_asker_is_told_of_an_answer_that_took_long_or_failed(events, told):
     assert answer.notify == told
 
 
+@pytest.mark.parametrize(("place", "told"), [(HERE, "U1"), ("elsewhere", "")])
+def test_where_a_thread_shows_the_end_alone_it_always_names_who_asked(place, told):
+    beside = replace(MANNER, in_place=False)
+    found = made(started(place=place), ended("succeeded", 0.1), manner=beside, thread_id=HERE)
+    assert [one.notify for one in found if one.kind != "live"] == [told] * bool(told)
+
+
 def test_a_running_turn_can_be_stopped_and_a_failed_one_tried_again_by_buttons():
     (live,) = made(started(), OUTPUT)
     assert [button.says for button in live.buttons] == ["stop", "queue"]
@@ -224,10 +231,10 @@ def test_what_a_question_came_to_is_a_new_post_that_tells_its_asker():
     assert (answer.kind, answer.notify) == ("answer", "U1")
 
 
-def elsewhere(*events, after=0):
+def elsewhere(*events, after=0, surface="discord"):
     began = (
         "turn.started",
-        {"prompt": "p", "asked_in": "another", "name": "Bo", "surface": "discord"},
+        {"prompt": "p", "asked_in": "another", "name": "Bo", "surface": surface},
     )
     return made(began, *events, after=after, thread_id=HERE)
 
@@ -260,6 +267,15 @@ def test_what_is_asked_in_another_thread_is_one_line_without_what_was_asked():
     (line,) = elsewhere(OUTPUT, ended("succeeded", 12.0), after=2)
     assert (line.key, line.final) == ("elsewhere", False)
     assert line.body == "Bo asked for something in Discord: Done: after 12 s."
+
+
+@pytest.mark.parametrize(
+    ("surface", "named"),
+    [("github", "GitHub"), ("gitlab", "GitLab"), ("terminal", "Terminal"), ("", "Another place")],
+)
+def test_a_place_elsewhere_is_called_as_it_calls_itself(surface, named):
+    (line,) = elsewhere(OUTPUT, surface=surface)
+    assert line.body.startswith(f"Bo asked for something in {named}:")
 
 
 def test_what_failed_or_waits_for_somebody_is_told_in_every_thread():

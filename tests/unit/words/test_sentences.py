@@ -16,6 +16,8 @@ from bot.words.sentences import sentence, told
         ("onafter all", "Onafter all."),
         ("docs/settings.md lists them", "docs/settings.md lists them."),
         ("slack.bot_token is missing", "slack.bot_token is missing."),
+        ("https://x.test/a can't be read", "https://x.test/a can't be read."),
+        ("git@x.test:a/b can't be read", "git@x.test:a/b can't be read."),
         ("wait.", "Wait."),
         ("  ", ""),
     ],
