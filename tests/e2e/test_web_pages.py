@@ -259,6 +259,41 @@ async def automations_of(site: Site) -> None:
     await synced(site, changed, "on: push\n", "schema: ona/automation/v1\nnam: x\n")
 
 
+STRAY_LABELS = """[...document.querySelectorAll('label[for]')]
+    .filter(one => one.control)
+    .map(one => [one, one.getBoundingClientRect(), one.control.getBoundingClientRect()])
+    .filter(([, words, field]) => words.width && field.width)
+    .filter(([, words, field]) => field.top < words.bottom - 1
+        || Math.abs(field.left - words.left) > 8)
+    .filter(([, words, field]) => field.left < words.right - 1 || field.top >= words.bottom)
+    .map(([one]) => one.textContent)"""
+"""Of labels that stand neither above their field nor before it in its line."""
+TORN_LABELS = """[...document.querySelectorAll('label > input[type=checkbox]')]
+    .filter(one => one.offsetParent !== null)
+    .map(one => [one.parentElement, one.getBoundingClientRect(), document.createRange()])
+    .filter(([label, box, words]) => {
+        words.selectNodeContents(label);
+        words.setStart(label.lastChild, 1);
+        return words.getClientRects()[0].top > box.bottom;
+    })
+    .map(([label]) => label.textContent)"""
+"""Of boxes to tick whose words stand below them."""
+BROKEN_WORDS = """[...document.querySelectorAll('button, label, [role=status]')]
+    .filter(one => one.offsetParent !== null && one.textContent.trim())
+    .filter(one => {
+        const words = document.createRange();
+        return [...one.childNodes]
+            .filter(node => node.nodeType === 3)
+            .some(node => [...node.data.matchAll(/\\S+/g)].some(word => {
+                words.setStart(node, word.index);
+                words.setEnd(node, word.index + word[0].length);
+                return words.getClientRects().length > 1;
+            }));
+    })
+    .map(one => one.outerHTML.slice(0, 100))"""
+"""Of what has a word that goes on in the next line."""
+
+
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1200), ("dark", 1200), ("light", 360)])
 async def test_every_page_meets_wcag_and_fits(chromium, site, scheme, width):
@@ -283,6 +318,9 @@ async def test_every_page_meets_wcag_and_fits(chromium, site, scheme, width):
                 .map(one => one.outerHTML.slice(0, 100))"""
             )
             assert small == [], path
+            assert await page.evaluate(STRAY_LABELS) == [], path
+            assert await page.evaluate(TORN_LABELS) == [], path
+            assert await page.evaluate(BROKEN_WORDS) == [], path
         page.wrong[:] = [said for said in page.wrong if not re.search("404|422", said)]
     assert found == []
 
