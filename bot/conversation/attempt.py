@@ -11,6 +11,8 @@ ATTEMPTS_MAX = 20
 """With the back-off below: given up after about an hour."""
 BACKOFF_SECONDS_MIN = 1.0
 BACKOFF_SECONDS_MAX = 300.0
+KNOWN_ATTEMPTS_MIN = 12
+"""So many pauses fit into the time for which a surface knows a post by its mark."""
 
 
 class Action(enum.Enum):
@@ -97,10 +99,12 @@ def _first_post(progress: Progress) -> Action:
     return Action.SKIP if progress.live and progress.final else Action.POST
 
 
-def backoff_seconds(attempts: int, *, chance: float) -> float:
+def backoff_seconds(attempts: int, *, chance: float, known_seconds: float = math.inf) -> float:
     """The pause after `attempts` failures in a row: doubling, bounded, spread over its half.
 
     :param chance: a random number from 0 to 1, so that many replies don't come back at once
+    :param known_seconds: for how long a surface knows what may have been posted by its mark
     """
-    full = min(BACKOFF_SECONDS_MAX, BACKOFF_SECONDS_MIN * 2.0 ** min(attempts - 1, 30))
+    most = min(BACKOFF_SECONDS_MAX, known_seconds / KNOWN_ATTEMPTS_MIN)
+    full = min(most, BACKOFF_SECONDS_MIN * 2.0 ** min(attempts - 1, 30))
     return full * (0.5 + chance / 2)

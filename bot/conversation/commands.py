@@ -5,6 +5,7 @@ like one ("stop using tabs") are prompts; the reply may offer the command they r
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Literal
@@ -247,8 +248,10 @@ def _resembles(said: str) -> str | None:
     words = said.casefold().rstrip(".!?").split()
     if words and words[0] == "remind":
         return EXAMPLE
-    if not 0 < len(words) <= RESEMBLANCE_WORDS_MAX:
-        return None
+    return _resembling(words) if 0 < len(words) <= RESEMBLANCE_WORDS_MAX else None
+
+
+def _resembling(words: Sequence[str]) -> str | None:
     joined = " ".join(words)
     for command in ALONE:
         if joined != command and words[0] == command.split()[0]:

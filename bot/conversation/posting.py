@@ -190,8 +190,10 @@ class Posting:
 
     async def _back_off(self, taken: Taken, error: Exception) -> None:
         """Come back later; to a reply that may have been posted, only after its time."""
-        seconds = backoff_seconds(taken.progress.attempts, chance=random.random())
         nothing_done = isinstance(error, Unavailable)
+        known = math.inf if nothing_done else self._port.limits.again_seconds
+        chance = random.random()
+        seconds = backoff_seconds(taken.progress.attempts, chance=chance, known_seconds=known)
         if nothing_done and taken.action is not Action.LOOK_UP:
             await self._unsent(taken, "unavailable", seconds=seconds, error=_said(error))
             return

@@ -122,3 +122,9 @@ def test_a_back_off_doubles_is_bounded_and_spread(attempts, chance):
     seconds = backoff_seconds(attempts, chance=chance)
     full = min(BACKOFF_SECONDS_MAX, 2.0 ** (attempts - 1))
     assert full / 2 <= seconds <= full
+
+
+def test_what_a_surface_knows_for_a_short_time_is_tried_many_times_in_it():
+    pauses = [backoff_seconds(n, chance=1.0, known_seconds=120.0) for n in range(1, 13)]
+    assert sum(pauses) <= 120.0
+    assert max(pauses) == 10.0
