@@ -60,32 +60,56 @@ class Branches(Protocol):
         ...
 
 
+class PushReader:
+    """Reads the commands of a push as they come; each line once, however it is cut.
+
+    Whoever sends thousands of lines, a byte at a time, would keep all others waiting otherwise.
+    """
+
+    def __init__(self) -> None:
+        """Nothing has come yet."""
+        self._at = 0
+        self._commands: list[Command] = []
+        self._capabilities: frozenset[str] = frozenset()
+
+    def read(self, body: bytes | bytearray) -> Push | None:
+        """Read on; None: there is more to come.
+
+        :param body: all that has come, from the beginning
+        :raises Malformed: it is none, or too large
+        """
+        for line, end in _lines(body, self._at):
+            self._at = end
+            if line is None:
+                if not self._commands:
+                    raise Malformed("a push without commands")
+                return Push(
+                    commands=self._commands, capabilities=self._capabilities, length=self._at
+                )
+            self._line(line)
+        if len(body) > HEAD_BYTES_MAX:
+            raise Malformed(f"more than {HEAD_BYTES_MAX} bytes of commands")
+        return None
+
+    def _line(self, line: bytes) -> None:
+        told, mark, rest = line.partition(b"\0")
+        if mark:
+            if self._commands:
+                raise Malformed("capabilities after the first command")
+            self._capabilities = frozenset(_text(rest).split())
+        if told.startswith(b"shallow "):
+            return
+        self._commands.append(_command(told))
+        if len(self._commands) > COMMANDS_MAX:
+            raise Malformed(f"more than {COMMANDS_MAX} refs at once")
+
+
 def read(body: bytes) -> Push | None:
     """Read the commands of a push from the beginning of its body; None: there is more to come.
 
     :raises Malformed: it is none, or too large
     """
-    commands: list[Command] = []
-    capabilities: frozenset[str] = frozenset()
-    at = 0
-    for line, at in _lines(body):
-        if line is None:
-            if not commands:
-                raise Malformed("a push without commands")
-            return Push(commands=commands, capabilities=capabilities, length=at)
-        told, mark, rest = line.partition(b"\0")
-        if mark:
-            if commands:
-                raise Malformed("capabilities after the first command")
-            capabilities = frozenset(_text(rest).split())
-        if told.startswith(b"shallow "):
-            continue
-        commands.append(_command(told))
-        if len(commands) > COMMANDS_MAX:
-            raise Malformed(f"more than {COMMANDS_MAX} refs at once")
-    if len(body) > HEAD_BYTES_MAX:
-        raise Malformed(f"more than {HEAD_BYTES_MAX} bytes of commands")
-    return None
+    return PushReader().read(body)
 
 
 def refusals(push: Push, branches: Branches) -> dict[str, str]:
@@ -167,9 +191,8 @@ def _elsewhere(command: Command) -> str:
     return "somebody else has moved this branch since this session last saw it; fetch it first"
 
 
-def _lines(body: bytes) -> Iterator[tuple[bytes | None, int]]:
-    """Each whole pkt-line of a body, and where it ends; None: a flush."""
-    at = 0
+def _lines(body: bytes | bytearray, at: int = 0) -> Iterator[tuple[bytes | None, int]]:
+    """Each whole pkt-line of a body from a place on, and where it ends; None: a flush."""
     while at + 4 <= len(body):
         try:
             length = int(body[at : at + 4], 16)
@@ -183,7 +206,7 @@ def _lines(body: bytes) -> Iterator[tuple[bytes | None, int]]:
             raise Malformed(f"a pkt-line of {length} bytes")
         if at + length > len(body):
             return
-        yield body[at + 4 : at + length], at + length
+        yield bytes(body[at + 4 : at + length]), at + length
         at += length
 
 

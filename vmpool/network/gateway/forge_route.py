@@ -17,9 +17,9 @@ from vmpool.network.forge.pushing import (
     Branches,
     Malformed,
     Push,
+    PushReader,
     advertised,
     moved,
-    read,
     refusals,
     refused,
 )
@@ -172,16 +172,16 @@ def _why_not(rest: str) -> str:
 
 async def _head(body: AsyncIterator[bytes]) -> tuple[bytes, Push | None]:
     """What comes before the pack, and what that says; None: it only asks whether it may."""
-    head = b""
+    head, reader = bytearray(), PushReader()
     try:
         async for chunk in body:
             head += chunk
-            if head != PROBE and (push := read(head)) is not None:
-                return head, push
+            if len(head) > len(PROBE) and (push := reader.read(head)) is not None:
+                return bytes(head), push
     except Malformed as error:
         raise BadRequest(f"This is no push that git would make: {error}.") from error
     if head == PROBE:
-        return head, None
+        return PROBE, None
     raise BadRequest("The push ended before it said what it wants.")
 
 

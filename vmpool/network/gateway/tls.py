@@ -11,6 +11,7 @@ CLIENT_HELLO = 1
 SERVER_NAME, HOST_NAME = 0, 0
 HELLO_BYTES_MAX = 64 << 10
 RECORD_BYTES_MAX = 1 << 14
+RECORD_HEADER_BYTES = 5
 ACCESS_DENIED = bytes((0x15, 3, 3, 0, 2, 2, 49))
 """The alert that a refused client shows as such: fatal, access_denied."""
 
@@ -27,33 +28,62 @@ class Hello:
     """As it was sent; None: it asks for no name."""
 
 
+class HelloReader:
+    """Reads a ClientHello as it comes; each record once, however it is cut.
+
+    Whoever sends records of one byte, one at a time, would keep all others waiting otherwise.
+    """
+
+    def __init__(self) -> None:
+        """Nothing has come yet."""
+        self._at = 0
+        self._message = bytearray()
+
+    def read(self, data: bytes) -> Hello | None:
+        """Read on; None: there is more to come.
+
+        :param data: all that has come, from the beginning
+        :raises NotTls:
+        """
+        while self._at < len(data):
+            header = data[self._at : self._at + RECORD_HEADER_BYTES]
+            if header[0] != HANDSHAKE or (len(header) > 1 and header[1] != 3):
+                raise NotTls("this is not a TLS handshake")
+            if len(header) < RECORD_HEADER_BYTES:
+                return None
+            size = int.from_bytes(header[3:])
+            if not 0 < size <= RECORD_BYTES_MAX:
+                raise NotTls("a TLS record has an impossible size")
+            begins = self._at + RECORD_HEADER_BYTES
+            record = data[begins : begins + size]
+            length = _length(bytes(self._message[:4]) + record[:4])
+            if length is not None and len(self._message) + len(record) >= length:
+                return _hello(_Reader(bytes(self._message + record)[4:length]))
+            if len(record) < size:
+                return None
+            self._message += record
+            self._at = begins + size
+        return None
+
+
 def read_hello(data: bytes) -> Hello | None:
     """Read a ClientHello, over several records if it is; None: there is more to come.
 
     :raises NotTls:
     """
-    message, rest = bytearray(), data
-    while rest:
-        if rest[0] != HANDSHAKE or (len(rest) > 1 and rest[1] != 3):
-            raise NotTls("this is not a TLS handshake")
-        if len(rest) < 5:
-            return None
-        size = int.from_bytes(rest[3:5])
-        if not 0 < size <= RECORD_BYTES_MAX:
-            raise NotTls("a TLS record has an impossible size")
-        message += rest[5 : 5 + size]
-        if message and message[0] != CLIENT_HELLO:
-            raise NotTls("this is not a ClientHello")
-        if len(message) >= 4:
-            length = int.from_bytes(message[1:4])
-            if length > HELLO_BYTES_MAX:
-                raise NotTls("the ClientHello is too long")
-            if len(message) >= 4 + length:
-                return _hello(_Reader(bytes(message[4 : 4 + length])))
-        if len(rest) < 5 + size:
-            return None
-        rest = rest[5 + size :]
-    return None
+    return HelloReader().read(data)
+
+
+def _length(begins: bytes) -> int | None:
+    """Of a message by its first bytes, these four included; None: there are fewer."""
+    if begins and begins[0] != CLIENT_HELLO:
+        raise NotTls("this is not a ClientHello")
+    if len(begins) < 4:
+        return None
+    length = int.from_bytes(begins[1:4])
+    if length > HELLO_BYTES_MAX:
+        raise NotTls("the ClientHello is too long")
+    return 4 + length
 
 
 def _hello(reader: "_Reader") -> Hello:

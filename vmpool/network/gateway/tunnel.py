@@ -20,8 +20,8 @@ from vmpool.network.gateway.tls import (
     HANDSHAKE,
     HELLO_BYTES_MAX,
     Hello,
+    HelloReader,
     NotTls,
-    read_hello,
 )
 from vmpool.network.hosts import BadHost, address_of, normalise
 from vmpool.network.slot import TLS_PORT
@@ -59,9 +59,10 @@ async def begins_tls(at: Attached, link: Link, passage: Passage) -> bool:
 
 async def hello_of(at: Attached, link: Link, where: str) -> Hello:
     """Read the ClientHello, and leave it held. :raises Refused: it is none"""
+    reader = HelloReader()
     try:
         async with asyncio.timeout(at.limits.head_seconds_max):
-            while (hello := read_hello(link.held)) is None:
+            while (hello := reader.read(link.held)) is None:
                 if len(link.held) > HELLO_BYTES_MAX or not await link.more():
                     raise NotTls("the ClientHello does not end")
             return hello

@@ -4,8 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.steps import lines_run
 from vmpool.network.forge import pushing
-from vmpool.network.forge.pushing import ZERO, Malformed, moved, read, refusals, refused
+from vmpool.network.forge.pushing import (
+    ZERO,
+    Malformed,
+    PushReader,
+    moved,
+    read,
+    refusals,
+    refused,
+)
 
 A, B, C = ("a" * 40, "b" * 40, "c" * 40)
 OURS = "refs/heads/ona/s-7f3k"
@@ -51,6 +60,27 @@ def test_half_of_it_is_waited_for(length):
     sent = body((A, B, OURS), (ZERO, C, "refs/heads/ona/new"), pack=b"")
     cut = sent[:length]
     assert (read(cut) is None) == (len(cut) < len(sent))
+
+
+def test_lines_that_come_one_by_one_cost_no_more_than_each_its_share():
+    lines, line = 1000, packet(f"shallow {C}")
+
+    def drip():
+        reader, come = PushReader(), bytearray()
+        for _ in range(lines):
+            come += line
+            assert reader.read(come) is None
+
+    assert lines_run(pushing, drip) < 40 * lines
+
+
+@given(st.integers(1, 30))
+def test_it_is_read_as_it_comes(step):
+    sent = packet(f"shallow {C}") + body((A, B, OURS), pack=b"")
+    reader = PushReader()
+    found = [reader.read(sent[:end]) for end in range(0, len(sent) + step, step)]
+    assert set(found[:-1]) == {None}
+    assert found[-1] == read(sent)
 
 
 def test_a_shallow_clone_pushes_too():

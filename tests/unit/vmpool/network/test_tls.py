@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vmpool.network.gateway.tls import HELLO_BYTES_MAX, NotTls, read_hello
+from tests.support.steps import lines_run
+from vmpool.network.gateway import tls
+from vmpool.network.gateway.tls import HELLO_BYTES_MAX, HelloReader, NotTls, read_hello
 
 
 def hello(name: str | None) -> bytes:
@@ -48,6 +50,26 @@ def test_it_may_come_in_many_records(size: int) -> None:
     found = read_hello(in_records(SAID, size))
     assert found is not None
     assert found.name == "www.example.com"
+
+
+def test_records_of_a_byte_sent_one_by_one_cost_no_more_than_each_its_share() -> None:
+    records = 1000
+    sent = in_records(bytes(5) + b"\x01\x00\xff\xf0" + bytes(records - 4), 1)
+
+    def drip() -> None:
+        reader = HelloReader()
+        for end in range(6, len(sent) + 1, 6):
+            assert reader.read(sent[:end]) is None
+
+    assert lines_run(tls, drip) < 40 * records
+
+
+@given(st.integers(1, 50), st.integers(1, 50))
+def test_it_is_read_as_it_comes(size: int, step: int) -> None:
+    reader, sent = HelloReader(), in_records(SAID, size)
+    found = [reader.read(sent[:end]) for end in range(0, len(sent) + step, step)]
+    assert set(found[:-1]) == {None}
+    assert found[-1] == read_hello(sent)
 
 
 @pytest.mark.parametrize(
