@@ -6,7 +6,8 @@ what it costs.
 """
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,9 @@ of digits two and a half. Chinese takes three bytes a character and about one to
 OUTPUT_TOKENS_MAX = 32_000
 """Reserved where a request names no limit of its own; it is written into the request, so that it
 holds."""
+TOKENS_MAX = 100_000_000
+"""More than any model writes; what it may cost stays a number that can be set aside."""
+_MODEL = re.compile(r"[!-~]{1,200}")
 _METERED: Mapping[Provider, Mapping[str, str]] = {
     "anthropic": {"v1/messages": "max_tokens"},
     "openai": {
@@ -71,7 +75,7 @@ def read(provider: Provider, method: str, path: str, body: bytes) -> Asked:
         raise NotMetered(f"{method} /{path} is not let through: only metered requests are")
     asked = _object(body)
     model = asked.get("model")
-    if not isinstance(model, str) or not model:
+    if not isinstance(model, str) or not _MODEL.fullmatch(model):
         raise Unreadable("`model` names no model")
     changed = dict(asked)
     output = _limited(changed, limit)
@@ -83,7 +87,7 @@ def read(provider: Provider, method: str, path: str, body: bytes) -> Asked:
             "include_usage": True,
         }
     _one_answer(changed, path)
-    sent = body if changed == asked else json.dumps(changed, ensure_ascii=False).encode()
+    sent = body if changed == asked else _written(changed)
     bound = -(-len(sent) // BYTES_PER_TOKEN_MIN)
     return Asked(
         model=model,
@@ -95,12 +99,25 @@ def read(provider: Provider, method: str, path: str, body: bytes) -> Asked:
 
 def _object(body: bytes) -> Mapping[str, Any]:
     try:
-        asked = json.loads(body)
+        asked = json.loads(body, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
         raise Unreadable("the body is no JSON") from error
     if not isinstance(asked, dict):
         raise Unreadable("the body is no JSON object")
     return asked
+
+
+def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """:raises Unreadable: a key is there twice, of which the provider may take the other one"""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise Unreadable("a key is named twice")
+    return found
+
+
+def _written(changed: Mapping[str, Any]) -> bytes:
+    """The body anew. Half a character, as programs make by cutting text, is escaped as it was."""
+    return json.dumps(changed, ensure_ascii=False).encode(errors="backslashreplace")
 
 
 def _limited(changed: dict[str, Any], limit: str) -> int:
@@ -110,7 +127,7 @@ def _limited(changed: dict[str, Any], limit: str) -> int:
         value = changed.get(name)
         if value is None:
             continue
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= TOKENS_MAX:
             raise Unreadable(f"`{name}` is no number of tokens")
         return value
     changed[limit] = OUTPUT_TOKENS_MAX

@@ -42,6 +42,37 @@ def test_a_request_without_a_limit_gets_one(provider, path, limit):
     assert not found.is_stream
 
 
+@pytest.mark.parametrize(
+    ("provider", "path"), [("anthropic", "v1/messages"), ("openai", "v1/chat/completions")]
+)
+def test_half_a_character_goes_out_as_it_came(provider, path):
+    body = rb'{"model": "m-1", "stream": true, "messages": ["\ud83d", "\u00e9"]}'
+    found = read(provider, "POST", path, body)
+    assert rb"\ud83d" in found.body
+    assert json.loads(found.body)["messages"] == json.loads(body)["messages"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"model": "dear", "model": "cheap", "max_tokens": 5}',
+        b'{"model": "cheap", "max_tokens": 50000, "max_tokens": 5}',
+        b'{"model": "cheap", "max_tokens": 5, "metadata": {"a": 1, "a": 2}}',
+    ],
+)
+def test_what_two_readers_could_read_differently_is_refused(body):
+    with pytest.raises(Unreadable, match="twice"):
+        read("anthropic", "POST", "v1/messages", body)
+
+
+@pytest.mark.parametrize(
+    "changed", [{"model": "m\0"}, {"model": "m" * 201}, {"model": "m m"}, {"max_tokens": 10**18}]
+)
+def test_what_could_not_be_written_down_is_refused(changed):
+    with pytest.raises(Unreadable):
+        asked("anthropic", "v1/messages", **{"max_tokens": 5, **changed})
+
+
 def test_the_older_name_of_the_limit_counts():
     found = asked("openai", "v1/chat/completions", max_tokens=9)
     assert found.worst.output_tokens == 9
