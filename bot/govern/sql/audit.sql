@@ -82,9 +82,13 @@ SELECT (SELECT count(*) FROM audit_event
          WHERE session.event_last > coalesce(seal.number, 0)) AS rows
 
 -- name: removable
--- The newest batch that is older than so many seconds, if its rows are still there.
+-- The newest batch that is older than so many seconds, as are all before it, if its rows are still
+-- there: one that was sealed while the clock stood in the past takes no younger ones with it.
 SELECT number, digest FROM audit_batch
  WHERE removed_at IS NULL AND sealed_at < now() - make_interval(secs => :seconds)
+   AND number < ALL (SELECT number FROM audit_batch
+                      WHERE removed_at IS NULL
+                        AND sealed_at BETWEEN now() - make_interval(secs => :seconds) AND now())
  ORDER BY number DESC LIMIT 1
 
 -- name: policies

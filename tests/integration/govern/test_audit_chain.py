@@ -252,6 +252,25 @@ async def test_the_oldest_batches_go_and_the_rest_still_verifies(database):
     assert (await verify(database)).problem == "audit event 1 was inserted"
 
 
+@pytest.mark.parametrize("wrong", ["- interval '30 years'", "+ interval '30 years'"])
+async def test_a_clock_that_stood_wrong_for_one_batch_removes_no_younger_ones(database, wrong):
+    for n in range(4):
+        await note(database, happened(body={"n": n}))
+        await seal_all(database)
+    await forge(
+        database, "UPDATE audit_batch SET sealed_at = now() - interval '9 d' WHERE number = 1"
+    )
+    await forge(database, f"UPDATE audit_batch SET sealed_at = now() {wrong} WHERE number = 3")
+    async with database.begin() as tx:
+        assert await expire(tx, days=7) == 1
+    assert await numbers(database) == [2, 3, 4, 5]
+    await forge(
+        database, "UPDATE audit_batch SET sealed_at = now() - interval '9 d' WHERE number IN (2, 4)"
+    )
+    async with database.begin() as tx:
+        assert await expire(tx, days=7) == 3, "the time passes for the others"
+
+
 async def session_of(town, words="!echo hi"):
     return (await town.say(words)).session_id
 
