@@ -191,14 +191,13 @@ class HaltWatch:
             self._look.set()
 
     async def refresh(self) -> None:
-        """Read the rows now; a database that is away changes nothing."""
+        """Read the rows now; a database that is away, or has no answer, changes nothing."""
         try:
             async with self._database.begin() as tx:
                 found = await read(tx)
         except Exception as error:
-            if not is_away(error):
-                raise
-            log.warning("halts_not_read", error=str(error))
+            # Whatever it is: who stopped to look would hear of no halt any more.
+            log.warning("halts_not_read", error=str(error), away=is_away(error))
             return
         changed, self._halts = found != self._halts, found
         self.read.set()

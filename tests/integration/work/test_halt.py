@@ -6,6 +6,7 @@ from itertools import combinations
 from time import monotonic
 
 import pytest
+from sqlalchemy import text
 
 from bot.errors import NothingToDo
 from bot.govern import halting
@@ -201,6 +202,23 @@ async def test_a_halt_is_made_and_lifted_once(town: Town) -> None:
     assert (lifted.what, [one.what for one in left]) == ("everything", ["project demo"])
     with pytest.raises(NothingToDo):
         await lift(town)
+
+
+async def test_a_look_that_fails_does_not_end_the_watch(town: Town) -> None:
+    async def renamed(before: str, after: str) -> None:
+        async with town.database.begin() as tx:
+            await tx.execute(text(f"ALTER TABLE {before} RENAME TO {after}"))
+
+    watch = HaltWatch(town.database)
+    made = await halt(town)
+    await watch.refresh()
+    await renamed("halt", "halt_away")
+    await watch.refresh()
+    assert watch.halted(project_id=DEMO, person_id=None) == made
+    await renamed("halt_away", "halt")
+    await lift(town)
+    await watch.refresh()
+    assert watch.halted(project_id=DEMO, person_id=None) is None
 
 
 async def test_a_process_that_can_not_ask_each_time_knows_of_a_halt_without_its_hint(
