@@ -5,6 +5,7 @@ Once a minute for each destination, and for each grant.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from time import monotonic
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -16,6 +17,10 @@ from bot.govern.turn_grants import Behind
 from bot.store.database import Database
 from bot.store.transaction import Transaction
 
+DENIED_MAX = 300
+"""Different refusals of one machine in a window; more are counted together. So none that asks for
+thousands of names takes the room in which is told what it and others reach."""
+SHARES_MAX = 4096
 GATEWAY = Source(who="gateway", surface="gateway")
 _WHOSE = text(
     """
@@ -77,6 +82,8 @@ class EgressAudit(Repeats):
     def __init__(self, database: Database, *, window_seconds: float = WINDOW_SECONDS) -> None:
         """`run` has to be running for anything to be written."""
         super().__init__(database, window_seconds=window_seconds, complete=_by_turn)
+        self._denied: dict[UUID, tuple[float, int]] = {}
+        """By machine: until when is counted, and how many there were."""
 
     def take(self, passed: Passed) -> None:
         """Note a decision; equal ones of a machine are counted. Does not block."""
@@ -98,7 +105,22 @@ class EgressAudit(Repeats):
             },
         )
         key = (who.machine, who.session, passed.way, event.place, event.outcome, passed.reason)
+        if not passed.allowed and not self.is_known(key) and self._has_many(who.machine):
+            reason = f"more than {DENIED_MAX} different refusals within a minute"
+            event = replace(event, place="others", body={"machine": who.machine, "reason": reason})
+            key = (who.machine, who.session, "", event.place, event.outcome, reason)
         self.note(event, key=key)
+
+    def _has_many(self, machine: UUID) -> bool:
+        """Whether one more refusal of a machine is too many to be told by itself."""
+        now = monotonic()
+        until, count = self._denied.get(machine, (0.0, 0))
+        if until <= now:
+            until, count = now + self.window_seconds, 0
+        if len(self._denied) >= SHARES_MAX:
+            self._denied.clear()
+        self._denied[machine] = until, count + 1
+        return count >= DENIED_MAX
 
     def used(self, who: Whose, route: str, grant: Behind) -> None:
         """Note that a grant is added to a request; those of a minute are counted. Doesn't block."""

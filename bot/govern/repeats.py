@@ -62,7 +62,7 @@ class Repeats:
     ) -> None:
         """`run` has to be running for anything to be written."""
         self._database = database
-        self._window = window_seconds
+        self.window_seconds = window_seconds
         self._kinds_max = kinds_max
         self._complete = complete
         self._seen: dict[Hashable, _Seen] = {}
@@ -83,8 +83,12 @@ class Repeats:
         elif len(self._seen) >= self._kinds_max:
             self._lost += 1
         else:
-            until = monotonic() + self._window
+            until = monotonic() + self.window_seconds
             self._seen[key] = _Seen(event=event, until=until, first_at=now, last_at=now)
+
+    def is_known(self, key: Hashable) -> bool:
+        """Whether one with this key is being counted."""
+        return key in self._seen
 
     async def run(self, stop: asyncio.Event) -> None:
         """Write until `stop`, then what is left."""

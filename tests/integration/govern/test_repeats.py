@@ -7,8 +7,8 @@ from uuid import UUID, uuid4
 from sqlalchemy import text
 
 from bot.govern.audit import Audited, Source
-from bot.govern.egress import EgressAudit
-from bot.govern.repeats import WRITE_SECONDS, Repeats
+from bot.govern.egress import DENIED_MAX, EgressAudit
+from bot.govern.repeats import KINDS_MAX, WRITE_SECONDS, Repeats
 from bot.govern.turn_grants import Behind
 
 ANN = Source(who="Ann", surface="api")
@@ -153,6 +153,25 @@ async def test_egress_is_told_by_machine_destination_and_whose_turn_it_was(town)
     assert found[0][4]["turn"] == str(turn.id)
     assert found[0][4]["machine"] == str(mine.machine)
     assert "line 3" in found[0][4]["rule"]
+
+
+async def test_a_machine_that_is_refused_everywhere_leaves_room_for_what_is_reached(database):
+    audit = EgressAudit(database)
+    loud, quiet = Who(machine=uuid4()), Who(machine=uuid4())
+    for number in range(KINDS_MAX + 1):
+        audit.take(Passed(who=loud, host=f"n{number}.test", allowed=False, reason="no", rule=None))
+    for who in (loud, quiet):
+        audit.take(Passed(who=who))
+    await audit.write(last=True)
+    found = await written(database)
+    denied = [row for row in found if row[3] == "denied"]
+    assert len(denied) == DENIED_MAX + 2
+    assert [(row[2], row[4].get("repeats")) for row in denied[-2:]] == [
+        ("others", None),
+        ("others", KINDS_MAX - DENIED_MAX),
+    ]
+    told = [body["machine"] for _, _, _, outcome, body in found if outcome == "allowed"]
+    assert sorted(told) == sorted([str(loud.machine), str(quiet.machine)])
 
 
 async def test_a_grant_that_is_used_is_told_by_its_name_and_whose_turn_it_was(town):
