@@ -296,9 +296,16 @@ class Issuance:
             except (Misasked, Missing) as error:
                 log.warning("turn_token_ended", why=str(error))
                 await self._start_over(deadline)
+        failed: list[Exception] = []
         for one in self._living:
             if one.due <= monotonic():
-                await self._prolong(one, deadline)
+                try:
+                    await self._prolong(one, Deadline.after(ISSUE_SECONDS))
+                except Exception as error:
+                    # Its issuer is away; the others' are not, and they end meanwhile.
+                    failed.append(error)
+        if failed:
+            raise failed[0]
 
     async def _prolong(self, living: Living, deadline: Deadline) -> None:
         """Renew a grant, or issue another one where it can't be."""

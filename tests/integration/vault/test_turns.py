@@ -16,6 +16,7 @@ from adapters.forge.gitlab.client import Client
 from adapters.vault import tokens as tokens_module
 from adapters.vault.client import Vault
 from adapters.vault.engines import DatabaseUsers, IdentityTokens, KvValues
+from adapters.vault.errors import Unreachable
 from adapters.vault.forges import AppKey, GitHubTokens, GitLabTokens
 from adapters.vault.importing import import_rsa_key
 from adapters.vault.logins import by_token_file
@@ -550,6 +551,37 @@ async def test_a_turn_that_ends_while_another_one_is_issued_gives_up_that_one_to
     assert begun.is_revoked
     assert sorted(slow.revoked) == slow.issued == ["0", "1"]
     assert {state for _, state in await states(town)} == {"revoked"}
+
+
+class Gone(Slow):
+    """One that does not answer to all but the first."""
+
+    async def issue(self, request: Request, deadline: Deadline) -> Issued:
+        if self.issued:
+            raise Unreachable("nobody answers there")
+        return await super().issue(request, deadline)
+
+
+async def test_an_issuer_that_is_away_keeps_no_other_grant_from_being_renewed(
+    town: Town, place: Place
+) -> None:
+    gone, slow = Gone(), Slow()
+    grants = Grants(town.database, place.tokens, {"gone": gone, "slow": slow})
+    other = {**NPM, "name": "other", "route": "other", "kind": "slow"}
+    await wants(town, {**NPM, "kind": "gone"}, other)
+    await town.say("!true")
+    lease = await town.queue("w").claim()
+    assert lease is not None
+    key = lease.key
+    holder = Holder(session_id=key.session_id, owner=key.owner, token=key.token)
+    begun = grants.begin(holder, turn_id=None)
+    await begun.ready()
+    await begun.start(None, None)
+    async with asyncio.timeout(20):
+        await slow.asked.wait()
+    slow.answers.set()
+    await begun.end(seconds_max=30)
+    assert begun.is_revoked
 
 
 PUSH = "/forge/gitlab/push"
