@@ -246,6 +246,7 @@ def split_authority(text: str, default: int | None) -> tuple[str, int]:
         host, port = text, "" if default is None else str(default)
     if not host or (":" in host and not host.startswith("[")):
         raise BadRequest(f"{text[:200]!r} is not a host.")
-    if not (port.isascii() and port.isdecimal() and 0 < int(port[:6]) <= PORT_MAX):
+    digits = port.lstrip("0")[:6] if port.isascii() and port.isdecimal() else ""
+    if not digits or int(digits) > PORT_MAX:
         raise BadRequest(f"{text[:200]!r} has no port.")
-    return host, int(port)
+    return host, int(digits)
