@@ -215,10 +215,10 @@ def _act(name: str, word: str) -> None:
 
 def _parts(name: str) -> tuple[str, dict[str, str]]:
     """The path of an automation in the API, and the project that the name tells."""
-    from urllib.parse import quote
+    from bot.cli.client import at
 
     project, _, own = name.rpartition("/")
-    return f"/automations/{quote(own, safe='')}", {"project": project} if project else {}
+    return at("/automations/{}", own), {"project": project} if project else {}
 
 
 def _query(more: dict[str, str]) -> str:

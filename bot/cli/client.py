@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from bot.errors import OnaError, TellOperator, TryAgain, for_person
 from bot.locks import is_held
@@ -141,6 +142,15 @@ class Client:
         if answer.status_code >= 400:
             raise _error(answer)
         return answer
+
+
+def at(path: str, *parts: object) -> str:
+    """`path` with what somebody wrote in place of each `{}`, as one segment whatever is in it.
+
+    >>> at("/projects/{}/secrets/{}", "shop", "a/../b#c")
+    '/projects/shop/secrets/a%2F..%2Fb%23c'
+    """
+    return path.format(*(quote(str(part), safe="") for part in parts))
 
 
 def connect() -> Client:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, TextIO
 
-from bot.cli.client import Client, Unreachable
+from bot.cli.client import Client, Unreachable, at
 from bot.cli.show import status
 from bot.web.lines import Line, line
 from bot.words.plain import Plain, plain
@@ -143,7 +143,7 @@ def events(client: Client, session: str, after: int) -> Iterator[dict[str, Any]]
     lost_at: float | None = None
     while True:
         try:
-            with client.stream(f"/sessions/{session}/events", after=after) as lines:
+            with client.stream(at("/sessions/{}/events", session), after=after) as lines:
                 for text in lines:
                     lost_at = None
                     if text.startswith("data: "):

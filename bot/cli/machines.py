@@ -69,9 +69,9 @@ def list_machines(
 @app.command("show")
 def show_machine(machine: Which, json: Json = False) -> None:
     """Show a machine."""
-    from bot.cli.client import connect
+    from bot.cli.client import at, connect
 
-    found = connect().get(f"/machines/{machine}")
+    found = connect().get(at("/machines/{}", machine))
     if json:
         show.as_json(found)
     else:
@@ -81,9 +81,9 @@ def show_machine(machine: Which, json: Json = False) -> None:
 @app.command()
 def hibernate(machine: Which) -> None:
     """Put a machine to rest, its memory included, as soon as no turn uses it."""
-    from bot.cli.client import connect
+    from bot.cli.client import at, connect
 
-    show.say(connect().post(f"/machines/{machine}/hibernate")["text"])
+    show.say(connect().post(at("/machines/{}/hibernate", machine))["text"])
 
 
 @app.command()
@@ -92,11 +92,11 @@ def destroy(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask first.")] = False,
 ) -> None:
     """Destroy a machine; its session goes on from its last checkpoint."""
-    from bot.cli.client import connect
+    from bot.cli.client import at, connect
 
     if not yes:
         typer.confirm(f"Destroy {machine}? What runs in it is gone", abort=True, err=True)
-    show.say(connect().post(f"/machines/{machine}/destroy")["text"])
+    show.say(connect().post(at("/machines/{}/destroy", machine))["text"])
 
 
 def _shown(machine: dict[str, Any]) -> dict[str, Any]:

@@ -18,9 +18,9 @@ COLUMNS = {"name": "name", "size": "bytes", "updated_at": "written", "by": "by",
 @app.command("list")
 def list_notes(project: Project, json: Json = False) -> None:
     """List the notes: who wrote each and when."""
-    from bot.cli.client import connect
+    from bot.cli.client import at, connect
 
-    found = connect().get(f"/projects/{project}/memory")
+    found = connect().get(at("/projects/{}/memory", project))
     if json:
         show.as_json(found)
         return
@@ -32,9 +32,9 @@ def list_notes(project: Project, json: Json = False) -> None:
 @app.command("show")
 def show_note(project: Project, name: Name, json: Json = False) -> None:
     """Print a note."""
-    from bot.cli.client import connect
+    from bot.cli.client import at, connect
 
-    found = connect().get(f"/projects/{project}/memory/{name}")
+    found = connect().get(at("/projects/{}/memory/{}", project, name))
     if json:
         show.as_json(found)
     else:
@@ -44,11 +44,11 @@ def show_note(project: Project, name: Name, json: Json = False) -> None:
 @app.command("set")
 def set_note(project: Project, name: Name, json: Json = False) -> None:
     """Write a note from standard input, over the one of that name."""
-    from bot.cli.client import connect
+    from bot.cli.client import at, connect
 
     if sys.stdin.isatty():
         show.status("Write the note, then Ctrl-D:")
-    done = connect().put(f"/projects/{project}/memory/{name}", {"text": sys.stdin.read()})
+    done = connect().put(at("/projects/{}/memory/{}", project, name), {"text": sys.stdin.read()})
     if json:
         show.as_json(done)
     else:
@@ -58,6 +58,6 @@ def set_note(project: Project, name: Name, json: Json = False) -> None:
 @app.command()
 def remove(project: Project, name: Name) -> None:
     """Remove a note."""
-    from bot.cli.client import connect
+    from bot.cli.client import at, connect
 
-    show.say(connect().delete(f"/projects/{project}/memory/{name}")["text"])
+    show.say(connect().delete(at("/projects/{}/memory/{}", project, name))["text"])

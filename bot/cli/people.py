@@ -68,10 +68,10 @@ def connect_account(
     login: Annotated[str, typer.Argument(metavar="LOGIN", help="What it is called there.")],
 ) -> None:
     """Let an account on a code host be a service account's."""
-    from bot.cli.client import connect
+    from bot.cli.client import at, connect
 
     body = {"forge": forge, "id": account, "login": login}
-    show.say(connect().post(f"/people/{service}/accounts", body)["text"])
+    show.say(connect().post(at("/people/{}/accounts", service), body)["text"])
 
 
 @app.command("disconnect")
@@ -80,9 +80,9 @@ def disconnect_account(
     forge: Annotated[str, typer.Argument(help="github or gitlab.")],
 ) -> None:
     """Take a service account's account on a code host away."""
-    from bot.cli.client import connect
+    from bot.cli.client import at, connect
 
-    show.say(connect().delete(f"/people/{service}/accounts/{forge}")["text"])
+    show.say(connect().delete(at("/people/{}/accounts/{}", service, forge))["text"])
 
 
 @app.command()
@@ -91,23 +91,25 @@ def link(
     json: Json = False,
 ) -> None:
     """Print a one-time sign-in link for a browser: yours, or as an operator anybody's."""
-    _print_link(f"/people/{person}/link", None, json=json)
+    from bot.cli.client import at
+
+    _print_link(at("/people/{}/link", person), None, json=json)
 
 
 @app.command()
 def deactivate(person: Who) -> None:
     """Take every right and credential from a person."""
-    from bot.cli.client import connect
+    from bot.cli.client import at, connect
 
-    show.say(connect().post(f"/people/{person}/deactivate")["text"])
+    show.say(connect().post(at("/people/{}/deactivate", person))["text"])
 
 
 @app.command()
 def activate(person: Who) -> None:
     """Let a deactivated person sign in again."""
-    from bot.cli.client import connect
+    from bot.cli.client import at, connect
 
-    show.say(connect().post(f"/people/{person}/activate")["text"])
+    show.say(connect().post(at("/people/{}/activate", person))["text"])
 
 
 def _print_link(path: str, body: dict[str, str] | None, *, json: bool) -> None:

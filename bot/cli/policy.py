@@ -35,7 +35,7 @@ def show_policy(
     json: Json = False,
 ) -> None:
     """Print a project's policy as it was set; the lines of the installation go to stderr."""
-    from bot.cli.client import connect
+    from bot.cli.client import at, connect
 
     client = connect()
     if project is None:
@@ -46,7 +46,7 @@ def show_policy(
             show.table(found["lines"], LINES, empty="The installation's policy has no line.")
         return
     asked = {} if version is None else {"version": version}
-    found = client.get(f"/projects/{project}/policy", **asked)
+    found = client.get(at("/projects/{}/policy", project), **asked)
     if json:
         show.as_json(found)
         return
@@ -76,11 +76,11 @@ def set_policy(
     json: Json = False,
 ) -> None:
     """Let a project have the policy in a file; the one before is kept as a version."""
-    from bot.cli.client import connect
+    from bot.cli.client import at, connect
 
     source = _read(file)
     name = "stdin" if str(file) == "-" else file.name
-    made = connect().put(f"/projects/{project}/policy", {"source": source, "name": name})
+    made = connect().put(at("/projects/{}/policy", project), {"source": source, "name": name})
     if json:
         show.as_json(made)
     else:
@@ -95,9 +95,9 @@ def explain(
     json: Json = False,
 ) -> None:
     """Say whether machines of a project may reach it, and by which line; exits 1 if not."""
-    from bot.cli.client import connect
+    from bot.cli.client import at, connect
 
-    found = connect().get(f"/projects/{project}/policy/test", url=url)
+    found = connect().get(at("/projects/{}/policy/test", project), url=url)
     if json:
         show.as_json(found)
     else:
@@ -109,9 +109,9 @@ def explain(
 @app.command()
 def history(project: Project, json: Json = False) -> None:
     """List the versions of a project's policy, the newest first."""
-    from bot.cli.client import connect
+    from bot.cli.client import at, connect
 
-    found = connect().get(f"/projects/{project}/policy/versions")
+    found = connect().get(at("/projects/{}/policy/versions", project))
     if json:
         show.as_json(found)
         return

@@ -120,9 +120,9 @@ def list_templates(
 @templates_app.command("show")
 def show_template(template: Which, json: Json = False) -> None:
     """Show a template and the log of its build."""
-    from bot.cli.client import connect
+    from bot.cli.client import at, connect
 
-    found = connect().get(f"/templates/{template}")
+    found = connect().get(at("/templates/{}", template))
     if json:
         show.as_json(found)
         return
@@ -141,9 +141,9 @@ def build(
     project: Annotated[str, typer.Argument(help="The project's name.")],
 ) -> None:
     """Have the templates of a project built again; machines that wait stay until then."""
-    from bot.cli.client import connect
+    from bot.cli.client import at, connect
 
-    show.say(connect().post(f"/projects/{project}/rebuild")["text"])
+    show.say(connect().post(at("/projects/{}/rebuild", project))["text"])
 
 
 def _template(one: dict[str, Any]) -> dict[str, Any]:

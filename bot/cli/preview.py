@@ -27,10 +27,10 @@ def preview(
     json: Json = False,
 ) -> None:
     """Give a port of a session's machine an address, for who may write to the project."""
-    from bot.cli.client import connect
+    from bot.cli.client import at, connect
 
     wanted = {"port": port, **({} if hours is None else {"hours": hours})}
-    made = connect().post(f"/sessions/{session}/previews", wanted)
+    made = connect().post(at("/sessions/{}/previews", session), wanted)
     if json:
         show.as_json(made)
     else:
@@ -44,13 +44,13 @@ def previews(
     json: Json = False,
 ) -> None:
     """List the previews of a session, or end one."""
-    from bot.cli.client import connect
+    from bot.cli.client import at, connect
 
     client = connect()
     if revoke is not None:
-        show.say(client.delete(f"/sessions/{session}/previews/{revoke}")["text"])
+        show.say(client.delete(at("/sessions/{}/previews/{}", session, revoke))["text"])
         return
-    found = client.get(f"/sessions/{session}/previews")
+    found = client.get(at("/sessions/{}/previews", session))
     if json:
         show.as_json(found)
         return

@@ -99,10 +99,10 @@ def add(
 @app.command("show")
 def show_project(name: Name, json: Json = False) -> None:
     """Show a project."""
-    from bot.cli.client import connect
+    from bot.cli.client import at, connect
     from bot.words.guesses import line
 
-    found = connect().get(f"/projects/{name}")
+    found = connect().get(at("/projects/{}", name))
     if json:
         show.as_json(found)
     else:
@@ -124,7 +124,7 @@ def change(
     json: Json = False,
 ) -> None:
     """Change what is named of a project; an empty --setup or --start takes the commands away."""
-    from bot.cli.client import connect
+    from bot.cli.client import at, connect
 
     asked = {
         "base_branch": branch,
@@ -138,7 +138,7 @@ def change(
         for key, value in asked.items()
         if value is not None
     }
-    changed = connect().patch(f"/projects/{name}", body)
+    changed = connect().patch(at("/projects/{}", name), body)
     if json:
         show.as_json(changed)
     else:
@@ -160,10 +160,10 @@ def add_repository(
     json: Json = False,
 ) -> None:
     """Let a project's sessions have another repository, beside its own."""
-    from bot.cli.client import connect
+    from bot.cli.client import at, connect
 
     body = {"url": _absolute(repository), "name": called, "base_branch": branch}
-    changed = connect().post(f"/projects/{name}/repositories", body)
+    changed = connect().post(at("/projects/{}/repositories", name), body)
     if json:
         show.as_json(changed)
     else:
@@ -177,17 +177,17 @@ def remove_repository(
     repository: Annotated[str, typer.Argument(help="As `ona projects show` names it.")],
 ) -> None:
     """Take a repository away that a project has beside its own."""
-    from bot.cli.client import connect
+    from bot.cli.client import at, connect
 
-    show.say(connect().delete(f"/projects/{name}/repositories/{repository}")["text"])
+    show.say(connect().delete(at("/projects/{}/repositories/{}", name, repository))["text"])
 
 
 @app.command()
 def remove(name: Name) -> None:
     """Remove a project; its sessions stay."""
-    from bot.cli.client import connect
+    from bot.cli.client import at, connect
 
-    show.say(connect().delete(f"/projects/{name}")["text"])
+    show.say(connect().delete(at("/projects/{}", name))["text"])
 
 
 def _absolute(repository: str) -> str:

@@ -65,9 +65,9 @@ def add(
 @app.command("show")
 def show_one(short: Short, json: Json = False) -> None:
     """Show one and its next three times."""
-    from bot.cli.client import connect
+    from bot.cli.client import at, connect
 
-    _print(connect().get(f"/reminders/{short}"), json=json)
+    _print(connect().get(at("/reminders/{}", short)), json=json)
 
 
 @app.command()
@@ -83,35 +83,35 @@ def edit(
     json: Json = False,
 ) -> None:
     """Give it another time, hours in which nothing is posted, or post it otherwise."""
-    from bot.cli.client import connect
+    from bot.cli.client import at, connect
 
     named = {"when": when, "quiet": quiet, "only_changed": only_changed}
     body = {key: value for key, value in named.items() if value is not None}
-    _print(connect().patch(f"/reminders/{short}", body), json=json)
+    _print(connect().patch(at("/reminders/{}", short), body), json=json)
 
 
 @app.command()
 def pause(short: Short) -> None:
     """Let it not be due until it is resumed."""
-    from bot.cli.client import connect
+    from bot.cli.client import at, connect
 
-    show.say(connect().post(f"/reminders/{short}/pause")["text"])
+    show.say(connect().post(at("/reminders/{}/pause", short))["text"])
 
 
 @app.command()
 def resume(short: Short) -> None:
     """Let it go on."""
-    from bot.cli.client import connect
+    from bot.cli.client import at, connect
 
-    show.say(connect().post(f"/reminders/{short}/resume")["text"])
+    show.say(connect().post(at("/reminders/{}/resume", short))["text"])
 
 
 @app.command()
 def delete(short: Short) -> None:
     """Forget it."""
-    from bot.cli.client import connect
+    from bot.cli.client import at, connect
 
-    show.say(connect().delete(f"/reminders/{short}")["text"])
+    show.say(connect().delete(at("/reminders/{}", short))["text"])
 
 
 def _print(one: dict[str, object], *, json: bool) -> None:

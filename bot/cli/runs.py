@@ -84,10 +84,10 @@ def show_run(
     json: Json = False,
 ) -> None:
     """Show how far one is, and its targets."""
-    from bot.cli.client import connect
+    from bot.cli.client import at, connect
 
     client = connect()
-    found = client.get(f"/runs/{run}")
+    found = client.get(at("/runs/{}", run))
     targets = _targets(client, run, state)
     if json:
         show.as_json({**found, **targets})
@@ -102,9 +102,9 @@ def show_run(
 @app.command()
 def stop(run: Short) -> None:
     """Stop all: what waits is not begun, what runs is asked to stop."""
-    from bot.cli.client import connect
+    from bot.cli.client import at, connect
 
-    show.say(connect().post(f"/runs/{run}/stop")["text"])
+    show.say(connect().post(at("/runs/{}/stop", run))["text"])
 
 
 @app.command()
@@ -115,11 +115,11 @@ def rerun(
     ] = "failed",
 ) -> None:
     """Run targets again, each in a session of its own."""
-    from bot.cli.client import connect
+    from bot.cli.client import at, connect
 
     number = which.removeprefix("#")
     wanted = int(number) if number.isascii() and number.isdecimal() else which
-    show.say(connect().post(f"/runs/{run}/rerun", {"which": wanted})["text"])
+    show.say(connect().post(at("/runs/{}/rerun", run), {"which": wanted})["text"])
 
 
 @app.command()
@@ -130,9 +130,9 @@ def export(
     output: Annotated[Path | None, typer.Option("-o", "--output", help="A file.")] = None,
 ) -> None:
     """Print all targets of one, or write them to a file."""
-    from bot.cli.client import connect
+    from bot.cli.client import at, connect
 
-    text = connect().text(f"/runs/{run}/export.{form}")
+    text = connect().text(at("/runs/{}/export.{}", run, form))
     if output is None:
         sys.stdout.write(text)
         return
@@ -142,11 +142,13 @@ def export(
 
 def _targets(client: Any, run: str, state: str | None) -> dict[str, Any]:
     """All targets, page by page."""
+    from bot.cli.client import at
+
     found: dict[str, Any] = {"targets": [], "hidden": 0}
     after: int | None = 0
     while after is not None:
         only = {"state": state} if state else {}
-        page = client.get(f"/runs/{run}/targets", after=after, limit=PAGE, **only)
+        page = client.get(at("/runs/{}/targets", run), after=after, limit=PAGE, **only)
         found["targets"] += page["targets"]
         found["hidden"] += page["hidden"]
         after = page["next"]

@@ -7,6 +7,7 @@ import typer
 
 from bot.cli import show
 from bot.cli.show import Json
+from bot.errors import Refused
 
 app = typer.Typer(help="Set, list, test and remove a project's secrets.", rich_markup_mode=None)
 
@@ -18,9 +19,9 @@ COLUMNS = {"name": "name", "set_at": "set", "by": "by", "versions": "versions"}
 @app.command("set")
 def set_(project: Project, name: Name, json: Json = False) -> None:
     """Store a value, from a hidden prompt or from standard input, never from an argument."""
-    from bot.cli.client import connect
+    from bot.cli.client import at, connect
 
-    done = connect().put(f"/projects/{project}/secrets/{name}", {"value": _value(name)})
+    done = connect().put(at("/projects/{}/secrets/{}", project, name), {"value": _value(name)})
     if json:
         show.as_json(done)
     else:
@@ -30,9 +31,9 @@ def set_(project: Project, name: Name, json: Json = False) -> None:
 @app.command("list")
 def list_secrets(project: Project, json: Json = False) -> None:
     """List the names, with who set each and when."""
-    from bot.cli.client import connect
+    from bot.cli.client import at, connect
 
-    found = connect().get(f"/projects/{project}/secrets")
+    found = connect().get(at("/projects/{}/secrets", project))
     if json:
         show.as_json(found)
         return
@@ -44,9 +45,9 @@ def list_secrets(project: Project, json: Json = False) -> None:
 @app.command("test")
 def try_(project: Project, name: Name, json: Json = False) -> None:
     """Say whether a turn of the project could read it; exit 1 if it could not."""
-    from bot.cli.client import connect
+    from bot.cli.client import at, connect
 
-    tried = connect().post(f"/projects/{project}/secrets/{name}/test")
+    tried = connect().post(at("/projects/{}/secrets/{}/test", project, name))
     if json:
         show.as_json(tried)
     else:
@@ -63,9 +64,9 @@ def try_(project: Project, name: Name, json: Json = False) -> None:
 @app.command()
 def remove(project: Project, name: Name) -> None:
     """Remove every version of it."""
-    from bot.cli.client import connect
+    from bot.cli.client import at, connect
 
-    show.say(connect().delete(f"/projects/{project}/secrets/{name}")["text"])
+    show.say(connect().delete(at("/projects/{}/secrets/{}", project, name))["text"])
 
 
 def _value(name: str) -> str:
@@ -74,4 +75,12 @@ def _value(name: str) -> str:
         from getpass import getpass
 
         return getpass(f"Value of {name} (not shown): ")
-    return sys.stdin.read().removesuffix("\n").removesuffix("\r")
+    try:
+        said = sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError as error:
+        raise Refused(
+            "the value is no text in UTF-8",
+            kept="nothing was stored",
+            do="encode it first, for example by `base64`",
+        ) from error
+    return said.removesuffix("\n").removesuffix("\r")

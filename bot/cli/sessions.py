@@ -64,13 +64,13 @@ def list_sessions(
 @app.command("show")
 def show_session(session: Short, json: Json = False) -> None:
     """Show a session, its pull requests, its queue and its open question."""
-    from bot.cli.client import connect
+    from bot.cli.client import at, connect
 
     client = connect()
-    found = client.get(f"/sessions/{session}")
-    queue = client.get(f"/sessions/{session}/queue")
-    asked = client.get(f"/sessions/{session}/questions")["questions"]
-    pulls = client.get(f"/sessions/{session}/pull-requests")["pull_requests"]
+    found = client.get(at("/sessions/{}", session))
+    queue = client.get(at("/sessions/{}/queue", session))
+    asked = client.get(at("/sessions/{}/questions", session))["questions"]
+    pulls = client.get(at("/sessions/{}/pull-requests", session))["pull_requests"]
     if json:
         more = {"queue": queue["prompts"], "questions": asked, "pull_requests": pulls}
         show.as_json({**found, **more})
@@ -94,9 +94,9 @@ def title(
     session: Short, text: Annotated[list[str], typer.Argument(metavar="TEXT", help="Its words.")]
 ) -> None:
     """Give a session another title; its thread on Discord or Slack is called so too."""
-    from bot.cli.client import connect
+    from bot.cli.client import at, connect
 
-    show.say(connect().patch(f"/sessions/{session}", {"title": " ".join(text)})["text"])
+    show.say(connect().patch(at("/sessions/{}", session), {"title": " ".join(text)})["text"])
 
 
 @app.command()
@@ -105,25 +105,25 @@ def stop(
     clear: Annotated[bool, typer.Option("--clear", help="Cancel what is queued too.")] = False,
 ) -> None:
     """End the running turn and hold the queue."""
-    from bot.cli.client import connect
+    from bot.cli.client import at, connect
 
-    show.say(connect().post(f"/sessions/{session}/stop", {"clear": clear})["text"])
+    show.say(connect().post(at("/sessions/{}/stop", session), {"clear": clear})["text"])
 
 
 @app.command()
 def resume(session: Short) -> None:
     """Let a held queue go on."""
-    from bot.cli.client import connect
+    from bot.cli.client import at, connect
 
-    show.say(connect().post(f"/sessions/{session}/resume")["text"])
+    show.say(connect().post(at("/sessions/{}/resume", session))["text"])
 
 
 @app.command()
 def undo(session: Short, json: Json = False) -> None:
     """Take the last turn back, its files and its branch."""
-    from bot.cli.client import connect
+    from bot.cli.client import at, connect
 
-    accepted = connect().post(f"/sessions/{session}/undo")
+    accepted = connect().post(at("/sessions/{}/undo", session))
     if json:
         show.as_json(accepted)
     else:
@@ -133,9 +133,9 @@ def undo(session: Short, json: Json = False) -> None:
 @app.command()
 def clear(session: Short) -> None:
     """Cancel what is queued; a running turn goes on."""
-    from bot.cli.client import connect
+    from bot.cli.client import at, connect
 
-    show.say(connect().post(f"/sessions/{session}/clear")["text"])
+    show.say(connect().post(at("/sessions/{}/clear", session))["text"])
 
 
 @app.command()
@@ -143,9 +143,9 @@ def cancel(
     session: Short, number: Annotated[int, typer.Argument(help="Place in the queue, from 1.")]
 ) -> None:
     """Cancel one queued prompt."""
-    from bot.cli.client import connect
+    from bot.cli.client import at, connect
 
-    show.say(connect().delete(f"/sessions/{session}/prompts/{number}")["text"])
+    show.say(connect().delete(at("/sessions/{}/prompts/{}", session, number))["text"])
 
 
 @app.command()
@@ -154,11 +154,11 @@ def delete(
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask whether you mean it.")] = False,
 ) -> None:
     """Delete a session with its events, files, checkpoints, machine and snapshots."""
-    from bot.cli.client import connect
+    from bot.cli.client import at, connect
 
     if not yes:
         typer.confirm(f"Delete {session} and everything in it? Nothing brings it back", abort=True)
-    show.say(connect().delete(f"/sessions/{session}")["text"])
+    show.say(connect().delete(at("/sessions/{}", session))["text"])
 
 
 @app.command()

@@ -68,10 +68,10 @@ def ssh_config(
 ) -> None:
     """Show how editors reach a session's machine: a Host block for ssh's configuration."""
     from bot.cli import ssh_files
-    from bot.cli.client import connect
+    from bot.cli.client import at, connect
 
     client = connect()
-    client.get(f"/sessions/{session}")
+    client.get(at("/sessions/{}", session))
     alias, home = f"ona-{session}", Path.home() / ".ssh"
     block = ssh_files.host_block(alias, session, _directory(session), url=client.url)
     if not write:
@@ -109,8 +109,9 @@ def ssh_renew(session: Short) -> None:
 
 def _certified(client: "Client", session: str, directory: Path, key: str) -> dict[str, Any]:
     from bot.cli import ssh_files
+    from bot.cli.client import at
 
-    access = client.post(f"/sessions/{session}/ssh", {"public_key": key})
+    access = client.post(at("/sessions/{}/ssh", session), {"public_key": key})
     ssh_files.keep_access(directory, access)
     return access
 

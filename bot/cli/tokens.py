@@ -58,6 +58,6 @@ def revoke(
     token: Annotated[str, typer.Argument(metavar="ID", help="As `ona tokens` lists it.")],
 ) -> None:
     """Revoke a token."""
-    from bot.cli.client import connect
+    from bot.cli.client import at, connect
 
-    show.say(connect().delete(f"/tokens/{token}")["text"])
+    show.say(connect().delete(at("/tokens/{}", token))["text"])

@@ -12,7 +12,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy import text
 
-from bot.errors import NothingToDo, Refused
+from bot.errors import NothingToDo, Refused, TryAgain
 from bot.govern.access import Standing
 from bot.govern.audit import Audited, Source, record
 from bot.govern.halt import Halt, Scope, halted
@@ -76,7 +76,9 @@ async def halt(
         raise Refused(f"a reason has at most {WHY_LENGTH_MAX} characters", do="say it shorter")
     values = {**target, "id": new_id(), "by": by.person_id, "why": why}
     made: UUID | None = await tx.scalar(_PUT, values)
-    same = next(one for one in await read(tx) if _is_about(one, target))
+    same = next((one for one in await read(tx) if _is_about(one, target)), None)
+    if same is None:
+        raise TryAgain("that halt was just undone", kept="nothing is halted", do="halt it again")
     if made is None:
         raise NothingToDo(f"{same.told} already", do="`ona resume` undoes it")
     await _note(tx, "halt.set", by, same)
