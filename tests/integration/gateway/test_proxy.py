@@ -178,6 +178,14 @@ async def test_an_upstream_that_is_not_there_is_said_so() -> None:
     assert plain.startswith("HTTP/1.1 502 gone.test did not answer")
 
 
+async def test_an_upstream_that_goes_over_to_another_protocol_is_said_so() -> None:
+    head = b"HTTP/1.1 101 Switching Protocols\r\nupgrade: other\r\nconnection: upgrade\r\n\r\n"
+    async with rig() as at, serving(Heard().server(head)) as port:
+        reach(at, "odd.test", port)
+        answer = await get(at.proxy, f"http://odd.test:{port}/", "x", "Upgrade: other")
+    assert answer.startswith("HTTP/1.1 502 odd.test did not answer")
+
+
 async def test_whoever_is_detached_has_nothing_open_and_nobody_listens() -> None:
     async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
