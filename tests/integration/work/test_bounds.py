@@ -104,7 +104,7 @@ async def test_a_session_has_so_many_turns(town: Town, places: GuestWorkplaces) 
     async with Shift(town, places, "w", session=SessionLimits(turns_max=2)):
         rows = await until(town, TURNS, lambda rows: [one[0] for one in rows][2:] == ["failed"])
     assert [state for state, _ in rows] == ["succeeded", "succeeded", "failed"]
-    assert rows[-1][1] == "this session has had all of its 2 turns"
+    assert rows[-1][1].startswith("this session has had all of its 2 turns; ")
     (told,) = await town.rows("SELECT body ->> 'text' FROM turn_event WHERE kind = 'error'")
     assert "`new: …` begins another session" in told[0]
 
