@@ -76,8 +76,9 @@ def _value(name: str) -> str:
 
         return getpass(f"Value of {name} (not shown): ")
     try:
-        said = sys.stdin.buffer.read().decode()
-    except UnicodeDecodeError as error:
+        said = sys.stdin.read()
+        said.encode()
+    except UnicodeError as error:
         raise Refused(
             "the value is no text in UTF-8",
             kept="nothing was stored",

@@ -130,7 +130,7 @@ async def withdraw(tx: Transaction, *, surface: str, key: str, actor: Actor) -> 
         return Amended.TOO_LATE
     await tx.execute(_TAKE_OUT, {"delivery": message.id})
     if prompt.messages == 1:
-        await control.drop(tx, session, prompt.id, actor)
+        await control.drop(tx, session, prompt.id, actor, unsaid=True)
     else:
         await _tell(tx, session.id, prompt.id, actor, "")
     return Amended.DONE

@@ -210,8 +210,8 @@ def _of_event(span: Span, event: SeenEvent, manner: Manner) -> Iterator[Draft]:
 
 
 def _dropped(span: Span, event: SeenEvent) -> str:
-    """What a cancelled prompt said, where it was said; "" elsewhere: fewer people may read that."""
-    if event.kind != "prompt.cancelled":
+    """What a cancelled prompt said, where it stands; "" elsewhere: fewer people may read that."""
+    if event.kind != "prompt.cancelled" or event.body.get("unsaid"):
         return ""
     prompt = event.body.get("prompt")
     for one in span.events:

@@ -164,10 +164,15 @@ async def cancel(tx: Transaction, session_id: UUID, by: Actor, number: int) -> s
     )
 
 
-async def drop(tx: Transaction, session: LockedSession, prompt_id: UUID, by: Actor) -> None:
-    """Take one queued prompt out of the locked session."""
+async def drop(
+    tx: Transaction, session: LockedSession, prompt_id: UUID, by: Actor, *, unsaid: bool = False
+) -> None:
+    """Take one queued prompt out of the locked session.
+
+    :param unsaid: its message was deleted: what it said is not repeated
+    """
     await tx.execute(_CANCEL, {"session": session.id, "prompt": prompt_id})
-    await append_events(tx, session.id, [_cancelled(prompt_id, by)])
+    await append_events(tx, session.id, [_cancelled(prompt_id, by, unsaid=unsaid)])
     waits = session.state in {SessionState.HELD, SessionState.QUEUED}
     left = await open_prompts(tx, session.id)
     if waits and not left and not await _open_turn(tx, session.id):
@@ -208,8 +213,9 @@ async def _cancel_all(tx: Transaction, session_id: UUID, by: Actor) -> int:
     return len(rows)
 
 
-def _cancelled(prompt: UUID, by: Actor) -> Event:
-    return Event(kind="prompt.cancelled", body={"prompt": prompt, "by": by.id, "name": by.name})
+def _cancelled(prompt: UUID, by: Actor, *, unsaid: bool = False) -> Event:
+    body = {"prompt": prompt, "by": by.id, "name": by.name}
+    return Event(kind="prompt.cancelled", body={**body, "unsaid": True} if unsaid else body)
 
 
 def _stopped_sentence(

@@ -18,11 +18,10 @@ def test_whatever_is_in_a_name_it_leads_nowhere_else(name):
     assert not set("#?/") & set(path.removeprefix("/projects/shop/secrets/"))
 
 
-def test_a_value_that_is_no_text_is_refused_in_words(monkeypatch):
-    class Bytes(io.StringIO):
-        buffer = io.BytesIO(b"\xff\xfe\x00secret")
-
-    monkeypatch.setattr(sys, "stdin", Bytes())
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
+def test_a_value_that_is_no_text_is_refused_in_words(errors, monkeypatch):
+    given = io.TextIOWrapper(io.BytesIO(b"\xff\xfe\x00secret"), encoding="utf-8", errors=errors)
+    monkeypatch.setattr(sys, "stdin", given)
     with pytest.raises(Refused, match=r"no text in UTF-8.*nothing was stored") as raised:
         _value("db")
     assert "secret" not in str(raised.value)
