@@ -16,7 +16,7 @@ from uuid import UUID
 
 from bot.errors import NotFound, Refused
 from bot.govern.audit import Audited, Source, record
-from bot.govern.policy_text import Document, read
+from bot.govern.policy_text import Document, check_grants, read
 from bot.store.database import POLICY, Database, Listener
 from bot.store.ids import new_id
 from bot.store.statements import load
@@ -119,7 +119,7 @@ async def set_policy(
     :raises NotFound: no such project
     """
     name = _file_name(name)
-    read(source, name)
+    check_grants(read(source, name), name)
     if "\x00" in source:
         raise Refused(f"{name}: it holds a NUL character", kept="nothing was changed")
     project = await tx.scalar(SQL["lock_project"], {"project": project_id})

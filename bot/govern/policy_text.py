@@ -40,6 +40,9 @@ from pydantic import (
     model_validator,
 )
 
+from adapters.vault.errors import Misasked
+from adapters.vault.kinds import flaw_of
+from adapters.vault.wanted import read as read_wanted
 from bot.errors import Refused
 from bot.toml_lines import Path, lines_of
 from vmpool.network.policy import Policy, Routed, Rule, read_rule
@@ -61,7 +64,7 @@ def _line(text: str) -> str:
 
 def _service(text: str) -> str:
     if read_rule(text, allow=True, source="").port is None:
-        raise ValueError("a service has a port: `HOST:PORT`")
+        raise ValueError("a service has a port, `HOST:PORT`")
     return text
 
 
@@ -228,6 +231,23 @@ def read(source: str, name: str) -> Read:
         raise _refused(_explained(error, name, lines)) from None
 
 
+def check_grants(found: Read, name: str) -> None:
+    """What is looked at when a policy is set, and not each time that it is read.
+
+    :raises Refused: no issuer would take one of its grants; says the line, the key and why
+    """
+    for grant, declared in found.document.grants.items():
+        try:
+            flaw = flaw_of(read_wanted([declared.entry(grant)])[0])
+        except Misasked as error:
+            path: Path = ("grants", grant, "headers")
+            raise _refused(f"{name}, line {_line_of(path, found.lines)}: {error}") from None
+        if flaw is not None:
+            path = ("grants", grant, *flaw.key)
+            where = f"{name}, line {_line_of(path, found.lines)}: {_key(path)}"
+            raise _refused(f"{where} {flaw.text}")
+
+
 def _refused(what: str) -> Refused:
     return Refused(what, kept="nothing was changed", do="docs/policy.md says what can stand there")
 
@@ -248,7 +268,8 @@ def _explained(error: ValidationError, name: str, lines: Mapping[Path, int]) -> 
     got = _WITH_PASSWORD.sub("//…@", repr(first["input"]))[:SHOWN_CHARACTERS_MAX]
     if first["type"] == "value_error":
         return f"{where} is {got}: {message}"
-    return f"{where} should be {message.removeprefix('Input should be ')}, but is {got}"
+    wanted = message.removeprefix("Input should be ").replace("a valid tuple", "a list")
+    return f"{where} should be {wanted}, but is {got}"
 
 
 def _line_of(path: Path, lines: Mapping[Path, int]) -> int:

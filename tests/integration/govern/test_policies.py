@@ -24,8 +24,12 @@ def by(town):
 
 
 async def put(town, host, name="p.toml"):
+    return await put_text(town, ALLOW.format(host), name)
+
+
+async def put_text(town, source, name="p.toml"):
     async with town.database.begin() as tx:
-        return await set_policy(tx, DEMO, ALLOW.format(host), name=name, by=by(town))
+        return await set_policy(tx, DEMO, source, name=name, by=by(town))
 
 
 async def test_the_newest_version_counts_and_the_older_ones_are_kept(town):
@@ -56,6 +60,8 @@ async def test_the_newest_version_counts_and_the_older_ones_are_kept(town):
 async def test_one_that_can_not_be_read_changes_nothing(town):
     with pytest.raises(Refused, match=r"p\.toml, line 2: egress\.allow, entry 1"):
         await put(town, "a..b")
+    with pytest.raises(Refused, match=r"p\.toml, line 2: grants\.db\.kind is 'databse'"):
+        await put_text(town, '[grants.db]\nkind = "databse"\nmode = "handed"')
     with pytest.raises(NotFound):
         async with town.database.begin() as tx:
             await set_policy(tx, uuid4(), "", name="p.toml", by=by(town))

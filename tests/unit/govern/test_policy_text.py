@@ -5,7 +5,7 @@ import textwrap
 import pytest
 
 from bot.errors import Refused
-from bot.govern.policy_text import read
+from bot.govern.policy_text import check_grants, read
 from bot.toml_lines import lines_of
 from vmpool.network.policy import decide
 
@@ -68,7 +68,10 @@ def test_an_empty_one_is_one():
             '[egress]\nallow = [\n "a.example.com",\n "b..example.com"\n]',
             "p.toml, line 4: egress.allow, entry 2 is 'b..example.com'",
         ),
-        ('[egress]\nallow = "a.example.com"', "p.toml, line 2: egress.allow should be a valid tu"),
+        (
+            '[egress]\nallow = "a.example.com"',
+            "p.toml, line 2: egress.allow should be a list, but is",
+        ),
         ('[egress]\ndeny = ["a:0"]', "p.toml, line 2: egress.deny, entry 1 is 'a:0': 0 is not a"),
         (
             "[retention]\nsession_days = 0",
@@ -165,3 +168,48 @@ def test_a_wrong_line_about_it_is_refused(line, words):
     with pytest.raises(Refused) as refused:
         read(f"[delivery]\n{line}\n", "p.toml")
     assert words in str(refused.value)
+
+
+HANDED = '[grants.db]\nkind = "database"\nmode = "handed"\n'
+HUB = """[grants.hub]
+kind = "github"
+mode = "injected"
+route = "/forge/github/"
+headers = { Authorization = "token {tok}" }
+options = { repositories = ["acme/shop"], permissions = { contents = "read" } }
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (
+            HANDED.replace("database", "databse"),
+            "p.toml, line 2: grants.db.kind is 'databse'; there are database, github, gitlab, ",
+        ),
+        (
+            HANDED.replace("database", "kv"),
+            "p.toml, line 3: grants.db.mode is 'handed'; kv is only injected",
+        ),
+        (HANDED, "p.toml, line 1: grants.db.options lacks role, which database needs"),
+        (
+            HANDED + 'options = { rol = "x" }',
+            "p.toml, line 4: grants.db.options.rol is none of database, which takes mount, role",
+        ),
+        (
+            HANDED + "options = { role = 7 }",
+            "p.toml, line 4: grants.db.options.role should be a text that is not empty",
+        ),
+        (HUB, "p.toml, line 5: grants.hub.headers.Authorization names tok; the values of github "),
+        (HUB.replace("{tok}", "{tok"), "p.toml, line 5: the grant hub has a header Authorization "),
+    ],
+)
+def test_a_grant_that_no_issuer_takes_is_refused_when_it_is_set(source, said):
+    with pytest.raises(Refused) as refused:
+        check_grants(read(source, "p.toml"), "p.toml")
+    assert said in str(refused.value)
+
+
+def test_grants_as_they_are_meant_to_be_are_taken():
+    check_grants(read(HUB.replace("tok}", "token}"), "p.toml"), "p.toml")
+    check_grants(read(HANDED + 'options = { role = "demo-app" }', "p.toml"), "p.toml")
