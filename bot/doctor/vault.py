@@ -31,7 +31,7 @@ async def check_vault(settings: Settings) -> Finding:
             ours = await vault.examine(Deadline.after(SECONDS_MAX))
             await _try_token(tokens)
         except VaultError as error:
-            return _less(str(error), f"{error.do[:1].upper()}{error.do[1:]}.")
+            return _less(f"{known.address}: {error}", f"{error.do[:1].upper()}{error.do[1:]}.")
     if ours.get("ttl") and not ours.get("period"):
         # Those of turns are its children, and end with it.
         return Finding(

@@ -50,7 +50,7 @@ async def test_a_policy_that_lacks_something_is_named(place: Place, tmp_path: Pa
 
 async def test_one_that_is_not_there_is_less(place: Place, tmp_path: Path):
     found = await check_vault(settings(place, tmp_path, address="http://127.0.0.1:9"))
-    assert "did not answer" in found.found
+    assert found.found.startswith("http://127.0.0.1:9: Vault did not answer")
     assert found.follows == "Turns of projects that want credentials wait."
 
 
