@@ -185,7 +185,7 @@ async def test_the_command_line_takes_values_and_says_what_uses_them(
     monkeypatch,
     tmp_path,
 ):
-    monkeypatch.setattr("sys.stdin", io.StringIO(f"{VALUE}\n"))
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(f"{VALUE}\n".encode())))
     done = await ona("secrets", "set", "demo", "A")
     assert done.code == 0, done.err
     stored = held.root.secrets.kv.v2.read_secret_version(
