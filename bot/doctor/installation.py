@@ -183,7 +183,8 @@ async def check_halts(settings: Settings) -> Finding:
         verdict=Verdict.LESS,
         found="; ".join(one.told for one in found),
         follows="Its prompts are kept and wait.",
-        do="`ona resume` lets it go on; `ona halt --list` shows since when.",
+        do=f"{', '.join(f'`{one.undone_by}`' for one in found)} lets it go on; "
+        "`ona halt --list` shows since when.",
     )
 
 

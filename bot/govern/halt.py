@@ -11,6 +11,7 @@ import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from shlex import quote
 from uuid import UUID
 
 from bot.words.catalogue import gettext as _
@@ -50,6 +51,12 @@ class Halt:
                 return _("project {project}", project=self.target)
             case Scope.PERSON:
                 return _("what {name} asks for", name=self.target)
+
+    @property
+    def undone_by(self) -> str:
+        """The command that lifts this halt, and no other one."""
+        named = "" if self.scope is Scope.ALL else f" --{self.scope.value} {quote(self.target)}"
+        return f"ona resume{named}"
 
     @property
     def told(self) -> str:

@@ -80,7 +80,9 @@ async def halt(
     if same is None:
         raise TryAgain("that halt was just undone", kept="nothing is halted", do="halt it again")
     if made is None:
-        raise NothingToDo(f"{same.told} already", do="`ona resume` undoes it")
+        raise NothingToDo(
+            f"it is halted already: {same.told}", do=f"`{same.undone_by}` lets it go on"
+        )
     await _note(tx, "halt.set", by, same)
     tx.hint(CONTROL)
     return same
@@ -98,7 +100,10 @@ async def lift(
     target = await _target(tx, project, person)
     before = next((one for one in await read(tx) if _is_about(one, target)), None)
     if before is None or await tx.scalar(_LIFT, target) is None:
-        raise NothingToDo("that is not halted", do="`ona halt --list` shows what is")
+        what = person or project or "everything"
+        raise NothingToDo(
+            f"there is no halt of {what}", do="`ona halt --list` shows those there are"
+        )
     await _note(tx, "halt.lifted", by, before)
     tx.hint(CONTROL)
     tx.hint(READY)

@@ -49,3 +49,15 @@ def test_a_halt_says_what_by_whom_and_why(one, told):
 def test_a_halt_is_told_in_the_language_of_who_hears_it():
     with speaking("de"):
         assert OF_ANN.told == "die Arbeit für Ann wurde von Root angehalten"
+
+
+@pytest.mark.parametrize(
+    ("one", "command"),
+    [
+        (ALL, "ona resume"),
+        (OF_SHOP, "ona resume --project shop"),
+        (replace(OF_ANN, target="Ann Lee"), "ona resume --person 'Ann Lee'"),
+    ],
+)
+def test_a_halt_names_the_command_that_lifts_it(one, command):
+    assert one.undone_by == command

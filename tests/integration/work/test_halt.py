@@ -8,6 +8,8 @@ from time import monotonic
 import pytest
 from sqlalchemy import text
 
+from bot.config import DatabaseSettings, Settings
+from bot.doctor.installation import check_halts
 from bot.errors import NothingToDo
 from bot.govern import halting
 from bot.govern.access import Standing
@@ -69,12 +71,24 @@ async def test_turns_of_two_workers_end_within_five_seconds(
         assert len(rows) == 3
 
 
+async def test_the_doctor_names_what_lifts_each_halt(town: Town, tmp_path) -> None:
+    settings = Settings(data_dir=tmp_path, database=DatabaseSettings(url=town.database.url))
+    await halt(town, project="demo")
+    await halt(town, person="Ann")
+    said = (await check_halts(settings)).do
+    assert said.startswith("`ona resume --project demo`, `ona resume --person Ann` lets it go on")
+
+
 async def test_halts_and_what_lifts_them_are_in_the_audit(town: Town) -> None:
     for scope in SCOPES:
         await halt(town, **scope)
-        with pytest.raises(NothingToDo):
+        named = "".join(f" --{key} {value}" for key, value in scope.items())
+        with pytest.raises(NothingToDo, match=f"`ona resume{named}` lets it go on"):
             await halt(town, **scope)
         await lift(town, **scope)
+        what = "".join(scope.values()) or "everything"
+        with pytest.raises(NothingToDo, match=f"there is no halt of {what}"):
+            await lift(town, **scope)
     said = "SELECT kind, who, place, body ->> 'why' FROM audit_event ORDER BY number"
     assert await town.rows(said) == [
         (kind, "Bo", place, "a key leaked")
