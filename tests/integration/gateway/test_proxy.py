@@ -186,6 +186,26 @@ async def test_an_upstream_that_goes_over_to_another_protocol_is_said_so() -> No
     assert answer.startswith("HTTP/1.1 502 odd.test did not answer")
 
 
+async def test_the_gateway_answers_head_without_a_body_and_goes_on() -> None:
+    heard = Heard()
+    async with rig() as at, serving(heard.server()) as port:
+        reach(at, "pkg.test", port)
+        reader, writer = await asyncio.open_connection(LOOPBACK, at.proxy)
+        async with asyncio.timeout(20):
+            for place, status in (
+                ("no.test", 403),
+                ("gateway.ona/denied", 200),
+                ("gateway.ona/x", 404),
+            ):
+                writer.write(f"HEAD http://{place} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+                head = await reader.readuntil(b"\r\n\r\n")
+                assert head.startswith(f"HTTP/1.1 {status} ".encode())
+                assert b"content-length: " in head
+            writer.write(f"GET http://pkg.test:{port}/ HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200 ")
+        writer.close()
+
+
 async def test_whoever_is_detached_has_nothing_open_and_nobody_listens() -> None:
     async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()

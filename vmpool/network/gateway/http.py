@@ -41,6 +41,7 @@ class HttpSide:
         self._limits = limits
         self._take = take
         self._state = h11.Connection(h11.SERVER, max_incomplete_event_size=limits.head_bytes_max)
+        self._wants_head_alone = False
 
     async def request(self) -> h11.Request | None:
         """The next one; None: there is none, the connection ended or was idle for too long.
@@ -61,6 +62,7 @@ class HttpSide:
             raise BadRequest(f"The request's head did not come within {limit}.", 408) from error
         if not isinstance(event, h11.Request):
             return None
+        self._wants_head_alone = event.method == b"HEAD"
         names = [name for name, _ in event.headers]
         if b"content-length" in names and b"transfer-encoding" in names:
             raise BadRequest("The request has two lengths.")
@@ -154,7 +156,8 @@ class HttpSide:
             _phrase(reason or body.decode()) if is_error else HTTPStatus(status).phrase.encode()
         )
         await self.begin(status, phrase, headers)
-        await self.send(h11.Data(data=body))
+        if not self._wants_head_alone:
+            await self.send(h11.Data(data=body))
         await self.send(h11.EndOfMessage())
 
     async def begin(self, status: int, reason: bytes, headers: Headers) -> None:
