@@ -137,6 +137,7 @@ _STALE = text(
       LEFT JOIN template AS build ON build.id = g.template_id AND {_BUILDS}
      WHERE g.state IN ('issuing', 'issued') AND session.id IS NULL AND build.id IS NULL
        AND (g.state = 'issued' OR g.created_at < now() - make_interval(secs => :unrecorded))
+       AND g.id <> ALL(:without)
      ORDER BY g.kind <> 'token', g.created_at
      LIMIT :most
     """
@@ -255,10 +256,15 @@ class GrantRows:
         """Remove what was revoked long ago of turns that never began."""
         await self._database.run(_NEVER_BEGAN)
 
-    async def stale(self, most: int) -> Sequence[Stale]:
+    async def stale(self, most: int, *, without: Collection[UUID] = ()) -> Sequence[Stale]:
         """Those that nobody holds, tokens first."""
-        times = {"late": LATE_SECONDS, "unrecorded": UNRECORDED_SECONDS, "most": most}
-        return [Stale(**row) for row in (await self._database.run(_STALE, times)).mappings()]
+        asked = {
+            "late": LATE_SECONDS,
+            "unrecorded": UNRECORDED_SECONDS,
+            "most": most,
+            "without": list(without),
+        }
+        return [Stale(**row) for row in (await self._database.run(_STALE, asked)).mappings()]
 
     async def is_told(self, session_id: UUID, notice: str) -> bool:
         """Whether a session was told that before."""

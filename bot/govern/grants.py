@@ -59,6 +59,8 @@ class Grants:
             own=own,
         )
         self._ending: set[asyncio.Task[None]] = set()
+        self._left: set[UUID] = set()
+        """What the last sweeps could not end; the next one looks at others."""
 
     def begin(self, holder: Holder | BuildHolder, *, turn_id: UUID | None) -> Issuance:
         """Begin to issue what the turn under a lease gets; `Issuance.ready` waits for it."""
@@ -106,9 +108,12 @@ class Grants:
 
     async def sweep(self) -> int:
         """End what no lease holds any more; how many are ended for good."""
-        stale = await self._rows.stale(SWEPT_MAX)
+        stale = await self._rows.stale(SWEPT_MAX, without=self._left)
         await self._rows.remove_old()
         ended = await asyncio.gather(*(self._sweep(one) for one in stale))
+        left = {one.id for one, is_over in zip(stale, ended, strict=True) if not is_over}
+        # A sweep that has room left has come to the last of them: the next begins anew.
+        self._left = self._left | left if len(stale) == SWEPT_MAX else set()
         return sum(ended)
 
     async def close(self) -> None:

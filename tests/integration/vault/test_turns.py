@@ -26,6 +26,7 @@ from adapters.vault.sealing import Sealing
 from adapters.vault.tokens import Tokens
 from bot.chores import run_clock
 from bot.govern import grant_decisions, grant_rows
+from bot.govern import grants as grants_module
 from bot.govern.audit import HERE
 from bot.govern.grant_records import Holder, Recorded
 from bot.govern.grants import Grants
@@ -582,6 +583,27 @@ async def test_an_issuer_that_is_away_keeps_no_other_grant_from_being_renewed(
     slow.answers.set()
     await begun.end(seconds_max=30)
     assert begun.is_revoked
+
+
+async def test_what_can_not_be_ended_keeps_no_later_grant_from_being_swept(
+    town: Town, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grants_module, "SWEPT_MAX", 2)
+    slow = Slow()
+    sweeper = Grants(town.database, place.tokens, {"slow": slow})
+    await town.say("!true")
+    add = (
+        "INSERT INTO turn_grant (id, session_id, kind, name, mode, purpose, options, owner,"
+        " lease_token, state, trace, issued_at, ends_at, created_at) SELECT gen_random_uuid(), id,"
+        " :kind, 'it', 'injected', '', '{}', 'gone', 0, 'issued', '{\"number\": \"0\"}', now(),"
+        " now() + interval '1 hour', now() - CAST(:age AS interval) FROM session RETURNING id"
+    )
+    for kind, age in (("unknown", "5 min"), ("unknown", "4 min"), ("slow", "3 min")):
+        await town.rows(add, kind=kind, age=age)
+    assert [await sweeper.sweep() for _ in range(2)] == [0, 1]
+    assert slow.revoked == ["0"]
+    await town.rows("UPDATE turn_grant SET ends_at = now() WHERE kind = 'unknown' RETURNING id")
+    assert sum([await sweeper.sweep() for _ in range(2)]) == 2, "it begins anew"
 
 
 PUSH = "/forge/gitlab/push"
