@@ -79,6 +79,8 @@ class Issuance:
         self._token_row: UUID | None = None
         self._token_due = math.inf
         self._living: list[Living] = []
+        self._former: list[Living] = []
+        """Those in whose place another one was issued, until that one is in use."""
         self._issuing: asyncio.Task[None] | None = None
         self._refreshing: asyncio.Task[None] | None = None
         self._replacing: asyncio.Task[None] | None = None
@@ -280,6 +282,7 @@ class Issuance:
     async def _refresh_for_ever(self) -> None:
         while True:
             due = min([self._token_due, *(one.due for one in self._living)])
+            due = 0.0 if self._former else due
             await asyncio.sleep(min(max(0.0, due - monotonic()), 3600.0))
             try:
                 await self._refresh()
@@ -297,13 +300,14 @@ class Issuance:
                 log.warning("turn_token_ended", why=str(error))
                 await self._start_over(deadline)
         failed: list[Exception] = []
-        for one in self._living:
+        for one in list(self._living):
             if one.due <= monotonic():
                 try:
                     await self._prolong(one, Deadline.after(ISSUE_SECONDS))
                 except Exception as error:
                     # Its issuer is away; the others' are not, and they end meanwhile.
                     failed.append(error)
+        await self._hand_over()
         if failed:
             raise failed[0]
 
@@ -323,24 +327,34 @@ class Issuance:
         await self._replace(living, deadline)
 
     async def _replace(self, living: Living, deadline: Deadline) -> None:
-        """Issue another one, use it, and give up the one before."""
+        """Issue another one; `_hand_over` brings it into use."""
         self._replacing = asyncio.create_task(self._issue_another(living, deadline))
         self._replacing.add_done_callback(_seen)
         # Cut off in the middle, what its issuer gives out would be known to nobody.
         await asyncio.shield(self._replacing)
-        if living.wanted.mode is Mode.HANDED and self._place is not None:
-            await self._place(self.handed)
-        self._show()
-        self._living = [one for one in self._living if one is not living]
-        await self._give_up(living)
 
     async def _issue_another(self, living: Living, deadline: Deadline) -> None:
         plan = decisions.planned(living.wanted, living.issuer)
         await self._means.rows.plan(self._holder, [plan], self._turn_id)
         another = await self._one(plan, living.issuer, deadline)
-        # The later one counts; the end gives up both.
-        self._living = [*self._living, another]
+        # It is issued once, however often it then can't be written down or handed out.
+        self._living = [*(one for one in self._living if one is not living), another]
+        self._former.append(living)
         await self._record([another])
+
+    async def _hand_over(self) -> None:
+        """Use what was issued in place of others, and give those up."""
+        if not self._former:
+            return
+        # Again where that failed the first time; what is recorded stays as it is.
+        await self._record(self._living)
+        is_handed = any(one.wanted.mode is Mode.HANDED for one in self._former)
+        if is_handed and self._place is not None:
+            await self._place(self.handed)
+        self._show()
+        while self._former:
+            await self._give_up(self._former[0])
+            del self._former[0]
 
     async def _start_over(self, deadline: Deadline) -> None:
         """Its token is gone, and what ends with that: begin with another one."""
@@ -369,9 +383,14 @@ class Issuance:
         _, *revoked = await asyncio.gather(
             self._means.rows.renewed_again(again),
             self._end_token(),
-            *(self._give_up(one) for one in self._living if not one.issuer.by_token),
+            *(self._give_up(one) for one in self._had if not one.issuer.by_token),
         )
         self.is_revoked = all(revoked)
+
+    @property
+    def _had(self) -> list[Living]:
+        """All that may still work."""
+        return [*self._living, *self._former]
 
     async def _end_token(self) -> bool:
         """End the token, and with it all that it is the parent of; whether that is known."""
@@ -382,7 +401,7 @@ class Issuance:
         except VaultError as error:
             log.warning("turn_token_not_revoked", why=str(error))
             return False
-        children = [one.row for one in self._living if one.issuer.by_token]
+        children = [one.row for one in self._had if one.issuer.by_token]
         await self._means.rows.over(GrantState.REVOKED, [self._token_row, *children])
         return True
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,10 @@ from adapters.vault.prepare import OWN_POLICY, prepare
 from adapters.vault.sealing import Sealing
 from adapters.vault.tokens import Tokens
 from bot.chores import run_clock
-from bot.govern import grant_decisions, grant_rows
+from bot.govern import grant_decisions, grant_rows, issuance
 from bot.govern import grants as grants_module
 from bot.govern.audit import HERE
+from bot.govern.grant_decisions import Handed
 from bot.govern.grant_records import Holder, Recorded
 from bot.govern.grants import Grants
 from bot.govern.policy import set_policy
@@ -583,6 +585,50 @@ async def test_an_issuer_that_is_away_keeps_no_other_grant_from_being_renewed(
     slow.answers.set()
     await begun.end(seconds_max=30)
     assert begun.is_revoked
+
+
+class Brief(Slow):
+    """One whose first grant is due at once, and the others are not."""
+
+    async def issue(self, request: Request, deadline: Deadline) -> Issued:
+        self.answers.set()
+        issued = await super().issue(request, deadline)
+        return replace(issued, seconds=3600.0 if len(self.issued) > 1 else 0.0)
+
+
+async def test_while_the_way_into_a_machine_is_lost_another_grant_is_issued_once(
+    town: Town, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(issuance, "AGAIN_SECONDS", 0.0)
+    brief, tries, back = Brief(), [], asyncio.Event()
+    grants = Grants(town.database, place.tokens, {"brief": brief})
+    await wants(town, {"name": "it", "kind": "brief", "mode": "handed"})
+    await town.say("!true")
+    lease = await town.queue("w").claim()
+    assert lease is not None
+    key = lease.key
+    begun = grants.begin(
+        Holder(session_id=key.session_id, owner=key.owner, token=key.token), turn_id=None
+    )
+    await begun.ready()
+
+    async def put(handed: Handed) -> None:
+        tries.append(handed["it"]["token"].get_secret_value())
+        if 1 < len(tries) < 5:
+            assert brief.revoked == [], "what lies in the machine works on meanwhile"
+            raise ConnectionError("the way in is lost")
+        if len(tries) == 5:
+            back.set()
+
+    await begun.start(None, put)
+    async with asyncio.timeout(30):
+        await back.wait()
+    await begun.end(seconds_max=30)
+    assert tries == ["0", "1", "1", "1", "1"]
+    assert brief.issued == ["0", "1"]
+    # Whoever is cut off while it revokes does it again.
+    assert set(brief.revoked) == {"0", "1"}
+    assert {state for _, state in await states(town)} == {"revoked"}
 
 
 async def test_what_can_not_be_ended_keeps_no_later_grant_from_being_swept(
