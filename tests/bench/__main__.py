@@ -56,7 +56,10 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 async def run(name: str, part: Part, directory: Path) -> list[Figure]:
-    """Measure a part in a process of its own; one figure that says why, if it failed."""
+    """Measure a part in a process of its own; one figure that says why, if it failed.
+
+    :param directory: with a short name: some parts have sockets far below it
+    """
     into, log = directory / "figures.json", directory / "log"
     directory.mkdir()
     with log.open("wb") as said:
@@ -110,11 +113,11 @@ async def main(names: Sequence[str]) -> list[Figure]:
     figures: list[Figure] = []
     here, today = machine(), datetime.now(UTC).date().isoformat()
     async with scratch() as directory:
-        for name in names:
+        for number, name in enumerate(names):
             load = os.getloadavg()[0]
             print(f"measuring: {name} (load {load:.1f}) …", flush=True)
             began = time.monotonic()
-            found = await run(name, PARTS[name], directory / name)
+            found = await run(name, PARTS[name], directory / str(number))
             # Those that were measured in a bed say so by its processor.
             found = [
                 replace(

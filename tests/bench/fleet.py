@@ -114,7 +114,7 @@ async def measure() -> list[Figure]:
     """A turn alone, prompts on an idle system, then the fleet with the same prompts in it."""
     async with AsyncExitStack() as stack:
         make_url = await stack.enter_async_context(databases())
-        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fleet-")))
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="")))
         town = Town(make_url())
         stack.push_async_callback(town.database.close)
         await town.settle()
@@ -132,7 +132,7 @@ async def measure() -> list[Figure]:
 
 @asynccontextmanager
 async def _plane(town: Town, directory: Path) -> AsyncIterator[Plane]:
-    (directory / "machines").mkdir()
+    (directory / "m").mkdir()
     plane = Plane(town)
     kept_variables = {k: v for k, v in os.environ.items() if not k.startswith("ONA_")}
     variables = {
@@ -164,7 +164,7 @@ async def _plane(town: Town, directory: Path) -> AsyncIterator[Plane]:
     finally:
         await _end(list(plane.processes.values()))
         said.close()
-        await _remove_machines(directory / "machines")
+        await _remove_machines(directory / "m")
 
 
 async def _end(processes: Sequence[asyncio.subprocess.Process]) -> None:

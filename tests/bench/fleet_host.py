@@ -60,7 +60,7 @@ def pool_of(
     database: Database, root: Path, host_id: UUID, count: int, authority: Authority
 ) -> Pool:
     """A pool over processes, with room for `count` machines that run."""
-    driver = ProcessDriver(root / "machines")
+    driver = ProcessDriver(root / "m")
     registry = Registry(database.session, host_id, new_id)
     limits = PoolLimits(
         running_max=count,

@@ -69,7 +69,7 @@ async def measure(
     turns: int = TURNS, shown_turns: int = SHOWN_TURNS, warming: int = WARMING
 ) -> list[Figure]:
     """Both, one after the other, in the same installation."""
-    with tempfile.TemporaryDirectory(prefix="o-") as place:
+    with tempfile.TemporaryDirectory(prefix="") as place:
         async with databases() as make_url:
             town = Town(make_url())
             await town.settle()

@@ -201,8 +201,8 @@ def _worker(town: Town, places: MachineWorkplaces, agent: AcpAgent, listener: Li
 
 
 async def _pool(town: Town, place: Path) -> tuple[Pool, ProcessDriver]:
-    (place / "machines").mkdir()
-    driver = ProcessDriver(place / "machines")
+    (place / "m").mkdir()
+    driver = ProcessDriver(place / "m")
     limits = PoolLimits(
         running_max=2, boot_seconds=60, resume_seconds=60, idle_seconds=3600, retention_days=1
     )
