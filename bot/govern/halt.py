@@ -55,8 +55,10 @@ class Halt:
     @property
     def undone_by(self) -> str:
         """The command that lifts this halt, and no other one."""
-        named = "" if self.scope is Scope.ALL else f" --{self.scope.value} {quote(self.target)}"
-        return f"ona resume{named}"
+        words = ["ona", "resume"]
+        if self.scope is not Scope.ALL:
+            words += [f"--{self.scope.value}", quote(self.target)]
+        return " ".join(words)
 
     @property
     def told(self) -> str:
