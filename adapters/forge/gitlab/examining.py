@@ -30,7 +30,7 @@ async def examine(client: Client, *, repositories: Collection[str] = ()) -> Exam
     except Rejected as error:
         return Examined(wrong=f"the token lacks the scope `{SCOPE}`: {error}")
     except ChatError as error:
-        return Examined(wrong=f"GitLab at {client.url} was not reached: {error}", unreached=True)
+        return Examined(wrong=f"{error} (at {client.url})", unreached=True)
     except (KeyError, TypeError, ValueError) as error:
         return Examined(wrong=f"what answers is no GitLab: {type(error).__name__}")
     return Examined(name=us.username, missing=(*lacking, *missing), unseen=unseen, remarks=remarks)

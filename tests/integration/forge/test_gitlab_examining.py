@@ -38,7 +38,7 @@ async def test_a_wrong_token_says_so_without_showing_it(shop):
 
 async def test_a_server_that_does_not_answer_is_no_wrong_token(shop):
     assert (await examined_with("http://127.0.0.1:9", shop.us.token)).wrong == (
-        "GitLab can't be reached"
+        "GitLab can't be reached (at http://127.0.0.1:9)"
     )
 
 
