@@ -13,7 +13,7 @@ from bot.govern.people import standing_of
 from bot.govern.rights import Rights
 from bot.store.database import Database
 from bot.words.catalogue import gettext as _
-from bot.words.listening import NAMES
+from bot.words.listening import name_of
 from bot.work.control import Actor
 from bot.work.titling import Somewhere, take_over
 
@@ -59,7 +59,7 @@ class Renaming:
                 standing = await standing_of(tx, actor.id)
                 await self._rights.check(tx, standing, thread.project_id, Permission.WRITE)
             surface = renamed.spot.surface
-            somebody = _("Somebody on {surface}", surface=NAMES.get(surface, surface.capitalize()))
+            somebody = _("Somebody on {surface}", surface=name_of(surface))
             there = Somewhere(
                 thread_id=thread.id,
                 name=actor.name if actor else somebody,

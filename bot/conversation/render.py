@@ -16,7 +16,7 @@ from bot.words import machines as machine_words
 from bot.words.amounts import dollars, duration, ordinal, prompts, short, tenths
 from bot.words.catalogue import N_, ngettext
 from bot.words.catalogue import gettext as _
-from bot.words.listening import NAMES
+from bot.words.listening import name_of
 from bot.words.plain import settled
 
 LIVE_TEXT_LENGTH_MAX = 600
@@ -224,8 +224,7 @@ def opened_elsewhere(span: Span, event: SeenEvent) -> str:
 def _asked_elsewhere(span: Span, how: str) -> str:
     started = span.started.body if span.started is not None else {}
     name = _line(str(started.get("name") or _("somebody")))
-    given = str(started.get("surface") or "")
-    surface = NAMES.get(given) or _line(given or _("another place")).capitalize()
+    surface = _line(name_of(str(started.get("surface") or _("another place"))))
     return _("{name} asked for something in {surface}: {how}", name=name, surface=surface, how=how)
 
 

@@ -96,8 +96,10 @@ def said_zone(words: str) -> str | None:
     Only one that there is, as anything else is a prompt.
     """
     command, _space, zone = words.strip().partition(" ")
-    known = {one.casefold(): one for one in zones()}
-    return known.get(zone.strip().casefold()) if command.casefold() == SAYS else None
+    if command.casefold() != SAYS:
+        return None
+    wanted = zone.strip().casefold()
+    return next((one for one in zones() if one.casefold() == wanted), None)
 
 
 def likely(locale: str) -> Sequence[str]:

@@ -24,6 +24,11 @@ _MODES: Mapping[str, str] = {
 }
 
 
+def name_of(surface: str) -> str:
+    """What people call a surface; one that has no name of its own by its word."""
+    return NAMES.get(surface) or surface.capitalize()
+
+
 def way_in(mode: str, delay_seconds: float) -> str:
     """How what is said gets to us, and how late at most; "" for an unknown mode."""
     if mode == "poll":

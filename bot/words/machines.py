@@ -15,4 +15,5 @@ def told(why: str) -> str:
     """Why a machine is of no use, for a thread: no whole id, nothing from the guest's console."""
     if _NAMED.search(why) or _PANIC.search(why):
         return _PANIC.sub(r"\1", _NAMED.sub("the machine", why))
+    # What a substitution gives is no `Message` any more, even where it changes nothing.
     return why

@@ -104,14 +104,6 @@ class PushReader:
             raise Malformed(f"more than {COMMANDS_MAX} refs at once")
 
 
-def read(body: bytes) -> Push | None:
-    """Read the commands of a push from the beginning of its body; None: there is more to come.
-
-    :raises Malformed: it is none, or too large
-    """
-    return PushReader().read(body)
-
-
 def refusals(push: Push, branches: Branches) -> dict[str, str]:
     """Why refs may not be moved, by ref, those that might beside them; empty: all may."""
     found = {one.ref: why for one in push.commands if (why := _refusal(one, branches))}

@@ -66,14 +66,6 @@ class HelloReader:
         return None
 
 
-def read_hello(data: bytes) -> Hello | None:
-    """Read a ClientHello, over several records if it is; None: there is more to come.
-
-    :raises NotTls:
-    """
-    return HelloReader().read(data)
-
-
 def _length(begins: bytes) -> int | None:
     """Of a message by its first bytes, these four included; None: there are fewer."""
     if begins and begins[0] != CLIENT_HELLO:

@@ -11,7 +11,6 @@ from vmpool.network.forge.pushing import (
     Malformed,
     PushReader,
     moved,
-    read,
     refusals,
     refused,
 )
@@ -19,6 +18,10 @@ from vmpool.network.forge.pushing import (
 A, B, C = ("a" * 40, "b" * 40, "c" * 40)
 OURS = "refs/heads/ona/s-7f3k"
 CAPABILITIES = " report-status-v2 side-band-64k object-format=sha1 agent=git/2.39"
+
+
+def read(sent):
+    return PushReader().read(sent)
 
 
 class Branches:

@@ -9,7 +9,11 @@ from hypothesis import strategies as st
 
 from tests.support.steps import lines_run
 from vmpool.network.gateway import tls
-from vmpool.network.gateway.tls import HELLO_BYTES_MAX, HelloReader, NotTls, read_hello
+from vmpool.network.gateway.tls import HELLO_BYTES_MAX, HelloReader, NotTls
+
+
+def read_hello(data):
+    return HelloReader().read(data)
 
 
 def hello(name: str | None) -> bytes:
