@@ -124,6 +124,11 @@ class ChannelJobs:
         with _errors():
             await self._channel.stop_job(job_id, grace_seconds)
 
+    async def alive(self) -> Sequence[str]:
+        """See `bot.work.workplace.MachineJobs`."""
+        with _errors():
+            return [job.id for job in await self._channel.jobs() if job.processes]
+
     def spool_path(self, job_id: str) -> str:
         """See `adapters.agent.port.Jobs`."""
         return f"{SPOOL_DIRECTORY}/{job_id}/stdout"

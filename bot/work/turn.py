@@ -1,6 +1,7 @@
 """The turn: the run of one prompt, from a leased session to a stored outcome.
 
-    claimed ─▶ enter the workplace ─▶ begin (or go on with) the turn ─▶ events … ─▶ checkpoint
+    claimed ─▶ enter the workplace ─▶ end what others left running ─▶ begin (or go on with) the turn
+            ─▶ events … ─▶ checkpoint
             ─▶ outcome and release, in one transaction
 
 Every other way out:
@@ -36,6 +37,7 @@ from bot.work import (
     briefing,
     conversations,
     ended_words,
+    left_running,
     provider_faults,
     questions,
     undo_words,
@@ -244,6 +246,7 @@ class _Turn:
         if self._turn is None:
             with turn_step("begun"):
                 await self._permitted.look()
+                await self._end_of_others(place)
                 self._turn = await self._begin(place.machine_id)
         if self._turn is None:
             raise Stopped
@@ -256,6 +259,15 @@ class _Turn:
         """Begin the turn of the prompt that was looked at, if it still is the next."""
         prompt_id = self._permitted.prompt_id
         return await self._queue.begin_turn(self._lease, machine_id, prompt_id=prompt_id)
+
+    async def _end_of_others(self, place: Workplace) -> None:
+        """While no turn runs nothing gets out; from then on whatever runs there does."""
+        assert self._permitted.prompt_id is not None
+        told = await left_running.end_of_others(
+            self._queue.database, self._lease, self._permitted.prompt_id, place.jobs
+        )
+        if told is not None:
+            await self._tell(Event(kind="notice", body={"text": told}))
 
     async def _undo(self, place: Workplace, turn: OpenTurn) -> None:
         """Take the turn before back; it takes seconds, and is not stopped half-way."""

@@ -4,7 +4,7 @@
 bring one without machines.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -42,6 +42,14 @@ class BesideAt:
     directory: str
 
 
+class MachineJobs(Jobs, Protocol):
+    """The jobs of one machine, as a turn needs them."""
+
+    async def alive(self) -> Sequence[str]:
+        """The ids of those of which something runs, oldest first."""
+        ...
+
+
 class NoCapacity(Exception):
     """Every machine of this host is in use; the prompt waits and is tried again."""
 
@@ -66,7 +74,7 @@ class WorkplaceLost(Exception):
 class Workplace:
     """An open way into the session's machine, ready for a job."""
 
-    jobs: Jobs
+    jobs: MachineJobs
     directory: str
     materials: Materials
     """Where files go that the turn shall find."""

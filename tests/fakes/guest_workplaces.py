@@ -19,10 +19,9 @@ class GuestWorkplaces:
 
     def __init__(self, channel: Channel, directory: str) -> None:
         self._jobs = ChannelJobs(channel)
-        self._channel = channel
+        self.channel = channel
         self._materials = Materials(channel, directory, memory=directory)
         self._directory = directory
-        self._channel = channel
         self.checkpoints: Checkpoints | None = None
         """Set: what is in the directory is stored after each turn."""
         self.undoing: Undoing | None = None
@@ -32,6 +31,10 @@ class GuestWorkplaces:
         """`enter` waits until it is open."""
         self.door.set()
         self.knocked = asyncio.Event()
+
+    def go_through(self, channel: Channel) -> None:
+        """From now on by this way, as when the one before is closed."""
+        self.channel, self._jobs = channel, ChannelJobs(channel)
 
     @asynccontextmanager
     async def enter(
@@ -45,14 +48,14 @@ class GuestWorkplaces:
             jobs=self._jobs,
             directory=self._directory,
             materials=self._materials,
-            machine=self._channel,
+            machine=self.channel,
         )
 
     async def checkpoint(self, lease: Lease, turn: OpenTurn, place: Workplace) -> list[Event]:
         if self.checkpoints is not None:
-            await self.checkpoints.save(lease, turn, self._channel, directory=place.directory)
+            await self.checkpoints.save(lease, turn, self.channel, directory=place.directory)
         return []
 
     async def undo(self, lease: Lease, turn: OpenTurn, place: Workplace) -> list[Event]:
         assert self.undoing is not None
-        return await self.undoing.undo(lease, turn, self._channel, directory=place.directory)
+        return await self.undoing.undo(lease, turn, self.channel, directory=place.directory)

@@ -21,7 +21,7 @@ from bot.work.work_queue import WorkQueue
 from bot.work.worker import Worker, WorkerLimits
 from bot.work.workplace import Tell, Workplace
 from vmpool.errors import MachineError
-from vmpool.jobs import JobConnection, JobExit, JobOutput, JobSpec, order_of
+from vmpool.jobs import JobConnection, JobExit, JobOutput, JobSpec, order_of, status_of
 
 
 @contextmanager
@@ -94,6 +94,11 @@ class SocketJobs:
     async def stop(self, job_id: str, *, grace_seconds: float) -> None:
         async with self._connection() as connection:
             await connection.request("stop", job=job_id, grace_seconds=grace_seconds)
+
+    async def alive(self) -> list[str]:
+        async with self._connection() as connection:
+            jobs = (await connection.request("list"))["jobs"]
+        return [status.id for status in map(status_of, jobs) if status.processes]
 
     def spool_path(self, job_id: str) -> str:
         return f"/jobs/{job_id}/stdout"

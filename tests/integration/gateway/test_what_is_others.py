@@ -127,7 +127,7 @@ async def test_what_one_session_has_is_no_others_though_both_have_a_turn(
     ]
 
 
-async def test_what_one_person_left_running_has_in_anothers_turn_that_turns_rights_alone(
+async def test_credentials_of_one_persons_turn_are_gone_between_turns_and_in_anothers(
     town, places, work
 ):
     async with desk(town, work) as at, Shift(town, places, "w"):
