@@ -10,6 +10,7 @@ sender keeps quiet. A thread whose span fails waits, longer each time, and keeps
 
 import asyncio
 import json
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
@@ -115,8 +116,8 @@ class Replies:
         self._poll_seconds = poll_seconds
         self._hinted: set[UUID] = set()
         self._live: dict[UUID, float] = {}
-        """When sessions are looked at again though no hint comes: what they were hinted of since
-        the last time may then be shown live. On the loop's clock."""
+        """When sessions are looked at again though no hint comes: what was too young to be shown
+        live, when they were looked at last, is then due. On the loop's clock."""
         self._failed: dict[UUID, _Failed] = {}
         self._look = asyncio.Event()
         self._polled = 0.0
@@ -137,18 +138,13 @@ class Replies:
 
     def _hear(self, payload: str) -> None:
         with suppress(ValueError):
-            session_id = UUID(payload)
-            self._hinted.add(session_id)
-            due = asyncio.get_running_loop().time() + self._live_seconds
-            self._live.setdefault(session_id, due)
+            self._hinted.add(UUID(payload))
         self._look.set()
 
     async def _pass(self) -> float:
         """Look once, at all sessions or only at those hinted since; seconds until the next."""
         now = asyncio.get_running_loop().time()
         due = {one for one, at in self._live.items() if at <= now}
-        for session_id in due:
-            del self._live[session_id]
         hinted, self._hinted = self._hinted | due, set()
         whole = not hinted or now - self._polled >= self._poll_seconds
         if whole:
@@ -188,7 +184,18 @@ class Replies:
                     "reacting": [name for name, one in self._manners.items() if one.reacts],
                 },
             )
-            return [row for row in rows if not self._waits(row.id)]
+            return [row for row in self._noted(sessions, rows.all()) if not self._waits(row.id)]
+
+    def _noted(self, sessions: set[UUID] | None, rows: Sequence[Any]) -> Sequence[Any]:
+        """Those that are due now; when the others of the sessions looked at are, is kept."""
+        for session_id in list(self._live) if sessions is None else sessions:
+            self._live.pop(session_id, None)
+        now = asyncio.get_running_loop().time()
+        for row in rows:
+            if row.in_seconds > 0:
+                at = min(now + row.in_seconds, self._live.get(row.session_id, math.inf))
+                self._live[row.session_id] = at
+        return [row for row in rows if row.in_seconds <= 0]
 
     def _waits(self, thread_id: UUID) -> bool:
         failed = self._failed.get(thread_id)

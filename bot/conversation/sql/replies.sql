@@ -1,9 +1,9 @@
 -- The projector: events become rows of the outbox. Parameters are named as in replies.py.
 
 -- name: due
--- The threads whose session has news for them: something to be told at once, a prompt that bears a
--- sign there, or something of a running turn that is old enough for another live edit. First the threads in which their next
--- turn was asked for.
+-- The threads whose session has news for them, and in how many seconds it is their turn: at once if
+-- something is to be told at once, or a prompt bears a sign there; else when the first of it is old
+-- enough for another live edit. First the threads in which their next turn was asked for.
 WITH behind AS MATERIALIZED (
     SELECT thread.id, thread.session_id, thread.replied_to,
            thread.surface = ANY(:reacting) AS reacts
@@ -11,13 +11,19 @@ WITH behind AS MATERIALIZED (
      WHERE thread.surface = ANY(:surfaces) AND thread.replied_to < session.event_last
        AND (CAST(:sessions AS uuid[]) IS NULL OR thread.session_id = ANY(:sessions))
 )
-SELECT id, replied_to FROM behind
- WHERE EXISTS (SELECT 1 FROM turn_event
-                WHERE session_id = behind.session_id AND number = behind.replied_to + 1
-                  AND at <= clock_timestamp() - make_interval(secs => :live_seconds))
-    OR EXISTS (SELECT 1 FROM turn_event
-                WHERE session_id = behind.session_id AND number > behind.replied_to
-                  AND (kind = ANY(:telling) OR (reacts AND kind = ANY(:queueing))))
+SELECT id, session_id, replied_to, in_seconds
+  FROM behind
+       CROSS JOIN LATERAL (
+           SELECT CASE
+               WHEN EXISTS (SELECT 1 FROM turn_event
+                             WHERE session_id = behind.session_id AND number > behind.replied_to
+                               AND (kind = ANY(:telling) OR (reacts AND kind = ANY(:queueing))))
+               THEN 0.0
+               ELSE (SELECT CAST(:live_seconds + extract(epoch FROM at - clock_timestamp()) AS float8)
+                       FROM turn_event
+                      WHERE session_id = behind.session_id AND number = behind.replied_to + 1)
+               END AS in_seconds) AS turn
+ WHERE in_seconds IS NOT NULL
  ORDER BY id = (SELECT prompt.thread_id
                   FROM turn_event JOIN turn ON turn.id = turn_event.turn_id
                   JOIN prompt ON prompt.id = turn.prompt_id

@@ -359,6 +359,18 @@ async def test_what_nothing_comes_after_is_shown_live_in_time_and_not_by_the_pol
         await office.until("kind = 'live'", 1)
 
 
+async def test_what_comes_soon_after_a_wording_is_shown_when_its_own_pause_is_over(
+    office, port, database_url
+):
+    """The look for what was said before the wording comes too early for it."""
+    async with hinted(office, port, database_url):
+        await office.happen(STARTED, output("first\n"))
+        await office.happen(notice("told at once"))
+        await office.until("kind = 'live' AND body LIKE '%first%'", 1)
+        await office.happen(output("second\n"))
+        await office.until("kind = 'live' AND body LIKE '%second%'", 1)
+
+
 async def test_from_events_to_a_thread_people_see_a_live_message_and_then_the_answer(office):
     async with ChatServer() as server:
         port = FakeChat(server.url)
