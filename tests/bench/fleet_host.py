@@ -36,6 +36,8 @@ from vmpool.warm.rows import Rows
 IDLE_SECONDS = 1.0
 RETENTION_DAYS = 2 / 86400
 CHORE_SECONDS = 1.0
+HALF_WEIGHT = ("nice", "-n", "3")
+"""As a hypervisor's cgroup weighs beside others: `vmpool.drivers.cgroup.WEIGHT`."""
 _YIELDS = text("SELECT priority > 0 FROM session WHERE id = :session")
 
 
@@ -60,7 +62,7 @@ def pool_of(
     database: Database, root: Path, host_id: UUID, count: int, authority: Authority
 ) -> Pool:
     """A pool over processes, with room for `count` machines that run."""
-    driver = ProcessDriver(root / "m")
+    driver = ProcessDriver(root / "m", by=HALF_WEIGHT)
     registry = Registry(database.session, host_id, new_id)
     limits = PoolLimits(
         running_max=count,

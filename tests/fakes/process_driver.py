@@ -32,8 +32,10 @@ class ProcessDriver:
     name = "process"
     accelerator = "none"
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, by: Sequence[str] = ()) -> None:
+        """`by`: words of a command that becomes the machine's process, such as `nice`."""
         self.root = root
+        self._by = by
 
     async def create(self, machine_id: str, spec: MachineSpec) -> None:
         (self.root / machine_id).mkdir(exist_ok=True)
@@ -42,7 +44,7 @@ class ProcessDriver:
         home = self.root / machine_id
         if self._process(machine_id) is not None:
             return
-        argv = [sys.executable, "-I", "-S", str(PROGRAM), str(home)]
+        argv = [*self._by, sys.executable, "-I", "-S", str(PROGRAM), str(home)]
         process = start(argv, output=home / "log")
         (home / "process.new").write_text(json.dumps(asdict(process)))
         (home / "process.new").rename(home / "process")
