@@ -49,7 +49,7 @@ async def gateway_open(base: Ground, grants: Grants | None) -> AsyncIterator[Way
     installation = await asyncio.to_thread(read_installation_policy, settings.policy)
     policies = Policies(database, installation, listener=base.listener)
     spending, running = Spending(database, limits_of(settings.budget)), Running(database)
-    metering = Metering(database, spending, running, settings.models)
+    metering = Metering(database, spending, settings.models)
     audit, over = EgressAudit(database), asyncio.Event()
     routes = Routes(
         running=running,

@@ -1,7 +1,8 @@
 """What turns may spend on models, and what they did.
 
-    request ─▶ reserve its worst case in the budgets of session, person and project (one guarded
-               statement) ─▶ asked, answered ─▶ settle: what it did cost, and the rest is free again
+    request ─▶ reserve its worst case in the budgets of session, person and project of the turn that
+               runs (one guarded statement) ─▶ asked, answered ─▶ settle: what it did cost, and the
+               rest is free again
 
 A budget is never exceeded, however many requests are under way at once: what might be spent counts
 until it is known. A request that is cut is settled with an estimate; one whose process is gone,
@@ -12,13 +13,16 @@ brings there too: a PostgreSQL that crashes may forget those of its last moment 
 `wal_writer_delay`, 0.6 s), and what such requests cost is then in no budget.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
 
+from psycopg.errors import NotNullViolation
+
+from bot.govern.spenders import Spender, spender_of
 from bot.store.database import Database
 from bot.store.ids import new_id
 from bot.store.statements import load
@@ -26,6 +30,7 @@ from bot.store.transaction import Transaction
 from bot.words.amounts import dollars
 from bot.words.catalogue import N_
 from bot.words.catalogue import gettext as _
+from vmpool.network.gateway.ports import NoTurn
 from vmpool.network.model.fault import Fault
 from vmpool.network.model.usage import Usage
 
@@ -51,18 +56,6 @@ class Limits:
     session: int | None = None
     person_day: int | None = None
     project_day: int | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Spender:
-    """For whom a request is made."""
-
-    turn_id: UUID
-    session_id: UUID
-    person_id: UUID
-    project_id: UUID
-    read_only: bool = False
-    """The turn changes nothing outside of its machine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +90,15 @@ class OverBudget(Exception):
         self.worst = worst
 
 
-class SetAside(OverBudget):
+class NotBorne(OverBudget):
+    """The request of a turn, which none of the budgets was changed by."""
+
+    def __init__(self, budget: Budget, worst: int, spender: Spender) -> None:
+        super().__init__(budget, worst)
+        self.spender = spender
+
+
+class SetAside(NotBorne):
     """As things are; when what is set aside for others was cheaper, it bears the request."""
 
 
@@ -110,33 +111,52 @@ class Spending:
         self._limits = limits
 
     async def reserve(
-        self, spender: Spender, *, model: str, worst: int, provider: str = ""
+        self,
+        session_id: UUID,
+        *,
+        model: str,
+        worst: int,
+        provider: str = "",
+        turn: UUID | None = None,
     ) -> UUID:
-        """Set aside what a request costs at most; the charge to settle.
+        """Set aside what a request costs at most, for the turn that runs; the charge to settle.
 
         :param provider: the name of whose model it is
-        :raises OverBudget: a budget does not bear it; nothing is set aside
+        :param turn: which alone may pay; None: whichever runs
+        :raises NoTurn: none runs, or another one
+        :raises Suspended: it waits
+        :raises NotBorne: a budget does not bear it; nothing is set aside
         :raises SetAside: it may bear it in a moment
         """
-        asked, charge = self._asked(spender), new_id()
-        noted = {
+        charge = new_id()
+        asked = {
             "id": charge,
-            "turn": spender.turn_id,
-            "session": spender.session_id,
-            "person": spender.person_id,
-            "project": spender.project_id,
+            "session": session_id,
+            "turn": turn,
             "provider": provider,
             "model": model,
             "worst": worst,
+            "whole": WHOLE,
+            "person_limit": self._limits.person_day,
+            "project_limit": self._limits.project_day,
+            "session_limit": self._limits.session,
         }
-        try:
-            async with self._database.begin() as tx:
-                if await tx.scalar(SQL["reserve"], {**asked, **noted}) is None:
-                    raise _NotBorne
-        except _NotBorne:
-            async with self._database.begin() as tx:
-                raise _refused(await _standing(tx, asked), worst) from None
+        row = await self._reserved(asked)
+        spender = spender_of(row)
+        if turn not in {None, spender.turn_id}:
+            raise NoTurn("The turn that asked for this has ended.")
+        if not row.is_borne:
+            raise _refused(await self._standing(spender), worst, spender)
         return charge
+
+    async def _reserved(self, asked: Mapping[str, Any]) -> Any:
+        while True:
+            try:
+                return (await self._database.run(SQL["reserve"], asked)).one_or_none()
+            except NotNullViolation as error:
+                # Another request was faster: nothing is set aside, and now it shows what that took.
+                if error.diag.column_name != "worst_micro":
+                    raise
 
     async def settle(
         self,
@@ -174,18 +194,24 @@ class Spending:
         """Of every session, before it is extended, in micro-dollars; None: there is none."""
         return self._limits.session
 
-    def _asked(self, spender: Spender) -> dict[str, Any]:
+    async def _standing(self, spender: Spender) -> list[Budget]:
+        """How each budget that has a limit stands."""
         budgets: list[tuple[Kind, UUID, int | None]] = [
             ("person", spender.person_id, self._limits.person_day),
             ("project", spender.project_id, self._limits.project_day),
             ("session", spender.session_id, self._limits.session),
         ]
         kinds, owners, limits = (list(column) for column in zip(*budgets, strict=True))
-        return {"kinds": kinds, "owners": owners, "limits": limits, "whole": WHOLE}
-
-
-class _NotBorne(Exception):
-    """Undoes a reservation that not all budgets bear."""
+        asked = {"kinds": kinds, "owners": owners, "limits": limits, "whole": WHOLE}
+        return [
+            Budget(
+                kind=row.kind,
+                limit=row.limit_micro,
+                spent=row.spent_micro,
+                reserved=row.reserved_micro,
+            )
+            for row in await self._database.run(SQL["left"], asked)
+        ]
 
 
 async def extend(tx: Transaction, session_id: UUID, micro: int) -> None:
@@ -216,21 +242,7 @@ async def spent(
     return rows.all()
 
 
-async def _standing(tx: Transaction, asked: dict[str, Any]) -> list[Budget]:
-    """How each budget that has a limit stands."""
-    rows = (await tx.execute(SQL["left"], asked)).all()
-    return [
-        Budget(
-            kind=row.kind,
-            limit=row.limit_micro,
-            spent=row.spent_micro,
-            reserved=row.reserved_micro,
-        )
-        for row in rows
-    ]
-
-
-def _refused(budgets: Sequence[Budget], worst: int) -> OverBudget:
+def _refused(budgets: Sequence[Budget], worst: int, spender: Spender) -> NotBorne:
     """Why a request is not borne; pure.
 
     A session's budget is named last: it can be extended, which is of no use while another lacks.
@@ -238,9 +250,9 @@ def _refused(budgets: Sequence[Budget], worst: int) -> OverBudget:
     lacking = [one for one in budgets if one.spent + worst > one.limit]
     if not lacking:
         least = min(budgets, key=lambda one: one.limit - one.spent - one.reserved)
-        return SetAside(least, worst)
+        return SetAside(least, worst, spender)
     found = min(lacking, key=lambda one: (one.kind == "session", one.limit - one.spent))
-    return OverBudget(found, worst)
+    return NotBorne(found, worst, spender)
 
 
 async def _settle(

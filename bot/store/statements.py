@@ -3,6 +3,8 @@
 -- name: claim
 -- What it does, in one line.
 SELECT …
+
+`{claim}` in another one stands for it.
 """
 
 import re
@@ -11,9 +13,13 @@ from pathlib import Path
 from sqlalchemy import TextClause, text
 
 _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+_PART = re.compile(r"\{(\w+)\}")
 
 
 def load(path: Path) -> dict[str, TextClause]:
     """Return the statements of the file at `path` by their names."""
     parts = _NAME.split(path.read_text(encoding="utf-8"))[1:]
-    return {name: text(body.strip()) for name, body in zip(parts[::2], parts[1::2], strict=True)}
+    bodies = {name: body.strip() for name, body in zip(parts[::2], parts[1::2], strict=True)}
+    return {
+        name: text(_PART.sub(lambda part: bodies[part[1]], body)) for name, body in bodies.items()
+    }

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from bot.config import Settings
 from bot.errors import Refused
 from bot.govern.audit import Audited, Source, record
-from bot.govern.spending import Spender
+from bot.govern.spenders import Spender
 from bot.store.database import Database
 from bot.work import previews
 from bot.work.preview_names import preview_address

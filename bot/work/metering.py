@@ -12,12 +12,12 @@ from bot.config import BudgetSettings, ModelSettings
 from bot.govern import budget_refusals
 from bot.govern.budget_refusals import Refusal, extension
 from bot.govern.prices import Price, price_of
-from bot.govern.spending import Limits, OverBudget, SetAside, Spender, Spending
+from bot.govern.spending import Limits, NotBorne, SetAside, Spending
 from bot.store.database import CONTROL, Database
 from bot.words.amounts import MICRO
-from bot.work.running import Running
+from bot.work.running import reached, session_of
 from vmpool.network.gateway import model_route
-from vmpool.network.gateway.ports import Identity, NoTurn
+from vmpool.network.gateway.ports import Identity
 from vmpool.network.model.asking import Asked
 from vmpool.network.model.fault import Fault
 from vmpool.network.model.usage import Usage
@@ -38,12 +38,10 @@ class Metering:
         self,
         database: Database,
         spending: Spending,
-        running: Running,
         models: Mapping[str, ModelSettings],
     ) -> None:
         self._database = database
         self._spending = spending
-        self._running = running
         self._prices = {
             name: Price(**price.model_dump())
             for model in models.values()
@@ -54,23 +52,22 @@ class Metering:
         self, who: Identity, provider: str, asked: Asked, *, turn: UUID | None = None
     ) -> Charged:
         """See `vmpool.network.gateway.model_route.Meter`."""
-        spender = await self._running.turn_of(who)
-        if turn not in {None, spender.turn_id}:
-            raise NoTurn("The turn that asked for this has ended.")
         price = price_of(asked.model, self._prices)
         try:
-            charge = await self._spending.reserve(
-                spender,
-                provider=provider,
-                model=asked.model,
-                worst=price.micro_dollars(asked.worst),
-            )
+            with reached():
+                charge = await self._spending.reserve(
+                    session_of(who),
+                    provider=provider,
+                    model=asked.model,
+                    worst=price.micro_dollars(asked.worst),
+                    turn=turn,
+                )
         except SetAside as error:
-            raise model_route.Paused(str(error), turn=spender.turn_id) from error
-        except OverBudget as error:
-            await self._note(spender, error)
+            raise model_route.Paused(str(error), turn=error.spender.turn_id) from error
+        except NotBorne as error:
+            await self._note(error)
             if error.budget.kind == "session":
-                raise model_route.Paused(str(error), turn=spender.turn_id) from error
+                raise model_route.Paused(str(error), turn=error.spender.turn_id) from error
             raise model_route.OverBudget(str(error)) from error
         return Charged(id=charge, price=price)
 
@@ -83,9 +80,9 @@ class Metering:
             charge.id, usage, cost=cost, is_estimate=is_estimate, fault=fault
         )
 
-    async def _note(self, spender: Spender, error: OverBudget) -> None:
+    async def _note(self, error: NotBorne) -> None:
         """Write down what was refused, and hint the turn's worker."""
-        budget, step = error.budget, self._spending.session_limit
+        spender, budget, step = error.spender, error.budget, self._spending.session_limit
         can_grow = budget.kind == "session" and step is not None
         more = extension(step or 1, budget, error.worst) if can_grow else 0
         refusal = Refusal(budget=budget, worst=error.worst, more=more)

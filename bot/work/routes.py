@@ -12,6 +12,7 @@ Nothing is added to a request between turns; what a policy grants to builds is, 
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -22,7 +23,7 @@ from pydantic import SecretStr
 from bot.config import ModelSettings
 from bot.errors import TellPerson
 from bot.govern.policy_text import UPSTREAM, Document
-from bot.govern.spending import Spender
+from bot.govern.spenders import Spender
 from bot.govern.turn_grants import Behind, NoGrants, TurnGrants
 from bot.work.branches import BranchRows, OwnBranches
 from bot.work.running import Running
@@ -143,10 +144,24 @@ class Routes:
         :raises Refused: there is no grant for it
         """
         added = await self._added(who, route)
+        self._note_used(who, route)
+        return added
+
+    async def _paid(self, who: Identity, route: str) -> Mapping[str, str]:
+        """The same for a request of a session's turn that the meter looks up, as it reserves."""
+        added: Mapping[str, str] = {}
+        if self._grants is not None and who.session is not None:
+            with suppress(NoGrants):
+                added = await self._grants.injected(who.session, route)
+        if not added:
+            return await self.granted(who, route)
+        self._note_used(who, route)
+        return added
+
+    def _note_used(self, who: Identity, route: str) -> None:
         if self._grants is not None:
             for grant in self._grants.behind(who.session or who.machine, route):
                 self._used(who, route, grant)
-        return added
 
     async def _added(self, who: Identity, route: str) -> Mapping[str, str]:
         if who.session is None:
@@ -239,11 +254,17 @@ class Routes:
             await self._running.turn_of(who)
             return _key(model, model.key)
 
+        async def paid(who: Identity, route: str, _request: h11.Request) -> Mapping[str, str]:
+            if model.key is None:
+                return await self._paid(who, route)
+            return _key(model, model.key)
+
         return ModelRoute(
             prefix=prefix,
             provider=model.format,
             base=model.url,
             injected=injected,
+            paid=paid,
             meter=meter,
             hosts=(urlsplit(model.url).hostname or "",),
         )

@@ -1,23 +1,13 @@
 """Whose turn runs in a session at this moment: what between turns nobody may, is asked here."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from uuid import UUID
 
-from sqlalchemy import text
-
-from bot.govern.spending import Spender
+from bot.govern.spenders import Spender, spender_of
+from bot.govern.spending import SQL
 from bot.store.database import Database, is_away
-from vmpool.network.gateway.ports import Identity, NoTurn, Suspended, Unreachable
-
-_RUNNING = text(
-    """
-    SELECT turn.id, prompt.author_id, prompt.read_only, session.project_id,
-           session.state = 'running' AS runs
-      FROM session
-      JOIN turn ON turn.session_id = session.id AND turn.state = 'running'
-      JOIN prompt ON prompt.id = turn.prompt_id
-     WHERE session.id = :session AND session.state IN ('running', 'waiting', 'queued')
-    """
-)
+from vmpool.network.gateway.ports import Identity, NoTurn, Unreachable
 
 
 class Running:
@@ -33,23 +23,25 @@ class Running:
         :raises Suspended: its turn waits for a person, or for a worker that goes on with it
         :raises Unreachable: the database is away
         """
-        if who.session is None:
-            raise NoTurn("This machine works for nobody yet.")
-        try:
-            row = (await self._database.run(_RUNNING, {"session": who.session})).one_or_none()
-        except Exception as error:
-            if not is_away(error):
-                raise
-            raise Unreachable("Whose turn this is can't be looked up now.") from error
-        if row is None:
-            raise NoTurn("No turn is running in this session; it may go on when somebody asks.")
-        if not row.runs:
-            why = "The turn of this session waits for a person; then it goes on."
-            raise Suspended(why, turn=row.id)
-        return Spender(
-            turn_id=row.id,
-            session_id=UUID(str(who.session)),
-            person_id=row.author_id,
-            project_id=row.project_id,
-            read_only=row.read_only,
-        )
+        asked = {"session": session_of(who)}
+        with reached():
+            row = (await self._database.run(SQL["running"], asked)).one_or_none()
+        return spender_of(row)
+
+
+def session_of(who: Identity) -> UUID:
+    """The session that a machine works for. :raises NoTurn: none"""
+    if who.session is None:
+        raise NoTurn("This machine works for nobody yet.")
+    return who.session
+
+
+@contextmanager
+def reached() -> Iterator[None]:
+    """Look up inside whose turn it is. :raises Unreachable: the database is away"""
+    try:
+        yield
+    except Exception as error:
+        if not is_away(error):
+            raise
+        raise Unreachable("Whose turn this is can't be looked up now.") from error

@@ -58,7 +58,7 @@ async def models() -> None:
     running, spending = Running(database), Spending(database, limits_of(BudgetSettings()))
     routes = Routes(
         running=running,
-        meter=Metering(database, spending, running, known),
+        meter=Metering(database, spending, known),
         branches=BranchRows(database),
         models=known,
         code_hosts=[],

@@ -176,7 +176,7 @@ def _routes(town: Town, url: str) -> Routes:
     spending = Spending(town.database, limits_of(BudgetSettings()))
     return Routes(
         running=running,
-        meter=Metering(town.database, spending, running, models),
+        meter=Metering(town.database, spending, models),
         branches=BranchRows(town.database),
         models=models,
         code_hosts=[],

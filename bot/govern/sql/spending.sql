@@ -1,21 +1,41 @@
+-- name: running
+-- The turn of a session, and whether it runs now or waits for something.
+SELECT turn.id AS turn_id, session.id AS session_id, prompt.author_id AS person_id,
+       session.project_id, prompt.read_only, session.state = 'running' AS runs
+  FROM session
+  JOIN turn ON turn.session_id = session.id AND turn.state = 'running'
+  JOIN prompt ON prompt.id = turn.prompt_id
+ WHERE session.id = :session AND session.state IN ('running', 'waiting', 'queued')
+
 -- name: reserve
--- Set the worst case aside in every budget that is asked, and note it where all of them bear it: the
--- caller rolls back when no row returns. Its commit waits for no disk. In the order of the key, so
--- that two turns that share budgets wait for each other in one direction.
+-- Set the worst case aside in every budget of the turn that runs, and note it, where all of them
+-- bear it: by what stands there now (else nothing is written), and once more as each is changed.
+-- Where one was spent in between, the charge gets no worst case, which undoes the statement. Its
+-- commit waits for no disk. In the order of the key, so that two turns that share budgets wait for
+-- each other in one direction. Returns the turn, if one is under way.
 WITH today AS (
     SELECT CAST(now() AT TIME ZONE 'UTC' AS date) AS day,
            set_config('synchronous_commit', 'off', true) AS soon
+), payer AS (
+    {running}
 ), asked AS (
-    SELECT kind, owner, limit_micro,
-           CASE kind WHEN 'session' THEN CAST(:whole AS date) ELSE today.day END AS day
-      FROM unnest(CAST(:kinds AS text[]), CAST(:owners AS uuid[]), CAST(:limits AS bigint[]))
-           AS one (kind, owner, limit_micro), today
+    SELECT one.*
+      FROM today, payer, LATERAL (VALUES
+           ('person', person_id, today.day, CAST(:person_limit AS bigint)),
+           ('project', project_id, today.day, CAST(:project_limit AS bigint)),
+           ('session', session_id, CAST(:whole AS date), CAST(:session_limit AS bigint))
+      ) AS one (kind, owner, day, limit_micro)
+     WHERE runs AND turn_id = coalesce(CAST(:turn AS uuid), turn_id)
+), fitting AS (
+    SELECT bool_and(asked.limit_micro IS NULL
+                    OR coalesce(spent_micro + reserved_micro, 0) + CAST(:worst AS bigint)
+                       <= asked.limit_micro + coalesce(extra_micro, 0)) AS fits
+      FROM asked LEFT JOIN budget USING (kind, owner, day)
 ), borne AS (
     INSERT INTO budget AS known (kind, owner, day, limit_micro, reserved_micro)
-    SELECT kind, owner, day, asked.limit_micro, CAST(:worst AS bigint)
-      FROM asked LEFT JOIN budget USING (kind, owner, day)
-     WHERE asked.limit_micro IS NULL
-        OR CAST(:worst AS bigint) <= asked.limit_micro + coalesce(budget.extra_micro, 0)
+    SELECT kind, owner, day, limit_micro, CAST(:worst AS bigint)
+      FROM asked, fitting
+     WHERE fits
      ORDER BY kind, owner, day
         ON CONFLICT (kind, owner, day) DO UPDATE
        SET limit_micro = excluded.limit_micro,
@@ -24,15 +44,18 @@ WITH today AS (
         OR known.spent_micro + known.reserved_micro + excluded.reserved_micro
            <= excluded.limit_micro + known.extra_micro
     RETURNING kind
+), made AS (
+    INSERT INTO charge (id, turn_id, session_id, person_id, project_id, day, provider, model,
+                        worst_micro)
+    SELECT CAST(:id AS uuid), turn_id, session_id, person_id, project_id, today.day,
+           CAST(:provider AS text), CAST(:model AS text),
+           CASE WHEN (SELECT count(*) FROM borne) = (SELECT count(*) FROM asked)
+                THEN CAST(:worst AS bigint) END
+      FROM today, payer, fitting
+     WHERE fits
+    RETURNING id
 )
-INSERT INTO charge (id, turn_id, session_id, person_id, project_id, day, provider, model,
-                    worst_micro)
-SELECT CAST(:id AS uuid), CAST(:turn AS uuid), CAST(:session AS uuid), CAST(:person AS uuid),
-       CAST(:project AS uuid), today.day, CAST(:provider AS text), CAST(:model AS text),
-       CAST(:worst AS bigint)
-  FROM today
- WHERE (SELECT count(*) FROM borne) = cardinality(CAST(:kinds AS text[]))
-RETURNING id
+SELECT payer.*, EXISTS (SELECT FROM made) AS is_borne FROM payer
 
 -- name: left
 -- What is left of each of these budgets: what a refusal tells.

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from sqlalchemy import text
 
 from bot.errors import NotFound, Refused, TellPerson, TooLarge
-from bot.govern.spending import Spender
+from bot.govern.spenders import Spender
 from bot.store.database import Database, is_away
 from bot.store.transaction import Transaction
 from bot.words.amounts import short

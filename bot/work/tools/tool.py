@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict
 
 from bot.errors import NotFound
-from bot.govern.spending import Spender
+from bot.govern.spenders import Spender
 from vmpool.network.gateway.ports import Identity
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from adapters.chat.files import media_type
 from bot.errors import NotFound, Refused, TooLarge
-from bot.govern.spending import Spender
+from bot.govern.spenders import Spender
 from bot.store.database import Database
 from bot.store.ids import new_id
 from bot.work.queue import Event

@@ -79,7 +79,7 @@ async def open_providers(
         spending = Spending(town.database, limits_of(BudgetSettings()))
         routes = Routes(
             running=running,
-            meter=Metering(town.database, spending, running, models),
+            meter=Metering(town.database, spending, models),
             branches=BranchRows(town.database),
             models=models,
             code_hosts=[],

@@ -109,6 +109,7 @@ async def desk(serve: Serve) -> AsyncIterator[Desk]:
                 provider="anthropic",
                 base=f"http://{LOOPBACK}:{port}",
                 injected=made.injected,
+                paid=made.injected,
                 meter=made.purse,
             ),
         )
@@ -238,6 +239,7 @@ async def test_a_provider_that_is_away_costs_nothing():
                 provider="anthropic",
                 base=f"http://{LOOPBACK}:1",
                 injected=at.injected,
+                paid=at.injected,
                 meter=at.purse,
             ),
         )
@@ -259,6 +261,7 @@ async def test_without_money_the_refusal_is_the_providers_own_and_not_tried_agai
                 provider=provider,
                 base=route.base,
                 injected=at.injected,
+                paid=at.injected,
                 meter=at.purse,
             ),
         )

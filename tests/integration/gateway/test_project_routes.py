@@ -10,15 +10,17 @@ from functools import partial
 from pathlib import Path
 from uuid import UUID
 
+import psycopg
 import pytest
 from pydantic import SecretStr
 
 from bot.config import BudgetSettings, ModelSettings, Settings
 from bot.govern.policy_text import Delivery, Document
 from bot.govern.policy_text import Route as DeclaredRoute
-from bot.govern.spending import Spending
+from bot.govern.spending import SQL, Spending
 from bot.govern.turn_grants import Behind, TurnGrants
 from bot.store.ids import new_id
+from bot.store.transaction import driver_text
 from bot.work import questions
 from bot.work.agent_previews import make_preview
 from bot.work.branches import BranchRows, OwnBranches, is_of
@@ -89,7 +91,7 @@ async def desk(
         }
         running = Running(town.database)
         spending = Spending(town.database, limits_of(BudgetSettings(**limits)))
-        metering = Metering(town.database, spending, running, models)
+        metering = Metering(town.database, spending, models)
         host = CodeHost(surface="github", git_base=git_base, api_base=f"{base}/api")
         routes = Routes(
             running=running,
@@ -375,6 +377,25 @@ async def test_without_a_key_in_the_settings_it_is_the_turns_grant(town, places,
     assert refused.startswith(b"HTTP/1.1 409")
     assert allowed.startswith(b"HTTP/1.1 200")
     assert "x-api-key: sk-p" in at.heard.heads[0].lower()
+
+
+@pytest.mark.parametrize("key", ["sk-ours", None])
+async def test_one_statement_says_whose_turn_runs_and_lets_it_pay(town, tmp_path, key, monkeypatch):
+    execute, said = psycopg.AsyncConnection.execute, []
+
+    async def noting(connection, query, *given, **more):
+        said.extend(name for name, one in SQL.items() if driver_text(one) == query)
+        return await execute(connection, query, *given, **more)
+
+    async with desk(town, tmp_path, key=key) as at:
+        queue = town.queue("w")
+        lease = await queue.claim()
+        assert lease is not None
+        assert await queue.begin_turn(lease, None) is not None
+        at.grants.put(at.session, "run", {"/model/anthropic/": {"x-api-key": SecretStr("sk-p")}})
+        monkeypatch.setattr(psycopg.AsyncConnection, "execute", noting)
+        assert ANSWER.encode() in await at.models()
+    assert said == ["reserve", "settle", "book"]
 
 
 async def test_an_upstream_of_the_policy_gets_the_grant_of_its_name(town, places, tmp_path):

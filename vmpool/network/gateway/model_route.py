@@ -17,7 +17,6 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 from uuid import UUID
@@ -73,6 +72,7 @@ class Meter(Protocol):
         :param turn: for which it was tried before, and which alone may pay
         :raises OverBudget: there is not so much
         :raises Paused: not now
+        :raises Suspended: the turn rests
         :raises NoTurn: nobody works there now
         """
 
@@ -93,6 +93,9 @@ class ModelRoute:
     base: str
     """`https://api.anthropic.com`."""
     injected: Injected
+    """For what costs nothing, while a turn runs."""
+    paid: Injected
+    """For what is metered: that a turn runs, the meter sees to."""
     meter: Meter
     hosts: tuple[str, ...] = ()
     held_bytes: Counter[UUID] = field(default_factory=Counter, compare=False)
@@ -111,16 +114,13 @@ class ModelRoute:
             free = {**await self.injected(visit.who, self.prefix, visit.request), **_PLAIN}
             await forward(visit, self.base, visit.rest, free)
             return
-        added: Mapping[str, str] | None = None
-        with suppress(Suspended):  # They are asked for again when the turn goes on.
-            added = await self.injected(visit.who, self.prefix, visit.request)
         body = await _whole(visit.side.body())
         if body is None:
             await self._refuse(visit, f"More than {REQUEST_BYTES_MAX} bytes.", _TOO_LARGE)
             return
         try:
             asked = read(self.provider, method, path, body)
-            charge, headers = await self._reserved(visit, asked, added)
+            charge, headers = await self._reserved(visit, asked)
         except (NotMetered, Unreadable, OverBudget) as error:
             await self._refuse(visit, f"{error}.")
         except Paused as error:
@@ -128,10 +128,8 @@ class ModelRoute:
         else:
             await self._metered(visit, asked, charge, {**headers, **_PLAIN})
 
-    async def _reserved(
-        self, visit: Visit, asked: Asked, added: Mapping[str, str] | None
-    ) -> tuple[Any, Mapping[str, str]]:
-        """The charge and the headers, which may be known; waits while its turn may get them.
+    async def _reserved(self, visit: Visit, asked: Asked) -> tuple[Any, Mapping[str, str]]:
+        """The charge and the headers; waits while its turn may get them.
 
         :raises OverBudget: there is no money
         :raises Paused: it waited for too long
@@ -141,8 +139,7 @@ class ModelRoute:
         held: Paused | None = None
         while True:
             try:
-                if added is None:
-                    added = await self.injected(visit.who, self.prefix, visit.request)
+                added = await self.paid(visit.who, self.prefix, visit.request)
                 turn = held.turn if held else None
                 return await self.meter.reserve(visit.who, self.name, asked, turn=turn), added
             except (Paused, Suspended) as error:
@@ -153,7 +150,6 @@ class ModelRoute:
                     raise
             if asyncio.get_running_loop().time() >= until:
                 raise held
-            added = None
             await self._hold(visit, len(asked.body), held)
 
     async def _hold(self, visit: Visit, size: int, held: Paused) -> None:
