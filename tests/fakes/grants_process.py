@@ -9,7 +9,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,15 @@ from uuid import UUID
 from adapters.forge.gitlab.client import Client
 from adapters.vault import tokens as tokens_module
 from adapters.vault.client import Vault
-from adapters.vault.engines import DatabaseUsers, IdentityTokens
-from adapters.vault.forges import GitLabTokens
+from adapters.vault.engines import DatabaseUsers, IdentityTokens, SshCertificates
+from adapters.vault.forges import AppKey, GitHubTokens, GitLabTokens
 from adapters.vault.logins import by_token_file
 from adapters.vault.port import Issued, Issuer, TurnToken
 from adapters.vault.prepare import Names
+from adapters.vault.sealing import Sealing
 from adapters.vault.tokens import Tokens
 from bot.govern import grant_decisions
+from bot.govern.grant_decisions import Handed
 from bot.govern.grant_records import Holder
 from bot.govern.grants import Grants
 from bot.store.database import Database
@@ -52,8 +54,12 @@ class Words:
     token_file: str
     gitlab: str
     gitlab_token: str
+    github: str
+    github_app: str
+    github_key: str
+    """What its key is called in Vault's transit engine."""
     seen: str
-    """File for what was issued."""
+    """File for what was issued, and where it was used."""
     unwritten_seconds: float
     turns: list[Turn]
 
@@ -75,22 +81,28 @@ class Dying:
     ) -> Callable[..., Awaitable[Any]]:
         async def watched(*args: Any, **known: Any) -> Any:
             answer = await call(*args, **known)
-            self._note(answer)
-            if name == self._moment:
-                os.kill(os.getpid(), signal.SIGKILL)
+            self._note(name, answer)
+            self.came_to(name)
             return answer
 
         return watched
 
-    def _note(self, answer: Any) -> None:
-        found: Mapping[str, str] = {}
+    def came_to(self, name: str) -> None:
+        """One is over, and with it perhaps this process."""
+        if name == self._moment:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def write(self, **said: object) -> None:
+        """A line for whoever started this process."""
+        with self._seen.open("a") as file:
+            file.write(json.dumps({"moment": self._moment, **said}) + "\n")
+
+    def _note(self, name: str, answer: Any) -> None:
         if isinstance(answer, TurnToken):
-            found = {"vault": answer.token.get_secret_value()}
+            self.write(kind="token", values={"token": answer.token.get_secret_value()})
         elif isinstance(answer, Issued):
-            found = {name: value.get_secret_value() for name, value in answer.values.items()}
-        if found:
-            with self._seen.open("a") as file:
-                file.write(json.dumps(found) + "\n")
+            values = {name: value.get_secret_value() for name, value in answer.values.items()}
+            self.write(kind=name.partition(".")[0], values=values)
 
 
 async def live(words: Words, turn: Turn) -> None:
@@ -104,8 +116,14 @@ async def live(words: Words, turn: Turn) -> None:
     tokens = Tokens(vault, role=names.token_role)
     issuers: dict[str, Issuer] = {
         "database": DatabaseUsers(vault, names.database),
+        "ssh": SshCertificates(vault, names.ssh),
         "identity": IdentityTokens(vault, key=names.oidc_key),
         "gitlab": GitLabTokens(client),
+        "github": GitHubTokens(
+            AppKey(vault, words.github_app, key=words.github_key, mount=names.transit),
+            Sealing(vault, key=names.sealing_key, mount=names.transit),
+            api_url=words.github,
+        ),
     }
     grants = Grants(Database(words.database), tokens, issuers)
     dying = Dying(turn.moment, Path(words.seen))
@@ -113,10 +131,24 @@ async def live(words: Words, turn: Turn) -> None:
     dying.watch(tokens, "token", "issue", "extend", "revoke")
     for kind, issuer in issuers.items():
         dying.watch(issuer, kind, "issue", "revoke")
+
+    put = grants.memory.put
+
+    def shown(*args: Any) -> None:
+        put(*args)
+        dying.write(used="gateway")
+        dying.came_to("gateway.put")
+
+    grants.memory.put = shown  # type: ignore[method-assign]
+
+    async def place(_handed: Handed) -> None:
+        dying.write(used="machine")
+        dying.came_to("machine.place")
+
     holder = Holder(session_id=UUID(turn.session_id), owner=turn.owner, token=turn.token)
     begun = grants.begin(holder, turn_id=None)
     await begun.ready()
-    await begun.start(UUID(turn.turn_id), None)
+    await begun.start(UUID(turn.turn_id), place)
     await begun.end()
     await grants.close()
 

@@ -16,10 +16,13 @@ from pydantic import SecretStr
 
 from adapters.chat.port import Deadline
 from adapters.vault.client import Vault
+from adapters.vault.forges import AppKey, GitHubTokens
 from adapters.vault.logins import by_token_file
 from adapters.vault.port import Bearer, Mode, Request, TurnToken, Wanted
 from adapters.vault.prepare import OWN_POLICY, TURN_POLICY, Names, prepare
+from adapters.vault.sealing import Sealing
 from adapters.vault.tokens import Tokens
+from tests.fakes.github import FakeGitHub
 from tests.support.openbao import OpenBao
 
 NAMES = Names()
@@ -86,6 +89,31 @@ class Place:
             policies=[OWN_POLICY], no_parent=True, no_default_policy=True, **options
         )
         return str(made["auth"]["client_token"])
+
+
+def github_tokens(place: Place, github: FakeGitHub, *, key: str = "ona-github") -> GitHubTokens:
+    """Those of an App at the GitHub of the tests, by its key in Vault; whoever asks closes it."""
+    app = AppKey(place.vault, str(github.app.id), key=key, mount=NAMES.transit)
+    sealing = Sealing(place.vault, key=NAMES.sealing_key, mount=NAMES.transit)
+    return GitHubTokens(app, sealing, api_url=github.url)
+
+
+def signs_ssh(place: Place, role: str, kind: str = "user", *, max_ttl: str = "15m") -> None:
+    """An authority in the `ssh` engine, and a role by which sessions get certificates of it."""
+    place.root.write_data(
+        "ssh/config/ca", data={"generate_signing_key": True, "key_type": "ed25519"}
+    )
+    settings = {
+        "key_type": "ca",
+        "allow_user_certificates": kind == "user",
+        "allow_host_certificates": kind == "host",
+        "allowed_users": "sess-{{identity.entity.metadata.session}}",
+        "allowed_users_template": True,
+        "allowed_domains": "shop.example",
+        "allow_subdomains": True,
+        "max_ttl": max_ttl,
+    }
+    place.root.write_data(f"ssh/roles/{role}", data=settings)
 
 
 @pytest.fixture

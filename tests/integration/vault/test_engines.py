@@ -14,7 +14,7 @@ import requests
 from adapters.vault import errors
 from adapters.vault.engines import DatabaseUsers, IdentityTokens, KvValues, SshCertificates, role_of
 from adapters.vault.port import ONLY_HANDED, ONLY_INJECTED, Trail
-from tests.integration.vault.conftest import Place, Postgres, bearer, soon
+from tests.integration.vault.conftest import Place, Postgres, bearer, signs_ssh, soon
 
 AUDIENCE = "sts.example.org"
 
@@ -76,20 +76,7 @@ async def test_another_projects_database_is_forbidden(place: Place, served: Post
 async def test_an_ssh_certificate_is_signed_for_its_principal(
     place: Place, kind: str, tmp_path: Path
 ):
-    place.root.write_data(
-        "ssh/config/ca", data={"generate_signing_key": True, "key_type": "ed25519"}
-    )
-    role = {
-        "key_type": "ca",
-        "allow_user_certificates": kind == "user",
-        "allow_host_certificates": kind == "host",
-        "allowed_users": "sess-{{identity.entity.metadata.session}}",
-        "allowed_users_template": True,
-        "allowed_domains": "shop.example",
-        "allow_subdomains": True,
-        "max_ttl": "15m",
-    }
-    place.root.write_data("ssh/roles/shop-deploy", data=role)
+    signs_ssh(place, "shop-deploy", kind)
     engine, whose = SshCertificates(place.vault, "ssh"), bearer()
     named = {"principals": "a.shop.example"} if kind == "host" else {}
     request = await place.request("ssh", whose, role="shop-deploy", type=kind, **named)

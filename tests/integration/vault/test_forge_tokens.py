@@ -9,14 +9,13 @@ import pytest
 
 from adapters.forge.gitlab.client import Client
 from adapters.vault import errors
-from adapters.vault.forges import AppKey, GitHubTokens, GitLabTokens
+from adapters.vault.forges import GitHubTokens, GitLabTokens
 from adapters.vault.importing import import_rsa_key
 from adapters.vault.port import Trail
-from adapters.vault.sealing import Sealing
 from tests.fakes.github import FakeGitHub
 from tests.fakes.gitlab.server import FakeGitLab
 from tests.fakes.gitlab.world import MAINTAINER
-from tests.integration.vault.conftest import NAMES, Place, soon
+from tests.integration.vault.conftest import Place, github_tokens, soon
 
 
 @pytest.fixture
@@ -28,9 +27,7 @@ async def github(github_emulator) -> AsyncIterator[FakeGitHub]:
 @pytest.fixture
 def tokens(place: Place, github: FakeGitHub):
     import_rsa_key(place.root, "ona-github", github.private_key)
-    key = AppKey(place.vault, str(github.app.id), key="ona-github", mount="transit")
-    sealing = Sealing(place.vault, key=NAMES.sealing_key, mount=NAMES.transit)
-    tokens = GitHubTokens(key, sealing, api_url=github.url)
+    tokens = github_tokens(place, github)
     yield tokens
     tokens.close()
 

@@ -18,13 +18,12 @@ from adapters.vault import tokens as tokens_module
 from adapters.vault.client import Vault
 from adapters.vault.engines import DatabaseUsers, IdentityTokens, KvValues
 from adapters.vault.errors import Unreachable
-from adapters.vault.forges import AppKey, GitHubTokens, GitLabTokens
+from adapters.vault.forges import GitLabTokens
 from adapters.vault.importing import import_rsa_key
 from adapters.vault.kinds import KINDS, Kind
 from adapters.vault.logins import by_token_file
 from adapters.vault.port import ANY_MODE, Issued, Issuer, Request, Trail
 from adapters.vault.prepare import OWN_POLICY, prepare
-from adapters.vault.sealing import Sealing
 from adapters.vault.tokens import Tokens
 from bot.chores import run_clock
 from bot.govern import grant_decisions, grant_rows, issuance
@@ -44,7 +43,7 @@ from tests.fakes.gitlab.server import FakeGitLab
 from tests.fakes.gitlab.world import MAINTAINER
 from tests.fakes.guest_workplaces import GuestWorkplaces
 from tests.integration.conftest import Town
-from tests.integration.vault.conftest import NAMES, Place, Postgres
+from tests.integration.vault.conftest import NAMES, Place, Postgres, github_tokens
 from tests.integration.work.test_halt import HALTED_SECONDS_MAX, halt
 from tests.support.openbao import OpenBao, openbao_server
 from tests.support.shift import Shift, until
@@ -785,9 +784,7 @@ async def test_a_turn_has_a_token_for_its_repository_at_github_alone(
 ) -> None:
     async with FakeGitHub(github_emulator) as github:
         import_rsa_key(place.root, "ona-github", github.private_key)
-        key = AppKey(place.vault, str(github.app.id), key="ona-github", mount="transit")
-        sealing = Sealing(place.vault, key=NAMES.sealing_key, mount=NAMES.transit)
-        tokens = GitHubTokens(key, sealing, api_url=github.url)
+        tokens = github_tokens(place, github)
         shop = await github.repository("shop", private=True)
         host = CodeHost(surface="github", git_base="https://github.com", api_base=github.url)
         own = own_grants([host], ["github"])
