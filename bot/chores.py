@@ -11,7 +11,7 @@ from bot.automate.reminders import reminder_rows
 from bot.automate.triggers import events, hook_intake
 from bot.conversation import automation_notices, keeping
 from bot.govern.audit_retention import expire_of_projects
-from bot.govern.grants import SWEEP_SECONDS, Grants
+from bot.govern.grants import Grants
 from bot.govern.sealing import Sealer, expire
 from bot.metrics import QUEUE_DEPTH
 from bot.store.database import Database, is_away
@@ -80,7 +80,7 @@ async def run_clock(
         Chore(name="queue_gauge", seconds=15, run=gauge_queue),
     ]
     if grants is not None:
-        chores.append(Chore(name="grants", seconds=SWEEP_SECONDS, run=grants.sweep))
+        chores.append(grants.sweeping())
     await run_chores(chores, stop)
     await _resign(database, leader)
 

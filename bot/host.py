@@ -16,7 +16,7 @@ from bot.config import Settings
 from bot.deliveries import delivery_open
 from bot.forges import open_rights
 from bot.gateway import WayOut, gateway_open
-from bot.govern.grants import SWEEP_SECONDS, Grants
+from bot.govern.grants import Grants
 from bot.govern.offers import offers_of
 from bot.govern.rights import Rights
 from bot.ground import Ground, ground, only_process
@@ -238,11 +238,7 @@ class Host:
                 run=self.automations.once,
                 wake=self.automations.wake,
             ),
-            *(
-                [Chore(name="grants", seconds=SWEEP_SECONDS, run=self.grants.sweep, wake=halted)]
-                if self.grants
-                else []
-            ),
+            *([self.grants.sweeping(halted)] if self.grants else []),
             *(self._pool_chores() if self.base.settings.pool.enabled else []),
         ]
 

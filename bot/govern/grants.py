@@ -22,12 +22,13 @@ from bot.govern.issuance import REVOKE_SECONDS, Issuance, Means
 from bot.govern.turn_grants import TurnGrants
 from bot.store.database import Database
 from bot.store.states import GrantState
+from scheduler.chores import Chore
 
 log = structlog.get_logger(__name__)
 
 SWEEP_SECONDS = 5.0
 SWEPT_MAX = 100
-"""Grants that one sweep looks at."""
+"""Grants that a sweep ends at once; then it goes on with the next ones."""
 CLOSE_SECONDS_MAX = 10.0
 
 
@@ -59,8 +60,6 @@ class Grants:
             own=own,
         )
         self._ending: set[asyncio.Task[None]] = set()
-        self._left: set[UUID] = set()
-        """What the last sweeps could not end; the next one looks at others."""
 
     def begin(self, holder: Holder | BuildHolder, *, turn_id: UUID | None) -> Issuance:
         """Begin to issue what the turn under a lease gets; `Issuance.ready` waits for it."""
@@ -106,15 +105,22 @@ class Grants:
         """Remove from Vault what it knows of a session or a build. :raises VaultError:"""
         await self._means.tokens.forget(session_id, Deadline.after(REVOKE_SECONDS))
 
+    def sweeping(self, wake: asyncio.Event | None = None) -> Chore:
+        """The clock on which each process sweeps. `wake`: something ended many at once."""
+        return Chore(name="grants", seconds=SWEEP_SECONDS, run=self.sweep, wake=wake)
+
     async def sweep(self) -> int:
         """End what no lease holds any more; how many are ended for good."""
-        stale = await self._rows.stale(SWEPT_MAX, without=self._left)
         await self._rows.remove_old()
-        ended = await asyncio.gather(*(self._sweep(one) for one in stale))
-        left = {one.id for one, is_over in zip(stale, ended, strict=True) if not is_over}
-        # A sweep that has room left has come to the last of them: the next begins anew.
-        self._left = self._left | left if len(stale) == SWEPT_MAX else set()
-        return sum(ended)
+        ended, left, is_last = 0, set[UUID](), False
+        while not is_last:
+            stale = await self._rows.stale(SWEPT_MAX, without=left)
+            over = await asyncio.gather(*(self._sweep(one) for one in stale))
+            # What can't be ended now is for the next sweep, and keeps none from being ended.
+            left |= {one.id for one, is_over in zip(stale, over, strict=True) if not is_over}
+            ended += sum(over)
+            is_last = len(stale) < SWEPT_MAX
+        return ended
 
     async def close(self) -> None:
         """Let what is being revoked be revoked, for a while; the sweep does the rest."""

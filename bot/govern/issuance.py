@@ -35,7 +35,8 @@ from bot.store.states import GrantState
 log = structlog.get_logger(__name__)
 
 ISSUE_SECONDS = 10.0
-REVOKE_SECONDS = 10.0
+REVOKE_SECONDS = 7.0
+"""An issuer that does not answer by then is asked again by the sweep, before a minute is over."""
 END_SECONDS_MAX = 3.0
 """A turn's end waits so long for its grants; then they are revoked behind it."""
 AGAIN_SECONDS = 5.0

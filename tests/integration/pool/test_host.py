@@ -4,14 +4,20 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
+from adapters.vault.client import Vault
+from adapters.vault.logins import by_token_file
+from adapters.vault.tokens import Tokens
 from bot.automate.files.reading import Reading
 from bot.config import Settings
 from bot.gateway import gateway_open
+from bot.govern.grants import SWEEP_SECONDS, Grants
 from bot.govern.rights import Rights
 from bot.ground import Ground
 from bot.host import Host
@@ -172,6 +178,27 @@ async def test_a_host_gives_up_another_that_is_silent_for_as_long_as_the_setting
     await host.report()
     await host.give_up_silent()
     assert await yard.town.rows(given_up) == [(other["id"],)]
+
+
+async def test_a_host_sweeps_grants_on_the_clock_that_bounds_how_long_they_work_on(host, yard):
+    await yard.session()
+    left = (
+        "INSERT INTO turn_grant (id, session_id, kind, name, mode, purpose, options, owner,"
+        " lease_token, state, trace, issued_at, ends_at) SELECT gen_random_uuid(), id, 'gone',"
+        " 'it', 'injected', '', '{}', 'gone', 0, 'issued', '{}', now(), now() FROM session"
+        " RETURNING id"
+    )
+    await yard.town.rows(left)
+    vault = Vault("http://127.0.0.1:9", by_token_file(Path("/nowhere")))
+    grants = Grants(yard.town.database, Tokens(vault, role="any"), {})
+    async with AsyncExitStack() as stack:
+        chores = replace(host, grants=grants).chores(stack)
+        (chore,) = [chore for chore in chores if chore.name == "grants"]
+        assert chore.seconds == SWEEP_SECONDS
+        assert chore.wake is not None, "a halt does not wait for the clock"
+        await chore.run()
+    assert await yard.town.rows("SELECT state FROM turn_grant") == [("ended",)]
+    await vault.close()
 
 
 async def test_a_request_of_a_person_wakes_the_host(host, yard):
