@@ -12,9 +12,9 @@ from pydantic import SecretStr
 
 from adapters.vault import wanted as wanting
 from adapters.vault.errors import Misasked
-from adapters.vault.port import Issued, Issuer, Mode, Wanted
+from adapters.vault.port import Issued, Issuer, Mode, TurnToken, Wanted
 from adapters.vault.tokens import UNWRITTEN_SECONDS
-from bot.govern.grant_records import Planned, Whose
+from bot.govern.grant_records import Planned, Recorded, Whose
 from bot.govern.narrowing import narrowed
 from bot.govern.turn_grants import Behind, Headers
 
@@ -67,6 +67,11 @@ def issuer_of(wanted: Wanted, issuers: Mapping[str, Issuer]) -> Issuer:
 def planned_token() -> Planned:
     """The turn's own token, as it is written down before it is asked for."""
     return Planned(kind="token", seconds=UNWRITTEN_SECONDS)
+
+
+def recorded_token(row: UUID, token: TurnToken) -> Recorded:
+    """What is written down of a turn's token: by what it is ended, never itself."""
+    return Recorded(id=row, trace={"accessor": token.accessor}, seconds=token.seconds)
 
 
 def planned(wanted: Wanted, issuer: Issuer) -> Planned:

@@ -4,7 +4,7 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TypeGuard
 from uuid import UUID
@@ -174,7 +174,7 @@ class Issuance:
         self._token_row = token_row.id
         deadline = Deadline.after(ISSUE_SECONDS)
         try:
-            await self._take_token(whose, deadline)
+            self._token = await self._ask_token(whose, deadline)
         except VaultError:
             # Nobody was told of a token, nor was anything asked for with it.
             await self._means.rows.forget([token_row.id, *(one.id for one in planned)])
@@ -213,9 +213,9 @@ class Issuance:
         )
         return got
 
-    async def _take_token(self, whose: Whose, deadline: Deadline) -> None:
+    async def _ask_token(self, whose: Whose, deadline: Deadline) -> TurnToken:
         policies = (TURN_POLICY, f"ona-project-{whose.project}")
-        self._token = await self._means.tokens.issue(self._bearer(whose), policies, deadline)
+        return await self._means.tokens.issue(self._bearer(whose), policies, deadline)
 
     def _bearer(self, whose: Whose) -> Bearer:
         return Bearer(
@@ -252,8 +252,7 @@ class Issuance:
             for one in living
         ]
         if with_token and self._token is not None and self._token_row is not None:
-            trace = {"accessor": self._token.accessor}
-            recorded.append(Recorded(id=self._token_row, trace=trace, seconds=self._token.seconds))
+            recorded.append(decisions.recorded_token(self._token_row, self._token))
         await self._means.rows.record(recorded)
 
     async def _extend(self, deadline: Deadline, *, first: bool = False) -> None:
@@ -293,14 +292,13 @@ class Issuance:
                 await asyncio.sleep(AGAIN_SECONDS)
 
     async def _refresh(self) -> None:
-        deadline = Deadline.after(ISSUE_SECONDS)
+        failed: list[Exception] = []
         if self._token_due <= monotonic():
             try:
-                await self._extend(deadline)
-            except (Misasked, Missing) as error:
-                log.warning("turn_token_ended", why=str(error))
-                await self._start_over(deadline)
-        failed: list[Exception] = []
+                await self._keep_token(Deadline.after(ISSUE_SECONDS))
+            except Exception as error:
+                # What does not hang on it is seen to all the same.
+                failed.append(error)
         for one in list(self._living):
             if one.due <= monotonic():
                 try:
@@ -311,6 +309,13 @@ class Issuance:
         await self._hand_over()
         if failed:
             raise failed[0]
+
+    async def _keep_token(self, deadline: Deadline) -> None:
+        try:
+            await self._extend(deadline)
+        except (Misasked, Missing) as error:
+            log.warning("turn_token_ended", why=str(error))
+            await self._start_over(deadline)
 
     async def _prolong(self, living: Living, deadline: Deadline) -> None:
         """Renew a grant, or issue another one where it can't be."""
@@ -363,14 +368,16 @@ class Issuance:
         assert self._token_row is not None
         plan, before = decisions.planned_token(), self._token_row
         await self._means.rows.plan(self._holder, [plan], self._turn_id)
-        self._token_row = plan.id
-        await self._take_token(self._whose, deadline)
-        await self._record([], with_token=True)
-        await self._extend(deadline, first=True)
-        await self._means.rows.over(GrantState.REVOKED, [before])
-        for one in list(self._living):
+        token = await self._ask_token(self._whose, deadline)
+        # Only what is written down is used and extended; else it ends by itself in seconds.
+        await self._means.rows.record([decisions.recorded_token(plan.id, token)])
+        self._token, self._token_row = token, plan.id
+        for one in self._living:
             if one.issuer.by_token:
-                await self._replace(one, deadline)
+                # It ended with the one before: `_refresh` issues another one.
+                one.issued, one.due = replace(one.issued, renewable=False), 0.0
+        await self._means.rows.over(GrantState.REVOKED, [before])
+        await self._extend(deadline, first=True)
 
     # -- the end ----------------------------------------------------------------------------
 
@@ -381,12 +388,17 @@ class Issuance:
                 with suppress(Exception):
                     await asyncio.shield(asked)
         again = {row: times - 1 for row, times in self._renewals.items() if times > 1}
-        _, *revoked = await asyncio.gather(
+        counted, *revoked = await asyncio.gather(
             self._means.rows.renewed_again(again),
             self._end_token(),
             *(self._give_up(one) for one in self._had if not one.issuer.by_token),
+            return_exceptions=True,
         )
-        self.is_revoked = all(revoked)
+        for failed in (counted, *revoked):
+            if isinstance(failed, BaseException):
+                # Its row stays as it is, and the sweep goes by that.
+                log.warning("grant_not_ended", why=repr(failed))
+        self.is_revoked = all(known is True for known in revoked)
 
     @property
     def _had(self) -> list[Living]:
