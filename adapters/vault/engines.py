@@ -131,7 +131,7 @@ class DatabaseUsers(_Engine):
 class SshCertificates(_Engine):
     """SSH certificates for a new key. Options: `role`; `principals`; `type` user or host; `mount`.
 
-    They can't be revoked, and live for minutes.
+    They can't be revoked: they live for minutes, each for one principal.
     """
 
     modes = ONLY_HANDED
@@ -141,6 +141,8 @@ class SshCertificates(_Engine):
         """Make a key and have it signed."""
         role, mount = text_option(request, "role"), text_option(request, "mount", self.mount)
         principals = text_option(request, "principals", f"sess-{request.bearer.session}")
+        if "," in principals:
+            raise Misasked(f"the grant {request.wanted.name} is for one principal, not several")
         kind = text_option(request, "type", "user")
         key = await asyncio.to_thread(asyncssh.generate_private_key, "ssh-ed25519")
 
