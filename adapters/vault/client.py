@@ -40,6 +40,12 @@ Result = TypeVar("Result")
 THREADS_MAX = 16
 WORDS_MAX = 200
 """Characters of what Vault says that are passed on."""
+UNTRUSTED = (
+    "Vault's certificate is not trusted here, or no TLS is spoken at its address"
+    " (vault.ca_file names the certificate of whoever signed it)"
+)
+PLAIN_TO_TLS = "HTTP request to an HTTPS server"
+"""What a listener with TLS says to a request without."""
 LOGIN_SECONDS = 10.0
 AGAIN_SECONDS = 5.0
 """Between two attempts to renew or to log in."""
@@ -204,6 +210,8 @@ class Vault:
         except theirs.VaultError as error:
             raise understood(error) from None
         except (Unavailable, Uncertain) as error:
+            if isinstance(error.__cause__, requests.exceptions.SSLError):
+                raise Unreachable(UNTRUSTED) from error
             raise Unreachable(f"Vault did not answer: {error}") from error
         except (KeyError, TypeError, ValueError) as error:
             raise VaultBug(f"Vault answered in a way we don't know: {error!r}") from error
@@ -218,6 +226,8 @@ def understood(error: theirs.VaultError) -> VaultError:
     words = "; ".join(str(one).strip() for one in error.errors or ()) or "no reason given"
     said = " ".join(words.split())[:WORDS_MAX]
     path = str(error.url or "").partition("/v1/")[2]
+    if PLAIN_TO_TLS in (error.text or ""):
+        return Unreachable("Vault speaks TLS there: its address has to begin with https://")
     if isinstance(error, theirs.VaultDown) and "sealed" in said:
         return Sealed("Vault is sealed")
     kind, happened = _KINDS.get(type(error), (VaultBug, "Vault answered in a way we don't know"))

@@ -68,11 +68,22 @@ async def test_the_one_of_an_ona_up_that_runs_here_is_looked_at(tmp_path: Path):
 
     bao = EmbeddedOpenBao(known.openbao_dir, prepared, policy=OWN_POLICY)
     running = await bao.start()
+    plain = running.address.replace("https:", "http:")
+    mine = {"address": running.address, "token_file": running.token_file}
+    others: tuple[dict[str, str], ...] = ({}, {"address": plain})
     try:
         found = await check_vault(known)
+        untrusted, unencrypted = [
+            await check_vault(Settings(data_dir=tmp_path, vault=wrong))
+            for wrong in (VaultSettings.model_validate({**mine, **more}) for more in others)
+        ]
     finally:
         await bao.stop()
     assert (found.verdict, found.found) == (Verdict.FINE, running.address)
+    assert "certificate is not trusted" in untrusted.found
+    assert "vault.ca_file" in untrusted.found
+    assert unencrypted.found.startswith(f"{plain}: Vault speaks TLS there")
+    assert "https://" in unencrypted.found
     assert (await check_vault(known)).found.startswith("off")
 
 
