@@ -55,13 +55,18 @@ class Zone:
     asked: list[str] = field(default_factory=list)
     seconds: float = 0.0
     """How long it takes."""
+    one_by_one: set[str] = field(default_factory=set)
+    """Names that have another of their addresses each time, from the second one on."""
 
     async def __call__(self, host: str) -> Sequence[Address]:
         self.asked.append(host)
         await asyncio.sleep(self.seconds)
         if host not in self.hosts:
             raise OSError(f"{host} is not known")
-        return [ipaddress.ip_address(each) for each in self.hosts[host]]
+        found = [ipaddress.ip_address(each) for each in self.hosts[host]]
+        if host in self.one_by_one:
+            return [found[self.asked.count(host) % len(found)]]
+        return found
 
 
 @dataclass

@@ -6,6 +6,8 @@ Told what to do by lines of JSON.
 
 import asyncio
 import json
+import re
+import socket
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -15,12 +17,13 @@ from uuid import UUID
 
 from tests.support.gateway import MemoryNames, Zone, allow, deny
 from vmpool.network.gateway import Access, Event, Gateway, Identity
-from vmpool.network.gateway.doors import listen
 from vmpool.network.namespace import inside
 from vmpool.network.policy import Policy
 from vmpool.network.slots import NAMESPACES
 
 PORTS = (22, 25, 53, 80, 443, 5432, 8080)
+HAS_BODY = re.compile(rb"(content-length: [1-9]\d*|chunked)\r\n(.+\r\n)*\r\n\Z", re.IGNORECASE)
+"""The head of a request that has one, and nothing of it yet."""
 
 
 class Process:
@@ -46,6 +49,7 @@ class Process:
                 return "ready"
             case "attach":
                 self.zone.hosts |= words["zone"]
+                self.zone.one_by_one |= set(words["one_by_one"])
                 self.policies[machine] = Policy(
                     rules=(
                         *deny(*words["denied"]),
@@ -67,20 +71,32 @@ class Process:
         return None
 
 
+def web(said: str, at: str) -> str:
+    """Where it was and which host was asked for; or `/moved?…`, to where it says."""
+    _, moved, where = said.partition("\r\n")[0].partition("/moved?")
+    if moved:
+        to = where.partition(" ")[0]
+        return f"HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n"
+    host = next((line for line in said.split("\r\n") if line.lower().startswith("host")), "")
+    body = f"{at} {host[:1].upper()}{host[1:]}"
+    return f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+
+
 def answering(heard: Path) -> Callable[..., Any]:
+    def note(**words: str) -> None:
+        with heard.open("a") as file:
+            file.write(json.dumps(words) + "\n")
+
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         address, port = writer.get_extra_info("sockname")[:2]
-        with heard.open("a") as file:
-            file.write(f"{address}:{port}\n")
-        said = (await reader.read(65536)).decode(errors="replace")
-        if port == 80:
-            host = next(
-                (line for line in said.split("\r\n") if line.lower().startswith("host")), ""
-            )
-            body = f"{address}:{port} {host[:1].upper()}{host[1:]}"
-            body = f"HTTP/1.1 200 OK\r\nContent-Length: {len(body)}\r\n\r\n{body}"
-        else:
-            body = f"{address}:{port} {said}"
+        at = f"{address}:{port}"
+        note(at=at)
+        got = await reader.read(65536)
+        if HAS_BODY.search(got):
+            got += await reader.read(65536)
+        said = got.decode(errors="replace")
+        note(at=at, said=said)
+        body = web(said, at) if port == 80 else f"{at} {said}"
         writer.write(body.encode())
         await writer.drain()
         writer.close()
@@ -88,13 +104,20 @@ def answering(heard: Path) -> Callable[..., Any]:
     return answer
 
 
+def _listen(address: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    return socket.create_server((address, port), family=family)
+
+
 async def main() -> None:
     given = json.loads(sys.argv[1])
     process = Process()
-    for address in given["world"]:
-        for port in PORTS:
-            sock = inside(NAMESPACES / given["outside"], partial(listen, address, port))
-            await asyncio.start_server(answering(Path(given["heard"])), sock=sock)
+    answer, world = answering(Path(given["heard"])), NAMESPACES / given["outside"]
+    for port in PORTS:
+        await asyncio.start_server(answer, given["own"], port)
+        for address in given["world"]:
+            sock = inside(world, partial(_listen, address, port))
+            await asyncio.start_server(answer, sock=sock)
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         print(json.dumps(await process.do(json.loads(line))), flush=True)

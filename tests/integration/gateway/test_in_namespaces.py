@@ -1,174 +1,17 @@
-"""The gateway in real network slots, with the world's addresses in a namespace of the test's own.
+"""The gateway in real network slots: what is reached there, and that nothing is reached past it."""
 
-The gateway runs in a process of its own, in a namespace without a way out. Whatever a machine must
-not reach has its address there and really answers, so that a hole would be seen as a hole.
-"""
-
-import asyncio
-import json
-import os
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-
-import pytest
-
+from tests.support.gateway_world import (
+    POLICY,
+    PYTHON_ASK,
+    PYTHON_GET,
+    PYTHON_LOOK,
+    PYTHON_TALK,
+    WORLD,
+    World,
+    attached,
+)
 from tests.support.guest_network import guest
-from vmpool.network.slots import Slots, missing, namespace
-
-WORLD = {
-    "93.184.215.14": "the internet",
-    "93.184.215.15": "the internet, not allowed",
-    "10.77.0.1": "the private network",
-    "10.77.0.5": "a database",
-    "169.254.169.254": "the metadata service",
-    "192.0.2.53": "a resolver of somebody's",
-}
-PYTHON_GET = """
-import sys, urllib.request
-try:
-    print(urllib.request.urlopen(sys.argv[1], timeout=5).read().decode())
-except Exception as error:
-    print(type(error).__name__, getattr(error, "code", ""), error)
-    if hasattr(error, "read"): print(error.read().decode())
-"""
-PYTHON_TALK = """
-import socket, sys
-try:
-    with socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=4) as sock:
-        sock.sendall(sys.argv[3].encode().decode("unicode_escape").encode("latin-1"))
-        sock.shutdown(socket.SHUT_WR)
-        said = b""
-        while got := sock.recv(65536): said += got
-        print(said)
-except OSError as error:
-    print(type(error).__name__, error)
-"""
-PYTHON_LOOK = """
-import socket, sys
-for name in sys.argv[1:]:
-    try:
-        print(name, sorted({each[4][0] for each in socket.getaddrinfo(name, 80)}))
-    except OSError as error:
-        print(name, "none")
-"""
-PYTHON_ASK = """
-import socket, struct, sys
-name, server = sys.argv[1:]
-said = struct.pack("!6H", 9, 256, 1, 0, 0, 0)
-said += b"".join(bytes([len(each)]) + each.encode() for each in name.split("."))
-with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-    sock.settimeout(1)
-    try:
-        sock.sendto(said + b"\\0\\0\\1\\0\\1", (server, 53))
-        print(sock.recv(4096)[3] & 15)
-    except OSError as error:
-        print("silence")
-"""
-
-
-@dataclass
-class World:
-    """The gateway's process and its surroundings."""
-
-    process: asyncio.subprocess.Process
-    heard: Path
-
-    async def tell(self, **words: object) -> object:
-        """Ask the gateway's process for something; its answer."""
-        assert self.process.stdin
-        assert self.process.stdout
-        self.process.stdin.write(json.dumps(words).encode() + b"\n")
-        async with asyncio.timeout(20):
-            line = await self.process.stdout.readline()
-        return json.loads(line)
-
-    def visitors(self) -> list[str]:
-        """Which addresses of the world were connected to."""
-        return self.heard.read_text().split("\n")[:-1] if self.heard.exists() else []
-
-
-@contextmanager
-def namespaces() -> Iterator[tuple[str, str]]:
-    """One for the gateway, whose only way on is a wire into the other, which is the world."""
-    gateway, world = (f"ona-{kind}-{os.getpid()}" for kind in ("way", "world"))
-    script = f"""set -eu
-ip netns add {gateway}
-ip netns add {world}
-ip -n {gateway} link add wire type veth peer name wire netns {world}
-for each in {gateway} {world}; do ip -n $each link set lo up; ip -n $each link set wire up; done
-ip -n {gateway} addr add 203.0.113.1/32 dev wire
-ip -n {world} route add 203.0.113.1/32 dev wire
-for each in {" ".join(WORLD)}; do
-    ip -n {world} addr add $each/32 dev lo
-    ip -n {gateway} route add $each/32 dev wire
-done
-"""
-    try:
-        subprocess.run(["sh", "-c", script], check=True)
-        yield gateway, world
-    finally:
-        for name in (gateway, world):
-            subprocess.run(["ip", "netns", "delete", name], check=False)
-
-
-@pytest.fixture
-async def slots(tmp_path: Path) -> AsyncIterator[Slots]:
-    if why := missing():
-        pytest.skip(f"!!! NOT TESTED: {why}")
-    made = Slots(tmp_path, count_max=3)
-    try:
-        yield made
-    finally:
-        await Slots(tmp_path, count_max=3).open({})
-
-
-@pytest.fixture
-async def world(slots: Slots, tmp_path: Path) -> AsyncIterator[World]:
-    heard = tmp_path / "heard"
-    with namespaces() as (name, outside):
-        process = await asyncio.create_subprocess_exec(
-            *("ip", "netns", "exec", name, sys.executable, "-m", "tests.support.gateway_process"),
-            json.dumps({"heard": str(heard), "world": list(WORLD), "outside": outside}),
-            cwd=Path(__file__).parents[3],
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-        )
-        made = World(process, heard)
-        try:
-            assert await made.tell(do="ready") == "ready"
-            yield made
-        finally:
-            assert process.stdin
-            process.stdin.close()
-            await process.wait()
-
-
-POLICY = {
-    "rules": ["pkg.test", "*.wild.test", "inside.test", "rebound.test", "meta.test"],
-    "services": ["db.test:5432", "git.test:22"],
-    "addresses": ["10.77.0.5:5432"],
-    "denied": ["bad.wild.test"],
-    "zone": {
-        "pkg.test": ["93.184.215.14"],
-        "a.wild.test": ["93.184.215.14"],
-        "bad.wild.test": ["93.184.215.15"],
-        "no.test": ["93.184.215.15"],
-        "inside.test": ["10.77.0.1"],
-        "meta.test": ["169.254.169.254"],
-        "db.test": ["10.77.0.5"],
-        "git.test": ["93.184.215.14"],
-    },
-}
-
-
-async def attached(world: World, slots: Slots, machine: int) -> Path:
-    where = namespace(await slots.take(f"m{machine}"))
-    assert await world.tell(do="attach", where=str(where), machine=machine, **POLICY) == "attached"
-    return where
+from vmpool.network.slots import Slots, namespace
 
 
 async def test_what_is_allowed_is_reached_in_every_way(world: World, slots: Slots) -> None:
@@ -208,14 +51,12 @@ async def test_no_address_is_reached_past_the_gateway(world: World, slots: Slots
             for address in FORBIDDEN_ADDRESSES
             for port in (80, 443)
         }
-        six = await inside.python(PYTHON_TALK, "2606:2800:220:1::1", "80", "x")
         passing = await inside.python(PYTHON_TALK, "172.16.0.1", "8081", "x")
         ssh = await inside.python(PYTHON_TALK, "172.16.0.1", "22", "x")
     for where_to, said in answers.items():
         assert said in {"b''", "ConnectionRefusedError [Errno 111] Connection refused"} or (
             "Errno" in said
         ), (where_to, said)
-    assert "Errno" in six
     assert "Errno" in passing
     assert "Errno" in ssh
     assert world.visitors() == []
