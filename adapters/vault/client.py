@@ -208,7 +208,7 @@ class Vault:
         try:
             return await self._bridge.call(functools.partial(what, client), deadline)
         except theirs.VaultError as error:
-            raise understood(error) from None
+            raise understood(error, str(client.token or "")) from None
         except (Unavailable, Uncertain) as error:
             if isinstance(error.__cause__, requests.exceptions.SSLError):
                 raise Unreachable(UNTRUSTED) from error
@@ -221,9 +221,13 @@ def _living(own: Own, seconds: float, renewable: bool) -> Own:
     return Own(token=own.token, seconds=seconds, renewable=renewable, ours=own.ours)
 
 
-def understood(error: theirs.VaultError) -> VaultError:
-    """An answer that is an error, in our words; pure."""
+def understood(error: theirs.VaultError, token: str = "") -> VaultError:
+    """An answer that is an error, in our words; pure.
+
+    :param token: by which it was asked; what answers may repeat it, and people read the words
+    """
     words = "; ".join(str(one).strip() for one in error.errors or ()) or "no reason given"
+    words = words.replace(token, "…") if token else words
     said = " ".join(words.split())[:WORDS_MAX]
     path = str(error.url or "").partition("/v1/")[2]
     if PLAIN_TO_TLS in (error.text or ""):

@@ -137,6 +137,9 @@ class Calls:
                 input=request.body,
                 cnx=_Connection(self._session, urlsplit(self._url)),
             )
+            if status >= 400:
+                # What answers may repeat the token, and people read the words.
+                text = text.replace(request.auth.token, "…")
             if status not in _MOVED:
                 return _read(request.verb, status, headers, text)
             # Of a repository that was renamed: nothing was done, and all of it has to go there.

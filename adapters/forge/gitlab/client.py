@@ -104,7 +104,7 @@ class Client:
         except Uncertain as error:
             raise Unavailable(str(error)) from error
         except GitlabError as error:
-            raise _understood(error, is_read=True) from error
+            raise _understood(error, self._gitlab, is_read=True) from None
 
     async def post(self, path: str, deadline: Deadline, **body: object) -> Any:
         """Make something; the answer's data. :raises ChatError:"""
@@ -161,8 +161,10 @@ class Client:
         body: dict[str, object] | None = None,
         sdk: gitlab.Gitlab | None = None,
     ) -> Answer:
+        asked = sdk or self._gitlab
+
         def ask() -> Answer:
-            response = (sdk or self._gitlab).http_request(
+            response = asked.http_request(
                 verb,
                 path,
                 query_data=query,
@@ -175,7 +177,7 @@ class Client:
         try:
             return await self._bridge.call(ask, deadline)
         except GitlabError as error:
-            raise _understood(error, is_read=verb == "get") from error
+            raise _understood(error, asked, is_read=verb == "get") from None
         except ValueError as error:
             broken = Unavailable if verb == "get" else Uncertain
             raise broken("GitLab answered no JSON") from error
@@ -218,8 +220,10 @@ def _seconds(headers: Mapping[str, str]) -> float:
         return RETRY_SECONDS
 
 
-def _understood(error: GitlabError, *, is_read: bool) -> ChatError:
-    status, said = error.response_code or 0, f"GitLab answered {error}"
+def _understood(error: GitlabError, asked: gitlab.Gitlab, *, is_read: bool) -> ChatError:
+    # What answers may repeat the token, and people read the words.
+    words = str(error).replace(asked.oauth_token or asked.private_token or "\n", "…")
+    status, said = error.response_code or 0, f"GitLab answered {words}"
     if isinstance(error, RedirectError):
         return Gone("it has moved on GitLab")
     if status >= 500 or status == 0:
