@@ -30,8 +30,10 @@ def _check_text(arguments: Sequence[str]) -> None:
     for argument in arguments:
         if not argument.isascii() and any("\ud800" <= one <= "\udfff" for one in argument):
             shown = argument.encode(errors="surrogateescape").decode(errors="backslashreplace")
+            # It may be a secret, where none is taken.
+            what = "" if "secrets" in arguments else f": {shown[:ARGUMENT_LENGTH_MAX]}"
             raise Refused(
-                f"an argument is not valid UTF-8: {shown[:ARGUMENT_LENGTH_MAX]}",
+                f"an argument is not valid UTF-8{what}",
                 kept="nothing was done",
                 do="write it as UTF-8, or put it into a file of the repository",
             )

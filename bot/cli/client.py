@@ -150,7 +150,12 @@ def at(path: str, *parts: object) -> str:
     >>> at("/projects/{}/secrets/{}", "shop", "a/../b#c")
     '/projects/shop/secrets/a%2F..%2Fb%23c'
     """
-    return path.format(*(quote(str(part), safe="") for part in parts))
+    return path.format(*(_segment(str(part)) for part in parts))
+
+
+def _segment(part: str) -> str:
+    # These two are steps up and nowhere, unless their dots are written otherwise.
+    return part.replace(".", "%2E") if part in {".", ".."} else quote(part, safe="")
 
 
 def connect() -> Client:

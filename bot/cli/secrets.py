@@ -16,11 +16,19 @@ Name = Annotated[str, typer.Argument(help="The secret's name.")]
 COLUMNS = {"name": "name", "set_at": "set", "by": "by", "versions": "versions"}
 
 
-@app.command("set")
-def set_(project: Project, name: Name, json: Json = False) -> None:
+@app.command("set", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def set_(context: typer.Context, project: Project, name: Name, json: Json = False) -> None:
     """Store a value, from a hidden prompt or from standard input, never from an argument."""
     from bot.cli.client import at, connect
 
+    if context.args:
+        # Read here because the parser's own words would repeat it.
+        raise Refused(
+            "`ona secrets set` takes a project, a name and --json; no value, which other programs"
+            " and the shell's history would see",
+            kept="nothing was stored",
+            do=f"run `ona secrets set {project} NAME` and type it unseen, or pipe it in",
+        )
     done = connect().put(at("/projects/{}/secrets/{}", project, name), {"value": _value(name)})
     if json:
         show.as_json(done)
@@ -62,11 +70,15 @@ def try_(project: Project, name: Name, json: Json = False) -> None:
 
 
 @app.command()
-def remove(project: Project, name: Name) -> None:
+def remove(project: Project, name: Name, json: Json = False) -> None:
     """Remove every version of it."""
     from bot.cli.client import at, connect
 
-    show.say(connect().delete(at("/projects/{}/secrets/{}", project, name))["text"])
+    done = connect().delete(at("/projects/{}/secrets/{}", project, name))
+    if json:
+        show.as_json(done)
+    else:
+        show.say(done["text"])
 
 
 def _value(name: str) -> str:

@@ -152,13 +152,19 @@ def cancel(
 def delete(
     session: Short,
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask whether you mean it.")] = False,
+    json: Json = False,
 ) -> None:
     """Delete a session with its events, files, checkpoints, machine and snapshots."""
     from bot.cli.client import at, connect
 
     if not yes:
-        typer.confirm(f"Delete {session} and everything in it? Nothing brings it back", abort=True)
-    show.say(connect().delete(at("/sessions/{}", session))["text"])
+        asked = f"Delete {session} and everything in it? Nothing brings it back"
+        typer.confirm(asked, abort=True, err=json)
+    done = connect().delete(at("/sessions/{}", session))
+    if json:
+        show.as_json(done)
+    else:
+        show.say(done["text"])
 
 
 @app.command()

@@ -21,6 +21,7 @@ from bot.store.database import POLICY, Database, Listener
 from bot.store.ids import new_id
 from bot.store.statements import load
 from bot.store.transaction import Transaction
+from vmpool.network.hosts import BadHost, normalise
 from vmpool.network.policy import PORT_MAX, Decision, Policy, decide
 
 SQL = load(Path(__file__).parent / "sql" / "policy.sql")
@@ -159,7 +160,10 @@ def explain(policy: Policy, said: str) -> Decision:
 
 
 def destination(said: str) -> tuple[str, int]:
-    """Host and port of a URL, `HOST` (the web's port) or `HOST:PORT`. :raises Refused: neither."""
+    """Host and port of a URL, `HOST` (the web's port) or `HOST:PORT`. :raises Refused: neither.
+
+    The host is one, whatever its spelling.
+    """
     parts = urlsplit(said if "://" in said else f"//{said}")
     try:
         port = parts.port or PORTS.get(parts.scheme or "https")
@@ -169,6 +173,10 @@ def destination(said: str) -> tuple[str, int]:
         raise Refused(f"{said[:80]} names no host", do="give a URL, HOST or HOST:PORT")
     if port is None:
         raise Refused(f"{said[:80]} needs a port", do="write it behind the host: HOST:PORT")
+    try:
+        normalise(parts.hostname)
+    except BadHost as error:
+        raise Refused(f"{said[:80]}: {error}", do="give a URL, HOST or HOST:PORT") from None
     return parts.hostname, port
 
 

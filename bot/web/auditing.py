@@ -6,6 +6,7 @@ from typing import Any
 from bot.govern import audited, people
 from bot.govern.access import Act
 from bot.govern.audited import EVER, NEVER, Wanted
+from bot.govern.projects import get_project
 from bot.web.services import Services
 from bot.web.visitor import Visitor
 
@@ -27,13 +28,15 @@ async def wanted_by(
     """What a visitor asks for; what is empty is not asked for.
 
     :param person: name or id
-    :raises OnaError: they may not read it, or nobody is called so
+    :raises OnaError: they may not read it, or nobody or no project is called so
     """
     visitor.require(Act.AUDIT)
     person_id = None
-    if person:
-        async with services.database.begin() as tx:
+    async with services.database.begin() as tx:
+        if person:
             person_id = (await people.find_person(tx, person)).person_id
+        if project:
+            await get_project(tx, project)
     return Wanted(
         viewer=visitor.id,
         since=_moment(since) or EVER,

@@ -3,6 +3,9 @@
 Vault signs the tokens; its keys are public, and whoever checks tokens need not reach Vault.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
@@ -35,4 +38,9 @@ async def _read(services: Provided, name: str) -> JSONResponse:
         found = await services.discovery(name, Deadline.after(SECONDS_MAX))
     except VaultError:
         return JSONResponse({"error": "try again later"}, status_code=503)
-    return JSONResponse(found, headers={"cache-control": f"public, max-age={CACHED_SECONDS}"})
+    return JSONResponse(found, headers={"cache-control": _cached(found)})
+
+
+def _cached(found: Mapping[str, Any]) -> str:
+    # Before the first token is signed there is no key: whoever kept that would refuse it.
+    return "no-store" if found.get("keys") == [] else f"public, max-age={CACHED_SECONDS}"

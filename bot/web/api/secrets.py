@@ -47,7 +47,7 @@ async def list_secrets(project: str, visitor: Known, services: Provided) -> obje
     return {"secrets": [vars(one) for one in await known.list(project)]}
 
 
-@router.put("/{name}", response_model=shapes.Told)
+@router.put("/{name:path}", response_model=shapes.Told)
 async def set_secret(
     project: str, name: str, secret: shapes.NewSecret, visitor: Known, services: Provided
 ) -> shapes.Told:
@@ -58,7 +58,7 @@ async def set_secret(
     return shapes.Told(text=f"Secret {name} of project {project} is set.")
 
 
-@router.post("/{name}/test", response_model=shapes.TriedSecret)
+@router.post("/{name:path}/test", response_model=shapes.TriedSecret)
 async def try_secret(project: str, name: str, visitor: Known, services: Provided) -> object:
     """Read it as a turn of the project would; its fields' names come back, and what uses it."""
     known, project_id = await _secrets(project, visitor, services)
@@ -69,7 +69,7 @@ async def try_secret(project: str, name: str, visitor: Known, services: Provided
     return {**vars(tried), "used_by": used_by}
 
 
-@router.delete("/{name}", response_model=shapes.Told)
+@router.delete("/{name:path}", response_model=shapes.Told)
 async def remove_secret(project: str, name: str, visitor: Known, services: Provided) -> shapes.Told:
     """Remove every version of it."""
     known, project_id = await _secrets(project, visitor, services)

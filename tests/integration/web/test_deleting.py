@@ -1,6 +1,7 @@
 """Deleting a session over the API, on its page and on the command line: operators, on purpose."""
 
 import io
+import json
 import re
 
 from tests.integration.web.test_cli import ona  # noqa: F401  (a fixture)
@@ -55,6 +56,8 @@ async def test_the_command_line_asks_before_it_deletes(site, ona, monkeypatch): 
     unsure = await ona("sessions", "delete", short)
     assert unsure.code == 1
     assert await state_of(site, short) == [("queued",)]
-    done = await ona("sessions", "delete", short, "--yes")
+    done = await ona("sessions", "delete", short, "--yes", "--json")
     assert done.code == 0, done.err
+    # What the server logs beside it in this process comes first.
+    assert short in json.loads(done.out[done.out.index("{\n") :])["text"]
     assert await state_of(site, short) == [("deleting",)]

@@ -132,9 +132,12 @@ async def test_what_can_not_be_found_has_its_exit_code(ona, file, tmp_path):  # 
         ("policy", "set", "none", str(file)),
         ("policy", "set", "demo", str(tmp_path / "none")),
         ("policy", "test", "demo", "tcp://x"),
+        ("policy", "test", "demo", "not a host"),
+        ("policy", "test", "demo", "http://-x/"),
         ("policy", "show", "demo", "--version", "7"),
         ("audit", "list", "--since", "soon"),
         ("audit", "list", "--person", "Nobody"),
+        ("audit", "list", "--project", "nowhere"),
     ):
         ran = await ona(*arguments)
         assert (ran.code, ran.out) == (2, ""), arguments

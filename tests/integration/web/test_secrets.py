@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,7 +149,7 @@ async def test_only_operators_and_only_names_and_values_that_can_be(site):
             assert "only an operator" in answer.json()["error"]
         for name, value, status in (
             ("-a", VALUE, 422),
-            ("a%2Fb", VALUE, 404),
+            ("a%2Fb", VALUE, 422),
             ("..", VALUE, 404),
             ("A", "", 422),
             ("A", "x" * 65_537, 413),
@@ -159,6 +160,22 @@ async def test_only_operators_and_only_names_and_values_that_can_be(site):
             assert VALUE not in answer.text
         nowhere = await ann.get("/api/v1/projects/nowhere/secrets")
         assert nowhere.status_code == 404
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", ".", "", "a b", "a/test"])
+async def test_what_a_name_may_be_is_said_of_one_that_can_not_be(
+    site,
+    ona,  # noqa: F811
+    monkeypatch,
+    name,
+):
+    for verb in ("set", "test", "remove"):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(VALUE.encode())))
+        ran = await ona("secrets", verb, "demo", name)
+        assert (ran.code, ran.out) == (2, ""), ran
+        assert "use up to 63 letters, digits, dots, dashes, underscores" in ran.err.replace(
+            "Use", "use"
+        )
 
 
 async def test_a_vault_that_is_away_is_said_so_and_nothing_is_stored(tmp_path):
@@ -192,8 +209,11 @@ async def test_the_command_line_takes_values_and_says_what_uses_them(
         "projects/demo/A", raise_on_deleted_version=True
     )
     assert stored["data"]["data"] == {"value": VALUE}
-    refused = await ona("secrets", "set", "demo", "A", VALUE)
-    assert refused.code == 2
+    for given in ((VALUE,), (f"-----BEGIN {VALUE}",), (f"--value={VALUE}",), (f"{VALUE}\udcff",)):
+        refused = await ona("secrets", "set", "demo", "A", *given)
+        assert (refused.code, refused.out) == (2, "")
+        assert VALUE not in refused.err
+    assert "Nothing was done" in refused.err
     listed = await ona("secrets", "list", "demo")
     assert "Ann" in listed.out
     tried = await ona("secrets", "test", "demo", "A")
@@ -207,5 +227,6 @@ async def test_the_command_line_takes_values_and_says_what_uses_them(
     assert "Used by grant second on route /model/own/, but its headers ask for {token}" in used.out
     assert "other" not in used.out
     assert (await ona("secrets", "test", "demo", "B")).code == 1
-    assert (await ona("secrets", "remove", "demo", "A")).code == 0
+    removed = await ona("secrets", "remove", "demo", "A", "--json")
+    assert json.loads(removed.out) == {"text": "Secret A of project demo is removed."}
     assert VALUE not in done.out + done.err + listed.out + tried.out
