@@ -503,6 +503,17 @@ async def test_slack_finds_a_post_behind_many_others(slack):
     assert await slack.find(slack.mark) == ref
 
 
+async def test_slack_takes_no_copy_of_its_mark_by_another_app_for_its_own(slack):
+    ref = await slack.post()
+    robot = slack.slack.person(slack.slack_team, "robot", is_bot=True, bot_id="B1")
+    slack.channel.members.append(robot)
+    copy = robot.says(slack.channel, "hello", thread=slack.root)
+    copy.metadata = slack.channel.find(ref).metadata
+    assert await slack.find(slack.mark) == ref
+    slack.channel.find(ref).deleted = True
+    assert await slack.find(slack.mark) is None
+
+
 async def test_a_place_that_slack_does_not_have_is_rejected(slack):
     for place in ("", "T/C", "T//1", "a/b/c/d"):
         with pytest.raises(Rejected):

@@ -186,13 +186,16 @@ class SlackChat:
         )
 
     async def find(self, place: str, mark: str, deadline: Deadline) -> str | None:
-        """Read the thread's newer messages, a page after the other."""
-        to = Place.read(place)
+        """Read the thread's newer messages, a page after the other.
+
+        Any app may copy our mark: it counts only in what we have posted.
+        """
+        to, us = Place.read(place), await self._ourselves(deadline)
         cursor = ""
         while True:
             page = await call(deadline, lambda: self._page(to, cursor))  # noqa: B023
             for message in page["messages"]:
-                if _mark(message) == mark:
+                if message.get("user") == us and _mark(message) == mark:
                     return str(message["ts"])
             cursor = (page.get("response_metadata") or {}).get("next_cursor") or ""
             if not cursor:
@@ -225,14 +228,19 @@ class SlackChat:
 
     async def _reactions(self, to: Place, ref: str, deadline: Deadline) -> set[str]:
         """The names of our reactions to a message."""
-        if not self._user:
-            self._user = str((await call(deadline, self._client.auth_test))["user_id"])
+        us = await self._ourselves(deadline)
         found = await call(
             deadline,
             lambda: self._client.reactions_get(channel=to.channel, timestamp=ref, full=True),
         )
         there = (found.get("message") or {}).get("reactions") or ()
-        return {one["name"] for one in there if self._user in one["users"]}
+        return {one["name"] for one in there if us in one["users"]}
+
+    async def _ourselves(self, deadline: Deadline) -> str:
+        """Our own id."""
+        if not self._user:
+            self._user = str((await call(deadline, self._client.auth_test))["user_id"])
+        return self._user
 
     async def _reaction(
         self, method: Any, to: Place, ref: str, name: str, deadline: Deadline
