@@ -1,14 +1,14 @@
 """What every test may ask for."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.fakes.github.program import Emulator, emulator
-from tests.support import moves
+from tests.support import moves, offline
 from tests.support.databases import Databases
 from tests.support.openbao import OpenBao, openbao_server
 from tests.support.postgres import TestServer, server
@@ -19,6 +19,27 @@ settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("any machine")
+
+offline.begin()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let only those tests reach the internet that are marked for what they fetch."""
+    offline.let(any(item.get_closest_marker(mark) for mark in offline.ONLINE_MARKS))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Generator[None]:
+    """Fail a test that asked for the internet, whatever became of that."""
+    yield
+    if told := offline.told():
+        pytest.fail(f"the internet was asked for:\n{told}", pytrace=False)
+
+
+def pytest_unconfigure() -> None:
+    """Leave nothing behind."""
+    offline.end()
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.support import offline
+
 ROOT = Path(__file__).parents[3]
 SECONDS_MAX = 100
 
@@ -57,7 +59,11 @@ async def command(
     """Run `ona …`; with `given` that is its input, else it is a terminal."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ONA_")}
     ours, theirs = pty.openpty() if given is None else (None, asyncio.subprocess.PIPE)
-    variables: Mapping[str, str] = {"ONA_DATA_DIR": str(home), "PYTHONPATH": str(ROOT), **settings}
+    variables: Mapping[str, str] = {
+        "ONA_DATA_DIR": str(home),
+        "PYTHONPATH": offline.path(ROOT),
+        **settings,
+    }
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bot", *arguments),
         cwd=home,

@@ -21,6 +21,7 @@ from bot.ground import only_process
 from bot.store.ids import new_id
 from bot.store.states import TurnState
 from tests.integration.web.site import pool_of
+from tests.support import offline
 
 
 @dataclass(kw_only=True)
@@ -94,7 +95,7 @@ async def test_wait_with_json_is_one_object(site, ona):
 
 
 async def test_ask_follows_live_and_leaves_the_turn_running_on_interrupt(site, tmp_path):
-    root = str(Path(__file__).parents[3])
+    root = offline.path(Path(__file__).parents[3])
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bot", "ask", "!serve"),
         cwd=tmp_path,

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from tests.integration.web.site import BAD_REPOSITORY
+from tests.support import offline
 
 
 async def test_setup_tests_each_step_can_be_skipped_and_follows_a_first_prompt(site, tmp_path):
@@ -19,7 +20,7 @@ async def test_setup_tests_each_step_can_be_skipped_and_follows_a_first_prompt(s
             "ONA_URL": site.url,
             "ONA_TOKEN": site.token,
             "ONA_DATA_DIR": str(tmp_path / "data"),
-            "PYTHONPATH": str(Path(__file__).parents[3]),
+            "PYTHONPATH": offline.path(Path(__file__).parents[3]),
         },
         stdin=theirs,
         stdout=asyncio.subprocess.PIPE,
@@ -52,7 +53,7 @@ async def test_setup_without_a_terminal_says_what_to_type(site, tmp_path):
             "ONA_URL": site.url,
             "ONA_TOKEN": site.token,
             "ONA_DATA_DIR": str(tmp_path / "data"),
-            "PYTHONPATH": str(Path(__file__).parents[3]),
+            "PYTHONPATH": offline.path(Path(__file__).parents[3]),
         },
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
