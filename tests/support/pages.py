@@ -180,7 +180,17 @@ def _live(kind: type[ChatPort]) -> str:
     return "whoever reads follows it live"
 
 
+def _project(kind: type[ChatPort]) -> str:
+    """How it is known what a new session works on."""
+    if hasattr(kind, "repository"):
+        return "that of the repository; another one is refused in words"
+    if issubclass(kind, Whispers):
+        return "named, linked, set for the channel, or asked for; “Wrong project?” moves what runs"
+    return "named, or the only one"
+
+
 CAPABILITIES: Mapping[str, Callable[[type[ChatPort]], str]] = {
+    "the project of a new session is": _project,
     "what a turn does is shown": _live,
     "shows at a prompt's message that it waits, failed, needs somebody": lambda kind: _yes(
         issubclass(kind, Reacts)

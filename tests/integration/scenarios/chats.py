@@ -66,6 +66,13 @@ class SlackTalk:
         live = await self.office.answered(thread, "begun")
         self.people["ann"].clicks(live, "Wrong project?")
 
+    async def copies(self, thread: Any) -> None:
+        """Let Bo post a copy of our live message, with all that bears its mark, and stop there."""
+        ours = await self.office.answered(thread, "begun")
+        copy = self.office.bo.says(self.office.general, ours.text, thread=thread)
+        copy.metadata = ours.metadata
+        self.office.bo.reacts(copy, "x")
+
     def confided(self, by: str = "ann") -> list[str]:
         direct = self.people[by].direct(self.office.bot.user)
         return [one.text for one in direct.messages if one.author is self.office.bot.user]
@@ -132,6 +139,11 @@ class DiscordTalk:
     async def doubts(self, thread: Any) -> None:
         live = await self.office.answered(thread, "begun")
         self.people["ann"].clicks(live, "Wrong project?")
+
+    async def copies(self, thread: Any) -> None:
+        """Let Bo post a copy of our live message, and stop there."""
+        ours = await self.office.answered(thread, "begun")
+        self.office.bo.reacts(self.office.bo.says(thread.thread, ours.text), "❌")
 
     def confided(self, by: str = "ann") -> list[str]:
         return [one.text for one in self.office.ours(self.people[by].direct(self.office.app))]

@@ -2,10 +2,12 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
 
+from adapters.forge import polled
 from bot.config import Settings
 from bot.govern import rights
 from bot.store.ids import new_id
@@ -13,7 +15,12 @@ from tests.integration.chat.serving import serving
 from tests.integration.conftest import Town
 from tests.integration.pool.conftest import Yard, Yards
 from tests.integration.scenarios.chats import discord_talk, slack_talk
-from tests.integration.scenarios.forges import github_talk, gitlab_talk
+from tests.integration.scenarios.forges import (
+    PolledGitHubTalk,
+    PolledGitLabTalk,
+    github_talk,
+    gitlab_talk,
+)
 from tests.integration.scenarios.talks import Talk
 from vmpool.ssh import Authority
 
@@ -22,19 +29,23 @@ TALKS: dict[str, Callable[[Town, Any], AbstractAsyncContextManager[Any]]] = {
     "discord": discord_talk,
     "github": github_talk,
     "gitlab": gitlab_talk,
+    PolledGitHubTalk.name: partial(github_talk, made=PolledGitHubTalk),
+    PolledGitLabTalk.name: partial(gitlab_talk, made=PolledGitLabTalk),
 }
+POLL_SECONDS = 0.2
 
 
 @pytest.fixture(autouse=True)
 def times(monkeypatch):
-    """On a slow machine a forge may take a while to say who may do what."""
+    """On a slow machine a forge may take a while to say who may do what; nobody waits for polls."""
     monkeypatch.setattr(rights, "ASK_SECONDS_MAX", 30.0)
+    monkeypatch.setattr(polled, "POLL_SECONDS", POLL_SECONDS)
 
 
 @pytest.fixture
 async def talk(request, town) -> AsyncIterator[Talk]:
     """The surface that the test is about, and an installation that it talks to."""
-    program = request.getfixturevalue("github_emulator") if request.param == "github" else None
+    program = request.getfixturevalue("github_emulator") if "github" in request.param else None
     async with TALKS[request.param](town, program) as talk, installed(town, talk):
         yield talk
 

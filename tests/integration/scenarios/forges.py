@@ -1,4 +1,4 @@
-"""GitHub and GitLab, as people talk there; both tell us of it by webhooks."""
+"""GitHub and GitLab, as people talk there; they tell us of it by webhooks, or are asked."""
 
 import base64
 import json
@@ -28,11 +28,22 @@ SIGNED = ("webhook-id", "webhook-timestamp", "webhook-signature", "idempotency-k
 Delivery = tuple[Mapping[str, str], bytes]
 
 
+async def asked(town: Town, surface: str) -> None:
+    """Wait until a forge was asked once: what was said before that is none of ours."""
+    followed = f"SELECT count(*) FROM cursor WHERE name LIKE '{surface}:%'"
+
+    async def found() -> bool:
+        return bool(await town.value(followed))
+
+    await until(found, followed)
+
+
 class GitHubTalk:
     name = "github"
     stops: ClassVar = ("word", "button")
     asks_which: ClassVar = False
     confides: ClassVar = False
+    town: Town
 
     def __init__(
         self, github: FakeGitHub, shop: Repository, carries: Postman, ids: Mapping[str, int]
@@ -143,18 +154,38 @@ class GitHubTalk:
         return [str(one["output"]) for one in thread.checks(await thread.head())]
 
 
+class PolledGitHubTalk(GitHubTalk):
+    """The same, of an installation without an address that GitHub could reach."""
+
+    name = "github-polled"
+    stops: ClassVar = ("word",)
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        told = super().settings["github"]
+        return {"github": told.model_copy(update={"webhook_secret": None})}
+
+    async def ready(self) -> None:
+        await asked(self.town, "github")
+
+
 @asynccontextmanager
-async def github_talk(town: Town, program: Emulator) -> AsyncIterator[GitHubTalk]:
+async def github_talk(
+    town: Town, program: Emulator, made: type[GitHubTalk] = GitHubTalk
+) -> AsyncIterator[GitHubTalk]:
     async with (
         FakeGitHub(program) as github,
         postman(random.Random(0), fates=("once",)) as carries,
     ):
-        github.hooks.subscriber = carries.carry
+        if made is GitHubTalk:
+            github.hooks.subscriber = carries.carry
         shop = await github.repository()
         for person in (github.ann, github.bo):
             await shop.let(person, "write")
         ids = {"ann": await github.ann.id(), "bo": await github.bo.id()}
-        yield GitHubTalk(github, shop, carries, ids)
+        talk = made(github, shop, carries, ids)
+        talk.town = town
+        yield talk
 
 
 class GitLabTalk:
@@ -162,6 +193,7 @@ class GitLabTalk:
     stops: ClassVar = ("word", "reaction")
     asks_which: ClassVar = False
     confides: ClassVar = False
+    town: Town
 
     def __init__(self, shop: Shop, carries: Postman) -> None:
         self.shop, self.carries = shop, carries
@@ -266,12 +298,31 @@ class GitLabTalk:
         return [str(one.description) for one in found if one.sha == thread.sha]
 
 
+class PolledGitLabTalk(GitLabTalk):
+    """The same, of an installation without an address that GitLab could reach."""
+
+    name = "gitlab-polled"
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        told = super().settings["gitlab"]
+        return {"gitlab": told.model_copy(update={"webhook_secret": None})}
+
+    async def ready(self) -> None:
+        await asked(self.town, "gitlab")
+
+
 @asynccontextmanager
-async def gitlab_talk(town: Town, _: Any) -> AsyncIterator[GitLabTalk]:
+async def gitlab_talk(
+    town: Town, _: Any, made: type[GitLabTalk] = GitLabTalk
+) -> AsyncIterator[GitLabTalk]:
     async with (
         open_shop() as shop,
         postman(random.Random(0), fates=("once",)) as carries,
         letter_box(carries) as box,
     ):
-        shop.gitlab.hook(shop.project, box, signing_token=SECRET)
-        yield GitLabTalk(shop, carries)
+        if made is GitLabTalk:
+            shop.gitlab.hook(shop.project, box, signing_token=SECRET)
+        talk = made(shop, carries)
+        talk.town = town
+        yield talk

@@ -9,12 +9,18 @@ import pytest
 from bot.work import questions
 from tests.fakes.pooled_workplaces import PooledWorkplaces
 from tests.integration.scenarios.chats import DiscordTalk, SlackTalk
-from tests.integration.scenarios.forges import GitHubTalk, GitLabTalk
+from tests.integration.scenarios.forges import (
+    GitHubTalk,
+    GitLabTalk,
+    PolledGitHubTalk,
+    PolledGitLabTalk,
+)
 from tests.integration.scenarios.talks import counted, shown, until
 from tests.support.shift import Shift
 from vmpool.machine import MachineState
 
-TALKS = {one.name: one for one in (SlackTalk, DiscordTalk, GitHubTalk, GitLabTalk)}
+POLLED = (PolledGitHubTalk, PolledGitLabTalk)
+TALKS = {one.name: one for one in (SlackTalk, DiscordTalk, GitHubTalk, GitLabTalk, *POLLED)}
 RUNNING = "SELECT count(*) FROM turn WHERE state = 'running'"
 ENDED = "SELECT count(*) FROM turn WHERE state = 'succeeded'"
 BEGUN = "SELECT count(*) FROM turn_event WHERE kind = 'output' AND body ->> 'text' LIKE 'begun%'"
@@ -33,6 +39,9 @@ ASK = Path(__file__).parents[3] / "vmpool" / "guest" / "ask.py"
 everywhere = pytest.mark.parametrize("talk", TALKS, indirect=True)
 where_one_asks_which = pytest.mark.parametrize(
     "talk", [name for name, one in TALKS.items() if one.asks_which], indirect=True
+)
+where_the_place_says_which = pytest.mark.parametrize(
+    "talk", [name for name, one in TALKS.items() if not one.asks_which], indirect=True
 )
 where_one_can_be_written_to = pytest.mark.parametrize(
     "talk", [name for name, one in TALKS.items() if one.confides], indirect=True
@@ -184,6 +193,18 @@ async def test_a_prompt_in_the_wrong_project_is_stopped_and_moved(town, places, 
     assert await town.rows(WORKED_ON) == [("demo",), ("web",)]
     states = "SELECT state FROM turn ORDER BY id"
     assert await town.rows(states) == [("stopped",), ("succeeded",)]
+
+
+@where_the_place_says_which
+async def test_a_place_of_one_project_has_no_wrong_one_and_says_so(town, places, talk):
+    await town.rows(WEB)
+    async with Shift(town, places, "w"):
+        thread = await talk.begins("project=web !echo alpha")
+        (refusal,) = await shown(talk, thread, "web", "demo")
+        await talk.says(thread, "!echo beta")
+        await shown(talk, thread, "beta", "Done")
+    assert "alpha" not in refusal
+    assert await town.rows(WORKED_ON) == [("demo",)]
 
 
 @pytest.fixture
