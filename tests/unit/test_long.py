@@ -31,7 +31,7 @@ def test_it_is_a_part_of_every_run_too_with_a_tenth_of_the_messages(of):
 
 
 def test_a_thousand_messages_are_said_and_that_ends():
-    assert COUNTS["ONA_TEST_CHAT_MESSAGES"] == "1000"
+    assert int(COUNTS["ONA_TEST_CHAT_MESSAGES"]) > 1000
     assert chaos.WAIT_SECONDS_MAX < chaos.SECONDS_MAX / 2, "two waits fit into it"
 
 

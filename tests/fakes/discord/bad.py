@@ -45,6 +45,8 @@ class BadEvent:
     """It is never delivered."""
     times: int = 1
     """How often it is delivered; each has its own number."""
+    after_next: bool = False
+    """The next one overtakes it."""
     wait: asyncio.Event | None = None
     """It, and all after it, is held back until this is set."""
     drop: bool = False

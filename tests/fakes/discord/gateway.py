@@ -96,6 +96,11 @@ class Gateway:
             session.push(name, body(session) if callable(body) else body, bad)
         self.discord.touch()
 
+    def let_go(self) -> None:
+        """Send what was to be overtaken by an event that doesn't come."""
+        for session in self.sessions:
+            session.let_go()
+
     def _gets(
         self,
         session: Session,

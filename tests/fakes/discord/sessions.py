@@ -39,6 +39,8 @@ class Session:
     left_at: float = math.inf
     """When the connection was lost."""
     invalid: bool = False
+    overtaken: list[tuple[str, dict, int]] = field(default_factory=list)
+    """Names, bodies and times of events that go after the next one."""
 
     @property
     def knows_content(self) -> bool:
@@ -58,7 +60,20 @@ class Session:
             self.connection.put_nowait(bad.wait)
         if (bad.drop or bad.close_code is not None) and self.connection:
             self.end(Close(bad.close_code))
-        for _ in range(bad.times):
+        if bad.after_next:
+            self.overtaken.append((name, body, bad.times))
+            return
+        self._send(name, body, bad.times)
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Send what was to be overtaken, as if the next event had."""
+        overtaken, self.overtaken = self.overtaken, []
+        for name, body, times in overtaken:
+            self._send(name, body, times)
+
+    def _send(self, name: str, body: dict, times: int) -> None:
+        for _ in range(times):
             self.number += 1
             event = {"op": 0, "t": name, "s": self.number, "d": body}
             self.sent = [*self.sent, event][-REPLAYED_MAX:]

@@ -1,12 +1,14 @@
-"""So many messages, an answer to each, and senders that are killed meanwhile."""
+"""So many messages, an answer to each, and who listens and who sends is killed meanwhile."""
 
 import asyncio
 import json
 import os
 import random
 import signal
-from collections.abc import AsyncIterator
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -24,10 +26,21 @@ SEED = int(os.environ.get("ONA_TEST_SEED", random.SystemRandom().randrange(1 << 
 SECONDS_MAX = max(3600, MESSAGES * 12)
 """Ends a run that hangs; a slow host is given its time."""
 WAIT_SECONDS_MAX = SECONDS_MAX * 0.45
-PROGRAM = "tests.fakes.surface_sender_process"
+PROGRAM = "tests.fakes.surface_process"
 TIMES = Times(lease_seconds=12.0, send_seconds=10.0)
 """What is asked of a forge before a post has to fit, also on a host with other work to do."""
+CATCH_UP_SECONDS = 1.0
+"""Between two looks of ours at a forge that sends webhooks."""
+KILLED_EVERY = 25
+"""Messages, of which one at a random place kills who listens. Fewer are said to nobody than any
+surface gives back: Discord a hundred of a channel."""
+KILL_SECONDS_MAX = 0.2
+"""After the message that kills: before it is heard, meanwhile, or after that."""
 
+_HEARD = "SELECT count(*) FROM delivery WHERE prompt_id IS NOT NULL"
+_FREE = """
+    UPDATE lease SET until = least(until, now()) WHERE starts_with(name, 'listen:') RETURNING name
+"""
 _UNTOLD = """
     SELECT prompt.session_id, delivery.text
       FROM prompt JOIN delivery ON delivery.prompt_id = prompt.id
@@ -115,41 +128,51 @@ async def assert_each_a_prompt(town: Town, count: int = MESSAGES) -> None:
 
 
 class Mortal:
-    """One sender at a time, a new one for each that is killed."""
+    """One process at a time, a new one for each that is killed."""
 
-    def __init__(self, senders: Senders) -> None:
-        self._senders = senders
+    def __init__(self, senders: Senders, does: str, bury: Callable[[], Awaitable[None]]) -> None:
+        """`bury` is done after the death of one, before its successor begins."""
+        self._senders, self._does, self._bury = senders, does, bury
         self._pid = 0
         self._died = asyncio.Event()
         self.kills = 0
 
     def kill(self) -> None:
-        """Kill the sender, right now."""
+        """Kill it, right now."""
         if not self._died.is_set():
             self.kills += 1
             self._senders.signal(self._pid, signal.SIGKILL)
             self._died.set()
 
     async def start(self) -> None:
-        self._pid = await self._senders.start()
+        self._pid = await self._senders.start(self._does)
 
     async def run(self) -> None:
         while True:
             await self._died.wait()
+            while Path(f"/proc/{self._pid}").exists():
+                await asyncio.sleep(0.005)
+            await self._bury()
             await self.start()
             # Not before: one that starts can't be killed, and would live on beside its successor.
             self._died.clear()
 
 
+async def _nothing() -> None:
+    """Nobody waits for what a dead sender leaves: its lease ends by itself, which is tested."""
+
+
 @asynccontextmanager
-async def mortal_sender(
-    url: str, surfaces: dict[str, Any], times: Times = TIMES
+async def _mortal(
+    does: str,
+    url: str,
+    surfaces: dict[str, Any],
+    more: dict[str, Any],
+    bury: Callable[[], Awaitable[None]] = _nothing,
 ) -> AsyncIterator[Mortal]:
-    """A process that sends the replies of these surfaces; see `surface_sender_process`."""
     factory = SenderFactory(PROGRAM)
-    held = (str(times.lease_seconds), str(times.send_seconds))
-    senders = Senders(factory, url, json.dumps(surfaces), *held)
-    mortal = Mortal(senders)
+    senders = Senders(factory, url, json.dumps(surfaces), json.dumps(more))
+    mortal = Mortal(senders, does, bury)
     try:
         await mortal.start()
         running = asyncio.create_task(mortal.run())
@@ -161,3 +184,73 @@ async def mortal_sender(
     finally:
         senders.close()
         factory.close()
+
+
+@asynccontextmanager
+async def mortal_sender(
+    url: str, surfaces: dict[str, Any], times: Times = TIMES
+) -> AsyncIterator[Mortal]:
+    """A process that sends the replies of these surfaces; see `surface_process`."""
+    held = {"lease_seconds": times.lease_seconds, "send_seconds": times.send_seconds}
+    async with _mortal("sends", url, surfaces, held) as mortal:
+        yield mortal
+
+
+@asynccontextmanager
+async def mortal_listener(
+    town: Town, surfaces: dict[str, Any], *, port: int = 0
+) -> AsyncIterator[Mortal]:
+    """A process that hears what is said on these surfaces; see `surface_process`.
+
+    :param port: at which webhooks arrive, in each of its lives
+    """
+    more = {"port": port, "catch_up_seconds": CATCH_UP_SECONDS, "ask_seconds_max": SECONDS_MAX}
+
+    async def pass_time() -> None:
+        """What the dead one holds ends as if its time had passed."""
+        await _rows(town, _FREE)
+
+    async with _mortal("listens", town.database.url, surfaces, more, pass_time) as mortal:
+        yield mortal
+
+
+def free_port() -> int:
+    """One that nobody listens at."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+class Killing:
+    """Kills who listens at random points of a talk, once what the last one missed is caught up."""
+
+    def __init__(
+        self,
+        town: Town,
+        listener: Mortal,
+        chance: random.Random,
+        nudge: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`nudge` is done again and again while something that was said is not heard."""
+        self._town, self._listener, self._nudge = town, listener, nudge
+        starts = range(0, MESSAGES, KILLED_EVERY)
+        self._at = {
+            start + chance.randrange(KILLED_EVERY): chance.uniform(0, KILL_SECONDS_MAX)
+            for start in starts
+        }
+
+    async def said(self, number: int) -> None:
+        """The message of this number was said just now."""
+        if number in self._at:
+            asyncio.get_running_loop().call_later(self._at[number], self._listener.kill)
+        if number % KILLED_EVERY == KILLED_EVERY - 1:
+            await self.until_heard(number + 1)
+
+    async def until_heard(self, count: int = MESSAGES) -> None:
+        """Wait until so many messages became prompts, whoever heard them."""
+        async with asyncio.timeout(WAIT_SECONDS_MAX):
+            while (heard := (await _rows(self._town, _HEARD))[0][0]) != count:
+                assert heard < count
+                assert not (refused := await _rows(self._town, _REFUSED)), refused
+                self._nudge()
+                await asyncio.sleep(0.05)

@@ -42,6 +42,7 @@ async def serving(
     settings: Settings,
     *,
     hooked: Callable[[str], Awaitable[None]] | None = None,
+    port: int = 0,
     sends: bool = True,
     runs: bool = False,
     agents: Agents | None = None,
@@ -49,6 +50,7 @@ async def serving(
     """Hear, write replies and send them; ends when the event is set.
 
     :param hooked: is told the address at which deliveries over HTTP arrive
+    :param port: of that address; 0: any that is free
     :param sends: replies are sent from here; else they are only written
     :param runs: runs of automations go on here
     :param agents: those that `agent=` takes; None: shell alone
@@ -116,8 +118,9 @@ async def serving(
                         registry=CollectorRegistry(),
                         hooks=hooks_of(surfaces, chats.hear),
                     )
-                    port = await stack.enter_async_context(serving_pages(services, port=0))
-                    await hooked(f"http://127.0.0.1:{port}")
+                    pages = serving_pages(services, port=port)
+                    taken = await stack.enter_async_context(pages)
+                    await hooked(f"http://127.0.0.1:{taken}")
                 yield stop
         finally:
             stop.set()

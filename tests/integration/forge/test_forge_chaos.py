@@ -1,9 +1,10 @@
 """Invariant 1 on the forges, whatever happens on the way in and on the way out.
 
-So many requests are made while webhooks come twice, late, in another order or never, and while the
-poll that tells the same meets errors; each is answered by a notice while the forge throttles,
-breaks down before or after it acted, doesn't answer in time, and the sender is killed between the
-commit and the post and after the post. Every request becomes one prompt, every notice stands once.
+So many requests are made while webhooks come twice, late, in another order or never, while the poll
+that tells the same meets errors, and while who does both is killed; each is answered by a notice
+while the forge throttles, breaks down before or after it acted, doesn't answer in time, and the
+sender is killed between the commit and the post and after the post. Every request becomes one
+prompt, every notice stands once.
 ONA_TEST_CHAT_MESSAGES says how many, ONA_TEST_SEED repeats a run.
 """
 
@@ -12,11 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 
-from adapters.forge import polled
-from bot.config import GitHubSettings, GitLabSettings, Settings
-from bot.govern import rights
 from tests.fakes.github import Bad as GitHubBad
 from tests.fakes.github import FakeGitHub
 from tests.fakes.github.limits import SECONDARY
@@ -26,15 +23,17 @@ from tests.integration.chat.chaos import (
     MESSAGES,
     SECONDS_MAX,
     SEED,
+    Killing,
     Mortal,
     answer_all,
     assert_each_a_prompt,
     chance_of,
+    free_port,
+    mortal_listener,
     mortal_sender,
     until_sent,
     words,
 )
-from tests.integration.chat.serving import serving
 from tests.integration.forge.gitlab_rig import Shop, open_shop
 from tests.integration.forge.postman import Postman, letter_box, postman
 
@@ -45,14 +44,6 @@ READS = r"^/api/v3/repos/.*/(pulls|comments)"
 CUSTOM_SECRET = "not a guess"
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(SECONDS_MAX)]
-
-
-@pytest.fixture(autouse=True)
-def times(monkeypatch):
-    """Behind the webhooks we ask every second, not every five minutes; on a slow machine it may
-    take a while to ask who may do what, after which a request would be refused."""
-    monkeypatch.setattr(rights, "ASK_SECONDS_MAX", SECONDS_MAX)
-    monkeypatch.setattr(polled, "CATCH_UP_SECONDS", 1.0)
 
 
 @dataclass(kw_only=True)
@@ -75,9 +66,8 @@ class GitHubSide:
         }
 
     @property
-    def given(self) -> Settings:
-        secret = SecretStr(self.github.hooks.secret)
-        return Settings(github=GitHubSettings(**self.settings, webhook_secret=secret))
+    def secret(self) -> str:
+        return self.github.hooks.secret
 
     @property
     def clone_url(self) -> str:
@@ -134,9 +124,8 @@ class GitLabSide:
         return {"token": self.shop.us.token, "url": self.shop.gitlab.url}
 
     @property
-    def given(self) -> Settings:
-        secret = SecretStr(CUSTOM_SECRET)
-        return Settings(gitlab=GitLabSettings(**self.settings, webhook_secret=secret))
+    def secret(self) -> str:
+        return CUSTOM_SECRET
 
     @property
     def clone_url(self) -> str:
@@ -192,14 +181,13 @@ async def answered_once(town, side, carries: Postman, chance) -> None:
     """Say everything, answer everything, and look at what stands there."""
     await town.rows("UPDATE project SET repository_url = :url RETURNING id", url=side.clone_url)
     await side.open()
-
-    async def hooked(url: str) -> None:
-        carries.url = f"{url}/hooks/{side.surface}"
-
+    port, hears = free_port(), {**side.settings, "webhook_secret": side.secret}
+    carries.url = f"http://127.0.0.1:{port}/hooks/{side.surface}"
     async with (
         mortal_sender(town.database.url, {side.surface: side.settings}) as mortal,
-        serving(town, side.given, hooked=hooked, sends=False),
+        mortal_listener(town, {side.surface: hears}, port=port) as listener,
     ):
+        killing = Killing(town, listener, chance)
         await listening(town, side.surface)
         answering = asyncio.create_task(answer_all(town))
         for number in range(MESSAGES):
@@ -207,6 +195,7 @@ async def answered_once(town, side, carries: Postman, chance) -> None:
             if number % 5 == 0:
                 side.spoil_read(chance)
             await side.says(number % THREADS, f"/ona !{words(number)}")
+            await killing.said(number)
             await asyncio.sleep(chance.random() / 50)
         await answering
         await until_sent(town)
@@ -214,6 +203,7 @@ async def answered_once(town, side, carries: Postman, chance) -> None:
     await assert_each_a_prompt(town)
     print(f"{mortal.kills} kills, answers to webhooks: {sorted(set(carries.statuses))}")
     assert mortal.kills > MESSAGES / 50
+    assert listener.kills > MESSAGES / 50
     for thread in range(THREADS):
         expected = [f"heard {words(number)}" for number in range(thread, MESSAGES, THREADS)]
         assert sorted(side.ours(thread)) == expected

@@ -233,7 +233,6 @@ class SenderFactory:
             text=True,
             bufsize=1,
             cwd=root,
-            env={**os.environ, "PYTHONPATH": str(root)},
         )
 
     def make(self, words: Sequence[str]) -> int:

@@ -94,6 +94,19 @@ async def test_events_may_be_lost_doubled_held_back_or_cut_off(town):
     assert client.texts() == ["twice", "twice", "cut", "late", "later"]
 
 
+async def test_an_event_may_be_overtaken_by_the_next_one(town):
+    client = await town.client()
+    town.fake.event(
+        "MESSAGE_CREATE", BadEvent(after_next=True), BadEvent(), BadEvent(after_next=True)
+    )
+    for text in ("slow", "fast", "last"):
+        town.ann.says(town.general, text)
+    await town.heard(client, "message", 2)
+    town.fake.gateway.let_go()
+    await town.heard(client, "message", 3)
+    assert client.texts() == ["fast", "slow", "last"]
+
+
 async def test_only_so_many_sessions_are_started_a_day(town):
     town.app.session_starts_max = 1
     client = await town.client()
