@@ -120,3 +120,5 @@ class Stale:
     trace: Mapping[str, str]
     over: bool
     """Its time has passed."""
+    long_over: bool
+    """So has that of a renewal which nobody came to write down."""

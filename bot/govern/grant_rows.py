@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from adapters.vault.errors import Misasked
+from adapters.vault.tokens import LIVING_SECONDS_MAX
 from bot.errors import Refused
 from bot.govern.grant_audit import Became, note
 from bot.govern.grant_records import (
@@ -129,7 +130,8 @@ _NEVER_BEGAN = text(
 _STALE = text(
     f"""
     SELECT g.id, g.kind, g.options, g.trace,
-           g.ends_at IS NULL OR g.ends_at < now() AS over
+           g.ends_at IS NULL OR g.ends_at < now() AS over,
+           g.ends_at IS NULL OR g.ends_at < now() - make_interval(secs => :unwritten) AS long_over
       FROM turn_grant g
       LEFT JOIN session ON session.id = g.session_id AND session.state = 'running'
            AND session.lease_owner = g.owner AND session.lease_token = g.lease_token
@@ -261,6 +263,7 @@ class GrantRows:
         asked = {
             "late": LATE_SECONDS,
             "unrecorded": UNRECORDED_SECONDS,
+            "unwritten": LIVING_SECONDS_MAX,
             "most": most,
             "without": list(without),
         }

@@ -132,6 +132,8 @@ class Grants:
             refused = await self._refused(stale)
         except VaultError as error:
             log.warning("grant_not_revoked", grant=str(stale.id), kind=stale.kind, why=str(error))
+            if not stale.long_over:
+                return False
             refused = False
         if not refused and not stale.over:
             return False

@@ -7,6 +7,7 @@ import psycopg
 import pytest
 
 from adapters.chat.port import Deadline
+from adapters.vault.errors import VaultAway
 from adapters.vault.kinds import KINDS, Kind
 from adapters.vault.port import ANY_MODE, Trail
 from adapters.vault.tokens import Tokens
@@ -116,3 +117,29 @@ async def test_a_token_that_can_not_be_written_down_is_not_extended(
     await turn.end(seconds_max=30)
     assert turn.is_revoked
     assert not place.lives(turn._token)
+
+
+class Unreached(Slow):
+    """One that is away when it is asked to revoke."""
+
+    async def revoke(self, trail: Trail, deadline: Deadline) -> bool:
+        raise VaultAway("it is sealed")
+
+
+async def test_what_may_have_been_renewed_unwritten_is_not_given_up_before_that_ends(
+    town: Town, place: Place
+) -> None:
+    """Killed between a renewal and its row, the end that is written down is too early."""
+    sweeper = Grants(town.database, place.tokens, {"unreached": Unreached()})
+    await town.say("!true")
+    await town.rows(
+        "INSERT INTO turn_grant (id, session_id, kind, name, mode, purpose, options, owner,"
+        " lease_token, state, trace, issued_at, ends_at, created_at) SELECT gen_random_uuid(), id,"
+        " 'unreached', 'it', 'handed', '', '{}', 'gone', 0, 'issued', '{}', now(),"
+        " now() - interval '1 second', now() - interval '1 hour' FROM session RETURNING id"
+    )
+    assert await sweeper.sweep() == 0
+    assert await states(town) == [("unreached", "issued")], "it is tried again"
+    await town.rows("UPDATE turn_grant SET ends_at = ends_at - interval '15 minutes' RETURNING id")
+    assert await sweeper.sweep() == 1
+    assert await states(town) == [("unreached", "ended")]

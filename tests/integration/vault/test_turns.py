@@ -215,7 +215,7 @@ async def test_an_undo_whose_machine_has_no_room_for_what_is_handed_ends_and_say
     async with Shift(town, places, "w", grants=grants):
         await until(town, TURN, lambda rows: [row[0] for row in rows] == ["succeeded"])
         (tmp_path / "full").touch()
-        places._materials = Materials(places._channel, memory=str(tmp_path / "full"))
+        places._materials = Materials(places.channel, memory=str(tmp_path / "full"))
         told = await town.say("undo")
         assert told.verdict == "prompt", told
         rows = await until(town, TURN, lambda rows: [row[0] for row in rows][1:] == ["failed"])
