@@ -5,7 +5,7 @@ from typing import Any
 
 from bot.words.amounts import prompts
 from bot.words.amounts import short as shortened
-from bot.words.catalogue import N_, together
+from bot.words.catalogue import N_, alternatives, together
 from bot.words.catalogue import gettext as _
 from bot.words.events import session_state
 
@@ -108,7 +108,7 @@ def connect_code(code: str, forges: Sequence[str], *, minutes: float) -> str:
     )
     if not forges:
         return told
-    named = _(" or ").join(f"`connect {forge}`" for forge in forges)
+    named = alternatives([f"`connect {forge}`" for forge in forges])
     return together(told, _("For a code host say {commands}.", commands=named))
 
 

@@ -17,6 +17,8 @@ from adapters.vault.tokens import UNWRITTEN_SECONDS
 from bot.govern.grant_records import Planned, Recorded, Whose
 from bot.govern.narrowing import narrowed
 from bot.govern.turn_grants import Behind, Headers
+from bot.words.catalogue import alternatives
+from bot.words.catalogue import gettext as _
 
 Handed = Mapping[str, Headers]
 """By the name of the grant: what lies in the machine."""
@@ -57,10 +59,17 @@ def issuer_of(wanted: Wanted, issuers: Mapping[str, Issuer]) -> Issuer:
     issuer = issuers.get(wanted.kind)
     if issuer is None:
         kinds = ", ".join(sorted(issuers))
-        raise Misasked(f"the grant {wanted.name} is of kind {wanted.kind}; there are {kinds}")
+        raise Misasked(
+            _(
+                "the grant {name} is of kind {kind}; there are {kinds}",
+                name=wanted.name,
+                kind=wanted.kind,
+                kinds=kinds,
+            )
+        )
     if wanted.mode not in issuer.modes:
-        may = " or ".join(sorted(issuer.modes))
-        raise Misasked(f"the grant {wanted.name} can only be {may}")
+        may = alternatives(sorted(issuer.modes))
+        raise Misasked(_("the grant {name} can only be {modes}", name=wanted.name, modes=may))
     return issuer
 
 

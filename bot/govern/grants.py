@@ -22,6 +22,7 @@ from bot.govern.issuance import REVOKE_SECONDS, Issuance, Means
 from bot.govern.turn_grants import TurnGrants
 from bot.store.database import Database
 from bot.store.states import GrantState
+from bot.words.catalogue import gettext as _
 from scheduler.chores import Chore
 
 log = structlog.get_logger(__name__)
@@ -87,7 +88,7 @@ class Grants:
         if not issuance.had_any:
             return
         if not issuance.is_revoked:
-            raise VaultAway("what set-up had is not known to be revoked")
+            raise VaultAway(_("what set-up had is not known to be revoked"))
         with suppress(VaultError):
             await self.forget(template_id)
 

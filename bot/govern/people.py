@@ -118,11 +118,11 @@ async def add_person(tx: Transaction, name: str, *, is_service: bool = False) ->
     name = " ".join(name.split())
     if not name or len(name) > NAME_LENGTH_MAX or not name.isprintable():
         raise Refused(
-            f"a person's name has 1 to {NAME_LENGTH_MAX} printable characters",
-            do="give another name",
+            _("a person's name has 1 to {most} printable characters", most=NAME_LENGTH_MAX),
+            do=_("give another name"),
         )
     if (await tx.execute(_BY_NAME, {"name": name})).first() is not None:
-        raise Refused(f"there is a person {name} already", do="give another name")
+        raise Refused(_("there is a person {name} already", name=name), do=_("give another name"))
     return await standing_of(tx, await _insert(tx, name, is_service=is_service))
 
 
@@ -142,8 +142,12 @@ async def find_person(tx: Transaction, said: str) -> Standing:
         pass
     rows = (await tx.execute(_BY_NAME, {"name": said})).mappings().all()
     if len(rows) != 1:
-        how_many = "no person" if not rows else "more than one person"
-        raise NotFound(f"there is {how_many} called {said}", do="`ona people` lists them with ids")
+        happened = (
+            _("there is more than one person called {name}", name=said)
+            if rows
+            else _("there is no person called {name}", name=said)
+        )
+        raise NotFound(happened, do=_("`ona people` lists them with ids"))
     return Standing(**rows[0])
 
 
@@ -180,4 +184,4 @@ async def _insert(tx: Transaction, name: str, *, is_service: bool = False) -> UU
 def check_other(who: Standing, by: Standing) -> None:
     """:raises Refused: somebody would lock themselves out."""
     if who.person_id == by.person_id:
-        raise Refused("nobody can deactivate themselves", do="ask another operator")
+        raise Refused(_("nobody can deactivate themselves"), do=_("ask another operator"))

@@ -15,6 +15,7 @@ from bot.govern.agents import Agents
 from bot.store.ids import new_id
 from bot.store.transaction import Transaction
 from bot.words.catalogue import gettext as _
+from bot.words.catalogue import grouped
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 """Also a directory's name in the machine."""
@@ -90,23 +91,27 @@ def check(project: NewProject, sizes: Collection[str], agents: Agents) -> None:
     """
     if not NAME.fullmatch(project.name):
         raise Refused(
-            f"“{project.name[:80]}” can't be a project's name",
-            do="use up to 63 letters, digits, dots, dashes, underscores; no dot or dash first",
+            _("“{name}” can't be a project's name", name=project.name[:80]),
+            do=_("use up to 63 letters, digits, dots, dashes, underscores; no dot or dash first"),
         )
     if project.base_branch is not None and project.base_branch.startswith("-"):
-        raise Refused("a branch does not begin with a dash", do="give the branch's name")
+        raise Refused(_("a branch does not begin with a dash"), do=_("give the branch's name"))
     agents.chosen(project.agent)
     if project.size is not None:
         check_size(project.size, sizes)
     for command in (*project.setup, *project.start):
         if not command.strip() or "\x00" in command or len(command) > COMMAND_CHARACTERS_MAX:
             raise Refused(
-                f"a command has 1 to {COMMAND_CHARACTERS_MAX:,} characters", do="put it into a file"
+                _(
+                    "a command has 1 to {most} characters",
+                    most=grouped(COMMAND_CHARACTERS_MAX),
+                ),
+                do=_("put it into a file"),
             )
     if len(project.setup) + len(project.start) > COMMANDS_MAX:
         raise Refused(
-            f"a project has at most {COMMANDS_MAX} commands",
-            do="put them into a file and call that",
+            _("a project has at most {most} commands", most=COMMANDS_MAX),
+            do=_("put them into a file and call that"),
         )
 
 
@@ -122,7 +127,8 @@ async def add_project(tx: Transaction, project: NewProject) -> UUID:
             await tx.execute(_ADD, {"id": project_id, **_columns(project)})
     except IntegrityError:
         raise Refused(
-            f"there is a project {project.name} already", do="give another name, or remove it first"
+            _("there is a project {name} already", name=project.name),
+            do=_("give another name, or remove it first"),
         ) from None
     return project_id
 
@@ -172,4 +178,7 @@ async def get_project(tx: Transaction, name: str) -> Mapping[str, Any]:
 
 
 def _unknown(name: str) -> NotFound:
-    return NotFound(f"there is no project {name[:80]}", do="`ona projects` lists those there are")
+    return NotFound(
+        _("there is no project {project}", project=name[:80]),
+        do=_("`ona projects` lists those there are"),
+    )

@@ -99,6 +99,11 @@ def listing(items: Sequence[Value]) -> Value:
     return reduce(lambda some, more: gettext("{some} and {more}", some=some, more=more), items)
 
 
+def alternatives(items: Sequence[Value]) -> Value:
+    """`a`, `a or b`, `a or b or c`."""
+    return reduce(lambda some, more: gettext("{some} or {more}", some=some, more=more), items)
+
+
 def of_error(error: Exception) -> str:
     """What an error says, as the message that it was raised with if it was one."""
     said = error.args[0] if error.args else ""

@@ -37,8 +37,14 @@ def as_rows(steps: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def line(command: str, file: str, exit_status: int) -> str:
     """One of them, for a list."""
-    ended = f", ended with status {exit_status}" if exit_status else ""
-    return f"{command} (guessed from {file}{ended})"
+    if not exit_status:
+        return _("{command} (guessed from {file})", command=command, file=file)
+    return _(
+        "{command} (guessed from {file}, ended with status {status})",
+        command=command,
+        file=file,
+        status=exit_status,
+    )
 
 
 def count(guessed: Sequence[Mapping[str, Any]]) -> str:
@@ -96,7 +102,7 @@ def contained(project: str, steps: Iterable[Mapping[str, Any]]) -> list[str]:
                 "The dev container of {file} could not be made, and the machine is used without "
                 "it: {why}. `ona templates show {project}` has the log.",
                 file=file,
-                why=why[-1][:400].rstrip("."),
+                why=_(why[-1][:400].rstrip(".")),
                 project=project,
             )
         ]

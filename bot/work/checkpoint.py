@@ -190,7 +190,7 @@ class Checkpoints:
         if checkpoint.blob is None:
             data = await self._rows.inline(checkpoint.id)
             if data is None:
-                raise BlobUnreadable("its row is gone")
+                raise BlobUnreadable(_("its row is gone"))
             return _after(data, None)
         chunks = self._blobs.get(checkpoint.blob)
         return _after(await anext(chunks, b""), chunks)

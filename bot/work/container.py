@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
 
+from bot.words.catalogue import N_
+from bot.words.catalogue import gettext as _
 from bot.work.detect.devcontainer import Devcontainer, for_machine, probe
 from vmpool.channel import Channel
 from vmpool.command import Completed
@@ -150,9 +152,9 @@ class Containers:
         ready = ["/bin/sh", "-c", READY, "ready", *self.without_tls]
         done = await self._run(channel, ready, user=ROOT)
         if done.exit_status == NO_ENGINE:
-            raise StepFailed("the machine's image has no container engine in it")
+            raise StepFailed(N_("the machine's image has no container engine in it"))
         if done.exit_status != 0:
-            why = "the container engine could not be made ready"
+            why = N_("the container engine could not be made ready")
             raise _failed(why, done.exit_status, _said(done))
         try:
             return await self._make(channel, wanted, directory)
@@ -161,7 +163,7 @@ class Containers:
             raise
         except TimeoutError:
             await self._undo(channel)
-            raise StepFailed("its container does not answer", exit_status=124) from None
+            raise StepFailed(N_("its container does not answer"), exit_status=124) from None
 
     async def _make(self, channel: Channel, wanted: Devcontainer, directory: str) -> str:
         await self._pull(channel, wanted)
@@ -207,7 +209,7 @@ class Containers:
             return await self._run(channel, argv, seconds_max=self.seconds_max)
         except TimeoutError:
             minutes = self.seconds_max / 60
-            why = f"it was not made within {minutes:g} minutes"
+            why = _("it was not made within {minutes} minutes", minutes=f"{minutes:g}")
             raise StepFailed(why, exit_status=124) from None
 
     async def _facts(
@@ -220,7 +222,7 @@ class Containers:
         done = await self._run(channel, argv)
         pid, _, rest = done.stdout.partition(b"\n")
         if done.exit_status != 0 or not pid.isdigit():
-            raise _failed("the container did not stay up", done.exit_status, _said(done))
+            raise _failed(N_("the container did not stay up"), done.exit_status, _said(done))
         merged = made.get("mergedConfiguration") or {}
         environment = environment_of(rest, merged.get("remoteEnv") or {})
         return {
@@ -235,7 +237,7 @@ class Containers:
         await self._run(channel, ["ona-inside", "/bin/sh", "-c", _LINK, "link", *self.kept])
         done = await self._run(channel, ["ona-inside", "/bin/sh", "-c", _AGENTS])
         if done.exit_status != 0:
-            why = "agents don't start in its image, which takes glibc 2.28 or later"
+            why = N_("agents don't start in its image, which takes glibc 2.28 or later")
             raise _failed(why, done.exit_status, _said(done))
 
     async def _put(self, channel: Channel, path: str, text: str, user: str | None = None) -> None:
@@ -289,7 +291,9 @@ def why_failed(answer: Mapping[str, Any], said: str) -> str:
     errors = [line for line in bare if re.match(r"error\b", line, re.IGNORECASE)]
     own = [line for line in errors if "Command failed: podman" not in line]
     words = [*own[-1:], str(answer.get("description") or answer.get("message") or "")]
-    return next((one for one in words if one), "the reference program ended without a word")[:400]
+    return next((one for one in words if one), N_("the reference program ended without a word"))[
+        :400
+    ]
 
 
 def environment_of(probed: bytes, remote: Mapping[str, Any]) -> dict[str, str]:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from tempfile import SpooledTemporaryFile
 from typing import Any, Protocol, Self
 
+from bot.words.catalogue import gettext as _
 from vmpool.command import Completed, Source
 from vmpool.guest.worktree import program
 
@@ -117,7 +118,7 @@ def _answer(line: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
-        raise ScriptFailed("the machine answered something else")
+        raise ScriptFailed(_("the machine answered something else"))
     return answer
 
 

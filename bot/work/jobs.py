@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import assert_never
 
 from adapters.agent.port import JobAsked, JobChunk, JobEnded, JobRefused
+from bot.words.catalogue import gettext as _
 from vmpool import errors
 from vmpool.channel import Channel
 from vmpool.errors import MachineError
@@ -56,9 +57,9 @@ def _as_port(item: JobEvent) -> JobChunk | JobAsked | JobEnded:
 
 def _failure(status: JobStatus) -> str | None:
     if status.state is JobState.LOST:
-        return "the machine lost its memory while it ran"
+        return _("the machine lost its memory while it ran")
     if status.out_of_memory:
-        return "the machine had no memory left for it"
+        return _("the machine had no memory left for it")
     return status.failure
 
 

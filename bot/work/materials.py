@@ -8,6 +8,8 @@ from pathlib import PurePosixPath
 from pydantic import SecretStr
 
 from adapters.agent.port import JobRefused
+from bot.words.catalogue import N_
+from bot.words.catalogue import gettext as _
 from bot.work.guest import Machine, last_line
 from vmpool.errors import MachineError
 
@@ -50,12 +52,12 @@ class Materials:
         :raises JobRefused: the machine has no room for them
         """
         argv = ["/bin/sh", "-c", *_HAND, self.grants_directory(turn)]
-        await self._do(argv, _packed(handed), "its credentials could not be put into it")
+        await self._do(argv, _packed(handed), N_("its credentials could not be put into it: {why}"))
 
     async def take_back(self, turn: str) -> None:
         """Remove what was handed to the turn. :raises ConnectionError:"""
         argv = ["rm", "-rf", "--", self.grants_directory(turn)]
-        await self._do(argv, None, "its credentials could not be removed from it")
+        await self._do(argv, None, N_("its credentials could not be removed from it: {why}"))
 
     async def put(self, turn: str, name: str, data: bytes) -> str:
         """Let the turn find `data` as `name`; the path in the machine. Idempotent.
@@ -65,7 +67,7 @@ class Materials:
         """
         path = str(PurePosixPath(self._root, f"ona-{turn}", PurePosixPath(name).name))
         argv = ["/bin/sh", "-c", *_PUT, path]
-        await self._do(argv, data, "the quoted material could not be put into it")
+        await self._do(argv, data, N_("the quoted material could not be put into it: {why}"))
         return path
 
     async def _do(self, argv: list[str], stdin: bytes | None, trouble: str) -> None:
@@ -75,7 +77,7 @@ class Materials:
             raise ConnectionError(str(error)) from error
         if done.exit_status != 0:
             why = last_line(done.stderr) or f"exit status {done.exit_status}"
-            raise JobRefused(f"{trouble}: {why}")
+            raise JobRefused(_(trouble, why=why))
 
 
 def _packed(handed: Mapping[str, Mapping[str, SecretStr]]) -> bytes:

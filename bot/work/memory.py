@@ -9,6 +9,8 @@ from sqlalchemy import text
 
 from bot.errors import NotFound, Refused, TooLarge
 from bot.store.transaction import Transaction
+from bot.words.catalogue import gettext as _
+from bot.words.catalogue import grouped
 from bot.words.plain import settled
 
 NAME = re.compile(r"(?=.{1,80}\Z)[a-z0-9][a-z0-9._-]*(?:/[a-z0-9][a-z0-9._-]*)*")
@@ -68,25 +70,27 @@ async def put(
     clean = settled(said).strip("\n")
     if NAME.fullmatch(name) is None:
         raise Refused(
-            f"{name[:80]!r} is no name of a note",
-            kept="nothing was written",
-            do="take up to 80 of a-z, 0-9, dots, dashes, underscores and slashes",
+            _("“{name}” is no name of a note", name=name[:80]),
+            kept=_("nothing was written"),
+            do=_("take up to 80 of a-z, 0-9, dots, dashes, underscores and slashes"),
         )
     if not clean.strip():
-        raise Refused("the note is empty", kept="nothing was written", do="remove it instead")
+        raise Refused(
+            _("the note is empty"), kept=_("nothing was written"), do=_("remove it instead")
+        )
     if len(clean.encode("utf-8", "replace")) > NOTE_BYTES_MAX:
         raise TooLarge(
-            f"a note has at most {NOTE_BYTES_MAX:,} bytes",
-            kept="nothing was written",
-            do="say it shorter, or in several notes",
+            _("a note has at most {bytes} bytes", bytes=grouped(NOTE_BYTES_MAX)),
+            kept=_("nothing was written"),
+            do=_("say it shorter, or in several notes"),
         )
     # Two who write at once would count the same number.
     await tx.execute(_LOCK, {"project": project_id})
     if await tx.scalar(_COUNT, {"project": project_id, "name": name}) >= NOTES_MAX:
         raise Refused(
-            f"a project's memory has at most {NOTES_MAX} notes",
-            kept="nothing was written",
-            do="remove one that is of no use any more, or write over it",
+            _("a project's memory has at most {count} notes", count=NOTES_MAX),
+            kept=_("nothing was written"),
+            do=_("remove one that is of no use any more, or write over it"),
         )
     values = {"project": project_id, "name": name, "text": clean, "by": by, "session": session}
     await tx.execute(_PUT, values)
@@ -102,4 +106,6 @@ async def remove(tx: Transaction, project_id: UUID, name: str) -> None:
 
 
 def _unknown(name: str) -> NotFound:
-    return NotFound(f"there is no note {name[:80]!r}", do="the list says which there are")
+    return NotFound(
+        _("there is no note “{name}”", name=name[:80]), do=_("the list says which there are")
+    )

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from bot.config import Settings
 from bot.errors import Refused
+from bot.words.catalogue import gettext as _
 
 ON_THIS_MACHINE = "preview.localhost"
 """Browsers know that names below `localhost` are loopback, so no name server is needed."""
@@ -45,8 +46,8 @@ def preview_address(settings: Settings, token: str, here: str) -> str:
     below = preview_host(settings)
     if below is None:
         raise Refused(
-            "previews have no host name here",
-            do="set web.preview_host (docs/previews.md), or use `ona sessions ssh --forward`",
+            _("previews have no host name here"),
+            do=_("set web.preview_host (docs/previews.md), or use `ona sessions ssh --forward`"),
         )
     base = urlsplit(settings.public_url or here)
     port = f":{base.port}" if base.port else ""

@@ -99,7 +99,8 @@ async def find(tx: Transaction, token: str) -> Found:
     row = (await tx.execute(_FIND, {"token": token})).one_or_none()
     if row is None:
         raise NotFound(
-            "this preview is over, or never was", do="ask for a new one: `ona sessions preview`"
+            _("this preview is over, or never was"),
+            do=_("ask for a new one: `ona sessions preview`"),
         )
     return Found(**row._asdict())
 
@@ -108,5 +109,5 @@ async def revoke(tx: Transaction, session_id: UUID, preview_id: UUID) -> int:
     """End one; its port. :raises NotFound: it is none of the session's, or over"""
     row = (await tx.execute(_REVOKE, {"id": preview_id, "session": session_id})).one_or_none()
     if row is None:
-        raise NotFound("there is no such preview", do="`ona sessions previews` lists them")
+        raise NotFound(_("there is no such preview"), do=_("`ona sessions previews` lists them"))
     return int(row.port)

@@ -17,6 +17,7 @@ from uuid import UUID
 import structlog
 
 from bot.errors import NotFound, OnaError, TooLarge
+from bot.words.catalogue import alternatives
 from bot.words.catalogue import gettext as _
 from bot.work.detect.tree import Tree
 from bot.work.git import GitFailed, GitLimits, git_stream
@@ -232,8 +233,13 @@ class Repositories:
         near = get_close_matches(
             branch, said.decode("utf-8", "replace").splitlines(), n=3, cutoff=0.4
         )
-        hint = f"did you mean {' or '.join(near)}?" if near else "see the repository's branches"
-        return NotFound(f"the repository has no branch {branch!r}", kept=_(KEPT), do=hint)
+        hint = (
+            _("did you mean {names}?", names=alternatives(near))
+            if near
+            else _("see the repository's branches")
+        )
+        happened = _("the repository has no branch “{branch}”", branch=branch)
+        return NotFound(happened, kept=_(KEPT), do=hint)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -345,7 +351,7 @@ def _not_cloned(stderr: bytes) -> OnaError:
     return OnaError(
         _("the repository could not be put into the machine: {error}", error=said),
         kept=_(KEPT),
-        do="`retry`",
+        do=_("`retry` tries again"),
     )
 
 

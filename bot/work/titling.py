@@ -7,6 +7,7 @@ from sqlalchemy import text
 
 from bot.errors import NotFound, Refused, TooLarge
 from bot.store.transaction import Transaction
+from bot.words.catalogue import gettext as _
 from bot.words.titles import TITLE_CHARACTERS_MAX, tidied
 from bot.work.control import Actor
 from bot.work.queue import Event, append_events, lock_session
@@ -48,15 +49,21 @@ async def give_title(tx: Transaction, session_id: UUID, by: Actor, said: str) ->
     """
     title = tidied(said)
     if not title:
-        raise Refused("a title needs words", kept="the old one")
+        raise Refused(_("a title needs words"), kept=_("the old one"))
     if len(title) > TITLE_CHARACTERS_MAX:
         raise TooLarge(
-            f"the title has {len(title)} characters and at most {TITLE_CHARACTERS_MAX} fit",
-            kept="the old one",
-            do="say it in fewer words",
+            _(
+                "the title has {count} characters and at most {most} fit",
+                count=len(title),
+                most=TITLE_CHARACTERS_MAX,
+            ),
+            kept=_("the old one"),
+            do=_("say it in fewer words"),
         )
     changed = await _put(tx, session_id, title, {"by": by.id, "name": by.name})
-    return f"The session is called “{title}” now." if changed else "It is called that already."
+    if not changed:
+        return _("It is called that already.")
+    return _("The session is called “{title}” now.", title=title)
 
 
 async def take_over(tx: Transaction, session_id: UUID, where: Somewhere, said: str) -> bool:
@@ -81,7 +88,7 @@ async def _put(
     tx: Transaction, session_id: UUID, title: str, body: dict[str, UUID | str | None]
 ) -> bool:
     if await lock_session(tx, session_id) is None:
-        raise NotFound("this session does not exist")
+        raise NotFound(_("this session does not exist"))
     before = str(await tx.scalar(_TITLE, {"session": session_id}) or "")
     if title == before:
         return False

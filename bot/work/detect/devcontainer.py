@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from bot.words.catalogue import N_
 from bot.work.detect.tree import Tree
 
 DEFAULTS = (".devcontainer/devcontainer.json", ".devcontainer.json")
@@ -136,11 +137,11 @@ def for_machine(config: Mapping[str, Any], directory: str, shared: Sequence[str]
 
 def _why_unusable(said: Mapping[str, Any] | None) -> str | None:
     if said is None:
-        return "it is no JSON object"
+        return N_("it is no JSON object")
     if COMPOSE in said:
-        return "it names Docker Compose files, which ona doesn't run"
+        return N_("it names Docker Compose files, which ona doesn't run")
     if not any(key in said for key in IMAGE_KEYS):
-        return "it names neither an image nor a Dockerfile"
+        return N_("it names neither an image nor a Dockerfile")
     return None
 
 

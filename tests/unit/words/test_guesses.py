@@ -2,6 +2,7 @@
 
 import pytest
 
+from bot.words.catalogue import again, kept, speaking
 from bot.words.guesses import (
     Tried,
     as_rows,
@@ -86,6 +87,14 @@ def test_why_there_is_no_container_is_told_in_the_last_words_of_the_log():
         "without it: it names no image. `ona templates show shop` has the log."
     )
     assert ports([step]) == []
+
+
+def test_why_there_is_no_container_is_told_in_the_language_of_the_thread():
+    step = {**MADE, "exit_status": 1, "output": "its container does not answer"}
+    (said,) = contained("shop", [step])
+    stored = kept(said)
+    with speaking("de"):
+        assert "benutzt: sein Container antwortet nicht. `ona" in again(stored)
 
 
 def test_ports_are_those_of_the_container_that_was_made():

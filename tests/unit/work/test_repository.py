@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from bot.errors import NotFound, OnaError, Refused, TellPerson, TooLarge
+from bot.words.catalogue import speaking
 from bot.work.mirror import default_branch, listing_of
 from bot.work.remote import remote
 from bot.work.repository import Base, MirrorLimits, Repositories, clone_into
@@ -79,7 +80,9 @@ async def test_branches_that_the_remote_removed_or_rewrote_follow_it(
     await repositories.update(PROJECT, str(origin))
     base = await repositories.base(PROJECT, None)
     assert base.commit == git_tree.line(origin, "rev-parse", "HEAD")
-    with pytest.raises(NotFound, match=r"no branch 'old'.*did you mean old/deeper\?"):
+    with pytest.raises(NotFound, match=r"no branch “old”.*did you mean old/deeper\?"):
+        await repositories.base(PROJECT, "old")
+    with speaking("de"), pytest.raises(NotFound, match="meintest du old/deeper"):
         await repositories.base(PROJECT, "old")
 
 
