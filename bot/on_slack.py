@@ -8,6 +8,7 @@ from adapters.chat.slack import calls
 from adapters.chat.slack.listening import SlackListener
 from adapters.chat.slack.port import SURFACE, SlackChat
 from bot.config import Settings
+from bot.conversation.home import suggested
 from bot.surfaces import Surfaces, say
 from bot.words.catalogue import N_
 
@@ -38,6 +39,7 @@ async def open_slack(
         start_reaction=settings.slack.start_reaction,
         tell=surfaces.standings.tell_of(SURFACE),
         say=partial(say, settings.language),
+        suggest=suggested,
     )
     surfaces.listeners[SURFACE] = listener.run
     if listener.hooks is not None:

@@ -12,7 +12,7 @@ attempt that nobody saw the end of.
 import enum
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
@@ -328,6 +328,20 @@ class ShowsPhases(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Menu:
+    """Something to choose of more than buttons can be: whoever types is shown what fits."""
+
+    name: str
+    """What is chosen; choosing `x` says `name x`, and by it the surface asks what fits."""
+    label: str
+    """At most LABEL_LENGTH_MAX characters."""
+
+
+Suggest = Callable[[str, str], Sequence[str]]
+"""What fits, by a menu's name and what was typed so far; pure and at once."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Entry:
     """A line of a page."""
 
@@ -339,6 +353,8 @@ class Entry:
     """Of what leads there."""
     buttons: tuple[Button, ...] = ()
     """Below it; pressing one is heard as `adapters.chat.incoming.Chosen`."""
+    menu: Menu | None = None
+    """Beside them, heard likewise."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """`connect` said in a chat: answered where nobody else reads it, its words kept nowhere."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from adapters.chat.incoming import Said
 from adapters.forge.accounts import Account
@@ -13,13 +14,15 @@ from bot.words.catalogue import together
 from bot.words.sentences import sentence
 from bot.work.control import Actor
 
-Tell = Callable[[Said, str], Awaitable[None]]
+Tell = Callable[[str], Awaitable[None]]
+"""Shows words to one person alone."""
+TellAuthor = Callable[[Said, str], Awaitable[None]]
 
 
 class ConnectingInChat:
     """Answers `connect` to its author alone."""
 
-    def __init__(self, connecting: Connecting, tell: Tell, *, pages: str = "") -> None:
+    def __init__(self, connecting: Connecting, tell: TellAuthor, *, pages: str = "") -> None:
         """`tell` shows words to the author of a message alone; `pages` is where people reach us."""
         self._connecting = connecting
         self._tell = tell
@@ -32,18 +35,26 @@ class ConnectingInChat:
                 await self._connecting.void_code(asked.code)
             await self._tell(said, _(words.CONNECT_WHERE))
             return
+        await self.connect(actor, asked, partial(self._tell, said))
+
+    async def connect(self, actor: Actor, asked: Connect, tell: Tell) -> None:
+        """Do what somebody asked for where nobody else reads it; `tell` may be called again."""
         try:
-            told = await self._connect(said, actor, asked)
+            told = await self._connect(actor, asked, tell)
         except OnaError as refusal:
             told = sentence(str(refusal))
-        await self._tell(said, told)
+        await tell(told)
 
-    async def _connect(self, said: Said, actor: Actor, asked: Connect) -> str:
+    async def missing(self, actor: Actor) -> list[str] | None:
+        """See `Connecting.missing`."""
+        return await self._connecting.missing(actor.id)
+
+    async def _connect(self, actor: Actor, asked: Connect, tell: Tell) -> str:
         if asked.code:
             name = await self._connecting.use_code(actor.id, asked.code)
             return _("Done: here you are {name} now, with the accounts of both.", name=name)
         if asked.forge:
-            return await self._by_forge(said, actor, asked.forge)
+            return await self._by_forge(actor, asked.forge, tell)
         code = await self._connecting.code_for(actor.id)
         forges = sorted(self._connecting.accounts)
         told = words.connect_code(code, forges, minutes=CODE_SECONDS / 60)
@@ -53,7 +64,7 @@ class ConnectingInChat:
             told = together(told, _("To sign in to the pages, once: {url}", url=url))
         return told
 
-    async def _by_forge(self, said: Said, actor: Actor, forge: str) -> str:
+    async def _by_forge(self, actor: Actor, forge: str, tell: Tell) -> str:
         async def done(account: Account) -> None:
             await self._connecting.attach(actor.id, forge, account)
             words = _(
@@ -61,10 +72,10 @@ class ConnectingInChat:
                 account=account.name,
                 forge=forge,
             )
-            await self._tell(said, words)
+            await tell(words)
 
         async def ended(why: OnaError) -> None:
-            await self._tell(said, sentence(str(why)))
+            await tell(sentence(str(why)))
 
         device = await self._connecting.begin(forge, done, ended)
         minutes = device.expires_seconds / 60

@@ -154,6 +154,7 @@ class Chats:
             ports,
             mention=mention,
             rights=inbox.rights,
+            connecting=self._connecting,
             offers=inbox.offers,
             public_url=public_url,
         )

@@ -22,9 +22,13 @@ from adapters.chat.port import (
     Deadline,
     Entry,
     HasHome,
+    Menu,
     Part,
 )
 from bot.conversation.acquaintance import Acquaintances
+from bot.conversation.commands import Connect
+from bot.conversation.connecting import ConnectingInChat
+from bot.conversation.zones import ZONE
 from bot.errors import Refused
 from bot.govern import defaults, languages
 from bot.govern.offers import Offer
@@ -33,9 +37,10 @@ from bot.govern.rights import Rights
 from bot.store.database import Database
 from bot.store.transaction import Transaction
 from bot.words.amounts import short
-from bot.words.catalogue import N_, language_name, shipped, speaking, spoken
+from bot.words.catalogue import N_, UTC_ZONE, language_name, shipped, speaking, spoken, zones
 from bot.words.catalogue import gettext as _
 from bot.words.events import session_state
+from bot.words.listening import name_of
 from bot.words.plain import settled
 from bot.words.sentences import sentence
 
@@ -44,8 +49,9 @@ log = structlog.get_logger(__name__)
 SHOW_SECONDS = 2.5
 LANGUAGE = "language"
 MODEL = "model"
+CONNECTS = "connect"
 FOLLOW = "auto"
-"""What the buttons that choose a language or a model say."""
+"""What the buttons say that choose a language or a model, or connect an account."""
 OFFERS_MAX = 20
 """Slack shows 25 buttons in a row; any other model is named with a prompt."""
 SESSIONS_MAX = 20
@@ -54,9 +60,13 @@ TITLE_LENGTH_MAX = 150
 """Of a session, as it is shown here."""
 MEMBERS_ONLY = N_("Only members of this workspace can use this.")
 CONNECT = N_(
-    "What you may ask here follows your own account on the code host. Write `connect` to me in a"
-    " direct message to show which one is yours."
+    "What you may ask here follows your own account on the code host. Show me which one is yours,"
+    " here or by `connect` in a direct message to me."
 )
+CONNECTED = N_("What you may ask here follows your own account on the code host, which I know.")
+ZONE_MENU = N_("Another time zone")
+MATCHES_MAX = 100
+"""Zones that are offered to who types; Slack shows no more."""
 
 _SESSIONS = text(
     """
@@ -91,6 +101,7 @@ class Home:
         *,
         mention: str,
         rights: Rights,
+        connecting: ConnectingInChat,
         offers: Sequence[Offer] = (),
         public_url: str = "",
     ) -> None:
@@ -99,41 +110,51 @@ class Home:
         :param offers: from which people choose what their new sessions use
         """
         self._offers = offers[:OFFERS_MAX]
+        self._connecting = connecting
         self._database = database
         self._rights = rights
         self._ports = ports
         self._mention = mention
         self._public_url = public_url.rstrip("/")
 
-    async def show(self, opened: Opened, people: Acquaintances) -> None:
-        """Show whoever opened it their page; what goes wrong is logged, they can open it again."""
+    async def show(self, opened: Opened, people: Acquaintances, told: str = "") -> None:
+        """Show whoever opened it their page; what goes wrong is logged, they can open it again.
+
+        :param told: what they are told on it about connecting, until they open it again
+        """
         port: object = self._ports.get(opened.surface)
         if not isinstance(port, HasHome):
             return
         deadline = Deadline.after(SHOW_SECONDS)
-        parts = await self._parts(opened, people)
+        parts = await self._parts(opened, people, told)
         try:
             await port.show_home(opened.author.id, parts, deadline)
         except ChatError as error:
             log.info("home_not_shown", surface=opened.surface, why=str(error))
 
     async def choose(self, chosen: Chosen, people: Acquaintances) -> None:
-        """Keep the language or model that somebody chose on their page, and show it so."""
-        keep = wish(chosen.says, self._offers)
-        if keep is None or chosen.author.standing != "member":
+        """Keep what somebody chose on their page, or connect them, and show it so."""
+        keep, asked = wish(chosen.says, self._offers), connect_wish(chosen.says)
+        if (keep is None and asked is None) or chosen.author.standing != "member":
             return
         try:
             person = await people.meet(chosen.author, chosen.surface)
-            async with self._database.begin() as tx:
-                await keep(tx, person.actor.id)
+            if keep is not None:
+                async with self._database.begin() as tx:
+                    await keep(tx, person.actor.id)
         except Refused as refusal:
             log.info("not_chosen", surface=chosen.surface, why=str(refusal))
             return
         reader = await people.reader(chosen.author, chosen.surface)
+        opened = Opened(surface=chosen.surface, author=chosen.author)
         with speaking(reader.locale, reader.zone):
-            await self.show(Opened(surface=chosen.surface, author=chosen.author), people)
+            if asked is None:
+                await self.show(opened, people)
+            else:
+                tell = partial(self.show, opened, people)
+                await self._connecting.connect(person.actor, asked, tell)
 
-    async def _parts(self, opened: Opened, people: Acquaintances) -> Sequence[Part]:
+    async def _parts(self, opened: Opened, people: Acquaintances, told: str) -> Sequence[Part]:
         author = opened.author
         if author.standing != "member":
             return (Part(title="ona", entries=(Entry(text=_(MEMBERS_ONLY)),)),)
@@ -154,6 +175,7 @@ class Home:
             await self._rights.visible(standing, projects),
             zone=person.reader.zone,
             model=_models(own, self._offers) if self._offers else None,
+            connect=_connect(await self._connecting.missing(person.actor), told),
             mention=self._mention,
             public_url=self._public_url,
         )
@@ -166,10 +188,12 @@ def page(
     zone: str | None,
     mention: str,
     public_url: str,
+    connect: Entry,
     model: Entry | None = None,
 ) -> Sequence[Part]:
     """What a person's page says, from what is known; pure.
 
+    :param connect: how they show which accounts are theirs
     :param model: which one their new sessions use; None: there is none to choose
     """
     mine = tuple(_session(row, public_url) for row in sessions)
@@ -182,12 +206,11 @@ def page(
     holds = [_project(row) for row in projects]
     holds += [] if projects else [Entry(text=_("There is no project yet."))]
     holds += [model] if model is not None else []
-    holds += [Entry(text=_("Times are shown in {zone}.", zone=zone))] if zone else []
-    holds.append(_languages())
+    holds += [_zone(zone), _languages()]
     return (
         Part(title=_("Your sessions"), entries=mine or (none,)),
         Part(title=_("What holds for new ones"), entries=tuple(holds)),
-        Part(title=_("Connect"), entries=(Entry(text=_(CONNECT)),)),
+        Part(title=_("Connect"), entries=(connect,)),
     )
 
 
@@ -196,12 +219,50 @@ def wish(says: str, offers: Sequence[Offer]) -> Keep | None:
     command, _space, wanted = says.partition(" ")
     if command == LANGUAGE:
         return partial(languages.choose_locale, locale=None if wanted == FOLLOW else wanted)
+    if command == ZONE and wanted:
+        return partial(languages.choose_zone, zone=None if wanted == FOLLOW else wanted)
     if command != MODEL:
         return None
     if wanted == FOLLOW:
         return partial(defaults.choose, offer=None)
     offer = next((one for one in offers if one.options("") == wanted), None)
     return None if offer is None else partial(defaults.choose, offer=offer)
+
+
+def connect_wish(says: str) -> Connect | None:
+    """What a button of the page wants to be connected; None: it wants something else. Pure."""
+    command, _space, forge = says.partition(" ")
+    return Connect(forge=forge) if command == CONNECTS else None
+
+
+def suggested(menu: str, typed: str) -> Sequence[str]:
+    """What fits in a menu of the page: zones that have the words in them, in any order; pure."""
+    words = typed.casefold().replace("_", " ").split()
+    if menu != ZONE or not words:
+        return ()
+    known = ((one.casefold().replace("_", " "), one) for one in sorted(zones()))
+    return [one for said, one in known if all(word in said for word in words)][:MATCHES_MAX]
+
+
+def _connect(missing: Sequence[str] | None, told: str) -> Entry:
+    """How to show which accounts are theirs, or what came of it.
+
+    :param missing: the forges on which none is known; None: no forge can be asked
+    """
+    named = [
+        Button(label=_("Connect {forge}", forge=name_of(one)), says=f"{CONNECTS} {one}")
+        for one in missing or ()
+    ]
+    other = Button(label=_("Connect another account"), says=CONNECTS)
+    known = CONNECTED if missing == [] else CONNECT
+    return Entry(text=told or _(known), buttons=(*named, other))
+
+
+def _zone(zone: str | None) -> Entry:
+    """In which zone times are shown, and a menu of all."""
+    said = _("Times are shown in {zone}.", zone=zone or UTC_ZONE)
+    follow = Button(label=_("As in Slack"), says=f"{ZONE} {FOLLOW}")
+    return Entry(text=said, buttons=(follow,), menu=Menu(name=ZONE, label=_(ZONE_MENU)))
 
 
 def _models(own: Offer | None, offers: Sequence[Offer]) -> Entry:

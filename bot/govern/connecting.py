@@ -44,6 +44,8 @@ ASK_SECONDS = 10.0
 DEVICES_MAX = 100
 """People who may be typing codes at the forges at once, a process."""
 
+_KNOWN = text("SELECT surface FROM identity WHERE person_id = :person")
+
 Then = Callable[[Account], Awaitable[None]]
 Otherwise = Callable[[OnaError], Awaitable[None]]
 
@@ -79,6 +81,18 @@ class Connecting:
         async with self._database.begin() as tx:
             await credentials.add(tx, "connect", person_id, code, seconds=CODE_SECONDS)
         return code
+
+    async def missing(self, person_id: UUID) -> list[str] | None:
+        """The forges that can be asked and of which no account is this person's yet, by surface.
+
+        None: no forge can be asked.
+        """
+        if not self.accounts:
+            return None
+        async with self._database.begin() as tx:
+            known = {row.surface for row in await tx.execute(_KNOWN, {"person": person_id})}
+        forges = sorted(self.accounts.items())
+        return [name for name, at in forges if f"{name}:{at.host}" not in known]
 
     async def link_for(self, person_id: UUID) -> str:
         """The secret of a link that signs this person in, once, for LINK_SECONDS."""

@@ -9,7 +9,7 @@ they came, because the SDK starts them side by side.
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -22,7 +22,15 @@ from slack_bolt.async_app import AsyncApp
 from adapters.chat.incoming import Chosen, Hear
 from adapters.chat.locks import Locks
 from adapters.chat.own_words import Say, as_it_is
-from adapters.chat.port import ChatError, Content, Deadline, Gone, Rejected, Unavailable
+from adapters.chat.port import (
+    ChatError,
+    Content,
+    Deadline,
+    Gone,
+    Rejected,
+    Suggest,
+    Unavailable,
+)
 from adapters.chat.prefixes import is_private
 from adapters.chat.slack import picking
 from adapters.chat.slack.calls import API, call, client
@@ -30,7 +38,7 @@ from adapters.chat.slack.directory import Directory, Ourselves
 from adapters.chat.slack.files import Files
 from adapters.chat.slack.history import History
 from adapters.chat.slack.hooks import Hooks
-from adapters.chat.slack.markup import ACTION, escape
+from adapters.chat.slack.markup import ACTION, MENU, escape, options
 from adapters.chat.slack.places import Place
 from adapters.chat.slack.port import SlackChat, fitting
 from adapters.chat.slack.reading import STOP_REACTIONS, Reader
@@ -69,6 +77,11 @@ HEARS = Hears(
 IsConnected = Callable[[], Awaitable[bool]]
 
 
+def nothing(menu: str, typed: str) -> Sequence[str]:
+    """Suggest nothing in any menu."""
+    return ()
+
+
 class SlackListener:
     """One connection to a workspace."""
 
@@ -84,6 +97,7 @@ class SlackListener:
         start_reaction: str = "",
         tell: Tell = nobody,
         say: Say = as_it_is,
+        suggest: Suggest = nothing,
     ) -> None:
         """`session` as made by `calls.open_session`.
 
@@ -92,8 +106,9 @@ class SlackListener:
         :param mention: what people call us
         :param start_reaction: the name of the reaction that sends a message to us; "": none does
         :param say: our words for somebody with a locale
+        :param suggest: what menus offer to who types in them
         """
-        self._say = say
+        self._say, self._suggest = say, suggest
         self._mention = mention
         self._start_reaction = start_reaction
         self._bot_token, self._session, self._api = bot_token, session, api
@@ -144,6 +159,12 @@ class SlackListener:
         _Hearing(
             reader, self._chat, hear, team=us.team, mention=self._mention, say=self._say
         ).register(app)
+
+        async def suggest(ack: Any, body: dict[str, Any]) -> None:
+            menu, typed = str(body["action_id"]).removeprefix(MENU), str(body.get("value") or "")
+            await ack(options=options(self._suggest(menu, typed)))
+
+        app.options(re.compile(rf"^{re.escape(MENU)}"))(suggest)
         async with self._connected(app) as is_connected:
             log.info("slack_listening", team=us.team, over="http" if self.hooks else "socket")
             yield is_connected

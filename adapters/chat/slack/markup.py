@@ -11,11 +11,15 @@ from html import unescape
 from typing import Any
 
 from adapters.chat.moments import WRITTEN, seconds_of, with_tokens
-from adapters.chat.port import LABEL_LENGTH_MAX, Button, Content, Entry, Part, notified
+from adapters.chat.port import LABEL_LENGTH_MAX, Button, Content, Entry, Menu, Part, notified
 from adapters.chat.slack.picking import SUFFIX
 
 ACTION = "ona.say"
 """What the ids of our buttons begin with."""
+MENU = f"{ACTION}.menu."
+"""What the ids of our menus begin with, before their names."""
+OPTIONS_MAX = 100
+OPTION_LENGTH_MAX = 75
 SAYS_LENGTH_MAX = 2_000
 """Of a button's value."""
 HOME_BLOCKS_MAX = 100
@@ -157,10 +161,35 @@ def home(parts: Sequence[Part]) -> list[dict[str, Any]]:
         made.append({"type": "header", "text": _plain_text(part.title, TITLE_LENGTH_MAX)})
         for place, entry in enumerate(part.entries):
             made.append(_entry(f"{number}.{place}", entry))
-            if entry.buttons:
-                elements = [_button(n, one) for n, one in enumerate(entry.buttons)]
+            elements = [_button(n, one) for n, one in enumerate(entry.buttons)]
+            elements += [_menu(entry.menu)] if entry.menu is not None else []
+            if elements:
                 made.append({"type": "actions", "elements": elements})
     return made[:HOME_BLOCKS_MAX]
+
+
+def _menu(menu: Menu) -> dict[str, Any]:
+    return {
+        "type": "external_select",
+        "action_id": f"{MENU}{menu.name}",
+        "placeholder": _plain_text(menu.label, LABEL_LENGTH_MAX),
+        "min_query_length": 1,
+    }
+
+
+def options(found: Sequence[str]) -> list[dict[str, Any]]:
+    """What a menu offers to who types in it, as an acknowledgement has it."""
+    fitting = [one for one in found if len(one) <= OPTION_LENGTH_MAX][:OPTIONS_MAX]
+    return [{"text": _plain_text(one, OPTION_LENGTH_MAX), "value": one} for one in fitting]
+
+
+def chosen(action: Mapping[str, Any]) -> str:
+    """What a pressed button, or a choice from a menu, says."""
+    name = str(action.get("action_id") or "")
+    if not name.startswith(MENU):
+        return str(action.get("value") or "")
+    option = action.get("selected_option") or {}
+    return f"{name.removeprefix(MENU)} {option.get('value') or ''}".strip()
 
 
 def _entry(name: str, entry: Entry) -> dict[str, Any]:

@@ -75,7 +75,7 @@ class Reader:
         action = body["actions"][0]
         if (body.get("view") or {}).get("type") == "home":
             author = await self._directory.author(body["user"]["id"])
-            return Chosen(surface=SURFACE, author=author, says=str(action.get("value") or ""))
+            return Chosen(surface=SURFACE, author=author, says=markup.chosen(action))
         channel = (body.get("channel") or {}).get("id")
         container = body.get("container") or {}
         message = body.get("message") or {}

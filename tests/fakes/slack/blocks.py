@@ -20,6 +20,10 @@ CONTEXT_ELEMENTS_MAX = 10
 ACTIONS_ELEMENTS_MAX = 25
 BUTTON_TEXT_MAX = 75
 BUTTON_VALUE_MAX = 2_000
+PLACEHOLDER_MAX = 150
+OPTIONS_MAX = 100
+OPTION_TEXT_MAX = 75
+OPTION_VALUE_MAX = 150
 ID_MAX = 255
 
 
@@ -61,6 +65,12 @@ def _actions(block: dict[str, Any]) -> bool:
 
 
 def _element(each: dict[str, Any]) -> bool:
+    if each.get("type") == "external_select":
+        return (
+            _has_text(each.get("placeholder"), PLACEHOLDER_MAX, ("plain_text",))
+            and 0 < len(each.get("action_id", "")) <= ID_MAX
+            and isinstance(each.get("min_query_length", 3), int)
+        )
     if each.get("type") != "button":
         return isinstance(each.get("type"), str)
     return (
@@ -112,6 +122,19 @@ def fault(blocks: Any, most: int = BLOCKS_MAX) -> str | None:
     if sum(map(len, markdown)) > MARKDOWN_TEXT_MAX:
         return "invalid_blocks"
     return "msg_blocks_too_long" if len(blocks_text(blocks)) > BLOCKS_TEXT_MAX else None
+
+
+def options(answer: dict[str, Any]) -> list[dict[str, Any]] | None:
+    """What a menu shows of what it was answered; None: Slack shows that nothing could be loaded."""
+    found = answer.get("options")
+    if not isinstance(found, list) or len(found) > OPTIONS_MAX:
+        return None
+    fits = all(
+        _has_text(one.get("text"), OPTION_TEXT_MAX, ("plain_text",))
+        and 0 < len(one.get("value", "")) <= OPTION_VALUE_MAX
+        for one in found
+    )
+    return found if fits else None
 
 
 def with_ids(blocks: list[dict[str, Any]], new_id: Callable[[], str]) -> list[dict[str, Any]]:

@@ -59,6 +59,16 @@ def buttons(blocks: list[dict[str, Any]] | None) -> list[tuple[str, dict[str, An
     return found
 
 
+def menus(blocks: list[dict[str, Any]] | None) -> list[tuple[str, dict[str, Any]]]:
+    """Each menu in blocks whose options the app says, with the id of its block."""
+    return [
+        (block["block_id"], each)
+        for block in blocks or []
+        for each in block.get("elements", [])
+        if each.get("type") == "external_select"
+    ]
+
+
 def _visible(person: Person, channel: Channel) -> list[Message]:
     return [m for m in channel.messages if m.only_for in (None, person)]
 

@@ -110,6 +110,18 @@ class Interactions:
             payload["message"] = message.payload()
         return self._send(begun, "interactive", payload)
 
+    def suggest(
+        self, person: Person, view: dict[str, Any], menu: dict[str, Any], block: str, typed: str
+    ) -> Interaction:
+        """Type in a menu of a view whose options the app has to say."""
+        begun = self._begin(person, None, None)
+        payload = self._payload("block_suggestion", begun)
+        # Nothing can be opened or answered by it but the menu.
+        del payload["response_url"], payload["trigger_id"], payload["action_ts"]
+        payload |= {"action_id": menu["action_id"], "block_id": block, "value": typed}
+        payload |= {"view": view, "container": {"type": "view", "view_id": view["id"]}}
+        return self._send(begun, "interactive", payload)
+
     def submit(self, person: Person, view: dict[str, Any], values: dict[str, Any]) -> Interaction:
         begun = self._begin(person, None, None)
         payload = self._payload("view_submission", begun)

@@ -6,7 +6,8 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tests.fakes.slack.eyes import Seen, buttons, channel_seen_by, thread_seen_by
+from tests.fakes.slack import blocks as block_rules
+from tests.fakes.slack.eyes import Seen, buttons, channel_seen_by, menus, thread_seen_by
 from tests.fakes.slack.installed import Install
 from tests.fakes.slack.interactions import Interaction
 from tests.fakes.slack.messages import Notification
@@ -157,6 +158,35 @@ class Person:
             if button in (each["action_id"], each["text"]["text"]):
                 return self.slack.interactions.click(self, where, each, block)
         raise NotAllowed(f"there is no button {button!r}")
+
+    async def types(self, view: dict[str, Any], menu: str, words: str) -> list[str]:
+        """What a menu of a view offers, by its label, to who types these words."""
+        return [one["value"] for one in await self._offered(view, menu, words)]
+
+    async def picks(self, view: dict[str, Any], menu: str, words: str) -> Interaction:
+        """Type these words in a menu of a view, and choose the first that it offers."""
+        block, each = self._menu(view, menu)
+        option = (await self._offered(view, menu, words))[0]
+        chosen = {name: each[name] for name in ("type", "action_id", "placeholder")}
+        return self.slack.interactions.click(
+            self, view, chosen | {"selected_option": option}, block
+        )
+
+    def _menu(self, view: dict[str, Any], label: str) -> tuple[str, dict[str, Any]]:
+        for block, each in menus(view["blocks"]):
+            if each["placeholder"]["text"] == label:
+                return block, each
+        raise NotAllowed(f"there is no menu {label!r}")
+
+    async def _offered(self, view: dict[str, Any], menu: str, words: str) -> list[dict[str, Any]]:
+        block, each = self._menu(view, menu)
+        if len(words) < each.get("min_query_length", 3):
+            return []
+        asked = self.slack.interactions.suggest(self, view, each, block, words)
+        found = block_rules.options(await asked.answer())
+        if found is None:
+            raise NotAllowed("the options could not be loaded")
+        return found
 
     def submits(self, view: dict[str, Any], values: dict[str, Any]) -> Interaction:
         """Submit a modal with these values, by block and action."""

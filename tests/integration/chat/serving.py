@@ -1,11 +1,12 @@
 """What `ona serve` does for its chat surfaces, in the test's own process."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 
 from prometheus_client import CollectorRegistry
 
+from adapters.forge.accounts import Accounts
 from bot.app import hooks_of
 from bot.automate.reminders.firings import Firings
 from bot.automate.runs.beginning import Beginning
@@ -46,6 +47,7 @@ async def serving(
     sends: bool = True,
     runs: bool = False,
     agents: Agents | None = None,
+    accounts: Mapping[str, Accounts] | None = None,
 ) -> AsyncIterator[asyncio.Event]:
     """Hear, write replies and send them; ends when the event is set.
 
@@ -54,11 +56,16 @@ async def serving(
     :param sends: replies are sent from here; else they are only written
     :param runs: runs of automations go on here
     :param agents: those that `agent=` takes; None: shell alone
+    :param accounts: of forges that can be asked whose they are
     """
     database, stop = town.database, asyncio.Event()
     listener = Listener(database.url, EVENTS, OUTBOX)
     opening = open_surfaces(settings, database, owner=f"serve-{new_id()}")
-    async with opening as surfaces, asyncio.TaskGroup() as group:
+    async with (
+        AsyncExitStack() as own,
+        opening as surfaces,
+        asyncio.TaskGroup() as group,
+    ):
         tasks: list[asyncio.Task[None]] = []
 
         def begin(work: Coroutine[None, None, None]) -> None:
@@ -76,7 +83,10 @@ async def serving(
             rights=rights,
             beginning=Beginning(database, KnownRepositories({})),
         )
-        chats = Chats(database, inbox, ports, mention="ona")
+        connecting = await own.enter_async_context(
+            aclosing(Connecting(database, accounts or surfaces.accounts))
+        )
+        chats = Chats(database, inbox, ports, mention="ona", connecting=connecting)
         replies = Replies(database, ports, listener=listener, live_seconds=0.2)
         outbox = Outbox(
             database,
@@ -114,7 +124,7 @@ async def serving(
                         listener=listener,
                         settings=settings,
                         rights=rights,
-                        connecting=Connecting(database, surfaces.accounts),
+                        connecting=connecting,
                         registry=CollectorRegistry(),
                         hooks=hooks_of(surfaces, chats.hear),
                     )

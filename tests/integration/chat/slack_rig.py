@@ -1,12 +1,13 @@
 """An installation that a workspace of the fake Slack talks to."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic import SecretStr
 
+from adapters.forge.accounts import Accounts
 from bot.config import Settings, SlackSettings
 from bot.govern.agents import Agents
 from tests.fakes.slack import FakeSlack
@@ -29,6 +30,7 @@ class Office:
     general: Channel
     start_reaction: str = ""
     agents: Agents | None = None
+    accounts: Mapping[str, Accounts] = field(default_factory=dict)
 
     @property
     def settings(self) -> Settings:
@@ -46,7 +48,14 @@ class Office:
     async def serving(self, *, sends: bool = True) -> AsyncIterator[asyncio.Event]:
         """What `ona serve` does for its chat surfaces; ends when the event is set."""
         before = len(self.slack.out.sockets.open)
-        async with serving(self.town, self.settings, sends=sends, agents=self.agents) as stop:
+        served = serving(
+            self.town,
+            self.settings,
+            sends=sends,
+            agents=self.agents,
+            accounts=self.accounts,
+        )
+        async with served as stop:
             await self.slack.until(lambda: len(self.slack.out.sockets.open) > before)
             yield stop
 

@@ -1,15 +1,20 @@
 """The App Home of a person in Slack: their sessions, what holds for new ones, how to connect."""
 
+import re
 from collections.abc import AsyncIterator
 
+import aiohttp
 import pytest
 
+from adapters.chat.port import Entry
 from adapters.chat.slack.markup import HOME_BLOCKS_MAX, home
+from adapters.forge.accounts import Accounts, github
 from bot.conversation import home as homes
 from bot.conversation.home import MEMBERS_ONLY, page
 from bot.govern.agents import Agents
 from bot.govern.offers import Offer
-from tests.fakes.slack import Bad
+from tests.fakes.oauth import oauth
+from tests.fakes.slack import Bad, eyes
 from tests.fakes.slack.people import Person
 from tests.integration.chat.slack_rig import Office, open_office
 from tests.support.shift import until
@@ -150,6 +155,52 @@ async def test_a_model_that_is_offered_no_more_is_nobodys_choice(office):
     assert await office.town.rows(ASKED) == [("shell", None)]
 
 
+async def test_a_zone_is_chosen_by_typing_a_part_of_its_name(office):
+    async with office.serving():
+        await opened(office, office.ann)
+        zone = homes.ZONE_MENU
+        assert await office.ann.types(office.ann.home, zone, "new york") == ["America/New_York"]
+        assert await office.ann.types(office.ann.home, zone, "nowhere") == []
+        many = await office.ann.types(office.ann.home, zone, "a")
+        assert len(many) == homes.MATCHES_MAX
+        await office.ann.picks(office.ann.home, zone, "tokyo")
+        await office.slack.until(lambda: any("Asia/Tokyo" in line for line in shown(office.ann)))
+        assert any("Asia/Tokyo" in line for line in await opened(office, office.ann))
+        chose = "SELECT count(*) FROM person WHERE zone_chosen"
+        assert await office.town.value(chose) == 1
+        office.ann.clicks(office.ann.home, "As in Slack")
+        await office.slack.until(lambda: any("Europe/Berlin" in line for line in shown(office.ann)))
+        assert await office.town.value(chose) == 0
+
+
+async def test_an_account_at_a_code_host_is_connected_from_the_page(office):
+    async with oauth() as forge, aiohttp.ClientSession() as session:
+        at = github(forge.url, forge.url)
+        accounts = Accounts(at, session, client_id="app", client_secret=None)
+        office.accounts = {"github": accounts}
+        async with office.serving():
+            assert (await opened(office, office.ann))[-1] == homes.CONNECT
+            await chooses(office, "Connect GitHub", "and type")
+            code = re.search(r"type `([^`]+)`", shown(office.ann)[-1])[1]
+            forge.types(code, 1)
+            await office.slack.until(lambda: "ann on github" in shown(office.ann)[-1])
+            assert (await opened(office, office.ann))[-1] == homes.CONNECTED
+            labels = [
+                one["text"]["text"] for _block, one in eyes.buttons(office.ann.home["blocks"])
+            ]
+            assert "Connect GitHub" not in labels
+            await chooses(office, "Connect another account", "Your code is")
+    known = "SELECT surface FROM identity WHERE external_id = '1'"
+    assert await office.town.value(known) == f"github:{accounts.host}"
+    assert not await office.town.rows("SELECT 1 FROM prompt"), "nothing of it is a prompt"
+
+
+def test_zones_are_found_by_words_in_any_order():
+    assert homes.suggested("zone", "york new") == ["America/New_York"]
+    assert homes.suggested("zone", "  ") == ()
+    assert homes.suggested("else", "new york") == ()
+
+
 def test_what_is_not_offered_can_not_be_wished():
     assert homes.wish("model agent=one model=large", AGENTS.offers) is not None
     assert homes.wish("model agent=one model=huge", AGENTS.offers) is None
@@ -160,12 +211,13 @@ SESSION = {"short": "s-1", "state": "idle", "title": "a\x1b[31mb\n" + "x" * 1_00
 
 
 def test_titles_are_one_bounded_line_and_lead_to_the_page_where_there_is_one():
-    parts = page([SESSION], [], zone=None, mention="ona", public_url="https://ona.example")
+    known = {"zone": None, "mention": "ona", "connect": Entry(text="")}
+    parts = page([SESSION], [], **known, public_url="https://ona.example")
     (entry,) = parts[0].entries
     assert entry.url == "https://ona.example/sessions/s-1"
     assert entry.text.startswith("s-1 · idle · web · ab xxx")
     assert len(entry.text) < homes.TITLE_LENGTH_MAX + 50
-    (without,) = page([SESSION], [], zone=None, mention="ona", public_url="")[0].entries
+    (without,) = page([SESSION], [], **known, public_url="")[0].entries
     assert without.url == ""
 
 
@@ -176,8 +228,9 @@ def test_a_page_fits_into_a_view_whatever_is_known():
         [project] * homes.PROJECTS_MAX,
         zone="UTC",
         mention="ona",
+        connect=Entry(text=""),
         public_url="https://ona.example",
     )
     blocks = home(parts)
-    assert len(blocks) == 3 + homes.SESSIONS_MAX + homes.PROJECTS_MAX + 4
+    assert len(blocks) == 3 + homes.SESSIONS_MAX + homes.PROJECTS_MAX + 5
     assert len(home(parts * 10)) == HOME_BLOCKS_MAX
