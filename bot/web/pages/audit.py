@@ -7,12 +7,15 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Query
 from fastapi.responses import Response
 
+from bot.govern.audited import LISTED_MAX
 from bot.web.auditing import listed, wanted_by
 from bot.web.rendering import page
 from bot.web.visitor import Known, Provided
 
 router = APIRouter(prefix="/audit")
-SHOWN_MAX = 200
+SHOWN_MAX = 50
+"""On a page."""
+PAGES_MAX = (LISTED_MAX - 1) // SHOWN_MAX
 DAYS_MAX = 400
 BODY_CHARACTERS_MAX = 300
 """Of what else is known of one event; all of it is in the export."""
@@ -30,27 +33,37 @@ async def show(
     project: Word = "",
     session: Word = "",
     days: Annotated[int, Query(ge=1, le=DAYS_MAX)] = 1,
+    number: Annotated[int, Query(alias="page", ge=1, le=PAGES_MAX)] = 1,
+    until: datetime | None = None,
 ) -> Response:
-    """The newest of the last days, the newest first, and a way to take all of them away."""
+    """The last days a page at a time, the newest first, and a way to take all of them away.
+
+    :param until: when the first page was read: what happened since moves nothing to another one
+    """
     asked = {"kind": kind, "person": person, "project": project, "session": session}
-    since = datetime.now(UTC) - timedelta(days=days)
+    now = until or datetime.now(UTC)
+    since = now - timedelta(days=days)
     wanted = await wanted_by(
         visitor,
         services,
         since=since,
+        until=until,
         kind=kind,
         person=person,
         project=project,
         session=session,
     )
-    found = await listed(services, wanted, limit=SHOWN_MAX + 1)
+    found = await listed(services, wanted, limit=number * SHOWN_MAX + 1)
+    events = found["events"][(number - 1) * SHOWN_MAX :]
     given = {name: value for name, value in asked.items() if value}
     return page(
         "audit.html",
         visitor,
-        events=[_shown(event) for event in found["events"][:SHOWN_MAX]],
-        more=len(found["events"]) > SHOWN_MAX,
-        shown_max=SHOWN_MAX,
+        events=[_shown(event) for event in events[:SHOWN_MAX]],
+        more=len(events) > SHOWN_MAX,
+        number=number,
+        pages_max=PAGES_MAX,
+        pages=urlencode({**given, "days": days, "until": now.isoformat()}),
         asked=asked,
         days=days,
         query=urlencode(given),
