@@ -155,7 +155,10 @@ _CANCEL = re.compile(r"^cancel\s+#?(\d+)$", re.IGNORECASE)
 _ID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _ABOUT_PROMPT = re.compile(rf"^(retry|undo|continue) ({_ID})(?: ([1-9]))?$")
 _ANSWER = re.compile(rf"^answer ({_ID}) (\d{{1,2}})$")
-_JOIN = re.compile(r"^join\s+(s-[a-z0-9]+)$", re.IGNORECASE)
+_JOIN = re.compile(
+    r"^join\s+(?:https?://\S+/sessions/(s-[a-z0-9]+)(?:[/?#]\S*)?|(s-[a-z0-9]+))$", re.IGNORECASE
+)
+"""By its short name, or by a link to its page."""
 _CONNECT = re.compile(
     r"^connect(?:\s+(?:([a-z2-9]{4}-[a-z2-9]{4}-[a-z2-9]{4})|(github|gitlab)))?[.!]?$",
     re.IGNORECASE,
@@ -192,7 +195,7 @@ def _command(said: str) -> Asked | None:
     if match:
         return Command(word="cancel", number=int(match.group(1)[:NUMBER_DIGITS_MAX]))
     if match := _JOIN.match(said):
-        return Join(session=match.group(1).lower())
+        return Join(session=(match[1] or match[2]).lower())
     if match := _CONNECT.match(said):
         return Connect(code=(match[1] or "").upper(), forge=(match[2] or "").lower())
     return _of_button(said) or _by_itself(said) or reminder_command(said)

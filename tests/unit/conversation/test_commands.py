@@ -109,13 +109,22 @@ def test_any_text_is_understood_somehow_and_prompts_lose_no_words(text):
         assert parsed.text in text
 
 
-@pytest.mark.parametrize("text", ["join s-7f3kd", "@ona JOIN  S-7F3KD", "/ona join s-7f3kd"])
-def test_a_thread_joins_a_session_by_its_short_id(text):
+@pytest.mark.parametrize(
+    "text",
+    [
+        "join s-7f3kd",
+        "@ona JOIN  S-7F3KD",
+        "/ona join s-7f3kd",
+        "join https://ona.example/sessions/s-7f3kd",
+        "join https://ona.example/team/sessions/s-7f3kd/changes?turn=2#end",
+    ],
+)
+def test_a_thread_joins_a_session_by_its_short_id_or_its_page(text):
     assert parse(text) == Join(session="s-7f3kd")
 
 
 @pytest.mark.parametrize(
-    "text", ["join", "join the tables", "join s-7f3kd and fix it", "join 7f3kd"]
+    "text", ["join", "join the tables", "join s-7f3kd and fix it", "join 7f3kd", "join s-7f3kd/x"]
 )
 def test_other_words_after_join_are_a_prompt(text):
     assert isinstance(parse(text), Prompt)
