@@ -154,7 +154,12 @@ async def _status(tx: Transaction, found: Found) -> str:
     queued = await control.open_prompts(tx, found.session_id)
     place = await waiting_place(tx, found.session_id)
     called = await title(tx, found.session_id)
-    told = words.status(found.short, session.state, queued, place, title=called)
+    runs = await control.running_turn(tx, found.session_id)
+    busy = session.state in {SessionState.RUNNING, SessionState.WAITING}
+    done = await control.last_step(tx, found.session_id) if busy else None
+    told = words.status(
+        found.short, session.state, queued, place, title=called, runs=runs, done=done
+    )
     asker = queued[0]["author_id"] if queued else None
     halt = halted(await halting.read(tx), project_id=session.project_id, person_id=asker)
     return told if halt is None else f"{told}\n{words.halted(halt.told)}"

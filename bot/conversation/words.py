@@ -7,7 +7,8 @@ from bot.words.amounts import prompts
 from bot.words.amounts import short as shortened
 from bot.words.catalogue import N_, alternatives, together
 from bot.words.catalogue import gettext as _
-from bot.words.events import session_state
+from bot.words.events import session_state, step
+from bot.words.plain import settled
 
 SHOWN_LENGTH_MAX = 80
 """Of a prompt that waits: enough to tell which it is."""
@@ -134,14 +135,29 @@ def joined(short: str, title: str) -> str:
 
 
 def status(
-    short: str, state: str, queued: Sequence[Mapping[str, Any]], place: int, *, title: str = ""
+    short: str,
+    state: str,
+    queued: Sequence[Mapping[str, Any]],
+    place: int,
+    *,
+    title: str = "",
+    runs: Mapping[str, Any] | None = None,
+    done: Mapping[str, Any] | None = None,
 ) -> str:
-    """Title, state and queue of a session, a line each."""
+    """Title, state, turn and queue of a session, a line each.
+
+    :param runs: the turn that runs, as `bot.work.control.running_turn` gives it
+    :param done: the last step to a turn, as `last_step` gives it; None: none is on its way
+    """
     lines: list[str] = [
         _("Session {session} is {state}.", session=short, state=session_state(state))
     ]
     if title:
         lines.append(_("Title: {title}", title=title))
+    if runs is not None:
+        lines.append(_running(runs))
+    if done is not None:
+        lines.append(_doing(done, asks=runs is not None and runs["asks"]))
     if place > 0:
         lines.append(_("It waits for a free machine: {place} before it.", place=place))
     for number, row in enumerate(queued, 1):
@@ -149,6 +165,25 @@ def status(
     if not queued:
         lines.append(_("No prompt is queued."))
     return "\n".join(lines)
+
+
+def _running(runs: Mapping[str, Any]) -> str:
+    """What the running turn is about, whose it is and since when it runs."""
+    return _(
+        "Since {moment} for {name}: {text}",
+        moment=runs["started_at"],
+        name=runs["name"],
+        text=shortened(settled(runs["text"]), SHOWN_LENGTH_MAX),
+    )
+
+
+def _doing(done: Mapping[str, Any], *, asks: bool) -> str:
+    """Where a turn is that runs or is about to."""
+    if asks:
+        return _("Waiting for an answer.")
+    if done.get("step", "ready") == "ready":
+        return _("Working …")
+    return step(str(done["step"]), place=done.get("place"), why=str(done.get("why") or ""))
 
 
 def sessions(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -53,6 +53,26 @@ _RUNNING = text(
      WHERE turn.session_id = :session AND turn.state = 'running'
     """
 )
+_RUNS = text(
+    """
+    SELECT person.name, prompt.kind, turn.started_at, session.state = 'waiting' AS asks,
+           (SELECT left(coalesce(string_agg(delivery.text, ' ' ORDER BY delivery.event), ''), 200)
+              FROM delivery WHERE delivery.prompt_id = prompt.id) AS text
+      FROM turn JOIN prompt ON prompt.id = turn.prompt_id
+      JOIN person ON person.id = prompt.author_id
+      JOIN session ON session.id = turn.session_id
+     WHERE turn.session_id = :session AND turn.state = 'running'
+    """
+)
+_STEP = text(
+    """
+    SELECT body FROM turn_event
+     WHERE session_id = :session AND kind = 'step'
+       AND number > (SELECT coalesce(max(number), 0) FROM turn_event
+                      WHERE session_id = :session AND kind = 'turn.ended')
+     ORDER BY number DESC LIMIT 1
+    """
+)
 _ASK_STOP = text("UPDATE session SET stop = CAST(:stop AS jsonb) WHERE id = :session")
 _NOW = text("UPDATE session SET lease_until = NULL WHERE id = :session RETURNING host_id")
 _HOLD = text("UPDATE session SET state = 'held', held_by = :by WHERE id = :session")
@@ -71,6 +91,19 @@ async def open_prompts(tx: Transaction, session_id: UUID) -> Sequence[Mapping[st
     """The queued prompts in the order in which they will run, with author and first words."""
     rows = await tx.execute(_OPEN, {"session": session_id})
     return [dict(row) for row in rows.mappings()]
+
+
+async def running_turn(tx: Transaction, session_id: UUID) -> Mapping[str, Any] | None:
+    """The turn that runs: `name` of its author, first words in `text`, `started_at`, and `asks`: it
+    waits for a person. None: none runs.
+    """
+    row = (await tx.execute(_RUNS, {"session": session_id})).mappings().one_or_none()
+    return None if row is None else dict(row)
+
+
+async def last_step(tx: Transaction, session_id: UUID) -> Mapping[str, Any]:
+    """What was done last so that a turn can begin, as its event says it; empty: nothing yet."""
+    return await tx.scalar(_STEP, {"session": session_id}) or {}
 
 
 async def stop(tx: Transaction, session_id: UUID, by: Actor, *, clear: bool = False) -> str:

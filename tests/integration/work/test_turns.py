@@ -127,6 +127,17 @@ async def test_bo_who_stops_anns_turn_is_named(town: Town, places: GuestWorkplac
     assert why == ("stopped on request by Bo; what was changed is kept, `retry` runs it again")
 
 
+async def test_status_says_what_runs(town: Town, places: GuestWorkplaces) -> None:
+    await town.say("!echo begun; sleep 60", by="Ann")
+    async with Shift(town, places, "w"):
+        await until(town, "SELECT 1 FROM turn_event WHERE kind = 'output'", bool)
+        told = (await town.say("status", by="Bo")).text
+        assert " for Ann: echo begun; sleep 60\nWorking …\n" in told
+        await town.say("stop")
+        await until(town, TURN, lambda rows: rows[0][0] == "stopped")
+        assert "Ann" not in (await town.say("status")).text
+
+
 async def test_what_breaks_again_and_again_ends_and_is_told(
     town: Town, places: GuestWorkplaces
 ) -> None:
