@@ -33,6 +33,7 @@ RETRY = "retry"
 _ENDED_PROMPT = text(
     """
     SELECT prompt.id, prompt.kind, prompt.read_only, turn.outcome,
+           (SELECT agent FROM session WHERE session.id = prompt.session_id) AS agent,
            (SELECT later.state FROM prompt AS later
              WHERE later.session_id = prompt.session_id AND later.repeats = prompt.id
                AND later.state <> 'cancelled'
@@ -185,6 +186,7 @@ async def _retry(
     agent, model = options.get("agent"), options.get("model")
     if agent is not None:
         agents.check(agent)
+    agents.check_model(agent or last.agent, model)
     with_what = model or agent
     told = (
         _("The last prompt once more, with {model}.", model=with_what[:80])

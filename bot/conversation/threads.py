@@ -244,7 +244,7 @@ async def open_session(
         names another project
     :raises NotFound: no such project, or none at all
     :raises WhichProject: it could be several
-    :raises Refused: the agent is not known
+    :raises Refused: the agent is not known or not set up, or has no model
     """
     parent: Any = None
     if parent_id is not None:
@@ -265,6 +265,7 @@ async def open_session(
     found = parent._asdict() if parent else chosen.project
     own = await defaults.chosen(tx, actor.id, agents.offers)
     agent = agents.chosen(options.get("agent"), found["agent"], own.agent if own else None)
+    agents.check_model(agent, options.get("model"))
     usual = own.model if own and own.agent == agent else None
     session_id = new_id()
     short = await _insert_session(

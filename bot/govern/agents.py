@@ -19,6 +19,8 @@ class Agents:
     names: Collection[str] = (SHELL,)
     default: str = SHELL
     """Of what names none."""
+    ready: Collection[str] | None = None
+    """Those of them that machines hold; None: all."""
     offers: Sequence[Offer] = ()
     """Of which people choose what their own new sessions use; (): what they chose counts not."""
 
@@ -29,17 +31,36 @@ class Agents:
         return name
 
     def check(self, name: str) -> None:
-        """:raises Refused: there is no agent of that name."""
+        """:raises Refused: there is no agent of that name, or machines don't hold it."""
         if name not in self.names:
             raise Refused(
                 _("there is no agent {name}", name=name[:80]),
                 do=_("known are: {names}", names=", ".join(self.names)),
             )
+        if self.ready is not None and name not in self.ready:
+            ready = ", ".join(one for one in self.names if one in self.ready)
+            raise Refused(
+                _("the agent {name} is not set up here", name=name),
+                do=_(
+                    "choose one of: {names}; or ask who runs ona to set a provider of its models,"
+                    " or agents.installed",
+                    names=ready,
+                ),
+            )
+
+    def check_model(self, agent: str, model: str | None) -> None:
+        """:raises Refused: a model is asked for, and the agent has none"""
+        if model and agent == SHELL:
+            raise Refused(
+                _("the agent {name} uses no model", name=agent),
+                do=_("leave `model=` out, or name an agent with it: `agent=… model=…`"),
+            )
 
 
 def agents_of(settings: Settings) -> Agents:
     """Those of an installation."""
-    return Agents(names=settings.agent_names, default=settings.default_agent)
+    ready = {SHELL, settings.default_agent, *settings.agents_installed, *settings.agents.own}
+    return Agents(names=settings.agent_names, default=settings.default_agent, ready=ready)
 
 
 def agents_for_people(settings: Settings) -> Agents:

@@ -42,8 +42,16 @@ def test_a_project_of_an_unknown_agent_is_refused():
 def test_the_agent_that_nobody_names_goes_by_the_provider_that_is_set(models, default, chosen):
     set_up = settings(models={one: KEYS[one] for one in models}, agents={"default": default})
     assert agents_of(set_up).chosen(None, None) == chosen
-    assert agents_of(set_up).chosen(None, "opencode") == "opencode"
-    assert agents_of(set_up).chosen("codex", "opencode") == "codex"
+    assert agents_of(set_up).chosen(None, "shell") == "shell"
+
+
+def test_an_agent_that_machines_do_not_hold_is_refused_before_one_is_started():
+    set_up = settings(models={"anthropic": KEYS["anthropic"]}, agents=OWN)
+    assert agents_of(set_up).chosen("mine") == "mine"
+    with pytest.raises(Refused, match="codex is not set up here; choose one of: claude-code,"):
+        agents_of(set_up).chosen("codex", "claude-code")
+    more = settings(agents={"installed": ["codex"]})
+    assert agents_of(more).chosen("codex") == "codex"
 
 
 def test_what_people_chose_counts_for_what_they_ask_and_for_nothing_that_runs_by_itself():

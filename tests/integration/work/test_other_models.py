@@ -45,6 +45,17 @@ async def ran(town: Town, state: TurnState = TurnState.FAILED, *said: str, offer
     return lease, turn
 
 
+async def test_a_model_for_the_agent_that_has_none_is_refused(town):
+    refused = await town.say("agent=shell model=large do it")
+    assert refused.verdict == "refused"
+    assert "The agent shell uses no model; leave" in refused.text
+    assert await town.rows("SELECT 1 FROM session") == []
+    await town.say("do it")
+    await ran(town)
+    refused = await town.say("agent=shell model=large retry")
+    assert "The agent shell uses no model" in refused.text
+
+
 @pytest.mark.parametrize(
     ("words", "told", "found"),
     [
