@@ -398,7 +398,7 @@ async def test_notes_are_written_read_and_bounded(town, places, tmp_path, monkey
         await at.said("write_memory", name="b", text="x")
         assert "at most 2 notes" in await at.refused("write_memory", name="c", text="x")
         await at.said("write_memory", name="b", text="")
-        assert "no note 'b'" in await at.refused("read_memory", name="b")
+        assert "no note “b”" in await at.refused("read_memory", name="b")
     assert await town.rows("SELECT name, by_id, session FROM note") == [
         ("tests/run", town.people["Ann"], at.short)
     ]

@@ -23,7 +23,7 @@ async def test_notes_are_written_listed_shown_and_removed_from_the_terminal(
     assert (await ona("memory", "show", "demo", "tests/run")).out == "Run `make check`.\n"
     assert (await ona("memory", "remove", "demo", "tests/run")).code == 0
     gone = await ona("memory", "show", "demo", "tests/run")
-    assert (gone.code, "no note 'tests/run'" in gone.err) == (2, True)
+    assert (gone.code, "no note “tests/run”" in gone.err) == (2, True)
     kinds = await site.rows("SELECT kind, place FROM audit_event WHERE kind LIKE 'memory.%'")
     assert kinds == [("memory.set", "demo/tests/run"), ("memory.removed", "demo/tests/run")]
 
