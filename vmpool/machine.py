@@ -177,8 +177,14 @@ class Template(SQLModel, table=True):
     )
     """The log of its build, bounded by the builder: {step, seconds, exit_status, output}, and
     what else its builder knows of a step."""
+    step_number: int = Field(
+        default=0, sa_column=Column(Integer, nullable=False, server_default=text("0"))
+    )
+    """Of the step that its build began last, from 1; 0: of none yet."""
+    step_count: int | None = None
+    """How many there are, once that is known."""
     note: str | None = None
-    """Why it failed or went, in one sentence for a person."""
+    """Why it failed or went, in one sentence for a person; while it is built, the step's name."""
     created_at: datetime = _moment(nullable=False)
     changed_at: datetime = _moment(nullable=False)
 

@@ -104,8 +104,9 @@ def list_templates(
 ) -> None:
     """List templates, those that machines are made of first, and what is not begun yet.
 
-    AGAIN says when one is tried again that failed, or not before when one is begun. Failures that
-    say the same of the same are one; with --all each is listed.
+    NOTE says why one failed, or which step of its build is under way. AGAIN says when one is tried
+    again that failed, or not before when one is begun. Failures that say the same of the same are
+    one; with --all each is listed.
     """
     from bot.cli.client import connect
 

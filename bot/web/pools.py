@@ -29,6 +29,7 @@ _TEMPLATE = """
            (SELECT coalesce(sum(CAST(step ->> 'seconds' AS double precision)), 0)
               FROM jsonb_array_elements(template.steps) AS step) AS build_seconds,
            template.steps, template.failures,
+           template.step_number, template.step_count,
            NOT EXISTS (SELECT FROM template AS newer
                         WHERE newer.host_id = template.host_id AND newer.size = template.size
                           AND newer.project_id = template.project_id AND newer.state <> 'gone'
@@ -156,7 +157,7 @@ async def templates(
     With `everything` also those that are gone, and each of the failures that say the same.
     """
     rows = (await tx.execute(_TEMPLATES, {"everything": everything})).mappings()
-    found = [_with_guesses(row) for row in rows]
+    found = [_told(row) for row in rows]
     shown, left = words.listed(found, await _waits(tx), folding=not everything)
     return shown, [*left, *await _unbegun(tx, settings)]
 
@@ -168,7 +169,7 @@ async def template(tx: Transaction, said: str) -> Row:
         raise NotFound(
             f"there is no template {said[:80]}", do="`ona templates` lists those there are"
         )
-    return {**_with_guesses(row), "again": words.again(row, await _waits(tx))}
+    return {**_told(row), "again": words.again(row, await _waits(tx))}
 
 
 async def _waits(tx: Transaction) -> Sequence[Row]:
@@ -187,8 +188,11 @@ async def _unbegun(tx: Transaction, settings: Settings) -> Sequence[Row]:
     ]
 
 
-def _with_guesses(row: Row) -> Row:
-    return {**row, "guessed": as_rows(row["steps"])}
+def _told(row: Row) -> Row:
+    told = {**row, "guessed": as_rows(row["steps"])}
+    if row["state"] == "building":
+        told["note"] = words.under_way(row["step_number"], row["step_count"], row["note"])
+    return told
 
 
 async def find(visitor: Visitor, services: Services, said: str) -> Row:

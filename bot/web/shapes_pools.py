@@ -47,7 +47,9 @@ class Template(Given):
     size: str
     state: str
     commit: str
-    note: str | None
+    note: str | None = Field(description="why it failed or went; the step under way")
+    step_number: int = Field(description="of the step that its build began last, from 1")
+    step_count: int | None = Field(description="how many there are; none: not known yet")
     host: str
     fingerprint: str
     build_seconds: float

@@ -53,6 +53,14 @@ def _pool(row: Row) -> tuple[Any, ...]:
     return row["host"], row["project_id"], row["size"]
 
 
+def under_way(number: int, count: int | None, name: str | None) -> str | None:
+    """Which step of a build is under way; None: none is yet."""
+    if not number:
+        return None
+    which = f"step {number}" if count is None else f"step {number} of {count}"
+    return f"{which}: {name}" if name else which
+
+
 def turn(ahead: int | None) -> str:
     """When something is built that nothing holds back; None: no host says."""
     if ahead is None:

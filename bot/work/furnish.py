@@ -6,7 +6,7 @@ there is one, set-up and services run in it, and nothing is guessed.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -65,14 +65,16 @@ class Furnishing:
         self, repositories: Repositories, channel: Channel, build_log: BuildLog
     ) -> str:
         """Do it, each step logged; the commit. :raises StepFailed:"""
-        wants_container = self.containers is not None and self.detected.devcontainer is not None
+        wants_container = self._container is not None
         if wants_container or any(guess.tools for guess in self.detected.guesses):
             # What it may log in with ends before a long clone does.
             await channel.login(ROOT)
+        build_log.expect(self._steps(inside=wants_container))
         async with build_log.step("repository"):
             commit = await self._clone(repositories, channel)
         async with self._with_grants(build_log):
             inside = await self._contained(channel, build_log)
+            build_log.expect(self._steps(inside=inside))
             for command in self.setup:
                 async with build_log.step(command) as said:
                     said.append(_output(await self._run(channel, command, inside=inside)))
@@ -82,6 +84,26 @@ class Furnishing:
             async with build_log.step(f"start: {command}"):
                 await self._start(channel, f"service-{number}", command)
         return commit
+
+    def _steps(self, *, inside: bool) -> int:
+        """How many there are; that of grants is there only if it fails, and then the last.
+
+        :param inside: of the container, where nothing is guessed
+        """
+        containers = int(self._container is not None)
+        guesses = [] if inside else [*self.detected.guesses, *installs(self._because)]
+        return 1 + containers + len(self.setup) + len(guesses) + len(self.start)
+
+    @property
+    def _container(self) -> Devcontainer | None:
+        """The container that is to be made."""
+        return self.detected.devcontainer if self.containers is not None else None
+
+    @property
+    def _because(self) -> Mapping[str, str]:
+        """The tools that guesses need, each with the file that it was guessed from first."""
+        guesses = reversed(self.detected.guesses)
+        return {tool: guess.file for guess in guesses for tool in guess.tools}
 
     @asynccontextmanager
     async def _with_grants(self, build_log: BuildLog) -> AsyncIterator[None]:
@@ -99,7 +121,7 @@ class Furnishing:
 
     async def _contained(self, channel: Channel, build_log: BuildLog) -> bool:
         """Make the container that the repository asks for, if it can be had; whether it is."""
-        wanted = self.detected.devcontainer
+        wanted = self._container
         if wanted is None or self.containers is None:
             return False
         with suppress(StepFailed):
@@ -129,14 +151,13 @@ class Furnishing:
         # What they leave beside the tracked files is no work of the session's.
         exclude = ["/bin/sh", "-c", _EXCLUDE, self.directory, *LEFT_BEHIND]
         await channel.run(exclude, timeout_seconds=EXCLUDE_SECONDS_MAX)
-        guesses = self.detected.guesses
-        because = {tool: guess.file for guess in reversed(guesses) for tool in guess.tools}
+        because = self._because
         for install in installs(because):
             with suppress(StepFailed):
                 file = because[install.tools[0]]
                 async with build_log.step(install.name, guessed_from=file) as said:
                     said.append(_output(await self._install(channel, install)))
-        for guess in guesses:
+        for guess in self.detected.guesses:
             with suppress(StepFailed):
                 async with build_log.step(guess.command, guessed_from=guess.file) as said:
                     said.append(_output(await self._run(channel, guess.command)))

@@ -34,6 +34,9 @@ UNCLAIMED_TOKEN = 0
 OUTPUT_BYTES_MAX = 16 * 1024
 """Of one step's output in the log: its end, where the reason stands."""
 STEPS_MAX = 100
+"""Of a build, in the log."""
+OWN_STEPS = 2
+"""Besides those of whoever furnishes: boot and freeze."""
 TOUCH_SECONDS_MAX = 60.0
 """For the first command, which a machine's first one would otherwise wait for."""
 
@@ -59,7 +62,12 @@ class BuildLog:
         self._rows = rows
         self.template_id = template_id
         self.machine_id = machine_id
-        self._steps = 0
+        self._begun = 0
+        self._count: int | None = None
+
+    def expect(self, furnishing: int) -> None:
+        """Furnishing takes so many steps, as far as is known now; told from the next one on."""
+        self._count = furnishing + OWN_STEPS
 
     @asynccontextmanager
     async def step(self, name: str, **facts: str) -> AsyncIterator[list[str]]:
@@ -71,7 +79,8 @@ class BuildLog:
         began = monotonic()
         said: list[str] = []
         head = {"step": name, **facts}
-        await self._rows.note_step(self.template_id, f"under way: {name}")
+        self._begun += 1
+        await self._rows.note_step(self.template_id, name, number=self._begun, count=self._count)
         try:
             yield said
         except StepFailed as error:
@@ -85,8 +94,7 @@ class BuildLog:
     async def _write(
         self, head: Mapping[str, str], began: float, exit_status: int, output: str
     ) -> None:
-        self._steps += 1
-        if self._steps > STEPS_MAX:
+        if self._begun > STEPS_MAX:
             return
         step = {
             **head,

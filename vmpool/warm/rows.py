@@ -256,11 +256,17 @@ class Rows:
                 .values(machine_id=machine_id)
             )
 
-    async def note_step(self, template_id: UUID, note: str) -> None:
-        """Say what is being done for a template, until it is ready or failed."""
+    async def note_step(
+        self, template_id: UUID, name: str, *, number: int, count: int | None
+    ) -> None:
+        """Say what is being done for a template, until it is ready or failed.
+
+        :param number: of the step, from 1; of `count`, once that is known
+        """
+        values = {"note": sentence(name), "step_number": number, "step_count": count}
         async with self._begin() as tx:
             await tx.execute(
-                update(Template).where(col(Template.id) == template_id).values(note=sentence(note))
+                update(Template).where(col(Template.id) == template_id).values(**values)
             )
 
     async def log_step(self, template_id: UUID, step: Mapping[str, Any]) -> None:

@@ -103,6 +103,7 @@ async def test_guesses_are_tried_and_logged_and_one_that_fails_breaks_nothing(ho
     template = await host.build()
     assert template.state is TemplateState.READY
     boot, repository, container, pip, make, freeze = template.steps
+    assert (template.step_number, template.step_count) == (6, 6)
     assert [boot["step"], repository["step"], freeze["step"]] == ["boot", "repository", "freeze"]
     assert container["step"] == "dev container of .devcontainer/a/devcontainer.json"
     assert container["output"] == "the machine's image has no container engine in it"

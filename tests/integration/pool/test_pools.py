@@ -71,19 +71,26 @@ async def test_a_template_is_built_once_and_its_log_is_kept(roomy):
     assert await build(roomy) is None
 
 
-async def test_a_template_says_which_step_is_under_way_until_it_is_built(roomy):
+async def test_a_template_says_which_step_of_how_many_is_under_way_until_it_is_built(roomy):
     seen = []
 
+    async def look() -> None:
+        (one,) = await roomy.rows.templates()
+        seen.append((one.note, one.step_number, one.step_count))
+
     async def furnish(channel: Channel, build_log: BuildLog) -> str:
+        await look()
+        build_log.expect(2)
         async with build_log.step("make"):
-            (building,) = await roomy.rows.templates()
-            seen.append(building.note)
+            await look()
+        async with build_log.step("make check"):
+            await look()
         return "c1"
 
     built = await roomy.builder.build(roomy.order, "f", furnish)
-    assert seen == ["under way: make"]
+    assert seen == [("boot", 1, None), ("make", 2, 4), ("make check", 3, 4)]
     assert built is not None
-    assert built.note is None
+    assert (built.note, built.step_number, built.step_count) == (None, 4, 4)
 
 
 WAITS = text(

@@ -46,6 +46,7 @@ async def test_one_that_fails_or_takes_too_long_fails_the_build_with_its_words(
     host.templates._limits = limits
     template = await host.build(json.dumps([bad, "touch never"]))
     assert (template.state, template.note) == (TemplateState.FAILED, f"`{bad}` {why}")
+    assert (template.step_number, template.step_count) == (3, 5), "those that were to come count"
     last = template.steps[-1]
     assert (last["step"], last["exit_status"]) == (bad, status)
     assert "no rule\n" in last["output"] or status == 124
@@ -55,8 +56,9 @@ async def test_one_that_fails_or_takes_too_long_fails_the_build_with_its_words(
 
 async def test_services_run_on_and_are_part_of_the_template(host: Host):
     service = "while :; do echo once >> served; sleep 0.05; done"
-    template = await host.build("[]", json.dumps([service]))
+    template = await host.build('["true"]', json.dumps([service]))
     assert template.state is TemplateState.READY
+    assert (template.step_number, template.step_count) == (5, 5)
     assert [step["step"] for step in template.steps][-2:] == [f"start: {service}", "freeze"]
     async with asyncio.timeout(WAIT_SECONDS_MAX):
         while not (host.repository / "served").exists():

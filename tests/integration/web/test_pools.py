@@ -227,6 +227,21 @@ async def test_what_is_to_be_built_and_is_not_begun_says_why_and_when(site):
     assert page.count("</span>Waiting</span>") == 3
 
 
+async def test_what_is_being_built_says_at_which_step_of_how_many_it_is(site):
+    template_id = await pool_of(site, state="building", built=False, note="npm ci")
+    await site.rows("UPDATE template SET step_number = 4, step_count = 7")
+    async with site.client() as client:
+        (listed,) = (await client.get("/api/v1/templates")).json()["templates"]
+        await client.post("/sign-in", data={"link": await site.link()}, headers=from_page(site))
+        pages = [
+            (await client.get(path)).text for path in ("/pools", f"/pools/templates/{template_id}")
+        ]
+    assert (listed["step_number"], listed["step_count"]) == (4, 7)
+    assert listed["note"] == "step 4 of 7: npm ci"
+    for page in pages:
+        assert "Step 4 of 7: npm ci" in page
+
+
 async def test_what_is_being_built_waits_for_nothing(site):
     await pool_of(site, state="building")
     await waits(site)

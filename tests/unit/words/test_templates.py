@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.words.templates import NO_HOST, OFF, UNUSED, listed, times, turn, unbegun
+from bot.words.templates import NO_HOST, OFF, UNUSED, listed, times, turn, unbegun, under_way
 
 
 def row(id_, state, *, note=None, host="atlas", fingerprint="f", newest=False):
@@ -63,6 +63,19 @@ def test_when_and_how_often_is_said_in_words():
         "after 2 others",
     ]
     assert [times(1), times(2)] == ["failed once", "failed 2 times in a row"]
+
+
+@pytest.mark.parametrize(
+    ("number", "count", "name", "said"),
+    [
+        (0, None, None, None),
+        (1, None, "boot", "step 1: boot"),
+        (4, 7, "npm ci", "step 4 of 7: npm ci"),
+        (4, 7, None, "step 4 of 7"),
+    ],
+)
+def test_a_build_says_which_step_of_how_many_is_under_way(number, count, name, said):
+    assert under_way(number, count, name) == said
 
 
 @pytest.mark.parametrize(
