@@ -378,6 +378,7 @@ def _step(event: SeenEvent) -> str:
         place=place and _line(str(place)),
         why=why,
         usual_seconds=body.get("usual_seconds"),
+        template=body.get("template"),
     )
 
 

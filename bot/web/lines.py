@@ -136,6 +136,7 @@ def _step(body: Body) -> Line:
         why=_text(body, "why"),
         took=_took(body),
         usual_seconds=body.get("usual_seconds"),
+        template=body.get("template"),
     )
     return _note(said, tone="wait" if name == "waiting" and place else "plain")
 

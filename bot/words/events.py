@@ -130,14 +130,18 @@ def step(
     why: str = "",
     took: str = "",
     usual_seconds: object = None,
+    template: object = None,
 ) -> str:
     """One line on what is done for a turn before it begins.
 
     :param place: in the line of those who wait for a machine, and `why` they do
     :param took: said of the machine that is ready
     :param usual_seconds: until it was ready, earlier
+    :param template: how far the one is that is built meanwhile, without which it takes longer
     """
     said = _(STEPS.get(name, name.capitalize()))
+    if isinstance(template, Mapping):
+        said = _("{step} ({why})", step=said, why=_built(template))
     if name == "waiting" and place:
         reason = _(why) if why else _("none is free")
         return _("{step}, place {place} in the line: {why}.", step=said, place=place, why=reason)
@@ -147,3 +151,10 @@ def step(
         usual = duration(usual_seconds)
         return _("{step}, usually ready after {duration} …", step=said, duration=usual)
     return f"{said} …"
+
+
+def _built(template: Mapping[str, object]) -> str:
+    number, count = _number(template, "step"), _number(template, "of")
+    if not count:
+        return _("its template is being built: step {number}", number=number)
+    return _("its template is being built: step {number} of {count}", number=number, count=count)

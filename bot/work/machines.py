@@ -6,7 +6,7 @@ session is not.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from time import monotonic
 from uuid import UUID
 
@@ -25,6 +25,7 @@ from bot.work.checkpoint import Checkpoints
 from bot.work.furnishing import Forward, Furnishing, InMachine
 from bot.work.jobs import ChannelJobs
 from bot.work.lease import Lease, OpenTurn
+from bot.work.making_ready import MakingReady
 from bot.work.materials import Materials
 from bot.work.moving_back import BranchBack
 from bot.work.queue import Event, LeaseLost, hold
@@ -32,7 +33,6 @@ from bot.work.repository import Repositories
 from bot.work.sizes import Sizes
 from bot.work.taking_over import TakingOver
 from bot.work.undoing import Undoing
-from bot.work.usual import usual_seconds
 from bot.work.workplace import (
     WORK,
     BesideAt,
@@ -45,6 +45,7 @@ from bot.work.workplace import (
 from vmpool.channel import Channel
 from vmpool.driver import Image
 from vmpool.errors import HostFull, HostUnfit, MachineError, MachineLost, NoRoom, StaleToken
+from vmpool.opening import Opened
 from vmpool.pool import Pool
 from vmpool.registry import Order
 
@@ -110,36 +111,24 @@ class MachineWorkplaces:
     ) -> AsyncIterator[Workplace]:
         """See `bot.work.workplace.Workplaces`."""
         began = monotonic()
-        steps: list[str] = []
-
-        async def step(name: str) -> None:
-            steps.append(name)
-            body: dict[str, object] = {"step": name}
-            if len(steps) == 1:
-                usual = await usual_seconds(self._database, lease.project_id, name)
-                body |= {} if usual is None else {"usual_seconds": usual}
-            await tell(Event(kind="step", body=body))
-
         lost: Message | None = None
         try:
             project = await self._project(lease)
             lost = await self._take_over(lease, project.machine_host)
-            async with self._pool.open(
-                lease.session_id,
-                project.order,
-                token=lease.key.token,
-                only=turn.machine_id if turn is not None else None,
-                step=step,
-            ) as opened:
-                way = opened.tier.value if opened.tier else "resumed" if steps else "running"
+            making = MakingReady(
+                self._database, lease, project.order, host_id=self._host_id, tell=tell
+            )
+            async with self._open(lease, project, turn, making) as opened:
+                first = making.first
+                way = opened.tier.value if opened.tier else "resumed" if first else "running"
                 MACHINE_READY_SECONDS.labels(way=way).observe(monotonic() - began)
                 await self._pin(lease)
                 if turn is not None:
                     project = await self._furnishing.as_begun(project, opened)
-                notices = await self._furnishing.furnish(lease, project, opened, step, tell)
-                if steps:
+                notices = await self._furnishing.furnish(lease, project, opened, making.step, tell)
+                if making.first is not None:
                     seconds = round(monotonic() - began, 2)
-                    ready = {"step": "ready", "seconds": seconds, "first": steps[0]}
+                    ready = {"step": "ready", "seconds": seconds, "first": making.first}
                     await tell(Event(kind="step", body=ready))
                 self._channels[lease.session_id] = opened.channel
                 try:
@@ -155,12 +144,32 @@ class MachineWorkplaces:
                     )
                 finally:
                     self._channels.pop(lease.session_id, None)
-        except NoRoom as error:
-            raise NoCapacity(str(error)) from error
         except StaleToken as error:
             raise LeaseLost(str(error)) from error
         except MachineError as error:
             raise _for_a_reader(error, turn, lost) from error
+
+    @asynccontextmanager
+    async def _open(
+        self, lease: Lease, project: InMachine, turn: OpenTurn | None, making: MakingReady
+    ) -> AsyncIterator[Opened]:
+        """The session's machine. :raises NoCapacity: and what `Pool.open` raises besides"""
+        async with AsyncExitStack() as stack:
+            try:
+                async with making.following():
+                    opening = self._pool.open(
+                        lease.session_id,
+                        project.order,
+                        token=lease.key.token,
+                        only=turn.machine_id if turn is not None else None,
+                        step=making.step,
+                    )
+                    opened = await stack.enter_async_context(opening)
+            except NoRoom as error:
+                # Who has a machine has to wait for its room alone.
+                template = await making.template() if project.machine_host is None else None
+                raise NoCapacity(str(error), template=template) from error
+            yield opened
 
     async def checkpoint(self, lease: Lease, turn: OpenTurn, place: Workplace) -> list[Event]:
         """See `bot.work.workplace.Workplaces`."""

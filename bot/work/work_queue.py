@@ -5,6 +5,7 @@ Every write but the claim shows the lease's token; see `bot.work.lease`.
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -27,6 +28,16 @@ from bot.work.queue import (
     shown,
     waiting_place,
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Waits:
+    """How a session waits for capacity."""
+
+    place: int
+    """In the line, from 1."""
+    template: Mapping[str, object] | None = None
+    """How far the one is that is built meanwhile; None: none is, or it needs none."""
 
 
 class WorkQueue:
@@ -253,23 +264,33 @@ class WorkQueue:
             await stop_clock(tx, lease)
         lease.lost = True
 
-    async def defer(self, lease: Lease, *, seconds: float, why: str, told: int | None) -> int:
-        """Give the lease back until there may be capacity; the session's place in the line, from 1.
+    async def defer(
+        self,
+        lease: Lease,
+        *,
+        seconds: float,
+        why: str,
+        told: Waits | None,
+        template: Mapping[str, object] | None = None,
+    ) -> Waits:
+        """Give the lease back until there may be capacity; how the session waits now.
 
         :param why: what is short, for the thread
-        :param told: the place that the thread was told last; told again only when it moved
+        :param told: what the thread was told last; told again only when it moved
+        :param template: how far the one is that is built meanwhile
         :raises LeaseLost:
         """
         async with self.database.begin() as tx:
             key = lease.key
             deferred = await tx.execute(SQL["defer"], {**shown(key), "seconds": seconds})
             must_hold(deferred, key)
-            place = await waiting_place(tx, key.session_id) + 1
-            if place != told:
-                body = {"step": "waiting", "place": place, "why": why}
+            waits = Waits(place=await waiting_place(tx, key.session_id) + 1, template=template)
+            if waits != told:
+                body = {"step": "waiting", "place": waits.place, "why": why}
+                body |= {} if template is None else {"template": template}
                 await append_events(tx, key.session_id, [Event(kind="step", body=body)])
         lease.lost = True
-        return place
+        return waits
 
     async def put_off(self, lease: Lease, *, seconds: float) -> None:
         """Give the lease back for a while, without a word. :raises LeaseLost:"""

@@ -18,7 +18,7 @@ from bot.work.lease import Lease
 from bot.work.queue import Event, LeaseLost
 from bot.work.slots import Offer, Slots
 from bot.work.turn import NoCapacity, Turns, TurnSignals
-from bot.work.work_queue import WorkQueue
+from bot.work.work_queue import Waits, WorkQueue
 from bot.work.workplace import Awaited, HostAwaited
 
 log = structlog.get_logger(__name__)
@@ -73,8 +73,8 @@ class Worker:
         self._room = Slots(turns_max=limits.turns_max, for_people=limits.for_people)
         self._slots: dict[asyncio.Task[None], _Slot] = {}
         self._wake = asyncio.Event()
-        self._waiting: dict[UUID, int] = {}
-        """The place in the line that sessions which wait for capacity were told last."""
+        self._waiting: dict[UUID, Waits] = {}
+        """How sessions wait for capacity, as they were told last."""
         self._hostless: set[UUID] = set()
         """Sessions that only a host which is silent can go on with."""
         self._told: dict[UUID, str] = {}
@@ -150,7 +150,7 @@ class Worker:
         except Awaited as error:
             await self._await(slot.lease, of_error(error))
         except NoCapacity as error:
-            await self._defer(slot.lease, str(error))
+            await self._defer(slot.lease, error)
         except Exception as error:
             if is_away(error):
                 log.warning("turn_left_to_its_lease", error=str(error))
@@ -169,13 +169,15 @@ class Worker:
         await self._turns.give_up(lease, error)
         del self._broken[lease.session_id]
 
-    async def _defer(self, lease: Lease, why: str) -> None:
+    async def _defer(self, lease: Lease, short: NoCapacity) -> None:
         """Let the session wait for capacity without keeping a slot."""
-        told = self._waiting.get(lease.session_id)
+        why, told = str(short), self._waiting.get(lease.session_id)
         with suppress(LeaseLost):
-            place = await self._queue.defer(lease, seconds=CAPACITY_SECONDS, why=why, told=told)
-            self._waiting[lease.session_id] = place
-            log.info("waits_for_capacity", why=why, place=place)
+            waits = await self._queue.defer(
+                lease, seconds=CAPACITY_SECONDS, why=why, told=told, template=short.template
+            )
+            self._waiting[lease.session_id] = waits
+            log.info("waits_for_capacity", why=why, place=waits.place)
 
     async def _wait_for_host(self, lease: Lease) -> None:
         """Let the session wait until its host is back, or what it has can be read here."""

@@ -53,6 +53,11 @@ class MachineJobs(Jobs, Protocol):
 class NoCapacity(Exception):
     """Every machine of this host is in use; the prompt waits and is tried again."""
 
+    def __init__(self, why: str, *, template: Mapping[str, object] | None = None) -> None:
+        """:param template: how far the one is that is built meanwhile, as the thread is told."""
+        super().__init__(why)
+        self.template = template
+
 
 class Awaited(NoCapacity):
     """What the turn needs can't be had or known now; the prompt waits, the thread is told why."""

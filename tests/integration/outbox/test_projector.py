@@ -119,6 +119,15 @@ async def test_a_live_message_follows_the_machine_and_ends_with_the_turn(office,
     assert (live.final, live.state, live.wording) == (True, "pending", 2)
 
 
+async def test_a_live_message_follows_the_template_that_is_built_meanwhile(office, replies):
+    for number in (4, 5):
+        body = {"step": "booting", "template": {"step": number, "of": 7}}
+        await office.happen(("step", body), ago_seconds=LONG_AGO)
+        await replies.once()
+        said = f"Starting the machine (its template is being built: step {number} of 7) …"
+        assert await bodies(office) == [("live", said)]
+
+
 async def test_a_live_message_that_nobody_posted_goes_when_the_answer_comes(office, replies):
     await office.happen(STARTED, ago_seconds=LONG_AGO)
     await replies.once()

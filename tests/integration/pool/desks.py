@@ -1,6 +1,7 @@
 """A session of a project whose repository is a directory here, and its way to a machine."""
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,6 +42,8 @@ class Desk:
     checkpoints: Checkpoints
     directory: Path
     steps: list[str] = field(default_factory=list)
+    bodies: list[Mapping[str, object]] = field(default_factory=list)
+    """Of the steps."""
     told: list[str] = field(default_factory=list)
     """Notices besides those of the workplace."""
 
@@ -49,6 +52,7 @@ class Desk:
             self.told.append(event.body["text"])
         else:
             self.steps.append(event.body["step"])
+            self.bodies.append(event.body)
 
     def enter(self, turn: OpenTurn | None = None):
         return self.workplaces.enter(self.lease, turn, self.tell)

@@ -177,7 +177,7 @@ async def test_who_waits_longest_for_capacity_comes_back_first(town):
     places = [
         await queue.defer(lease, seconds=5, why="full", told=None) for lease in reversed(leases)
     ]
-    assert places == [1, 1, 1]
+    assert [waits.place for waits in places] == [1, 1, 1]
     assert await queue.claim() is None
     assert len(await town.rows("SELECT DISTINCT lease_until FROM session")) <= 2
     await expire(town)

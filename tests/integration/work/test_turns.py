@@ -87,6 +87,24 @@ async def test_who_waits_for_capacity_keeps_no_slot_and_is_told_the_place(
         await until(town, TURN, lambda rows: [row[0] for row in rows] == ["succeeded"] * 4)
 
 
+async def test_who_waits_for_capacity_hears_how_far_the_template_is_that_is_built_meanwhile(
+    town: Town, places: GuestWorkplaces
+) -> None:
+    built = """
+        SELECT body -> 'template' FROM turn_event
+         WHERE body ->> 'step' = 'waiting' ORDER BY number
+    """
+    told = [{"step": number, "of": 4} for number in (1, 2)]
+    await town.say("!true")
+    async with Shift(town, places, "w"):
+        for number, template in enumerate(told, 1):
+            places.full = NoCapacity("no machine is free", template=template)
+            await until(town, built, lambda rows, number=number: len(rows) == number)
+        places.full = None
+        await until(town, TURN, lambda rows: [row[0] for row in rows] == ["succeeded"])
+    assert [row[0] for row in await town.rows(built)] == told
+
+
 async def test_a_stop_while_an_open_turn_is_entered_again_ends_its_job(
     town: Town, places: GuestWorkplaces
 ) -> None:

@@ -18,6 +18,11 @@ from bot.web.lines import KNOWN_KINDS, line
         ),
         ("session.cleared", {"name": "Bo", "count": 1}, "Bo cleared 1 prompt."),
         ("step", {"step": "booting"}, "Starting the machine …"),
+        (
+            "step",
+            {"step": "booting", "template": {"step": 4, "of": 7}},
+            "Starting the machine (its template is being built: step 4 of 7) …",
+        ),
         ("step", {"step": "ready", "seconds": 4.21}, "The machine is ready after 4.2 s."),
         ("output.cut", {"bytes": 12345, "where": "/x"}, "12,345 more bytes"),
         ("machine", {"state": "lost", "why": "host rebooted"}, "was lost: host rebooted."),
