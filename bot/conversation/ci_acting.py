@@ -12,7 +12,7 @@ from adapters.chat.incoming import Quoted
 from adapters.forge.port import Permission
 from bot.conversation import ci_rows, ci_words
 from bot.conversation.ci import Step, Verdict
-from bot.conversation.ci_rows import Watched
+from bot.conversation.ci_rows import Failing, Watched
 from bot.errors import TellPerson
 from bot.govern import halting
 from bot.govern.access import Act, require
@@ -39,6 +39,8 @@ class Result:
     """What this result is called."""
     quoted: Sequence[Quoted]
     """What the failed checks wrote."""
+    failing: Sequence[Failing] = ()
+    """Of that, what people are shown who have to decide."""
 
     @property
     def names(self) -> list[str]:
@@ -79,7 +81,9 @@ async def act(tx: Transaction, result: Result, rights: Rights, *, rounds_max: in
 
 async def _tell(tx: Transaction, result: Result, state: str, said: str) -> None:
     if await ci_rows.take(tx, result.watched, result.key, prompts=False) is not None:
-        await ci_rows.tell(tx, result.watched, state, said, names=result.names)
+        await ci_rows.tell(
+            tx, result.watched, state, said, names=result.names, failing=result.failing
+        )
 
 
 async def _prompt(tx: Transaction, session: LockedSession, result: Result, rounds_max: int) -> None:

@@ -76,6 +76,14 @@ _DELIVERY = text(
 
 
 @dataclass(frozen=True, kw_only=True)
+class Failing:
+    """Lines of what a failed check wrote."""
+
+    check: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Watched:
     """A commit that is looked at."""
 
@@ -162,10 +170,19 @@ async def take(tx: Transaction, watched: Watched, key: str, *, prompts: bool) ->
 
 
 async def tell(
-    tx: Transaction, watched: Watched, state: str, said: str, *, names: Sequence[str]
+    tx: Transaction,
+    watched: Watched,
+    state: str,
+    said: str,
+    *,
+    names: Sequence[str],
+    failing: Sequence[Failing] = (),
 ) -> None:
-    """Say in the session's threads what became of the checks."""
-    body = {
+    """Say in the session's threads what became of the checks.
+
+    :param failing: with these lines of what they wrote
+    """
+    body: dict[str, object] = {
         "state": state,
         "repository": watched.name,
         "branch": watched.branch,
@@ -173,6 +190,8 @@ async def tell(
         "checks": [tidied(name) for name in names],
         "text": said,
     }
+    if failing:
+        body["failing"] = [{"check": tidied(one.check), "text": one.text} for one in failing]
     await append_events(tx, watched.session_id, [Event(kind=CI, body=body)])
 
 

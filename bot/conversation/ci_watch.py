@@ -7,6 +7,7 @@ rows. A session that works or waits is left alone: its next push, if there is on
 """
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,9 +20,11 @@ from adapters.forge.checking import Check, Checks
 from bot.conversation import ci, ci_rows
 from bot.conversation.ci import Step, Verdict
 from bot.conversation.ci_acting import Result, act
-from bot.conversation.ci_rows import Watched
+from bot.conversation.ci_rows import Failing, Watched
 from bot.govern.rights import Rights
 from bot.store.database import Database, is_away
+from bot.words.failing import CHARACTERS_MAX, LINES_MAX, failing_lines
+from bot.work.secret_scan import is_secret
 
 log = structlog.get_logger(__name__)
 
@@ -101,8 +104,11 @@ class CiWatch:
         )
         key = ci.key_of(watched.repository, watched.commit, verdict)
         if verdict.step in {Step.GREEN, Step.PROMPT, Step.ASK} and key != watched.told:
-            quoted = await self._quoted(watched, verdict) if verdict.step is Step.PROMPT else []
-            result = Result(watched=watched, verdict=verdict, key=key, quoted=quoted)
+            quoted = await self._quoted(watched, verdict)
+            failing = await asyncio.to_thread(_failing, quoted)
+            result = Result(
+                watched=watched, verdict=verdict, key=key, quoted=quoted, failing=failing
+            )
             await self._rights.settled(lambda: self._act(result))
         over = verdict.step in {Step.GREEN, Step.GIVE_UP} or self._is_old(watched)
         pause, state = ci.pause_seconds(watched.age_seconds), ci.state_of(checks)
@@ -140,3 +146,24 @@ class CiWatch:
         except ChatError as error:
             log.warning("ci_log_not_read", check=check.name, why=str(error))
             return check.summary
+
+
+def _failing(quoted: Sequence[Quoted]) -> Sequence[Failing]:
+    """Of what each wrote the lines that a person needs; all together no more than one post bears.
+
+    Not for the event loop: looking for secrets takes time.
+    """
+    count = max(1, len(quoted))
+    shown = [
+        Failing(
+            check=one.author,
+            text=failing_lines(
+                one.text,
+                lines_max=LINES_MAX // count,
+                characters_max=CHARACTERS_MAX // count,
+                is_secret=is_secret,
+            ),
+        )
+        for one in quoted
+    ]
+    return [one for one in shown if one.text]

@@ -29,6 +29,7 @@ TOUCHED_MAX = 5
 """Files that are named."""
 WAITING_MAX = 5
 """Prompts in the queue whose places are named."""
+FAILING_MAX = 3
 PLAN_ENTRIES_MAX = 12
 LINE_LENGTH_MAX = 200
 OUTCOME_LENGTH_MAX = 600
@@ -238,7 +239,7 @@ def notice(event: SeenEvent, *, dropped: str = "") -> str:
     said = ""
     match event.kind:
         case "notice" | "update" | "ci":
-            said = prose(str(body.get("text", "")))
+            said = "\n".join([prose(str(body.get("text", ""))), *_failing(body)])
         case "picture":
             said = _("Picture: {text}", text=_line(str(body.get("text", ""))))
         case "child.started":
@@ -276,6 +277,15 @@ def notice(event: SeenEvent, *, dropped: str = "") -> str:
                 why=_line(machine_words.told(_(str(body["why"])))),
             )
     return said
+
+
+def _failing(body: Mapping[str, Any]) -> list[str]:
+    """Which check wrote what, as far as people need it to decide."""
+    lines: list[str] = []
+    for one in list(body.get("failing") or ())[:FAILING_MAX]:
+        name, text = _line(str(one.get("check") or "?")), str(one.get("text") or "")
+        lines += [f"{name}:", fenced(text)] if text.strip() else []
+    return lines
 
 
 def question(asked: SeenEvent, settled: SeenEvent | None) -> str:

@@ -256,7 +256,10 @@ def _undone(body: Body) -> Line:
 
 def _ci(body: Body) -> Line:
     good = _text(body, "state") == "green"
-    return _note(_text(body), tone="good" if good else "bad", label="Checks")
+    failing = [one for one in body.get("failing") or [] if one.get("text")]
+    said = "\n".join(f"{one.get('check')}:\n{one.get('text')}" for one in failing)
+    note = _note(_text(body), tone="good" if good else "bad", label="Checks")
+    return replace(note, detail=said)
 
 
 def _machine(body: Body) -> Line:

@@ -64,6 +64,11 @@ def found_in(lines: Iterable[AddedLine]) -> Sequence[Leak]:
     return found
 
 
+def is_secret(line: str) -> bool:
+    """Whether a line looks like one; the first time it takes most of a second."""
+    return _kind(line[:LINE_CHARACTERS_MAX]) is not None
+
+
 def _kind(text: str) -> str | None:
     if _PREFIXES.search(text):
         return "token"

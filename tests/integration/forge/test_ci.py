@@ -38,6 +38,7 @@ PROMPTS = """
      WHERE delivery.surface = 'ci' ORDER BY prompt.created_at
 """
 TOLD = "SELECT body ->> 'text' FROM turn_event WHERE kind = 'ci' ORDER BY number"
+FAILING = "SELECT body -> 'failing' FROM turn_event WHERE kind = 'ci' ORDER BY number"
 LOG = "E   assert 1 == 2\nFAILED tests/test_pay.py::test_total"
 
 
@@ -292,6 +293,8 @@ async def test_after_so_many_rounds_a_person_is_asked(yard: Yard) -> None:
     *rounds, asked = await yard.told()
     assert ["round 1 of 2" in rounds[0], "round 2 of 2" in rounds[1]] == [True, True]
     assert "The agent has tried 2 times; somebody has to look at it" in asked
+    failing = await yard.town.rows(FAILING)
+    assert failing == [(None,), (None,), ([{"check": "unit", "text": LOG}],)]
     await yard.ask("try something else")
     await yard.red(await yard.turn())
     await yard.look(rounds_max=2)

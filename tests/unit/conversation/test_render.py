@@ -360,3 +360,11 @@ def test_another_thread_is_told_of_its_own_prompts_in_the_queue_alone():
     running = replace(span(STARTED), thread_id="there", waiting=queue)
     assert elsewhere(running).splitlines()[1:] == ["Queued: Cy, 3rd"]
     assert len(elsewhere(replace(running, thread_id="another")).splitlines()) == 1
+
+
+def test_failed_checks_are_told_with_their_lines_which_no_line_of_them_can_end():
+    failing = [{"check": "unit\n@all", "text": "```\nE assert 1 == 2"}, {"check": "x", "text": ""}]
+    body = {"text": "Checks have failed: unit.", "failing": failing}
+    assert notice(SeenEvent(number=1, kind="ci", body=body)) == (
+        "Checks have failed: unit.\nunit @all:\n````\n```\nE assert 1 == 2\n````"
+    )

@@ -94,3 +94,9 @@ def test_no_body_makes_a_reader_fail(kind, body):
 def test_a_picture_is_named_by_its_session_and_id():
     made = line("picture", {"session": "s-1", "picture": "7", "text": "The page"})
     assert (made.text, made.picture) == ("The page", "s-1/pictures/7")
+
+
+def test_the_lines_that_failed_checks_wrote_are_a_detail():
+    body = {"state": "red", "text": "Failed.", "failing": [{"check": "unit", "text": "E no"}]}
+    shown = line("ci", body)
+    assert (shown.text, shown.detail, shown.tone) == ("Failed.", "unit:\nE no", "bad")
