@@ -19,11 +19,12 @@ class Spender:
     """The turn changes nothing outside of its machine."""
 
 
-def spender_of(row: Any) -> Spender:
+def spender_of(row: Any, turn: UUID | None = None) -> Spender:
     """The turn of a row of `running`, see `sql/spending.sql`; pure.
 
     :param row: None: there is none
-    :raises NoTurn: no turn is under way
+    :param turn: which alone is meant; None: whichever runs
+    :raises NoTurn: none is under way, or another one
     :raises Suspended: it waits for a person, or for a worker that goes on with it
     """
     if row is None:
@@ -31,6 +32,8 @@ def spender_of(row: Any) -> Spender:
     if not row.runs:
         why = "The turn of this session waits for a person; then it goes on."
         raise Suspended(why, turn=row.turn_id)
+    if turn not in {None, row.turn_id}:
+        raise NoTurn("The turn that asked for this has ended.")
     return Spender(
         turn_id=row.turn_id,
         session_id=row.session_id,

@@ -30,7 +30,6 @@ from bot.store.transaction import Transaction
 from bot.words.amounts import dollars
 from bot.words.catalogue import N_
 from bot.words.catalogue import gettext as _
-from vmpool.network.gateway.ports import NoTurn
 from vmpool.network.model.fault import Fault
 from vmpool.network.model.usage import Usage
 
@@ -142,9 +141,7 @@ class Spending:
             "session_limit": self._limits.session,
         }
         row = await self._reserved(asked)
-        spender = spender_of(row)
-        if turn not in {None, spender.turn_id}:
-            raise NoTurn("The turn that asked for this has ended.")
+        spender = spender_of(row, turn)
         if not row.is_borne:
             raise _refused(await self._standing(spender), worst, spender)
         return charge
