@@ -23,6 +23,8 @@ class Chosen:
     why: str
     others: int
     """How many projects it could have been instead."""
+    pointed_at: bool
+    """By its name or a link, of many."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,9 +45,10 @@ class Wish:
     """Name of the project that is set for the channel."""
 
 
-def choose(projects: Sequence[Row], wish: Wish) -> Chosen:
+def choose(projects: Sequence[Row], wish: Wish, *, told: Sequence[Row] | None = None) -> Chosen:
     """The project that is meant.
 
+    :param told: those that an error names; None: all that could be meant
     :raises NotFound: there is none, or none of that name
     :raises WhichProject: it could be several
     """
@@ -55,15 +58,20 @@ def choose(projects: Sequence[Row], wish: Wish) -> Chosen:
         raise NotFound(_("there is no project yet"), do=_("add one with `ona projects add`"))
     for fitting, why in _ways(projects, wish):
         if len(fitting) == 1:
-            return Chosen(project=fitting[0], why=_(why), others=len(projects) - 1)
+            return Chosen(
+                project=fitting[0],
+                why=_(why),
+                others=len(projects) - 1,
+                pointed_at=why in _POINTING,
+            )
         if not fitting and why in _SAID:
-            known = ", ".join(project["name"] for project in projects)
+            known = _names(projects if told is None else told)
             wanted = wish.name or wish.repository
             raise NotFound(
                 _("there is no project {project}", project=wanted),
-                do=_("known are: {names}", names=known),
+                do=_("known are: {names}", names=known) if known else "",
             )
-    names = ", ".join(project["name"] for project in projects)
+    names = _names(projects if told is None else told)
     raise WhichProject(
         _("this could be several projects"), do=_("say project=NAME, one of: {names}", names=names)
     )
@@ -76,6 +84,11 @@ CHECKED_OUT = N_("you are in a checkout of it")
 SET = N_("it is set for this channel")
 ONLY = N_("it is the only one")
 _SAID = frozenset({NAMED, NAMED_REPOSITORY})
+_POINTING = _SAID | {LINKED}
+
+
+def _names(projects: Sequence[Row]) -> str:
+    return ", ".join(project["name"] for project in projects)
 
 
 def _ways(projects: Sequence[Row], wish: Wish) -> Sequence[tuple[list[Row], str]]:

@@ -192,6 +192,8 @@ async def tell(
     }
     if failing:
         body["failing"] = [{"check": tidied(one.check), "text": one.text} for one in failing]
+        # More people may read other threads of the session.
+        body["failing_in"] = watched.thread_id
     await append_events(tx, watched.session_id, [Event(kind=CI, body=body)])
 
 

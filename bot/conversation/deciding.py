@@ -18,6 +18,7 @@ from bot.conversation import (
     threads,
     words,
 )
+from bot.conversation.meant import meant
 from bot.conversation.message import KEY_LENGTH_MAX, Accepted, IncomingMessage, Verdict
 from bot.conversation.obeying import obey
 from bot.conversation.prompt_checks import check_length, check_options
@@ -206,7 +207,7 @@ class Deciding:
         found = await threads.find_or_begin(tx, message)
         if found is None:
             prompt = commands.Prompt(text=asked.words)
-            found = await threads.open_session(tx, message, _actor(who), prompt, self._agents)
+            found = await self._open(tx, message, who, prompt)
         await self._may(tx, who, found, Permission.READ)
         project_id = await threads.project_of(tx, found.session_id)
         here = reminding.Here(
@@ -281,7 +282,7 @@ class Deciding:
             raise NothingToDo(_("no session works on this any more"))
         if found is None:
             await self._check_added(tx, message, who, prompt)
-            found = await threads.open_session(tx, message, actor, prompt, self._agents)
+            found = await self._open(tx, message, who, prompt)
             await self._may(tx, who, found, need)
         elif size is not None:
             await threads.resize(tx, found.session_id, size)
@@ -292,6 +293,26 @@ class Deciding:
                 do=_("`sessions` lists those there are"),
             )
         return await self._enqueue(tx, message, actor, prompt=prompt, found=found, session=session)
+
+    async def _open(
+        self,
+        tx: Transaction,
+        message: IncomingMessage,
+        who: Standing,
+        prompt: commands.Prompt,
+        *,
+        parent_id: UUID | None = None,
+    ) -> threads.Found:
+        """Open a session on what is meant, of the projects that they may see."""
+        return await threads.open_session(
+            tx,
+            message,
+            _actor(who),
+            prompt,
+            self._agents,
+            parent_id=parent_id,
+            choosing=partial(meant, tx, self._rights, who),
+        )
 
     async def _check_added(
         self, tx: Transaction, message: IncomingMessage, who: Standing, prompt: commands.Prompt
@@ -322,9 +343,7 @@ class Deciding:
         if not message.beside:
             own = replace(own, place=f"{message.place}~{message.message_key}"[:KEY_LENGTH_MAX])
         parent_id = before.session_id if before else None
-        found = await threads.open_session(
-            tx, own, _actor(who), prompt, self._agents, parent_id=parent_id
-        )
+        found = await self._open(tx, own, who, prompt, parent_id=parent_id)
         await self._may(tx, who, found, Permission.WRITE)
         session = await lock_session(tx, found.session_id)
         if session is None:

@@ -197,7 +197,7 @@ def _of_event(span: Span, event: SeenEvent, manner: Manner) -> Iterator[Draft]:
     elif event.kind in NOTICES and not (
         _part_of_clearing(span, event) or (manner.live and _of_another(span, event))
     ):
-        body = render.notice(event, dropped=_dropped(span, event))
+        body = render.notice(_without_failing(span, event), dropped=_dropped(span, event))
         if body:
             yield Draft(
                 kind="notice",
@@ -218,6 +218,14 @@ def _dropped(span: Span, event: SeenEvent) -> str:
         if one.kind in QUEUEING and one.body.get("prompt") == prompt and span.said_here(one):
             return str(one.body.get("text") or "")
     return ""
+
+
+def _without_failing(span: Span, event: SeenEvent) -> SeenEvent:
+    """As threads read it in which the work was not asked for: more people may read those."""
+    if "failing" not in event.body or event.body.get("failing_in") in {None, span.thread_id}:
+        return event
+    body = {name: value for name, value in event.body.items() if name != "failing"}
+    return replace(event, body=body)
 
 
 def _of_another(span: Span, event: SeenEvent) -> bool:

@@ -1,5 +1,6 @@
 """Threads and their sessions: which session a message is about, and opening one."""
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
@@ -8,7 +9,7 @@ from psycopg import IntegrityError
 from sqlalchemy import text
 
 from bot.conversation import commands
-from bot.conversation.choosing import Chosen, Wish, choose
+from bot.conversation.choosing import Chosen, Row, Wish, choose
 from bot.conversation.message import IncomingMessage
 from bot.errors import NotFound, Refused
 from bot.govern import defaults
@@ -237,11 +238,13 @@ async def open_session(
     agents: Agents,
     *,
     parent_id: UUID | None = None,
+    choosing: Callable[[Sequence[Row], Wish], Awaitable[Chosen]] | None = None,
 ) -> Found:
     """Open a session on the project that the message means, in the message's thread.
 
     :param parent_id: the session from whose checkpoint a private one begins, unless its author
         names another project
+    :param choosing: of the projects that somebody may see; None: of all of them
     :raises NotFound: no such project, or none at all
     :raises WhichProject: it could be several
     :raises Refused: the agent is not known or not set up, or has no model
@@ -259,7 +262,8 @@ async def open_session(
         text=prompt.text,
         channel=await channel_project(tx, message.surface, message.channel),
     )
-    chosen = choose([dict(row) for row in (await tx.execute(_PROJECTS)).mappings()], wish)
+    projects = [dict(row) for row in (await tx.execute(_PROJECTS)).mappings()]
+    chosen = await choosing(projects, wish) if choosing else choose(projects, wish)
     if parent is not None and parent.project != chosen.project["name"]:
         parent = None
     found = parent._asdict() if parent else chosen.project

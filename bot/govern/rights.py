@@ -165,6 +165,22 @@ class Rights:
         if level.level is None or not level.connected:
             _judge(level, Permission.READ)
 
+    async def seen(self, tx: Transaction, who: Standing, projects: Collection[Row]) -> list[Row]:
+        """Those of these projects that they may read. :raises NotAsked:"""
+        levels = await self.levels(tx, who, [row["id"] for row in projects])
+        return [row for row in projects if levels[row["id"]].reads]
+
+    async def check_known(self, tx: Transaction, who: Standing, projects: Collection[Row]) -> None:
+        """Whether we know their accounts on the forges of these projects.
+
+        :raises NotPermitted: they are told how to connect one
+        :raises NotAsked: the forge has to be asked first
+        """
+        levels = await self.levels(tx, who, [row["id"] for row in projects])
+        for level in levels.values():
+            if not level.connected:
+                _judge(level, Permission.READ)
+
     async def holds_budget(self, tx: Transaction, who: Standing, project_id: UUID) -> bool:
         """Whether they decide about a project's money: who administers its repository on its forge.
 

@@ -1,11 +1,13 @@
 """Reminders as pages and the API work with them."""
 
+from functools import partial
 from typing import Any
 
 from adapters.forge.port import Permission
 from bot.automate.reminders import asking, reminder_rows
 from bot.automate.reminders.reminder_rows import New
 from bot.conversation import commands, reminding, threads
+from bot.conversation.meant import meant
 from bot.conversation.message import IncomingMessage
 from bot.conversation.reminder_commands import ReminderAct, Reminders
 from bot.govern import languages
@@ -76,7 +78,10 @@ async def _add(tx: Transaction, visitor: Visitor, services: Services, wanted: Ne
     found = await threads.find(tx, message) if wanted.session else None
     if found is None:
         prompt, agents = commands.Prompt(text=wanted.what), agents_for_people(services.settings)
-        found = await threads.open_session(tx, message, visitor.actor, prompt, agents)
+        choosing = partial(meant, tx, services.rights, visitor.standing)
+        found = await threads.open_session(
+            tx, message, visitor.actor, prompt, agents, choosing=choosing
+        )
     project_id = await threads.project_of(tx, found.session_id)
     await services.rights.check(tx, visitor.standing, project_id, Permission.READ)
     new = New(

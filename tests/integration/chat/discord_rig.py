@@ -49,11 +49,11 @@ class Office:
         """Say it to the bot in the general channel."""
         return (by or self.ann).says(self.general, f"<@{self.app.id}> {text}")
 
-    def ours(self, channel: Channel | None) -> list[Message]:
-        """What the bot has posted in a channel."""
+    def ours(self, channel: Channel | None, by: Person | None = None) -> list[Message]:
+        """What the bot has posted in a channel, as somebody sees it; None: Ann."""
         if channel is None:
             return []
-        seen = self.fake.messages.seen(channel, self.ann.user)
+        seen = self.fake.messages.seen(channel, (by or self.ann).user)
         return [one for one in seen if one.author is self.app.user and one.text]
 
     async def answered(self, asked: Message, *words: str) -> Message:

@@ -73,6 +73,11 @@ class SlackTalk:
         copy.metadata = ours.metadata
         self.office.bo.reacts(copy, "x")
 
+    def hinted(self, by: str = "ann") -> list[str]:
+        """What they alone were told, where it stands in a channel or in a direct message."""
+        found = self.office.general.messages
+        return [one.text for one in found if one.only_for is self.people[by]] + self.confided(by)
+
     def confided(self, by: str = "ann") -> list[str]:
         direct = self.people[by].direct(self.office.bot.user)
         return [one.text for one in direct.messages if one.author is self.office.bot.user]
@@ -145,8 +150,13 @@ class DiscordTalk:
         ours = await self.office.answered(thread, "begun")
         self.office.bo.reacts(self.office.bo.says(thread.thread, ours.text), "❌")
 
+    def hinted(self, by: str = "ann") -> list[str]:
+        """What they alone were told."""
+        return self.confided(by)
+
     def confided(self, by: str = "ann") -> list[str]:
-        return [one.text for one in self.office.ours(self.people[by].direct(self.office.app))]
+        reader = self.people[by]
+        return [one.text for one in self.office.ours(reader.direct(self.office.app), reader)]
 
 
 @asynccontextmanager

@@ -313,6 +313,14 @@ def test_what_belongs_to_a_turn_is_told_where_it_was_asked_for_alone(event):
         assert [one.kind for one in made(started(), told, after=1, thread_id=HERE)] == ["notice"]
 
 
+def test_failing_lines_stand_where_the_work_was_asked_for_alone():
+    body = {"text": "Checks have failed.", "failing": [{"check": "unit", "text": "secret"}]}
+    for place, is_told in ((HERE, True), ("another", False)):
+        (told,) = made(started(), ("ci", {**body, "failing_in": place}), after=1, thread_id=HERE)
+        assert told.body.startswith("Checks have failed.")
+        assert ("secret" in told.body) is is_told
+
+
 def test_what_is_about_the_session_is_told_in_every_thread():
     notices = (("notice", {"text": "n"}), ("machine", {"state": "lost", "why": "gone"}))
     assert [one.kind for one in elsewhere(*notices, after=1)] == ["notice", "notice"]
