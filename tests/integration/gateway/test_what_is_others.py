@@ -1,5 +1,6 @@
 """What is others', tried with our routes while turns run: repositories, sessions, turns."""
 
+import asyncio
 import base64
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,10 +13,12 @@ from pydantic import SecretStr
 from bot.work.routes import CodeHost, machine_environment
 from tests.fakes import git_server
 from tests.integration.gateway.test_forge_route import TOKEN, git, run
-from tests.integration.gateway.test_project_routes import STATE, begun, desk
+from tests.integration.gateway.test_project_routes import ASKED, STATE, begun, desk
 from tests.support.gateway import LOOPBACK, get
 from tests.support.shift import Shift, until
 
+CHARGES = "SELECT count(*) FROM charge WHERE person_id = :who"
+ASKED_BY_BO = 5
 THEIRS = "attacker:their-own"
 OWN, FOREIGN, EVIL = "acme/api", "acme/other", "attacker/other"
 
@@ -160,3 +163,35 @@ async def test_credentials_of_one_persons_turn_are_gone_between_turns_and_in_ano
     assert ["bearer b" in one for one in registry] == [False, True]
     paid = await town.rows("SELECT person_id FROM charge ORDER BY created_at")
     assert paid == [(town.people["Ann"],), (town.people["Bo"],)]
+
+
+async def test_a_program_that_one_person_left_running_acts_in_no_turn_of_another(
+    town, places, work, tmp_path
+):
+    """It asks a model again and again: in Ann's turn, after it, and once Bo's has begun."""
+    said = tmp_path / "answers"
+    body = "-H 'Host: gateway.ona' -H 'Expect:' -d '" + ASKED.decode() + "'"
+    async with desk(town, work) as at, Shift(town, places, "w"):
+        await begun(town)
+        at.go.touch()
+        await until(town, STATE, lambda rows: rows == [("succeeded",)])
+        curl = f"curl -s -o /dev/null -w '%{{http_code}}\\n' {body}"
+        asks = f"{curl} http://{LOOPBACK}:{at.at.web}/model/anthropic/v1/messages >> {said}"
+        left = f"while :; do {asks}; sleep 0.05; done > /dev/null 2>&1 &"
+        await town.say(f"!{left} until grep -q 200 {said}; do sleep 0.05; done", by="Ann")
+        await until(town, STATE, lambda rows: rows == [("succeeded",)] * 2)
+        await until(town, "SELECT 1", lambda _: "409" in said.read_text())
+        paid = await town.value(CHARGES, who=town.people["Ann"])
+        at.go.unlink()
+        await town.say(f"!until [ -e {at.go} ]; do sleep 0.05; done", by="Bo")
+        await until(town, STATE, lambda rows: ("running",) in rows)
+        asked = said.read_text()
+        for _ in range(ASKED_BY_BO):
+            assert (await at.models()).startswith(b"HTTP/1.1 200")
+            await asyncio.sleep(0.1)
+        assert said.read_text() == asked, "it is gone"
+        at.go.touch()
+        await until(town, STATE, lambda rows: rows == [("succeeded",)] * 3)
+    assert asked.split()[-1] == "409"
+    assert await town.value(CHARGES, who=town.people["Bo"]) == ASKED_BY_BO
+    assert await town.value(CHARGES, who=town.people["Ann"]) == paid
