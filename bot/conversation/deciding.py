@@ -311,7 +311,7 @@ class Deciding:
             prompt,
             self._agents,
             parent_id=parent_id,
-            choosing=partial(meant, tx, self._rights, who),
+            choosing=partial(meant, self._rights, who),
         )
 
     async def _check_added(

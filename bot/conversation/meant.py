@@ -21,7 +21,7 @@ Row = Mapping[str, Any]
 
 
 async def meant(
-    tx: Transaction, rights: Rights, who: Standing, projects: Sequence[Row], wish: Wish
+    rights: Rights, who: Standing, tx: Transaction, projects: Sequence[Row], wish: Wish
 ) -> Chosen:
     """Choose it.
 

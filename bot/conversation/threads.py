@@ -230,6 +230,10 @@ async def find_or_begin(tx: Transaction, message: IncomingMessage) -> Found | No
     return found
 
 
+Choosing = Callable[[Transaction, Sequence[Row], Wish], Awaitable[Chosen]]
+"""Chooses the project that is meant, of those that somebody may see."""
+
+
 async def open_session(
     tx: Transaction,
     message: IncomingMessage,
@@ -238,7 +242,7 @@ async def open_session(
     agents: Agents,
     *,
     parent_id: UUID | None = None,
-    choosing: Callable[[Sequence[Row], Wish], Awaitable[Chosen]] | None = None,
+    choosing: Choosing | None = None,
 ) -> Found:
     """Open a session on the project that the message means, in the message's thread.
 
@@ -263,7 +267,7 @@ async def open_session(
         channel=await channel_project(tx, message.surface, message.channel),
     )
     projects = [dict(row) for row in (await tx.execute(_PROJECTS)).mappings()]
-    chosen = await choosing(projects, wish) if choosing else choose(projects, wish)
+    chosen = await choosing(tx, projects, wish) if choosing else choose(projects, wish)
     if parent is not None and parent.project != chosen.project["name"]:
         parent = None
     found = parent._asdict() if parent else chosen.project

@@ -78,7 +78,7 @@ async def _add(tx: Transaction, visitor: Visitor, services: Services, wanted: Ne
     found = await threads.find(tx, message) if wanted.session else None
     if found is None:
         prompt, agents = commands.Prompt(text=wanted.what), agents_for_people(services.settings)
-        choosing = partial(meant, tx, services.rights, visitor.standing)
+        choosing = partial(meant, services.rights, visitor.standing)
         found = await threads.open_session(
             tx, message, visitor.actor, prompt, agents, choosing=choosing
         )

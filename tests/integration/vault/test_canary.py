@@ -186,7 +186,7 @@ class Plant:
             at.gateway.identify(at.who)
             routes = Routes(
                 running=running,
-                meter=Metering(self.site.database, spending, running, self.models),
+                meter=Metering(self.site.database, spending, self.models),
                 branches=BranchRows(self.site.database),
                 models=self.models,
                 code_hosts=[

@@ -18,6 +18,7 @@ def begin() -> None:
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = path(*([before] if before else []))
     os.environ[offline_guard.TOLD] = told
+    os.environ.setdefault(offline_guard.NETWORK, offline_guard.network())
     offline_guard.install()
 
 

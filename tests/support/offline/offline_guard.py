@@ -2,7 +2,8 @@
 
 Whatever else it looks up or connects to is refused before anything is sent, and written down, so
 that a test fails that asked for it also where the refusal was swallowed. What speaks past Python's
-sockets (libpq, node, what runs in a machine) is not seen.
+sockets (libpq, node, what runs in a machine) is not seen. A network namespace that a test made has
+no way to the internet: whoever is in one may say what it wants.
 """
 
 import os
@@ -12,6 +13,8 @@ TOLD = "TESTS_OFFLINE_TOLD"
 """Names the file that has a line for each refusal; without it nothing is guarded."""
 ONLINE = "TESTS_ONLINE"
 """Set while a test runs that is marked for what it fetches."""
+NETWORK = "TESTS_NETWORK"
+"""The number of the network namespace in which tests run."""
 RESERVED = ("localhost", "test", "invalid", "example", "internal", "ona", "local")
 """Last parts of names that stand for nobody on the internet."""
 
@@ -52,11 +55,16 @@ def _guard(event: str, arguments: tuple[object, ...]) -> None:
     if not event.startswith("socket.") or ONLINE in os.environ or TOLD not in os.environ:
         return
     wrong = refusal(event, arguments)
-    if wrong is None:
+    if wrong is None or os.environ.get(NETWORK) != network():
         return
     with open(os.environ[TOLD], "a", encoding="utf-8") as told:
         told.write(f"{wrong} (by {' '.join(sys.orig_argv[-3:])})\n")
     raise Offline(wrong)
+
+
+def network() -> str:
+    """The network namespace of this thread."""
+    return str(os.stat("/proc/thread-self/ns/net").st_ino)
 
 
 def install() -> None:
