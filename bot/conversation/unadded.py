@@ -6,7 +6,7 @@ from sqlalchemy import text
 
 from adapters.forge.port import Permission
 from bot.conversation import commands, threads
-from bot.conversation.choosing import is_named
+from bot.conversation.choosing import Row, is_named
 from bot.conversation.message import IncomingMessage
 from bot.errors import Refused
 from bot.govern import repositories
@@ -16,7 +16,7 @@ from bot.govern.rights import Rights
 from bot.store.transaction import Transaction
 from bot.words.catalogue import gettext as _
 
-_URLS = text("SELECT repository_url FROM project WHERE removed_at IS NULL")
+_PROJECTS = text("SELECT id, repository_url FROM project WHERE removed_at IS NULL")
 
 
 async def unadded(
@@ -36,14 +36,14 @@ async def unadded(
     """
     if prompt.options.get("project") or message.project or not message.channel:
         return None
-    known = [row.repository_url for row in await tx.execute(_URLS)]
+    known = [dict(row) for row in (await tx.execute(_PROJECTS)).mappings()]
     wanted = prompt.options.get("repo")
     if wanted is not None:
         return await _named(tx, rights, who, wanted, known)
     if await threads.channel_project(tx, message.surface, message.channel) is not None:
         return None
     found = repositories.linked(rights.forges, prompt.text)
-    have = {address(url) for url in known}
+    have = {address(row["repository_url"]) for row in known}
     if any(address(url) in have for url in found):
         return None
     for url in found:
@@ -54,9 +54,11 @@ async def unadded(
 
 
 async def _named(
-    tx: Transaction, rights: Rights, who: Standing, wanted: str, known: Sequence[str]
+    tx: Transaction, rights: Rights, who: Standing, wanted: str, known: Sequence[Row]
 ) -> str | None:
-    if any(is_named(url, wanted) for url in known):
+    fitting = [row for row in known if is_named(row["repository_url"], wanted)]
+    # One that they may not see is told from none by no word.
+    if await rights.seen(tx, who, fitting):
         return None
     found = repositories.named(rights.forges, wanted)
     for url in found:

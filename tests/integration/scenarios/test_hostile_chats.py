@@ -59,6 +59,12 @@ async def test_who_may_not_see_a_private_repository_learns_nothing_of_it_in_a_ch
             refusals.append(refusal.replace(name, "it"))
         assert refusals[0] == refusals[1], "no word tells one from the other"
         assert "demo" in refusals[0]
+        refusals.clear()
+        for url in (hidden, hidden.replace("vault", "nothing")):
+            name = url.rpartition("://")[2].partition("/")[2].removesuffix(".git")
+            await talk.begins(f"repo={name} !cat key")
+            refusals.append((await told(talk, name)).replace(name, "it"))
+        assert refusals[0] == refusals[1], "no word tells one from the other"
         assert await town.value(PROMPTS) == 0
         thread = await talk.begins(f"!echo {hidden} | tr a-z A-Z")
         await shown(talk, thread, "VAULT", "Done")
