@@ -32,6 +32,7 @@ from bot.govern.access import Act, Standing, require
 from bot.govern.agents import Agents
 from bot.govern.people import standing_of
 from bot.govern.projects import check_size
+from bot.govern.repositories import address
 from bot.govern.rights import Rights
 from bot.store.states import SessionState
 from bot.store.transaction import Transaction
@@ -146,12 +147,13 @@ class Deciding:
         if found is not None:
             need = Permission.READ if command.word in READING else Permission.WRITE
             await self._may(tx, who, found, need)
-        recent = partial(self._recent, who)
+        recent = partial(self._recent, who, message)
         obeyed = await obey(tx, found, _actor(who), command, agents=self._agents, recent=recent)
         told = obeyed.told
         if found is None:
             return decided("command", told, hint=told)
-        if command.word in TOLD_IN_THREAD and message.told_in_thread:
+        hinted = command.word in HINTED or (command.word == "sessions" and _whispers(message))
+        if command.word in TOLD_IN_THREAD and message.told_in_thread and not hinted:
             await say(tx, found.thread_id, f"told:{message.delivery_key}", told)
         if obeyed.key and message.told_in_thread:
             await post(tx, found.thread_id, obeyed.key, told, buttons=obeyed.buttons)
@@ -160,7 +162,7 @@ class Deciding:
             text=told,
             session_id=found.session_id,
             session=found.short,
-            hint=told if command.word in HINTED else "",
+            hint=told if hinted else "",
         )
         if (added := obeyed.added) is not None:
             accepted = replace(
@@ -220,9 +222,17 @@ class Deciding:
         ids: dict[str, Any] = {"session_id": found.session_id, "session": found.short}
         return decided("command", proposed.told, **ids)
 
-    async def _recent(self, who: Standing, tx: Transaction) -> list[dict[str, Any]]:
-        """The sessions that were active last, of those that they may see."""
+    async def _recent(
+        self, who: Standing, message: IncomingMessage, tx: Transaction
+    ) -> list[dict[str, Any]]:
+        """The sessions that were active last, of those that they may see.
+
+        In a repository's conversation, where all its readers see the answer, its own alone.
+        """
         recent = await threads.recent(tx, who.person_id)
+        if home := address(message.repository):
+            shared = [row for row in recent if row["private_to"] is None]
+            recent = [row for row in shared if address(row["repository_url"]) == home]
         levels = await self._rights.levels(tx, who, {row["project_id"] for row in recent})
         return [row for row in recent if levels[row["project_id"]].reads]
 
@@ -431,6 +441,11 @@ class Deciding:
         return Decided(
             accepted=accepted, text=prompt.text, quoted=message.quoted, files=message.files
         )
+
+
+def _whispers(message: IncomingMessage) -> bool:
+    """Whether its author alone is told what they see of other places: others read along."""
+    return message.told_in_thread and not (message.alone or message.repository)
 
 
 def decided(verdict: Verdict, told: str, **more: Any) -> Decided:

@@ -133,7 +133,7 @@ _TITLE = text("SELECT title FROM session WHERE id = :session")
 _RECENT = text(
     """
     SELECT session.short, session.state, session.title, project.name AS project,
-           project.id AS project_id
+           project.id AS project_id, project.repository_url, session.private_to
       FROM session JOIN project ON project.id = session.project_id
      WHERE session.private_to IS NULL OR session.private_to = :person
      ORDER BY session.active_at DESC LIMIT 20
@@ -379,7 +379,7 @@ async def _thread(tx: Transaction, session_id: UUID, message: IncomingMessage) -
 async def recent(tx: Transaction, person_id: UUID) -> list[dict[str, Any]]:
     """The sessions that were active last, of all projects, but for others' private ones.
 
-    Each as short, state, title, project, project_id.
+    Each as short, state, title, project, project_id, repository_url, private_to.
     """
     rows = await tx.execute(_RECENT, {"person": person_id})
     return [dict(row) for row in rows.mappings()]

@@ -212,6 +212,26 @@ async def test_in_a_repository_who_may_write_is_told_what_is_wrong_once(town, fo
     assert forge.signs == []
 
 
+async def test_in_a_repository_its_own_sessions_alone_are_listed(town, forge, chats):
+    await town.rows(
+        "INSERT INTO project (id, name, repository_url, agent)"
+        " VALUES (gen_random_uuid(), 'other', 'https://forge.test/acme/other', 'shell')"
+        " RETURNING id"
+    )
+    forge.levels["acme/other", "1"] = Permission.WRITE
+    await town.say("project=demo alpha", place="1")
+    await town.say("project=other beta", place="2")
+    await chats.hear(comment(town, "sessions"))
+    ((_, _, words),) = forge.posts
+    assert "alpha" in words
+    assert "beta" not in words, "more people may read this"
+    await town.rows(
+        "UPDATE session SET private_to = creator_id WHERE title LIKE 'alpha%' RETURNING id"
+    )
+    await chats.hear(comment(town, "sessions", number="2"))
+    assert "alpha" not in forge.posts[-1][-1]
+
+
 async def test_a_comment_prompts_the_project_of_its_repository(town, forge, chats):
     await chats.hear(comment(town, "!one"))
     assert await town.rows("SELECT asker FROM prompt") == [("@ann",)]

@@ -148,7 +148,9 @@ async def test_nobody_else_finds_joins_or_is_told_of_it(town, room):
     assert short not in json.dumps(told)
     assert "no session" in room.whispers[0][1]
     await room.say("sessions", spot=replace(SPOT, place="T/C/2"))
-    assert short in json.dumps(await town.rows("SELECT body FROM reply"))
+    assert await town.rows("SELECT body FROM reply") == told, "others read along"
+    assert room.whispers[-1][0] == "ann"
+    assert short in room.whispers[-1][1]
 
 
 async def test_an_edit_changes_it_where_it_waits(town, room):
