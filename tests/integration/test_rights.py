@@ -60,7 +60,7 @@ async def test_who_may_write_prompts_and_the_forge_is_asked_once_in_five_minutes
     assert (await town.say("!one")).verdict == "prompt"
     assert (await town.say("!two")).verdict == "prompt"
     assert forge.asked == [("acme/secret", "1")]
-    await asked_long_ago(town, rights.FRESH_SECONDS + 1)
+    await asked_long_ago(town, 5 * 60 + 1)
     forge.levels.clear()
     refused = await town.say("!three")
     assert (refused.verdict, refused.refusal.code) == ("refused", "not_permitted")
