@@ -70,6 +70,17 @@ async def test_guests_get_no_list_and_the_other_tab_shows_nothing(office):
     assert await office.town.value("SELECT count(*) FROM identity") == 0
 
 
+async def test_a_guest_presses_a_button_of_somebodys_page_in_vain(office):
+    guest = office.slack.person(office.team, "gil", is_restricted=True)
+    async with office.serving():
+        await opened(office, office.ann)
+        for label in ("Deutsch", "Connect another account"):
+            guest.clicks(office.ann.home, label)
+        await office.heard()
+    assert guest.home is None
+    assert await office.town.value("SELECT count(*) FROM identity") == 1, "of Ann alone"
+
+
 async def test_one_who_is_deactivated_reads_so(office):
     async with office.serving():
         await opened(office, office.ann)
