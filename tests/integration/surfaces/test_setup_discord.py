@@ -1,5 +1,6 @@
 """`ona setup discord`: the token is tried, kept, and never shown; the way into a server is."""
 
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -9,9 +10,16 @@ import pytest
 from adapters.chat.discord.examining import PERMISSIONS
 from tests.fakes.discord import FakeDiscord
 from tests.integration.surfaces.terminal import ROOT, command
+from tests.support import offline
 
-POINTED = "import discord.http, os\ndiscord.http.Route.BASE = os.environ['FAKE_DISCORD']\n"
-"""Run at the start of the process: discord.py has no setting for where Discord is."""
+POINTED = """
+import offline_guard, os
+offline_guard.install()
+import discord.http
+discord.http.Route.BASE = os.environ['FAKE_DISCORD']
+"""
+"""Run at the start of the process, in place of what guards it: discord.py has no setting for where
+Discord is."""
 
 
 @pytest.fixture
@@ -24,7 +32,8 @@ def pointed(fake: FakeDiscord, home: Path) -> dict[str, str]:
     site = home / "site"
     site.mkdir()
     (site / "sitecustomize.py").write_text(POINTED)
-    return {"PYTHONPATH": f"{site}:{ROOT}", "FAKE_DISCORD": fake.api_url}
+    where = f"{site}{os.pathsep}{offline.path(ROOT)}"
+    return {"PYTHONPATH": where, "FAKE_DISCORD": fake.api_url}
 
 
 def kept(home: Path) -> dict[str, str]:
