@@ -49,6 +49,9 @@ def dated(year: int | None, month: int, day: int, wall: datetime) -> date:
     for one in years:
         if one > wall.year + AHEAD_YEARS_MAX:
             raise Unclear("far")
+        if one < wall.year - 1:
+            # Also because the first year of the calendar has no neighbour in other zones.
+            raise Unclear("past")
         if day <= calendar.monthrange(one, month)[1]:
             found = date(one, month, day)
             if year or found >= wall.date():

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from scheduler.cursor import NotRead
 from scheduler.days import AHEAD_YEARS_MAX, DAYS_OF, dated, later, slashed
 from scheduler.local import existence, local, moment
-from scheduler.rules import INTERVAL_SECONDS_MIN, Cron, Days, Every, Once, Rule
+from scheduler.rules import INTERVAL_DAYS_MAX, INTERVAL_SECONDS_MIN, Cron, Days, Every, Once, Rule
 from scheduler.spoken import Spoken
 from scheduler.time_of_day import Unclear, times_of
 
@@ -165,8 +165,7 @@ def _weekday_of_today(day: date, at: time, wall: datetime) -> date:
 def _often(spoken: Spoken, now: datetime) -> Rule:
     if spoken.times or spoken.part or spoken.weekdays or spoken.nth:
         raise NotRead("at")
-    number = 2 if spoken.other else spoken.every or 1
-    seconds = number * _SECONDS[spoken.unit]
+    seconds = _number(spoken) * _SECONDS[spoken.unit]
     if seconds < INTERVAL_SECONDS_MIN:
         raise Unclear("too_often")
     if seconds > 366 * 86400:
@@ -175,11 +174,18 @@ def _often(spoken: Spoken, now: datetime) -> Rule:
     return Every(seconds=seconds, first=first)
 
 
+def _number(spoken: Spoken) -> int:
+    """Which of them: each, or every so many."""
+    if spoken.every == 0:
+        raise Unclear("too_often")
+    return 2 if spoken.other else spoken.every or 1
+
+
 def _repeated(spoken: Spoken, wall: datetime) -> tuple[Rule, bool]:
     if spoken.day is not None or spoken.week or spoken.next_unit:
         raise NotRead("day")
     times, is_assumed = times_of(spoken, may_assume=True)
-    number = 2 if spoken.other else spoken.every or 1
+    number = _number(spoken)
     if (spoken.unit in DAYS_OF or spoken.other) and number > 1 and not spoken.nth:
         return _days(spoken, number, times, wall), is_assumed
     minutes = {at.minute for at in times}
@@ -196,6 +202,8 @@ def _days(spoken: Spoken, number: int, times: list[time], wall: datetime) -> Rul
         raise Unclear("one_time")
     weekly = spoken.unit == "week" or bool(spoken.weekdays)
     if not weekly:
+        if number > INTERVAL_DAYS_MAX:
+            raise Unclear("far")
         first = datetime.combine(wall.date(), times[0])
         return Days(days=number, first=first if first > wall else first + timedelta(days=1))
     if len(spoken.weekdays) != 1:
@@ -210,12 +218,14 @@ def _days(spoken: Spoken, number: int, times: list[time], wall: datetime) -> Rul
 def _cron_days(spoken: Spoken, number: int) -> str:
     """Day of the month, month and day of the week as cron has them."""
     if spoken.date or spoken.slashed or spoken.month is not None:
-        return _yearly(spoken)
+        return _yearly(spoken, number)
     if spoken.nth and spoken.weekdays:
-        return _nth_weekday(spoken)
+        return _nth_weekday(spoken, number)
     if spoken.nth or spoken.unit == "month":
         return _monthly(spoken, number)
     if spoken.weekdays and spoken.unit in {"", "week"}:
+        if number > 1:
+            raise Unclear("every_nth")
         return f"* * {','.join(_cron_weekdays(spoken.weekdays))}"
     if spoken.unit == "day" and not spoken.weekdays:
         return "* * *"
@@ -226,7 +236,7 @@ def _cron_weekdays(days: list[int]) -> list[str]:
     return ["mon-fri"] if sorted(days) == [0, 1, 2, 3, 4] else [CRON_DAYS[day] for day in days]
 
 
-def _nth_weekday(spoken: Spoken) -> str:
+def _nth_weekday(spoken: Spoken, number: int) -> str:
     """ "every second Friday" is every other one, or the second of each month."""
     if not spoken.of_month and spoken.unit != "month":
         raise Unclear("every_nth")
@@ -236,7 +246,7 @@ def _nth_weekday(spoken: Spoken) -> str:
         raise Unclear("not_each_month")
     day = spoken.weekdays[0]
     named = [f"L{(day + 1) % 7}" if nth < 0 else f"{CRON_DAYS[day]}#{nth}" for nth in spoken.nth]
-    return f"* * {','.join(named)}"
+    return f"* {_months(number)} {','.join(named)}"
 
 
 def _monthly(spoken: Spoken, number: int) -> str:
@@ -246,17 +256,24 @@ def _monthly(spoken: Spoken, number: int) -> str:
         raise Unclear("every_nth")
     if any(nth > MONTH_DAY_SURE for nth in spoken.nth):
         raise Unclear("not_each_month")
-    if number > 1 and 12 % number:
-        raise Unclear("far")
     days = ",".join("L" if nth < 0 else str(nth) for nth in spoken.nth)
-    return f"{days} {'*' if number == 1 else f'*/{number}'} *"
+    return f"{days} {_months(number)} *"
 
 
-def _yearly(spoken: Spoken) -> str:
+def _months(number: int) -> str:
+    """Every so many months, as cron has them: the same ones each year."""
+    if 12 % number:
+        raise Unclear("far")
+    return "*" if number == 1 else f"*/{number}"
+
+
+def _yearly(spoken: Spoken, number: int) -> str:
     if (spoken.date and spoken.date[0]) or spoken.slashed or spoken.weekdays:
         raise NotRead("date")
     if spoken.unit not in {"", "year"}:
         raise NotRead("unit")
+    if number > 1:
+        raise Unclear("skips")
     month = spoken.month or (spoken.date[1] if spoken.date else 0)
     days = spoken.nth or ([spoken.date[2]] if spoken.date else [])
     if len(days) != 1 or not 1 <= days[0] <= 31 or not 1 <= month <= 12:

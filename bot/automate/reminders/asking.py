@@ -18,6 +18,7 @@ _ASKED = {
     "one_time": N_("those are several times and it can be one"),
     "minutes": N_("each of its times must have the same minutes"),
     "every_nth": N_("is that the one of each month, or of how many weeks"),
+    "skips": N_("years can't be skipped"),
     "not_each_month": N_("not every month has that day"),
     "gap": N_("the clocks are set forward then and {time} does not come"),
     "twice": N_("the clocks are set back then and {time} comes twice"),
