@@ -33,6 +33,7 @@ TEXT_LENGTH_MAX = 8_000
 TARGETS_MAX = 1_000
 PARALLEL_MAX = 100
 FILTERS_MAX = 20
+YEARS = range(2000, 2200)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 PullRequestEvent = Literal[
@@ -57,8 +58,16 @@ def _named(name: str) -> str:
     return name
 
 
+def _soon(moment: datetime) -> datetime:
+    # Nearer to the ends of the calendar there is no time in other zones, and no next one.
+    if moment.year not in YEARS:
+        raise ValueError(N_("a moment from the year 2000 to 2199"))
+    return moment
+
+
 Name = Annotated[str, Field(min_length=1, max_length=NAME_LENGTH_MAX), AfterValidator(_named)]
 Zone = Annotated[str, AfterValidator(_zone)]
+Moment = Annotated[datetime, AfterValidator(_soon)]
 Words = Annotated[str, Field(min_length=1, max_length=TEXT_LENGTH_MAX)]
 _Short = Annotated[str, Field(min_length=1, max_length=200)]
 Names = Annotated[tuple[_Short, ...], Field(max_length=FILTERS_MAX)]
@@ -82,16 +91,16 @@ class Cron(_Part):
     """Each time is put off by up to so many minutes, always by the same."""
     misfire: Literal["late", "skip"] = "late"
     """What is missed while nothing runs here is done once, late, or not at all."""
-    starts: datetime | None = None
+    starts: Moment | None = None
     """Not before that moment, as 2026-12-24T09:00, in the zone unless it names an offset."""
-    ends: datetime | None = None
+    ends: Moment | None = None
     """Nor after that one."""
 
 
 class At(_Part):
     """Once, at a moment."""
 
-    at: datetime
+    at: Moment
     """As 2026-12-24T09:00, in the zone unless it names an offset."""
     zone: Zone = "UTC"
 

@@ -27,8 +27,12 @@ _INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
 _NUMBER = re.compile(
     r"[-+]?(?:[0-9]{1,18}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})(?:[eE][-+]?[0-9]{1,2})?"
 )
-_UNSTORABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff]")
-"""What escapes in quotes can make, and neither a row nor a page can have."""
+_UNSTORABLE = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\u202a-\u202e\u2066-\u2069"
+    "\ud800-\udfff\U000e0000-\U000e007f]"
+)
+"""What neither a row nor a page can have, and what lets a person who approves it see something else
+than what it says: text in another order, or none where there is some."""
 _WORDS: Mapping[str, bool | None] = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
@@ -111,12 +115,29 @@ def parse(data: bytes) -> Tree:
         line = data.count(b"\n", 0, error.start) + 1
         raise _refused(Spot(line=line), "", _("text in UTF-8")) from None
     reading = _Reading()
+    loader = _opened(text)
     try:
-        value = reading.document(yaml.parse(text, Loader=yaml.SafeLoader))
+        value = reading.document(_events(loader))
     except yaml.YAMLError as error:
         raise _not_read(error, text) from None
+    except (ValueError, OverflowError):
+        # What escapes and versions say is made a character and a number without a look.
+        spot = Spot(line=loader.line + 1, column=loader.column + 1)
+        raise _refused(spot, "", _("characters and numbers that there are")) from None
     faults = tuple(reading.faults[:FAULTS_MAX])
     return Tree(value=value, spots=reading.spots, keys=reading.keys, faults=faults)
+
+
+def _opened(text: str) -> yaml.SafeLoader:
+    try:
+        return yaml.SafeLoader(text)
+    except yaml.YAMLError as error:
+        raise _not_read(error, text) from None
+
+
+def _events(loader: yaml.SafeLoader) -> Iterator[Any]:
+    while loader.check_event():
+        yield loader.get_event()
 
 
 @dataclass

@@ -267,6 +267,41 @@ WHOLE = [
 ]
 
 
+IMPOSSIBLE = [
+    ('description: "x \\UFFFFFFFF"\n', "5:19: expected: characters and numbers that there are"),
+    ('description: "x \\U00110000"\n', "5:19: expected: characters and numbers that there are"),
+    *(
+        (
+            f"triggers:\n  - at: {at}\n    zone: {zone}\n",
+            "6:9: triggers[0].at: expected: a moment from the year 2000 to 2199",
+        )
+        for at, zone in (
+            ("0001-01-01T00:00", "Asia/Tokyo"),
+            ("9999-12-31T23:59", "America/Los_Angeles"),
+            ("9999-12-31T23:59-14:00", "UTC"),
+            ("20", "UTC"),
+        )
+    ),
+    *(
+        (
+            f"triggers:\n  - cron: 0 9 29 2 *\n    {edge}: {at}\n",
+            f"7:{5 + len(edge) + 2}: triggers[0].{edge}: expected: a moment from the year 2000"
+            " to 2199",
+        )
+        for edge in ("starts", "ends")
+        for at in ("0001-01-01T00:00", "9997-12-31T23:59")
+    ),
+    *(
+        (
+            f'description: "{hidden}"\n',
+            "5:14: description: expected: text without control characters",
+        )
+        for hidden in ("\\u202eevil", "\u2066evil", "\\U000e0041", "\U000e007f", "\\x9b2J")
+    ),
+]
+"""What the reader of YAML or the calendar gives up at, and what a person would not see."""
+
+
 def said(text: str) -> list[str]:
     found = read("a.yaml", text.encode())
     assert isinstance(found, Wrong)
@@ -276,6 +311,18 @@ def said(text: str) -> list[str]:
 @pytest.mark.parametrize(("rest", "expected"), WRONG)
 def test_a_mistake_is_said_with_its_place(rest, expected):
     assert said(HEAD + rest) == [f"a.yaml:{one}" for one in expected]
+
+
+@pytest.mark.parametrize(("rest", "expected"), IMPOSSIBLE)
+def test_what_nobody_can_have_meant_or_see_is_said(rest, expected):
+    (found,) = said(HEAD + rest)
+    assert found.startswith(f"a.yaml:{expected}")
+
+
+def test_a_version_that_is_no_number_is_said():
+    assert said(f"%YAML {'9' * 5000}.1\n---\n{HEAD}") == [
+        "a.yaml:1:7: expected: characters and numbers that there are"
+    ]
 
 
 @pytest.mark.parametrize(("text", "expected"), WHOLE)
