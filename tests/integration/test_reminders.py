@@ -210,6 +210,45 @@ async def test_in_quiet_hours_it_waits_until_they_are_over(town):
     assert len(await bodies(town)) == 1
 
 
+async def test_one_that_is_paused_while_it_waits_is_not_said(town):
+    short = await set_one(town, "remind me every hour to stretch")
+    now = (await town.database.run(text("SELECT clock_timestamp() AS now"))).one().now
+    hours = f"{now - timedelta(hours=1):%H:%M}-{now + timedelta(hours=2):%H:%M}"
+    await town.say(f"reminders edit {short} quiet {hours}")
+    await due_now(town)
+    await fire(town)
+    await town.say(f"reminders pause {short}")
+    await town.database.run(text("UPDATE reminder SET quiet = ''"))
+    await town.database.run(text("UPDATE firing SET act_at = now()"))
+    await fire(town)
+    assert await bodies(town) == []
+    assert await firings(town) == [("skipped", "paused")]
+
+
+class Slow(Due):
+    """Something is done about a reminder while a surface is asked who is in its channel."""
+
+    def __init__(self, town, act: str) -> None:
+        super().__init__(town.database, town.inbox)
+        self.town, self.act = town, act
+
+    async def check(self, row) -> bool:
+        await self.town.say(f"reminders {self.act} {row.short}")
+        return True
+
+
+@pytest.mark.parametrize("act", ["pause", "delete"])
+async def test_one_that_is_stopped_while_a_surface_is_asked_is_not_said(town, act):
+    await set_one(town, "remind channel every hour to stretch", channel="c")
+    await due_now(town)
+    leader = Leader(name="schedules", owner="a", seconds=LEASE_SECONDS)
+    await Clock(town.database.begin, leader, new_id=new_id).tick()
+    await Firings(town.database, Slow(town, act)).once()
+    assert await bodies(town) == []
+    left = [("skipped", "paused")] if act == "pause" else []
+    assert await firings(town) == left
+
+
 async def test_what_comes_again_in_quiet_hours_is_said_once_when_they_are_over(town):
     short = await set_one(town, "remind me every hour to stretch")
     now = (await town.database.run(text("SELECT clock_timestamp() AS now"))).one().now

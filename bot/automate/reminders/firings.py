@@ -75,6 +75,12 @@ _PASSED_OVER = text(
      WHERE id = :id
     """
 )
+_STANDS = text(
+    """
+    SELECT schedule.state FROM firing JOIN schedule ON schedule.id = firing.schedule_id
+     WHERE firing.id = :id AND firing.state = 'due' FOR UPDATE OF firing
+    """
+)
 _ASKED = text(
     """
     UPDATE firing
@@ -199,22 +205,28 @@ class Firings:
         except ChatError as error:
             log.warning("membership_not_known", reminder=row.short, why=str(error))
             return
+        # Meanwhile it may have been paused or deleted, or another process may have said it.
+        async with self._database.begin() as tx:
+            if not await _stands(tx, row.firing_id):
+                return
+            if may and not row.is_prompt:
+                await self._post(tx, row)
+                return
         if not may:
             await self._ways.deny(row)
             async with self._database.begin() as tx:
                 await reminder_rows.pause(tx, row, why="member")
                 await _end(tx, row.firing_id, "skipped", "member")
-        elif row.is_prompt:
-            await self._prompt(row)
         else:
-            async with self._database.begin() as tx:
-                await self._post(tx, row)
+            await self._prompt(row)
 
     async def _post(self, tx: Transaction, row: Any) -> None:
         await self._ways.post(tx, row)
         await _end(tx, row.firing_id, "done")
 
     async def _is_wanted(self, tx: Transaction, row: Any) -> bool:
+        if not await _stands(tx, row.firing_id):
+            return False
         if not row.creator_active:
             await reminder_rows.pause(tx, row, why="creator")
             await self._ways.tell(tx, row, "creator")
@@ -242,7 +254,8 @@ class Firings:
         put = await self._ways.prompt(row)
         async with self._database.begin() as tx:
             if put.prompt_id is None:
-                await self._fail(tx, row, put.why)
+                if await _stands(tx, row.firing_id):
+                    await self._fail(tx, row, put.why)
                 return
             asked = {"id": row.firing_id, "prompt": put.prompt_id, "seconds": ANSWER_SECONDS}
             await tx.execute(_ASKED, asked)
@@ -282,6 +295,14 @@ class Firings:
 def _has_channel(row: Any) -> bool:
     """Whether it goes where not everybody may post."""
     return any(target.get("channel") for target in row.targets)
+
+
+async def _stands(tx: Transaction, firing_id: UUID) -> bool:
+    """Whether it is still to be said; what was paused since it was due is not."""
+    state = (await tx.execute(_STANDS, {"id": firing_id})).scalar_one_or_none()
+    if state == "paused":
+        await _end(tx, firing_id, "skipped", "paused")
+    return state not in {None, "paused"}
 
 
 async def _end(tx: Transaction, firing_id: UUID, state: str, why: str = "") -> None:
