@@ -117,6 +117,7 @@ def bare(tmp_path: Path) -> Path:
         directory.mkdir(parents=True)
     git("init", "-q", "--bare", "-b", "main", cwd=bare)
     git("config", "http.receivepack", "true", cwd=bare)
+    git("config", "receive.advertisePushOptions", "true", cwd=bare)
     git("init", "-q", "-b", "main", cwd=first)
     git("commit", "-q", "--allow-empty", "-m", "first", cwd=first)
     git("push", "-q", str(bare), "main", cwd=first)
@@ -244,6 +245,14 @@ async def test_all_or_nothing_a_push_with_one_ref_too_many_moves_none(shop):
     said = await shop.push(f"HEAD:{OWN}", "HEAD:refs/heads/main")
     assert said.count("[remote rejected]") == 2
     assert shop.there(OWN) == ""
+
+
+async def test_options_by_which_a_forge_would_merge_are_not_passed_on(shop):
+    await shop.commit("one")
+    said = await shop.push("-o", "merge_request.create", f"HEAD:{OWN}")
+    assert "push options are not passed on" in said
+    assert shop.there(OWN) == ""
+    assert await shop.push(f"HEAD:{OWN}") == ""
 
 
 async def test_fenced_what_somebody_else_moved_meanwhile_is_not_overwritten(shop, tmp_path):

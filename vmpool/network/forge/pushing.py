@@ -6,6 +6,7 @@
 From git's gitprotocol-pack and gitprotocol-http. A session pushes to branches of its own, and there
 only on top of what it last saw: who lost its lease meanwhile has seen less, and is refused. It is
 all or nothing, and the refusal is git's own, so that the agent reads it after the ref it meant.
+Push options are refused too: by them a forge opens, merges and closes what only we may.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -46,6 +47,11 @@ class Push:
     capabilities: frozenset[str]
     length: int
     """Bytes of the body that say so, flush included."""
+
+    @property
+    def has_options(self) -> bool:
+        """Whether options follow, `git push -o`; git takes the word with a value for it too."""
+        return any(word.partition("=")[0] == "push-options" for word in self.capabilities)
 
 
 class Branches(Protocol):
@@ -107,6 +113,8 @@ class PushReader:
 def refusals(push: Push, branches: Branches) -> dict[str, str]:
     """Why refs may not be moved, by ref, those that might beside them; empty: all may."""
     found = {one.ref: why for one in push.commands if (why := _refusal(one, branches))}
+    if push.has_options:
+        found |= {one.ref: "push options are not passed on" for one in push.commands}
     if len({one.ref for one in push.commands}) < len(push.commands):
         found |= {one.ref: "it is named twice" for one in push.commands}
     if not found:

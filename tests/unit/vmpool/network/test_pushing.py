@@ -116,6 +116,12 @@ def test_what_may_not_be_pushed_is_said_and_nothing_else_of_it_is(command, words
         assert both[OURS] == "not tried, as another ref is refused"
 
 
+@pytest.mark.parametrize("word", ["push-options", "push-options=1"])
+def test_options_are_refused_with_every_ref(word):
+    push = read(body((A, B, OURS), capabilities=f"{CAPABILITIES} {word}"))
+    assert refusals(push, Branches()) == {OURS: "push options are not passed on"}
+
+
 def test_a_ref_that_is_named_twice_is_refused():
     push = read(body((A, B, OURS), (A, C, OURS)))
     assert set(refusals(push, Branches()).values()) == {"it is named twice"}
