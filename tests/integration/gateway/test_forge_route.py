@@ -333,6 +333,14 @@ async def test_the_api_is_only_read(shop):
     assert b"only read from here" in said
     answer = await get(shop.at.web, "/forge/main/api/nothing", "gateway.ona")
     assert answer.split()[1] == "404"
+    form = await talk(
+        shop.at.web,
+        b"GET /forge/main/api/user HTTP/1.1\r\nHost: gateway.ona\r\nConnection: close\r\n"
+        b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 15\r\n\r\n"
+        b"private_token=x",
+    )
+    assert form.startswith(b"HTTP/1.1 403")
+    assert b"has no body" in form
 
 
 @pytest.mark.parametrize(

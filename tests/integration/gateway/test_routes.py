@@ -71,6 +71,25 @@ async def test_the_grant_is_added_outside_and_the_clients_own_is_not_taken_along
     assert not any(SECRET in str(event) for event in at.events)
 
 
+@pytest.mark.parametrize(
+    ("asked", "passed"),
+    [
+        ("x?a=1&private_token=theirs&b=%26;c", "x?a=1&b=%26&c"),
+        ("x?private%5ftoken=theirs", "x?"),
+        ("x?a;access_token=theirs", "x?a"),
+        ("x?+job_token=theirs&a", "x?a"),
+        ("x?a=private_token;b", "x?a=private_token;b"),
+    ],
+)
+async def test_what_shows_who_asks_stays_behind_in_the_address_too(asked: str, passed: str) -> None:
+    heard = Heard()
+    async with rig() as at, serving(heard.server()) as port:
+        at.zone.hosts[LOOPBACK] = [LOOPBACK]
+        at.routes = (registry(f"http://{LOOPBACK}:{port}"),)
+        await get(at.web, f"/registry/{asked}", "gateway.ona")
+    assert heard.heads[0].startswith(f"GET /{passed} HTTP/1.1\r\n")
+
+
 async def test_between_turns_there_is_nothing_to_add() -> None:
     heard = Heard()
     async with rig() as at, serving(heard.server()) as port:

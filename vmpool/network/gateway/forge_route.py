@@ -23,7 +23,7 @@ from vmpool.network.forge.pushing import (
     refusals,
     refused,
 )
-from vmpool.network.gateway.http import BadRequest, Headers
+from vmpool.network.gateway.http import BadRequest, Headers, has_body
 from vmpool.network.gateway.ports import Identity, Refused
 from vmpool.network.gateway.routes import Visit, forward
 
@@ -107,6 +107,9 @@ class ForgeRoute:
                 f"{method} is not passed on to the forge's API: it is only read from here."
                 " Push a branch of this session, and ask ona for the rest."
             )
+        if has_body(visit.request.headers):
+            # Forges read parameters there, a token among them, whatever the method is.
+            raise Refused("What only reads the forge's API has no body.")
         added = await self.repositories.api_headers(visit.who)
         await forward(visit, self.api_base, visit.rest.removeprefix(API), added)
 

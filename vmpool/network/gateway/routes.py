@@ -6,11 +6,12 @@ The link between a machine and the gateway is private to both, so it needs no TL
 machine doesn't have, nobody in it can take along.
 """
 
+import re
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, unquote_plus, urlsplit
 
 import h11
 import httpcore2
@@ -27,6 +28,8 @@ CREDENTIALS = (
     b"job-token",
 )
 """Headers by which a client would show who it is; here it shows nothing."""
+CREDENTIAL_PARAMETERS = frozenset({"access_token", "private_token", "job_token"})
+"""Of an address: the same. A GitLab takes what is there before what is in a header."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,12 +140,24 @@ async def forward(
             scheme=place.scheme,
             host=place.hostname or "",
             port=place.port,
-            target=f"{place.path.rstrip('/')}/{rest}",
+            target=f"{place.path.rstrip('/')}/{_unsigned(rest)}",
         ),
         headers=[(b"host", host), *headers],
         content=body,
     )
     return await visit.send(visit.side, request, watch=watch)
+
+
+def _unsigned(rest: str) -> str:
+    """A path and its query without what a client shows of itself there."""
+    path, mark, query = rest.partition("?")
+    parts = re.split("[&;]", query)
+    kept = [part for part in parts if _parameter(part) not in CREDENTIAL_PARAMETERS]
+    return rest if kept == parts else f"{path}{mark}{'&'.join(kept)}"
+
+
+def _parameter(part: str) -> str:
+    return unquote_plus(part.partition("=")[0]).strip()
 
 
 def clean(
