@@ -45,6 +45,12 @@ class ToolCall:
     """Paths in the machine that it changes, as far as it says so."""
     digest: str | None = None
     """Of what it was given and gave, once it has ended: the same again has the same."""
+    command: str | None = None
+    """What it runs in the machine's shell."""
+    exit_status: int | None = None
+    """Of the command, once it has ended, where the agent says it."""
+    output: str | None = None
+    """The end of what was written, once it has ended."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from typing import Any, TextIO
 from bot.cli.client import Client, Unreachable, at
 from bot.cli.show import status
 from bot.web.lines import Line, line
+from bot.words.events import tests
 from bot.words.plain import Plain, plain
 
 AWAY_SECONDS_MAX = 300.0
@@ -59,6 +60,7 @@ class Watch:
             self.outcome = str(body.get("outcome"))
             self.summary = str(body.get("summary") or "")
             self.seconds = body.get("seconds")
+            self.notes += ["\n".join(filter(None, one)) for one in tests(body)]
         elif kind in {"text", "output"} and self._length < REPLY_LENGTH_MAX:
             text = str(body.get("text") or "")
             self._length += len(text)

@@ -130,6 +130,7 @@ def answer(span: Span, manner: Manner) -> str:
     parts += [_("Error: {text}", text=_line(text)) for text in errors]
     parts += [delivered(one) for one in span.events if one.kind in DELIVERIES]
     if span.ended is not None:
+        parts += [] if span.asked_elsewhere else _tests(span.ended)
         parts.append(outcome(span.ended, length_max=OUTCOME_LENGTH_MAX))
     return "\n".join(part for part in parts if part)
 
@@ -285,6 +286,14 @@ def _failing(body: Mapping[str, Any]) -> list[str]:
     for one in list(body.get("failing") or ())[:FAILING_MAX]:
         name, text = _line(str(one.get("check") or "?")), str(one.get("text") or "")
         lines += [f"{name}:", fenced(text)] if text.strip() else []
+    return lines
+
+
+def _tests(ended: SeenEvent) -> list[str]:
+    """Which tests ran, how they ended, and why, as far as people need it to decide."""
+    lines: list[str] = []
+    for said, failing in event_words.tests(ended.body):
+        lines += [prose(said), fenced(failing)] if failing.strip() else [prose(said)]
     return lines
 
 

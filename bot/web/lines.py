@@ -233,8 +233,13 @@ def _ended(body: Body) -> Line:
         summary = ""
     took = "" if summary.endswith(" s") else _took(body)
     paid = f", {dollars(int(body['cost_micro']))} USD" if body.get("cost_micro") else ""
+    tests = events.tests(body)
     return Line(
-        look="end", text=summary, label=label + took + paid, tone=TONES.get(outcome, "plain")
+        look="end",
+        text="\n".join(filter(None, [summary, *(said for said, _why in tests)])),
+        label=label + took + paid,
+        tone=TONES.get(outcome, "plain"),
+        detail="\n".join(f"{said}\n{why}" for said, why in tests if why),
     )
 
 

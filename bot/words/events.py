@@ -1,6 +1,6 @@
 """What the names in events mean, wherever they are read; pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from bot.words.amounts import duration
 from bot.words.catalogue import N_, ngettext
@@ -52,6 +52,11 @@ SESSION_STATES: Mapping[str, str] = {
 }
 DRAFT = N_("Pull request {number}, a draft")
 READY = N_("Pull request {number}")
+RAN = N_("Tests: `{command}` ran; whether they passed is not known.")
+TESTS: Mapping[object, str] = {
+    True: N_("Tests: `{command}` passed."),
+    False: N_("Tests: `{command}` failed."),
+}
 NOBODY_ANSWERED = N_("Nobody answered in time; the turn goes on without an answer.")
 REASONS = (
     N_("none is free"),
@@ -91,6 +96,22 @@ def delivered(body: Mapping[str, object]) -> str:
             _("It moves {paths}: see that the commit of that submodule is pushed.", paths=names)
         )
     return "\n".join(parts)
+
+
+def tests(body: Mapping[str, object]) -> Sequence[tuple[str, str]]:
+    """Which tests ran in a turn and how they ended, and the lines that say why one failed.
+
+    :param body: of the turn's outcome
+    """
+    kept = body.get("tests")
+    known = [one for one in kept if isinstance(one, Mapping)] if isinstance(kept, list) else []
+    return [
+        (
+            _(TESTS.get(one.get("passed"), RAN), command=str(one.get("command"))),
+            str(one.get("failing") or ""),
+        )
+        for one in known
+    ]
 
 
 def pull_request(body: Mapping[str, object]) -> str:

@@ -1,10 +1,12 @@
 """How what an agent reports is stored as events of its session; pure."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, assert_never
 
 from adapters.agent import port
 from bot.work.queue import Event
+from bot.work.tested import is_test
 
 
 def as_event(event: port.AgentEvent) -> Event:
@@ -28,7 +30,7 @@ def as_event(event: port.AgentEvent) -> Event:
             | port.Asked()
             | port.Ended()
         ):
-            return Event(kind=_KINDS[type(event)], body=_fields(event))
+            return Event(kind=_KINDS[type(event)], body=_fields(_needed(event)))
         case _:
             assert_never(event)
 
@@ -41,6 +43,13 @@ _KINDS: Mapping[type, str] = {
     port.Asked: "question",
     port.Ended: "ended",
 }
+
+
+def _needed(event: port.AgentEvent) -> port.AgentEvent:
+    """An event without what nobody looks at again: what a tool wrote that ran no tests."""
+    if isinstance(event, port.ToolCall) and not is_test(event.command or event.title):
+        return replace(event, output=None)
+    return event
 
 
 def _fields(event: object) -> dict[str, Any]:

@@ -12,10 +12,11 @@ from bot.store.ids import new_id
 from bot.store.transaction import Transaction
 from bot.work.followed import follow
 from bot.work.lease import Lease, OpenTurn
-from bot.work.pull_body import Did, Picture, Ran
+from bot.work.pull_body import Did, Picture
 from bot.work.queue import Event, append_held, hold
 from bot.work.scratch import Diff
 from bot.work.signature import ForgeAccount
+from bot.work.tools_ran import tests_without_secrets, tools_of
 from bot.work.wishes import Wish, wishes_of
 from vmpool.network.forge.pushing import ZERO
 
@@ -53,15 +54,6 @@ _LAST_WORDS = text(
        AND number > coalesce((SELECT max(number) FROM turn_event
                                WHERE session_id = :session AND turn_id = :turn
                                  AND kind IN ('tool', 'output')), 0)
-    """
-)
-_TOOLS = text(
-    """
-    SELECT DISTINCT ON (body ->> 'id') body ->> 'title' AS title, body ->> 'status' AS status,
-           number
-      FROM turn_event
-     WHERE session_id = :session AND turn_id = :turn AND kind = 'tool'
-     ORDER BY body ->> 'id', number DESC
     """
 )
 _PICTURES = text(
@@ -239,7 +231,8 @@ class DeliveryRows:
     async def did(self, lease: Lease, turn: OpenTurn, by: str) -> Did:
         """What a turn did. :param by: who asked"""
         async with self._database.begin() as tx:
-            return await _did(tx, lease.session_id, turn.id, asked=turn.text, by=by)
+            done = await _did(tx, lease.session_id, turn.id, asked=turn.text, by=by)
+        return await _tellable(done)
 
     async def earlier(
         self, lease: Lease, turn: OpenTurn, url: str, *, after: UUID | None = None
@@ -258,10 +251,11 @@ class DeliveryRows:
         }
         async with self._database.begin() as tx:
             rows = (await tx.execute(_EARLIER, asked)).all()
-            return [
+            done = [
                 await _did(tx, lease.session_id, row.id, asked=row.asked, by=row.by)
                 for row in reversed(rows)
             ]
+        return [await _tellable(one) for one in done]
 
     async def wish(self, session_id: UUID, url: str) -> Wish | None:
         """What the agent wants the pull request of a repository to say."""
@@ -338,11 +332,15 @@ async def _did(tx: Transaction, session_id: UUID, turn_id: UUID, *, asked: str, 
     """With the agent's last words, and what it did with tools and showed, in order."""
     of = {"session": session_id, "turn": turn_id}
     words = str(await tx.scalar(_LAST_WORDS, of))
-    rows = sorted((await tx.execute(_TOOLS, of)).all(), key=lambda row: row.number)
-    tools = [Ran(title=row.title or "", status=row.status or "") for row in rows]
+    tools = await tools_of(tx, session_id, turn_id)
     shown = (await tx.execute(_PICTURES, {"turn": turn_id})).all()
     pictures = [Picture(name=str(row.id), caption=row.caption) for row in shown]
     return Did(what=words, asked=asked, by=by, tools=tools, pictures=pictures)
+
+
+async def _tellable(done: Did) -> Did:
+    """Of what it did with tools that which a pull request may tell."""
+    return replace(done, tools=await tests_without_secrets(done.tools))
 
 
 async def _put(tx: Transaction, session_id: UUID, done: Delivered, pull: PullRequest) -> None:

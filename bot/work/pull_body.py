@@ -17,6 +17,7 @@ from adapters.forge.markdown import WORD_JOINER
 from bot.words.plain import settled
 from bot.work import pull_marks
 from bot.work.pull_marks import marked
+from bot.work.tested import Ran, passed, ran_tests
 
 WHAT_CHARACTERS_MAX = 8_000
 ASKED_CHARACTERS_MAX = 2_000
@@ -50,24 +51,10 @@ _FITS: Mapping[str, re.Pattern[str]] = {
     WHAT: re.compile(r"what|summary|description|overview|changes?\b|about", re.IGNORECASE),
 }
 """Which headings of a template each part fits; looked at in this order."""
+_ENDED = {True: "passed", False: "failed", None: "ran"}
 _HEADING = re.compile(r"^#{1,6}[ \t]+(?P<words>.+?)[ \t]*#*$")
-_TESTS = re.compile(
-    r"\b(?:pytest|tox|nox|unittest|vitest|jest|mocha|rspec|phpunit|ctest|bats|go test|go vet"
-    r"|cargo (?:test|nextest)|dotnet test|(?:npm|pnpm|yarn|bun)(?: run)?(?: \S+)? test\S*"
-    r"|make (?:test|check)\S*|mvn\b.*\b(?:test|verify)|gradlew?\b.*\b(?:test|check))\b",
-    re.IGNORECASE,
-)
 _HIDDEN = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _COMMAND = re.compile(r"^([ \t]*)/", re.MULTILINE)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ran:
-    """Something that the agent did with a tool."""
-
-    title: str
-    status: str
-    """`completed`, `failed`, …"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,7 +192,7 @@ def _since(turns: Sequence[Did]) -> str:
     room = WHAT_CHARACTERS_MAX // len(turns)
     told = [part for one in turns for part in (_why(one), _tame(one.what).strip()[:room]) if part]
     tools = [ran for one in turns for ran in one.tools]
-    tests = [_tested(tools)] if ran_tests(tools) else []
+    tests = [_tested(tools)] if ran_tests(tools, most=TESTED_MAX) else []
     return _joined("## Since then", *told, *tests)
 
 
@@ -236,12 +223,6 @@ def _joined(*parts: str) -> str:
     return "\n\n".join(parts)
 
 
-def ran_tests(tools: Sequence[Ran]) -> Sequence[Ran]:
-    """The last run of each command that looks like one of tests."""
-    found = {one.title: one for one in tools if _TESTS.search(one.title)}
-    return list(found.values())[-TESTED_MAX:]
-
-
 def _why(did: Did) -> str:
     asked = _tame(did.asked).strip()[:ASKED_CHARACTERS_MAX]
     quoted = "\n".join(f"> {line}".rstrip() for line in asked.splitlines())
@@ -249,10 +230,10 @@ def _why(did: Did) -> str:
 
 
 def _tested(tools: Sequence[Ran]) -> str:
-    tests = ran_tests(tools)
+    tests = ran_tests(tools, most=TESTED_MAX)
     if not tests:
         return "No test was seen to run."
-    return "\n".join(f"- `{_code(one.title)}`: {_inline(one.status)}" for one in tests)
+    return "\n".join(f"- `{_code(one.name)}`: {_ENDED[passed(one)]}" for one in tests)
 
 
 def _signed(story: Story) -> str:

@@ -53,6 +53,7 @@ from bot.work.lease import Lease, OpenTurn, TurnClock
 from bot.work.permitted import Permitted
 from bot.work.queue import Event, LeaseLost
 from bot.work.recorder import Recorder
+from bot.work.tools_ran import tests_of
 from bot.work.undo import UNDO
 from bot.work.unreached import UNREACHED_MAX, Unreached
 from bot.work.watching import Stopped, TurnSignals, Watch
@@ -445,9 +446,15 @@ class _Turn:
             "exit_status": ended.exit_status,
             "seconds": ended.seconds,
             "by": by,
+            **await self._tested(turn),
             **await self._provider_failed(turn, state, summary),
         }
         await self._store(turn, state, outcome, told)
+
+    async def _tested(self, turn: OpenTurn) -> dict[str, Any]:
+        """Which tests the agent ran and how they ended, where an outcome keeps it."""
+        tests = await tests_of(self._queue.database, self._lease.session_id, turn.id)
+        return {"tests": tests} if tests else {}
 
     async def _provider_failed(
         self, turn: OpenTurn, state: TurnState, summary: str

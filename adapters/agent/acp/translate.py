@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Literal
 
+from adapters.agent.acp.commands import command_of, exit_status_of, output_of
 from adapters.agent.port import Plan, Text, Thought, ToolCall, Usage
 
 TITLE_LENGTH_MAX = 300
@@ -67,13 +68,18 @@ class Translator:
         status = _STATUS.get(update.get("status"), before.status if before else "pending")
         raw = self._told.setdefault(name, {})
         raw |= {key: update[key] for key in _TOLD if update.get(key) is not None}
+        is_over = status in {"completed", "failed"}
+        gave, shown = raw.get("rawOutput"), raw.get("content")
         told = ToolCall(
             id=name,
             title=_line(title) if isinstance(title, str) and title.strip() else _title(before),
             status=status,
             diff=_diff(update.get("content")) or (before.diff if before else None),
             files=_files(update.get("content")) or (before.files if before else None),
-            digest=_digest(raw) if status in {"completed", "failed"} else None,
+            digest=_digest(raw) if is_over else None,
+            command=command_of(raw.get("rawInput")),
+            exit_status=exit_status_of(gave) if is_over else None,
+            output=output_of(gave, shown) if is_over else None,
         )
         if told == before:
             return []

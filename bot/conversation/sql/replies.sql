@@ -52,8 +52,8 @@ SELECT coalesce((SELECT number FROM turn_event
 
 -- name: span
 -- Its events: all that tell something, the newest of what the agent said and did, its newest plan,
--- the end of the output. No thread reads the diff of a tool. `output_length` counts all output.
-SELECT number, kind, turn_id, body - 'diff' AS body, output_length,
+-- the end of the output. No thread reads the diff of a tool, or what it wrote. `output_length` counts all output.
+SELECT number, kind, turn_id, body - 'diff' - 'output' AS body, output_length,
        CAST(extract(epoch FROM at) AS float8) AS at
   FROM (SELECT number, kind, turn_id, body, at,
                CASE kind WHEN 'output' THEN length(body ->> 'text') ELSE 0 END AS length,

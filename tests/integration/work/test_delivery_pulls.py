@@ -216,7 +216,7 @@ async def test_the_next_turn_renews_the_text_and_leaves_what_people_wrote(on_git
     assert "- [x] docs" in body
     assert "It rounds per line.\n\nThere is one now." in body
     assert "Bo asked:\n\n> and a test for it" in body
-    assert "- `pytest -q tests/payments`: completed" in body
+    assert "- `pytest -q tests/payments`: passed" in body
     assert on_github.opened() == 1
 
 

@@ -58,6 +58,29 @@ def test_an_answer_says_what_was_delivered_and_what_was_not():
     assert "Not delivered: ```\nwhy." in answer(span(STARTED, kept, done), MANNER)
 
 
+TESTS = [
+    {"command": "pytest -q", "passed": False, "failing": "E  assert 1\n```"},
+    {"command": "npm test", "passed": True, "failing": ""},
+    {"command": "jest | tail", "passed": None, "failing": ""},
+]
+
+
+def test_an_answer_says_which_tests_ran_how_they_ended_and_why():
+    said = answer(span(STARTED, ("text", {"text": "Mended."}), ended(tests=TESTS)), MANNER)
+    assert said == (
+        "Mended.\nTests: `pytest -q` failed.\n````\nE  assert 1\n```\n````\n"
+        "Tests: `npm test` passed.\n"
+        "Tests: `jest | tail` ran; whether they passed is not known.\nDone."
+    )
+
+
+def test_tests_are_told_in_the_thread_alone_that_asked():
+    started = ("turn.started", {"prompt": "p", "text": "x", "asked_in": "a"})
+    seen = span(started, ended(tests=TESTS))
+    assert "Tests:" in answer(replace(seen, thread_id="a"), MANNER)
+    assert "Tests:" not in answer(replace(seen, thread_id="b"), MANNER)
+
+
 def test_an_answer_shows_the_output_in_a_block_and_how_it_ended():
     done = ended(summary="exit status 0, 3.2 s", exit_status=0, seconds=3.2)
     assert answer(span(STARTED, output("a\n"), output("b\n"), done), MANNER) == (

@@ -100,3 +100,13 @@ def test_the_lines_that_failed_checks_wrote_are_a_detail():
     body = {"state": "red", "text": "Failed.", "failing": [{"check": "unit", "text": "E no"}]}
     shown = line("ci", body)
     assert (shown.text, shown.detail, shown.tone) == ("Failed.", "unit:\nE no", "bad")
+
+
+def test_an_end_says_which_tests_ran_how_they_ended_and_why():
+    tests = [
+        {"command": "pytest -q", "passed": False, "failing": "E  assert 1"},
+        {"command": "npm test", "passed": True, "failing": ""},
+    ]
+    end = line("turn.ended", {"outcome": "succeeded", "summary": "", "tests": tests})
+    assert end.text == "Tests: `pytest -q` failed.\nTests: `npm test` passed."
+    assert end.detail == "Tests: `pytest -q` failed.\nE  assert 1"

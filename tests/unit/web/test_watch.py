@@ -107,3 +107,14 @@ def test_pieces_are_printed_as_one_text_and_a_tool_that_goes_on_once(capsys):
     assert [line for line in lines if "grep x" in line] == ["> grep x"]
     assert [line for line in lines if "make" in line] == ["> make", "failed: make"]
     assert "Used" not in said.err
+
+
+def test_which_tests_ran_and_why_they_failed_is_noted_beside_the_reply():
+    watch = Watch(prompt="p")
+    tests = [{"command": "pytest -q", "passed": False, "failing": "E  assert 1"}]
+    watched(
+        watch,
+        event("turn.started", "t", prompt="p"),
+        event("turn.ended", "t", outcome="succeeded", tests=tests),
+    )
+    assert watch.notes == ["Tests: `pytest -q` failed.\nE  assert 1"]

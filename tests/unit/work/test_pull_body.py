@@ -10,15 +10,14 @@ from bot.work.pull_body import (
     BODY_CHARACTERS_MAX,
     Did,
     Picture,
-    Ran,
     Story,
     Words,
     again,
-    ran_tests,
     title_of,
     wished,
 )
 from bot.work.pull_marks import sealed
+from bot.work.tested import Ran
 
 STORY = Story(
     what="It is mended.",
@@ -98,23 +97,16 @@ def test_a_name_is_no_markup() -> None:
     assert "Ann \\[x\\](y)" in body_of(replace(STORY, by="Ann [x](y)"))
 
 
-def test_the_last_run_of_each_test_command_is_told() -> None:
+def test_the_last_run_of_each_test_command_is_told_and_how_it_ended() -> None:
     ran = [
         Ran(title="`pytest -q`", status="failed"),
         Ran(title="Edit src/a.py", status="completed"),
         Ran(title="`pytest -q`", status="completed"),
-        Ran(title="npm run lint", status="completed"),
-        Ran(title="npm run test:unit", status="completed"),
-        Ran(title="cd x && cargo test", status="completed"),
-        Ran(title="Look at the tests", status="completed"),
+        Ran(title="Run them", status="completed", command="go test ./...", exit_status=1),
+        Ran(title="npm test | tee log", status="completed"),
     ]
-    found = [(one.title, one.status) for one in ran_tests(ran)]
-    assert found == [
-        ("`pytest -q`", "completed"),
-        ("npm run test:unit", "completed"),
-        ("cd x && cargo test", "completed"),
-    ]
-    assert "- `'pytest -q'`: completed" in body_of(replace(STORY, tools=ran))
+    said = body_of(replace(STORY, tools=ran))
+    assert "- `pytest -q`: passed\n- `go test ./...`: failed\n- `npm test | tee log`: ran\n" in said
 
 
 def test_opened_by_the_person_it_does_not_speak_for_them() -> None:
@@ -142,7 +134,7 @@ def test_the_next_turn_renews_what_is_told() -> None:
     text = shown(said.body)
     assert "## Summary\n\nIt is mended.\n\nIt has a test.\n" in text
     assert "Ann asked:\n\n> mend it\n\nBo asked:\n\n> and a test" in text
-    assert "- `'pytest -q'`: completed" in text
+    assert "- `pytest -q`: passed" in text
     assert "- [ ] docs" in text
     assert again(Words(title="Mend it", body=said.body), later(tools=ran), wish=NOTHING) == NOTHING
 
@@ -190,7 +182,7 @@ def test_a_wished_text_tells_what_turns_did_since_until_it_is_wished_anew() -> N
     said = again(first, did, wish=NOTHING, since=[did])
     text = shown(said.body)
     assert text.startswith("It was the lock.\n\n## Since then\n\nBo asked:\n\n> and a test\n")
-    assert "It has a test.\n\n- `pytest -q`: completed" in text
+    assert "It has a test.\n\n- `pytest -q`: passed" in text
     anew = Words(title=None, body="It was the lock, and has a test.")
     last = shown(again(Words(title="Mend it", body=said.body), did, wish=anew).body)
     assert last.startswith("It was the lock, and has a test.")

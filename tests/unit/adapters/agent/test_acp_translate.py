@@ -2,6 +2,7 @@
 
 import pytest
 
+from adapters.agent.acp.commands import OUTPUT_LENGTH_MAX, command_of, exit_status_of, output_of
 from adapters.agent.acp.translate import FILES_MAX, Translator
 
 
@@ -41,3 +42,71 @@ def test_the_files_of_a_call_are_named_once_and_bounded(content, files):
 
 def test_a_later_update_without_any_keeps_them():
     assert files_of([change("/w/a")], None) == [("/w/a",), ("/w/a",)]
+
+
+@pytest.mark.parametrize(
+    ("given", "command"),
+    [
+        (None, None),
+        ({"command": 3}, None),
+        ({"command": "pytest -q"}, "pytest -q"),
+        ({"command": "pytest -k 'a"}, "pytest -k 'a"),
+        ({"command": ["bash", "-lc", "cd x && pytest"]}, "cd x && pytest"),
+        ({"command": "/bin/bash -lc 'cd x && pytest'"}, "cd x && pytest"),
+        ({"command": ["pytest", "-k", "a b"]}, "pytest -k 'a b'"),
+        ({"command": "pytest", "run_in_background": True}, "pytest &"),
+    ],
+)
+def test_the_command_of_a_call_is_read_wherever_agents_put_it(given, command):
+    assert command_of(given) == command
+
+
+@pytest.mark.parametrize(
+    ("gave", "status"),
+    [
+        ("x", None),
+        ({"exit_code": 2}, 2),
+        ({"exitCode": 0}, 0),
+        ({"exit_code": True}, None),
+        ({"metadata": {"exit": 1}}, 1),
+    ],
+)
+def test_its_exit_status_too(gave, status):
+    assert exit_status_of(gave) == status
+
+
+SHOWN = [{"type": "content", "content": {"type": "text", "text": "```console\nE  a\n```"}}]
+
+
+@pytest.mark.parametrize(
+    ("gave", "content", "output"),
+    [
+        (None, None, None),
+        (None, ["odd", {"content": "odd"}], None),
+        (None, SHOWN, "E  a"),
+        ("E  b", SHOWN, "E  b"),
+        ({"output": "E  c", "metadata": {}}, SHOWN, "E  c"),
+        ({"stdout": "d", "stderr": "E  d"}, None, "d\nE  d"),
+        ("x" * 9_000, None, "x" * OUTPUT_LENGTH_MAX),
+    ],
+)
+def test_and_what_it_wrote(gave, content, output):
+    assert output_of(gave, content) == output
+
+
+def test_how_a_command_ended_is_told_once_it_has():
+    translator = Translator()
+    begun = {
+        "sessionUpdate": "tool_call",
+        "toolCallId": "1",
+        "title": "bash",
+        "status": "in_progress",
+        "rawInput": {"command": "pytest -q"},
+        "content": SHOWN,
+    }
+    gave = {"output": "E  a", "metadata": {"exit": 1}}
+    done = {"toolCallId": "1", "status": "completed", "rawOutput": gave}
+    (first,) = translator.events(begun)
+    (last,) = translator.events({"sessionUpdate": "tool_call_update", **done})
+    assert (first.command, first.exit_status, first.output) == ("pytest -q", None, None)
+    assert (last.command, last.exit_status, last.output) == ("pytest -q", 1, "E  a")
