@@ -1,5 +1,6 @@
 """Turns of an agent that speaks the protocol, on the real queue, in a real guest program."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -8,7 +9,9 @@ import pytest
 from adapters.agent.acp import wire
 from adapters.agent.acp.harness import AcpAgent
 from adapters.agent.acp.profiles import Profile
+from adapters.chat.terminal import TerminalChat
 from bot.conversation.inbox import Inbox
+from bot.conversation.replies import Replies
 from bot.govern.agents import Agents
 from tests.fakes.guest_workplaces import GuestWorkplaces
 from tests.integration.conftest import Town
@@ -173,3 +176,30 @@ async def test_whatever_an_agent_does_its_turn_ends_in_words_and_its_session_can
     async with Shift(town, places, "w2", agents={"fake": agent()}):
         await until(town, ENDED, lambda rows: [one[0] for one in rows] == [outcome, "succeeded"])
     assert (await town.rows(SAID))[-1][0] == "fine"
+
+
+async def test_which_tests_failed_and_why_stands_in_the_thread(
+    town: Town, places: GuestWorkplaces, agent, tmp_path: Path
+) -> None:
+    token = "ghp_" + "a1B2" * 9
+    wrote = f"collected 1 item\nE  assert 1 == 2\nE  with {token}\nFAILED test_a.py::test_b"
+    updates = [
+        {"sessionUpdate": "tool_call", "rawInput": {"command": "pytest -q"}, "title": "Run tests"},
+        {
+            "sessionUpdate": "tool_call_update",
+            "status": "completed",
+            "rawOutput": {"output": wrote, "metadata": {"exit": 1}},
+        },
+    ]
+    lines = (json.dumps({"toolCallId": "c1", **one}) for one in updates)
+    script = tmp_path / "updates"
+    script.write_text("\n".join(lines))
+    await town.say(f"agent=fake replay {script}\nsay Look at it.")
+    async with Shift(town, places, "w", agents={"fake": agent()}):
+        await until(town, ENDED, done(1))
+    await Replies(town.database, {"terminal": TerminalChat()}).once()
+    ((said,),) = await town.rows("SELECT body FROM reply WHERE kind = 'answer'")
+    told = "Tests: `pytest -q` failed.\n```\n"
+    assert told in said
+    block = said.partition(told)[2].partition("\n```")[0]
+    assert block == "collected 1 item\nE  assert 1 == 2\n…\nFAILED test_a.py::test_b"
