@@ -38,7 +38,8 @@ from bot.work.deleting import Deletions
 from bot.work.delivery import Delivery
 from bot.work.machines import MachineWorkplaces
 from bot.work.repository import Repositories
-from bot.work.turn import TurnLimits, Turns
+from bot.work.turn import Means, TurnLimits
+from bot.work.turns import Turns
 from bot.work.work_queue import WorkQueue
 from bot.work.worker import Worker, WorkerLimits, unless
 from scheduler.chores import Chore, run_chores
@@ -275,11 +276,11 @@ class Host:
             host_id=self.host_id,
             lease_seconds=settings.queue.lease_seconds,
         )
-        turns = Turns(
-            queue,
-            self.workplaces(),
-            adapters_of(settings),
-            TurnLimits(
+        means = Means(
+            queue=queue,
+            workplaces=self.workplaces(),
+            agents=adapters_of(settings),
+            limits=TurnLimits(
                 seconds_max=settings.turn.seconds_max,
                 output_bytes_max=settings.turn.output_bytes_max,
                 question_seconds_max=settings.turn.question_seconds_max,
@@ -301,7 +302,7 @@ class Host:
             poll_seconds=settings.queue.poll_seconds,
             finish_seconds=settings.queue.finish_seconds,
         )
-        return Worker(queue, turns, base.listener, limits)
+        return Worker(queue, Turns(means), base.listener, limits)
 
     def workplaces(self) -> MachineWorkplaces:
         """The way from a session to its machine."""

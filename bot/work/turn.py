@@ -24,7 +24,7 @@ from uuid import UUID
 import structlog
 
 from adapters.agent import port
-from bot.errors import Bug, LimitReached, NotAllowed, NotPermitted, OnaError, TellOperator
+from bot.errors import LimitReached, NotAllowed, NotPermitted, OnaError, TellOperator
 from bot.govern.grants import Grants
 from bot.govern.offers import Offer
 from bot.govern.rights import Rights
@@ -58,7 +58,7 @@ from bot.work.undo import UNDO
 from bot.work.unreached import UNREACHED_MAX, Unreached
 from bot.work.watching import Stopped, TurnSignals, Watch
 from bot.work.work_queue import WorkQueue
-from bot.work.workplace import HostBack, NoCapacity, Workplace, WorkplaceLost, Workplaces
+from bot.work.workplace import Workplace, WorkplaceLost, Workplaces
 
 log = structlog.get_logger(__name__)
 
@@ -77,98 +77,64 @@ class TurnLimits:
     session: SessionLimits = field(default_factory=SessionLimits)
 
 
-class _HandedBack(Exception):
+class HandedBack(Exception):
     """The turn goes on in another process."""
 
 
-class _Suspended(Exception):
+class Suspended(Exception):
     """A question is open; the turn goes on when it is answered."""
 
 
-class Turns:
-    """Runs the turns of leased sessions."""
+@dataclass(frozen=True, kw_only=True)
+class Means:
+    """What turns are run with."""
 
-    def __init__(
-        self,
-        queue: WorkQueue,
-        workplaces: Workplaces,
-        agents: Mapping[str, port.Agent],
-        limits: TurnLimits,
-        *,
-        grants: Grants | None = None,
-        delivery: Delivery | None = None,
-        servers: Sequence[port.Server] = (),
-        offers: Sequence[Offer] = (),
-        rights: Rights | None = None,
-    ) -> None:
-        """`agents` by the names that sessions use; `shell` runs every `!command`.
-
-        :param grants: None: there is no Vault, and no turn gets any
-        :param delivery: None: what turns leave stays in their machines and checkpoints
-        :param servers: what agents are told of
-        :param offers: with what a turn can go on whose provider of models failed
-        :param rights: who may do what; None: everybody of the installation may everything
-        """
-        self._rights = rights
-        self._servers = servers
-        self._offers = offers
-        self.grants = grants
-        self._delivery = delivery
-        self._queue = queue
-        self._workplaces = workplaces
-        self._agents = agents
-        self._limits = limits
-
-    async def run(self, lease: Lease, signals: TurnSignals) -> None:
-        """Run one turn of the leased session and give the lease back, whatever happens.
-
-        :raises NoCapacity: nothing was begun; the lease is still held
-        """
-        try:
-            await _Turn(self, lease, signals).run()
-        except LeaseLost:
-            log.warning("lease_lost", session=lease.short)
-        except (_HandedBack, HostBack):
-            await self._queue.hand_back(lease)
-            log.info("turn_handed_back")
-        except _Suspended:
-            log.info("turn_waits_for_answer")
-
-    async def give_up(self, lease: Lease, error: Exception) -> None:
-        """End the turn that can't be run for a reason that nobody foresaw, and give the lease back.
-
-        :raises LeaseLost:
-        """
-        bug = Bug(
-            _("an error of ours ended this turn ({name})", name=type(error).__name__),
-            kept=_("its command may still run in the machine"),
-            do=_("the log of `ona work` has the whole story"),
-        )
-        await _Turn(self, lease, TurnSignals()).fail(bug)
+    queue: WorkQueue
+    workplaces: Workplaces
+    agents: Mapping[str, port.Agent]
+    """By the names that sessions use; `shell` runs every `!command`."""
+    limits: TurnLimits
+    grants: Grants | None = None
+    """None: there is no Vault, and no turn gets any."""
+    delivery: Delivery | None = None
+    """None: what turns leave stays in their machines and checkpoints."""
+    servers: Sequence[port.Server] = ()
+    """What agents are told of."""
+    offers: Sequence[Offer] = ()
+    """With what a turn can go on whose provider of models failed."""
+    rights: Rights | None = None
+    """Who may do what; None: everybody of the installation may everything."""
 
 
-class _Turn:
+class Turn:
     """One run; the names of its parts are the steps in the module's picture."""
 
-    def __init__(self, turns: Turns, lease: Lease, signals: TurnSignals) -> None:
-        self._queue = turns._queue
-        self._workplaces = turns._workplaces
-        self._agents = turns._agents
-        self._limits = turns._limits
-        self._servers = turns._servers
-        self._offers = turns._offers
-        self._granted = Granted(turns.grants, lease)
-        self._delivery = turns._delivery
+    def __init__(self, means: Means, lease: Lease, signals: TurnSignals) -> None:
+        self._queue = means.queue
+        self._workplaces = means.workplaces
+        self._agents = means.agents
+        self._limits = means.limits
+        self._servers = means.servers
+        self._offers = means.offers
+        self._granted = Granted(means.grants, lease)
+        self._delivery = means.delivery
         self._lease = lease
         self._signals = signals
-        self._permitted = Permitted(turns._queue.database, turns._rights, lease)
-        self._bounded = Bounded(turns._queue, lease, turns._limits.session)
-        seconds_max, due = turns._limits.seconds_max, self._bounded.due
-        self._watch = Watch(turns._queue, lease, signals, seconds_max=seconds_max, due=due)
+        self._permitted = Permitted(means.queue.database, means.rights, lease)
+        self._bounded = Bounded(means.queue, lease, means.limits.session)
+        seconds_max, due = means.limits.seconds_max, self._bounded.due
+        self._watch = Watch(means.queue, lease, signals, seconds_max=seconds_max, due=due)
         self._turn: OpenTurn | None = None
         """The turn that is open: left by an earlier holder, or begun here."""
 
     async def run(self) -> None:
+        """Run it to a stored outcome, or to where it goes on later.
+
+        :raises HandedBack, HostBack: the lease is to be given back with the turn open
+        :raises Suspended: a question is open, and the lease is given back
+        :raises NoCapacity: nothing was begun
+        :raises LeaseLost:
+        """
         due = await self._queue.look(self._lease)
         self._turn = due.turn
         if due.turn is None and (due.stop or not due.prompt_waits):
@@ -229,7 +195,7 @@ class _Turn:
             if entering.done():
                 return entering.result()
             watching.result()
-            raise _HandedBack
+            raise HandedBack
         finally:
             for task in (entering, watching):
                 task.cancel()
@@ -306,7 +272,7 @@ class _Turn:
                 ended = await self._watched(place, turn, recorder)
                 await recorder.drain()
                 writing.cancel()
-        except* (LeaseLost, Unreached, _HandedBack, _Suspended, WorkplaceLost) as several:
+        except* (LeaseLost, Unreached, HandedBack, Suspended, WorkplaceLost) as several:
             raise several.exceptions[0] from None
         await self._finish(place, turn, ended)
 
@@ -326,7 +292,7 @@ class _Turn:
             return ended_words.refused(error)
         except Exception as error:
             if is_away(error):
-                raise _HandedBack from error
+                raise HandedBack from error
             raise
         reading = asyncio.ensure_future(self._read(run, turn, recorder))
         watching = asyncio.ensure_future(self._watch.during(run))
@@ -337,7 +303,7 @@ class _Turn:
                 await recorder.drain()
                 if self._watch.question is not None:
                     await self._put(turn, self._watch.question)
-                raise _HandedBack
+                raise HandedBack
             return reading.result()
         except ConnectionError as error:
             # The machine may be gone or only the way into it: the next holder finds out.
@@ -408,7 +374,7 @@ class _Turn:
     ) -> str | None:
         """What people answer; None: the question stays open, as the turn is to end.
 
-        :raises _Suspended: they are asked now
+        :raises Suspended: they are asked now
         """
         settled = await self._put(turn, Question(key=key, text=said, choices=choices))
         known = settled.get(key)
@@ -421,7 +387,7 @@ class _Turn:
             suspended = await questions.put(tx, self._lease, turn.id, question, seconds=seconds)
             settled = {one.key: one for one in await questions.of_turn(tx, turn.id)}
         if suspended:
-            raise _Suspended
+            raise Suspended
         return settled
 
     async def _finish(self, place: Workplace, turn: OpenTurn, ended: port.Ended) -> None:
@@ -537,6 +503,3 @@ class _Turn:
 
     async def _tell(self, event: Event) -> None:
         await self._queue.append(self._lease, [event])
-
-
-__all__ = ["NoCapacity", "TurnLimits", "TurnSignals", "Turns"]

@@ -17,9 +17,10 @@ from bot.words.catalogue import of_error
 from bot.work.lease import Lease
 from bot.work.queue import Event, LeaseLost
 from bot.work.slots import Offer, Slots
-from bot.work.turn import NoCapacity, Turns, TurnSignals
+from bot.work.turns import Turns
+from bot.work.watching import TurnSignals
 from bot.work.work_queue import Waits, WorkQueue
-from bot.work.workplace import Awaited, HostAwaited
+from bot.work.workplace import Awaited, HostAwaited, NoCapacity
 
 log = structlog.get_logger(__name__)
 

@@ -24,7 +24,8 @@ from bot.work.checkpoint import Checkpoints
 from bot.work.machines import MachineWorkplaces
 from bot.work.repository import Repositories
 from bot.work.sizes import MachineSize, Sizes
-from bot.work.turn import TurnLimits, Turns
+from bot.work.turn import Means, TurnLimits
+from bot.work.turns import Turns
 from bot.work.work_queue import WorkQueue
 from bot.work.worker import Worker, WorkerLimits
 from tests.bench.claim import commits
@@ -118,7 +119,9 @@ async def _at_work(town: Town, place: Path) -> AsyncIterator[tuple[Pool, Listene
     )
     queue = WorkQueue(town.database, owner="bench", host_id=town.host, lease_seconds=30)
     turn = TurnLimits(seconds_max=600, output_bytes_max=1 << 20, question_seconds_max=60)
-    turns = Turns(queue, workplaces, {"shell": ShellAgent()}, turn)
+    turns = Turns(
+        Means(queue=queue, workplaces=workplaces, agents={"shell": ShellAgent()}, limits=turn)
+    )
     listener, stop = Listener(town.url, READY, CONTROL, EVENTS), asyncio.Event()
     listening = asyncio.create_task(listener.run())
     await listener.listening.wait()

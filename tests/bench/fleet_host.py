@@ -22,7 +22,8 @@ from bot.store.database import CONTROL, READY, Database, Listener
 from bot.store.ids import new_id
 from bot.supervisor import Signals
 from bot.work.lease import Lease
-from bot.work.turn import TurnLimits, Turns
+from bot.work.turn import Means, TurnLimits
+from bot.work.turns import Turns
 from bot.work.work_queue import WorkQueue
 from bot.work.worker import Worker, WorkerLimits
 from scheduler.chores import Chore, run_chores
@@ -101,7 +102,9 @@ async def main(url: str, root: str, host_id: str, parallel: str) -> None:
     queue = TellingQueue(database, owner="fleet", host_id=UUID(host_id), lease_seconds=30)
     bounds = TurnLimits(seconds_max=600, output_bytes_max=1 << 20, question_seconds_max=60)
     workplaces = PoolWorkplaces(pool, orders(database))
-    turns = Turns(queue, workplaces, {"shell": ShellAgent()}, bounds)
+    turns = Turns(
+        Means(queue=queue, workplaces=workplaces, agents={"shell": ShellAgent()}, limits=bounds)
+    )
     limits = WorkerLimits(
         turns_max=count, for_people=kept_for_people(None, count), poll_seconds=5, finish_seconds=1
     )

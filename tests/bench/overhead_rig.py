@@ -40,7 +40,8 @@ from bot.work.repository import Repositories
 from bot.work.routes import Routes, Working
 from bot.work.running import Running
 from bot.work.sizes import MachineSize, Sizes
-from bot.work.turn import TurnLimits, Turns
+from bot.work.turn import Means, TurnLimits
+from bot.work.turns import Turns
 from bot.work.work_queue import WorkQueue
 from bot.work.worker import Worker, WorkerLimits
 from tests.bench.town import Town
@@ -195,7 +196,7 @@ def _worker(town: Town, places: MachineWorkplaces, agent: AcpAgent, listener: Li
     limits = TurnLimits(
         seconds_max=TURN_SECONDS_MAX, output_bytes_max=1 << 20, question_seconds_max=60
     )
-    turns = Turns(queue, places, {agent.name: agent}, limits)
+    turns = Turns(Means(queue=queue, workplaces=places, agents={agent.name: agent}, limits=limits))
     bounds = WorkerLimits(turns_max=4, poll_seconds=POLL_SECONDS, finish_seconds=5)
     return Worker(queue, turns, listener, bounds)
 

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from bot.store.database import CONTROL, READY, Database, Listener
 from bot.store.states import TurnState
 from bot.work.lease import Lease
-from bot.work.turn import TurnSignals
+from bot.work.watching import TurnSignals
 from bot.work.work_queue import WorkQueue
 from bot.work.worker import Worker, WorkerLimits
 

@@ -29,7 +29,8 @@ from bot.conversation.outbox import Outbox
 from bot.conversation.replies import Replies
 from bot.govern.agents import Agents
 from bot.store.database import CONTROL, EVENTS, OUTBOX, READY, Listener
-from bot.work.turn import TurnLimits, Turns
+from bot.work.turn import Means, TurnLimits
+from bot.work.turns import Turns
 from bot.work.work_queue import WorkQueue
 from bot.work.worker import Worker, WorkerLimits
 from tests.bench.figures import Figure
@@ -187,7 +188,7 @@ def _working(
     """What `ona work` and `ona serve` do, in one process."""
     queue = WorkQueue(town.database, owner="bench", host_id=town.host, lease_seconds=30)
     limits = TurnLimits(seconds_max=600, output_bytes_max=1 << 20, question_seconds_max=60)
-    turns = Turns(queue, places, {agent.name: agent}, limits)
+    turns = Turns(Means(queue=queue, workplaces=places, agents={agent.name: agent}, limits=limits))
     bounds = WorkerLimits(turns_max=1, poll_seconds=1, finish_seconds=0)
     listener, port = reached
     surfaces = {"chat": port}

@@ -20,7 +20,8 @@ from bot.work.jobs import ChannelJobs
 from bot.work.lease import Lease, OpenTurn
 from bot.work.materials import Materials
 from bot.work.queue import Event, LeaseLost
-from bot.work.turn import TurnLimits, Turns
+from bot.work.turn import Means, TurnLimits
+from bot.work.turns import Turns
 from bot.work.work_queue import WorkQueue
 from bot.work.worker import Worker, WorkerLimits
 from bot.work.workplace import NoCapacity, Tell, Workplace, WorkplaceLost
@@ -124,7 +125,14 @@ async def main(url: str, root: str, host_id: str, owner: str, lease_seconds: str
         database, owner=owner, host_id=UUID(host_id), lease_seconds=float(lease_seconds)
     )
     turn_limits = TurnLimits(seconds_max=60, output_bytes_max=1 << 20, question_seconds_max=60)
-    turns = Turns(queue, PoolWorkplaces(pool), {"shell": ShellAgent()}, turn_limits)
+    turns = Turns(
+        Means(
+            queue=queue,
+            workplaces=PoolWorkplaces(pool),
+            agents={"shell": ShellAgent()},
+            limits=turn_limits,
+        )
+    )
     worker = Worker(
         queue, turns, listener, WorkerLimits(turns_max=4, poll_seconds=1, finish_seconds=1)
     )

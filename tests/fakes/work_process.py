@@ -16,7 +16,8 @@ from bot.store.database import CONTROL, READY, Database, Listener
 from bot.supervisor import Signals
 from bot.work.lease import Lease, OpenTurn
 from bot.work.queue import Event
-from bot.work.turn import TurnLimits, Turns
+from bot.work.turn import Means, TurnLimits
+from bot.work.turns import Turns
 from bot.work.work_queue import WorkQueue
 from bot.work.worker import Worker, WorkerLimits
 from bot.work.workplace import Tell, Workplace
@@ -134,7 +135,14 @@ async def main(url: str, path: str, host_id: str, owner: str, lease_seconds: str
         database, owner=owner, host_id=UUID(host_id), lease_seconds=float(lease_seconds)
     )
     limits = TurnLimits(seconds_max=60, output_bytes_max=1 << 20, question_seconds_max=60)
-    turns = Turns(queue, SocketWorkplaces(path), {"shell": ShellAgent()}, limits)
+    turns = Turns(
+        Means(
+            queue=queue,
+            workplaces=SocketWorkplaces(path),
+            agents={"shell": ShellAgent()},
+            limits=limits,
+        )
+    )
     worker = Worker(
         queue,
         turns,

@@ -12,7 +12,8 @@ from bot.govern.rights import Rights
 from bot.store.database import CONTROL, READY, Listener
 from bot.work.bounds import SessionLimits
 from bot.work.delivery import Delivery
-from bot.work.turn import TurnLimits, Turns
+from bot.work.turn import Means, TurnLimits
+from bot.work.turns import Turns
 from bot.work.worker import Worker, WorkerLimits
 from bot.work.workplace import Workplaces
 from tests.integration.conftest import Town
@@ -40,11 +41,11 @@ class Shift:
     ) -> None:
         self._listener = Listener(town.database.url, READY, CONTROL)
         queue = town.queue(name, lease_seconds=lease_seconds)
-        turns = Turns(
-            queue,
-            places,
-            {"shell": ShellAgent(), **(agents or {})},
-            TurnLimits(
+        means = Means(
+            queue=queue,
+            workplaces=places,
+            agents={"shell": ShellAgent(), **(agents or {})},
+            limits=TurnLimits(
                 seconds_max=limits.get("seconds_max", 60),
                 output_bytes_max=1 << 20,
                 question_seconds_max=limits.get("question_seconds", 60),
@@ -63,7 +64,7 @@ class Shift:
             finish_seconds=limits.get("finish_seconds", 0),
         )
         self._now = now
-        self.worker = Worker(queue, turns, self._listener, bounds)
+        self.worker = Worker(queue, Turns(means), self._listener, bounds)
         self._stop = asyncio.Event()
 
     async def __aenter__(self) -> "Shift":
