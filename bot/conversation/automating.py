@@ -13,13 +13,14 @@ from bot.automate.automations import By
 from bot.automate.runs.beginning import Beginning, Begun, Cause
 from bot.conversation import commands
 from bot.conversation.message import IncomingMessage
+from bot.conversation.reading_along import Readers, Told
 from bot.errors import OnaError
 from bot.govern.access import Standing
 from bot.govern.audit import Audited, Source, record
 from bot.govern.rights import Rights
 from bot.store.transaction import Transaction
-from bot.words.catalogue import Message, together
 from bot.words.catalogue import gettext as _
+from bot.words.catalogue import together
 
 LISTED_MAX = 30
 """In one message; the page has all."""
@@ -61,8 +62,12 @@ async def begin(beginning: Beginning | None, wanted: ToBegin, message: IncomingM
 
 
 async def obey(
-    tx: Transaction, asker: Asker, asked: commands.Automations, begun: Begun | None
-) -> Message:
+    tx: Transaction,
+    asker: Asker,
+    readers: Readers,
+    asked: commands.Automations,
+    begun: Begun | None,
+) -> Told:
     """Do what a command about automations says.
 
     :param begun: the run that was begun for it
@@ -71,13 +76,13 @@ async def obey(
     :raises ToBegin: a run has to begin first
     """
     if asked.act == "list":
-        return await _listed(tx, asker)
+        return await _listed(tx, asker, readers)
     row = await automation_rows.find(tx, asked.name)
     match asked.act:
         case "pause":
-            return await automations.pause(tx, asker.by, row)
+            return Told(text=await automations.pause(tx, asker.by, row))
         case "resume":
-            return await automations.resume(tx, asker.by, row)
+            return Told(text=await automations.resume(tx, asker.by, row))
     await automations.require_write(tx, asker.by, row.project_id)
     if begun is None:
         raise ToBegin(row.id, asker.who.person_id)
@@ -90,15 +95,18 @@ async def obey(
             body={"run": begun.short},
         )
         await record(tx, event)
-    return begun.told
+    return Told(text=begun.told)
 
 
-async def _listed(tx: Transaction, asker: Asker) -> Message:
+async def _listed(tx: Transaction, asker: Asker, readers: Readers) -> Told:
     rows = await automation_rows.listed(tx)
     levels = await asker.rights.levels(tx, asker.who, {row["project_id"] for row in rows})
     seen = [row for row in rows if levels[row["project_id"]].reads]
+    if readers.is_read_by_all:
+        own = await readers.own(tx, {row["project_id"] for row in seen})
+        seen = [row for row in seen if row["project_id"] in own]
     told = trigger_words.listed(seen[:LISTED_MAX])
-    if len(seen) <= LISTED_MAX:
-        return told
-    more = _("{count} more are on the page Automations.", count=len(seen) - LISTED_MAX)
-    return together(told, more, by="\n")
+    if len(seen) > LISTED_MAX:
+        more = _("{count} more are on the page Automations.", count=len(seen) - LISTED_MAX)
+        told = together(told, more, by="\n")
+    return Told(text=told, is_wide=True)

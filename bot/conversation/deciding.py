@@ -23,6 +23,7 @@ from bot.conversation.message import KEY_LENGTH_MAX, Accepted, IncomingMessage, 
 from bot.conversation.obeying import obey
 from bot.conversation.prompt_checks import check_length, check_options
 from bot.conversation.prompting import add_prompt
+from bot.conversation.reading_along import Readers, Told
 from bot.conversation.reminder_commands import Remind, Reminders
 from bot.conversation.run_aiming import aim, briefed
 from bot.conversation.saying import post, say
@@ -152,7 +153,7 @@ class Deciding:
         told = obeyed.told
         if found is None:
             return decided("command", told, hint=told)
-        hinted = command.word in HINTED or (command.word == "sessions" and _whispers(message))
+        hinted = command.word in HINTED or (command.word == "sessions" and message.whispers)
         if command.word in TOLD_IN_THREAD and message.told_in_thread and not hinted:
             await say(tx, found.thread_id, f"told:{message.delivery_key}", told)
         if obeyed.key and message.told_in_thread:
@@ -181,26 +182,15 @@ class Deciding:
         """Set a reminder, or do something about reminders, runs and automations that are there."""
         if isinstance(asked, Remind):
             return await self._remind(tx, message, who, asked)
+        readers = Readers(message=message, found=await threads.find(tx, message))
         if isinstance(asked, Reminders):
-            told = await reminding.obey(tx, self._rights, who, message, asked)
-            return await self._told(tx, message, told)
-        if isinstance(asked, commands.Runs):
-            told = await run_obeying.obey(tx, self._rights, who, asked, surface=message.surface)
-            return await self._told(tx, message, told, is_marked=asked.act == "show")
-        asker = automating.Asker(who=who, surface=message.surface, rights=self._rights)
-        return await self._told(tx, message, await automating.obey(tx, asker, asked, begun))
-
-    async def _told(
-        self, tx: Transaction, message: IncomingMessage, told: str, *, is_marked: bool = False
-    ) -> Decided:
-        """Say what came of a command, in the thread where it was said if that has a session."""
-        found = await threads.find(tx, message)
-        if found is None:
-            return decided("command", told, hint=told)
-        if message.told_in_thread:
-            key = f"told:{message.delivery_key}"
-            await post(tx, found.thread_id, key, told, is_marked=is_marked)
-        return decided("command", told, session_id=found.session_id, session=found.short)
+            told = await reminding.obey(tx, self._rights, who, readers, asked)
+        elif isinstance(asked, commands.Runs):
+            told = await run_obeying.obey(tx, self._rights, who, readers, asked)
+        else:
+            asker = automating.Asker(who=who, surface=message.surface, rights=self._rights)
+            told = await automating.obey(tx, asker, readers, asked, begun)
+        return await _told(tx, readers, told)
 
     async def _remind(
         self, tx: Transaction, message: IncomingMessage, who: Standing, asked: Remind
@@ -443,9 +433,17 @@ class Deciding:
         )
 
 
-def _whispers(message: IncomingMessage) -> bool:
-    """Whether its author alone is told what they see of other places: others read along."""
-    return message.told_in_thread and not (message.alone or message.repository)
+async def _told(tx: Transaction, readers: Readers, told: Told) -> Decided:
+    """Say what came of a command where it was said, if that has a session, or to its author."""
+    found, message = readers.found, readers.message
+    if found is None:
+        return decided("command", told.text, hint=told.text)
+    hint = told.text if told.is_wide and message.whispers else ""
+    if message.told_in_thread and not hint:
+        key = f"told:{message.delivery_key}"
+        await post(tx, found.thread_id, key, told.text, is_marked=told.is_marked)
+    ids: dict[str, Any] = {"session_id": found.session_id, "session": found.short}
+    return decided("command", told.text, hint=hint, **ids)
 
 
 def decided(verdict: Verdict, told: str, **more: Any) -> Decided:

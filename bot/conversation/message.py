@@ -71,6 +71,11 @@ class IncomingMessage:
     read_only: bool = False
     """Its turn changes nothing outside of its machine; it asks for no more than to read."""
 
+    @property
+    def whispers(self) -> bool:
+        """Its author alone is told what they see of other places: others read along."""
+        return self.told_in_thread and not (self.alone or self.repository)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Refusal:

@@ -16,6 +16,7 @@ from bot.automate.reminders.silencing import Target
 from bot.conversation import reminder_stopping, reminder_words
 from bot.conversation.addressees import named
 from bot.conversation.message import IncomingMessage
+from bot.conversation.reading_along import Readers, Told
 from bot.conversation.reminder_commands import Remind, Reminders
 from bot.conversation.reminder_places import OF_CHANNEL, thread_at
 from bot.errors import Refused
@@ -101,15 +102,39 @@ async def propose(
 
 
 async def obey(
-    tx: Transaction, rights: Rights, who: Standing, message: IncomingMessage, asked: Reminders
-) -> Message:
+    tx: Transaction, rights: Rights, who: Standing, readers: Readers, asked: Reminders
+) -> Told:
     """Do what a command about reminders says.
 
     :raises TellPerson: it can't be done
     :raises NotAsked: the forge has to be asked first
     """
     if asked.act == "list":
-        return reminder_words.listed(await reminder_rows.of_person(tx, who.person_id))
+        return await _listed(tx, who, readers)
+    if asked.act == "show":
+        return await _shown(tx, who, readers, asked.short)
+    return Told(text=await _done(tx, rights, who, readers.message, asked))
+
+
+async def _listed(tx: Transaction, who: Standing, readers: Readers) -> Told:
+    rows = await reminder_rows.of_person(tx, who.person_id)
+    own = [row for row in rows if readers.read(row["thread_id"])]
+    if readers.is_read_by_all and rows and not own:
+        return Told(text=_("None of your reminders was set here; the web page has all of them."))
+    return Told(text=reminder_words.listed(own if readers.is_read_by_all else rows), is_wide=True)
+
+
+async def _shown(tx: Transaction, who: Standing, readers: Readers, short: str) -> Told:
+    row = await reminder_rows.find(tx, short, who.person_id, operator=who.operator)
+    is_own = readers.read(row.thread_id)
+    readers.check(is_own=is_own)
+    return Told(text=reminder_words.line(row._asdict()), is_wide=not is_own)
+
+
+async def _done(
+    tx: Transaction, rights: Rights, who: Standing, message: IncomingMessage, asked: Reminders
+) -> Message:
+    """Do something about a reminder. :raises TellPerson: it can't be done"""
     if asked.act == "stop":
         return await reminder_stopping.stop(tx, rights, who, message, asked.short)
     if asked.act in {"done", "snooze"}:
@@ -126,8 +151,6 @@ async def change(tx: Transaction, who: Standing, asked: Reminders) -> Message:
     """Do something about a reminder of theirs. :raises TellPerson: it can't be done"""
     row = await reminder_rows.find(tx, asked.short, who.person_id, operator=who.operator)
     match asked.act:
-        case "show":
-            told = reminder_words.line(row._asdict())
         case "no" | "delete" | "stop":
             await reminder_rows.delete(tx, row)
             told = _("The reminder {short} is gone.", short=row.short)

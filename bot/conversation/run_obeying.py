@@ -1,17 +1,17 @@
 """Doing what a command about runs asks, and saying so."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adapters.forge.port import Permission
 from bot.automate.runs import run_rows, steering
 from bot.conversation import commands, run_posting, run_words
+from bot.conversation.reading_along import Readers, Told
 from bot.conversation.run_words import View
 from bot.errors import NotFound
 from bot.govern.access import Act, Standing, require
 from bot.govern.rights import Rights
 from bot.store.transaction import Transaction
-from bot.words.catalogue import Message
 from bot.words.catalogue import gettext as _
 from bot.work.control import Actor
 
@@ -19,27 +19,56 @@ LISTED = 20
 
 
 async def obey(
-    tx: Transaction, rights: Rights, who: Standing, asked: commands.Runs, *, surface: str
-) -> Message:
+    tx: Transaction, rights: Rights, who: Standing, readers: Readers, asked: commands.Runs
+) -> Told:
     """Do it, as far as they may.
 
     :raises TellPerson: it can't be done; nothing was
     :raises NotAsked: the forge has to be asked first
     """
     if asked.act == "list":
-        return run_words.listed(await visible(tx, rights, who, limit=LISTED))
+        return await _listed(tx, rights, who, readers)
     if asked.act == "show":
-        run = await run_rows.find(tx, asked.short)
-        await may_read(tx, rights, who, run)
-        return run_words.shown(await _view_for(tx, rights, who, run))
+        return await _shown(tx, rights, who, readers, asked.short)
+    surface = readers.message.surface
     run = await run_rows.lock(tx, asked.short)
     by = Actor(id=who.person_id, name=who.name)
     if asked.act == "stop":
         await may_stop(tx, rights, who, run)
-        return await steering.stop(tx, run, by, "person", surface=surface)
+        return Told(text=await steering.stop(tx, run, by, "person", surface=surface))
     await may_rerun(tx, rights, who, run)
     which = steering.place_of(asked.which) or "failed"
-    return await steering.rerun(tx, run, by, which, surface=surface)
+    return Told(text=await steering.rerun(tx, run, by, which, surface=surface))
+
+
+async def _listed(tx: Transaction, rights: Rights, who: Standing, readers: Readers) -> Told:
+    limit = run_rows.LISTED_MAX if readers.is_read_by_all else LISTED
+    rows = await visible(tx, rights, who, limit=limit)
+    if readers.is_read_by_all:
+        own = await readers.own(tx, {row["project_id"] for row in rows})
+        rows = [row for row in rows if row["project_id"] in own]
+    return Told(text=run_words.listed(rows[:LISTED]), is_wide=True)
+
+
+async def _shown(
+    tx: Transaction, rights: Rights, who: Standing, readers: Readers, short: str
+) -> Told:
+    """One run; where it has a thread of its own, all of it stands there anyway."""
+    run = await run_rows.find(tx, short)
+    await may_read(tx, rights, who, run)
+    view = await run_posting.view_of(tx, run, await run_rows.comes_to(tx, run))
+    rows = await _named(tx, run, view)
+    projects = {row["project_id"] for row in rows if row["project_id"]}
+    levels = await rights.levels(tx, who, projects)
+    may = {project for project, level in levels.items() if level.reads}
+    own = await readers.own(tx, {run["project_id"], *projects})
+    readers.check(is_own=run["project_id"] in own)
+    if readers.is_read_by_all:
+        may &= own
+    view = view.without({row["place"] for row in run_rows.told_of(run, rows, may)})
+    is_its_thread = readers.found is not None and readers.found.session_id == run["session_id"]
+    is_wide = not (is_its_thread or own >= {run["project_id"], *may})
+    return Told(text=run_words.shown(view), is_wide=is_wide, is_marked=True)
 
 
 async def visible(
@@ -73,12 +102,9 @@ async def may_rerun(tx: Transaction, rights: Rights, who: Standing, run: Mapping
     await rights.check(tx, who, run["project_id"], Permission.WRITE)
 
 
-async def _view_for(tx: Transaction, rights: Rights, who: Standing, run: Mapping[str, Any]) -> View:
-    """What is known of a run, without the names of targets that they may not read."""
-    view = await run_posting.view_of(tx, run, await run_rows.comes_to(tx, run))
-    named = {1, *(one.place for one in (*view.pulls, *view.undone, *view.asking))}
-    rows = await run_rows.targets(tx, run, places=named)
-    levels = await rights.levels(tx, who, {row["project_id"] for row in rows if row["project_id"]})
-    may = [project for project, level in levels.items() if level.reads]
-    told = {row["place"] for row in run_rows.told_of(run, rows, may)}
-    return view.without(told)
+async def _named(
+    tx: Transaction, run: Mapping[str, Any], view: View
+) -> Sequence[Mapping[str, Any]]:
+    """The targets that a view names."""
+    places = {1, *(one.place for one in (*view.pulls, *view.undone, *view.asking))}
+    return await run_rows.targets(tx, run, places=places)

@@ -112,6 +112,13 @@ async def shown(talk: Talk, thread: Thread, *words: str, count: int = 1) -> list
     return talk.posts(thread)
 
 
+async def told(talk: Talk, thread: Thread, *words: str) -> None:
+    """Wait until these words are told to Ann: alone where that can be, else in the thread."""
+    hinted = getattr(talk, "hinted", None)
+    read = hinted if hinted is not None else lambda: talk.posts(thread)
+    await until(lambda: any(all(word in one for word in words) for one in read()), words)
+
+
 async def counted(town: Town, statement: str, count: int) -> None:
     """Wait until a statement counts so many."""
 

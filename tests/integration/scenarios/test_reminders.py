@@ -6,7 +6,7 @@ import pytest
 
 from tests.integration.scenarios.chats import DiscordTalk, SlackTalk
 from tests.integration.scenarios.forges import GitHubTalk, GitLabTalk
-from tests.integration.scenarios.talks import shown, until
+from tests.integration.scenarios.talks import shown, told, until
 
 TALKS = {one.name: one for one in (SlackTalk, DiscordTalk, GitHubTalk, GitLabTalk)}
 everywhere = pytest.mark.parametrize("talk", TALKS, indirect=True)
@@ -36,7 +36,7 @@ async def test_a_reminder_is_set_listed_posted_and_put_off_by_words_alone(town, 
     await talk.says(thread, f"reminders yes {short}")
     await shown(talk, thread, f"Saved as {short}")
     await talk.says(thread, "reminders")
-    await shown(talk, thread, short, "active", "drink water")
+    await told(talk, thread, short, "active", "drink water")
     await due_now(town)
     await shown(talk, thread, "A reminder of", "drink water")
     await talk.says(thread, f"reminders snooze {short} in 10 minutes")
