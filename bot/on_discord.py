@@ -19,7 +19,15 @@ from bot.store.database import Database
 from bot.surfaces import Surfaces, say
 from bot.words.catalogue import N_
 
-OF_ADAPTERS = (N_("Sent."),)
+OF_ADAPTERS = (
+    N_("Sent."),
+    N_("Ask ona, or say a command such as stop"),
+    N_("What to do"),
+    N_("What it is about, if that is not clear"),
+    N_("Only you see it, and are answered by direct message"),
+    N_("How ona listens in this channel"),
+    N_("Whether people mention it each time"),
+)
 """What the adapter says to people itself; it knows no catalogue."""
 
 _DIRECT = text(

@@ -2,6 +2,7 @@
 
 import secrets
 from contextlib import AsyncExitStack
+from functools import partial
 
 import structlog
 
@@ -21,8 +22,21 @@ from bot.config import Settings
 from bot.errors import WrongSettings
 from bot.forges import GITHUB, Opening, private_key
 from bot.store.cursors import StoredCursors
+from bot.surfaces import say
+from bot.words.catalogue import N_
 
 log = structlog.get_logger(__name__)
+
+OF_ADAPTERS = (
+    N_("Working"),
+    N_("Done"),
+    N_("Ended"),
+    N_("Moved on"),
+    N_("The pull request has newer commits: see the check there."),
+    N_("Stop"),
+    N_("End what is running"),
+)
+"""What the adapter says to people itself; it knows no catalogue."""
 
 
 def open_github(opening: Opening) -> None:
@@ -31,7 +45,7 @@ def open_github(opening: Opening) -> None:
     ours = settings.github
     app = App(app_id=str(ours.app_id), private_key=_key(opening), api_url=ours.api_url)
     opening.stack.callback(app.close)
-    port = GitHubForge(app, opening.marks)
+    port = GitHubForge(app, opening.marks, say=partial(say, settings.language))
     reader = Reader(app, mention=settings.mention, forks=ours.forks)
     happens = EventReader(app, opening.wanted(GITHUB, port), forks=ours.forks)
     cursors = StoredCursors(opening.database, GITHUB)

@@ -1,6 +1,7 @@
 """Opens GitLab: what posts there, what hears it, and what follows its projects."""
 
 from contextlib import AsyncExitStack
+from functools import partial
 
 from adapters.forge import polled
 from adapters.forge.gitlab.ci import GitLabChecks
@@ -17,6 +18,11 @@ from adapters.forge.marks import Marks
 from bot.config import Settings
 from bot.forges import GITLAB, Opening
 from bot.store.cursors import StoredCursors
+from bot.surfaces import say
+from bot.words.catalogue import N_
+
+OF_ADAPTERS = (N_("Over."), N_("Goes on at {commit}."))
+"""What the adapter says to people itself; it knows no catalogue."""
 
 
 def open_gitlab(opening: Opening) -> None:
@@ -25,7 +31,7 @@ def open_gitlab(opening: Opening) -> None:
     ours = settings.gitlab
     client = Client(ours.url, ours.token.get_secret_value() if ours.token else "")
     opening.stack.callback(client.close)
-    port = GitLabForge(client, opening.marks)
+    port = GitLabForge(client, opening.marks, say=partial(say, settings.language))
     names = (f"/{settings.mention}",)
     reader = Reader(client, names=names, bots=ours.bots, forks=ours.forks)
     happens = EventReader(client, opening.wanted(GITLAB, port), bots=ours.bots, forks=ours.forks)

@@ -176,6 +176,8 @@ class Content:
     tell nobody."""
     live: Live | None = None
     """It is the state of a turn; None: it is something said."""
+    language: str = ""
+    """The locale of the text, for what the surface itself says beside it; empty: not known."""
     title: str = ""
     """What its thread is called, should the post begin one."""
     picture: Picture | None = None

@@ -22,6 +22,16 @@ SLOW_DOWN_SECONDS = 5.0
 """RFC 8628, 3.5: by so much the pause grows whenever the forge asks for it."""
 
 
+class Denied(Rejected):
+    """The forge says no, and perhaps why; who tells a person does it in their language."""
+
+    def __init__(self, host: str, why: str) -> None:
+        super().__init__(f"{host} says no: {why}")
+        self.host = host
+        self.why = why
+        """In the forge's words; empty: it gave no reason."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class UserToken:
     """What acts as a person on a forge, and what another one is had with when it ends."""
@@ -191,13 +201,13 @@ class Accounts:
         )
         found = _token(said)
         if found is None:
-            raise Rejected(f"{self.host} says no: {_why(said)}")
+            raise Denied(self.host, _why(said))
         return found
 
     async def _whose(self, said: dict[str, Any], deadline: Deadline) -> Account:
         token = _token(said)
         if token is None:
-            raise Rejected(f"{self.host} says no: {_why(said)}")
+            raise Denied(self.host, _why(said))
         shown = f"Bearer {token.access.get_secret_value()}"
         headers = {"Authorization": shown, "Accept": "application/json"}
         asking = self._session.get(self._at.user, headers=headers)
@@ -242,4 +252,4 @@ def _token(said: dict[str, Any]) -> UserToken | None:
 
 
 def _why(said: dict[str, Any]) -> str:
-    return str(said.get("error_description") or said.get("error") or "no reason given")[:200]
+    return str(said.get("error_description") or said.get("error") or "")[:200]

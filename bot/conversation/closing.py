@@ -115,12 +115,14 @@ class Closing:
         if ref is None and port.limits.after_uncertain is AfterUncertain.LOOK_UP:
             ref = await port.find(row.place, str(row.id), deadline)
         if ref is not None:
-            with speaking(nearest(row.language, SOURCE)):
+            language = nearest(row.language, SOURCE)
+            with speaking(language):
                 said = _(
                     "{name} deleted session {session}.", name=prose(row.name), session=row.short
                 )
                 told = compose(said, manner_of(port))
-            await port.edit(row.place, ref, Content(text=told, live=Live.ENDED), deadline)
+            ended = Content(text=told, live=Live.ENDED, language=language)
+            await port.edit(row.place, ref, ended, deadline)
 
     async def _done(
         self, row: Any, act: Awaitable[None], stored: TextClause, which: Mapping[str, Any]

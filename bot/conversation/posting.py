@@ -153,6 +153,7 @@ class Posting:
             buttons=taken.buttons,
             notify=taken.notify,
             live=taken.live,
+            language=taken.language,
             title=taken.title,
             picture=shown,
             document=document,

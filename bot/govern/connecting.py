@@ -15,7 +15,14 @@ from sqlalchemy import TextClause, text
 from sqlmodel import SQLModel
 
 from adapters.chat.port import ChatError, Deadline, Rejected
-from adapters.forge.accounts import SLOW_DOWN_SECONDS, Account, Accounts, Device, Waiting
+from adapters.forge.accounts import (
+    SLOW_DOWN_SECONDS,
+    Account,
+    Accounts,
+    Denied,
+    Device,
+    Waiting,
+)
 from bot.errors import NotFound, OnaError, Refused, TryAgain
 from bot.govern import credentials, defaults, languages
 from bot.govern.audit import Audited, Source, record
@@ -161,9 +168,7 @@ class Connecting:
         try:
             return await self.accounts[surface].account_of(code, back, Deadline.after(ASK_SECONDS))
         except Rejected as error:
-            raise Refused(
-                str(error), kept=_("nothing was connected"), do=_("begin again")
-            ) from error
+            raise _refused(error) from error
         except ChatError as error:
             raise TryAgain(
                 _("{surface} did not say whose account that is", surface=surface),
@@ -247,8 +252,15 @@ def _why_not(error: Exception, device: Device) -> OnaError:
         late = _("the code was not typed within {minutes} minutes", minutes=minutes)
         return Refused(late, kept=kept, do=do)
     if isinstance(error, ChatError):
-        return Refused(str(error), kept=kept, do=do)
+        return _refused(error)
     raise error
+
+
+def _refused(error: ChatError) -> Refused:
+    told = str(error)
+    if isinstance(error, Denied):
+        told = _("{host} says no: {why}", host=error.host, why=error.why or _("no reason given"))
+    return Refused(told, kept=_("nothing was connected"), do=_("begin again"))
 
 
 async def merge(tx: Transaction, *, keep: UUID, gone: UUID) -> None:

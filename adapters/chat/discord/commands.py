@@ -23,6 +23,15 @@ CHANNEL_COMMAND = "ona-channel"
 SEND_TO_US = "Send to ona"
 SENT = "Sent."
 """What the menu, and what is private, is answered; who makes a listener may translate it."""
+ASK = "Ask ona, or say a command such as stop"
+WHAT = "What to do"
+ABOUT = "What it is about, if that is not clear"
+ALONE = "Only you see it, and are answered by direct message"
+LISTENING = "How ona listens in this channel"
+EACH_TIME = "Whether people mention it each time"
+OF_COMMANDS = (ASK, WHAT, ABOUT, ALONE, LISTENING, EACH_TIME)
+"""What Discord says of our commands, in each reader's language that we have."""
+DESCRIPTION_LENGTH_MAX = 100
 PROMPT_LENGTH_MAX = 2_000
 CHOICES_MAX = 25
 """That Discord shows below what is typed."""
@@ -59,12 +68,8 @@ class Commands:
     def add_to(self, tree: app_commands.CommandTree) -> None:
         """Let the tree have them; whoever syncs it makes them known to Discord."""
 
-        @tree.command(name=COMMAND, description="Ask ona, or say a command such as stop")
-        @app_commands.describe(
-            text="What to do",
-            project="What it is about, if that is not clear",
-            private="Only you see it, and are answered by direct message",
-        )
+        @tree.command(name=COMMAND, description=ASK)
+        @app_commands.describe(text=WHAT, project=ABOUT, private=ALONE)
         async def ask(
             interaction: discord.Interaction, text: str, project: str = "", private: bool = False
         ) -> None:
@@ -77,8 +82,8 @@ class Commands:
             names = await self._names(author_of(interaction.user, interaction.guild))
             return [app_commands.Choice(name=one, value=one) for one in fitting(names, current)]
 
-        @tree.command(name=CHANNEL_COMMAND, description="How ona listens in this channel")
-        @app_commands.describe(mention_only="Whether people mention it each time")
+        @tree.command(name=CHANNEL_COMMAND, description=LISTENING)
+        @app_commands.describe(mention_only=EACH_TIME)
         @app_commands.guild_only()
         async def listen(interaction: discord.Interaction, mention_only: bool) -> None:
             await self._listen(interaction, mention_only=mention_only)
@@ -149,6 +154,26 @@ class Commands:
             # Whoever asks can type the name.
             log.info("projects_not_offered", why=str(error))
             return ()
+
+
+class Described(app_commands.Translator):
+    """Says what our commands do in the languages of Discord's readers."""
+
+    def __init__(self, say: Say) -> None:
+        """`say` says `OF_COMMANDS` in a language."""
+        self._say = say
+
+    async def translate(
+        self,
+        string: app_commands.locale_str,
+        locale: discord.Locale,
+        context: app_commands.TranslationContextTypes,
+    ) -> str | None:
+        """Names stay: they are what people type."""
+        if string.message not in OF_COMMANDS:
+            return None
+        said = self._say(string.message, str(locale))[:DESCRIPTION_LENGTH_MAX]
+        return None if said == string.message else said
 
 
 def fitting(names: Sequence[str], typed: str) -> list[str]:

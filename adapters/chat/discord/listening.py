@@ -16,7 +16,7 @@ from discord import app_commands
 
 from adapters.chat.calling import trace
 from adapters.chat.discord import history, picking
-from adapters.chat.discord.commands import Commands, Projects, no_projects
+from adapters.chat.discord.commands import Commands, Described, Projects, no_projects
 from adapters.chat.discord.missed import (
     CATCH_UP_MESSAGES,
     CATCH_UP_SECONDS,
@@ -143,6 +143,7 @@ class _Client(discord.Client):
         self._hear = hear
         self._tell = tell
         self._start_reaction = start_reaction
+        self._say = say
         self._reader = Reader(self)
         self._missed = Missed(
             self, self._reader, self._said, self._in_order, direct=direct, waiting=waiting
@@ -163,6 +164,7 @@ class _Client(discord.Client):
 
     async def setup_hook(self) -> None:
         """Make our commands known; Discord keeps them."""
+        await self.tree.set_translator(Described(self._say))
         await self.tree.sync()
 
     async def on_ready(self) -> None:

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from adapters.chat.own_words import Say
 from adapters.chat.port import Content, Deadline, Gone, Live
 from adapters.forge.github.app import App
 from adapters.forge.github.kept import Kept
@@ -22,8 +23,16 @@ CHECK = "check_run"
 """Kind of the ref of such a post; its key is the mark."""
 NAME = "ona"
 KEPT_SECONDS = 24 * 3600.0
-MOVED = "The pull request has newer commits: see the check there."
 TITLES = {Live.RUNNING: "Working", Live.DONE: "Done", Live.ENDED: "Ended"}
+MOVED = "Moved on"
+SEE_THERE = "The pull request has newer commits: see the check there."
+STOP_IT = "Stop"
+END_IT = "End what is running"
+OF_CHECK = (*TITLES.values(), MOVED, SEE_THERE, STOP_IT, END_IT)
+"""What we say in a check run ourselves."""
+LABEL_LENGTH_MAX = 20
+DESCRIPTION_LENGTH_MAX = 40
+"""GitHub takes no more of a button."""
 CONCLUSIONS = {Live.DONE: "success", Live.ENDED: "neutral"}
 STOP = "stop"
 """What the button's identifier begins with; the pull request's number follows, because what GitHub
@@ -41,9 +50,10 @@ class _Run:
 class Checks:
     """The check runs of one app."""
 
-    def __init__(self, app: App) -> None:
-        """`app` calls."""
+    def __init__(self, app: App, say: Say) -> None:
+        """`app` calls; `say` says `OF_CHECK` in a language."""
         self._app = app
+        self._say = say
         self._runs: Kept[_Run] = Kept()
 
     async def create(self, to: Place, content: Content, mark: str, deadline: Deadline) -> str:
@@ -68,9 +78,9 @@ class Checks:
         if run is None:
             run = await self._make(to, head, content, mark, deadline)
         else:
-            await self._patch(to, run, _shown(to, content), deadline)
+            await self._patch(to, run, self._shown(to, content), deadline)
         if before is not None and before.id != run.id:
-            await self._leave(to, before, deadline)
+            await self._leave(to, before, content.language, deadline)
         self._keep(mark, run)
 
     async def find(self, to: Place, mark: str, deadline: Deadline) -> str | None:
@@ -114,16 +124,18 @@ class Checks:
     async def _make(
         self, to: Place, head: str, content: Content, mark: str, deadline: Deadline
     ) -> _Run:
-        body = {"name": NAME, "head_sha": head, "external_id": mark, **_shown(to, content)}
+        body = {"name": NAME, "head_sha": head, "external_id": mark}
+        body |= self._shown(to, content)
         made = await self._app.call(deadline, to.repository, "POST", "/check-runs", body=body)
         return _Run(head, int(made.data["id"]))
 
-    async def _leave(self, to: Place, run: _Run, deadline: Deadline) -> None:
+    async def _leave(self, to: Place, run: _Run, language: str, deadline: Deadline) -> None:
+        title, summary = (self._say(words, language) for words in (MOVED, SEE_THERE))
         body = {
             "status": "completed",
             "conclusion": "neutral",
             "actions": [],
-            "output": {"title": "Moved on", "summary": MOVED},
+            "output": {"title": title, "summary": summary},
         }
         with suppress(Gone):
             await self._patch(to, run, body, deadline)
@@ -135,18 +147,21 @@ class Checks:
     def _keep(self, mark: str, run: _Run) -> None:
         self._runs.put(mark, run, KEPT_SECONDS)
 
-
-def _shown(to: Place, content: Content) -> dict[str, Any]:
-    live = content.live or Live.RUNNING
-    title = TITLES[live]
-    shown: dict[str, Any] = {"output": {"title": title, "summary": content.text or title}}
-    url = next((button.url for button in content.buttons if button.url), "")
-    if url:
-        shown["details_url"] = url
-    if live is Live.RUNNING:
-        stop = {"label": "Stop", "description": "End what is running", "identifier": _stop(to)}
-        return {**shown, "status": "in_progress", "actions": [stop]}
-    return {**shown, "status": "completed", "conclusion": CONCLUSIONS[live], "actions": []}
+    def _shown(self, to: Place, content: Content) -> dict[str, Any]:
+        live = content.live or Live.RUNNING
+        title = self._say(TITLES[live], content.language)
+        shown: dict[str, Any] = {"output": {"title": title, "summary": content.text or title}}
+        url = next((button.url for button in content.buttons if button.url), "")
+        if url:
+            shown["details_url"] = url
+        if live is Live.RUNNING:
+            stop = {
+                "label": self._say(STOP_IT, content.language)[:LABEL_LENGTH_MAX],
+                "description": self._say(END_IT, content.language)[:DESCRIPTION_LENGTH_MAX],
+                "identifier": _stop(to),
+            }
+            return {**shown, "status": "in_progress", "actions": [stop]}
+        return {**shown, "status": "completed", "conclusion": CONCLUSIONS[live], "actions": []}
 
 
 def _stop(to: Place) -> str:

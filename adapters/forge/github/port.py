@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from adapters.chat.dialect import Markdown
+from adapters.chat.own_words import Say, as_it_is
 from adapters.chat.port import (
     AfterUncertain,
     Button,
@@ -77,11 +78,11 @@ class GitHubForge:
         edit_seconds=20.0,
     )
 
-    def __init__(self, app: App, marks: Marks) -> None:
-        """`app` is shared with what listens."""
+    def __init__(self, app: App, marks: Marks, *, say: Say = as_it_is) -> None:
+        """`app` is shared with what listens; `say` says what we say ourselves in a language."""
         self._app = app
         self._marks = marks
-        self._checks = Checks(app)
+        self._checks = Checks(app, say)
         self._people = People(app)
         self.web = web_address(app.api_url)
         self.host = self.web.partition("://")[2]

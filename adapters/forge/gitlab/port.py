@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from adapters.chat.dialect import Markdown
+from adapters.chat.own_words import Say, as_it_is
 from adapters.chat.port import (
     AfterUncertain,
     Content,
@@ -66,10 +67,11 @@ class GitLabForge:
         edit_seconds=EDIT_SECONDS,
     )
 
-    def __init__(self, client: Client, marks: Marks) -> None:
+    def __init__(self, client: Client, marks: Marks, *, say: Say = as_it_is) -> None:
+        """`say` says what we say ourselves in a language."""
         self._client = client
         self._marks = marks
-        self._statuses = Statuses(client)
+        self._statuses = Statuses(client, say)
         self.host = client.host
         self.web = client.url
 

@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urldefrag
 
+from adapters.chat.own_words import Say
 from adapters.chat.port import Content, Deadline, Gone, Live
 from adapters.forge.gitlab.bodies import plain
 from adapters.forge.gitlab.client import Client
@@ -29,6 +30,10 @@ from adapters.forge.gitlab.places import Place, project_path
 from adapters.forge.port import NOT_SHOWN
 
 NAME = "ona"
+OVER = "Over."
+GOES_ON = "Goes on at {commit}."
+OF_STATUS = (OVER, GOES_ON)
+"""What we say in a status ourselves."""
 DESCRIPTION_LENGTH_MAX = 255
 URL_LENGTH_MAX = 255
 HEADS_MAX = 10
@@ -76,8 +81,10 @@ class _Shown:
 class Statuses:
     """Sets the states of turns. Errors are those of `ChatPort`; everything is idempotent."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, say: Say) -> None:
+        """`say` says `OF_STATUS` in a language."""
         self._client = client
+        self._say = say
 
     async def begin(self, to: Place, content: Content, mark: str, deadline: Deadline) -> str:
         """Show the first state of the turn with this mark; its ref."""
@@ -87,7 +94,8 @@ class Statuses:
         shown = await self._shown(head, deadline)
         if shown is not None and shown.mark != mark:
             if shown.is_running:
-                await self._set(head, "success", "", Content(text="Over."), deadline)
+                over = Content(text=self._say(OVER, content.language))
+                await self._set(head, "success", "", over, deadline)
             shown = None
         await self._follow(head, shown, content, mark, deadline)
         return str(_Ref(sha=head.sha, mark=mark))
@@ -98,12 +106,15 @@ class Statuses:
         if head is None or known is None:
             return
         if known.sha != head.sha:
-            await self._leave(to, known, head, deadline)
+            await self._leave(to, known, head, content.language, deadline)
         shown = await self._shown(head, deadline)
         await self._follow(head, shown, content, known.mark, deadline)
 
-    async def _leave(self, to: Place, known: _Ref, head: _Head, deadline: Deadline) -> None:
+    async def _leave(
+        self, to: Place, known: _Ref, head: _Head, language: str, deadline: Deadline
+    ) -> None:
         """End what still runs on the heads before: the first, and those pushed since."""
+        moved = Content(text=self._say(GOES_ON, language).replace("{commit}", head.sha[:8]))
         pushes = (await self._client.get(f"{to.path}/versions", deadline, per_page=HEADS_MAX)).data
         heads = dict.fromkeys([known.sha, *(str(one["head_commit_sha"]) for one in pushes)])
         for sha in heads:
@@ -112,7 +123,6 @@ class Statuses:
                 old = replace(head, sha=sha)
                 shown = None if sha == head.sha else await self._shown(old, deadline)
                 if shown is not None and shown.is_running and shown.mark in {"", known.mark}:
-                    moved = Content(text=f"Goes on at {head.sha[:8]}.")
                     await self._set(old, "success", "", moved, deadline)
 
     async def _follow(

@@ -1,11 +1,14 @@
 """The state of a turn as a check run on the newest commit of a pull request."""
 
+from functools import partial
+
 import pytest
 
 from adapters.chat.port import Button, Gone, Live, Uncertain
 from adapters.forge.github.app import App
 from adapters.forge.github.port import GitHubForge
 from adapters.forge.port import NOT_SHOWN
+from bot.surfaces import say
 from tests.fakes.github import Bad
 from tests.integration.forge.conftest import MARKS, Desk
 
@@ -47,6 +50,21 @@ async def test_it_follows_the_head(desk, pull):
     assert [run["conclusion"] for run in runs] == ["neutral", "neutral", None]
     assert {run["external_id"] for run in runs} == {"m1"}
     assert runs[-1]["output"]["summary"] == "three!"
+
+
+async def test_it_speaks_the_language_of_its_post(app, pull):
+    desk = Desk(GitHubForge(app, MARKS, say=partial(say, "en")))
+    shown = {"live": Live.RUNNING, "language": "de"}
+    ref = await desk.post(pull.place, **shown)
+    first = only(pull.checks(before := await pull.head()))
+    assert first["output"]["title"] == "In Arbeit"
+    (stop,) = first["actions"]
+    assert (stop["label"], stop["description"]) == ("Stopp", "Beenden, was gerade läuft")
+    await pull.push()
+    await desk.edit(pull.place, ref, "two", **shown)
+    left = only(pull.checks(before))["output"]
+    assert left["title"] == "Weitergezogen"
+    assert "neuere Commits" in left["summary"]
 
 
 async def test_another_process_moves_it_too(github, desk, pull):

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -22,6 +23,7 @@ from adapters.forge.gitlab.client import Client
 from adapters.forge.gitlab.port import GitLabForge
 from adapters.forge.marks import Marks
 from adapters.forge.port import NOT_SHOWN, Permission
+from bot.surfaces import say
 from tests.fakes.gitlab import DEVELOPER, GUEST, MAINTAINER, OWNER, REPORTER, Bad
 from tests.fakes.gitlab.world import Note
 from tests.integration.forge.gitlab_rig import Shop, open_shop
@@ -130,6 +132,19 @@ async def test_a_state_goes_with_the_head(shop):
     await shop.state(Live.DONE, "Done.", ref)
     states = [shop.project.shown(sha, "ona").status for sha in (first, second, third)]
     assert states == ["success"] * 3
+
+
+async def test_what_a_state_says_itself_is_in_the_language_of_its_post(shop):
+    forge = GitLabForge(shop.client, Marks(b"secret"), say=partial(say, "en"))
+    german = replace(shop, forge=forge)
+    shown = {"live": Live.RUNNING, "language": "de"}
+    place, first = shop.request.place, shop.request.sha
+    await german.post(place, "One …", mark="one", **shown)
+    ref = await german.post(place, "Two …", mark="two", **shown)
+    assert "Vorbei." in [one.description for one in shop.project.statuses]
+    second = shop.ann.pushes(shop.request)
+    await german.edit(place, ref, "Two …", **shown)
+    assert shop.project.shown(first, "ona").description == f"Geht bei {second[:8]} weiter."
 
 
 async def test_a_head_that_is_gone_is_left_behind(shop):

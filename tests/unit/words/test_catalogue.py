@@ -11,12 +11,17 @@ import pytest
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
+import adapters
 import bot
+from adapters.chat import port
+from adapters.chat.discord.commands import OF_COMMANDS, SENT
 from adapters.chat.slack.listening import NOT_HERE
 from adapters.chat.slack.picking import OF_FORM
+from adapters.forge.github.checks import OF_CHECK
+from adapters.forge.gitlab.statuses import OF_STATUS
 from adapters.vault import errors
+from bot import on_discord, on_github, on_gitlab, on_slack
 from bot.conversation import commands
-from bot.on_slack import OF_ADAPTERS
 from bot.words import catalogue
 from bot.words.amounts import duration, prompts
 from bot.words.catalogue import (
@@ -105,6 +110,49 @@ ELSEWHERE = {
 """Files and folders with sentences that nobody reads in a thread: who does instead."""
 
 
+OF_ADAPTERS = tuple(
+    words for opens in (on_slack, on_discord, on_github, on_gitlab) for words in opens.OF_ADAPTERS
+)
+"""What adapters say to people; what opens one translates it."""
+ADAPTERS = Path(adapters.__file__).parent
+STATUS = "how a surface is listened to, for the status page and `ona doctor`"
+REASON = "why something was not done, for the log; who tells a person does it in own words"
+IN_ADAPTERS = {
+    "chat/discord/calls.py": "the words of Discord",
+    "chat/discord/examining.py": OPERATOR,
+    "chat/discord/listening.py": STATUS,
+    "chat/files.py": AGENT,
+    "chat/incoming.py": SAID_TO_US,
+    "chat/port.py": REASON,
+    "chat/slack/examining.py": OPERATOR,
+    "chat/slack/hooks.py": SENDER,
+    "chat/slack/listening.py": STATUS,
+    "forge/accounts.py": REASON,
+    "forge/ci_by_grant.py": AGENT,
+    "forge/github/app.py": "queries of GitHub",
+    "forge/github/calls.py": "the words of GitHub",
+    "forge/github/event_round.py": "a type",
+    "forge/github/examining.py": OPERATOR,
+    "forge/github/manifest.py": "what the App is registered with, once and for all its readers",
+    "forge/github/polling.py": STATUS,
+    "forge/github/port.py": "a name, which bot translates",
+    "forge/github/pulls.py": "queries and the words of GitHub",
+    "forge/github/reviewing.py": AGENT,
+    "forge/gitlab/client.py": "the words of GitLab",
+    "forge/gitlab/event_polling.py": "a key",
+    "forge/gitlab/examining.py": OPERATOR,
+    "forge/gitlab/polling.py": STATUS,
+    "forge/gitlab/port.py": "a name, which bot translates, and the words of GitLab",
+    "forge/gitlab/request_round.py": "the words of GitLab",
+    "forge/gitlab/reviewing.py": AGENT,
+    "forge/polled.py": STATUS,
+    "forge/port.py": "a ref",
+}
+"""Files of adapters with sentences that are not for people in a thread: for whom instead."""
+NAMED = {"Send to ona"}
+"""Names of our own by which people find something, the same in every language."""
+
+
 def is_elsewhere(path: Path) -> bool:
     below = path.relative_to(ROOT)
     return any(str(one) in ELSEWHERE for one in (below, *below.parents))
@@ -174,6 +222,44 @@ def test_what_is_marked_is_extracted(path):
 def test_no_sentence_stands_outside_of_the_catalogue(path):
     bare = [f"{path.name}:{line}: {text!r}" for line, text in sentences(path.read_text())]
     assert not bare, "say it by _(…), with values in braces"
+
+
+def unsaid(path: Path) -> list[str]:
+    """The sentences of an adapter that nobody translates, but for the reasons that it raises."""
+    errors = [one for one in vars(port).values() if isinstance(one, type)]
+    kinds = {one.__name__ for one in errors if issubclass(one, Exception)}
+    tree = ast.parse(path.read_text())
+    raised = [
+        (node.lineno, node.end_lineno or node.lineno)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Raise) or (isinstance(node, ast.Call) and _name(node.func) in kinds)
+    ]
+    return [
+        f"{line}: {text!r}"
+        for line, text in sentences(path.read_text())
+        if text not in {*OF_ADAPTERS, *NAMED}
+        and not any(first <= line <= last for first, last in raised)
+    ]
+
+
+FOLDERS = [ADAPTERS / "chat", ADAPTERS / "forge"]
+OTHERS = [
+    path
+    for folder in FOLDERS
+    for path in sorted(folder.rglob("*.py"))
+    if str(path.relative_to(ADAPTERS)) not in IN_ADAPTERS
+]
+
+
+@pytest.mark.parametrize("path", OTHERS, ids=lambda path: str(path.relative_to(ADAPTERS)))
+def test_adapters_say_to_people_what_is_in_the_catalogue(path):
+    assert not unsaid(path), "let who opens the adapter translate it (`OF_ADAPTERS`)"
+
+
+@pytest.mark.parametrize("name", IN_ADAPTERS)
+def test_what_adapters_say_elsewhere_has_sentences(name):
+    """Else it needs no exception."""
+    assert unsaid(ADAPTERS / name)
 
 
 @pytest.mark.parametrize("name", ELSEWHERE)
@@ -404,7 +490,10 @@ def test_the_nearest_language_is_spoken(wanted, found):
 
 def test_what_adapters_say_is_in_the_catalogue():
     assert {(words,) for words in OF_ADAPTERS} <= extracted()
-    assert (NOT_HERE, *OF_FORM) == OF_ADAPTERS
+    assert (NOT_HERE, *OF_FORM) == on_slack.OF_ADAPTERS
+    assert (SENT, *OF_COMMANDS) == on_discord.OF_ADAPTERS
+    assert on_github.OF_ADAPTERS == OF_CHECK
+    assert on_gitlab.OF_ADAPTERS == OF_STATUS
     kinds = [one for one in vars(errors).values() if isinstance(one, type)]
     assert {one.do for one in kinds if issubclass(one, errors.VaultError)} == set(OF_VAULT)
 
