@@ -75,6 +75,8 @@ class Cursor:
         if self.kind() != "unit":
             raise NotRead("unit")
         unit = self.take()
+        if unit == "fortnight":
+            number, unit = number * 2, "week"
         if self.is_word("and") and self.is_word("half", ahead=2):
             self.at += 3
             return number + 0.5, unit

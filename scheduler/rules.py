@@ -28,8 +28,13 @@ _MONTH = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
 _ONE = rf"(?:\*|\d{{1,2}}|{_DAY}|{_MONTH}|l[0-7]?)"
 _PART = rf"{_ONE}(?:-{_ONE})?(?:/\d{{1,2}})?(?:#[1-5])?"
 _FIELDS = re.compile(rf"(?:{_PART}(?:,{_PART})*)(?:\s+{_PART}(?:,{_PART})*){{4}}", re.IGNORECASE)
-_NEVER_IN_YEARS = 9
-"""29 February can be eight years away."""
+_SOME_DAY = datetime(2000, 1, 1)
+_NEVER_IN_YEARS = 28
+"""So long it can be until 29 February is a certain day of the week again."""
+
+
+class NeverComes(ValueError):
+    """These are five fields of cron, and no day is as they say."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,18 +55,20 @@ class Cron:
     fields: str
 
     def __post_init__(self) -> None:
-        """:raises ValueError: they are not five fields of cron"""
+        """:raises ValueError: they are not five fields of cron; NeverComes, or of no day"""
         fields = " ".join(self.fields.split())
         object.__setattr__(self, "fields", fields)
         if not _FIELDS.fullmatch(fields):
             raise ValueError(f"{fields!r} is not five fields of cron")
         try:
-            croniter(fields, datetime(2000, 1, 1))
+            self._next(_SOME_DAY)
+        except CroniterBadDateError as error:
+            raise NeverComes(f"{fields!r} never comes: its months have no such day") from error
         except CroniterError as error:
             raise ValueError(f"{fields!r} is not five fields of cron: {error}") from error
 
     def after(self, last: datetime, zone: ZoneInfo) -> datetime | None:
-        """The first due moment later than `last`; None: there is none within nine years."""
+        """The first due moment later than `last`; None: there is none within 28 years."""
         follows = self.fields.split()[1].startswith("*")
         try:
             return self._passing(last, zone) if follows else self._shown(last, zone)
@@ -92,9 +99,31 @@ class Cron:
             last = change.astimezone(UTC)
 
     def _next(self, shown: datetime) -> datetime:
-        times = croniter(self.fields, shown, max_years_between_matches=_NEVER_IN_YEARS)
+        found = [at for half in _halves(self.fields) if (at := _following(half, shown))]
+        if not found:
+            raise CroniterBadDateError(f"{self.fields!r} never comes")
+        return min(found)
+
+
+def _halves(fields: str) -> tuple[str, ...]:
+    """Each half of those that mean a day of the month or, say, its fifth Monday.
+
+    croniter looks only for days that are both.
+    """
+    minute, hour, day, month, weekday = fields.split()
+    if day == "*" or not re.search(r"#|\bl", weekday, re.IGNORECASE):
+        return (fields,)
+    return f"{minute} {hour} {day} {month} *", f"{minute} {hour} * {month} {weekday}"
+
+
+def _following(fields: str, shown: datetime) -> datetime | None:
+    """The first time behind `shown` that the clocks show; None: it never comes."""
+    times = croniter(fields, shown, max_years_between_matches=_NEVER_IN_YEARS)
+    try:
         found: datetime = times.get_next(datetime)
-        return found
+    except CroniterBadDateError:
+        return None
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)

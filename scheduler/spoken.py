@@ -121,6 +121,10 @@ class _Hearing(Cursor):
     def _repeated_unit(self, before: int) -> bool:
         """ "every third day"; `before` is how many ordinals stood in front of "every"."""
         unit = self.take()
+        if unit == "fortnight" and self._said.other:
+            raise NotRead(unit)
+        if unit == "fortnight":
+            self._said.every, unit = (self._said.every or 1) * 2, "week"
         if self.is_word("of", "every") and self._said.nth and unit == "day":
             return self._of_month_day()
         if before == 0 and len(self._said.nth) == 1 and self._said.nth[0] > 1:

@@ -16,7 +16,7 @@ from scheduler import meaning
 from scheduler.cursor import NotRead
 from scheduler.local import local, moment, zone_of
 from scheduler.meaning import Unclear
-from scheduler.rules import Cron, Once, Rule
+from scheduler.rules import Cron, NeverComes, Once, Rule
 from scheduler.schedule import Schedule
 from scheduler.spoken import Spoken, read
 from scheduler.when_words import tokens
@@ -27,6 +27,7 @@ WORDS_MAX = 24
 """Of a time in front of what it is for."""
 _ZONE = re.compile(r"\s+\(?((?:[A-Z][A-Za-z_]+/)+[A-Z][A-Za-z_+-]*|UTC|GMT)\)?\s*$")
 _ABBREVIATED = re.compile(r"\s+\(?(CES?T|[ECMP][SD]T|BST|IST|JST|AES?T|MES?Z)\)?\s*$")
+_ISO = re.compile(r"(\d{4}-\d\d?-\d\d?T\d\d:\d\d(?::00)?)(Z|[+-]\d\d(?::?\d\d)?)\s*$", re.I)
 _CRON = re.compile(r"^(?:cron:?\s+)?((?:[\d*][^\s]*\s+){2}(?:\S+\s+){2}\S+)$", re.IGNORECASE)
 _CRON_PREFIX = re.compile(
     r"^(?:cron:?\s+)?((?:[\d*/,-]+\s+){2}(?:[\w*/,#-]+\s+){2}[\w*/,#-]+)(?=\s)"
@@ -69,6 +70,8 @@ def when(text: str, *, now: datetime, zone: str) -> Reading:
 def _cron(fields: str) -> Cron:
     try:
         return Cron(fields=fields)
+    except NeverComes as error:
+        raise Unclear("never") from error
     except ValueError as error:
         raise NotRead(str(error)) from error
 
@@ -117,6 +120,10 @@ def _zone_in(text: str, zone: str) -> tuple[str, str]:
     """The zone that is named at the end of the text, else the given one."""
     if _ABBREVIATED.search(text):
         raise Unclear("zone")
+    if iso := _ISO.search(text):
+        if iso[2].upper() != "Z":
+            raise Unclear("zone")
+        return text[: iso.end(1)], "UTC"
     named = _ZONE.search(text)
     if named is None:
         return text, zone

@@ -31,6 +31,7 @@ _SHAPES = re.compile(
   | (?P<ordinal>\d{1,2}(?:st|nd|rd|th)\b)
   | (?P<dot>\d{1,2}\.(?=\s|$|,))
   | (?P<decimal>\d+[.,]\d+)
+  | (?P<part>(?:\d+\s?)?[½¼¾])
   | (?P<number>\d+)
   | (?P<half>[ap]\.?m\b\.?)
   | (?P<word>[^\W\d_]+(?:['\u2019][^\W\d_]+)?)
@@ -92,6 +93,7 @@ _UNITS = {
     "hour": "hour hours h hr hrs stunde stunden std",
     "day": "day days d tag tage tagen tages",
     "week": "week weeks w woche wochen",
+    "fortnight": "fortnight fortnights",
     "month": "month months monat monate monaten monats",
     "year": "year years jahr jahre jahren jahres",
 }
@@ -136,6 +138,7 @@ _WORDS = {
     "after": "after",
     "last": "last letzte letzten letzter letztes",
 }
+_PARTS_OF_ONE = {"½": 0.5, "¼": 0.25, "¾": 0.75}
 _DAYS = {"today": 0, "heute": 0, "tomorrow": 1, "morgen": 1, "übermorgen": 2, "overmorrow": 2}
 
 
@@ -210,6 +213,7 @@ _READERS: dict[str, Callable[[str], tuple[str, Any]]] = {
     "ordinal": lambda said: ("ordinal", int(re.sub(r"\D", "", said))),
     "dot": lambda said: ("ordinal", int(said[:-1])),
     "decimal": lambda said: ("decimal", float(said.replace(",", "."))),
+    "part": lambda said: ("decimal", int(said[:-1].strip() or 0) + _PARTS_OF_ONE[said[-1]]),
     "number": lambda said: ("number", int(said[:9])),
     "half": lambda said: ("half", f"{said[0]}m"),
 }

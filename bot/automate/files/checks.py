@@ -62,6 +62,8 @@ def _of_cron(trigger: Cron) -> Iterator[Problem]:
     expected = _("five fields of cron: minute, hour, day of the month, month, day of the week")
     try:
         rules.Cron(fields=trigger.cron)
+    except rules.NeverComes:
+        yield ("cron",), _("a day that comes: none of its months has that one"), trigger.cron
     except ValueError:
         yield ("cron",), expected, trigger.cron
     if trigger.starts is None or trigger.ends is None:

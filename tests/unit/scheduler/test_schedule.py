@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler.local import existence, local, moment
-from scheduler.rules import Cron, Days, Every, Once, kept, restored
+from scheduler.rules import Cron, Days, Every, NeverComes, Once, kept, restored
 from scheduler.schedule import MISSED_COUNTED_MAX, Schedule, acted_on_at, decide
 
 BERLIN = "Europe/Berlin"
@@ -82,8 +82,24 @@ def test_what_is_no_cron_is_refused(fields):
         Cron(fields=fields)
 
 
-def test_a_cron_that_never_comes_is_never_due():
-    assert due(Cron(fields="0 0 30 2 *"), "2027-01-01 00:00") == []
+@pytest.mark.parametrize("fields", ["0 9 30 2 *", "0 0 31 2,4 *"])
+def test_a_cron_of_no_day_is_refused(fields):
+    with pytest.raises(NeverComes, match="never comes"):
+        Cron(fields=fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "days"),
+    [
+        ("0 0 29 feb mon#5", ["2028-02-29", "2032-02-29", "2036-02-29"]),
+        ("0 0 31 4,6 mon#5", ["2029-04-30", "2030-04-29", "2031-06-30"]),
+        ("0 0 30 2 L5", ["2027-02-26", "2028-02-25", "2029-02-23"]),
+        ("0 0 * feb mon#5", ["2044-02-29"]),
+    ],
+)
+def test_either_half_of_a_cron_is_met_alone(fields, days):
+    after = Schedule(rule=Cron(fields=fields), zone="UTC").next_times(at("2027-01-01 00:00"), 3)
+    assert [f"{one:%Y-%m-%d}" for one in after][: len(days)] == days
 
 
 def test_seconds_that_pass_and_days_that_keep_their_time():

@@ -46,6 +46,13 @@ WRONG = [
         ],
     ),
     (
+        "triggers:\n  - cron: 0 9 30 2 *\n",
+        [
+            "6:11: triggers[0].cron: expected: a day that comes: none of its months has that one;"
+            " found: 0 9 30 2 *"
+        ],
+    ),
+    (
         "triggers:\n  - cron: * * * * *\n",
         ["6:12: expected: quotes around a value that begins with *; found: - cron: * * * * *"],
     ),
