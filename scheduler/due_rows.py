@@ -7,11 +7,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import structlog
 from sqlalchemy import text
 
 from scheduler.leader import Tx
 from scheduler.rules import restored
 from scheduler.schedule import Schedule, acted_on_at, decide
+
+log = structlog.get_logger(__name__)
 
 AHEAD_MAX = 200
 """Moments that the timer is told of at once."""
@@ -74,12 +77,12 @@ async def fire(tx: Tx, now: datetime, *, limit: int, new_id: Callable[[], UUID])
     moves: list[dict[str, Any]] = []
     for row in rows:
         try:
-            schedule = schedule_of(row)
-        except ValueError as error:
-            # One that can't be read must not stop the others.
+            fired, move = _decided(schedule_of(row), row, now)
+        except Exception as error:
+            # One that can't be read, or from which no time follows, must not stop the others.
+            log.warning("schedule_paused", schedule=str(row.id), error=repr(error))
             moves.append({"id": row.id, "state": "paused", "why": str(error)})
             continue
-        fired, move = _decided(schedule, row, now)
         firings.append({"id": new_id(), **fired})
         moves.append(move)
     written = (await tx.execute(_FIRE, {"rows": _json(firings)})).all() if firings else ()

@@ -201,6 +201,26 @@ async def test_a_schedule_that_can_t_be_read_pauses_and_stops_no_other(database)
     assert (row.state, "Mars/Phobos" in row.why) == ("paused", True)
 
 
+@pytest.mark.parametrize(
+    "rule",
+    [
+        {"kind": "once", "at": "2027-03-27T12:00:00"},
+        {"kind": "every", "seconds": 60, "first": "2027-03-27T12:00:00"},
+        {"kind": "days", "days": 1, "first": "2027-03-27T12:00:00+00:00"},
+    ],
+)
+async def test_one_from_which_no_time_follows_is_paused_and_the_others_fire(database, rule):
+    bad = await put(database, Once(at=START), START)
+    changed = {"id": bad, "rule": json.dumps(rule)}
+    await database.run(text("UPDATE schedule SET rule = :rule WHERE id = :id"), changed)
+    good = await put(database, Once(at=START), START)
+    assert (await clock(database, Time()).tick()).fired == 1
+    assert [row[0] for row in await firings(database)] == [good]
+    found = await database.run(text("SELECT state, why FROM schedule WHERE id = :id"), {"id": bad})
+    row = found.one()
+    assert (row.state, bool(row.why)) == ("paused", True)
+
+
 async def test_what_is_added_is_fired_at_its_time(database):
     stop = asyncio.Event()
     one = clock(database)
