@@ -10,7 +10,7 @@ from sqlalchemy import text
 from adapters.chat.port import MOMENT
 from bot.automate import forgetting
 from bot.automate.reminders import reminder_rows
-from bot.automate.reminders.firings import ANSWER_HOURS_MAX, Firings
+from bot.automate.reminders.firings import ANSWER_HOURS_MAX, ATTEMPTS_MAX, Firings, pause
 from bot.conversation.due import Due
 from bot.conversation.reminding import TARGETS_MAX
 from bot.govern import people
@@ -263,6 +263,52 @@ async def test_what_comes_again_in_quiet_hours_is_said_once_when_they_are_over(t
     await fire(town)
     (post,) = await bodies(town)
     assert post.endswith("It comes late: 2 before it were missed.")
+
+
+async def two_due(town, spoil: str) -> None:
+    """One that can't be said, and behind it one that can."""
+    await set_one(town, "remind me in 20 minutes to stretch")
+    await due_now(town)
+    leader = Leader(name="schedules", owner="a", seconds=LEASE_SECONDS)
+    await Clock(town.database.begin, leader, new_id=new_id).tick()
+    await town.database.run(text(spoil))
+    await set_one(town, "remind me in 20 minutes to check the build")
+    await due_now(town)
+
+
+async def try_to_the_end(town) -> None:
+    for _attempt in range(ATTEMPTS_MAX):
+        await town.database.run(text("UPDATE firing SET act_at = now()"))
+        await fire(town)
+
+
+async def test_one_that_can_t_be_said_is_put_off_and_the_others_are_said(town):
+    await two_due(town, "UPDATE schedule SET zone = 'Mars/Phobos'")
+    await fire(town)
+    assert (await bodies(town))[-1].startswith("check the build")
+    assert await firings(town) == [("due", ""), ("done", "")]
+    put_off = "SELECT attempts, act_at > fired_at FROM firing WHERE state = 'due'"
+    assert await town.rows(put_off) == [(1, True)]
+
+
+def test_the_pause_before_it_is_tried_again_grows_to_a_most():
+    assert [pause(attempts) for attempts in range(5)] == [5, 10, 20, 30, 30]
+
+
+async def test_one_that_can_t_be_said_however_often_fails_and_that_is_told(town):
+    await two_due(town, "UPDATE schedule SET zone = 'Mars/Phobos'")
+    await try_to_the_end(town)
+    assert await firings(town) == [("failed", "attempts"), ("done", "")]
+    assert (await bodies(town))[-1] == (
+        "There is no answer to the reminder “stretch”:"
+        " it could not be answered, however often I tried."
+    )
+
+
+async def test_one_of_which_nothing_can_be_told_is_not_tried_for_ever(town):
+    await two_due(town, """UPDATE reminder SET targets = targets || '[{"thread": 1}]'""")
+    await try_to_the_end(town)
+    assert await firings(town) == [("failed", "attempts"), ("done", "")]
 
 
 async def test_those_that_are_over_take_nobody_s_place(town, monkeypatch):

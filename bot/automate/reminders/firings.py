@@ -6,95 +6,41 @@
 
 What can't be said is told as well (`failed`); what is not to be said is `skipped`. Any process may
 act: a row is locked by whoever does. What was not finished when a process ended is acted on again,
-and neither a reply nor a prompt comes of it twice: both are known by the firing.
+and neither a reply nor a prompt comes of it twice: both are known by the firing. One whose acting
+raises is put off by a transaction of its own, so that the others don't wait for it.
 """
 
 import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import structlog
-from sqlalchemy import text
 
 from adapters.chat.port import ChatError
 from bot.automate.reminders import answers, quiet, reminder_rows
 from bot.automate.reminders.answering import compares, is_unchanged
 from bot.automate.reminders.answers import Answer
 from bot.store.database import FIRINGS, Database, Listener, is_away
+from bot.store.statements import load
 from bot.store.transaction import Transaction
 from scheduler.waits import first_of
 
 log = structlog.get_logger(__name__)
 
+SQL = load(Path(__file__).parent / "sql" / "firings.sql")
 POLL_SECONDS = 2.0
 ANSWER_SECONDS = 2.0
 """Between two looks at what an agent answers."""
 ANSWER_HOURS_MAX = 24.0
 """After which nobody waits for it any more."""
 RETRY_SECONDS = 30.0
+RETRY_SECONDS_MIN = 5.0
 ATTEMPTS_MAX = 20
-_TAKE = text(
-    """
-    SELECT firing.id AS firing_id, firing.due_at AS fired_for, firing.missed, firing.attempts,
-           reminder.id, reminder.short, reminder.creator_id, reminder.project_id,
-           reminder.session_id, reminder.what, reminder.is_prompt, reminder.said,
-           reminder.targets, reminder.quiet, reminder.language, reminder.schedule_id,
-           reminder.only_changed, reminder.by_agent, reminder.last_answer, reminder.answered_at,
-           reminder.thread_id, firing.prompt_id, firing.fired_at,
-           EXISTS (SELECT FROM thread, jsonb_array_elements(reminder.targets) AS target (value)
-                    WHERE thread.id = CAST(target.value ->> 'thread' AS uuid)) AS has_place,
-           schedule.zone, schedule.state, person.name AS creator,
-           person.deactivated_at IS NULL AS creator_active,
-           project.removed_at IS NULL AS project_there, clock_timestamp() AS now
-      FROM firing JOIN reminder ON reminder.schedule_id = firing.schedule_id
-      JOIN schedule ON schedule.id = firing.schedule_id
-      JOIN person ON person.id = reminder.creator_id
-      JOIN project ON project.id = reminder.project_id
-     WHERE firing.state = 'due' AND firing.act_at <= clock_timestamp()
-     ORDER BY firing.act_at LIMIT 1 FOR UPDATE OF firing SKIP LOCKED
-    """
-)
-_HOLD = text(
-    """
-    UPDATE firing
-       SET attempts = attempts + 1, act_at = clock_timestamp() + make_interval(secs => :seconds)
-     WHERE id = :id
-    """
-)
-_WAIT = text("UPDATE firing SET act_at = :until, why = :why WHERE id = :id")
-_PASSED_OVER = text(
-    """
-    WITH passed AS (
-        UPDATE firing SET state = 'skipped', why = 'quiet', ended_at = clock_timestamp()
-         WHERE schedule_id = :schedule AND state = 'due' AND why = 'quiet' AND due_at < :due
-        RETURNING missed + 1 AS missed)
-    UPDATE firing SET missed = missed + (SELECT coalesce(sum(missed), 0) FROM passed)
-     WHERE id = :id
-    """
-)
-_STANDS = text(
-    """
-    SELECT schedule.state FROM firing JOIN schedule ON schedule.id = firing.schedule_id
-     WHERE firing.id = :id AND firing.state = 'due' FOR UPDATE OF firing
-    """
-)
-_ASKED = text(
-    """
-    UPDATE firing
-       SET prompt_id = :prompt, attempts = 0,
-           act_at = clock_timestamp() + make_interval(secs => :seconds)
-     WHERE id = :id AND state = 'due'
-    """
-)
-_END = text(
-    """
-    UPDATE firing SET state = :state, why = :why, ended_at = clock_timestamp()
-     WHERE id = :id AND state = 'due'
-    """
-)
+"""Of one firing, whatever went wrong."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,22 +127,53 @@ class Firings:
 
     async def _one(self) -> bool:
         """Act on one; False: none is due."""
-        async with self._database.begin() as tx:
-            row = (await tx.execute(_TAKE)).one_or_none()
-            if row is None:
-                return False
-            if row.prompt_id is not None:
-                await self._collect(tx, row)
-                return True
-            if not await self._is_wanted(tx, row):
-                return True
-            if not (row.is_prompt or _has_channel(row)):
-                await self._post(tx, row)
-                return True
-            # Whoever ends before the prompt is accepted leaves it to the next, after a while.
-            await tx.execute(_HOLD, {"id": row.firing_id, "seconds": RETRY_SECONDS})
-        await self._outside(row)
+        row: Any = None
+        try:
+            async with self._database.begin() as tx:
+                row = (await tx.execute(SQL["take"])).one_or_none()
+                asks = row is not None and await self._inside(tx, row)
+            if asks:
+                await self._outside(row)
+        except Exception as error:
+            if row is None or is_away(error):
+                raise
+            is_first = row.attempts == 0
+            log.warning("firing_put_off", reminder=row.short, error=repr(error), exc_info=is_first)
+            await self._put_off(row)
+        return row is not None
+
+    async def _inside(self, tx: Transaction, row: Any) -> bool:
+        """What the database alone is asked for; whether others are to be asked next."""
+        if row.prompt_id is not None:
+            await self._collect(tx, row)
+            return False
+        if not await self._is_wanted(tx, row):
+            return False
+        if not (row.is_prompt or _has_channel(row)):
+            await self._post(tx, row)
+            return False
+        # Whoever ends before the prompt is accepted leaves it to the next, after a while.
+        await tx.execute(SQL["hold"], {"id": row.firing_id, "seconds": RETRY_SECONDS})
         return True
+
+    async def _put_off(self, row: Any) -> None:
+        """Try one that raised again, later each time; in the end it fails, and that is told."""
+        attempts = row.attempts + 1
+        if attempts < ATTEMPTS_MAX:
+            again = {"id": row.firing_id, "attempts": attempts, "seconds": pause(row.attempts)}
+            await self._database.run(SQL["put_off"], again)
+            return
+        try:
+            async with self._database.begin() as tx:
+                if await _stands(tx, row.firing_id):
+                    await self._fail(tx, row, "attempts")
+        except Exception as error:
+            if is_away(error):
+                raise
+            # Not even that can be said: it must not be tried for ever.
+            log.error("firing_not_told", reminder=row.short, error=repr(error))
+            async with self._database.begin() as tx:
+                await _end(tx, row.firing_id, "failed", "attempts")
 
     async def _outside(self, row: Any) -> None:
         """What asks others than the database first."""
@@ -246,8 +223,8 @@ class Firings:
         if until is not None:
             # What comes again and again meanwhile is said once when the hours are over.
             before = {"id": row.firing_id, "schedule": row.schedule_id, "due": row.fired_for}
-            await tx.execute(_PASSED_OVER, before)
-            await tx.execute(_WAIT, {"id": row.firing_id, "until": until, "why": "quiet"})
+            await tx.execute(SQL["passed_over"], before)
+            await tx.execute(SQL["wait"], {"id": row.firing_id, "until": until, "why": "quiet"})
         return until is None
 
     async def _prompt(self, row: Any) -> None:
@@ -258,7 +235,7 @@ class Firings:
                     await self._fail(tx, row, put.why)
                 return
             asked = {"id": row.firing_id, "prompt": put.prompt_id, "seconds": ANSWER_SECONDS}
-            await tx.execute(_ASKED, asked)
+            await tx.execute(SQL["asked"], asked)
 
     async def _collect(self, tx: Transaction, row: Any) -> None:
         """Say what the agent answered, if it has."""
@@ -285,11 +262,16 @@ class Firings:
         if found.question:
             await self._ways.ask(tx, row, found)
         until = row.now + timedelta(seconds=ANSWER_SECONDS)
-        await tx.execute(_WAIT, {"id": row.firing_id, "until": until, "why": ""})
+        await tx.execute(SQL["wait"], {"id": row.firing_id, "until": until, "why": ""})
 
     async def _fail(self, tx: Transaction, row: Any, why: str) -> None:
         await self._ways.tell(tx, row, why)
         await _end(tx, row.firing_id, "failed", why)
+
+
+def pause(attempts: int) -> float:
+    """Seconds until one is tried again that raised, after so many attempts before; pure."""
+    return min(RETRY_SECONDS, RETRY_SECONDS_MIN * 2.0**attempts)
 
 
 def _has_channel(row: Any) -> bool:
@@ -299,11 +281,11 @@ def _has_channel(row: Any) -> bool:
 
 async def _stands(tx: Transaction, firing_id: UUID) -> bool:
     """Whether it is still to be said; what was paused since it was due is not."""
-    state = (await tx.execute(_STANDS, {"id": firing_id})).scalar_one_or_none()
+    state = (await tx.execute(SQL["stands"], {"id": firing_id})).scalar_one_or_none()
     if state == "paused":
         await _end(tx, firing_id, "skipped", "paused")
     return state not in {None, "paused"}
 
 
 async def _end(tx: Transaction, firing_id: UUID, state: str, why: str = "") -> None:
-    await tx.execute(_END, {"id": firing_id, "state": state, "why": why})
+    await tx.execute(SQL["end"], {"id": firing_id, "state": state, "why": why})
