@@ -99,13 +99,13 @@ class Cron:
             last = change.astimezone(UTC)
 
     def _next(self, shown: datetime) -> datetime:
-        found = [at for half in _halves(self.fields) if (at := _following(half, shown))]
+        found = [at for half in halves(self.fields) if (at := _following(half, shown))]
         if not found:
             raise CroniterBadDateError(f"{self.fields!r} never comes")
         return min(found)
 
 
-def _halves(fields: str) -> tuple[str, ...]:
+def halves(fields: str) -> tuple[str, ...]:
     """Each half of those that mean a day of the month or, say, its fifth Monday.
 
     croniter looks only for days that are both.
