@@ -12,9 +12,10 @@ A poll can't see that something was deleted, and that a review was edited; see `
 """
 
 import asyncio
+import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -265,11 +266,19 @@ class GitHubPolling:
         except (KeyError, TypeError, ValueError):
             log.exception("github_comment_unreadable", place=str(place), id=entry.get("id"))
             return
-        if comment is None or self._seen.get(f"{comment.key}/{when}"):
+        if comment is None:
             return
-        for heard in await self._reader.comment(comment, f"poll/{comment.key}/{when}"):
+        # Times are whole seconds: an edit may have that of what was seen already.
+        if self._seen.get(comment.key) and kind != REVIEW:
+            comment = replace(comment, edited=True)
+        said = hashlib.sha256(str(entry.get("body")).encode()).hexdigest()[:16]
+        state = f"{comment.key}/{when}/{said}"
+        if self._seen.get(state):
+            return
+        for heard in await self._reader.comment(comment, f"poll/{state}"):
             await hear(heard)
-        self._seen.put(f"{comment.key}/{when}", True, SEEN_SECONDS)
+        self._seen.put(comment.key, True, SEEN_SECONDS)
+        self._seen.put(state, True, SEEN_SECONDS)
 
     async def _ask(self, followed: _Followed, path: str, query: Mapping[str, Any]) -> Answer:
         since, etag = followed.etags.get(path, ("", ""))
