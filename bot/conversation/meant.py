@@ -5,10 +5,9 @@ tries names and links in a channel learns which repositories there are. Of whom 
 on the forge of one is told to connect, whatever they named.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from bot.conversation.choosing import Chosen, Wish, choose
+from bot.conversation.choosing import Chosen, Row, Wish, choose
 from bot.errors import NotFound, WhichProject
 from bot.govern.access import Standing
 from bot.govern.rights import Rights
@@ -16,8 +15,6 @@ from bot.store.transaction import Transaction
 
 LOOKED_AT_MAX = 30
 """Projects that forges may have to be asked about, to say which there are."""
-
-Row = Mapping[str, Any]
 
 
 async def meant(
