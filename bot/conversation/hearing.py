@@ -223,10 +223,11 @@ class Chats:
             return
         asked = commands.parse(said.text, self._mention)
         if isinstance(asked, commands.Prompt) and (zone := said_zone(asked.text)):
-            await self._zones.chosen(said, actor, zone)
+            if await self._is_new(said, actor):
+                await self._zones.chosen(said, actor, zone)
             return
         if isinstance(asked, commands.Connect):
-            if await self._inbox.is_new(await self._message(said, actor)):
+            if await self._is_new(said, actor):
                 await self._connecting.answer(said, actor, asked)
             return
         said, message = await posts.about(self._database, said, await self._message(said, actor))
@@ -241,6 +242,10 @@ class Chats:
         if accepted is None:
             return
         await self._afterwards(said, actor, accepted)
+
+    async def _is_new(self, said: Said, actor: Actor) -> bool:
+        """Whether what is obeyed here comes for the first time: it is heard again when read back."""
+        return await self._inbox.is_new(await self._message(said, actor))
 
     async def _message(self, said: Said, actor: Actor) -> IncomingMessage:
         """What was said, with what was said in the thread before and has not been read yet."""

@@ -125,6 +125,7 @@ class Connections:
         self._conninfo = conninfo
         self._slots = asyncio.Semaphore(size)
         self._free: list[Connection] = []
+        self._keeps = True
 
     @asynccontextmanager
     async def one(self) -> AsyncIterator[Connection]:
@@ -163,15 +164,19 @@ class Connections:
         )
 
     async def _take_back(self, connection: Connection) -> None:
-        if connection.info.transaction_status is TransactionStatus.IDLE:
+        if self._keeps and connection.info.transaction_status is TransactionStatus.IDLE:
             self._free.append(connection)
             return
         await connection.close()
         # Most likely the server went away, and the free ones with it.
-        await self.close()
+        await self._close_free()
 
     async def close(self) -> None:
-        """Close those that are free."""
+        """Close those that are free, and what is lent when it comes back."""
+        self._keeps = False
+        await self._close_free()
+
+    async def _close_free(self) -> None:
         while self._free:
             await self._free.pop().close()
 

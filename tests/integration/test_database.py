@@ -88,3 +88,18 @@ async def test_two_transactions_at_once_wait_for_a_connection(database_url):
     found = await asyncio.gather(*(database.run(COUNT) for _ in range(20)))
     assert {rows.scalar_one() for rows in found} == {len(people)}
     await database.close()
+
+
+async def test_what_is_lent_when_the_pool_closes_is_closed_when_it_comes_back(
+    database, database_url
+):
+    lending = Database(database_url)
+    mine = text("SELECT pg_backend_pid()")
+    async with lending.begin() as tx:
+        lent = (await tx.execute(mine)).scalar_one()
+        await lending.close()
+    after = (await lending.run(mine)).scalar_one()
+    left = text("SELECT pid FROM pg_stat_activity WHERE pid = ANY(:lent)")
+    async with asyncio.timeout(100):
+        while (await database.run(left, {"lent": [lent, after]})).all():
+            await asyncio.sleep(0.05)

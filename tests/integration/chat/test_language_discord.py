@@ -45,6 +45,10 @@ async def test_the_zone_is_asked_once_and_kept(office, places):
         direct = office.ours(office.ann.direct(office.app))
     assert "Done" not in answer.text
     assert len([one for one in direct if "time zone" in one.text]) == 1
+    missed = office.asks("!echo missed")
+    async with office.serving(), Shift(office.town, places, "w"):
+        # What was said an hour ago at most is read back, the zone that was said first with it.
+        await office.answered(missed, "missed")
     known = "SELECT name, locale, zone, zone_chosen FROM person WHERE zone_asked_at IS NOT NULL"
     assert [tuple(row) for row in await office.town.rows(known)] == [("Ann", "de", "UTC", True)]
 

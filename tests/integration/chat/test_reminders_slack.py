@@ -69,8 +69,9 @@ async def test_a_reminder_for_a_channel_by_name_stands_in_it_and_is_answered_the
         await office.slack.until(
             lambda: [
                 one
-                for one in payments.thread(posted.place)
-                if one.is_reply and "reminder" in one.text and one.author is office.bot.user
+                for one in payments.messages
+                if one.thread_ts == posted.ts and one.only_for is office.ann
+                if "You have no reminder" in one.text
             ]
         )
         # The thread below the post is the session's in which the reminder was set.
