@@ -244,7 +244,7 @@ class Chats:
         await self._afterwards(said, actor, accepted)
 
     async def _is_new(self, said: Said, actor: Actor) -> bool:
-        """Whether what is obeyed here comes for the first time: it is heard again when read back."""
+        """Whether what is obeyed here is new: what is read back later is heard again."""
         return await self._inbox.is_new(await self._message(said, actor))
 
     async def _message(self, said: Said, actor: Actor) -> IncomingMessage:
