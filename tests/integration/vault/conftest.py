@@ -103,6 +103,11 @@ def signs_ssh(place: Place, role: str, kind: str = "user", *, max_ttl: str = "15
     place.root.write_data(
         "ssh/config/ca", data={"generate_signing_key": True, "key_type": "ed25519"}
     )
+    ssh_role(place, role, kind, max_ttl=max_ttl)
+
+
+def ssh_role(place: Place, role: str, kind: str, *, max_ttl: str = "15m") -> None:
+    """The role alone, or what it is from now on."""
     settings = {
         "key_type": "ca",
         "allow_user_certificates": kind == "user",

@@ -6,6 +6,7 @@ from adapters.vault.engines import IdentityTokens
 from bot.vault import discovery_of
 from tests.integration.vault.conftest import NAMES, Place, bearer, soon
 from tests.integration.web.site import running_site
+from tests.support.openbao import HASHICORP_VAULT
 
 
 async def test_a_token_is_verified_by_the_keys_that_we_publish(place: Place):
@@ -31,8 +32,10 @@ async def test_keys_are_cached_from_when_there_is_one(place: Place, database_url
         request = await place.request("identity", audience="internal")
         await IdentityTokens(place.vault, key=NAMES.oidc_key).issue(request, soon())
         after = await client.get(path)
-    assert before.json() == {"keys": []}
-    assert before.headers["cache-control"] == "no-store"
+    if not HASHICORP_VAULT:
+        # That one publishes keys before they have signed anything.
+        assert before.json() == {"keys": []}
+        assert before.headers["cache-control"] == "no-store"
     assert after.json()["keys"]
     assert after.headers["cache-control"] == "public, max-age=300"
 

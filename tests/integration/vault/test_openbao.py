@@ -5,9 +5,10 @@ from contextlib import ExitStack
 import hvac.exceptions
 import pytest
 
-from tests.support.openbao import OpenBao, openbao_server
+from tests.support.openbao import HASHICORP_VAULT, OpenBao, openbao_server
 
 
+@pytest.mark.skipif(bool(HASHICORP_VAULT), reason="it has no namespaces")
 def test_what_is_in_one_namespace_is_not_in_another(openbao: OpenBao) -> None:
     with openbao.namespace() as one, openbao.namespace() as other:
         for name in (one, other):

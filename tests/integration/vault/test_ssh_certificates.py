@@ -13,7 +13,7 @@ import pytest
 from adapters.vault import engines, errors
 from adapters.vault.engines import SshCertificates
 from adapters.vault.port import Bearer, Issued
-from tests.integration.vault.conftest import Place, bearer, signs_ssh, soon
+from tests.integration.vault.conftest import Place, bearer, signs_ssh, soon, ssh_role
 
 SSHD = "/usr/sbin/sshd"
 ROLE = "shop-deploy"
@@ -117,7 +117,7 @@ async def test_a_certificate_is_refused_after_its_end(
 
 
 async def test_no_certificate_is_for_several_principals(place: Place, session: Bearer):
-    signs_ssh(place, ROLE, "host")
+    ssh_role(place, ROLE, "host")
     named = "a.shop.example,b.shop.example"
     with pytest.raises(errors.Misasked, match="one principal"):
         await issue(place, session, principals=named, type="host")
