@@ -10,7 +10,8 @@ finds it, and what no webhook told is found.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 
 from adapters.chat.incoming import Happening
 
@@ -66,6 +67,18 @@ def is_wanted(wanted: Mapping[str, frozenset[str]], repository: str, kind: Happe
     """Whether somebody wants to hear of that there; letter case of names aside."""
     name = repository.casefold()
     return any(kind in kinds for one, kinds in wanted.items() if one.casefold() == name)
+
+
+def answered_at(date: str | None) -> datetime:
+    """When an answer was given, by its header `Date`; now, where that says no time.
+
+    HTTP dates are of Greenwich, and a header that a proxy has doubled is read without a zone.
+    """
+    try:
+        said = parsedate_to_datetime(date or "")
+    except ValueError:
+        return datetime.now(UTC)
+    return said.replace(tzinfo=UTC) if said.tzinfo is None else said.astimezone(UTC)
 
 
 @dataclass(frozen=True, kw_only=True)

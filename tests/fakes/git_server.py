@@ -46,6 +46,8 @@ def _handler(  # noqa: C901 - one server
         def do_PUT(self) -> None:
             self._answer(self.rfile.read(int(self.headers["Content-Length"])))
 
+        do_PATCH = do_PUT
+
         def do_POST(self) -> None:
             if self.headers.get("Transfer-Encoding") == "chunked":
                 self._answer(b"".join(_chunks(self.rfile)))
@@ -103,7 +105,7 @@ def _handler(  # noqa: C901 - one server
                 answer = error
             with answer:
                 said = answer.read()
-                self.send_response(answer.status)
+                self.send_response_only(answer.status)
                 for name, value in answer.headers.items():
                     if name.lower() not in {"content-length", "transfer-encoding", "connection"}:
                         self.send_header(name, value)

@@ -13,7 +13,6 @@ import re
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -27,7 +26,7 @@ from adapters.forge.github.event_round import Push, Round
 from adapters.forge.github.happening import Data, Event, EventReader, moment, of_pull
 from adapters.forge.github.kept import Kept
 from adapters.forge.github.place import web_address
-from adapters.forge.happened import Window, is_wanted
+from adapters.forge.happened import Window, answered_at, is_wanted
 from adapters.forge.port import Cursors
 
 OVERLAP = timedelta(seconds=60)
@@ -90,7 +89,7 @@ class GitHubEvents:
         answer = await self._app.call(_soon(), name, "GET", "", headers=headers)
         if answer.status != UNCHANGED:
             looked.repository = {part: answer.data.get(part) for part in _PARTS}
-        now = parsedate_to_datetime(answer.headers["date"])
+        now = answered_at(answer.headers.get("date"))
         one = Round(
             repository=looked.repository,
             now=now,

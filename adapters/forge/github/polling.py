@@ -17,7 +17,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import structlog
@@ -37,6 +36,7 @@ from adapters.forge.github.place import (
     web_address,
 )
 from adapters.forge.github.reading import Reader, branch_of, comment_of
+from adapters.forge.happened import answered_at
 from adapters.forge.polled import CATCH_UP_SECONDS, POLL_SECONDS, condition
 from adapters.forge.port import BRANCHES, Cursors, Repositories
 from adapters.forge.rereading import LOOK_SECONDS
@@ -187,7 +187,7 @@ class GitHubPolling:
         )
         read_to = _read_cursor(await self._cursors.get(self._cursor(followed)))
         if read_to is None:
-            begin = parsedate_to_datetime(answer.headers["date"])
+            begin = answered_at(answer.headers.get("date"))
             ahead = stamp_of(begin + timedelta(seconds=OVERLAP_SECONDS))
             followed.read_to = dict.fromkeys(KINDS, ahead)
             await self._keep(followed)

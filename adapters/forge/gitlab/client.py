@@ -7,8 +7,7 @@ every request, because whether and when a call may be made again is the outbox's
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import Any
 
 import gitlab
@@ -28,6 +27,7 @@ from adapters.chat.port import (
 )
 from adapters.forge.checking import end_of
 from adapters.forge.gitlab.urls import host_of
+from adapters.forge.happened import answered_at
 from adapters.forge.port import NotLetIn
 
 CHUNK_BYTES = 64 * 1024
@@ -192,16 +192,9 @@ def _answer(response: requests.Response) -> Answer:
     next_page = response.headers.get("X-Next-Page")
     return Answer(
         data=response.json() if response.content else None,
-        at=_time(response.headers.get("Date")),
+        at=answered_at(response.headers.get("Date")),
         next_page=int(next_page) if next_page else None,
     )
-
-
-def _time(header: str | None) -> datetime:
-    try:
-        return parsedate_to_datetime(header or "").astimezone(UTC)
-    except ValueError:
-        return datetime.now(UTC)
 
 
 def _look_for_throttle(response: requests.Response, *_: object, **__: object) -> None:
