@@ -64,6 +64,13 @@ def database_url(_databases: Databases) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="module")
+def module_database_url(_databases: Databases) -> Iterator[str]:
+    """The same for all tests of a file."""
+    with _databases.one() as url:
+        yield url
+
+
 @pytest.fixture(scope="session")
 def github_emulator() -> Iterator[Emulator]:
     """What stands behind the GitHub of the tests, one for the run."""

@@ -208,8 +208,9 @@ def world_of(tmp_path: Path, postgres: TestServer, emulator: Emulator) -> Iterat
         subprocess.run(["git", "clone", "-q", "--bare", str(first), str(one)], check=True)
         subprocess.run(["git", "-C", str(one), "config", "http.receivepack", "true"], check=True)
     with ExitStack() as stack:
-        gitlab = stack.enter_context(aside(FakeGitLab()))
-        github, repository = stack.enter_context(aside(hub(emulator)))
+        loop = stack.enter_context(aside())
+        gitlab = loop.enter(stack, FakeGitLab())
+        github, repository = loop.enter(stack, hub(emulator))
         bao = stack.enter_context(openbao_server(says_all=True))
         own, shown = stack.enter_context(upstream(gate))
         us = gitlab.person("ona", is_bot=True)
