@@ -1,39 +1,82 @@
 #!/usr/bin/python3 -IS
 """`ona-preview PORT`: print an address under which people see what listens on a port here.
 
-They sign in there, and need the right to write to the project; the machine wakes for them.
-Exit 0 printed, 1 there is none, 2 wrong usage.
+They sign in there, and need the right to write to the project; the machine wakes for them. With
+`--picture [PATH]` a picture of the page goes into the thread, and into the pull request as well.
+Exit 0 printed (and shown), 1 there is none, 2 wrong usage.
 """
 
 import http.client
+import json
 import os
 import sys
 
 DEFAULT_GATEWAY = "172.16.0.1:80"
 SECONDS_MAX = 30.0
+PICTURE = "--picture"
+USAGE = f"usage: ona-preview PORT [{PICTURE} [/PATH]]"
+
+
+class Failed(Exception):
+    """A sentence that says why."""
 
 
 def main(argv: list[str]) -> int:
     """Ask the gateway, which knows whose machine this is."""
-    if len(argv) != 1 or not (argv[0].isascii() and argv[0].isdigit()):
-        print("usage: ona-preview PORT", file=sys.stderr)
+    port, *more = argv or [""]
+    path = (more[1:] or ["/"])[0]
+    is_usage = more[:1] in ([], [PICTURE]) and len(more) <= 2 and path.startswith("/")
+    if not (is_usage and port.isascii() and port.isdigit()):
+        print(USAGE, file=sys.stderr)
         return 2
+    try:
+        print(_asked(f"/preview/{port}"), flush=True)
+        if more:
+            _show(port, path)
+    except Failed as error:
+        print(f"ona-preview: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _show(port: str, path: str) -> None:
+    """Take a picture, upload it and post it. :raises Failed:"""
+    sys.path.insert(
+        0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+    )
+    from vmpool.guest.picture import NoPicture, find_browser, take
+
+    try:
+        picture = take(find_browser(os.environ), f"http://localhost:{port}{path}")
+    except (NoPicture, OSError) as error:
+        raise Failed(f"no picture: {error}") from error
+    name = _asked("/tools/pictures", picture, kind="image/png")
+    caption = f"Preview of port {port}" + (f": {path[:100]}" if path != "/" else "")
+    call = {"name": "post_picture", "arguments": {"picture": name, "caption": caption}}
+    request = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": call}
+    answer = json.loads(_asked("/tools/mcp", json.dumps(request).encode(), kind="application/json"))
+    result = answer.get("result", {})
+    if "error" in answer or result.get("isError"):
+        parts = result.get("content") or [{"text": answer.get("error", {}).get("message")}]
+        raise Failed(f"no picture: {parts[0]['text']}")
+
+
+def _asked(path: str, body: bytes = b"", *, kind: str = "text/plain") -> str:
+    """What the gateway answers. :raises Failed:"""
     where = os.environ.get("ONA_GATEWAY", DEFAULT_GATEWAY)
     connection = http.client.HTTPConnection(where, timeout=SECONDS_MAX)
     try:
-        connection.request("POST", f"/preview/{argv[0]}", headers={"Host": "gateway.ona"})
+        headers = {"Host": "gateway.ona", "Content-Type": kind}
+        connection.request("POST", path, body=body, headers=headers)
         answer = connection.getresponse()
         said = answer.read(65_536).decode("utf-8", "replace").strip()
     except (OSError, http.client.HTTPException) as error:
-        print(f"ona-preview: the gateway does not answer: {error}", file=sys.stderr)
-        return 1
+        raise Failed(f"the gateway does not answer: {error}") from error
     finally:
         connection.close()
     if answer.status != 200:
-        print(f"ona-preview: {said or answer.reason}", file=sys.stderr)
-        return 1
-    print(said)
-    return 0
+        raise Failed(said or answer.reason)
+    return said
 
 
 if __name__ == "__main__":

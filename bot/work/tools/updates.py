@@ -36,7 +36,8 @@ POST_UPDATE = (
 POST_PICTURE = (
     "Show a picture, such as a screenshot, to the people in this session's thread. Upload the file"
     " first: `curl -sS --fail-with-body -H 'Content-Type: image/png' --data-binary @FILE"
-    " http://gateway.ona/tools/pictures` prints its name."
+    " http://gateway.ona/tools/pictures` prints its name. Of a web page that is served on a port"
+    " here, the command `ona-preview PORT --picture /PATH` takes one and posts it by itself."
 )
 
 _KEEP = text(
