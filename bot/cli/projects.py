@@ -21,6 +21,12 @@ Start = Annotated[
     list[str] | None,
     typer.Option(help="Shell command that runs on in every machine, a service; repeatable."),
 ]
+Port = Annotated[
+    list[int] | None,
+    typer.Option(
+        min=0, max=65535, help="Port that a new session gets a preview of; repeatable, 0: none."
+    ),
+]
 COLUMNS = {
     "name": "name",
     "repository_url": "repository",
@@ -38,6 +44,7 @@ FACTS = {
     "setup": "Set-up",
     "guessed": "Guessed",
     "start": "Services",
+    "ports": "Ports",
     "sessions": "Sessions",
     "created_at": "Added",
 }
@@ -75,6 +82,7 @@ def add(
     size: Size = None,
     setup: Setup = None,
     start: Start = None,
+    port: Port = None,
     json: Json = False,
 ) -> None:
     """Add a project; its repository is read first, to be sure that it can be."""
@@ -88,6 +96,7 @@ def add(
         "size": size,
         "setup": setup or [],
         "start": start or [],
+        "ports": [one for one in port or [] if one],
     }
     added = connect().post("/projects", body)
     if json:
@@ -121,6 +130,7 @@ def change(
     size: Size = None,
     setup: Setup = None,
     start: Start = None,
+    port: Port = None,
     json: Json = False,
 ) -> None:
     """Change what is named of a project; an empty --setup or --start takes the commands away."""
@@ -132,9 +142,10 @@ def change(
         "size": size,
         "setup": setup,
         "start": start,
+        "ports": port,
     }
     body: dict[str, Any] = {
-        key: [command for command in value if command] if isinstance(value, list) else value
+        key: [one for one in value if one] if isinstance(value, list) else value
         for key, value in asked.items()
         if value is not None
     }

@@ -22,11 +22,13 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 COMMAND_CHARACTERS_MAX = 10_000
 COMMANDS_MAX = 50
 """Of set-up and services together."""
+PORTS_MAX = 8
+PORT_MAX = 65535
 
 _LIST = text(
     """
     SELECT project.id, project.name, project.repository_url, project.base_branch, project.agent,
-           project.size, project.setup, project.start, project.created_at,
+           project.size, project.setup, project.start, project.ports, project.created_at,
            (SELECT count(*) FROM session WHERE session.project_id = project.id) AS sessions
       FROM project WHERE removed_at IS NULL AND (CAST(:name AS text) IS NULL OR name = :name)
      ORDER BY name
@@ -34,15 +36,17 @@ _LIST = text(
 )
 _ADD = text(
     """
-    INSERT INTO project (id, name, repository_url, base_branch, agent, size, setup, start)
+    INSERT INTO project (id, name, repository_url, base_branch, agent, size, setup, start,
+                         ports)
     VALUES (:id, :name, :repository_url, :base_branch, :agent, :size, CAST(:setup AS jsonb),
-            CAST(:start AS jsonb))
+            CAST(:start AS jsonb), CAST(:ports AS jsonb))
     """
 )
 _CHANGE = text(
     """
     UPDATE project SET base_branch = :base_branch, agent = :agent, size = :size,
-           setup = CAST(:setup AS jsonb), start = CAST(:start AS jsonb)
+           setup = CAST(:setup AS jsonb), start = CAST(:start AS jsonb),
+           ports = CAST(:ports AS jsonb)
      WHERE name = :name AND removed_at IS NULL RETURNING id
     """
 )
@@ -73,6 +77,7 @@ class NewProject:
     size: str | None = None
     setup: Sequence[str] = ()
     start: Sequence[str] = ()
+    ports: Sequence[int] = ()
 
 
 def check_size(name: str, sizes: Collection[str]) -> None:
@@ -113,6 +118,21 @@ def check(project: NewProject, sizes: Collection[str], agents: Agents) -> None:
             _("a project has at most {most} commands", most=COMMANDS_MAX),
             do=_("put them into a file and call that"),
         )
+    _check_ports(project.ports)
+
+
+def _check_ports(ports: Sequence[int]) -> None:
+    for port in ports:
+        if not 0 < port <= PORT_MAX:
+            raise Refused(
+                _("there is no port {port}", port=port),
+                do=_("use numbers from 1 to {most}", most=str(PORT_MAX)),
+            )
+    if len(ports) > PORTS_MAX:
+        raise Refused(
+            _("a project has at most {most} ports", most=PORTS_MAX),
+            do=_("name those that people look at"),
+        )
 
 
 async def add_project(tx: Transaction, project: NewProject) -> UUID:
@@ -151,7 +171,7 @@ async def rebuild(tx: Transaction, name: str) -> None:
 
 
 def _columns(project: NewProject) -> dict[str, Any]:
-    lists = {"setup": project.setup, "start": project.start}
+    lists = {"setup": project.setup, "start": project.start, "ports": project.ports}
     return {**vars(project), **{name: json.dumps(list(some)) for name, some in lists.items()}}
 
 

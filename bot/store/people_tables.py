@@ -26,6 +26,8 @@ class Project(SQLModel, table=True):
     """Shell commands that ready a machine, in the repository; part of its template."""
     start: list[str] = json_of("[]")
     """Shell commands that run on in every machine: its services."""
+    ports: list[int] = json_of("[]")
+    """That people of a new session get the addresses of, before those of its devcontainer.json."""
     rebuild_at: datetime | None = moment()
     """Templates that were begun before are built again: somebody asked for it."""
     created_at: datetime = moment(now=True)

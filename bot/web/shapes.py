@@ -256,6 +256,9 @@ class NewProject(Taken):
     start: list[str] = Field(
         default_factory=list, description="shell commands that run on in every machine"
     )
+    ports: list[int] = Field(
+        default_factory=list, description="that a new session's thread gets the addresses of"
+    )
 
 
 class ProjectChanges(Taken):
@@ -268,6 +271,7 @@ class ProjectChanges(Taken):
     size: str | None = Field(default=None, max_length=40)
     setup: list[str] = Field(default_factory=list)
     start: list[str] = Field(default_factory=list)
+    ports: list[int] = Field(default_factory=list)
 
 
 class NewRepository(Taken):
@@ -300,6 +304,7 @@ class Project(Given):
     size: str | None
     setup: list[str]
     start: list[str]
+    ports: list[int]
     guessed: list[Guessed] = Field(
         default_factory=list, description="its set-up as the newest template has it, if guessed"
     )

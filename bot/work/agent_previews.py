@@ -1,4 +1,4 @@
-"""Previews asked for from a machine: by a turn with `ona-preview`, by a devcontainer.json."""
+"""Previews asked for from a machine: by a turn with `ona-preview`, for a project."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,7 +18,7 @@ from bot.work.preview_names import preview_address
 log = structlog.get_logger(__name__)
 
 FORWARDED_MAX = 8
-"""Of one file; more can be asked for one by one."""
+"""Of one session; more can be asked for one by one."""
 _CREATOR = text("SELECT creator_id, project_id FROM session WHERE id = :session")
 
 
@@ -42,7 +42,7 @@ async def make_preview(settings: Settings, database: Database, turn: Spender, po
 async def forward(
     settings: Settings, database: Database, session_id: UUID, ports: Sequence[int]
 ) -> list[tuple[int, str]]:
-    """The addresses of ports that a session's devcontainer.json forwards, the first few of them.
+    """The addresses of ports that a new session shall show, the first few of them.
 
     They are made for the session's creator. Where previews can't be had there are none: nobody
     asked for them in so many words.
@@ -51,7 +51,7 @@ async def forward(
         creator, project = (await tx.execute(_CREATOR, {"session": session_id})).one()
     asked = Audited(
         kind="preview.made",
-        by=Source(person_id=creator, who="devcontainer.json", surface="machine"),
+        by=Source(person_id=creator, who="project", surface="machine"),
         session_id=session_id,
         project_id=project,
         body={},

@@ -159,7 +159,8 @@ class Furnishing:
             restored = await self._checkpoints.restore(
                 newest, opened.channel, directory=project.directory
             )
-        return _refilled(lost, cloned, restored, fresh=opened.fresh)
+        told = _refilled(lost, cloned, restored, fresh=opened.fresh)
+        return [*told, *([] if newest else await self._set_up(lease, opened))]
 
     async def _fill_beside(
         self, lease: Lease, one: BesideAt, opened: Opened, step: Step
@@ -225,8 +226,7 @@ class Furnishing:
         return [] if why is None else [machine_words.of_older_template(why)]
 
     async def _set_up(self, lease: Lease, opened: Opened) -> list[str]:
-        """What to tell people of how the machine's template was set up."""
-        assert opened.template_id is not None
+        """What to tell a new session's people of how its machine was set up, and its ports."""
         async with self._database.begin() as tx:
             found = await set_up_of(tx, opened.template_id, lease.session_id)
         if self._forward is None or not found.ports:

@@ -10,15 +10,16 @@ from bot.words.guesses import contained, ports, told, tried
 
 _STEPS = text(
     """
-    SELECT project.name, template.steps,
+    SELECT project.name, project.ports, template.steps,
            NOT EXISTS (
                SELECT FROM machine JOIN template AS before ON before.id = machine.template_id
                 WHERE before.project_id = template.project_id
                   AND before.fingerprint = template.fingerprint
                   AND machine.session_id <> :session
            ) AS is_first
-      FROM template JOIN project ON project.id = template.project_id
-     WHERE template.id = :template
+      FROM session JOIN project ON project.id = session.project_id
+      LEFT JOIN template ON template.id = CAST(:template AS uuid)
+     WHERE session.id = :session
     """
 )
 
@@ -31,18 +32,20 @@ class SetUp:
     """What to tell people of guesses, and of the container that their repository asks for; nothing
     when others were told."""
     ports: tuple[int, ...] = ()
-    """That people shall see, as its devcontainer.json has it."""
+    """That people shall see, as the project names them, then as its devcontainer.json does."""
 
 
-async def set_up_of(tx: Transaction, template_id: UUID, session_id: UUID) -> SetUp:
-    """Of a session's machine, by the template it was made of."""
+async def set_up_of(tx: Transaction, template_id: UUID | None, session_id: UUID) -> SetUp:
+    """Of a session's machine, by the template it was made of; None: of none."""
     key = {"template": template_id, "session": session_id}
     row = (await tx.execute(_STEPS, key)).one_or_none()
     if row is None:
         return SetUp()
+    steps = row.steps or []
     notices: tuple[str, ...] = ()
     if row.is_first:
-        guesses = tried(row.steps)
+        guesses = tried(steps)
         said = [told(row.name, guesses)] if guesses else []
-        notices = (*contained(row.name, row.steps), *said)
-    return SetUp(notices=notices, ports=tuple(ports(row.steps)))
+        notices = (*contained(row.name, steps), *said)
+    wanted = dict.fromkeys([*row.ports, *ports(steps)])
+    return SetUp(notices=notices, ports=tuple(wanted))

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
-from bot.errors import OnaError
+from bot.errors import OnaError, Refused
 from bot.govern import projects
 from bot.govern.access import Act
 from bot.govern.agents import agents_of
@@ -13,10 +13,11 @@ from bot.web import adding, reading
 from bot.web.rendering import page, told
 from bot.web.services import Services
 from bot.web.visitor import Known, Provided, Visitor
+from bot.words.catalogue import gettext as _
 
 router = APIRouter(prefix="/projects")
 EMPTY = dict.fromkeys(
-    ("name", "repository_url", "base_branch", "agent", "size", "setup", "start"), ""
+    ("name", "repository_url", "base_branch", "agent", "size", "setup", "start", "ports"), ""
 )
 
 
@@ -39,19 +40,21 @@ async def add(
     size: Annotated[str, Form()] = "",
     setup: Annotated[str, Form()] = "",
     start: Annotated[str, Form()] = "",
+    ports: Annotated[str, Form()] = "",
     back: Annotated[str, Form()] = "",
 ) -> Response:
     """Add a project once its repository could be read; what was typed is kept when not."""
-    new = projects.NewProject(
-        name=name.strip(),
-        repository_url=repository_url.strip(),
-        base_branch=base_branch.strip() or None,
-        agent=agent or None,
-        size=size or None,
-        setup=_commands(setup),
-        start=_commands(start),
-    )
     try:
+        new = projects.NewProject(
+            name=name.strip(),
+            repository_url=repository_url.strip(),
+            base_branch=base_branch.strip() or None,
+            agent=agent or None,
+            size=size or None,
+            setup=_commands(setup),
+            start=_commands(start),
+            ports=_ports(ports),
+        )
         await adding.add_project(visitor, services, new)
     except OnaError as error:
         filled = {
@@ -62,6 +65,7 @@ async def add(
             "size": size,
             "setup": setup,
             "start": start,
+            "ports": ports,
         }
         return await _page(visitor, services, filled=filled, error=error)
     return RedirectResponse("/setup" if back == "setup" else "/projects", status_code=303)
@@ -77,6 +81,15 @@ async def remove(name: str, request: Request, visitor: Known, services: Provided
 def _commands(said: str) -> list[str]:
     """One a line."""
     return [line.strip() for line in said.splitlines() if line.strip()]
+
+
+def _ports(said: str) -> list[int]:
+    """With spaces or commas between them. :raises Refused: one is no number"""
+    found = said.replace(",", " ").split()
+    for one in found:
+        if not (one.isdecimal() and len(one) <= len(str(projects.PORT_MAX))):
+            raise Refused(_("there is no port {port}", port=one[:20]))
+    return [int(one) for one in found]
 
 
 async def _page(

@@ -59,7 +59,7 @@ async def test_ona_preview_prints_one_address_for_a_port(town, places, tmp_path)
     assert kinds == [("preview.made", "agent", "gateway")] * 2
 
 
-async def test_ports_of_a_devcontainer_json_get_addresses_once_and_no_more_than_a_few(town):
+async def test_ports_of_a_project_get_addresses_once_and_no_more_than_a_few(town):
     await town.say("hello")
     session = await town.value("SELECT id FROM session")
     settings = Settings(port=8484)
@@ -72,7 +72,7 @@ async def test_ports_of_a_devcontainer_json_get_addresses_once_and_no_more_than_
     by = await town.rows(
         "SELECT DISTINCT who, surface FROM audit_event WHERE kind = 'preview.made'"
     )
-    assert by == [("devcontainer.json", "machine")]
+    assert by == [("project", "machine")]
 
 
 async def test_where_previews_have_no_host_name_there_are_none_and_the_session_begins(town):

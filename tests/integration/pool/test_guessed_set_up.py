@@ -1,6 +1,8 @@
 """A project that names no set-up: a template made with guesses, and who is told of them."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from sqlalchemy import text
@@ -32,7 +34,7 @@ FILES: git_tree.Files = {
 COMPOSED = b".devcontainer.json"
 _PROJECT = text(
     "UPDATE project SET repository_url = :url, setup = CAST(:setup AS jsonb),"
-    " start = CAST(:start AS jsonb)"
+    " start = CAST(:start AS jsonb), ports = CAST(:ports AS jsonb)"
 )
 
 
@@ -66,12 +68,20 @@ class Host:
             image=image,
             sizes=SIZES,
             work=str(directory / "work"),
+            forward=self._forward,
         )
 
-    async def build(self, setup: str = "[]", start: str = "[]") -> Template:
-        url = str(self.directory / "origin")
+    async def _forward(self, session_id: UUID, ports: Sequence[int]) -> Sequence[tuple[int, str]]:
+        return [(port, f"http://{port}.example/") for port in ports]
+
+    async def name(self, setup: str = "[]", start: str = "[]", ports: str = "[]") -> None:
+        """What the project names."""
+        named = {"setup": setup, "start": start, "ports": ports}
         async with self.town.database.begin() as tx:
-            await tx.execute(_PROJECT, {"url": url, "setup": setup, "start": start})
+            await tx.execute(_PROJECT, {"url": str(self.directory / "origin"), **named})
+
+    async def build(self, setup: str = "[]", start: str = "[]", ports: str = "[]") -> Template:
+        await self.name(setup, start, ports)
         await self.templates.build_due()
         return (await self.yard.rows.templates())[0]
 
@@ -130,6 +140,19 @@ async def test_only_the_first_session_is_told_how_its_machine_was_set_up(host: H
         again = await set_up_of(tx, template.id, first)
         assert again.notices == (container, told), "it may be said once more"
         assert await set_up_of(tx, template.id, new_id()) == SetUp()
+
+
+@pytest.mark.parametrize("is_built", [True, False])
+async def test_a_new_session_gets_the_addresses_of_the_ports_that_its_project_names(
+    host: Host, is_built
+):
+    named = {"setup": '["true"]', "ports": "[3000, 8080]"}
+    await (host.build(**named) if is_built else host.name(**named))
+    told = (
+        "As soon as something listens there: port 3000 at http://3000.example/ and port 8080 at"
+        " http://8080.example/."
+    )
+    assert told in await host.notices_of_a_new_session("one")
 
 
 async def test_what_the_project_names_takes_the_place_of_all_guesses(host: Host):

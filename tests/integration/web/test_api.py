@@ -384,6 +384,8 @@ async def test_numbers_beyond_every_event_are_no_failure_of_ours(site):
         ("/projects", {"size": "x" * 50}, "size"),
         ("/projects", {"size": "vast"}, "there is no size vast"),
         ("/projects", {"setup": [" "]}, "a command has"),
+        ("/projects", {"ports": [3000, 65536]}, "there is no port 65536"),
+        ("/projects", {"ports": [*range(3000, 3009)]}, "at most 8 ports"),
         ("/projects", {"base_branch": "x" * 1000}, "base_branch"),
         ("/people", {"name": "\x1b[31mred"}, "printable"),
         ("/people", {"name": "a\u202eb"}, "printable"),

@@ -98,6 +98,9 @@ async def test_a_project_is_changed_only_in_what_is_named(site):
         )
         assert changed.status_code == 200
         again = (await client.patch("/api/v1/projects/demo", json={"start": ["db"]})).json()
+        assert again["ports"] == []
+        again = (await client.patch("/api/v1/projects/demo", json={"ports": [3000]})).json()
+        assert again["ports"] == [3000]
         assert (again["size"], again["setup"], again["start"]) == ("large", ["make deps"], ["db"])
         refused = await client.patch("/api/v1/projects/demo", json={"size": "vast"})
         assert refused.status_code == 422

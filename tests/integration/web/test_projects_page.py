@@ -1,6 +1,6 @@
 """What the page of the projects says of each."""
 
-from tests.integration.web.site import Site
+from tests.integration.web.site import Site, sign_in
 
 
 async def projects_page(site: Site) -> str:
@@ -12,6 +12,7 @@ async def projects_page(site: Site) -> str:
 
 async def test_a_project_is_shown_with_its_machines_and_the_commands_that_ready_them(site):
     changes = {"size": "large", "setup": ["uv sync", "make <all>"], "start": ["./db"]}
+    changes |= {"ports": [3000, 8080]}
     async with site.client() as client:
         await client.patch("/api/v1/projects/demo", json=changes)
     shown = await projects_page(site)
@@ -19,6 +20,20 @@ async def test_a_project_is_shown_with_its_machines_and_the_commands_that_ready_
     assert f"large machines ({large.vcpus} CPUs, {large.memory_mib} MiB)" in shown
     assert '<dd class="mono">uv sync<br>make &lt;all&gt;</dd>' in shown, "each on its line"
     assert '<dd class="mono">./db</dd>' in shown
+    assert '<dt>Ports</dt>\n      <dd class="mono">3000<br>8080</dd>' in shown
+
+
+async def test_ports_are_typed_with_commas_or_spaces_and_what_is_none_is_kept_as_it_was_typed(site):
+    form = {"name": "shop", "repository_url": "https://example.org/shop.git"}
+    async with site.client() as browser:
+        form["csrf"] = await sign_in(site, browser)
+        answer = await browser.post("/projects", data={**form, "ports": "3000, web"})
+        assert (answer.status_code, "There is no port web" in answer.text) == (422, True)
+        assert 'name="ports" maxlength="200" pattern="[0-9, ]*" value="3000, web"' in answer.text
+        answer = await browser.post("/projects", data={**form, "ports": "3000, 8080 9090"})
+        assert answer.status_code == 303, answer.text
+    named = await site.rows("SELECT ports FROM project WHERE name = 'shop'")
+    assert named[0][0] == [3000, 8080, 9090]
 
 
 async def test_a_project_without_a_size_has_that_of_the_installation_and_one_that_is_gone_a_name(
