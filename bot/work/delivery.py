@@ -1,7 +1,8 @@
 """What a turn leaves becomes commits, a branch and a pull request: the effects.
 
-    machine: commit ─▶ bundle ─▶ host: a scratch repository ─▶ look at the remote ─▶ decide
-        ─▶ push, by compare-and-swap ─▶ row ─▶ pull request, looked up before it is opened
+    machine: commit ─▶ pictures of its previews ─▶ bundle ─▶ host: a scratch repository
+        ─▶ look at the remote ─▶ decide ─▶ push, by compare-and-swap ─▶ row
+        ─▶ pull request, looked up before it is opened
         ─▶ rows and `delivered`, in one transaction under the lease
 
 Each step can be repeated: who takes the turn over finds what was done and does the rest. Nothing
@@ -35,6 +36,7 @@ from bot.work.lease import Lease, OpenTurn
 from bot.work.queue import Event
 from bot.work.remote import Logins
 from bot.work.repository import Repositories
+from bot.work.showing import Showing
 from bot.work.workplace import Workplace
 from vmpool.errors import MachineError
 from vmpool.network.policy import Policy
@@ -146,6 +148,7 @@ class Delivery:
             return []
         told: list[Event] = []
         branches: dict[str, str] = {}
+        showing = Showing(database=means.database, turn=turn, place=place)
         for one in (None, *place.beside):
             of = about if one is None else replace(about, url=one.url, base=one.base_branch)
             run = DeliveryRun(
@@ -156,6 +159,7 @@ class Delivery:
                 policy=policy,
                 by=await self._author(of.person_id, of.name, of.url),
                 ask=ask,
+                show=showing.show,
                 mirror_id=lease.project_id if one is None else one.id,
                 beside=one,
                 linked=bool(place.beside),

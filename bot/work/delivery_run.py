@@ -56,6 +56,8 @@ class DeliveryRun:
     policy: Delivery
     by: signature.Author
     ask: Ask
+    show: Callable[[], Awaitable[None]]
+    """Shows people the session's previews; no error is one of the delivery's."""
     mirror_id: UUID
     """Of the repository's mirror on this host."""
     beside: BesideAt | None = None
@@ -87,6 +89,7 @@ class DeliveryRun:
         if not made.ahead or left.told == made.head:
             await self._requests(None, None).reworded(await self.branch())
             return self._told
+        await self.show()
         async with AsyncExitStack() as stack:
             here = await self._taken_out(stack, machine, directory, made)
             try:

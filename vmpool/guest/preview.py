@@ -9,6 +9,7 @@ Exit 0 printed (and shown), 1 there is none, 2 wrong usage.
 import http.client
 import json
 import os
+import socket
 import sys
 
 DEFAULT_GATEWAY = "172.16.0.1:80"
@@ -46,6 +47,11 @@ def _show(port: str, path: str) -> None:
     )
     from vmpool.guest.picture import NoPicture, find_browser, take
 
+    try:
+        # A browser takes seconds to find that out.
+        socket.create_connection(("localhost", int(port)), timeout=SECONDS_MAX).close()
+    except (OSError, OverflowError) as error:
+        raise Failed(f"no picture: nothing listens on port {port}: {error}") from error
     try:
         picture = take(find_browser(os.environ), f"http://localhost:{port}{path}")
     except (NoPicture, OSError) as error:

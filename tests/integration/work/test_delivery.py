@@ -6,11 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from bot.config import Settings
 from bot.store.blobs import DirectoryBlobs
+from bot.store.ids import new_id
+from bot.work.agent_previews import forward
 from bot.work.checkpoint import Checkpoints
 from bot.work.delivery_words import PUSH
 from bot.work.queue import LeaseLost
 from bot.work.scratch import Scratch
+from bot.work.showing import SHOWN_MAX
 from tests.fakes import git_server, git_tree
 from tests.integration.conftest import Town
 from tests.integration.work.delivery_rig import Desk, bare, bare_imported, open_desk
@@ -389,3 +393,54 @@ async def test_a_repository_of_this_host_is_pushed_to_as_well(
     git_tree.write(desk.directory, {b"one": b"1\n"})
     assert await desk.deliver() == []
     assert desk.at(desk.lease.branch)
+
+
+def with_browser(desk: Desk, *, exit_status: int = 0) -> Path:
+    """Let the machine have `ona-preview`, which notes what it is asked."""
+    tools, asked = desk.root / "tools", desk.root / "asked"
+    tools.mkdir()
+    asked.touch()
+    for name, script in {
+        "ona-inside": 'exec "$@"',
+        "ona-preview": f'echo "$@" >> {asked}; echo no Chromium >&2; exit {exit_status}',
+    }.items():
+        (tools / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tools / name).chmod(0o755)
+    desk.machine.wrapper = ["env", f"PATH={tools}:{os.environ['PATH']}"]
+    return asked
+
+
+async def test_what_is_delivered_is_shown_by_the_newest_previews_once(desk: Desk) -> None:
+    asked = with_browser(desk)
+    session = desk.lease.session_id
+    await forward(Settings(port=8484), desk.town.database, session, [3000, 3001, 3002])
+    assert await desk.deliver() == []
+    assert asked.read_text() == "", "nothing changed, so there is nothing new to see"
+    git_tree.write(desk.directory, {b"README": b"changed\n"})
+    assert await desk.deliver() == []
+    assert asked.read_text() == "3002 --picture\n3001 --picture\n"
+    assert await desk.deliver() == []
+    assert asked.read_text().count("\n") == SHOWN_MAX
+
+
+async def test_what_the_agent_has_shown_itself_is_not_shown_again(desk: Desk) -> None:
+    asked = with_browser(desk)
+    await forward(Settings(port=8484), desk.town.database, desk.lease.session_id, [3000])
+    await desk.town.rows(
+        "INSERT INTO picture (id, session_id, turn_id, media_type, data, posted_at)"
+        " VALUES (:id, :session, :turn, 'image/png', '', now()) RETURNING id",
+        id=new_id(),
+        session=desk.lease.session_id,
+        turn=desk.turn.id,
+    )
+    git_tree.write(desk.directory, {b"README": b"changed\n"})
+    assert await desk.deliver() == []
+    assert asked.read_text() == ""
+
+
+async def test_a_machine_without_a_browser_delivers_all_the_same(desk: Desk) -> None:
+    with_browser(desk, exit_status=1)
+    await forward(Settings(port=8484), desk.town.database, desk.lease.session_id, [3000])
+    git_tree.write(desk.directory, {b"README": b"changed\n"})
+    assert await desk.deliver() == []
+    assert len(await desk.told()) == 1
