@@ -16,7 +16,7 @@ FAULTS_SAID_MAX = 10
 def definition_of(source: str) -> Definition:
     """What YAML (or JSON) says; it needs no `schema:`. :raises Refused: with every mistake"""
     try:
-        found = defined(parse(source.encode("utf-8", "replace")))
+        found = defined(parse(source.encode("utf-8", "surrogatepass")))
     except NotYaml as error:
         raise _refused((error.fault,)) from None
     if isinstance(found, Definition):

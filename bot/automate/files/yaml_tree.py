@@ -2,7 +2,8 @@
 
 What makes YAML dangerous or surprising is not read: no tags, no anchors and aliases, no key twice,
 one document, and of words only `true`, `false` and `null` are something else than text (so `on`,
-`yes` and `22:00` are what they look like). Size, depth and the count of values are bounded.
+`yes` and `22:00` are what they look like). Nor are characters that are not seen: whoever approves a
+file has read all that it says. Size, depth and the count of values are bounded.
 """
 
 import math
@@ -15,6 +16,7 @@ import yaml
 
 from bot.words.catalogue import N_, Message
 from bot.words.catalogue import gettext as _
+from bot.words.hidden import Hidden, first_hidden, paired
 
 BYTES_MAX = 64 * 1024
 """Of a file."""
@@ -27,12 +29,6 @@ _INTEGER = re.compile(r"[-+]?[0-9]{1,18}")
 _NUMBER = re.compile(
     r"[-+]?(?:[0-9]{1,18}(?:\.[0-9]{0,18})?|\.[0-9]{1,18})(?:[eE][-+]?[0-9]{1,2})?"
 )
-_UNSTORABLE = re.compile(
-    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\u202a-\u202e\u2066-\u2069"
-    "\ud800-\udfff\U000e0000-\U000e007f]"
-)
-"""What neither a row nor a page can have, and what lets a person who approves it see something else
-than what it says: text in another order, or none where there is some."""
 _WORDS: Mapping[str, bool | None] = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
@@ -114,7 +110,7 @@ def parse(data: bytes) -> Tree:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise _refused(Spot(line=line), "", _("text in UTF-8")) from None
-    reading = _Reading()
+    reading = _Reading(text=text)
     loader = _opened(text)
     try:
         value = reading.document(_events(loader))
@@ -144,6 +140,7 @@ def _events(loader: yaml.SafeLoader) -> Iterator[Any]:
 class _Reading:
     """Makes the tree of the reader's events."""
 
+    text: str
     spots: dict[Path, Spot] = field(default_factory=dict)
     keys: dict[Path, Spot] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
@@ -201,8 +198,8 @@ class _Reading:
             raise _refused(_spot(event), "", _("at most {most} values", most=f"{VALUES_MAX:,}"))
         if len(path) > DEPTH_MAX:
             raise _refused(_spot(event), "", _("at most {most} levels", most=DEPTH_MAX), path[:3])
-        if isinstance(event, yaml.ScalarEvent) and _UNSTORABLE.search(event.value):
-            raise _refused(_spot(event), "", _("text without control characters"), path)
+        if isinstance(event, yaml.ScalarEvent):
+            self._check_seen(event, path)
         if isinstance(event, yaml.AliasEvent) or event.anchor is not None:
             name = f"{'*' if isinstance(event, yaml.AliasEvent) else '&'}{event.anchor}"
             expected = _(
@@ -211,6 +208,17 @@ class _Reading:
             raise _refused(_spot(event), name, expected, path)
         if event.tag is not None and event.tag != "!":
             raise _refused(_spot(event), event.tag, _("a value without a tag"), path)
+
+    def _check_seen(self, event: yaml.ScalarEvent, path: Path) -> None:
+        """:raises NotYaml: somebody who reads it would not see all of it"""
+        event.value = paired(event.value)
+        found = first_hidden(event.value)
+        if found is None:
+            return
+        spot, first = _spot(event), event.start_mark.index
+        if written := first_hidden(self.text[first : event.end_mark.index]):
+            spot = _spot_at(self.text, first + written.place)
+        raise _unseen(spot, found, path)
 
 
 def shown(value: Any) -> str:
@@ -249,6 +257,15 @@ def _spot(event: Any) -> Spot:
     return Spot(line=event.start_mark.line + 1, column=event.start_mark.column + 1)
 
 
+def _spot_at(text: str, place: int) -> Spot:
+    before = text[:place]
+    return Spot(line=before.count("\n") + 1, column=place - before.rfind("\n"))
+
+
+def _unseen(spot: Spot, found: Hidden, at: Path = ()) -> NotYaml:
+    return _refused(spot, str(found), _("text without hidden characters"), at)
+
+
 def _refused(spot: Spot, said: str, expected: Message, at: Path = ()) -> NotYaml:
     return NotYaml(Fault(spot=spot, at=at, said=_bounded(said), expected=expected))
 
@@ -259,9 +276,7 @@ def _not_read(error: yaml.YAMLError, text: str) -> NotYaml:
     if mark is None:
         # A character that no YAML has.
         place = int(getattr(error, "position", 0))
-        before = text[:place]
-        spot = Spot(line=before.count("\n") + 1, column=place - before.rfind("\n"))
-        return _refused(spot, "", _("text without control characters"))
+        return _unseen(_spot_at(text, place), Hidden(place=place, character=text[place]))
     spot = Spot(line=mark.line + 1, column=mark.column + 1)
     lines = text.splitlines()
     said = lines[mark.line].strip() if mark.line < len(lines) else ""

@@ -114,6 +114,8 @@ async def test_one_is_made_changed_run_and_removed_here(site):
         ("a: [", 422, "a bracket that closes"),
         ("", 422, ""),
         ("name: a\nsteps: [{prompt: x}]\nruns_as: nobody\n", 404, "nobody"),
+        ("name: a\nsteps: [{prompt: x\u202ey}]\n", 422, "automation.yaml:2:19: steps[0].prompt: "),
+        ('{"name": "a", "steps": [{"run": "r\\u200bm"}]}', 422, "found: U+200B ZERO WIDTH SPACE"),
     ],
 )
 async def test_what_can_not_be_made_is_refused_and_says_why(site, source, status, said):
@@ -122,6 +124,19 @@ async def test_what_can_not_be_made_is_refused_and_says_why(site, source, status
         answer = await ann.post(WHERE, json=body)
         assert (answer.status_code, said in answer.text) == (status, True), answer.text
         assert (await ann.get(WHERE)).json()["automations"] == []
+
+
+async def test_one_is_not_changed_to_what_nobody_would_see(site):
+    source = "name: a\nsteps: [{prompt: x}]\n"
+    async with site.client() as ann:
+        made = await ann.post(WHERE, json={"project": await project_of(site), "source": source})
+        where = f"{WHERE}/{made.json()['automation']}"
+        before = (await ann.get(where)).json()["source"]
+        changed = {"source": source.replace("x", "x\U000e0072")}
+        answer = await ann.put(where, json=changed)
+        assert answer.status_code == 422, answer.text
+        assert "found: U+E0072 TAG LATIN SMALL LETTER R" in answer.text
+        assert (await ann.get(where)).json()["source"] == before
 
 
 async def test_the_schema_is_open_to_editors(site):
@@ -158,6 +173,9 @@ async def test_the_page_approves_runs_and_makes_without_a_script(site):
         data = {"csrf": csrf, "project": await project_of(site), "source": "name: [\n"}
         refused = await browser.post("/automations", data=data)
         assert (refused.status_code, "name: [" in refused.text) == (422, True)
+        data["source"] = "name: h\nsteps: [{prompt: x\u2066y}]\n"
+        refused = await browser.post("/automations", data=data)
+        assert (refused.status_code, "U+2066" in refused.text) == (422, True)
         data["source"] = "name: hook\r\nsteps: [{prompt: x}]\r\ntriggers:\r\n  - webhook:\r\n"
         made = await browser.post("/automations", data=data)
         assert PREFIX in made.text

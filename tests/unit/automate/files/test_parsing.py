@@ -1,5 +1,6 @@
 """Files of automations: what is read of them, and how each mistake is said."""
 
+import json
 from datetime import datetime
 
 import pytest
@@ -28,6 +29,8 @@ HEAD = "schema: ona/automation/v1\nname: nightly\nsteps:\n  - prompt: look\n"
 TRIGGERS = (
     "`cron`, `at`, `webhook`, `pull_request`, `push`, `issue_labelled`, `ci_failed`, `message`"
 )
+UNSEEN = "expected: text without hidden characters; found: "
+ENGLAND = "\U0001f3f4\U000e0067\U000e0062\U000e0065\U000e006e\U000e0067\U000e007f"
 LIST = "a list: a line with `- ` for each entry"
 PLACE = "a place such as slack:#deploys or discord:#deploys"
 WRONG = [
@@ -202,19 +205,16 @@ WRONG = [
             "7:14: description: expected: text (in quotes, if it looks like a number); found: null",
         ],
     ),
-    ("description: \x07\n", ["5:14: expected: text without control characters"]),
+    ("description: \x07\n", [f"5:14: {UNSEEN}U+0007"]),
+    ('description: "a\\0b"\n', [f"5:14: description: {UNSEEN}U+0000"]),
+    ('description: "\\ud800"\n', [f"5:14: description: {UNSEEN}U+D800"]),
+    ('context: {"\\0": 1}\n', [f"5:11: context: {UNSEEN}U+0000"]),
     (
-        'description: "a\\0b"\n',
-        ["5:14: description: expected: text without control characters"],
+        "description: |\n  one\n  two th\u202eree\n",
+        [f"7:9: description: {UNSEEN}U+202E RIGHT-TO-LEFT OVERRIDE"],
     ),
-    (
-        'description: "\\ud800"\n',
-        ["5:14: description: expected: text without control characters"],
-    ),
-    (
-        'context: {"\\0": 1}\n',
-        ["5:11: context: expected: text without control characters"],
-    ),
+    ("description: \U0001f468\u200drm\n", [f"5:15: description: {UNSEEN}U+200D ZERO WIDTH JOINER"]),
+    ("des\u200bcription: a\n", [f"5:4: {UNSEEN}U+200B ZERO WIDTH SPACE"]),
     (
         "triggers: {cron: 0 9 * * *}\nlimit: 1\n",
         [
@@ -301,9 +301,15 @@ IMPOSSIBLE = [
     *(
         (
             f'description: "{hidden}"\n',
-            "5:14: description: expected: text without control characters",
+            f"5:{column}: description: {UNSEEN}{found}",
         )
-        for hidden in ("\\u202eevil", "\u2066evil", "\\U000e0041", "\U000e007f", "\\x9b2J")
+        for hidden, column, found in (
+            ("\\u202eevil", 14, "U+202E RIGHT-TO-LEFT OVERRIDE"),
+            ("\u2066evil", 15, "U+2066 LEFT-TO-RIGHT ISOLATE"),
+            ("\\U000e0041", 14, "U+E0041 TAG LATIN CAPITAL LETTER A"),
+            ("\U000e007f", 15, "U+E007F CANCEL TAG"),
+            ("\\x9b2J", 14, "U+009B"),
+        )
     ),
 ]
 """What the reader of YAML or the calendar gives up at, and what a person would not see."""
@@ -324,6 +330,15 @@ def test_a_mistake_is_said_with_its_place(rest, expected):
 def test_what_nobody_can_have_meant_or_see_is_said(rest, expected):
     (found,) = said(HEAD + rest)
     assert found.startswith(f"a.yaml:{expected}")
+
+
+@pytest.mark.parametrize(
+    "emoji", ["\U0001f1e9\U0001f1ea", ENGLAND, "\U0001f468\u200d\U0001f469", "1\ufe0f\u20e3"]
+)
+@pytest.mark.parametrize("write", [str, json.dumps], ids=["plain", "escaped in halves"])
+def test_emoji_of_several_characters_are_read(emoji, write):
+    found = read("a.yaml", f"{HEAD}description: {write(f'all {emoji} of it')}\n".encode())
+    assert found.definition.description == f"all {emoji} of it"
 
 
 def test_a_version_that_is_no_number_is_said():
