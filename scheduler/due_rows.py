@@ -18,6 +18,9 @@ log = structlog.get_logger(__name__)
 
 AHEAD_MAX = 200
 """Moments that the timer is told of at once."""
+UNREADABLE = "unreadable"
+"""Why there is a firing of a schedule that was paused because no time follows from it any more:
+whoever acts on it tells that."""
 _NOW = text("SELECT clock_timestamp()")
 _DUE = text(
     """
@@ -29,10 +32,11 @@ _DUE = text(
 )
 _FIRE = text(
     """
-    INSERT INTO firing (id, schedule_id, due_at, state, missed, fired_at)
-    SELECT id, schedule_id, due_at, state, missed, clock_timestamp()
+    INSERT INTO firing (id, schedule_id, due_at, state, missed, why, fired_at)
+    SELECT id, schedule_id, due_at, state, missed, why, clock_timestamp()
       FROM jsonb_to_recordset(CAST(:rows AS jsonb))
-           AS one (id uuid, schedule_id uuid, due_at timestamptz, state text, missed integer)
+           AS one (id uuid, schedule_id uuid, due_at timestamptz, state text, missed integer,
+                   why text)
     ON CONFLICT (schedule_id, due_at) DO NOTHING RETURNING id
     """
 )
@@ -81,8 +85,8 @@ async def fire(tx: Tx, now: datetime, *, limit: int, new_id: Callable[[], UUID])
         except Exception as error:
             # One that can't be read, or from which no time follows, must not stop the others.
             log.warning("schedule_paused", schedule=str(row.id), error=repr(error))
-            moves.append({"id": row.id, "state": "paused", "why": str(error)})
-            continue
+            fired = _firing(row, row.due_at, state="due", why=UNREADABLE)
+            move = {"id": row.id, "state": "paused", "why": str(error)}
         firings.append({"id": new_id(), **fired})
         moves.append(move)
     written = (await tx.execute(_FIRE, {"rows": _json(firings)})).all() if firings else ()
@@ -114,12 +118,12 @@ def _decided(schedule: Schedule, row: Any, now: datetime) -> tuple[dict[str, Any
     """The firing, and what becomes of the schedule."""
     decision = decide(schedule, row.due_at, now)
     skipped = decision.fire is None
-    fired = {
-        "schedule_id": row.id,
-        "due_at": decision.missed[-1] if skipped else decision.fire,
-        "state": "skipped" if skipped else "due",
-        "missed": len(decision.missed),
-    }
+    fired = _firing(
+        row,
+        decision.missed[-1] if skipped else decision.fire,
+        state="skipped" if skipped else "due",
+        missed=len(decision.missed),
+    )
     following = decision.next
     move = {
         "id": row.id,
@@ -129,6 +133,13 @@ def _decided(schedule: Schedule, row: Any, now: datetime) -> tuple[dict[str, Any
         "why": "",
     }
     return fired, move
+
+
+def _firing(
+    row: Any, due_at: datetime | None, *, state: str, missed: int = 0, why: str = ""
+) -> dict[str, Any]:
+    known = {"schedule_id": row.id, "due_at": due_at, "state": state}
+    return {**known, "missed": missed, "why": why}
 
 
 def _json(rows: Sequence[dict[str, Any]]) -> str:

@@ -21,6 +21,15 @@ def zone_of(name: str) -> ZoneInfo:
         raise ValueError(f"{name!r} is no time zone") from error
 
 
+def is_zone(name: str) -> bool:
+    """Whether this host knows the zone: names come and go with its data of time zones."""
+    try:
+        zone_of(name)
+    except ValueError:
+        return False
+    return True
+
+
 def local(moment: datetime, zone: ZoneInfo) -> datetime:
     """What the clocks of the zone show at a moment, without the zone."""
     return moment.astimezone(zone).replace(tzinfo=None)

@@ -158,11 +158,11 @@ async def of(tx: Transaction, automations: Sequence[UUID]) -> dict[UUID, list[di
 
 
 async def next_times(tx: Transaction, automation_id: UUID, count: int) -> list[datetime]:
-    """When its schedules are due next."""
+    """When its schedules are due next. :raises Refused: one of them can't be read any more"""
     now, times = await due_rows.now(tx), set[datetime]()
     for row in (await tx.execute(_SCHEDULES, {"automation": automation_id})).all():
         if row.state == "active":
-            times.update(due_rows.schedule_of(row).next_times(now, count))
+            times.update(_readable(row).next_times(now, count))
     return sorted(times)[:count]
 
 
@@ -182,12 +182,26 @@ async def pause(tx: Transaction, automation_id: UUID) -> None:
 
 
 async def resume(tx: Transaction, automation_id: UUID) -> None:
-    """Let its schedules be due again from now on; what was due meanwhile is not done."""
+    """Let its schedules be due again from now on; what was due meanwhile is not done.
+
+    :raises Refused: one of them can't be read any more
+    """
     now = await due_rows.now(tx)
     for row in (await tx.execute(_SCHEDULES, {"automation": automation_id})).all():
-        values = _due(due_rows.schedule_of(row), row.id, now, paused=False)
+        values = _due(_readable(row), row.id, now, paused=False)
         await tx.execute(_SET_SCHEDULE, {"id": row.id, **values})
     tx.hint(SCHEDULES)
+
+
+def _readable(row: Any) -> Schedule:
+    try:
+        return due_rows.schedule_of(row)
+    except ValueError as error:
+        raise Refused(
+            _("the time of one of its triggers can't be read any more: {why}", why=str(error)),
+            kept=_("nothing was changed"),
+            do=_("change that trigger and have it approved"),
+        ) from error
 
 
 def _is(row: Any, trigger: Trigger) -> bool:

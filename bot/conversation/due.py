@@ -12,6 +12,7 @@ from adapters.chat.port import ChatError, ChatPort, Unavailable
 from bot.automate.reminders.answering import asked_of_agent, compares, shown
 from bot.automate.reminders.answers import Answer
 from bot.automate.reminders.firings import Put
+from bot.automate.reminders.silencing import threads_in
 from bot.conversation import reminder_words
 from bot.conversation.inbox import Inbox
 from bot.conversation.membership import Membership
@@ -110,6 +111,9 @@ class Due:
         self, tx: Transaction, row: Any, answer: Answer | None = None
     ) -> Sequence[tuple[UUID, str]]:
         """The threads, with whom to notify; what stands in a channel has the answer's session."""
+        if threads_in(row.targets) is None:
+            # Its places can't be read any more: where it was set it can be set anew.
+            return [(row.thread_id, "")] if row.thread_id else []
         there = await threads_of(tx, [target["thread"] for target in row.targets])
         found: list[tuple[UUID, str]] = []
         for target in row.targets:

@@ -41,6 +41,8 @@ _WHY = {
     "attempts": N_("it could not be answered, however often I tried"),
     "member": N_("you may not read the project or the channel that it is for any more"),
     "cancelled": N_("somebody took it out of the queue"),
+    "time": N_("when it is due can't be read any more"),
+    "targets": N_("where it is posted can't be read any more"),
     "silent": N_("its agent said nothing"),
     "slow": N_("it took longer than a day"),
 }
@@ -140,12 +142,30 @@ def footer(row: Any, *, is_answer: bool = False) -> Message:
 def not_said(row: Any, why: str) -> Message:
     """Why there is nothing this time."""
     told = _(_WHY[why]) if why in _WHY else why
+    if why == "zone":
+        told = _("there is no time zone {zone} any more", zone=row.zone)
     about = shortened(row.what, SHOWN_LENGTH_MAX)
     if why == "creator":
         return _("The reminder “{what}” is paused: {why}.", what=about, why=told)
     if why == "member":
         return _(
             "The reminder “{what}” is paused: {why}. `reminders resume {short}` lets it go on.",
+            what=about,
+            why=told,
+            short=row.short,
+        )
+    if why in {"zone", "time"}:
+        return _(
+            "The reminder “{what}” is paused: {why}. Say its time anew:"
+            " `reminders edit {short} every friday 16:00`.",
+            what=about,
+            why=told,
+            short=row.short,
+        )
+    if why == "targets":
+        return _(
+            "The reminder “{what}” is paused: {why}. Set it anew; `reminders delete {short}`"
+            " deletes this one.",
             what=about,
             why=told,
             short=row.short,

@@ -27,6 +27,7 @@ from bot.store.transaction import Transaction
 from bot.words.catalogue import UTC_ZONE, Message, moment, speaking, spoken
 from bot.words.catalogue import gettext as _
 from bot.words.reminding import CHANGED
+from scheduler.local import is_zone
 from scheduler.rules import Once
 from scheduler.when import Unclear, first_part, last_part
 
@@ -154,23 +155,25 @@ async def change(tx: Transaction, who: Standing, asked: Reminders) -> Message:
         case "no" | "delete" | "stop":
             await reminder_rows.delete(tx, row)
             told = _("The reminder {short} is gone.", short=row.short)
+        case "pause" if row.state == "ended":
+            raise Refused(_("the time of this reminder has passed"), kept=_("nothing was changed"))
         case "pause":
             await reminder_rows.pause(tx, row)
             told = _("Paused. `reminders resume {short}` lets it go on.", short=row.short)
         case "done":
             told = _("Done.")
         case "snooze":
-            told = await _snooze(tx, row, asked.rest, row.zone, row.targets)
+            told = await _snooze(tx, row, asked.rest, await _zone_of_row(tx, row), row.targets)
         case "edit":
             told = await _edit(tx, row, asked.rest)
         case "yes" | "answer" | "resume":
             due = await reminder_rows.start(tx, row, as_prompt=asked.act == "answer")
-            told = _saved(row, due)
+            told = _saved(row, due, row.zone)
     return told
 
 
-def _saved(row: Any, due: Any) -> Message:
-    with speaking(spoken().locale, row.zone):
+def _saved(row: Any, due: Any, zone: str) -> Message:
+    with speaking(spoken().locale, zone):
         return _(
             "Saved as {short}; it is due next at {at}. `reminders stop {short}` stops it.",
             short=row.short,
@@ -209,14 +212,20 @@ async def _edit(tx: Transaction, row: Any, said: str) -> Message:
         if only:
             return _("Nothing is posted while its answer stays the same.")
         return _("It is posted each time.")
-    reading = asking.read(said, now=await reminder_rows.now(tx), zone=row.zone)
+    zone = await _zone_of_row(tx, row)
+    reading = asking.read(said, now=await reminder_rows.now(tx), zone=zone)
     due = await reminder_rows.reschedule(tx, row, reading.schedule, reading.said)
-    return _saved(row, due)
+    return _saved(row, due, zone)
 
 
 async def zone_of(tx: Transaction, person_id: UUID) -> str:
     """IANA name of the zone in which a person's times are read."""
     return str((await languages.settings_of(tx, person_id))["zone"] or UTC_ZONE)
+
+
+async def _zone_of_row(tx: Transaction, row: Any) -> str:
+    """The zone in which a reminder's times are read; its creator's, where it is none any more."""
+    return str(row.zone) if is_zone(row.zone) else await zone_of(tx, row.creator_id)
 
 
 async def _targets(

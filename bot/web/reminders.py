@@ -129,10 +129,6 @@ async def act(
 
 
 def _shown(row: dict[str, Any], now: Any) -> dict[str, Any]:
-    times: tuple[Any, ...] = ()
-    if row["state"] == "active":
-        schedule = due_rows.schedule_of(_Row(row))
-        times = (row["due_at"], *schedule.next_times(max(row["due_at"], now), NEXT_TIMES - 1))
     return {
         "reminder": row["short"],
         "state": row["state"],
@@ -146,8 +142,17 @@ def _shown(row: dict[str, Any], now: Any) -> dict[str, Any]:
         "quiet": row["quiet"],
         "project": row["project"],
         "by": row["creator"],
-        "next": list(times),
+        "next": _next(row, now) if row["state"] == "active" else [],
     }
+
+
+def _next(row: dict[str, Any], now: Any) -> list[Any]:
+    try:
+        schedule = due_rows.schedule_of(_Row(row))
+    except ValueError:
+        # Its zone is none any more: that is told when it is due.
+        return [row["due_at"]]
+    return [row["due_at"], *schedule.next_times(max(row["due_at"], now), NEXT_TIMES - 1)]
 
 
 class _Row:

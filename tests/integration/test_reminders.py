@@ -23,6 +23,8 @@ from scheduler.clock import LEASE_SECONDS, Clock
 from scheduler.leader import Leader
 
 BODIES = text("SELECT body FROM reply ORDER BY created_at, id")
+UNSAYABLE = "UPDATE reminder SET quiet = 'never'"
+"""Hours that can't be read."""
 BUTTONS = text("SELECT buttons FROM reply ORDER BY created_at, id")
 
 
@@ -193,6 +195,20 @@ async def test_one_of_somebody_who_was_deactivated_pauses_and_says_so(town, whom
     assert place.startswith("c/~") is (whom == "channel")
 
 
+async def test_one_that_is_due_once_of_somebody_who_was_deactivated_is_told_at_once(town):
+    short = await set_one(town, "remind me in 20 minutes to stretch")
+    await due_now(town)
+    leader = Leader(name="schedules", owner="a", seconds=LEASE_SECONDS)
+    await Clock(town.database.begin, leader, new_id=new_id).tick()
+    paused = await town.say(f"reminders pause {short}")
+    assert (paused.verdict, "has passed" in paused.text) == ("refused", True)
+    async with town.database.begin() as tx:
+        await people.deactivate(tx, town.people["Ann"])
+    await fire(town)
+    assert await firings(town) == [("skipped", "creator")]
+    assert "whoever set it is deactivated here" in (await bodies(town))[-1]
+
+
 async def test_in_quiet_hours_it_waits_until_they_are_over(town):
     short = await set_one(town, "remind me every hour to stretch")
     now = (await town.database.run(text("SELECT clock_timestamp() AS now"))).one().now
@@ -265,6 +281,44 @@ async def test_what_comes_again_in_quiet_hours_is_said_once_when_they_are_over(t
     assert post.endswith("It comes late: 2 before it were missed.")
 
 
+async def test_when_quiet_hours_end_as_it_is_due_again_it_is_said_once(town):
+    short = await set_one(town, "remind me every hour to stretch")
+    now = (await town.database.run(text("SELECT clock_timestamp() AS now"))).one().now
+    hours = f"{now - timedelta(hours=1):%H:%M}-{now + timedelta(hours=2):%H:%M}"
+    await town.say(f"reminders edit {short} quiet {hours}")
+    await due_now(town)
+    await fire(town)
+    await town.database.run(text("UPDATE reminder SET quiet = ''"))
+    await town.database.run(text("UPDATE firing SET act_at = now()"))
+    await due_now(town)
+    # It is due again, which nobody has written down yet.
+    assert await Firings(town.database, Due(town.database, town.inbox)).once() == 1
+    assert await bodies(town) == []
+    await town.database.run(text("UPDATE firing SET act_at = now()"))
+    await fire(town)
+    (post,) = await bodies(town)
+    assert "It comes late" not in post
+    assert await firings(town) == [("skipped", "quiet"), ("done", "")]
+    await town.database.run(text("UPDATE firing SET act_at = now() WHERE state = 'due'"))
+    await fire(town)
+    assert len(await bodies(town)) == 1
+
+
+async def test_one_that_waited_for_quiet_hours_gives_way_to_what_is_due_with_it(town):
+    short = await set_one(town, "remind me every hour what is open?", act="answer")
+    now = (await town.database.run(text("SELECT clock_timestamp() AS now"))).one().now
+    hours = f"{now - timedelta(hours=1):%H:%M}-{now + timedelta(hours=2):%H:%M}"
+    await town.say(f"reminders edit {short} quiet {hours}")
+    await due_now(town)
+    await fire(town)
+    await town.database.run(text("UPDATE reminder SET quiet = ''"))
+    # The one that waited comes first in line.
+    await town.database.run(text("UPDATE firing SET act_at = now() - interval '1 hour'"))
+    await ask_now(town)
+    assert await town.value("SELECT count(*) FROM prompt") == 1
+    assert await firings(town) == [("skipped", "quiet"), ("due", "")]
+
+
 async def two_due(town, spoil: str) -> None:
     """One that can't be said, and behind it one that can."""
     await set_one(town, "remind me in 20 minutes to stretch")
@@ -283,7 +337,7 @@ async def try_to_the_end(town) -> None:
 
 
 async def test_one_that_can_t_be_said_is_put_off_and_the_others_are_said(town):
-    await two_due(town, "UPDATE schedule SET zone = 'Mars/Phobos'")
+    await two_due(town, UNSAYABLE)
     await fire(town)
     assert (await bodies(town))[-1].startswith("check the build")
     assert await firings(town) == [("due", ""), ("done", "")]
@@ -296,7 +350,7 @@ def test_the_pause_before_it_is_tried_again_grows_to_a_most():
 
 
 async def test_one_that_can_t_be_said_however_often_fails_and_that_is_told(town):
-    await two_due(town, "UPDATE schedule SET zone = 'Mars/Phobos'")
+    await two_due(town, UNSAYABLE)
     await try_to_the_end(town)
     assert await firings(town) == [("failed", "attempts"), ("done", "")]
     assert (await bodies(town))[-1] == (
@@ -306,9 +360,82 @@ async def test_one_that_can_t_be_said_however_often_fails_and_that_is_told(town)
 
 
 async def test_one_of_which_nothing_can_be_told_is_not_tried_for_ever(town):
-    await two_due(town, """UPDATE reminder SET targets = targets || '[{"thread": 1}]'""")
+    await two_due(town, "UPDATE reminder SET language = 'tlh'")
     await try_to_the_end(town)
     assert await firings(town) == [("failed", "attempts"), ("done", "")]
+
+
+@pytest.mark.parametrize(
+    "targets", ['{"thread": 1}', '"x"', '["x"]', '[{"thread": 1}]', '[{"thread": "x"}]', "[{}]"]
+)
+async def test_one_whose_places_can_t_be_read_pauses_and_tells_where_it_was_set(town, targets):
+    await two_due(town, f"UPDATE reminder SET targets = '{targets}'")
+    await fire(town)
+    said = await bodies(town)
+    assert any(one.startswith("check the build") for one in said)
+    short = await town.value("SELECT short FROM reminder WHERE what = 'stretch'")
+    assert (
+        "The reminder “stretch” is paused: where it is posted can't be read any more."
+        f" Set it anew; `reminders delete {short}` deletes this one."
+    ) in said
+    assert await firings(town) == [("failed", "targets"), ("done", "")]
+    assert "is gone" in (await town.say(f"reminders delete {short}")).text
+
+
+async def pausing(town, short: str, why: str) -> None:
+    """It is paused, and told once."""
+    assert await bodies(town) == [
+        f"The reminder “stretch” is paused: {why}."
+        f" Say its time anew: `reminders edit {short} every friday 16:00`."
+    ]
+    assert await town.value("SELECT state FROM schedule") == "paused"
+    await fire(town)
+    assert len(await bodies(town)) == 1
+    refused = await town.say(f"reminders resume {short}")
+    assert refused.verdict == "refused"
+    assert f"reminders edit {short} tomorrow 9" in refused.text
+
+
+async def test_one_whose_zone_is_gone_pauses_and_says_what_to_do(town):
+    short = await set_one(town, "remind me every day at 9 to stretch")
+    await town.rows("UPDATE schedule SET zone = 'Mars/Phobos' RETURNING id")
+    await due_now(town)
+    await fire(town)
+    await pausing(town, short, "there is no time zone Mars/Phobos any more")
+    assert await firings(town) == [("failed", "zone")]
+    saved = await town.say(f"reminders edit {short} every friday 16:00")
+    assert saved.text.startswith(f"Saved as {short}; it is due next at ")
+    assert await town.rows("SELECT state, zone FROM schedule") == [("active", "UTC")]
+
+
+async def test_one_whose_time_can_t_be_read_pauses_and_says_what_to_do(town):
+    short = await set_one(town, "remind me every day at 9 to stretch")
+    await due_now(town)
+    await town.rows("UPDATE schedule SET rule = '{}' RETURNING id")
+    await fire(town)
+    await pausing(town, short, "when it is due can't be read any more")
+
+
+async def test_one_whose_zone_goes_while_it_waits_pauses_and_says_so(town):
+    short = await set_one(town, "remind me every day at 9 to stretch")
+    await due_now(town)
+    leader = Leader(name="schedules", owner="a", seconds=LEASE_SECONDS)
+    await Clock(town.database.begin, leader, new_id=new_id).tick()
+    await town.rows("UPDATE schedule SET zone = 'Mars/Phobos' RETURNING id")
+    await fire(town)
+    await pausing(town, short, "there is no time zone Mars/Phobos any more")
+
+
+async def test_one_that_was_mended_before_it_is_told_is_said(town):
+    short = await set_one(town, "remind me every day at 9 to stretch")
+    await town.rows("UPDATE schedule SET zone = 'Mars/Phobos' RETURNING id")
+    await due_now(town)
+    leader = Leader(name="schedules", owner="a", seconds=LEASE_SECONDS)
+    await Clock(town.database.begin, leader, new_id=new_id).tick()
+    await town.say(f"reminders edit {short} every friday 16:00")
+    await fire(town)
+    (post,) = await bodies(town)
+    assert post.startswith("stretch\n\nA reminder of Ann: every friday 16:00 (UTC).")
 
 
 async def test_those_that_are_over_take_nobody_s_place(town, monkeypatch):

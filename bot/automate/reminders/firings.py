@@ -13,25 +13,25 @@ raises is put off by a transaction of its own, so that the others don't wait for
 import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import structlog
 
 from adapters.chat.port import ChatError
-from bot.automate.reminders import answers, quiet, reminder_rows
+from bot.automate.reminders import answers, firing_rows, reminder_rows
 from bot.automate.reminders.answering import compares, is_unchanged
 from bot.automate.reminders.answers import Answer
+from bot.automate.reminders.firing_rows import SQL
+from bot.automate.reminders.silencing import threads_in
 from bot.store.database import FIRINGS, Database, Listener, is_away
-from bot.store.statements import load
 from bot.store.transaction import Transaction
+from scheduler.due_rows import UNREADABLE
+from scheduler.local import is_zone
 from scheduler.waits import first_of
 
 log = structlog.get_logger(__name__)
 
-SQL = load(Path(__file__).parent / "sql" / "firings.sql")
 POLL_SECONDS = 2.0
 ANSWER_SECONDS = 2.0
 """Between two looks at what an agent answers."""
@@ -165,7 +165,7 @@ class Firings:
             return
         try:
             async with self._database.begin() as tx:
-                if await _stands(tx, row.firing_id):
+                if await firing_rows.stands(tx, row.firing_id):
                     await self._fail(tx, row, "attempts")
         except Exception as error:
             if is_away(error):
@@ -173,7 +173,7 @@ class Firings:
             # Not even that can be said: it must not be tried for ever.
             log.error("firing_not_told", reminder=row.short, error=repr(error))
             async with self._database.begin() as tx:
-                await _end(tx, row.firing_id, "failed", "attempts")
+                await firing_rows.end(tx, row.firing_id, "failed", "attempts")
 
     async def _outside(self, row: Any) -> None:
         """What asks others than the database first."""
@@ -184,7 +184,7 @@ class Firings:
             return
         # Meanwhile it may have been paused or deleted, or another process may have said it.
         async with self._database.begin() as tx:
-            if not await _stands(tx, row.firing_id):
+            if not await firing_rows.stands(tx, row.firing_id):
                 return
             if may and not row.is_prompt:
                 await self._post(tx, row)
@@ -193,45 +193,51 @@ class Firings:
             await self._ways.deny(row)
             async with self._database.begin() as tx:
                 await reminder_rows.pause(tx, row, why="member")
-                await _end(tx, row.firing_id, "skipped", "member")
+                await firing_rows.end(tx, row.firing_id, "skipped", "member")
         else:
             await self._prompt(row)
 
     async def _post(self, tx: Transaction, row: Any) -> None:
         await self._ways.post(tx, row)
-        await _end(tx, row.firing_id, "done")
+        await firing_rows.end(tx, row.firing_id, "done")
 
     async def _is_wanted(self, tx: Transaction, row: Any) -> bool:
-        if not await _stands(tx, row.firing_id):
+        if row.why == UNREADABLE and row.state == "paused":
+            await self._pause(tx, row, "time" if is_zone(row.zone) else "zone")
             return False
-        if not row.creator_active:
-            await reminder_rows.pause(tx, row, why="creator")
-            await self._ways.tell(tx, row, "creator")
-            await _end(tx, row.firing_id, "skipped", "creator")
+        if not await firing_rows.stands(tx, row.firing_id):
             return False
-        if not row.has_place:
-            # Its threads went with their sessions: nobody is left to be told.
-            await reminder_rows.pause(tx, row, why="thread")
-            await _end(tx, row.firing_id, "failed", "thread")
+        if why := await self._stopped_by(tx, row):
+            await self._pause(tx, row, why)
             return False
         if not row.project_there or row.attempts >= ATTEMPTS_MAX:
-            why = "attempts" if row.project_there else "project"
-            await self._ways.tell(tx, row, why)
-            await _end(tx, row.firing_id, "failed", why)
+            await self._fail(tx, row, "attempts" if row.project_there else "project")
             return False
-        until = quiet.ends(row.quiet, row.now, ZoneInfo(row.zone))
-        if until is not None:
-            # What comes again and again meanwhile is said once when the hours are over.
-            before = {"id": row.firing_id, "schedule": row.schedule_id, "due": row.fired_for}
-            await tx.execute(SQL["passed_over"], before)
-            await tx.execute(SQL["wait"], {"id": row.firing_id, "until": until, "why": "quiet"})
-        return until is None
+        return not await firing_rows.waits(tx, row)
+
+    async def _stopped_by(self, tx: Transaction, row: Any) -> str:
+        """Why it is not to be due any more; empty: nothing is in its way."""
+        if not row.creator_active:
+            return "creator"
+        threads = threads_in(row.targets)
+        if threads is None:
+            return "targets"
+        if not await tx.scalar(SQL["has_place"], {"threads": threads}):
+            return "thread"
+        return "" if is_zone(row.zone) else "zone"
+
+    async def _pause(self, tx: Transaction, row: Any, why: str) -> None:
+        """Let it not be due any more, and tell that; if its threads went, nobody is left to be."""
+        await reminder_rows.pause(tx, row, why=why)
+        if why != "thread":
+            await self._ways.tell(tx, row, why)
+        await firing_rows.end(tx, row.firing_id, "skipped" if why == "creator" else "failed", why)
 
     async def _prompt(self, row: Any) -> None:
         put = await self._ways.prompt(row)
         async with self._database.begin() as tx:
             if put.prompt_id is None:
-                if await _stands(tx, row.firing_id):
+                if await firing_rows.stands(tx, row.firing_id):
                     await self._fail(tx, row, put.why)
                 return
             asked = {"id": row.firing_id, "prompt": put.prompt_id, "seconds": ANSWER_SECONDS}
@@ -249,11 +255,11 @@ class Firings:
         elif not found.text:
             await self._fail(tx, row, "silent")
         elif compares(row) and is_unchanged(found.text):
-            await _end(tx, row.firing_id, "skipped", "unchanged")
+            await firing_rows.end(tx, row.firing_id, "skipped", "unchanged")
         else:
             await self._ways.post(tx, row, found)
             await reminder_rows.answered(tx, row, found.text)
-            await _end(tx, row.firing_id, "done")
+            await firing_rows.end(tx, row.firing_id, "done")
 
     async def _wait(self, tx: Transaction, row: Any, found: Answer) -> None:
         if row.now - row.fired_at > timedelta(hours=ANSWER_HOURS_MAX):
@@ -266,7 +272,7 @@ class Firings:
 
     async def _fail(self, tx: Transaction, row: Any, why: str) -> None:
         await self._ways.tell(tx, row, why)
-        await _end(tx, row.firing_id, "failed", why)
+        await firing_rows.end(tx, row.firing_id, "failed", why)
 
 
 def pause(attempts: int) -> float:
@@ -277,15 +283,3 @@ def pause(attempts: int) -> float:
 def _has_channel(row: Any) -> bool:
     """Whether it goes where not everybody may post."""
     return any(target.get("channel") for target in row.targets)
-
-
-async def _stands(tx: Transaction, firing_id: UUID) -> bool:
-    """Whether it is still to be said; what was paused since it was due is not."""
-    state = (await tx.execute(SQL["stands"], {"id": firing_id})).scalar_one_or_none()
-    if state == "paused":
-        await _end(tx, firing_id, "skipped", "paused")
-    return state not in {None, "paused"}
-
-
-async def _end(tx: Transaction, firing_id: UUID, state: str, why: str = "") -> None:
-    await tx.execute(SQL["end"], {"id": firing_id, "state": state, "why": why})

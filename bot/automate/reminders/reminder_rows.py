@@ -81,6 +81,12 @@ _SET = text(
     UPDATE schedule SET state = :state, why = :why, due_at = :due, fire_at = :fire WHERE id = :id
     """
 )
+_PAUSE = text(
+    """
+    UPDATE schedule SET state = 'paused', why = :why, due_at = NULL, fire_at = NULL
+     WHERE id = :id AND state <> 'ended'
+    """
+)
 _RESCHEDULE = text(
     """
     UPDATE schedule
@@ -232,11 +238,11 @@ async def of_person(tx: Transaction, person_id: UUID | None) -> list[dict[str, A
 async def start(tx: Transaction, row: Any, *, as_prompt: bool = False) -> datetime:
     """Let it be due from now on; when it is first.
 
-    :raises Refused: its time has passed, or nothing could change in what it says
+    :raises Refused: its time has passed, or can't be read, or nothing could change in what it says
     """
     if row.only_changed and not (row.is_prompt or as_prompt):
         raise asking.only_answers_change(row.short)
-    schedule = due_rows.schedule_of(row)
+    schedule = _schedule_of(row)
     due = schedule.next_after(await now(tx))
     if due is None:
         raise Refused(
@@ -249,11 +255,19 @@ async def start(tx: Transaction, row: Any, *, as_prompt: bool = False) -> dateti
     return due
 
 
+def _schedule_of(row: Any) -> Schedule:
+    try:
+        return due_rows.schedule_of(row)
+    except ValueError as error:
+        raise Refused(
+            _("the time of this reminder can't be read here any more: {why}", why=str(error)),
+            do=_("say it anew: `reminders edit {short} tomorrow 9`", short=row.short),
+        ) from error
+
+
 async def pause(tx: Transaction, row: Any, *, why: str = "") -> None:
-    """Let it not be due until it is started again."""
-    await tx.execute(
-        _SET, {"id": row.schedule_id, "state": "paused", "why": why, "due": None, "fire": None}
-    )
+    """Let it not be due until it is started again; one that is over is not anyway."""
+    await tx.execute(_PAUSE, {"id": row.schedule_id, "why": why})
 
 
 async def reschedule(tx: Transaction, row: Any, schedule: Schedule, said: str) -> datetime:

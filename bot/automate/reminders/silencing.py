@@ -1,9 +1,20 @@
 """Who gets a reminder that somebody else has set: what of it is theirs, and is so no more; pure."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from uuid import UUID
 
 Target = Mapping[str, str]
 """A place of a reminder, see `bot.store.schedule_tables.Reminder.targets`."""
+
+
+def threads_in(targets: object) -> list[UUID] | None:
+    """The threads of its places; None: what the row has can't be read."""
+    if not isinstance(targets, list):
+        return None
+    try:
+        return [UUID(target["thread"]) for target in targets]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
 
 
 def without_person(

@@ -9,6 +9,7 @@ from bot.govern.audit import HERE, Audited, record
 from bot.store.transaction import Transaction
 from bot.words.catalogue import Message
 from bot.words.catalogue import gettext as _
+from scheduler.local import is_zone
 
 FAILURES_MAX = 3
 """Runs in a row."""
@@ -72,3 +73,17 @@ async def without_owner(tx: Transaction, automation_id: UUID, name: str, why: st
             automation=name,
         )
     return await pause(tx, automation_id, why, said)
+
+
+async def without_time(tx: Transaction, automation_id: UUID, name: str, zone: str) -> bool:
+    """Pause one with a schedule from which no time follows any more."""
+    why = _("there is no time zone {zone} any more", zone=zone)
+    if is_zone(zone):
+        why = _("when it is due can't be read any more")
+    said = _(
+        "The automation {automation} is paused: {why}. Change its trigger and have that approved;"
+        " then `automations resume {automation}` lets it go on.",
+        automation=name,
+        why=why,
+    )
+    return await pause(tx, automation_id, "time", said)

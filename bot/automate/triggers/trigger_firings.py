@@ -10,13 +10,15 @@ from sqlalchemy import text
 from bot.automate.triggers import events, failing
 from bot.automate.triggers.events import Event
 from bot.store.transaction import Transaction
+from scheduler.due_rows import UNREADABLE
 
 BATCH = 100
 """Firings whose events are one transaction."""
 _TAKE = text(
     """
-    SELECT firing.id, firing.due_at, firing.missed, trigger.id AS trigger_id, trigger.kind,
-           schedule.zone, automation.id AS automation_id, automation.name, automation.state,
+    SELECT firing.id, firing.due_at, firing.missed, firing.why, trigger.id AS trigger_id,
+           trigger.kind, schedule.zone, automation.id AS automation_id, automation.name,
+           automation.state,
            project.removed_at IS NULL AS project_there,
            coalesce(person.deactivated_at IS NULL AND person.id IS NOT NULL, false) AS has_owner
       FROM firing JOIN automation_trigger AS trigger ON trigger.schedule_id = firing.schedule_id
@@ -56,6 +58,9 @@ async def _taken(tx: Transaction, row: Any) -> tuple[str, str]:
         why = "runs_as" if row.project_there else "project"
         await failing.without_owner(tx, row.automation_id, row.name, why)
         return "skipped", why
+    if row.why == UNREADABLE:
+        await failing.without_time(tx, row.automation_id, row.name, row.zone)
+        return "failed", "time"
     facts = {"due": row.due_at.isoformat(), "zone": row.zone, "missed": row.missed}
     event = Event(trigger_id=row.trigger_id, key=f"due/{row.due_at.isoformat()}", facts=facts)
     kept = await events.add(tx, event)

@@ -21,6 +21,7 @@ WHY = {
     "person": "somebody paused it",
     "failures": "it failed several times in a row",
     "runs_as": "in whose name it worked is deactivated here",
+    "time": "the time of one of its triggers can't be read any more: change it",
 }
 
 

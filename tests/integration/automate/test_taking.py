@@ -6,12 +6,17 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
+from bot.automate import trigger_rows
 from bot.automate.runs.beginning import Begun, Cause
 from bot.automate.triggers import events, trigger_firings
 from bot.automate.triggers.events import EVENTS_PER_HOUR_MAX, KEPT_DAYS, Added, Event
 from bot.automate.triggers.taking_decided import ATTEMPTS_MAX
 from bot.errors import Refused
 from bot.govern import people
+from bot.store.ids import new_id
+from bot.words.catalogue import again
+from scheduler.clock import LEASE_SECONDS, Clock
+from scheduler.leader import Leader
 from tests.integration.automate.happenings import (
     EVENTS,
     NOTICES,
@@ -331,6 +336,37 @@ async def test_a_due_moment_of_one_that_can_t_run_is_skipped(town, broken, why) 
     assert await town.value("SELECT state FROM automation") == "paused"
     assert await town.value("SELECT count(*) FROM trigger_event") == 0
     assert await town.value("SELECT count(*) FROM automation_notice") == (why != "paused")
+
+
+@pytest.mark.parametrize(
+    ("broken", "told"),
+    [
+        ("zone = 'Mars/Phobos'", "there is no time zone Mars/Phobos any more"),
+        ("rule = '{}'", "when it is due can't be read any more"),
+    ],
+)
+async def test_one_whose_time_can_t_be_read_any_more_pauses_and_says_so(town, broken, told) -> None:
+    automation_id = await automation(town, steps=STEPS)
+    schedule_id = await schedule(town)
+    await trigger(town, automation_id, "cron", schedule=schedule_id)
+    await town.rows(
+        f"UPDATE schedule SET {broken}, due_at = now(), fire_at = now()"
+        " WHERE id = :id RETURNING id",
+        id=schedule_id,
+    )
+    leader = Leader(name="schedules", owner="a", seconds=LEASE_SECONDS)
+    await Clock(town.database.begin, leader, new_id=new_id).tick()
+    await taking(town).once()
+    assert await town.rows("SELECT state, why FROM firing") == [("failed", "time")]
+    assert await town.rows("SELECT state, why FROM automation") == [("paused", "time")]
+    ((said,),) = await town.rows("SELECT said FROM automation_notice")
+    assert again(said) == (
+        f"The automation nightly is paused: {told}. Change its trigger and have that approved;"
+        " then `automations resume nightly` lets it go on."
+    )
+    with pytest.raises(Refused, match="can't be read any more"):
+        async with town.database.begin() as tx:
+            await trigger_rows.resume(tx, automation_id)
 
 
 async def test_a_storm_stays_within_its_limits(town) -> None:

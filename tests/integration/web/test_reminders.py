@@ -36,6 +36,19 @@ async def test_one_sets_sees_changes_and_deletes_ones_own(site):
         assert (await ann.get(where)).status_code == 404
 
 
+async def test_one_whose_zone_is_gone_is_listed_and_edited(site):
+    async with site.client() as ann:
+        one = (await ann.post("/api/v1/reminders", json=DAILY)).json()
+        await site.rows("UPDATE schedule SET zone = 'Mars/Phobos' RETURNING id")
+        (listed,) = (await ann.get("/api/v1/reminders")).json()["reminders"]
+        assert (listed["zone"], listed["next"]) == ("Mars/Phobos", one["next"][:1])
+        where = f"/api/v1/reminders/{one['reminder']}"
+        refused = await ann.post(f"{where}/resume")
+        assert (refused.status_code, "is no time zone" in refused.text) == (422, True)
+        changed = await ann.patch(where, json={"when": "every friday 16:00"})
+        assert (changed.status_code, changed.json()["zone"]) == (200, "UTC")
+
+
 async def test_operators_see_everybodys_and_stop_them(site, ona):  # noqa: F811
     async with site.client() as ann, site.client(await site.token_of(site.bo)) as bo:
         made = (await bo.post("/api/v1/reminders", json=DAILY)).json()

@@ -7,9 +7,11 @@ SELECT firing.id AS firing_id, firing.due_at AS fired_for, firing.missed, firing
        reminder.targets, reminder.quiet, reminder.language, reminder.schedule_id,
        reminder.only_changed, reminder.by_agent, reminder.last_answer, reminder.answered_at,
        reminder.thread_id, firing.prompt_id, firing.fired_at,
-       EXISTS (SELECT FROM thread, jsonb_array_elements(reminder.targets) AS target (value)
-                WHERE thread.id = CAST(target.value ->> 'thread' AS uuid)) AS has_place,
-       schedule.zone, schedule.state, person.name AS creator,
+       firing.why, schedule.zone, schedule.state, person.name AS creator,
+       schedule.state = 'active' AND schedule.due_at <= clock_timestamp()
+       OR EXISTS (SELECT FROM firing AS later
+                   WHERE later.schedule_id = firing.schedule_id AND later.state = 'due'
+                     AND later.due_at > firing.due_at) AS comes_again,
        person.deactivated_at IS NULL AS creator_active,
        project.removed_at IS NULL AS project_there, clock_timestamp() AS now
   FROM firing JOIN reminder ON reminder.schedule_id = firing.schedule_id
@@ -20,8 +22,9 @@ SELECT firing.id AS firing_id, firing.due_at AS fired_for, firing.missed, firing
  ORDER BY firing.act_at LIMIT 1 FOR UPDATE OF firing SKIP LOCKED
 
 -- name: hold
+-- What is asked for is not passed over any more.
 UPDATE firing
-   SET attempts = attempts + 1, act_at = clock_timestamp() + make_interval(secs => :seconds)
+   SET why = '', attempts = attempts + 1, act_at = clock_timestamp() + make_interval(secs => :seconds)
  WHERE id = :id
 
 -- name: put_off
@@ -40,6 +43,9 @@ WITH passed AS (
     RETURNING missed + 1 AS missed)
 UPDATE firing SET missed = missed + (SELECT coalesce(sum(missed), 0) FROM passed)
  WHERE id = :id
+
+-- name: has_place
+SELECT EXISTS (SELECT FROM thread WHERE id = ANY(:threads))
 
 -- name: stands
 SELECT schedule.state FROM firing JOIN schedule ON schedule.id = firing.schedule_id
