@@ -56,6 +56,8 @@ class Spot:
     """Everybody who comes along reads it."""
     foreign: bool = False
     """It is about code of people who may not write here, and nobody has allowed that."""
+    narrow: bool = False
+    """Some of those who read the repository do not read this."""
     branch: str = ""
     """The branch of the repository that it is about, where that may be one of a session's."""
 

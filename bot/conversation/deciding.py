@@ -217,11 +217,12 @@ class Deciding:
     ) -> list[dict[str, Any]]:
         """The sessions that were active last, of those that they may see.
 
-        In a repository's conversation, where all its readers see the answer, its own alone.
+        In a repository's conversation, where all its readers see the answer, its own alone that
+        all of them could have read.
         """
-        recent = await threads.recent(tx, who.person_id)
+        recent = await threads.recent(tx, message, who.person_id)
         if home := address(message.repository):
-            shared = [row for row in recent if row["private_to"] is None]
+            shared = [row for row in recent if not (row["private_to"] or row["narrow"])]
             recent = [row for row in shared if address(row["repository_url"]) == home]
         levels = await self._rights.levels(tx, who, {row["project_id"] for row in recent})
         return [row for row in recent if levels[row["project_id"]].reads]

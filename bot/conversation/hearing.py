@@ -259,6 +259,7 @@ class Chats:
             channel=said.spot.channel,
             within=said.spot.within,
             repository=said.spot.repository,
+            narrow=said.spot.narrow,
             branch=said.spot.branch,
             begins=said.begins,
             alone=said.spot.direct,

@@ -46,6 +46,8 @@ class IncomingMessage:
     checkout: tuple[str, ...] = ()
     """Addresses of the repository in whose checkout it was said: its project is meant, unless
     another one is named or linked to."""
+    narrow: bool = False
+    """Some of those who read that repository do not read this conversation."""
     branch: str = ""
     """The branch that this is about: if a session works on it and the thread has none, it is
     that one's."""

@@ -85,8 +85,8 @@ _BY_BRANCH = text(
 )
 _ADD_THREAD = text(
     """
-    INSERT INTO thread (id, session_id, surface, place, language, replied_to)
-    SELECT :id, session.id, :surface, :place, :language, session.event_last
+    INSERT INTO thread (id, session_id, surface, place, narrow, language, replied_to)
+    SELECT :id, session.id, :surface, :place, :narrow, :language, session.event_last
       FROM session WHERE session.id = :session
     ON CONFLICT (surface, place) DO UPDATE
        SET session_id = excluded.session_id,
@@ -133,7 +133,10 @@ _TITLE = text("SELECT title FROM session WHERE id = :session")
 _RECENT = text(
     """
     SELECT session.short, session.state, session.title, project.name AS project,
-           project.id AS project_id, project.repository_url, session.private_to
+           project.id AS project_id, project.repository_url, session.private_to,
+           EXISTS (SELECT FROM thread
+                    WHERE thread.session_id = session.id AND thread.narrow
+                      AND (thread.surface, thread.place) <> (:surface, :place)) AS narrow
       FROM session JOIN project ON project.id = session.project_id
      WHERE session.private_to IS NULL OR session.private_to = :person
      ORDER BY session.active_at DESC LIMIT 20
@@ -369,6 +372,7 @@ async def _thread(tx: Transaction, session_id: UUID, message: IncomingMessage) -
                 "session": session_id,
                 "surface": message.surface,
                 "place": message.place,
+                "narrow": message.narrow,
                 "language": message.language,
             },
         )
@@ -376,10 +380,14 @@ async def _thread(tx: Transaction, session_id: UUID, message: IncomingMessage) -
     return thread_id
 
 
-async def recent(tx: Transaction, person_id: UUID) -> list[dict[str, Any]]:
+async def recent(
+    tx: Transaction, message: IncomingMessage, person_id: UUID
+) -> list[dict[str, Any]]:
     """The sessions that were active last, of all projects, but for others' private ones.
 
-    Each as short, state, title, project, project_id, repository_url, private_to.
+    Each as short, state, title, project, project_id, repository_url, private_to, and narrow: it was
+    talked to elsewhere than here where not everybody reads who reads the repository.
     """
-    rows = await tx.execute(_RECENT, {"person": person_id})
+    here = {"surface": message.surface, "place": message.place}
+    rows = await tx.execute(_RECENT, {"person": person_id, **here})
     return [dict(row) for row in rows.mappings()]

@@ -68,6 +68,8 @@ class Thread(SQLModel, table=True):
     surface: str
     place: str
     """The surface's own address of the thread."""
+    narrow: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
+    """Some of those who read the repository do not read here: it is confidential there."""
     speaker: str = Field(default="", sa_column_kwargs={"server_default": ""})
     """Whose words count without a mention: who addressed us here first, as the surface says it."""
     crowded: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})

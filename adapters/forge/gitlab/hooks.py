@@ -189,6 +189,7 @@ def _note(data: Data, delivery: str) -> Note | None:
         delivery=f"{delivery}/{said['id']}",
         discussion=str(said["discussion_id"]) if said.get("type") else "",
         is_internal=_is_internal(data, said, about),
+        is_confidential=bool(about.get("confidential")),
         branch=str(about.get("source_branch") or ""),
         is_from_fork=kind == "merge_requests" and _is_from_fork(about),
         is_new=not is_edited or edited_by == author_id,

@@ -67,6 +67,7 @@ class _Thread:
     branch: str
     """Of a merge request: the branch that it asks to be merged."""
     is_from_fork: bool
+    is_confidential: bool
 
     @property
     def path(self) -> str:
@@ -227,6 +228,7 @@ class GitLabPolling:
             delivery=f"poll/{note['id']}",
             discussion=discussion,
             is_internal=bool(note.get("internal", note.get("confidential"))),
+            is_confidential=thread.is_confidential,
             branch=thread.branch,
             is_from_fork=thread.is_from_fork,
             # Who edited an older one is not told, so that it must not speak for its author now.
@@ -271,6 +273,7 @@ def _thread_of(project: Data, kind: Kind, one: Data) -> _Thread:
         iid=int(one["iid"]),
         branch=str(one["source_branch"]) if is_request else "",
         is_from_fork=is_request and one["source_project_id"] != one["target_project_id"],
+        is_confidential=bool(one.get("confidential")),
     )
 
 

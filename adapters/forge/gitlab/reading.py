@@ -43,6 +43,8 @@ class Note:
     discussion: str = ""
     """Where it may be answered; empty for one that stands alone."""
     is_internal: bool = False
+    is_confidential: bool = False
+    """The issue is."""
     branch: str = ""
     """Of a merge request: the branch that it asks to be merged."""
     is_from_fork: bool = False
@@ -193,6 +195,7 @@ class Reader:
             place=str(place),
             within=str(place.whole) if place.discussion else "",
             repository=note.clone_url,
+            narrow=note.is_internal or note.is_confidential,
             foreign=note.is_from_fork and not self._forks,
         )
 

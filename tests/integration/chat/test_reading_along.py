@@ -160,3 +160,24 @@ async def test_a_fleet_s_targets_elsewhere_are_told_to_who_asked_alone(town, roo
     told = await said(town)
     assert "acme/repo-1" in told
     assert "acme/hidden" not in told
+
+
+async def test_what_began_where_few_read_is_not_listed_where_everybody_does(town, room, demo):
+    inner = replace(ISSUE, place="acme/demo#1/internal", narrow=True)
+    other = replace(NEXT_ISSUE, place="acme/demo#2/internal", narrow=True)
+    for spot, command in ((inner, "!leak"), (other, "!burglary"), (NEXT_ISSUE, "!typo")):
+        await room.say(command, spot=spot)
+
+    async def listed(spot) -> str:
+        before = len(await town.rows("SELECT id FROM reply"))
+        await room.say("sessions", spot=spot)
+        rows = await town.rows("SELECT body FROM reply ORDER BY created_at, id")
+        return json.dumps(rows[before:]) + str(room.whispers)
+
+    told = await listed(ISSUE)
+    assert "typo" in told
+    assert "leak" not in told
+    assert "burglary" not in told
+    told = await listed(inner)
+    assert "leak" in told, "it was said there"
+    assert "burglary" not in told, "others read that"

@@ -102,6 +102,7 @@ async def test_both_ways_say_the_same(shop, poll):
         shop.ann.says(issue, "/ona hush alone", internal=True)
         hushed = shop.ann.says(issue, "/ona hush", internal=True, begins=True)
         shop.bo.says(hushed, "/ona hush too")
+        shop.ann.says(shop.ann.reports(shop.project, confidential=True), "/ona psst")
         shop.ann.says(foreign, "@ona-bot from a fork")
         shop.us.says(issue, "/ona we ourselves")
         shop.ann.says(issue, "not for us")
@@ -109,7 +110,9 @@ async def test_both_ways_say_the_same(shop, poll):
         await shop.gitlab.until(lambda: all(one.status for one in shop.gitlab.hooks.all))
         await poll.look()
     told, asked = receiver.ears, poll.ears
-    assert len(told.said) == 7
+    assert len(told.said) == 8
+    narrow = [one.text for one in told.said if one.spot.narrow]
+    assert sorted(narrow) == ["hush", "hush alone", "hush too", "psst"]
     assert without_delivery(told.said) == without_delivery(asked.said)
     reactions = [[one for one in ears.all if isinstance(one, Reacted)] for ears in (told, asked)]
     assert reactions[0] == reactions[1] != []

@@ -351,6 +351,7 @@ def upgrade() -> None:
         sa.Column("session_id", sa.Uuid(), nullable=False),
         sa.Column("surface", sa.String(), nullable=False),
         sa.Column("place", sa.String(), nullable=False),
+        sa.Column("narrow", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("speaker", sa.String(), server_default="", nullable=False),
         sa.Column("crowded", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("language", sa.String(), server_default="", nullable=False),

@@ -129,6 +129,7 @@ def test_versions_that_do_not_tell_internal_notes(event, confidential, internal)
     data["object_attributes"] |= {"noteable_type": "Issue"}
     del data["object_attributes"]["internal"]
     assert told(data).is_internal is internal
+    assert told(data).is_confidential is confidential
 
 
 @pytest.mark.parametrize(
