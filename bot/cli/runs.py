@@ -8,6 +8,7 @@ import typer
 
 from bot.cli import show
 from bot.cli.show import Json
+from bot.errors import Refused
 
 app = typer.Typer(help="See runs of automations, stop and repeat them.", rich_markup_mode=None)
 Short = Annotated[str, typer.Argument(metavar="RUN", help="Such as run-7f3kd.")]
@@ -136,7 +137,12 @@ def export(
     if output is None:
         sys.stdout.write(text)
         return
-    output.write_text(text, encoding="utf-8")
+    try:
+        output.write_text(text, encoding="utf-8", newline="")
+    except OSError as error:
+        raise Refused(
+            f"{output} can't be written: {error.strerror}", do="give another file with -o"
+        ) from error
     show.status(f"{output} has it.")
 
 

@@ -87,7 +87,7 @@ async def pulls(visitor: Visitor, services: Services, short: str) -> list[dict[s
 
 async def export(visitor: Visitor, services: Services, short: str) -> dict[str, Any]:
     """A run with all its targets; `Export`. That it was taken is audited."""
-    found = await targets(visitor, services, short, limit=run_rows.TARGETS_LISTED_MAX - 1)
+    found = await targets(visitor, services, short, limit=run_rows.TARGETS_LISTED_MAX)
     run = await show(visitor, services, short)
     row = await _readable(visitor, services, short)
     async with services.database.begin() as tx:

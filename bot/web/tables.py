@@ -2,12 +2,16 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """What spreadsheets take for one, or pass over in front of one; also in its full-width form."""
+
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
+"""What a terminal obeys that shows the table, and spreadsheets don't take."""
 
 
 def as_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
@@ -20,7 +24,10 @@ def as_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def cell(value: object) -> str:
-    """A value; words that would be a formula have an apostrophe before them."""
+    """A value; words that would be a formula have an apostrophe before them.
+
+    Controls but for tabs and the ends of lines are shown as signs that could not be read.
+    """
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -29,5 +36,5 @@ def cell(value: object) -> str:
         return str(round(value, 6))
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat()
-    words = str(value).replace("\x00", "\ufffd")
+    words = _CONTROL.sub("\ufffd", str(value))
     return f"'{words}" if words.lstrip(" ").startswith(_FORMULA) else words

@@ -8,6 +8,7 @@ import re
 import pytest
 
 from adapters.forge.port import Permission
+from bot.automate.definition import TARGETS_MAX
 from bot.store.ids import new_id
 from tests.fakes.forge import KnowingForge
 from tests.integration.web.site import running_site, sign_in
@@ -86,6 +87,41 @@ async def test_all_targets_are_taken_away_as_a_table_without_formulas(site):
         assert (whole["run"]["run"], len(whole["targets"])) == (run.short, 4)
     taken = await site.rows("SELECT who, place FROM audit_event WHERE kind = 'run.exported'")
     assert taken == [("Ann", run.short)] * 2
+
+
+async def test_the_largest_run_is_taken_away_whole(site):
+    run = await run_of(site, site.ann, ["skipped"])
+    await site.rows(
+        "INSERT INTO run_target (id, run_id, place, repository, state)"
+        " SELECT gen_random_uuid(), :run, place, 'acme/' || place, 'skipped'"
+        "   FROM generate_series(2, :most) AS place RETURNING id",
+        run=run.id,
+        most=TARGETS_MAX,
+    )
+    async with site.client() as ann:
+        where = f"/api/v1/runs/{run.short}/export"
+        rows = csv.DictReader(io.StringIO((await ann.get(f"{where}.csv")).text, newline=""))
+        assert [int(row["place"]) for row in rows] == list(range(1, TARGETS_MAX + 1))
+        assert len((await ann.get(f"{where}.json")).json()["targets"]) == TARGETS_MAX
+
+
+async def test_the_command_line_writes_all_targets_as_they_are(site, ona, tmp_path):  # noqa: F811
+    hostile = ["=cmd|' /C calc'!A0", 'a "quoted", b;=1', "line\n=2\r\nx", "\u6f22 \U0001f600"]
+    run = await run_of(site, site.ann, ["failed"] * len(hostile))
+    for place, words in enumerate(hostile, 1):
+        await set_target(site, run, place, repository=words, why=words, report=words)
+    file, elsewhere = tmp_path / "run.csv", tmp_path / "none" / "run.csv"
+    assert (await ona("runs", "export", run.short, "-o", str(file))).code == 0
+    read = list(csv.DictReader(io.StringIO(file.read_bytes().decode(), newline="")))
+    shown = [f"'{hostile[0]}", *hostile[1:]]
+    assert [[row["repository"], row["why"], row["report"]] for row in read] == [
+        [words] * 3 for words in shown
+    ]
+    told = json.loads((await ona("runs", "export", run.short, "--format", "json")).out)
+    assert [one["repository"] for one in told["targets"]] == hostile
+    refused = await ona("runs", "export", run.short, "-o", str(elsewhere))
+    assert refused.code == 2
+    assert f"{elsewhere} can't be written" in refused.err
 
 
 async def test_the_page_shows_a_run_and_acts_on_it_without_a_script(site):

@@ -32,6 +32,8 @@ from bot.web.tables import as_csv, cell
         ("\uff1d1", "'\uff1d1"),
         ("a=b", "a=b"),
         ("a\x00b", "a\ufffdb"),
+        ("\x1b[2Ja\x9b\x7f", "\ufffd[2Ja\ufffd\ufffd"),
+        ("a\n=1\tb", "a\n=1\tb"),
     ],
 )
 def test_no_words_are_a_formula(value, shown):
