@@ -248,6 +248,10 @@ class RunTarget(SQLModel, table=True):
     """{step, kind, outcome, text} of each step that is over."""
     report: str = words()
     """What is reported of it."""
+    tries: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    """How often in a row what is to be done for it raised."""
+    try_at: datetime | None = moment()
+    """When it is to be tried again; None: nothing is put off."""
     started_at: datetime | None = moment()
     ended_at: datetime | None = moment()
 

@@ -10,12 +10,14 @@ import typer
 
 from bot.automate.definition import TARGETS_MAX
 from bot.automate.runs.actionable import NOTHING
+from bot.automate.runs.stepping import TRIES_MAX, TRY_SECONDS, TRY_SECONDS_MAX
 from bot.automate.runs.tally import Status
 from bot.cli.main import app
 from bot.conversation import commands
 from bot.conversation.run_posting import PROGRESS_SECONDS
 
 PAGE = (Path(__file__).parents[2] / "docs" / "runs.md").read_text()
+TEXT = " ".join(PAGE.split())
 BLOCKS = "".join(re.findall(r"```text\n(.*?)```", PAGE, re.DOTALL)).splitlines()
 SHELL = "".join(re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)).splitlines()
 
@@ -53,3 +55,6 @@ def test_the_limits_of_the_page_hold():
     assert f"up to {TARGETS_MAX:,}" in PAGE
     assert f"every {PROGRESS_SECONDS:g} s" in PAGE
     assert f'"{NOTHING}"' in PAGE
+    assert f"again after {TRY_SECONDS:g} seconds" in TEXT
+    assert f"at most {TRY_SECONDS_MAX / 60:g} minutes" in TEXT
+    assert f"After {TRIES_MAX} tries" in TEXT

@@ -29,6 +29,9 @@ FILES = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
     [
         f"more than {taking_decided.LOOP_DEPTH_MAX} runs one after the other",
         f"could not be begun {taking_decided.ATTEMPTS_MAX} times",
+        f"again after {taking_decided.BACK_OFF_SECONDS:g} seconds",
+        f"at most {taking_decided.BACK_OFF_SECONDS_MAX / 60:g} minutes",
+        f"After {taking_decided.ATTEMPTS_MAX} tries",
         f"up to {taking_decided.QUEUED_MAX} in line",
         f"at most {events.EVENTS_PER_HOUR_MAX:,} events",
         f"kept for {events.KEPT_DAYS} days",

@@ -1,7 +1,7 @@
 """What is done about a run, one transaction each: targets are started, stepped on, ended.
 
 An action locks its target and does nothing if that is not where it was seen, so that nothing is
-begun twice.
+begun twice. One that raises is counted at its target, which fails with why at last.
 """
 
 import json
@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
 
+import structlog
+
 from bot.automate.definition import (
     Definition,
     PostStep,
@@ -21,7 +23,16 @@ from bot.automate.definition import (
     ShellStep,
     step_kind,
 )
-from bot.automate.runs.stepping import Action, Finish, Follow, Settle, Start
+from bot.automate.runs.stepping import (
+    TRIES_MAX,
+    Action,
+    Finish,
+    Follow,
+    Settle,
+    Start,
+    pause,
+    why_failed,
+)
 from bot.errors import NothingToDo, TellPerson
 from bot.govern.access import Standing
 from bot.govern.people import standing_of
@@ -29,9 +40,10 @@ from bot.govern.rights import Rights
 from bot.store.database import Database
 from bot.store.statements import load
 from bot.store.transaction import Transaction
-from bot.words.catalogue import Message, in_source
 from bot.work import control
 from bot.work.control import Actor
+
+log = structlog.get_logger(__name__)
 
 SQL = load(Path(__file__).parent / "sql" / "running.sql")
 REPORT_CHARACTERS_MAX = 4_000
@@ -151,24 +163,39 @@ class Acting:
                         await self._ways.ended(tx, run.id)
         return None
 
-    async def _start(self, run: Any, definition: Definition, action: Start) -> UUID | None:
-        try:
-            async with self._database.begin() as tx:
-                who = await standing_of(tx, run.runs_as_id)
-                row = await _target(tx, action.id, "waiting")
+    async def put_off(self, action: Start | Follow | Finish, error: Exception) -> bool:
+        """Have it tried again that raised, later each time; whether the target fails instead.
+
+        What only a person can mend is not tried again.
+        """
+        async with self._database.begin() as tx:
+            row = await _seen(tx, action)
             if row is None:
-                return None
-            await self._ways.prepare(row, who)
-            return await self._rights.settled(lambda: self._open(definition, action, who))
-        except TellPerson as error:
-            said = error.happened
-            why = in_source(said) if isinstance(said, Message) else said
-            await self._finish(Finish(id=action.id, state="failed", why=why), states=("waiting",))
+                return False
+            if row.tries + 1 < TRIES_MAX and not isinstance(error, TellPerson):
+                of = {"run": row.run, "target": row.place, "error": repr(error)}
+                log.warning("target_put_off", **of, exc_info=row.tries == 0)
+                again = {"target": row.id, "seconds": pause(row.tries)}
+                await tx.execute(SQL["put_off"], again)
+                return False
+            why = why_failed(error)
+            log.info("target_failed", run=row.run, target=row.place, why=why)
+            ended = {"target": row.id, "state": "failed", "why": why}
+            await tx.execute(SQL["ended"], ended)
+        return True
+
+    async def _start(self, run: Any, definition: Definition, action: Start) -> UUID | None:
+        async with self._database.begin() as tx:
+            who = await standing_of(tx, run.runs_as_id)
+            row = await _seen(tx, action)
+        if row is None:
             return None
+        await self._ways.prepare(row, who)
+        return await self._rights.settled(lambda: self._open(definition, action, who))
 
     async def _open(self, definition: Definition, action: Start, who: Standing) -> UUID | None:
         async with self._database.begin() as tx:
-            row = await _target(tx, action.id, "waiting")
+            row = await _seen(tx, action)
             if row is None or row.running >= definition.limits.parallel:
                 return None
             opened = await self._ways.open(tx, row, who, definition)
@@ -183,8 +210,8 @@ class Acting:
 
     async def _follow(self, definition: Definition, action: Follow) -> None:
         async with self._database.begin() as tx:
-            row = await _target(tx, action.id, "running")
-            if row is None or row.step != action.step:
+            row = await _seen(tx, action)
+            if row is None:
                 return
             who = await standing_of(tx, row.runs_as_id)
             asked = {"prompt": row.prompt_id, "most": REPORT_CHARACTERS_MAX}
@@ -222,12 +249,11 @@ class Acting:
         if prompt_id is None:
             await tx.execute(SQL["ended"], {"target": row.id, "state": "done", "why": ""})
 
-    async def _finish(self, action: Finish, states: Sequence[str] = ("running", "waiting")) -> None:
+    async def _finish(self, action: Finish) -> None:
         async with self._database.begin() as tx:
-            found = [row for state in states if (row := await _target(tx, action.id, state))]
-            if not found:
+            row = await _seen(tx, action)
+            if row is None:
                 return
-            row = found[0]
             if action.halts and row.session_id is not None:
                 who = await standing_of(tx, row.runs_as_id)
                 with suppress(NothingToDo):
@@ -235,6 +261,19 @@ class Acting:
                     await control.stop(tx, row.session_id, actor, clear=True)
             ended = {"target": action.id, "state": action.state, "why": action.why}
             await tx.execute(SQL["ended"], ended)
+
+
+async def _seen(tx: Transaction, action: Start | Follow | Finish) -> Any:
+    """The target of an action, locked; None: it is not any more where it was seen."""
+    match action:
+        case Start():
+            return await _target(tx, action.id, "waiting")
+        case Follow():
+            row = await _target(tx, action.id, "running")
+            return row if row is not None and row.step == action.step else None
+        case Finish():
+            running = await _target(tx, action.id, "running")
+            return running or await _target(tx, action.id, "waiting")
 
 
 async def _target(tx: Transaction, target_id: UUID, state: str) -> Any:

@@ -27,7 +27,8 @@ LISTED_MAX = 100
 TARGETS_LISTED_MAX = 1_000
 ANSWER_LENGTH_MAX = 4_000
 """Characters of what a target's last step said, as it is read here."""
-_NO_LIMITS = Definition.model_validate({"name": "run", "steps": [{"run": "true"}]})
+NO_LIMITS = Definition.model_validate({"name": "run", "steps": [{"run": "true"}]})
+"""Stands for one that can't be read any more."""
 
 Row = Mapping[str, Any]
 
@@ -156,7 +157,7 @@ def definition_of(run: Row) -> Definition:
     try:
         return restored(run["definition"])
     except ValueError:
-        return _NO_LIMITS
+        return NO_LIMITS
 
 
 def told_of(run: Row, rows: Collection[Row], may_read: Collection[UUID]) -> list[Row]:

@@ -3,7 +3,8 @@
     open runs ─▶ one look: rows ─▶ `stepping.decide` (pure) ─▶ actions, a transaction each
 
 Any number of processes may look. Whoever is killed between two actions leaves the rows as they
-were, and the next look goes on from there.
+were, and the next look goes on from there. An action that raises is put off, and the target fails
+at last; the other targets don't wait for it. A run whose definition can't be read fails whole.
 """
 
 import asyncio
@@ -15,10 +16,10 @@ from uuid import UUID
 
 import structlog
 
-from bot.automate.definition import Definition, restored
+from bot.automate.definition import TARGETS_MAX, Definition, restored
 from bot.automate.runs import run_rows, steering, stepping
 from bot.automate.runs.acting import SQL, Acting, Ways
-from bot.automate.runs.stepping import Action, Moving
+from bot.automate.runs.stepping import Action, Moving, Settle
 from bot.govern import halting
 from bot.govern.halt import halted
 from bot.govern.people import standing_of
@@ -129,16 +130,26 @@ class Running:
         if looked is None:
             return
         await self._ways.report_in(looked.run, looked.definition)
-        for action in looked.actions:
-            opened = await self._acting.apply(looked.run, looked.definition, action)
-            if opened is not None:
-                self._sessions[str(opened)] = run_id
-        if looked.actions:
+        done = [await self._act(looked, action) for action in looked.actions]
+        if any(done):
             async with self._database.begin() as tx:
                 await self._ways.progress(tx, run_id)
             # What came of them may ask for more at once.
             self._hinted.add(run_id)
             self._look.set()
+
+    async def _act(self, looked: _Looked, action: Action) -> bool:
+        """Whether it came off; what raised for one target is put off, and the others go on."""
+        run = looked.run
+        try:
+            opened = await self._acting.apply(run, looked.definition, action)
+        except Exception as error:
+            if is_away(error) or isinstance(action, Settle):
+                raise
+            return await self._acting.put_off(action, error)
+        if opened is not None:
+            self._sessions[str(opened)] = run.id
+        return True
 
     async def _looked(self, run_id: UUID) -> _Looked | None:
         """What there is to do about a run; None: it is settled, or another has it."""
@@ -149,25 +160,28 @@ class Running:
             await tx.execute(SQL["again"], {"run": run_id, "seconds": self._look_seconds})
             if await _is_halted(tx, run):
                 return None
-            definition = restored(run.definition)
-            await self._ways.began(tx, run_id)
+            definition = _definition(run)
+            if definition is not None:
+                await self._ways.began(tx, run_id)
             moving = (await tx.execute(SQL["moving"], {"run": run_id})).all()
             stop_why = await self._stop_why(tx, run, definition)
-            limit = definition.limits.targets if stop_why else definition.limits.parallel
-            waiting = await tx.execute(SQL["waiting"], {"run": run_id, "limit": limit})
+            limits = None if definition is None else definition.limits
+            limit = TARGETS_MAX if stop_why or not limits else limits.parallel
+            waiting = (await tx.execute(SQL["waiting"], {"run": run_id, "limit": limit})).all()
             actions = stepping.decide(
-                definition.limits,
+                limits,
                 stop_why,
                 [_moving(row) for row in moving],
-                list(waiting.scalars()),
+                [row.id for row in waiting if not row.put_off],
+                waits=any(row.put_off for row in waiting),
             )
         for session_id in [one for one, of in self._sessions.items() if of == run_id]:
             del self._sessions[session_id]
         self._sessions |= {str(row.session_id): run_id for row in moving if row.session_id}
-        return _Looked(run=run, definition=definition, actions=actions)
+        return _Looked(run=run, definition=definition or run_rows.NO_LIMITS, actions=actions)
 
-    async def _stop_why(self, tx: Transaction, run: Any, definition: Definition) -> str:
-        if run.stop_why:
+    async def _stop_why(self, tx: Transaction, run: Any, definition: Definition | None) -> str:
+        if run.stop_why or definition is None:
             return str(run.stop_why)
         cost = int(await tx.scalar(SQL["cost"], {"run": run.id}))
         why = stepping.stops(definition.limits, seconds=float(run.seconds), cost_micro=cost)
@@ -177,6 +191,15 @@ class Running:
             await steering.stop(tx, row, Actor(id=who.person_id, name=who.name), why)
             log.info("run_stopped", run=run.short, why=why)
         return why or ""
+
+
+def _definition(run: Any) -> Definition | None:
+    """What it is to do; None: that can't be read any more."""
+    try:
+        return restored(run.definition)
+    except ValueError as error:
+        log.error("run_unreadable", run=run.short, error=str(error))
+        return None
 
 
 async def _is_halted(tx: Transaction, run: Any) -> bool:
@@ -194,4 +217,5 @@ def _moving(row: Any) -> Moving:
         prompt=row.prompt,
         outcome=row.outcome,
         summary=row.summary,
+        put_off=row.put_off,
     )

@@ -43,11 +43,13 @@ _STOP_WAITING = text(
 )
 _RUNNING = text(
     """
-    SELECT session_id FROM run_target
-     WHERE run_id = :run AND state = 'running' AND session_id IS NOT NULL
-     ORDER BY session_id
+    WITH running AS (
+        UPDATE run_target SET try_at = NULL WHERE run_id = :run AND state = 'running'
+        RETURNING session_id)
+    SELECT session_id FROM running WHERE session_id IS NOT NULL ORDER BY session_id
     """
 )
+"""What was put off of them is tried again at once: it is to end now."""
 _OPEN = text(
     """
     SELECT count(*) FILTER (WHERE state = 'running') AS running,
@@ -60,7 +62,8 @@ _AGAIN = text(
     """
     UPDATE run_target
        SET state = 'waiting', why = '', attempt = attempt + 1, prompt_id = NULL, step = 0,
-           results = '[]', report = '', started_at = NULL, ended_at = NULL,
+           results = '[]', report = '', started_at = NULL, ended_at = NULL, tries = 0,
+           try_at = NULL,
            earlier = CASE WHEN session_id IS NULL THEN earlier
                           ELSE earlier || jsonb_build_array(CAST(session_id AS text)) END,
            session_id = NULL

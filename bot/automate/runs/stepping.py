@@ -3,6 +3,8 @@
 waiting ─▶ started, up to `parallel` ─▶ step, step, … ─▶ done
                       │ a step fails, somebody or a limit stops it ─▶ failed, stopped
 every target over ─▶ the run is settled
+
+What raises when it is done for a target is tried again later, and the target fails at last.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +13,9 @@ from typing import Literal
 from uuid import UUID
 
 from bot.automate.definition import Limits
-from bot.words.catalogue import N_
+from bot.errors import OnaError, TellPerson
+from bot.words.catalogue import N_, Message, in_source
+from bot.words.catalogue import gettext as _
 
 MICRO = 1_000_000
 """Micro-dollars in a dollar."""
@@ -26,6 +30,11 @@ STOPPED: Mapping[str, str] = {
 TOO_LONG = N_("it took longer than it may")
 DELETED = N_("its session was deleted")
 CANCELLED = N_("its prompt was taken out of the queue")
+UNREADABLE = N_("what the run was to do can't be read any more; begin it again")
+TRIES_MAX = 8
+"""Of one thing that is to be done for a target; then the target fails."""
+TRY_SECONDS = 5.0
+TRY_SECONDS_MAX = 300.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +51,8 @@ class Moving:
     outcome: str = ""
     """State of that prompt's turn; empty: there is none yet."""
     summary: str = ""
+    put_off: bool = False
+    """What is to be done for it raised, and is not to be tried again yet."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,24 +99,63 @@ def stops(limits: Limits, *, seconds: float, cost_micro: int) -> Literal["time",
     return None
 
 
+def pause(tries: int) -> float:
+    """Seconds until something is tried again that raised, after so many tries before."""
+    return min(TRY_SECONDS_MAX, TRY_SECONDS * 2.0**tries)
+
+
+def why_failed(error: Exception) -> str:
+    """Why a target fails for which that was raised at last, for people, in the source language."""
+    if isinstance(error, OnaError):
+        said = error.happened
+    else:
+        kind = type(error).__name__
+        said = _("an error of ona's own ({kind}), of which its log tells more", kind=kind)
+    if not isinstance(error, TellPerson):
+        said = _(
+            "it could not go on, though it was tried {count} times: {why}",
+            count=TRIES_MAX,
+            why=said,
+        )
+    return in_source(said) if isinstance(said, Message) else said
+
+
 def decide(
-    limits: Limits, stop_why: str, moving: Sequence[Moving], waiting: Sequence[UUID]
+    limits: Limits | None,
+    stop_why: str,
+    moving: Sequence[Moving],
+    waiting: Sequence[UUID],
+    *,
+    waits: bool = False,
 ) -> list[Action]:
     """What to do now about a run.
 
+    :param limits: None: what it is to do can't be read, so nothing more can be done
     :param stop_why: a key of STOPPED; empty: it is not stopped
-    :param waiting: the first of those that wait, in their order
+    :param waiting: the first of those that wait, in their order, but for those that are put off
+    :param waits: others are put off
     """
-    if not moving and not waiting:
+    if not (moving or waiting or waits):
         return [Settle()]
+    due = [one for one in moving if not one.put_off]
     if stop_why:
-        why = STOPPED.get(stop_why, STOPPED["person"])
-        ended: list[Action] = [Finish(id=one, state="stopped", why=why) for one in waiting]
-        return ended + [Finish(id=one.id, state="stopped", why=why, halts=True) for one in moving]
-    actions = [action for one in moving if (action := _of(one, limits)) is not None]
+        return _end(due, waiting, "stopped", STOPPED.get(stop_why, STOPPED["person"]))
+    if limits is None:
+        return _end(due, waiting, "failed", UNREADABLE)
+    actions = [action for one in due if (action := _of(one, limits)) is not None]
     over = sum(1 for one in actions if isinstance(one, Finish))
     free = max(0, limits.parallel - len(moving) + over)
     return actions + [Start(id=one) for one in waiting[:free]]
+
+
+def _end(
+    moving: Sequence[Moving],
+    waiting: Sequence[UUID],
+    state: Literal["failed", "stopped"],
+    why: str,
+) -> list[Action]:
+    ended: list[Action] = [Finish(id=one, state=state, why=why) for one in waiting]
+    return ended + [Finish(id=one.id, state=state, why=why, halts=True) for one in moving]
 
 
 def _of(one: Moving, limits: Limits) -> Action | None:

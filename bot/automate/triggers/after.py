@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+import structlog
 from sqlalchemy import text
 
 from bot.automate.definition import After, Outcome
@@ -14,6 +15,8 @@ from bot.automate.triggers import events, failing
 from bot.automate.triggers.events import CAUSED_BY, Event
 from bot.store.database import TRIGGERS
 from bot.store.transaction import Transaction
+
+log = structlog.get_logger(__name__)
 
 _RUN = text(
     """
@@ -64,7 +67,13 @@ async def ended(tx: Transaction, run_id: UUID) -> None:
     asked = {"project": row.project_id, "name": row.name}
     waiting = (await tx.execute(_WAITING, asked)).all()
     for trigger in waiting:
-        if how in After.model_validate(trigger.options).after.outcomes:
+        try:
+            wanted = After.model_validate(trigger.options).after.outcomes
+        except ValueError:
+            # What another automation waits for must not keep this run from its end.
+            log.warning("trigger_unreadable", trigger=str(trigger.id))
+            continue
+        if how in wanted:
             await events.put(tx, _event(trigger.id, row, how))
 
 

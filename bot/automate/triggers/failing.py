@@ -2,17 +2,23 @@
 
 from uuid import UUID
 
+import structlog
 from sqlalchemy import text
 
 from bot.automate import notices
+from bot.automate.triggers import taking_words
 from bot.govern.audit import HERE, Audited, record
+from bot.store.database import is_away
 from bot.store.transaction import Transaction
 from bot.words.catalogue import Message
 from bot.words.catalogue import gettext as _
 from scheduler.local import is_zone
 
+log = structlog.get_logger(__name__)
+
 FAILURES_MAX = 3
 """Runs in a row."""
+_HOUR = text("SELECT date_trunc('hour', now())")
 _NOTE = text(
     """
     UPDATE automation
@@ -60,6 +66,20 @@ async def pause(tx: Transaction, automation_id: UUID, why: str, said: Message) -
     at = await tx.scalar(text("SELECT clock_timestamp()"))
     await notices.put(tx, automation_id, f"paused/{why}/{at.isoformat()}", said)
     return True
+
+
+async def not_begun(tx: Transaction, automation_id: UUID, name: str) -> None:
+    """Tell that a run was given up before it began, once an hour, as far as that can be told."""
+    try:
+        async with tx.begin_nested():
+            hour = await tx.scalar(_HOUR)
+            key = f"failed/{hour.isoformat()}"
+            await notices.put(tx, automation_id, key, taking_words.not_begun(name))
+    except Exception as error:
+        if is_away(error):
+            raise
+        # What can't even be told must not be tried for ever.
+        log.error("failure_not_told", automation=name, error=repr(error))
 
 
 async def without_owner(tx: Transaction, automation_id: UUID, name: str, why: str) -> bool:

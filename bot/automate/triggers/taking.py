@@ -4,7 +4,8 @@
                             └▶ those that run: held ─▶ begun outside of it ─▶ taken, or tried again
 
 Any process may act: whoever has the automation's row decides. An event that is held is somebody's;
-when they end before its run is there, it is due again, and comes to the same run by its key.
+when they end before its run is there, it is due again, and comes to the same run by its key. What
+raises is put off, longer each time, and dropped at last, so that nothing else waits for it.
 """
 
 import asyncio
@@ -19,10 +20,13 @@ import structlog
 from sqlalchemy import text
 
 from bot.automate import notices
-from bot.automate.definition import Definition, Limits, restored
+from bot.automate.definition import Definition, restored
 from bot.automate.runs.beginning import Begun, Cause
 from bot.automate.triggers import failing, taking_words, trigger_firings
 from bot.automate.triggers.taking_decided import (
+    ATTEMPTS_MAX,
+    BACK_OFF_SECONDS,
+    BACK_OFF_SECONDS_MAX,
     LOOP_DEPTH_MAX,
     Decision,
     Standing,
@@ -46,7 +50,6 @@ HOLD_SECONDS = 120.0
 BEGIN_SECONDS_MAX = 90.0
 WAITING_MAX = 5_000
 """Events of one automation that are looked at together, the oldest."""
-RUNS_PER_HOUR = Limits().runs_per_hour
 _HOUR = text("SELECT date_trunc('hour', now())")
 
 
@@ -122,22 +125,31 @@ class Taking:
 
     async def _decide(self) -> Sequence[_Held] | None:
         """Decide about the events of one automation; those to begin. None: nothing is due."""
+        row: Any = None
+        try:
+            async with self._database.begin() as tx:
+                row = (await tx.execute(SQL["next"])).one_or_none()
+                return None if row is None else await _decided(tx, row)
+        except Exception as error:
+            if row is None or is_away(error):
+                raise
+            log.warning("events_put_off", automation=row.name, error=repr(error), exc_info=True)
+            await self._put_off(row)
+            return ()
+
+    async def _put_off(self, row: Any) -> None:
+        """Try what is due of one automation again, later each time; in the end it is dropped."""
+        again = {
+            "automation": row.id,
+            "most": ATTEMPTS_MAX,
+            "seconds": BACK_OFF_SECONDS,
+            "seconds_max": BACK_OFF_SECONDS_MAX,
+        }
         async with self._database.begin() as tx:
-            row = (await tx.execute(SQL["next"])).one_or_none()
-            if row is None:
-                return None
-            definition = await _definition(tx, row)
-            events = await _waiting(tx, row.id)
-            standing = await _standing(tx, row, definition, events)
-            decisions = decide(events, standing, row.now)
-            held = await _apply(tx, decisions)
-            await _say(tx, row, decisions)
-        abouts = {one.id: one.about for one in events}
-        return [
-            _Held(automation=row, definition=definition, about=abouts[one.id], row=one)
-            for one in held
-            if definition is not None
-        ]
+            states = (await tx.execute(SQL["put_off"], again)).scalars()
+            if "dropped" in states:
+                log.error("events_dropped", automation=row.name)
+                await failing.not_begun(tx, row.id, row.name)
 
     async def _begin(self, held: _Held) -> None:
         facts = {name: fact for name, fact in held.row.facts.items() if name != "kind"}
@@ -151,19 +163,34 @@ class Taking:
         try:
             async with asyncio.timeout(BEGIN_SECONDS_MAX):
                 begun = await self._begins.begin(held.automation.id, cause)
+            async with self._database.begin() as tx:
+                await _begun(tx, held, begun)
         except Exception as error:
             # Whatever it is, the other events must not wait for it.
             log.warning("run_not_begun", automation=held.automation.name, error=str(error))
             await self._again(held)
-            return
-        async with self._database.begin() as tx:
-            await _begun(tx, held, begun)
 
     async def _again(self, held: _Held) -> None:
         again = {"event": held.row.id, "attempts": held.row.attempts, "state": "waiting", "why": ""}
         async with self._database.begin() as tx:
             seconds = back_off(held.row.attempts)
             await tx.execute(SQL["not_taken"], {**again, "seconds": seconds})
+
+
+async def _decided(tx: Transaction, row: Any) -> Sequence[_Held]:
+    """Decide about the events of one automation; those to begin."""
+    definition = await _definition(tx, row)
+    events = await _waiting(tx, row.id)
+    standing = await _standing(tx, row, definition, events)
+    decisions = decide(events, standing, row.now)
+    held = await _apply(tx, decisions)
+    if definition is None:
+        return ()
+    await _say(tx, row, definition, decisions)
+    abouts = {one.id: one.about for one in events}
+    return [
+        _Held(automation=row, definition=definition, about=abouts[one.id], row=one) for one in held
+    ]
 
 
 async def _definition(tx: Transaction, row: Any) -> Definition | None:
@@ -258,11 +285,12 @@ async def _begun(tx: Transaction, held: _Held, begun: Begun) -> None:
             tx.hint(RUNS, one.id)
 
 
-async def _say(tx: Transaction, row: Any, decisions: Sequence[Decision]) -> None:
+async def _say(
+    tx: Transaction, row: Any, definition: Definition, decisions: Sequence[Decision]
+) -> None:
     """Tell of what was dropped, as far as people have to know: each kind once within an hour."""
     dropped = {one.why for one in decisions if one.do == "drop"}
-    most = dict(row.definition.get("limits") or {}).get("runs_per_hour", RUNS_PER_HOUR)
-    said = taking_words.dropped(row.name, runs_per_hour=most)
+    said = taking_words.dropped(row.name, runs_per_hour=definition.limits.runs_per_hour)
     told = [why for why in said if why in dropped]
     if told:
         hour = await tx.scalar(_HOUR)

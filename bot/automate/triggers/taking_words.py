@@ -21,13 +21,18 @@ def dropped(automation: str, *, runs_per_hour: int) -> Mapping[str, Message]:
             " that was left out. Make its triggers narrower, such as by branches or authors.",
             automation=automation,
         ),
-        "failed": _(
-            "A run of {automation} could not be begun, though it was tried {count} times: what it"
-            " was for is left out. `automations run {automation}` runs it once.",
-            automation=automation,
-            count=ATTEMPTS_MAX,
-        ),
+        "failed": not_begun(automation),
     }
+
+
+def not_begun(automation: str) -> Message:
+    """Nothing came of something that happened, however often it was tried."""
+    return _(
+        "A run of {automation} could not be begun, though it was tried {count} times: what it"
+        " was for is left out. `automations run {automation}` runs it once.",
+        automation=automation,
+        count=ATTEMPTS_MAX,
+    )
 
 
 def no_run(automation: str, why: Message) -> Message:

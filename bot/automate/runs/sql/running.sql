@@ -27,6 +27,7 @@ SELECT coalesce(sum(CASE WHEN charge.state = 'reserved' THEN 0 ELSE charge.cost_
 
 -- name: moving
 SELECT run_target.id, run_target.step, run_target.session_id IS NOT NULL AS has_session,
+       coalesce(run_target.try_at > clock_timestamp(), false) AS put_off,
        extract(epoch FROM clock_timestamp() - run_target.started_at) AS seconds,
        run_target.session_id, coalesce(prompt.state, 'cancelled') AS prompt,
        coalesce(turn.state, '') AS outcome, coalesce(turn.outcome ->> 'summary', '') AS summary
@@ -37,14 +38,16 @@ SELECT run_target.id, run_target.step, run_target.session_id IS NOT NULL AS has_
  ORDER BY run_target.place
 
 -- name: waiting
-SELECT id FROM run_target WHERE run_id = :run AND state = 'waiting' ORDER BY place LIMIT :limit
+-- Those that are put off take nobody's place.
+SELECT id, coalesce(try_at > clock_timestamp(), false) AS put_off FROM run_target
+ WHERE run_id = :run AND state = 'waiting' ORDER BY put_off, place LIMIT :limit
 
 -- name: target
 -- One target, as long as it is where it was seen; whoever has it acts on it.
 SELECT run_target.id, run_target.run_id, run_target.place, run_target.project_id,
        run_target.repository, run_target.url, run_target.state, run_target.attempt,
        run_target.session_id, run_target.prompt_id, run_target.step, run_target.results,
-       run_target.report, run.short AS run, run.name, run.definition, run.trigger,
+       run_target.report, run_target.tries, run.short AS run, run.name, run.definition, run.trigger,
        run.runs_as_id, run.automation_id, run.reports, run.session_id AS run_session_id,
        (SELECT count(*) FROM run_target AS other
          WHERE other.run_id = run.id AND other.state = 'running') AS running,
@@ -61,8 +64,14 @@ UPDATE run_target
 
 -- name: stepped
 UPDATE run_target
-   SET step = :step, prompt_id = :prompt, results = CAST(:results AS jsonb), report = :report
+   SET step = :step, prompt_id = :prompt, results = CAST(:results AS jsonb), report = :report,
+       tries = 0, try_at = NULL
  WHERE id = :target AND state = 'running'
+
+-- name: put_off
+UPDATE run_target
+   SET tries = tries + 1, try_at = clock_timestamp() + make_interval(secs => :seconds)
+ WHERE id = :target AND state IN ('waiting', 'running')
 
 -- name: ended
 UPDATE run_target

@@ -99,3 +99,15 @@ UPDATE trigger_event
    SET state = :state, why = :why, held_until = NULL,
        act_at = clock_timestamp() + make_interval(secs => :seconds)
  WHERE id = :event AND state = 'waiting' AND attempts = :attempts
+
+-- name: put_off
+-- What is due of an automation about which nothing can be decided; the last try drops it.
+UPDATE trigger_event
+   SET attempts = attempts + 1,
+       state = CASE WHEN attempts + 1 < :most THEN 'waiting' ELSE 'dropped' END,
+       why = CASE WHEN attempts + 1 < :most THEN '' ELSE 'failed' END,
+       act_at = clock_timestamp()
+                + make_interval(secs => least(:seconds_max, :seconds * power(2, attempts)))
+ WHERE state = 'waiting' AND act_at <= clock_timestamp()
+   AND trigger_id IN (SELECT id FROM automation_trigger WHERE automation_id = :automation)
+RETURNING state

@@ -12,6 +12,7 @@ from bot.automate.runs.stepping import (
     DELETED,
     STOPPED,
     TOO_LONG,
+    UNREADABLE,
     Finish,
     Follow,
     Moving,
@@ -81,6 +82,23 @@ def test_a_stopped_run_ends_all_of_it_and_halts_what_runs(why):
         Finish(id=B, state="stopped", why=told),
         Finish(id=A, state="stopped", why=told, halts=True),
     ]
+
+
+def test_what_is_put_off_is_left_alone_and_keeps_its_run_open():
+    late = moving(put_off=True, prompt="done", outcome="succeeded")
+    assert decide(LIMITS, "", [late], [B, C]) == [Start(id=B)]
+    assert decide(LIMITS, "person", [late], []) == []
+    assert decide(LIMITS, "", [], [], waits=True) == []
+    assert decide(LIMITS, "", [], [B], waits=True) == [Start(id=B)]
+
+
+def test_a_run_that_can_t_be_read_fails_whole_unless_it_is_stopped():
+    assert decide(None, "", [moving()], [B]) == [
+        Finish(id=B, state="failed", why=UNREADABLE),
+        Finish(id=A, state="failed", why=UNREADABLE, halts=True),
+    ]
+    assert decide(None, "", [], []) == [Settle()]
+    assert decide(None, "person", [], [B]) == [Finish(id=B, state="stopped", why=STOPPED["person"])]
 
 
 @pytest.mark.parametrize(
