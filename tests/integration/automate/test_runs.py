@@ -160,7 +160,7 @@ async def test_a_target_that_takes_too_long_is_stopped(town, places) -> None:
 @pytest.mark.parametrize(
     ("limits", "set_back", "why"),
     [
-        ({"minutes": 1}, "UPDATE run SET created_at = now() - interval '61 seconds'", "time"),
+        ({"minutes": 1}, "UPDATE run SET begun_at = now() - interval '61 seconds'", "time"),
         (
             {"money": "0.5"},
             "INSERT INTO charge (id, turn_id, session_id, person_id, project_id, day, model, state,"
