@@ -28,14 +28,14 @@ def profiles(settings: Settings) -> Mapping[str, Profile]:
         name: Profile(
             name=name,
             argv=agent.argv,
-            mode=agent.mode,
+            mode=None if settings.agents.asks else agent.mode,
             environment=agent.environment,
             model_variable=agent.model_variable,
             conversation=agent.conversation,
         )
         for name, agent in settings.agents.own.items()
     }
-    return {**known(providers), **own}
+    return {**known(providers, asks=settings.agents.asks), **own}
 
 
 def conversations(settings: Settings) -> Mapping[str, Sequence[str]]:

@@ -97,3 +97,19 @@ def test_what_agents_keep_of_a_conversation_is_a_part_of_checkpoints():
     kept = agents.conversations(settings())
     assert kept["claude-code"] == (".claude/projects/**",)
     assert all(kept[name] for name in ("codex", "opencode"))
+
+
+@pytest.mark.parametrize(
+    ("asks", "modes", "permission"),
+    [
+        (False, ("bypassPermissions", "agent-full-access", "free"), "allow"),
+        (True, ("default", "workspace-write", None), "ask"),
+    ],
+)
+def test_where_people_are_asked_agents_work_in_a_mode_in_which_they_ask(asks, modes, permission):
+    profiles = agents.profiles(settings(models=KEYS, agents={**OWN, "asks": asks}))
+    names = ("claude-code", "codex", "mine")
+    assert tuple(profiles[name].mode for name in names) == modes
+    assert profiles["codex"].variables(None)["INITIAL_AGENT_MODE"] == modes[1]
+    said = json.loads(profiles["opencode"].variables(None)["OPENCODE_CONFIG_CONTENT"])
+    assert set(said["permission"].values()) == {permission}

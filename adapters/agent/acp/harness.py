@@ -258,7 +258,7 @@ class AcpRun:
         modes, mode = opened.get("modes"), self._profile.mode
         offered = _ids(_words_of(modes, "availableModes"), "id")
         is_set = _words_of(modes, "currentModeId") == mode
-        if mode in offered and not (is_set or self._asks):
+        if mode in offered and not is_set:
             await connection.send_request(
                 "session/set_mode", {"sessionId": self._conversation, "modeId": mode}
             )

@@ -21,8 +21,7 @@ class Profile:
     argv: Sequence[str]
     """Its program in the machine, speaking the protocol on standard input and output."""
     mode: str | None = None
-    """Where the agent has this mode it works in it: in the machine it may do everything, and what
-    leaves the machine is not the agent's to decide."""
+    """Where the agent has this mode it works in it."""
     environment: Mapping[str, str] = field(default_factory=dict)
     model_variable: str | None = None
     """What names the model where the protocol offers no choice of it."""
@@ -49,32 +48,38 @@ class Provider:
     """URL, without the version."""
 
 
-def known(providers: Sequence[Provider]) -> Mapping[str, Profile]:
-    """The agents by name; each uses the first provider that speaks its format."""
+def known(providers: Sequence[Provider], *, asks: bool = False) -> Mapping[str, Profile]:
+    """The agents by name; each uses the first provider that speaks its format.
+
+    In the machine they may do everything, and what leaves the machine is not theirs to decide.
+
+    :param asks: they ask people first, in a mode in which no model decides for these
+    """
     by_format = {one.format: one for one in reversed(providers)}
     openai = by_format.get("openai")
     return {
-        "claude-code": CLAUDE_CODE,
-        "codex": _codex(openai),
-        "opencode": _opencode(providers[0] if providers else None),
+        "claude-code": _claude_code("default" if asks else "bypassPermissions"),
+        "codex": _codex(openai, "workspace-write" if asks else "agent-full-access"),
+        "opencode": _opencode(providers[0] if providers else None, "ask" if asks else "allow"),
     }
 
 
-CLAUDE_CODE = Profile(
-    name="claude-code",
-    argv=("claude-agent-acp",),
-    mode="bypassPermissions",
-    environment={
-        "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
-        "DISABLE_AUTOUPDATER": "1",
-    },
-    model_variable="ANTHROPIC_MODEL",
-    conversation=(".claude/projects/**",),
-)
-"""ANTHROPIC_BASE_URL and its key are variables of every job."""
+def _claude_code(mode: str) -> Profile:
+    """ANTHROPIC_BASE_URL and its key are variables of every job."""
+    return Profile(
+        name="claude-code",
+        argv=("claude-agent-acp",),
+        mode=mode,
+        environment={
+            "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+            "DISABLE_AUTOUPDATER": "1",
+        },
+        model_variable="ANTHROPIC_MODEL",
+        conversation=(".claude/projects/**",),
+    )
 
 
-def _codex(provider: Provider | None) -> Profile:
+def _codex(provider: Provider | None, mode: str) -> Profile:
     def configured(model: str | None) -> Mapping[str, str]:
         config: dict[str, object] = {"model": model} if model else {}
         if provider is not None:
@@ -90,19 +95,19 @@ def _codex(provider: Provider | None) -> Profile:
     return Profile(
         name="codex",
         argv=("codex-acp",),
-        mode="agent-full-access",
-        environment={"NO_BROWSER": "1", "INITIAL_AGENT_MODE": "agent-full-access"},
+        mode=mode,
+        environment={"NO_BROWSER": "1", "INITIAL_AGENT_MODE": mode},
         configured=configured,
         conversation=(".codex/sessions/**",),
     )
 
 
-def _opencode(provider: Provider | None) -> Profile:
+def _opencode(provider: Provider | None, permission: str) -> Profile:
     def configured(model: str | None) -> Mapping[str, str]:
         config: dict[str, object] = {
             "autoupdate": False,
             "share": "disabled",
-            "permission": {"edit": "allow", "bash": "allow", "webfetch": "allow"},
+            "permission": dict.fromkeys(("edit", "bash", "webfetch"), permission),
         }
         if provider is not None:
             package = "anthropic" if provider.format == "anthropic" else "openai-compatible"
