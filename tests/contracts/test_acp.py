@@ -159,8 +159,9 @@ async def test_an_agent_that_can_not_load_begins_anew(desk):
     assert [type(one) for one in events] == [Conversation, Text, Ended]
 
 
-async def test_mode_and_model_are_set_where_they_are_offered(desk):
-    await desk.whole(desk.task("say hi", model="large"), mode="free")
+@pytest.mark.parametrize("asks", [False, True])
+async def test_mode_and_model_are_set_where_they_are_offered(desk, asks):
+    await desk.whole(desk.task("say hi", model="large"), mode="free", asks=asks)
     assert [line for line in desk.log() if line.startswith("mode ")] == ["mode free"]
     assert [line for line in desk.log() if line.startswith("model ")] == ["model large"]
 
