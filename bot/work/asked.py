@@ -45,7 +45,9 @@ class OpenQuestion:
 
     def means(self, said: str) -> str | None:
         """The answer that somebody means; None: of a closed question it is none."""
-        return choice_of(self.choices, said) if self.closed else said
+        if self.closed:
+            return choice_of(self.choices, said)
+        return numbered(self.choices, said) or said
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +59,14 @@ class Settled:
     answer: str
     by: str | None = None
     """Name of who answered."""
+
+
+def numbered(choices: Sequence[str], said: str) -> str | None:
+    """The choice of that number, as they are shown; None: it is none, or choices are numbers."""
+    words = said.strip().rstrip(".")
+    if any(one.strip().isdecimal() for one in choices) or not words.isdecimal():
+        return None
+    return choices[int(words) - 1] if 1 <= int(words) <= len(choices) else None
 
 
 def choice_of(choices: Sequence[str], said: str) -> str | None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.work.asked import choice_of
+from bot.work.asked import choice_of, numbered
 
 CHOICES = ("Continue with 5.00 more", "Stop")
 
@@ -32,3 +32,21 @@ def test_a_choice_is_meant_by_its_words_its_number_or_how_it_begins(said, meant)
 
 def test_a_beginning_of_two_choices_is_neither():
     assert choice_of(("Stop now", "Stop later"), "stop") is None
+
+
+@pytest.mark.parametrize(
+    ("choices", "said", "meant"),
+    [
+        (("Yes", "No"), "1", "Yes"),
+        (("Yes", "No"), " 2. ", "No"),
+        (("Yes", "No"), "3", None),
+        (("Yes", "No"), "0", None),
+        (("Yes", "No"), "yes", None),
+        (("Yes", "No"), "1 of them", None),
+        # How many? The number that is said is the answer.
+        (("2", "3", "5"), "1", None),
+        ((), "1", None),
+    ],
+)
+def test_a_number_means_the_choice_that_stands_behind_it(choices, said, meant):
+    assert numbered(choices, said) == meant
