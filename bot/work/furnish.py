@@ -30,6 +30,7 @@ SERVICE_SETTLES_SECONDS = 1.0
 """A service that ends with an error sooner never ran; later it is its own affair."""
 SERVICE_OUTPUT_BYTES_MAX = 8 * 1024
 INSIDE = "ona-inside"
+BROWSER = "chromium"
 LOGIN_SHELL = ("/bin/sh", "-lc")
 
 EXCLUDE_SECONDS_MAX = 60.0
@@ -56,6 +57,8 @@ class Furnishing:
     setup_seconds_max: float
     detected: Detected = field(default_factory=Detected)
     """Guesses of a project without `setup`; what they need and the machine lacks is installed."""
+    is_seen: bool = False
+    """People look at ports of it: pictures of them want a browser in the machine."""
     containers: Containers | None = None
     """None: this installation makes no dev containers."""
     granted: Granted | None = None
@@ -66,7 +69,7 @@ class Furnishing:
     ) -> str:
         """Do it, each step logged; the commit. :raises StepFailed:"""
         wants_container = self._container is not None
-        if wants_container or any(guess.tools for guess in self.detected.guesses):
+        if wants_container or self.is_seen or self._because:
             # What it may log in with ends before a long clone does.
             await channel.login(ROOT)
         build_log.expect(self._steps(inside=wants_container))
@@ -75,6 +78,8 @@ class Furnishing:
         async with self._with_grants(build_log):
             inside = await self._contained(channel, build_log)
             build_log.expect(self._steps(inside=inside))
+            if not inside:
+                await self._bring_browser(channel, build_log)
             for command in self.setup:
                 async with build_log.step(command) as said:
                     said.append(_output(await self._run(channel, command, inside=inside)))
@@ -91,13 +96,19 @@ class Furnishing:
         :param inside: of the container, where nothing is guessed
         """
         containers = int(self._container is not None)
-        guesses = [] if inside else [*self.detected.guesses, *installs(self._because)]
+        tried = [*self.detected.guesses, *installs(self._because), *self._browser]
+        guesses = [] if inside else tried
         return 1 + containers + len(self.setup) + len(guesses) + len(self.start)
 
     @property
     def _container(self) -> Devcontainer | None:
         """The container that is to be made."""
         return self.detected.devcontainer if self.containers is not None else None
+
+    @property
+    def _browser(self) -> Sequence[Install]:
+        """What brings one, where it is wanted."""
+        return installs([BROWSER]) if self.is_seen else ()
 
     @property
     def _because(self) -> Mapping[str, str]:
@@ -161,6 +172,13 @@ class Furnishing:
             with suppress(StepFailed):
                 async with build_log.step(guess.command, guessed_from=guess.file) as said:
                     said.append(_output(await self._run(channel, guess.command)))
+
+    async def _bring_browser(self, channel: Channel, build_log: BuildLog) -> None:
+        """Without one there are no pictures, and nothing else is missing."""
+        for install in self._browser:
+            with suppress(StepFailed):
+                async with build_log.step(install.name) as said:
+                    said.append(_output(await self._install(channel, install)))
 
     async def _install(self, channel: Channel, install: Install) -> Completed:
         argv = [*LOGIN_SHELL, _IN_PLACE, "/", install.script]

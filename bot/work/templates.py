@@ -35,7 +35,7 @@ GetImage = Callable[[], Awaitable[Image]]
 _USED = text(
     """
     SELECT project.id, project.name, project.repository_url, project.base_branch,
-           project.setup, project.start, project.rebuild_at,
+           project.setup, project.start, project.ports, project.rebuild_at,
            coalesce(session.size, project.size) AS size,
            max(greatest(session.active_at, project.created_at)) AS active_at
       FROM project LEFT JOIN session ON session.project_id = project.id
@@ -191,6 +191,7 @@ class ProjectTemplates:
             start=project["start"],
             setup_seconds_max=self._limits.setup_seconds_max,
             detected=found,
+            is_seen=bool(project["ports"]),
             containers=self._containers,
             granted=self._granted,
         )
@@ -212,4 +213,5 @@ def _ingredients(project: Mapping[str, Any], found: Detected) -> tuple[str, ...]
         found.devcontainer.digest if found.devcontainer is not None else "",
         *(guess.command for guess in found.guesses),
         *(install.script for install in installs(tools)),
+        "seen" if project["ports"] else "",
     )

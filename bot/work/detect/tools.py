@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 PACKAGES = {
     "cargo": ("cargo", "cargo"),
+    "chromium": ("chromium", "chromium"),
     "go": ("go", "golang-go"),
     "jdk": ("javac", "default-jdk-headless"),
     "maven": ("mvn", "maven"),

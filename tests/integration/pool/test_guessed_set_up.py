@@ -155,6 +155,21 @@ async def test_a_new_session_gets_the_addresses_of_the_ports_that_its_project_na
     assert told in await host.notices_of_a_new_session("one")
 
 
+async def test_a_project_that_names_ports_gets_a_browser_for_pictures_of_them(host: Host):
+    template = await host.build(setup='["true"]', ports="[3000]")
+    assert template.state is TemplateState.READY
+    steps = [one["step"] for one in template.steps]
+    assert steps[2:5] == [
+        "dev container of .devcontainer/a/devcontainer.json",
+        "install chromium",
+        "true",
+    ]
+    assert template.step_number == template.step_count
+    without = await host.build(setup='["true"]')
+    assert without != template
+    assert "install chromium" not in [one["step"] for one in without.steps]
+
+
 async def test_what_the_project_names_takes_the_place_of_all_guesses(host: Host):
     guessed = await host.build()
     named = await host.build('["true"]')
