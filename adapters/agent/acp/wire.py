@@ -105,14 +105,20 @@ class JobWire:
         await self._messages.aclose()
 
     async def _read(self) -> AsyncGenerator[Message, None]:
-        rest = b""
+        rest = bytearray()
         async for item in self._jobs.attach(self._job_id, stdout_offset=0, stderr_offset=0):
             match item:
                 case JobChunk(stream="stderr", data=data):
                     self._complain(data)
                 case JobChunk(offset=offset, data=data):
                     end = offset - len(rest)
-                    *lines, rest = (rest + data).split(b"\n")
+                    rest += data
+                    lines: list[bytes] = []
+                    # A long message comes in thousands of pieces: what it has already is not
+                    # looked at, or copied, again for each of them.
+                    if b"\n" in data:
+                        *lines, last = bytes(rest).split(b"\n")
+                        rest = bytearray(last)
                     for line in lines:
                         end += len(line) + 1
                         if message := self._parsed(line):
