@@ -120,6 +120,15 @@ async def test_the_next_turn_remembers_and_repeats_nothing_of_the_one_before(des
     assert not any(isinstance(one, Conversation) for one in events)
 
 
+async def test_an_agent_that_resumes_and_can_not_load_goes_on(desk):
+    first = await desk.whole(desk.task("say one", traits="resumes"))
+    again = desk.task("recall", id="t2", conversation=first[0].id, traits="resumes")
+    assert words(await desk.whole(again)) == "say one\nrecall\n"
+    assert [desk.log().count(f"session/{how}") for how in ("new", "resume", "load")] == [1, 1, 0]
+    events = await desk.whole(desk.task("say hi", id="t3", conversation="c-lost", traits="resumes"))
+    assert [type(one) for one in events] == [Failure, Conversation, Text, Ended]
+
+
 OURS = Server(name="ona", url="http://gateway.ona/tools/mcp", headers={"X-One": "1"})
 
 

@@ -195,7 +195,9 @@ def initialize(number, params):
     if "mute" in TRAITS:
         return
     version = 99 if "newer" in TRAITS else params["protocolVersion"]
-    capabilities = {"loadSession": "forgetful" not in TRAITS}
+    capabilities = {"loadSession": not {"forgetful", "resumes"} & TRAITS}
+    if "resumes" in TRAITS:
+        capabilities["sessionCapabilities"] = {"resume": {}}
     if "serverless" not in TRAITS:
         capabilities["mcpCapabilities"] = {"http": True, "sse": False}
     write({"id": number, "result": {"protocolVersion": version, "agentCapabilities": capabilities}})
@@ -213,7 +215,8 @@ def load(number, params):
     if not kept.exists():
         write({"id": number, "error": {"code": -32002, "message": "Resource not found"}})
         return
-    for line in kept.read_text().splitlines():
+    # Who resumes says nothing again, and can't be told to.
+    for line in kept.read_text().splitlines() if "resumes" not in TRAITS else ():
         said(session, f"earlier: {line}")
     write({"id": number, "result": opened(session)})
 
@@ -227,6 +230,7 @@ METHODS = {
     "initialize": initialize,
     "session/new": new,
     "session/load": load,
+    "session/resume": load,
     "session/set_mode": setting,
     "session/set_config_option": setting,
     "session/prompt": lambda number, params: prompt(

@@ -46,6 +46,7 @@ EVENTS_MAX = 1_000
 """That wait to be taken; then the agent is read no further."""
 NOT_LOADED = "The agent could not load what was said before in this session, and begins anew"
 PERMISSION = "session/request_permission"
+GOING_ON = ("session/load", "session/resume")
 _CLIENT = {"name": "ona", "version": "1"}
 """Always the same: what was sent before is told by how long it was."""
 _STOPPED: Mapping[str, str] = {
@@ -218,11 +219,11 @@ class AcpRun:
     ) -> Mapping[str, Any]:
         """Load the conversation of the turns before, or begin one; what the agent says of it."""
         asked = {"cwd": self._task.directory, "mcpServers": self._servers(capabilities)}
-        earlier = self._task.conversation
-        if earlier and capabilities.get("loadSession"):
+        earlier, again = self._task.conversation, _goes_on_by(capabilities)
+        if earlier and again:
             try:
                 loaded = await self._in_time(
-                    connection.send_request("session/load", {**asked, "sessionId": earlier}),
+                    connection.send_request(again, {**asked, "sessionId": earlier}),
                     "did not load its conversation",
                 )
             except RequestError:
@@ -323,7 +324,7 @@ class AcpRun:
         if method == UPDATE:
             update = _words_of(message.get("params"), "update")
             return self._translator.events(update if isinstance(update, dict) else {})
-        if method == "session/load" and "error" in message:
+        if method in GOING_ON and "error" in message:
             why = _words_of(message["error"], "message")
             return [Failure(text=f"{NOT_LOADED}: {why}")]
         name = _words_of(message.get("result"), "sessionId")
@@ -360,6 +361,17 @@ class AcpRun:
         return Ended(
             succeeded=succeeded, summary=summary, seconds=None if job is None else job.seconds
         )
+
+
+def _goes_on_by(capabilities: Mapping[str, Any]) -> str | None:
+    """How the agent goes on with a conversation of earlier turns; None: it can't.
+
+    Where it does both it loads, which agents have done for longer.
+    """
+    if capabilities.get("loadSession"):
+        return "session/load"
+    resumes = _words_of(capabilities.get("sessionCapabilities"), "resume")
+    return "session/resume" if isinstance(resumes, dict) else None
 
 
 def _model(wanted: str, offered: Sequence[str]) -> str:

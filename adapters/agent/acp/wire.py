@@ -18,7 +18,7 @@ MESSAGE_BYTES_MAX = 32 * 1024 * 1024
 COMPLAINTS_BYTES_MAX = 4 * 1024
 """Of what the agent writes beside the protocol, how much of its end is kept."""
 UPDATE = "session/update"
-OPENING = ("session/load", "session/new")
+OPENING = ("session/load", "session/resume", "session/new")
 REQUESTS_MAX = 16
 """Of ours, in one turn; no answer to another one is waited for."""
 
