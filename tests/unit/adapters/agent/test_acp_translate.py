@@ -1,9 +1,10 @@
-"""What an agent says of the files that a tool changes."""
+"""What the updates of an agent are as events: its tools, plans, words and what it used."""
 
 import pytest
 
 from adapters.agent.acp.commands import OUTPUT_LENGTH_MAX, command_of, exit_status_of, output_of
 from adapters.agent.acp.translate import FILES_MAX, Translator
+from adapters.agent.port import Plan, Text, Usage
 
 
 def change(path: object) -> dict[str, object]:
@@ -110,3 +111,60 @@ def test_how_a_command_ended_is_told_once_it_has():
     (last,) = translator.events({"sessionUpdate": "tool_call_update", **done})
     assert (first.command, first.exit_status, first.output) == ("pytest -q", None, None)
     assert (last.command, last.exit_status, last.output) == ("pytest -q", 1, "E  a")
+
+
+CHANGE = {"type": "diff", "path": "a.py", "oldText": "one\ntwo", "newText": "one\nthree"}
+NEW = {"type": "diff", "path": "b.py", "oldText": None, "newText": "x\n"}
+
+
+@pytest.mark.parametrize(
+    ("content", "diff"),
+    [
+        ([CHANGE], "--- a.py\n+++ a.py\n@@ -1,2 +1,2 @@\n one\n-two\n+three\n"),
+        ([NEW], "--- /dev/null\n+++ b.py\n@@ -0,0 +1 @@\n+x\n"),
+        (
+            [{**CHANGE, "newText": "y" * 300_000}],
+            "--- a.py\n+++ a.py\n(too long to be compared here)\n",
+        ),
+        ([{**CHANGE, "newText": 7}, "odd"], None),
+        ("odd", None),
+    ],
+)
+def test_what_a_call_changes_is_one_diff(content, diff):
+    (told,) = Translator().events(
+        {"sessionUpdate": "tool_call", "toolCallId": "c1", "content": content}
+    )
+    assert told.diff == diff
+
+
+@pytest.mark.parametrize(
+    ("update", "event"),
+    [
+        (
+            {"sessionUpdate": "plan", "entries": [{"content": "look\nagain"}, {"content": 1}, 2]},
+            Plan(entries=[{"content": "look again", "status": "pending"}]),
+        ),
+        ({"sessionUpdate": "plan", "entries": None}, Plan(entries=[])),
+        (
+            {"sessionUpdate": "usage_update", "used": 7, "cost": {"amount": 1, "currency": "USD"}},
+            Usage(tokens_in=7, cost_usd=1.0),
+        ),
+        (
+            {
+                "sessionUpdate": "usage_update",
+                "used": "7",
+                "cost": {"amount": 1, "currency": "EUR"},
+            },
+            Usage(),
+        ),
+        (
+            {
+                "sessionUpdate": "agent_message_chunk",
+                "content": {"type": "resource_link", "uri": "u"},
+            },
+            Text(text="u"),
+        ),
+    ],
+)
+def test_plans_usage_and_links_are_told(update, event):
+    assert Translator().events(update) == [event]
