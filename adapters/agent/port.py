@@ -288,7 +288,7 @@ class Run(Protocol):
         ...
 
     async def cancel(self, *, grace_seconds: float) -> None:
-        """End the turn's job; `events` then ends with `Ended`."""
+        """End the turn's job within so long, whatever it does; `events` then ends with `Ended`."""
         ...
 
     async def close(self) -> None:

@@ -22,7 +22,8 @@ from bot.work.queue import LeaseLost
 from bot.work.work_queue import WorkQueue
 
 CANCEL_GRACE_SECONDS = 1.0
-"""Between TERM and KILL of a stopped job; stop promises two seconds."""
+"""Until a stopped job is killed; an agent is asked for half of it and then gets TERM. Stop
+promises two seconds for all."""
 LOOK_SECONDS = 1.0
 """A stop is looked for again after so long: the hint may be lost."""
 CHECKPOINT_STOPPED_SECONDS = 10.0

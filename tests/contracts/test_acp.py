@@ -267,9 +267,17 @@ async def test_who_is_cancelled_says_so(desk):
     assert (events[-1].succeeded, events[-1].summary) == (False, "stopped")
 
 
-async def test_who_ignores_that_is_ended(desk):
+async def test_who_ignores_that_is_ended_and_not_later_than_asked(desk):
     task = desk.task("say begun", f"wait {desk.home / 'never'}", traits="deaf")
-    run = await desk.run(task)
+    graces = []
+
+    class Noted(ChannelJobs):
+        async def stop(self, job_id: str, *, grace_seconds: float) -> None:
+            graces.append(grace_seconds)
+            await super().stop(job_id, grace_seconds=grace_seconds)
+
+    profile = Profile(name="fake", argv=(sys.executable, str(AGENT)))
+    run = await AcpAgent(profile).start(Noted(desk.channel), task, {})
     events = []
     async for one in run.events():
         events.append(one.event)
@@ -279,6 +287,8 @@ async def test_who_ignores_that_is_ended(desk):
     await run.close()
     assert not events[-1].succeeded
     assert "ended before it answered" in events[-1].summary
+    # The other half of the time was the agent's own.
+    assert graces == [0.15]
     (job,) = await desk.channel.jobs()
     assert job.processes == 0
 

@@ -147,7 +147,8 @@ class AcpRun:
             pending.answer.set_result(text)
 
     async def cancel(self, *, grace_seconds: float) -> None:
-        """Ask the agent to stop, and end its job if it does not in time."""
+        """Ask the agent to stop, and end its job if it does not: all of it within the grace."""
+        grace = grace_seconds / 2
         for pending in self._pending.values():
             if not pending.answer.done():
                 pending.answer.set_result(None)
@@ -156,8 +157,8 @@ class AcpRun:
                 await self._connection.send_notification(
                     "session/cancel", {"sessionId": self._conversation}
                 )
-                await asyncio.sleep(grace_seconds)
-        await self._jobs.stop(self._task.id, grace_seconds=grace_seconds)
+                await asyncio.sleep(grace)
+        await self._jobs.stop(self._task.id, grace_seconds=grace)
 
     async def close(self) -> None:
         """Let go; the agent works on."""
