@@ -346,7 +346,8 @@ async def on_gitlab(town: Town, tmp_path: Path) -> AsyncIterator[tuple[Desk, Pro
         ann, ona = gitlab.person("ann"), gitlab.person("ona-bot", is_bot=True)
         project = gitlab.project("acme/api", {ann: DEVELOPER, ona: MAINTAINER})
         (tmp_path / "srv" / "acme").mkdir(parents=True)
-        project.git = bare(tmp_path / "srv" / "acme" / "api.git")
+        files = {**FILES, b".gitlab/merge_request_templates/Default.md": TEMPLATE}
+        project.git = bare(tmp_path / "srv" / "acme" / "api.git", files)
         client = Client(gitlab.url, ona.token)
         with git_server.serve(tmp_path / "srv") as place:
             forge = forge_of("gitlab", GitLabPulls(client), f"http://{place}")
@@ -364,6 +365,8 @@ async def test_a_merge_request_on_gitlab(town: Town, tmp_path: Path) -> None:
         assert request.title == "Draft: fix the failing test in payments"
         assert (request.branch, request.target) == (desk.lease.branch, "main")
         assert request.sha == told["commit"]
+        # In the repository's template.
+        assert "## Checklist\n\n- [ ] docs" in request.description
         assert told["url"].endswith(f"/acme/api/-/merge_requests/{request.iid}")
         where = "SELECT place FROM thread WHERE surface = 'gitlab'"
         assert await town.rows(where) == [("acme/api!1",)]
