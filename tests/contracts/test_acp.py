@@ -175,12 +175,6 @@ async def test_mode_and_model_are_set_where_they_are_offered(desk, asks):
     assert [line for line in desk.log() if line.startswith("model ")] == ["model large"]
 
 
-async def test_where_people_decide_the_agent_stays_in_the_mode_in_which_it_asks(desk):
-    run = await desk.run(desk.task("say hi"), asks=True, mode="free")
-    assert words([one.event for one in await emitted(run)]) == "hi"
-    assert not any(line.startswith("mode ") for line in desk.log())
-
-
 async def test_a_model_that_the_agent_has_not_ends_the_turn_in_words(desk):
     events = await desk.whole(desk.task("say hi", model="huge"))
     assert not events[-1].succeeded
