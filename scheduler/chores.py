@@ -1,12 +1,13 @@
 """Chores: small things done again and again, each on its own clock, none able to stop another."""
 
 import asyncio
-import contextlib
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
+
+from scheduler.waits import first_of
 
 log = structlog.get_logger(__name__)
 
@@ -40,14 +41,5 @@ async def _repeat(chore: Chore, stop: asyncio.Event) -> None:
         except Exception as error:
             log.warning("chore_failed", chore=chore.name, error=str(error), exc_info=True)
         pause = chore.seconds * random.uniform(1 - JITTER, 1 + JITTER)
-        await _pause(pause, stop, chore.wake)
-
-
-async def _pause(seconds: float, *events: asyncio.Event | None) -> None:
-    waits = [asyncio.ensure_future(event.wait()) for event in events if event is not None]
-    try:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for wait in waits:
-            wait.cancel()
+        wakes = () if chore.wake is None else (chore.wake,)
+        await first_of(stop, *wakes, seconds_max=pause)

@@ -8,7 +8,6 @@ rows. A session that works or waits is left alone: its next push, if there is on
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -25,6 +24,7 @@ from bot.govern.rights import Rights
 from bot.store.database import Database, is_away
 from bot.words.failing import CHARACTERS_MAX, LINES_MAX, failing_lines
 from bot.work.secret_scan import is_secret
+from scheduler.waits import first_of
 
 log = structlog.get_logger(__name__)
 
@@ -73,9 +73,7 @@ class CiWatch:
                 if not is_away(error):
                     log.exception("ci_not_followed", surface=self._forge.surface)
                 pause = AWAY_SECONDS
-            with suppress(TimeoutError):
-                async with asyncio.timeout(pause):
-                    await stop.wait()
+            await first_of(stop, seconds_max=pause)
 
     async def look(self) -> None:
         """Look at what is due, once. :raises Throttled: the rest has to wait"""

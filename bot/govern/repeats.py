@@ -7,7 +7,6 @@ beyond it is counted and told.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ import structlog
 from bot.govern.audit import HERE, Audited, record
 from bot.store.database import Database, is_away
 from bot.store.transaction import Transaction
+from scheduler.waits import first_of
 
 log = structlog.get_logger(__name__)
 
@@ -93,9 +93,7 @@ class Repeats:
     async def run(self, stop: asyncio.Event) -> None:
         """Write until `stop`, then what is left."""
         while not stop.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), WRITE_SECONDS)
-            if not stop.is_set():
+            if not await first_of(stop, seconds_max=WRITE_SECONDS):
                 await self._write_if_possible(last=False)
         await self._write_if_possible(last=True)
 

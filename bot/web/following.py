@@ -18,6 +18,7 @@ from bot.store.database import EVENTS, is_away
 from bot.web import reading
 from bot.web.reading import StoredEvent
 from bot.web.services import Services
+from scheduler.waits import first_of
 
 log = structlog.get_logger(__name__)
 
@@ -72,9 +73,8 @@ async def follow(
                 after = batch[-1].number
             if len(batch) == BATCH_EVENTS_MAX:
                 continue
-            heard = await _wait(
-                changed, services.stopping, seconds=AWAY_SECONDS if away else POLL_SECONDS
-            )
+            seconds = AWAY_SECONDS if away else POLL_SECONDS
+            heard = await first_of(changed, services.stopping, seconds_max=seconds)
             if not heard and not away:
                 yield ()
     finally:
@@ -92,16 +92,6 @@ async def _read(
         if not is_away(error):
             raise
         return (), True
-
-
-async def _wait(*events: asyncio.Event, seconds: float) -> bool:
-    waits = [asyncio.ensure_future(event.wait()) for event in events]
-    try:
-        done, _ = await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        return bool(done)
-    finally:
-        for wait in waits:
-            wait.cancel()
 
 
 def message(data: str, *, number: int | None = None, event: str | None = None) -> str:

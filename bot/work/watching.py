@@ -20,6 +20,7 @@ from bot.work.asked import Question
 from bot.work.lease import Lease, StopRequest
 from bot.work.queue import LeaseLost
 from bot.work.work_queue import WorkQueue
+from scheduler.waits import first_of
 
 CANCEL_GRACE_SECONDS = 1.0
 """Until a stopped job is killed; an agent is asked for half of it and then gets TERM. Stop
@@ -172,10 +173,5 @@ class Watch:
 
     async def _rest(self) -> None:
         """Until somebody signals, at most LOOK_SECONDS."""
-        events = (self._signals.look, self._signals.hand_back)
-        waits = [asyncio.ensure_future(event.wait()) for event in events]
-        try:
-            await asyncio.wait(waits, timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
+        signals = self._signals
+        await first_of(signals.look, signals.hand_back, seconds_max=LOOK_SECONDS)
