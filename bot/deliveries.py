@@ -24,7 +24,8 @@ from bot.forges import accounts_of
 from bot.govern.person_tokens import PersonTokens
 from bot.store.database import Database
 from bot.vault import tokens_of
-from bot.work.delivery import Delivery, DeliveryForge, DeliveryMeans
+from bot.work.delivery import Delivery
+from bot.work.delivery_means import DeliveryForge, DeliveryMeans
 from bot.work.remote import Logins
 from bot.work.repository import Repositories
 

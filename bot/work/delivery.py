@@ -10,32 +10,26 @@ here fails a turn: what can't be delivered stays in the session, and its thread 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from uuid import UUID
 
 import structlog
-from pydantic import SecretStr
 
 from adapters.chat.port import ChatError
-from adapters.forge.port import PullRequests
 from bot.errors import OnaError, TryAgain
 from bot.govern.policy import effective
 from bot.metrics import DELIVERIES
-from bot.store.database import Database, is_away
+from bot.store.database import is_away
 from bot.words.catalogue import gettext as _
 from bot.work import beside_words, delivery_words, signature
+from bot.work.delivery_means import DeliveryMeans
 from bot.work.delivery_pulls import link
-from bot.work.delivery_rows import DeliveryRows
 from bot.work.delivery_run import Ask, DeliveryRun
 from bot.work.git import GitFailed
 from bot.work.guest import Machine
 from bot.work.lease import Lease, OpenTurn
 from bot.work.queue import Event
-from bot.work.remote import Logins
-from bot.work.repository import Repositories
 from bot.work.showing import Showing
 from bot.work.workplace import Workplace
 from vmpool.errors import MachineError
@@ -46,63 +40,6 @@ log = structlog.get_logger(__name__)
 DELIVER = "deliver"
 """The kind of a prompt whose turn delivers what the turns before kept back."""
 AWAY_SECONDS = 1.0
-EMAIL_DOMAIN = "users.noreply.ona.invalid"
-
-
-async def _no_token(_person_id: UUID) -> SecretStr | None:
-    return None
-
-
-@dataclass(frozen=True, kw_only=True)
-class DeliveryForge:
-    """A code host that has pull requests."""
-
-    surface: str
-    host: str
-    """The name under which people's accounts on it are known."""
-    git_base: str
-    """Where its repositories are reached by HTTP."""
-    name_of: Callable[[str], str | None]
-    """What the repository at an address is called there; None: it is elsewhere."""
-    pulls: PullRequests
-    login: Callable[[str], AbstractAsyncContextManager[tuple[str, str] | None]]
-    """A user and a password that may push to a repository, by its name, while inside."""
-    token_of: Callable[[UUID], Awaitable[SecretStr | None]] = _no_token
-    """A person's own token, where they connected their account."""
-    keeps_tokens: bool = False
-    """Whether people can let us act for them."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class DeliveryMeans:
-    """What deliveries are done with."""
-
-    database: Database
-    repositories: Repositories
-    directory: Path
-    """For repositories that are thrown away; nothing else is in it."""
-    forges: Sequence[DeliveryForge] = ()
-    logins: Logins | None = None
-    """For remotes that are on none of the forges."""
-    pages: str = ""
-    """Address of our pages, where people reach them."""
-    email_domain: str = EMAIL_DOMAIN
-    bytes_max: int = 200_000_000
-    """Of the commits of one delivery."""
-    seconds_max: float = 300.0
-    """Of each call of git."""
-    rows: DeliveryRows = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "rows", DeliveryRows(self.database))
-
-    def forge_of(self, url: str) -> tuple[DeliveryForge, str] | None:
-        """The forge that a repository is on, and its name there."""
-        for forge in self.forges:
-            name = forge.name_of(url)
-            if name is not None:
-                return forge, name
-        return None
 
 
 class Delivery:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import structlog
 from pydantic import SecretStr
@@ -11,14 +10,12 @@ from adapters.chat.port import ChatError, Deadline
 from adapters.forge.port import NewPullRequest, PullRequest
 from bot.govern.policy_text import Delivery
 from bot.work import delivering, pull_body, pull_marks
+from bot.work.delivery_means import DeliveryForge, DeliveryMeans
 from bot.work.delivery_rows import About, Opened
 from bot.work.lease import Lease, OpenTurn
 from bot.work.pull_body import Words
 from bot.work.scratch import Scratch
 from bot.work.wishes import Wish
-
-if TYPE_CHECKING:
-    from bot.work.delivery import DeliveryForge, DeliveryMeans
 
 log = structlog.get_logger(__name__)
 
@@ -29,7 +26,7 @@ FORGE_SECONDS_MAX = 20.0
 class Requests:
     """Opens pull requests for one turn."""
 
-    means: "DeliveryMeans"
+    means: DeliveryMeans
     lease: Lease
     turn: OpenTurn
     about: About
@@ -72,7 +69,7 @@ class Requests:
         except ChatError as error:
             log.warning("pull_request_not_reworded", why=str(error))
 
-    async def _reword(self, forge: "DeliveryForge", name: str, there: PullRequest) -> PullRequest:
+    async def _reword(self, forge: DeliveryForge, name: str, there: PullRequest) -> PullRequest:
         """Renew what it says, as far as that is ours. :raises ChatError:"""
         rows, lease, turn = self.means.rows, self.lease, self.turn
         earlier = await rows.earlier(lease, turn, there.url)
@@ -101,7 +98,7 @@ class Requests:
     async def _wish(self) -> Wish | None:
         return await self.means.rows.wish(self.lease.session_id, self.about.url)
 
-    async def _open(self, forge: "DeliveryForge", name: str, branch: str, head: str) -> Opened:
+    async def _open(self, forge: DeliveryForge, name: str, branch: str, head: str) -> Opened:
         """Open one as the person if they let us, else as ourselves. :raises ChatError:"""
         token = await forge.token_of(self.about.person_id)
         if token is not None:
@@ -113,7 +110,7 @@ class Requests:
         return replace(opened, offer=token is None and forge.keeps_tokens)
 
     async def _create(
-        self, forge: "DeliveryForge", name: str, branch: str, head: str, *, by: SecretStr | None
+        self, forge: DeliveryForge, name: str, branch: str, head: str, *, by: SecretStr | None
     ) -> Opened:
         new = await self._new(forge, branch, head, by_us=by is None)
         self.lease.must_last()
@@ -129,7 +126,7 @@ class Requests:
         return Opened(pull=pull, is_new=True, by_person=by is not None)
 
     async def _new(
-        self, forge: "DeliveryForge", branch: str, head: str, *, by_us: bool
+        self, forge: DeliveryForge, branch: str, head: str, *, by_us: bool
     ) -> NewPullRequest:
         assert self.base is not None
         story = await self._story(by_us=by_us)
@@ -165,12 +162,12 @@ class Requests:
 
 @dataclass(frozen=True, kw_only=True)
 class _Found:
-    forge: "DeliveryForge"
+    forge: DeliveryForge
     name: str
     pull: PullRequest
 
 
-async def link(means: "DeliveryMeans", lease: Lease, branches: Mapping[str, str]) -> None:
+async def link(means: DeliveryMeans, lease: Lease, branches: Mapping[str, str]) -> None:
     """Let the open pull requests of a session's repositories name each other.
 
     :param branches: of the session, by the address of their repository
@@ -189,7 +186,7 @@ async def link(means: "DeliveryMeans", lease: Lease, branches: Mapping[str, str]
         log.warning("pull_requests_not_linked", why=str(error))
 
 
-async def _open_at(means: "DeliveryMeans", url: str, branch: str) -> _Found | None:
+async def _open_at(means: DeliveryMeans, url: str, branch: str) -> _Found | None:
     """:raises ChatError:"""
     found = means.forge_of(url)
     if found is None:

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -14,6 +14,7 @@ from bot.govern.policy_text import Delivery
 from bot.words.catalogue import gettext as _
 from bot.work import beside_words, committing, delivering, delivery_words, signature
 from bot.work.branches import own_branch
+from bot.work.delivery_means import DeliveryMeans
 from bot.work.delivery_pulls import Requests
 from bot.work.delivery_rows import About, Delivered, Left, Opened
 from bot.work.guest import Machine
@@ -24,9 +25,6 @@ from bot.work.scratch import HEAD, TARGET, THERE, Heads, Moved, Scratch, scratch
 from bot.work.workplace import BesideAt
 from vmpool.guest.worktree.git import EMPTY_TREE
 from vmpool.network.forge.pushing import ZERO
-
-if TYPE_CHECKING:
-    from bot.work.delivery import DeliveryMeans
 
 log = structlog.get_logger(__name__)
 
@@ -49,7 +47,7 @@ class _KeptBack(Exception):
 class DeliveryRun:
     """The delivery of one turn."""
 
-    means: "DeliveryMeans"
+    means: DeliveryMeans
     lease: Lease
     turn: OpenTurn
     about: About

@@ -14,7 +14,8 @@ from adapters.forge.port import PullRequests
 from bot.govern.audit import Source
 from bot.govern.policy import set_policy
 from bot.store.states import TurnState
-from bot.work.delivery import Delivery, DeliveryForge, DeliveryMeans
+from bot.work.delivery import Delivery
+from bot.work.delivery_means import DeliveryForge, DeliveryMeans
 from bot.work.delivery_words import KEEP
 from bot.work.lease import Lease, OpenTurn
 from bot.work.materials import Materials

@@ -9,7 +9,8 @@ from sqlalchemy import text
 
 from adapters.agent.shell import ShellAgent
 from bot.work import questions
-from bot.work.delivery import Delivery, DeliveryMeans
+from bot.work.delivery import Delivery
+from bot.work.delivery_means import DeliveryMeans
 from bot.work.delivery_words import KEEP, PUSH
 from bot.work.repository import Repositories, clone_into
 from tests.fakes import git_tree
