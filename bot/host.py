@@ -38,7 +38,7 @@ from bot.work.deleting import Deletions
 from bot.work.delivery import Delivery
 from bot.work.machines import MachineWorkplaces
 from bot.work.repository import Repositories
-from bot.work.turn import Means, TurnLimits
+from bot.work.turn_means import Means, TurnLimits
 from bot.work.turns import Turns
 from bot.work.work_queue import WorkQueue
 from bot.work.worker import Worker, WorkerLimits, unless

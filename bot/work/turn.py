@@ -15,9 +15,8 @@ Every other way out:
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -25,40 +24,25 @@ import structlog
 
 from adapters.agent import port
 from bot.errors import LimitReached, NotAllowed, NotPermitted, OnaError, TellOperator
-from bot.govern.grants import Grants
-from bot.govern.offers import Offer
-from bot.govern.rights import Rights
 from bot.metrics import TURN_SECONDS, TURNS, turn_step
 from bot.store.database import is_away
 from bot.store.states import TurnState
 from bot.words.catalogue import gettext as _
 from bot.words.catalogue import of_error, together
-from bot.work import (
-    briefing,
-    conversations,
-    ended_words,
-    left_running,
-    provider_faults,
-    questions,
-    undo_words,
-    unreached,
-)
-from bot.work.agent_events import as_event
-from bot.work.asked import Question, Settled
+from bot.work import ended_words, left_running, outcomes, undo_words, unreached
 from bot.work.bounded import Bounded
-from bot.work.bounds import SessionLimits
-from bot.work.delivery import DELIVER, Delivery
+from bot.work.delivery import DELIVER
+from bot.work.driving import Driving
 from bot.work.granted import Granted
 from bot.work.lease import Lease, OpenTurn, TurnClock
 from bot.work.permitted import Permitted
-from bot.work.queue import Event, LeaseLost
-from bot.work.recorder import Recorder
-from bot.work.tools_ran import tests_of
+from bot.work.queue import Event
+from bot.work.suspending import Suspending
+from bot.work.turn_means import Means
 from bot.work.undo import UNDO
 from bot.work.unreached import UNREACHED_MAX, Unreached
-from bot.work.watching import Stopped, TurnSignals, Watch
-from bot.work.work_queue import WorkQueue
-from bot.work.workplace import Workplace, WorkplaceLost, Workplaces
+from bot.work.watching import HandedBack, Stopped, TurnSignals, Watch
+from bot.work.workplace import Workplace, WorkplaceLost
 
 log = structlog.get_logger(__name__)
 
@@ -67,62 +51,21 @@ _OVER = (LimitReached, NotAllowed, NotPermitted)
 """With these there is no other try in the session, or none by who asked."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class TurnLimits:
-    """What bounds a turn."""
-
-    seconds_max: float
-    output_bytes_max: int
-    question_seconds_max: float
-    session: SessionLimits = field(default_factory=SessionLimits)
-
-
-class HandedBack(Exception):
-    """The turn goes on in another process."""
-
-
-class Suspended(Exception):
-    """A question is open; the turn goes on when it is answered."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Means:
-    """What turns are run with."""
-
-    queue: WorkQueue
-    workplaces: Workplaces
-    agents: Mapping[str, port.Agent]
-    """By the names that sessions use; `shell` runs every `!command`."""
-    limits: TurnLimits
-    grants: Grants | None = None
-    """None: there is no Vault, and no turn gets any."""
-    delivery: Delivery | None = None
-    """None: what turns leave stays in their machines and checkpoints."""
-    servers: Sequence[port.Server] = ()
-    """What agents are told of."""
-    offers: Sequence[Offer] = ()
-    """With what a turn can go on whose provider of models failed."""
-    rights: Rights | None = None
-    """Who may do what; None: everybody of the installation may everything."""
-
-
 class Turn:
     """One run; the names of its parts are the steps in the module's picture."""
 
     def __init__(self, means: Means, lease: Lease, signals: TurnSignals) -> None:
+        self._means = means
         self._queue = means.queue
         self._workplaces = means.workplaces
-        self._agents = means.agents
-        self._limits = means.limits
-        self._servers = means.servers
-        self._offers = means.offers
         self._granted = Granted(means.grants, lease)
-        self._delivery = means.delivery
         self._lease = lease
         self._signals = signals
         self._permitted = Permitted(means.queue.database, means.rights, lease)
         self._bounded = Bounded(means.queue, lease, means.limits.session)
         seconds_max, due = means.limits.seconds_max, self._bounded.due
+        asked_max = means.limits.question_seconds_max
+        self._asking = Suspending(means.queue.database, lease, seconds_max=asked_max)
         self._watch = Watch(means.queue, lease, signals, seconds_max=seconds_max, due=due)
         self._turn: OpenTurn | None = None
         """The turn that is open: left by an earlier holder, or begun here."""
@@ -265,130 +208,16 @@ class Turn:
     async def _drive(self, place: Workplace, turn: OpenTurn) -> None:
         self._lease.clock = TurnClock(turn_id=turn.id, before_seconds=turn.ran_seconds)
         await self._bounded.begin(turn)
-        recorder = Recorder(self._queue, self._lease, turn)
-        try:
-            async with asyncio.TaskGroup() as group:
-                writing = group.create_task(recorder.run())
-                ended = await self._watched(place, turn, recorder)
-                await recorder.drain()
-                writing.cancel()
-        except* (LeaseLost, Unreached, HandedBack, Suspended, WorkplaceLost) as several:
-            raise several.exceptions[0] from None
+        driving = Driving(
+            self._means,
+            self._lease,
+            granted=self._granted,
+            bounded=self._bounded,
+            watch=self._watch,
+            asking=self._asking,
+        )
+        ended = await driving.drive(place, turn)
         await self._finish(place, turn, ended)
-
-    async def _watched(self, place: Workplace, turn: OpenTurn, recorder: Recorder) -> port.Ended:
-        """Run the agent; a watcher cancels it for a person, the time limit or this process."""
-        agent = self._agents["shell" if turn.kind == "command" else self._lease.agent]
-        self._lease.must_last()
-        try:
-            with turn_step("briefed"):
-                await self._granted.hand_out(place, turn)
-                task = await self._task(place, turn, agent)
-            with turn_step("started"):
-                run = await agent.start(place.jobs, task, turn.cursor)
-        except ConnectionError as error:
-            raise Unreached(str(error)) from error
-        except port.JobRefused as error:
-            return ended_words.refused(error)
-        except Exception as error:
-            if is_away(error):
-                raise HandedBack from error
-            raise
-        reading = asyncio.ensure_future(self._read(run, turn, recorder))
-        watching = asyncio.ensure_future(self._watch.during(run))
-        try:
-            await asyncio.wait({reading, watching}, return_when=asyncio.FIRST_COMPLETED)
-            if not reading.done():
-                watching.result()
-                await recorder.drain()
-                if self._watch.question is not None:
-                    await self._put(turn, self._watch.question)
-                raise HandedBack
-            return reading.result()
-        except ConnectionError as error:
-            # The machine may be gone or only the way into it: the next holder finds out.
-            raise Unreached(str(error)) from error
-        except port.JobRefused as error:
-            return ended_words.refused(error)
-        finally:
-            for running in (reading, watching):
-                running.cancel()
-                with suppress(asyncio.CancelledError, Exception):
-                    await running
-            await run.close()
-
-    async def _task(self, place: Workplace, turn: OpenTurn, agent: port.Agent) -> port.Task:
-        """What the agent is asked, and what was said before where that agent looks for it."""
-        database = self._queue.database
-        told = await briefing.brief(
-            database,
-            place.materials,
-            turn,
-            agent=agent.name,
-            reads=agent.reads,
-            beside=place.beside,
-        )
-        session_id = self._lease.session_id
-        signed = await self._delivery.environment(turn) if self._delivery else {}
-        return port.Task(
-            id=str(turn.id),
-            kind="command" if turn.kind == "command" else "text",
-            text=told.text,
-            attachments=told.attachments,
-            directory=place.directory,
-            model=self._lease.model,
-            conversation=await conversations.earlier(database, session_id, turn.id, agent.name),
-            environment={
-                "ONA_SESSION": self._lease.short,
-                "ONA_TURN": str(turn.id),
-                **place.environment,
-                **signed,
-                **told.environment,
-                **self._granted.environment,
-            },
-            servers=self._servers,
-            output_bytes_max=self._limits.output_bytes_max,
-        )
-
-    async def _read(self, run: port.Run, turn: OpenTurn, recorder: Recorder) -> port.Ended:
-        async for emitted in run.events():
-            event = emitted.event
-            if isinstance(event, port.Ended):
-                return event
-            if isinstance(event, port.Asked):
-                await recorder.drain()
-                await self._ask(run, turn, event)
-                continue
-            stored = as_event(event)
-            self._bounded.saw(stored)
-            await recorder.put(stored, emitted.cursor)
-        raise ConnectionError("the agent's events ended without an end")
-
-    async def _ask(self, run: port.Run, turn: OpenTurn, asked: port.Asked) -> None:
-        answer = await self._answer(turn, asked.key, asked.text, asked.choices)
-        if answer is not None:
-            await run.answer(asked.key, answer)
-
-    async def _answer(
-        self, turn: OpenTurn, key: str, said: str, choices: Sequence[str]
-    ) -> str | None:
-        """What people answer; None: the question stays open, as the turn is to end.
-
-        :raises Suspended: they are asked now
-        """
-        settled = await self._put(turn, Question(key=key, text=said, choices=choices))
-        known = settled.get(key)
-        return known.answer if known is not None and not known.open else None
-
-    async def _put(self, turn: OpenTurn, question: Question) -> Mapping[str, Settled]:
-        """Ask a person, unless that was done before; all questions of the turn by their keys."""
-        seconds = self._limits.question_seconds_max
-        async with self._queue.database.begin() as tx:
-            suspended = await questions.put(tx, self._lease, turn.id, question, seconds=seconds)
-            settled = {one.key: one for one in await questions.of_turn(tx, turn.id)}
-        if suspended:
-            raise Suspended
-        return settled
 
     async def _finish(self, place: Workplace, turn: OpenTurn, ended: port.Ended) -> None:
         # Refused before the outcome is stored, and before the machine may rest.
@@ -412,48 +241,22 @@ class Turn:
             "exit_status": ended.exit_status,
             "seconds": ended.seconds,
             "by": by,
-            **await self._tested(turn),
-            **await self._provider_failed(turn, state, summary),
+            **await outcomes.tested(self._queue.database, self._lease, turn),
+            **await outcomes.provider_failed(self._means, self._lease, turn, state, summary),
         }
         await self._store(turn, state, outcome, told)
 
-    async def _tested(self, turn: OpenTurn) -> dict[str, Any]:
-        """Which tests the agent ran and how they ended, where an outcome keeps it."""
-        tests = await tests_of(self._queue.database, self._lease.session_id, turn.id)
-        return {"tests": tests} if tests else {}
-
-    async def _provider_failed(
-        self, turn: OpenTurn, state: TurnState, summary: str
-    ) -> dict[str, Any]:
-        """What an outcome says otherwise, because the provider of the turn's model failed.
-
-        What the agent says of that itself is kept beside it: it may be long and raw.
-        """
-        agent, model = self._lease.agent, self._lease.model
-        is_agents = turn.kind != "command" and self._agents[agent].reads
-        if state not in provider_faults.FAILURES or not is_agents:
-            return {}
-        last = await provider_faults.last_of(self._queue.database, turn.id)
-        failed = provider_faults.decide(state, last)
-        if failed is None:
-            return {}
-        instead = provider_faults.others(failed, self._offers, agent=agent, model=model)
-        said = ended_words.provider_failed(failed, instead, agent)
-        if state is TurnState.TIMED_OUT:
-            said = together(summary, said, by="; ")
-        return {"summary": said, "reported": summary, **provider_faults.kept(failed, instead)}
-
     async def _deliver(self, place: Workplace, turn: OpenTurn) -> Sequence[Event]:
         """Bring what an agent left to the code host; what a command left goes with the next."""
-        if self._delivery is None or turn.kept_back or turn.kind == "command":
+        if self._means.delivery is None or turn.kept_back or turn.kind == "command":
             return []
-        if turn.kind != DELIVER and not self._agents[self._lease.agent].reads:
+        if turn.kind != DELIVER and not self._means.agents[self._lease.agent].reads:
             return []
 
         async def ask(key: str, said: str, choices: Sequence[str]) -> str | None:
-            return await self._answer(turn, key, said, choices)
+            return await self._asking.answer(turn, key, said, choices)
 
-        delivering = self._delivery.deliver(self._lease, turn, place, ask)
+        delivering = self._means.delivery.deliver(self._lease, turn, place, ask)
         return await self._watch.patiently(delivering) or []
 
     async def _end_interrupted(self, why: str) -> None:

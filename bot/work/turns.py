@@ -6,8 +6,10 @@ from bot.errors import Bug
 from bot.words.catalogue import gettext as _
 from bot.work.lease import Lease
 from bot.work.queue import LeaseLost
-from bot.work.turn import HandedBack, Means, Suspended, Turn
-from bot.work.watching import TurnSignals
+from bot.work.suspending import Suspended
+from bot.work.turn import Turn
+from bot.work.turn_means import Means
+from bot.work.watching import HandedBack, TurnSignals
 from bot.work.workplace import HostBack
 
 log = structlog.get_logger(__name__)

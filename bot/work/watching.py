@@ -63,6 +63,10 @@ class Stopped(Exception):
     """A person stopped the session before a turn began."""
 
 
+class HandedBack(Exception):
+    """The turn goes on in another process."""
+
+
 class Watch:
     """The watch over one run of a turn."""
 

@@ -22,7 +22,7 @@ from bot.store.database import CONTROL, READY, Database, Listener
 from bot.store.ids import new_id
 from bot.supervisor import Signals
 from bot.work.lease import Lease
-from bot.work.turn import Means, TurnLimits
+from bot.work.turn_means import Means, TurnLimits
 from bot.work.turns import Turns
 from bot.work.work_queue import WorkQueue
 from bot.work.worker import Worker, WorkerLimits

@@ -40,7 +40,7 @@ from bot.work.repository import Repositories
 from bot.work.routes import Routes, Working
 from bot.work.running import Running
 from bot.work.sizes import MachineSize, Sizes
-from bot.work.turn import Means, TurnLimits
+from bot.work.turn_means import Means, TurnLimits
 from bot.work.turns import Turns
 from bot.work.work_queue import WorkQueue
 from bot.work.worker import Worker, WorkerLimits

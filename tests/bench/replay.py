@@ -29,7 +29,7 @@ from bot.conversation.outbox import Outbox
 from bot.conversation.replies import Replies
 from bot.govern.agents import Agents
 from bot.store.database import CONTROL, EVENTS, OUTBOX, READY, Listener
-from bot.work.turn import Means, TurnLimits
+from bot.work.turn_means import Means, TurnLimits
 from bot.work.turns import Turns
 from bot.work.work_queue import WorkQueue
 from bot.work.worker import Worker, WorkerLimits

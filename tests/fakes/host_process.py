@@ -20,7 +20,7 @@ from bot.work.jobs import ChannelJobs
 from bot.work.lease import Lease, OpenTurn
 from bot.work.materials import Materials
 from bot.work.queue import Event, LeaseLost
-from bot.work.turn import Means, TurnLimits
+from bot.work.turn_means import Means, TurnLimits
 from bot.work.turns import Turns
 from bot.work.work_queue import WorkQueue
 from bot.work.worker import Worker, WorkerLimits

@@ -12,7 +12,7 @@ from bot.govern.rights import Rights
 from bot.store.database import CONTROL, READY, Listener
 from bot.work.bounds import SessionLimits
 from bot.work.delivery import Delivery
-from bot.work.turn import Means, TurnLimits
+from bot.work.turn_means import Means, TurnLimits
 from bot.work.turns import Turns
 from bot.work.worker import Worker, WorkerLimits
 from bot.work.workplace import Workplaces
