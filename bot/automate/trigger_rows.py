@@ -19,9 +19,9 @@ from bot.store.database import SCHEDULES
 from bot.store.ids import new_id, new_short
 from bot.store.transaction import Transaction
 from bot.words.catalogue import gettext as _
-from scheduler import due_rows, rules
+from scheduler import due_rows, rules, schedule_rows
 from scheduler.local import said_at, zone_of
-from scheduler.schedule import Schedule, acted_on_at
+from scheduler.schedule import Schedule
 
 SHORT_TRIES = 5
 _KNOWN = text(
@@ -58,14 +58,6 @@ _DELETE_SCHEDULES = text(
 _DELETE = text(
     "DELETE FROM automation_trigger WHERE automation_id = :automation AND id <> ALL(:kept)"
 )
-_ADD_SCHEDULE = text(
-    """
-    INSERT INTO schedule (id, rule, zone, starts_at, ends_at, jitter_seconds, misfire, state, why,
-                          due_at, fire_at)
-    VALUES (:id, CAST(:rule AS jsonb), :zone, :starts, :ends, :jitter, :misfire, :state, :why,
-            :due, :fire)
-    """
-)
 _OF = text(
     """
     SELECT trigger.id, trigger.short, trigger.automation_id, trigger.place, trigger.kind,
@@ -73,11 +65,6 @@ _OF = text(
       FROM automation_trigger AS trigger LEFT JOIN schedule ON schedule.id = trigger.schedule_id
      WHERE trigger.automation_id = ANY(:automations)
      ORDER BY trigger.automation_id, trigger.place
-    """
-)
-_SET_SCHEDULE = text(
-    """
-    UPDATE schedule SET state = :state, why = :why, due_at = :due, fire_at = :fire WHERE id = :id
     """
 )
 PAUSED = "automation"
@@ -176,8 +163,7 @@ async def pause(tx: Transaction, automation_id: UUID) -> None:
     """Let no schedule of it be due until it is resumed."""
     for row in (await tx.execute(_SCHEDULES, {"automation": automation_id})).all():
         if row.state == "active":
-            values = {"state": "paused", "why": PAUSED, "due": None, "fire": None}
-            await tx.execute(_SET_SCHEDULE, {"id": row.id, **values})
+            await schedule_rows.pause(tx, row.id, PAUSED)
     tx.hint(SCHEDULES)
 
 
@@ -188,8 +174,7 @@ async def resume(tx: Transaction, automation_id: UUID) -> None:
     """
     now = await due_rows.now(tx)
     for row in (await tx.execute(_SCHEDULES, {"automation": automation_id})).all():
-        values = _due(_readable(row), row.id, now, paused=False)
-        await tx.execute(_SET_SCHEDULE, {"id": row.id, **values})
+        await schedule_rows.start(tx, row.id, _readable(row), now)
     tx.hint(SCHEDULES)
 
 
@@ -232,7 +217,9 @@ async def _add(
 ) -> str:
     schedule_id = None
     if isinstance(trigger, Cron | At):
-        schedule_id = await _add_schedule(tx, schedule_of(trigger), paused=paused)
+        schedule_id, now = new_id(), await due_rows.now(tx)
+        why = PAUSED if paused else ""
+        await schedule_rows.add(tx, schedule_id, schedule_of(trigger), now, paused=why)
     values = {
         "id": new_id(),
         "automation": automation_id,
@@ -259,28 +246,3 @@ def match_of(trigger: Trigger) -> str:
     if isinstance(trigger, MessageTrigger):
         return trigger.message.channel
     return trigger.after.automation if isinstance(trigger, After) else ""
-
-
-async def _add_schedule(tx: Transaction, schedule: Schedule, *, paused: bool) -> UUID:
-    schedule_id, now = new_id(), await due_rows.now(tx)
-    values = {
-        "id": schedule_id,
-        "rule": json.dumps(rules.kept(schedule.rule)),
-        "zone": schedule.zone,
-        "starts": schedule.starts_at,
-        "ends": schedule.ends_at,
-        "jitter": schedule.jitter_seconds,
-        "misfire": schedule.misfire,
-        **_due(schedule, schedule_id, now, paused=paused),
-    }
-    await tx.execute(_ADD_SCHEDULE, values)
-    return schedule_id
-
-
-def _due(schedule: Schedule, key: UUID, now: datetime, *, paused: bool) -> dict[str, Any]:
-    """State and next time; one whose time has passed is over."""
-    if paused:
-        return {"state": "paused", "why": PAUSED, "due": None, "fire": None}
-    due = schedule.next_after(now)
-    fire = acted_on_at(schedule, key, due) if due else None
-    return {"state": "active" if due else "ended", "why": "", "due": due, "fire": fire}

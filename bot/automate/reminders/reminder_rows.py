@@ -20,9 +20,8 @@ from bot.store.database import SCHEDULES
 from bot.store.ids import new_id, new_short
 from bot.store.transaction import Transaction
 from bot.words.catalogue import gettext as _
-from scheduler import due_rows
-from scheduler.rules import kept
-from scheduler.schedule import Schedule, acted_on_at
+from scheduler import due_rows, schedule_rows
+from scheduler.schedule import Schedule
 
 UNCONFIRMED = "unconfirmed"
 """Why the schedule of a new one is paused."""
@@ -31,14 +30,6 @@ SHORT_TRIES = 5
 WHAT_LENGTH_MAX = 4_000
 PER_PERSON_MAX = 500
 LISTED_MAX = 200
-_ADD_SCHEDULE = text(
-    """
-    INSERT INTO schedule (id, rule, zone, starts_at, ends_at, jitter_seconds, misfire, state, why,
-                          due_at, fire_at)
-    VALUES (:id, CAST(:rule AS jsonb), :zone, :starts_at, :ends_at, :jitter_seconds, :misfire,
-            :state, :why, :due, :fire)
-    """
-)
 _ADD = text(
     """
     INSERT INTO reminder (id, short, schedule_id, creator_id, project_id, session_id, thread_id,
@@ -74,24 +65,6 @@ _LIST = text(
      WHERE (CAST(:person AS uuid) IS NULL OR reminder.creator_id = :person)
        AND schedule.state <> 'ended'
      ORDER BY schedule.due_at NULLS LAST, reminder.created_at LIMIT :limit
-    """
-)
-_SET = text(
-    """
-    UPDATE schedule SET state = :state, why = :why, due_at = :due, fire_at = :fire WHERE id = :id
-    """
-)
-_PAUSE = text(
-    """
-    UPDATE schedule SET state = 'paused', why = :why, due_at = NULL, fire_at = NULL
-     WHERE id = :id AND state <> 'ended'
-    """
-)
-_RESCHEDULE = text(
-    """
-    UPDATE schedule
-       SET rule = CAST(:rule AS jsonb), zone = :zone, starts_at = :starts_at, ends_at = :ends_at
-     WHERE id = :id
     """
 )
 _SAY = text("UPDATE reminder SET said = :said WHERE id = :id")
@@ -161,21 +134,9 @@ async def add(tx: Transaction, new: New) -> str:
             kept=_("nothing was saved"),
             do=_("delete some: `reminders` lists them"),
         )
-    schedule_id, at = new_id(), await now(tx)
-    due = new.schedule.next_after(at) if new.is_confirmed else None
-    await tx.execute(
-        _ADD_SCHEDULE,
-        {
-            "id": schedule_id,
-            **_columns(new.schedule),
-            "jitter_seconds": new.schedule.jitter_seconds,
-            "misfire": new.schedule.misfire,
-            "state": "active" if new.is_confirmed else "paused",
-            "why": "" if new.is_confirmed else UNCONFIRMED,
-            "due": due,
-            "fire": acted_on_at(new.schedule, schedule_id, due) if due else None,
-        },
-    )
+    schedule_id = new_id()
+    paused = "" if new.is_confirmed else UNCONFIRMED
+    await schedule_rows.add(tx, schedule_id, new.schedule, await now(tx), paused=paused)
     tx.hint(SCHEDULES)
     return await _insert(tx, new, schedule_id)
 
@@ -242,8 +203,8 @@ async def start(tx: Transaction, row: Any, *, as_prompt: bool = False) -> dateti
     """
     if row.only_changed and not (row.is_prompt or as_prompt):
         raise asking.only_answers_change(row.short)
-    schedule = _schedule_of(row)
-    due = schedule.next_after(await now(tx))
+    schedule, at = _schedule_of(row), await now(tx)
+    due = schedule.next_after(at)
     if due is None:
         raise Refused(
             _("the time of this reminder has passed"),
@@ -251,7 +212,8 @@ async def start(tx: Transaction, row: Any, *, as_prompt: bool = False) -> dateti
         )
     if as_prompt:
         await tx.execute(_AS_PROMPT, {"id": row.id})
-    await _set(tx, row, schedule, due=due)
+    await schedule_rows.start(tx, row.schedule_id, schedule, at)
+    tx.hint(SCHEDULES)
     return due
 
 
@@ -267,17 +229,19 @@ def _schedule_of(row: Any) -> Schedule:
 
 async def pause(tx: Transaction, row: Any, *, why: str = "") -> None:
     """Let it not be due until it is started again; one that is over is not anyway."""
-    await tx.execute(_PAUSE, {"id": row.schedule_id, "why": why})
+    await schedule_rows.pause(tx, row.schedule_id, why)
 
 
 async def reschedule(tx: Transaction, row: Any, schedule: Schedule, said: str) -> datetime:
     """Give it another time; when it is due then. :raises Refused: it never is"""
-    await tx.execute(_RESCHEDULE, {"id": row.schedule_id, **_columns(schedule)})
+    await schedule_rows.change(tx, row.schedule_id, schedule)
     await tx.execute(_SAY, {"id": row.id, "said": said})
-    due = schedule.next_after(await now(tx))
+    at = await now(tx)
+    due = schedule.next_after(at)
     if due is None:
         raise Refused(_("the time of this reminder has passed"))
-    await _set(tx, row, schedule, due=due)
+    await schedule_rows.start(tx, row.schedule_id, schedule, at)
+    tx.hint(SCHEDULES)
     return due
 
 
@@ -312,19 +276,3 @@ async def delete(tx: Transaction, row: Any) -> None:
 async def expire(tx: Transaction) -> None:
     """Forget those that nobody confirmed in time."""
     await tx.execute(_EXPIRE, {"why": UNCONFIRMED, "hours": KEPT_HOURS})
-
-
-async def _set(tx: Transaction, row: Any, schedule: Schedule, *, due: datetime) -> None:
-    fire = acted_on_at(schedule, row.schedule_id, due)
-    values = {"id": row.schedule_id, "state": "active", "why": "", "due": due, "fire": fire}
-    await tx.execute(_SET, values)
-    tx.hint(SCHEDULES)
-
-
-def _columns(schedule: Schedule) -> dict[str, Any]:
-    return {
-        "rule": json.dumps(kept(schedule.rule)),
-        "zone": schedule.zone,
-        "starts_at": schedule.starts_at,
-        "ends_at": schedule.ends_at,
-    }
