@@ -4,16 +4,15 @@ import json
 from typing import Any
 from uuid import UUID
 
-from psycopg import IntegrityError
 from sqlalchemy import text
 
 from bot.automate.definition import Definition, digest, kept
 from bot.errors import NotFound, Refused
-from bot.store.ids import new_id, new_short
+from bot.store import shorts
+from bot.store.ids import new_id
 from bot.store.transaction import Transaction
 from bot.words.catalogue import gettext as _
 
-SHORT_TRIES = 5
 PER_PROJECT_MAX = 500
 LISTED_MAX = 1_000
 _ROW = """
@@ -116,15 +115,10 @@ async def add(
         "by": by,
         "runs_as": runs_as,
     }
-    for _try in range(SHORT_TRIES):
-        short = new_short("a")
-        try:
-            async with tx.begin_nested():
-                await tx.execute(_ADD, {**values, "short": short})
-        except IntegrityError:
-            continue
-        return automation_id, short
-    raise Refused(_("no short name was free for the automation"), do=_("try again"))
+    short = await shorts.add(tx, _ADD, values, "a")
+    if short is None:
+        raise Refused(_("no short name was free for the automation"), do=_("try again"))
+    return automation_id, short
 
 
 async def check_name(tx: Transaction, project_id: UUID, automation_id: UUID, name: str) -> None:

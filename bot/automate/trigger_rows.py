@@ -10,20 +10,19 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from psycopg import IntegrityError
 from sqlalchemy import text
 
 from bot.automate.definition import After, At, Cron, Definition, MessageTrigger, Trigger, kind_of
 from bot.errors import Refused
+from bot.store import shorts
 from bot.store.database import SCHEDULES
-from bot.store.ids import new_id, new_short
+from bot.store.ids import new_id
 from bot.store.transaction import Transaction
 from bot.words.catalogue import gettext as _
 from scheduler import due_rows, rules, schedule_rows
 from scheduler.local import said_at, zone_of
 from scheduler.schedule import Schedule
 
-SHORT_TRIES = 5
 _KNOWN = text(
     """
     SELECT id, short, place, kind, options, schedule_id, sealed FROM automation_trigger
@@ -230,15 +229,10 @@ async def _add(
         "sealed": secret,
         "match": match_of(trigger),
     }
-    for _try in range(SHORT_TRIES):
-        short = new_short("t")
-        try:
-            async with tx.begin_nested():
-                await tx.execute(_ADD, {**values, "short": short})
-        except IntegrityError:
-            continue
-        return short
-    raise Refused(_("no short name was free for the trigger"), do=_("try again"))
+    short = await shorts.add(tx, _ADD, values, "t")
+    if short is None:
+        raise Refused(_("no short name was free for the trigger"), do=_("try again"))
+    return short
 
 
 def match_of(trigger: Trigger) -> str:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from psycopg import IntegrityError
 from sqlalchemy import text
 
 from bot.conversation import commands
@@ -14,7 +13,8 @@ from bot.conversation.message import IncomingMessage
 from bot.errors import NotFound, Refused
 from bot.govern import defaults
 from bot.govern.agents import Agents
-from bot.store.ids import new_id, new_short
+from bot.store import shorts
+from bot.store.ids import new_id
 from bot.store.transaction import Transaction
 from bot.words.catalogue import gettext as _
 from bot.words.titles import made_of, made_of_command
@@ -22,7 +22,6 @@ from bot.work.branches import own_branch
 from bot.work.control import Actor
 from bot.work.deleting import tombstone_of, tombstone_of_thread
 
-SHORT_TRIES = 5
 LATER = 1
 """Priority of sessions that nobody waits for in a conversation."""
 EVER = 2**63 - 1
@@ -351,16 +350,14 @@ async def give_way(tx: Transaction, session_id: UUID) -> None:
 
 
 async def _insert_session(tx: Transaction, values: dict[str, Any]) -> str:
-    for _try in range(SHORT_TRIES):
-        short = new_short("s")
-        named = {"short": short, "branch": own_branch(short)}
-        try:
-            async with tx.begin_nested():
-                await tx.execute(_ADD_SESSION, {**values, **named})
-        except IntegrityError:
-            continue
-        return short
-    raise Refused(_("no short name was free for the session"), do=_("try again"))
+    short = await shorts.add(tx, _ADD_SESSION, values, "s", named=_branch)
+    if short is None:
+        raise Refused(_("no short name was free for the session"), do=_("try again"))
+    return short
+
+
+def _branch(short: str) -> dict[str, str]:
+    return {"branch": own_branch(short)}
 
 
 async def _thread(tx: Transaction, session_id: UUID, message: IncomingMessage) -> UUID:

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
+from bot.store import shorts
 from bot.store.database import CONTROL, READY, Database, Listener, is_away
 from bot.store.embedded import EmbeddedPostgres
 from tests.integration.conftest import settle
@@ -103,3 +104,19 @@ async def test_what_is_lent_when_the_pool_closes_is_closed_when_it_comes_back(
     async with asyncio.timeout(100):
         while (await database.run(left, {"lent": [lent, after]})).all():
             await asyncio.sleep(0.05)
+
+
+async def test_a_short_id_that_is_taken_is_drawn_again_and_not_for_ever(database):
+    table = "CREATE TEMP TABLE named (short text, tried bigint CHECK (tried > {}))"
+    add = text("INSERT INTO named VALUES (:short || :rest, nextval('tries'))")
+    async with database.begin() as tx:
+        await tx.execute(text("CREATE TEMP SEQUENCE tries"))
+        await tx.execute(text(table.format(2)))
+        short = await shorts.add(tx, add, {}, "x", named=lambda one: {"rest": f" of {one[:1]}"})
+        assert short is not None
+        found = (await tx.execute(text("SELECT short, tried FROM named"))).one()
+        assert found == (f"{short} of x", 3)
+        await tx.execute(text("DROP TABLE named"))
+        await tx.execute(text(table.format(1_000)))
+        assert await shorts.add(tx, add, {"rest": ""}, "x") is None
+        assert await tx.scalar(text("SELECT count(*) FROM named")) == 0

@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from psycopg import IntegrityError
 from sqlalchemy import text
 
 from bot.automate import notices, trigger_rows, trigger_words
@@ -21,7 +20,8 @@ from bot.automate.files.parsing import File
 from bot.automate.files.syncing import Known, Plan, Said, plan
 from bot.errors import Bug
 from bot.govern.audit import HERE, Audited, record
-from bot.store.ids import new_id, new_short
+from bot.store import shorts
+from bot.store.ids import new_id
 from bot.store.transaction import Transaction
 from bot.words.catalogue import Message, again
 from bot.words.catalogue import kept as kept_message
@@ -32,7 +32,6 @@ GRACE_SECONDS = 120.0
 """For which it is left to a host that has a mirror of it already."""
 TAKEN_SECONDS = 960.0
 """For which a folder is its reader's; longer than a fetch may take."""
-SHORT_TRIES = 5
 _BEGIN = text(
     """
     INSERT INTO automation_folder (id, project_id)
@@ -241,15 +240,10 @@ def _proposed(short: str, said: Said) -> Message:
 
 
 async def _add(tx: Transaction, values: dict[str, Any]) -> str:
-    for _try in range(SHORT_TRIES):
-        short = new_short("a")
-        try:
-            async with tx.begin_nested():
-                await tx.execute(_ADD, {**values, "short": short})
-        except IntegrityError:
-            continue
-        return short
-    raise Bug("no short name was free for an automation")
+    short = await shorts.add(tx, _ADD, values, "a")
+    if short is None:
+        raise Bug("no short name was free for an automation")
+    return short
 
 
 async def _remove(tx: Transaction, taken: Taken, gone: Known) -> None:

@@ -11,13 +11,13 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from psycopg import IntegrityError
 from sqlalchemy import text
 
 from bot.automate.reminders import asking
 from bot.errors import NotFound, Refused
+from bot.store import shorts
 from bot.store.database import SCHEDULES
-from bot.store.ids import new_id, new_short
+from bot.store.ids import new_id
 from bot.store.transaction import Transaction
 from bot.words.catalogue import gettext as _
 from scheduler import due_rows, schedule_rows
@@ -26,7 +26,6 @@ from scheduler.schedule import Schedule
 UNCONFIRMED = "unconfirmed"
 """Why the schedule of a new one is paused."""
 KEPT_HOURS = 24
-SHORT_TRIES = 5
 WHAT_LENGTH_MAX = 4_000
 PER_PERSON_MAX = 500
 LISTED_MAX = 200
@@ -159,15 +158,10 @@ async def _insert(tx: Transaction, new: New, schedule_id: UUID) -> str:
         "quiet": new.quiet,
         "snoozed": new.snoozed_id,
     }
-    for _try in range(SHORT_TRIES):
-        short = new_short("r")
-        try:
-            async with tx.begin_nested():
-                await tx.execute(_ADD, {**values, "short": short})
-        except IntegrityError:
-            continue
-        return short
-    raise Refused(_("no short name was free for the reminder"), do=_("try again"))
+    short = await shorts.add(tx, _ADD, values, "r")
+    if short is None:
+        raise Refused(_("no short name was free for the reminder"), do=_("try again"))
+    return short
 
 
 async def find(tx: Transaction, short: str, person_id: UUID, *, operator: bool = False) -> Any:
