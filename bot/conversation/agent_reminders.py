@@ -11,8 +11,8 @@ from bot.automate.reminders.reminder_rows import New
 from bot.conversation import reminder_words
 from bot.conversation.children import SURFACE as CHILDREN
 from bot.conversation.reminder_places import SURFACE as CLOCK
-from bot.conversation.reminding import zone_of
 from bot.errors import Refused
+from bot.govern.languages import zone_of
 from bot.store.transaction import Transaction
 from bot.words.catalogue import gettext as _
 from bot.words.catalogue import nearest, speaking

@@ -13,6 +13,7 @@ from bot.conversation import (
     answering,
     automating,
     commands,
+    reminder_obeying,
     reminding,
     run_obeying,
     threads,
@@ -184,7 +185,7 @@ class Deciding:
             return await self._remind(tx, message, who, asked)
         readers = Readers(message=message, found=await threads.find(tx, message))
         if isinstance(asked, Reminders):
-            told = await reminding.obey(tx, self._rights, who, readers, asked)
+            told = await reminder_obeying.obey(tx, self._rights, who, readers, asked)
         elif isinstance(asked, commands.Runs):
             told = await run_obeying.obey(tx, self._rights, who, readers, asked)
         else:

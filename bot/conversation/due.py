@@ -9,15 +9,21 @@ import structlog
 
 from adapters.chat.incoming import Quoted
 from adapters.chat.port import ChatError, ChatPort, Unavailable
+from bot.automate.reminders.answer_rows import Answer
 from bot.automate.reminders.answering import asked_of_agent, compares, shown
-from bot.automate.reminders.answers import Answer
 from bot.automate.reminders.firings import Put
 from bot.automate.reminders.silencing import threads_in
 from bot.conversation import reminder_words
 from bot.conversation.inbox import Inbox
 from bot.conversation.membership import Membership
 from bot.conversation.message import IncomingMessage
-from bot.conversation.reminder_places import OF_CHANNEL, SURFACE, answering, thread_at, threads_of
+from bot.conversation.reminder_places import (
+    OF_CHANNEL,
+    SURFACE,
+    ensure_session,
+    thread_at,
+    threads_of,
+)
 from bot.conversation.saying import post
 from bot.errors import TellPerson
 from bot.govern.people import standing_of
@@ -166,4 +172,4 @@ class Due:
 
     async def _open(self, row: Any, message: IncomingMessage) -> None:
         async with self._database.begin() as tx:
-            await answering(tx, row, message)
+            await ensure_session(tx, row, message)

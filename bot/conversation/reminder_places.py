@@ -69,8 +69,8 @@ async def threads_of(tx: Transaction, ids: Sequence[str]) -> Mapping[str, Any]:
     return {str(row.id): row for row in rows}
 
 
-async def answering(tx: Transaction, row: Any, message: IncomingMessage) -> None:
-    """Have the session in which a reminder is answered.
+async def ensure_session(tx: Transaction, row: Any, message: IncomingMessage) -> None:
+    """Have a session in which a reminder is answered.
 
     :param row: of the reminder, as `bot.automate.reminders.firings` reads it
     :param message: the prompt that is about to be said in it

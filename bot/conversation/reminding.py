@@ -1,6 +1,6 @@
-"""Reminders from a conversation: setting one, what the buttons below it do, and posting it.
+"""A reminder is set from a conversation: for whom, when and what, said back for a yes.
 
-remind … ─▶ what was understood, with buttons ─▶ yes ─▶ due ─▶ the reply, or an answer
+remind … ─▶ what was understood, with buttons ─▶ yes (`reminder_obeying`) ─▶ due (`due`)
 """
 
 from collections.abc import Sequence
@@ -9,26 +9,19 @@ from typing import Any
 from uuid import UUID
 
 from adapters.chat.port import Button
-from bot.automate.reminders import asking, quiet, reminder_rows
-from bot.automate.reminders.putting_off import put_off
+from bot.automate.reminders import asking, reminder_rows
 from bot.automate.reminders.reminder_rows import New
-from bot.automate.reminders.silencing import Target
-from bot.conversation import reminder_stopping, reminder_words
+from bot.conversation import reminder_words
 from bot.conversation.addressees import named
 from bot.conversation.message import IncomingMessage
-from bot.conversation.reading_along import Readers, Told
-from bot.conversation.reminder_commands import Remind, Reminders
+from bot.conversation.reminder_commands import Remind
 from bot.conversation.reminder_places import OF_CHANNEL, thread_at
 from bot.errors import Refused
-from bot.govern import languages
 from bot.govern.access import Standing
-from bot.govern.rights import Rights
+from bot.govern.languages import zone_of
 from bot.store.transaction import Transaction
-from bot.words.catalogue import UTC_ZONE, Message, moment, speaking, spoken
+from bot.words.catalogue import Message, speaking, spoken
 from bot.words.catalogue import gettext as _
-from bot.words.reminding import CHANGED
-from scheduler.local import is_zone
-from scheduler.rules import Once
 from scheduler.when import Unclear, first_part, last_part
 
 TARGETS_MAX = 20
@@ -100,132 +93,6 @@ async def propose(
         )
     buttons = reminder_words.to_confirm(short, only_changed=only_changed)
     return Proposed(told=told, buttons=buttons, short=short)
-
-
-async def obey(
-    tx: Transaction, rights: Rights, who: Standing, readers: Readers, asked: Reminders
-) -> Told:
-    """Do what a command about reminders says.
-
-    :raises TellPerson: it can't be done
-    :raises NotAsked: the forge has to be asked first
-    """
-    if asked.act == "list":
-        return await _listed(tx, who, readers)
-    if asked.act == "show":
-        return await _shown(tx, who, readers, asked.short)
-    return Told(text=await _done(tx, rights, who, readers.message, asked))
-
-
-async def _listed(tx: Transaction, who: Standing, readers: Readers) -> Told:
-    rows = await reminder_rows.of_person(tx, who.person_id)
-    own = [row for row in rows if readers.read(row["thread_id"])]
-    if readers.is_read_by_all and rows and not own:
-        return Told(text=_("None of your reminders was set here; the web page has all of them."))
-    return Told(text=reminder_words.listed(own if readers.is_read_by_all else rows), is_wide=True)
-
-
-async def _shown(tx: Transaction, who: Standing, readers: Readers, short: str) -> Told:
-    row = await reminder_rows.find(tx, short, who.person_id, operator=who.operator)
-    is_own = readers.read(row.thread_id)
-    readers.check(is_own=is_own)
-    return Told(text=reminder_words.line(row._asdict()), is_wide=not is_own)
-
-
-async def _done(
-    tx: Transaction, rights: Rights, who: Standing, message: IncomingMessage, asked: Reminders
-) -> Message:
-    """Do something about a reminder. :raises TellPerson: it can't be done"""
-    if asked.act == "stop":
-        return await reminder_stopping.stop(tx, rights, who, message, asked.short)
-    if asked.act in {"done", "snooze"}:
-        row = await reminder_rows.known(tx, asked.short)
-        if row is not None and not (who.operator or row.creator_id == who.person_id):
-            targets = await reminder_stopping.got(tx, rights, who, message, row)
-            zone = await zone_of(tx, who.person_id)
-            is_done = asked.act == "done"
-            return _("Done.") if is_done else await _snooze(tx, row, asked.rest, zone, targets)
-    return await change(tx, who, asked)
-
-
-async def change(tx: Transaction, who: Standing, asked: Reminders) -> Message:
-    """Do something about a reminder of theirs. :raises TellPerson: it can't be done"""
-    row = await reminder_rows.find(tx, asked.short, who.person_id, operator=who.operator)
-    match asked.act:
-        case "no" | "delete" | "stop":
-            await reminder_rows.delete(tx, row)
-            told = _("The reminder {short} is gone.", short=row.short)
-        case "pause" if row.state == "ended":
-            raise Refused(_("the time of this reminder has passed"), kept=_("nothing was changed"))
-        case "pause":
-            await reminder_rows.pause(tx, row)
-            told = _("Paused. `reminders resume {short}` lets it go on.", short=row.short)
-        case "done":
-            told = _("Done.")
-        case "snooze":
-            told = await _snooze(tx, row, asked.rest, await _zone_of_row(tx, row), row.targets)
-        case "edit":
-            told = await _edit(tx, row, asked.rest)
-        case "yes" | "answer" | "resume":
-            due = await reminder_rows.start(tx, row, as_prompt=asked.act == "answer")
-            told = _saved(row, due, row.zone)
-    return told
-
-
-def _saved(row: Any, due: Any, zone: str) -> Message:
-    with speaking(spoken().locale, zone):
-        return _(
-            "Saved as {short}; it is due next at {at}. `reminders stop {short}` stops it.",
-            short=row.short,
-            at=moment(due),
-        )
-
-
-async def _snooze(
-    tx: Transaction, row: Any, said: str, zone: str, targets: Sequence[Target]
-) -> Message:
-    if not said:
-        return _("Say when: `reminders snooze {short} friday 16:00`.", short=row.short)
-    reading = asking.read(said, now=await reminder_rows.now(tx), zone=zone)
-    rule = reading.schedule.rule
-    if not isinstance(rule, Once):
-        raise Refused(_("a reminder is put off to one time"), kept=_("nothing was changed"))
-    await put_off(tx, row, reading, rule.at, targets)
-    with speaking(spoken().locale, zone):
-        return _("I say it again at {at}.", at=moment(rule.at))
-
-
-async def _edit(tx: Transaction, row: Any, said: str) -> Message:
-    if said.casefold().startswith("quiet"):
-        try:
-            hours = quiet.read(said[len("quiet") :])
-        except ValueError as error:
-            raise Refused(
-                _("these are no hours"), do=_("say it like `quiet 22:00-07:00` or `quiet off`")
-            ) from error
-        await reminder_rows.be_quiet(tx, row, hours)
-        if not hours:
-            return _("There are no quiet hours.")
-        return _("Nothing is posted from {hours}.", hours=hours)
-    if (only := CHANGED.get(" ".join(said.casefold().split()))) is not None:
-        await reminder_rows.only_when_changed(tx, row, only=only)
-        if only:
-            return _("Nothing is posted while its answer stays the same.")
-        return _("It is posted each time.")
-    zone = await _zone_of_row(tx, row)
-    reading = asking.read(said, now=await reminder_rows.now(tx), zone=zone)
-    due = await reminder_rows.reschedule(tx, row, reading.schedule, reading.said)
-    return _saved(row, due, zone)
-
-
-async def zone_of(tx: Transaction, person_id: UUID) -> str:
-    """IANA name of the zone in which a person's times are read."""
-    return str((await languages.settings_of(tx, person_id))["zone"] or UTC_ZONE)
-
-
-async def _zone_of_row(tx: Transaction, row: Any) -> str:
-    """The zone in which a reminder's times are read; its creator's, where it is none any more."""
-    return str(row.zone) if is_zone(row.zone) else await zone_of(tx, row.creator_id)
 
 
 async def _targets(

@@ -12,8 +12,8 @@ from sqlalchemy import text
 
 from bot.errors import Refused
 from bot.store.transaction import Transaction
+from bot.words.catalogue import UTC_ZONE, nearest, shipped, zones
 from bot.words.catalogue import gettext as _
-from bot.words.catalogue import nearest, shipped, zones
 
 LOCALE_LENGTH_MAX = 35
 """Longer than any tag that means something."""
@@ -173,3 +173,8 @@ def _tag(locale: str | None) -> str | None:
 
 def _zone(name: str | None) -> str | None:
     return name if name in zones() else None
+
+
+async def zone_of(tx: Transaction, person_id: UUID) -> str:
+    """IANA name of the zone in which a person's times are read."""
+    return str((await settings_of(tx, person_id))["zone"] or UTC_ZONE)

@@ -6,7 +6,7 @@ from typing import Any
 from adapters.forge.port import Permission
 from bot.automate.reminders import asking, reminder_rows
 from bot.automate.reminders.reminder_rows import New
-from bot.conversation import commands, reminding, threads
+from bot.conversation import commands, reminder_obeying, threads
 from bot.conversation.meant import meant
 from bot.conversation.message import IncomingMessage
 from bot.conversation.reminder_commands import ReminderAct, Reminders
@@ -125,7 +125,7 @@ async def act(
     visitor.require(Act.PROMPT)
     asked = Reminders(act=word, short=short, rest=rest)
     async with services.database.begin() as tx:
-        return await reminding.change(tx, visitor.standing, asked)
+        return await reminder_obeying.change(tx, visitor.standing, asked)
 
 
 def _shown(row: dict[str, Any], now: Any) -> dict[str, Any]:

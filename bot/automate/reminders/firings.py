@@ -19,9 +19,9 @@ from uuid import UUID
 import structlog
 
 from adapters.chat.port import ChatError
-from bot.automate.reminders import answers, firing_rows, reminder_rows
+from bot.automate.reminders import answer_rows, firing_rows, reminder_rows
+from bot.automate.reminders.answer_rows import Answer
 from bot.automate.reminders.answering import compares, is_unchanged
-from bot.automate.reminders.answers import Answer
 from bot.automate.reminders.firing_rows import SQL
 from bot.automate.reminders.silencing import threads_in
 from bot.store.database import FIRINGS, Database, Listener, is_away
@@ -245,7 +245,7 @@ class Firings:
 
     async def _collect(self, tx: Transaction, row: Any) -> None:
         """Say what the agent answered, if it has."""
-        found = await answers.of(tx, row.prompt_id)
+        found = await answer_rows.of(tx, row.prompt_id)
         if found is None:
             await self._fail(tx, row, "cancelled")
         elif found.state == "open":
