@@ -1,4 +1,4 @@
-"""Files beside a message: how many, how large, and of what kind we take along; pure.
+"""Files beside a message: how many, how large, and of what kind we take along.
 
 What a file is, its bytes say: neither its name nor what the surface calls it is trusted.
 """
