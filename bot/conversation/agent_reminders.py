@@ -18,6 +18,7 @@ from bot.words.catalogue import gettext as _
 from bot.words.catalogue import nearest, speaking
 from bot.work.tools.reminding import Reminded, Wanted
 from bot.work.tools.tool import Asker, Call
+from scheduler import due_rows
 from scheduler.rules import Once
 from scheduler.schedule import Schedule
 
@@ -52,7 +53,7 @@ async def remind(tx: Transaction, call: Call, asker: Asker, wanted: Wanted) -> R
             _("agents have set {most} reminders in this session already", most=SESSION_MAX),
             kept=_("nothing was saved"),
         )
-    now, zone = await reminder_rows.now(tx), await zone_of(tx, asker.person_id)
+    now, zone = await due_rows.now(tx), await zone_of(tx, asker.person_id)
     reading = asking.read(wanted.when, now=now, zone=zone)
     schedule = bounded(reading.schedule, now)
     new = New(

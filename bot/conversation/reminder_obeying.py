@@ -18,6 +18,7 @@ from bot.store.transaction import Transaction
 from bot.words.catalogue import Message, moment, speaking, spoken
 from bot.words.catalogue import gettext as _
 from bot.words.reminding import CHANGED
+from scheduler import due_rows
 from scheduler.local import is_zone
 from scheduler.rules import Once
 
@@ -106,7 +107,7 @@ async def _snooze(
 ) -> Message:
     if not said:
         return _("Say when: `reminders snooze {short} friday 16:00`.", short=row.short)
-    reading = asking.read(said, now=await reminder_rows.now(tx), zone=zone)
+    reading = asking.read(said, now=await due_rows.now(tx), zone=zone)
     rule = reading.schedule.rule
     if not isinstance(rule, Once):
         raise Refused(_("a reminder is put off to one time"), kept=_("nothing was changed"))
@@ -133,7 +134,7 @@ async def _edit(tx: Transaction, row: Any, said: str) -> Message:
             return _("Nothing is posted while its answer stays the same.")
         return _("It is posted each time.")
     zone = await _zone_of_row(tx, row)
-    reading = asking.read(said, now=await reminder_rows.now(tx), zone=zone)
+    reading = asking.read(said, now=await due_rows.now(tx), zone=zone)
     due = await reminder_rows.reschedule(tx, row, reading.schedule, reading.said)
     return _saved(row, due, zone)
 

@@ -22,6 +22,7 @@ from bot.govern.languages import zone_of
 from bot.store.transaction import Transaction
 from bot.words.catalogue import Message, speaking, spoken
 from bot.words.catalogue import gettext as _
+from scheduler import due_rows
 from scheduler.when import Unclear, first_part, last_part
 
 TARGETS_MAX = 20
@@ -55,7 +56,7 @@ async def propose(
 ) -> Proposed:
     """Keep a reminder until its author says yes. :raises Refused: it can't be understood"""
     zone = await zone_of(tx, who.person_id)
-    now = await reminder_rows.now(tx)
+    now = await due_rows.now(tx)
     part = last_part if asked.behind else first_part
     try:
         reading = part(asked.words, now=now, zone=zone)

@@ -34,7 +34,7 @@ async def listed(
     """
     visitor.require(Act.HALT if everyone else Act.SEE)
     async with services.database.begin() as tx:
-        now = await reminder_rows.now(tx)
+        now = await due_rows.now(tx)
         rows = await reminder_rows.of_person(tx, None if everyone else visitor.id)
         return [_shown(row, now) for row in rows]
 
@@ -44,7 +44,7 @@ async def show(visitor: Visitor, services: Services, short: str) -> dict[str, An
     visitor.require(Act.SEE)
     async with services.database.begin() as tx:
         row = await reminder_rows.find(tx, short, visitor.id, operator=visitor.standing.operator)
-        return _shown(row._asdict(), await reminder_rows.now(tx))
+        return _shown(row._asdict(), await due_rows.now(tx))
 
 
 async def add(visitor: Visitor, services: Services, wanted: NewReminder) -> dict[str, Any]:
@@ -63,7 +63,7 @@ async def _add(tx: Transaction, visitor: Visitor, services: Services, wanted: Ne
     if wanted.only_changed and not wanted.answer:
         raise asking.only_answers_change()
     zone = str((await languages.settings_of(tx, visitor.id))["zone"] or UTC_ZONE)
-    reading = asking.read(wanted.when, now=await reminder_rows.now(tx), zone=wanted.zone or zone)
+    reading = asking.read(wanted.when, now=await due_rows.now(tx), zone=wanted.zone or zone)
     key = f"reminder/{new_id()}"
     message = IncomingMessage(
         surface=SURFACE,

@@ -115,11 +115,6 @@ class New:
     is_confirmed: bool = False
 
 
-async def now(tx: Transaction) -> datetime:
-    """The time of the database, which decides what is due."""
-    return await due_rows.now(tx)
-
-
 async def add(tx: Transaction, new: New) -> str:
     """Keep a reminder; its short id. :raises Refused: it is too long, or they have too many"""
     if len(new.what) > WHAT_LENGTH_MAX:
@@ -135,7 +130,7 @@ async def add(tx: Transaction, new: New) -> str:
         )
     schedule_id = new_id()
     paused = "" if new.is_confirmed else UNCONFIRMED
-    await schedule_rows.add(tx, schedule_id, new.schedule, await now(tx), paused=paused)
+    await schedule_rows.add(tx, schedule_id, new.schedule, await due_rows.now(tx), paused=paused)
     tx.hint(SCHEDULES)
     return await _insert(tx, new, schedule_id)
 
@@ -197,7 +192,7 @@ async def start(tx: Transaction, row: Any, *, as_prompt: bool = False) -> dateti
     """
     if row.only_changed and not (row.is_prompt or as_prompt):
         raise asking.only_answers_change(row.short)
-    schedule, at = _schedule_of(row), await now(tx)
+    schedule, at = _schedule_of(row), await due_rows.now(tx)
     due = schedule.next_after(at)
     if due is None:
         raise Refused(
@@ -230,7 +225,7 @@ async def reschedule(tx: Transaction, row: Any, schedule: Schedule, said: str) -
     """Give it another time; when it is due then. :raises Refused: it never is"""
     await schedule_rows.change(tx, row.schedule_id, schedule)
     await tx.execute(_SAY, {"id": row.id, "said": said})
-    at = await now(tx)
+    at = await due_rows.now(tx)
     due = schedule.next_after(at)
     if due is None:
         raise Refused(_("the time of this reminder has passed"))
