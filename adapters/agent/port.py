@@ -80,10 +80,10 @@ class Plan:
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """What the turn has used so far."""
+    """What the agent says of its use; what is paid for, the gateway counts."""
 
-    tokens_in: int = 0
-    tokens_out: int = 0
+    context_tokens: int = 0
+    """How full its context is."""
     cost_usd: float | None = None
 
 

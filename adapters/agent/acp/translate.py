@@ -141,7 +141,7 @@ def _usage(update: Mapping[str, Any]) -> Sequence[Usage]:
     used = update.get("used")
     return [
         Usage(
-            tokens_in=used if isinstance(used, int) else 0,
+            context_tokens=used if isinstance(used, int) else 0,
             cost_usd=float(amount) if is_dollars and isinstance(amount, int | float) else None,
         )
     ]

@@ -25,7 +25,7 @@ WORK = events(
     ("text", {"text": "ok**. <b>"}),
     ("tool", {"id": "1", "title": "Preparing", "status": "pending"}),
     ("tool", {"id": "1", "title": "make test", "status": "completed"}),
-    ("usage", {"tokens_in": 0}),
+    ("usage", {"context_tokens": 0}),
     ("conversation", {"agent": "a", "id": "c"}),
     ("plan", {"entries": [{"content": "one", "status": "pending"}]}),
     ("text", {"text": "Done."}),

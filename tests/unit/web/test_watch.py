@@ -95,7 +95,7 @@ def test_pieces_are_printed_as_one_text_and_a_tool_that_goes_on_once(capsys):
         event("tool", "t", id="1", title="grep x", status="completed"),
         event("tool", "t", id="2", title="make", status="running"),
         event("tool", "t", id="2", title="make", status="failed"),
-        event("usage", "t", tokens_in=0),
+        event("usage", "t", context_tokens=0),
         event("conversation", "t", agent="a", id="c"),
         event("text", "t", text="Done."),
     ):

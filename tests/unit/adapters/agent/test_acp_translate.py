@@ -147,7 +147,7 @@ def test_what_a_call_changes_is_one_diff(content, diff):
         ({"sessionUpdate": "plan", "entries": None}, Plan(entries=[])),
         (
             {"sessionUpdate": "usage_update", "used": 7, "cost": {"amount": 1, "currency": "USD"}},
-            Usage(tokens_in=7, cost_usd=1.0),
+            Usage(context_tokens=7, cost_usd=1.0),
         ),
         (
             {
@@ -168,3 +168,18 @@ def test_what_a_call_changes_is_one_diff(content, diff):
 )
 def test_plans_usage_and_links_are_told(update, event):
     assert Translator().events(update) == [event]
+
+
+@pytest.mark.parametrize(
+    ("said", "usage"),
+    [
+        ({"used": 900, "size": 2_000}, Usage(context_tokens=900)),
+        (
+            {"used": 900, "cost": {"amount": 1.5, "currency": "USD"}},
+            Usage(context_tokens=900, cost_usd=1.5),
+        ),
+        ({"used": "many", "cost": {"amount": 1.5, "currency": "EUR"}}, Usage()),
+    ],
+)
+def test_what_is_told_of_use_is_how_full_the_context_is_and_dollars(said, usage):
+    assert Translator().events({"sessionUpdate": "usage_update", **said}) == [usage]
