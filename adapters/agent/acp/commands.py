@@ -11,6 +11,8 @@ from typing import Any
 COMMAND_LENGTH_MAX = 2_000
 OUTPUT_LENGTH_MAX = 8_000
 """Of what a command wrote the end is kept."""
+STATUS_MAX = 1 << 32
+"""Of an exit status; some systems have large ones."""
 _SHELL = re.compile(r"(?:\S*/)?(?:ba|z|da)?sh")
 _RUNS = re.compile(r"-\w*c")
 _FENCE = re.compile(r"\A\s*```[\w-]*\n|\n```\s*\Z")
@@ -36,7 +38,8 @@ def exit_status_of(gave: object) -> int | None:
     beside = gave.get("metadata")
     found = [gave.get("exit_code"), gave.get("exitCode")]
     found += [beside.get("exit")] if isinstance(beside, Mapping) else []
-    return next((one for one in found if isinstance(one, int) and one is not True), None)
+    known = (one for one in found if isinstance(one, int) and one is not True)
+    return next((one for one in known if abs(one) <= STATUS_MAX), None)
 
 
 def output_of(gave: object, content: object) -> str | None:

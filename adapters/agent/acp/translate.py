@@ -16,13 +16,15 @@ TITLE_LENGTH_MAX = 300
 DIGEST_LENGTH = 16
 DIFF_LENGTH_MAX = 64 * 1024
 PLAN_ENTRIES_MAX = 100
+AMOUNT_MAX = 1e15
+"""Of tokens, or of dollars."""
 TEXT_LENGTH_MAX = 256 * 1024
 """Of one piece of what is said or thought."""
 
 Status = Literal["pending", "running", "completed", "failed"]
 FILES_MAX = 20
 """Of one call."""
-_STATUS: Mapping[object, Status] = {
+_STATUS: Mapping[str, Status] = {
     "pending": "pending",
     "in_progress": "running",
     "completed": "completed",
@@ -65,7 +67,9 @@ class Translator:
             return []
         before = self._tools.get(name)
         title = update.get("title")
-        status = _STATUS.get(update.get("status"), before.status if before else "pending")
+        said = update.get("status")
+        known = _STATUS.get(said) if isinstance(said, str) else None
+        status = known or (before.status if before else "pending")
         raw = self._told.setdefault(name, {})
         raw |= {key: update[key] for key in _TOLD if update.get(key) is not None}
         is_over = status in {"completed", "failed"}
@@ -128,7 +132,7 @@ def _entries(entries: object) -> Sequence[Mapping[str, str]]:
     if not isinstance(entries, list):
         return []
     return [
-        {"content": _line(one["content"]), "status": str(one.get("status") or "pending")}
+        {"content": _line(one["content"]), "status": _line(str(one.get("status") or "pending"))}
         for one in entries[:PLAN_ENTRIES_MAX]
         if isinstance(one, Mapping) and isinstance(one.get("content"), str)
     ]
@@ -138,13 +142,20 @@ def _usage(update: Mapping[str, Any]) -> Sequence[Usage]:
     cost = update.get("cost")
     amount = cost.get("amount") if isinstance(cost, Mapping) else None
     is_dollars = isinstance(cost, Mapping) and cost.get("currency") == "USD"
-    used = update.get("used")
+    used = _number(update.get("used"))
     return [
         Usage(
-            context_tokens=used if isinstance(used, int) else 0,
-            cost_usd=float(amount) if is_dollars and isinstance(amount, int | float) else None,
+            context_tokens=int(used or 0),
+            cost_usd=_number(amount) if is_dollars else None,
         )
     ]
+
+
+def _number(said: object) -> float | None:
+    """An amount that may be one: no agent counts further, and no database keeps NaN in JSON."""
+    if isinstance(said, int | float) and 0 <= said <= AMOUNT_MAX:
+        return float(said)
+    return None
 
 
 def _diff(content: object) -> str | None:

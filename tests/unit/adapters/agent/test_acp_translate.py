@@ -3,7 +3,7 @@
 import pytest
 
 from adapters.agent.acp.commands import OUTPUT_LENGTH_MAX, command_of, exit_status_of, output_of
-from adapters.agent.acp.translate import FILES_MAX, Translator
+from adapters.agent.acp.translate import FILES_MAX, TITLE_LENGTH_MAX, Translator
 from adapters.agent.port import Plan, Text, Usage
 
 
@@ -183,3 +183,33 @@ def test_plans_usage_and_links_are_told(update, event):
 )
 def test_what_is_told_of_use_is_how_full_the_context_is_and_dollars(said, usage):
     assert Translator().events({"sessionUpdate": "usage_update", **said}) == [usage]
+
+
+@pytest.mark.parametrize("status", [[], {}, 3, None, "dreaming"])
+def test_a_status_that_is_none_leaves_the_call_as_it_was(status):
+    begun = {"sessionUpdate": "tool_call", "toolCallId": "1", "title": "x", "status": "in_progress"}
+    translator = Translator()
+    assert [one.status for one in translator.events(begun)] == ["running"]
+    changed = {**begun, "sessionUpdate": "tool_call_update", "title": "y", "status": status}
+    assert [one.status for one in translator.events(changed)] == ["running"]
+
+
+@pytest.mark.parametrize("amount", [float("nan"), float("inf"), -1, 10**400, [], "1", None])
+def test_amounts_that_are_none_are_not_kept(amount):
+    update = {
+        "sessionUpdate": "usage_update",
+        "used": amount,
+        "cost": {"amount": amount, "currency": "USD"},
+    }
+    (usage,) = Translator().events(update)
+    assert (usage.context_tokens, usage.cost_usd) == (0, None)
+
+
+def test_an_exit_status_that_is_none_is_not_kept():
+    assert exit_status_of({"exit_code": 10**400}) is None
+
+
+def test_a_plan_is_bounded_in_all_its_words():
+    entry = {"content": "x" * 10_000, "status": "x" * 10_000}
+    (plan,) = Translator().events({"sessionUpdate": "plan", "entries": [entry]})
+    assert {len(said) for said in plan.entries[0].values()} == {TITLE_LENGTH_MAX}
