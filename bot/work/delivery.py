@@ -17,7 +17,7 @@ from uuid import UUID
 import structlog
 
 from adapters.chat.port import ChatError
-from bot.errors import OnaError, TryAgain
+from bot.errors import OnaError, TooLarge, TryAgain
 from bot.govern.policy import effective
 from bot.metrics import DELIVERIES
 from bot.store.database import is_away
@@ -26,7 +26,7 @@ from bot.work import beside_words, delivery_words, signature
 from bot.work.delivery_means import DeliveryMeans
 from bot.work.delivery_pulls import link
 from bot.work.delivery_run import Ask, DeliveryRun
-from bot.work.git import GitFailed
+from bot.work.git import GitFailed, GitOutOfMemory
 from bot.work.guest import Machine
 from bot.work.lease import Lease, OpenTurn
 from bot.work.queue import Event
@@ -146,6 +146,12 @@ def _undelivered(error: OnaError) -> Event:
 
 
 def _broken(error: Exception) -> OnaError:
+    if isinstance(error, GitOutOfMemory):
+        return TooLarge(
+            _("it takes more memory than there is for that to look at what changed"),
+            kept=_("it is in the session and in its checkpoint"),
+            do=_("ask me to take large files out of the commits"),
+        )
     said = str(error) or type(error).__name__
     return TryAgain(
         _("the work could not be brought to the code host: {error}", error=said[:300]),

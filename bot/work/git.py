@@ -14,7 +14,9 @@ CHUNK_BYTES = 256 * 1024
 STDERR_BYTES_MAX = 16 * 1024
 STDOUT_BYTES_MAX = 16 * 1024 * 1024
 BLOCK_BYTES = 512
-LIMITED = 'ulimit -f "$1"; seconds=$2; shift 2; exec timeout -s KILL "$seconds" "$@"'
+LIMITED = (
+    'ulimit -f "$1"; ulimit -d "$2"; seconds=$3; shift 3; exec timeout -s KILL "$seconds" "$@"'
+)
 """The limits belong to the processes themselves: they hold when we are killed, too."""
 
 
@@ -29,6 +31,10 @@ class GitTooLarge(GitFailed):
     """It wanted to write a larger file than it may."""
 
 
+class GitOutOfMemory(GitFailed):
+    """It wanted more memory than it may have."""
+
+
 class GitTimedOut(GitFailed):
     """It took longer than it may, and was killed."""
 
@@ -40,6 +46,8 @@ class GitLimits:
     seconds_max: float
     file_bytes_max: int = 1 << 40
     """Of each file that it writes."""
+    memory_bytes_max: int | None = None
+    """Of each process's own memory; None: all that the host has."""
 
 
 def environment(git_dir: Path, more: Mapping[str, str]) -> dict[str, str]:
@@ -118,9 +126,11 @@ async def _started(
     holding: Sequence[int],
 ) -> AsyncIterator[asyncio.subprocess.Process]:
     blocks = str(max(1, limits.file_bytes_max // BLOCK_BYTES))
+    memory = limits.memory_bytes_max
+    kilobytes = "unlimited" if memory is None else str(memory // 1024)
     starting = asyncio.ensure_future(
         asyncio.create_subprocess_exec(
-            *("sh", "-c", LIMITED, "sh", blocks, f"{limits.seconds_max:g}"),
+            *("sh", "-c", LIMITED, "sh", blocks, kilobytes, f"{limits.seconds_max:g}"),
             *("git", "-c", "core.hooksPath=/dev/null", "-c", "gc.autoDetach=false", *argv),
             cwd="/",
             env=environment(git_dir, more),
@@ -160,6 +170,8 @@ async def _ended(process: asyncio.subprocess.Process, stderr: bytes) -> None:
     large = f"signal {int(signal.SIGXFSZ)}"
     if large in said or "File too large" in said or status == 128 + signal.SIGXFSZ:
         raise GitTooLarge(said)
+    if "ut of memory" in said:
+        raise GitOutOfMemory(said)
     raise GitFailed(said or f"git ended with status {status}")
 
 

@@ -27,6 +27,9 @@ from vmpool.network.forge.pushing import ZERO
 
 HEAD, TARGET, THERE = "refs/ona/head", "refs/ona/target", "refs/ona/there"
 LOOK_SECONDS_MAX = 60.0
+MEMORY_BYTES_MAX = 2 << 30
+"""Of each call of git, as it reads what machines say: half a megabyte of lines without a word
+would take gigabytes to compare."""
 KEPT_IN_SESSION = N_("it is in the session and in its checkpoint")
 _REFUSED = re.compile(r"! \[remote rejected\] .*?\((?P<why>.*)\)")
 _SAID = re.compile(r"^remote: ?(.*)$", re.MULTILINE)
@@ -258,7 +261,9 @@ class Scratch:
         return await git(
             *argv,
             git_dir=self.directory,
-            limits=GitLimits(seconds_max=seconds_max or self.seconds_max),
+            limits=GitLimits(
+                seconds_max=seconds_max or self.seconds_max, memory_bytes_max=MEMORY_BYTES_MAX
+            ),
             more={**self.environment, **way, **(more or {})},
             stdin=stdin,
         )

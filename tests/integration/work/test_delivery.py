@@ -9,6 +9,7 @@ import pytest
 from bot.config import Settings
 from bot.store.blobs import DirectoryBlobs
 from bot.store.ids import new_id
+from bot.work import scratch
 from bot.work.agent_previews import forward
 from bot.work.checkpoint import Checkpoints
 from bot.work.delivery_words import PUSH
@@ -251,6 +252,21 @@ async def test_what_was_merged_from_the_base_is_not_the_sessions_own(desk: Desk)
     assert await desk.deliver() == []
     assert desk.asked == []
     assert [one["files"] for one in await desk.told()] == [1, 2]
+
+
+async def test_what_takes_the_hosts_memory_to_look_at_is_refused_clearly(
+    desk: Desk, monkeypatch
+) -> None:
+    # Of 60 MB git would take 2.5 GB, and no more than half a megabyte of them comes out.
+    monkeypatch.setattr(scratch, "MEMORY_BYTES_MAX", 64 << 20)
+    git_tree.write(desk.directory, {b"large": b"\n" * 3_000_000})
+    (event,) = await desk.deliver()
+    assert "it takes more memory than there is for that" in event.body["text"]
+    assert "take large files out of the commits" in event.body["text"]
+    assert desk.at(desk.lease.branch) == ""
+    git_tree.write(desk.directory, {b"large": b"small\n"})
+    git_tree.git(desk.directory, "commit", "-q", "-a", "--amend", "-m", "Smaller")
+    assert await desk.deliver() == []
 
 
 async def test_a_file_of_git_lfs_is_refused_clearly(desk: Desk) -> None:
