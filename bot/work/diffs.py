@@ -4,6 +4,7 @@ git diff --numstat -z        <added> TAB <removed> TAB <path> NUL      `-` for b
 git log -p -U0               +++ b/<path>, @@ -1,2 +3,4 @@, lines that begin with + or -
 """
 
+import io
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -51,7 +52,9 @@ def added_lines(said: str) -> Iterator[AddedLine]:
     looks like a header is none.
     """
     path, number, removed, added = "", 0, 0, 0
-    for line in said.split("\n"):
+    # One by one: of millions of short lines a list would take a hundred times their room.
+    for ended in io.StringIO(said, newline="\n"):
+        line = ended.removesuffix("\n")
         if added > 0 and line.startswith("+"):
             yield AddedLine(path=path, number=number, text=line[1:])
             number, added = number + 1, added - 1

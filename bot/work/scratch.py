@@ -169,11 +169,12 @@ class Scratch:
         files = await self._own_files(since, head, fork)
         argv = ("log", "-p", "-U0", "--format=", "--no-merges", *_PLAIN, head)
         patches = await self._git(*argv, "--not", *known)
+        found = await leaks_in(patches.decode("utf-8", "replace"))
         return Change(
             files=files,
-            leaks=await leaks_in(patches.decode("utf-8", "replace")),
+            leaks=found.leaks,
             in_lfs=await self._in_lfs(head, [one.path for one in files]),
-            is_whole=len(patches) < STDOUT_BYTES_MAX,
+            is_whole=found.is_whole and len(patches) < STDOUT_BYTES_MAX,
         )
 
     async def _own_files(self, since: str, head: str, fork: str) -> Sequence[ChangedFile]:
@@ -194,7 +195,7 @@ class Scratch:
             return None
         paths = [f":(top,literal){one.path}" for one in files[:DIFF_FILES_MAX]]
         bare = await self._git("diff", "-U0", *_PLAIN, since, head, "--", *paths)
-        if await leaks_in(bare.decode("utf-8", "replace")):
+        if (await leaks_in(bare.decode("utf-8", "replace"))).leaks:
             return None
         said = await self._git("diff", *_PLAIN, since, head, "--", *paths)
         data = (

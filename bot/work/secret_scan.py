@@ -10,6 +10,7 @@ network, which some would to see whether a secret works.
 import asyncio
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from functools import cache
 
 from bot.work.delivering import Leak
@@ -17,6 +18,10 @@ from bot.work.diffs import AddedLine, added_lines
 
 LINE_CHARACTERS_MAX = 20_000
 """Of a longer line the beginning is looked at: it is generated."""
+LOOKED_MAX = 2_000_000
+"""Characters of all lines together: whatever they say, that is no more than a minute's work."""
+LINE_COSTS = 16
+"""Characters as which a line counts besides those that it has."""
 LEAKS_MAX = 50
 _PREFIXES = re.compile(
     r"\b(?:glpat-[\w-]{20}|sk-ant-[\w-]{20}|sk-(?:proj-)?[\w-]{32}|hv[sb]\.[\w-]{24}"
@@ -47,21 +52,36 @@ _EXAMPLES = re.compile(r"@(?:[\w-]+\.)*(?:example\.(?:com|net|org)|localhost|127
 Detector = tuple[str, Callable[[str], Iterable[str]]]
 
 
-async def leaks_in(patches: str) -> Sequence[Leak]:
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What a look through lines came to."""
+
+    leaks: Sequence[Leak]
+    """LEAKS_MAX at most."""
+    is_whole: bool
+    """All of them were looked at, or as many as had leaks enough."""
+
+
+async def leaks_in(patches: str) -> Found:
     """The lines of `git log -p -U0` that look like secrets; in a thread, because it takes time."""
     return await asyncio.to_thread(lambda: found_in(added_lines(patches)))
 
 
-def found_in(lines: Iterable[AddedLine]) -> Sequence[Leak]:
-    """The lines that look like secrets, LEAKS_MAX at most."""
-    found: list[Leak] = []
+def found_in(lines: Iterable[AddedLine]) -> Found:
+    """The lines that look like secrets, of the first so many."""
+    leaks: list[Leak] = []
+    left = LOOKED_MAX
     for line in lines:
-        kind = _kind(line.text[:LINE_CHARACTERS_MAX])
+        said = line.text[:LINE_CHARACTERS_MAX]
+        left -= len(said) + LINE_COSTS
+        if left < 0:
+            return Found(leaks=leaks, is_whole=False)
+        kind = _kind(said)
         if kind is not None:
-            found.append(Leak(path=line.path, line=line.number, kind=kind))
-            if len(found) >= LEAKS_MAX:
+            leaks.append(Leak(path=line.path, line=line.number, kind=kind))
+            if len(leaks) >= LEAKS_MAX:
                 break
-    return found
+    return Found(leaks=leaks, is_whole=True)
 
 
 def is_secret(line: str) -> bool:

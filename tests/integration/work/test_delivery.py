@@ -9,7 +9,7 @@ import pytest
 from bot.config import Settings
 from bot.store.blobs import DirectoryBlobs
 from bot.store.ids import new_id
-from bot.work import scratch
+from bot.work import scratch, secret_scan
 from bot.work.agent_previews import forward
 from bot.work.checkpoint import Checkpoints
 from bot.work.delivery_words import PUSH
@@ -228,6 +228,14 @@ async def test_a_secret_that_a_later_commit_removes_is_pushed_all_the_same(desk:
     await desk.deliver()
     assert "looks like a secret is in key:1" in desk.asked[0]
     assert desk.at(desk.lease.branch) == ""
+
+
+async def test_what_is_too_much_to_be_looked_through_is_large(desk: Desk, monkeypatch) -> None:
+    monkeypatch.setattr(secret_scan, "LOOKED_MAX", 1_000)
+    git_tree.write(desk.directory, {b"many": b"1\n" * 100})
+    (event,) = await desk.deliver()
+    assert event.kind == "undelivered"
+    assert "It is large: 1 files and 100 lines" in desk.asked[0]
 
 
 async def test_what_the_agent_pushed_by_itself_is_looked_at_and_told(desk: Desk) -> None:

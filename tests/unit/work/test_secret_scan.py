@@ -1,14 +1,16 @@
 """Lines that look like secrets, and those that do not."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from bot.work.diffs import AddedLine
-from bot.work.secret_scan import LEAKS_MAX, found_in
+from bot.work.secret_scan import LEAKS_MAX, LOOKED_MAX, found_in
 
 
 def kinds(*texts: str) -> list[str]:
     lines = [AddedLine(path="a", number=n, text=text) for n, text in enumerate(texts, 1)]
-    return [one.kind for one in found_in(lines)]
+    return [one.kind for one in found_in(lines).leaks]
 
 
 @pytest.mark.parametrize(
@@ -47,8 +49,26 @@ def test_what_every_repository_is_full_of_is_not(text: str) -> None:
 
 def test_where_it_stands_is_told_and_no_more_than_people_read() -> None:
     secret = "glpat-" + "x" * 20
-    (found,) = found_in([AddedLine(path="src/a", number=7, text=secret)])
+    (found,) = found_in([AddedLine(path="src/a", number=7, text=secret)]).leaks
     assert (found.path, found.line, found.kind) == ("src/a", 7, "token")
     assert secret not in repr(found)
     many = [AddedLine(path="a", number=n, text=secret) for n in range(LEAKS_MAX * 2)]
-    assert len(found_in(many)) == LEAKS_MAX
+    assert len(found_in(many).leaks) == LEAKS_MAX
+
+
+@pytest.mark.parametrize("text", ["", "x = 1", "x" * 100_000])
+def test_of_any_number_of_lines_no_more_are_looked_at_than_in_a_minute(text: str) -> None:
+    taken = []
+
+    def lines() -> Iterator[AddedLine]:
+        for number in range(10_000_000):
+            taken.append(number)
+            yield AddedLine(path="a", number=number, text=text)
+
+    found = found_in(lines())
+    assert not found.is_whole
+    assert len(taken) <= LOOKED_MAX // 16 + 1
+
+
+def test_a_few_lines_are_looked_at_whole() -> None:
+    assert found_in([AddedLine(path="a", number=1, text="x")]).is_whole
