@@ -167,7 +167,8 @@ class Scratch:
         :raises GitFailed:
         """
         files = await self._own_files(since, head, fork)
-        argv = ("log", "-p", "-U0", "--format=", "--no-merges", *_PLAIN, head)
+        # Of a merge it is what none of its sides had: what was put in while it was made.
+        argv = ("log", "-p", "-U0", "--format=", "--remerge-diff", *_PLAIN, head)
         patches = await self._git(*argv, "--not", *known)
         found = await leaks_in(patches.decode("utf-8", "replace"))
         return Change(

@@ -230,6 +230,21 @@ async def test_a_secret_that_a_later_commit_removes_is_pushed_all_the_same(desk:
     assert desk.at(desk.lease.branch) == ""
 
 
+async def test_a_secret_that_was_put_into_a_merge_is_found(desk: Desk) -> None:
+    own = git_tree.line(desk.directory, "rev-parse", "--abbrev-ref", "HEAD")
+    git_tree.git(desk.directory, "checkout", "-q", "-b", "side")
+    git_tree.commit(desk.directory, {b"side": b"1\n"}, "Side")
+    git_tree.git(desk.directory, "checkout", "-q", own)
+    git_tree.commit(desk.directory, {b"one": b"1\n"}, "Own")
+    git_tree.git(desk.directory, "merge", "-q", "--no-ff", "--no-commit", "side")
+    git_tree.commit(desk.directory, {b"key": b"glpat-" + b"x" * 20 + b"\n"}, "Merge")
+    git_tree.commit(desk.directory, {b"key": b"nothing\n"}, "Better")
+    (event,) = await desk.deliver()
+    assert event.kind == "undelivered"
+    assert "looks like a secret is in key:1" in desk.asked[0]
+    assert desk.at(desk.lease.branch) == ""
+
+
 async def test_what_is_too_much_to_be_looked_through_is_large(desk: Desk, monkeypatch) -> None:
     monkeypatch.setattr(secret_scan, "LOOKED_MAX", 1_000)
     git_tree.write(desk.directory, {b"many": b"1\n" * 100})
