@@ -54,6 +54,12 @@ _FITS: Mapping[str, re.Pattern[str]] = {
 _ENDED = {True: "passed", False: "failed", None: "ran"}
 _HEADING = re.compile(r"^#{1,6}[ \t]+(?P<words>.+?)[ \t]*#*$")
 _HIDDEN = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
+_PICTURE = re.compile(r"!+\[")
+_FETCHES = re.compile(
+    r"<(?=!--|/?(?:img|image|picture|source|video|audio|svg|object|embed|iframe)\b)", re.IGNORECASE
+)
+"""What begins a tag that code hosts load something for, or a comment that was put together by
+taking another one out of it."""
 _COMMAND = re.compile(r"^([ \t]*)/", re.MULTILINE)
 
 
@@ -262,8 +268,8 @@ def _fit(heading: str, left: Mapping[str, str]) -> str | None:
 
 def _tame(text: str) -> str:
     """Markdown that may look as it likes, and does nothing."""
-    text = _HIDDEN.sub("", settled(text))
-    text = text.replace("@", f"@{WORD_JOINER}").replace("![", "[")
+    text = _FETCHES.sub(f"<{WORD_JOINER}", _HIDDEN.sub("", settled(text)))
+    text = _PICTURE.sub("[", text.replace("@", f"@{WORD_JOINER}"))
     return _COMMAND.sub(rf"\1{WORD_JOINER}/", text)
 
 
@@ -274,4 +280,5 @@ def _inline(text: str) -> str:
 
 
 def _code(text: str) -> str:
-    return " ".join(_HIDDEN.sub("", settled(text)).split()).replace("`", "'")
+    shown = _FETCHES.sub(f"<{WORD_JOINER}", _HIDDEN.sub("", settled(text)))
+    return " ".join(shown.split()).replace("`", "'")
