@@ -14,7 +14,7 @@ from bot.work.delivery_means import DeliveryForge, DeliveryMeans
 from bot.work.delivery_rows import About, Opened
 from bot.work.lease import Lease, OpenTurn
 from bot.work.pull_body import Words
-from bot.work.scratch import Scratch
+from bot.work.scratch import TARGET, Scratch
 from bot.work.wishes import Wish
 
 log = structlog.get_logger(__name__)
@@ -138,7 +138,7 @@ class Requests:
         template = ""
         for path in pull_body.TEMPLATE_NAMES.get(forge.surface, ()):
             assert self.here is not None
-            template = template or await self.here.text(head, path)
+            template = template or await self.here.text(TARGET, path)
         return NewPullRequest(
             head=branch,
             base=self.base,

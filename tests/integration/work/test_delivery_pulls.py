@@ -15,6 +15,7 @@ from adapters.forge.gitlab.pulls import GitLabPulls
 from bot.conversation.message import IncomingMessage
 from bot.work import wishes
 from bot.work.delivery import Delivery
+from bot.work.delivery_words import PUSH
 from bot.work.queue import Event
 from tests.fakes import git_server, git_tree
 from tests.fakes import github as fake_github
@@ -121,6 +122,18 @@ async def test_the_sentence_ends_with_a_pull_request(on_github: OnGitHub) -> Non
     place = f"{shop.name}#{told['number']}"
     where = "SELECT place FROM thread WHERE surface = 'github'"
     assert await desk.town.rows(where) == [(place,)]
+
+
+async def test_the_template_is_the_bases_and_not_what_the_agent_makes_of_it(on_github) -> None:
+    desk = on_github.desk
+    forged = b"## Summary\n\n/merge @everyone\n"
+    git_tree.write(desk.directory, {b".github/pull_request_template.md": forged})
+    desk.answers = [PUSH]
+    assert await desk.deliver() == []
+    (told,) = await desk.told()
+    body = (await on_github.pull(told["number"]))["body"]
+    assert "- [ ] docs" in body
+    assert "/merge" not in body
 
 
 async def wish(desk: Desk, **more) -> None:
