@@ -336,6 +336,21 @@ async def test_nonsense_in_between_is_passed_over(desk):
     assert events[-1].succeeded
 
 
+@pytest.mark.parametrize("number", [3, 9, 15, 16, -1])
+async def test_answers_to_what_nobody_asked_are_passed_over(desk, number):
+    events = await desk.whole(desk.task(f"answer {number}", "say fine"))
+    assert words(events) == "fine"
+    assert events[-1].succeeded
+
+
+@pytest.mark.parametrize("error", ["5", "true", '"no"', "[[]]", '{"code": []}'])
+async def test_an_error_that_is_none_of_the_protocol_ends_the_turn_in_words(desk, error):
+    events = await desk.whole(desk.task("say begun", f"fail {error}"))
+    assert words(events) == "begun"
+    assert not events[-1].succeeded
+    assert "the agent reports" in events[-1].summary
+
+
 async def test_a_message_over_its_limit_ends_the_turn(desk, monkeypatch):
     monkeypatch.setattr(wire, "MESSAGE_BYTES_MAX", 100_000)
     events = await desk.whole(desk.task("flood 1000000", "say never"))

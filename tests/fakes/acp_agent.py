@@ -132,6 +132,7 @@ SCRIPT = {
     ),
     "strange": lambda session, _: update(session, sessionUpdate="hologram", depth=3),
     "malformed": lambda session, _: write({"method": "session/update", "params": [session]}),
+    "answer": lambda _, number: write({"id": int(number), "result": {}}),
     "noise": lambda session, words: print(words, flush=True),
     "complain": lambda session, words: print(words, file=sys.stderr, flush=True),
     "flood": lambda session, size: said(session, "x" * int(size)),
@@ -158,6 +159,9 @@ def prompt(number, session, text):
         elif word == "error":
             error = {"code": -32603, "message": "Internal error", "data": {"details": rest}}
             write({"id": number, "error": error})
+            return
+        elif word == "fail":
+            write({"id": number, "error": json.loads(rest)})
             return
         elif word == "model":
             failed = asked_model(session)

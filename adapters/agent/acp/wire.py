@@ -19,8 +19,8 @@ COMPLAINTS_BYTES_MAX = 4 * 1024
 """Of what the agent writes beside the protocol, how much of its end is kept."""
 UPDATE = "session/update"
 OPENING = ("session/load", "session/resume", "session/new")
-REQUESTS_MAX = 16
-"""Of ours, in one turn; no answer to another one is waited for."""
+ERROR_LENGTH_MAX = 300
+INTERNAL_ERROR = -32603
 
 Message = Mapping[str, Any]
 Hear = Callable[[str, Message, int], Awaitable[None]]
@@ -40,6 +40,8 @@ class JobWire:
         self._sending = asyncio.Lock()
         self._counted = 0
         self._asked: dict[int, str] = {}
+        self._due = 0
+        """The number of our request that is answered next: each is asked after the one before."""
         self._asking = asyncio.Event()
         self._is_opened = False
         """The conversation is there: what comes before was said in earlier turns."""
@@ -76,9 +78,12 @@ class JobWire:
                     if self._is_opened:
                         await self._hear(UPDATE, message, self.offset)
                     continue
-                if "method" not in message:
-                    await self._answered(message)
-                return dict(message)
+                if "method" in message:
+                    return dict(message)
+                if message.get("id") == self._due:
+                    answer = _with_error(message)
+                    await self._answered(answer)
+                    return dict(answer)
         except Exception as error:
             self.lost = error
         self.over.set()
@@ -86,9 +91,7 @@ class JobWire:
 
     async def _answered(self, message: Message) -> None:
         """Wait for the question, as answers that earlier holders got are there before it."""
-        number = message.get("id")
-        if not isinstance(number, int) or not 0 <= number < REQUESTS_MAX:
-            return
+        number, self._due = self._due, self._due + 1
         while number not in self._asked:
             self._asking.clear()
             await self._asking.wait()
@@ -146,6 +149,15 @@ class JobWire:
 
     def _complain(self, data: bytes) -> None:
         self.complaints = (self.complaints + data)[-COMPLAINTS_BYTES_MAX:]
+
+
+def _with_error(message: Message) -> Message:
+    """An answer whose error, if it is one, is as the protocol has it."""
+    error = message.get("error")
+    if error is None or isinstance(error, dict):
+        return message
+    said = json.dumps(error)[:ERROR_LENGTH_MAX]
+    return {**message, "error": {"code": INTERNAL_ERROR, "message": said}}
 
 
 class Flooded(Exception):
