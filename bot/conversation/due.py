@@ -24,7 +24,7 @@ from bot.conversation.reminder_places import (
     thread_at,
     threads_of,
 )
-from bot.conversation.saying import post
+from bot.conversation.saying import announce
 from bot.errors import TellPerson
 from bot.govern.people import standing_of
 from bot.govern.rights import Level
@@ -99,7 +99,9 @@ class Due:
             else:
                 return
             with speaking(row.language, row.zone):
-                await post(tx, to, f"not:{row.firing_id}", reminder_words.not_said(row, "member"))
+                await announce(
+                    tx, to, f"not:{row.firing_id}", reminder_words.not_said(row, "member")
+                )
 
     async def post(self, tx: Transaction, row: Any, answer: Answer | None = None) -> None:
         """Write the replies that say it, once for each firing and place."""
@@ -111,7 +113,9 @@ class Due:
             buttons = reminder_words.of_firing(row.short)
             for thread_id, notify in await self._places(tx, row, answer):
                 key = f"firing:{row.firing_id}"
-                await post(tx, thread_id, key, words, above=above, buttons=buttons, notify=notify)
+                await announce(
+                    tx, thread_id, key, words, above=above, buttons=buttons, notify=notify
+                )
 
     async def _places(
         self, tx: Transaction, row: Any, answer: Answer | None = None
@@ -139,14 +143,14 @@ class Due:
         with speaking(row.language, row.zone):
             words = reminder_words.not_said(row, why)
             for thread_id, _notify in await self._places(tx, row):
-                await post(tx, thread_id, f"not:{row.firing_id}", words)
+                await announce(tx, thread_id, f"not:{row.firing_id}", words)
 
     async def ask(self, tx: Transaction, row: Any, answer: Answer) -> None:
         """Say in its places what the agent asks, and where it is answered."""
         with speaking(row.language, row.zone):
             words = reminder_words.asks(row, answer.question, answer.session)
             for thread_id, notify in await self._places(tx, row):
-                await post(tx, thread_id, f"asks:{row.firing_id}", words, notify=notify)
+                await announce(tx, thread_id, f"asks:{row.firing_id}", words, notify=notify)
 
     async def prompt(self, row: Any) -> Put:
         """Have it answered in its session, once, by an agent that may read and not write."""

@@ -19,7 +19,7 @@ from bot.automate.reminders.silencing import Target, of_person, without_person, 
 from bot.conversation import reminder_words
 from bot.conversation.message import IncomingMessage
 from bot.conversation.reminder_places import threads_of
-from bot.conversation.saying import post
+from bot.conversation.saying import announce
 from bot.govern.access import Standing
 from bot.govern.rights import Rights
 from bot.store.transaction import Transaction
@@ -110,7 +110,7 @@ async def _tell(
             continue
         with speaking(row.language, row.zone):
             told = reminder_words.stopped(row, who.name, is_theirs=is_theirs, is_gone=is_gone)
-        await post(tx, thread.id, f"stopped:{row.short}:{message.delivery_key}", told)
+        await announce(tx, thread.id, f"stopped:{row.short}:{message.delivery_key}", told)
 
 
 async def _called(tx: Transaction, rights: Rights, who: Standing) -> Mapping[str, Sequence[str]]:

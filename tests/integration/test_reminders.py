@@ -8,11 +8,13 @@ import pytest
 from sqlalchemy import text
 
 from adapters.chat.port import MOMENT
+from adapters.chat.terminal import TerminalChat
 from bot.automate import forgetting
 from bot.automate.reminders import reminder_rows
 from bot.automate.reminders.firings import ANSWER_HOURS_MAX, ATTEMPTS_MAX, Firings, pause
 from bot.conversation.due import Due
 from bot.conversation.reminding import TARGETS_MAX
+from bot.conversation.replies import Replies
 from bot.govern import people
 from bot.store.ids import new_id
 from bot.store.states import TurnState
@@ -113,6 +115,26 @@ async def test_a_reminder_is_said_back_saved_and_posted_once(town):
         ("Another time", f"reminders snooze {short} {MOMENT}"),
         ("Stop it", f"reminders stop {short}"),
     ]
+
+
+async def test_where_posts_are_sent_nowhere_it_is_an_event_of_the_session_once(town):
+    short = await set_one(town, "remind me in 20 minutes to check the build")
+    await due_now(town)
+    await fire(town)
+    await fire(town)
+    told = "SELECT body ->> 'text' FROM turn_event WHERE kind = 'notice'"
+    ((said,),) = await town.rows(told)
+    assert said.startswith("check the build\n\nA reminder of Ann:")
+    posted = await bodies(town)
+    # No thread is told of it again.
+    await Replies(town.database, {"terminal": TerminalChat()}).once()
+    assert await bodies(town) == posted
+    # In a chat the post is where it is read.
+    await town.rows("UPDATE thread SET surface = 'slack' WHERE surface = 'terminal' RETURNING id")
+    await town.say(f"reminders snooze {short} in 10 minutes", place="elsewhere")
+    await due_now(town)
+    assert await fire(town) == 1
+    assert len(await town.rows(told)) == 1
 
 
 async def test_the_next_three_times_are_said_in_the_zone_of_the_author(town):
