@@ -72,7 +72,7 @@ def test_the_filter_of_the_page_lets_through_what_it_means() -> None:
 
 def test_the_shell_of_the_page_signs_as_the_code_does() -> None:
     signing, _, _ = SHELL.partition("curl")
-    shown = f'ONA_HOOK_SECRET=s3cret\n{signing}\necho "$now $signature $body"'
+    shown = f'HOOK_SECRET=s3cret\n{signing}\necho "$now $signature $body"'
     run = subprocess.run(["bash", "-c", shown], capture_output=True, text=True, check=True)
     now, made, body = run.stdout.strip().split(" ", 2)
     assert f"sha256={made}" == hook_checks.signature("s3cret", int(now), body.encode())

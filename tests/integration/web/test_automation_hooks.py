@@ -257,8 +257,8 @@ async def test_the_shell_of_the_page_delivers(site) -> None:
     hook = await hook_of(site)
     (shell,) = examples.blocks("automation-triggers.md", "sh")
     variables = {
-        "ONA_HOOK": f"{site.url}/hooks/automations/{hook.short}",
-        "ONA_HOOK_SECRET": hook.secret,
+        "HOOK": f"{site.url}/hooks/automations/{hook.short}",
+        "HOOK_SECRET": hook.secret,
         "PATH": os.environ["PATH"],
     }
     run = await asyncio.create_subprocess_exec(
