@@ -5,6 +5,7 @@ from datetime import datetime
 from bot.errors import Refused, UnclearTime
 from bot.words.catalogue import N_, Message
 from bot.words.catalogue import gettext as _
+from scheduler.local import is_zone
 from scheduler.when import NotRead, Reading, Unclear, when
 
 _ASKED = {
@@ -42,6 +43,12 @@ def asked(unclear: Unclear) -> Message:
 
 def read(said: str, *, now: datetime, zone: str) -> Reading:
     """The time that these words are. :raises UnclearTime: they have to be said in another way"""
+    if not is_zone(zone):
+        raise UnclearTime(
+            _("there is no time zone {zone}", zone=zone[:80]),
+            kept=_("nothing was saved"),
+            do=_(ZONE),
+        )
     try:
         return when(said, now=now, zone=zone)
     except Unclear as unclear:
