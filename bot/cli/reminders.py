@@ -1,16 +1,25 @@
 """`ona reminders`: what is said at a time, or answered then."""
 
-from typing import Annotated
+from datetime import UTC, datetime
+from typing import Annotated, Any
 
 import typer
 
 from bot.cli import show
 from bot.cli.show import Json
+from scheduler.local import is_zone, zone_of
 
 app = typer.Typer(help="Set, list and change your reminders.", rich_markup_mode=None)
 Short = Annotated[str, typer.Argument(help="As `ona reminders list` shows it, such as r-7f3k.")]
 When = Annotated[str, typer.Argument(help='Such as "tomorrow 9", "every weekday at 8:30", cron.')]
-COLUMNS = {"reminder": "reminder", "state": "state", "due": "next", "when": "when", "what": "what"}
+COLUMNS = {
+    "reminder": "reminder",
+    "state": "state",
+    "due": "next",
+    "when": "when",
+    "zone": "zone",
+    "what": "what",
+}
 
 
 @app.callback(invoke_without_command=True)
@@ -34,7 +43,10 @@ def list_reminders(
     if json:
         show.as_json(found)
         return
-    rows = [{**one, "due": (one["next"] or [""])[0]} for one in found["reminders"]]
+    rows = [
+        {**one, "state": _state(one), "due": _moment(one["next"][0], one) if one["next"] else ""}
+        for one in found["reminders"]
+    ]
     columns = {**COLUMNS, "by": "by"} if everyone else COLUMNS
     show.table(rows, columns, empty='No reminder: `ona reminders add "tomorrow 9" …` sets one.')
 
@@ -106,6 +118,7 @@ def resume(short: Short) -> None:
     show.say(connect().post(at("/reminders/{}/resume", short))["text"])
 
 
+@app.command("stop")
 @app.command()
 def delete(short: Short) -> None:
     """Forget it."""
@@ -114,12 +127,28 @@ def delete(short: Short) -> None:
     show.say(connect().delete(at("/reminders/{}", short))["text"])
 
 
-def _print(one: dict[str, object], *, json: bool) -> None:
+def _print(one: dict[str, Any], *, json: bool) -> None:
     if json:
         show.as_json(one)
         return
-    following = one["next"] if isinstance(one["next"], list) else []
-    show.say(f"{one['reminder']} {one['state']}: {one['when']} ({one['zone']})")
+    show.say(f"{one['reminder']} {_state(one)}: {one['when']} ({one['zone']})")
     show.say(f"What: {one['what']}")
-    for at in following:
-        show.say(f"Due: {at}")
+    if one["answer"]:
+        changed = ", and posted only if something changed" if one["only_changed"] else ""
+        show.say(f"Answered by an agent each time{changed}")
+    if one["quiet"]:
+        show.say(f"Quiet: {one['quiet']}")
+    for at in one["next"]:
+        show.say(f"Due: {_moment(at, one)}")
+    if one["session"]:
+        show.say(f"Set in: {one['session']}")
+
+
+def _state(one: dict[str, Any]) -> str:
+    return "waits for a yes" if one["why"] == "unconfirmed" else str(one["state"])
+
+
+def _moment(at: str, one: dict[str, Any]) -> str:
+    """In the zone of the reminder, as its words are."""
+    zone = zone_of(one["zone"]) if is_zone(one["zone"]) else UTC
+    return f"{datetime.fromisoformat(at).astimezone(zone):%a %Y-%m-%d %H:%M}"

@@ -141,6 +141,7 @@ def _shown(row: dict[str, Any], now: Any) -> dict[str, Any]:
         "by_agent": row["by_agent"],
         "quiet": row["quiet"],
         "project": row["project"],
+        "session": row["session"],
         "by": row["creator"],
         "next": _next(row, now) if row["state"] == "active" else [],
     }

@@ -55,6 +55,7 @@ class Reminder(Given):
     by_agent: bool = Field(description="an agent set it for its creator")
     quiet: str
     project: str
+    session: str | None = Field(description="in which it was set; null: it is gone")
     by: str
     next: list[datetime] = Field(description="its next three times")
 

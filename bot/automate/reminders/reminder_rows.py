@@ -52,10 +52,11 @@ _ROW = """
            reminder.schedule_id, schedule.state, schedule.why, schedule.due_at, schedule.rule,
            schedule.zone, schedule.starts_at, schedule.ends_at, schedule.jitter_seconds,
            schedule.misfire, schedule.grace_seconds, person.name AS creator,
-           project.name AS project
+           project.name AS project, session.short AS session
       FROM reminder JOIN schedule ON schedule.id = reminder.schedule_id
       JOIN person ON person.id = reminder.creator_id
       JOIN project ON project.id = reminder.project_id
+      LEFT JOIN session ON session.id = reminder.session_id
 """
 _BY_SHORT = text(f"{_ROW} WHERE reminder.short = :short FOR UPDATE OF reminder, schedule")
 _LIST = text(

@@ -56,11 +56,11 @@ async def add(
 @router.post("/{reminder}/{act}")
 async def act(
     reminder: str,
-    act: Literal["pause", "resume", "delete"],
+    act: Literal["pause", "resume", "delete", "yes", "answer", "no"],
     visitor: Known,
     services: Provided,
 ) -> Response:
-    """Pause one, let it go on, or forget it."""
+    """Confirm one, pause it, let it go on, or forget it."""
     await reminders.act(visitor, services, reminder, act)
     return RedirectResponse("/reminders", status_code=303)
 

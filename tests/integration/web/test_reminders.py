@@ -69,6 +69,7 @@ async def test_operators_see_everybodys_and_stop_them(site, ona):  # noqa: F811
     [
         ({"when": "tomorrow at 3", "what": "x"}, 422, "03:00 or 15:00"),
         ({"when": "mañana", "what": "x"}, 422, "no time"),
+        ({"when": "every day at 9", "what": "x", "zone": "Mars"}, 422, "no time zone Mars"),
         ({"when": "tomorrow 9", "what": ""}, 422, ""),
         ({"when": "tomorrow 9", "what": "x", "project": "nowhere"}, 404, "nowhere"),
         ({"when": "tomorrow 9", "what": "x", "session": "s-none"}, 404, "s-none"),
@@ -136,6 +137,38 @@ async def test_the_page_sets_pauses_and_deletes_without_a_script(site):
         assert f"Resume {short}" in (await browser.get("/reminders")).text
         await browser.post(f"/reminders/{short}/delete", data={"csrf": csrf})
         assert "No reminder yet" in (await browser.get("/reminders")).text
+
+
+async def test_one_that_waits_for_a_yes_says_so_and_gets_it_on_the_page(site, ona):  # noqa: F811
+    async with site.client() as ann:
+        said = {"text": "remind me every friday 16:00 what is open", "new": True}
+        await ann.post("/api/v1/prompts", json=said)
+    async with site.client() as browser:
+        browser.headers["Origin"] = site.url
+        del browser.headers["Authorization"]
+        await browser.post("/sign-in", data={"link": await site.link()})
+        page = (await browser.get("/reminders")).text
+        short = re.search(r">(r-\w+)<", page)[1]
+        assert "waits for a yes" in page
+        assert f"Resume {short}" not in page
+        assert re.search(rf"{short} +waits for a yes ", (await ona("reminders", "list")).out)
+        csrf = re.search(r'name="csrf" value="([^"]+)"', page)[1]
+        await browser.post(f"/reminders/{short}/yes", data={"csrf": csrf})
+        assert f"Pause {short}" in (await browser.get("/reminders")).text
+
+
+async def test_the_command_line_shows_all_of_one_in_its_own_zone(site, ona):  # noqa: F811
+    words = ("reminders", "add", "every friday 16:00", "what is open?")
+    made = await ona(*words, "--answer", "--only-changed", "--zone", "Europe/Berlin")
+    assert made.code == 0, made.err
+    assert len(re.findall(r"^Due: Fri \d{4}-\d\d-\d\d 16:00$", made.out, re.M)) == 3, made.out
+    assert "posted only if something changed" in made.out
+    assert re.search(r"^Set in: s-\w+$", made.out, re.M)
+    short = made.out.split()[0]
+    assert "Quiet: 22:00-07:00" in (await ona("reminders", "edit", short, "--quiet", "22-7")).out
+    assert "16:00  every friday 16:00  Europe/Berlin" in (await ona("reminders", "list")).out
+    # What a reminder says of itself.
+    assert "is gone" in (await ona("reminders", "stop", short)).out
 
 
 async def test_the_command_line_does_the_same(site, ona):  # noqa: F811
