@@ -79,7 +79,7 @@ def show_one(name: Name, json: Json = False) -> None:
         return
     show.record({**found, "state": _state(found)}, FACTS)
     for trigger in found["triggers"]:
-        address = f" {trigger['address']}" if trigger["address"] else ""
+        address = f" {_whole(trigger['address'])}" if trigger["address"] else ""
         show.say(f"When: {trigger['said']}{address}")
     for run in found["runs"]:
         counts = ", ".join(f"{count} {state}" for state, count in run["targets"].items())
@@ -169,12 +169,30 @@ def approve(
     if json:
         show.as_json(counts)
         return
-    show.say(counts["text"])
-    for hook in counts["webhooks"]:
-        show.say(f"Webhook: {hook['address']}")
-        show.say(f"Its secret, shown only now: {hook['secret']}")
-        if not hook["sealed"]:
-            show.status("There is no Vault: whoever reads the database can read the secret.")
+    _say_counts(counts)
+
+
+@app.command()
+def make(
+    project: Annotated[str, typer.Argument(metavar="PROJECT")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="As in .ona/automations.")],
+    *,
+    json: Json = False,
+) -> None:
+    """Make one here, without a file in the repository; it counts at once, in your name."""
+    from bot.cli.client import connect
+
+    try:
+        source = file.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise Refused(
+            f"{file} can't be read: {error}", kept="nothing was made", do="name a file of YAML"
+        ) from error
+    counts = connect().post("/automations", {"project": project, "source": source})
+    if json:
+        show.as_json(counts)
+        return
+    _say_counts(counts)
 
 
 @app.command()
@@ -211,6 +229,22 @@ def _act(name: str, word: str) -> None:
 
     path, more = _parts(name)
     show.say(connect().post(f"{path}/{word}{_query(more)}")["text"])
+
+
+def _say_counts(counts: dict[str, Any]) -> None:
+    show.say(counts["text"])
+    for hook in counts["webhooks"]:
+        show.say(f"Webhook: {_whole(hook['address'])}")
+        show.say(f"Its secret, shown only now: {hook['secret']}")
+        if not hook["sealed"]:
+            show.status("There is no Vault: whoever reads the database can read the secret.")
+
+
+def _whole(address: str) -> str:
+    """Where no public address is set, it is below the one that we ask."""
+    from bot.cli.client import connect
+
+    return address if "://" in address else f"{connect().url}{address}"
 
 
 def _parts(name: str) -> tuple[str, dict[str, str]]:

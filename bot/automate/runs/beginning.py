@@ -227,7 +227,9 @@ def _definition(row: Any, *, by_hand: bool) -> Definition:
     if row.state == "removed" or not row.project_there:
         raise _Not("gone", _("the automation or its project was removed"))
     if not row.digest:
-        raise _Not("paused", _("nobody has approved this automation yet"))
+        raise _Not(
+            "paused", _("nobody has approved this automation yet: `ona automations approve`")
+        )
     if row.state == "paused" and not by_hand:
         raise _Not("paused", _("the automation is paused"))
     try:

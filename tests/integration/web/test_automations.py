@@ -210,6 +210,8 @@ async def test_the_command_line_approves_runs_and_pauses(site, ona):  # noqa: F8
     assert "proposed" in (await ona("automations")).out
     shown = await ona("automations", "show", "nightly")
     assert "cron: 0 9 * * *" in shown.out
+    early = await ona("automations", "run", "nightly")
+    assert (early.code, "`ona automations approve`" in early.out) == (1, True), early
     asked = await ona("automations", "approve", "nightly")
     assert (asked.code, "--digest" in asked.err) == (2, True)
     digest = json.loads((await ona("automations", "show", "nightly", "--json")).out)
@@ -229,6 +231,23 @@ async def test_the_command_line_approves_runs_and_pauses(site, ona):  # noqa: F8
     assert "goes on" in (await ona("automations", "resume", "nightly")).out
     assert (await ona("automations", "remove", "nightly")).code == 2
     assert (await ona("automations", "show", "none")).code == 2
+
+
+async def test_the_command_line_makes_one_and_says_the_whole_address(site, ona, tmp_path):  # noqa: F811
+    project = await project_of(site)
+    file = tmp_path / "deploy.yaml"
+    file.write_text(
+        "schema: ona/automation/v1\nname: deploy\ntriggers: [{webhook: }]\nsteps: [{run: make}]\n"
+    )
+    made = await ona("automations", "make", project, str(file))
+    assert made.code == 0, made.err
+    address = re.search(r"^Webhook: (\S+)$", made.out, re.M)[1]
+    assert address.startswith(f"{site.url}/hooks/automations/t-")
+    assert f"a webhook {address}" in (await ona("automations", "show", "deploy")).out
+    assert "active" in (await ona("automations")).out
+    none = await ona("automations", "make", project, str(tmp_path / "none.yaml"))
+    assert (none.code, "Nothing was made" in none.err) == (2, True), none.err
+    assert "removed" in (await ona("automations", "remove", "deploy")).out
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
