@@ -84,6 +84,8 @@ def show_one(name: Name, json: Json = False) -> None:
     for run in found["runs"]:
         counts = ", ".join(f"{count} {state}" for state, count in run["targets"].items())
         show.say(f"Run {run['run']}: {counts or 'no targets'}")
+    for event in found["dropped"]:
+        show.say(f"No run at {show.cell(event['at'])}: {event['why']}")
     if found["source"]:
         show.say("\nWhat counts:")
         typer.echo(found["source"].rstrip("\n"))

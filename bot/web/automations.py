@@ -39,6 +39,21 @@ _RUNS = text(
     """
 )
 
+_DROPPED = text(
+    """
+    SELECT wanted.id AS automation_id, one.created_at, one.why
+      FROM unnest(CAST(:automations AS uuid[])) AS wanted (id)
+     CROSS JOIN LATERAL (
+           SELECT event.created_at, event.why
+             FROM automation_trigger AS trigger
+             JOIN trigger_event AS event ON event.trigger_id = trigger.id
+            WHERE trigger.automation_id = wanted.id AND event.state = 'dropped'
+              AND event.why <> 'coalesced'
+            ORDER BY event.created_at DESC LIMIT :most) AS one
+     ORDER BY one.created_at DESC
+    """
+)
+
 
 async def listed(
     visitor: Visitor, services: Services, project: str | None = None
@@ -207,13 +222,16 @@ async def _all(services: Services, rows: Sequence[Any]) -> list[dict[str, Any]]:
     ids = [row["id"] for row in rows]
     async with services.database.begin() as tx:
         triggers = await trigger_rows.of(tx, ids)
-        ran = (await tx.execute(_RUNS, {"automations": ids, "most": RUNS_SHOWN})).all()
+        asked = {"automations": ids, "most": RUNS_SHOWN}
+        ran = (await tx.execute(_RUNS, asked)).all()
+        dropped = (await tx.execute(_DROPPED, asked)).all()
     pages = services.settings.public_url or ""
     return [
         shown(
             row,
             triggers[row["id"]],
             [run for run in ran if run.automation_id == row["id"]],
+            [event for event in dropped if event.automation_id == row["id"]],
             pages=pages,
         )
         for row in rows

@@ -16,10 +16,14 @@ def shown(
     row: Mapping[str, Any],
     triggers: Sequence[Mapping[str, Any]],
     runs: Sequence[Any],
+    dropped: Sequence[Any],
     *,
     pages: str,
 ) -> dict[str, Any]:
-    """A row with its triggers and its last runs; `pages` is the address of ours."""
+    """A row with its triggers, its last runs, and what made none.
+
+    :param pages: the address of ours
+    """
     proposed = row["proposed"] or {}
     return {
         "automation": row["short"],
@@ -46,6 +50,7 @@ def shown(
         "runs": [
             {"run": one.short, "began_at": one.created_at, "targets": one.targets} for one in runs
         ],
+        "dropped": [{"at": one.created_at, "why": one.why} for one in dropped],
     }
 
 

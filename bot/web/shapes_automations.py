@@ -59,6 +59,13 @@ class LastRun(Given):
     targets: dict[str, int] = Field(description="how many there are in each state")
 
 
+class Dropped(Given):
+    """Something that happened and made no run."""
+
+    at: datetime
+    why: str = Field(description="such as `overlap`, see docs/automation-triggers.md")
+
+
 class Automation(Given):
     """What is done by itself."""
 
@@ -81,6 +88,7 @@ class Automation(Given):
     approved_by: str | None
     approved_at: datetime | None
     runs: list[LastRun]
+    dropped: list[Dropped] = Field(description="the last events that made no run")
 
 
 class FolderFile(Given):

@@ -244,6 +244,13 @@ async def test_the_command_line_makes_one_and_says_the_whole_address(site, ona, 
     address = re.search(r"^Webhook: (\S+)$", made.out, re.M)[1]
     assert address.startswith(f"{site.url}/hooks/automations/t-")
     assert f"a webhook {address}" in (await ona("automations", "show", "deploy")).out
+    await site.rows(
+        "INSERT INTO trigger_event (id, trigger_id, key, state, why) SELECT gen_random_uuid(), id,"
+        " why, 'dropped', why FROM automation_trigger, unnest('{overlap,coalesced}'::text[]) AS why"
+        " RETURNING id"
+    )
+    shown = (await ona("automations", "show", "deploy")).out
+    assert re.findall(r"^No run at .*: (\w+)$", shown, re.M) == ["overlap"]
     assert "active" in (await ona("automations")).out
     none = await ona("automations", "make", project, str(tmp_path / "none.yaml"))
     assert (none.code, "Nothing was made" in none.err) == (2, True), none.err
