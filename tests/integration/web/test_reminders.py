@@ -127,6 +127,8 @@ async def test_the_page_sets_pauses_and_deletes_without_a_script(site):
         assert wrong.status_code == 422
         assert "03:00 or 15:00" in wrong.text
         assert 'value="tomorrow at 3"' in wrong.text
+        # The form stands below the list: the browser goes where something is to be done.
+        assert re.search(r'name="when"[^>]* autofocus aria-invalid="true"', wrong.text)
         await browser.post("/reminders", data={"csrf": csrf, **DAILY})
         page = (await browser.get("/reminders")).text
         assert "look at &lt;b&gt;the build" in page
