@@ -3,6 +3,7 @@
 import socket
 import struct
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ import psycopg
 import pytest
 
 from bot.store.database import conninfo
+from tests.e2e.delivery_world import KEYS, shell_of
 from tests.e2e.installation import Installation, make_repository
+from tests.fakes.model import Model, Step, model, script
 from vmpool.guest import picture
 from vmpool.network import slots
 
@@ -22,8 +25,21 @@ pytestmark = [
 ]
 
 
+SHOWN = script(
+    "SHOWIT",
+    Step(says="I write. ", **shell_of("claude-code", "echo 1 > new")),
+    Step(says="There it is."),
+)
+
+
+@pytest.fixture
+def provider() -> Iterator[Model]:
+    with model(SHOWN) as running:
+        yield running
+
+
 def test_a_turn_that_delivers_shows_the_port_that_its_project_names(
-    tmp_path: Path, database_url: str
+    tmp_path: Path, database_url: str, provider: Model
 ) -> None:
     work = make_repository(tmp_path / "demo")
     subprocess.run(["git", "clone", "-q", "--bare", work, tmp_path / "demo.git"], check=True)
@@ -36,6 +52,8 @@ def test_a_turn_that_delivers_shows_the_port_that_its_project_names(
         step_seconds_max=2400.0,
         settings={
             "ONA_DATABASE__URL": database_url,
+            "ONA_MODELS__ANTHROPIC__URL": provider.url,
+            "ONA_MODELS__ANTHROPIC__KEY": KEYS["anthropic"],
             "ONA_POOL__ENABLED": "true",
             "ONA_POOL__SETUP_MINUTES": "40",
             "ONA_SIZES__MEDIUM__MEMORY_MIB": "1024",
@@ -54,7 +72,7 @@ def test_a_turn_that_delivers_shows_the_port_that_its_project_names(
         ona.request("POST", "/projects", json=new)
         ona.until(lambda: steps_of(database_url), "a template")
         assert ("install chromium", 0) in steps_of(database_url)
-        accepted = ona.ask("!echo 1 > new && git add -A && git commit -qm New")
+        accepted = ona.ask("SHOWIT please")
         events = ona.wait(accepted)
         assert events[-1]["body"]["outcome"] == "succeeded", events[-1]
         (shown,) = (one for one in events if one["kind"] == "picture")
