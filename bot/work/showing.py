@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 
 SHOWN_MAX = 2
 """Of one turn, the previews that were made last."""
-SECONDS_MAX = 90.0
+SECONDS_MAX = 120.0
 """For one; the machine's program gives up before."""
 
 _PORTS = text(

@@ -75,7 +75,8 @@ def test_a_turn_that_delivers_shows_the_port_that_its_project_names(
         accepted = ona.ask("SHOWIT please")
         events = ona.wait(accepted)
         assert events[-1]["body"]["outcome"] == "succeeded", events[-1]
-        (shown,) = (one for one in events if one["kind"] == "picture")
+        shown = next((one for one in events if one["kind"] == "picture"), None)
+        assert shown is not None, why_not(ona)
         ((data,),) = asked(
             database_url, "SELECT data FROM picture WHERE id = %s", shown["body"]["picture"]
         )
@@ -83,6 +84,12 @@ def test_a_turn_that_delivers_shows_the_port_that_its_project_names(
         assert size == (picture.WIDTH_PIXELS, picture.HEIGHT_PIXELS)
     finally:
         ona.end()
+
+
+def why_not(ona: Installation) -> list[str]:
+    """What the log has of pictures that were not taken."""
+    lines = (ona.data / "logs" / "work.log").read_text().splitlines()
+    return [line for line in lines if "preview_not_shown" in line]
 
 
 def archive() -> list[str]:

@@ -22,7 +22,7 @@ from typing import Any
 
 WIDTH_PIXELS, HEIGHT_PIXELS = 1280, 800
 """Of every picture, so that its bytes are bounded, too."""
-SECONDS_MAX = 30.0
+SECONDS_MAX = 75.0
 """For all of it."""
 LOAD_SECONDS_MAX = 10.0
 """For what a page is made of, once it has answered; then it is taken as it is."""
