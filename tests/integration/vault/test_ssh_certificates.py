@@ -50,8 +50,8 @@ class Target:
                 is_in = True
         except asyncssh.PermissionDenied:
             is_in = False
-        assert sshd.stderr is not None
-        return is_in, (await sshd.stderr.read()).decode()
+        _, said = await sshd.communicate()
+        return is_in, said.decode()
 
 
 def certificate(issued: Issued) -> asyncssh.SSHCertificate:

@@ -75,8 +75,10 @@ async def test_the_commands_about_automations_do_what_they_say(site, ona, tmp_pa
     await synced(site, file)
     async with site.client() as ann:
         (one,) = (await ann.get("/api/v1/automations")).json()["automations"]
+    (tmp_path / "here.yaml").write_text(file.replace(one["name"], "made-here"), encoding="utf-8")
+    meant = {"NAME": one["name"], "PROJECT": "demo", "FILE": str(tmp_path / "here.yaml")}
     for words in AUTOMATIONS:
-        given = [one["name"] if word == "NAME" else word for word in words]
+        given = [meant.get(word, word) for word in words]
         if "approve" in words:
             given += ["--digest", one["proposed_digest"]]
         ran = await ona(*given)

@@ -20,6 +20,7 @@ PROJECT = {
     "base_branch": "main",
     "setup": ["make"],
     "start": ["db"],
+    "ports": [],
 }
 
 
@@ -51,6 +52,7 @@ def templates(repositories, *, rebuild_seconds: float) -> ProjectTemplates:
         {"start": ["db", "cache"]},
         {"setup": ["make", "db"], "start": []},
         {"setup": [], "start": ["make", "db"]},
+        {"ports": [3000]},
     ],
 )
 def test_a_change_of_anything_that_goes_in_is_another_template(changed):
