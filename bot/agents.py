@@ -7,6 +7,7 @@ from adapters.agent.acp.profiles import Profile, Provider, known
 from adapters.agent.port import Agent
 from adapters.agent.shell import ShellAgent
 from bot.config import Settings
+from bot.work.instructing import ToldAt
 from bot.work.routes import model_base
 
 
@@ -32,6 +33,8 @@ def profiles(settings: Settings) -> Mapping[str, Profile]:
             environment=agent.environment,
             model_variable=agent.model_variable,
             conversation=agent.conversation,
+            instructions=agent.instructions,
+            skills=agent.skills,
         )
         for name, agent in settings.agents.own.items()
     }
@@ -41,3 +44,12 @@ def profiles(settings: Settings) -> Mapping[str, Profile]:
 def conversations(settings: Settings) -> Mapping[str, Sequence[str]]:
     """Where agents keep what was said, as checkpoints have to know it."""
     return {name: profile.conversation for name, profile in profiles(settings).items()}
+
+
+def told_at(settings: Settings) -> Mapping[str, ToldAt]:
+    """Where agents look for instructions, by name, as far as they do."""
+    return {
+        name: ToldAt(text=profile.instructions, skills=profile.skills)
+        for name, profile in profiles(settings).items()
+        if profile.instructions or profile.skills
+    }

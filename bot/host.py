@@ -10,13 +10,14 @@ from uuid import UUID
 import structlog
 from sqlalchemy import text
 
-from bot.agents import adapters_of, conversations
+from bot.agents import adapters_of, conversations, told_at
 from bot.automate.files.reading import LOOK_SECONDS, Reading
 from bot.config import Settings
 from bot.deliveries import delivery_open
 from bot.forges import open_rights
 from bot.gateway import WayOut, gateway_open
 from bot.govern.grants import Grants
+from bot.govern.instructions import Installed
 from bot.govern.offers import offers_of
 from bot.govern.rights import Rights
 from bot.ground import Ground, ground, only_process
@@ -36,6 +37,7 @@ from bot.work.bounds import SessionLimits
 from bot.work.checkpoint import Checkpoints
 from bot.work.deleting import Deletions
 from bot.work.delivery import Delivery
+from bot.work.instructing import Instructing
 from bot.work.machines import MachineWorkplaces
 from bot.work.repository import Repositories
 from bot.work.turn_means import Means, TurnLimits
@@ -99,6 +101,8 @@ class Host:
     way_out: WayOut
     automations: Reading
     rights: Rights
+    installed: Installed
+    """Instructions of the installation, for every agent."""
     delivery: Delivery | None = None
     """None: what turns leave stays in their sessions."""
 
@@ -106,6 +110,7 @@ class Host:
     async def open(cls, base: Ground, stack: AsyncExitStack) -> "Host":
         """Find out what works here, take over what an earlier process left, start the chores."""
         settings = base.settings
+        installed = Installed(settings.agents.instructions)
         host_id = host_identity(settings.host_dir)
         image, engine_image = CachedImage(settings), CachedImage(settings, engine=True)
         works = await what_works(settings, (await image()).kernel)
@@ -155,6 +160,7 @@ class Host:
             way_out=way_out,
             automations=Reading(base.database, repositories),
             rights=await open_rights(stack, settings, base.database),
+            installed=installed,
             delivery=delivery,
         )
         await host.report()
@@ -295,6 +301,7 @@ class Host:
             servers=self.way_out.servers,
             offers=offers_of(settings),
             rights=self.rights,
+            instructing=Instructing(base.database, self.installed, told_at(settings)),
         )
         limits = WorkerLimits(
             turns_max=settings.queue.turns_max,

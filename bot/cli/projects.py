@@ -27,6 +27,13 @@ Port = Annotated[
         min=0, max=65535, help="Port that a new session gets a preview of; repeatable, 0: none."
     ),
 ]
+Instructions = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Text file with what its agents are told besides; an empty one takes that away.",
+    ),
+]
 COLUMNS = {
     "name": "name",
     "repository_url": "repository",
@@ -45,6 +52,7 @@ FACTS = {
     "guessed": "Guessed",
     "start": "Services",
     "ports": "Ports",
+    "instructions": "Instructions",
     "sessions": "Sessions",
     "created_at": "Added",
 }
@@ -83,6 +91,7 @@ def add(
     setup: Setup = None,
     start: Start = None,
     port: Port = None,
+    instructions: Instructions = None,
     json: Json = False,
 ) -> None:
     """Add a project; its repository is read first, to be sure that it can be."""
@@ -97,6 +106,7 @@ def add(
         "setup": setup or [],
         "start": start or [],
         "ports": [one for one in port or [] if one],
+        "instructions": _read(instructions) or "",
     }
     added = connect().post("/projects", body)
     if json:
@@ -131,6 +141,7 @@ def change(
     setup: Setup = None,
     start: Start = None,
     port: Port = None,
+    instructions: Instructions = None,
     json: Json = False,
 ) -> None:
     """Change what is named of a project; an empty --setup or --start takes the commands away."""
@@ -143,6 +154,7 @@ def change(
         "setup": setup,
         "start": start,
         "ports": port,
+        "instructions": _read(instructions),
     }
     body: dict[str, Any] = {
         key: [one for one in value if one] if isinstance(value, list) else value
@@ -199,6 +211,15 @@ def remove(name: Name) -> None:
     from bot.cli.client import at, connect
 
     show.say(connect().delete(at("/projects/{}", name))["text"])
+
+
+def _read(file: Path | None) -> str | None:
+    if file is None:
+        return None
+    try:
+        return file.expanduser().read_text(encoding="utf-8").strip("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise typer.BadParameter(f"{file} can't be read: {error}") from error
 
 
 def _absolute(repository: str) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
-from bot.config.section import HttpAddress, Section, parts_of
+from bot.config.section import AnyPath, HttpAddress, Section, parts_of
 from vmpool.image_recipe.layers import AGENTS
 
 
@@ -56,6 +56,15 @@ def _installable(name: str) -> str:
     return name
 
 
+def _below_home(path: str) -> str:
+    if path.startswith("/") or not {"", ".", ".."}.isdisjoint(path.split("/")):
+        raise ValueError("a path below the agent's home directory, such as .mine/AGENTS.md")
+    return path
+
+
+BelowHome = Annotated[str, AfterValidator(_below_home)]
+
+
 class OwnAgentSettings(Section):
     """An agent that is none of ours: a program in the machines that speaks the protocol."""
 
@@ -64,6 +73,8 @@ class OwnAgentSettings(Section):
     mode: str | None = None
     model_variable: str | None = None
     conversation: tuple[str, ...] = ()
+    instructions: BelowHome | None = None
+    skills: BelowHome | None = None
 
 
 AGENT_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
@@ -98,7 +109,12 @@ class AgentsSettings(Section):
         default={},
         description="agents of your own by name, as tables `[agents.own.NAME]` with `argv` of a"
         " program in the machines that speaks the Agent Client Protocol, `environment`, `mode`,"
-        " `model_variable` and `conversation`",
+        " `model_variable`, `conversation`, `instructions` and `skills`",
+    )
+    instructions: AnyPath | None = Field(
+        default=None,
+        description="directory on every host with what all agents are told besides: `AGENTS.md` and"
+        " `skills/NAME/SKILL.md`",
     )
     installed: Annotated[
         tuple[Annotated[str, AfterValidator(_installable)], ...] | None, BeforeValidator(parts_of)

@@ -35,6 +35,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("pools", pools.check_pools),
     ("guest image", installation.check_image),
     ("agents", installation.check_agents),
+    ("instructions", installation.check_instructions),
     ("halt", installation.check_halts),
     ("Vault", vault.check_vault),
     ("Slack", with_running("slack", surfaces.check_slack)),

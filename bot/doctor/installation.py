@@ -10,6 +10,8 @@ from bot.config import Settings
 from bot.doctor import stored
 from bot.doctor.finding import Finding, Verdict
 from bot.doctor.stored import database_url
+from bot.errors import OnaError
+from bot.govern.instructions import read
 from bot.processes import at_of, running
 from bot.words.listening import since
 from vmpool.errors import HostUnfit
@@ -170,6 +172,26 @@ async def check_agents(settings: Settings) -> Finding:
         follows="Turns that are given to it fail.",
         do="The next start fetches it by npm; docs/agents.md says from where.",
     )
+
+
+async def check_instructions(settings: Settings) -> Finding:
+    """What all agents are told besides."""
+    name, directory = "instructions", settings.agents.instructions
+    if directory is None:
+        return Finding(name=name, verdict=Verdict.FINE, found="agents.instructions is not set")
+    try:
+        found = await asyncio.to_thread(read, directory)
+    except OnaError as error:
+        return Finding(
+            name=name,
+            verdict=Verdict.MISSING,
+            found=error.happened,
+            follows="`ona work` does not start; one that runs keeps to what it read before.",
+            do=f"Mend {directory}.",
+        )
+    skills = len({path.partition("/")[0] for path in found.skills})
+    said = f"{len(found.text.encode())} bytes of rules, {skills} skills"
+    return Finding(name=name, verdict=Verdict.FINE, found=said)
 
 
 async def check_halts(settings: Settings) -> Finding:

@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from bot.errors import NotFound, Refused
 from bot.govern.agents import Agents
+from bot.govern.instructions import check_text
 from bot.store.ids import new_id
 from bot.store.transaction import Transaction
 from bot.words.catalogue import gettext as _
@@ -28,7 +29,8 @@ PORT_MAX = 65535
 _LIST = text(
     """
     SELECT project.id, project.name, project.repository_url, project.base_branch, project.agent,
-           project.size, project.setup, project.start, project.ports, project.created_at,
+           project.size, project.setup, project.start, project.ports, project.instructions,
+           project.created_at,
            (SELECT count(*) FROM session WHERE session.project_id = project.id) AS sessions
       FROM project WHERE removed_at IS NULL AND (CAST(:name AS text) IS NULL OR name = :name)
      ORDER BY name
@@ -37,16 +39,16 @@ _LIST = text(
 _ADD = text(
     """
     INSERT INTO project (id, name, repository_url, base_branch, agent, size, setup, start,
-                         ports)
+                         ports, instructions)
     VALUES (:id, :name, :repository_url, :base_branch, :agent, :size, CAST(:setup AS jsonb),
-            CAST(:start AS jsonb), CAST(:ports AS jsonb))
+            CAST(:start AS jsonb), CAST(:ports AS jsonb), :instructions)
     """
 )
 _CHANGE = text(
     """
     UPDATE project SET base_branch = :base_branch, agent = :agent, size = :size,
            setup = CAST(:setup AS jsonb), start = CAST(:start AS jsonb),
-           ports = CAST(:ports AS jsonb)
+           ports = CAST(:ports AS jsonb), instructions = :instructions
      WHERE name = :name AND removed_at IS NULL RETURNING id
     """
 )
@@ -78,6 +80,7 @@ class NewProject:
     setup: Sequence[str] = ()
     start: Sequence[str] = ()
     ports: Sequence[int] = ()
+    instructions: str = ""
 
 
 def check_size(name: str, sizes: Collection[str]) -> None:
@@ -119,6 +122,7 @@ def check(project: NewProject, sizes: Collection[str], agents: Agents) -> None:
             do=_("put them into a file and call that"),
         )
     _check_ports(project.ports)
+    check_text(project.instructions)
 
 
 def _check_ports(ports: Sequence[int]) -> None:

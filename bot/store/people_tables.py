@@ -28,6 +28,8 @@ class Project(SQLModel, table=True):
     """Shell commands that run on in every machine: its services."""
     ports: list[int] = json_of("[]")
     """That people of a new session get the addresses of, before those of its devcontainer.json."""
+    instructions: str = Field(default="", sa_column_kwargs={"server_default": ""})
+    """What its agents are told besides, below the installation's."""
     rebuild_at: datetime | None = moment()
     """Templates that were begun before are built again: somebody asked for it."""
     created_at: datetime = moment(now=True)

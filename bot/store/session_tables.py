@@ -47,6 +47,8 @@ class Session(SQLModel, table=True):
     stop: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
     """A request to the worker to end the running turn: {by, name, why, hold}."""
     held_by: UUID | None = Field(default=None, foreign_key="person.id")
+    instructed: str | None = None
+    """Digest of the instructions that its agent was given last; None: there never were any."""
     created_at: datetime = moment(now=True)
     active_at: datetime = moment(now=True)
 

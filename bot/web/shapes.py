@@ -259,6 +259,7 @@ class NewProject(Taken):
     ports: list[int] = Field(
         default_factory=list, description="that a new session's thread gets the addresses of"
     )
+    instructions: str = Field(default="", description="what its agents are told besides")
 
 
 class ProjectChanges(Taken):
@@ -272,6 +273,7 @@ class ProjectChanges(Taken):
     setup: list[str] = Field(default_factory=list)
     start: list[str] = Field(default_factory=list)
     ports: list[int] = Field(default_factory=list)
+    instructions: str = ""
 
 
 class NewRepository(Taken):
@@ -305,6 +307,7 @@ class Project(Given):
     setup: list[str]
     start: list[str]
     ports: list[int]
+    instructions: str
     guessed: list[Guessed] = Field(
         default_factory=list, description="its set-up as the newest template has it, if guessed"
     )

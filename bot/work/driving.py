@@ -105,6 +105,8 @@ class Driving:
         agent = self._means.agents["shell" if turn.kind == "command" else self._lease.agent]
         with turn_step("briefed"):
             await self._granted.hand_out(place, turn)
+            if self._means.instructing is not None:
+                await self._means.instructing.give(self._lease, place.materials, agent.name)
             granted = self._granted.environment
             task = await task_of(self._means, self._lease, place, turn, agent, granted=granted)
         with turn_step("started"):

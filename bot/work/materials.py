@@ -14,6 +14,8 @@ from bot.work.guest import Machine, last_line
 from vmpool.errors import MachineError
 
 PUT_SECONDS = 20.0
+INSTRUCT_SECONDS = 120.0
+"""With a dev container to enter, where processors are emulated."""
 ROOT = "/tmp"
 _PUT = (
     'umask 077 && mkdir -p -- "${1%/*}" && cat > "$1.new" && mv -f -- "$1.new" "$1"',
@@ -70,9 +72,20 @@ class Materials:
         await self._do(argv, data, N_("the quoted material could not be put into it: {why}"))
         return path
 
-    async def _do(self, argv: list[str], stdin: bytes | None, trouble: str) -> None:
+    async def instruct(self, argv: list[str], packed: bytes) -> None:
+        """Let this command put what agents are told where they look for it.
+
+        :raises ConnectionError: the way into the machine is lost
+        :raises JobRefused: the machine has no room for it
+        """
+        trouble = N_("the agent's instructions could not be put into it: {why}")
+        await self._do(argv, packed, trouble, seconds=INSTRUCT_SECONDS)
+
+    async def _do(
+        self, argv: list[str], stdin: bytes | None, trouble: str, seconds: float = PUT_SECONDS
+    ) -> None:
         try:
-            done = await self._machine.run(argv, stdin=stdin, timeout_seconds=PUT_SECONDS)
+            done = await self._machine.run(argv, stdin=stdin, timeout_seconds=seconds)
         except (MachineError, OSError) as error:
             raise ConnectionError(str(error)) from error
         if done.exit_status != 0:

@@ -9,6 +9,7 @@ from bot.govern.offers import Offer
 from bot.govern.rights import Rights
 from bot.work.bounds import SessionLimits
 from bot.work.delivery import Delivery
+from bot.work.instructing import Instructing
 from bot.work.work_queue import WorkQueue
 from bot.work.workplace import Workplaces
 
@@ -42,3 +43,5 @@ class Means:
     """With what a turn can go on whose provider of models failed."""
     rights: Rights | None = None
     """Who may do what; None: everybody of the installation may everything."""
+    instructing: Instructing | None = None
+    """None: agents are told nothing besides what their repositories tell them."""

@@ -252,3 +252,16 @@ async def test_a_check_that_breaks_is_a_finding_and_hides_no_other(settings):
     assert (broken.name, broken.verdict) == ("odd", Verdict.LESS)
     assert "ZeroDivisionError" in broken.found
     assert fine.verdict is Verdict.FINE
+
+
+async def test_instructions_are_counted_and_what_can_not_be_used_is_named(settings, tmp_path):
+    directory = tmp_path / "told"
+    directory.mkdir()
+    (directory / "AGENTS.md").write_text("Rules.\n")
+    settings = settings.model_copy(update={"agents": AgentsSettings(instructions=directory)})
+    found = await installation.check_instructions(settings)
+    assert (found.verdict, found.found) == (Verdict.FINE, "6 bytes of rules, 0 skills")
+    (directory / "AGENTS.md").write_text("x" * 20_000)
+    found = await installation.check_instructions(settings)
+    assert found.verdict is Verdict.MISSING
+    assert "AGENTS.md is too large" in found.found

@@ -12,6 +12,7 @@ from bot.govern.rights import Rights
 from bot.store.database import CONTROL, READY, Listener
 from bot.work.bounds import SessionLimits
 from bot.work.delivery import Delivery
+from bot.work.instructing import Instructing
 from bot.work.turn_means import Means, TurnLimits
 from bot.work.turns import Turns
 from bot.work.worker import Worker, WorkerLimits
@@ -37,6 +38,7 @@ class Shift:
         session: SessionLimits | None = None,
         offers: Sequence[Offer] = (),
         rights: Rights | None = None,
+        instructing: Instructing | None = None,
         **limits: float,
     ) -> None:
         self._listener = Listener(town.database.url, READY, CONTROL)
@@ -56,6 +58,7 @@ class Shift:
             servers=servers,
             offers=offers,
             rights=rights,
+            instructing=instructing,
         )
         bounds = WorkerLimits(
             turns_max=int(limits.get("turns_max", 2)),

@@ -29,6 +29,10 @@ class Profile:
     """Further variables, by the model that is asked for."""
     conversation: Sequence[str] = ()
     """Globs below the home directory of the files that it keeps its conversations in."""
+    instructions: str | None = None
+    """File below the home directory that it reads before every conversation, of any repository."""
+    skills: str | None = None
+    """Directory below the home directory with skills for any repository."""
 
     def variables(self, model: str | None) -> Mapping[str, str]:
         """Of its job."""
@@ -76,6 +80,8 @@ def _claude_code(mode: str) -> Profile:
         },
         model_variable="ANTHROPIC_MODEL",
         conversation=(".claude/projects/**",),
+        instructions=".claude/CLAUDE.md",
+        skills=".claude/skills",
     )
 
 
@@ -99,6 +105,8 @@ def _codex(provider: Provider | None, mode: str) -> Profile:
         environment={"NO_BROWSER": "1", "INITIAL_AGENT_MODE": mode},
         configured=configured,
         conversation=(".codex/sessions/**",),
+        instructions=".codex/AGENTS.md",
+        skills=".agents/skills",
     )
 
 
@@ -127,4 +135,6 @@ def _opencode(provider: Provider | None, permission: str) -> Profile:
         environment={"OPENCODE_DISABLE_AUTOUPDATE": "1", "OPENCODE_DISABLE_MODELS_FETCH": "1"},
         configured=configured,
         conversation=(".local/share/opencode/**",),
+        instructions=".config/opencode/AGENTS.md",
+        skills=".config/opencode/skills",
     )

@@ -17,7 +17,11 @@ from bot.words.catalogue import gettext as _
 
 router = APIRouter(prefix="/projects")
 EMPTY = dict.fromkeys(
-    ("name", "repository_url", "base_branch", "agent", "size", "setup", "start", "ports"), ""
+    (
+        *("name", "repository_url", "base_branch", "agent", "size"),
+        *("setup", "start", "ports", "instructions"),
+    ),
+    "",
 )
 
 
@@ -41,6 +45,7 @@ async def add(
     setup: Annotated[str, Form()] = "",
     start: Annotated[str, Form()] = "",
     ports: Annotated[str, Form()] = "",
+    instructions: Annotated[str, Form()] = "",
     back: Annotated[str, Form()] = "",
 ) -> Response:
     """Add a project once its repository could be read; what was typed is kept when not."""
@@ -54,6 +59,7 @@ async def add(
             setup=_commands(setup),
             start=_commands(start),
             ports=_ports(ports),
+            instructions=instructions.replace("\r\n", "\n").strip("\n"),
         )
         await adding.add_project(visitor, services, new)
     except OnaError as error:
@@ -66,6 +72,7 @@ async def add(
             "setup": setup,
             "start": start,
             "ports": ports,
+            "instructions": instructions,
         }
         return await _page(visitor, services, filled=filled, error=error)
     return RedirectResponse("/setup" if back == "setup" else "/projects", status_code=303)

@@ -222,6 +222,12 @@ async def test_projects_people_and_tokens_from_the_terminal(ona, tmp_path):
     added = await ona("projects", "add", "web", "./web", "--json")
     assert json.loads(added.out)["repository_url"] == str(tmp_path / "web")
     (tmp_path / "lib").mkdir()
+    (tmp_path / "rules.md").write_text("Rules of web.\n")
+    changed = await ona("projects", "change", "web", "--instructions", "rules.md")
+    assert changed.code == 0, changed.err
+    assert "Rules of web." in (await ona("projects", "show", "web")).out
+    unread = await ona("projects", "change", "web", "--instructions", "nowhere.md")
+    assert (unread.code, "nowhere.md can't be read" in unread.err) == (2, True)
     beside = await ona("projects", "add-repository", "web", "./lib", "--as", "shared")
     assert "beside its own: shared." in beside.out
     assert f"shared: {tmp_path / 'lib'}" in (await ona("projects", "show", "web")).out

@@ -53,3 +53,21 @@ async def test_a_project_leads_to_where_its_template_stands_before_there_is_one(
         await browser.post("/sign-in", data=link, headers={"Origin": site.url})
         pools = (await browser.get("/pools")).text
     assert pools.count(f'id="template-{project_id}"') == 1
+
+
+async def test_instructions_are_typed_shown_changed_and_bounded(site):
+    form = {"name": "shop", "repository_url": "https://example.org/shop.git"}
+    async with site.client() as browser:
+        form["csrf"] = await sign_in(site, browser)
+        much = "<x>" * 6000
+        answer = await browser.post("/projects", data={**form, "instructions": much})
+        assert answer.status_code == 422
+        assert "Instructions have at most 16,384 bytes" in answer.text
+        assert "&lt;x&gt;&lt;x&gt;" in answer.text, "what was typed is kept"
+        answer = await browser.post("/projects", data={**form, "instructions": "<A>.\r\nB.\r\n"})
+        assert answer.status_code == 303, answer.text
+        assert "&lt;A&gt;.\nB.</dd>" in (await browser.get("/projects")).text
+    async with site.client() as client:
+        assert (await client.get("/api/v1/projects/shop")).json()["instructions"] == "<A>.\nB."
+        changed = await client.patch("/api/v1/projects/shop", json={"instructions": ""})
+        assert changed.json()["instructions"] == ""

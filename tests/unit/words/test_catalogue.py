@@ -68,6 +68,7 @@ ELSEWHERE = {
     "govern/credentials.py": OPERATOR,
     "govern/egress.py": OPERATOR,
     "govern/halting.py": OPERATOR,
+    "govern/instructions.py": OPERATOR,
     "govern/installation.py": OPERATOR,
     "govern/policy.py": OPERATOR,
     "govern/policy_text.py": OPERATOR,

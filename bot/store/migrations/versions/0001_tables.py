@@ -127,6 +127,7 @@ def upgrade() -> None:
             server_default=sa.text("'[]'::jsonb"),
             nullable=False,
         ),
+        sa.Column("instructions", sa.String(), server_default="", nullable=False),
         sa.Column("rebuild_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column(
             "created_at",
@@ -259,6 +260,7 @@ def upgrade() -> None:
             "stop", postgresql.JSONB(none_as_null=True, astext_type=sa.Text()), nullable=True
         ),
         sa.Column("held_by", sa.Uuid(), nullable=True),
+        sa.Column("instructed", sa.String(), nullable=True),
         sa.Column(
             "created_at",
             sa.DateTime(timezone=True),
