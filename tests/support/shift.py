@@ -91,8 +91,10 @@ class Shift:
             await self._listening
 
 
-async def until(town: Town, statement: str, holds: Callable[[list[tuple]], bool]) -> list[tuple]:
-    async with asyncio.timeout(100):
+async def until(
+    town: Town, statement: str, holds: Callable[[list[tuple]], bool], *, seconds: float = 100
+) -> list[tuple]:
+    async with asyncio.timeout(seconds):
         while True:
             rows = await town.rows(statement)
             if holds(rows):
