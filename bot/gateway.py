@@ -20,6 +20,7 @@ from bot.govern.spending import Spending
 from bot.ground import Ground
 from bot.work.agent_previews import make_preview
 from bot.work.branches import BranchRows
+from bot.work.destinations import AskingPeople
 from bot.work.metering import Metering, limits_of
 from bot.work.routes import GATEWAY_URL, CodeHost, Routes, Working, machine_environment
 from bot.work.running import Running
@@ -77,6 +78,10 @@ async def gateway_open(base: Ground, grants: Grants | None) -> AsyncIterator[Way
         project = Working(id=project_id, repositories=repositories, document=document)
         return (*routes.of(project), tools)
 
+    async def asks_people(project_id: UUID) -> bool:
+        document = (await policies.effective(project_id)).document
+        return settings.policy.ask and document.egress.ask
+
     watch = HaltWatch(database, base.listener)
     await watch.refresh()
     ways = WaysOut(
@@ -84,9 +89,15 @@ async def gateway_open(base: Ground, grants: Grants | None) -> AsyncIterator[Way
         policies.policy_of,
         routes_of,
         lambda project, person: watch.halted(project_id=project, person_id=person),
+        asks_people,
     )
     auditing = asyncio.create_task(audit.run(over))
-    gateway = Gateway(access=ways.access, audit=audit.take, names=NameRows(database.session))
+    gateway = Gateway(
+        access=ways.access,
+        audit=audit.take,
+        names=NameRows(database.session),
+        asks=AskingPeople(database, asks_people),
+    )
     cutting = Cutting(ways, gateway)
     watch.on_change(cutting.look)
     watching = asyncio.create_task(watch.run(over))

@@ -82,6 +82,10 @@ class PolicySettings(Section):
     services: ServiceLines = Field(
         default=(), description="`HOST:PORT` that they may reach by any protocol over TCP"
     )
+    ask: bool = Field(
+        default=True,
+        description="whether people are asked about hosts that no line says anything of",
+    )
     registries: EgressLines | None = Field(
         default=None,
         description="package registries that they may reach; none: those that the package"

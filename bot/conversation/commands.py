@@ -100,6 +100,14 @@ class Join:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Allow:
+    """The session may reach what its people were asked about."""
+
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Connect:
     """Another account is the author's too."""
 
@@ -141,7 +149,7 @@ class Nothing:
     """An empty message."""
 
 
-Asked = Command | Answer | Join | Connect | Remind | Reminders | Runs | Automations
+Asked = Command | Answer | Join | Allow | Connect | Remind | Reminders | Runs | Automations
 Parsed = Prompt | Asked | Aside | Nothing
 
 OPTION_LIKENESS_MIN = 0.7
@@ -159,6 +167,11 @@ _JOIN = re.compile(
     r"^join\s+(?:https?://\S+/sessions/(s-[a-z0-9]+)(?:[/?#]\S*)?|(s-[a-z0-9]+))$", re.IGNORECASE
 )
 """By its short name, or by a link to its page."""
+_ALLOW = re.compile(
+    r"^allow\s+(`?)(?:https?://)?((?:[a-z0-9_-]{1,63}\.){1,126}[a-z0-9_-]{1,63}):(\d{1,5})/?\1$",
+    re.IGNORECASE,
+)
+"""As the notice says it; a surface may have made a link of it."""
 _CONNECT = re.compile(
     r"^connect(?:\s+(?:([a-z2-9]{4}-[a-z2-9]{4}-[a-z2-9]{4})|(github|gitlab)))?[.!]?$",
     re.IGNORECASE,
@@ -196,6 +209,8 @@ def _command(said: str) -> Asked | None:
         return Command(word="cancel", number=int(match.group(1)[:NUMBER_DIGITS_MAX]))
     if match := _JOIN.match(said):
         return Join(session=(match[1] or match[2]).lower())
+    if match := _ALLOW.match(said):
+        return Allow(host=match[2].lower(), port=int(match[3]))
     if match := _CONNECT.match(said):
         return Connect(code=(match[1] or "").upper(), forge=(match[2] or "").lower())
     return _of_button(said) or _by_itself(said) or reminder_command(said)

@@ -29,7 +29,7 @@ from bot.conversation.reminder_commands import Remind, Reminders
 from bot.conversation.run_aiming import aim, briefed
 from bot.conversation.saying import post, say
 from bot.conversation.unadded import unadded
-from bot.errors import NoProject, NotFound, NothingToDo, Refused
+from bot.errors import NoProject, NotFound, NothingToDo, NotPermitted, Refused
 from bot.govern.access import Act, Standing, require
 from bot.govern.agents import Agents
 from bot.govern.people import standing_of
@@ -39,7 +39,7 @@ from bot.govern.rights import Rights
 from bot.store.states import SessionState
 from bot.store.transaction import Transaction
 from bot.words.catalogue import gettext as _
-from bot.work import questions
+from bot.work import destinations, questions
 from bot.work.control import Actor
 from bot.work.queue import Event, LockedSession, NewPrompt, append_events, lock_session
 
@@ -105,7 +105,7 @@ class Deciding:
                 raise Refused(_("the message is empty"), do=_("say what to do, or `help`"))
             case commands.Aside():
                 return decided("command", _("Not for me: nothing was done."))
-            case commands.Command() | commands.Answer():
+            case commands.Command() | commands.Answer() | commands.Allow():
                 return await self._command(tx, message, who, parsed)
             case commands.Join():
                 return await self._join(tx, message, who, parsed.session)
@@ -141,9 +141,11 @@ class Deciding:
         tx: Transaction,
         message: IncomingMessage,
         who: Standing,
-        command: commands.Command | commands.Answer,
+        command: commands.Command | commands.Answer | commands.Allow,
     ) -> Decided:
         found = await threads.find(tx, message)
+        if isinstance(command, commands.Allow):
+            return await self._allow(tx, message, found, who, command)
         if isinstance(command, commands.Answer):
             return await self._choice(tx, found, who, command)
         if found is not None:
@@ -255,6 +257,35 @@ class Deciding:
             event=event,
         )
         return Decided(accepted=accepted, text="")
+
+    async def _allow(
+        self,
+        tx: Transaction,
+        message: IncomingMessage,
+        found: threads.Found | None,
+        who: Standing,
+        asked: commands.Allow,
+    ) -> Decided:
+        """Let the session reach what its people were asked about, if its author decides that."""
+        if found is None or message.read_only:
+            raise NothingToDo(_("nobody was asked about a destination here"))
+        await self._may(tx, who, found, Permission.WRITE)
+        project_id = await threads.project_of(tx, found.session_id)
+        if not await self._rights.decides_reach(tx, who, project_id):
+            raise NotPermitted(
+                _("only who administers the project's repository, or runs ona, decides this"),
+                kept=_("nothing was changed"),
+                do=_("ask one of them to answer here"),
+            )
+        told = await destinations.allow(
+            tx,
+            who,
+            found.session_id,
+            project_id,
+            (asked.host, asked.port),
+            surface=message.surface,
+        )
+        return decided("command", told, session_id=found.session_id, session=found.short)
 
     async def _prompt(
         self,

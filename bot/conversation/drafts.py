@@ -93,6 +93,7 @@ WRONG = Button(label=N_("Wrong project?"), says="wrong project")
 RETRY = Button(label=N_("Retry"), says="retry")
 UNDO = Button(label=N_("Undo"), says="undo")
 CONTINUE = Button(label=N_("Continue with another model"), says="continue")
+ALLOW = Button(label=N_("Allow for this session"))
 NOTIFY_SECONDS_MIN = 30.0
 """A person still looks at a thread that answers sooner."""
 IN_PLACE_SECONDS_MAX = 10.0
@@ -247,8 +248,10 @@ def picture_of(key: str) -> UUID | None:
 
 
 def _leading(span: Span, event: SeenEvent, manner: Manner) -> tuple[Button, ...]:
-    """Where a notice leads: to a picture, or to a session that an agent started."""
+    """Where a notice leads: to a picture, or to a session that an agent started; what it asks."""
     body = event.body
+    if says := str(body.get("allows") or ""):
+        return (replace(ALLOW, says=says),)
     if not manner.pages or event.kind not in {"picture", "child.started"}:
         return ()
     if event.kind == "picture":

@@ -23,6 +23,7 @@ Write what to do; it becomes a prompt for the agent of this session.
 `undo` takes the last turn back, its files and its branch.
 `sessions` lists sessions, `join s-…` brings this thread into one; `mute` and `unmute` are for it.
 `remind me tomorrow 9 to …` sets a reminder, `reminders` lists yours.
+`allow HOST:PORT` lets this session reach what it asked for, until it is deleted.
 `runs` lists runs of automations, `runs show run-…` shows one, `runs stop run-…` ends it.
 `automations` lists what is done by itself, `automations run NAME` runs one now.
 `connect`, in a direct message to me, makes your accounts one person.

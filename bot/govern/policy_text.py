@@ -4,6 +4,7 @@
 allow = ["api.example.com", "*.cdn.example.com:8443"]
 deny = ["tracker.example.com"]              wins, whoever wrote it
 services = ["db.example.com:5432"]          any protocol over TCP
+ask = false                    nobody is asked about what no line says anything of
 
 [routes.registry]              reached at http://gateway.ona/upstream/registry/ and no other way
 url = "https://registry.example.com/npm"
@@ -104,6 +105,8 @@ class Egress(Declared):
     allow: tuple[Line, ...] = ()
     deny: tuple[Line, ...] = ()
     services: tuple[Service, ...] = ()
+    ask: bool = True
+    """Whether people are asked about what no line says anything of."""
 
 
 class Route(Declared):

@@ -197,6 +197,13 @@ class Rights:
         """
         return await self._administers(tx, who, project_id, Act.AUTOMATIONS)
 
+    async def decides_reach(self, tx: Transaction, who: Standing, project_id: UUID) -> bool:
+        """Whether they let a session reach what no policy names: as those who hold its budget.
+
+        :raises NotAsked: the forge has to be asked first
+        """
+        return await self._administers(tx, who, project_id, Act.POLICY)
+
     async def _administers(
         self, tx: Transaction, who: Standing, project_id: UUID, instead: Act
     ) -> bool:

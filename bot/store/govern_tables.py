@@ -166,6 +166,23 @@ class PolicyVersion(SQLModel, table=True):
     __table_args__ = (UniqueConstraint("project_id", "version"),)
 
 
+class Destination(SQLModel, table=True):
+    """What no policy names and a session asked for; its people are asked whether it reaches it."""
+
+    session_id: UUID = Field(
+        sa_column=Column(ForeignKey("session.id", ondelete="CASCADE"), primary_key=True)
+    )
+    host: str = Field(primary_key=True)
+    """A name of the internet, normalised."""
+    port: int = Field(primary_key=True)
+    asked_at: datetime = _moment()
+    allowed_by: UUID | None = Field(default=None, foreign_key="person.id")
+    allowed_at: datetime | None = Field(
+        default=None, sa_column=Column(DateTime(timezone=True), nullable=True)
+    )
+    """None: nobody has allowed it."""
+
+
 _NUMBERS = "CREATE SEQUENCE audit_event_number"
 _NEXT = """
 CREATE FUNCTION next_audit_number() RETURNS bigint LANGUAGE plpgsql AS $$

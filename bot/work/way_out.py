@@ -15,10 +15,12 @@ import structlog
 from sqlalchemy import text
 
 from bot.govern.halt import Halt
+from bot.govern.policy import joined
 from bot.store.database import Database, is_away
+from bot.work.destinations import Wanted
 from vmpool.network.gateway import Access, Gateway, Identity, Refused, Unreachable
 from vmpool.network.gateway.routes import Route
-from vmpool.network.policy import Policy
+from vmpool.network.policy import Policy, allowances
 
 log = structlog.get_logger(__name__)
 
@@ -31,7 +33,11 @@ _WHOSE = text(
            project.id AS project_id, project.repository_url, last.author_id,
            ARRAY(SELECT url FROM project_repository AS beside
                   WHERE beside.project_id = project.id AND beside.removed_at IS NULL
-                  ORDER BY beside.name) AS beside
+                  ORDER BY beside.name) AS beside,
+           (SELECT coalesce(jsonb_agg(jsonb_build_array(host, port) ORDER BY host, port), '[]')
+              FROM destination
+             WHERE destination.session_id = session.id AND session.state <> 'deleting'
+               AND allowed_at IS NOT NULL) AS allowed
       FROM machine
       LEFT JOIN session ON session.id = machine.session_id
       LEFT JOIN template ON template.id = machine.template_id
@@ -56,6 +62,11 @@ Policies = Callable[[UUID], Awaitable[Policy]]
 
 RoutesOf = Callable[[UUID, Sequence[str]], Awaitable[tuple[Route, ...]]]
 """The routes of a project whose repositories have these addresses, its own one first."""
+
+
+async def not_wanted(_project: UUID) -> bool:
+    """Where nobody is asked about what no policy names."""
+    return False
 
 
 async def no_routes(_project: UUID, _repositories: Sequence[str]) -> tuple[Route, ...]:
@@ -94,11 +105,13 @@ class WaysOut:
         policies: Policies = nothing,
         routes: RoutesOf = no_routes,
         halts: Halts = no_halts,
+        wanted: Wanted = not_wanted,
     ) -> None:
         self._halts = halts
         self._database = database
         self._policies = policies
         self._routes = routes
+        self._wanted = wanted
         self._known: dict[UUID, _Known] = {}
 
     async def access(self, who: Identity) -> Access:
@@ -145,6 +158,8 @@ class WaysOut:
             return _Known(access=Access(), at=now)
         who = Identity(machine=machine, session=row.session_id, project=row.project_id)
         policy = await self._policies(row.project_id)
+        if row.allowed and await self._wanted(row.project_id):
+            policy = joined(policy, allowances(row.allowed, "allowed for this session"))
         repositories = [row.repository_url, *row.beside]
         access = Access(policy, await self._routes(row.project_id, repositories), who=who)
         return _Known(access=access, at=now, project_id=row.project_id, person_id=row.author_id)

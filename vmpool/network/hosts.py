@@ -41,6 +41,10 @@ _TRANSITIONAL = tuple(
 """IPv6 that stands for some IPv4 address, which a translator on the way would reach."""
 
 
+_OF_NO_INTERNET = frozenset({"arpa", "internal", "local", "localhost", "ona", "onion"})
+"""Last parts of names that nobody on the internet has."""
+
+
 class BadHost(ValueError):
     """This names no host; the text says why, in words that fit after "it is refused:"."""
 
@@ -111,6 +115,12 @@ def address_of(host: str) -> Address | None:
         return ipaddress.ip_address(host)
     except ValueError:
         return None
+
+
+def is_internet_name(host: str) -> bool:
+    """Whether a normalised host is a name that somebody on the internet may have."""
+    inner, _, last = host.rpartition(".")
+    return bool(inner) and address_of(host) is None and last not in _OF_NO_INTERNET
 
 
 def plain(address: Address) -> Address:

@@ -10,7 +10,7 @@ host itself because somebody's name points there.
 """
 
 import ipaddress
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from vmpool.network.hosts import (
@@ -19,6 +19,7 @@ from vmpool.network.hosts import (
     Network,
     address_of,
     is_by_range,
+    is_internet_name,
     kind_of,
     normalise,
     plain,
@@ -136,6 +137,9 @@ class Decision:
     """The line that decided; None: none did."""
     any_protocol: bool = False
     """It is a service: what is spoken there is not looked at."""
+    open: bool = False
+    """It is refused because no line says anything of it, and people may be asked: it is a name of
+    the internet, never an address."""
 
 
 def read_rule(text: str, *, allow: bool, source: str) -> Rule:
@@ -169,11 +173,26 @@ def decide(policy: Policy, host: str, port: int) -> Decision:
             way = f"http://gateway.ona{routed.prefix}"
             return Decision(False, f"{host} is reached through {way} and no other way.")
     if not matching:
-        return Decision(False, _unnamed(policy, host, port))
+        return Decision(False, _unnamed(policy, host, port), open=is_internet_name(host))
     services = [rule for rule in matching if rule in policy.services]
     rule = (services or matching)[0]
     reason = f"{where} is allowed by {_said(rule)}."
     return Decision(True, reason, rule, any_protocol=bool(services))
+
+
+def allowances(destinations: Iterable[tuple[str, int]], source: str) -> Policy:
+    """What people let one session reach besides its policy.
+
+    Each names one host of the internet and one port, for TLS and HTTP. It is one more line that
+    allows, so that any line that denies wins, and an address that nobody names stays refused.
+    """
+    return Policy(
+        rules=tuple(
+            Rule(True, host, port, source)
+            for host, port in destinations
+            if is_internet_name(normalise(host))
+        )
+    )
 
 
 def open_ports(policy: Policy, host: str) -> tuple[int, ...]:

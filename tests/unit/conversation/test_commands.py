@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from adapters.chat.prefixes import OPTIONS, is_private
 from bot.conversation.commands import (
     ALONE,
+    Allow,
     Aside,
     Automations,
     Command,
@@ -366,3 +367,29 @@ def test_what_a_prompt_is_for_may_stand_before_or_behind_its_options():
 def test_a_long_message_is_read_as_soon_as_a_short_one(unit):
     """As long as a comment on a forge may be: whoever wrote it keeps nobody else waiting."""
     assert isinstance(parse(f"fix it{unit * (65_536 // len(unit))}x"), Prompt)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "allow api.test:443",
+        "@ona Allow API.test:443",
+        "allow `api.test:443`",
+        "allow http://api.test:443",
+        "allow https://api.test:443/",
+    ],
+)
+def test_a_destination_is_allowed_by_its_host_and_port(text):
+    assert parse(text) == Allow(host="api.test", port=443)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("allow caching", "allow api.test", "allow api:443", "allow *.api.test:443"),
+        *("allow api.test:443 and more", "allow `api.test:443", "allow api.test:443/path"),
+        *("allow b\u00fccher.test:443", "allow api.test:", "allow api.test:999999", "allow"),
+    ],
+)
+def test_anything_else_that_begins_with_allow_is_a_prompt(text):
+    assert isinstance(parse(text), Prompt)

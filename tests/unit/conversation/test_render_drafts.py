@@ -418,6 +418,16 @@ def test_what_an_agent_posts_is_told_at_once_and_leads_to_what_it_is_about():
     assert all(not one.buttons for one in bare if one.kind == "notice")
 
 
+def test_a_notice_about_a_destination_can_be_pressed_where_the_work_was_asked_for():
+    asked = ("notice", {"text": "asks for `x.test:443`", "allows": "allow x.test:443"})
+    (found,) = [one for one in made(STARTED, asked) if one.kind == "notice"]
+    assert [(one.label, one.says) for one in found.buttons] == [
+        ("Allow for this session", "allow x.test:443")
+    ]
+    asked[1]["asked_in"] = "elsewhere"
+    assert not [one for one in made(STARTED, asked, thread_id=HERE) if one.kind == "notice"]
+
+
 CHANGED = "00000000-0000-7000-8000-000000000001"
 
 

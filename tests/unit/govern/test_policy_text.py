@@ -213,3 +213,8 @@ def test_a_grant_that_no_issuer_takes_is_refused_when_it_is_set(source, said):
 def test_grants_as_they_are_meant_to_be_are_taken():
     check_grants(read(HUB.replace("tok}", "token}"), "p.toml"), "p.toml")
     check_grants(read(HANDED + 'options = { role = "demo-app" }', "p.toml"), "p.toml")
+
+
+def test_people_are_asked_unless_the_policy_says_no():
+    assert read("", "p.toml").document.egress.ask
+    assert not read("[egress]\nask = false\n", "p.toml").document.egress.ask

@@ -14,7 +14,7 @@ import structlog
 from vmpool.errors import MachineError
 from vmpool.network.gateway.limits import Bucket, Limits
 from vmpool.network.gateway.names import NameTable
-from vmpool.network.gateway.ports import Access, Accesses, Audit, Event, Identity, Refused
+from vmpool.network.gateway.ports import Access, Accesses, Asks, Audit, Event, Identity, Refused
 from vmpool.network.gateway.routes import Route
 from vmpool.network.gateway.upstream import Checked, Resolve, Upstream
 from vmpool.network.hosts import Address, normalise
@@ -36,6 +36,7 @@ class Surroundings:
 
     access: Accesses
     audit: Audit
+    asks: Asks
     resolve: Resolve
     limits: Limits
     tls: ssl.SSLContext
@@ -84,9 +85,17 @@ class Attached:
         policy = (await self.access()).policy
         decision = decide(policy, host, port)
         if not decision.allowed:
+            decision = await self.asked(decision, host, port)
             raise self.refused(way, host, port, decision.reason, decision)
         host = normalise(host)
         return Passage(way=way, host=host, port=port, policy=policy, decision=decision)
+
+    async def asked(self, decision: Decision, host: str, port: int) -> Decision:
+        """Have people asked about what is refused, where they may be; the refusal says so."""
+        if not decision.open:
+            return decision
+        told = await self._around.asks(self.who, normalise(host), port)
+        return replace(decision, reason=f"{decision.reason} {told}".rstrip())
 
     async def open_name(self, name: str, ports: Sequence[int]) -> None:
         """See to it that connections to the address of a name reach the gateway."""

@@ -55,6 +55,15 @@ Accesses = Callable[[Identity], Awaitable[Access]]
 Audit = Callable[[Event], None]
 """Must not block; whoever takes events writes them down later."""
 
+Asks = Callable[[Identity, str, int], Awaitable[str]]
+"""Told of a normalised host and port that no line of a policy says anything of, so that people can
+be asked; what the machine is told besides, "" if nobody is. Bounded in time, and never raises."""
+
+
+async def asks_nobody(_who: Identity, _host: str, _port: int) -> str:
+    """Where no people are asked."""
+    return ""
+
 
 class Names(Protocol):
     """Remembers the names that a machine was given addresses for, in a place that outlives us."""

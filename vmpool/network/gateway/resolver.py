@@ -26,7 +26,7 @@ from vmpool.network.gateway.limits import Bucket
 from vmpool.network.gateway.link import Link
 from vmpool.network.hosts import BadHost, normalise
 from vmpool.network.policy import Decision, decide, open_ports
-from vmpool.network.slot import HOST_ADDRESS
+from vmpool.network.slot import HOST_ADDRESS, TLS_PORT
 
 log = structlog.get_logger(__name__)
 
@@ -72,8 +72,9 @@ class Asked:
         policy = (await self._at.access()).policy
         ports = open_ports(policy, name)
         if not ports:
-            why = decide(policy, name, 443).reason
-            self._at.note("dns", name, 0, Decision(False, why))
+            # Which port is meant nobody says here; whoever gets an address asks for its own later.
+            refusal = await self._at.asked(decide(policy, name, TLS_PORT), name, TLS_PORT)
+            self._at.note("dns", name, 0, Decision(False, refusal.reason))
             return Code.NO_SUCH_NAME, None
         address = await self._at.names.address(name)
         if address is None:

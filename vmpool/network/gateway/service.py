@@ -19,11 +19,13 @@ from vmpool.network.gateway.link import Link
 from vmpool.network.gateway.names import NameTable
 from vmpool.network.gateway.ports import (
     Accesses,
+    Asks,
     Audit,
     Identity,
     Names,
     Refused,
     Unreachable,
+    asks_nobody,
 )
 from vmpool.network.gateway.proxy import serve_http
 from vmpool.network.gateway.resolver import Asked
@@ -47,6 +49,7 @@ class Gateway:
         access: Accesses,
         audit: Audit,
         names: Names,
+        asks: Asks = asks_nobody,
         limits: Limits | None = None,
         resolve: Resolve | None = None,
         tls: ssl.SSLContext | None = None,
@@ -61,6 +64,7 @@ class Gateway:
         self._around = Surroundings(
             access=access,
             audit=audit,
+            asks=asks,
             resolve=resolve or self._own_resolver,  # type: ignore[arg-type]
             limits=limits or Limits(),
             tls=tls or client_tls(),

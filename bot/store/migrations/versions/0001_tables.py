@@ -1025,6 +1025,7 @@ def _replies() -> None:
     )
     _audit()
     _policies()
+    _destinations()
     _spending()
     _budget_refusals()
     _grants()
@@ -1220,6 +1221,30 @@ KEEP_WHOLE = """
 CREATE TRIGGER keep_audit_whole BEFORE TRUNCATE ON {table}
     FOR EACH STATEMENT EXECUTE FUNCTION keep_audit()
 """
+
+
+def _destinations() -> None:
+    op.create_table(
+        "destination",
+        sa.Column("session_id", sa.Uuid(), nullable=False),
+        sa.Column("host", sa.String(), nullable=False),
+        sa.Column("port", sa.Integer(), nullable=False),
+        sa.Column(
+            "asked_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
+        ),
+        sa.Column("allowed_by", sa.Uuid(), nullable=True),
+        sa.Column("allowed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["allowed_by"], ["person.id"], name=op.f("fk_destination_allowed_by")
+        ),
+        sa.ForeignKeyConstraint(
+            ["session_id"],
+            ["session.id"],
+            name=op.f("fk_destination_session_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("session_id", "host", "port", name=op.f("pk_destination")),
+    )
 
 
 def _spending() -> None:

@@ -11,6 +11,7 @@ from vmpool.network.policy import (
     Policy,
     Routed,
     Rule,
+    allowances,
     decide,
     decide_address,
     read_rule,
@@ -283,3 +284,60 @@ def test_whatever_is_allowed_is_named(lines: list[Rule], host: str, port: int) -
 def test_a_rule_reads_as_it_is_written(rule: Rule) -> None:
     kind, _, text = str(rule).partition(" ")
     assert read_rule(text, allow=kind == "allow", source=rule.source) == rule
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "people_are_asked"),
+    [
+        ("new.test", 443, True),
+        ("NEW.test.", 5432, True),
+        ("xn--bcher-kva.test", 443, True),
+        ("b\u00fccher.test", 443, True),
+        ("example.com", 22, True),  # allowed, on other ports
+        ("odd.test", 443, True),
+        ("www.example.com", 443, False),  # allowed
+        ("evil.example.com", 443, False),  # denied
+        ("tracker.test", 443, False),
+        ("forge.test", 443, False),  # has a route
+        ("a.models.test", 443, False),
+        ("8.8.8.8", 443, False),
+        ("0x08080808", 443, False),
+        ("10.9.9.9", 443, False),
+        ("169.254.169.254", 80, False),
+        ("[fd00:ec2::254]", 80, False),
+        ("::1", 80, False),
+        ("metadata.google.internal", 80, False),
+        ("printer.local", 80, False),
+        ("gateway.ona", 443, False),
+        ("localhost", 80, False),
+        ("db", 5432, False),
+        ("a b.test", 443, False),
+        ("", 443, False),
+    ],
+)
+def test_people_may_be_asked_about_names_that_no_line_speaks_of(
+    host: str, port: int, people_are_asked: bool
+) -> None:
+    decision = decide(WEB, host, port)
+    assert decision.open is people_are_asked
+    assert not (decision.open and decision.allowed)
+
+
+NAMES = st.sampled_from(["new.test", "a.new.test", "example.com", "odd.test", "10.1.2.3", "db"])
+LINES = st.sampled_from(["new.test", "*.new.test", "*.test", "10.0.0.0/8", "odd.test:443", "db"])
+
+
+@given(st.lists(LINES), st.lists(LINES), st.lists(st.tuples(NAMES, st.integers(1, 65535))), NAMES)
+def test_what_people_allow_adds_those_names_and_ports_and_beats_no_denial(
+    denied: list[str], allowed: list[str], people: list[tuple[str, int]], host: str
+) -> None:
+    before = Policy(rules=(*deny(*denied), *allow(*allowed)))
+    more = allowances(people, "people")
+    after = Policy(rules=(*before.rules, *more.rules))
+    for port in {443, *(port for _, port in people)}:
+        old, new = decide(before, host, port), decide(after, host, port)
+        asked_for = (host, port) in people and host not in {"10.1.2.3", "db"}
+        assert new.allowed == (old.allowed or (asked_for and old.open))
+    for address in map(ipaddress.ip_address, ("10.1.2.3", "169.254.169.254", "127.0.0.1")):
+        old = decide_address(before, host, 443, address, {address})
+        assert decide_address(after, host, 443, address, {address}).allowed == old.allowed
