@@ -47,7 +47,9 @@ ESCALATED = {
     "justification": "It has to stand in the home directory",
 }
 SCRIPTS = [
-    script("TOUCH", Step(says="I touch. ", **shell_of("claude-code", LEAVES)), Step(says="Over.")),
+    script(
+        "CLAUDETOUCH", Step(says="I touch. ", **shell_of("claude-code", LEAVES)), Step(says="Over.")
+    ),
     script("OPENTOUCH", Step(says="I. ", **shell_of("opencode", LEAVES)), Step(says="Over.")),
     script(
         "CODEXTOUCH",
@@ -58,7 +60,7 @@ SCRIPTS = [
     script("COSTLY", Step(says="It was worth it.")),
 ]
 AGENTS = {
-    "claude-code": "agent=claude-code TOUCH please",
+    "claude-code": "agent=claude-code CLAUDETOUCH please",
     "codex": "agent=codex model=scripted-1 CODEXTOUCH please",
     "opencode": "agent=opencode model=scripted-1 OPENTOUCH please",
 }
