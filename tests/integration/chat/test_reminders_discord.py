@@ -162,6 +162,10 @@ async def test_a_reply_to_what_came_alone_goes_on_in_its_session(office):
         await alone(office, "stand-up", "A reminder of")
         channel = office.bo.direct(office.app)
         (posted,) = [one for one in office.bo.sees(channel) if "stand-up" in one.text]
+        async with asyncio.timeout(60):
+            # Nobody is quicker than our note of having posted.
+            while await town.rows("SELECT id FROM reply WHERE state <> 'sent'"):
+                await asyncio.sleep(0.05)
         office.bo.says(channel, "who takes part?", reply_to=posted)
         async with asyncio.timeout(60):
             while not await town.rows("SELECT id FROM prompt"):

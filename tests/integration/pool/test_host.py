@@ -18,6 +18,7 @@ from bot.automate.files.reading import Reading
 from bot.config import Settings
 from bot.gateway import gateway_open
 from bot.govern.grants import SWEEP_SECONDS, Grants
+from bot.govern.instructions import Installed
 from bot.govern.rights import Rights
 from bot.ground import Ground
 from bot.host import Host
@@ -95,6 +96,7 @@ async def host(yard, database_url, tmp_path) -> AsyncIterator[Host]:
             checkpoints=checkpoints,
             image=CachedImage(settings),
             engine_image=CachedImage(settings, engine=True),
+            installed=Installed(settings.agents.instructions),
             deletions=Deletions(yard.town.database, DirectoryBlobs(settings.data_dir / "blobs")),
             grants=None,
             way_out=way_out,
