@@ -84,6 +84,7 @@ ELSEWHERE = {
     "words/reminding.py": SAID_TO_US,
     "words/templates.py": OPERATOR,
     "work/briefing.py": AGENT,
+    "work/destinations.py": MACHINE,
     "work/detect/guessing.py": SHELL,
     "work/detect/node.py": SHELL,
     "work/detect/python.py": SHELL,
