@@ -134,17 +134,21 @@ class World:
         return made
 
 
-def bare(at: Path) -> Path:
+def broken(directory: Path) -> Path:
     """A repository whose only test fails."""
-    at.mkdir(parents=True)
-    work = at.with_suffix(".work")
-    work.mkdir()
-    (work / "calc.py").write_text(BROKEN)
-    (work / "test_calc.py").write_text(TEST)
-    (work / ".gitignore").write_text("__pycache__/\n")
+    directory.mkdir(parents=True)
+    (directory / "calc.py").write_text(BROKEN)
+    (directory / "test_calc.py").write_text(TEST)
+    (directory / ".gitignore").write_text("__pycache__/\n")
     identity = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
     for words in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-q", "-m", "First"]):
-        subprocess.run(["git", *identity, *words], cwd=work, check=True)
+        subprocess.run(["git", *identity, *words], cwd=directory, check=True)
+    return directory
+
+
+def bare(at: Path) -> Path:
+    """The same as a bare one, to which can be pushed."""
+    work = broken(at.with_suffix(".work"))
     subprocess.run(["git", "clone", "-q", "--bare", str(work), str(at)], check=True)
     subprocess.run(["git", "-C", str(at), "config", "http.receivepack", "true"], check=True)
     return at

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.delivery_world import BROKEN, KEYS, MENDED, RUN, broken
 from tests.e2e.installation import Installation, of_turn
 from tests.fakes.caches import images_dir
 from tests.fakes.model import Model, Step, model, script
@@ -22,20 +23,6 @@ pytestmark = [
     pytest.mark.timeout(1800),
     pytest.mark.skipif(bool(slots.missing()), reason=f"no network slots: {slots.missing()}"),
 ]
-KEY = "sk-ant-worth-stealing"
-BROKEN = "def add(a, b):\n    return a - b\n"
-MENDED = "def add(a, b):\n    return a + b\n"
-TEST = """\
-import unittest
-
-from calc import add
-
-
-class TestAdd(unittest.TestCase):
-    def test_add(self):
-        self.assertEqual(add(2, 3), 5)
-"""
-RUN = "python3 -m unittest 2>&1 | tail -3"
 SCRIPTS = [
     script(
         "MENDIT",
@@ -75,16 +62,6 @@ SCRIPTS = [
 ]
 
 
-def make_repository(directory: Path) -> Path:
-    directory.mkdir(parents=True)
-    (directory / "calc.py").write_text(BROKEN)
-    (directory / "test_calc.py").write_text(TEST)
-    identity = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
-    for words in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-q", "-m", "First"]):
-        subprocess.run(["git", *identity, *words], cwd=directory, check=True)
-    return directory
-
-
 @pytest.fixture(scope="module")
 def provider() -> Iterator[Model]:
     with model(*SCRIPTS) as running:
@@ -96,10 +73,10 @@ def ona(tmp_path_factory, provider: Model) -> Iterator[Installation]:
     directory = tmp_path_factory.mktemp("agents")
     running = Installation(
         data=directory / "data",
-        repository=make_repository(directory / "demo"),
+        repository=broken(directory / "demo"),
         settings={
             "ONA_MODELS__ANTHROPIC__URL": provider.url,
-            "ONA_MODELS__ANTHROPIC__KEY": KEY,
+            "ONA_MODELS__ANTHROPIC__KEY": KEYS["anthropic"],
             "ONA_MACHINE__IDLE_SECONDS": "20",
             "ONA_SIZES__MEDIUM__MEMORY_MIB": "1024",
         },
@@ -187,7 +164,7 @@ def test_the_same_task_leaves_the_same_diff_as_the_agent_alone_on_the_host(
         **os.environ,
         "HOME": str(tmp_path),
         "ANTHROPIC_BASE_URL": provider.url,
-        "ANTHROPIC_API_KEY": KEY,
+        "ANTHROPIC_API_KEY": KEYS["anthropic"],
         "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
         "DISABLE_AUTOUPDATER": "1",
     }
