@@ -8,9 +8,10 @@ from typing import get_args
 import pytest
 import typer
 
+from bot.automate.backing_off import BACK_OFF_SECONDS, BACK_OFF_SECONDS_MAX
 from bot.automate.definition import TARGETS_MAX
 from bot.automate.runs.actionable import NOTHING
-from bot.automate.runs.stepping import TRIES_MAX, TRY_SECONDS, TRY_SECONDS_MAX
+from bot.automate.runs.stepping import TRIES_MAX
 from bot.automate.runs.tally import Status
 from bot.cli.main import app
 from bot.conversation import commands
@@ -55,6 +56,6 @@ def test_the_limits_of_the_page_hold():
     assert f"up to {TARGETS_MAX:,}" in PAGE
     assert f"every {PROGRESS_SECONDS:g} s" in PAGE
     assert f'"{NOTHING}"' in PAGE
-    assert f"again after {TRY_SECONDS:g} seconds" in TEXT
-    assert f"at most {TRY_SECONDS_MAX / 60:g} minutes" in TEXT
+    assert f"again after {BACK_OFF_SECONDS:g} seconds" in TEXT
+    assert f"at most {BACK_OFF_SECONDS_MAX / 60:g} minutes" in TEXT
     assert f"After {TRIES_MAX} tries" in TEXT

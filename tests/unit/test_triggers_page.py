@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from bot.automate import backing_off
 from bot.automate.definition import Definition
 from bot.automate.triggers import (
     events,
@@ -29,8 +30,8 @@ FILES = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
     [
         f"more than {taking_decided.LOOP_DEPTH_MAX} runs one after the other",
         f"could not be begun {taking_decided.ATTEMPTS_MAX} times",
-        f"again after {taking_decided.BACK_OFF_SECONDS:g} seconds",
-        f"at most {taking_decided.BACK_OFF_SECONDS_MAX / 60:g} minutes",
+        f"again after {backing_off.BACK_OFF_SECONDS:g} seconds",
+        f"at most {backing_off.BACK_OFF_SECONDS_MAX / 60:g} minutes",
         f"After {taking_decided.ATTEMPTS_MAX} tries",
         f"up to {taking_decided.QUEUED_MAX} in line",
         f"at most {events.EVENTS_PER_HOUR_MAX:,} events",

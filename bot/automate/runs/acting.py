@@ -14,6 +14,7 @@ from uuid import UUID
 
 import structlog
 
+from bot.automate.backing_off import back_off
 from bot.automate.definition import (
     Definition,
     PostStep,
@@ -30,7 +31,6 @@ from bot.automate.runs.stepping import (
     Follow,
     Settle,
     Start,
-    pause,
     why_failed,
 )
 from bot.errors import NothingToDo, TellPerson
@@ -175,7 +175,7 @@ class Acting:
             if row.tries + 1 < TRIES_MAX and not isinstance(error, TellPerson):
                 of = {"run": row.run, "target": row.place, "error": repr(error)}
                 log.warning("target_put_off", **of, exc_info=row.tries == 0)
-                again = {"target": row.id, "seconds": pause(row.tries)}
+                again = {"target": row.id, "seconds": back_off(row.tries + 1)}
                 await tx.execute(SQL["put_off"], again)
                 return False
             why = why_failed(error)

@@ -33,8 +33,6 @@ CANCELLED = N_("its prompt was taken out of the queue")
 UNREADABLE = N_("what the run was to do can't be read any more; begin it again")
 TRIES_MAX = 8
 """Of one thing that is to be done for a target; then the target fails."""
-TRY_SECONDS = 5.0
-TRY_SECONDS_MAX = 300.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,11 +95,6 @@ def stops(limits: Limits, *, seconds: float, cost_micro: int) -> Literal["time",
     if limits.money is not None and cost_micro > limits.money * MICRO:
         return "money"
     return None
-
-
-def pause(tries: int) -> float:
-    """Seconds until something is tried again that raised, after so many tries before."""
-    return min(TRY_SECONDS_MAX, TRY_SECONDS * 2.0**tries)
 
 
 def why_failed(error: Exception) -> str:

@@ -20,18 +20,16 @@ import structlog
 from sqlalchemy import text
 
 from bot.automate import notices
+from bot.automate.backing_off import BACK_OFF_SECONDS, BACK_OFF_SECONDS_MAX, back_off
 from bot.automate.definition import Definition, restored
 from bot.automate.runs.beginning import Begun, Cause
 from bot.automate.triggers import failing, taking_words, trigger_firings
 from bot.automate.triggers.taking_decided import (
     ATTEMPTS_MAX,
-    BACK_OFF_SECONDS,
-    BACK_OFF_SECONDS_MAX,
     LOOP_DEPTH_MAX,
     Decision,
     Standing,
     Waiting,
-    back_off,
     decide,
 )
 from bot.govern.halt import halted

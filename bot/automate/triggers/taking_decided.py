@@ -27,8 +27,6 @@ HALTED_SECONDS = 30
 QUEUED_SECONDS = 60
 """The end of a run lets those in line go on sooner."""
 BEGINNING_SECONDS = 2
-BACK_OFF_SECONDS = 5.0
-BACK_OFF_SECONDS_MAX = 300.0
 
 Overlap = Literal["skip", "queue", "cancel"]
 Do = Literal["run", "drop", "wait"]
@@ -140,11 +138,6 @@ def decide(events: Iterable[Waiting], standing: Standing, now: datetime) -> list
 def is_loop(event: Waiting, automation_id: UUID) -> bool:
     """Whether the automation's own runs led to it, or too many runs did."""
     return automation_id in event.causes or len(event.causes) > LOOP_DEPTH_MAX
-
-
-def back_off(attempts: int) -> float:
-    """Seconds until a run is to be begun again that could not be so many times."""
-    return float(min(BACK_OFF_SECONDS_MAX, BACK_OFF_SECONDS * 2 ** max(0, attempts - 1)))
 
 
 def _grouped(events: Sequence[Waiting]) -> list[list[Waiting]]:

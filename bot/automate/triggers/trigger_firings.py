@@ -10,9 +10,10 @@ from typing import Any
 import structlog
 from sqlalchemy import text
 
+from bot.automate.backing_off import back_off
 from bot.automate.triggers import events, failing
 from bot.automate.triggers.events import Event
-from bot.automate.triggers.taking_decided import ATTEMPTS_MAX, back_off
+from bot.automate.triggers.taking_decided import ATTEMPTS_MAX
 from bot.store.database import is_away
 from bot.store.transaction import Transaction
 from scheduler.due_rows import UNREADABLE

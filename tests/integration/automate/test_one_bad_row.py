@@ -10,8 +10,9 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
+from bot.automate.backing_off import back_off
 from bot.automate.runs import run_rows, steering
-from bot.automate.runs.stepping import DELETED, TRIES_MAX, UNREADABLE, pause, why_failed
+from bot.automate.runs.stepping import DELETED, TRIES_MAX, UNREADABLE, why_failed
 from bot.automate.triggers.after import ended as run_ended
 from bot.automate.triggers.taking_decided import ATTEMPTS_MAX
 from bot.errors import Refused, TryAgain
@@ -298,7 +299,7 @@ def test_why_a_target_fails_is_said_in_words(error, why) -> None:
 
 
 def test_the_pause_before_a_target_is_tried_again_grows_to_a_most() -> None:
-    assert [pause(tries) for tries in range(TRIES_MAX)] == [5, 10, 20, 40, 80, 160, 300, 300]
+    assert [back_off(tries + 1) for tries in range(TRIES_MAX)] == [5, 10, 20, 40, 80, 160, 300, 300]
 
 
 async def ended_step(town: Town) -> None:

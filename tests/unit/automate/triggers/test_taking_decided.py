@@ -8,15 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bot.automate.backing_off import BACK_OFF_SECONDS_MAX, back_off
 from bot.automate.triggers.taking_decided import (
     ATTEMPTS_MAX,
-    BACK_OFF_SECONDS_MAX,
     LOOP_DEPTH_MAX,
     QUEUED_MAX,
     RUNS_AT_ONCE,
     Standing,
     Waiting,
-    back_off,
     decide,
 )
 
