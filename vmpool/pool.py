@@ -219,20 +219,20 @@ class Pool:
     async def _standing(self, *states: MachineState) -> Sequence[Standing]:
         return [
             Standing(
-                id=machine.id,
-                state=machine.state,
-                used_at=machine.used_at,
-                in_use=machine.id in self._in_use
-                or machine.id in self._held
-                or self.visits.any(machine.id),
-                lingers=machine.id in self.care.undying,
-                waits=machine.session_id is None and machine.template_id is not None,
-                yields=machine.facts.get("yields", False),
-                memory_mib=machine.memory_mib,
-                private_mib=machine.facts.get("private_mib"),
-                worth=self.worths.get(machine.template_id, 0.0) if machine.template_id else 0.0,
+                id=row["id"],
+                state=MachineState(row["state"]),
+                used_at=row["used_at"],
+                in_use=row["id"] in self._in_use
+                or row["id"] in self._held
+                or self.visits.any(row["id"]),
+                lingers=row["id"] in self.care.undying,
+                waits=row["waits"],
+                yields=row["yields"],
+                memory_mib=row["memory_mib"],
+                private_mib=row["private_mib"],
+                worth=self.worths.get(row["template_id"], 0.0),
             )
-            for machine in await self._registry.mine(*states)
+            for row in await self._registry.standing(*states)
         ]
 
     async def quiet(self) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import case, cast, func, select, update
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlmodel import col
 
-from vmpool.begin import COLUMNS, Begin, at_once, machines
+from vmpool.begin import COLUMNS, Begin, at_once, machines, rows
 from vmpool.driver import MachineSpec
 from vmpool.machine import (
     MACHINE_MOVES,
@@ -38,6 +38,13 @@ SELECT {COLUMNS} FROM machine
  WHERE host_id = %(host)s AND session_id = %(session)s AND state = ANY(%(states)s)
 """
 _MINE = f"SELECT {COLUMNS} FROM machine WHERE host_id = %(host)s AND state = ANY(%(states)s)"
+_STANDING = """
+SELECT id, state, used_at, memory_mib, template_id,
+       session_id IS NULL AND template_id IS NOT NULL AS waits,
+       coalesce(CAST(facts -> 'yields' AS boolean), false) AS yields,
+       CAST(facts -> 'private_mib' AS integer) AS private_mib
+  FROM machine WHERE host_id = %(host)s AND state = ANY(%(states)s)
+"""
 _MOVE = f"""
 UPDATE machine
    SET state = %(to)s, changed_at = %(now)s, note = coalesce(%(note)s::text, note),
@@ -139,9 +146,18 @@ class Registry:
 
     async def mine(self, *states: MachineState) -> Sequence[Machine]:
         """This host's machines in `states`; all that are not gone when none are given."""
+        return await machines(self._begin, _MINE, self._in(states))
+
+    async def standing(self, *states: MachineState) -> list[dict[str, Any]]:
+        """The same, of each only what is decided by; a turn that begins waits for it.
+
+        {id, state, used_at, memory_mib, template_id, waits, yields, private_mib}
+        """
+        return await rows(self._begin, _STANDING, self._in(states))
+
+    def _in(self, states: Sequence[MachineState]) -> dict[str, Any]:
         wanted = states or tuple(s for s in MachineState if s is not MachineState.GONE)
-        names = [state.value for state in wanted]
-        return await machines(self._begin, _MINE, {"host": self.host_id, "states": names})
+        return {"host": self.host_id, "states": [state.value for state in wanted]}
 
     async def add(self, order: Order, *, session_id: UUID | None = None) -> Machine:
         """A new row in `creating`; without a session it becomes a template."""

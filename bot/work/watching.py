@@ -25,8 +25,9 @@ from scheduler.waits import first_of
 CANCEL_GRACE_SECONDS = 1.0
 """Until a stopped job is killed; an agent is asked for half of it and then gets TERM. Stop
 promises two seconds for all."""
-LOOK_SECONDS = 1.0
-"""A stop is looked for again after so long: the hint may be lost."""
+LOOK_SECONDS = 2.0
+"""A stop is looked for again after so long: the hint may be lost with its sender. Every turn that
+runs asks that often, so that many of them together are felt by everybody."""
 CHECKPOINT_STOPPED_SECONDS = 10.0
 """For a checkpoint whose session somebody wants to stop; the files stay in the machine."""
 

@@ -35,7 +35,8 @@ POLL_SECONDS = 1.0
 """Between two looks for runs that are due."""
 LOOK_SECONDS = 5.0
 """Between two looks at one run of which nothing is heard."""
-GAP_SECONDS = 0.05
+GAP_SECONDS = 0.2
+"""Between two looks, however much is heard: all sessions of a fleet speak."""
 RUNS_AT_ONCE = 4
 AWAY_SECONDS = 1.0
 

@@ -99,7 +99,8 @@ SELECT extract(epoch FROM min(coalesce(lease_until, clock_timestamp())) - clock_
 
 -- name: asked
 -- What people asked of a session under this lease: to stop, and whose prompt is next or runs, by
--- which it is told whether it is halted. No row: the lease is lost.
+-- which it is told whether it is halted. No row: the lease is lost. It is asked again and again, so
+-- the row is not taken: that would wait for the disk each time.
 SELECT session.stop, session.project_id,
        (SELECT author_id FROM prompt
          WHERE prompt.session_id = session.id AND prompt.state IN ('queued', 'running')
@@ -107,7 +108,6 @@ SELECT session.stop, session.project_id,
        EXISTS (SELECT FROM halt) AS some_halt
   FROM session
  WHERE session.id = :session AND session.lease_token = :token AND session.lease_owner = :owner
-   FOR NO KEY UPDATE OF session
 
 -- name: look
 -- Take the row as its new holder: what a person asked for, the turn that an earlier holder left
