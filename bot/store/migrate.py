@@ -59,10 +59,3 @@ def _digest(scripts: ScriptDirectory, revision: str) -> str:
     for script in scripts.walk_revisions(head=revision):
         whole.update(Path(script.path).read_bytes())
     return whole.hexdigest()
-
-
-def revise(url: str, message: str) -> None:
-    """Write the migration that takes the database at `url` to the tables as they are defined."""
-    engine = create_engine(url, poolclass=NullPool)
-    with engine.begin() as connection:
-        command.revision(_config(connection), message=message, autogenerate=True)
