@@ -37,6 +37,7 @@ _OF_SESSION = f"""
 SELECT {COLUMNS} FROM machine
  WHERE host_id = %(host)s AND session_id = %(session)s AND state = ANY(%(states)s)
 """
+_ONE = f"SELECT {COLUMNS} FROM machine WHERE id = %(id)s"
 _MINE = f"SELECT {COLUMNS} FROM machine WHERE host_id = %(host)s AND state = ANY(%(states)s)"
 _STANDING = """
 SELECT id, state, used_at, memory_mib, template_id,
@@ -141,8 +142,8 @@ class Registry:
 
     async def get(self, machine_id: UUID) -> Machine | None:
         """One row."""
-        async with self._begin() as tx:
-            return await tx.get(Machine, machine_id)
+        found = await machines(self._begin, _ONE, {"id": machine_id})
+        return found[0] if found else None
 
     async def mine(self, *states: MachineState) -> Sequence[Machine]:
         """This host's machines in `states`; all that are not gone when none are given."""
