@@ -25,9 +25,18 @@ INTERVAL_SECONDS_MIN = 60
 INTERVAL_DAYS_MAX = 3660
 _DAY = "sun|mon|tue|wed|thu|fri|sat"
 _MONTH = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
-_ONE = rf"(?:\*|\d{{1,2}}|{_DAY}|{_MONTH}|l[0-7]?)"
+_ONE = rf"(?:\*|\d{{1,4}}|{_DAY}|{_MONTH}|l[0-7]?)"
 _PART = rf"{_ONE}(?:-{_ONE})?(?:/\d{{1,2}})?(?:#[1-5])?"
 _FIELDS = re.compile(rf"(?:{_PART}(?:,{_PART})*)(?:\s+{_PART}(?:,{_PART})*){{4}}", re.IGNORECASE)
+_NUMBER = re.compile(r"(?<![/#l\d])\d+", re.IGNORECASE)
+"""Of a field; not how far it steps, nor which one of a month."""
+_BOUNDS = (
+    ("minute", 0, 59),
+    ("hour", 0, 23),
+    ("day", 1, 31),
+    ("month", 1, 12),
+    ("weekday", 0, 7),
+)
 _SOME_DAY = datetime(2000, 1, 1)
 _NEVER_IN_YEARS = 28
 """So long it can be until 29 February is a certain day of the week again."""
@@ -35,6 +44,16 @@ _NEVER_IN_YEARS = 28
 
 class NeverComes(ValueError):
     """These are five fields of cron, and no day is as they say."""
+
+
+class OutOfBounds(ValueError):
+    """These are five fields of cron, and a number in one of them is none that it can have."""
+
+    def __init__(self, field: str, given: int, first: int, last: int) -> None:
+        """`field`: which of the five; what it can have is from `first` to `last`."""
+        super().__init__(f"the {field} is from {first} to {last}, not {given}")
+        self.field = field
+        self.given = given
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,11 +74,12 @@ class Cron:
     fields: str
 
     def __post_init__(self) -> None:
-        """:raises ValueError: they are not five fields of cron; NeverComes, or of no day"""
+        """:raises ValueError: they are not five fields of cron; OutOfBounds, NeverComes: why"""
         fields = " ".join(self.fields.split())
         object.__setattr__(self, "fields", fields)
         if not _FIELDS.fullmatch(fields):
             raise ValueError(f"{fields!r} is not five fields of cron")
+        _check_bounds(fields)
         try:
             self._next(_SOME_DAY)
         except CroniterBadDateError as error:
@@ -103,6 +123,13 @@ class Cron:
         if not found:
             raise CroniterBadDateError(f"{self.fields!r} never comes")
         return min(found)
+
+
+def _check_bounds(fields: str) -> None:
+    for (name, first, last), said in zip(_BOUNDS, fields.split(), strict=True):
+        for number in map(int, _NUMBER.findall(said)):
+            if not first <= number <= last:
+                raise OutOfBounds(name, number, first, last)
 
 
 def halves(fields: str) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from scheduler import meaning
 from scheduler.cursor import NotRead
 from scheduler.local import local, moment, zone_of
 from scheduler.meaning import Unclear
-from scheduler.rules import Cron, NeverComes, Once, Rule
+from scheduler.rules import Cron, NeverComes, Once, OutOfBounds, Rule
 from scheduler.schedule import Schedule
 from scheduler.spoken import Spoken, read
 from scheduler.when_words import tokens
@@ -72,6 +72,8 @@ def _cron(fields: str) -> Cron:
         return Cron(fields=fields)
     except NeverComes as error:
         raise Unclear("never") from error
+    except OutOfBounds as error:
+        raise Unclear("cron", field=error.field, given=str(error.given)) from error
     except ValueError as error:
         raise NotRead(str(error)) from error
 

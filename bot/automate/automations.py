@@ -114,7 +114,7 @@ async def approve(
         raise NothingToDo(_("there is nothing to approve in {name}", name=row.name))
     if len(seen) < DIGEST_LENGTH_MIN or not row.proposed_digest.startswith(seen):
         raise Refused(
-            _("{name} says something else by now than what you saw", name=row.name),
+            _("the automation {name} says something else by now than what you saw", name=row.name),
             kept=_("nothing was approved"),
             do=_("look at it again: `ona automations show {name}`", name=row.short),
         )
@@ -152,7 +152,9 @@ async def pause(tx: Transaction, by: By, row: Any) -> Message:
     """Let no trigger of it count until it is resumed; runs go on. :raises TellPerson:"""
     await require_write(tx, by, row.project_id)
     if row.state != "active":
-        raise NothingToDo(_("{name} is not active, so there is nothing to pause", name=row.name))
+        raise NothingToDo(
+            _("the automation {name} is not active, so there is nothing to pause", name=row.name)
+        )
     await tx.execute(_STATE, {"id": row.id, "state": "paused", "why": "person"})
     await trigger_rows.pause(tx, row.id)
     await record(tx, _event(by, "automation.paused", _place(row), row.project_id, {}))
@@ -166,7 +168,7 @@ async def resume(tx: Transaction, by: By, row: Any) -> Message:
     """Let it go on; what was due meanwhile is not done. :raises TellPerson:"""
     await require_write(tx, by, row.project_id)
     if row.state != "paused":
-        raise NothingToDo(_("{name} is not paused", name=row.name))
+        raise NothingToDo(_("the automation {name} is not paused", name=row.name))
     await tx.execute(_STATE, {"id": row.id, "state": "active", "why": ""})
     await trigger_rows.resume(tx, row.id)
     await record(tx, _event(by, "automation.resumed", _place(row), row.project_id, {}))
@@ -211,7 +213,7 @@ def _require_made_here(row: Any) -> None:
     if row.path:
         raise Refused(
             _(
-                "{name} is what the file {path} of the repository says",
+                "the automation {name} is what the file {path} of the repository says",
                 name=row.name,
                 path=row.path,
             ),

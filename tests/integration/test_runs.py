@@ -119,7 +119,10 @@ async def test_stop_ends_what_waits_and_asks_what_runs(town):
     begun = await town.queue("w").begin_turn(lease, None)
     assert begun is not None
     told = await stop(town, run)
-    assert told == f"Stopping {run.short}: 1 running, and 2 that waited are not begun."
+    assert told == (
+        f"Stopping {run.short}. 1 target that runs is asked to stop. 2 targets that waited are"
+        " not begun."
+    )
     assert await states(town, run) == ["done", "running", "stopped", "stopped"]
     asked = await town.value("SELECT stop FROM session WHERE id = :id", id=session_id)
     assert asked["name"] == "Ann"
@@ -139,7 +142,7 @@ async def test_stop_ends_what_waits_and_asks_what_runs(town):
 async def test_a_limit_stops_a_run_in_nobody_s_name(town):
     run = await run_of(town, town.people["Ann"], ("done", "waiting"))
     told = await stop(town, run, why="money")
-    assert told == f"Stopped {run.short}: 1 that waited are not begun."
+    assert told == f"Stopped {run.short}. 1 target that waited is not begun."
     row = await row_of(town, run)
     assert (row["stop_why"], row["stopped_by"]) == ("money", None)
     assert (await comes_to(town, run)).tally.status == "stopped"
@@ -148,9 +151,7 @@ async def test_a_limit_stops_a_run_in_nobody_s_name(town):
 
 async def test_between_two_steps_there_is_nothing_to_end_in_a_session(town):
     run = await run_of(town, town.people["Ann"], ("running",))
-    assert await stop(town, run) == (
-        f"Stopping {run.short}: 1 running, and 0 that waited are not begun."
-    )
+    assert await stop(town, run) == (f"Stopping {run.short}. 1 target that runs is asked to stop.")
 
 
 async def test_failed_ones_are_run_again_in_sessions_of_their_own(town):

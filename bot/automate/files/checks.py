@@ -15,6 +15,7 @@ from bot.automate.definition import (
     Webhook,
 )
 from bot.automate.files.yaml_tree import Path
+from bot.words import cron
 from bot.words.catalogue import N_, Message
 from bot.words.catalogue import gettext as _
 from scheduler import rules
@@ -64,6 +65,8 @@ def _of_cron(trigger: Cron) -> Iterator[Problem]:
         rules.Cron(fields=trigger.cron)
     except rules.NeverComes:
         yield ("cron",), _("a day that comes: none of its months has that one"), trigger.cron
+    except rules.OutOfBounds as error:
+        yield ("cron",), cron.field(error.field), error.given
     except ValueError:
         yield ("cron",), expected, trigger.cron
     if trigger.starts is None or trigger.ends is None:

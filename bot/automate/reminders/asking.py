@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from bot.errors import Refused, UnclearTime
+from bot.words import cron
 from bot.words.catalogue import N_, Message
 from bot.words.catalogue import gettext as _
 from scheduler.local import is_zone
@@ -24,6 +25,7 @@ _ASKED = {
     "gap": N_("the clocks are set forward then and {time} does not come"),
     "twice": N_("the clocks are set back then and {time} comes twice"),
     "past": N_("that time has passed"),
+    "cron": N_("{given} can't stand there in cron: it is {expected}"),
     "never": N_("that never comes"),
     "far": N_("that is too far away"),
     "too_often": N_("more often than once a minute is too often"),
@@ -38,7 +40,10 @@ ZONE = N_("name the zone like Europe/Berlin")
 
 def asked(unclear: Unclear) -> Message:
     """The question."""
-    return _(_ASKED[unclear.code], **unclear.values)
+    values = dict(unclear.values)
+    if unclear.code == "cron":
+        values["expected"] = cron.field(values.pop("field"))
+    return _(_ASKED[unclear.code], **values)
 
 
 def read(said: str, *, now: datetime, zone: str) -> Reading:

@@ -16,7 +16,7 @@ from bot.errors import NotFound, NothingToDo
 from bot.govern.audit import Audited, Source, record
 from bot.store.database import RUNS
 from bot.store.transaction import Transaction
-from bot.words.catalogue import N_, Message, in_source, ngettext
+from bot.words.catalogue import N_, Message, in_source, ngettext, together
 from bot.words.catalogue import gettext as _
 from bot.work import control
 from bot.work.control import Actor
@@ -164,14 +164,24 @@ def _nothing_again(short: str, which: Which) -> NothingToDo:
 
 
 def _stopped(short: str, *, running: int, waiting: int) -> Message:
+    parts = [_("Stopping {run}.", run=short) if running else _("Stopped {run}.", run=short)]
     if running:
-        return _(
-            "Stopping {run}: {running} running, and {waiting} that waited are not begun.",
-            run=short,
-            running=running,
-            waiting=waiting,
+        parts.append(
+            ngettext(
+                "{count} target that runs is asked to stop.",
+                "{count} targets that run are asked to stop.",
+                running,
+            )
         )
-    return _("Stopped {run}: {waiting} that waited are not begun.", run=short, waiting=waiting)
+    if waiting:
+        parts.append(
+            ngettext(
+                "{count} target that waited is not begun.",
+                "{count} targets that waited are not begun.",
+                waiting,
+            )
+        )
+    return together(*parts)
 
 
 def _source(by: Actor, why: StopWhy, surface: str) -> Source:

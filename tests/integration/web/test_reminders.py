@@ -69,6 +69,7 @@ async def test_operators_see_everybodys_and_stop_them(site, ona):  # noqa: F811
     [
         ({"when": "tomorrow at 3", "what": "x"}, 422, "03:00 or 15:00"),
         ({"when": "mañana", "what": "x"}, 422, "no time"),
+        ({"when": "61 * * * *", "what": "x"}, 422, "61 can't stand there in cron: it is a minute"),
         ({"when": "every day at 9", "what": "x", "zone": "Mars"}, 422, "no time zone Mars"),
         ({"when": "tomorrow 9", "what": ""}, 422, ""),
         ({"when": "tomorrow 9", "what": "x", "project": "nowhere"}, 404, "nowhere"),

@@ -12,7 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler.local import existence, local, moment
-from scheduler.rules import Cron, Days, Every, NeverComes, Once, halves, kept, restored
+from scheduler.rules import (
+    Cron,
+    Days,
+    Every,
+    NeverComes,
+    Once,
+    OutOfBounds,
+    halves,
+    kept,
+    restored,
+)
 from scheduler.schedule import MISSED_COUNTED_MAX, Schedule, acted_on_at, decide
 
 BERLIN = "Europe/Berlin"
@@ -70,7 +80,6 @@ def test_cron_in_a_zone_whose_clocks_change_by_half_an_hour():
         "* * * *",
         "* * * * * *",
         "@daily",
-        "61 * * * *",
         "0 9 * * mon#6",
         "R R * * *",
         "",
@@ -80,6 +89,23 @@ def test_cron_in_a_zone_whose_clocks_change_by_half_an_hour():
 def test_what_is_no_cron_is_refused(fields):
     with pytest.raises(ValueError, match="cron"):
         Cron(fields=fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ("61 * * * *", "the minute is from 0 to 59, not 61"),
+        ("0,100 * * * *", "the minute is from 0 to 59, not 100"),
+        ("0 9-24 * * *", "the hour is from 0 to 23, not 24"),
+        ("0 9 0 * *", "the day is from 1 to 31, not 0"),
+        ("0 9 1 13/2 *", "the month is from 1 to 12, not 13"),
+        ("0 9 * * mon-8", "the weekday is from 0 to 7, not 8"),
+    ],
+)
+def test_a_number_that_a_field_can_t_have_is_named_with_its_field(fields, said):
+    with pytest.raises(OutOfBounds) as wrong:
+        Cron(fields=fields)
+    assert str(wrong.value) == said
 
 
 @pytest.mark.parametrize("fields", ["0 9 30 2 *", "0 0 31 2,4 *"])

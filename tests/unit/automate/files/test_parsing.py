@@ -49,6 +49,10 @@ WRONG = [
         ],
     ),
     (
+        "triggers:\n  - cron: 61 9 * * *\n",
+        ["6:11: triggers[0].cron: expected: a minute from 0 to 59; found: 61"],
+    ),
+    (
         "triggers:\n  - cron: 0 9 30 2 *\n",
         [
             "6:11: triggers[0].cron: expected: a day that comes: none of its months has that one;"
