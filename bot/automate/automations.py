@@ -159,8 +159,9 @@ async def pause(tx: Transaction, by: By, row: Any) -> Message:
     await trigger_rows.pause(tx, row.id)
     await record(tx, _event(by, "automation.paused", _place(row), row.project_id, {}))
     return _(
-        "{name} is paused; runs that have begun go on. `automations resume {name}` lets it go on.",
+        "{name} is paused; runs that have begun go on. `automations resume {short}` lets it go on.",
         name=row.name,
+        short=row.short,
     )
 
 

@@ -83,7 +83,7 @@ def _command(accepted: dict[str, Any], *, as_json: bool) -> None:
             }
         )
     else:
-        show.say(accepted["text"])
+        show.told(accepted)
 
 
 def follow(

@@ -137,7 +137,7 @@ def run(
     if json:
         show.as_json(begun)
     else:
-        show.say(begun["text"])
+        show.told(begun)
     if not begun["run"]:
         raise typer.Exit(EXIT_FAILED)
 
@@ -186,10 +186,12 @@ def make(
 
     try:
         source = file.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise Refused(
-            f"{file} can't be read: {error}", kept="nothing was made", do="name a file of YAML"
-        ) from error
+    except OSError as error:
+        raise _unread(f"the file {file} can't be read: {error.strerror}") from error
+    except ValueError as error:
+        raise _unread(f"the file {file} is no text in UTF-8") from error
+    if not source.strip():
+        raise _unread(f"the file {file} is empty")
     counts = connect().post("/automations", {"project": project, "source": source})
     if json:
         show.as_json(counts)
@@ -215,7 +217,7 @@ def remove(name: Name) -> None:
     from bot.cli.client import connect
 
     path, more = _parts(name)
-    show.say(connect().delete(path, **more)["text"])
+    show.told(connect().delete(path, **more))
 
 
 @app.command()
@@ -226,15 +228,19 @@ def schema() -> None:
     show.as_json(json_schema())
 
 
+def _unread(happened: str) -> Refused:
+    return Refused(happened, kept="nothing was made", do="name a file of YAML")
+
+
 def _act(name: str, word: str) -> None:
     from bot.cli.client import connect
 
     path, more = _parts(name)
-    show.say(connect().post(f"{path}/{word}{_query(more)}")["text"])
+    show.told(connect().post(f"{path}/{word}{_query(more)}"))
 
 
 def _say_counts(counts: dict[str, Any]) -> None:
-    show.say(counts["text"])
+    show.told(counts)
     for hook in counts["webhooks"]:
         show.say(f"Webhook: {_whole(hook['address'])}")
         show.say(f"Its secret, shown only now: {hook['secret']}")
@@ -296,7 +302,7 @@ def _say_preview(found: dict[str, Any], *, json: bool) -> None:
     if json:
         show.as_json(found)
         return
-    show.say(found["text"])
+    show.told(found)
     if found["runs_as"]:
         show.say(f"In the name of {found['runs_as']}: {', '.join(found['steps'])}")
     for target in found["targets"]:

@@ -6,7 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from bot.errors import OnaError, TellOperator, TryAgain, for_person
+from bot.cli.typed import typed
+from bot.errors import OnaError, Refused, TellOperator, TryAgain, for_person
 from bot.locks import is_held
 
 if TYPE_CHECKING:
@@ -149,7 +150,13 @@ def at(path: str, *parts: object) -> str:
 
     >>> at("/projects/{}/secrets/{}", "shop", "a/../b#c")
     '/projects/shop/secrets/a%2F..%2Fb%23c'
+
+    :raises Refused: a name is empty, so that it would be another path
     """
+    if not all(str(part).strip() for part in parts):
+        raise Refused(
+            "a name is empty", kept="nothing was asked", do="write the name that is meant"
+        )
     return path.format(*(_segment(str(part)) for part in parts))
 
 
@@ -194,7 +201,7 @@ def _still_starting() -> TryAgain:
 def _error(answer: "httpx2.Response") -> OnaError:
     try:
         said = answer.json()
-        happened, kept, do = said["error"], said["kept"], said["do"]
+        happened, kept, do = (typed(str(said[part])) for part in ("error", "kept", "do"))
         code = str(said.get("code", ""))
     except (ValueError, KeyError, TypeError):
         happened, kept, do = f"the service answered {answer.status_code}", "", ""

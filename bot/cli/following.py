@@ -9,6 +9,7 @@ from typing import Any, TextIO
 
 from bot.cli.client import Client, Unreachable, at
 from bot.cli.show import status
+from bot.cli.typed import typed
 from bot.web.lines import Line, line
 from bot.words.events import tests
 from bot.words.plain import Plain, plain
@@ -71,7 +72,8 @@ class Watch:
         elif kind == "tool":
             self._broken = True
         elif kind in {"error", "notice", "output.cut"}:
-            self.notes.append(line(kind, body).text)
+            said = line(kind, body).text
+            self.notes.append(typed(said) if kind == "notice" else said)
 
     @property
     def reply(self) -> str:
@@ -107,7 +109,8 @@ class Printer:
             stream = sys.stdout if made.look == "answer" else sys.stderr
             self._write(stream, plain(made.text))
         else:
-            status(_words(made))
+            words = _words(made)
+            status(typed(words) if event["kind"] == "notice" else words)
 
     def _is_known(self, made: Line) -> bool:
         """Whether the same stands there already but for how far it is; failures are new."""

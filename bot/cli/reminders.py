@@ -7,11 +7,14 @@ import typer
 
 from bot.cli import show
 from bot.cli.show import Json
+from bot.errors import Refused
 from scheduler.local import is_zone, zone_of
 
 app = typer.Typer(help="Set, list and change your reminders.", rich_markup_mode=None)
 Short = Annotated[str, typer.Argument(help="As `ona reminders list` shows it, such as r-7f3k.")]
 When = Annotated[str, typer.Argument(help='Such as "tomorrow 9", "every weekday at 8:30", cron.')]
+EXAMPLE = '`ona reminders add "tomorrow 9" "look at the build"`'
+NOT_SAVED = "nothing was saved"
 COLUMNS = {
     "reminder": "reminder",
     "state": "state",
@@ -48,7 +51,7 @@ def list_reminders(
         for one in found["reminders"]
     ]
     columns = {**COLUMNS, "by": "by"} if everyone else COLUMNS
-    show.table(rows, columns, empty='No reminder: `ona reminders add "tomorrow 9" …` sets one.')
+    show.table(rows, columns, empty=f"No reminder: {EXAMPLE} sets one.")
 
 
 @app.command()
@@ -68,6 +71,15 @@ def add(
     """Set one, and say when it is due."""
     from bot.cli.client import connect
 
+    if only_changed and not answer:
+        raise Refused(
+            "words are the same each time, so nothing can have changed in them",
+            kept=NOT_SAVED,
+            do="add --answer, so that an agent answers it each time",
+        )
+    for argument, given in (("WHEN", when), ("WHAT", what)):
+        if not given.strip():
+            raise Refused(f"{argument} is empty", kept=NOT_SAVED, do=f"say it like {EXAMPLE}")
     wanted = {"when": when, "what": what, "answer": answer, "only_changed": only_changed}
     named = {"session": session, "project": project, "zone": zone}
     body = {**wanted, **{key: value for key, value in named.items() if value is not None}}
@@ -99,23 +111,43 @@ def edit(
 
     named = {"when": when, "quiet": quiet, "only_changed": only_changed}
     body = {key: value for key, value in named.items() if value is not None}
+    if not body:
+        raise Refused(
+            "nothing was named to change",
+            kept="it is as it was",
+            do="give --when, --quiet, --only-changed or --each-time",
+        )
     _print(connect().patch(at("/reminders/{}", short), body), json=json)
 
 
 @app.command()
 def pause(short: Short) -> None:
     """Let it not be due until it is resumed."""
-    from bot.cli.client import at, connect
-
-    show.say(connect().post(at("/reminders/{}/pause", short))["text"])
+    _act(short, "pause")
 
 
 @app.command()
 def resume(short: Short) -> None:
     """Let it go on."""
-    from bot.cli.client import at, connect
+    _act(short, "resume")
 
-    show.say(connect().post(at("/reminders/{}/resume", short))["text"])
+
+@app.command()
+def yes(short: Short) -> None:
+    """Let the words of one that waits for a yes be posted."""
+    _act(short, "yes")
+
+
+@app.command()
+def answer(short: Short) -> None:
+    """Have an agent answer it each time, also one that waits for a yes."""
+    _act(short, "answer")
+
+
+@app.command()
+def no(short: Short) -> None:
+    """Forget one that waits for a yes."""
+    _act(short, "no")
 
 
 @app.command("stop")
@@ -124,7 +156,13 @@ def delete(short: Short) -> None:
     """Forget it."""
     from bot.cli.client import at, connect
 
-    show.say(connect().delete(at("/reminders/{}", short))["text"])
+    show.told(connect().delete(at("/reminders/{}", short)))
+
+
+def _act(short: str, word: str) -> None:
+    from bot.cli.client import at, connect
+
+    show.told(connect().post(at(f"/reminders/{{}}/{word}", short)))
 
 
 def _print(one: dict[str, Any], *, json: bool) -> None:
@@ -138,6 +176,8 @@ def _print(one: dict[str, Any], *, json: bool) -> None:
         show.say(f"Answered by an agent each time{changed}")
     if one["quiet"]:
         show.say(f"Quiet: {one['quiet']}")
+    if one["time_assumed"]:
+        show.say("No time of day was said, so 9:00 was taken.")
     for at in one["next"]:
         show.say(f"Due: {_moment(at, one)}")
     if one["session"]:

@@ -12,6 +12,7 @@ from bot.errors import Refused
 
 app = typer.Typer(help="See runs of automations, stop and repeat them.", rich_markup_mode=None)
 Short = Annotated[str, typer.Argument(metavar="RUN", help="Such as run-7f3kd.")]
+State = Literal["waiting", "running", "done", "failed", "skipped", "stopped"]
 COLUMNS = {
     "run": "run",
     "status": "status",
@@ -74,14 +75,17 @@ def list_runs(
         show.as_json(found)
         return
     rows = [{**one, "targets": _counts(one["counts"])} for one in found["runs"]]
-    show.table(rows, COLUMNS, empty="No run yet: an automation makes one whenever it fires.")
+    empty = "No run yet: an automation makes one whenever it fires."
+    if automation is not None:
+        empty = f"No run of {automation}: `ona automations` lists what there is."
+    show.table(rows, COLUMNS, empty=empty)
 
 
 @app.command("show")
 def show_run(
     run: Short,
     *,
-    state: Annotated[str | None, typer.Option(help="Only targets in it, such as failed.")] = None,
+    state: Annotated[State | None, typer.Option(help="Only targets in it.")] = None,
     json: Json = False,
 ) -> None:
     """Show how far one is, and its targets."""
@@ -97,7 +101,8 @@ def show_run(
     rows = [{**one, "pulls": _pulls(one)} for one in targets["targets"]]
     show.table(rows, TARGET_COLUMNS, empty="No targets.")
     if targets["hidden"]:
-        show.status(f"{targets['hidden']} more are of projects that you may not read.")
+        are = "is" if targets["hidden"] == 1 else "are"
+        show.status(f"{targets['hidden']} more {are} of projects that you may not read.")
 
 
 @app.command()
@@ -105,7 +110,7 @@ def stop(run: Short) -> None:
     """Stop all: what waits is not begun, what runs is asked to stop."""
     from bot.cli.client import at, connect
 
-    show.say(connect().post(at("/runs/{}/stop", run))["text"])
+    show.told(connect().post(at("/runs/{}/stop", run)))
 
 
 @app.command()
@@ -120,7 +125,13 @@ def rerun(
 
     number = which.removeprefix("#")
     wanted = int(number) if number.isascii() and number.isdecimal() else which
-    show.say(connect().post(at("/runs/{}/rerun", run), {"which": wanted})["text"])
+    if wanted not in {"failed", "all"} and not isinstance(wanted, int):
+        raise Refused(
+            f"there are no targets called {which}",
+            kept="nothing is run again",
+            do="say failed, all, or the number of a target",
+        )
+    show.told(connect().post(at("/runs/{}/rerun", run), {"which": wanted}))
 
 
 @app.command()

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from bot.cli.typed import typed
 from bot.words.plain import plain
 
 LAST_COLUMN_MIN = 16
@@ -25,6 +26,11 @@ def as_json(value: object) -> None:
 def say(words: str) -> None:
     """Say what was done."""
     typer.echo(plain(words))
+
+
+def told(answer: Mapping[str, Any]) -> None:
+    """Say what the service says of what it did."""
+    say(typed(answer["text"]))
 
 
 def status(words: str) -> None:

@@ -20,7 +20,7 @@ from bot.govern.audit import Audited, Source, record
 from bot.govern.rights import Rights
 from bot.store.transaction import Transaction
 from bot.words.catalogue import gettext as _
-from bot.words.catalogue import together
+from bot.words.catalogue import ngettext, together
 
 LISTED_MAX = 30
 """In one message; the page has all."""
@@ -107,6 +107,10 @@ async def _listed(tx: Transaction, asker: Asker, readers: Readers) -> Told:
         seen = [row for row in seen if row["project_id"] in own]
     told = trigger_words.listed(seen[:LISTED_MAX])
     if len(seen) > LISTED_MAX:
-        more = _("{count} more are on the page Automations.", count=len(seen) - LISTED_MAX)
+        more = ngettext(
+            "{count} more is on the page Automations.",
+            "{count} more are on the page Automations.",
+            len(seen) - LISTED_MAX,
+        )
         told = together(told, more, by="\n")
     return Told(text=told, is_wide=True)

@@ -15,7 +15,7 @@ from bot.govern.access import Standing
 from bot.govern.languages import zone_of
 from bot.govern.rights import Rights
 from bot.store.transaction import Transaction
-from bot.words.catalogue import Message, moment, speaking, spoken
+from bot.words.catalogue import Message, moment, speaking, spoken, together
 from bot.words.catalogue import gettext as _
 from bot.words.reminding import CHANGED
 from scheduler import due_rows
@@ -43,14 +43,18 @@ async def _listed(tx: Transaction, who: Standing, readers: Readers) -> Told:
     own = [row for row in rows if readers.read(row["thread_id"])]
     if readers.is_read_by_all and rows and not own:
         return Told(text=_("None of your reminders was set here; the web page has all of them."))
-    return Told(text=reminder_words.listed(own if readers.is_read_by_all else rows), is_wide=True)
+    with speaking(spoken().locale, await zone_of(tx, who.person_id)):
+        told = reminder_words.listed(own if readers.is_read_by_all else rows)
+    return Told(text=told, is_wide=True)
 
 
 async def _shown(tx: Transaction, who: Standing, readers: Readers, short: str) -> Told:
     row = await reminder_rows.find(tx, short, who.person_id, operator=who.operator)
     is_own = readers.read(row.thread_id)
     readers.check(is_own=is_own)
-    return Told(text=reminder_words.line(row._asdict()), is_wide=not is_own)
+    with speaking(spoken().locale, await zone_of(tx, who.person_id)):
+        told = reminder_words.line(row._asdict())
+    return Told(text=told, is_wide=not is_own)
 
 
 async def _done(
@@ -84,7 +88,7 @@ async def change(tx: Transaction, who: Standing, asked: Reminders) -> Message:
         case "done":
             told = _("Done.")
         case "snooze":
-            told = await _snooze(tx, row, asked.rest, await _zone_of_row(tx, row), row.targets)
+            told = await _snooze(tx, row, asked.rest, await zone_of_row(tx, row), row.targets)
         case "edit":
             told = await _edit(tx, row, asked.rest)
         case "yes" | "answer" | "resume":
@@ -122,7 +126,13 @@ async def _edit(tx: Transaction, row: Any, said: str) -> Message:
             hours = quiet.read(said[len("quiet") :])
         except ValueError as error:
             raise Refused(
-                _("these are no hours"), do=_("say it like `quiet 22:00-07:00` or `quiet off`")
+                _("these are no hours"),
+                kept=_("nothing was changed"),
+                do=_(
+                    "say it like `reminders edit {short} quiet 22:00-07:00`, or"
+                    " `reminders edit {short} quiet off`",
+                    short=row.short,
+                ),
             ) from error
         await reminder_rows.be_quiet(tx, row, hours)
         if not hours:
@@ -133,12 +143,13 @@ async def _edit(tx: Transaction, row: Any, said: str) -> Message:
         if only:
             return _("Nothing is posted while its answer stays the same.")
         return _("It is posted each time.")
-    zone = await _zone_of_row(tx, row)
+    zone = await zone_of_row(tx, row)
     reading = asking.read(said, now=await due_rows.now(tx), zone=zone)
     due = await reminder_rows.reschedule(tx, row, reading.schedule, reading.said)
-    return _saved(row, due, zone)
+    saved = _saved(row, due, zone)
+    return together(saved, _(reminder_words.ASSUMED)) if reading.is_assumed else saved
 
 
-async def _zone_of_row(tx: Transaction, row: Any) -> str:
+async def zone_of_row(tx: Transaction, row: Any) -> str:
     """The zone in which a reminder's times are read; its creator's, where it is none any more."""
     return str(row.zone) if is_zone(row.zone) else await zone_of(tx, row.creator_id)

@@ -11,12 +11,13 @@ from bot.conversation.reminder_commands import with_moment
 from bot.errors import UnclearTime
 from bot.words import reminding
 from bot.words.amounts import short as shortened
-from bot.words.catalogue import N_, Message, moment, together
+from bot.words.catalogue import N_, Message, moment, ngettext, together
 from bot.words.catalogue import gettext as _
 
 SHOWN_LENGTH_MAX = 80
 QUESTION_LENGTH_MAX = 500
 NEXT_TIMES = 3
+ASSUMED = N_("No time of day was said, so I took 9:00.")
 EITHER = N_(
     "Is that right? Say `reminders yes {short}` for these words, `reminders answer {short}` to have"
     " it answered each time, `reminders no {short}` for nothing."
@@ -66,7 +67,7 @@ def understood(
         _("Next: {times}.", times=together(*(moment(at) for at in times), by=", ")),
     ]
     if is_assumed:
-        parts.append(_("No time of day was said, so I took 9:00."))
+        parts.append(_(ASSUMED))
     parts += [
         _("It says: {what}", what=shortened(what, SHOWN_LENGTH_MAX)),
         _(ONLY_CHANGED if only_changed else EITHER, short=short),
@@ -136,7 +137,12 @@ def footer(row: Any, *, is_answer: bool = False) -> Message:
     )
     if not row.missed:
         return told
-    return together(told, _("It comes late: {count} before it were missed.", count=row.missed))
+    late = ngettext(
+        "It comes late: {count} before it was missed.",
+        "It comes late: {count} before it were missed.",
+        row.missed,
+    )
+    return together(told, late)
 
 
 def not_said(row: Any, why: str) -> Message:
@@ -220,12 +226,12 @@ def line(row: Mapping[str, Any]) -> Message:
     """One of them."""
     following = row["due_at"]
     state = UNCONFIRMED if row["why"] == "unconfirmed" else _STATES[row["state"]]
-    return together(
+    parts = (
         str(row["short"]),
         _(state),
-        moment(following) if following else str(row["said"]),
-        str(row["said"]) if following else "",
+        moment(following) if following else "",
+        str(row["said"]),
         _("only if something changed") if row["only_changed"] else "",
         shortened(str(row["what"]), SHOWN_LENGTH_MAX),
-        by="  ",
     )
+    return together(*filter(None, parts), by="  ")

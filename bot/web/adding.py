@@ -37,6 +37,14 @@ async def find_project(
     return found
 
 
+async def names(visitor: Visitor, services: Services) -> list[str]:
+    """The projects that a form of theirs can name."""
+    async with services.database.begin() as tx:
+        rows = await projects.list_projects(tx)
+    seen = await services.rights.visible(visitor.standing, rows, key="id")
+    return [row["name"] for row in seen]
+
+
 async def add_project(visitor: Visitor, services: Services, new: NewProject) -> str:
     """Add a project once its repository could be read; what happens next, for the person.
 

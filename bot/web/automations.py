@@ -18,6 +18,7 @@ from bot.govern.access import Act
 from bot.govern.audit import record
 from bot.govern.projects import get_project
 from bot.store.transaction import Transaction
+from bot.web.adding import find_project
 from bot.web.automations_shown import shown
 from bot.web.services import Services
 from bot.web.visitor import Visitor
@@ -60,6 +61,8 @@ async def listed(
 ) -> dict[str, Any]:
     """Those that they may see, and what else lies in the folders."""
     visitor.require(Act.SEE)
+    if project is not None:
+        await find_project(visitor, services, project, Act.SEE)
     async with services.database.begin() as tx:
         rows = await automation_rows.listed(tx, project)
         read = [one for one in await folders.listed(tx) if project in {None, one["project"]}]

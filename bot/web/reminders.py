@@ -51,15 +51,17 @@ async def add(visitor: Visitor, services: Services, wanted: NewReminder) -> dict
     """Set one that is posted in a session's thread here. :raises Refused: not such a time"""
     visitor.require(Act.PROMPT)
 
-    async def once() -> str:
+    async def once() -> tuple[str, bool]:
         async with services.database.begin() as tx:
             return await _add(tx, visitor, services, wanted)
 
-    short = await services.rights.settled(once)
-    return await show(visitor, services, short)
+    short, is_assumed = await services.rights.settled(once)
+    return {**await show(visitor, services, short), "time_assumed": is_assumed}
 
 
-async def _add(tx: Transaction, visitor: Visitor, services: Services, wanted: NewReminder) -> str:
+async def _add(
+    tx: Transaction, visitor: Visitor, services: Services, wanted: NewReminder
+) -> tuple[str, bool]:
     if wanted.only_changed and not wanted.answer:
         raise asking.only_answers_change()
     zone = str((await languages.settings_of(tx, visitor.id))["zone"] or UTC_ZONE)
@@ -98,7 +100,7 @@ async def _add(tx: Transaction, visitor: Visitor, services: Services, wanted: Ne
         only_changed=wanted.only_changed,
         is_confirmed=True,
     )
-    return await reminder_rows.add(tx, new)
+    return await reminder_rows.add(tx, new), reading.is_assumed
 
 
 async def change(
@@ -108,14 +110,25 @@ async def change(
 
     :raises Refused: these can't be read, or it can't be so
     """
+    is_assumed = False
     if changes.when is not None:
+        is_assumed = await _is_assumed(visitor, services, short, changes.when)
         await act(visitor, services, short, "edit", changes.when)
     if changes.quiet is not None:
         await act(visitor, services, short, "edit", f"quiet {changes.quiet}")
     if changes.only_changed is not None:
         said = "changed on" if changes.only_changed else "changed off"
         await act(visitor, services, short, "edit", said)
-    return await show(visitor, services, short)
+    return {**await show(visitor, services, short), "time_assumed": is_assumed}
+
+
+async def _is_assumed(visitor: Visitor, services: Services, short: str, said: str) -> bool:
+    """Whether these words are a time without one of the day. :raises Refused: they are none"""
+    operator = visitor.standing.operator
+    async with services.database.begin() as tx:
+        row = await reminder_rows.find(tx, short, visitor.id, operator=operator)
+        zone = await reminder_obeying.zone_of_row(tx, row)
+        return asking.read(said, now=await due_rows.now(tx), zone=zone).is_assumed
 
 
 async def act(

@@ -58,6 +58,9 @@ class Reminder(Given):
     session: str | None = Field(description="in which it was set; null: it is gone")
     by: str
     next: list[datetime] = Field(description="its next three times")
+    time_assumed: bool = Field(
+        default=False, description="no time of day was said just now, so 9:00 was taken"
+    )
 
 
 class Reminders(Given):

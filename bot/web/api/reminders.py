@@ -39,9 +39,12 @@ async def change_reminder(
 
 @router.post("/{reminder}/{act}", response_model=shapes.Told)
 async def act_on_reminder(
-    reminder: str, act: Literal["pause", "resume"], visitor: Known, services: Provided
+    reminder: str,
+    act: Literal["pause", "resume", "yes", "answer", "no"],
+    visitor: Known,
+    services: Provided,
 ) -> shapes.Told:
-    """Pause it, or let it go on."""
+    """Pause it, let it go on, have it answered each time, or say yes or no to what waits."""
     return shapes.Told(text=await reminders.act(visitor, services, reminder, act))
 
 

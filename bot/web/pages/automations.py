@@ -8,6 +8,7 @@ from fastapi.responses import RedirectResponse, Response
 from bot.errors import OnaError
 from bot.store.ids import new_id
 from bot.web import automations
+from bot.web.adding import names
 from bot.web.answers import status_of
 from bot.web.rendering import page
 from bot.web.services import Services
@@ -131,5 +132,6 @@ async def _page(
         states=STATES,
         reasons=WHY,
         key=str(new_id()),
+        projects=await names(visitor, services),
         **found,
     )

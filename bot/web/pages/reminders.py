@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Form
 from fastapi.responses import RedirectResponse, Response
 
-from bot.errors import OnaError
+from bot.errors import OnaError, WhichProject
 from bot.web import reminders
+from bot.web.adding import names
 from bot.web.answers import status_of
 from bot.web.rendering import page
 from bot.web.services import Services
@@ -18,9 +19,16 @@ EMPTY = {"when": "", "what": "", "project": ""}
 
 
 @router.get("")
-async def show(visitor: Known, services: Provided, *, everyone: bool = False) -> Response:
-    """One's reminders, and a form to set one; everybody's, to operators who ask for them."""
-    return await _page(visitor, services, filled=EMPTY, error=None, everyone=everyone)
+async def show(
+    visitor: Known, services: Provided, *, everyone: bool = False, assumed: str = ""
+) -> Response:
+    """One's reminders, and a form to set one; everybody's, to operators who ask for them.
+
+    `assumed` is the one that was just set without a time of day.
+    """
+    return await _page(
+        visitor, services, filled=EMPTY, error=None, everyone=everyone, assumed=assumed
+    )
 
 
 @router.post("")
@@ -47,10 +55,14 @@ async def add(
             answer=bool(answer),
             only_changed=bool(only_changed),
         )
-        await reminders.add(visitor, services, wanted)
+        made = await reminders.add(visitor, services, wanted)
+    except WhichProject as error:
+        which = WhichProject(error.happened, kept="nothing was saved", do="choose its project")
+        return await _page(visitor, services, filled=filled, error=which)
     except OnaError as error:
         return await _page(visitor, services, filled=filled, error=error)
-    return RedirectResponse("/reminders", status_code=303)
+    said = f"?assumed={made['reminder']}" if made["time_assumed"] else ""
+    return RedirectResponse(f"/reminders{said}", status_code=303)
 
 
 @router.post("/{reminder}/{act}")
@@ -72,6 +84,7 @@ async def _page(
     filled: dict[str, str],
     error: OnaError | None,
     everyone: bool = False,
+    assumed: str = "",
 ) -> Response:
     found = await reminders.listed(visitor, services, everyone=everyone)
     status = 200 if error is None else status_of(error)
@@ -83,4 +96,6 @@ async def _page(
         filled=filled,
         error=error,
         everyone=everyone,
+        assumed=assumed,
+        projects=await names(visitor, services),
     )

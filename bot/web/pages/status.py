@@ -8,6 +8,7 @@ from fastapi.responses import RedirectResponse, Response
 from bot.govern import halting
 from bot.govern.access import Act
 from bot.web import surfaces
+from bot.web.adding import names
 from bot.web.rendering import by_htmx, page
 from bot.web.visitor import Known, Provided
 
@@ -20,7 +21,8 @@ async def show(visitor: Known, services: Provided) -> Response:
     found = await surfaces.surfaces(visitor, services)
     async with services.database.begin() as tx:
         halts = await halting.read(tx)
-    return page("status.html", visitor, surfaces=found, halts=halts, halting=True)
+    known = await names(visitor, services)
+    return page("status.html", visitor, surfaces=found, halts=halts, halting=True, projects=known)
 
 
 @router.get("/list")

@@ -118,3 +118,12 @@ def test_which_tests_ran_and_why_they_failed_is_noted_beside_the_reply():
         event("turn.ended", "t", outcome="succeeded", tests=tests),
     )
     assert watch.notes == ["Tests: `pytest -q` failed.\nE  assert 1"]
+
+
+def test_a_notice_names_commands_as_a_terminal_takes_them(capsys):
+    said = event("notice", "t", text="A reminder. `reminders stop r-7f3k` stops it.")
+    watch = Watch(prompt="p")
+    watched(watch, event("turn.started", "t", prompt="p"), said)
+    assert "`ona reminders stop r-7f3k`" in watch.notes[0]
+    Printer().show(said)
+    assert "`ona reminders stop r-7f3k`" in capsys.readouterr().err
