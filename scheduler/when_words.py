@@ -65,7 +65,7 @@ _MONTHS = (
     "december dec dezember dez",
 )
 _NUMBERS = (
-    "one a an ein eine einer einem einen",
+    "one",
     "two zwei",
     "three drei",
     "four vier",
@@ -78,6 +78,8 @@ _NUMBERS = (
     "eleven elf",
     "twelve zwölf",
 )
+_ARTICLES = "a an ein eine einer einem einen"
+"""One of what follows, if that can be counted."""
 _TENS = {"fifteen": 15, "fünfzehn": 15, "twenty": 20, "zwanzig": 20, "thirty": 30, "dreißig": 30}
 _TENS |= {"forty": 40, "vierzig": 40, "ninety": 90, "neunzig": 90}
 _ORDINALS = (
@@ -155,6 +157,7 @@ def _vocabulary() -> dict[str, tuple[str, Any]]:
         add("number", number, words)
     for number, words in enumerate(_ORDINALS, 1):
         add("ordinal", number, words)
+    add("article", 1, _ARTICLES)
     for word, number in _TENS.items():
         known[word] = ("number", number)
     for number, words in enumerate(_WEEKDAYS):
@@ -220,8 +223,12 @@ _READERS: dict[str, Callable[[str], tuple[str, Any]]] = {
 
 
 def _in_place(found: list[Token], number: int) -> Token:
-    """Words that mean one thing or another by what stands before them."""
+    """Words that mean one thing or another by what stands beside them."""
     token = found[number]
+    if token.kind == "article":
+        behind = found[number + 1] if number + 1 < len(found) else Token("", None, 0)
+        is_one = behind.kind == "unit" or (behind.kind, behind.value) in _COUNTED
+        return Token("number" if is_one else "other", 1, token.end)
     before = found[number - 1] if number else Token("", None, 0)
     if token.kind == "half" and token.value == "am" and before.kind not in {"number", "clock"}:
         return Token("word", "on", token.end)  # German: am Freitag
@@ -230,6 +237,7 @@ def _in_place(found: list[Token], number: int) -> Token:
     return token
 
 
+_COUNTED = {("word", "half"), ("word", "quarter"), ("word", "o'clock")}
 _BEFORE_MORNING = {("half", "am"), ("word", "on"), ("word", "every"), ("day", 0)}
 
 

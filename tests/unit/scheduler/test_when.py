@@ -80,6 +80,10 @@ def test_days_on_which_clocks_change_and_years_end(now, zone, phrase, understood
         ("0 9 * * 1-5 stand-up", "cron 0 9 * * 1-5", "stand-up"),
         ("tomorrow 9, then 3 more things", "2026-11-26 09:00", "then 3 more things"),
         ("every day at 9 UTC stand-up", "cron 0 9 * * *", "stand-up"),
+        ("morgen um 9 Uhr an den Urlaub", "2026-11-26 09:00", "an den Urlaub"),
+        ("morgen um 9 einen Kuchen backen", "2026-11-26 09:00", "einen Kuchen backen"),
+        ("tomorrow 9 a word to Bob", "2026-11-26 09:00", "a word to Bob"),
+        ("in half an hour an apple", "2026-11-25 10:50", "an apple"),
         ("in 5 minutes 日本語", "2026-11-25 10:25", "日本語"),
     ],
 )
