@@ -2,8 +2,9 @@
 
     text ─▶ words (`when_words`) ─▶ slots (`spoken`) ─▶ a rule, or what has to be asked back
 
-English and German are read. What could mean two things is `Unclear` and never guessed; only a day
-without a time of day is taken at nine, and `Reading.is_assumed` says so.
+English and German are read. What could mean two things is `Unclear` and never guessed, and so is
+what may go on in another language (`unread`); only a day without a time of day is taken at nine,
+and `Reading.is_assumed` says so.
 """
 
 import re
@@ -12,7 +13,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from scheduler import meaning
+from scheduler import meaning, unread
 from scheduler.cursor import NotRead
 from scheduler.local import local, moment, zone_of
 from scheduler.meaning import Unclear
@@ -43,6 +44,8 @@ class Reading:
     """The words that were read."""
     is_assumed: bool = False
     """No time of day was said: nine was taken."""
+    is_assumed_day: bool = field(default=False, compare=False)
+    """No day was said: the next on which that time of day comes was taken."""
     rest: str = field(default="", compare=False)
     """What stood behind or in front of them."""
 
@@ -64,7 +67,14 @@ def when(text: str, *, now: datetime, zone: str) -> Reading:
     return replace(
         _reading(text, rule, zone, now, starts_at=edges.starts_at, ends_at=edges.ends_at),
         is_assumed=is_assumed,
+        is_assumed_day=_assumes_day(spoken, now, zone_of(zone)),
     )
+
+
+def _assumes_day(spoken: Spoken, now: datetime, zone: ZoneInfo) -> bool:
+    if spoken.after is not None or meaning.repeats(spoken):
+        return False
+    return meaning.day_of(spoken, local(now, zone)) is None
 
 
 def _cron(fields: str) -> Cron:
@@ -102,7 +112,7 @@ def first_part(text: str, *, now: datetime, zone: str) -> Reading:
             reading = when(text[: word.end], now=now, zone=zone)
         except NotRead:
             continue
-        return replace(reading, rest=text[word.end :].lstrip(" ,:;-\u2013\n").strip())
+        return _sure(reading, text[word.end :].lstrip(" ,:;-\u2013\n").strip(), behind=True)
     raise NotRead(text)
 
 
@@ -114,8 +124,17 @@ def last_part(text: str, *, now: datetime, zone: str) -> Reading:
             reading = when(text[start:], now=now, zone=zone)
         except NotRead:
             continue
-        return replace(reading, rest=text[:start].strip())
+        return _sure(reading, text[:start].strip())
     raise NotRead(text)
+
+
+def _sure(reading: Reading, rest: str, *, behind: bool = False) -> Reading:
+    """With what stands beside it. :raises Unclear: that may be a part of the time, unread"""
+    may_be_day = reading.is_assumed_day and unread.names_day(rest)
+    may_be_hour = reading.is_assumed and behind and unread.begins_with_hour(rest)
+    if may_be_day or may_be_hour:
+        raise Unclear("unread")
+    return replace(reading, rest=rest)
 
 
 def _zone_in(text: str, zone: str) -> tuple[str, str]:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from adapters.chat.incoming import Attached, Quoted
 from adapters.forge.port import Permission
+from bot.automate.reminders import asking
 from bot.automate.runs.beginning import Begun
 from bot.conversation import (
     answering,
@@ -199,6 +200,9 @@ class Deciding:
         self, tx: Transaction, message: IncomingMessage, who: Standing, asked: Remind
     ) -> Decided:
         """Say back what was understood; the reminder waits for its author's yes."""
+        if asked.is_unread:
+            # Before anything that only a reminder needs, such as its project.
+            raise asking.ask_when(asked.whom, asked.words)
         found = await threads.find_or_begin(tx, message)
         if found is None:
             prompt = commands.Prompt(text=asked.words)

@@ -231,7 +231,7 @@ class Chats:
                 await self._connecting.answer(said, actor, asked)
             return
         said, message = await posts.about(self._database, said, await self._message(said, actor))
-        if isinstance(asked, Remind):
+        if isinstance(asked, Remind) and not asked.is_unread:
             message = replace(message, meant=await self._addressees.places(said, asked.whom))
         if isinstance(asked, commands.Prompt) and asked.private:
             aside = await self._hints.alone(said, message)

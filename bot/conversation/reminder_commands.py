@@ -2,7 +2,8 @@
 
     remind <whom, and whom> <when> <what> [only if something changed]
 
-What begins like this but has no time that can be read is no command.
+What begins with whom but has no time that can be read is one too: its time is asked for, as words
+of other languages are not guessed at. A question to the agent ("remind me how …") is a prompt.
 """
 
 import re
@@ -27,6 +28,8 @@ class Remind:
     """The time stands at the end."""
     only_changed: bool = False
     """Only if something changed since the last time."""
+    is_unread: bool = False
+    """There is no time in it that can be read: it has to be asked for."""
 
     def what_of(self, rest: str) -> str:
         """What is left of the words without the time."""
@@ -72,7 +75,7 @@ def _reminds(name: str) -> re.Pattern[str]:
     """`remind`, whom, and the rest; `name` is the pattern of a person's name."""
     one = rf"(?:{'|'.join(WHOM)}|@{name}|#[\w-]+)"
     return re.compile(
-        rf"^(?:remind|erinnere)\s+({one}(?:{_AND.pattern}{one})*)\s*[,:]?\s+(.+)$",
+        rf"^(?:remind|erinnere)\s+({one}(?:{_AND.pattern}{one})*)(?:\s*[,:]?\s+(.+)|[.,:!?]*)$",
         re.IGNORECASE | re.DOTALL,
     )
 
@@ -89,6 +92,12 @@ _REMINDERS = re.compile(
     r"\s+(r-[a-z0-9]+)(?:\s+(.+))?)?[.!]?$",
     re.IGNORECASE | re.DOTALL,
 )
+_QUESTION = re.compile(
+    r"(?:what|which|how|why|where|who|whose|whom|whether"
+    r"|was|welche[mnrs]?|wie|warum|wieso|weshalb|wo|woran|wer|wem|wen|wessen|ob)\b",
+    re.IGNORECASE,
+)
+"""Begins a question: whoever wants it answered now says so to the agent."""
 _READ_AT = datetime(2026, 1, 1, tzinfo=UTC)
 """Whether words are a time does not depend on when they are said."""
 
@@ -110,7 +119,7 @@ def with_moment(said: str, *, elsewhere: bool = False) -> str:
     said, else all of it is.
     """
     match = next((found for form in _REMIND if (found := form.match(said))), None)
-    if match is None:
+    if match is None or not match[2]:
         return ""
     if elsewhere and not all(one == "me" or one.startswith("@") for one in _each(match[1])):
         return ""
@@ -119,16 +128,22 @@ def with_moment(said: str, *, elsewhere: bool = False) -> str:
 
 
 def _remind(said: str) -> Remind | None:
-    """A reminder if whom and when can be read, or could with what is asked back."""
+    """A reminder if whom can be read, and when can be or is to be asked back."""
     words = _CHANGED_LAST.sub("", said)
-    for form in _REMIND:
-        match = form.match(words)
-        if match is None:
-            continue
-        found = _reminding(match[1], match[2].strip(), only_changed=words != said)
+    matches = [match for form in _REMIND if (match := form.match(words))]
+    for match in matches:
+        found = _reminding(match[1], (match[2] or "").strip(), only_changed=words != said)
         if found is not None:
             return found
-    return None
+    return _unread(matches[0][1], (matches[0][2] or "").strip()) if matches else None
+
+
+def _unread(whom: str, words: str) -> Remind | None:
+    """A reminder without a time; None: it is a question to the agent."""
+    each = _each(whom)
+    if _QUESTION.match(words) and set(each) <= {"me", "here"}:
+        return None
+    return Remind(whom=each, words=words, is_unread=True)
 
 
 def _reminding(whom: str, words: str, *, only_changed: bool) -> Remind | None:

@@ -147,7 +147,7 @@ async def test_the_next_three_times_are_said_in_the_zone_of_the_author(town):
 
 
 async def test_what_is_no_reminder_is_a_prompt_and_says_what_it_resembles(town):
-    said = await town.say("remind me to be kind")
+    said = await town.say("remind me how the build works")
     assert said.verdict == "prompt"
     assert "remind me tomorrow 9" in said.text
 
@@ -158,6 +158,10 @@ async def test_what_is_no_reminder_is_a_prompt_and_says_what_it_resembles(town):
         ("remind me tomorrow at 3 to call Bob", "is it 03:00 or 15:00"),
         ("remind me next friday to call Bob", "is it 20"),
         ("remind me tomorrow 9", "says when and not what"),
+        ("remind me mañana a las 9 llamar", "i read no time in “mañana a las 9 llamar”"),
+        ("remind me mañana a las 9 llamar", "`remind me 2026-12-24 09:00 …`"),
+        ("remind me 21:30 mañana llamar", "a language that i don't read"),
+        ("remind me", "neither when nor what"),
         ("remind channel tomorrow 9 to call Bob", "there is no channel here"),
         ("remind @nobody tomorrow 9 to call Bob", "nobody here who is called nobody"),
     ],

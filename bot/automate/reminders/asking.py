@@ -1,14 +1,17 @@
 """What is asked back about a reminder that could not be read for sure, or can't be so; pure."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from bot.errors import Refused, UnclearTime
 from bot.words import cron
+from bot.words.amounts import short as shortened
 from bot.words.catalogue import N_, Message
 from bot.words.catalogue import gettext as _
 from scheduler.local import is_zone
 from scheduler.when import NotRead, Reading, Unclear, when
 
+SHOWN_LENGTH_MAX = 80
 _ASKED = {
     "half_of_day": N_("is it {first} or {second}"),
     "which_week": N_("is it {first} or {second}"),
@@ -30,6 +33,7 @@ _ASKED = {
     "far": N_("that is too far away"),
     "too_often": N_("more often than once a minute is too often"),
     "no_day": N_("there is no such day"),
+    "unread": N_("a part of it may be a time in a language that I don't read"),
     "zone": N_("that name means several time zones"),
     "contradiction": N_("that contradicts itself"),
 }
@@ -50,7 +54,7 @@ def read(said: str, *, now: datetime, zone: str) -> Reading:
     """The time that these words are. :raises UnclearTime: they have to be said in another way"""
     if not is_zone(zone):
         raise UnclearTime(
-            _("there is no time zone {zone}", zone=zone[:80]),
+            _("there is no time zone {zone}", zone=zone[:SHOWN_LENGTH_MAX]),
             kept=_("nothing was saved"),
             do=_(ZONE),
         )
@@ -60,7 +64,9 @@ def read(said: str, *, now: datetime, zone: str) -> Reading:
         raise ask_back(unclear) from unclear
     except NotRead as error:
         raise UnclearTime(
-            _("I read no time in “{said}”", said=said[:80]), kept=_("nothing was saved"), do=_(SAY)
+            _("I read no time in “{said}”", said=said[:SHOWN_LENGTH_MAX]),
+            kept=_("nothing was saved"),
+            do=_(SAY),
         ) from error
 
 
@@ -68,6 +74,24 @@ def ask_back(unclear: Unclear) -> UnclearTime:
     """The question as an answer to a command."""
     do = _(ZONE) if unclear.code == "zone" else _(SAY)
     return UnclearTime(asked(unclear), kept=_("nothing was saved"), do=do)
+
+
+def ask_when(whom: Sequence[str], words: str) -> UnclearTime:
+    """The question for the time of a reminder in whose words none is read.
+
+    :param words: when and what
+    """
+    do = _(
+        "say when in English or German, or exactly: `remind {whom} 2026-12-24 09:00 …`; put it in"
+        " other words if it is for the agent",
+        whom=", ".join(whom),
+    )
+    if not words:
+        return UnclearTime(_("this says neither when nor what"), kept=_("nothing was saved"), do=do)
+    said = shortened(words, SHOWN_LENGTH_MAX)
+    return UnclearTime(
+        _("I read no time in “{said}”", said=said), kept=_("nothing was saved"), do=do
+    )
 
 
 def only_answers_change(short: str = "") -> Refused:

@@ -96,7 +96,7 @@ def asked_back(office):
     return office.ann.sees(office.ann.direct(office.app))
 
 
-@pytest.mark.parametrize("when", ["tomorrow at 3", "mañana"])
+@pytest.mark.parametrize("when", ["tomorrow at 3", "mañana a las 9", "明日 9時", "21:30 domani"])
 async def test_a_time_that_can_t_be_read_is_asked_back_with_a_line_for_words(office, when):
     def hint():
         return next((one for one in asked_back(office) if one.components), None)
@@ -116,6 +116,8 @@ async def test_a_time_that_can_t_be_read_is_asked_back_with_a_line_for_words(off
         at = int(datetime(2029, 12, 24, 9, tzinfo=UTC).timestamp())
         assert f"<t:{at}:f>" in understood()[0].text
         assert "drink water" in understood()[0].text
+    assert await office.town.value("SELECT count(*) FROM prompt") == 0
+    assert await office.town.value("SELECT what FROM reminder") == "drink water"
 
 
 @pytest.mark.parametrize("whom", ["here", "channel"])

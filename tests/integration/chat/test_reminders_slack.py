@@ -268,7 +268,7 @@ def section_of(message):
     return [each for part in message.blocks[0]["elements"] for each in part["elements"]]
 
 
-@pytest.mark.parametrize("when", ["tomorrow at 3", "mañana"])
+@pytest.mark.parametrize("when", ["tomorrow at 3", "mañana a las 9", "明日 9時", "21:30 domani"])
 async def test_a_time_that_can_t_be_read_is_asked_back_with_a_date_picker(office, when):
     async with office.serving():
         asked = office.asks(f"remind me {when} to drink water")
@@ -281,3 +281,5 @@ async def test_a_time_that_can_t_be_read_is_asked_back_with_a_date_picker(office
         await office.slack.until(lambda: office.ann.modals)
         form_of(office.ann, at=1893488400)
         await office.answered(asked, "I understood", "2030-01-01", "drink water")
+    assert await office.town.value("SELECT count(*) FROM prompt") == 0
+    assert await office.town.value("SELECT what FROM reminder") == "drink water"

@@ -65,6 +65,14 @@ async def test_on_a_forge_a_time_that_can_t_be_read_is_asked_back_in_words(town,
 
 
 @forges
+async def test_on_a_forge_words_of_another_language_are_asked_back_and_no_prompt(town, talk):
+    thread = await talk.begins("remind me mañana a las 9 beber agua")
+    await shown(talk, thread, "no time in “mañana a las 9 beber agua”")
+    await shown(talk, thread, "`remind me 2026-12-24 09:00 …`")
+    assert await town.rows("SELECT id FROM prompt UNION ALL SELECT id FROM reminder") == []
+
+
+@forges
 async def test_who_may_not_read_the_repository_any_more_reminds_nobody(town, talk):
     thread = await talk.begins("remind here every day at 9 what is open?")
     short = await proposed(talk, thread)
