@@ -99,6 +99,7 @@ def edit(
     short: Short,
     *,
     when: Annotated[str | None, typer.Option(help="Another time.")] = None,
+    what: Annotated[str | None, typer.Option(help="What is said instead.")] = None,
     quiet: Annotated[str | None, typer.Option(help="Hours as 22:00-07:00, or off.")] = None,
     only_changed: Annotated[
         bool | None,
@@ -106,10 +107,10 @@ def edit(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Give it another time, hours in which nothing is posted, or post it otherwise."""
+    """Give it another time or words, hours in which nothing is posted, or post it otherwise."""
     from bot.cli.client import at, connect
 
-    named = {"when": when, "quiet": quiet, "only_changed": only_changed}
+    named = {"when": when, "what": what, "quiet": quiet, "only_changed": only_changed}
     body = {key: value for key, value in named.items() if value is not None}
     if not body:
         raise Refused(

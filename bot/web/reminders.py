@@ -1,5 +1,7 @@
 """Reminders as pages and the API work with them."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -104,41 +106,82 @@ async def _add(
 
 
 async def change(
-    visitor: Visitor, services: Services, short: str, changes: ReminderChanges
+    visitor: Visitor,
+    services: Services,
+    short: str,
+    changes: ReminderChanges,
+    *,
+    keep: bool = True,
 ) -> dict[str, Any]:
-    """Give it another time, or quiet hours, or post it otherwise.
+    """Give it another time, words or quiet hours, or post it otherwise; all of that or nothing.
 
+    :param keep: else it stays as it is, and what it would be is returned
     :raises Refused: these can't be read, or it can't be so
     """
-    is_assumed = False
-    if changes.when is not None:
-        is_assumed = await _is_assumed(visitor, services, short, changes.when)
-        await act(visitor, services, short, "edit", changes.when)
-    if changes.quiet is not None:
-        await act(visitor, services, short, "edit", f"quiet {changes.quiet}")
-    if changes.only_changed is not None:
-        said = "changed on" if changes.only_changed else "changed off"
-        await act(visitor, services, short, "edit", said)
-    return {**await show(visitor, services, short), "time_assumed": is_assumed}
+    visitor.require(Act.PROMPT)
+    async with _tried(services, keep=keep) as tx:
+        who = visitor.standing
+        row = await reminder_rows.find(tx, short, who.person_id, operator=who.operator)
+        is_assumed = await _is_assumed(tx, row, changes.when)
+        for said in _said(changes):
+            edit = Reminders(act="edit", short=short, rest=said)
+            await reminder_obeying.change(tx, who, edit)
+        if changes.what is not None:
+            await reminder_rows.say_otherwise(tx, row, changes.what)
+        row = await reminder_rows.find(tx, short, who.person_id, operator=who.operator)
+        shown = _shown(row._asdict(), await due_rows.now(tx))
+        return {**shown, "time_assumed": is_assumed}
 
 
-async def _is_assumed(visitor: Visitor, services: Services, short: str, said: str) -> bool:
+async def _is_assumed(tx: Transaction, row: Any, said: str | None) -> bool:
     """Whether these words are a time without one of the day. :raises Refused: they are none"""
-    operator = visitor.standing.operator
-    async with services.database.begin() as tx:
-        row = await reminder_rows.find(tx, short, visitor.id, operator=operator)
-        zone = await reminder_obeying.zone_of_row(tx, row)
-        return asking.read(said, now=await due_rows.now(tx), zone=zone).is_assumed
+    if said is None:
+        return False
+    zone = await reminder_obeying.zone_of_row(tx, row)
+    return asking.read(said, now=await due_rows.now(tx), zone=zone).is_assumed
+
+
+def _said(changes: ReminderChanges) -> list[str]:
+    """The same as what is said in a conversation."""
+    said = [] if changes.when is None else [changes.when]
+    if changes.quiet is not None:
+        said.append(f"quiet {changes.quiet}")
+    if changes.only_changed is not None:
+        said.append("changed on" if changes.only_changed else "changed off")
+    return said
 
 
 async def act(
-    visitor: Visitor, services: Services, short: str, word: ReminderAct, rest: str = ""
+    visitor: Visitor,
+    services: Services,
+    short: str,
+    word: ReminderAct,
+    rest: str = "",
+    *,
+    keep: bool = True,
 ) -> str:
-    """Do what the same command does in a conversation, and what is said of it."""
+    """Do what the same command does in a conversation, and what is said of it.
+
+    :param keep: else nothing is done, and what would be said is returned
+    """
     visitor.require(Act.PROMPT)
     asked = Reminders(act=word, short=short, rest=rest)
-    async with services.database.begin() as tx:
+    async with _tried(services, keep=keep) as tx:
         return await reminder_obeying.change(tx, visitor.standing, asked)
+
+
+class _NotKept(Exception):
+    """Takes a transaction back."""
+
+
+@asynccontextmanager
+async def _tried(services: Services, *, keep: bool) -> AsyncIterator[Transaction]:
+    """A transaction that is taken back at its end unless it is to be kept."""
+    with suppress(_NotKept):
+        async with services.database.begin() as tx:
+            yield tx
+            if not keep:
+                raise _NotKept
 
 
 def _shown(row: dict[str, Any], now: Any) -> dict[str, Any]:

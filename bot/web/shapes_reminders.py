@@ -33,6 +33,7 @@ class ReminderChanges(Taken):
     """What is named is changed."""
 
     when: str | None = Field(default=None, max_length=WHEN_LENGTH_MAX)
+    what: str | None = Field(default=None, min_length=1, max_length=WHAT_LENGTH_MAX)
     quiet: str | None = Field(
         default=None, max_length=20, description="hours as 22:00-07:00; `off`: none"
     )

@@ -228,6 +228,7 @@ async def fill(site: Site) -> list[str]:
     async with site.database.begin() as tx:
         await people.add_person(tx, "robot", is_service=True)
     paths += [f"/runs/{run.short}", f"/runs/{run.short}?state=failed"]
+    paths.append(await reminder_of(site))
     paths += ["/tokens", "/setup", "/status", "/nothing"]
     paths += await policies_of(site)
     paths.append(f"/sessions/{busy}/changes")
@@ -343,6 +344,34 @@ async def test_a_run_s_page_moves_by_itself_and_its_buttons_act(chromium, site):
         async with page.expect_download() as download:
             await page.get_by_role("link", name="CSV").click()
         assert (await download.value).suggested_filename == f"{run.short}.csv"
+
+
+async def reminder_of(site: Site) -> str:
+    """The page of a reminder."""
+    async with site.client() as ann:
+        wanted = {"when": "every day at 9", "what": "Look at the build"}
+        made = await ann.post("/api/v1/reminders", json=wanted)
+        assert made.status_code == 201, made.text
+        return f"/reminders/{made.json()['reminder']}"
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+async def test_a_reminder_is_edited_by_keyboard_once_it_was_said_back(chromium, site, width):
+    where = await reminder_of(site)
+    size = {"width": width, "height": 800}
+    async with signed_in(chromium, site, viewport=size) as page:
+        await page.goto(f"{site.url}{where}")
+        await page.get_by_label("When", exact=True).fill("every friday 16:00")
+        await page.get_by_label("Quiet hours").fill("22-7")
+        await page.keyboard.press("Enter")
+        await expect(page.get_by_text("I understood: every friday 16:00")).to_be_visible()
+        await expect(page.get_by_role("button", name="Yes, save it")).to_be_focused()
+        results = await Axe().run(page, options=WCAG)
+        assert results.violations_count == 0, results.generate_report()
+        assert await page.evaluate("document.documentElement.scrollWidth") <= width
+        await page.keyboard.press("Enter")
+        await page.wait_for_url(re.compile("/reminders$"))
+        await expect(page.get_by_text("quiet 22:00-07:00")).to_be_visible()
 
 
 async def test_the_sign_in_and_the_secrets_pages_meet_wcag(chromium, site):

@@ -68,6 +68,7 @@ _LIST = text(
     """
 )
 _SAY = text("UPDATE reminder SET said = :said WHERE id = :id")
+_SAY_OTHERWISE = text("UPDATE reminder SET what = :what, last_answer = '' WHERE id = :id")
 _AS_PROMPT = text("UPDATE reminder SET is_prompt = true WHERE id = :id")
 _ONLY_CHANGED = text("UPDATE reminder SET only_changed = :only WHERE id = :id")
 _ANSWERED = text(
@@ -118,11 +119,7 @@ class New:
 
 async def add(tx: Transaction, new: New) -> str:
     """Keep a reminder; its short id. :raises Refused: it is too long, or they have too many"""
-    if len(new.what) > WHAT_LENGTH_MAX:
-        raise Refused(
-            _("a reminder has at most {most} characters", most=WHAT_LENGTH_MAX),
-            kept=_("nothing was saved"),
-        )
+    _check_length(new.what)
     if int(await tx.scalar(_COUNT, {"person": new.creator_id})) >= PER_PERSON_MAX:
         raise Refused(
             _("you have {most} reminders, and no more fit", most=PER_PERSON_MAX),
@@ -134,6 +131,14 @@ async def add(tx: Transaction, new: New) -> str:
     await schedule_rows.add(tx, schedule_id, new.schedule, await due_rows.now(tx), paused=paused)
     tx.hint(SCHEDULES)
     return await _insert(tx, new, schedule_id)
+
+
+def _check_length(what: str) -> None:
+    if len(what) > WHAT_LENGTH_MAX:
+        raise Refused(
+            _("a reminder has at most {most} characters", most=WHAT_LENGTH_MAX),
+            kept=_("nothing was saved"),
+        )
 
 
 async def _insert(tx: Transaction, new: New, schedule_id: UUID) -> str:
@@ -233,6 +238,15 @@ async def reschedule(tx: Transaction, row: Any, schedule: Schedule, said: str) -
     await schedule_rows.start(tx, row.schedule_id, schedule, at)
     tx.hint(SCHEDULES)
     return due
+
+
+async def say_otherwise(tx: Transaction, row: Any, what: str) -> None:
+    """Give it other words; what was answered before is compared with no more.
+
+    :raises Refused: they are too many
+    """
+    _check_length(what)
+    await tx.execute(_SAY_OTHERWISE, {"id": row.id, "what": what})
 
 
 async def only_when_changed(tx: Transaction, row: Any, *, only: bool) -> None:

@@ -33,7 +33,7 @@ async def show_reminder(reminder: str, visitor: Known, services: Provided) -> ob
 async def change_reminder(
     reminder: str, changes: ReminderChanges, visitor: Known, services: Provided
 ) -> object:
-    """Give it another time, or quiet hours."""
+    """Give it another time, other words, or quiet hours."""
     return await reminders.change(visitor, services, reminder, changes)
 
 

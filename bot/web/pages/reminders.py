@@ -1,6 +1,6 @@
 """One's reminders."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Form
 from fastapi.responses import RedirectResponse, Response
@@ -11,7 +11,7 @@ from bot.web.adding import names
 from bot.web.answers import status_of
 from bot.web.rendering import page
 from bot.web.services import Services
-from bot.web.shapes_reminders import NewReminder
+from bot.web.shapes_reminders import NewReminder, ReminderChanges
 from bot.web.visitor import Known, Provided, Visitor
 
 router = APIRouter(prefix="/reminders")
@@ -63,6 +63,85 @@ async def add(
         return await _page(visitor, services, filled=filled, error=error)
     said = f"?assumed={made['reminder']}" if made["time_assumed"] else ""
     return RedirectResponse(f"/reminders{said}", status_code=303)
+
+
+@router.get("/{reminder}")
+async def show_one(reminder: str, visitor: Known, services: Provided) -> Response:
+    """One of them, with forms to edit it and to put it off."""
+    return await _one(visitor, services, reminder)
+
+
+@router.post("/{reminder}")
+async def edit(
+    *,
+    reminder: str,
+    visitor: Known,
+    services: Provided,
+    when: Annotated[str, Form(max_length=200)] = "",
+    at: Annotated[str, Form(max_length=40)] = "",
+    what: Annotated[str, Form(max_length=4000)] = "",
+    quiet: Annotated[str, Form(max_length=20)] = "",
+    sure: Annotated[str, Form()] = "",
+) -> Response:
+    """Say back what it would be; change it once its visitor is sure."""
+    before = await reminders.show(visitor, services, reminder)
+    filled = {"when": at.replace("T", " ") or when or before["when"], "what": what, "quiet": quiet}
+    filled["what"] = what.replace("\r\n", "\n").strip() or before["what"]
+    # To give it the same time again would let a paused one go on.
+    times = {} if filled["when"] == before["when"] else {"when": filled["when"]}
+    changes = ReminderChanges(what=filled["what"], quiet=quiet, **times)
+    try:
+        changed = await reminders.change(visitor, services, reminder, changes, keep=bool(sure))
+    except OnaError as error:
+        return await _one(visitor, services, reminder, filled=filled, error=error, failed="edit")
+    if sure:
+        return RedirectResponse("/reminders", status_code=303)
+    return await _one(visitor, services, reminder, filled=filled, understood=changed)
+
+
+@router.post("/{reminder}/snooze")
+async def snooze(
+    *,
+    reminder: str,
+    visitor: Known,
+    services: Provided,
+    until: Annotated[str, Form(max_length=200)] = "",
+    at: Annotated[str, Form(max_length=40)] = "",
+    sure: Annotated[str, Form()] = "",
+) -> Response:
+    """Say it once more later; a time that was said in words or picked is said back first."""
+    until = at.replace("T", " ") or until or " "
+    try:
+        said = await reminders.act(visitor, services, reminder, "snooze", until, keep=bool(sure))
+    except OnaError as error:
+        return await _one(
+            visitor, services, reminder, until=until.strip(), error=error, failed="snooze"
+        )
+    if sure:
+        return RedirectResponse("/reminders", status_code=303)
+    return await _one(visitor, services, reminder, until=until, again=said)
+
+
+async def _one(
+    visitor: Visitor,
+    services: Services,
+    short: str,
+    *,
+    filled: dict[str, str] | None = None,
+    error: OnaError | None = None,
+    **more: Any,
+) -> Response:
+    one = await reminders.show(visitor, services, short)
+    shown = {"until": "", "again": "", "understood": None, "failed": "", **more}
+    return page(
+        "reminder.html",
+        visitor,
+        status=200 if error is None else status_of(error),
+        one=one,
+        filled=filled or {name: one[name] for name in ("when", "what", "quiet")},
+        error=error,
+        **shown,
+    )
 
 
 @router.post("/{reminder}/{act}")

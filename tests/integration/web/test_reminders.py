@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -140,6 +141,90 @@ async def test_the_page_sets_pauses_and_deletes_without_a_script(site):
         assert f"Resume {short}" in (await browser.get("/reminders")).text
         await browser.post(f"/reminders/{short}/delete", data={"csrf": csrf})
         assert "No reminder yet" in (await browser.get("/reminders")).text
+
+
+@asynccontextmanager
+async def signed_in(site):
+    """A browser of Ann's with its token against forgery, and her daily reminder."""
+    async with site.client() as ann:
+        short = (await ann.post("/api/v1/reminders", json=DAILY)).json()["reminder"]
+    async with site.client() as browser:
+        browser.headers["Origin"] = site.url
+        del browser.headers["Authorization"]
+        await browser.post("/sign-in", data={"link": await site.link()})
+        page = (await browser.get(f"/reminders/{short}")).text
+        csrf = re.search(r'name="csrf" value="([^"]+)"', page)[1]
+        yield browser, f"/reminders/{short}", {"csrf": csrf}
+
+
+async def kept(site):
+    """When, what and quiet hours of every reminder, the first first."""
+    rows = await site.rows("SELECT said, what, quiet FROM reminder ORDER BY created_at")
+    return [tuple(row) for row in rows]
+
+
+async def test_the_page_says_back_what_is_edited_before_it_is_saved(site):
+    async with signed_in(site) as (browser, where, sent):
+        assert where in (await browser.get("/reminders")).text
+        wanted = {"when": "every friday 16:00", "what": "drink <i>tea", "quiet": "22-7", **sent}
+        asked = await browser.post(where, data=wanted)
+        assert asked.status_code == 200
+        assert "I understood: every friday 16:00, in the time zone UTC." in asked.text
+        understood = asked.text.partition("I understood")[2].partition("</section>")[0]
+        assert len(re.findall(r"<time .*?16:00 UTC</time>", understood)) == 3
+        assert "It says: drink &lt;i&gt;tea" in understood
+        assert "Nothing is posted from 22:00-07:00." in understood
+        assert await kept(site) == [("every day at 9", DAILY["what"], "")]
+        saved = await browser.post(where, data={**wanted, "sure": "yes"})
+        assert (saved.status_code, saved.headers["location"]) == (303, "/reminders")
+        assert await kept(site) == [("every friday 16:00", "drink <i>tea", "22:00-07:00")]
+        assert (await browser.post(where, data={"what": "x"})).status_code == 403
+
+
+async def test_the_page_edits_all_of_it_or_nothing_and_lets_a_paused_one_rest(site):
+    async with signed_in(site) as (browser, where, sent):
+        wrong = {"when": "every friday 16:00", "quiet": "at night", "sure": "yes", **sent}
+        refused = await browser.post(where, data=wrong)
+        assert (refused.status_code, "These are no hours" in refused.text) == (422, True)
+        assert 'value="at night"' in refused.text
+        assert re.search(r'name="when"[^>]* autofocus aria-invalid="true"', refused.text)
+        assert await kept(site) == [("every day at 9", DAILY["what"], "")]
+        await browser.post(f"{where}/pause", data=sent)
+        other = {"when": "every day at 9", "what": "stretch", "sure": "yes", **sent}
+        await browser.post(where, data=other)
+        assert await kept(site) == [("every day at 9", "stretch", "")]
+        assert await site.rows("SELECT state FROM schedule") == [("paused",)]
+        picked = {"when": "mañana", "at": "2029-12-24T09:00", "what": "stretch", **sent}
+        assert "2029-12-24 09:00" in (await browser.post(where, data=picked)).text
+
+
+async def test_the_page_puts_one_off(site):
+    async with signed_in(site) as (browser, where, sent):
+        for until in ("", "mañana", "every friday 16:00"):
+            wrong = await browser.post(f"{where}/snooze", data={"until": until, **sent})
+            assert (wrong.status_code, 'role="alert"' in wrong.text) == (422, True)
+        own = {"until": "2029-12-24 9:00", **sent}
+        asked = await browser.post(f"{where}/snooze", data=own)
+        assert "I say it again at 2029-12-24 09:00 UTC." in asked.text
+        assert len(await kept(site)) == 1
+        assert (
+            await browser.post(f"{where}/snooze", data={**own, "sure": "yes"})
+        ).status_code == 303
+        soon = {"until": "in 10 minutes", "sure": "yes", **sent}
+        await browser.post(f"{where}/snooze", data=soon)
+        assert [row[0] for row in await kept(site)] == ["every day at 9", "in 10 minutes"]
+
+
+async def test_one_is_given_other_words_and_nobody_else_may(site, ona):  # noqa: F811
+    async with site.client() as ann, site.client(await site.token_of(site.bo)) as bo:
+        one = (await ann.post("/api/v1/reminders", json=DAILY)).json()
+        where = f"/api/v1/reminders/{one['reminder']}"
+        assert (await bo.patch(where, json={"what": "coffee"})).status_code == 404
+        assert (await ann.patch(where, json={"what": ""})).status_code == 422
+        changed = await ann.patch(where, json={"what": "coffee"})
+        assert (changed.json()["what"], changed.json()["next"]) == ("coffee", one["next"])
+        edited = await ona("reminders", "edit", one["reminder"], "--what", "cocoa")
+        assert "What: cocoa" in edited.out
 
 
 async def test_one_that_waits_for_a_yes_says_so_and_gets_it_on_the_page(site, ona):  # noqa: F811
