@@ -313,7 +313,7 @@ class Limits(_Part):
     targets: Annotated[int, Field(ge=1, le=TARGETS_MAX)] = 100
     """Of one run; a run that would have more is refused whole."""
     target_minutes: Annotated[int, Field(ge=1, le=1_440)] = 60
-    """A target that takes longer is stopped."""
+    """A target that takes longer, from when its first step begins, is stopped and has failed."""
     minutes: Annotated[int, Field(ge=1, le=10_080)] = 720
     """A run that takes longer is stopped."""
     money: Annotated[Decimal, Field(gt=0, le=100_000)] | None = None

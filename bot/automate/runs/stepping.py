@@ -42,7 +42,7 @@ class Moving:
     id: UUID
     step: int
     seconds: float
-    """Since it was started."""
+    """Since the turn of its first step began; to wait for a free worker takes none of its time."""
     has_session: bool = True
     prompt: str = "queued"
     """State of its step's prompt."""
@@ -162,5 +162,5 @@ def _of(one: Moving, limits: Limits) -> Action | None:
         state: Literal["failed", "stopped"] = "stopped" if one.outcome == "stopped" else "failed"
         return Finish(id=one.id, state=state, why=one.summary or one.outcome)
     if one.seconds > limits.target_minutes * 60:
-        return Finish(id=one.id, state="stopped", why=TOO_LONG, halts=True)
+        return Finish(id=one.id, state="failed", why=TOO_LONG, halts=True)
     return None

@@ -11,6 +11,7 @@ import structlog
 from sqlalchemy import text
 
 from bot.automate.definition import After, Outcome
+from bot.automate.runs.tally import Counts, status_of
 from bot.automate.triggers import events, failing
 from bot.automate.triggers.events import CAUSED_BY, Event
 from bot.store.database import TRIGGERS
@@ -18,6 +19,8 @@ from bot.store.transaction import Transaction
 
 log = structlog.get_logger(__name__)
 
+LIMITS = frozenset({"time", "money"})
+"""Why a run is stopped that its own limits end."""
 _RUN = text(
     """
     SELECT run.id, run.short, run.name, run.automation_id, run.project_id, run.stop_why,
@@ -25,6 +28,7 @@ _RUN = text(
            count(target.id) FILTER (WHERE target.state = 'done') AS done,
            count(target.id) FILTER (WHERE target.state = 'failed') AS failed,
            count(target.id) FILTER (WHERE target.state = 'stopped') AS stopped,
+           count(target.id) FILTER (WHERE target.state = 'skipped') AS skipped,
            count(target.id) AS total, coalesce(sum(target.attempt), 0) AS attempts
       FROM run JOIN project ON project.id = run.project_id
       LEFT JOIN run_target AS target ON target.run_id = run.id
@@ -59,9 +63,10 @@ async def ended(tx: Transaction, run_id: UUID) -> None:
     row = (await tx.execute(_RUN, {"run": run_id})).one_or_none()
     if row is None or row.automation_id is None:
         return
-    how = outcome(row.stop_why, row.failed, row.stopped)
-    if how != "stopped":
-        await failing.note(tx, row.automation_id, how == "failed")
+    counts = Counts(done=row.done, failed=row.failed, stopped=row.stopped, skipped=row.skipped)
+    how, failed = outcome(row.stop_why, counts), is_failure(row.stop_why, counts)
+    if failed is not None:
+        await failing.note(tx, row.automation_id, failed)
     await tx.execute(_GO_ON, {"automation": row.automation_id})
     tx.hint(TRIGGERS)
     asked = {"project": row.project_id, "name": row.name}
@@ -77,11 +82,23 @@ async def ended(tx: Transaction, run_id: UUID) -> None:
             await events.put(tx, _event(trigger.id, row, how))
 
 
-def outcome(stop_why: str, failed: int, stopped: int) -> Outcome:
-    """How a run ended that has so many targets that failed or were stopped; pure."""
-    if stop_why or stopped:
+def outcome(stop_why: str, counts: Counts) -> Outcome:
+    """How a run ended, for those that wait for its end; pure."""
+    if stop_why or counts.stopped:
         return "stopped"
-    return "failed" if failed else "succeeded"
+    came_to_nothing = status_of(counts, is_stopped=False) == "failed"
+    return "failed" if counts.failed or came_to_nothing else "succeeded"
+
+
+def is_failure(stop_why: str, counts: Counts) -> bool | None:
+    """Whether a run counts as failed, because nothing came of it; None: neither way; pure.
+
+    A limit of its own ends the next one as well. Where somebody ended it, nobody knows.
+    """
+    if stop_why:
+        return True if stop_why in LIMITS and not counts.done else None
+    status = status_of(counts, is_stopped=False)
+    return None if status == "stopped" else status == "failed"
 
 
 def _event(trigger_id: UUID, row: Any, how: Outcome) -> Event:

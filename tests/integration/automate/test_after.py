@@ -104,6 +104,26 @@ async def test_failures_in_a_row_pause_it_and_say_so_once(town) -> None:
     assert audited == [("automation.paused", "ona", "failures")]
 
 
+async def test_one_whose_targets_were_all_left_out_did_not_succeed(town) -> None:
+    first = await automation(town, steps=STEPS, name="first", context={"projects": ["gone"]})
+    second = await automation(town, steps=STEPS, name="second")
+    await trigger(town, second, "after", options={"after": {"automation": "first"}})
+    begun = await begin(town, first)
+    assert await town.rows("SELECT state FROM run_target") == [("skipped",)]
+    async with town.database.begin() as tx:
+        await after.ended(tx, begun.run_id)
+    assert await town.rows(EVENTS) == []
+    assert await town.value("SELECT failures FROM automation WHERE name = 'first'") == 1
+
+
+async def test_its_own_limit_that_ends_it_each_time_pauses_it(town) -> None:
+    automation_id = await automation(town, steps=STEPS)
+    for number in range(FAILURES_MAX):
+        begun = await begin(town, automation_id, f"k{number}")
+        await end(town, begun.run_id, "stopped", stop_why="money")
+    assert await town.value("SELECT why FROM automation") == "failures"
+
+
 async def test_one_success_begins_the_count_anew(town) -> None:
     automation_id = await automation(town, steps=STEPS)
     async with town.database.begin() as tx:

@@ -149,12 +149,21 @@ async def test_a_target_that_takes_too_long_is_stopped(town, places) -> None:
     await begin(town, automation_id)
     async with at_work(town, places):
         await until(town, "SELECT 1 FROM turn_event WHERE kind = 'output'", bool)
-        await town.database.run(
-            text("UPDATE run_target SET started_at = now() - interval '61 seconds'")
-        )
+        await town.database.run(text("UPDATE turn SET started_at = now() - interval '61 seconds'"))
         await until(town, SETTLED, bool)
+        await until(town, "SELECT state FROM turn", lambda rows: rows == [("stopped",)])
     ((_, state, why, *_),) = await targets(town)
-    assert (state, why) == ("stopped", "it took longer than it may")
+    assert (state, why) == ("failed", "it took longer than it may")
+
+
+async def test_to_wait_for_a_free_worker_takes_none_of_a_target_s_time(town) -> None:
+    automation_id = await automation(town, steps=[{"run": "true"}], limits={"target_minutes": 1})
+    await begin(town, automation_id)
+    await running(town).once()
+    await town.database.run(text("UPDATE run_target SET started_at = now() - interval '1 hour'"))
+    await town.database.run(text("UPDATE run SET look_at = now()"))
+    await running(town).once()
+    assert await town.rows(STATES) == [("demo", "running")]
 
 
 @pytest.mark.parametrize(

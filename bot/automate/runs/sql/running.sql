@@ -28,7 +28,9 @@ SELECT coalesce(sum(CASE WHEN charge.state = 'reserved' THEN 0 ELSE charge.cost_
 -- name: moving
 SELECT run_target.id, run_target.step, run_target.session_id IS NOT NULL AS has_session,
        coalesce(run_target.try_at > clock_timestamp(), false) AS put_off,
-       extract(epoch FROM clock_timestamp() - run_target.started_at) AS seconds,
+       coalesce(extract(epoch FROM clock_timestamp() - (
+           SELECT min(began.started_at) FROM turn AS began
+            WHERE began.session_id = run_target.session_id)), 0) AS seconds,
        run_target.session_id, coalesce(prompt.state, 'cancelled') AS prompt,
        coalesce(turn.state, '') AS outcome, coalesce(turn.outcome ->> 'summary', '') AS summary
   FROM run_target

@@ -51,7 +51,7 @@ def moving(**more) -> Moving:
         (moving(prompt="cancelled"), [Finish(id=A, state="stopped", why=CANCELLED)]),
         (moving(has_session=False), [Finish(id=A, state="failed", why=DELETED)]),
         (moving(seconds=600.0), []),
-        (moving(seconds=601.0), [Finish(id=A, state="stopped", why=TOO_LONG, halts=True)]),
+        (moving(seconds=601.0), [Finish(id=A, state="failed", why=TOO_LONG, halts=True)]),
         (moving(seconds=601.0, prompt="done", outcome="succeeded"), [Follow(id=A, step=0)]),
     ],
 )
