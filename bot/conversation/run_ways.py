@@ -89,7 +89,7 @@ class RunWays:
                 self._resolved.clear()
             self._resolved[run.id] = resolved
         async with self._database.begin() as tx:
-            await self._posts.open_reports(tx, run.id, _among(resolved, definition.report_to))
+            await self._posts.open_reports(tx, run.id, _reports(resolved, definition))
 
     async def prepare(self, target: Any, who: Standing) -> None:
         """See that something can be done; give the repository a project, where it is to have one.
@@ -151,8 +151,8 @@ class RunWays:
         if run["session_id"] is not None:
             return
         await run_sessions.open_own(tx, run_id, self._agents, targets_min=1)
-        report_to = run_rows.definition_of(run).report_to
-        await self._posts.open_reports(tx, run_id, _among(resolved, report_to))
+        reports = _reports(resolved, run_rows.definition_of(run))
+        await self._posts.open_reports(tx, run_id, reports)
 
     async def _check(self, target: Any) -> None:
         """Whether the repository is such that something can be done. :raises Refused: it is not"""
@@ -180,8 +180,11 @@ def _posted_to(definition: Definition) -> list[str]:
     return [to for to in posts if to]
 
 
+def _reports(resolved: Resolved, definition: Definition) -> Resolved:
+    """Where it reports, and every place that is lost: to which a step can't post is said too."""
+    channels = _among(resolved, definition.report_to).channels
+    return Resolved(channels=channels, lost=resolved.lost)
+
+
 def _among(resolved: Resolved, said: Collection[str]) -> Resolved:
-    return Resolved(
-        channels=tuple(one for one in resolved.channels if one.said in said),
-        lost={one: why for one, why in resolved.lost.items() if one in said},
-    )
+    return Resolved(channels=tuple(one for one in resolved.channels if one.said in said))

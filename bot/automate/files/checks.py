@@ -57,6 +57,11 @@ def of_whole(definition: Definition) -> Iterator[Problem]:
     for place, where in enumerate(definition.report_to):
         if not PLACE.fullmatch(where):
             yield ("report_to", place), _(_PLACE), where
+    for place, step in enumerate(definition.steps):
+        if isinstance(step, PostStep) and not (step.post.to or definition.report_to):
+            nowhere = _("a place in `to` where `report_to` names none")
+            said = step.post.model_dump(exclude_defaults=True)
+            yield ("steps", place, "post"), nowhere, said
 
 
 def _of_cron(trigger: Cron) -> Iterator[Problem]:

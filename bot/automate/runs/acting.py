@@ -24,6 +24,7 @@ from bot.automate.definition import (
     ShellStep,
     step_kind,
 )
+from bot.automate.runs.actionable import is_nothing
 from bot.automate.runs.stepping import (
     TRIES_MAX,
     Action,
@@ -233,7 +234,7 @@ class Acting:
                 break
             said = way.said
             if isinstance(todo, ReportStep):
-                way = replace(way, report=said)
+                way = replace(way, report=_titled(todo.report.title, said))
             else:
                 key = f"{row.place}:{row.attempt}:{way.step}"
                 await self._ways.post(tx, row, key, todo, todo.post.text or said)
@@ -261,6 +262,11 @@ class Acting:
                     await control.stop(tx, row.session_id, actor, clear=True)
             ended = {"target": action.id, "state": action.state, "why": action.why}
             await tx.execute(SQL["ended"], ended)
+
+
+def _titled(title: str, said: str) -> str:
+    """Under the title that the step gives it; nothing to report stays nothing."""
+    return f"**{title}**\n\n{said}" if title and not is_nothing(said) else said
 
 
 async def _seen(tx: Transaction, action: Start | Follow | Finish) -> Any:

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 from sqlalchemy import text
 
+from bot.conversation.run_places import NO_CHANNEL
 from bot.govern import people
 from tests.integration.automate.rig import (
     Office,
@@ -88,3 +89,17 @@ async def test_a_target_that_fails_before_it_has_a_session_is_reported(town, loo
     ((place, _, body),) = await town.rows(POSTS)
     assert place.startswith("T1/C1/~")
     assert "failed" in body
+
+
+async def test_a_place_to_which_a_step_can_not_post_is_on_the_run_s_page(town, places, loop):
+    steps = [{"run": "echo hi"}, {"post": {"to": "slack:#typo", "text": "Half of it is done."}}]
+    await begin(town, await approved(town, steps=steps))
+    stop = asyncio.Event()
+    going = asyncio.create_task(loop.run(stop))
+    async with Shift(town, places, "w"):
+        await until(town, SETTLED, bool)
+    stop.set()
+    await going
+    reports = {one["place"]: one.get("why") for one in await town.value("SELECT reports FROM run")}
+    assert reports == {"slack:#typo": NO_CHANNEL, "slack:#general": None}
+    assert await town.rows(POSTS) == []

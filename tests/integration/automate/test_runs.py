@@ -36,7 +36,7 @@ async def test_the_steps_of_a_target_follow_one_another_in_one_session(town, pla
     steps = [
         {"run": "echo one > a; echo first"},
         {"prompt": "cat a; echo second"},
-        {"report": {}},
+        {"report": {"title": "What I found"}},
         {"run": "echo third"},
     ]
     begun = await begin(town, await automation(town, steps=steps))
@@ -45,7 +45,7 @@ async def test_the_steps_of_a_target_follow_one_another_in_one_session(town, pla
         await until(town, SETTLED, bool)
     ((_, state, why, step, report, _, session),) = await targets(town)
     assert (state, why, step) == ("done", "", 4)
-    assert report == "one\nsecond\n"
+    assert report == "**What I found**\n\none\nsecond\n"
     kinds = await town.rows("SELECT kind, state FROM prompt ORDER BY position")
     assert kinds == [("command", "done"), ("text", "done"), ("command", "done")]
     assert await town.value("SELECT count(*) FROM session") == 1

@@ -251,6 +251,13 @@ WHOLE = [
         ],
     ),
     (
+        "schema: ona/automation/v1\nname: a\nsteps:\n  - run: make\n  - post:\n      text: hi\n",
+        [
+            "6:7: steps[1].post: expected: a place in `to` where `report_to` names none;"
+            " found: {text: …}"
+        ],
+    ),
+    (
         "schema: ona/automation/v1\nsteps:\n  - promt: x\n",
         [
             "1:1: expected: the key `name`",
