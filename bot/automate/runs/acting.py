@@ -266,7 +266,7 @@ class Acting:
 
 def _titled(title: str, said: str) -> str:
     """Under the title that the step gives it; nothing to report stays nothing."""
-    return f"**{title}**\n\n{said}" if title and not is_nothing(said) else said
+    return f"{title}\n\n{said}" if title and not is_nothing(said) else said
 
 
 async def _seen(tx: Transaction, action: Start | Follow | Finish) -> Any:
