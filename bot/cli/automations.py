@@ -303,8 +303,9 @@ def _say_preview(found: dict[str, Any], *, json: bool) -> None:
         show.as_json(found)
         return
     show.told(found)
-    if found["runs_as"]:
-        show.say(f"In the name of {found['runs_as']}: {', '.join(found['steps'])}")
+    if found["steps"]:
+        name = found["runs_as"] or "who approves it"
+        show.say(f"In the name of {name}: {', '.join(found['steps'])}")
     for target in found["targets"]:
         show.say(f"On {target['name']}" + (f": {target['why']}" if target["why"] else ""))
     for at in found["next"]:

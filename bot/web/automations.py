@@ -175,6 +175,9 @@ async def preview(visitor: Visitor, services: Services, said: str) -> dict[str, 
     """What would run now; nothing does. :raises TellPerson: they may not"""
     visitor.require(Act.PROMPT)
     row = await _with(visitor, services, said, automations.require_write)
+    if not row.digest:
+        # A search names what they may not see: that is for whoever approves it.
+        await _with(visitor, services, said, automations.require_approver)
     found = await _beginning(services).preview(row.id)
     async with services.database.begin() as tx:
         times = await trigger_rows.next_times(tx, row.id, NEXT_TIMES)

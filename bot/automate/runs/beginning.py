@@ -34,7 +34,8 @@ SHORT_TRIES = 5
 _AUTOMATION = text(
     """
     SELECT automation.id, automation.name, automation.state, automation.definition,
-           automation.digest, automation.project_id,
+           automation.digest, automation.proposed, automation.proposed_digest,
+           automation.project_id,
            coalesce(automation.runs_as_id, automation.approved_by, automation.creator_id)
                AS runs_as_id,
            project.name AS project, project.repository_url,
@@ -109,7 +110,7 @@ class Preview:
     """The kind of each."""
     targets: tuple[Target, ...]
     why: str
-    """As `Begun.why`."""
+    """As `Begun.why`, or `proposed`: when it is approved."""
     told: Message
     next_times: tuple[datetime, ...] = ()
 
@@ -166,9 +167,15 @@ class Beginning:
             return await _put(tx, found, cause)
 
     async def preview(self, automation_id: UUID) -> Preview:
-        """What would run now; nothing is begun. :raises NotFound: there is no such automation"""
+        """What would run now; nothing is begun. Of what nobody has approved yet: what would then.
+
+        :raises NotFound: there is no such automation
+        """
         why, told, found = "", _("This would run."), None
         try:
+            proposal = await self._proposal(automation_id)
+            if proposal is not None:
+                return proposal
             found = await self._find(automation_id, "", by_hand=True)
         except _Not as error:
             why, told = error.why, error.told
@@ -179,6 +186,23 @@ class Beginning:
             targets=tuple(found.targets) if found else (),
             why=why,
             told=told,
+        )
+
+    async def _proposal(self, automation_id: UUID) -> Preview | None:
+        """What a file proposes of which nothing counts yet; None: something does, or nothing is."""
+        async with self._database.begin() as tx:
+            row = (await tx.execute(_AUTOMATION, {"automation": automation_id})).one_or_none()
+            projects = (await tx.execute(_PROJECTS)).all()
+        if row is None or row.digest or not (row.proposed_digest and row.project_there):
+            return None
+        definition = _readable(row.proposed)
+        return Preview(
+            name=definition.name,
+            runs_as=definition.runs_as,
+            steps=tuple(step_kind(step) for step in definition.steps),
+            targets=tuple(await self._targets(row, definition, projects, "")),
+            why="proposed",
+            told=_("Nobody has approved this yet; once it is approved, this would run."),
         )
 
     async def _find(self, automation_id: UUID, happened_in: str, *, by_hand: bool) -> _Found:
@@ -192,12 +216,19 @@ class Beginning:
             who = await standing_of(tx, row.runs_as_id)
             _check_standing(who)
             projects = (await tx.execute(_PROJECTS)).all()
+        found = await self._targets(row, definition, projects, happened_in)
+        return _Found(row=row, definition=definition, runs_as=who, targets=found)
+
+    async def _targets(
+        self, row: Any, definition: Definition, projects: Sequence[Any], happened_in: str
+    ) -> Sequence[Target]:
+        """What it works on. :raises _Not: nothing, or too much"""
         known = [self._project(one) for one in projects]
         own = next(one for one in known if one.id == row.project_id)
         there = self._repositories.address(happened_in) if happened_in else ""
         found = targets(definition.context, own, known, await self._listed(definition), there)
         _check_count(found, definition)
-        return _Found(row=row, definition=definition, runs_as=who, targets=found)
+        return found
 
     async def _listed(self, definition: Definition) -> Sequence[Repository]:
         context, listed = definition.context, list[Repository]()
@@ -232,8 +263,12 @@ def _definition(row: Any, *, by_hand: bool) -> Definition:
         )
     if row.state == "paused" and not by_hand:
         raise _Not("paused", _("the automation is paused"))
+    return _readable(row.definition)
+
+
+def _readable(kept: dict[str, Any]) -> Definition:
     try:
-        return restored(row.definition)
+        return restored(kept)
     except ValueError as error:
         raise _Not("gone", _("the automation can't be read any more")) from error
 

@@ -45,7 +45,7 @@ async def test_the_steps_of_a_target_follow_one_another_in_one_session(town, pla
         await until(town, SETTLED, bool)
     ((_, state, why, step, report, _, session),) = await targets(town)
     assert (state, why, step) == ("done", "", 4)
-    assert report == "**What I found**\n\none\nsecond\n"
+    assert report == "What I found\n\none\nsecond\n"
     kinds = await town.rows("SELECT kind, state FROM prompt ORDER BY position")
     assert kinds == [("command", "done"), ("text", "done"), ("command", "done")]
     assert await town.value("SELECT count(*) FROM session") == 1
@@ -328,6 +328,23 @@ async def test_a_preview_makes_no_rows(town) -> None:
     ]
     assert (preview.runs_as, preview.steps) == ("Ann", ("run",))
     assert await town.value("SELECT count(*) FROM run") == 0
+
+
+async def test_a_preview_of_what_nobody_has_approved_shows_what_would_run(town) -> None:
+    context = {"projects": ["demo", "nowhere"]}
+    steps = [{"run": "true"}]
+    automation_id = await automation(town, steps=steps, context=context, state="proposed")
+    await town.database.run(
+        text(
+            "UPDATE automation SET proposed = definition, proposed_digest = digest, digest = '',"
+            " definition = '{}', creator_id = NULL, runs_as_id = NULL"
+        )
+    )
+    preview = await beginning(town).preview(automation_id)
+    assert [one.name for one in preview.targets] == ["demo", "nowhere"]
+    assert (preview.name, preview.steps, preview.why) == ("nightly", ("run",), "proposed")
+    assert "approved" in preview.told
+    assert (await begin(town, automation_id)).why == "paused"
 
 
 async def test_what_ends_a_run_is_done_once(town, places) -> None:

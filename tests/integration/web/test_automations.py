@@ -72,6 +72,9 @@ async def test_who_is_no_operator_approves_nothing_where_no_forge_says_so(site):
         where = f"{WHERE}/{one['automation']}/approve"
         refused = await bo.post(where, json={"digest": one["proposed_digest"]})
         assert (refused.status_code, "administers" in refused.text) == (422, True)
+        # What nobody has approved may search for what they may not see.
+        looked = await bo.get(f"{WHERE}/{one['automation']}/preview")
+        assert (looked.status_code, "administers" in looked.text) == (422, True)
 
 
 async def test_one_is_made_changed_run_and_removed_here(site):
@@ -263,6 +266,10 @@ async def test_an_example_is_proposed_approved_and_dry_run(site, ona, path):  # 
         "INSERT INTO person (id, name) VALUES (gen_random_uuid(), 'release-bot') RETURNING id"
     )
     await synced(site, path.read_text())
+    before = await ona("automations", "run", path.stem, "--dry-run")
+    if "search:" not in path.read_text():
+        assert "once it is approved" in before.out
+        assert "In the name of" in before.out
     told = await ona("automations", "approve", path.stem, "--yes")
     assert told.code == 0, told.err
     looked = await ona("automations", "run", path.stem, "--dry-run", "--json")
