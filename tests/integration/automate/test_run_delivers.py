@@ -30,7 +30,7 @@ async def test_everything_is_delivered_once_by_the_step_that_says_so(desk: Desk)
     steps = [
         {"prompt": "echo 1 > new\nexit"},
         {"run": "echo 2 > two; exit"},
-        {"pull_request": {"title": "Tidy up"}},
+        {"pull_request": {"title": "Tidy up", "body": "By a run.", "draft": True}},
         {"run": "test -f two; exit"},
     ]
     await worked(desk, steps)
@@ -41,8 +41,8 @@ async def test_everything_is_delivered_once_by_the_step_that_says_so(desk: Desk)
     assert kinds.index("delivered") == 2
     names = git_tree.git(desk.origin, "diff", "--name-only", f"main..{await desk.at()}")
     assert names.decode().split() == ["new", "two"]
-    wished = await desk.town.rows("SELECT title, turn_id FROM pull_request_wish")
-    assert wished == [("Tidy up", None)]
+    wished = await desk.town.rows("SELECT title, body, draft, turn_id FROM pull_request_wish")
+    assert wished == [("Tidy up", "By a run.", True, None)]
 
 
 async def test_without_that_step_nothing_leaves_the_machine(desk: Desk) -> None:

@@ -55,6 +55,14 @@ async def test_the_steps_of_a_target_follow_one_another_in_one_session(town, pla
     assert await town.value("SELECT priority FROM session") == 1
 
 
+async def test_its_sessions_have_the_agent_the_model_and_the_size_that_it_names(town) -> None:
+    named = {"agent": "claude-code", "model": "opus", "size": "large"}
+    await begin(town, await automation(town, steps=[{"prompt": "look"}], **named))
+    await running(town).once()
+    found = await town.rows("SELECT agent, model, size FROM session")
+    assert found == [("claude-code", "opus", "large")]
+
+
 async def test_a_step_that_fails_is_the_last_and_says_why(town, places) -> None:
     steps = [{"run": "exit 3"}, {"run": "echo never"}]
     await begin(town, await automation(town, steps=steps))
