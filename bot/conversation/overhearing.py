@@ -84,13 +84,13 @@ def counts(options: MessageOptions, words: str) -> bool:
 
 
 async def _watched(tx: Transaction, row: Any, said: Said) -> None:
-    options = MessageTrigger.model_validate(row.options).message
     try:
+        options = MessageTrigger.model_validate(row.options).message
         if not counts(options, said.text):
             return
     except ValueError as error:
-        # It was read when it was approved, by another version.
-        log.warning("pattern_not_read", trigger=row.short, error=str(error))
+        # It was read when it was approved, by another version; the others hear all the same.
+        log.warning("trigger_unreadable", trigger=row.short, error=str(error))
         return
     if await events.within_hour(tx, row.id) >= options.per_hour_max:
         words = _(

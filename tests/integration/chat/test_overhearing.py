@@ -63,6 +63,17 @@ async def test_no_more_than_so_many_messages_an_hour_count_which_is_said_once(to
     assert "per_hour_max" in said
 
 
+@pytest.mark.parametrize("options", [{"matches": "(", "channel": "fake:T/C"}, {"future": 1}, {}, 7])
+async def test_a_trigger_that_can_t_be_read_keeps_no_other_from_hearing(
+    town, room, options
+) -> None:
+    bad = await automation(town, steps=STEPS, name="bad")
+    await trigger(town, bad, "message", options={"message": options}, match="fake:T/C")
+    await watched(town)
+    await overhear(room, "down", 1)
+    assert await town.rows(EVENTS) == [("down",)]
+
+
 async def test_a_paused_one_hears_nothing(town, room) -> None:
     await watched(town)
     await town.rows("UPDATE automation SET state = 'paused' RETURNING id")
