@@ -18,6 +18,7 @@ from psycopg import IntegrityError
 from sqlalchemy import text
 
 from bot.automate.definition import Definition, Search, restored, step_kind
+from bot.automate.runs.taking_place import take_place
 from bot.automate.runs.targets import Known, Repository, Target, targets
 from bot.errors import NotFound, Refused
 from bot.govern.access import Act, Standing, require
@@ -62,12 +63,6 @@ _ADD_TARGETS = text(
       FROM jsonb_to_recordset(CAST(:targets AS jsonb))
            AS one (id uuid, place integer, project_id uuid, repository text, url text,
                    state text, why text)
-    """
-)
-_TAKEN = text(
-    """
-    UPDATE trigger_event SET state = 'taken', run_id = :run
-     WHERE id = :event AND state = 'waiting'
     """
 )
 
@@ -310,7 +305,7 @@ async def _put(tx: Transaction, found: _Found, cause: Cause) -> Begun:
         return known
     await tx.execute(_ADD_TARGETS, {"run": run_id, "targets": json.dumps(_rows(found.targets))})
     if cause.event_id is not None:
-        await tx.execute(_TAKEN, {"run": run_id, "event": cause.event_id})
+        await take_place(tx, run_id, cause.event_id, found.definition)
     tx.hint(RUNS)
     log.info("run_begun", run=short, automation=found.row.name, targets=len(found.targets))
     return Begun(run_id=run_id, short=short, told=_("The run {run} has begun.", run=short))

@@ -34,7 +34,7 @@ from bot.automate.triggers.taking_decided import (
 )
 from bot.govern.halt import halted
 from bot.govern.halting import read as halts
-from bot.store.database import FIRINGS, RUNS, TRIGGERS, Database, Listener, is_away
+from bot.store.database import FIRINGS, TRIGGERS, Database, Listener, is_away
 from bot.store.statements import load
 from bot.store.transaction import Transaction
 from scheduler.waits import first_of
@@ -64,8 +64,6 @@ class _Held:
     """An event whose run we begin."""
 
     automation: Any
-    definition: Definition
-    about: str
     row: Any
 
 
@@ -161,8 +159,9 @@ class Taking:
         try:
             async with asyncio.timeout(BEGIN_SECONDS_MAX):
                 begun = await self._begins.begin(held.automation.id, cause)
-            async with self._database.begin() as tx:
-                await _begun(tx, held, begun)
+            if begun.run_id is None:
+                async with self._database.begin() as tx:
+                    await _no_run(tx, held, begun)
         except Exception as error:
             # Whatever it is, the other events must not wait for it.
             log.warning("run_not_begun", automation=held.automation.name, error=str(error))
@@ -185,10 +184,7 @@ async def _decided(tx: Transaction, row: Any) -> Sequence[_Held]:
     if definition is None:
         return ()
     await _say(tx, row, definition, decisions)
-    abouts = {one.id: one.about for one in events}
-    return [
-        _Held(automation=row, definition=definition, about=abouts[one.id], row=one) for one in held
-    ]
+    return [_Held(automation=row, row=one) for one in held]
 
 
 async def _definition(tx: Transaction, row: Any) -> Definition | None:
@@ -265,22 +261,13 @@ async def _apply(tx: Transaction, decisions: Sequence[Decision]) -> Sequence[Any
     return (await tx.execute(SQL["hold"], {"rows": rows, "seconds": HOLD_SECONDS})).all()
 
 
-async def _begun(tx: Transaction, held: _Held, begun: Begun) -> None:
-    """Note what came of beginning a run."""
-    event = {"event": held.row.id}
-    if begun.run_id is None:
-        told = {**event, "state": "dropped", "why": begun.why, "attempts": held.row.attempts}
-        await tx.execute(SQL["not_taken"], {**told, "seconds": 0})
-        said = taking_words.no_run(held.automation.name, begun.told)
-        hour = await tx.scalar(_HOUR)
-        await notices.put(tx, held.automation.id, f"{begun.why}/{hour:%Y-%m-%d}", said)
-        return
-    run = {**event, "run": begun.run_id}
-    await tx.execute(SQL["taken"], run)
-    await tx.execute(SQL["follow"], run)
-    if held.definition.overlap == "cancel":
-        for one in await tx.execute(SQL["cancel"], {"run": begun.run_id, "about": held.about}):
-            tx.hint(RUNS, one.id)
+async def _no_run(tx: Transaction, held: _Held, begun: Begun) -> None:
+    """Note why no run came of an event; one that did took it."""
+    told = {"event": held.row.id, "state": "dropped", "why": begun.why}
+    await tx.execute(SQL["not_taken"], {**told, "attempts": held.row.attempts, "seconds": 0})
+    said = taking_words.no_run(held.automation.name, begun.told)
+    hour = await tx.scalar(_HOUR)
+    await notices.put(tx, held.automation.id, f"{begun.why}/{hour:%Y-%m-%d}", said)
 
 
 async def _say(

@@ -257,6 +257,33 @@ async def test_who_ends_in_between_leaves_it_to_the_next_who_comes_to_one_run(to
     assert await town.rows(EVENTS) == [("k", "taken", "")]
 
 
+async def test_who_ends_right_after_a_run_is_there_leaves_nothing_undone_that_follows_from_it(
+    town,
+) -> None:
+    _, push = await one_with(town, overlap="cancel")
+    await happen(town, push, "k1", "a")
+    await taking(town).once()
+    for key in ("k2", "k3"):
+        await happen(town, push, key, "a")
+    with pytest.raises(Killed):
+        await taking(town, Dies(town, after=True)).once()
+    first, second = await town.rows("SELECT id, stop_why FROM run ORDER BY id")
+    assert (first[1], second[1]) == ("cancelled", "")
+    of_second = "SELECT key, state FROM trigger_event WHERE run_id = :run ORDER BY key"
+    found = await town.rows(of_second, run=second[0])
+    assert found == [("k2", "taken"), ("k3", "dropped")]
+
+
+async def test_an_older_run_makes_way_though_the_clock_was_set_back_since(town) -> None:
+    _, push = await one_with(town, overlap="cancel")
+    await happen(town, push, "k1", "a")
+    await taking(town).once()
+    await town.database.run(text("UPDATE run SET created_at = created_at + interval '1 hour'"))
+    await happen(town, push, "k2", "a")
+    await taking(town).once()
+    assert await town.rows("SELECT stop_why FROM run ORDER BY id") == [("cancelled",), ("",)]
+
+
 class Away:
     """A code host that can't be asked."""
 

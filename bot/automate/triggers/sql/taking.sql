@@ -75,24 +75,6 @@ UPDATE trigger_event
 RETURNING trigger_event.id, trigger_event.attempts, trigger_event.facts,
           trigger_event.repository, trigger.kind
 
--- name: taken
--- The run may have been written by somebody who ended before this.
-UPDATE trigger_event SET state = 'taken', why = '', run_id = :run, held_until = NULL
- WHERE id = :event AND state IN ('waiting', 'taken')
-
--- name: follow
-UPDATE trigger_event SET run_id = :run WHERE into_id = :event
-
--- name: cancel
--- Older runs about the same make way for a newer one.
-UPDATE run SET stop_why = 'cancelled', look_at = clock_timestamp()
-  FROM run AS newer
- WHERE newer.id = :run AND run.automation_id = newer.automation_id AND run.id <> newer.id
-   AND run.created_at <= newer.created_at AND run.settled_at IS NULL AND run.stop_why = ''
-   AND coalesce((SELECT about FROM trigger_event
-                  WHERE run_id = run.id AND state = 'taken' LIMIT 1), '') = :about
-RETURNING run.id
-
 -- name: not_taken
 -- Only as long as nobody else has tried since.
 UPDATE trigger_event
