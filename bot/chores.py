@@ -14,7 +14,7 @@ from bot.govern.audit_retention import expire_of_projects
 from bot.govern.grants import Grants
 from bot.govern.sealing import Sealer, expire
 from bot.metrics import QUEUE_DEPTH
-from bot.store.database import Database, is_away
+from bot.store.database import Database, may_pass
 from bot.store.transaction import Transaction
 from bot.work import expiring, questions
 from scheduler.chores import Chore, run_chores
@@ -97,7 +97,7 @@ async def _resign(database: Database, leader: Leader) -> None:
         async with database.begin() as tx:
             await leader.resign(tx)
     except Exception as error:
-        if not is_away(error):
+        if not may_pass(error):
             raise
         log.warning("clock_not_resigned", error=str(error))
 

@@ -32,7 +32,7 @@ from bot.govern.rights import Rights
 from bot.leading import LeadingListener, Listen
 from bot.standing import Standings
 from bot.store import kept
-from bot.store.database import Database, is_away
+from bot.store.database import Database, may_pass
 from bot.switched import closed_hosts, code_hosts, switches
 
 log = structlog.get_logger(__name__)
@@ -145,7 +145,7 @@ async def _remembered(settings: Settings, database: Database) -> tuple[Mapping[s
                 secret = await kept.keep(tx, "secret of marks", secrets.token_urlsafe(32))
                 return hosts, secret.encode()
         except Exception as error:
-            if not is_away(error):
+            if not may_pass(error):
                 raise
             log.warning("forges_not_opened", why=str(error))
             await asyncio.sleep(AGAIN_SECONDS)

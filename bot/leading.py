@@ -11,7 +11,7 @@ import structlog
 
 from adapters.chat.incoming import Hear
 from adapters.listening import Condition, Tell, nobody
-from bot.store.database import Database, is_away
+from bot.store.database import Database, may_pass
 from scheduler.leader import Leader
 from scheduler.waits import first_of
 
@@ -79,7 +79,7 @@ class LeadingListener:
             async with self._database.begin() as tx:
                 token = await self._leader.lead(tx)
         except Exception as error:
-            if not is_away(error):
+            if not may_pass(error):
                 raise
             return False
         if token is None:
@@ -93,5 +93,5 @@ class LeadingListener:
             async with self._database.begin() as tx:
                 await self._leader.resign(tx)
         except Exception as error:
-            if not is_away(error):
+            if not may_pass(error):
                 raise

@@ -11,7 +11,7 @@ import structlog
 
 from adapters.listening import Condition, Tell
 from bot.store import surface_states
-from bot.store.database import Database, is_away
+from bot.store.database import Database, may_pass
 from bot.store.surface_states import REPORT_SECONDS, Said
 from bot.switched import Mode, Switch
 from scheduler.waits import first_of
@@ -95,6 +95,6 @@ async def _unless_away(writing: Coroutine[Any, Any, None]) -> None:
     try:
         await writing
     except Exception as error:
-        if not is_away(error):
+        if not may_pass(error):
             raise
         log.warning("surfaces_not_reported", error=str(error))

@@ -31,7 +31,7 @@ from bot.govern.audit import Audited, Source, record
 from bot.govern.people import standing_of
 from bot.govern.rights import Rights
 from bot.metrics import ACCEPT_SECONDS
-from bot.store.database import Database, is_away
+from bot.store.database import Database, may_pass
 from bot.store.ids import new_id
 from bot.store.transaction import Transaction
 from bot.words.catalogue import gettext as _
@@ -112,7 +112,7 @@ class Inbox:
             try:
                 return await self._accept_settled(message)
             except Exception as error:
-                if isinstance(error, OnaError) or not is_away(error):
+                if isinstance(error, OnaError) or not may_pass(error):
                     raise
                 log.warning("accept_away", error=str(error))
                 raise TryAgain(

@@ -29,7 +29,7 @@ from adapters.chat.port import (
 from bot.conversation import budget, refusals
 from bot.conversation.attempt import METHODS, Action, Progress, next_action
 from bot.metrics import REPLIES
-from bot.store.database import Database, is_away
+from bot.store.database import Database, may_pass
 from bot.store.statements import load
 from bot.store.transaction import Transaction
 from bot.words.catalogue import nearest
@@ -200,7 +200,7 @@ class Outgoing:
                         await refusals.tell(tx, taken.id, values["error"])
                 break
             except Exception as error:
-                if not is_away(error) or until.left_seconds <= RETRY_SECONDS:
+                if not may_pass(error) or until.left_seconds <= RETRY_SECONDS:
                     raise
             await asyncio.sleep(RETRY_SECONDS)
         REPLIES.labels(result=result if stored else "lost").inc()

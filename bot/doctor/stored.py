@@ -13,7 +13,7 @@ from bot.config import Settings
 from bot.govern import halting
 from bot.govern.halt import Halt
 from bot.store import kept, surface_states
-from bot.store.database import Database, is_away
+from bot.store.database import Database, may_pass
 from bot.store.embedded import EmbeddedPostgres
 from bot.store.surface_states import SurfaceStatus
 from bot.store.transaction import Transaction
@@ -211,7 +211,7 @@ async def _asked(
             async with database.begin() as tx:
                 return await ask(tx)
         except Exception as error:
-            if not is_away(error) and not isinstance(error, psycopg.errors.UndefinedTable):
+            if not may_pass(error) and not isinstance(error, psycopg.errors.UndefinedTable):
                 raise
             return otherwise
 

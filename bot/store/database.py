@@ -24,7 +24,13 @@ TRANSACTION_SECONDS = 20
 MAPPED_CONNECTIONS_MAX = 5
 """For mapped tables, which only machines and leaders use."""
 AWAY = (OperationalError, InterfaceError, PoolTimeout, psycopg.OperationalError, ConnectionError)
-"""What a database that is down, restarting or unreachable raises."""
+"""What a database that is down, restarting or unreachable raises, and not it alone."""
+AWAY_STATES = ("08", "28", "53100", "53300", "57P")
+"""What their SQLSTATE begins with, where they have one: no connection, nobody let in, disk full,
+too many connections, shut down or starting. Whatever is asked then, nobody gets it."""
+PASSING_STATES = ("40001", "40P01", "53200", "55P03", "57014")
+"""What one statement may meet and the next one not: it could not be done beside others, deadlock,
+out of memory, a lock that did not come, cancelled."""
 
 
 def conninfo(url: str) -> str:
@@ -33,10 +39,25 @@ def conninfo(url: str) -> str:
 
 
 def is_away(error: BaseException) -> bool:
-    """Whether trying again later can help: the server is gone, not our statement wrong."""
+    """Whether the server is gone, which is no fault of what was asked: it is waited for; pure.
+
+    Who works through rows counts no try of the one at hand then. All else may well be that row's.
+    """
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         return True
-    return isinstance(error, AWAY)
+    state = _state(error)
+    return isinstance(error, AWAY) and (not state or state.startswith(AWAY_STATES))
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether the same may well come off when tried again: what has to be done waits for it."""
+    return is_away(error) or _state(error) in PASSING_STATES
+
+
+def _state(error: BaseException) -> str:
+    """What the server calls it; empty: it did not say anything."""
+    known = error.orig if isinstance(error, DBAPIError) else error
+    return str(getattr(known, "sqlstate", None) or "")
 
 
 class Database:

@@ -21,7 +21,7 @@ from bot.errors import (
     TellPerson,
     TooLarge,
 )
-from bot.store.database import is_away
+from bot.store.database import may_pass
 
 log = structlog.get_logger(__name__)
 
@@ -91,7 +91,7 @@ def from_exception(request: Request, error: Exception) -> tuple[int, OnaError]:
     if isinstance(error, psycopg.DataError | UnicodeError):
         # NUL bytes, lone surrogates, numbers beyond every row.
         return 422, Refused("a value here can't be stored or looked up", kept="nothing was changed")
-    if is_away(error):
+    if may_pass(error):
         log.warning("database_away", path=request.url.path, error=str(error).split("\n")[0])
         return 503, database_away()
     log.error("request_failed", path=request.url.path, exc_info=error)

@@ -13,7 +13,7 @@ from bot.errors import NotAllowed, OnaError, TryAgain
 from bot.govern import halting
 from bot.govern.access import Act
 from bot.govern.halt import halted
-from bot.store.database import is_away
+from bot.store.database import may_pass
 from bot.web import reading
 from bot.web.services import Services
 from bot.web.visitor import Visitor, require_project, visitor
@@ -106,5 +106,5 @@ async def _watch(
             return
         except Exception as error:
             # While the database is away, what is open goes on, as turns do.
-            if not is_away(error):
+            if not may_pass(error):
                 raise

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from bot.errors import TryAgain
-from bot.store.database import EVENTS, is_away
+from bot.store.database import EVENTS, may_pass
 from bot.web import reading
 from bot.web.reading import StoredEvent
 from bot.web.services import Services
@@ -89,7 +89,7 @@ async def _read(
             found = await reading.events(tx, session_id, after=after, limit=BATCH_EVENTS_MAX)
             return found, False
     except Exception as error:
-        if not is_away(error):
+        if not may_pass(error):
             raise
         return (), True
 

@@ -20,7 +20,7 @@ import structlog
 
 from bot.errors import OnaError, TooLarge
 from bot.store.blobs import Blobs, BlobUnreadable, sweep
-from bot.store.database import Database, is_away
+from bot.store.database import Database, may_pass
 from bot.store.ids import new_id
 from bot.words.catalogue import gettext as _
 from bot.words.catalogue import of_error
@@ -330,7 +330,7 @@ async def _patiently(lease: Lease, act: Callable[[], Awaitable[Result]]) -> Resu
         try:
             return await act()
         except Exception as error:
-            if not is_away(error):
+            if not may_pass(error):
                 raise
             log.warning("checkpoint_waits_for_database")
         if lease.lost:

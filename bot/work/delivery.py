@@ -20,7 +20,7 @@ from adapters.chat.port import ChatError
 from bot.errors import OnaError, TooLarge, TryAgain
 from bot.govern.policy import effective
 from bot.metrics import DELIVERIES
-from bot.store.database import is_away
+from bot.store.database import may_pass
 from bot.words.catalogue import gettext as _
 from bot.work import beside_words, delivery_words, signature
 from bot.work.delivery_means import DeliveryMeans
@@ -69,7 +69,7 @@ class Delivery:
             try:
                 return await self._deliver(lease, turn, place, ask)
             except Exception as error:
-                if not is_away(error) or lease.lost:
+                if not may_pass(error) or lease.lost:
                     raise
                 log.warning("delivery_waits_for_database")
             await asyncio.sleep(AWAY_SECONDS)

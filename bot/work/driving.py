@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from adapters.agent import port
 from bot.metrics import turn_step
-from bot.store.database import is_away
+from bot.store.database import may_pass
 from bot.work import ended_words
 from bot.work.agent_events import as_event
 from bot.work.bounded import Bounded
@@ -74,7 +74,7 @@ class Driving:
         except port.JobRefused as error:
             return ended_words.refused(error)
         except Exception as error:
-            if is_away(error):
+            if may_pass(error):
                 raise HandedBack from error
             raise
         reading = asyncio.ensure_future(self._read(run, turn, recorder))

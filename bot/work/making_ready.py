@@ -12,7 +12,7 @@ from uuid import UUID
 import structlog
 from sqlalchemy import text
 
-from bot.store.database import Database, is_away
+from bot.store.database import Database, may_pass
 from bot.work.lease import Lease
 from bot.work.queue import Event, LeaseLost
 from bot.work.usual import usual_seconds
@@ -97,7 +97,7 @@ class MakingReady:
             except LeaseLost:
                 return
             except Exception as error:
-                if not is_away(error):
+                if not may_pass(error):
                     log.exception("template_not_followed")
                     return
 

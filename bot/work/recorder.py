@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from bot.store.database import is_away
+from bot.store.database import may_pass
 from bot.work.lease import Lease, OpenTurn
 from bot.work.queue import Event, LeaseLost
 from bot.work.work_queue import WorkQueue
@@ -129,7 +129,7 @@ class Recorder:
                 self._batches += 1
                 return
             except Exception as error:
-                if not is_away(error) or self._lease.lost:
+                if not may_pass(error) or self._lease.lost:
                     raise
                 log.warning("events_wait_for_database", waiting_bytes=self._size)
             await asyncio.sleep(RETRY_SECONDS)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from bot.govern.spenders import Spender, spender_of
 from bot.govern.spending import SQL
-from bot.store.database import Database, is_away
+from bot.store.database import Database, may_pass
 from vmpool.network.gateway.ports import Identity, NoTurn, Unreachable
 
 
@@ -42,6 +42,6 @@ def reached() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not is_away(error):
+        if not may_pass(error):
             raise
         raise Unreachable("Whose turn this is can't be looked up now.") from error

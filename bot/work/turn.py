@@ -25,7 +25,7 @@ import structlog
 from adapters.agent import port
 from bot.errors import LimitReached, NotAllowed, NotPermitted, OnaError, TellOperator
 from bot.metrics import TURN_SECONDS, TURNS, turn_step
-from bot.store.database import is_away
+from bot.store.database import may_pass
 from bot.store.states import TurnState
 from bot.words.catalogue import gettext as _
 from bot.words.catalogue import of_error, together
@@ -293,7 +293,7 @@ class Turn:
                 whole = {**outcome, "cost_micro": cost} if cost else outcome
                 await self._queue.finish(self._lease, turn, state, whole, events=events)
             except Exception as error:
-                if not is_away(error):
+                if not may_pass(error):
                     raise
                 log.warning("outcome_waits_for_database")
                 await asyncio.sleep(RETRY_SECONDS)

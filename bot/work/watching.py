@@ -13,7 +13,7 @@ from time import monotonic
 from typing import TypeVar
 
 from adapters.agent import port
-from bot.store.database import is_away
+from bot.store.database import may_pass
 from bot.store.states import TurnState
 from bot.work import ended_words
 from bot.work.asked import Question
@@ -153,7 +153,7 @@ class Watch:
         try:
             return await self._due()
         except Exception as error:
-            if not is_away(error):
+            if not may_pass(error):
                 raise
             return None
 
@@ -172,7 +172,7 @@ class Watch:
         try:
             return await self._queue.stop_request(self._lease)
         except Exception as error:
-            if not is_away(error):
+            if not may_pass(error):
                 raise
             return None
 

@@ -16,7 +16,7 @@ from sqlalchemy import text
 
 from bot.govern.halt import Halt
 from bot.govern.policy import joined
-from bot.store.database import Database, is_away
+from bot.store.database import Database, may_pass
 from bot.work.destinations import Wanted
 from vmpool.network.gateway import Access, Gateway, Identity, Refused, Unreachable
 from vmpool.network.gateway.routes import Route
@@ -142,7 +142,7 @@ class WaysOut:
         try:
             found = await self._looked_up(machine, now)
         except Exception as error:
-            if not is_away(error):
+            if not may_pass(error):
                 raise
             if known is not None:
                 return known

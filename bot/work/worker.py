@@ -12,7 +12,7 @@ from uuid import UUID
 import structlog
 
 from bot.metrics import QUEUE_WAIT_SECONDS
-from bot.store.database import CONTROL, READY, Listener, is_away
+from bot.store.database import CONTROL, READY, Listener, may_pass
 from bot.words.catalogue import of_error
 from bot.work.lease import Lease
 from bot.work.queue import Event, LeaseLost
@@ -120,7 +120,7 @@ class Worker:
             try:
                 lease = await self._queue.claim(people_only=offer is Offer.PEOPLE)
             except Exception as error:
-                if not is_away(error):
+                if not may_pass(error):
                     raise
                 log.warning("claim_waits_for_database")
                 await asyncio.sleep(AWAY_SECONDS)
@@ -153,7 +153,7 @@ class Worker:
         except NoCapacity as error:
             await self._defer(slot.lease, error)
         except Exception as error:
-            if is_away(error):
+            if may_pass(error):
                 log.warning("turn_left_to_its_lease", error=str(error))
             else:
                 log.exception("turn_broke")

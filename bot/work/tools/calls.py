@@ -17,7 +17,7 @@ from sqlalchemy import text
 
 from bot.errors import NotFound, Refused, TellPerson, TooLarge
 from bot.govern.spenders import Spender
-from bot.store.database import Database, is_away
+from bot.store.database import Database, may_pass
 from bot.store.transaction import Transaction
 from bot.words.amounts import short
 from bot.words.plain import settled
@@ -149,7 +149,7 @@ class Calls:
             log.info("tool_refused", tool=name, why=error.happened)
             return str(error), True
         except Exception as error:
-            if not is_away(error):
+            if not may_pass(error):
                 raise
             return AWAY, True
 
