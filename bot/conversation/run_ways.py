@@ -12,6 +12,7 @@ from adapters.forge.port import Searches
 from bot.automate.definition import Definition, PostStep
 from bot.automate.runs import run_rows
 from bot.automate.runs.acting import Asking, Opened
+from bot.automate.triggers import failing
 from bot.conversation import adding, run_sessions
 from bot.conversation.adding import CheckRepository
 from bot.conversation.run_places import Resolved, RunPlaces
@@ -21,7 +22,7 @@ from bot.govern.access import Act, Standing, require
 from bot.govern.agents import Agents
 from bot.govern.people import standing_of
 from bot.govern.rights import Rights
-from bot.store.database import Database
+from bot.store.database import Database, is_away
 from bot.store.transaction import Transaction
 from bot.words.catalogue import N_
 from bot.words.catalogue import gettext as _
@@ -138,12 +139,27 @@ class RunWays:
 
     async def ended(self, tx: Transaction, run_id: UUID) -> None:
         """Report it, and do what its end asks for."""
-        resolved = self._resolved.pop(run_id, None)
+        for ending in (self._report, *self._endings):
+            await ending(tx, run_id)
+        self._resolved.pop(run_id, None)
+
+    async def ended_in_part(self, tx: Transaction, run_id: UUID) -> None:
+        """The same as far as it comes off, and tell that the rest does not."""
+        for ending in (self._report, *self._endings, failing.not_ended):
+            try:
+                async with tx.begin_nested():
+                    await ending(tx, run_id)
+            except Exception as error:
+                if is_away(error):
+                    raise
+                log.error("run_end_left_out", run=str(run_id), error=repr(error))
+        self._resolved.pop(run_id, None)
+
+    async def _report(self, tx: Transaction, run_id: UUID) -> None:
+        resolved = self._resolved.get(run_id)
         if resolved is not None and resolved.channels:
             await self._report_anyway(tx, run_id, resolved)
         await self._posts.finish(tx, run_id)
-        for ending in self._endings:
-            await ending(tx, run_id)
 
     async def _report_anyway(self, tx: Transaction, run_id: UUID, resolved: Resolved) -> None:
         """Let a run report whose only target failed before it had a session."""

@@ -202,6 +202,8 @@ class Run(SQLModel, table=True):
     """`person`, `time`, `money`, `cancelled` by a newer run, `halt`; empty: it is not stopped."""
     look_at: datetime = moment(now=True)
     """When it is to be looked at next."""
+    tries: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    """How often in a row what its end asks for raised."""
     told_at: datetime | None = moment()
     """When its places were told last how far it is; None: never."""
     created_at: datetime = moment(now=True)

@@ -4,7 +4,8 @@
 
 Any number of processes may look. Whoever is killed between two actions leaves the rows as they
 were, and the next look goes on from there. An action that raises is put off, and the target fails
-at last; the other targets don't wait for it. A run whose definition can't be read fails whole.
+at last; the other targets don't wait for it. So is the end of a run, which ends in part at last. A
+run whose definition can't be read fails whole.
 """
 
 import asyncio
@@ -130,8 +131,8 @@ class Running:
         looked = await self._looked(run_id)
         if looked is None:
             return
-        await self._ways.report_in(looked.run, looked.definition)
-        done = [await self._act(looked, action) for action in looked.actions]
+        lost = await self._report_in(looked)
+        done = [await self._act(looked, action, lost) for action in looked.actions]
         if any(done):
             async with self._database.begin() as tx:
                 await self._ways.progress(tx, run_id)
@@ -139,14 +140,30 @@ class Running:
             self._hinted.add(run_id)
             self._look.set()
 
-    async def _act(self, looked: _Looked, action: Action) -> bool:
-        """Whether it came off; what raised for one target is put off, and the others go on."""
+    async def _report_in(self, looked: _Looked) -> Exception | None:
+        """What keeps its places from being known, which only its end waits for."""
+        try:
+            await self._ways.report_in(looked.run, looked.definition)
+        except Exception as error:
+            if is_away(error):
+                raise
+            log.warning("run_reports_nowhere", run=looked.run.short, error=repr(error))
+            return error
+        return None
+
+    async def _act(self, looked: _Looked, action: Action, lost: Exception | None) -> bool:
+        """Whether it came off; what raised is put off, and the others go on."""
         run = looked.run
         try:
+            if lost is not None and isinstance(action, Settle):
+                raise lost
             opened = await self._acting.apply(run, looked.definition, action)
         except Exception as error:
-            if is_away(error) or isinstance(action, Settle):
+            if is_away(error):
                 raise
+            if isinstance(action, Settle):
+                await self._acting.put_off_end(run, error)
+                return False
             return await self._acting.put_off(action, error)
         if opened is not None:
             self._sessions[str(opened)] = run.id

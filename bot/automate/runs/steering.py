@@ -75,6 +75,7 @@ _AGAIN = text(
 _GO_ON = text(
     """
     UPDATE run SET stop_why = '', stopped_by = NULL, settled_at = NULL, look_at = clock_timestamp(),
+                   tries = 0,
                    begun_at = CASE WHEN settled_at IS NULL AND stop_why = '' THEN begun_at
                                    ELSE clock_timestamp() END
      WHERE id = :run

@@ -32,7 +32,7 @@ DELETED = N_("its session was deleted")
 CANCELLED = N_("its prompt was taken out of the queue")
 UNREADABLE = N_("what the run was to do can't be read any more; begin it again")
 TRIES_MAX = 8
-"""Of one thing that is to be done for a target; then the target fails."""
+"""Of one thing that is to be done for a target, which then fails, or of a run's end."""
 
 
 @dataclass(frozen=True, kw_only=True)

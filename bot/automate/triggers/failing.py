@@ -19,6 +19,13 @@ log = structlog.get_logger(__name__)
 FAILURES_MAX = 3
 """Runs in a row."""
 _HOUR = text("SELECT date_trunc('hour', now())")
+_ENDED = text(
+    """
+    SELECT automation_id, name, short,
+           (SELECT coalesce(sum(attempt), 0) FROM run_target WHERE run_id = :run) AS attempts
+      FROM run WHERE id = :run
+    """
+)
 _NOTE = text(
     """
     UPDATE automation
@@ -80,6 +87,14 @@ async def not_begun(tx: Transaction, automation_id: UUID, name: str) -> None:
             raise
         # What can't even be told must not be tried for ever.
         log.error("failure_not_told", automation=name, error=repr(error))
+
+
+async def not_ended(tx: Transaction, run_id: UUID) -> None:
+    """Tell that not all was done that the end of a run asks for."""
+    row = (await tx.execute(_ENDED, {"run": run_id})).one()
+    if row.automation_id is not None:
+        said = taking_words.not_ended(row.name, row.short)
+        await notices.put(tx, row.automation_id, f"end/{row.short}/{row.attempts}", said)
 
 
 async def without_owner(tx: Transaction, automation_id: UUID, name: str, why: str) -> bool:

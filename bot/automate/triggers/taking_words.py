@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from bot.automate.runs.stepping import TRIES_MAX
 from bot.automate.triggers.taking_decided import ATTEMPTS_MAX
 from bot.words.catalogue import Message
 from bot.words.catalogue import gettext as _
@@ -32,6 +33,18 @@ def not_begun(automation: str) -> Message:
         " was for is left out. `automations run {automation}` runs it once.",
         automation=automation,
         count=ATTEMPTS_MAX,
+    )
+
+
+def not_ended(automation: str, run: str) -> Message:
+    """What a run came to stands, and what its end asks for does not."""
+    return _(
+        "The run {run} of {automation} is over, but not all that its end asks for could be done,"
+        " such as its report, though it was tried {count} times. `runs show {run}` says what came"
+        " of it.",
+        run=run,
+        automation=automation,
+        count=TRIES_MAX,
     )
 
 

@@ -42,18 +42,18 @@ async def refuse(town: Town, table: str, check: str) -> None:
     await town.database.run(text(f"ALTER TABLE {table} ADD CHECK ({check}) NOT VALID"))
 
 
-async def away(town: Town, table: str) -> None:
-    """Whoever writes to the table hears that the server shuts down."""
+async def away(town: Town, table: str, *, state: str = "admin_shutdown", when: str = "") -> None:
+    """Whoever writes such rows to the table hears that the server shuts down, or something else."""
     await town.database.run(
         text(
             "CREATE FUNCTION shuts_down() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
-            " RAISE EXCEPTION 'it shuts down' USING ERRCODE = 'admin_shutdown'; END $$"
+            f" RAISE EXCEPTION 'it shuts down' USING ERRCODE = '{state}'; END $$"
         )
     )
     await town.database.run(
         text(
-            f"CREATE TRIGGER shuts_down BEFORE INSERT OR UPDATE ON {table}"
-            " EXECUTE FUNCTION shuts_down()"
+            f"CREATE TRIGGER shuts_down BEFORE INSERT OR UPDATE ON {table} FOR EACH ROW"
+            f" {when and f'WHEN ({when})'} EXECUTE FUNCTION shuts_down()"
         )
     )
 
@@ -117,6 +117,18 @@ async def test_a_database_that_is_away_is_no_fault_of_a_firing(town) -> None:
     with pytest.raises(psycopg.OperationalError):
         await taking(town).once()
     assert await town.rows(FIRINGS) == [("due", "", 0)]
+
+
+@pytest.mark.parametrize(
+    "state", ["query_canceled", "out_of_memory", "deadlock_detected", "program_limit_exceeded"]
+)
+async def test_what_the_server_says_of_one_firing_alone_is_in_no_other_s_way(town, state) -> None:
+    bad = await fired(town, "bad", 0)
+    await fired(town, "good", 1)
+    await away(town, "trigger_event", state=state, when=f"NEW.trigger_id = '{bad}'")
+    await taking(town).once()
+    assert await town.rows(FIRINGS) == [("due", "", 1), ("done", "", 0)]
+    assert await town.rows("SELECT name FROM run") == [("good",)]
 
 
 async def two_with_events(town: Town, definition: str) -> tuple[UUID, UUID]:
@@ -284,6 +296,97 @@ async def test_a_database_that_is_away_is_no_fault_of_a_target(town) -> None:
     with pytest.raises(psycopg.OperationalError):
         await running(town).once()
     assert await town.rows(TARGETS) == [("one", "waiting", "", 0)]
+
+
+SETTLED = "SELECT settled_at IS NOT NULL FROM run"
+
+
+async def explodes(_tx, _run_id) -> None:
+    raise KeyError("x")
+
+
+async def over(town: Town) -> UUID:
+    """A run whose only target is done, and its automation."""
+    automation_id = await automation(town, steps=STEPS)
+    await begin(town, automation_id)
+    for state in ("running", "done"):
+        await town.rows(f"UPDATE run_target SET state = '{state}' RETURNING id")
+    return automation_id
+
+
+async def end_to_the_end(town: Town, *endings) -> None:
+    for _attempt in range(TRIES_MAX):
+        await town.database.run(text("UPDATE run SET look_at = now()"))
+        await running(town, endings=endings).once()
+
+
+async def test_a_run_whose_end_raises_is_put_off(town) -> None:
+    await over(town)
+    loop = running(town, endings=[explodes])
+    await loop.once()
+    assert not await town.value(SETTLED)
+    ((tries, wait),) = await town.rows("SELECT tries, look_at - now() FROM run")
+    assert tries == 1
+    await town.database.run(text("UPDATE run SET tries = 3, look_at = now()"))
+    await loop.once()
+    ((tries, wait),) = await town.rows("SELECT tries, look_at - now() FROM run")
+    assert tries == 4
+    assert timedelta(seconds=30) < wait <= timedelta(seconds=40)
+    assert await loop.once() == 0
+    await town.database.run(text("UPDATE run SET look_at = now()"))
+    await running(town).once()
+    assert await town.rows("SELECT settled_at IS NOT NULL, tries FROM run") == [(True, 0)]
+    assert await town.rows(NOTICES) == []
+
+
+async def test_a_run_whose_end_raises_however_often_ends_as_far_as_it_does_and_says_so(
+    town,
+) -> None:
+    automation_id, ended = await over(town), []
+
+    async def note(_tx, run_id) -> None:
+        ended.append(run_id)
+
+    await end_to_the_end(town, explodes, note)
+    assert await town.value(SETTLED)
+    assert ended == [await town.value("SELECT id FROM run")]
+    ((key, said),) = await town.rows(NOTICES)
+    assert key.startswith("end/")
+    assert "not all that its end asks for" in said
+    assert await town.rows("SELECT DISTINCT automation_id FROM automation_notice") == [
+        (automation_id,)
+    ]
+
+
+async def test_an_end_of_which_nothing_can_be_told_is_not_tried_for_ever(town) -> None:
+    await over(town)
+    await refuse(town, "automation_notice", "key NOT LIKE 'end/%'")
+    await end_to_the_end(town, explodes)
+    assert await town.value(SETTLED)
+
+
+async def test_a_database_that_is_away_is_no_fault_of_a_run_s_end(town) -> None:
+    await over(town)
+
+    async def shuts_down(_tx, _run_id) -> None:
+        raise psycopg.errors.AdminShutdown
+
+    with pytest.raises(psycopg.OperationalError):
+        await running(town, endings=[shuts_down]).once()
+    assert await town.rows("SELECT settled_at, tries FROM run") == [(None, 0)]
+
+
+async def test_a_run_that_can_t_be_told_where_it_reports_goes_on_and_says_so_at_its_end(
+    town,
+) -> None:
+    await begin(town, await automation(town, steps=STEPS, report_to=["slack:#ops"]))
+    await refuse(town, "run", "reports = '[]'")
+    await look(town)
+    assert await town.rows("SELECT state FROM run_target") == [("running",)]
+    await town.rows("UPDATE run_target SET state = 'done' RETURNING id")
+    await end_to_the_end(town)
+    assert await town.value(SETTLED)
+    assert len(await town.rows(NOTICES)) == 1
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ SELECT id FROM run
 -- name: take
 -- Whoever has the row looks at it; others leave it alone meanwhile.
 SELECT id, short, name, automation_id, project_id, runs_as_id, definition, trigger, session_id,
-       reports, stop_why, started_by,
+       reports, stop_why, started_by, tries,
        extract(epoch FROM clock_timestamp() - begun_at) AS seconds
   FROM run WHERE id = :run AND settled_at IS NULL FOR NO KEY UPDATE SKIP LOCKED
 
@@ -109,8 +109,12 @@ SELECT state, count(*) AS count FROM run_target WHERE run_id = :run GROUP BY sta
 UPDATE run SET session_id = :session WHERE id = :run
 
 -- name: settle
-UPDATE run SET settled_at = clock_timestamp()
+UPDATE run SET settled_at = clock_timestamp(), tries = 0
  WHERE id = :run AND settled_at IS NULL
    AND NOT EXISTS (SELECT FROM run_target
                     WHERE run_id = :run AND state IN ('waiting', 'running'))
 RETURNING id
+
+-- name: end_put_off
+UPDATE run SET tries = tries + 1, look_at = clock_timestamp() + make_interval(secs => :seconds)
+ WHERE id = :run AND settled_at IS NULL

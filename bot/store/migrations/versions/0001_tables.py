@@ -2118,6 +2118,7 @@ def _automations() -> None:
         sa.Column(
             "look_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
         ),
+        sa.Column("tries", sa.Integer(), server_default="0", nullable=False),
         sa.Column("told_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column(
             "created_at",
