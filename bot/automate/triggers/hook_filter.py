@@ -7,12 +7,12 @@ items.0.id: 7                          a place in a list
 draft: null                            it is null, or there is none
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 PATH_PARTS_MAX = 20
 VALUES_MAX = 10_000
-"""Of one body, that a path with `*` leads to."""
+"""Of one body, looked at on the way of one path; one that leads through more is not met."""
 ANY = "*"
 
 
@@ -32,33 +32,36 @@ def wrong(path: str) -> bool:
 
 def _is_met(path: str, counts: Any, body: Any) -> bool:
     choices = counts if isinstance(counts, list) else [counts]
-    there = False
-    for number, value in enumerate(_values(body, path.split("."))):
+    there, left = False, iter(range(VALUES_MAX))
+    for value in _values(body, path.split("."), left):
         there = True
-        if number >= VALUES_MAX:
-            return False
         if any(_same(value, one) for one in choices):
             return True
-    return not there and None in choices
+    return not there and None in choices and next(left, None) is not None
 
 
-def _values(value: Any, parts: list[str]) -> Iterator[Any]:
+def _values(value: Any, parts: list[str], left: Iterator[int]) -> Iterator[Any]:
+    """What is at a path, as long as values are left that may be looked at."""
+    if next(left, None) is None:
+        return
     if not parts:
         yield value
         return
-    part, left = parts[0], parts[1:]
+    for one in _next(value, parts[0]):
+        yield from _values(one, parts[1:], left)
+
+
+def _next(value: Any, part: str) -> Iterable[Any]:
     if isinstance(value, Mapping):
         if part == ANY:
-            for one in value.values():
-                yield from _values(one, left)
-        elif part in value:
-            yield from _values(value[part], left)
-    elif isinstance(value, list):
+            return value.values()
+        return [value[part]] if part in value else []
+    if isinstance(value, list):
         if part == ANY:
-            for one in value:
-                yield from _values(one, left)
-        elif part.isascii() and part.isdigit() and int(part[:9]) < len(value):
-            yield from _values(value[int(part[:9])], left)
+            return value
+        if part.isascii() and part.isdigit() and int(part[:9]) < len(value):
+            return [value[int(part[:9])]]
+    return []
 
 
 def _same(value: Any, wanted: Any) -> bool:

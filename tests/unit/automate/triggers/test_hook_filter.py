@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.automate.triggers.hook_filter import missed
+from bot.automate.triggers.hook_filter import VALUES_MAX, missed
 
 BODY = {
     "action": "opened",
@@ -62,3 +62,10 @@ def test_a_filter_names_the_path_that_does_not_fit(wanted, path) -> None:
 @pytest.mark.parametrize("body", [None, [], "opened", 3])
 def test_a_body_that_is_no_object_has_nothing(body) -> None:
     assert missed({"action": "opened"}, body) == "action"
+
+
+@pytest.mark.parametrize("wanted", [1, None])
+def test_a_path_through_more_than_is_looked_at_leads_nowhere_even_if_nothing_is_there(wanted):
+    body = {"a": [[]] * VALUES_MAX}
+    assert missed({"a.*.*": wanted}, body) == "a.*.*"
+    assert missed({"a.*.*": None}, {"a": [[]] * (VALUES_MAX - 3)}) == ""
