@@ -217,6 +217,25 @@ async def test_what_comes_twice_at_once_is_one(site) -> None:
     assert became == ["accepted"] + ["known"] * 5
 
 
+async def test_a_key_is_each_webhook_s_own_and_counts_once_whatever_else_is_sent_with_it(
+    site,
+) -> None:
+    hook, now = await hook_of(site), int(time.time())
+    await site.rows("UPDATE automation SET name = 'first' RETURNING id")
+    other = await hook_of(site)
+    key = {"idempotency-key": "one"}
+    became = [
+        (await one.signed(body, at=at, **key)).json()["became"]
+        for one, body, at in (
+            (hook, BODY, now),
+            (other, BODY, now),
+            (hook, {"n": 2}, now - 1),
+            (other, BODY, now - 2),
+        )
+    ]
+    assert became == ["accepted", "accepted", "known", "known"]
+
+
 async def test_buckets_of_hooks_that_are_gone_are_forgotten(site) -> None:
     hook = await hook_of(site)
     await hook.signed(BODY)
