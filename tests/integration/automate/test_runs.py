@@ -8,11 +8,15 @@ from sqlalchemy import text
 
 from adapters.forge.port import Permission
 from bot.automate.definition import TARGETS_MAX
+from bot.automate.runs import run_rows, steering
+from bot.errors import NothingToDo
 from bot.govern.rights import Rights
 from bot.store.ids import new_id
+from bot.work.control import Actor
 from tests.fakes.guest_workplaces import GuestWorkplaces
 from tests.integration.automate.rig import automation, begin, beginning, project, running, targets
 from tests.integration.conftest import Town
+from tests.support.runs import run_of
 from tests.support.shift import Shift, until
 
 SETTLED = "SELECT 1 FROM run WHERE settled_at IS NOT NULL"
@@ -381,3 +385,17 @@ async def test_nothing_is_begun_while_it_is_halted_and_it_goes_on_afterwards(tow
     await town.database.run(text("UPDATE run SET look_at = now()"))
     await running(town).once()
     assert await town.rows(STATES) == [("demo", "running")]
+
+
+async def test_what_failed_is_run_again_once_however_many_say_so_at_once(town) -> None:
+    run = await run_of(town, town.people["Ann"], ("failed", "done", "failed"))
+
+    async def again(name: str) -> None:
+        async with town.database.begin() as tx:
+            row = await run_rows.lock(tx, run.short)
+            await steering.rerun(tx, row, Actor(id=town.people[name], name=name), "failed")
+
+    came = await asyncio.gather(*map(again, ("Ann", "Bo", "Ann")), return_exceptions=True)
+    assert [type(one) for one in came if one is not None] == [NothingToDo] * 2
+    states = await town.rows("SELECT state, attempt FROM run_target ORDER BY place")
+    assert states == [("waiting", 2), ("done", 1), ("waiting", 2)]
