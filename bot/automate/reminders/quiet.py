@@ -35,4 +35,6 @@ def ends(quiet: str, now: datetime, zone: ZoneInfo) -> datetime | None:
     if not is_quiet:
         return None
     day = shown.date() + timedelta(days=int(shown.time() >= last))
-    return moment(datetime.combine(day, last), zone)
+    until = moment(datetime.combine(day, last), zone)
+    # Where clocks are set back they show the end twice: the hours were over the first time.
+    return until if until > now else None
