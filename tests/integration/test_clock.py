@@ -21,6 +21,7 @@ from scheduler import due_rows
 from scheduler.clock import LEASE_SECONDS, POLL_SECONDS, Clock
 from scheduler.leader import Leader
 from scheduler.rules import Cron, Every, Once, Rule, kept
+from scheduler.schedule import Schedule, acted_on_at
 
 START = datetime(2027, 3, 27, 12, tzinfo=UTC)
 TAKEN_OVER_SECONDS = 10.0
@@ -103,6 +104,23 @@ async def test_what_was_missed_fires_once_and_late_or_not_at_all(database):
     assert sorted(await firings(database)) == sorted(
         [(late, last, "due", 5), (skips, last, "skipped", 6)]
     )
+
+
+async def test_jitter_moves_when_each_firing_is_written_and_not_what_it_is_for(database):
+    now, jitter = Time(), timedelta(minutes=10)
+    rule = Cron(fields="0 * * * *")
+    key = await put(database, rule, START, jitter=jitter.total_seconds())
+    schedule = Schedule(rule=rule, zone="UTC", jitter_seconds=int(jitter.total_seconds()))
+    one = clock(database, now)
+    assert (await one.tick()).fired == 1
+    for hours in range(1, 5):
+        due = START + timedelta(hours=hours)
+        later = acted_on_at(schedule, key, due)
+        now.at = later - timedelta(seconds=1)
+        assert (await one.tick()).fired == 0
+        now.at = later
+        assert (await one.tick()).fired == 1
+        assert (await firings(database))[-1] == (key, due, "due", 0)
 
 
 async def test_a_clock_that_is_set_back_fires_nothing_again_and_forgets_nothing(database):
