@@ -1,6 +1,6 @@
 """The rows of firings of reminders: what is to be said, waits, and has come to its end."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -8,7 +8,7 @@ from uuid import UUID
 from bot.automate.reminders import quiet
 from bot.store.statements import load
 from bot.store.transaction import Transaction
-from scheduler.local import zone_of
+from scheduler.local import is_zone, zone_of
 
 SQL = load(Path(__file__).parent / "sql" / "firings.sql")
 GIVES_WAY_SECONDS = 2.0
@@ -20,7 +20,7 @@ async def waits(tx: Transaction, row: Any) -> bool:
 
     What comes again and again in them is said once.
     """
-    until = quiet.ends(row.quiet, row.now, zone_of(row.zone))
+    until = _quiet_until(row)
     if until is None and row.why == "quiet" and row.comes_again:
         until = row.now + timedelta(seconds=GIVES_WAY_SECONDS)
     else:
@@ -29,6 +29,19 @@ async def waits(tx: Transaction, row: Any) -> bool:
     if until is not None:
         await tx.execute(SQL["wait"], {"id": row.firing_id, "until": until, "why": "quiet"})
     return until is not None
+
+
+async def holds(tx: Transaction, row: Any) -> bool:
+    """Whether what its agent says waits for quiet hours to be over."""
+    until = _quiet_until(row)
+    if until is not None:
+        await tx.execute(SQL["wait"], {"id": row.firing_id, "until": until, "why": row.why})
+    return until is not None
+
+
+def _quiet_until(row: Any) -> datetime | None:
+    # Of a zone that is none any more there are no hours: that is told at once.
+    return quiet.ends(row.quiet, row.now, zone_of(row.zone)) if is_zone(row.zone) else None
 
 
 async def stands(tx: Transaction, firing_id: UUID) -> bool:

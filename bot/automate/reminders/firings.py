@@ -145,7 +145,8 @@ class Firings:
     async def _inside(self, tx: Transaction, row: Any) -> bool:
         """What the database alone is asked for; whether others are to be asked next."""
         if row.prompt_id is not None:
-            await self._collect(tx, row)
+            if not await firing_rows.holds(tx, row):
+                await self._collect(tx, row)
             return False
         if not await self._is_wanted(tx, row):
             return False
@@ -205,7 +206,7 @@ class Firings:
         if row.why == UNREADABLE and row.state == "paused":
             await self._pause(tx, row, "time" if is_zone(row.zone) else "zone")
             return False
-        if not await firing_rows.stands(tx, row.firing_id):
+        if not await firing_rows.stands(tx, row.firing_id) or await firing_rows.waits(tx, row):
             return False
         if why := await self._stopped_by(tx, row):
             await self._pause(tx, row, why)
@@ -213,7 +214,7 @@ class Firings:
         if not row.project_there or row.attempts >= ATTEMPTS_MAX:
             await self._fail(tx, row, "attempts" if row.project_there else "project")
             return False
-        return not await firing_rows.waits(tx, row)
+        return True
 
     async def _stopped_by(self, tx: Transaction, row: Any) -> str:
         """Why it is not to be due any more; empty: nothing is in its way."""
