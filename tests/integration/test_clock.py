@@ -17,7 +17,7 @@ from sqlalchemy import text
 
 from bot.store.database import Database
 from bot.store.ids import new_id
-from scheduler import due_rows
+from scheduler import due_rows, schedule_rows
 from scheduler.clock import LEASE_SECONDS, POLL_SECONDS, Clock
 from scheduler.leader import Leader
 from scheduler.rules import Cron, Every, Once, Rule, kept
@@ -104,6 +104,29 @@ async def test_what_was_missed_fires_once_and_late_or_not_at_all(database):
     assert sorted(await firings(database)) == sorted(
         [(late, last, "due", 5), (skips, last, "skipped", 6)]
     )
+
+
+async def test_it_is_due_from_its_start_to_its_end_and_then_over(database):
+    now, key = Time(), new_id()
+    edges = {"starts_at": START + timedelta(minutes=90), "ends_at": START + timedelta(hours=3)}
+    schedule = Schedule(rule=Cron(fields="30 * * * *"), zone="Asia/Kolkata", **edges)
+    async with database.begin() as tx:
+        await schedule_rows.add(tx, key, schedule, now())
+        await schedule_rows.pause(tx, key, "somebody said so")
+    (row,) = await database.run(text("SELECT * FROM schedule"))
+    async with database.begin() as tx:
+        await schedule_rows.start(tx, key, due_rows.schedule_of(row), now())
+    one = clock(database, now)
+    for _ in range(5):
+        await one.tick()
+        now.pass_(hours=1)
+    # There the clocks show half past when it is a full hour in UTC.
+    assert [row[1] - START for row in await firings(database)] == [
+        timedelta(hours=2),
+        timedelta(hours=3),
+    ]
+    state = text("SELECT state FROM schedule WHERE id = :id")
+    assert (await database.run(state, {"id": key})).scalar_one() == "ended"
 
 
 async def test_jitter_moves_when_each_firing_is_written_and_not_what_it_is_for(database):
