@@ -22,6 +22,8 @@ class Clock:
     """`am` or `pm`."""
     is_full: bool = False
     """It was said with a leading zero: no other half of the day is meant."""
+    or_later: bool = False
+    """Some mean by it what is an hour later: "half nine"."""
 
 
 class Cursor:
@@ -96,27 +98,36 @@ class Cursor:
         if self.kind() == "clock":
             hour, minute, is_full = self.take()
             return self._rest_of(Clock(hour=hour, minute=minute, is_full=is_full))
-        if self.is_word("half", "quarter"):
+        if self.is_word("half", "halb", "quarter"):
             return self._fraction()
         if self.kind() != "number" or self.kind(1) in {"unit", "month"}:
             return None
         hour = self.take()
-        if self.is_word("past", "through") and self.kind(1) == "number":
+        if self.kind(1) == "number" and self._are_minutes(hour):
             return self._minutes_from(hour)
         return self._rest_of(Clock(hour=hour))
 
     def _fraction(self) -> Clock | None:
         """ "half past 8", "quarter to 9", "halb 9", "viertel nach 8"."""
-        half = self.take() == "half"
-        sign = -1 if half else 0
-        if self.is_word("past", "through"):
+        said = self.take()
+        half = said != "quarter"
+        sign, or_later = (-1 if half else 0), said == "half"
+        if self.is_word("past", "to", "before"):
+            or_later = False
             sign = 1 if self.take() == "past" else -1
         if sign == 0 or self.kind() != "number":
             raise NotRead("quarter")
         minutes = sign * (30 if half else 15)
-        return self._rest_of(_moved(self.take(), minutes))
+        return self._rest_of(replace(_moved(self.take(), minutes), or_later=or_later))
+
+    def _are_minutes(self, number: int) -> bool:
+        """Whether "10 to 9" is ten minutes; "9 to 5" may be from one to the other."""
+        if self.is_word("past", "before"):
+            return True
+        return self.is_word("to") and number % 5 == 0 and number > self.value(1)
 
     def _minutes_from(self, minutes: int) -> Clock:
+        """ "10 past 8", "10 to 9"."""
         sign = 1 if self.take() == "past" else -1
         return self._rest_of(_moved(self.take(), sign * min(minutes, MINUTES_MAX)))
 

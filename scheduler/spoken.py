@@ -34,6 +34,8 @@ class Spoken:
     date: tuple[int | None, int, int] | None = None
     slashed: tuple[int, ...] | None = None
     times: list[Clock] = field(default_factory=list)
+    is_span: bool = False
+    """From one time of day to another."""
     part: str = ""
     after: tuple[float, str] | None = None
     """In so many units."""
@@ -218,7 +220,7 @@ class _Hearing(Cursor):
         if before and (before.kind == "ordinal" or before.value == "last"):
             self._said.of_weekday = True
         days = [self.take()]
-        while self.is_word("and", "through", "until") and self.kind(1) in {"weekday", "weekdays"}:
+        while self.is_word(*_BETWEEN) and self.kind(1) in {"weekday", "weekdays"}:
             is_range = self.take() != "and"
             first, last = days[-1], self.take()
             between = range(first + 1, first + (last - first) % 7) if is_range else ()
@@ -268,6 +270,9 @@ class _Hearing(Cursor):
         if clock is None:
             return False
         self._said.times.append(clock)
+        if self.is_word("to", "through") and self.kind(1) in {"number", "clock"}:
+            self.take()
+            self._said.is_span = self.clock() is not None
         while self.is_word("and") and self.kind(1) in {"number", "clock"}:
             self.take()
             self._said.times.append(self.clock() or Clock(hour=99))
@@ -292,6 +297,7 @@ class _Hearing(Cursor):
         return True
 
 
+_BETWEEN = ("and", "to", "through", "until")
 _EDGES = frozenset(
     {"until", "from", "every", "daily", "weekly", "monthly", "yearly", "hourly", "weekdays"}
 )

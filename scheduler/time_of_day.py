@@ -29,8 +29,10 @@ def times_of(spoken: Spoken, *, may_assume: bool) -> tuple[list[time], bool]:
     :raises NotRead: there is no such time
     :raises Unclear: it could be one of two
     """
+    if spoken.is_span:
+        raise Unclear("one_time")
     if spoken.times:
-        return [_time(clock, spoken.part) for clock in spoken.times], False
+        return [_time(clock, spoken) for clock in spoken.times], False
     if spoken.part == "noon":
         return [NOON], False
     if spoken.part == "midnight":
@@ -42,10 +44,22 @@ def times_of(spoken: Spoken, *, may_assume: bool) -> tuple[list[time], bool]:
     return [ASSUMED], True
 
 
-def _time(clock: Clock, part: str) -> time:
+def _time(clock: Clock, spoken: Spoken) -> time:
     if not (0 <= clock.hour <= 23 and 0 <= clock.minute <= 59):
         raise NotRead(f"{clock.hour}:{clock.minute:02}")
-    return time(_hour(clock, part), clock.minute)
+    if clock.or_later:
+        first, second = time(clock.hour, clock.minute), time((clock.hour + 1) % 24, clock.minute)
+        raise Unclear("half_of_day", first=f"{first:%H:%M}", second=f"{second:%H:%M}")
+    hour = _hour(clock, spoken.part)
+    if spoken.part == "night" and hour <= EARLY_HOUR_MAX and _names_a_day(spoken):
+        # Of Friday night at one, most mean Saturday.
+        raise Unclear("which_day")
+    return time(hour, clock.minute)
+
+
+def _names_a_day(spoken: Spoken) -> bool:
+    by_name = spoken.day is not None or bool(spoken.weekdays) or spoken.month is not None
+    return by_name or bool(spoken.nth) or bool(spoken.date) or bool(spoken.slashed)
 
 
 def _hour(clock: Clock, part: str) -> int:

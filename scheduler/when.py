@@ -34,6 +34,9 @@ _CRON_PREFIX = re.compile(
     r"^(?:cron:?\s+)?((?:[\d*/,-]+\s+){2}(?:[\w*/,#-]+\s+){2}[\w*/,#-]+)(?=\s)"
 )
 
+_AN_HOUR = re.compile(r"(?:at |um |@ ?)?\d", re.IGNORECASE)
+"""What behind a day without a time begins like one that we don't read."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
@@ -112,7 +115,10 @@ def first_part(text: str, *, now: datetime, zone: str) -> Reading:
             reading = when(text[: word.end], now=now, zone=zone)
         except NotRead:
             continue
-        return _sure(reading, text[word.end :].lstrip(" ,:;-\u2013\n").strip(), behind=True)
+        rest = text[word.end :].lstrip(" ,:;-\u2013\n").strip()
+        if reading.is_assumed and _AN_HOUR.match(rest):
+            raise Unclear("which_hour")
+        return _sure(reading, rest, behind=True)
     raise NotRead(text)
 
 
@@ -161,6 +167,8 @@ class _Edges:
 
     def __init__(self, spoken: Spoken, now: datetime, zone: ZoneInfo) -> None:
         self._zone = zone
+        if (spoken.start or spoken.until) and not meaning.repeats(spoken):
+            raise NotRead("until")
         start = self._day(spoken.start, now) if spoken.start else None
         until = self._day(spoken.until, start[0] if start else now) if spoken.until else None
         self.starts_at = start[0] if start else None
@@ -168,8 +176,6 @@ class _Edges:
         if until is not None:
             at, is_day = until
             self.ends_at = at if not is_day else self._end_of(local(at, zone).date())
-        if (start or until) and not meaning.repeats(spoken):
-            raise NotRead("until")
 
     def begin(self, now: datetime) -> datetime:
         """From when the first time is looked for."""

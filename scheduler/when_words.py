@@ -28,6 +28,7 @@ _SHAPES = re.compile(
   | (?P<slashed>\d{1,2}/\d{1,2}(?:/\d{4})?)
   | (?P<clock>\d{1,2}:\d{2}(?!\d)(?::00)?)
   | (?P<point>\d{1,2}\.\d{2}(?=\s*uhr))
+  | (?P<pointed>\d{1,2}\.(?:00|1[3-9]|[2-5]\d)(?![\d.,]))
   | (?P<ordinal>\d{1,2}(?:st|nd|rd|th)\b)
   | (?P<dot>\d{1,2}\.(?=\s|$|,))
   | (?P<decimal>\d+[.,]\d+)
@@ -131,9 +132,12 @@ _WORDS = {
     "until": "until till bis",
     "from": "starting from ab beginning",
     "and": "and und & ,",
-    "through": "to through - \u2013 vor",
+    "to": "to",
+    "before": "vor",
+    "through": "through - \u2013",
     "past": "past nach",
-    "half": "half halb halbe halben",
+    "half": "half halbe halben",
+    "halb": "halb",
     "one and a half": "anderthalb eineinhalb",
     "quarter": "quarter viertel",
     "o'clock": "o'clock o\u2019clock oclock uhr",
@@ -213,6 +217,7 @@ _READERS: dict[str, Callable[[str], tuple[str, Any]]] = {
     "slashed": lambda said: ("slashed", tuple(int(part) for part in said.split("/"))),
     "clock": _clock,
     "point": _clock,
+    "pointed": lambda said: ("pointed", said),
     "ordinal": lambda said: ("ordinal", int(re.sub(r"\D", "", said))),
     "dot": lambda said: ("ordinal", int(said[:-1])),
     "decimal": lambda said: ("decimal", float(said.replace(",", "."))),
@@ -234,6 +239,10 @@ def _in_place(found: list[Token], number: int) -> Token:
         return Token("word", "on", token.end)  # German: am Freitag
     if token.kind == "day" and token.value == 1 and _is_morning(before):
         return Token("part", "morning", token.end)
+    if token.kind == "pointed":
+        # "9.30" is no day of a month; with a unit behind it, it is an amount.
+        is_amount = number + 1 < len(found) and found[number + 1].kind == "unit"
+        return Token(*_READERS["decimal" if is_amount else "clock"](token.value), token.end)
     return token
 
 

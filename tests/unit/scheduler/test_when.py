@@ -109,6 +109,22 @@ def test_a_time_in_front_that_could_be_two_is_asked_back():
     )
 
 
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ("tomorrow 14h30 call the customer", "which_hour"),
+        ("friday at 930 stand-up", "which_hour"),
+        ("friday 10-12 workshop", "one_time"),
+        ("friday 10:00-12:00 workshop", "one_time"),
+        ("half nine tomorrow stand-up", "half_of_day"),
+    ],
+)
+def test_what_may_be_a_time_of_day_is_not_taken_for_what_is_said(said, code):
+    with pytest.raises(Unclear) as asked:
+        first_part(said, now=MOMENT, zone="Europe/Berlin")
+    assert asked.value.code == code
+
+
 def test_a_time_behind_what_it_is_for():
     reading = last_part("check the build tomorrow at 9", now=MOMENT, zone="Europe/Berlin")
     assert (shown(reading), reading.rest) == ("2026-11-26 09:00", "check the build")
