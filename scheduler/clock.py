@@ -100,11 +100,11 @@ class Clock:
                 now = self._now() if self._now else await due_rows.now(tx)
                 batch = await due_rows.fire(tx, now, limit=BATCH, new_id=self._new_id)
                 until = now + timedelta(seconds=AHEAD_SECONDS)
-                ahead = await due_rows.ahead(tx, until) if batch.looked_at < BATCH else ()
+                ahead = await due_rows.ahead(tx, until) if not batch.more else ()
             fired += batch.fired
             if batch.fired:
                 self._on_fired()
-            if batch.looked_at < BATCH:
+            if not batch.more:
                 waits = tuple(one - now for one in ahead)
                 return Tick(leads=True, fired=fired, ahead=waits)
 

@@ -146,6 +146,20 @@ async def test_jitter_moves_when_each_firing_is_written_and_not_what_it_is_for(d
         assert (await firings(database))[-1] == (key, due, "due", 0)
 
 
+async def test_what_takes_long_to_decide_is_written_down_in_several_transactions(
+    database, monkeypatch
+):
+    monkeypatch.setattr(due_rows, "DECIDING_SECONDS_MAX", -1.0)
+    now = Time()
+    for _ in range(3):
+        await put(database, Cron(fields="0 * * * *"), START)
+    async with database.begin() as tx:
+        batch = await due_rows.fire(tx, now(), limit=10, new_id=new_id)
+    assert (batch.fired, batch.more) == (1, True)
+    assert (await clock(database, now).tick()).fired == 2
+    assert len(await firings(database)) == 3
+
+
 async def test_a_clock_that_is_set_back_fires_nothing_again_and_forgets_nothing(database):
     now = Time()
     await put(database, Every(seconds=60, first=START), START)
