@@ -146,6 +146,16 @@ async def test_the_next_three_times_are_said_in_the_zone_of_the_author(town):
     assert len(re.findall(r"\d{4}-\d\d-\d\d 16:00 IST", told)) == 3
 
 
+async def test_it_is_edited_and_put_off_in_its_zone(town):
+    short = await set_one(town, "remind me every friday 16:00 Asia/Kolkata to stretch")
+    edited = (await town.say(f"reminders edit {short} every day at 10:30")).text
+    put_off = (await town.say(f"reminders snooze {short} tomorrow")).text
+    assert re.search(r"\d{4}-\d\d-\d\d 10:30 IST", edited), edited
+    assert re.search(r"\d{4}-\d\d-\d\d 09:00 IST", put_off), put_off
+    zones = await town.rows("SELECT zone FROM schedule")
+    assert zones == [("Asia/Kolkata",)] * 2
+
+
 async def test_what_is_no_reminder_is_a_prompt_and_says_what_it_resembles(town):
     said = await town.say("remind me how the build works")
     assert said.verdict == "prompt"
