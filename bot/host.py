@@ -68,6 +68,9 @@ POOL_SECONDS = 30.0
 CHARGES_SECONDS = 60.0
 DELETIONS_SECONDS = 10.0
 HOUR_SECONDS = 3600.0
+NICENESS = 4
+"""Of this process and what it starts: on one host with `ona serve` and the database, a fleet of
+automations must not make people wait for those."""
 
 
 async def work(settings: Settings, url: str) -> None:

@@ -1,6 +1,7 @@
 """The commands that run processes: up, serve, work, migrate."""
 
 import asyncio
+import os
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -30,9 +31,11 @@ def serve() -> None:
 
 def work() -> None:
     """Run turns and the machines of this host; needs ONA_DATABASE__URL. One process a host."""
+    from bot.host import NICENESS
     from bot.host import work as run
 
     settings = _settings()
+    os.nice(NICENESS)
     _run(run(settings, _url(settings)))
 
 

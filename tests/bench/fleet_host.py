@@ -6,6 +6,7 @@ prints `claimed SESSION SECONDS`, by the monotonic clock of this host, for each 
 """
 
 import asyncio
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from sqlalchemy import text
 
 from adapters.agent.shell import ShellAgent
 from bot.config import kept_for_people
+from bot.host import NICENESS
 from bot.store.database import CONTROL, READY, Database, Listener
 from bot.store.ids import new_id
 from bot.supervisor import Signals
@@ -93,6 +95,7 @@ def orders(database: Database) -> Callable[[Lease], Any]:
 
 
 async def main(url: str, root: str, host_id: str, parallel: str) -> None:
+    os.nice(NICENESS)
     signals = Signals()
     signals.install()
     database, listener = Database(url), Listener(url, READY, CONTROL)

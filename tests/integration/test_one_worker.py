@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from bot.errors import Refused
+from bot.host import NICENESS
 from bot.store.ids import new_id
 from tests.integration.conftest import Town
 from tests.support.shift import until
@@ -66,6 +67,8 @@ async def test_the_second_of_two_workers_on_a_host_directory_touches_nothing(
     left = data / "host" / "machines" / str(new_id())
     async with asyncio.timeout(WAIT_SECONDS_MAX), working(town, data) as first:
         await until(town, UP, bool)
+        niceness = os.getpriority(os.PRIO_PROCESS, first.pid)
+        assert niceness == min(19, os.getpriority(os.PRIO_PROCESS, 0) + NICENESS), "it gives way"
         # From here on whatever changes is the other one's doing.
         first.send_signal(signal.SIGSTOP)
         # What a start would take up: a prompt that waits, and files that no row owns.
