@@ -53,6 +53,7 @@ async def begin_child(tx: Transaction, parent_id: UUID, asker: Asker, key: str, 
         place=key,
         person_id=actor.id,
         text=task,
+        narrow=asker.narrow,
         language=nearest(asker.language),
     )
     prompt = commands.Prompt(text=task, private=asker.private, options=_options(asker, parent))

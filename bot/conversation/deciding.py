@@ -36,7 +36,7 @@ from bot.govern.agents import Agents
 from bot.govern.people import standing_of
 from bot.govern.projects import check_size
 from bot.govern.repositories import address
-from bot.govern.rights import Rights
+from bot.govern.rights import Rights, to_see
 from bot.store.states import SessionState
 from bot.store.transaction import Transaction
 from bot.words.catalogue import gettext as _
@@ -48,6 +48,8 @@ TOLD_IN_THREAD = frozenset({"status", "queue", "sessions", "help", "unmute"})
 """Commands whose answer is all that comes of them; what the others do is told as it happens."""
 READING = frozenset({"status", "queue", "sessions", "help", "mute", "unmute"})
 """Commands that change nothing for anybody else."""
+SHOWING = frozenset({"status", "queue", "retry"})
+"""Those that say where they are said what was asked elsewhere."""
 HINTED = frozenset({"mute"})
 """Commands after which the thread itself is told nothing."""
 
@@ -135,7 +137,8 @@ class Deciding:
     ) -> None:
         """:raises NotPermitted: they may not do that with the session's project"""
         if self._rights.guard and not who.operator:
-            await self._rights.check(tx, who, await threads.project_of(tx, found.session_id), need)
+            project_id = await threads.project_of(tx, found.session_id)
+            await self._rights.check(tx, who, project_id, to_see(narrow=found.narrow, need=need))
 
     async def _command(
         self,
@@ -152,6 +155,8 @@ class Deciding:
         if found is not None:
             need = Permission.READ if command.word in READING else Permission.WRITE
             await self._may(tx, who, found, need)
+            if command.word in SHOWING:
+                threads.check_readers(message, found.short, narrow=found.narrow)
         recent = partial(self._recent, who, message)
         obeyed = await obey(tx, found, _actor(who), command, agents=self._agents, recent=recent)
         told = obeyed.told
@@ -232,7 +237,9 @@ class Deciding:
             shared = [row for row in recent if not (row["private_to"] or row["narrow"])]
             recent = [row for row in shared if address(row["repository_url"]) == home]
         levels = await self._rights.levels(tx, who, {row["project_id"] for row in recent})
-        return [row for row in recent if levels[row["project_id"]].reads]
+        return [
+            row for row in recent if levels[row["project_id"]].allows(to_see(narrow=row["narrow"]))
+        ]
 
     async def _join(
         self, tx: Transaction, message: IncomingMessage, who: Standing, session: str

@@ -71,7 +71,7 @@ MATCHES_MAX = 100
 _SESSIONS = text(
     """
     SELECT session.short, session.state, session.title, project.name AS project,
-           project.id AS project_id, session.private_to
+           project.id AS project_id, session.private_to, session.narrow
       FROM session JOIN project ON project.id = session.project_id
      WHERE session.creator_id = :person
         OR EXISTS (SELECT FROM prompt

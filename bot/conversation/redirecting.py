@@ -14,12 +14,11 @@ import structlog
 from sqlalchemy import text
 
 from adapters.chat.port import ChatError, ChatPort, Confides, Deadline, Gone, Rejected
-from adapters.forge.port import Permission
 from bot.conversation.hints import HINT
 from bot.errors import NotAllowed, NotPermitted, NotSaid
 from bot.govern.access import Act, require
 from bot.govern.people import standing_of
-from bot.govern.rights import Rights
+from bot.govern.rights import Rights, to_see
 from bot.store.database import OUTBOX, Database
 from bot.store.ids import new_id
 
@@ -33,7 +32,7 @@ HOURS = 24
 _UNDELIVERED = text(
     """
     SELECT reply.id, thread.surface, thread.place, prompt.asker, prompt.author_id,
-           session.short, session.project_id
+           session.short, session.project_id, session.narrow
       FROM reply JOIN thread ON thread.id = reply.thread_id
       JOIN turn ON turn.id = reply.turn_id JOIN prompt ON prompt.id = turn.prompt_id
       JOIN session ON session.id = turn.session_id
@@ -103,7 +102,7 @@ class Redirecting:
         async with self._database.begin() as tx:
             who = await standing_of(tx, row.author_id)
         require(who, Act.SEE)
-        await self._rights.require(who, row.project_id, Permission.READ)
+        await self._rights.require(who, row.project_id, to_see(narrow=row.narrow))
 
     async def _settle(self, row: Any, place: str | None) -> None:
         """Say it again in `place`, once; None: nowhere."""

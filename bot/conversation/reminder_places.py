@@ -5,6 +5,7 @@ a post of the reminder, whole and once, in every place that it is for.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -34,7 +35,7 @@ _ADD = text(
 )
 _THERE = text("SELECT id, surface, place FROM thread WHERE id = ANY(:threads)")
 _SET_IN = text(
-    "SELECT agent, model, size, base_branch, private_to FROM session WHERE id = :session"
+    "SELECT agent, model, size, base_branch, private_to, narrow FROM session WHERE id = :session"
 )
 _LOCK = text("SELECT id FROM reminder WHERE id = :reminder FOR UPDATE")
 _PROJECT = text("SELECT name FROM project WHERE id = :project")
@@ -88,6 +89,7 @@ async def ensure_session(tx: Transaction, row: Any, message: IncomingMessage) ->
         known |= {"agent": set_in.agent, "model": set_in.model, "size": set_in.size}
         known |= {"branch": set_in.base_branch}
         is_private = set_in.private_to is not None
+        message = replace(message, narrow=set_in.narrow)
     options = {name: str(value) for name, value in known.items() if value}
     prompt = commands.Prompt(text=row.what, private=is_private, options=options)
     actor = Actor(id=row.creator_id, name=row.creator)

@@ -13,6 +13,7 @@ from bot.conversation.message import IncomingMessage
 from bot.errors import NotFound, Refused
 from bot.govern import defaults
 from bot.govern.agents import Agents
+from bot.govern.repositories import address
 from bot.store import shorts
 from bot.store.ids import new_id
 from bot.store.transaction import Transaction
@@ -30,14 +31,15 @@ nothing of its turns."""
 
 _BY_THREAD = text(
     """
-    SELECT thread.id AS thread_id, session.id AS session_id, session.short, session.private_to
+    SELECT thread.id AS thread_id, session.id AS session_id, session.short, session.private_to,
+           session.narrow
       FROM thread JOIN session ON session.id = thread.session_id
      WHERE thread.surface = :surface AND thread.place = :place
     """
 )
 _BY_POST = text(
     """
-    SELECT session.id AS session_id, session.short
+    SELECT session.id AS session_id, session.short, session.narrow
       FROM thread JOIN session ON session.id = thread.session_id
       JOIN reply ON reply.thread_id = thread.id
      WHERE thread.surface = :surface AND thread.place LIKE '%/~%'
@@ -70,22 +72,23 @@ _SET_CHANNEL = text(
 _BEGIN = text("SELECT pg_advisory_xact_lock(hashtextextended(CAST(:surface AS text) || :place, 0))")
 _BY_SHORT = text(
     """
-    SELECT id, private_to FROM session
-     WHERE short = :short AND (private_to IS NULL OR private_to = :person)
-       AND state <> 'deleting'
+    SELECT session.id, private_to, narrow, project.repository_url
+      FROM session JOIN project ON project.id = session.project_id
+     WHERE session.short = :short AND (private_to IS NULL OR private_to = :person)
+       AND session.state <> 'deleting'
     """
 )
 _BY_BRANCH = text(
     """
-    SELECT id AS session_id, short FROM session
+    SELECT id AS session_id, short, narrow FROM session
      WHERE branch = :branch AND (private_to IS NULL OR private_to = :person AND :alone)
        AND state <> 'deleting'
     """
 )
 _ADD_THREAD = text(
     """
-    INSERT INTO thread (id, session_id, surface, place, narrow, language, replied_to)
-    SELECT :id, session.id, :surface, :place, :narrow, :language, session.event_last
+    INSERT INTO thread (id, session_id, surface, place, language, replied_to)
+    SELECT :id, session.id, :surface, :place, :language, session.event_last
       FROM session WHERE session.id = :session
     ON CONFLICT (surface, place) DO UPDATE
        SET session_id = excluded.session_id,
@@ -94,6 +97,7 @@ _ADD_THREAD = text(
     RETURNING id
     """
 )
+_NARROW = text("UPDATE session SET narrow = true WHERE id = :session AND NOT narrow")
 _ADD_SESSION = text(
     """
     INSERT INTO session (id, short, project_id, creator_id, title, agent, model, size, branch,
@@ -133,9 +137,10 @@ _RECENT = text(
     """
     SELECT session.short, session.state, session.title, project.name AS project,
            project.id AS project_id, project.repository_url, session.private_to,
-           EXISTS (SELECT FROM thread
-                    WHERE thread.session_id = session.id AND thread.narrow
-                      AND (thread.surface, thread.place) <> (:surface, :place)) AS narrow
+           session.narrow AND NOT (:narrow AND EXISTS (
+               SELECT FROM thread
+                WHERE thread.session_id = session.id
+                  AND (thread.surface, thread.place) = (:surface, :place))) AS narrow
       FROM session JOIN project ON project.id = session.project_id
      WHERE session.private_to IS NULL OR session.private_to = :person
      ORDER BY session.active_at DESC LIMIT 20
@@ -150,6 +155,8 @@ class Found:
     session_id: UUID
     short: str
     thread_id: UUID
+    narrow: bool = False
+    """Something was said in it where fewer people read than where the message was said."""
     chosen: Chosen | None = None
     """What it works on and why, when it was just opened."""
 
@@ -158,7 +165,7 @@ async def find(tx: Transaction, message: IncomingMessage) -> Found | None:
     """The session that the message names, else the one of its thread, else None.
 
     :raises NotFound: it names one that does not exist
-    :raises Refused: that one is private, and others read along
+    :raises Refused: that one is private or narrow, and others read along
     """
     if message.session is not None:
         return await _named(tx, message, message.session)
@@ -167,7 +174,10 @@ async def find(tx: Transaction, message: IncomingMessage) -> Found | None:
     if row is not None:
         if row.private_to not in {None, message.person_id}:
             raise _unknown(row.short)
-        return Found(session_id=row.session_id, short=row.short, thread_id=row.thread_id)
+        if message.narrow:
+            # What everybody read until now may have become confidential since.
+            await tx.execute(_NARROW, {"session": row.session_id})
+        return _found(row, row.thread_id, message)
     return await _find_beside(tx, message)
 
 
@@ -184,8 +194,30 @@ async def _named(tx: Transaction, message: IncomingMessage, short: str) -> Found
             kept=_("nothing of it was shown"),
             do=_("say it in a direct message"),
         )
+    check_readers(message, short, narrow=row.narrow)
+    if message.narrow and address(row.repository_url) != address(message.repository):
+        raise Refused(
+            _("session {session} works on another repository, with other readers", session=short),
+            kept=_("nothing of this place was shown there"),
+            do=_("ask anew here"),
+        )
     thread_id = await _thread(tx, row.id, message)
-    return Found(session_id=row.id, short=short, thread_id=thread_id)
+    return Found(session_id=row.id, short=short, thread_id=thread_id, narrow=row.narrow)
+
+
+def _found(row: Any, thread_id: UUID, message: IncomingMessage) -> Found:
+    narrow = row.narrow and not message.narrow
+    return Found(session_id=row.session_id, short=row.short, thread_id=thread_id, narrow=narrow)
+
+
+def check_readers(message: IncomingMessage, short: str, *, narrow: bool) -> None:
+    """:raises Refused: some who read where it was said may not see that session"""
+    if narrow and not message.alone:
+        raise Refused(
+            _("fewer people may see session {session} than read along here", session=short),
+            kept=_("nothing of it was shown"),
+            do=_("say it in a direct message"),
+        )
 
 
 def _unknown(short: str) -> NotFound:
@@ -211,7 +243,7 @@ async def _find_beside(tx: Transaction, message: IncomingMessage) -> Found | Non
         row = (await tx.execute(statement, asked)).first()
         if row is not None:
             thread_id = await _thread(tx, row.session_id, message)
-            return Found(session_id=row.session_id, short=row.short, thread_id=thread_id)
+            return _found(row, thread_id, message)
     return None
 
 
@@ -369,11 +401,12 @@ async def _thread(tx: Transaction, session_id: UUID, message: IncomingMessage) -
                 "session": session_id,
                 "surface": message.surface,
                 "place": message.place,
-                "narrow": message.narrow,
                 "language": message.language,
             },
         )
     ).scalar_one()
+    if message.narrow:
+        await tx.execute(_NARROW, {"session": session_id})
     return thread_id
 
 
@@ -382,9 +415,9 @@ async def recent(
 ) -> list[dict[str, Any]]:
     """The sessions that were active last, of all projects, but for others' private ones.
 
-    Each as short, state, title, project, project_id, repository_url, private_to, and narrow: it was
-    talked to elsewhere than here where not everybody reads who reads the repository.
+    Each as short, state, title, project, project_id, repository_url, private_to, and narrow: fewer
+    people read some of it than read the repository, and than read the message.
     """
-    here = {"surface": message.surface, "place": message.place}
+    here = {"surface": message.surface, "place": message.place, "narrow": message.narrow}
     rows = await tx.execute(_RECENT, {"person": person_id, **here})
     return [dict(row) for row in rows.mappings()]

@@ -248,7 +248,8 @@ class Rights:
     ) -> list[Row]:
         """The rows about projects that they may read; those about none are for operators only.
 
-        Rows with a `private_to` are for that person only, whoever else runs the installation.
+        Rows with a `private_to` are for that person only, whoever else runs the installation; for
+        what `narrow` ones take, see `to_see`.
         """
         rows = [row for row in rows if row.get("private_to") in {None, who.person_id}]
         if who.operator or not self.guard:
@@ -260,7 +261,11 @@ class Rights:
                 return await self.levels(tx, who, projects)
 
         levels = await self.settled(look)
-        return [row for row in rows if row[key] is not None and levels[row[key]].reads]
+        return [
+            row
+            for row in rows
+            if row[key] is not None and levels[row[key]].allows(to_see(narrow=row.get("narrow")))
+        ]
 
     def unguarded(self, rows: Iterable[Row]) -> list[Row]:
         """The projects, with their `repository_url`, that everybody here may do anything with."""
@@ -382,7 +387,20 @@ class Level:
     @property
     def reads(self) -> bool:
         """Whether they may see it."""
-        return self.level is not None and self.level >= Permission.READ
+        return self.allows(Permission.READ)
+
+    def allows(self, need: Permission) -> bool:
+        """Whether they may do that with it."""
+        return self.level is not None and self.level >= need
+
+
+def to_see(*, narrow: bool | None, need: Permission = Permission.READ) -> Permission:
+    """What it takes to see a session, and to do there what takes `need` elsewhere; pure.
+
+    :param narrow: something was said in it where fewer people read than the repository, such as in
+        an internal note: whoever writes to the repository reads there too, on every forge
+    """
+    return max(need, Permission.WRITE) if narrow else need
 
 
 def _rank(level: Level) -> tuple[bool, int]:

@@ -1,7 +1,8 @@
 """What was spent on models: by session, person, project, day, model or turn.
 
 A request counts on the day (UTC) on which it was asked, once its cost is known. What somebody spent
-in another person's private session counts, and is not called by its name.
+in another person's private session counts, and is not called by its name; nor is one that they may
+not see because it is narrow.
 """
 
 from collections.abc import Collection, Mapping
@@ -40,8 +41,9 @@ _ROWS = """
       LEFT JOIN project ON project.id = charge.project_id
       LEFT JOIN person ON person.id = charge.person_id
      CROSS JOIN LATERAL (
-           SELECT session.id IS NOT NULL AND (session.private_to IS NULL
-                                              OR session.private_to = :viewer) AS is_open) AS seen
+           SELECT session.id IS NOT NULL
+              AND (session.private_to IS NULL OR session.private_to = :viewer)
+              AND (NOT session.narrow OR session.project_id = ANY(:told)) AS is_open) AS seen
      WHERE charge.state <> 'reserved'
        AND charge.project_id = ANY(:projects)
        AND (CAST(:since AS date) IS NULL OR charge.day >= :since)
@@ -73,6 +75,8 @@ class Wanted:
     """Who asks."""
     projects: Collection[UUID]
     """Those that they may see."""
+    told: Collection[UUID]
+    """Those of which they may see narrow sessions too."""
     since: date | None = None
     until: date | None = None
     """That day not any more."""
@@ -83,7 +87,7 @@ class Wanted:
 
 async def used(tx: Transaction, by: By, wanted: Wanted) -> list[dict[str, Any]]:
     """What was used, the dearest first, days the newest first; at most ROWS_MAX rows."""
-    values = {**vars(wanted), "projects": list(wanted.projects)}
+    values = {**vars(wanted), "projects": list(wanted.projects), "told": list(wanted.told)}
     return [dict(row) for row in (await tx.execute(_STATEMENTS[by], values)).mappings()]
 
 

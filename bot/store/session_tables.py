@@ -29,6 +29,8 @@ class Session(SQLModel, table=True):
     base_branch: str | None = None
     private_to: UUID | None = Field(default=None, foreign_key="person.id")
     """Nobody else sees it, and nothing of it is pushed."""
+    narrow: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
+    """Something was said in it where not everybody reads who reads the repository; it stays so."""
     parent_id: UUID | None = Field(default=None, foreign_key="session.id")
     """The session from whose checkpoint it began."""
     state: SessionState = state_of(SessionState, SessionState.IDLE)
@@ -70,8 +72,6 @@ class Thread(SQLModel, table=True):
     surface: str
     place: str
     """The surface's own address of the thread."""
-    narrow: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})
-    """Some of those who read the repository do not read here: it is confidential there."""
     speaker: str = Field(default="", sa_column_kwargs={"server_default": ""})
     """Whose words count without a mention: who addressed us here first, as the surface says it."""
     crowded: bool = Field(default=False, sa_column_kwargs={"server_default": "false"})

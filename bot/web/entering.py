@@ -45,16 +45,16 @@ async def admit_visitor(who: Visitor, services: Services, short: str) -> Admitte
     """The same of somebody who is known already."""
     who.require(Act.ENTER)
     async with services.database.begin() as tx:
-        project_id = await reading.project_of(tx, short, who.id)
+        whose = await reading.whose(tx, short, who.id)
         session_id = await reading.session_id(tx, short)
         halts = await halting.read(tx)
-    await require_project(who, services, Act.ENTER, project_id)
-    halt = halted(halts, project_id=project_id, person_id=who.id)
+    await require_project(who, services, Act.ENTER, whose.project_id, narrow=whose.narrow)
+    halt = halted(halts, project_id=whose.project_id, person_id=who.id)
     if halt is not None and not who.standing.operator:
         raise NotAllowed(
             f"nobody enters this machine now: {halt.told}", do="ask an operator to lift the halt"
         )
-    return Admitted(visitor=who, session_id=session_id, project_id=project_id)
+    return Admitted(visitor=who, session_id=session_id, project_id=whose.project_id)
 
 
 def relays_of(services: Services) -> Relays:

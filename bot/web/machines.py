@@ -34,7 +34,8 @@ async def find(visitor: Visitor, services: Services, said: str, act: Act) -> dic
         machine = await reading.machine(tx, said)
     if machine["private_to"] not in {None, visitor.id}:
         raise reading.no_machine(said)
-    await require_project(visitor, services, act, machine["project_id"])
+    narrow = machine["narrow"]
+    await require_project(visitor, services, act, machine["project_id"], narrow=narrow)
     return machine
 
 

@@ -25,7 +25,7 @@ _SESSION = """
     SELECT session.id, session.short, session.state, session.title, session.agent, session.model,
            session.branch, session.base_branch, session.created_at, session.active_at,
            session.event_last, project.name AS project,
-           project.id AS project_id, session.private_to, creator.name AS creator,
+           project.id AS project_id, session.private_to, session.narrow, creator.name AS creator,
            holder.name AS held_by, machine.state AS machine_state, machine.id AS machine_id,
            (SELECT count(*) FROM prompt
              WHERE prompt.session_id = session.id AND prompt.state = 'queued') AS queued,
@@ -57,9 +57,9 @@ _SESSIONS = text(
     """
 )
 _ONE_SESSION = text(f"{_SESSION} WHERE session.short = :short")
-_PROJECT_OF = text(
+_WHOSE = text(
     """
-    SELECT project_id FROM session
+    SELECT project_id, narrow FROM session
      WHERE short = :short AND (private_to IS NULL OR private_to = :person)
     """
 )
@@ -96,7 +96,8 @@ _MACHINE = f"""
     SELECT machine.id, 'm-' || right(CAST(machine.id AS text), 8) AS short, machine.state,
            machine.request, machine.note, machine.facts, machine.generation, machine.created_at,
            machine.used_at, machine.changed_at, session.short AS session, project.name AS project,
-           project.id AS project_id, session.private_to, host.name AS host, host.driver,
+           project.id AS project_id, session.private_to, session.narrow, host.name AS host,
+           host.driver,
            host.given_up_at IS NOT NULL AS host_given_up,
            CASE WHEN {_SILENT} THEN host.seen_at END AS host_silent_since,
            host.accelerator, machine.template_id AS template, machine.size, machine.vcpus,
@@ -197,13 +198,13 @@ async def session_id(tx: Transaction, short: str) -> UUID:
     return found
 
 
-async def project_of(tx: Transaction, short: str, person_id: UUID) -> UUID:
-    """The project that a session works on.
+async def whose(tx: Transaction, short: str, person_id: UUID) -> Any:
+    """The project that a session works on, and whether it is narrow: {project_id, narrow}.
 
     :raises NotFound: there is none of that name, or it is another person's private one
     """
     wanted = {"short": short, "person": person_id}
-    found: UUID | None = (await tx.execute(_PROJECT_OF, wanted)).scalar_one_or_none()
+    found = (await tx.execute(_WHOSE, wanted)).one_or_none()
     if found is None:
         raise _no_session(short)
     return found

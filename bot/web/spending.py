@@ -11,6 +11,7 @@ from adapters.forge.port import Permission
 from bot.govern import usage
 from bot.govern.access import Act
 from bot.govern.prices import LISTED
+from bot.govern.rights import to_see
 from bot.govern.usage import By, Wanted
 from bot.web import reading
 from bot.web.services import Services
@@ -60,14 +61,19 @@ async def look(
     async with services.database.begin() as tx:
         spenders = await usage.spenders(tx)
         only = None if project is None else (await reading.project(tx, project))["id"]
-        if session is not None:
-            only = only or await reading.project_of(tx, session, visitor.id)
+        need = Permission.READ
+        if session is not None and only is None:
+            whose = await reading.whose(tx, session, visitor.id)
+            only, need = whose.project_id, to_see(narrow=whose.narrow)
     if only is not None:
-        await services.rights.require(visitor.standing, only, Permission.READ)
+        await services.rights.require(visitor.standing, only, need)
     seen = {row["project_id"] for row in await services.rights.visible(visitor.standing, spenders)}
+    narrow = [{**row, "narrow": True} for row in spenders]
+    told = {row["project_id"] for row in await services.rights.visible(visitor.standing, narrow)}
     wanted = Wanted(
         viewer=visitor.id,
         projects=seen if only is None else {only},
+        told=told,
         since=since,
         until=until,
         session=session,

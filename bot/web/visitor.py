@@ -12,6 +12,7 @@ from adapters.forge.port import Permission
 from bot.govern import access, credentials
 from bot.govern.access import Act, Standing
 from bot.govern.audit import Audited, Source
+from bot.govern.rights import to_see
 from bot.web import reading
 from bot.web.answers import Forged, NotSignedIn
 from bot.web.services import Services
@@ -148,8 +149,9 @@ def _of_session(act: Act) -> Callable[..., Awaitable[Visitor]]:
     async def check(short: str, visitor: Known, services: Provided) -> Visitor:
         visitor.require(act)
         async with services.database.begin() as tx:
-            project_id = await reading.project_of(tx, short, visitor.id)
-        await services.rights.require(visitor.standing, project_id, NEEDS[act])
+            whose = await reading.whose(tx, short, visitor.id)
+        need = to_see(narrow=whose.narrow, need=NEEDS[act])
+        await services.rights.require(visitor.standing, whose.project_id, need)
         return visitor
 
     return check
@@ -173,9 +175,15 @@ Deleter = Annotated[Visitor, Depends(_of_session(Act.DELETE))]
 
 
 async def require_project(
-    visitor: Visitor, services: Services, act: Act, project_id: UUID | None
+    visitor: Visitor,
+    services: Services,
+    act: Act,
+    project_id: UUID | None,
+    *,
+    narrow: bool | None = False,
 ) -> None:
-    """Whether they may do that with a project. :raises Refused: they may not"""
+    """Whether they may do that with a project, or a narrow session of it. :raises Refused: not"""
     visitor.require(act)
     if project_id is not None:
-        await services.rights.require(visitor.standing, project_id, NEEDS[act])
+        need = to_see(narrow=narrow, need=NEEDS[act])
+        await services.rights.require(visitor.standing, project_id, need)

@@ -132,7 +132,7 @@ class Requests:
         story = await self._story(by_us=by_us)
         wish = await self._wish()
         title = pull_body.title_of(
-            (wish.title if wish else None) or self.about.title or self.turn.text
+            (wish.title if wish else None) or self.about.title or self.about.told(self.turn.text)
         )
         body = pull_body.wished(wish.body, story) if wish and wish.body else ""
         template = ""

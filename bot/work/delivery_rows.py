@@ -22,7 +22,8 @@ from vmpool.network.forge.pushing import ZERO
 
 _ABOUT = text(
     """
-    SELECT session.title, session.private_to IS NOT NULL AS is_private, prompt.read_only,
+    SELECT CASE WHEN session.narrow THEN '' ELSE session.title END AS title, session.narrow,
+           session.private_to IS NOT NULL AS is_private, prompt.read_only,
            coalesce(session.base_branch, project.base_branch) AS base,
            project.repository_url AS url, person.id AS person_id, person.name
       FROM session
@@ -62,6 +63,7 @@ _PICTURES = text(
      WHERE turn_id = :turn AND posted_at IS NOT NULL ORDER BY posted_at, id
     """
 )
+_NARROW = text("SELECT narrow FROM session WHERE id = :session")
 _EARLIER = text(
     """
     SELECT turn.id, person.name AS by,
@@ -136,6 +138,7 @@ class About:
     """A turn and what it belongs to."""
 
     title: str
+    """Empty, where who reads the repository may not see it."""
     is_private: bool
     base: str | None
     """The branch that its work is to be merged into; None: the repository's default one."""
@@ -144,8 +147,14 @@ class About:
     person_id: UUID
     name: str
     """Of who asked."""
+    narrow: bool = False
+    """Who reads the repository may not see what was said in the session."""
     read_only: bool = False
     """The turn changes nothing outside of its machine."""
+
+    def told(self, said: str) -> str:
+        """What a commit or a pull request says of something that was said in the session."""
+        return "" if self.narrow else said
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -329,10 +338,15 @@ async def _keep(
 
 
 async def _did(tx: Transaction, session_id: UUID, turn_id: UUID, *, asked: str, by: str) -> Did:
-    """With the agent's last words, and what it did with tools and showed, in order."""
+    """With the agent's last words, and what it did with tools and showed, in order.
+
+    Of a narrow session nothing that was said or shown.
+    """
     of = {"session": session_id, "turn": turn_id}
-    words = str(await tx.scalar(_LAST_WORDS, of))
     tools = await tools_of(tx, session_id, turn_id)
+    if await tx.scalar(_NARROW, {"session": session_id}):
+        return Did(what="", asked="", by=by, tools=tools)
+    words = str(await tx.scalar(_LAST_WORDS, of))
     shown = (await tx.execute(_PICTURES, {"turn": turn_id})).all()
     pictures = [Picture(name=str(row.id), caption=row.caption) for row in shown]
     return Did(what=words, asked=asked, by=by, tools=tools, pictures=pictures)

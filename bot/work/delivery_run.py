@@ -73,7 +73,7 @@ class DeliveryRun:
         """
         domain = self.means.email_domain
         message = signature.message(
-            self.turn.text,
+            self.about.told(self.turn.text),
             title=self.about.title,
             agent=self.lease.agent,
             short=self.lease.short,

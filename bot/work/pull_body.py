@@ -231,6 +231,8 @@ def _joined(*parts: str) -> str:
 
 def _why(did: Did) -> str:
     asked = _tame(did.asked).strip()[:ASKED_CHARACTERS_MAX]
+    if not asked:
+        return f"{_inline(did.by)} asked for it."
     quoted = "\n".join(f"> {line}".rstrip() for line in asked.splitlines())
     return f"{_inline(did.by)} asked:\n\n{quoted}"
 

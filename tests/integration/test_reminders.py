@@ -763,3 +763,10 @@ async def test_a_private_session_is_reminded_in_private(town):
         " WHERE thread.surface = 'clock'"
     )
     assert rows == [(town.people["Ann"], 1)]
+
+
+async def test_what_is_reminded_of_where_few_read_is_narrow_too(town):
+    await town.say("what is up?", place="p", narrow=True)
+    await set_one(town, "remind me every day at 9 what is open?", act="answer", place="p")
+    await ask_now(town)
+    assert await town.rows("SELECT narrow FROM session") == [(True,), (True,)]

@@ -44,8 +44,8 @@ AWAY = "The database does not answer: nothing was done, or it is not known. Try 
 _LOCK = text(
     """
     SELECT person.id AS person_id, person.name, prompt.language, prompt.thread_id, session.short,
-           session.branch, session.private_to IS NOT NULL AS private, project.name AS project,
-           project.repository_url,
+           session.branch, session.private_to IS NOT NULL AS private, session.narrow,
+           project.name AS project, project.repository_url,
            coalesce((SELECT jsonb_object_agg(beside.name, beside.url)
                        FROM project_repository AS beside
                       WHERE beside.project_id = project.id AND beside.removed_at IS NULL),

@@ -80,6 +80,8 @@ class Memory:
         async with self._desk.begin(call) as entry:
             if entry.asker.private:
                 raise Refused("this session is private, and a project's notes are for everybody")
+            if entry.asker.narrow:
+                raise Refused("fewer people see this session than a project's notes are for")
             entry.facts |= {"note": given.name, "characters": len(given.text)}
             project = call.turn.project_id
             if not given.text.strip():

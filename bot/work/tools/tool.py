@@ -42,6 +42,8 @@ class Asker:
     """Of the session."""
     branch: str
     private: bool
+    narrow: bool
+    """Fewer people see the session than its project."""
     project: str
     """Its name."""
     repository_url: str

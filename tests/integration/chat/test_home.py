@@ -6,16 +6,23 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
+from adapters.chat.incoming import Author, Opened
 from adapters.chat.port import Entry
 from adapters.chat.slack.markup import HOME_BLOCKS_MAX, home
 from adapters.forge.accounts import Accounts, github
+from adapters.forge.port import Permission
 from bot.conversation import home as homes
+from bot.conversation.hearing import Chats
 from bot.conversation.home import MEMBERS_ONLY, page
+from bot.conversation.inbox import Inbox
 from bot.govern.agents import Agents
 from bot.govern.offers import Offer
+from bot.govern.rights import Rights
+from bot.store.ids import new_id
 from tests.fakes.oauth import oauth
 from tests.fakes.slack import Bad, eyes
 from tests.fakes.slack.people import Person
+from tests.integration.chat.conftest import SURFACE, Room, WhisperingChat
 from tests.integration.chat.slack_rig import Office, open_office
 from tests.support.shift import until
 
@@ -58,6 +65,41 @@ async def test_it_lists_the_sessions_that_one_began_or_asked_in_and_no_others(of
     assert any("demo: agent shell" in line for line in mine)
     assert any("Europe/Berlin" in line for line in mine)
     assert mine[-1] == homes.CONNECT
+
+
+class HomeChat(WhisperingChat):
+    """A surface that shows people their page."""
+
+    parts = ()
+
+    async def show_home(self, person, parts, deadline):
+        self.parts = parts
+
+
+async def test_a_narrow_session_is_listed_to_who_may_write_alone(town, forge):
+    port, rights = HomeChat(), Rights(town.database, {"forge": forge})
+    inbox = Inbox(town.database, prompt_bytes_max=1_000, rights=rights)
+    chats = Chats(town.database, inbox, {SURFACE: port}, mention="ona")
+    room = Room(chats=chats, port=port)
+    await room.say("!echo two")
+    url = "https://forge.test/acme/demo"
+    await town.rows("UPDATE project SET repository_url = :url RETURNING id", url=url)
+    await town.rows(
+        "INSERT INTO identity (id, person_id, surface, external_id, name)"
+        " SELECT :id, author_id, 'forge:forge.test', '7', 'ann' FROM prompt RETURNING id",
+        id=new_id(),
+    )
+    for narrow, level, listed in (
+        (False, Permission.READ, True),
+        (True, Permission.READ, False),
+        (True, Permission.WRITE, True),
+    ):
+        forge.levels["acme/demo", "7"] = level
+        await town.rows("DELETE FROM permission RETURNING level")
+        await town.rows("UPDATE session SET narrow = :narrow RETURNING id", narrow=narrow)
+        await chats.hear(Opened(surface=SURFACE, author=Author(account="T", id="ann", name="Ann")))
+        assert ("echo two" in str(port.parts)) is listed, (narrow, level)
+    await port.close()
 
 
 async def test_guests_get_no_list_and_the_other_tab_shows_nothing(office):

@@ -181,3 +181,67 @@ async def test_what_began_where_few_read_is_not_listed_where_everybody_does(town
     told = await listed(inner)
     assert "leak" in told, "it was said there"
     assert "burglary" not in told, "others read that"
+
+
+INNER = replace(ISSUE, place="acme/demo#1/internal", narrow=True)
+
+
+async def session_of(town, place) -> str:
+    return await town.value(
+        "SELECT short FROM thread JOIN session ON session.id = session_id WHERE place = :place",
+        place=place,
+    )
+
+
+async def test_a_narrow_session_is_joined_where_nobody_reads_along_alone(town, room, demo):
+    await room.say("!leak", spot=INNER)
+    short = await session_of(town, INNER.place)
+    for spot in (ISSUE, OTHER):
+        before = await said(town)
+        await room.say(f"join {short}", spot=spot)
+        told = (await said(town)).removeprefix(before[:-1]) + str(room.whispers)
+        assert "Fewer people may see" in told
+        assert "leak" not in told
+    assert await town.value("SELECT count(*) FROM thread") == 1
+    await room.say(f"join {short}", spot=DIRECT)
+    assert await session_of(town, DIRECT.place) == short
+
+
+async def test_what_is_said_where_few_read_makes_any_session_narrow_and_it_stays_so(
+    town, room, demo
+):
+    await room.say("!typo", spot=ISSUE)
+    await room.say("!other", spot=NEXT_ISSUE)
+    first = await session_of(town, ISSUE.place)
+    narrow = "SELECT narrow FROM session WHERE short = :short"
+    assert await town.value(narrow, short=first) is False
+    await room.say(f"join {first}", spot=INNER)
+    assert await town.value(narrow, short=first) is True
+    await room.say(f"join {await session_of(town, NEXT_ISSUE.place)}", spot=INNER)
+    assert await town.value(narrow, short=first) is True
+    closed = replace(NEXT_ISSUE, narrow=True)
+    await room.say("!secretly", spot=closed)
+    assert await town.rows("SELECT 1 FROM session WHERE NOT narrow") == []
+
+
+async def test_a_narrow_session_tells_its_queue_where_few_read_alone(town, room, demo):
+    await room.say("!leak", spot=INNER)
+    branch = await town.value("SELECT branch FROM session")
+    await room.say("!more", spot=replace(NEXT_ISSUE, branch=branch))
+    assert await town.value("SELECT count(*) FROM session") == 1
+    for command in ("queue", "status", "retry"):
+        before = await said(town)
+        await room.say(command, spot=NEXT_ISSUE)
+        told = (await said(town)).removeprefix(before[:-1]) + str(room.whispers)
+        assert "Fewer people may see" in told
+        assert "leak" not in told
+    await room.say("queue", spot=INNER)
+    assert "leak" in await said(town)
+
+
+async def test_from_where_few_read_a_session_of_another_repository_is_not_joined(town, room, demo):
+    await project(town, "hidden")
+    await room.say("project=hidden !one")
+    await room.say(f"join {await session_of(town, SPOT.place)}", spot=INNER)
+    assert "works on another repository" in await said(town) + str(room.whispers)
+    assert await town.rows("SELECT place, narrow FROM thread, session") == [(SPOT.place, False)]

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from adapters.chat.port import Rejected, Unavailable
+from adapters.forge.port import Permission
 from bot.conversation.redirecting import Redirecting
 from bot.govern.rights import Rights
 from bot.store.ids import new_id
@@ -87,8 +88,10 @@ async def test_who_takes_no_messages_is_not_asked_again_and_who_is_away_is(town)
     await port.close()
 
 
-async def test_who_may_not_read_the_project_any_more_is_told_nothing(town):
+@pytest.mark.parametrize("narrow", [False, True])
+async def test_who_may_not_see_the_session_any_more_is_told_nothing(town, narrow):
     await undelivered(town)
+    await town.rows("UPDATE session SET narrow = :narrow RETURNING id", narrow=narrow)
     forge, port = KnowingForge(), ConfidingChat()
     url = "https://forge.test/acme/secret.git"
     await town.rows("UPDATE project SET repository_url = :url RETURNING id", url=url)
@@ -99,6 +102,8 @@ async def test_who_may_not_read_the_project_any_more_is_told_nothing(town):
         id=new_id(),
         person=town.people["Ann"],
     )
+    if narrow:
+        forge.levels["acme/secret", "1"] = Permission.READ
     forge.silent = True
     await redirecting.once()
     assert await town.value("SELECT undelivered FROM reply")

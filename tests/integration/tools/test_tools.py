@@ -343,6 +343,16 @@ async def test_nothing_of_a_private_session_is_wished_or_remembered(town, places
     assert await town.value("SELECT count(*) FROM pull_request_wish") == 0
 
 
+async def test_a_narrow_session_remembers_nothing_for_all_and_its_children_are_narrow(
+    town, places, tmp_path
+):
+    async with desk(town, places, tmp_path) as at:
+        await town.rows("UPDATE session SET narrow = true RETURNING id")
+        assert "fewer people" in await at.refused("write_memory", name="n", text="t")
+        await at.said("start_child_session", task="true")
+    assert await town.rows("SELECT narrow FROM session") == [(True,), (True,)]
+
+
 async def test_a_child_session_begins_for_the_turns_person_and_is_read(town, places, tmp_path):
     async with desk(town, places, tmp_path) as at:
         told = await at.said("start_child_session", task="echo hi")

@@ -8,6 +8,7 @@ from adapters.forge.port import Permission
 from bot.govern import rights
 from bot.store.ids import new_id
 from tests.integration.web.site import pool_of, running_site
+from tests.integration.web.test_usage import charge
 
 SECRET = "the-quiet-heron"
 """In the title of the session, in the name of the project and of its repository."""
@@ -185,3 +186,46 @@ async def test_a_private_session_is_seen_by_its_person_alone(site, forge):
                 answer = await operator.request(method, path, json={"text": "!x"})
                 said = answer.text.replace(path, "").replace(f"no session {short}", "")
                 assert short not in said, (method, path)
+
+
+async def test_a_narrow_session_is_seen_by_who_may_write_alone(site, forge):
+    short = (await site.ask("!burglary"))["session"]
+    await site.rows("UPDATE session SET narrow = true RETURNING id")
+    known = await paths(site, short)
+    forge.levels[f"acme/{SECRET}", "2"] = Permission.READ
+    before = await state(site)
+    async with site.client(await site.token_of(site.bo)) as bo:
+        bo.headers["hx-request"] = "true"
+        for method, path in known:
+            if method == "GET" or short in path:
+                answer = await bo.request(method, path, json={"text": "!x", "session": short})
+                said = answer.text.replace(path, "")
+                assert short not in said, (method, path)
+                assert "burglary" not in said, (method, path)
+        asked = {"text": "status", "session": short}
+        assert "burglary" not in (await bo.post("/api/v1/prompts", json=asked)).text
+        assert "burglary" not in (await bo.post("/api/v1/prompts", json={"text": "sessions"})).text
+    assert await state(site) == before
+    forge.levels[f"acme/{SECRET}", "2"] = Permission.WRITE
+    await site.rows("DELETE FROM permission RETURNING level")
+    async with site.client(await site.token_of(site.bo)) as bo:
+        for path in ("/", f"/sessions/{short}", f"/api/v1/sessions/{short}/events"):
+            assert "burglary" in (await bo.get(path)).text
+    async with site.client() as operator:
+        assert "burglary" in (await operator.get("/api/v1/sessions")).text
+
+
+async def test_usage_names_a_narrow_session_to_who_may_write_alone(site, forge):
+    short = (await site.ask("!burglary"))["session"]
+    await site.rows("UPDATE session SET narrow = true RETURNING id")
+    await site.rows("UPDATE project SET name = 'demo' RETURNING id")
+    await charge(site, short, site.ann, 30)
+    async with site.client(await site.token_of(site.bo)) as bo:
+        for level, told in ((Permission.READ, False), (Permission.WRITE, True)):
+            forge.levels[f"acme/{SECRET}", "2"] = level
+            await site.rows("DELETE FROM permission RETURNING level")
+            for by in ("session", "turn"):
+                found = (await bo.get("/api/v1/usage", params={"by": by})).json()
+                assert found["cost_usd"] == pytest.approx(0.30)
+                assert (short in str(found["usage"])) is told
+            assert (await bo.get("/api/v1/usage", params={"session": short})).is_success is told

@@ -124,6 +124,29 @@ async def test_the_sentence_ends_with_a_pull_request(on_github: OnGitHub) -> Non
     assert await desk.town.rows(where) == [(place,)]
 
 
+async def test_of_a_narrow_session_neither_commit_nor_pull_request_says_what_was_said(
+    on_github: OnGitHub,
+) -> None:
+    desk = on_github.desk
+    await desk.town.rows("UPDATE session SET narrow = true RETURNING id")
+    for round_ in (b"1", b"2"):
+        git_tree.write(desk.directory, {b"new": round_})
+        await say(desk, Event(kind="text", body={"text": "The burglar came by the window."}))
+        assert await desk.deliver() == []
+    (told, *_) = await desk.told()
+    made = await on_github.pull(told["number"])
+    assert made["title"] == "Changes"
+    assert "Ann asked for it." in made["body"]
+    assert desk.lease.short in made["body"]
+    written = f"{made['title']} {made['body']} {desk.log(desk.lease.branch, '%B')}"
+    for said in ("fix the failing test", "in payments", "burglar"):
+        assert said not in written
+    await wish(desk, title="Close the window", body="It was open.")
+    assert await desk.deliver() == []
+    again = await on_github.pull(told["number"])
+    assert again["title"] == "Close the window"
+
+
 async def test_the_template_is_the_bases_and_not_what_the_agent_makes_of_it(on_github) -> None:
     desk = on_github.desk
     forged = b"## Summary\n\n/merge @everyone\n"

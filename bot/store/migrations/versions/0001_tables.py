@@ -230,6 +230,7 @@ def upgrade() -> None:
         sa.Column("branch", sa.String(), nullable=False),
         sa.Column("base_branch", sa.String(), nullable=True),
         sa.Column("private_to", sa.Uuid(), nullable=True),
+        sa.Column("narrow", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("parent_id", sa.Uuid(), nullable=True),
         sa.Column(
             "state",
@@ -353,7 +354,6 @@ def upgrade() -> None:
         sa.Column("session_id", sa.Uuid(), nullable=False),
         sa.Column("surface", sa.String(), nullable=False),
         sa.Column("place", sa.String(), nullable=False),
-        sa.Column("narrow", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("speaker", sa.String(), server_default="", nullable=False),
         sa.Column("crowded", sa.Boolean(), server_default="false", nullable=False),
         sa.Column("language", sa.String(), server_default="", nullable=False),
