@@ -12,7 +12,9 @@ from typing import Literal
 from uuid import UUID
 
 from adapters.chat.prefixes import OPTIONS, PRIVATE, addressed, read
+from bot.conversation import thread_links
 from bot.conversation.reminder_commands import Remind, Reminders, reminder_command
+from bot.conversation.thread_links import ThreadLink
 from bot.words.reminding import EXAMPLE
 
 ALONE = (
@@ -96,7 +98,8 @@ class Join:
     """This thread shall talk to a session that is there already."""
 
     session: str
-    """Its short id."""
+    """Its short id; empty: the one that `link` leads to."""
+    link: ThreadLink | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,6 +170,7 @@ _JOIN = re.compile(
     r"^join\s+(?:https?://\S+/sessions/(s-[a-z0-9]+)(?:[/?#]\S*)?|(s-[a-z0-9]+))$", re.IGNORECASE
 )
 """By its short name, or by a link to its page."""
+_JOIN_LINK = re.compile(r"^join\s+(https?://\S+)$", re.IGNORECASE)
 _ALLOW = re.compile(
     r"^allow\s+(`?)(?:https?://)?((?:[a-z0-9_-]{1,63}\.){1,126}[a-z0-9_-]{1,63}):(\d{1,5})/?\1$",
     re.IGNORECASE,
@@ -207,13 +211,21 @@ def _command(said: str) -> Asked | None:
     match = _CANCEL.match(said)
     if match:
         return Command(word="cancel", number=int(match.group(1)[:NUMBER_DIGITS_MAX]))
-    if match := _JOIN.match(said):
-        return Join(session=(match[1] or match[2]).lower())
+    if joined := _joined(said):
+        return joined
     if match := _ALLOW.match(said):
         return Allow(host=match[2].lower(), port=int(match[3]))
     if match := _CONNECT.match(said):
         return Connect(code=(match[1] or "").upper(), forge=(match[2] or "").lower())
     return _of_button(said) or _by_itself(said) or reminder_command(said)
+
+
+def _joined(said: str) -> Join | None:
+    if match := _JOIN.match(said):
+        return Join(session=(match[1] or match[2]).lower())
+    match = _JOIN_LINK.match(said)
+    link = thread_links.read(match[1]) if match else None
+    return Join(session="", link=link) if link else None
 
 
 def _of_button(said: str) -> Command | Answer | None:

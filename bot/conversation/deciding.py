@@ -111,7 +111,8 @@ class Deciding:
             case commands.Command() | commands.Answer() | commands.Allow():
                 return await self._command(tx, message, who, parsed)
             case commands.Join():
-                return await self._join(tx, message, who, parsed.session)
+                session = parsed.session or await threads.linked(tx, message, parsed.link)
+                return await self._join(tx, message, who, session)
             case Remind() | Reminders() | commands.Runs() | commands.Automations():
                 return await self._by_itself(tx, message, who, parsed, begun)
             case commands.Connect():

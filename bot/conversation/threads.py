@@ -10,6 +10,7 @@ from sqlalchemy import text
 from bot.conversation import commands
 from bot.conversation.choosing import Chosen, Row, Wish, choose
 from bot.conversation.message import IncomingMessage
+from bot.conversation.thread_links import ThreadLink
 from bot.errors import NotFound, Refused
 from bot.govern import defaults
 from bot.govern.agents import Agents
@@ -76,6 +77,19 @@ _BY_SHORT = text(
       FROM session JOIN project ON project.id = session.project_id
      WHERE session.short = :short AND (private_to IS NULL OR private_to = :person)
        AND session.state <> 'deleting'
+    """
+)
+_BY_LINK = text(
+    """
+    SELECT session.short FROM thread JOIN session ON session.id = thread.session_id
+     WHERE thread.surface = :surface AND thread.place LIKE ANY(:places)
+       AND (private_to IS NULL OR private_to = :person) AND session.state <> 'deleting'
+     ORDER BY CAST(:ref AS text) <> '' AND (
+           EXISTS (SELECT FROM reply WHERE reply.thread_id = thread.id
+                      AND (posted_ref = :ref OR posted_ref LIKE '%/' || :ref))
+           OR EXISTS (SELECT FROM prompt JOIN delivery ON delivery.prompt_id = prompt.id
+                       WHERE prompt.thread_id = thread.id AND message_key LIKE '%/' || :ref)) DESC,
+           length(thread.place) LIMIT 1
     """
 )
 _BY_BRANCH = text(
@@ -245,6 +259,18 @@ async def _find_beside(tx: Transaction, message: IncomingMessage) -> Found | Non
             thread_id = await _thread(tx, row.session_id, message)
             return _found(row, thread_id, message)
     return None
+
+
+async def linked(tx: Transaction, message: IncomingMessage, link: ThreadLink | None) -> str:
+    """The short id of the session whose thread a link is about. :raises NotFound:"""
+    asked = {**vars(link), "person": message.person_id} if link is not None else {}
+    short: str | None = (await tx.execute(_BY_LINK, asked)).scalar_one_or_none() if link else None
+    if short is None:
+        raise NotFound(
+            _("no session talks where this link leads"),
+            do=_("`sessions` lists those that exist"),
+        )
+    return short
 
 
 async def find_or_begin(tx: Transaction, message: IncomingMessage) -> Found | None:

@@ -111,6 +111,28 @@ async def test_a_session_is_joined_by_who_may_write_to_both(town, forge):
     assert joined.verdict == "command"
 
 
+async def test_a_session_is_joined_by_a_link_with_the_same_rights_as_by_its_name(town):
+    link = "https://gitlab.example/acme/secret/-/issues/7"
+    whole = await town.say("!one", place="t")
+    inner = await town.say("!two", place="u")
+    place = "UPDATE thread SET surface = 'gitlab', place = :to WHERE place = :at RETURNING id"
+    await town.rows(place, at="t", to="acme/secret#7")
+    ((thread,),) = await town.rows(place, at="u", to="acme/secret#7/dabc")
+    await town.rows(
+        "INSERT INTO reply (id, thread_id, kind, key, body, final, wording, posted_ref)"
+        " VALUES (:id, :thread, 'answer', 'k', '', true, 1, '99') RETURNING id",
+        id=new_id(),
+        thread=thread,
+    )
+    assert (await town.say(f"join {link}", by="Bo", place="v")).verdict == "refused"
+    assert (await town.say(f"join {link}", place="v")).session == whole.session
+    assert (await town.say(f"join {link}#note_99", place="w")).session == inner.session
+    await town.rows("UPDATE session SET private_to = :bo RETURNING id", bo=town.people["Bo"])
+    for asked in (link, link.replace("7", "8")):
+        refused = await town.say(f"join {asked}", place="x")
+        assert "no session talks where this link leads" in refused.text.casefold()
+
+
 async def test_a_silent_forge_closes_the_door_and_is_asked_again_soon(town, forge):
     forge.silent = True
     refused = await town.say("!one")

@@ -47,7 +47,7 @@ def test_a_word_alone_is_a_command_in_any_case_and_spacing(word):
         ("Agnet=codex fix it", "agent="),
         ("x=1 is what it prints", None),
         ("type=module breaks the build", None),
-        ("join https://github.com/acme/shop/pull/7", "join s-…"),
+        ("join https://example.org/acme/shop/7", "join s-…"),
         ("join", "join s-…"),
         ("join both tables", None),
         ("fix the flaky payment test", None),
