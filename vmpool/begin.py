@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from psycopg.rows import dict_row
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from vmpool.machine import Machine, MachineState
 
@@ -44,11 +44,17 @@ async def machines(begin: Begin, statement: str, parameters: Mapping[str, Any]) 
 async def rows(begin: Begin, statement: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The same for rows of anything, by their columns' names."""
     async with begin() as tx:
-        driver = (await (await tx.connection()).get_raw_connection()).driver_connection
-        assert driver is not None
-        async with driver.cursor(row_factory=dict_row) as cursor:
-            await cursor.execute(statement.encode(), parameters)
-            found: list[dict[str, Any]] = await cursor.fetchall()
+        return await _rows(await tx.connection(), statement, parameters)
+
+
+async def _rows(
+    connection: AsyncConnection, statement: str, parameters: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    driver = (await connection.get_raw_connection()).driver_connection
+    assert driver is not None
+    async with driver.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(statement.encode(), parameters)
+        found: list[dict[str, Any]] = await cursor.fetchall()
     return found
 
 
