@@ -1,5 +1,6 @@
 """From the sentence to what can be merged, from Slack, a pull request and a terminal."""
 
+import subprocess
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ from tests.e2e.delivery_world import (
     COMMIT,
     EDIT,
     MENDED,
+    RUN,
     SENTENCE,
     World,
     mending,
@@ -19,6 +21,7 @@ from tests.e2e.delivery_world import (
 from tests.e2e.installation import of_turn
 from tests.fakes.github.program import Emulator
 from tests.fakes.model import Step, script
+from tests.fakes.slack.world import Message
 from vmpool.network import slots
 
 pytestmark = [
@@ -27,6 +30,7 @@ pytestmark = [
     pytest.mark.skipif(bool(slots.missing()), reason=f"no network slots: {slots.missing()}"),
 ]
 MODEL = "scripted-1"
+PUSH = "git push origin HEAD:refs/heads/ona/slipped 2>&1 | tail -1"
 SCRIPTS = [
     mending("claude-code", SENTENCE),
     mending("codex", "MENDCODEX"),
@@ -38,6 +42,13 @@ SCRIPTS = [
         Step(says="**Mended** both."),
     ),
     script("WHATWASIT", Step(says="It was `add`.")),
+    script(
+        "STILLOPEN",
+        Step(says="I look. ", **shell_of("claude-code", RUN)),
+        Step(says="I push. ", **shell_of("claude-code", f"{EDIT} && {COMMIT} && {PUSH}")),
+        Step(says="Still open: `add` subtracts, so its test fails."),
+    ),
+    script("WHOSAIDSO", Step(says="The test did.")),
 ]
 
 
@@ -96,6 +107,38 @@ def test_the_sentence_in_slack_ends_with_a_pull_request_on_which_it_goes_on(worl
     sessions = world.ona.request("GET", "/sessions")["sessions"]
     assert [one["short"] for one in sessions] == [branch.removeprefix("ona/")]
     assert SENTENCE in str(world.provider.requests()[-1]["body"])
+
+
+def test_a_question_for_a_channel_is_answered_when_it_is_due_by_who_may_only_read(
+    world: World,
+) -> None:
+    general, ona = world.general, world.bot.user
+    known = len(world.pulls())
+    question = world.asks("remind channel in 5 seconds STILLOPEN what is open and why")
+
+    def posts(words: str, *, in_thread: bool) -> list[Message]:
+        there = general.thread(question.place) if in_thread else general.public()
+        mine = [one for one in there if one.author is ona and not one.deleted]
+        return [one for one in mine if words in one.text and one.is_reply is in_thread]
+
+    (proposed,) = world.ona.until(lambda: posts("I understood", in_thread=True), "what it takes")
+    world.loop.call(lambda: world.ann.clicks(proposed, "Yes, have it answered each time"))
+    (summary,) = world.ona.until(lambda: posts("Still open", in_thread=False), "the summary")
+    assert "Asked by Ann: STILLOPEN" in summary.text
+    assert "(in 5 seconds, Europe/Berlin). `reminders stop r-" in summary.text
+    # What it committed stays in its machine: it may read and not write.
+    with pytest.raises(subprocess.CalledProcessError):
+        world.shown("github", world.shop.name, "ona/slipped")
+    assert world.shown("github", world.shop.name, "main") == BROKEN
+    assert len(world.pulls()) == known
+
+    # Below the summary the same session goes on.
+    world.loop.call(lambda: world.ann.says(general, f"{ona.mention} WHOSAIDSO?", thread=summary))
+    world.ona.until(
+        lambda: [one for one in general.thread(summary.place) if "The test did." in one.text],
+        "an answer below the summary",
+    )
+    assert "STILLOPEN" in str(world.provider.requests()[-1]["body"])
 
 
 @pytest.mark.long
