@@ -206,11 +206,11 @@ async def _waiting(tx: Transaction, automation_id: UUID) -> list[Waiting]:
     asked = {"automation": automation_id, "limit": WAITING_MAX}
     rows = (await tx.execute(SQL["waiting"], asked)).all()
     caused = [row.id for row in rows if row.is_caused]
-    causes: dict[UUID, list[UUID | None]] = {}
+    causes: dict[UUID, dict[UUID | None, int]] = {}
     if caused:
         known = {"events": caused, "depth": LOOP_DEPTH_MAX}
         for one in await tx.execute(SQL["causes"], known):
-            causes.setdefault(one.event_id, []).append(one.automation_id)
+            causes.setdefault(one.event_id, {})[one.automation_id] = one.depth
     return [
         Waiting(
             id=row.id,
@@ -221,7 +221,8 @@ async def _waiting(tx: Transaction, automation_id: UUID) -> list[Waiting]:
             act_at=row.act_at,
             held=row.held,
             attempts=row.attempts,
-            causes=tuple(causes.get(row.id, ())),
+            causes=frozenset(causes.get(row.id, ())),
+            depth=max(causes.get(row.id, {}).values(), default=0),
         )
         for row in rows
     ]

@@ -49,8 +49,10 @@ class Waiting:
     held: bool = False
     """Somebody begins its run at this moment."""
     attempts: int = 0
-    causes: tuple[UUID | None, ...] = ()
-    """The automations whose runs led to it, the last one first; None: one that is gone."""
+    causes: frozenset[UUID | None] = frozenset()
+    """The automations whose runs led to it; None: one that is gone."""
+    depth: int = 0
+    """Of the longest chain of runs that led to it."""
 
     @property
     def group(self) -> tuple[str, str]:
@@ -137,7 +139,7 @@ def decide(events: Iterable[Waiting], standing: Standing, now: datetime) -> list
 
 def is_loop(event: Waiting, automation_id: UUID) -> bool:
     """Whether the automation's own runs led to it, or too many runs did."""
-    return automation_id in event.causes or len(event.causes) > LOOP_DEPTH_MAX
+    return automation_id in event.causes or event.depth > LOOP_DEPTH_MAX
 
 
 def _grouped(events: Sequence[Waiting]) -> list[list[Waiting]]:

@@ -10,7 +10,7 @@ from bot.automate import trigger_rows
 from bot.automate.runs.beginning import Begun, Cause
 from bot.automate.triggers import events, trigger_firings
 from bot.automate.triggers.events import EVENTS_PER_HOUR_MAX, KEPT_DAYS, Added, Event
-from bot.automate.triggers.taking_decided import ATTEMPTS_MAX
+from bot.automate.triggers.taking_decided import ATTEMPTS_MAX, LOOP_DEPTH_MAX
 from bot.errors import Refused
 from bot.govern import people
 from bot.store.ids import new_id
@@ -151,6 +151,44 @@ async def test_a_run_that_leads_to_itself_is_left_out_directly_and_round_a_corne
     ((_, said),) = await town.rows(NOTICES)
     assert "without end" in said
     assert await town.rows("SELECT DISTINCT automation_id FROM automation_notice") == [(first,)]
+
+
+async def test_what_a_run_brought_about_is_known_of_the_run_into_which_it_is_coalesced(
+    town,
+) -> None:
+    """Round a corner, in the moment in which a person does the same."""
+    _, push = await one_with(town)
+    there = await trigger(town, await automation(town, steps=STEPS, name="second"))
+    await happen(town, push, "k1", "a")
+    await taking(town).once()
+    for pushed in range(3):
+        newest = "SELECT short FROM run WHERE name = :name ORDER BY id DESC LIMIT 1"
+        cause = await town.value(newest, name="nightly")
+        await happen(town, there, f"a person's {pushed}", "b")
+        await happen(town, there, f"the first's {pushed}", "b", caused_by_run=cause)
+        await taking(town).once()
+        await settled(town)
+        cause = await town.value(newest, name="second")
+        await happen(town, push, f"the second's {pushed}", "a", caused_by_run=cause)
+        await taking(town).once()
+    assert await town.rows("SELECT name, count(*) FROM run GROUP BY name ORDER BY name") == [
+        ("nightly", 1),
+        ("second", 3),
+    ]
+    last = "SELECT DISTINCT why FROM trigger_event WHERE key LIKE 'the second%'"
+    assert await town.rows(last) == [("loop",)]
+
+
+async def test_however_much_is_coalesced_into_one_run_it_is_one_step_of_a_chain(town) -> None:
+    cause = None
+    for step in range(LOOP_DEPTH_MAX + 2):
+        of = await trigger(town, await automation(town, steps=STEPS, name=f"number-{step}"))
+        for number in range(20):
+            await happen(town, of, f"{step}/{number}", "a", caused_by_run=cause)
+        await taking(town).once()
+        cause = await town.value("SELECT short FROM run ORDER BY id DESC LIMIT 1")
+    names = await town.rows("SELECT name FROM run ORDER BY name")
+    assert names == [(f"number-{step}",) for step in range(LOOP_DEPTH_MAX + 1)]
 
 
 async def test_the_branch_of_a_session_of_a_run_tells_of_that_run(town) -> None:

@@ -24,18 +24,19 @@ SELECT event.id, event.trigger_id, trigger.kind, event.about, event.created_at A
  ORDER BY event.created_at, event.id LIMIT :limit
 
 -- name: causes
--- The automations whose runs led to each event, the last one first.
+-- The automations whose runs led to each event, and how far back: by whatever event became a run,
+-- and by those that it stood for. Many of these have the same cause, which counts once.
 WITH RECURSIVE chain (event_id, run_id, automation_id, depth) AS (
     SELECT event.id, run.id, run.automation_id, 1
       FROM trigger_event AS event JOIN run ON run.id = event.cause_id
      WHERE event.id = ANY(CAST(:events AS uuid[]))
-     UNION ALL
+     UNION
     SELECT chain.event_id, run.id, run.automation_id, chain.depth + 1
       FROM chain
-      JOIN trigger_event AS earlier ON earlier.run_id = chain.run_id AND earlier.state = 'taken'
+      JOIN trigger_event AS earlier ON earlier.run_id = chain.run_id
       JOIN run ON run.id = earlier.cause_id
      WHERE chain.depth <= :depth)
-SELECT event_id, automation_id FROM chain ORDER BY event_id, depth
+SELECT event_id, automation_id, max(depth) AS depth FROM chain GROUP BY event_id, automation_id
 
 -- name: busy
 -- What the automation's runs that go on are about.
