@@ -203,7 +203,7 @@ class Run(SQLModel, table=True):
     look_at: datetime = moment(now=True)
     """When it is to be looked at next."""
     tries: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
-    """How often in a row what its end asks for raised."""
+    """How often in a row a look at it raised, or what its end asks for."""
     told_at: datetime | None = moment()
     """When its places were told last how far it is; None: never."""
     created_at: datetime = moment(now=True)

@@ -189,21 +189,6 @@ class Acting:
             await tx.execute(SQL["ended"], ended)
         return True
 
-    async def put_off_end(self, run: Any, error: Exception) -> None:
-        """Have the end of a run tried again that raised, later each time.
-
-        At last it ends all the same: what comes off of its end is done, the rest is said.
-        """
-        if run.tries + 1 < TRIES_MAX:
-            log.warning("run_end_put_off", run=run.short, error=repr(error), exc_info=not run.tries)
-            again = {"run": run.id, "seconds": back_off(run.tries + 1)}
-            await self._database.run(SQL["end_put_off"], again)
-            return
-        log.error("run_end_given_up", run=run.short, error=repr(error))
-        async with self._database.begin() as tx:
-            if (await tx.execute(SQL["settle"], {"run": run.id})).first():
-                await self._ways.ended_in_part(tx, run.id)
-
     async def _start(self, run: Any, definition: Definition, action: Start) -> UUID | None:
         async with self._database.begin() as tx:
             who = await standing_of(tx, run.runs_as_id)

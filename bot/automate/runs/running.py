@@ -18,7 +18,7 @@ from uuid import UUID
 import structlog
 
 from bot.automate.definition import TARGETS_MAX, Definition, restored
-from bot.automate.runs import run_rows, steering, stepping
+from bot.automate.runs import giving_up, run_rows, steering, stepping
 from bot.automate.runs.acting import SQL, Acting, Ways
 from bot.automate.runs.stepping import Action, Moving, Settle
 from bot.govern import halting
@@ -122,7 +122,7 @@ class Running:
                 except Exception as error:
                     if is_away(error):
                         raise
-                    log.exception("run_failed", run=str(run_id))
+                    await giving_up.put_off(self._database, self._ways, run_id, error)
 
         await asyncio.gather(*(one(run_id) for run_id in runs))
         return len(runs)
@@ -133,6 +133,8 @@ class Running:
             return
         lost = await self._report_in(looked)
         done = [await self._act(looked, action, lost) for action in looked.actions]
+        if looked.run.tries:
+            await self._database.run(SQL["came_off"], {"run": run_id})
         if any(done):
             async with self._database.begin() as tx:
                 await self._ways.progress(tx, run_id)
@@ -162,8 +164,7 @@ class Running:
             if is_away(error):
                 raise
             if isinstance(action, Settle):
-                await self._acting.put_off_end(run, error)
-                return False
+                raise
             return await self._acting.put_off(action, error)
         if opened is not None:
             self._sessions[str(opened)] = run.id

@@ -389,6 +389,87 @@ async def test_a_run_that_can_t_be_told_where_it_reports_goes_on_and_says_so_at_
     assert len(await town.rows(NOTICES)) == 1
 
 
+async def nothing_can_be_seen(town: Town, why: str) -> None:
+    """A run of three targets, of which one runs, at each look at which something raises."""
+    await fleet(town, limits={"minutes": 10, "parallel": 1})
+    if why == "its conversation":
+        await refuse(town, "thread", "surface <> 'run' OR place LIKE '%/%'")
+        return
+    await look(town)
+    await town.database.run(text("UPDATE run SET begun_at = now() - interval '1 hour'"))
+    await refuse(town, "run", "stop_why = ''")
+
+
+RAISES = pytest.mark.parametrize("why", ["its conversation", "its limits"])
+
+
+@RAISES
+async def test_a_run_at_which_looking_raises_is_put_off_and_the_others_go_on(town, why) -> None:
+    await nothing_can_be_seen(town, why)
+    await town.database.run(text("UPDATE run SET tries = 5"))
+    await begin(town, await automation(town, name="good", steps=STEPS))
+    await look(town)
+    ((tries, wait),) = await town.rows(
+        "SELECT tries, look_at - now() FROM run WHERE name = 'nightly'"
+    )
+    assert tries == 6
+    assert timedelta(seconds=60) < wait <= timedelta(seconds=160)
+    good = "SELECT target.state FROM run_target AS target JOIN run ON run.id = run_id"
+    assert await town.rows(f"{good} WHERE name = 'good'") == [("running",)]
+
+
+@RAISES
+async def test_a_run_at_which_looking_raises_however_often_fails_and_says_so(town, why) -> None:
+    await nothing_can_be_seen(town, why)
+    for _attempt in range(TRIES_MAX):
+        assert not await town.value(SETTLED)
+        await look(town)
+    assert await town.value(SETTLED)
+    states = await town.rows(STATES)
+    assert {state for state, _ in states} == {"failed"}
+    assert all(f"tried {TRIES_MAX} times" in said for _, said in states)
+    assert await town.rows("SELECT state FROM prompt WHERE state <> 'cancelled'") == []
+    ((key, _said),) = await town.rows(NOTICES)
+    assert key.startswith("end/")
+
+
+async def test_a_run_that_is_put_off_is_not_looked_at_sooner_because_its_sessions_speak(
+    town,
+) -> None:
+    await nothing_can_be_seen(town, "its conversation")
+    await town.database.run(text("UPDATE run SET tries = 5"))
+    loop = running(town)
+    for _look in range(2):
+        loop._hear_run(str(await town.value("SELECT id FROM run")))
+        await loop.once()
+    assert await town.value("SELECT tries FROM run") == 6
+
+
+async def test_a_run_that_can_be_looked_at_again_has_all_its_tries(town) -> None:
+    await fleet(town)
+    await town.database.run(text("UPDATE run SET tries = 3"))
+    await look(town)
+    assert await town.value("SELECT tries FROM run") == 0
+
+
+async def test_a_database_that_is_away_is_no_fault_of_a_run(town) -> None:
+    await fleet(town)
+    await away(town, "thread")
+    with pytest.raises(psycopg.OperationalError):
+        await running(town).once()
+    assert await town.value("SELECT tries FROM run") == 0
+
+
+async def test_a_run_of_which_not_even_its_end_can_be_written_is_looked_at_seldom(town) -> None:
+    await nothing_can_be_seen(town, "its conversation")
+    await refuse(town, "run_target", "state <> 'failed'")
+    for _attempt in range(TRIES_MAX + 1):
+        await look(town)
+    ((tries, wait),) = await town.rows("SELECT tries, look_at - now() FROM run")
+    assert tries == TRIES_MAX + 1
+    assert wait > timedelta(seconds=290)
+
+
 @pytest.mark.parametrize(
     ("error", "why"),
     [

@@ -2,8 +2,10 @@
 
 -- name: due
 -- Runs that are to be looked at: their time has come, or something happened in a session of theirs.
+-- One that is put off waits for its time, whatever happens: its tries would be over in no time.
 SELECT id FROM run
- WHERE settled_at IS NULL AND (look_at <= clock_timestamp() OR id = ANY(CAST(:hinted AS uuid[])))
+ WHERE settled_at IS NULL
+   AND (look_at <= clock_timestamp() OR (tries = 0 AND id = ANY(CAST(:hinted AS uuid[]))))
  ORDER BY look_at LIMIT 100
 
 -- name: take
@@ -115,6 +117,16 @@ UPDATE run SET settled_at = clock_timestamp(), tries = 0
                     WHERE run_id = :run AND state IN ('waiting', 'running'))
 RETURNING id
 
--- name: end_put_off
+-- name: run_put_off
 UPDATE run SET tries = tries + 1, look_at = clock_timestamp() + make_interval(secs => :seconds)
  WHERE id = :run AND settled_at IS NULL
+
+-- name: came_off
+UPDATE run SET tries = 0 WHERE id = :run AND tries > 0
+
+-- name: give_up
+UPDATE run_target
+   SET state = 'failed', why = :why, ended_at = clock_timestamp(),
+       started_at = coalesce(started_at, clock_timestamp())
+ WHERE run_id = :run AND state IN ('waiting', 'running')
+RETURNING session_id
