@@ -21,6 +21,9 @@ log = structlog.get_logger(__name__)
 CONNECT_SECONDS = 5
 TRANSACTION_SECONDS = 20
 """A server that accepts but does not answer is as good as away."""
+STATEMENT_SHARE = 0.75
+"""Of that time, which one statement may take: the server itself ends it, and the transaction has
+the rest to go on."""
 MAPPED_CONNECTIONS_MAX = 5
 """For mapped tables, which only machines and leaders use."""
 AWAY = (OperationalError, InterfaceError, PoolTimeout, psycopg.OperationalError, ConnectionError)
@@ -60,6 +63,17 @@ def _state(error: BaseException) -> str:
     return str(getattr(known, "sqlstate", None) or "")
 
 
+def _too_long(connection: Connection, seconds: float) -> psycopg.OperationalError:
+    """What is said of a transaction that took too long.
+
+    The driver has asked the server to end its statement, and closed the connection if it did not:
+    a server that did is there, and it is this transaction alone that is slow.
+    """
+    if connection.closed:
+        return psycopg.OperationalError(f"the database did not answer for {seconds:g} s")
+    return psycopg.errors.QueryCanceled(f"a transaction took longer than {seconds:g} s")
+
+
 class Database:
     """Short transactions: commit at the end, roll back on an error."""
 
@@ -83,7 +97,9 @@ class Database:
             connect_args={"connect_timeout": CONNECT_SECONDS},
         )
         self._sessions = async_sessionmaker(self.engine, expire_on_commit=False)
-        self._plain = Connections(conninfo(url), connections_max)
+        self._plain = Connections(
+            conninfo(url), connections_max, statement_seconds=STATEMENT_SHARE * transaction_seconds
+        )
         self._hints = Hints(self.run)
 
     @asynccontextmanager
@@ -113,9 +129,7 @@ class Database:
             except TimeoutError as error:
                 if not limit.expired():
                     raise
-                raise psycopg.OperationalError(
-                    f"the database did not answer for {self._seconds_max:g} s"
-                ) from error
+                raise _too_long(connection, self._seconds_max) from error
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[AsyncSession]:
@@ -141,9 +155,16 @@ class Connections:
     that no connection came in time, when the server had refused it in a millisecond.
     """
 
-    def __init__(self, conninfo: str, size: int) -> None:
-        """At most `size` at once; those that are free stay open."""
+    def __init__(self, conninfo: str, size: int, *, statement_seconds: float) -> None:
+        """At most `size` at once; those that are free stay open.
+
+        :param statement_seconds: after which the server ends a statement
+        """
         self._conninfo = conninfo
+        self._options = (
+            "-c plan_cache_mode=force_generic_plan"
+            f" -c statement_timeout={int(statement_seconds * 1000)}"
+        )
         self._slots = asyncio.Semaphore(size)
         self._free: list[Connection] = []
         self._keeps = True
@@ -181,7 +202,7 @@ class Connections:
             row_factory=namedtuple_row,
             # Few statements, run often, that look up rows by keys: plan each once.
             prepare_threshold=0,
-            options="-c plan_cache_mode=force_generic_plan",
+            options=self._options,
         )
 
     async def _take_back(self, connection: Connection) -> None:

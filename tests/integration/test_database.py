@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from bot.store import shorts
-from bot.store.database import CONTROL, READY, Database, Listener, is_away
+from bot.store.database import CONTROL, READY, Database, Listener, is_away, may_pass
 from bot.store.embedded import EmbeddedPostgres
 from tests.integration.conftest import settle
 
@@ -81,6 +81,34 @@ async def test_a_server_that_hangs_is_as_good_as_away(tmp_path):
     finally:
         await database.close()
         await postgres.stop()
+
+
+@pytest.mark.parametrize("statements", [["SELECT pg_sleep(600)"], ["SELECT pg_sleep(2)"] * 9])
+async def test_a_server_that_lives_while_a_statement_takes_too_long_is_not_away(
+    database_url, statements
+):
+    database = Database(database_url, transaction_seconds=4)
+    with pytest.raises(psycopg.errors.QueryCanceled) as slow:
+        await _run_all(database, statements)
+    assert (is_away(slow.value), may_pass(slow.value)) == (False, True)
+    assert (await database.run(text("SELECT 1"))).scalar_one() == 1
+    await database.close()
+
+
+async def _run_all(database: Database, statements: list[str]) -> None:
+    async with database.begin() as tx:
+        for statement in statements:
+            await tx.execute(text(statement))
+
+
+async def test_a_statement_that_takes_too_long_leaves_its_transaction_time_to_go_on(database_url):
+    database = Database(database_url, transaction_seconds=8)
+    async with database.begin() as tx:
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            async with tx.begin_nested():
+                await tx.execute(text("SELECT pg_sleep(600)"))
+        assert await tx.scalar(text("SELECT 1")) == 1
+    await database.close()
 
 
 async def test_two_transactions_at_once_wait_for_a_connection(database_url):

@@ -2,7 +2,7 @@
 
 The event and the end of the firing are one transaction, so that neither is without the other. In
 it each firing has a savepoint of its own: one that raises is put off, and the others don't wait for
-it.
+it. They go on in the next transaction: what raised may have taken most of the time of this one.
 """
 
 from typing import Any
@@ -65,10 +65,10 @@ async def take(tx: Transaction) -> int:
         except Exception as error:
             if is_away(error):
                 raise
-            again = await _put_off(tx, row, error)
-            if again is None:
-                continue
-            end = again
+            put_off = await _put_off(tx, row, error)
+            if put_off is not None:
+                ends.setdefault(put_off, []).append(row.id)
+            break
         ends.setdefault(end, []).append(row.id)
     for (state, why), ids in ends.items():
         await tx.execute(_END, {"state": state, "why": why, "ids": ids})

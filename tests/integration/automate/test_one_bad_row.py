@@ -13,6 +13,7 @@ from sqlalchemy import text
 from bot.automate.backing_off import back_off
 from bot.automate.runs import run_rows, steering
 from bot.automate.runs.stepping import DELETED, TRIES_MAX, UNREADABLE, why_failed
+from bot.automate.triggers import trigger_firings
 from bot.automate.triggers.after import ended as run_ended
 from bot.automate.triggers.taking_decided import ATTEMPTS_MAX
 from bot.errors import Refused, TryAgain
@@ -129,6 +130,16 @@ async def test_what_the_server_says_of_one_firing_alone_is_in_no_other_s_way(tow
     await taking(town).once()
     assert await town.rows(FIRINGS) == [("due", "", 1), ("done", "", 0)]
     assert await town.rows("SELECT name FROM run") == [("good",)]
+
+
+async def test_one_transaction_puts_off_one_firing_as_that_may_have_taken_its_time(town) -> None:
+    for minute in range(3):
+        await fired(town, f"number-{minute}", minute)
+    await refuse(town, "trigger_event", "false")
+    for done in range(1, 4):
+        async with town.database.begin() as tx:
+            assert await trigger_firings.take(tx)
+        assert await town.value("SELECT count(*) FROM firing WHERE attempts = 1") == done
 
 
 async def two_with_events(town: Town, definition: str) -> tuple[UUID, UUID]:
