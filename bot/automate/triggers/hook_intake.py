@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from bot.automate.definition import Webhook
-from bot.automate.triggers import events, hook_filter
+from bot.automate.triggers import events, failing, hook_filter, taking_words
 from bot.automate.triggers.events import Added, Event
 from bot.automate.triggers.hook_checks import WINDOW_SECONDS, Delivery, Verified, read, verify
 from bot.automate.triggers.hook_secrets import HookSecrets
@@ -27,7 +27,8 @@ BUCKET = "automation hook"
 """The `surface` of the buckets of webhooks."""
 _TRIGGER = text(
     """
-    SELECT trigger.id, trigger.options, trigger.sealed, automation.state
+    SELECT trigger.id, trigger.options, trigger.sealed, automation.state, automation.name,
+           automation.id AS automation_id
       FROM automation_trigger AS trigger
       JOIN automation ON automation.id = trigger.automation_id
       JOIN project ON project.id = automation.project_id
@@ -134,7 +135,10 @@ class HookIntake:
         async with self._database.begin() as tx:
             # Its row is locked until the end: what is delivered twice at once comes one by one.
             await _token(tx, short)
-            return await _kept(tx, trigger, verified, delivery.body)
+            wanted = await _wanted(tx, trigger)
+            if wanted is not None:
+                return await _kept(tx, trigger, wanted, verified, delivery.body)
+        raise Paused
 
 
 async def forget_buckets(tx: Transaction) -> None:
@@ -152,11 +156,22 @@ async def _token(tx: Transaction, short: str) -> None:
         )
 
 
-async def _kept(tx: Transaction, trigger: Any, verified: Verified, body: bytes) -> Taken:
+async def _wanted(tx: Transaction, trigger: Any) -> Mapping[str, Any] | None:
+    """What the filter lets through; None: that can't be read any more, so it is paused."""
+    try:
+        return Webhook.model_validate(trigger.options).webhook.filter
+    except ValueError:
+        said = taking_words.unreadable(trigger.name)
+        await failing.pause(tx, trigger.automation_id, "unreadable", said)
+        return None
+
+
+async def _kept(
+    tx: Transaction, trigger: Any, wanted: Mapping[str, Any], verified: Verified, body: bytes
+) -> Taken:
     said = read(body)
     if verified.kind == "ping":
         return Taken(became="ping")
-    wanted = Webhook.model_validate(trigger.options).webhook.filter
     path = hook_filter.missed(wanted, said)
     if path:
         return Taken(became="filtered", path=path)

@@ -186,6 +186,23 @@ async def test_nothing_is_taken_for_one_that_does_not_act(site, state, status) -
     assert await hook.events() == []
 
 
+@pytest.mark.parametrize("options", ['{"webhook": {"filter": 7}}', '{"later": 1}', "[]", "null"])
+async def test_one_whose_options_can_t_be_read_pauses_is_said_and_refuses(site, options) -> None:
+    hook = await hook_of(site)
+    await site.rows(
+        "UPDATE automation_trigger SET options = CAST(:options AS jsonb) RETURNING id",
+        options=options,
+    )
+    for _delivery in range(2):
+        answer = await hook.signed(BODY)
+        assert (answer.status_code, answer.json()["code"]) == (409, "paused")
+    assert await hook.events() == []
+    assert await site.rows("SELECT state, why FROM automation") == [("paused", "unreadable")]
+    assert await site.rows(
+        "SELECT said ->> 'id' LIKE '%be read any more%' FROM automation_notice"
+    ) == [(True,)]
+
+
 async def test_a_flood_is_told_when_to_come_again_and_another_hook_is_not_hurt(site) -> None:
     hook, other = await hook_of(site), None
     bearer = {"authorization": f"Bearer {hook.secret}"}
