@@ -26,8 +26,9 @@ from scheduler.waits import first_of
 
 log = structlog.get_logger(__name__)
 
-LEASE_SECONDS = 6.0
-POLL_SECONDS = 2.0
+LEASE_SECONDS = 5.0
+"""Twice as long as a leader that decides for long needs from one renewal to the next."""
+POLL_SECONDS = 1.5
 """Between two looks at the table; a leader that is gone is replaced within both together."""
 AHEAD_SECONDS = 10.0
 """What is due within that time is in the timer."""

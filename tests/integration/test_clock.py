@@ -307,7 +307,11 @@ async def test_what_is_added_is_fired_at_its_time(database):
 
 
 def test_a_leader_that_is_gone_is_replaced_within_ten_seconds_with_time_to_spare():
-    assert LEASE_SECONDS + POLL_SECONDS <= 0.8 * TAKEN_OVER_SECONDS
+    assert LEASE_SECONDS + POLL_SECONDS <= 0.65 * TAKEN_OVER_SECONDS
+
+
+def test_a_leader_that_decides_for_long_renews_its_lease_at_half_of_it():
+    assert POLL_SECONDS + due_rows.DECIDING_SECONDS_MAX <= LEASE_SECONDS / 2
 
 
 @contextmanager
