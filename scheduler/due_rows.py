@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 
 DECIDING_SECONDS_MAX = 1.0
 """After which the rest is left to another transaction: the database ends one that does not speak
-for as long as a leader's lease, and to count what was missed for long takes a while."""
+for as long as a leader's lease, and hundreds of decisions take a while."""
 AHEAD_MAX = 200
 """Moments that the timer is told of at once."""
 UNREADABLE = "unreadable"
@@ -125,13 +125,8 @@ def schedule_of(row: Any) -> Schedule:
 def _decided(schedule: Schedule, row: Any, now: datetime) -> tuple[dict[str, Any], dict[str, Any]]:
     """The firing, and what becomes of the schedule."""
     decision = decide(schedule, row.due_at, now)
-    skipped = decision.fire is None
-    fired = _firing(
-        row,
-        decision.missed[-1] if skipped else decision.fire,
-        state="skipped" if skipped else "due",
-        missed=len(decision.missed),
-    )
+    state = "due" if decision.fires else "skipped"
+    fired = _firing(row, decision.latest, state=state, missed=decision.missed)
     following = decision.next
     move = {
         "id": row.id,

@@ -89,11 +89,15 @@ class Cron:
 
     def after(self, last: datetime, zone: ZoneInfo) -> datetime | None:
         """The first due moment later than `last`; None: there is none within 28 years."""
-        follows = self.fields.split()[1].startswith("*")
         try:
-            return self._passing(last, zone) if follows else self._shown(last, zone)
+            return self._passing(last, zone) if self.follows else self._shown(last, zone)
         except CroniterBadDateError:
             return None
+
+    @property
+    def follows(self) -> bool:
+        """Whether it follows the time that passes, and not what the clocks show."""
+        return self.fields.split()[1].startswith("*")
 
     def _shown(self, last: datetime, zone: ZoneInfo) -> datetime:
         shown = self._next(local(last, zone))

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
+from scheduler.counting import passed
 from scheduler.local import zone_of
 from scheduler.rules import Once, Rule
 
@@ -18,8 +19,6 @@ Misfire = Literal["late", "skip"]
 GRACE_SECONDS = 60.0
 """What is no later than that was not missed."""
 JITTER_SECONDS_MAX = 3600
-MISSED_COUNTED_MAX = 1000
-"""Of more nobody is told the number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,10 +80,12 @@ def acted_on_at(schedule: Schedule, key: UUID, due: datetime) -> datetime:
 class Decision:
     """What becomes of a schedule whose time has come."""
 
-    fire: datetime | None
-    """The due moment that is acted on now; None: none is."""
-    missed: tuple[datetime, ...]
-    """Due moments that nothing is done for, oldest first."""
+    latest: datetime
+    """The last due moment that has passed."""
+    fires: bool
+    """Whether that is acted on now; else nothing is done for it either."""
+    missed: int
+    """Of how many due moments that is true: nothing is done for them."""
     next: datetime | None
     """When it is due next; None: never again."""
 
@@ -94,15 +95,17 @@ def decide(schedule: Schedule, due: datetime, now: datetime) -> Decision:
 
     :param due: the first moment for which nothing was decided yet, not after `now`
     """
-    passed, following = [due], schedule.next_after(due)
+    jitter = timedelta(seconds=schedule.jitter_seconds)
     # By the jitter: what is not to be acted on yet is left to its own time.
-    until = now - timedelta(seconds=schedule.jitter_seconds)
-    while following is not None and following <= until and len(passed) < MISSED_COUNTED_MAX:
-        passed.append(following)
-        following = schedule.next_after(following)
-    if following is not None and following <= until:
-        following = schedule.next_after(until)
-    late = now - passed[-1] - timedelta(seconds=schedule.jitter_seconds)
-    if schedule.misfire == "skip" and late > timedelta(seconds=schedule.grace_seconds):
-        return Decision(fire=None, missed=tuple(passed), next=following)
-    return Decision(fire=passed[-1], missed=tuple(passed[:-1]), next=following)
+    until = max(due, now - jitter)
+    ended = min(until, schedule.ends_at) if schedule.ends_at else until
+    since = passed(schedule.rule, due, ended, zone_of(schedule.zone))
+    latest = since.latest or due
+    late = now - latest - jitter
+    fires = schedule.misfire == "late" or late <= timedelta(seconds=schedule.grace_seconds)
+    return Decision(
+        latest=latest,
+        fires=fires,
+        missed=since.count + int(not fires),
+        next=schedule.next_after(until),
+    )
