@@ -1,9 +1,11 @@
 """What `ona serve` does without anybody prompting: schedules, reminders, runs of automations."""
 
 from collections.abc import Coroutine, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from adapters.chat.port import ChatPort
+from bot.automate import leaving
 from bot.automate.reminders.firings import Firings
 from bot.automate.runs.beginning import Beginning
 from bot.automate.runs.running import Running
@@ -46,7 +48,7 @@ def by_itself(
         Firings(database, due, listener=listener).run(stop),
         Taking(database, beginning, listener=listener).run(stop),
         Running(database, ways, surfaces.rights, listener=listener).run(stop),
-        run_chores(_channel_chores(database, surfaces.ports), stop),
+        run_chores([*_channel_chores(database, surfaces.ports), _leaving(database, due)], stop),
     ]
 
 
@@ -73,6 +75,12 @@ def _schedules(base: Ground) -> Clock:
     )
     base.listener.on(SCHEDULES, lambda _: clock.look.set())
     return clock
+
+
+def _leaving(database: Database, due: Due) -> Chore:
+    """Pause what people set who are deactivated since."""
+    run = partial(leaving.pause, database, due)
+    return Chore(name="leaving", seconds=leaving.LOOK_SECONDS, run=run)
 
 
 def _channel_chores(database: Database, ports: Mapping[str, ChatPort]) -> list[Chore]:

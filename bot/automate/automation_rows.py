@@ -21,6 +21,8 @@ _ROW = """
            automation.proposed, automation.proposed_digest, automation.state, automation.why,
            automation.failures, automation.approved_at, automation.created_at,
            automation.changed_at, automation.runs_as_id, project.name AS project,
+           coalesce(runner.id, approver.id, creator.id) IN
+               (SELECT id FROM person WHERE deactivated_at IS NOT NULL) AS owner_left,
            approver.name AS approved_by, runner.name AS runs_as, creator.name AS creator,
            (SELECT min(schedule.due_at) FROM automation_trigger
               JOIN schedule ON schedule.id = automation_trigger.schedule_id

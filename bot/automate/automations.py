@@ -40,6 +40,7 @@ _APPROVE = text(
      WHERE id = :id
     """
 )
+_RUN_AS = text("UPDATE automation SET approved_by = :by, runs_as_id = :runs_as WHERE id = :id")
 _RENAME = text("UPDATE automation SET name = :name WHERE id = :id")
 _STATE = text(
     """
@@ -166,14 +167,26 @@ async def pause(tx: Transaction, by: By, row: Any) -> Message:
 
 
 async def resume(tx: Transaction, by: By, row: Any) -> Message:
-    """Let it go on; what was due meanwhile is not done. :raises TellPerson:"""
+    """Let it go on; what was due meanwhile is not done. :raises TellPerson:
+
+    If whoever it works as is deactivated, who may approve it takes it over by that.
+    """
     await require_write(tx, by, row.project_id)
     if row.state != "paused":
         raise NothingToDo(_("the automation {name} is not paused", name=row.name))
+    body = await _take_over(tx, by, row) if row.owner_left else {}
     await tx.execute(_STATE, {"id": row.id, "state": "active", "why": ""})
     await trigger_rows.resume(tx, row.id)
-    await record(tx, _event(by, "automation.resumed", _place(row), row.project_id, {}))
+    await record(tx, _event(by, "automation.resumed", _place(row), row.project_id, body))
     return _("{name} goes on.", name=row.name)
+
+
+async def _take_over(tx: Transaction, by: By, row: Any) -> dict[str, Any]:
+    await require_approver(tx, by, row.project_id)
+    runs_as = await who_runs(tx, by.who, _readable(row.definition))
+    names = {"by": by.who.person_id, "runs_as": runs_as.person_id}
+    await tx.execute(_RUN_AS, {"id": row.id, **names})
+    return {"runs_as": runs_as.name}
 
 
 async def remove(tx: Transaction, by: By, row: Any) -> Message:

@@ -138,12 +138,12 @@ class Due:
             found.append((thread_id, target.get("notify", "")))
         return found
 
-    async def tell(self, tx: Transaction, row: Any, why: str) -> None:
-        """Say in its places why there is nothing."""
+    async def tell(self, tx: Transaction, row: Any, why: str, *, key: str = "") -> None:
+        """Say in its places why there is nothing, once for each firing, or `key`."""
         with speaking(row.language, row.zone):
             words = reminder_words.not_said(row, why)
             for thread_id, _notify in await self._places(tx, row):
-                await announce(tx, thread_id, f"not:{row.firing_id}", words)
+                await announce(tx, thread_id, key or f"not:{row.firing_id}", words)
 
     async def ask(self, tx: Transaction, row: Any, answer: Answer) -> None:
         """Say in its places what the agent asks, and where it is answered."""

@@ -92,6 +92,8 @@ async def change(tx: Transaction, who: Standing, asked: Reminders) -> Message:
         case "edit":
             told = await _edit(tx, row, asked.rest)
         case "yes" | "answer" | "resume":
+            if not row.creator_active:
+                await reminder_rows.take_over(tx, row, who.person_id)
             due = await reminder_rows.start(tx, row, as_prompt=asked.act == "answer")
             told = _saved(row, due, row.zone)
     return told

@@ -152,7 +152,13 @@ def not_said(row: Any, why: str) -> Message:
         told = _("there is no time zone {zone} any more", zone=row.zone)
     about = shortened(row.what, SHOWN_LENGTH_MAX)
     if why == "creator":
-        return _("The reminder “{what}” is paused: {why}.", what=about, why=told)
+        return _(
+            "The reminder “{what}” is paused: {why}. An operator takes it over with"
+            " `reminders resume {short}`; anybody else sets it anew.",
+            what=about,
+            why=told,
+            short=row.short,
+        )
     if why == "member":
         return _(
             "The reminder “{what}” is paused: {why}. `reminders resume {short}` lets it go on.",

@@ -5,6 +5,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
+from bot.automate import leaving
+from bot.conversation.due import Due
 from bot.govern import people
 from bot.store.states import TurnState
 from tests.integration.test_reminders import answer as answered
@@ -54,6 +56,7 @@ async def test_that_it_is_paused_is_told_when_they_are_over(town, act):
     async with town.database.begin() as tx:
         await people.deactivate(tx, town.people["Ann"])
     before = await bodies(town)
+    await leaving.pause(town.database, Due(town.database, town.inbox))
     await ask_now(town)
     assert await bodies(town) == before
     assert await firings(town) == [("due", "quiet")]

@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from adapters.chat.port import MOMENT
 from adapters.chat.terminal import TerminalChat
-from bot.automate import forgetting
+from bot.automate import forgetting, leaving
 from bot.automate.reminders import reminder_rows
 from bot.automate.reminders.firings import ANSWER_HOURS_MAX, ATTEMPTS_MAX, Firings, pause
 from bot.conversation.due import Due
@@ -215,20 +215,47 @@ async def test_one_that_is_put_off_comes_again_and_goes_on(town):
     assert list(states) == ["active", "ended"]
 
 
+@pytest.mark.parametrize("at_once", [True, False])
 @pytest.mark.parametrize("whom", ["me", "channel"])
-async def test_one_of_somebody_who_was_deactivated_pauses_and_says_so(town, whom):
-    await set_one(town, f"remind {whom} every day at 9 to stretch", channel="c")
+async def test_one_of_somebody_who_was_deactivated_pauses_and_says_so(town, whom, at_once):
+    short = await set_one(town, f"remind {whom} every day at 9 to stretch", channel="c")
     async with town.database.begin() as tx:
         await people.deactivate(tx, town.people["Ann"])
-    await due_now(town)
-    await fire(town)
+    if at_once:
+        for _ in range(2):
+            await leaving.pause(town.database, Due(town.database, town.inbox))
+    else:
+        await due_now(town)
+        await fire(town)
+    assert sum("is paused" in body for body in await bodies(town)) == 1
     assert (await bodies(town))[-1] == (
-        "The reminder “stretch” is paused: whoever set it is deactivated here."
+        "The reminder “stretch” is paused: whoever set it is deactivated here. An operator takes it"
+        f" over with `reminders resume {short}`; anybody else sets it anew."
     )
     row = (await town.database.run(text("SELECT state, why FROM schedule"))).one()
     assert (row.state, row.why) == ("paused", "creator")
     place = await town.value("SELECT place FROM thread JOIN reply ON reply.thread_id = thread.id")
     assert place.startswith("c/~") is (whom == "channel")
+
+
+async def test_one_of_somebody_who_was_deactivated_goes_on_as_whose_operator_takes_it_over(town):
+    short = await set_one(town, "remind me every day at 9 to stretch")
+    async with town.database.begin() as tx:
+        await people.deactivate(tx, town.people["Ann"])
+    ways = Due(town.database, town.inbox)
+    await leaving.pause(town.database, ways)
+    assert (await town.say(f"reminders resume {short}", by="Bo")).verdict == "refused"
+    await town.rows(
+        "INSERT INTO identity (id, person_id, surface, external_id, name)"
+        " VALUES (gen_random_uuid(), :bo, 'local', 'bo', 'Bo') RETURNING id",
+        bo=town.people["Bo"],
+    )
+    resumed = await town.say(f"reminders resume {short}", by="Bo")
+    assert resumed.text.startswith(f"Saved as {short}"), resumed.text
+    await leaving.pause(town.database, ways)
+    assert await town.rows("SELECT creator_id, state FROM reminder, schedule") == [
+        (town.people["Bo"], "active")
+    ]
 
 
 async def test_one_that_is_due_once_of_somebody_who_was_deactivated_is_told_at_once(town):

@@ -20,7 +20,7 @@ async def waits(tx: Transaction, row: Any) -> bool:
 
     What comes again and again in them is said once.
     """
-    until = _quiet_until(row)
+    until = quiet_until(row)
     if until is None and row.why == "quiet" and row.comes_again:
         until = row.now + timedelta(seconds=GIVES_WAY_SECONDS)
     else:
@@ -33,13 +33,14 @@ async def waits(tx: Transaction, row: Any) -> bool:
 
 async def holds(tx: Transaction, row: Any) -> bool:
     """Whether what its agent says waits for quiet hours to be over."""
-    until = _quiet_until(row)
+    until = quiet_until(row)
     if until is not None:
         await tx.execute(SQL["wait"], {"id": row.firing_id, "until": until, "why": row.why})
     return until is not None
 
 
-def _quiet_until(row: Any) -> datetime | None:
+def quiet_until(row: Any) -> datetime | None:
+    """Until when its quiet hours last; None: it has none now."""
     # Of a zone that is none any more there are no hours: that is told at once.
     return quiet.ends(row.quiet, row.now, zone_of(row.zone)) if is_zone(row.zone) else None
 

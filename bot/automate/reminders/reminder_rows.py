@@ -52,6 +52,7 @@ _ROW = """
            reminder.schedule_id, schedule.state, schedule.why, schedule.due_at, schedule.rule,
            schedule.zone, schedule.starts_at, schedule.ends_at, schedule.jitter_seconds,
            schedule.misfire, schedule.grace_seconds, person.name AS creator,
+           person.deactivated_at IS NULL AS creator_active,
            project.name AS project, session.short AS session
       FROM reminder JOIN schedule ON schedule.id = reminder.schedule_id
       JOIN person ON person.id = reminder.creator_id
@@ -74,6 +75,7 @@ _ONLY_CHANGED = text("UPDATE reminder SET only_changed = :only WHERE id = :id")
 _ANSWERED = text(
     "UPDATE reminder SET last_answer = :answer, answered_at = clock_timestamp() WHERE id = :id"
 )
+_TAKE_OVER = text("UPDATE reminder SET creator_id = :person WHERE id = :id")
 _AIM = text("UPDATE reminder SET targets = CAST(:targets AS jsonb) WHERE id = :id")
 _QUIET = text("UPDATE reminder SET quiet = :quiet WHERE id = :id")
 _DELETE = text(
@@ -259,6 +261,11 @@ async def only_when_changed(tx: Transaction, row: Any, *, only: bool) -> None:
 async def answered(tx: Transaction, row: Any, answer: str) -> None:
     """Remember what was posted, for the next time."""
     await tx.execute(_ANSWERED, {"id": row.id, "answer": answer})
+
+
+async def take_over(tx: Transaction, row: Any, person_id: UUID) -> None:
+    """Let it be that person's."""
+    await tx.execute(_TAKE_OVER, {"id": row.id, "person": person_id})
 
 
 async def be_quiet(tx: Transaction, row: Any, quiet: str) -> None:

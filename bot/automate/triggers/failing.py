@@ -104,7 +104,7 @@ async def without_owner(tx: Transaction, automation_id: UUID, name: str, why: st
     else:
         said = _(
             "The automation {automation} is paused: whoever it works as is deactivated here, or"
-            " gone. Who may approve it can give it to somebody else.",
+            " gone. Who may approve it takes it over with `automations resume {automation}`.",
             automation=name,
         )
     return await pause(tx, automation_id, why, said)

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from adapters.forge.port import Permission
-from bot.automate import automation_rows, automations, trigger_rows
+from bot.automate import automation_rows, automations, leaving, trigger_rows
 from bot.automate.automations import By, Where
 from bot.automate.files import folders
 from bot.automate.files.folders import Taken
@@ -14,8 +14,10 @@ from bot.automate.files.parsing import read
 from bot.automate.files.sources import definition_of
 from bot.automate.runs.beginning import Beginning
 from bot.automate.runs.repositories import KnownRepositories
+from bot.conversation.due import Due
 from bot.conversation.inbox import Inbox
 from bot.errors import NotAllowed, NotFound, NothingToDo, NotPermitted, Refused
+from bot.govern import people
 from bot.govern.audit import Source
 from bot.govern.people import standing_of
 from bot.govern.rights import Rights
@@ -111,11 +113,11 @@ async def approved(town, name: str = "nightly", *, seen: str = "", by: str = "An
     return await acting(town, act, by=by)
 
 
-async def does(town, what, *, by: str = "Ann", name: str = "nightly"):
+async def does(town, what, *, by: str = "Ann", name: str = "nightly", **more):
     async def act(tx, who):
         return await what(tx, who, await automation_rows.find(tx, name))
 
-    return await acting(town, act, by=by)
+    return await acting(town, act, by=by, **more)
 
 
 async def schedules(town):
@@ -278,6 +280,25 @@ async def test_who_may_write_pauses_and_resumes(town):
     assert await schedules(town) == [("active", "", True, 0)]
     with pytest.raises(NothingToDo):
         await does(town, automations.resume)
+
+
+async def test_one_of_somebody_who_was_deactivated_pauses_and_goes_on_as_who_takes_it_over(town):
+    await synced(town, ("a.yaml", DAILY))
+    await approved(town)
+    async with town.database.begin() as tx:
+        await people.deactivate(tx, town.people["Ann"])
+    for _ in range(2):
+        await leaving.pause(town.database, Due(town.database, town.inbox))
+    row = await one(town)
+    assert (row.state, row.why, row.next_at) == ("paused", "runs_as", None)
+    ((said,),) = await town.rows("SELECT said FROM automation_notice WHERE key LIKE 'paused/%'")
+    assert "`automations resume {automation}`" in str(said)
+    with pytest.raises(NotAllowed):
+        await does(town, automations.resume, by="Bo")
+    await does(town, automations.resume, by="Bo", operator=True)
+    await leaving.pause(town.database, Due(town.database, town.inbox))
+    row = await one(town)
+    assert (row.state, row.runs_as, row.approved_by) == ("active", "Bo", "Bo")
 
 
 async def test_what_is_approved_while_it_is_paused_stays_paused(town):
