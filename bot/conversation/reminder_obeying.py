@@ -18,7 +18,7 @@ from bot.store.transaction import Transaction
 from bot.words.catalogue import Message, moment, speaking, spoken, together
 from bot.words.catalogue import gettext as _
 from bot.words.reminding import CHANGED
-from scheduler import due_rows
+from scheduler import due_rows, local
 from scheduler.local import is_zone
 from scheduler.rules import Once
 
@@ -118,8 +118,9 @@ async def _snooze(
     if not isinstance(rule, Once):
         raise Refused(_("a reminder is put off to one time"), kept=_("nothing was changed"))
     await put_off(tx, row, reading, rule.at, targets)
+    at = quiet.ends(row.quiet, rule.at, local.zone_of(reading.schedule.zone)) or rule.at
     with speaking(spoken().locale, zone):
-        return _("I say it again at {at}.", at=moment(rule.at))
+        return _("I say it again at {at}.", at=moment(at))
 
 
 async def _edit(tx: Transaction, row: Any, said: str) -> Message:

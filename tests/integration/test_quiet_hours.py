@@ -64,3 +64,30 @@ async def test_that_it_is_paused_is_told_when_they_are_over(town, act):
     await fire(town)
     assert "whoever set it is deactivated here" in (await bodies(town))[-1]
     assert await firings(town) == [("skipped", "creator")]
+
+
+async def test_what_is_put_off_into_them_comes_when_they_are_over(town):
+    short = await set_one(town, "remind me every day at 9 to stretch")
+    await begin_quiet(town, short)
+    hours = await town.value("SELECT quiet FROM reminder")
+    told = await town.say(f"reminders snooze {short} in 10 minutes")
+    assert f"{hours.partition('-')[2]}" in told.text
+    assert await town.rows("SELECT quiet FROM reminder") == [(hours,), (hours,)]
+    await ask_now(town)
+    assert await firings(town) == [("due", "quiet"), ("due", "quiet")]
+
+
+async def test_that_its_time_can_t_be_read_any_more_is_told_when_they_are_over(town):
+    short = await set_one(town, "remind me every day at 9 to stretch")
+    await begin_quiet(town, short)
+    before = await bodies(town)
+    await town.database.run(
+        text("UPDATE schedule SET rule = '{}', due_at = now(), fire_at = now()")
+    )
+    await fire(town)
+    assert await bodies(town) == before
+    assert await firings(town) == [("due", "unreadable")]
+    await end_quiet(town)
+    await fire(town)
+    assert "Say its time anew" in (await bodies(town))[-1]
+    assert await firings(town) == [("failed", "time")]

@@ -204,6 +204,8 @@ class Firings:
 
     async def _is_wanted(self, tx: Transaction, row: Any) -> bool:
         if row.why == UNREADABLE and row.state == "paused":
+            if await firing_rows.holds(tx, row):
+                return False
             await self._pause(tx, row, "time" if is_zone(row.zone) else "zone")
             return False
         if not await firing_rows.stands(tx, row.firing_id) or await firing_rows.waits(tx, row):

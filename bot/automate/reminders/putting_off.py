@@ -46,6 +46,7 @@ async def put_off(
         what=row.what,
         targets=tuple(dict(one) for one in targets),
         language=row.language,
+        quiet=row.quiet,
         is_prompt=row.is_prompt,
         by_agent=row.by_agent,
         snoozed_id=row.id,
