@@ -39,7 +39,7 @@ def of(spoken: Spoken, now: datetime, zone: ZoneInfo) -> tuple[Rule, bool]:
     if day is None:
         day = wall.date() + timedelta(days=int(times[0] <= wall.time()))
     elif _is_today_by_weekday(spoken, day, wall):
-        day = _weekday_of_today(day, times[0], wall)
+        day = _weekday_of_today(day, times[0], wall, is_this=spoken.week == "this")
     return Once(at=_at(datetime.combine(day, times[0]), zone)), is_assumed
 
 
@@ -151,10 +151,10 @@ def _is_today_by_weekday(spoken: Spoken, day: date, wall: datetime) -> bool:
     return by_name and not (spoken.date or spoken.slashed or spoken.nth) and day == wall.date()
 
 
-def _weekday_of_today(day: date, at: time, wall: datetime) -> date:
+def _weekday_of_today(day: date, at: time, wall: datetime, *, is_this: bool) -> date:
     """Today has that name: today is meant, or the day a week from now?"""
     later = day + timedelta(days=7)
-    if at > wall.time():
+    if is_this or at > wall.time():
         raise Unclear("which_week", first=day.isoformat(), second=later.isoformat())
     return later
 

@@ -234,6 +234,8 @@ class _Hearing(Cursor):
         which = self.take()
         if self.kind() == "unit":
             return self._fill("next_unit", f"{which} {self.take()}")
+        if which == "this" and self.kind() == "part":
+            return self._fill("day", 0)
         return self._fill("week", which)
 
     # How long from now, and between what.

@@ -1,4 +1,4 @@
-"""Words of times in languages that are not read, known only in order not to guess; pure.
+"""Words of times that are not read, known only in order not to guess; pure.
 
 "21:30 mañana" has a time of day that is read and a day that is not: read without that word it would
 be today. The words here say nothing of when; they say that what was read is not all of it.
@@ -45,6 +45,38 @@ _HOUR = re.compile(
     r"|all['\u2019]\s*\d|\d{1,2}\s*(?:h\b|時|点|點|시))",
     re.IGNORECASE,
 )
+
+_WEEKDAY = (
+    r"(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?s?"
+    r"|(?:mon|diens|donners|frei|sams|sonn)tags?|mittwochs?|sonnabends?"
+    r"|weekdays?|weekends?|werktags?|werktagen|wochenenden?"
+)
+_COUNT = r"(?:\d+|an?|one|two|three|four|eine[rm]?|zwei|drei|vier)"
+_SPAN = r"(?:day|week|month|year|fortnight|tag|woche|monat|jahr)(?:s|en?|n)?"
+_MORE = re.compile(
+    rf"(?:except|excluding|außer|ausser|until|till|bis|between|zwischen)\b"
+    rf"|(?:but|or|oder|and|und)\s+(?:not\b|nicht\b|so\b|tomorrow\b|morgen\b|\d|(?:{_WEEKDAY})\b)"
+    rf"|(?:on|am|an)\s+(?:{_WEEKDAY})\b"
+    rf"|(?:in|from)\s+{_COUNT}\s+{_SPAN}\b"
+    r"|ish\b|weeks?\b|from\s+now\b"
+    r"|(?:fifteen|twenty|thirty|forty|fifty|dreißig|[0-5][05])\b",
+    re.IGNORECASE,
+)
+_MORE_OF_DAY = re.compile(
+    r"(?:(?:at|by|um|so|before|after)\s+)*(?:(?:about|around|gegen|ca\.?|circa)\s+\d"
+    r"|(?:lunch|eod|cob|eow|close|first\s+thing|end\s+of\b|ende\b|(?:morn|even)ings|afternoons"
+    r"|nights)\b)",
+    re.IGNORECASE,
+)
+"""What only some time of day may follow."""
+
+
+def goes_on(words: str, *, is_assumed: bool) -> bool:
+    """Whether what stands behind a time may be more of it.
+
+    :param is_assumed: no time of day was read
+    """
+    return _MORE.match(words) is not None or (is_assumed and _MORE_OF_DAY.match(words) is not None)
 
 
 def names_day(words: str) -> bool:

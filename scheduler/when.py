@@ -138,7 +138,8 @@ def _sure(reading: Reading, rest: str, *, behind: bool = False) -> Reading:
     """With what stands beside it. :raises Unclear: that may be a part of the time, unread"""
     may_be_day = reading.is_assumed_day and unread.names_day(rest)
     may_be_hour = reading.is_assumed and behind and unread.begins_with_hour(rest)
-    if may_be_day or may_be_hour:
+    may_be_more = behind and unread.goes_on(rest, is_assumed=reading.is_assumed)
+    if may_be_day or may_be_hour or may_be_more:
         raise Unclear("unread")
     return replace(reading, rest=rest)
 

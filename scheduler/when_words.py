@@ -116,7 +116,7 @@ _WORDS = {
     "yearly": "yearly annually jährlich",
     "hourly": "hourly stündlich",
     "quarterly": "quarterly vierteljährlich",
-    "fortnightly": "fortnightly biweekly",
+    "fortnightly": "fortnightly",
     "weekday": "weekday workday werktag wochentag arbeitstag",
     "weekdays": "weekdays workdays werktags wochentags",
     "weekend": "weekend wochenende wochenenden",

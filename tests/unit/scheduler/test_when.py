@@ -29,6 +29,16 @@ def test_a_phrase_is_understood_or_asked_back(phrase, understood):
     assert told(phrase, now=NOW, zone="Europe/Berlin") == understood
 
 
+NOBODY_SAYS = {"* * * * * *", "tomorrow tomorrow", "every day at 9 Mars/Phobos"}
+UNREAD = [phrase for phrase, understood in PHRASES if understood == "-"]
+
+
+@pytest.mark.parametrize("phrase", sorted({*UNREAD} - NOBODY_SAYS))
+def test_of_a_phrase_that_is_not_read_no_part_is_taken_for_all_of_it(phrase):
+    with pytest.raises((NotRead, Unclear)):
+        first_part(f"{phrase} call Bob", now=MOMENT, zone="Europe/Berlin")
+
+
 @pytest.mark.parametrize("zone", ["America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "UTC"])
 def test_the_same_words_mean_the_same_clocks_in_another_zone(zone):
     own = {
