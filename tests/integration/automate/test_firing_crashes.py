@@ -102,9 +102,8 @@ async def disturbed(town: Town, *, at: int, end: End) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.long
 @pytest.mark.parametrize("end", End)
-@pytest.mark.parametrize("act", ["yes", "answer"])
+@pytest.mark.parametrize("act", ["yes", pytest.param("answer", marks=pytest.mark.long)])
 async def test_what_comes_of_a_firing_comes_of_it_once_wherever_its_process_ends(town, act, end):
     await set_one(town, f"remind me every day at 9 {ASKED}", act=act)
     before = await came_of_it(town)
