@@ -8,7 +8,7 @@ from scheduler.cursor import NotRead
 from scheduler.days import AHEAD_YEARS_MAX, DAYS_OF, dated, later, slashed
 from scheduler.local import existence, local, moment
 from scheduler.rules import INTERVAL_DAYS_MAX, INTERVAL_SECONDS_MIN, Cron, Days, Every, Once, Rule
-from scheduler.spoken import Spoken
+from scheduler.slots import Spoken
 from scheduler.time_of_day import Unclear, times_of
 
 __all__ = ["Unclear", "day_of", "of", "repeats"]

@@ -1,46 +1,13 @@
-"""What the words of a time say, before it is known what they mean; pure.
+"""The words of a time are heard one after the other, and fill its slots; pure.
 
 Their order is free: each word fills a slot, and one that is filled twice is not read.
 """
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from scheduler.cursor import Clock, Cursor, NotRead
+from scheduler.slots import Spoken
 from scheduler.when_words import Token, tokens
-
-
-@dataclass(kw_only=True)
-class Spoken:
-    """What was said, slot by slot."""
-
-    every: int | None = None
-    """Of so many units."""
-    unit: str = ""
-    other: bool = False
-    """Every other one."""
-    nth: list[int] = field(default_factory=list)
-    """-1: the last."""
-    of_month: bool = False
-    of_weekday: bool = False
-    """The ordinals count weekdays."""
-    weekdays: list[int] = field(default_factory=list)
-    month: int | None = None
-    day: int | None = None
-    """Days from today."""
-    week: str = ""
-    """`next` or `this`, said of the weekday or the unit."""
-    next_unit: str = ""
-    date: tuple[int | None, int, int] | None = None
-    slashed: tuple[int, ...] | None = None
-    times: list[Clock] = field(default_factory=list)
-    is_span: bool = False
-    """From one time of day to another."""
-    part: str = ""
-    after: tuple[float, str] | None = None
-    """In so many units."""
-    until: "Spoken | None" = None
-    start: "Spoken | None" = None
 
 
 def read(text: str) -> Spoken:

@@ -3,7 +3,7 @@
 from datetime import time
 
 from scheduler.cursor import Clock, NotRead
-from scheduler.spoken import Spoken
+from scheduler.slots import Spoken
 
 ASSUMED = time(9)
 """Of a day for which no time was said."""

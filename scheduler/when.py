@@ -19,7 +19,8 @@ from scheduler.local import local, moment, zone_of
 from scheduler.meaning import Unclear
 from scheduler.rules import Cron, NeverComes, Once, OutOfBounds, Rule
 from scheduler.schedule import Schedule
-from scheduler.spoken import Spoken, read
+from scheduler.slots import Spoken
+from scheduler.spoken import read
 from scheduler.when_words import tokens
 
 __all__ = ["NotRead", "Reading", "Unclear", "first_part", "last_part", "when"]
