@@ -1,5 +1,7 @@
 """`ona reminders`: what is said at a time, or answered then."""
 
+import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -13,6 +15,7 @@ from scheduler.local import is_zone, zone_of
 app = typer.Typer(help="Set, list and change your reminders.", rich_markup_mode=None)
 Short = Annotated[str, typer.Argument(help="As `ona reminders list` shows it, such as r-7f3k.")]
 When = Annotated[str, typer.Argument(help='Such as "tomorrow 9", "every weekday at 8:30", cron.')]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask back.")]
 EXAMPLE = '`ona reminders add "tomorrow 9" "look at the build"`'
 NOT_SAVED = "nothing was saved"
 COLUMNS = {
@@ -66,9 +69,14 @@ def add(
     session: Annotated[str | None, typer.Option(help="In whose thread; else a new one.")] = None,
     project: Annotated[str | None, typer.Option(help="Of a new session.")] = None,
     zone: Annotated[str | None, typer.Option(help="Such as Europe/Berlin; else yours.")] = None,
+    yes: Yes = False,
     json: Json = False,
 ) -> None:
-    """Set one, and say when it is due."""
+    """Set one, and say when it is due.
+
+    On a terminal, what was understood is shown first and asked back. Without one, with --yes or
+    with --json it is saved at once.
+    """
     from bot.cli.client import connect
 
     if only_changed and not answer:
@@ -83,7 +91,8 @@ def add(
     wanted = {"when": when, "what": what, "answer": answer, "only_changed": only_changed}
     named = {"session": session, "project": project, "zone": zone}
     body = {**wanted, **{key: value for key, value in named.items() if value is not None}}
-    _print(connect().post("/reminders", body), json=json)
+    client = connect()
+    _save(lambda more: client.post("/reminders", {**body, **more}), yes=yes, json=json)
 
 
 @app.command("show")
@@ -105,9 +114,14 @@ def edit(
         bool | None,
         typer.Option("--only-changed/--each-time", help="When its answer is posted."),
     ] = None,
+    yes: Yes = False,
     json: Json = False,
 ) -> None:
-    """Give it another time or words, hours in which nothing is posted, or post it otherwise."""
+    """Give it another time or words, hours in which nothing is posted, or post it otherwise.
+
+    On a terminal, what it would be is shown first and asked back. Without one, with --yes or with
+    --json it is saved at once.
+    """
     from bot.cli.client import at, connect
 
     named = {"when": when, "what": what, "quiet": quiet, "only_changed": only_changed}
@@ -118,7 +132,8 @@ def edit(
             kept="it is as it was",
             do="give --when, --quiet, --only-changed or --each-time",
         )
-    _print(connect().patch(at("/reminders/{}", short), body), json=json)
+    client, path = connect(), at("/reminders/{}", short)
+    _save(lambda more: client.patch(path, {**body, **more}), yes=yes, json=json)
 
 
 @app.command()
@@ -166,11 +181,32 @@ def _act(short: str, word: str) -> None:
     show.told(connect().post(at(f"/reminders/{{}}/{word}", short)))
 
 
+def _save(send: Callable[[dict[str, Any]], Any], *, yes: bool, json: bool) -> None:
+    """Save it; a person at a terminal sees what was understood first, and is asked."""
+    if yes or json or not sys.stdin.isatty():
+        _print(send({}), json=json)
+        return
+    tried = send({"dry_run": True})
+    show.say(f"Understood: {tried['when']} ({tried['zone']})")
+    _details(tried)
+    if not typer.confirm("Save this?"):
+        raise Refused(NOT_SAVED)
+    _headline(send({}))
+
+
 def _print(one: dict[str, Any], *, json: bool) -> None:
     if json:
         show.as_json(one)
         return
+    _headline(one)
+    _details(one)
+
+
+def _headline(one: dict[str, Any]) -> None:
     show.say(f"{one['reminder']} {_state(one)}: {one['when']} ({one['zone']})")
+
+
+def _details(one: dict[str, Any]) -> None:
     show.say(f"What: {one['what']}")
     if one["answer"]:
         changed = ", and posted only if something changed" if one["only_changed"] else ""

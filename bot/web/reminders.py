@@ -50,15 +50,22 @@ async def show(visitor: Visitor, services: Services, short: str) -> dict[str, An
 
 
 async def add(visitor: Visitor, services: Services, wanted: NewReminder) -> dict[str, Any]:
-    """Set one that is posted in a session's thread here. :raises Refused: not such a time"""
+    """Set one that is posted in a session's thread here, unless it is only to be tried.
+
+    :raises Refused: not such a time
+    """
     visitor.require(Act.PROMPT)
 
-    async def once() -> tuple[str, bool]:
-        async with services.database.begin() as tx:
-            return await _add(tx, visitor, services, wanted)
+    async def once() -> dict[str, Any]:
+        async with _tried(services, keep=not wanted.dry_run) as tx:
+            short, is_assumed = await _add(tx, visitor, services, wanted)
+            row = await reminder_rows.find(tx, short, visitor.id)
+            shown = _shown(row._asdict(), await due_rows.now(tx))
+            return {**shown, "time_assumed": is_assumed}
 
-    short, is_assumed = await services.rights.settled(once)
-    return {**await show(visitor, services, short), "time_assumed": is_assumed}
+    shown = await services.rights.settled(once)
+    # What was only tried has no name, and its session was not opened.
+    return {**shown, "reminder": "", "session": wanted.session} if wanted.dry_run else shown
 
 
 async def _add(
@@ -106,20 +113,15 @@ async def _add(
 
 
 async def change(
-    visitor: Visitor,
-    services: Services,
-    short: str,
-    changes: ReminderChanges,
-    *,
-    keep: bool = True,
+    visitor: Visitor, services: Services, short: str, changes: ReminderChanges
 ) -> dict[str, Any]:
     """Give it another time, words or quiet hours, or post it otherwise; all of that or nothing.
 
-    :param keep: else it stays as it is, and what it would be is returned
+    :returns: what it is then, also if that was only to be tried
     :raises Refused: these can't be read, or it can't be so
     """
     visitor.require(Act.PROMPT)
-    async with _tried(services, keep=keep) as tx:
+    async with _tried(services, keep=not changes.dry_run) as tx:
         who = visitor.standing
         row = await reminder_rows.find(tx, short, who.person_id, operator=who.operator)
         is_assumed = await _is_assumed(tx, row, changes.when)

@@ -9,10 +9,11 @@ from bot.automate.reminders.reminder_rows import WHAT_LENGTH_MAX
 from bot.web.shapes import Given, Taken
 
 WHEN_LENGTH_MAX = 200
+_DRY_RUN = Field(default=False, description="say what it would be, and save nothing")
 
 
 class NewReminder(Taken):
-    """A reminder to set; it holds at once."""
+    """A reminder to set; it holds at once, unless it is a dry run."""
 
     when: str = Field(
         min_length=1,
@@ -27,6 +28,7 @@ class NewReminder(Taken):
     session: str | None = Field(default=None, description="in whose thread; else a new session's")
     project: str | None = Field(default=None, description="of a new session, where it is not clear")
     zone: str | None = Field(default=None, description="IANA name; else that of the person")
+    dry_run: bool = _DRY_RUN
 
 
 class ReminderChanges(Taken):
@@ -40,12 +42,13 @@ class ReminderChanges(Taken):
     only_changed: bool | None = Field(
         default=None, description="post nothing while the answer stays the same"
     )
+    dry_run: bool = _DRY_RUN
 
 
 class Reminder(Given):
     """Something that is said at a time."""
 
-    reminder: str
+    reminder: str = Field(description="its name; empty: it would be a new one")
     state: Literal["active", "paused", "ended"]
     why: str = Field(description="why it is paused; `unconfirmed`: nobody has said yes")
     when: str
@@ -56,7 +59,7 @@ class Reminder(Given):
     by_agent: bool = Field(description="an agent set it for its creator")
     quiet: str
     project: str
-    session: str | None = Field(description="in which it was set; null: it is gone")
+    session: str | None = Field(description="in which it was set; null: there is none (yet)")
     by: str
     next: list[datetime] = Field(description="its next three times")
     time_assumed: bool = Field(

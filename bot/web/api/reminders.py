@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from bot.web import reminders, shapes
 from bot.web.shapes_reminders import NewReminder, Reminder, ReminderChanges, Reminders
@@ -18,9 +18,14 @@ async def list_reminders(visitor: Known, services: Provided, *, everyone: bool =
 
 
 @router.post("", status_code=201, response_model=Reminder)
-async def add_reminder(wanted: NewReminder, visitor: Known, services: Provided) -> object:
-    """Set one; a time that could be two is refused with a question."""
-    return await reminders.add(visitor, services, wanted)
+async def add_reminder(
+    wanted: NewReminder, visitor: Known, services: Provided, response: Response
+) -> object:
+    """Set one; a time that could be two is refused with a question. 200: a dry run."""
+    made = await reminders.add(visitor, services, wanted)
+    if wanted.dry_run:
+        response.status_code = 200
+    return made
 
 
 @router.get("/{reminder}", response_model=Reminder)

@@ -15,20 +15,13 @@ from bot.web.shapes_reminders import NewReminder, ReminderChanges
 from bot.web.visitor import Known, Provided, Visitor
 
 router = APIRouter(prefix="/reminders")
-EMPTY = {"when": "", "what": "", "project": ""}
+EMPTY = {"when": "", "what": "", "project": "", "answer": "", "only_changed": ""}
 
 
 @router.get("")
-async def show(
-    visitor: Known, services: Provided, *, everyone: bool = False, assumed: str = ""
-) -> Response:
-    """One's reminders, and a form to set one; everybody's, to operators who ask for them.
-
-    `assumed` is the one that was just set without a time of day.
-    """
-    return await _page(
-        visitor, services, filled=EMPTY, error=None, everyone=everyone, assumed=assumed
-    )
+async def show(visitor: Known, services: Provided, *, everyone: bool = False) -> Response:
+    """One's reminders, and a form to set one; everybody's, to operators who ask for them."""
+    return await _page(visitor, services, everyone=everyone)
 
 
 @router.post("")
@@ -42,11 +35,13 @@ async def add(
     project: Annotated[str, Form(max_length=200)] = "",
     answer: Annotated[str, Form()] = "",
     only_changed: Annotated[str, Form()] = "",
+    sure: Annotated[str, Form()] = "",
 ) -> Response:
-    """Set one; what was typed is kept when its time can't be read."""
-    filled = {"when": when, "what": what, "project": project}
+    """Say back what it would be; set it once its visitor is sure."""
     # What a date picker of a browser gives, in the visitor's zone.
-    when = at.replace("T", " ") or when
+    when, what = at.replace("T", " ") or when, what.replace("\r\n", "\n")
+    filled = {"when": when, "what": what, "project": project}
+    filled |= {"answer": answer, "only_changed": only_changed}
     try:
         wanted = NewReminder(
             when=when or " ",
@@ -54,6 +49,7 @@ async def add(
             project=project or None,
             answer=bool(answer),
             only_changed=bool(only_changed),
+            dry_run=not sure,
         )
         made = await reminders.add(visitor, services, wanted)
     except WhichProject as error:
@@ -61,8 +57,9 @@ async def add(
         return await _page(visitor, services, filled=filled, error=which)
     except OnaError as error:
         return await _page(visitor, services, filled=filled, error=error)
-    said = f"?assumed={made['reminder']}" if made["time_assumed"] else ""
-    return RedirectResponse(f"/reminders{said}", status_code=303)
+    if sure:
+        return RedirectResponse("/reminders", status_code=303)
+    return await _page(visitor, services, filled=filled, understood=made)
 
 
 @router.get("/{reminder}")
@@ -89,9 +86,9 @@ async def edit(
     filled["what"] = what.replace("\r\n", "\n").strip() or before["what"]
     # To give it the same time again would let a paused one go on.
     times = {} if filled["when"] == before["when"] else {"when": filled["when"]}
-    changes = ReminderChanges(what=filled["what"], quiet=quiet, **times)
     try:
-        changed = await reminders.change(visitor, services, reminder, changes, keep=bool(sure))
+        changes = ReminderChanges(what=filled["what"], quiet=quiet, dry_run=not sure, **times)
+        changed = await reminders.change(visitor, services, reminder, changes)
     except OnaError as error:
         return await _one(visitor, services, reminder, filled=filled, error=error, failed="edit")
     if sure:
@@ -160,10 +157,10 @@ async def _page(
     visitor: Visitor,
     services: Services,
     *,
-    filled: dict[str, str],
-    error: OnaError | None,
+    filled: dict[str, str] = EMPTY,
+    error: OnaError | None = None,
+    understood: dict[str, Any] | None = None,
     everyone: bool = False,
-    assumed: str = "",
 ) -> Response:
     found = await reminders.listed(visitor, services, everyone=everyone)
     status = 200 if error is None else status_of(error)
@@ -175,6 +172,6 @@ async def _page(
         filled=filled,
         error=error,
         everyone=everyone,
-        assumed=assumed,
+        understood=understood,
         projects=await names(visitor, services),
     )

@@ -1,11 +1,14 @@
 """Reminders over the API, on their page and on the command line."""
 
+import io
 import json
 import re
 from contextlib import asynccontextmanager
+from html import unescape
 
 import pytest
 
+from tests.integration.web.site import sign_in
 from tests.integration.web.test_cli import ona  # noqa: F401  (a fixture)
 
 DAILY = {"when": "every day at 9", "what": "look at <b>the build"}
@@ -112,7 +115,10 @@ async def test_the_page_takes_a_moment_that_was_picked(site):
         )
         assert 'type="datetime-local"' in wrong.text
         picked = {"csrf": csrf, "when": "mañana", "at": "2029-12-24T09:00", "what": "tea"}
-        assert (await browser.post("/reminders", data=picked)).status_code == 303
+        asked = (await browser.post("/reminders", data=picked)).text
+        assert 'name="when" value="2029-12-24 09:00"' in asked
+        saved = await browser.post("/reminders", data={**picked, "sure": "yes"})
+        assert saved.status_code == 303
         assert "2029-12-24 09:00" in (await browser.get("/reminders")).text
 
 
@@ -131,7 +137,7 @@ async def test_the_page_sets_pauses_and_deletes_without_a_script(site):
         assert 'value="tomorrow at 3"' in wrong.text
         # The form stands below the list: the browser goes where something is to be done.
         assert re.search(r'name="when"[^>]* autofocus aria-invalid="true"', wrong.text)
-        await browser.post("/reminders", data={"csrf": csrf, **DAILY})
+        await browser.post("/reminders", data={"csrf": csrf, **DAILY, "sure": "yes"})
         page = (await browser.get("/reminders")).text
         assert "look at &lt;b&gt;the build" in page
         assert "by Ann" not in page
@@ -141,6 +147,76 @@ async def test_the_page_sets_pauses_and_deletes_without_a_script(site):
         assert f"Resume {short}" in (await browser.get("/reminders")).text
         await browser.post(f"/reminders/{short}/delete", data={"csrf": csrf})
         assert "No reminder yet" in (await browser.get("/reminders")).text
+
+
+async def test_the_page_says_back_what_is_set_before_it_is_saved(site):
+    async with site.client() as browser:
+        csrf = await sign_in(site, browser)
+        wanted = {"when": "every friday", "what": "is <i>it open?", "answer": "yes"}
+        asked = await browser.post("/reminders", data={"csrf": csrf, **wanted})
+        assert asked.status_code == 200
+        understood = asked.text.partition("Is that right?")[2].partition("</section>")[0]
+        assert "I understood: every friday, in the time zone UTC." in understood
+        assert len(re.findall(r"<time .*?09:00 UTC</time>", understood)) == 3
+        assert "No time of day was said, so it is due at 9:00." in understood
+        assert "An agent answers each time: is &lt;i&gt;it open?" in understood
+        assert await kept(site) == []
+        assert await site.rows("SELECT id FROM session") == []
+        hidden = re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', understood)
+        sent = {name: unescape(value) for name, value in hidden}
+        assert (await browser.post("/reminders", data=sent)).status_code == 303
+        assert await kept(site) == [("every friday", wanted["what"], "")]
+        assert await site.rows("SELECT is_prompt FROM reminder") == [(True,)]
+
+
+async def test_a_dry_run_says_what_it_would_be_and_saves_nothing(site):
+    async with site.client() as ann:
+        tried = await ann.post("/api/v1/reminders", json={**DAILY, "dry_run": True})
+        assert tried.status_code == 200, tried.text
+        one = tried.json()
+        assert (one["reminder"], one["session"], len(one["next"])) == ("", None, 3)
+        assert await kept(site) == []
+        wrong = {"when": "tomorrow at 3", "what": "x", "dry_run": True}
+        assert (await ann.post("/api/v1/reminders", json=wrong)).status_code == 422
+        made = (await ann.post("/api/v1/reminders", json=DAILY)).json()
+        where = f"/api/v1/reminders/{made['reminder']}"
+        other = {"when": "every friday 16:00", "dry_run": True}
+        changed = (await ann.patch(where, json=other)).json()
+        assert (changed["reminder"], changed["when"]) == (made["reminder"], other["when"])
+        assert (await ann.get(where)).json() == made
+
+
+class Terminal(io.StringIO):
+    """What somebody types who sits there."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+async def test_the_command_line_asks_whoever_sits_there(site, ona, monkeypatch):  # noqa: F811
+    def types(words):
+        monkeypatch.setattr("sys.stdin", Terminal(words))
+
+    add = ("reminders", "add", "every day", "stretch")
+    types("n\n")
+    refused = await ona(*add)
+    assert (refused.code, await kept(site)) == (2, [])
+    assert "Understood: every day (UTC)" in refused.out
+    assert "No time of day was said" in refused.out
+    assert len(re.findall(r"^Due: .* 09:00$", refused.out, re.M)) == 3
+    assert "Nothing was saved." in refused.err
+    types("y\n")
+    saved = await ona(*add)
+    short = re.search(r"(r-\w+) active: every day \(UTC\)$", saved.out, re.M)[1]
+    assert len(await kept(site)) == 1
+    edit = ("reminders", "edit", short, "--what", "drink")
+    types("n\n")
+    assert "What: drink" in (await ona(*edit)).out
+    assert await kept(site) == [("every day", "stretch", "")]
+    types("")
+    for more in ("--yes", "-y", "--json"):
+        assert (await ona(*edit, more)).code == 0
+    assert await kept(site) == [("every day", "drink", "")]
 
 
 @asynccontextmanager
