@@ -107,6 +107,7 @@ async def serve(settings: Settings, url: str) -> None:
                 listener=base.listener,
                 settings=settings,
                 rights=rights,
+                ports=ports,
                 connecting=connecting,
                 registry=SERVE,
                 policy=await asyncio.to_thread(read_installation_policy, settings.policy),

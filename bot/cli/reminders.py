@@ -69,6 +69,13 @@ def add(
     session: Annotated[str | None, typer.Option(help="In whose thread; else a new one.")] = None,
     project: Annotated[str | None, typer.Option(help="Of a new session.")] = None,
     zone: Annotated[str | None, typer.Option(help="Such as Europe/Berlin; else yours.")] = None,
+    to: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Channels and people, with commas: slack:#payments, discord:@ben, slack:me; else"
+            " its session's thread."
+        ),
+    ] = None,
     yes: Yes = False,
     json: Json = False,
 ) -> None:
@@ -89,7 +96,7 @@ def add(
         if not given.strip():
             raise Refused(f"{argument} is empty", kept=NOT_SAVED, do=f"say it like {EXAMPLE}")
     wanted = {"when": when, "what": what, "answer": answer, "only_changed": only_changed}
-    named = {"session": session, "project": project, "zone": zone}
+    named = {"session": session, "project": project, "zone": zone, "to": to}
     body = {**wanted, **{key: value for key, value in named.items() if value is not None}}
     client = connect()
     _save(lambda more: client.post("/reminders", {**body, **more}), yes=yes, json=json)
@@ -215,6 +222,8 @@ def _details(one: dict[str, Any]) -> None:
         show.say(f"Quiet: {one['quiet']}")
     if one["time_assumed"]:
         show.say("No time of day was said, so 9:00 was taken.")
+    if one["to"]:
+        show.say(f"For: {', '.join(one['to'])}")
     for at in one["next"]:
         show.say(f"Due: {_moment(at, one)}")
     if one["session"]:

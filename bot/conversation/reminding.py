@@ -103,11 +103,7 @@ async def _targets(
 
     :raises Refused: somebody is not known there, or they are too many
     """
-    if len(asked.whom) > TARGETS_MAX:
-        raise Refused(
-            _("a reminder is for at most {most} people and channels", most=TARGETS_MAX),
-            kept=_("nothing was saved"),
-        )
+    check_count(asked.whom)
     found: dict[str, dict[str, str]] = {}
     for whom in asked.whom:
         one = await _target(tx, message, whom, here)
@@ -121,6 +117,15 @@ async def _targets(
     return list(found.values())
 
 
+def check_count(whom: Sequence[str]) -> None:
+    """:raises Refused: they are too many"""
+    if len(whom) > TARGETS_MAX:
+        raise Refused(
+            _("a reminder is for at most {most} people and channels", most=TARGETS_MAX),
+            kept=_("nothing was saved"),
+        )
+
+
 async def _target(
     tx: Transaction, message: IncomingMessage, whom: str, here: Here
 ) -> dict[str, str]:
@@ -129,12 +134,12 @@ async def _target(
         # A repository has conversations, and no place beside them.
         here_too = "" if message.repository else message.channel
         channel = here_too if whom == "channel" else message.meant.get(whom, "")
-        return _filled(thread=await _root(tx, message, channel, whom, here), channel=channel)
+        _check_channel(channel, whom)
+        return await aimed_at_channel(tx, message.surface, channel, here, message.language)
     if whom.startswith("@") and whom in message.meant:
-        place = f"{message.meant[whom]}~{here.session_id}"
-        surface, language = message.surface, message.language
-        thread_id = await thread_at(tx, surface, place, here.session_id, language)
-        return _filled(thread=thread_id, alone=await _account(tx, message, whom[1:]))
+        account, place = await _account(tx, message, whom[1:]), message.meant[whom]
+        language = message.language
+        return await aimed_alone(tx, message.surface, place, here, language, account=account)
     notify = ""
     if whom.startswith("@"):
         notify = await _account(tx, message, whom[1:])
@@ -158,10 +163,8 @@ async def _account(tx: Transaction, message: IncomingMessage, name: str) -> str:
     return str(found.name if message.repository else found.external_id.rpartition("/")[2])
 
 
-async def _root(
-    tx: Transaction, message: IncomingMessage, channel: str, whom: str, here: Here
-) -> UUID:
-    """A thread whose posts stand in the channel itself. :raises Refused: there is none"""
+def _check_channel(channel: str, whom: str) -> None:
+    """:raises Refused: there is none"""
     if not channel and whom.startswith("#"):
         raise Refused(
             _("I find no channel {name} that you are in", name=whom),
@@ -170,5 +173,21 @@ async def _root(
         )
     if not channel:
         raise Refused(_("there is no channel here"), do=_("say `me` or `here` instead"))
+
+
+async def aimed_at_channel(
+    tx: Transaction, surface: str, channel: str, here: Here, language: str
+) -> dict[str, str]:
+    """What stands in a channel itself."""
     place = f"{channel}{OF_CHANNEL}{here.session_id}"
-    return await thread_at(tx, message.surface, place, here.session_id, message.language)
+    thread_id = await thread_at(tx, surface, place, here.session_id, language)
+    return _filled(thread=thread_id, channel=channel)
+
+
+async def aimed_alone(
+    tx: Transaction, surface: str, place: str, here: Here, language: str, *, account: str
+) -> dict[str, str]:
+    """What somebody reads alone, in our conversation with them."""
+    own = f"{place}~{here.session_id}"
+    thread_id = await thread_at(tx, surface, own, here.session_id, language)
+    return _filled(thread=thread_id, alone=account)

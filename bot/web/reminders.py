@@ -1,6 +1,6 @@
 """Reminders as pages and the API work with them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
@@ -11,7 +11,9 @@ from bot.automate.reminders.reminder_rows import New
 from bot.conversation import commands, reminder_obeying, threads
 from bot.conversation.meant import meant
 from bot.conversation.message import IncomingMessage
+from bot.conversation.reminder_aims import Aim, ReminderAims, targets
 from bot.conversation.reminder_commands import ReminderAct, Reminders
+from bot.conversation.reminding import Here
 from bot.govern import languages
 from bot.govern.access import Act
 from bot.govern.agents import agents_for_people
@@ -50,18 +52,19 @@ async def show(visitor: Visitor, services: Services, short: str) -> dict[str, An
 
 
 async def add(visitor: Visitor, services: Services, wanted: NewReminder) -> dict[str, Any]:
-    """Set one that is posted in a session's thread here, unless it is only to be tried.
+    """Set one, unless it is only to be tried; without `to` it is posted in a session's thread here.
 
-    :raises Refused: not such a time
+    :raises Refused: not such a time, or whom it is for is not there for its creator
     """
     visitor.require(Act.PROMPT)
+    aims = await ReminderAims(services.database, services.ports).find(visitor.id, wanted.to)
 
     async def once() -> dict[str, Any]:
         async with _tried(services, keep=not wanted.dry_run) as tx:
-            short, is_assumed = await _add(tx, visitor, services, wanted)
+            short, is_assumed = await _add(tx, visitor, services, wanted, aims)
             row = await reminder_rows.find(tx, short, visitor.id)
             shown = _shown(row._asdict(), await due_rows.now(tx))
-            return {**shown, "time_assumed": is_assumed}
+            return {**shown, "time_assumed": is_assumed, "to": wanted.to}
 
     shown = await services.rights.settled(once)
     # What was only tried has no name, and its session was not opened.
@@ -69,7 +72,11 @@ async def add(visitor: Visitor, services: Services, wanted: NewReminder) -> dict
 
 
 async def _add(
-    tx: Transaction, visitor: Visitor, services: Services, wanted: NewReminder
+    tx: Transaction,
+    visitor: Visitor,
+    services: Services,
+    wanted: NewReminder,
+    aims: Sequence[Aim],
 ) -> tuple[str, bool]:
     if wanted.only_changed and not wanted.answer:
         raise asking.only_answers_change()
@@ -95,6 +102,8 @@ async def _add(
         )
     project_id = await threads.project_of(tx, found.session_id)
     await services.rights.check(tx, visitor.standing, project_id, Permission.READ)
+    in_thread = {"thread": str(found.thread_id)}
+    here = Here(session_id=found.session_id, thread_id=found.thread_id, project_id=project_id)
     new = New(
         creator_id=visitor.id,
         project_id=project_id,
@@ -103,7 +112,7 @@ async def _add(
         schedule=reading.schedule,
         said=reading.said,
         what=wanted.what,
-        targets=({"thread": str(found.thread_id)},),
+        targets=tuple(await targets(tx, aims, here, SOURCE)) or (in_thread,),
         language=SOURCE,
         is_prompt=wanted.answer,
         only_changed=wanted.only_changed,

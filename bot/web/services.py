@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from starlette.requests import Request
 from starlette.responses import Response
 
-from adapters.chat.port import Deadline
+from adapters.chat.port import ChatPort, Deadline
 from bot.automate.runs.beginning import Beginning
 from bot.automate.triggers.hook_secrets import HookSecrets
 from bot.config import Settings
@@ -58,6 +58,8 @@ class Services:
     rights: Rights
     connecting: Connecting
     registry: CollectorRegistry
+    ports: Mapping[str, ChatPort] = field(default_factory=dict)
+    """Surfaces where somebody can be reminded, by name."""
     beginning: Beginning | None = None
     """Begins runs of automations; None: none are begun from here."""
     relays: Relays | None = None

@@ -1,14 +1,16 @@
 """The shapes of the API about reminders."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from bot.automate.reminders.reminder_rows import WHAT_LENGTH_MAX
+from bot.conversation.reminding import TARGETS_MAX
 from bot.web.shapes import Given, Taken
 
 WHEN_LENGTH_MAX = 200
+TO_LENGTH_MAX = 2_000
 _DRY_RUN = Field(default=False, description="say what it would be, and save nothing")
 
 
@@ -28,6 +30,12 @@ class NewReminder(Taken):
     session: str | None = Field(default=None, description="in whose thread; else a new session's")
     project: str | None = Field(default=None, description="of a new session, where it is not clear")
     zone: str | None = Field(default=None, description="IANA name; else that of the person")
+    to: list[Annotated[str, Field(max_length=TO_LENGTH_MAX)]] = Field(
+        default_factory=list,
+        max_length=TARGETS_MAX,
+        description="channels and people, such as `slack:#payments`, `discord:@ben` and"
+        " `slack:me`; else the session's thread",
+    )
     dry_run: bool = _DRY_RUN
 
 
@@ -64,6 +72,9 @@ class Reminder(Given):
     next: list[datetime] = Field(description="its next three times")
     time_assumed: bool = Field(
         default=False, description="no time of day was said just now, so 9:00 was taken"
+    )
+    to: list[str] = Field(
+        default_factory=list, description="channels and people that were named just now"
     )
 
 

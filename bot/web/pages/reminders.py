@@ -11,11 +11,11 @@ from bot.web.adding import names
 from bot.web.answers import status_of
 from bot.web.rendering import page
 from bot.web.services import Services
-from bot.web.shapes_reminders import NewReminder, ReminderChanges
+from bot.web.shapes_reminders import TO_LENGTH_MAX, NewReminder, ReminderChanges
 from bot.web.visitor import Known, Provided, Visitor
 
 router = APIRouter(prefix="/reminders")
-EMPTY = {"when": "", "what": "", "project": "", "answer": "", "only_changed": ""}
+EMPTY = {"when": "", "what": "", "project": "", "to": "", "answer": "", "only_changed": ""}
 
 
 @router.get("")
@@ -33,6 +33,7 @@ async def add(
     at: Annotated[str, Form(max_length=40)] = "",
     what: Annotated[str, Form(max_length=4000)] = "",
     project: Annotated[str, Form(max_length=200)] = "",
+    to: Annotated[str, Form(max_length=TO_LENGTH_MAX)] = "",
     answer: Annotated[str, Form()] = "",
     only_changed: Annotated[str, Form()] = "",
     sure: Annotated[str, Form()] = "",
@@ -40,13 +41,14 @@ async def add(
     """Say back what it would be; set it once its visitor is sure."""
     # What a date picker of a browser gives, in the visitor's zone.
     when, what = at.replace("T", " ") or when, what.replace("\r\n", "\n")
-    filled = {"when": when, "what": what, "project": project}
+    filled = {"when": when, "what": what, "project": project, "to": to}
     filled |= {"answer": answer, "only_changed": only_changed}
     try:
         wanted = NewReminder(
             when=when or " ",
             what=what or " ",
             project=project or None,
+            to=[to] if to.strip() else [],
             answer=bool(answer),
             only_changed=bool(only_changed),
             dry_run=not sure,

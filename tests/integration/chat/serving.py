@@ -124,6 +124,7 @@ async def serving(
                         listener=listener,
                         settings=settings,
                         rights=rights,
+                        ports=ports,
                         connecting=connecting,
                         registry=CollectorRegistry(),
                         hooks=hooks_of(surfaces, chats.hear),

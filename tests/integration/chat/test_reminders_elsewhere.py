@@ -1,0 +1,111 @@
+"""Reminders for channels and people of a chat that are set over the API."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import httpx2
+import pytest
+from sqlalchemy import text
+
+from bot.govern import credentials, people
+from bot.store.ids import new_id
+from tests.integration.chat.serving import serving
+from tests.integration.chat.slack_rig import open_office
+from tests.integration.chat.test_reminders_slack import alone_with, due_now, in_channel
+
+_CONNECT = text(
+    "INSERT INTO identity (id, person_id, surface, external_id, name)"
+    " VALUES (:id, :ann, :at, :external, 'ann')"
+)
+
+
+@pytest.fixture
+async def office(town):
+    async with open_office(town) as office:
+        yield office
+
+
+@asynccontextmanager
+async def api_of(office, *, connected: bool = True):
+    """The API of an installation that serves the office, for Ann."""
+    town, known = office.town, asyncio.get_running_loop().create_future()
+    ann = town.people["Ann"]
+    workspace = f"slack:{office.team.id}"
+    async with town.database.begin() as tx:
+        token = await credentials.issue_token(tx, ann, "tests", None)
+        if connected:
+            known_as = {"id": new_id(), "ann": ann, "at": workspace, "external": office.ann.id}
+            await tx.execute(_CONNECT, known_as)
+        await people.ensure_person(tx, surface=workspace, external_id=office.bo.id, name="bo")
+
+    async def hooked(address: str) -> None:
+        known.set_result(address)
+
+    headers = {"Authorization": f"Bearer {token}"}
+    async with (
+        serving(town, office.settings, hooked=hooked),
+        httpx2.AsyncClient(base_url=await known, headers=headers, timeout=60) as api,
+    ):
+        yield api
+
+
+async def test_one_set_over_the_api_is_posted_in_a_channel_and_to_people_alone(office):
+    payments = office.slack.channel(office.team, "payments", office.ann, office.bot.user)
+    async with api_of(office) as api:
+        wanted = {"when": "every day at 9", "what": "stand-up"}
+        to = ["slack:#payments, Slack:@bo", "slack:me", "slack:me"]
+        tried = await api.post("/api/v1/reminders", json={**wanted, "to": to, "dry_run": True})
+        assert (tried.status_code, tried.json()["to"]) == (200, to), tried.text
+        assert await office.town.value("SELECT count(*) FROM thread") == 0
+        made = await api.post("/api/v1/reminders", json={**wanted, "to": to})
+        assert made.status_code == 201, made.text
+        await due_now(office)
+        await office.slack.until(
+            lambda: (
+                in_channel(office, payments, "stand-up", "A reminder of")
+                and alone_with(office, office.bo, "stand-up")
+                and alone_with(office, office.ann, "stand-up")
+            )
+        )
+        office.slack.leaves(payments, office.ann)
+        await due_now(office)
+        # Its creator must still be in the channel.
+        async with asyncio.timeout(60):
+            while await office.town.rows("SELECT state, why FROM schedule") != [
+                ("paused", "member")
+            ]:
+                await asyncio.sleep(0.05)
+
+
+REFUSED = (
+    ("slack:#theirs", "I find no channel #theirs that you are in"),
+    ("slack:@nobody", "I know nobody there who is called nobody"),
+    ("discord:#ops", "nobody is reminded on “discord” from here"),
+    ("#payments", "“#payments” is no channel or person"),
+    ("slack:", "“slack:” is no channel or person"),
+    ("slack:#", "“slack:#” is no channel or person"),
+    (",".join(f"slack:@p{i}" for i in range(21)), "at most 20 people and channels"),
+)
+
+
+async def refused(api, to: str) -> dict[str, str]:
+    wanted = {"when": "every day at 9", "what": "stand-up", "to": [to]}
+    answer = await api.post("/api/v1/reminders", json=wanted)
+    assert answer.status_code == 422, answer.text
+    return answer.json()
+
+
+async def test_whom_its_creator_does_not_reach_is_refused(office):
+    office.slack.channel(office.team, "theirs", office.bo, office.bot.user)
+    async with api_of(office) as api:
+        for to, said in REFUSED:
+            problem = await refused(api, to)
+            assert (said in problem["error"], problem["kept"]) == (True, "nothing was saved")
+    assert await office.town.value("SELECT count(*) FROM reminder") == 0
+
+
+async def test_who_has_no_account_there_is_told_how_to_connect_it(office):
+    async with api_of(office, connected=False) as api:
+        problem = await refused(api, "slack:#general")
+    assert "which account on slack is yours" in problem["error"]
+    assert problem["do"].startswith("say `connect` to me in a direct message there")
