@@ -173,6 +173,24 @@ def no(short: Short) -> None:
     _act(short, "no")
 
 
+@app.command()
+def done(short: Short) -> None:
+    """Be done with it; it comes again when it is due next."""
+    _act(short, "done")
+
+
+@app.command()
+def snooze(
+    short: Short,
+    until: Annotated[list[str], typer.Argument(help='10m, tomorrow, "friday 9".')],
+) -> None:
+    """Let it be said once more later; the reminder itself goes on as it is."""
+    from bot.cli.client import at, connect
+
+    path = at("/reminders/{}/snooze", short)
+    show.told(connect().post(path, {"until": " ".join(until)}))
+
+
 @app.command("stop")
 @app.command()
 def delete(short: Short) -> None:

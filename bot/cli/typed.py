@@ -8,11 +8,11 @@ import re
 _CODE = re.compile(r"`([^`\n]+)`")
 _COMMANDS = frozenset({"automations", "reminders", "runs", "sessions"})
 """Of conversations, that the command line has too."""
-_EDIT = re.compile(r"(reminders edit \S+) (?:(quiet) )?(.+)")
+_EDIT = re.compile(r"(reminders edit \S+) (?:(quiet|say) )?(.+)")
 _CHANGED = {"changed on": "--only-changed", "changed off": "--each-time"}
-_NAMED = re.compile(r"(automations \S+) (.*\s.*)")
-_ONLY_SAID = re.compile(r"remind |reminders snooze ")
-"""These have no command of their own: they are said."""
+_NAMED = re.compile(r"(automations \S+|reminders snooze \S+) (.*\s.*)")
+_ONLY_SAID = "remind "
+"""This has no command of its own: it is said."""
 
 
 def typed(words: str) -> str:
@@ -26,7 +26,7 @@ def typed(words: str) -> str:
 
 def _command(found: re.Match[str]) -> str:
     said = found[1]
-    if _ONLY_SAID.match(said):
+    if said.startswith(_ONLY_SAID):
         return f'`ona ask "{said}"`'
     if said.partition(" ")[0] not in _COMMANDS:
         return found[0]
@@ -37,8 +37,11 @@ def _command(found: re.Match[str]) -> str:
     return f"`ona {said}`"
 
 
-def _option(quiet: str | None, said: str) -> str:
+def _option(part: str | None, said: str) -> str:
     """What is edited, as an option."""
-    if quiet:
+    if part == "quiet":
         return f"--quiet {said}"
+    if part == "say":
+        bare = said.strip('"')
+        return f'--what "{bare}"'
     return _CHANGED.get(said, f'--when "{said}"')

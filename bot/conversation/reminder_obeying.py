@@ -1,5 +1,6 @@
 """Commands about reminders that are there, and what the buttons below them do."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,12 +16,18 @@ from bot.govern.access import Standing
 from bot.govern.languages import zone_of
 from bot.govern.rights import Rights
 from bot.store.transaction import Transaction
+from bot.words.amounts import short as shortened
 from bot.words.catalogue import Message, moment, speaking, spoken, together
 from bot.words.catalogue import gettext as _
 from bot.words.reminding import CHANGED
 from scheduler import due_rows, local
 from scheduler.local import is_zone
 from scheduler.rules import Once
+
+_LASTING = re.compile(r"\d+ ?(?:m|min|minutes?|h|hours?|d|days?)", re.IGNORECASE)
+"""How long one is put off."""
+_SAYING = re.compile(r"say\s+(.+)", re.IGNORECASE | re.DOTALL)
+_QUOTED = re.compile(r"[\"“„](.*)[\"”“]", re.DOTALL)
 
 
 async def obey(
@@ -113,7 +120,8 @@ async def _snooze(
 ) -> Message:
     if not said:
         return _("Say when: `reminders snooze {short} friday 16:00`.", short=row.short)
-    reading = asking.read(said, now=await due_rows.now(tx), zone=zone)
+    lasting = f"in {said}" if _LASTING.fullmatch(said) else said
+    reading = asking.read(lasting, now=await due_rows.now(tx), zone=zone)
     rule = reading.schedule.rule
     if not isinstance(rule, Once):
         raise Refused(_("a reminder is put off to one time"), kept=_("nothing was changed"))
@@ -146,10 +154,24 @@ async def _edit(tx: Transaction, row: Any, said: str) -> Message:
         if only:
             return _("Nothing is posted while its answer stays the same.")
         return _("It is posted each time.")
+    if saying := _SAYING.fullmatch(said):
+        quoted = _QUOTED.fullmatch(saying[1].strip())
+        what = (quoted[1] if quoted else saying[1]).strip()
+        await reminder_rows.say_otherwise(tx, row, what)
+        return _("It says: {what}", what=shortened(what, reminder_words.SHOWN_LENGTH_MAX))
+    return await _at_another_time(tx, row, said)
+
+
+async def _at_another_time(tx: Transaction, row: Any, said: str) -> Message:
     zone = await zone_of_row(tx, row)
     reading = asking.read(said, now=await due_rows.now(tx), zone=zone)
     due = await reminder_rows.reschedule(tx, row, reading.schedule, reading.said)
     saved = _saved(row, due, zone)
+    if reminder_rows.rests(row):
+        waits = row.why == reminder_rows.UNCONFIRMED
+        saved = reminder_words.rests(
+            row.short, due, waits=waits, zone=zone, only_changed=row.only_changed
+        )
     return together(saved, _(reminder_words.ASSUMED)) if reading.is_assumed else saved
 
 

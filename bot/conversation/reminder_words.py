@@ -11,7 +11,7 @@ from bot.conversation.reminder_commands import with_moment
 from bot.errors import UnclearTime
 from bot.words import reminding
 from bot.words.amounts import short as shortened
-from bot.words.catalogue import N_, Message, moment, ngettext, together
+from bot.words.catalogue import N_, Message, moment, ngettext, speaking, spoken, together
 from bot.words.catalogue import gettext as _
 
 SHOWN_LENGTH_MAX = 80
@@ -73,6 +73,22 @@ def understood(
         _(ONLY_CHANGED if only_changed else EITHER, short=short),
     ]
     return together(*parts, by="\n")
+
+
+def rests(
+    short: str, due: datetime, *, waits: bool, zone: str, only_changed: bool = False
+) -> Message:
+    """What is said of one that got another time and is not due yet for that."""
+    with speaking(spoken().locale, zone):
+        at = moment(due)
+    if not waits:
+        return _(
+            "Saved, and still paused: `reminders resume {short}` lets it go on, next at {at}.",
+            short=short,
+            at=at,
+        )
+    told = _("Saved, and it still waits for a yes; then it is due next at {at}.", at=at)
+    return together(told, _(ONLY_CHANGED if only_changed else EITHER, short=short), by="\n")
 
 
 def to_confirm(short: str, *, only_changed: bool = False) -> tuple[Button, ...]:
@@ -182,6 +198,9 @@ def not_said(row: Any, why: str) -> Message:
             why=told,
             short=row.short,
         )
+    if not row.is_prompt:
+        told = _("it could not be posted, however often I tried") if why == "attempts" else told
+        return _("The reminder “{what}” was not said: {why}.", what=about, why=told)
     return _("There is no answer to the reminder “{what}”: {why}.", what=about, why=told)
 
 

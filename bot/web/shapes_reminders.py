@@ -53,6 +53,14 @@ class ReminderChanges(Taken):
     dry_run: bool = _DRY_RUN
 
 
+class Snooze(Taken):
+    """Until when one is put off."""
+
+    until: str = Field(
+        min_length=1, max_length=WHEN_LENGTH_MAX, description="`10m`, `tomorrow`, `friday 9`"
+    )
+
+
 class Reminder(Given):
     """Something that is said at a time."""
 

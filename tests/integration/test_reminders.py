@@ -205,6 +205,37 @@ async def test_reminders_are_listed_edited_paused_resumed_and_deleted(town):
     assert (await town.say("reminders")).text.startswith("You have no reminder")
 
 
+@pytest.mark.parametrize("said", ["say stand-up", 'say "stand-up"', "Say  “stand-up”"])
+async def test_its_words_are_edited(town, said):
+    short = await set_one(town, "remind me every day at 9 to stretch")
+    assert (await town.say(f"reminders edit {short} {said}")).text == "It says: stand-up"
+    assert await town.rows("SELECT what, said FROM reminder") == [("stand-up", "every day at 9")]
+
+
+async def test_one_that_is_paused_is_so_after_an_edit_too(town):
+    short = await set_one(town, "remind me every day at 9 to stretch")
+    await town.say(f"reminders pause {short}")
+    told = (await town.say(f"reminders edit {short} every day at 10:30")).text
+    assert told.startswith(f"Saved, and still paused: `reminders resume {short}` lets it go on")
+    assert await town.rows("SELECT state FROM schedule") == [("paused",)]
+    assert "10:30" in (await town.say(f"reminders resume {short}")).text
+    assert "is due next" in (await town.say(f"reminders edit {short} every day at 11")).text
+
+
+async def test_one_that_waits_for_a_yes_does_so_after_an_edit_too(town):
+    told = (await town.say("remind me every day at 9 to stretch")).text
+    short = re.search(r"reminders yes (r-\w+)", told)[1]
+    told = (await town.say(f"reminders edit {short} every day at 10:30")).text
+    assert f"`reminders yes {short}`" in told
+    assert await town.rows("SELECT state, why FROM schedule") == [("paused", "unconfirmed")]
+    assert "10:30" in (await town.say(f"reminders yes {short}")).text
+
+
+async def test_one_that_is_put_off_for_a_while_comes_again(town):
+    short = await set_one(town, "remind me every day at 9 to stretch")
+    assert (await town.say(f"reminders snooze {short} 10m")).text.startswith("I say it again at")
+
+
 async def test_one_that_is_put_off_comes_again_and_goes_on(town):
     short = await set_one(town, "remind me every day at 9 to stretch")
     told = (await town.say(f"reminders snooze {short} in 10 minutes")).text
@@ -417,8 +448,7 @@ async def test_one_that_can_t_be_said_however_often_fails_and_that_is_told(town)
     await try_to_the_end(town)
     assert await firings(town) == [("failed", "attempts"), ("done", "")]
     assert (await bodies(town))[-1] == (
-        "There is no answer to the reminder “stretch”:"
-        " it could not be answered, however often I tried."
+        "The reminder “stretch” was not said: it could not be posted, however often I tried."
     )
 
 

@@ -230,16 +230,31 @@ async def pause(tx: Transaction, row: Any, *, why: str = "") -> None:
 
 
 async def reschedule(tx: Transaction, row: Any, schedule: Schedule, said: str) -> datetime:
-    """Give it another time; when it is due then. :raises Refused: it never is"""
+    """Give it another time; when it is due then. One that rests goes on resting.
+
+    :raises Refused: it never is
+    """
     await schedule_rows.change(tx, row.schedule_id, schedule)
     await tx.execute(_SAY, {"id": row.id, "said": said})
     at = await due_rows.now(tx)
     due = schedule.next_after(at)
     if due is None:
         raise Refused(_("the time of this reminder has passed"))
-    await schedule_rows.start(tx, row.schedule_id, schedule, at)
-    tx.hint(SCHEDULES)
+    if not rests(row):
+        await schedule_rows.start(tx, row.schedule_id, schedule, at)
+        tx.hint(SCHEDULES)
     return due
+
+
+def rests(row: Any) -> bool:
+    """Whether somebody has to let it go on; one that has no time any more only lacks that."""
+    if row.state != "paused":
+        return False
+    try:
+        due_rows.schedule_of(row)
+    except ValueError:
+        return False
+    return True
 
 
 async def say_otherwise(tx: Transaction, row: Any, what: str) -> None:

@@ -5,7 +5,7 @@ from typing import Literal
 from fastapi import APIRouter, Response
 
 from bot.web import reminders, shapes
-from bot.web.shapes_reminders import NewReminder, Reminder, ReminderChanges, Reminders
+from bot.web.shapes_reminders import NewReminder, Reminder, ReminderChanges, Reminders, Snooze
 from bot.web.visitor import Known, Provided
 
 router = APIRouter(prefix="/reminders", tags=["reminders"])
@@ -42,14 +42,24 @@ async def change_reminder(
     return await reminders.change(visitor, services, reminder, changes)
 
 
+@router.post("/{reminder}/snooze", response_model=shapes.Told)
+async def snooze_reminder(
+    reminder: str, wanted: Snooze, visitor: Known, services: Provided
+) -> shapes.Told:
+    """Say it once more later; the reminder itself goes on as it is."""
+    return shapes.Told(
+        text=await reminders.act(visitor, services, reminder, "snooze", wanted.until)
+    )
+
+
 @router.post("/{reminder}/{act}", response_model=shapes.Told)
 async def act_on_reminder(
     reminder: str,
-    act: Literal["pause", "resume", "yes", "answer", "no"],
+    act: Literal["pause", "resume", "yes", "answer", "no", "done"],
     visitor: Known,
     services: Provided,
 ) -> shapes.Told:
-    """Pause it, let it go on, have it answered each time, or say yes or no to what waits."""
+    """Pause it, let it go on, have it answered, say yes or no to what waits, be done with it."""
     return shapes.Told(text=await reminders.act(visitor, services, reminder, act))
 
 

@@ -86,7 +86,7 @@ async def edit(
     before = await reminders.show(visitor, services, reminder)
     filled = {"when": at.replace("T", " ") or when or before["when"], "what": what, "quiet": quiet}
     filled["what"] = what.replace("\r\n", "\n").strip() or before["what"]
-    # To give it the same time again would let a paused one go on.
+    # The same words may be another time by now, such as "in 20 minutes".
     times = {} if filled["when"] == before["when"] else {"when": filled["when"]}
     try:
         changes = ReminderChanges(what=filled["what"], quiet=quiet, dry_run=not sure, **times)

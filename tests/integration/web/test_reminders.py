@@ -186,6 +186,19 @@ async def test_a_dry_run_says_what_it_would_be_and_saves_nothing(site):
         assert (await ann.get(where)).json() == made
 
 
+async def test_the_command_line_puts_one_off_and_is_done_with_it(site, ona):  # noqa: F811
+    short = (await ona("reminders", "add", "every day at 9", "stretch")).out.split()[0]
+    assert (await ona("reminders", "done", short)).out == "Done.\n"
+    for until in (["10m"], ["tomorrow", "9"], ["friday 9"]):
+        again = await ona("reminders", "snooze", short, *until)
+        assert again.out.startswith("I say it again at"), again
+    assert "put off to one time" in (await ona("reminders", "snooze", short, "every friday")).err
+    async with site.client() as ann:
+        where = f"/api/v1/reminders/{short}/snooze"
+        assert (await ann.post(where, json={"until": ""})).status_code == 422
+        assert "again" in (await ann.post(where, json={"until": "tomorrow 9"})).json()["text"]
+
+
 class Terminal(io.StringIO):
     """What somebody types who sits there."""
 
