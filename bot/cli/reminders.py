@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -76,6 +76,10 @@ def add(
             " its session's thread."
         ),
     ] = None,
+    if_missed: Annotated[
+        Literal["once", "skip"],
+        typer.Option(help="What was due while nothing ran: said once, late, or not at all."),
+    ] = "once",
     yes: Yes = False,
     json: Json = False,
 ) -> None:
@@ -96,7 +100,8 @@ def add(
         if not given.strip():
             raise Refused(f"{argument} is empty", kept=NOT_SAVED, do=f"say it like {EXAMPLE}")
     wanted = {"when": when, "what": what, "answer": answer, "only_changed": only_changed}
-    named = {"session": session, "project": project, "zone": zone, "to": to}
+    named: dict[str, Any] = {"if_missed": if_missed, "session": session, "project": project}
+    named |= {"zone": zone, "to": to}
     body = {**wanted, **{key: value for key, value in named.items() if value is not None}}
     client = connect()
     _save(lambda more: client.post("/reminders", {**body, **more}), yes=yes, json=json)

@@ -1,7 +1,8 @@
 """Reminders as pages and the API work with them."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -24,9 +25,11 @@ from bot.web.shapes_reminders import NewReminder, ReminderChanges
 from bot.web.visitor import Visitor
 from bot.words.catalogue import SOURCE, UTC_ZONE
 from scheduler import due_rows
+from scheduler.schedule import Misfire
 
 SURFACE = "web"
 NEXT_TIMES = 3
+_MISFIRE: Mapping[str, Misfire] = {"once": "late", "skip": "skip"}
 
 
 async def listed(
@@ -109,7 +112,7 @@ async def _add(
         project_id=project_id,
         session_id=found.session_id,
         thread_id=found.thread_id,
-        schedule=reading.schedule,
+        schedule=replace(reading.schedule, misfire=_MISFIRE[wanted.if_missed]),
         said=reading.said,
         what=wanted.what,
         targets=tuple(await targets(tx, aims, here, SOURCE)) or (in_thread,),

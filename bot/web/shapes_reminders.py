@@ -36,6 +36,10 @@ class NewReminder(Taken):
         description="channels and people, such as `slack:#payments`, `discord:@ben` and"
         " `slack:me`; else the session's thread",
     )
+    if_missed: Literal["once", "skip"] = Field(
+        default="once",
+        description="what was due while nothing ran is said once, late, or not at all",
+    )
     dry_run: bool = _DRY_RUN
 
 

@@ -199,6 +199,15 @@ async def test_the_command_line_puts_one_off_and_is_done_with_it(site, ona):  # 
         assert "again" in (await ann.post(where, json={"until": "tomorrow 9"})).json()["text"]
 
 
+async def test_what_was_missed_may_be_left_out(site, ona):  # noqa: F811
+    add = ("reminders", "add", "every day at 9", "stretch")
+    for more in ((), ("--if-missed", "once"), ("--if-missed", "skip")):
+        assert (await ona(*add, *more)).code == 0
+    rows = await site.rows("SELECT misfire FROM schedule ORDER BY created_at")
+    assert rows == [("late",), ("late",), ("skip",)]
+    assert (await ona(*add, "--if-missed", "twice")).code == 2
+
+
 class Terminal(io.StringIO):
     """What somebody types who sits there."""
 
