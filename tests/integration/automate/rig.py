@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 from bot.automate.definition import Definition, digest, kept
+from bot.automate.runs.acting import Acting
 from bot.automate.runs.beginning import Beginning, Begun, Cause
 from bot.automate.runs.repositories import KnownRepositories
 from bot.automate.runs.running import Running
@@ -106,17 +107,26 @@ async def begin(town: Town, automation_id: UUID, key: str = "k", **facts) -> Beg
 
 def running(town: Town, *, rights: Rights | None = None, **more) -> Running:
     rights = rights or Rights(town.database, {})
-    agents = Agents(names=("shell", "claude-code"), default="shell")
-    ways = RunWays(
+    ways = _ways(town, rights, **more)
+    return Running(town.database, ways, rights, poll_seconds=0.1, look_seconds=0.1)
+
+
+def acting(town: Town) -> Acting:
+    """Does what a process has decided, whatever others have done since."""
+    rights = Rights(town.database, {})
+    return Acting(town.database, _ways(town, rights), rights)
+
+
+def _ways(town: Town, rights: Rights, **more) -> RunWays:
+    return RunWays(
         town.database,
         rights,
-        agents,
+        Agents(names=("shell", "claude-code"), default="shell"),
         check_repository=unlooked,
         posts=RunPosts(),
         places=RunPlaces(town.database, {}),
         **more,
     )
-    return Running(town.database, ways, rights, poll_seconds=0.1, look_seconds=0.1)
 
 
 async def targets(town: Town) -> list:

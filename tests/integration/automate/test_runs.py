@@ -7,14 +7,23 @@ import pytest
 from sqlalchemy import text
 
 from adapters.forge.port import Permission
-from bot.automate.definition import TARGETS_MAX
+from bot.automate.definition import TARGETS_MAX, Definition
 from bot.automate.runs import run_rows, steering
+from bot.automate.runs.stepping import Start
 from bot.errors import NothingToDo
 from bot.govern.rights import Rights
 from bot.store.ids import new_id
 from bot.work.control import Actor
 from tests.fakes.guest_workplaces import GuestWorkplaces
-from tests.integration.automate.rig import automation, begin, beginning, project, running, targets
+from tests.integration.automate.rig import (
+    acting,
+    automation,
+    begin,
+    beginning,
+    project,
+    running,
+    targets,
+)
 from tests.integration.conftest import Town
 from tests.support.runs import run_of
 from tests.support.shift import Shift, until
@@ -52,6 +61,8 @@ async def test_the_steps_of_a_target_follow_one_another_in_one_session(town, pla
     assert report == "What I found\n\none\nsecond\n"
     kinds = await town.rows("SELECT kind, state FROM prompt ORDER BY position")
     assert kinds == [("command", "done"), ("text", "done"), ("command", "done")]
+    # Nothing of it leaves the machine, so its turns are granted no more than to read.
+    assert await town.rows("SELECT DISTINCT read_only FROM prompt") == [(True,)]
     assert await town.value("SELECT count(*) FROM session") == 1
     assert session == await town.value(
         "SELECT session.short FROM run JOIN session ON session.id = run.session_id"
@@ -134,6 +145,21 @@ async def test_no_more_targets_run_at_once_than_the_run_lets(town, places) -> No
     counts = await town.rows("SELECT state, count(*) FROM run_target GROUP BY state ORDER BY 1")
     assert counts == [("running", 2), ("waiting", 3)]
     assert await town.value("SELECT count(*) FROM session") == 3
+
+
+async def test_who_decided_before_others_began_a_target_begins_no_more_than_the_run_lets(town) -> None:
+    for name in ("one", "two"):
+        await project(town, name)
+    context = {"projects": ["one", "two"]}
+    said = {"steps": [{"run": "true"}], "context": context, "limits": {"parallel": 1}}
+    await begin(town, await automation(town, **said))
+    run = (await town.database.run(text("SELECT id, short, runs_as_id FROM run"))).one()
+    (first,), (second,) = await town.rows("SELECT id FROM run_target ORDER BY place")
+    definition = Definition.model_validate({"name": "nightly", **said})
+    process = acting(town)
+    assert await process.apply(run, definition, Start(id=first)) is not None
+    assert await process.apply(run, definition, Start(id=second)) is None
+    assert await town.rows(STATES) == [("one", "running"), ("two", "waiting")]
 
 
 async def test_a_stopped_run_stops_its_turns_and_begins_nothing(town, places) -> None:
