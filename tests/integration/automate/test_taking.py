@@ -108,6 +108,25 @@ async def test_a_run_that_goes_on_is_in_the_way_as_the_automation_says(
         assert await town.value(RUNS) == 2
 
 
+async def test_only_a_run_of_the_same_about_the_same_that_nobody_has_stopped_makes_way(
+    town,
+) -> None:
+    _, push = await one_with(town, overlap="cancel")
+    other = await trigger(town, await automation(town, steps=STEPS, name="other"))
+    await happen(town, push, "k1", "a")
+    await happen(town, push, "k2", "b")
+    await happen(town, other, "k3", "a")
+    await taking(town).once()
+    stopped = "UPDATE run SET stop_why = 'person' WHERE id = (SELECT run_id FROM trigger_event"
+    await town.database.run(text(f"{stopped} WHERE key = 'k1')"))
+    await happen(town, push, "k4", "a")
+    await taking(town).once()
+    assert await town.rows(
+        "SELECT event.key, run.stop_why FROM run JOIN trigger_event AS event"
+        " ON event.run_id = run.id ORDER BY event.key"
+    ) == [("k1", "person"), ("k2", ""), ("k3", ""), ("k4", "")]
+
+
 async def test_what_is_about_something_else_is_not_in_the_way(town) -> None:
     _, push = await one_with(town)
     for about in ("a", "b"):
@@ -126,6 +145,18 @@ async def test_more_runs_than_there_may_be_are_left_out_and_that_is_said_once(to
     ((key, said),) = await town.rows(NOTICES)
     assert key.startswith("rate/")
     assert "runs_per_hour" in said
+
+
+async def test_runs_that_people_begin_and_those_of_before_take_nothing_of_that_limit(town) -> None:
+    first, push = await one_with(town, limits={"runs_per_hour": 1})
+    await happen(town, push, "k1", "a1")
+    await taking(town).once()
+    await town.database.run(text("UPDATE run SET created_at = now() - interval '61 minutes'"))
+    cause = Cause(kind="person", key="k", started_by=town.people["Ann"])
+    assert (await beginning(town).begin(first, cause)).run_id is not None
+    await happen(town, push, "k2", "a2")
+    await taking(town).once()
+    assert [why for _, _, why in await town.rows(EVENTS)] == ["", ""]
 
 
 async def test_a_run_that_leads_to_itself_is_left_out_directly_and_round_a_corner(town) -> None:
