@@ -198,5 +198,5 @@ def _target(row: Row) -> dict[str, Any]:
 
 TARGET_FACTS = (
     *("place", "repository", "project", "state", "why", "attempt", "session", "branch"),
-    *("outcome", "report", "asks", "started_at", "ended_at"),
+    *("outcome", "report", "asks", "can_rerun", "started_at", "ended_at"),
 )

@@ -89,6 +89,7 @@ class Target(Given):
     outcome: str | None = Field(description="of its last step")
     report: str
     asks: bool = Field(description="its agent waits for a person")
+    can_rerun: bool = Field(description="it is over, and there is a project to work in")
     pull_requests: list[Pull]
     cost_usd: float
     seconds: float | None

@@ -200,14 +200,34 @@ async def test_all_or_one_of_them_is_run_again(town, which, after):
     [
         (3, NothingToDo, "target 3 of .* is not over yet"),
         (9, NotFound, "no target 9"),
+        (2, NothingToDo, "target 2 of .* has no project to work in"),
         ("failed", NothingToDo, "no target of .* failed"),
     ],
 )
 async def test_what_can_t_be_run_again_is_said(town, which, error, said):
     run = await run_of(town, town.people["Ann"], ("done", "skipped", "running"))
+    await without_project(town, 2)
     with pytest.raises(error, match=said):
         await rerun(town, run, which)
     assert await states(town, run) == ["done", "skipped", "running"]
+
+
+async def test_what_has_no_project_to_work_in_is_left_out_when_all_is_run_again(town):
+    run = await run_of(town, town.people["Ann"], ("done", "skipped", "skipped"))
+    await without_project(town, 2)
+    async with town.database.begin() as tx:
+        found = await run_rows.targets(tx, await run_rows.find(tx, run.short))
+    assert [one["can_rerun"] for one in found] == [True, False, True]
+    await rerun(town, run, "all")
+    assert await states(town, run) == ["waiting", "skipped", "waiting"]
+
+
+async def without_project(town, place) -> None:
+    await town.rows(
+        "UPDATE run_target SET project_id = NULL, why = 'there is no such project'"
+        " WHERE place = :place RETURNING id",
+        place=place,
+    )
 
 
 async def opened(town, run, posts=None):

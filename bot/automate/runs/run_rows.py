@@ -120,7 +120,7 @@ async def targets(
     """Targets behind a place, in that order.
 
     Each as place, repository, project_id, project, state, why, attempt, step, session, branch,
-    outcome, report, answer, started_at, ended_at, cost_micro, pulls, asks.
+    outcome, report, answer, can_rerun, started_at, ended_at, cost_micro, pulls, asks.
 
     :param places: only those
     :param opened: only those that opened a pull request

@@ -54,7 +54,8 @@ _OPEN = text(
     """
     SELECT count(*) FILTER (WHERE state = 'running') AS running,
            count(*) FILTER (WHERE state = 'waiting') AS waiting,
-           count(*) FILTER (WHERE place = :place) AS known
+           count(*) FILTER (WHERE place = :place) AS known,
+           count(*) FILTER (WHERE place = :place AND project_id IS NULL AND url = '') AS nowhere
       FROM run_target WHERE run_id = :run
     """
 )
@@ -69,9 +70,11 @@ _AGAIN = text(
            session_id = NULL
      WHERE run_id = :run AND state = ANY(:states)
        AND (CAST(:place AS integer) IS NULL OR place = :place)
+       AND (project_id IS NOT NULL OR url <> '')
     RETURNING place
     """
 )
+"""What had no project when the run began has none in any attempt."""
 _GO_ON = text(
     """
     UPDATE run SET stop_why = '', stopped_by = NULL, settled_at = NULL, look_at = clock_timestamp(),
@@ -121,7 +124,7 @@ async def rerun(
 
     :param run: its row, as `run_rows.lock` gives it
     :raises NotFound: it has no such target
-    :raises NothingToDo: none of them is over, or the run is just being stopped
+    :raises NothingToDo: none of them is over, or could be worked on, or the run is being stopped
     """
     place = which if isinstance(which, int) else None
     stands = (await tx.execute(_OPEN, {"run": run["id"], "place": place})).one()
@@ -135,6 +138,12 @@ async def rerun(
             _("the run {run} is just being stopped", run=run["short"]),
             kept=_("nothing was changed"),
             do=_("say it again when it is over"),
+        )
+    if stands.nowhere:
+        raise NothingToDo(
+            _("target {place} of {run} has no project to work in", place=place, run=run["short"]),
+            kept=_("nothing was changed"),
+            do=_("add one, then begin a new run, which looks for it again"),
         )
     states = _UNDONE if which == "failed" else _OVER
     values = {"run": run["id"], "states": states, "place": place}
@@ -157,7 +166,7 @@ def _nothing_again(short: str, which: Which) -> NothingToDo:
     if which == "failed":
         return NothingToDo(_("no target of {run} failed", run=short))
     if which == "all":
-        return NothingToDo(_("no target of {run} is over yet", run=short))
+        return NothingToDo(_("no target of {run} can be run again now", run=short))
     return NothingToDo(
         _("target {place} of {run} is not over yet", place=which, run=short),
         do=_("say it again when it is over"),

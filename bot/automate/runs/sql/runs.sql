@@ -58,6 +58,8 @@ SELECT target.place, target.repository, target.project_id, project.name AS proje
        CASE WHEN session.private_to IS NULL THEN session.short END AS session, session.branch,
        target.results -> -1 ->> 'outcome' AS outcome, target.report,
        left(target.results -> -1 ->> 'text', :text_length) AS answer,
+       target.state IN ('done', 'failed', 'skipped', 'stopped')
+       AND (target.project_id IS NOT NULL OR target.url <> '') AS can_rerun,
        target.started_at, target.ended_at, cost.micro AS cost_micro, opened.pulls,
        EXISTS (SELECT FROM question
                 WHERE question.session_id = target.session_id AND question.state = 'open') AS asks
