@@ -1,7 +1,10 @@
 """What triggers and states of automations are called; pure."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from pydantic import JsonValue
 
 from bot.automate.definition import (
     After,
@@ -63,6 +66,61 @@ def said(trigger: Trigger) -> Message:
         case _:
             told = _(_PLAIN[type(trigger)])
     return told
+
+
+def in_full(trigger: Trigger) -> Message:
+    """The same with all that it asks for."""
+    return together(said(trigger), *_only(trigger), by="; ")
+
+
+def _only(trigger: Trigger) -> list[Message]:
+    """What has to be so besides."""
+    found: list[Message] = []
+    match trigger:
+        case PullRequestTrigger():
+            found = _only_pulls(trigger)
+        case CiFailed() if trigger.ci_failed.branches:
+            found = [_("on {branches}", branches=_any_of(trigger.ci_failed.branches))]
+        case CiFailed():
+            found = [_("on the default branch")]
+        case Webhook():
+            found = [_where(path, counts) for path, counts in trigger.webhook.filter.items()]
+        case MessageTrigger():
+            found = _only_messages(trigger)
+        case After():
+            found = [_("it has {outcomes}", outcomes=_any_of(trigger.after.outcomes))]
+    return found
+
+
+def _only_pulls(trigger: PullRequestTrigger) -> list[Message]:
+    found = []
+    if trigger.branches:
+        found.append(_("into {branches}", branches=_any_of(trigger.branches)))
+    if trigger.labels:
+        found.append(_("with the label {labels}", labels=_any_of(trigger.labels)))
+    if trigger.authors:
+        found.append(_("opened by {authors}", authors=_any_of(trigger.authors)))
+    found.append(_("drafts too") if trigger.drafts else _("no drafts"))
+    return found
+
+
+def _only_messages(trigger: MessageTrigger) -> list[Message]:
+    message, found = trigger.message, []
+    if message.contains:
+        found.append(_("with the words {words}", words=_any_of(message.contains)))
+    if message.matches:
+        found.append(_("in which {pattern} is found", pattern=message.matches))
+    return [*found, _("at most {count} an hour", count=message.per_hour_max)]
+
+
+def _where(path: str, counts: JsonValue) -> Message:
+    choices = counts if isinstance(counts, list) else [counts]
+    values = _any_of([json.dumps(one, ensure_ascii=False) for one in choices])
+    return _("where {path} is {values}", path=path, values=values)
+
+
+def _any_of(choices: Sequence[str]) -> str:
+    return " | ".join(choices)
 
 
 def _cron(trigger: Cron) -> Message:

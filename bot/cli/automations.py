@@ -57,7 +57,10 @@ def list_automations(
     if json:
         show.as_json(found)
         return
-    rows = [{**one, "state": _state(one), "when": _when(one)} for one in found["automations"]]
+    rows = [
+        {**one, "state": _state(one), "when": ", ".join(one["when"])}
+        for one in found["automations"]
+    ]
     show.table(rows, COLUMNS, empty="No automation: a file in .ona/automations is one.")
     for one in found["unread"]:
         show.status(f"{one['project']} could not be read: {one['problem']}")
@@ -274,10 +277,6 @@ def _state(one: dict[str, Any]) -> str:
     return f"{one['state']}, a change waits" if waits else str(one["state"])
 
 
-def _when(one: dict[str, Any]) -> str:
-    return ", ".join(trigger["said"] for trigger in one["triggers"])
-
-
 def _checked(one: dict[str, Any]) -> str:
     if one["kind"] == "other":
         return f"{one['path']} is left alone: {one['said'][0]}"
@@ -303,6 +302,8 @@ def _say_preview(found: dict[str, Any], *, json: bool) -> None:
         show.as_json(found)
         return
     show.told(found)
+    for when in found["when"]:
+        show.say(f"When: {when}")
     if found["steps"]:
         name = found["runs_as"] or "who approves it"
         show.say(f"In the name of {name}: {', '.join(found['steps'])}")

@@ -11,6 +11,7 @@ from bot.automate.automations import By, Counts
 from bot.automate.definition import Definition, restored
 from bot.automate.files import folders
 from bot.automate.files.sources import definition_of
+from bot.automate.runs import previewing
 from bot.automate.runs.beginning import Beginning, Cause
 from bot.automate.triggers.hook_secrets import Made
 from bot.errors import Unfit
@@ -178,7 +179,7 @@ async def preview(visitor: Visitor, services: Services, said: str) -> dict[str, 
     if not row.digest:
         # A search names what they may not see: that is for whoever approves it.
         await _with(visitor, services, said, automations.require_approver)
-    found = await _beginning(services).preview(row.id)
+    found = await previewing.preview(_beginning(services).finding, row.id)
     async with services.database.begin() as tx:
         times = await trigger_rows.next_times(tx, row.id, NEXT_TIMES)
     return {
@@ -187,6 +188,7 @@ async def preview(visitor: Visitor, services: Services, said: str) -> dict[str, 
         "text": found.told,
         "why": found.why,
         "runs_as": found.runs_as,
+        "when": list(found.when),
         "steps": list(found.steps),
         "targets": [{"name": one.name, "why": one.why} for one in found.targets],
         "next": times,

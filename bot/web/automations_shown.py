@@ -43,6 +43,7 @@ def shown(
             for one in (differences(row["definition"], proposed) if proposed else ())
         ],
         "triggers": [_trigger(one, pages) for one in triggers],
+        "when": [_said(one) for one in (triggers if row["digest"] else _proposed(proposed))],
         "next": row["next_at"] if row["state"] == "active" else None,
         "runs_as": row["runs_as"],
         "approved_by": row["approved_by"],
@@ -54,16 +55,25 @@ def shown(
     }
 
 
-def _trigger(row: Mapping[str, Any], pages: str) -> dict[str, Any]:
+def _proposed(proposed: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The triggers that a proposal would have."""
+    options = proposed.get("triggers", ())
+    return [{"options": one, "kind": next(iter(one), "")} for one in options]
+
+
+def _said(row: Mapping[str, Any]) -> str:
     try:
-        told: str = said(_TRIGGER.validate_python(row["options"]))
+        return said(_TRIGGER.validate_python(row["options"]))
     except ValueError:
-        told = row["kind"]
+        return str(row["kind"])
+
+
+def _trigger(row: Mapping[str, Any], pages: str) -> dict[str, Any]:
     is_hook = row["kind"] == "webhook"
     return {
         "trigger": row["short"],
         "kind": row["kind"],
-        "said": told,
+        "said": _said(row),
         "next": row["due_at"] if row["schedule_state"] == "active" else None,
         "address": f"{pages}/hooks/automations/{row['short']}" if is_hook else "",
     }

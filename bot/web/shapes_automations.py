@@ -83,6 +83,7 @@ class Automation(Given):
     proposed_digest: str
     differences: list[Difference]
     triggers: list[Trigger]
+    when: list[str] = Field(description="what fires it; of a proposal, what would")
     next: datetime | None
     runs_as: str | None
     approved_by: str | None
@@ -155,6 +156,7 @@ class Preview(Given):
     text: str
     why: str
     runs_as: str
+    when: list[str] = Field(description="what fires each trigger, with all that it asks for")
     steps: list[str]
     targets: list[PreviewTarget]
     next: list[datetime]

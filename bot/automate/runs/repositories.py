@@ -17,7 +17,7 @@ SEARCH_SECONDS = 60.0
 
 
 class KnownRepositories:
-    """See `bot.automate.runs.beginning.Repositories`."""
+    """See `bot.automate.runs.finding.Repositories`."""
 
     def __init__(
         self, forges: Mapping[str, ForgePort], searches: Mapping[str, Searches] | None = None

@@ -9,6 +9,7 @@ from sqlalchemy import text
 from adapters.forge.port import Permission
 from bot.automate.definition import TARGETS_MAX, Definition
 from bot.automate.runs import run_rows, steering
+from bot.automate.runs.previewing import preview
 from bot.automate.runs.stepping import Start
 from bot.errors import NothingToDo
 from bot.govern.rights import Rights
@@ -147,7 +148,7 @@ async def test_no_more_targets_run_at_once_than_the_run_lets(town, places) -> No
     assert await town.value("SELECT count(*) FROM session") == 3
 
 
-async def test_who_decided_before_others_began_a_target_begins_no_more_than_the_run_lets(town) -> None:
+async def test_who_decided_before_others_began_one_begins_no_more_than_the_run_lets(town) -> None:
     for name in ("one", "two"):
         await project(town, name)
     context = {"projects": ["one", "two"]}
@@ -357,14 +358,21 @@ async def test_a_target_whose_session_is_deleted_fails(town, places) -> None:
 
 async def test_a_preview_makes_no_rows(town) -> None:
     automation_id = await automation(
-        town, steps=[{"run": "true"}], context={"projects": ["demo", "nowhere"]}
+        town,
+        triggers=[{"pull_request": ["merged"], "branches": ["main"]}],
+        steps=[{"run": "true"}],
+        context={"projects": ["demo", "nowhere"]},
     )
-    preview = await beginning(town).preview(automation_id)
-    assert [(one.name, one.why) for one in preview.targets] == [
+    found = await preview(beginning(town).finding, automation_id)
+    assert [(one.name, one.why) for one in found.targets] == [
         ("demo", ""),
         ("nowhere", "there is no such project"),
     ]
-    assert (preview.runs_as, preview.steps) == ("Ann", ("run",))
+    assert (found.runs_as, found.steps) == ("Ann", ("run",))
+    assert found.when == ("a pull request is merged; into main; no drafts",)
+    assert found.told == "This would run."
+    await town.database.run(text("UPDATE automation SET state = 'paused'"))
+    assert "it is paused" in (await preview(beginning(town).finding, automation_id)).told
     assert await town.value("SELECT count(*) FROM run") == 0
 
 
@@ -378,10 +386,10 @@ async def test_a_preview_of_what_nobody_has_approved_shows_what_would_run(town) 
             " definition = '{}', creator_id = NULL, runs_as_id = NULL"
         )
     )
-    preview = await beginning(town).preview(automation_id)
-    assert [one.name for one in preview.targets] == ["demo", "nowhere"]
-    assert (preview.name, preview.steps, preview.why) == ("nightly", ("run",), "proposed")
-    assert "approved" in preview.told
+    found = await preview(beginning(town).finding, automation_id)
+    assert [one.name for one in found.targets] == ["demo", "nowhere"]
+    assert (found.name, found.steps, found.why) == ("nightly", ("run",), "proposed")
+    assert "approved" in found.told
     assert (await begin(town, automation_id)).why == "paused"
 
 

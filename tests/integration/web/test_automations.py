@@ -210,7 +210,9 @@ async def test_the_command_line_validates_without_a_server(ona, tmp_path):  # no
 async def test_the_command_line_approves_runs_and_pauses(site, ona):  # noqa: F811
     await synced(site, DAILY)
     project = await project_of(site)
-    assert "proposed" in (await ona("automations")).out
+    listed = (await ona("automations")).out
+    assert "proposed" in listed
+    assert "cron 0 9 * * * in UTC" in listed
     shown = await ona("automations", "show", "nightly")
     assert "cron: 0 9 * * *" in shown.out
     early = await ona("automations", "run", "nightly")
@@ -227,6 +229,7 @@ async def test_the_command_line_approves_runs_and_pauses(site, ona):  # noqa: F8
     assert "+ cron: 0 10 * * *" in changed.out
     dry = await ona("automations", "run", "nightly", "--dry-run")
     assert f"On {project}" in dry.out
+    assert "When: cron 0 10 * * * in UTC" in dry.out
     assert "Next: " in dry.out
     assert await site.rows("SELECT count(*) FROM run") == [(0,)]
     assert "has begun" in (await ona("automations", "run", "nightly")).out

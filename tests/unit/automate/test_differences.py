@@ -7,7 +7,7 @@ from bot.automate.definition import Context, Definition, Trigger, kept
 from bot.automate.differences import differences, source_of
 from bot.automate.files.parsing import Ours, read
 from bot.automate.running_as import may_name
-from bot.automate.trigger_words import said
+from bot.automate.trigger_words import in_full, said
 from bot.govern.access import Standing
 from bot.store.ids import new_id
 from bot.words.catalogue import speaking
@@ -109,3 +109,37 @@ def test_every_trigger_has_words(trigger, english, german):
     assert said(found) == english
     with speaking("de"):
         assert german in said(found)
+
+
+@pytest.mark.parametrize(
+    ("trigger", "english"),
+    [
+        ({"cron": "0 9 * * 1"}, "cron 0 9 * * 1 in UTC"),
+        (
+            {
+                "pull_request": ["opened"],
+                "branches": ["main", "v*"],
+                "labels": ["deps"],
+                "authors": ["renovate[bot]"],
+                "drafts": True,
+            },
+            "a pull request is opened; into main | v*; with the label deps;"
+            " opened by renovate[bot]; drafts too",
+        ),
+        ({"pull_request": ["merged"]}, "a pull request is merged; no drafts"),
+        ({"ci_failed": None}, "checks of a branch fail; on the default branch"),
+        ({"ci_failed": {"branches": ["v*"]}}, "checks of a branch fail; on v*"),
+        (
+            {"webhook": {"filter": {"action": ["opened", "closed"], "draft": None}}},
+            'a webhook; where action is "opened" | "closed"; where draft is null',
+        ),
+        (
+            {"message": {"channel": "slack:#ops", "contains": ["down"], "matches": "db-\\d"}},
+            "a message in slack:#ops; with the words down; in which db-\\d is found;"
+            " at most 10 an hour",
+        ),
+        ({"after": {"automation": "b"}}, "a run of b ends; it has succeeded"),
+    ],
+)
+def test_all_that_a_trigger_asks_for_has_words(trigger, english):
+    assert in_full(TypeAdapter(Trigger).validate_python(trigger)) == english
