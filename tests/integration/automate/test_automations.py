@@ -274,6 +274,8 @@ async def test_who_may_write_pauses_and_resumes(town):
     assert await schedules(town) == [("paused", "automation", False, 0)]
     with pytest.raises(NothingToDo):
         await does(town, automations.pause, by="Bo")
+    with pytest.raises(NotPermitted):
+        await does(town, automations.resume, by="Cy")
     await does(town, automations.resume, by="Bo")
     row = await one(town)
     assert (row.state, row.why) == ("active", "")
@@ -362,10 +364,14 @@ async def test_one_that_is_made_here_is_changed_and_removed_here(town):
         row = await automation_rows.find(tx, "nightly")
         return await automations.change(tx, who, row, definition_of(HEAD.replace("ly", "er")))
 
+    with pytest.raises(NotAllowed):
+        await acting(town, change, by="Bo")
     await acting(town, change)
     row = await one(town, "nighter")
     assert row.definition["name"] == "nighter"
     assert await schedules(town) == []
+    with pytest.raises(NotAllowed):
+        await does(town, automations.remove, name="nighter", by="Bo")
     await does(town, automations.remove, name="nighter")
     with pytest.raises(NotFound):
         await one(town, "nighter")

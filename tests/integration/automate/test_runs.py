@@ -26,7 +26,7 @@ from tests.integration.automate.rig import (
     targets,
 )
 from tests.integration.conftest import Town
-from tests.support.runs import run_of
+from tests.support.runs import charge_of, run_of
 from tests.support.shift import Shift, until
 
 SETTLED = "SELECT 1 FROM run WHERE settled_at IS NOT NULL"
@@ -231,6 +231,26 @@ async def test_a_run_is_stopped_by_its_limits(town, places, limits, set_back, wh
         await until(town, SETTLED, bool)
     assert await town.value("SELECT stop_why FROM run") == why
     assert await town.rows(STATES) == [("demo", "stopped")]
+
+
+async def test_earlier_attempts_count_against_its_money_and_what_is_only_set_aside_does_not(
+    town,
+) -> None:
+    run = await run_of(town, town.people["Ann"], limits={"parallel": 2, "money": "0.5"})
+    (now, _), before = run.sessions[3], new_id()
+    for session, state, cents in (
+        (now, "settled", 30),
+        (now, "reserved", 90),
+        (before, "settled", 30),
+    ):
+        await charge_of(town, session, town.people["Ann"], cents, state=state)
+    await running(town).once()
+    assert await town.value("SELECT stop_why FROM run") == ""
+    earlier = "UPDATE run_target SET earlier = jsonb_build_array(CAST(:before AS text))"
+    await town.rows(f"{earlier} WHERE place = 3 RETURNING id", before=str(before))
+    await town.database.run(text("UPDATE run SET look_at = now()"))
+    await running(town).once()
+    assert await town.value("SELECT stop_why FROM run") == "money"
 
 
 async def test_what_it_is_about_is_quoted_to_the_agent_and_no_part_of_its_task(town, places):
