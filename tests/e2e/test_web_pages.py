@@ -346,6 +346,20 @@ async def test_a_run_s_page_moves_by_itself_and_its_buttons_act(chromium, site):
         assert (await download.value).suggested_filename == f"{run.short}.csv"
 
 
+async def test_on_a_phone_all_of_a_run_s_targets_is_seen_without_moving_sideways(chromium, site):
+    states = ("done", "failed", "running", "waiting", "skipped", "stopped")
+    run = await run_of(site, site.ann, states)
+    await set_target(site, run, 2, why="no module named " + "payments_service_" * 9)
+    await set_target(site, run, 5, repository="https://git.example.org/" + "infrastructure-" * 9)
+    async with signed_in(chromium, site, viewport={"width": 390, "height": 844}) as page:
+        await page.goto(f"{site.url}/runs/{run.short}")
+        table = page.get_by_role("region", name="Table of targets")
+        await expect(table.get_by_role("row")).to_have_count(7)
+        assert await table.evaluate("one => one.scrollWidth <= one.clientWidth")
+        button = await page.get_by_role("button", name="Re-run target 5").bounding_box()
+        assert button["x"] + button["width"] <= 390
+
+
 async def reminder_of(site: Site) -> str:
     """The page of a reminder."""
     async with site.client() as ann:
