@@ -313,7 +313,7 @@ class Listener:
         connection = await psycopg.AsyncConnection.connect(
             self._conninfo, autocommit=True, connect_timeout=CONNECT_SECONDS
         )
-        async with connection:
+        try:
             for channel in self._channels:
                 await connection.execute(f'LISTEN "{channel}"'.encode())
             self.listening.set()
@@ -323,6 +323,9 @@ class Listener:
             async for hint in connection.notifies():
                 for hear in list(self._hearers.get(hint.channel, ())):
                     hear(hint.payload)
+        finally:
+            # As its own context would, without a rollback in which a second cancel may come.
+            await connection.close()
 
 
 READY = "ona_ready"

@@ -107,7 +107,7 @@ async def _queue(
     """Put the prompt into the thread's session; the session, its short id and the event."""
     await _row(connection, PERSON, {"person": message.person_id})
     here = {"surface": message.surface, "place": message.place}
-    thread, session, short, _ = await _row(connection, BY_THREAD, here)
+    thread, session, short, *_ = await _row(connection, BY_THREAD, here)
     known = {"session": session}
     await connection.execute(RUN, known)
     await connection.execute(READ_ON, {"thread": thread, "ever": threads.EVER})

@@ -57,6 +57,10 @@ async def test_prompts_from_everywhere_run_in_commit_order_and_are_seen_by_all(
         await shown(slack, in_slack, "asked for something in")
         await shown(discord, in_discord, "asked for something in")
 
+        # What stands beside a conversation on a forge is what was asked last.
+        await slack.says(in_slack, "!echo w-slack-ann-last")
+        await counted(town, "SELECT count(*) FROM turn WHERE state = 'succeeded'", count + 1)
+
         async def told() -> bool:
             return any("asked for something in" in one for one in await code.beside(in_code))
 
