@@ -207,8 +207,11 @@ class Run(SQLModel, table=True):
     told_at: datetime | None = moment()
     """When its places were told last how far it is; None: never."""
     created_at: datetime = moment(now=True)
-    begun_at: datetime = moment(now=True)
-    """When it was begun, or run again last: its time is counted from then."""
+    seconds: float = Field(default=0.0, sa_column_kwargs={"server_default": "0"})
+    """Of its time, that have passed since it was begun, or run again last; no halt counts, and no
+    step of the clock."""
+    seen_at: datetime = moment(now=True)
+    """When it was looked at last: until then its seconds are counted."""
     settled_at: datetime | None = moment()
     """Since when all that its end asks for is done; None again when a target is run again."""
 
@@ -255,6 +258,8 @@ class RunTarget(SQLModel, table=True):
     try_at: datetime | None = moment()
     """When it is to be tried again; None: nothing is put off."""
     started_at: datetime | None = moment()
+    begun_seconds: float | None = None
+    """The run's seconds when the turn of its first step was seen; None: it has none yet."""
     ended_at: datetime | None = moment()
 
     __table_args__ = (

@@ -491,13 +491,16 @@ async def test_who_may_not_read_the_project_sees_no_run(guarded, forge):
 async def test_time_counts_anew_for_what_is_run_again_and_the_loop_is_told(town):
     run = await run_of(town, town.people["Ann"], ("failed",))
     await town.rows(
-        "UPDATE run SET settled_at = now(), begun_at = now() - interval '1 day' RETURNING id"
+        "UPDATE run SET settled_at = now(), seconds = 86400, seen_at = now() - interval '1 day'"
+        " RETURNING id"
     )
     async with town.database.begin() as tx:
         row = await run_rows.lock(tx, run.short)
         await steering.rerun(tx, row, ann(town), "failed")
         assert (RUNS, str(run.id)) in tx.hints
-    assert await town.value("SELECT begun_at > now() - interval '1 minute' FROM run")
+    assert await town.rows("SELECT seconds, seen_at > now() - interval '1 hour' FROM run") == [
+        (0, True)
+    ]
 
 
 async def test_places_that_stand_already_are_not_written_again(town):

@@ -38,6 +38,9 @@ LOOK_SECONDS = 5.0
 """Between two looks at one run of which nothing is heard."""
 GAP_SECONDS = 0.2
 """Between two looks, however much is heard: all sessions of a fleet speak."""
+LOOKED_SECONDS_MAX = 30.0
+"""Of a run's time, that pass between two looks at most: the rest is a step of the clock, or nobody
+was there to look."""
 RUNS_AT_ONCE = 4
 AWAY_SECONDS = 1.0
 
@@ -176,14 +179,15 @@ class Running:
             run = (await tx.execute(SQL["take"], {"run": run_id})).one_or_none()
             if run is None:
                 return None
-            await tx.execute(SQL["again"], {"run": run_id, "seconds": self._look_seconds})
-            if await _is_halted(tx, run):
+            is_halted = await _is_halted(tx, run)
+            seconds = await self._seen(tx, run_id, most=0.0 if is_halted else LOOKED_SECONDS_MAX)
+            if is_halted:
                 return None
             definition = _definition(run)
             if definition is not None:
                 await self._ways.began(tx, run_id)
             moving = (await tx.execute(SQL["moving"], {"run": run_id})).all()
-            stop_why = await self._stop_why(tx, run, definition)
+            stop_why = await self._stop_why(tx, run, definition, seconds)
             limits = None if definition is None else definition.limits
             limit = TARGETS_MAX if stop_why or not limits else limits.parallel
             waiting = (await tx.execute(SQL["waiting"], {"run": run_id, "limit": limit})).all()
@@ -199,11 +203,20 @@ class Running:
         self._sessions |= {str(row.session_id): run_id for row in moving if row.session_id}
         return _Looked(run=run, definition=definition or run_rows.NO_LIMITS, actions=actions)
 
-    async def _stop_why(self, tx: Transaction, run: Any, definition: Definition | None) -> str:
+    async def _seen(self, tx: Transaction, run_id: UUID, *, most: float) -> float:
+        """Note that it is looked at; the seconds that it has taken, `most` since the last look."""
+        seen = {"run": run_id, "seconds": self._look_seconds, "most": most}
+        seconds = float(await tx.scalar(SQL["again"], seen))
+        await tx.execute(SQL["begun"], {"run": run_id})
+        return seconds
+
+    async def _stop_why(
+        self, tx: Transaction, run: Any, definition: Definition | None, seconds: float
+    ) -> str:
         if run.stop_why or definition is None:
             return str(run.stop_why)
         cost = int(await tx.scalar(SQL["cost"], {"run": run.id}))
-        why = stepping.stops(definition.limits, seconds=float(run.seconds), cost_micro=cost)
+        why = stepping.stops(definition.limits, seconds=seconds, cost_micro=cost)
         if why is not None:
             who = await standing_of(tx, run.runs_as_id)
             row = await run_rows.find_by_id(tx, run.id)

@@ -64,7 +64,7 @@ _AGAIN = text(
     UPDATE run_target
        SET state = 'waiting', why = '', attempt = attempt + 1, prompt_id = NULL, step = 0,
            results = '[]', report = '', started_at = NULL, ended_at = NULL, tries = 0,
-           try_at = NULL,
+           try_at = NULL, begun_seconds = NULL,
            earlier = CASE WHEN session_id IS NULL THEN earlier
                           ELSE earlier || jsonb_build_array(CAST(session_id AS text)) END,
            session_id = NULL
@@ -79,8 +79,9 @@ _GO_ON = text(
     """
     UPDATE run SET stop_why = '', stopped_by = NULL, settled_at = NULL, look_at = clock_timestamp(),
                    tries = 0,
-                   begun_at = CASE WHEN settled_at IS NULL AND stop_why = '' THEN begun_at
-                                   ELSE clock_timestamp() END
+                   seconds = CASE WHEN settled_at IS NULL AND stop_why = '' THEN seconds
+                                  ELSE 0 END,
+                   seen_at = clock_timestamp()
      WHERE id = :run
     """
 )

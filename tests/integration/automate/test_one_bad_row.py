@@ -407,7 +407,7 @@ async def nothing_can_be_seen(town: Town, why: str) -> None:
         await refuse(town, "thread", "surface <> 'run' OR place LIKE '%/%'")
         return
     await look(town)
-    await town.database.run(text("UPDATE run SET begun_at = now() - interval '1 hour'"))
+    await town.database.run(text("UPDATE run SET seconds = 3600"))
     await refuse(town, "run", "stop_why = ''")
 
 

@@ -10,6 +10,7 @@ from adapters.forge.port import Permission
 from bot.automate.definition import TARGETS_MAX, Definition
 from bot.automate.runs import run_rows, steering
 from bot.automate.runs.previewing import preview
+from bot.automate.runs.running import LOOKED_SECONDS_MAX
 from bot.automate.runs.stepping import Start
 from bot.errors import NothingToDo
 from bot.govern.rights import Rights
@@ -188,7 +189,8 @@ async def test_a_target_that_takes_too_long_is_stopped(town, places) -> None:
     await begin(town, automation_id)
     async with at_work(town, places):
         await until(town, "SELECT 1 FROM turn_event WHERE kind = 'output'", bool)
-        await town.database.run(text("UPDATE turn SET started_at = now() - interval '61 seconds'"))
+        await until(town, "SELECT 1 FROM run_target WHERE begun_seconds IS NOT NULL", bool)
+        await town.database.run(text("UPDATE run SET seconds = seconds + 61"))
         await until(town, SETTLED, bool)
         await until(town, "SELECT state FROM turn", lambda rows: rows == [("stopped",)])
     ((_, state, why, *_),) = await targets(town)
@@ -199,16 +201,45 @@ async def test_to_wait_for_a_free_worker_takes_none_of_a_target_s_time(town) -> 
     automation_id = await automation(town, steps=[{"run": "true"}], limits={"target_minutes": 1})
     await begin(town, automation_id)
     await running(town).once()
-    await town.database.run(text("UPDATE run_target SET started_at = now() - interval '1 hour'"))
-    await town.database.run(text("UPDATE run SET look_at = now()"))
+    await town.database.run(text("UPDATE run SET look_at = now(), seconds = seconds + 3600"))
     await running(town).once()
     assert await town.rows(STATES) == [("demo", "running")]
+
+
+async def test_a_step_of_the_clock_ends_no_run_and_no_target(town) -> None:
+    limits = {"minutes": 1, "target_minutes": 1}
+    await begin(town, await automation(town, steps=[{"run": "true"}], limits=limits))
+    await running(town).once()
+    lease = await town.queue("w").claim()
+    assert lease is not None
+    assert await town.queue("w").begin_turn(lease, None) is not None
+    for step, seconds in (("1 hour", LOOKED_SECONDS_MAX), ("-1 hour", 0.0)):
+        then = f"now() - interval '{step}'"
+        await town.database.run(text(f"UPDATE run SET seconds = 0, seen_at = {then}"))
+        await town.database.run(text(f"UPDATE turn SET started_at = {then}"))
+        await town.database.run(text("UPDATE run SET look_at = now()"))
+        await running(town).once()
+        assert await town.rows("SELECT seconds, stop_why FROM run") == [(seconds, "")]
+        assert await town.rows(STATES) == [("demo", "running")]
+    await town.database.run(text("UPDATE run SET look_at = now(), seconds = 59"))
+    await town.database.run(text("UPDATE run_target SET begun_seconds = -2"))
+    await running(town).once()
+    ((_, state, why, *_),) = await targets(town)
+    assert (state, why) == ("failed", "it took longer than it may")
+
+
+async def test_a_clock_that_was_set_back_keeps_no_run_from_being_looked_at(town) -> None:
+    await begin(town, await automation(town, steps=[{"run": "true"}]))
+    later = "now() + interval '1 hour'"
+    await town.database.run(text(f"UPDATE run SET seen_at = {later}, look_at = {later}"))
+    assert await running(town).once() == 1
+    assert await town.value("SELECT seen_at <= clock_timestamp() FROM run")
 
 
 @pytest.mark.parametrize(
     ("limits", "set_back", "why"),
     [
-        ({"minutes": 1}, "UPDATE run SET begun_at = now() - interval '61 seconds'", "time"),
+        ({"minutes": 1}, "UPDATE run SET seconds = 61", "time"),
         (
             {"money": "0.5"},
             "INSERT INTO charge (id, turn_id, session_id, person_id, project_id, day, model, state,"
@@ -433,8 +464,13 @@ async def test_nothing_is_begun_while_it_is_halted_and_it_goes_on_afterwards(tow
         text("INSERT INTO halt (id, scope, by_id, why) VALUES (:id, 'all', :by, '')"),
         {"id": new_id(), "by": who},
     )
+    await town.database.run(text("UPDATE run SET seen_at = now() - interval '10 seconds'"))
+    halted_at = await town.value("SELECT clock_timestamp()")
     await running(town).once()
     assert await town.rows(STATES) == [("demo", "waiting")]
+    ((seconds, seen_at),) = await town.rows("SELECT seconds, seen_at FROM run")
+    assert seconds == 0, "a halt takes none of its time"
+    assert seen_at > halted_at
     await town.database.run(text("DELETE FROM halt"))
     await town.database.run(text("UPDATE run SET look_at = now()"))
     await running(town).once()

@@ -3,20 +3,34 @@
 -- name: due
 -- Runs that are to be looked at: their time has come, or something happened in a session of theirs.
 -- One that is put off waits for its time, whatever happens: its tries would be over in no time.
+-- What was seen later than now was seen before the clock was set back.
 SELECT id FROM run
  WHERE settled_at IS NULL
-   AND (look_at <= clock_timestamp() OR (tries = 0 AND id = ANY(CAST(:hinted AS uuid[]))))
+   AND (look_at <= clock_timestamp()
+        OR (tries = 0 AND (id = ANY(CAST(:hinted AS uuid[])) OR seen_at > clock_timestamp())))
  ORDER BY look_at LIMIT 100
 
 -- name: take
 -- Whoever has the row looks at it; others leave it alone meanwhile.
 SELECT id, short, name, automation_id, project_id, runs_as_id, definition, trigger, session_id,
-       reports, stop_why, started_by, tries,
-       extract(epoch FROM clock_timestamp() - begun_at) AS seconds
+       reports, stop_why, started_by, tries
   FROM run WHERE id = :run AND settled_at IS NULL FOR NO KEY UPDATE SKIP LOCKED
 
 -- name: again
-UPDATE run SET look_at = clock_timestamp() + make_interval(secs => :seconds) WHERE id = :run
+UPDATE run
+   SET look_at = clock_timestamp() + make_interval(secs => :seconds), seen_at = clock_timestamp(),
+       seconds = seconds + least(CAST(:most AS float8), greatest(0,
+           CAST(extract(epoch FROM clock_timestamp() - seen_at) AS float8)))
+ WHERE id = :run
+RETURNING seconds
+
+-- name: begun
+-- Targets whose first turn has begun since the last look.
+UPDATE run_target SET begun_seconds = run.seconds
+  FROM run
+ WHERE run.id = :run AND run_target.run_id = run.id AND run_target.state = 'running'
+   AND run_target.begun_seconds IS NULL
+   AND EXISTS (SELECT FROM turn WHERE turn.session_id = run_target.session_id)
 
 -- name: cost
 -- What the models of its sessions cost so far, in micro-dollars.
@@ -30,12 +44,10 @@ SELECT coalesce(sum(CASE WHEN charge.state = 'reserved' THEN 0 ELSE charge.cost_
 -- name: moving
 SELECT run_target.id, run_target.step, run_target.session_id IS NOT NULL AS has_session,
        coalesce(run_target.try_at > clock_timestamp(), false) AS put_off,
-       coalesce(extract(epoch FROM clock_timestamp() - (
-           SELECT min(began.started_at) FROM turn AS began
-            WHERE began.session_id = run_target.session_id)), 0) AS seconds,
+       coalesce(run.seconds - run_target.begun_seconds, 0) AS seconds,
        run_target.session_id, coalesce(prompt.state, 'cancelled') AS prompt,
        coalesce(turn.state, '') AS outcome, coalesce(turn.outcome ->> 'summary', '') AS summary
-  FROM run_target
+  FROM run_target JOIN run ON run.id = run_target.run_id
   LEFT JOIN prompt ON prompt.id = run_target.prompt_id
   LEFT JOIN turn ON turn.prompt_id = prompt.id
  WHERE run_target.run_id = :run AND run_target.state = 'running'

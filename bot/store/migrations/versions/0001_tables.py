@@ -2126,11 +2126,9 @@ def _automations() -> None:
             server_default=sa.text("now()"),
             nullable=False,
         ),
+        sa.Column("seconds", sa.Float(), server_default="0", nullable=False),
         sa.Column(
-            "begun_at",
-            sa.DateTime(timezone=True),
-            server_default=sa.text("now()"),
-            nullable=False,
+            "seen_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False
         ),
         sa.Column("settled_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
@@ -2278,6 +2276,7 @@ def _automations() -> None:
         sa.Column("tries", sa.Integer(), server_default="0", nullable=False),
         sa.Column("try_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("begun_seconds", sa.Float(), nullable=True),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
             ["project_id"],
