@@ -139,11 +139,20 @@ class Running:
         if looked.run.tries:
             await self._database.run(SQL["came_off"], {"run": run_id})
         if any(done):
-            async with self._database.begin() as tx:
-                await self._ways.progress(tx, run_id)
+            await self._progress(looked.run)
             # What came of them may ask for more at once.
             self._hinted.add(run_id)
             self._look.set()
+
+    async def _progress(self, run: Any) -> None:
+        """Show how far it is, as far as that comes off: no message is worth giving up a run."""
+        try:
+            async with self._database.begin() as tx:
+                await self._ways.progress(tx, run.id)
+        except Exception as error:
+            if is_away(error):
+                raise
+            log.warning("run_progress_not_told", run=run.short, error=repr(error))
 
     async def _report_in(self, looked: _Looked) -> Exception | None:
         """What keeps its places from being known, which only its end waits for."""

@@ -444,6 +444,22 @@ async def test_a_run_at_which_looking_raises_however_often_fails_and_says_so(tow
     assert key.startswith("end/")
 
 
+async def test_a_run_of_which_can_t_be_told_how_far_it_is_goes_on(town) -> None:
+    await begin(town, await automation(town, steps=STEPS))
+    await refuse(town, "run", "told_at IS NULL")
+    await look(town)
+    assert await town.rows("SELECT state FROM run_target") == [("running",)]
+    assert await town.value("SELECT tries FROM run") == 0
+
+
+async def test_a_database_that_is_away_is_no_fault_of_what_is_told_of_a_run(town) -> None:
+    await begin(town, await automation(town, steps=STEPS))
+    await away(town, "run", when="NEW.told_at IS NOT NULL")
+    with pytest.raises(psycopg.OperationalError):
+        await running(town).once()
+    assert await town.value("SELECT tries FROM run") == 0
+
+
 async def test_a_run_that_is_put_off_is_not_looked_at_sooner_because_its_sessions_speak(
     town,
 ) -> None:
