@@ -27,6 +27,7 @@ from bot.automate.definition import (
 from bot.automate.runs.actionable import is_nothing
 from bot.automate.runs.stepping import (
     TRIES_MAX,
+    UNREADABLE,
     Action,
     Finish,
     Follow,
@@ -283,7 +284,14 @@ async def _seen(tx: Transaction, action: Start | Follow | Finish) -> Any:
             return row if row is not None and row.step == action.step else None
         case Finish():
             running = await _target(tx, action.id, "running")
-            return running or await _target(tx, action.id, "waiting")
+            row = running or await _target(tx, action.id, "waiting")
+            return row if row is not None and _still_ends(row, action) else None
+
+
+def _still_ends(row: Any, action: Finish) -> bool:
+    """Whether a target is to end so; not when the run was stopped then, and it runs again since."""
+    is_of_run = row.state == "waiting" or (action.halts and action.state == "stopped")
+    return not is_of_run or bool(row.stop_why) or action.why == UNREADABLE
 
 
 async def _target(tx: Transaction, target_id: UUID, state: str) -> Any:

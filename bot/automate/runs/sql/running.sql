@@ -64,7 +64,8 @@ SELECT run_target.id, run_target.run_id, run_target.place, run_target.project_id
        run_target.repository, run_target.url, run_target.state, run_target.attempt,
        run_target.session_id, run_target.prompt_id, run_target.step, run_target.results,
        run_target.report, run_target.tries, run.short AS run, run.name, run.definition, run.trigger,
-       run.runs_as_id, run.automation_id, run.reports, run.session_id AS run_session_id,
+       run.runs_as_id, run.automation_id, run.reports, run.stop_why,
+       run.session_id AS run_session_id,
        (SELECT count(*) FROM run_target AS other
          WHERE other.run_id = run.id AND other.state = 'running') AS running,
        (SELECT count(*) FROM run_target AS other WHERE other.run_id = run.id) AS total
