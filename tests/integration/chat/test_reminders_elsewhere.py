@@ -1,7 +1,9 @@
-"""Reminders for channels and people of a chat that are set over the API."""
+"""Reminders for channels and people of a chat that are set by API, page and terminal."""
 
 import asyncio
+import re
 from contextlib import asynccontextmanager
+from html import unescape
 
 import httpx2
 import pytest
@@ -9,9 +11,11 @@ from sqlalchemy import text
 
 from bot.govern import credentials, people
 from bot.store.ids import new_id
+from tests.integration.chat import discord_rig
 from tests.integration.chat.serving import serving
 from tests.integration.chat.slack_rig import open_office
 from tests.integration.chat.test_reminders_slack import alone_with, due_now, in_channel
+from tests.integration.web.test_cli import run_ona
 
 _CONNECT = text(
     "INSERT INTO identity (id, person_id, surface, external_id, name)"
@@ -28,22 +32,31 @@ async def office(town):
 @asynccontextmanager
 async def api_of(office, *, connected: bool = True):
     """The API of an installation that serves the office, for Ann."""
-    town, known = office.town, asyncio.get_running_loop().create_future()
+    town = office.town
     ann = town.people["Ann"]
     workspace = f"slack:{office.team.id}"
     async with town.database.begin() as tx:
-        token = await credentials.issue_token(tx, ann, "tests", None)
         if connected:
             known_as = {"id": new_id(), "ann": ann, "at": workspace, "external": office.ann.id}
             await tx.execute(_CONNECT, known_as)
         await people.ensure_person(tx, surface=workspace, external_id=office.bo.id, name="bo")
+    async with api_for(town, office.settings, ann) as api:
+        yield api
+
+
+@asynccontextmanager
+async def api_for(town, settings, person):
+    """The API of an installation with these surfaces, for a person."""
+    known = asyncio.get_running_loop().create_future()
 
     async def hooked(address: str) -> None:
         known.set_result(address)
 
+    async with town.database.begin() as tx:
+        token = await credentials.issue_token(tx, person, "tests", None)
     headers = {"Authorization": f"Bearer {token}"}
     async with (
-        serving(town, office.settings, hooked=hooked),
+        serving(town, settings, hooked=hooked),
         httpx2.AsyncClient(base_url=await known, headers=headers, timeout=60) as api,
     ):
         yield api
@@ -109,3 +122,78 @@ async def test_who_has_no_account_there_is_told_how_to_connect_it(office):
         problem = await refused(api, "slack:#general")
     assert "which account on slack is yours" in problem["error"]
     assert problem["do"].startswith("say `connect` to me in a direct message there")
+
+
+async def test_the_page_sets_one_for_a_channel_once_its_visitor_is_sure(office):
+    payments = office.slack.channel(office.team, "payments", office.ann, office.bot.user)
+    async with api_of(office) as api, httpx2.AsyncClient(base_url=api.base_url) as browser:
+        browser.headers["Origin"] = str(api.base_url).rstrip("/")
+        async with office.town.database.begin() as tx:
+            link = await credentials.issue(tx, "link", office.town.people["Ann"], seconds=600)
+        await browser.post("/sign-in", data={"link": link})
+        csrf = re.search(r'name="csrf" value="([^"]+)"', (await browser.get("/reminders")).text)[1]
+        form = {"csrf": csrf, "when": "every day at 9", "what": "stand-up"}
+        refused = await browser.post("/reminders", data={**form, "to": "slack:#theirs"})
+        assert "I find no channel #theirs that you are in" in refused.text
+        assert 'name="to" maxlength="2000" value="slack:#theirs"' in refused.text
+        asked = await browser.post("/reminders", data={**form, "to": "slack:#payments"})
+        understood = asked.text.partition("Is that right?")[2].partition("</section>")[0]
+        assert "It is for slack:#payments." in understood
+        assert await office.town.value("SELECT count(*) FROM reminder") == 0
+        hidden = re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', understood)
+        sent = {name: unescape(value) for name, value in hidden}
+        assert (await browser.post("/reminders", data=sent)).status_code == 303
+        await due_now(office)
+        await office.slack.until(lambda: in_channel(office, payments, "stand-up"))
+
+
+async def test_the_command_line_sets_one_for_a_channel_and_for_somebody(
+    office, monkeypatch, tmp_path
+):
+    payments = office.slack.channel(office.team, "payments", office.ann, office.bot.user)
+    async with api_of(office) as api:
+        monkeypatch.setenv("ONA_URL", str(api.base_url))
+        monkeypatch.setenv("ONA_TOKEN", api.headers["Authorization"].partition(" ")[2])
+        monkeypatch.setenv("ONA_DATA_DIR", str(tmp_path))
+        add = ("reminders", "add", "every day at 9", "stand-up", "--to")
+        refused = await run_ona(*add, "slack:#theirs")
+        assert "i find no channel #theirs that you are in" in refused.err.casefold()
+        assert await office.town.value("SELECT count(*) FROM reminder") == 0
+        saved = await run_ona(*add, "slack:#payments", "--to", "slack:@bo")
+        assert "For: slack:#payments, slack:@bo" in saved.out, saved.err
+        await due_now(office)
+        await office.slack.until(
+            lambda: (
+                in_channel(office, payments, "stand-up")
+                and alone_with(office, office.bo, "stand-up")
+            )
+        )
+
+
+async def test_one_for_discord_needs_its_creator_in_the_channel_then_and_later(town):
+    async with discord_rig.open_office(town) as office:
+        office.fake.channel(office.guild, "secret", office.app, private=True)
+        async with office.serving():
+            await office.ready()
+            office.asks("help", by=office.bo)
+            direct = office.bo.direct(office.app)
+            await office.fake.until(lambda: office.bo.sees(direct))
+        bo = await town.value("SELECT person_id FROM identity WHERE surface LIKE 'discord:%'")
+        async with api_for(town, office.settings(), bo) as api:
+            await office.ready()
+            assert "no channel #secret" in (await refused(api, "discord:#secret"))["error"]
+            wanted = {"when": "every day at 9", "what": "stand-up"}
+            to = {"to": ["discord:#general, discord:me"]}
+            made = await api.post("/api/v1/reminders", json={**wanted, **to})
+            assert made.status_code == 201, made.text
+            await due_now(office)
+            await office.posted(office.general, "A reminder of", "stand-up")
+            await office.fake.until(
+                lambda: any("stand-up" in one.text for one in office.bo.sees(direct))
+            )
+            office.bo.hides(office.general, office.bo)
+            await due_now(office)
+            # Its creator must still be in the channel.
+            async with asyncio.timeout(60):
+                while await town.rows("SELECT state, why FROM schedule") != [("paused", "member")]:
+                    await asyncio.sleep(0.05)

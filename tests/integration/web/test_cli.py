@@ -38,21 +38,27 @@ def ona(site, tmp_path, monkeypatch):
     for name, value in variables_of(site, tmp_path).items():
         monkeypatch.setenv(name, value)
 
-    def run(arguments):
-        out, err = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            try:
-                main(arguments)
-            except SystemExit as end:
-                return Ran(code=end.code or 0, out=out.getvalue(), err=err.getvalue())
-        raise AssertionError("main returned without an exit code")
-
     async def ona(*arguments, **variables):
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
-        return await asyncio.wait_for(asyncio.to_thread(run, arguments), 100)
+        return await run_ona(*arguments)
 
     return ona
+
+
+async def run_ona(*arguments):
+    """Run `ona …` as the environment is."""
+    return await asyncio.wait_for(asyncio.to_thread(_run, arguments), 100)
+
+
+def _run(arguments):
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main(arguments)
+        except SystemExit as end:
+            return Ran(code=end.code or 0, out=out.getvalue(), err=err.getvalue())
+    raise AssertionError("main returned without an exit code")
 
 
 def variables_of(site, tmp_path):
