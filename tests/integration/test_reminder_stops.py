@@ -1,5 +1,7 @@
 """A reminder is stopped and put off by people who did not set it, each for what is theirs."""
 
+import json
+
 import pytest
 
 from adapters.forge.port import Permission
@@ -81,6 +83,18 @@ async def test_a_reminder_of_others_somewhere_else_is_nobody_s_business(town, wo
     short = await set_one(town, f"{words} every day at 9 stand-up", channel="c", asker="1")
     refused = await town.say(f"reminders stop {short}", by="Bo", place="other", channel="d")
     assert refused.text.startswith("You have no reminder")
+    assert await town.value("SELECT count(*) FROM reminder") == 1
+
+
+@pytest.mark.parametrize("act", ["stop", "done", "snooze"])
+async def test_what_somebody_is_told_alone_is_nobody_else_s_business(town, act):
+    short = await set_one(town, "remind here every day at 9 stand-up")
+    alone = [{"thread": str(await town.value("SELECT thread_id FROM reminder")), "alone": "9"}]
+    await town.rows(
+        "UPDATE reminder SET targets = CAST(:alone AS jsonb) RETURNING id", alone=json.dumps(alone)
+    )
+    refused = await town.say(f"reminders {act} {short} in 10 minutes", by="Bo")
+    assert refused.text.startswith("You have no reminder"), refused.text
     assert await town.value("SELECT count(*) FROM reminder") == 1
 
 
