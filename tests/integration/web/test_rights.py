@@ -117,6 +117,19 @@ async def test_who_may_not_read_sees_and_does_nothing_by_any_path(site):
     assert await state(site) == before
 
 
+async def test_who_may_not_read_sets_no_reminder_in_a_session_that_they_know_of(site, forge):
+    short = (await site.ask(f"!{SECRET}"))["session"]
+    wanted = {"when": "every day at 9", "what": "what is open?", "session": short, "answer": True}
+    async with site.client(await site.token_of(site.bo)) as bo:
+        for tried in (True, False):
+            refused = await bo.post("/api/v1/reminders", json={**wanted, "dry_run": tried})
+            assert (refused.status_code, SECRET in refused.text) == (403, False), refused.text
+        assert await site.rows("SELECT id FROM reminder") == []
+        forge.levels[f"acme/{SECRET}", "2"] = Permission.READ
+        await site.rows("DELETE FROM permission RETURNING level")
+        assert (await bo.post("/api/v1/reminders", json=wanted)).status_code == 201
+
+
 async def test_who_may_read_sees_and_changes_nothing(site, forge):
     short = (await site.ask(f"!{SECRET}"))["session"]
     known = await paths(site, short)
