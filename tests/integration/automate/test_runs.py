@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 from sqlalchemy import text
 
-from adapters.forge.port import Permission
+from adapters.forge.port import Described, Permission
 from bot.automate.definition import TARGETS_MAX, Definition
 from bot.automate.runs import run_rows, steering
 from bot.automate.runs.previewing import preview
@@ -345,16 +345,21 @@ async def test_a_run_goes_on_as_it_was_begun_whatever_becomes_of_its_automation(
     assert (state, report) == ("done", "two\n")
 
 
-@pytest.mark.parametrize("delivers", [False, True])
-async def test_a_repository_that_it_may_not_work_in_fails_alone(
-    town, places, forge, delivers
-) -> None:
+async def known_on_forge(town) -> None:
+    """Ann has an account there."""
     await town.rows(
         "INSERT INTO identity (id, person_id, surface, external_id, name)"
         " VALUES (:id, :ann, 'forge:forge.test', '1', 'ann') RETURNING id",
         id=new_id(),
         ann=town.people["Ann"],
     )
+
+
+@pytest.mark.parametrize("delivers", [False, True])
+async def test_a_repository_that_it_may_not_work_in_fails_alone(
+    town, places, forge, delivers
+) -> None:
+    await known_on_forge(town)
     levels = {"one": Permission.WRITE, "two": Permission.READ, "three": Permission.NONE}
     for name, level in levels.items():
         await project(town, name, f"https://forge.test/acme/{name}.git")
@@ -374,6 +379,31 @@ async def test_a_repository_that_it_may_not_work_in_fails_alone(
     sessions = "SELECT project.name FROM session JOIN project ON project.id = project_id"
     opened = {name for (name,) in await town.rows(f"{sessions} WHERE project.name <> 'demo'")}
     assert opened == set(levels) - refused
+
+
+class Shelf:
+    """A host on which one repository was put away after its run had begun."""
+
+    async def describe(self, repository, deadline):
+        return Described(why="archived" if repository == "acme/two" else "", repository=None)
+
+
+async def test_a_repository_that_is_archived_by_its_turn_fails_alone(town, places, forge) -> None:
+    await known_on_forge(town)
+    names = ["one", "two"]
+    for name in names:
+        await project(town, name, f"https://forge.test/acme/{name}.git")
+        forge.levels[f"acme/{name}", "1"] = Permission.READ
+    context = {"projects": names}
+    await begin(town, await automation(town, steps=[{"run": "true"}], context=context))
+    rights = Rights(town.database, {"forge": forge})
+    async with at_work(town, places, rights=rights, searches={"forge": Shelf()}):
+        await until(town, SETTLED, bool)
+    found = {repository: why for repository, _state, why, *_ in await targets(town)}
+    assert (found["two"], found["one"] == found["two"]) == ("the repository is archived", False)
+    opened = "SELECT project.name FROM session JOIN project ON project.id = project_id"
+    assert ("two",) not in await town.rows(opened)
+    assert ("one",) in await town.rows(opened)
 
 
 async def test_a_fleet_has_as_many_targets_as_are_promised(town) -> None:
