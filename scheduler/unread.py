@@ -64,8 +64,9 @@ _MORE = re.compile(
 )
 _MORE_OF_DAY = re.compile(
     r"(?:(?:at|by|um|so|before|after)\s+)*(?:(?:about|around|gegen|ca\.?|circa)\s+\d"
-    r"|(?:lunch|eod|cob|eow|close|first\s+thing|end\s+of\b|ende\b|(?:morn|even)ings|afternoons"
-    r"|nights)\b)",
+    r"|(?:lunch|eod|cob|eow|close\s+of|first\s+thing|end\s+of\b|ende\b|(?:morn|even)ings"
+    r"|afternoons|nights)\b)"
+    r"|(?:at|by|before|after)\s+close\b",
     re.IGNORECASE,
 )
 """What only some time of day may follow."""
