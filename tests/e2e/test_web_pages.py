@@ -335,7 +335,7 @@ async def test_a_run_s_page_moves_by_itself_and_its_buttons_act(chromium, site):
         await expect(page.locator("#target-3")).to_contain_text("The machine is gone")
         await expect(page.get_by_role("img")).to_have_accessible_name("3 of 4 targets are over")
         await page.get_by_role("button", name="Stop all").click()
-        await expect(page.locator("#told")).to_contain_text("1 that waited")
+        await expect(page.locator("#told")).to_contain_text("1 target that waited is not begun")
         await expect(page.locator("#target-4")).to_contain_text("Ann stopped the run")
         await page.get_by_role("button", name="Re-run target 3").click()
         await expect(page.locator("#target-3 .state")).to_have_text("Waiting")
